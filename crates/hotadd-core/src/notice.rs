@@ -1,0 +1,132 @@
+//! [`Notice`]: what a driver is told in one call.
+
+use core::fmt;
+
+use crate::errno::Errno;
+use crate::processor::Processor;
+use crate::set::Epoch;
+use crate::status::Status;
+
+/// Which of the six moments a notice speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// A processor is about to be started: prepare for it, or veto (A1, A2).
+    AddStart,
+    /// It has joined (A5).
+    AddComplete,
+    /// It did not join, although this driver had agreed: undo what was prepared (A3, A4).
+    AddFailure,
+    /// A processor is about to be stopped: move off it, or veto (X1).
+    RemoveStart,
+    /// It has left (X1), possibly without asking ([`Notice::is_surprise`], X2).
+    RemoveComplete,
+    /// It stayed, although this driver had agreed (X1).
+    RemoveFailure,
+}
+
+impl State {
+    /// All six, in the order of their declaration.
+    pub const ALL: [Self; 6] = [
+        Self::AddStart,
+        Self::AddComplete,
+        Self::AddFailure,
+        Self::RemoveStart,
+        Self::RemoveComplete,
+        Self::RemoveFailure,
+    ];
+
+    /// Whether a driver may veto in this state.
+    #[must_use]
+    pub const fn may_veto(self) -> bool {
+        matches!(self, Self::AddStart | Self::RemoveStart)
+    }
+
+    /// Whether this is one of the removal twins, which a driver opts into (X1).
+    #[must_use]
+    pub const fn is_removal(self) -> bool {
+        matches!(self, Self::RemoveStart | Self::RemoveComplete | Self::RemoveFailure)
+    }
+
+    /// `AddStart`, `AddComplete` and so on.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AddStart => "AddStart",
+            Self::AddComplete => "AddComplete",
+            Self::AddFailure => "AddFailure",
+            Self::RemoveStart => "RemoveStart",
+            Self::RemoveComplete => "RemoveComplete",
+            Self::RemoveFailure => "RemoveFailure",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a driver is told in one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub(crate) state: State,
+    pub(crate) surprise: bool,
+    pub(crate) processor: Processor,
+    pub(crate) status: Status,
+    pub(crate) errno: Option<Errno>,
+    pub(crate) epoch: Epoch,
+}
+
+impl Notice {
+    /// A notice as a partition would send it, for a driver's own unit tests: `status` is
+    /// [`Status::SUCCESS`], the epoch 1.
+    #[must_use]
+    pub const fn new(state: State, processor: Processor) -> Self {
+        Self {
+            state,
+            surprise: false,
+            processor,
+            status: Status::SUCCESS,
+            errno: None,
+            epoch: Epoch(1),
+        }
+    }
+
+    /// The moment this notice speaks of.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The processor it speaks of.
+    #[must_use]
+    pub const fn processor(&self) -> Processor {
+        self.processor
+    }
+
+    /// Why the processor did not join or leave, in AddFailure and RemoveFailure: the veto's status (A3),
+    /// the platform's (A4), or `STATUS_CANCELLED` after a rehearsal (A10). Otherwise `STATUS_SUCCESS`.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The platform's own error, where it was the platform that failed (A4).
+    #[must_use]
+    pub const fn errno(&self) -> Option<Errno> {
+        self.errno
+    }
+
+    /// The epoch of the active set in force during this call (Q2).
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether the processor was taken without asking (X2). Only ever true in RemoveComplete.
+    #[must_use]
+    pub const fn is_surprise(&self) -> bool {
+        self.surprise
+    }
+}

@@ -1,0 +1,412 @@
+//! [`Transaction`]: every change of a partition, and every replay, as one state machine.
+//!
+//! A transaction is a value. Its [`step`](Transaction::step) says what is to be done now; whoever runs it does
+//! that, gives the answer, and asks again. It holds no lock and calls nobody by itself, so the same rules
+//! serve a partition in this process, one behind a socket, and a model checker.
+//!
+//! ```text
+//!            propose      ask        act       publish     tell
+//! add        ●──────────▶ ●────────▶ ●───────▶ ●─────────▶ complete
+//!                         │veto      │fails
+//!                         ▼          ▼
+//!                         unwind, last first ──▶ withdraw
+//! replay                  ●──────────────────────────────▶ complete
+//! rehearsal  ●──────────▶ ●──▶ unwind, last first ──▶ withdraw
+//! removal                 ●────────▶ ●───────▶ ●─────────▶ complete
+//! surprise                                     ●─────────▶ complete
+//! ```
+
+use alloc::vec::Vec;
+
+use crate::driver::Veto;
+use crate::errno::Errno;
+use crate::notice::{Notice, State};
+use crate::processor::{HardwareId, Processor};
+use crate::registry::Party;
+use crate::set::{ActiveSet, NotAddable};
+use crate::status::Status;
+
+mod calls;
+
+/// What is to be done now.
+#[derive(Debug)]
+#[must_use = "a step that is not carried out leaves the transaction where it is"]
+pub enum Step<'a> {
+    /// This set is in force from now on: make it the one that queries see, then call
+    /// [`published`](Transaction::published).
+    Publish(&'a ActiveSet),
+    /// Call parties: [`call`](Transaction::call).
+    Call(State),
+    /// Start this processor, then call [`acted`](Transaction::acted).
+    Start(Processor),
+    /// Stop this processor, then call [`acted`](Transaction::acted).
+    Stop(Processor),
+    /// It is over; the rest of the methods tell how it went.
+    Done,
+}
+
+/// The platform's refusal to start or stop a processor (A4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlatformError {
+    /// The status that every driver is told.
+    pub status: Status,
+    /// The platform's own error, where it has one.
+    pub errno: Option<Errno>,
+}
+
+impl From<Errno> for PlatformError {
+    fn from(errno: Errno) -> Self {
+        Self { status: Status::from_errno(errno), errno: Some(errno) }
+    }
+}
+
+/// A refusal by the party at this position of the roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The position in the slice that was handed to [`Transaction::call`].
+    pub position: usize,
+    /// The processor it was asked about.
+    pub processor: Processor,
+    /// Its status and reason.
+    pub veto: Veto,
+}
+
+/// Why a removal cannot even be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRemovable {
+    /// The processor is not active.
+    NotActive(HardwareId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Add,
+    Replay,
+    Rehearsal,
+    Remove,
+    Vanished,
+    Intruded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Propose,
+    Ask,
+    Act,
+    /// An atomic batch takes back what it had started.
+    Undo,
+    Publish,
+    Complete,
+    Unwind,
+    Withdraw,
+    Done,
+}
+
+/// One register, add, atomic batch, rehearsal or removal, from its first step to its outcome.
+#[derive(Debug)]
+pub struct Transaction {
+    kind: Kind,
+    phase: Phase,
+    /// The set in force, or about to be while publishing.
+    set: ActiveSet,
+    processors: Vec<Processor>,
+    /// Adding: how many of `processors`, from the first, run. Removing: how many have stopped.
+    acted: usize,
+    /// The cursor of the pass under way: the processor, and how many parties have had their turn for it.
+    at: usize,
+    turn: usize,
+    refusals: Vec<Refusal>,
+    error: Option<(Processor, PlatformError)>,
+    stuck: Option<(Processor, PlatformError)>,
+}
+
+impl Transaction {
+    fn new(kind: Kind, phase: Phase, set: ActiveSet, processors: Vec<Processor>) -> Self {
+        Self {
+            kind,
+            phase,
+            set,
+            processors,
+            acted: 0,
+            at: 0,
+            turn: 0,
+            refusals: Vec::new(),
+            error: None,
+            stuck: None,
+        }
+    }
+
+    /// Adding these processors: all of them or, but for a platform that will not take one back, none (A9).
+    ///
+    /// # Errors
+    /// Before any driver hears of it, if one is active already, named twice or beyond the maximum (A8).
+    pub fn add(set: &ActiveSet, ids: &[HardwareId]) -> Result<Self, NotAddable> {
+        let set = set.propose(ids)?;
+        let processors = set.proposed().to_vec();
+        Ok(Self::new(Kind::Add, Phase::Propose, set, processors))
+    }
+
+    /// Asking everybody whether this processor could be added, and adding nothing (A10).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn rehearse(set: &ActiveSet, id: HardwareId) -> Result<Self, NotAddable> {
+        Ok(Self { kind: Kind::Rehearsal, ..Self::add(set, &[id])? })
+    }
+
+    /// Telling a party that registers with ADD_EXISTING of every active processor (R3). It is run over that
+    /// one party alone, which joins the registry if [`is_agreed`](Self::is_agreed) holds afterwards.
+    #[must_use]
+    pub fn replay(set: &ActiveSet) -> Self {
+        let processors = set.iter().collect();
+        Self::new(Kind::Replay, Phase::Ask, set.clone(), processors)
+    }
+
+    /// Removing a processor (X1).
+    ///
+    /// # Errors
+    /// Before any driver hears of it, if it is not active.
+    pub fn remove(set: &ActiveSet, id: HardwareId) -> Result<Self, NotRemovable> {
+        let processors = active(set, &[id]);
+        if processors.is_empty() {
+            return Err(NotRemovable::NotActive(id));
+        }
+        Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), processors))
+    }
+
+    /// Reporting processors that are gone already (X2). Those that are not active are passed over.
+    #[must_use]
+    pub fn vanished(set: &ActiveSet, ids: &[HardwareId]) -> Self {
+        let processors = active(set, ids);
+        let phase = if processors.is_empty() { Phase::Done } else { Phase::Publish };
+        let mut this = Self::new(Kind::Vanished, phase, set.leave(&processors), processors);
+        this.acted = this.processors.len();
+        this
+    }
+
+    /// Reporting a processor that runs although no driver agreed (Q3). No driver is called: they were not asked,
+    /// and must not be told that they were.
+    ///
+    /// # Errors
+    /// If it is active already or has no index left (A8).
+    pub fn intruded(set: &ActiveSet, id: HardwareId) -> Result<Self, NotAddable> {
+        let set = set.propose(&[id])?;
+        let processors = set.proposed().to_vec();
+        let set = set.join(&processors, false);
+        Ok(Self { acted: 1, ..Self::new(Kind::Intruded, Phase::Publish, set, processors) })
+    }
+
+    /// What is to be done now. Asking again without doing it gives the same answer.
+    pub fn step(&self) -> Step<'_> {
+        match self.phase {
+            Phase::Propose | Phase::Publish | Phase::Withdraw => Step::Publish(&self.set),
+            Phase::Ask => Step::Call(self.state(State::AddStart, State::RemoveStart)),
+            Phase::Complete => Step::Call(self.state(State::AddComplete, State::RemoveComplete)),
+            Phase::Unwind => Step::Call(self.state(State::AddFailure, State::RemoveFailure)),
+            Phase::Act if self.kind == Kind::Remove => Step::Stop(self.processors[self.acted]),
+            Phase::Act => Step::Start(self.processors[self.acted]),
+            Phase::Undo => Step::Stop(self.processors[self.acted - 1]),
+            Phase::Done => Step::Done,
+        }
+    }
+
+    /// The set of the last [`Step::Publish`] is in force. Without effect in another step.
+    pub fn published(&mut self) {
+        match self.phase {
+            Phase::Propose => self.enter(Phase::Ask),
+            Phase::Publish if self.kind == Kind::Intruded => self.enter(Phase::Done),
+            Phase::Publish => self.enter(Phase::Complete),
+            Phase::Withdraw => self.enter(Phase::Done),
+            _ => {}
+        }
+    }
+
+    /// What became of the [`Step::Start`] or [`Step::Stop`]. Without effect in another step.
+    pub fn acted(&mut self, result: Result<(), PlatformError>) {
+        match (self.phase, result) {
+            (Phase::Act, Ok(())) => {
+                self.acted += 1;
+                if self.acted == self.processors.len() {
+                    self.publish();
+                }
+            }
+            (Phase::Act, Err(error)) => {
+                self.error = Some((self.processors[self.acted], error));
+                if self.acted > 0 { self.enter(Phase::Undo) } else { self.unwind() }
+            }
+            (Phase::Undo, Ok(())) => {
+                self.acted -= 1;
+                if self.acted == 0 {
+                    self.unwind();
+                }
+            }
+            // It cannot be taken back, and everybody agreed to it. It stays, and so do those started before it:
+            // their indexes come first, and indexes are dense.
+            (Phase::Undo, Err(error)) => {
+                self.stuck = Some((self.processors[self.acted - 1], error));
+                self.publish();
+            }
+            _ => {}
+        }
+    }
+
+    /// Calls parties as the present [`Step::Call`] demands: `each` calls one with a notice and returns its answer.
+    ///
+    /// `parties` is the registry's slice, the same in every call, or for a replay the one new party. What `each`
+    /// returns counts in the Start states only. If `each` unwinds, the cursor stays at the party it was calling: report
+    /// it by [`crashed`](Self::crashed), then call again.
+    pub fn call<P: Party>(
+        &mut self,
+        parties: &mut [P],
+        mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+    ) {
+        match self.phase {
+            Phase::Ask => self.ask(parties, &mut each),
+            Phase::Complete => self.complete(parties, &mut each),
+            Phase::Unwind if self.kind == Kind::Replay => self.unwind_replay(parties, &mut each),
+            Phase::Unwind => self.unwind_all(parties, &mut each),
+            _ => {}
+        }
+    }
+
+    /// The party that was being called when `each` unwound has crashed. While asking, that is a veto (L3).
+    ///
+    /// Returns its position.
+    pub fn crashed(&mut self, parties: usize, veto: Veto) -> Option<usize> {
+        match self.phase {
+            Phase::Ask => {
+                let position = self.position(self.turn.checked_sub(1)?, parties);
+                self.refused(position, veto, parties);
+                Some(position)
+            }
+            Phase::Complete => Some(self.position(self.turn.checked_sub(1)?, parties)),
+            Phase::Unwind if self.kind == Kind::Replay => Some(0),
+            Phase::Unwind => Some(self.position(self.turn, parties)),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody refused and the platform did not fail.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        self.refusals.is_empty() && self.error.is_none()
+    }
+
+    /// Who refused, in the order of asking: one at most, but for a rehearsal (A10).
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// The processor that the platform failed to start or stop, and why (A4).
+    #[must_use]
+    pub const fn platform_error(&self) -> Option<(Processor, PlatformError)> {
+        self.error
+    }
+
+    /// The processor of an atomic batch that the platform would not take back: it and those before it joined.
+    #[must_use]
+    pub const fn stuck(&self) -> Option<(Processor, PlatformError)> {
+        self.stuck
+    }
+
+    /// The processors this is about.
+    #[must_use]
+    pub fn processors(&self) -> &[Processor] {
+        &self.processors
+    }
+
+    /// Those that joined, or left.
+    #[must_use]
+    pub fn changed(&self) -> &[Processor] {
+        &self.processors[..self.acted]
+    }
+
+    /// The set in force as of the last step.
+    #[must_use]
+    pub const fn set(&self) -> &ActiveSet {
+        &self.set
+    }
+
+    fn state(&self, add: State, remove: State) -> State {
+        if self.is_removal() { remove } else { add }
+    }
+
+    fn is_removal(&self) -> bool {
+        matches!(self.kind, Kind::Remove | Kind::Vanished)
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.at = 0;
+        self.turn = 0;
+    }
+
+    /// Everybody has been asked and none refused.
+    fn all_agreed(&mut self) {
+        match self.kind {
+            Kind::Replay => {
+                self.acted = self.processors.len();
+                self.enter(Phase::Complete);
+            }
+            Kind::Rehearsal => self.unwind(),
+            _ if self.processors.is_empty() => self.enter(Phase::Withdraw),
+            _ => self.enter(Phase::Act),
+        }
+    }
+
+    fn publish(&mut self) {
+        self.set = if self.is_removal() {
+            self.set.leave(self.changed())
+        } else {
+            self.set.join(self.changed(), true)
+        };
+        self.enter(Phase::Publish);
+    }
+
+    /// Everybody has been told that it is done.
+    fn completed(&mut self) {
+        if self.acted < self.processors.len() {
+            self.unwind();
+        } else {
+            self.enter(Phase::Done);
+        }
+    }
+
+    /// Starts the pass that tells the outcome to those who agreed to what did not happen. The cursor starts behind the
+    /// last of them, which is where asking ended.
+    fn unwind(&mut self) {
+        if self.phase != Phase::Ask {
+            self.at = self.processors.len();
+        }
+        if self.phase != Phase::Ask || self.kind == Kind::Replay {
+            self.turn = 0;
+        }
+        self.phase = Phase::Unwind;
+    }
+
+    fn unwound(&mut self) {
+        if self.set.proposed().is_empty() {
+            self.enter(Phase::Done);
+        } else {
+            self.set = self.set.clone().withdraw();
+            self.enter(Phase::Withdraw);
+        }
+    }
+
+    /// What those who agreed are told when it comes to nothing.
+    fn failure(&self) -> PlatformError {
+        if self.kind == Kind::Rehearsal {
+            return PlatformError { status: Status::CANCELLED, errno: None };
+        }
+        match (self.refusals.first(), self.error) {
+            (Some(refusal), _) => PlatformError { status: refusal.veto.status(), errno: None },
+            (None, Some((_, error))) => error,
+            (None, None) => PlatformError { status: Status::UNSUCCESSFUL, errno: None },
+        }
+    }
+}
+
+fn active(set: &ActiveSet, ids: &[HardwareId]) -> Vec<Processor> {
+    ids.iter().filter_map(|id| set.by_id(*id)).filter(|p| set.contains(p.index)).collect()
+}

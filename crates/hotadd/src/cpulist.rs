@@ -1,0 +1,177 @@
+//! [`CpuList`]: the kernel's way to write a set of processors, `0-3,8`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hotadd_core::HardwareId;
+
+/// A set of hardware ids in the kernel's cpulist form: `0-3,8`. Ascending, each id once.
+///
+/// ```
+/// use hotadd::CpuList;
+///
+/// let list: CpuList = "8,0-3,2".parse().unwrap();
+/// assert_eq!(list.to_string(), "0-3,8");
+/// assert_eq!(list.len(), 5);
+/// assert_eq!("3-1".parse::<CpuList>().unwrap_err().to_string(), "the range 3-1 runs backwards");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CpuList(Vec<HardwareId>);
+
+/// The largest hardware id that a list may name.
+const LARGEST: u32 = 65_535;
+
+impl CpuList {
+    /// The ids, ascending.
+    #[must_use]
+    pub fn ids(&self) -> &[HardwareId] {
+        &self.0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this id is one of them.
+    #[must_use]
+    pub fn contains(&self, id: HardwareId) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+}
+
+impl FromIterator<HardwareId> for CpuList {
+    fn from_iter<I: IntoIterator<Item = HardwareId>>(ids: I) -> Self {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids)
+    }
+}
+
+/// What is wrong with a cpulist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuListError {
+    /// Nothing between two commas, or at an end.
+    #[error("it has an empty part; a list looks like 0-3,8")]
+    EmptyPart,
+    /// Something that is not a number.
+    #[error("{0:?} is not a processor number; a list looks like 0-3,8")]
+    NotANumber(String),
+    /// A number too large to be one.
+    #[error("processor {0} is out of range; the largest is {LARGEST}")]
+    TooLarge(String),
+    /// `3-1`.
+    #[error("the range {0}-{1} runs backwards")]
+    Backwards(u32, u32),
+}
+
+impl FromStr for CpuList {
+    type Err = CpuListError;
+
+    fn from_str(text: &str) -> Result<Self, CpuListError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut ids = Vec::new();
+        for part in text.split(',') {
+            let (from, to) = match part.split_once('-') {
+                None => {
+                    let id = number(part)?;
+                    (id, id)
+                }
+                Some((from, to)) => (number(from)?, number(to)?),
+            };
+            if from > to {
+                return Err(CpuListError::Backwards(from, to));
+            }
+            ids.extend((from..=to).map(HardwareId));
+            // A hostile list may name the same range a thousand times over.
+            if ids.len() > 2 * LARGEST as usize {
+                ids.sort_unstable();
+                ids.dedup();
+            }
+        }
+        Ok(ids.into_iter().collect())
+    }
+}
+
+fn number(text: &str) -> Result<u32, CpuListError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(CpuListError::EmptyPart);
+    }
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(CpuListError::NotANumber(text.chars().take(40).collect()));
+    }
+    match text.parse() {
+        Ok(id) if id <= LARGEST => Ok(id),
+        _ => Err(CpuListError::TooLarge(text.chars().take(40).collect())),
+    }
+}
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.0.chunk_by(|a, b| a.0 + 1 == b.0);
+        for (nth, run) in runs.enumerate() {
+            let comma = if nth > 0 { "," } else { "" };
+            match run {
+                [one] => write!(f, "{comma}{one}")?,
+                [first, .., last] => write!(f, "{comma}{first}-{last}")?,
+                [] => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for text in ["", "0", "0-1", "0-3,8", "1,3,5-7,64", "0-2047"] {
+            let list: CpuList = text.parse().unwrap();
+            assert_eq!(list.to_string(), text);
+        }
+        assert_eq!(
+            " 1-2\n".parse::<CpuList>().unwrap().to_string(),
+            "1-2",
+            "as the kernel ends its lines"
+        );
+    }
+
+    #[test]
+    fn a_malformed_list_is_refused_with_a_sentence() {
+        let cases = [
+            ("a", "\"a\" is not a processor number; a list looks like 0-3,8"),
+            ("1,,2", "it has an empty part; a list looks like 0-3,8"),
+            (",", "it has an empty part; a list looks like 0-3,8"),
+            ("1-", "it has an empty part; a list looks like 0-3,8"),
+            ("-1", "it has an empty part; a list looks like 0-3,8"),
+            ("1-2-3", "\"2-3\" is not a processor number; a list looks like 0-3,8"),
+            ("+1", "\"+1\" is not a processor number; a list looks like 0-3,8"),
+            ("99999999999", "processor 99999999999 is out of range; the largest is 65535"),
+            ("5-2", "the range 5-2 runs backwards"),
+        ];
+        for (text, sentence) in cases {
+            assert_eq!(text.parse::<CpuList>().unwrap_err().to_string(), sentence, "for {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_repeats_itself_stays_small() {
+        let text = ["0-65535"; 200].join(",");
+        assert_eq!(text.parse::<CpuList>().unwrap().len(), 65_536);
+    }
+}

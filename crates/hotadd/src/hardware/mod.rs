@@ -1,0 +1,110 @@
+//! What "start the processor" means: one trait, one file or folder for each platform.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Weak};
+
+use hotadd_core::{HardwareId, PlatformError, Status};
+
+// mod simulated;
+
+// pub use simulated::Simulated;
+
+/// A platform that starts and stops processors.
+///
+/// Calls come one at a time, from the thread that adds or removes, and may block. None of them may call back into the
+/// partition, save through [`Nudge`].
+pub trait Hardware: Debug + Send + Sync {
+    /// What people call it: `simulated`, `affinity`.
+    fn name(&self) -> &'static str;
+
+    /// The processors that run at the moment, ascending. Asked once, when the partition is made.
+    ///
+    /// # Errors
+    /// If the platform cannot tell.
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError>;
+
+    /// How many different processors there can ever be, at most 2,048.
+    fn maximum(&self) -> u32;
+
+    /// The processors that could be added now, ascending.
+    fn candidates(&self) -> Vec<HardwareId>;
+
+    /// Whether this processor could be started at all. Asked before any driver hears of it (A8).
+    ///
+    /// # Errors
+    /// A status and a sentence that says why not, such as "it is not online".
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted>;
+
+    /// Starts a processor: when this returns `Ok` it can run work.
+    ///
+    /// # Errors
+    /// The platform's own error; the processor then does not run (A4).
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError>;
+
+    /// Stops a processor: when this returns `Ok` it runs no more work of this partition.
+    ///
+    /// # Errors
+    /// The platform's own error; the processor then still runs.
+    fn stop(&self, id: HardwareId) -> Result<(), PlatformError>;
+
+    /// Looks at what really runs, and puts right what the platform changed behind our back where it can.
+    ///
+    /// Called after a [`Nudge`], while nothing else goes on. `expected` is the active set.
+    fn survey(&self, expected: &[HardwareId]) -> Survey;
+
+    /// Hands over the way to say that something changed. Called once, when the partition is made.
+    fn watch(self: Arc<Self>, nudge: Nudge);
+}
+
+/// Why a processor cannot be added at all (A8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAdmitted {
+    /// An error status.
+    pub status: Status,
+    /// Why, as the end of the sentence "processor 3 cannot be added: …".
+    pub reason: String,
+}
+
+/// What a look at the platform found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Expected to run, but gone (X2).
+    pub vanished: Vec<HardwareId>,
+    /// Running, but not expected to (Q3).
+    pub intruded: Vec<HardwareId>,
+    /// What was wrong and has been put right, a sentence each.
+    pub repaired: Vec<String>,
+}
+
+/// The way for hardware to say "something changed, look again". Cheap to clone; does nothing once the partition is gone.
+#[derive(Clone)]
+pub struct Nudge(pub(crate) Weak<dyn Nudged>);
+
+/// What a nudge reaches.
+pub(crate) trait Nudged: Send + Sync {
+    fn nudge(&self);
+}
+
+impl Nudge {
+    /// Has the partition [survey](Hardware::survey) the hardware and report what changed: on this thread and before
+    /// this returns or, from inside a callback, as soon as the transaction under way is over.
+    ///
+    /// Returns false when the partition is gone.
+    pub fn nudge(&self) -> bool {
+        let Some(partition) = self.0.upgrade() else { return false };
+        partition.nudge();
+        true
+    }
+
+    /// Whether the partition still exists.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl Debug for Nudge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nudge").field("live", &self.is_live()).finish()
+    }
+}
