@@ -82,7 +82,7 @@ impl FromStr for CpuList {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let mut ids = Vec::new();
+        let mut ranges = Vec::new();
         for part in text.split(',') {
             let (from, to) = match part.split_once('-') {
                 None => {
@@ -94,14 +94,17 @@ impl FromStr for CpuList {
             if from > to {
                 return Err(CpuListError::Backwards(from, to));
             }
-            ids.extend((from..=to).map(HardwareId));
-            // A hostile list may name the same range a thousand times over.
-            if ids.len() > 2 * LARGEST as usize {
-                ids.sort_unstable();
-                ids.dedup();
-            }
+            ranges.push((from, to));
         }
-        Ok(ids.into_iter().collect())
+        // Merged as ranges: a hostile list may name the same one a thousand times over.
+        ranges.sort_unstable();
+        let mut ids = Vec::new();
+        let mut next = 0;
+        for (from, to) in ranges {
+            ids.extend((from.max(next)..=to).map(HardwareId));
+            next = next.max(to + 1);
+        }
+        Ok(Self(ids))
     }
 }
 
