@@ -85,17 +85,19 @@ pub trait Driver {
     /// the contract (A6).
     #[inline]
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
-        match notice.state {
-            State::AddStart => return self.add_start(notice),
-            State::AddComplete => self.add_complete(notice),
-            State::AddFailure => self.add_failure(notice),
-            State::RemoveStart | State::RemoveComplete | State::RemoveFailure => {
-                let Some(removal) = self.removal() else { return Ok(()) };
-                match notice.state {
-                    State::RemoveStart => return removal.remove_start(notice),
-                    State::RemoveComplete => removal.remove_complete(notice),
-                    _ => removal.remove_failure(notice),
-                }
+        // Comparisons instead of a jump table: this is where an add spends its time.
+        if notice.state == State::AddStart {
+            return self.add_start(notice);
+        }
+        if notice.state == State::AddComplete {
+            self.add_complete(notice);
+        } else if notice.state == State::AddFailure {
+            self.add_failure(notice);
+        } else if let Some(removal) = self.removal() {
+            match notice.state {
+                State::RemoveStart => return removal.remove_start(notice),
+                State::RemoveComplete => removal.remove_complete(notice),
+                _ => removal.remove_failure(notice),
             }
         }
         Ok(())

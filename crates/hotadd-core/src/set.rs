@@ -141,10 +141,31 @@ impl ActiveSet {
     }
 
     /// The active processors, ascending by index.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Processor> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = Processor> + '_ {
         let all = self.known.ids.iter().enumerate();
         all.map(|(at, id)| Processor { index: ProcessorIndex::of(at), id: *id })
             .filter(|p| self.contains(p.index))
+    }
+
+    /// The active processors, ascending by index, in a list of their own.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<Processor> {
+        let mut all = Vec::with_capacity(self.count as usize);
+        for (group, ids) in self.known.ids.chunks(GROUP_SIZE as usize).enumerate() {
+            let first = group * GROUP_SIZE as usize;
+            let member = |(at, id): (usize, &HardwareId)| Processor {
+                index: ProcessorIndex::of(first + at),
+                id: *id,
+            };
+            if self.active[group].count_ones() as usize == ids.len() {
+                // The usual case, in which nothing needs to be looked for.
+                all.extend(ids.iter().enumerate().map(member));
+            } else {
+                let active = |(at, _): &(usize, &HardwareId)| self.active[group] & (1 << at) != 0;
+                all.extend(ids.iter().enumerate().filter(active).map(member));
+            }
+        }
+        all
     }
 
     /// The processor with this hardware id: active, active before, or being added (A5, X3).

@@ -158,7 +158,7 @@ impl Transaction {
     /// one party alone, which joins the registry if [`is_agreed`](Self::is_agreed) holds afterwards.
     #[must_use]
     pub fn replay(set: &ActiveSet) -> Self {
-        let processors = set.iter().collect();
+        let processors = set.to_vec();
         Self::new(Kind::Replay, Phase::Ask, set.clone(), processors)
     }
 
@@ -253,18 +253,22 @@ impl Transaction {
     /// Calls parties as the present [`Step::Call`] demands: `each` calls one with a notice and returns its answer.
     ///
     /// `parties` is the registry's slice, the same in every call, or for a replay the one new party. What `each`
-    /// returns counts in the Start states only. If `each` unwinds, the cursor stays at the party it was calling: report
+    /// returns counts in the Start states only. `departures` says whether any party has [departed](Party::departed) since
+    /// the transaction began; only then are they asked one by one, which spares an add a look at each. If `each` unwinds, the cursor stays at the party it was calling: report
     /// it by [`crashed`](Self::crashed), then call again.
     pub fn call<P: Party>(
         &mut self,
         parties: &mut [P],
+        departures: impl Fn() -> bool,
         mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
         match self.phase {
-            Phase::Ask => self.ask(parties, &mut each),
-            Phase::Complete => self.complete(parties, &mut each),
-            Phase::Unwind if self.kind == Kind::Replay => self.unwind_replay(parties, &mut each),
-            Phase::Unwind => self.unwind_all(parties, &mut each),
+            Phase::Ask => self.ask(parties, &departures, &mut each),
+            Phase::Complete => self.complete(parties, &departures, &mut each),
+            Phase::Unwind if self.kind == Kind::Replay => {
+                self.unwind_replay(parties, &departures, &mut each)
+            }
+            Phase::Unwind => self.unwind_all(parties, &departures, &mut each),
             _ => {}
         }
     }
@@ -276,7 +280,7 @@ impl Transaction {
         match self.phase {
             Phase::Ask => {
                 let position = self.position(self.turn.checked_sub(1)?, parties);
-                self.refused(position, veto, parties);
+                self.refused(position, veto);
                 Some(position)
             }
             Phase::Complete => Some(self.position(self.turn.checked_sub(1)?, parties)),

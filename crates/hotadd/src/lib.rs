@@ -1,6 +1,43 @@
 //! No processor joins a running program before the program is ready for it.
+//!
+//! A [`Partition`] is the set of processors that a program may run on. It can grow and shrink while everything runs. Before
+//! a processor joins, every registered [`Driver`] is asked to prepare for it, and any of them may refuse; only if all
+//! agree is the processor started, and then all are told. Whoever registers late hears of every processor that is active
+//! already, so that none is missed and none comes twice.
+//!
+//! # Principles
+//! - The rules live in [`hotadd_core`], as a state machine without locks or I/O. This crate runs it on real threads over
+//!   real processors.
+//! - Queries never wait: the active set is an immutable snapshot, and its count one atomic load.
+//! - What cannot be promised is said. See the page of limits in the repository's `docs/`.
+//!
+//! # What it does not do
+//! - It schedules nothing and pins no thread of yours.
+//! - It cannot stop somebody with the privileges from starting a processor by another way. It reports it when it sees it.
+//!
+//! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
+
 mod cpulist;
+mod error;
+mod event;
+mod gate;
 pub mod hardware;
+mod inner;
+mod member;
+mod partition;
+mod published;
+mod registration;
+mod runner;
+mod sync;
 
 pub use cpulist::{CpuList, CpuListError};
-pub use hotadd_core::*;
+pub use error::{Action, Error};
+pub use event::{Event, EventKind, Occasion};
+pub use hotadd_core::{
+    ActiveSet, Driver, Epoch, Errno, GROUP_SIZE, HardwareId, Level, MAX_GROUPS, MAX_PROCESSORS,
+    Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, State,
+    Status, Veto,
+};
+pub use member::PartyInfo;
+pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
+pub use registration::Registration;

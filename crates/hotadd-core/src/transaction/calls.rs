@@ -4,47 +4,75 @@
 //! can go on behind the party that crashed. The loops are what an add spends its time in: nothing in them allocates,
 //! and a party that has nothing to hear costs one look.
 
+use core::ops::ControlFlow;
+
 use crate::driver::Veto;
 use crate::notice::{Notice, State};
-use crate::processor::Processor;
+use crate::processor::{HardwareId, Processor, ProcessorIndex};
 use crate::registry::Party;
 use crate::status::Status;
 
 use super::{Kind, PlatformError, Refusal, Transaction};
+
+/// Goes on with one processor's pass, in calling order, from behind the cursor until `each` breaks.
+#[inline]
+fn walk<'p, P: Party + 'p>(
+    mut order: impl Iterator<Item = &'p mut P>,
+    turn: &mut usize,
+    passes_over: impl Fn(&P) -> bool,
+    mut each: impl FnMut(&mut P) -> ControlFlow<Veto>,
+) -> ControlFlow<Veto> {
+    if let Some(behind) = turn.checked_sub(1) {
+        order.nth(behind);
+    }
+    for party in order {
+        *turn += 1;
+        if !passes_over(party) {
+            each(party)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
 
 impl Transaction {
     /// AddStart or RemoveStart, until everybody has agreed or one refuses (A1, A3, R3, R4, A10).
     pub(super) fn ask<P: Party>(
         &mut self,
         parties: &mut [P],
+        departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let state = self.state(State::AddStart, State::RemoveStart);
-        while let Some(&processor) = self.processors.get(self.at) {
-            let notice = self.notice(state, processor, PlatformError::NONE);
-            while self.turn < parties.len() {
-                let position = self.position(self.turn, parties.len());
-                let party = &mut parties[position];
-                self.turn += 1;
-                if self.passes_over(party) {
-                    continue;
+        let mut notice = self.notice(State::AddStart, State::RemoveStart, PlatformError::NONE);
+        if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
+            if let ControlFlow::Break(veto) =
+                self.replay_to(party, &mut notice, departures, &mut *each)
+            {
+                return self.refused(0, veto);
+            }
+        }
+        while self.at < self.processors.len() {
+            let mut ask = |party: &mut P, notice: &Notice| match each(party, notice) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(veto) => ControlFlow::Break(veto),
+            };
+            match self.pass(parties, departures, &mut notice, &mut ask) {
+                ControlFlow::Continue(()) => {
+                    self.at += 1;
+                    self.turn = 0;
                 }
-                if let Err(veto) = each(party, &notice) {
-                    self.refused(position, veto, parties.len());
-                    if !matches!(self.phase, super::Phase::Ask) {
+                ControlFlow::Break(veto) => {
+                    self.refused(self.position(self.turn - 1, parties.len()), veto);
+                    if self.kind != Kind::Rehearsal {
                         return;
                     }
                 }
             }
-            self.at += 1;
-            self.turn = 0;
         }
         self.all_agreed();
     }
 
     /// A party refused. All but a rehearsal end here.
-    pub(super) fn refused(&mut self, position: usize, veto: Veto, parties: usize) {
-        debug_assert!(position < parties);
+    pub(super) fn refused(&mut self, position: usize, veto: Veto) {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
         if self.kind != Kind::Rehearsal {
@@ -56,24 +84,78 @@ impl Transaction {
     pub(super) fn complete<P: Party>(
         &mut self,
         parties: &mut [P],
+        departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let state = self.state(State::AddComplete, State::RemoveComplete);
+        let mut notice =
+            self.notice(State::AddComplete, State::RemoveComplete, PlatformError::NONE);
+        if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
+            // An answer to a Complete changes nothing.
+            let _ = self.replay_to(party, &mut notice, departures, |party, notice| {
+                let _ = each(party, notice);
+                Ok(())
+            });
+        }
         while self.at < self.acted {
-            let notice = self.notice(state, self.processors[self.at], PlatformError::NONE);
-            while self.turn < parties.len() {
-                let position = self.position(self.turn, parties.len());
-                let party = &mut parties[position];
-                self.turn += 1;
-                if !self.passes_over(party) {
-                    // An answer to a Complete changes nothing (A6); whoever runs this reports it.
-                    let _ = each(party, &notice);
-                }
-            }
+            let mut tell = |party: &mut P, notice: &Notice| {
+                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                let _ = each(party, notice);
+                ControlFlow::Continue(())
+            };
+            let _ = self.pass(parties, departures, &mut notice, &mut tell);
             self.at += 1;
             self.turn = 0;
         }
         self.completed();
+    }
+
+    /// One processor's pass in calling order, or what is left of it.
+    #[inline]
+    fn pass<P: Party>(
+        &mut self,
+        parties: &mut [P],
+        departures: &impl Fn() -> bool,
+        notice: &mut Notice,
+        each: &mut impl FnMut(&mut P, &Notice) -> ControlFlow<Veto>,
+    ) -> ControlFlow<Veto> {
+        notice.processor = self.processors[self.at];
+        let notice = &*notice;
+        let departed = |party: &P| departures() && party.departed();
+        if self.is_removal() {
+            // Removing mirrors adding: who came last is asked first, so that nobody loses what it stands on (X1).
+            let deaf = |party: &P| !party.hears_removal() || departed(party);
+            walk(parties.iter_mut().rev(), &mut self.turn, deaf, |party| each(party, notice))
+        } else {
+            walk(parties.iter_mut(), &mut self.turn, departed, |party| each(party, notice))
+        }
+    }
+
+    /// All processors for one party: the same pass with the loops turned inside out, because a replay may be two
+    /// thousand processors long and must cost what its calls cost.
+    #[inline]
+    fn replay_to<P: Party>(
+        &mut self,
+        party: &mut P,
+        notice: &mut Notice,
+        departures: &impl Fn() -> bool,
+        mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+    ) -> ControlFlow<Veto> {
+        self.at += self.turn;
+        for processor in &self.processors[self.at..] {
+            // As in every pass the cursor is behind the party before it is called.
+            self.turn = 1;
+            if departures() && party.departed() {
+                break;
+            }
+            notice.processor = *processor;
+            if let Err(veto) = each(party, notice) {
+                return ControlFlow::Break(veto);
+            }
+            self.at += 1;
+        }
+        self.at = self.processors.len();
+        self.turn = 0;
+        ControlFlow::Continue(())
     }
 
     /// AddFailure or RemoveFailure to exactly those who agreed, in the reverse of the order of asking (A3, A4).
@@ -82,10 +164,10 @@ impl Transaction {
     pub(super) fn unwind_all<P: Party>(
         &mut self,
         parties: &mut [P],
+        departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let state = self.state(State::AddFailure, State::RemoveFailure);
-        let failure = self.failure();
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, self.failure());
         loop {
             if self.turn == 0 {
                 // Those before `acted` run, and everybody was told so.
@@ -95,12 +177,12 @@ impl Transaction {
                 self.at -= 1;
                 self.turn = parties.len();
             }
-            let notice = self.notice(state, self.processors[self.at], failure);
+            notice.processor = self.processors[self.at];
             while self.turn > 0 {
                 self.turn -= 1;
                 let position = self.position(self.turn, parties.len());
                 let party = &mut parties[position];
-                if !self.passes_over(party) && !self.has_refused(position) {
+                if !self.passes_over(party, departures) && !self.has_refused(position) {
                     let _ = each(party, &notice);
                 }
             }
@@ -114,27 +196,30 @@ impl Transaction {
     pub(super) fn unwind_replay<P: Party>(
         &mut self,
         parties: &mut [P],
+        departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let failure = self.failure();
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, self.failure());
         while self.turn < self.at {
-            let notice = self.notice(State::AddFailure, self.processors[self.turn], failure);
+            notice.processor = self.processors[self.turn];
             self.turn += 1;
-            for party in parties.iter_mut().filter(|p| !p.departed()) {
-                let _ = each(party, &notice);
+            for party in &mut *parties {
+                if !self.passes_over(party, departures) {
+                    let _ = each(party, &notice);
+                }
             }
         }
         self.unwound();
     }
 
-    /// The party whose turn it is. Removing mirrors adding: who came last is asked first, so that nobody loses what it
-    /// stands on (X1).
+    /// The party whose turn it is: who came last comes first in a removal.
     pub(super) fn position(&self, turn: usize, parties: usize) -> usize {
         if self.is_removal() { parties - 1 - turn } else { turn }
     }
 
-    fn passes_over<P: Party>(&self, party: &P) -> bool {
-        party.departed() || (self.is_removal() && !party.hears_removal())
+    #[inline]
+    fn passes_over<P: Party>(&self, party: &P, departures: &impl Fn() -> bool) -> bool {
+        (departures() && party.departed()) || (self.is_removal() && !party.hears_removal())
     }
 
     fn has_refused(&self, position: usize) -> bool {
@@ -147,11 +232,13 @@ impl Transaction {
         }
     }
 
-    fn notice(&self, state: State, processor: Processor, failure: PlatformError) -> Notice {
+    /// What all calls of one pass have in common; the processor is filled in for each.
+    fn notice(&self, add: State, remove: State, failure: PlatformError) -> Notice {
+        let nobody = Processor { index: ProcessorIndex::of(0), id: HardwareId(0) };
         Notice {
-            state,
+            state: self.state(add, remove),
             surprise: self.kind == Kind::Vanished,
-            processor,
+            processor: self.processors.first().copied().unwrap_or(nobody),
             status: failure.status,
             errno: failure.errno,
             epoch: self.set.epoch(),

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use hotadd_core::{HardwareId, PlatformError, Status};
 
-// mod simulated;
+mod simulated;
 
-// pub use simulated::Simulated;
+pub use simulated::Simulated;
 
 /// A platform that starts and stops processors.
 ///

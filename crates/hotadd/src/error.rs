@@ -1,0 +1,199 @@
+//! [`Error`]: why a partition did not do as asked. Names the party, the clause, the status.
+
+use std::fmt;
+
+use hotadd_core::{
+    Errno, HardwareId, NotAddable, NotRemovable, PlatformError, Processor, Status, Veto,
+};
+
+use crate::hardware::NotAdmitted;
+use crate::member::PartyInfo;
+
+/// Whether a processor was to be added or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Added.
+    Add,
+    /// Removed.
+    Remove,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// Why a partition did not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A party refused (A3, R4, X1). Those that had agreed have been told.
+    #[error("{party} refused to {action} {processor}: {veto}")]
+    Vetoed {
+        /// What was refused.
+        action: Action,
+        /// The processor that the party was asked about.
+        processor: Processor,
+        /// Who refused.
+        party: PartyInfo,
+        /// Its status and reason.
+        veto: Veto,
+    },
+    /// Everybody agreed, and the platform failed (A4, X1). Everybody has been told.
+    #[error("everybody agreed, but the platform failed to {action} {processor}: {}", platform(.error))]
+    Platform {
+        /// What failed.
+        action: Action,
+        /// The processor.
+        processor: Processor,
+        /// The platform's error.
+        error: PlatformError,
+    },
+    /// An atomic batch failed halfway, and the platform would not take back what it had started: this processor and
+    /// those named before it joined, with everybody's consent; those behind it did not (A9).
+    #[error("{processor} joined although its batch failed, because the platform would not take it back: {}", platform(.error))]
+    Stuck {
+        /// The processor that would not stop.
+        processor: Processor,
+        /// The platform's error.
+        error: PlatformError,
+    },
+    /// The processor cannot be added at all; nobody was asked (A8).
+    #[error("processor {id} cannot be added: {reason}")]
+    NotAddable {
+        /// The processor.
+        id: HardwareId,
+        /// The status that says it.
+        status: Status,
+        /// Why.
+        reason: String,
+    },
+    /// The processor cannot be removed, because it is not active; nobody was asked.
+    #[error("processor {id} cannot be removed: it is not active")]
+    NotActive {
+        /// The processor.
+        id: HardwareId,
+    },
+    /// It was asked for from inside a callback of the same partition (D3). Do it from another thread, or after the callback.
+    #[error("{0} from inside a driver's callback would wait for itself for ever")]
+    InsideCallback(&'static str),
+    /// No more parties can register (R7).
+    #[error("the partition has its limit of {0} registered drivers")]
+    TooManyParties(usize),
+    /// A name that cannot be shown (R7): empty, longer than 64 bytes, or with control characters.
+    #[error("{0:?} is no name for a driver: 1 to 64 bytes, no control characters")]
+    BadName(String),
+    /// The party is registered no longer (D2): it crashed, and was deregistered then.
+    #[error("{0} was deregistered already")]
+    NotRegistered(PartyInfo),
+    /// The driver crashed while it was told of the processors that are active already, and is not registered (L3).
+    #[error("{0} crashed while it was being registered")]
+    Crashed(PartyInfo),
+    /// The partition cannot be made over this hardware.
+    #[error("the hardware cannot tell which processors run: {}", platform(.0))]
+    Hardware(PlatformError),
+}
+
+fn platform(error: &PlatformError) -> String {
+    error.errno.map_or_else(|| error.status.to_string(), |errno| errno.to_string())
+}
+
+impl Error {
+    /// The status that says it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Vetoed { veto, .. } => veto.status(),
+            Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
+                error.status
+            }
+            Self::NotAddable { status, .. } => *status,
+            Self::NotActive { .. } => Status::INVALID_DEVICE_STATE,
+            Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
+            Self::TooManyParties(_) => Status::QUOTA_EXCEEDED,
+            Self::BadName(_) => Status::INVALID_PARAMETER,
+            Self::NotRegistered(_) => Status::INVALID_HANDLE,
+            Self::Crashed(_) => Status::DRIVER_INTERNAL_ERROR,
+        }
+    }
+
+    /// The platform's own error, where it was the platform that failed.
+    #[must_use]
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
+                error.errno
+            }
+            _ => None,
+        }
+    }
+
+    /// The party that refused.
+    #[must_use]
+    pub const fn party(&self) -> Option<&PartyInfo> {
+        match self {
+            Self::Vetoed { party, .. } | Self::NotRegistered(party) | Self::Crashed(party) => {
+                Some(party)
+            }
+            _ => None,
+        }
+    }
+
+    /// The clause of the contract that it follows from.
+    #[must_use]
+    pub const fn clause(&self) -> &'static str {
+        match self {
+            Self::Vetoed { action: Action::Add, .. } => "A3",
+            Self::Platform { action: Action::Add, .. } => "A4",
+            Self::Vetoed { .. } | Self::Platform { .. } | Self::NotActive { .. } => "X1",
+            Self::Stuck { .. } => "A9",
+            Self::NotAddable { .. } | Self::Hardware(_) => "A8",
+            Self::InsideCallback(_) => "D3",
+            Self::TooManyParties(_) | Self::BadName(_) => "R7",
+            Self::NotRegistered(_) => "D2",
+            Self::Crashed(_) => "L3",
+        }
+    }
+
+    /// The processor it is about, as the platform calls it.
+    #[must_use]
+    pub const fn id(&self) -> Option<HardwareId> {
+        match self {
+            Self::Vetoed { processor, .. }
+            | Self::Platform { processor, .. }
+            | Self::Stuck { processor, .. } => Some(processor.id),
+            Self::NotAddable { id, .. } | Self::NotActive { id } => Some(*id),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn not_addable(why: NotAddable) -> Self {
+        let (id, status, reason) = match why {
+            NotAddable::AlreadyActive(id) => {
+                (id, Status::DEVICE_ALREADY_ATTACHED, "it is active already".to_owned())
+            }
+            NotAddable::NamedTwice(id) => {
+                (id, Status::INVALID_PARAMETER, "it is named twice".to_owned())
+            }
+            NotAddable::BeyondMaximum { id, maximum } => (
+                id,
+                Status::INSUFFICIENT_RESOURCES,
+                format!("the partition has given out all of its {maximum} indexes"),
+            ),
+        };
+        Self::NotAddable { id, status, reason }
+    }
+
+    pub(crate) fn not_admitted(id: HardwareId, why: NotAdmitted) -> Self {
+        Self::NotAddable { id, status: why.status, reason: why.reason }
+    }
+
+    pub(crate) const fn not_removable(why: NotRemovable) -> Self {
+        let NotRemovable::NotActive(id) = why;
+        Self::NotActive { id }
+    }
+}

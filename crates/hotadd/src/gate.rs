@@ -1,0 +1,80 @@
+//! [`Gate`]: one transaction at a time (A7), and a clear answer instead of a deadlock to whoever asks for a second one
+//! from inside the first (D3).
+
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, thread_local};
+
+/// Guards `T` like a mutex, and knows which thread is inside.
+pub(crate) struct Gate<T> {
+    /// The token of the thread inside; 0 when none is.
+    inside: AtomicU64,
+    data: Mutex<T>,
+}
+
+/// The calling thread is inside already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inside;
+
+impl<T> Gate<T> {
+    pub(crate) fn new(data: T) -> Self {
+        Self { inside: AtomicU64::new(0), data: Mutex::new(data) }
+    }
+
+    /// Waits until nobody else is inside, and enters.
+    pub(crate) fn enter(&self) -> Result<Guard<'_, T>, Inside> {
+        let me = token();
+        // Relaxed: the only question is whether this very thread stored its own token, and a thread always sees its
+        // own stores. Whatever another thread stores is not our token, seen or not.
+        if self.inside.load(Ordering::Relaxed) == me {
+            return Err(Inside);
+        }
+        // A callback's panic is caught before it gets here; nothing is left half done that poison could tell of.
+        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inside.store(me, Ordering::Relaxed);
+        Ok(Guard { gate: self, data })
+    }
+}
+
+/// The thread is inside until this is dropped.
+pub(crate) struct Guard<'a, T> {
+    gate: &'a Gate<T>,
+    data: MutexGuard<'a, T>,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.data
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        // Before the mutex opens, or the next thread's token would be wiped out. The mutex orders the two stores.
+        self.gate.inside.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A number that no other thread of the process has or ever had; never 0.
+fn token() -> u64 {
+    thread_local! {
+        static TOKEN: u64 = next_token();
+    }
+    TOKEN.with(|token| *token)
+}
+
+fn next_token() -> u64 {
+    // std's on purpose, also under loom: it hands out names and orders nothing.
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

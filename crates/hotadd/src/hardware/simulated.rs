@@ -1,0 +1,224 @@
+//! [`Simulated`]: processors that exist only as entries in a table, for what no test machine has.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hotadd_core::{Errno, HardwareId, MAX_PROCESSORS, PlatformError, Status};
+
+use super::{Hardware, NotAdmitted, Nudge, Survey};
+
+/// Simulated processors: any number up to 2,048, with faults on demand. Nothing runs on them.
+///
+/// All methods may be called from any thread, also while the partition uses it.
+///
+/// ```
+/// use hotadd::hardware::Simulated;
+/// use hotadd::{Errno, HardwareId, Partition};
+///
+/// let hardware = Simulated::new(4, 2)?; // 0-3 run, 4 and 5 are spare
+/// hardware.fail_start(HardwareId(5), Errno::EIO);
+/// let partition = Partition::simulated(&hardware)?;
+///
+/// partition.add(HardwareId(4))?;
+/// assert_eq!(partition.add(HardwareId(5)).unwrap_err().errno(), Some(Errno::EIO));
+/// assert_eq!(partition.count(), 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Simulated {
+    processors: Mutex<BTreeMap<HardwareId, Simulation>>,
+    nudge: OnceLock<Nudge>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Simulation {
+    running: bool,
+    fail_start: Option<Errno>,
+    fail_stop: Option<Errno>,
+    delay: Duration,
+}
+
+/// A simulation that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulatedError {
+    /// No processor runs.
+    #[error("a partition needs at least one active processor to run on")]
+    NoneActive,
+    /// More than 2,048.
+    #[error(
+        "{0} processors are too many: a partition has at most {MAX_PROCESSORS} (32 groups of 64)"
+    )]
+    TooMany(u64),
+    /// One id for two processors.
+    #[error("processor {0} is named twice")]
+    NamedTwice(HardwareId),
+}
+
+impl Simulated {
+    /// `active` running processors, with ids from 0, and `spare` more that can be added.
+    ///
+    /// # Errors
+    /// If none is active, or all together are more than 2,048.
+    pub fn new(active: u32, spare: u32) -> Result<Arc<Self>, SimulatedError> {
+        let total = u64::from(active) + u64::from(spare);
+        if total > u64::from(MAX_PROCESSORS) {
+            return Err(SimulatedError::TooMany(total));
+        }
+        let ids = |from, to| (from..to).map(HardwareId);
+        Self::with_ids(ids(0, active), ids(active, active + spare))
+    }
+
+    /// Processors with these ids, sparse if you like.
+    ///
+    /// # Errors
+    /// If none is active, an id comes twice, or all together are more than 2,048.
+    pub fn with_ids(
+        active: impl IntoIterator<Item = HardwareId>,
+        spare: impl IntoIterator<Item = HardwareId>,
+    ) -> Result<Arc<Self>, SimulatedError> {
+        let mut processors = BTreeMap::new();
+        let active = active.into_iter().map(|id| (id, true));
+        let spare = spare.into_iter().map(|id| (id, false));
+        for (id, running) in active.chain(spare) {
+            if processors.insert(id, Simulation { running, ..Simulation::default() }).is_some() {
+                return Err(SimulatedError::NamedTwice(id));
+            }
+        }
+        if !processors.values().any(|p| p.running) {
+            return Err(SimulatedError::NoneActive);
+        }
+        if processors.len() > MAX_PROCESSORS as usize {
+            return Err(SimulatedError::TooMany(processors.len() as u64));
+        }
+        Ok(Arc::new(Self { processors: Mutex::new(processors), nudge: OnceLock::new() }))
+    }
+
+    /// From now on starting this processor fails. No effect on one that does not exist.
+    pub fn fail_start(&self, id: HardwareId, errno: Errno) {
+        self.change(id, |p| p.fail_start = Some(errno));
+    }
+
+    /// From now on stopping this processor fails.
+    pub fn fail_stop(&self, id: HardwareId, errno: Errno) {
+        self.change(id, |p| p.fail_stop = Some(errno));
+    }
+
+    /// From now on starting and stopping this processor succeed again, at once.
+    pub fn heal(&self, id: HardwareId) {
+        self.change(id, |p| *p = Simulation { running: p.running, ..Simulation::default() });
+    }
+
+    /// From now on starting and stopping this processor take this long.
+    pub fn delay(&self, id: HardwareId, delay: Duration) {
+        self.change(id, |p| p.delay = delay);
+    }
+
+    /// Takes a running processor away without asking (X2). Inside a callback it is reported after the transaction.
+    pub fn vanish(&self, id: HardwareId) {
+        self.change(id, |p| p.running = false);
+        self.look();
+    }
+
+    /// Lets a processor join without asking (Q3). Inside a callback it is reported after the transaction.
+    pub fn intrude(&self, id: HardwareId) {
+        self.change(id, |p| p.running = true);
+        self.look();
+    }
+
+    fn look(&self) {
+        if let Some(nudge) = self.nudge.get() {
+            nudge.nudge();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<HardwareId, Simulation>> {
+        self.processors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, id: HardwareId, change: impl FnOnce(&mut Simulation)) {
+        if let Some(processor) = self.lock().get_mut(&id) {
+            change(processor);
+        }
+    }
+
+    fn running(&self, running: bool) -> Vec<HardwareId> {
+        let processors = self.lock();
+        processors.iter().filter(|(_, p)| p.running == running).map(|(id, _)| *id).collect()
+    }
+
+    fn act(&self, id: HardwareId, running: bool) -> Result<(), PlatformError> {
+        let Some(processor) = self.lock().get(&id).copied() else {
+            return Err(Errno::ENXIO.into());
+        };
+        if !processor.delay.is_zero() {
+            std::thread::sleep(processor.delay);
+        }
+        let fault = if running { processor.fail_start } else { processor.fail_stop };
+        if let Some(errno) = fault {
+            return Err(errno.into());
+        }
+        self.change(id, |p| p.running = running);
+        Ok(())
+    }
+}
+
+impl Hardware for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(self.running(true))
+    }
+
+    fn maximum(&self) -> u32 {
+        u32::try_from(self.lock().len()).unwrap_or(MAX_PROCESSORS)
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        self.running(false)
+    }
+
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+        if self.lock().contains_key(&id) {
+            return Ok(());
+        }
+        Err(NotAdmitted {
+            status: Status::NO_SUCH_DEVICE,
+            reason: "there is no such processor in this simulation".to_owned(),
+        })
+    }
+
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+        self.act(id, true)
+    }
+
+    fn stop(&self, id: HardwareId) -> Result<(), PlatformError> {
+        self.act(id, false)
+    }
+
+    fn survey(&self, expected: &[HardwareId]) -> Survey {
+        let running = self.running(true);
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        Survey {
+            vanished: expected
+                .iter()
+                .filter(|id| running.binary_search(id).is_err())
+                .copied()
+                .collect(),
+            intruded: running
+                .into_iter()
+                .filter(|id| expected.binary_search(id).is_err())
+                .collect(),
+            repaired: Vec::new(),
+        }
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        // A second partition over the same simulation hears nothing of vanishing processors.
+        let _ = self.nudge.set(nudge);
+    }
+}

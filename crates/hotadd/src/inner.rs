@@ -1,0 +1,314 @@
+//! [`Inner`]: what all handles of a partition share, and the requests that it serves one at a time.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hotadd_core::{ActiveSet, Driver, HardwareId, Level, PartyId, Registry, Transaction};
+
+use crate::error::{Action, Error};
+use crate::event::{EventKind, Occasion};
+use crate::gate::{Gate, Guard};
+use crate::hardware::{Hardware, Nudged};
+use crate::member::{Member, Shared};
+use crate::partition::{Answer, Change, Rehearsal};
+use crate::published::Published;
+use crate::runner::{Observer, Runner};
+use crate::sync::{AtomicBool, Ordering};
+
+/// How many drivers one partition takes (R7).
+const MAX_PARTIES: usize = 65_536;
+
+/// How long a driver's name may be, in bytes.
+const MAX_NAME: usize = 64;
+
+pub(crate) struct Inner {
+    gate: Gate<State>,
+    pub(crate) published: Published,
+    pub(crate) hardware: Arc<dyn Hardware>,
+    /// Somebody departed since the gate was last left.
+    departures: AtomicBool,
+    /// A nudge came from inside a callback; look when the transaction is over.
+    look_again: AtomicBool,
+}
+
+/// What only the thread inside the gate touches.
+pub(crate) struct State {
+    pub(crate) set: ActiveSet,
+    pub(crate) registry: Registry<Member>,
+    pub(crate) observers: Vec<Observer>,
+    next_id: u64,
+}
+
+impl Inner {
+    pub(crate) fn new(set: ActiveSet, hardware: Arc<dyn Hardware>) -> Self {
+        let state = State {
+            set: set.clone(),
+            registry: Registry::new(MAX_PARTIES),
+            observers: Vec::new(),
+            next_id: 1,
+        };
+        Self {
+            gate: Gate::new(state),
+            published: Published::new(set),
+            hardware,
+            departures: AtomicBool::new(false),
+            look_again: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
+        self.enter("observing")?.observers.push(observer);
+        Ok(())
+    }
+
+    pub(crate) fn register(
+        &self,
+        name: &str,
+        level: Level,
+        replay: bool,
+        driver: Box<dyn Driver + Send>,
+    ) -> Result<Arc<Shared>, Error> {
+        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
+        }
+        let mut state = self.enter("registering")?;
+        let limit = state.registry.limit();
+        state.registry.admits().map_err(|_| Error::TooManyParties(limit))?;
+        let id = PartyId(state.next_id);
+        state.next_id += 1;
+        let mut member = Member::new(id, level, name, driver);
+        if replay {
+            let began = Instant::now();
+            let mut transaction = Transaction::replay(&state.set);
+            let mut runner = self.runner(&mut state, Occasion::Replay);
+            runner.run(&mut transaction, std::slice::from_mut(&mut member), None);
+            let parties = std::slice::from_ref(&member);
+            let crashed = || member.shared.departed().then(|| Error::Crashed(member.shared.info()));
+            let refusal = Runner::refusal(&transaction, parties, Action::Add).or_else(crashed);
+            if let Some(error) = refusal {
+                runner.refused(EventKind::Refused, &error, began);
+                self.leave(state);
+                return Err(error);
+            }
+        }
+        let shared = Arc::clone(&member.shared);
+        state.registry.insert(member);
+        self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
+        self.leave(state);
+        Ok(shared)
+    }
+
+    /// Waits for the transaction under way, unless it is this thread's own (D1, D3).
+    pub(crate) fn deregister(&self, shared: &Shared) -> Result<(), Error> {
+        let gone = || Err(Error::NotRegistered(shared.info()));
+        let Ok(mut state) = self.gate.enter() else {
+            // Inside a callback: nobody calls it from here on, and the transaction under way takes it out when it ends.
+            // Relaxed: whoever leaves the gate next is this thread.
+            self.departures.store(true, Ordering::Relaxed);
+            return if shared.depart() { gone() } else { Ok(()) };
+        };
+        let Ok(member) = state.registry.remove(shared.level, shared.id) else { return gone() };
+        shared.depart();
+        self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
+        self.leave(state);
+        // Outside the gate: a driver's own drop may well deregister others.
+        drop(member);
+        Ok(())
+    }
+
+    pub(crate) fn add(&self, id: HardwareId) -> Result<Change, Error> {
+        let [(_, result)] = <[_; 1]>::try_from(self.add_atomic(&[id]))
+            .unwrap_or_else(|_| unreachable!("one processor has one result"));
+        result
+    }
+
+    pub(crate) fn add_atomic(
+        &self,
+        ids: &[HardwareId],
+    ) -> Vec<(HardwareId, Result<Change, Error>)> {
+        let all = |error: &Error| ids.iter().map(|id| (*id, Err(error.clone()))).collect();
+        let began = Instant::now();
+        let mut state = match self.enter("adding") {
+            Ok(state) => state,
+            Err(error) => return all(&error),
+        };
+        let admitted = self
+            .admit(ids)
+            .and_then(|()| Transaction::add(&state.set, ids).map_err(Error::not_addable));
+        let mut transaction = match admitted {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                let mut runner = self.runner(&mut state, Occasion::Change);
+                runner.refused(EventKind::Refused, &error, began);
+                self.leave(state);
+                return all(&error);
+            }
+        };
+        let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
+        runner.run(&mut transaction, parties, None);
+        let refusal = Runner::refusal(&transaction, parties, Action::Add);
+        let stuck = transaction.stuck().map(|(processor, error)| Error::Stuck { processor, error });
+        let joined = transaction.changed();
+        for &processor in joined {
+            runner.changed(EventKind::Joined, processor, began);
+        }
+        if let Some(stuck) = &stuck {
+            runner.breach("A9", None, None, stuck.to_string());
+        }
+        let mut results = Vec::with_capacity(ids.len());
+        for processor in transaction.processors() {
+            let result = match (&stuck, &refusal) {
+                (Some(stuck), _) if joined.contains(processor) => Err(stuck.clone()),
+                (_, Some(error)) => {
+                    runner.refused_processor(EventKind::Refused, *processor, error, began);
+                    Err(error.clone())
+                }
+                (_, None) => Ok(Change { processor: *processor, epoch: transaction.set().epoch() }),
+            };
+            results.push((processor.id, result));
+        }
+        self.leave(state);
+        results
+    }
+
+    pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        let mut state = self.enter("rehearsing")?;
+        self.admit(&[id])?;
+        let mut transaction = Transaction::rehearse(&state.set, id).map_err(Error::not_addable)?;
+        let (mut runner, parties) = self.runner_over(&mut state, Occasion::Rehearsal);
+        let mut asked = Vec::new();
+        runner.run(&mut transaction, parties, Some(&mut asked));
+        let answers = asked.into_iter().map(|(party, answer, took)| Answer { party, answer, took });
+        let rehearsal =
+            Rehearsal { processor: transaction.processors()[0], answers: answers.collect() };
+        self.leave(state);
+        Ok(rehearsal)
+    }
+
+    pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
+        let began = Instant::now();
+        let mut state = self.enter("removing")?;
+        let mut transaction = match Transaction::remove(&state.set, id) {
+            Ok(transaction) => transaction,
+            Err(why) => {
+                let error = Error::not_removable(why);
+                let mut runner = self.runner(&mut state, Occasion::Change);
+                runner.refused(EventKind::RemoveRefused, &error, began);
+                self.leave(state);
+                return Err(error);
+            }
+        };
+        let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
+        runner.run(&mut transaction, parties, None);
+        let processor = transaction.processors()[0];
+        let result = match Runner::refusal(&transaction, parties, Action::Remove) {
+            None => {
+                runner.changed(EventKind::Left, processor, began);
+                Ok(Change { processor, epoch: transaction.set().epoch() })
+            }
+            Some(error) => {
+                runner.refused_processor(EventKind::RemoveRefused, processor, &error, began);
+                Err(error)
+            }
+        };
+        self.leave(state);
+        result
+    }
+
+    /// Looks at what really runs and reports the difference (X2, Q3).
+    fn survey(&self, state: &mut State) {
+        let expected: Vec<HardwareId> = state.set.iter().map(|p| p.id).collect();
+        let survey = self.hardware.survey(&expected);
+        if !survey.vanished.is_empty() {
+            let mut transaction = Transaction::vanished(&state.set, &survey.vanished);
+            let (mut runner, parties) = self.runner_over(state, Occasion::Change);
+            runner.run(&mut transaction, parties, None);
+            for &processor in transaction.processors() {
+                runner.vanished(processor);
+            }
+        }
+        for id in survey.intruded {
+            let (mut runner, parties) = self.runner_over(state, Occasion::Change);
+            match Transaction::intruded(runner.set, id) {
+                Ok(mut transaction) => {
+                    runner.run(&mut transaction, parties, None);
+                    runner.intruded(transaction.processors()[0]);
+                }
+                Err(why) => {
+                    let why = Error::not_addable(why);
+                    let reason = format!(
+                        "processor {id} runs without agreement, and cannot be counted: {why}"
+                    );
+                    runner.breach("Q3", None, None, reason);
+                }
+            }
+        }
+        for sentence in survey.repaired {
+            self.runner(state, Occasion::Change).breach("Q3", None, None, sentence);
+        }
+    }
+
+    fn admit(&self, ids: &[HardwareId]) -> Result<(), Error> {
+        ids.iter().try_for_each(|&id| {
+            self.hardware.admits(id).map_err(|why| Error::not_admitted(id, why))
+        })
+    }
+
+    fn enter(&self, what: &'static str) -> Result<Guard<'_, State>, Error> {
+        self.gate.enter().map_err(|_| Error::InsideCallback(what))
+    }
+
+    /// Ends a transaction: takes out who departed meanwhile, opens the gate, and does what had to wait for that.
+    fn leave(&self, mut state: Guard<'_, State>) {
+        // Relaxed: set only by this thread, inside the gate.
+        let departed = if self.departures.swap(false, Ordering::Relaxed) {
+            state.registry.sweep()
+        } else {
+            Vec::new()
+        };
+        for member in &departed {
+            let info = member.shared.info();
+            self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
+        }
+        drop(state);
+        // Outside the gate: a driver's own drop may well deregister others.
+        drop(departed);
+        // Relaxed: set by this thread, inside the gate that it has just left; another thread's nudge enters by itself.
+        if self.look_again.swap(false, Ordering::Relaxed) {
+            self.nudge();
+        }
+    }
+
+    fn runner<'a>(&'a self, state: &'a mut State, occasion: Occasion) -> Runner<'a> {
+        self.runner_over(state, occasion).0
+    }
+
+    fn runner_over<'a>(
+        &'a self,
+        state: &'a mut State,
+        occasion: Occasion,
+    ) -> (Runner<'a>, &'a mut [Member]) {
+        let State { set, registry, observers, .. } = state;
+        let runner = Runner {
+            published: &self.published,
+            hardware: &*self.hardware,
+            set,
+            observers,
+            departures: &self.departures,
+            occasion,
+        };
+        (runner, registry.parties_mut())
+    }
+}
+
+impl Nudged for Inner {
+    fn nudge(&self) {
+        match self.gate.enter() {
+            Ok(mut state) => {
+                self.survey(&mut state);
+                self.leave(state);
+            }
+            Err(_) => self.look_again.store(true, Ordering::Relaxed),
+        }
+    }
+}

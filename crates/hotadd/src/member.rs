@@ -1,0 +1,91 @@
+//! [`Member`]: a registered driver as the registry keeps it, and [`PartyInfo`], what others may know of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hotadd_core::{Driver, Level, Party, PartyId};
+
+use crate::sync::{AtomicBool, Ordering};
+
+/// Who a party is: enough to name it in an answer, a log line or an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartyInfo {
+    /// Its identity in this partition.
+    pub id: PartyId,
+    /// The name it registered under. Not unique.
+    pub name: String,
+    /// Its level.
+    pub level: Level,
+}
+
+impl fmt::Display for PartyInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What the registry's entry and the registration's handle both hold.
+pub(crate) struct Shared {
+    pub(crate) id: PartyId,
+    pub(crate) level: Level,
+    hears_removal: bool,
+    /// Once true it stays true, and the driver is not called again (D1).
+    departed: AtomicBool,
+    pub(crate) name: Box<str>,
+}
+
+impl Shared {
+    pub(crate) fn info(&self) -> PartyInfo {
+        PartyInfo { id: self.id, name: self.name.to_string(), level: self.level }
+    }
+
+    /// Relaxed, here and below: the flag decides something only inside the gate, where it is set and read by the one
+    /// thread inside. Elsewhere it is a report of what already happened.
+    pub(crate) fn departed(&self) -> bool {
+        self.departed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether it had departed before.
+    pub(crate) fn depart(&self) -> bool {
+        self.departed.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// A registered driver. 24 bytes, because there may be thousands and every add walks over all of them.
+pub(crate) struct Member {
+    pub(crate) driver: Box<dyn Driver + Send>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Member {
+    pub(crate) fn new(
+        id: PartyId,
+        level: Level,
+        name: &str,
+        mut driver: Box<dyn Driver + Send>,
+    ) -> Self {
+        let hears_removal = driver.removal().is_some();
+        let departed = AtomicBool::new(false);
+        let shared = Shared { id, level, hears_removal, departed, name: name.into() };
+        Self { driver, shared: Arc::new(shared) }
+    }
+}
+
+impl Party for Member {
+    fn id(&self) -> PartyId {
+        self.shared.id
+    }
+
+    fn level(&self) -> Level {
+        self.shared.level
+    }
+
+    #[inline]
+    fn departed(&self) -> bool {
+        self.shared.departed()
+    }
+
+    fn hears_removal(&self) -> bool {
+        self.shared.hears_removal
+    }
+}

@@ -1,0 +1,276 @@
+//! [`Partition`]: the processors that a program may run on, and the parties that must agree before there are more.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, Processor, Veto};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::hardware::{Hardware, Nudge, Simulated};
+use crate::inner::Inner;
+use crate::member::PartyInfo;
+use crate::registration::Registration;
+
+/// The processors that a program may run on, and the parties that must agree before there are more.
+///
+/// A cheap handle: clones are the same partition. All methods may be called from any thread. Adding, removing,
+/// rehearsing, registering and deregistering wait for one another (A7); queries never wait (Q1).
+///
+/// From inside a driver's callback everything that would have to wait for that callback is refused with
+/// [`Error::InsideCallback`] (D3). Queries, and dropping a [`Registration`], work there too.
+///
+/// ```
+/// use hotadd::hardware::Simulated;
+/// use hotadd::{HardwareId, Notice, Partition, State, Status, Veto};
+///
+/// let partition = Partition::simulated(&Simulated::new(2, 2)?)?;
+/// let _pool = partition.register("pool", |notice: &Notice| match notice.state() {
+///     State::AddStart if notice.processor().id == HardwareId(3) => {
+///         Err(Veto::new(Status::INSUFFICIENT_RESOURCES, "no memory for a fourth block"))
+///     }
+///     _ => Ok(()),
+/// })?;
+///
+/// partition.add(HardwareId(2))?;
+/// let refused = partition.add(HardwareId(3)).unwrap_err();
+/// assert_eq!(
+///     refused.to_string(),
+///     "pool refused to add processor 3: no memory for a fourth block \
+///      (STATUS_INSUFFICIENT_RESOURCES, 0xC000009A)",
+/// );
+/// assert_eq!(partition.count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Partition {
+    inner: Arc<Inner>,
+}
+
+/// A change of the active set that happened: a processor joined or left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The processor.
+    pub processor: Processor,
+    /// The epoch of the set that came into force with it.
+    pub epoch: Epoch,
+}
+
+/// How [`Partition::add_batch`] treats its processors (A9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Batch {
+    /// One transaction for each: one that is refused does not stop the others.
+    Each,
+    /// None is started until every driver has agreed to all.
+    Atomic,
+}
+
+/// What a rehearsal found (A10).
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// The processor that everybody was asked about.
+    pub processor: Processor,
+    /// Every party's answer, in the order of asking.
+    pub answers: Vec<Answer>,
+}
+
+impl Rehearsal {
+    /// Whether everybody agreed.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        self.answers.iter().all(|a| a.answer.is_ok())
+    }
+}
+
+/// One party's answer in a rehearsal.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The party.
+    pub party: PartyInfo,
+    /// What it said.
+    pub answer: Result<(), Veto>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Partition {
+    /// A partition of processors that do not exist: for tests, and for what no test machine has.
+    ///
+    /// # Errors
+    /// None that [`Simulated`] has not reported before.
+    pub fn simulated(hardware: &Arc<Simulated>) -> Result<Self, Error> {
+        Self::over(Arc::clone(hardware))
+    }
+
+    /// A partition over any hardware.
+    ///
+    /// # Errors
+    /// [`Error::Hardware`] if the hardware cannot tell what runs.
+    pub fn over(hardware: Arc<impl Hardware + 'static>) -> Result<Self, Error> {
+        let ids = hardware.active().map_err(Error::Hardware)?;
+        let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
+        let inner = Arc::new(Inner::new(set, Arc::clone(&hardware) as Arc<dyn Hardware>));
+        let weak = Arc::downgrade(&inner);
+        hardware.watch(Nudge(weak));
+        Ok(Self { inner })
+    }
+
+    /// Registers a driver at level 0 that hears of every processor: of those that are active before this returns (R3), of
+    /// those that come later before they are started (A1).
+    ///
+    /// Dropping what this returns deregisters the driver.
+    ///
+    /// # Errors
+    /// [`Error::Vetoed`] if the driver refused one of the active processors (R4), [`Error::InsideCallback`] (D3),
+    /// [`Error::TooManyParties`] and [`Error::BadName`] (R7). The driver is then not registered, and dropped.
+    pub fn register(
+        &self,
+        name: &str,
+        driver: impl Driver + Send + 'static,
+    ) -> Result<Registration, Error> {
+        self.party(name).register(driver)
+    }
+
+    /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`].
+    #[must_use]
+    pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
+        Registering { partition: self, name, level: Level(0), replay: true }
+    }
+
+    /// Adds a processor: asks everybody, starts it, tells everybody (A1-A5).
+    ///
+    /// # Errors
+    /// [`Error::NotAddable`] before anybody is asked (A8), [`Error::Vetoed`] (A3), [`Error::Platform`] (A4),
+    /// [`Error::InsideCallback`] (D3). The processor is then not in the partition.
+    pub fn add(&self, id: HardwareId) -> Result<Change, Error> {
+        self.inner.add(id)
+    }
+
+    /// Adds several processors (A9), and says what became of each, in the order given.
+    ///
+    /// In a failed atomic batch every result names the one that was refused, whichever processor it belongs to, but for
+    /// those that the platform would not take back ([`Error::Stuck`]).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), for each.
+    pub fn add_batch(
+        &self,
+        ids: &[HardwareId],
+        batch: Batch,
+    ) -> Vec<(HardwareId, Result<Change, Error>)> {
+        match batch {
+            Batch::Each => ids.iter().map(|&id| (id, self.add(id))).collect(),
+            Batch::Atomic => self.inner.add_atomic(ids),
+        }
+    }
+
+    /// Asks everybody whether a processor could be added, and adds nothing (A10): AddStart, then AddFailure with
+    /// `STATUS_CANCELLED`.
+    ///
+    /// # Errors
+    /// [`Error::NotAddable`] (A8), [`Error::InsideCallback`] (D3). Refusals are part of the result.
+    pub fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        self.inner.rehearse(id)
+    }
+
+    /// Removes a processor: asks those who asked for removal notices, stops it, tells them (X1).
+    ///
+    /// # Errors
+    /// [`Error::NotActive`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
+    /// is then still in the partition.
+    pub fn remove(&self, id: HardwareId) -> Result<Change, Error> {
+        self.inner.remove(id)
+    }
+
+    /// The processors in force at this moment. Never waits (Q1); some 20 ns.
+    #[must_use]
+    pub fn active(&self) -> Arc<ActiveSet> {
+        self.inner.published.load()
+    }
+
+    /// How many processors are active. One atomic load.
+    ///
+    /// Read by itself: between this and [`active`](Self::active) the set may change. `active` is at least as new.
+    #[must_use]
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.inner.published.summary().1
+    }
+
+    /// The epoch of the set in force (Q2): what was read at this epoch is still current. One atomic load.
+    #[must_use]
+    #[inline]
+    pub fn epoch(&self) -> Epoch {
+        self.inner.published.summary().0
+    }
+
+    /// The processors that the hardware could add now, ascending.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<HardwareId> {
+        self.inner.hardware.candidates()
+    }
+
+    /// What the hardware is called, such as `simulated`.
+    #[must_use]
+    pub fn hardware(&self) -> &'static str {
+        self.inner.hardware.name()
+    }
+
+    /// Calls `observer` with everything that happens from now on, on the thread on which it happens, in order.
+    ///
+    /// It is called in the middle of transactions, so what is said of callbacks holds for it too. One that panics is
+    /// dropped. While there is an observer every call is timed, which a partition otherwise does without.
+    ///
+    /// # Errors
+    /// [`Error::InsideCallback`] (D3).
+    pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
+        self.inner.observe(Box::new(observer))
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let active: crate::CpuList = self.active().iter().map(|p| p.id).collect();
+        f.debug_struct("Partition")
+            .field("hardware", &self.hardware())
+            .field("epoch", &self.epoch())
+            .field("active", &active.to_string())
+            .finish()
+    }
+}
+
+/// A registration being put together. Made by [`Partition::party`].
+#[must_use = "nothing is registered until `register` is called"]
+#[derive(Clone, Debug)]
+pub struct Registering<'a> {
+    partition: &'a Partition,
+    name: &'a str,
+    level: Level,
+    replay: bool,
+}
+
+impl Registering<'_> {
+    /// Lower levels agree first and unwind last. 0 unless said otherwise.
+    pub const fn level(mut self, level: i32) -> Self {
+        self.level = Level(level);
+        self
+    }
+
+    /// Hears only of processors that are added later, not of those that are active already (R2).
+    pub const fn later_only(mut self) -> Self {
+        self.replay = false;
+        self
+    }
+
+    /// Registers the driver.
+    ///
+    /// # Errors
+    /// As [`Partition::register`].
+    pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
+        let Self { partition, name, level, replay } = self;
+        let inner = &partition.inner;
+        let shared = inner.register(name, level, replay, Box::new(driver))?;
+        Ok(Registration::new(Arc::clone(inner), shared))
+    }
+}

@@ -1,0 +1,70 @@
+//! [`Registration`]: the handle of a registered driver. While it lives, the driver is called.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::inner::Inner;
+use crate::member::{PartyInfo, Shared};
+
+/// The handle of a registered driver. Dropping it deregisters the driver.
+///
+/// Deregistering waits until no transaction is under way; when it returns, the driver is not running and will not be
+/// called again (D1), and has been dropped. From inside a callback of the same partition it does not wait: the driver is not
+/// called again from there on, not even with the outcome of the add in progress (D3), and it is dropped when that
+/// add is over.
+///
+/// It cannot be deregistered twice:
+/// ```compile_fail,E0382
+/// # fn f(registration: hotadd::Registration) -> Result<(), hotadd::Error> {
+/// registration.deregister()?;
+/// registration.deregister()
+/// # }
+/// ```
+#[must_use = "dropping a Registration deregisters its driver at once; keep it for as long as the driver is to be asked"]
+pub struct Registration {
+    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+}
+
+impl Registration {
+    pub(crate) const fn new(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// Deregisters the driver, as dropping does, and says whether it was still registered.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`] if the driver had crashed and was deregistered then (D2, L3).
+    pub fn deregister(self) -> Result<(), Error> {
+        self.inner.deregister(&self.shared)
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub fn party(&self) -> PartyInfo {
+        self.shared.info()
+    }
+
+    /// Whether the driver is still registered: false once it crashed (L3).
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        !self.shared.departed()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // Only one that is gone already can fail, and then there is nothing to do.
+        let _ = self.inner.deregister(&self.shared);
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("party", &self.party())
+            .field("registered", &self.is_registered())
+            .finish()
+    }
+}

@@ -1,0 +1,313 @@
+//! [`Runner`]: carries out the steps of a transaction on the calling thread, and tells observers what happens.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use hotadd_core::{
+    ActiveSet, Notice, PlatformError, Processor, State, Status, Step, Transaction, Veto,
+};
+
+use crate::error::{Action, Error};
+use crate::event::{Event, EventKind, Occasion};
+use crate::hardware::Hardware;
+use crate::member::{Member, PartyInfo};
+use crate::published::Published;
+use crate::sync::{AtomicBool, Ordering};
+
+pub(crate) type Observer = Box<dyn FnMut(&Event) + Send>;
+
+/// What a rehearsal writes down: who was asked, the answer, how long it took.
+pub(crate) type Asked = Vec<(PartyInfo, Result<(), Veto>, Duration)>;
+
+pub(crate) struct Runner<'a> {
+    pub(crate) published: &'a Published,
+    pub(crate) hardware: &'a dyn Hardware,
+    pub(crate) set: &'a mut ActiveSet,
+    pub(crate) observers: &'a mut Vec<Observer>,
+    /// Set when a party has departed and is to be swept out.
+    pub(crate) departures: &'a AtomicBool,
+    pub(crate) occasion: Occasion,
+}
+
+impl Runner<'_> {
+    /// Runs a transaction to its end. `parties` are the registry's or, for a replay, the new one.
+    pub(crate) fn run(
+        &mut self,
+        transaction: &mut Transaction,
+        parties: &mut [Member],
+        mut asked: Option<&mut Asked>,
+    ) {
+        loop {
+            match transaction.step() {
+                Step::Publish(set) => {
+                    *self.set = set.clone();
+                    self.published.publish(set.clone());
+                    transaction.published();
+                }
+                Step::Call(state) => {
+                    self.call(transaction, parties, state, asked.as_deref_mut());
+                }
+                Step::Start(processor) => {
+                    let result = self.act(Action::Add, processor);
+                    transaction.acted(result);
+                }
+                Step::Stop(processor) => {
+                    let result = self.act(Action::Remove, processor);
+                    transaction.acted(result);
+                }
+                Step::Done => return,
+            }
+        }
+    }
+
+    /// One pass over the parties. A party that panics is deregistered, and the pass goes on behind it (L3).
+    fn call(
+        &mut self,
+        transaction: &mut Transaction,
+        parties: &mut [Member],
+        state: State,
+        mut asked: Option<&mut Asked>,
+    ) {
+        let traced = !self.observers.is_empty() || asked.is_some();
+        loop {
+            // One net under the whole pass and not one under each call: a net costs more than a call.
+            let pass = catch_unwind(AssertUnwindSafe(|| {
+                let flag = self.departures;
+                // Relaxed: set by a callback, on this thread.
+                let departures = || flag.load(Ordering::Relaxed);
+                if traced {
+                    transaction.call(parties, departures, |member, notice| {
+                        self.call_traced(member, notice, asked.as_deref_mut())
+                    });
+                } else {
+                    transaction
+                        .call(parties, departures, |member, notice| member.driver.notify(notice));
+                }
+            }));
+            let Err(panic) = pass else { return };
+            let reason = format!("it panicked: {}", panic_message(&*panic));
+            // A panic's payload may be anything, also something that panics when it is dropped.
+            std::mem::forget(panic);
+            let veto = Veto::new(Status::DRIVER_INTERNAL_ERROR, reason.clone());
+            let Some(position) = transaction.crashed(parties.len(), veto.clone()) else { return };
+            let member = &parties[position];
+            member.shared.depart();
+            // Relaxed: read by the same thread when it leaves the gate.
+            self.departures.store(true, Ordering::Relaxed);
+            let info = member.shared.info();
+            if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
+                asked.push((info.clone(), Err(veto.clone()), Duration::ZERO));
+            }
+            if state.may_veto() {
+                let mut event = self.event(veto_kind(state));
+                event.party = Some(info.clone());
+                event.status = Some(veto.status());
+                event.reason = Some(reason.clone());
+                self.emit(&event);
+            }
+            self.breach("L3", None, Some(info), format!("{reason}; it is deregistered"));
+        }
+    }
+
+    /// Calls one party with the clock running.
+    fn call_traced(
+        &mut self,
+        member: &mut Member,
+        notice: &Notice,
+        asked: Option<&mut Asked>,
+    ) -> Result<(), Veto> {
+        let state = notice.state();
+        let mut event = self.event(EventKind::Calling);
+        event.party = Some(member.shared.info());
+        event.concerns(notice.processor());
+        event.status = Some(notice.status());
+        event.errno = notice.errno();
+        event.epoch = notice.epoch();
+        event.surprise = notice.is_surprise();
+        self.emit(&event);
+
+        let began = Instant::now();
+        let answer = member.driver.notify(notice);
+        let took = began.elapsed();
+
+        event.kind = told_kind(state);
+        event.took = Some(took);
+        if let (Err(veto), true) = (&answer, state.may_veto()) {
+            event.kind = veto_kind(state);
+            event.status = Some(veto.status());
+            event.reason = Some(veto.reason().to_owned());
+        }
+        self.emit(&event);
+        if let (Err(veto), false) = (&answer, state.may_veto()) {
+            let reason =
+                format!("it answered {state} with an error, which changes nothing: {veto}");
+            self.breach("A6", Some(notice.processor()), event.party.clone(), reason);
+        }
+        if let (Some(asked), true) = (asked, state.may_veto()) {
+            asked.push((member.shared.info(), answer.clone(), took));
+        }
+        answer
+    }
+
+    /// Has the platform start or stop a processor.
+    fn act(&mut self, action: Action, processor: Processor) -> Result<(), PlatformError> {
+        let began = Instant::now();
+        let hardware = self.hardware;
+        let acted = catch_unwind(AssertUnwindSafe(|| match action {
+            Action::Add => hardware.start(processor.id),
+            Action::Remove => hardware.stop(processor.id),
+        }));
+        let result = acted.unwrap_or_else(|panic| {
+            std::mem::forget(panic);
+            Err(PlatformError { status: Status::DRIVER_INTERNAL_ERROR, errno: None })
+        });
+        let mut event = self.event(match (action, &result) {
+            (Action::Add, Ok(())) => EventKind::Started,
+            (Action::Add, Err(_)) => EventKind::StartFailed,
+            (Action::Remove, Ok(())) => EventKind::Stopped,
+            (Action::Remove, Err(_)) => EventKind::StopFailed,
+        });
+        event.concerns(processor);
+        event.took = Some(began.elapsed());
+        if let Err(error) = &result {
+            event.status = Some(error.status);
+            event.errno = error.errno;
+        }
+        self.emit(&event);
+        result
+    }
+
+    /// Why a finished transaction came to nothing, if it did.
+    pub(crate) fn refusal(
+        transaction: &Transaction,
+        parties: &[Member],
+        action: Action,
+    ) -> Option<Error> {
+        if let Some(refusal) = transaction.refusals().first() {
+            return Some(Error::Vetoed {
+                action,
+                processor: refusal.processor,
+                party: parties[refusal.position].shared.info(),
+                veto: refusal.veto.clone(),
+            });
+        }
+        let (processor, error) = transaction.platform_error()?;
+        Some(Error::Platform { action, processor, error })
+    }
+
+    /// Something was refused before anybody was asked, or no particular processor can be told.
+    pub(crate) fn refused(&mut self, kind: EventKind, error: &Error, began: Instant) {
+        let mut event = self.refusal_event(kind, error, began);
+        event.id = error.id();
+        self.emit(&event);
+    }
+
+    /// A processor was not added or not removed.
+    pub(crate) fn refused_processor(
+        &mut self,
+        kind: EventKind,
+        processor: Processor,
+        error: &Error,
+        began: Instant,
+    ) {
+        let mut event = self.refusal_event(kind, error, began);
+        event.concerns(processor);
+        self.emit(&event);
+    }
+
+    fn refusal_event(&self, kind: EventKind, error: &Error, began: Instant) -> Event {
+        let mut event = self.event(kind);
+        event.party = error.party().cloned();
+        event.status = Some(error.status());
+        event.errno = error.errno();
+        event.reason = Some(error.to_string());
+        event.clause = Some(error.clause());
+        event.took = Some(began.elapsed());
+        event
+    }
+
+    /// A processor joined or left, as agreed.
+    pub(crate) fn changed(&mut self, kind: EventKind, processor: Processor, began: Instant) {
+        let mut event = self.event(kind);
+        event.concerns(processor);
+        event.took = Some(began.elapsed());
+        self.emit(&event);
+    }
+
+    /// A processor was gone before anybody was told (X2).
+    pub(crate) fn vanished(&mut self, processor: Processor) {
+        let mut event = self.event(EventKind::Left);
+        event.concerns(processor);
+        event.surprise = true;
+        event.clause = Some("X2");
+        self.emit(&event);
+    }
+
+    /// A processor runs that nobody agreed to (Q3).
+    pub(crate) fn intruded(&mut self, processor: Processor) {
+        let reason = format!("{processor} was brought in by somebody else; no driver was asked");
+        self.breach("Q3", Some(processor), None, reason);
+        let mut event = self.event(EventKind::Joined);
+        event.concerns(processor);
+        event.agreed = false;
+        event.clause = Some("Q3");
+        self.emit(&event);
+    }
+
+    pub(crate) fn breach(
+        &mut self,
+        clause: &'static str,
+        processor: Option<Processor>,
+        party: Option<PartyInfo>,
+        reason: String,
+    ) {
+        let mut event = self.event(EventKind::Breach);
+        if let Some(processor) = processor {
+            event.concerns(processor);
+        }
+        event.party = party;
+        event.clause = Some(clause);
+        event.reason = Some(reason);
+        self.emit(&event);
+    }
+
+    /// A party came or went.
+    pub(crate) fn party(&mut self, kind: EventKind, party: PartyInfo) {
+        let mut event = self.event(kind);
+        event.party = Some(party);
+        self.emit(&event);
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        Event { occasion: self.occasion, ..Event::new(kind, self.set.epoch()) }
+    }
+
+    /// Tells all observers. One that panics is dropped: it must not take the transaction with it.
+    fn emit(&mut self, event: &Event) {
+        self.observers.retain_mut(|observer| {
+            let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
+            told.map_err(std::mem::forget).is_ok()
+        });
+    }
+}
+
+const fn told_kind(state: State) -> EventKind {
+    match state {
+        State::AddStart => EventKind::AddStart,
+        State::AddComplete => EventKind::AddComplete,
+        State::AddFailure => EventKind::AddFailure,
+        State::RemoveStart => EventKind::RemoveStart,
+        State::RemoveComplete => EventKind::RemoveComplete,
+        State::RemoveFailure => EventKind::RemoveFailure,
+    }
+}
+
+const fn veto_kind(state: State) -> EventKind {
+    if state.is_removal() { EventKind::RemoveVeto } else { EventKind::Veto }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
