@@ -5,8 +5,12 @@ use std::sync::{Arc, Weak};
 
 use hotadd_core::{HardwareId, PlatformError, Status};
 
+#[cfg(not(loom))]
+mod affinity;
 mod simulated;
 
+#[cfg(not(loom))]
+pub use affinity::{Affinity, AffinityError, Mask, Tree};
 pub use simulated::Simulated;
 
 /// A platform that starts and stops processors.

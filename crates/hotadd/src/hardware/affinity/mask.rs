@@ -1,0 +1,91 @@
+//! [`Mask`]: an affinity mask, a plain value of 128 bytes.
+
+use std::fmt;
+
+use hotadd_core::HardwareId;
+use rustix::thread::CpuSet;
+
+use crate::CpuList;
+
+/// Processors that one mask can name: ids 0 to 1,023, the width of the kernel interface's `cpu_set_t`.
+pub(super) const WIDTH: u32 = 1024;
+
+/// An affinity mask: the processors on which a thread may run. A plain value, cheap to copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mask(pub(super) CpuSet);
+
+impl Mask {
+    /// Sets the calling thread's own mask to this one.
+    ///
+    /// Async-signal-safe: one system call, no allocation and no lock. So it may be called between `fork` and `exec`.
+    ///
+    /// # Errors
+    /// The kernel's, `EINVAL` if none of the processors is online and allowed.
+    pub fn adopt(&self) -> rustix::io::Result<()> {
+        rustix::thread::sched_setaffinity(None, &self.0)
+    }
+
+    /// Every processor that a mask can name.
+    pub(super) fn full() -> Self {
+        Self::of((0..WIDTH).map(HardwareId))
+    }
+
+    /// These processors. An id that no mask can name is left out.
+    pub(super) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
+        let mut set = CpuSet::new();
+        for HardwareId(id) in ids {
+            if id < WIDTH {
+                set.set(id as usize);
+            }
+        }
+        Self(set)
+    }
+
+    pub(super) fn contains(&self, HardwareId(id): HardwareId) -> bool {
+        id < WIDTH && self.0.is_set(id as usize)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.count() == 0
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = HardwareId> + '_ {
+        (0..WIDTH).map(HardwareId).filter(|id| self.contains(*id))
+    }
+
+    pub(super) fn list(&self) -> CpuList {
+        self.ids().collect()
+    }
+
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self::of(self.ids().filter(|id| other.contains(*id)))
+    }
+
+    pub(super) fn without(&self, other: &Self) -> Self {
+        Self::of(self.ids().filter(|id| !other.contains(*id)))
+    }
+
+    pub(super) fn with(mut self, HardwareId(id): HardwareId) -> Self {
+        if id < WIDTH {
+            self.0.set(id as usize);
+        }
+        self
+    }
+
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.without(other).is_empty()
+    }
+}
+
+/// As a cpulist: `0-3,8`.
+impl fmt::Display for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list().fmt(f)
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mask({self})")
+    }
+}

@@ -1,0 +1,87 @@
+//! [`Tree`]: which processes a partition governs, and finding them.
+
+use std::collections::{HashMap, HashSet};
+
+use rustix::process::Pid;
+
+use super::kernel::{Errno, Kernel};
+
+/// Which processes a partition of affinity masks governs.
+///
+/// A process whose parent ends becomes the child of the nearest ancestor that is a
+/// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html), or else of process 1. So that
+/// none escapes, this process should be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// This process and all its descendants.
+    Current,
+    /// All descendants of this process, but not itself.
+    Descendants,
+}
+
+/// What a look at the process table has found.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) processes: Vec<Pid>,
+    /// The table contradicts itself; processes of ours may be missing.
+    pub(super) torn: bool,
+    /// Some process, ours or not, ended before it was read.
+    pub(super) missed: bool,
+}
+
+/// A [`Tree`] of a given process, and what earlier looks at it have taught.
+#[derive(Debug)]
+pub(super) struct Members {
+    root: Pid,
+    tree: Tree,
+    /// Processes whose parent was not in the table at the last look, with that parent.
+    orphans: HashSet<(Pid, Pid)>,
+    /// Processes that were not ours at the last look. None of them can become ours, save by its id's being used again.
+    strangers: HashSet<Pid>,
+}
+
+impl Members {
+    pub(super) fn new(root: Pid, tree: Tree) -> Self {
+        Self { root, tree, orphans: HashSet::new(), strangers: HashSet::new() }
+    }
+
+    /// Finds the processes of the tree. A quick look takes the last look's strangers for strangers and reads the others
+    /// only, so that what it finds is fresher by far.
+    ///
+    /// When a process names a parent that is not in the table, the parent ended while we read, and its descendants may
+    /// be ours. When two looks in a row say the same of it, the parent is not gone but hidden from us (another
+    /// user's, on a `/proc` that hides those), and so not one of ours.
+    pub(super) fn look(&mut self, kernel: &dyn Kernel, quick: bool) -> Result<Look, Errno> {
+        if !quick {
+            self.strangers.clear();
+        }
+        let (all, missed) = kernel.processes(&self.strangers)?;
+        let known: HashSet<Pid> = all.iter().map(|process| process.pid).collect();
+        let mut orphans = HashSet::new();
+        let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
+        for process in all {
+            let Some(parent) = process.parent else { continue };
+            if !known.contains(&parent) && !self.strangers.contains(&parent) {
+                orphans.insert((process.pid, parent));
+            }
+            children.entry(parent).or_default().push(process.pid);
+        }
+        let mut processes = match self.tree {
+            Tree::Current => vec![self.root],
+            Tree::Descendants => children.remove(&self.root).unwrap_or_default(),
+        };
+        let mut at = 0;
+        while let Some(process) = processes.get(at) {
+            // Removing them makes an end, even if a torn table were to show a circle.
+            processes.extend(children.remove(process).unwrap_or_default());
+            at += 1;
+        }
+        let torn = !known.contains(&self.root) || !orphans.is_subset(&self.orphans);
+        let unsettled = orphans.iter().map(|(orphan, _)| *orphan);
+        let not_strangers: HashSet<Pid> =
+            processes.iter().copied().chain([self.root]).chain(unsettled).collect();
+        self.strangers.extend(known.difference(&not_strangers));
+        self.orphans = orphans;
+        Ok(Look { processes, torn, missed })
+    }
+}

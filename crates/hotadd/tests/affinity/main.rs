@@ -1,0 +1,186 @@
+//! Partitions of affinity masks over real processes on this machine's processors. None is taken offline.
+//!
+//! The backend governs all children of this process, so the tests take turns.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod proc;
+mod role;
+
+use std::io::ErrorKind;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hotadd::hardware::{Affinity, AffinityError, Hardware, Tree};
+use hotadd::{CpuList, HardwareId, Status};
+
+use proc::{masks, parse, wait_until};
+use role::Actor;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A partition of this process's children on the first processor, and the second one; `None` on a machine with one.
+fn partition(test: &str) -> Option<(MutexGuard<'static, ()>, Affinity, HardwareId, HardwareId)> {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let allowed = Affinity::new(Tree::Descendants, None).unwrap().allowed();
+    let [first, second, ..] = allowed.ids() else {
+        println!("{test} skipped: it needs two processors, and only {allowed} is allowed");
+        return None;
+    };
+    let affinity = Affinity::new(Tree::Descendants, Some(&list(*first))).unwrap();
+    Some((turn, affinity, *first, *second))
+}
+
+fn list(id: HardwareId) -> CpuList {
+    [id].into_iter().collect()
+}
+
+fn both(a: HardwareId, b: HardwareId) -> CpuList {
+    [a, b].into_iter().collect()
+}
+
+#[test]
+fn a_start_widens_and_a_stop_narrows_every_thread_of_every_descendant_a4() {
+    let Some((_turn, affinity, first, second)) = partition("widening a family") else { return };
+    let family = Actor::start(&affinity, "family", "100 2");
+    let all = |mask: CpuList| {
+        let masks = masks(family.pid());
+        assert!(masks.len() >= 303, "three generations of a hundred: {masks:?}");
+        assert!(masks.iter().all(|(_, m)| *m == mask), "not all {mask}: {masks:?}");
+    };
+    all(list(first));
+    let begin = Instant::now();
+    affinity.start(second).unwrap();
+    println!("widening {} threads took {:?}", masks(family.pid()).len(), begin.elapsed());
+    all(both(first, second));
+    assert_eq!(affinity.set(), both(first, second));
+    affinity.start(second).unwrap();
+    affinity.stop(second).unwrap();
+    all(list(first));
+    affinity.stop(second).unwrap();
+    assert_eq!(affinity.active().unwrap(), [first]);
+    assert_eq!(affinity.candidates().first(), Some(&second));
+}
+
+#[test]
+fn a_thread_that_pinned_itself_is_left_alone_a4() {
+    let Some((_turn, affinity, first, second)) = partition("pinning") else { return };
+    let family = Actor::start(&affinity, "family", "2 0");
+    let pinned = masks(family.pid()).last().unwrap().0;
+    proc::pin(pinned, second);
+    affinity.start(second).unwrap();
+    for (thread, mask) in masks(family.pid()) {
+        let want = if thread == pinned { list(second) } else { both(first, second) };
+        assert_eq!(mask, want, "thread {thread:?}, with {pinned:?} pinned");
+    }
+    // The processor would go on working: that is no stop (X1).
+    assert_eq!(affinity.stop(second).unwrap_err().status, Status::DEVICE_BUSY);
+    assert_eq!(affinity.set(), both(first, second));
+    proc::pin(pinned, first);
+    affinity.stop(second).unwrap();
+    assert!(masks(family.pid()).iter().all(|(_, mask)| *mask == list(first)));
+}
+
+#[test]
+fn threads_and_processes_born_during_a_change_end_up_right_a4() {
+    let Some((_turn, affinity, first, second)) = partition("a storm of births") else { return };
+    let storm = Actor::start(&affinity, "storm", "");
+    let right = |mask: &CpuList| masks(storm.pid()).iter().all(|(_, m)| m == mask);
+    let (mut longest, mut late) = (Duration::ZERO, Vec::new());
+    for round in 0..12 {
+        let begin = Instant::now();
+        let mask = if round % 2 == 0 {
+            affinity.start(second).unwrap();
+            both(first, second)
+        } else {
+            affinity.stop(second).unwrap();
+            list(first)
+        };
+        longest = longest.max(begin.elapsed());
+        // Nobody seen wrong five times over; those that were in the making may need the look that follows.
+        let mut good = 0;
+        wait_until("every thread has the new mask", || {
+            good = if right(&mask) { good + 1 } else { 0 };
+            late.extend(affinity.survey(&affinity.active().unwrap()).repaired);
+            good == 5
+        });
+    }
+    println!("12 changes in a storm: the longest took {longest:?}; found late: {late:?}");
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_with_a_sentence_a8() {
+    let Some((_turn, affinity, _, _)) = partition("refusals") else { return };
+    let possible = parse("/sys/devices/system/cpu/possible");
+    let online = parse("/sys/devices/system/cpu/online");
+    for id in [possible.ids().last().unwrap().0 + 1, 1024, 65_535, u32::MAX] {
+        let refusal = affinity.admits(HardwareId(id)).unwrap_err();
+        assert_eq!(refusal.status, Status::NO_SUCH_DEVICE);
+        let says = format!("there is no such processor; this machine has {possible}");
+        assert_eq!(refusal.reason, says);
+        assert_eq!(affinity.start(HardwareId(id)).unwrap_err().status, Status::NO_SUCH_DEVICE);
+    }
+    if let Some(off) = possible.ids().iter().find(|id| !online.contains(**id)) {
+        let refusal = affinity.admits(*off).unwrap_err();
+        assert_eq!(
+            (refusal.status, &*refusal.reason),
+            (Status::DEVICE_OFF_LINE, "it is not online")
+        );
+    } else {
+        println!("not online: skipped, all of {possible} is online");
+    }
+    assert_eq!(affinity.maximum() as usize, possible.len());
+    let empty = Affinity::new(Tree::Descendants, Some(&CpuList::default())).unwrap_err();
+    assert_eq!(empty, AffinityError::Empty);
+    let none = Affinity::new(Tree::Descendants, Some(&list(HardwareId(5000)))).unwrap_err();
+    assert_eq!(none.to_string(), format!("not online: 5000; online are {online}"));
+}
+
+#[test]
+fn a_process_governs_itself_within_the_mask_it_was_given_a8() {
+    let Some(_turn) = partition("governing oneself") else { return };
+    role::pass("oneself");
+}
+
+#[test]
+fn a_child_that_refuses_a_start_leaves_nobody_widened_a4() {
+    let Some(_turn) = partition("a refusal by the kernel") else { return };
+    if !rustix::process::geteuid().is_root() {
+        println!("a refusal by the kernel: skipped, only root can make a child that refuses");
+        return;
+    }
+    role::pass("refusal");
+}
+
+#[test]
+fn a_chain_of_processes_that_fork_and_exit_is_caught_a4() {
+    let Some(_turn) = partition("a chain of forks") else { return };
+    role::pass("chain");
+}
+
+#[test]
+fn a_child_has_the_partitions_mask_from_its_first_instruction() {
+    let Some((_turn, affinity, first, _)) = partition("spawning") else { return };
+    let mut command = Command::new("cat");
+    command.arg("/proc/self/status").stdout(std::process::Stdio::piped());
+    let output = affinity.spawn(&mut command).unwrap().wait_with_output().unwrap();
+    let status = String::from_utf8(output.stdout).unwrap();
+    let says = format!("Cpus_allowed_list:\t{first}\n");
+    assert!(status.contains(&says), "{status}");
+    let none = affinity.spawn(&mut Command::new("/nowhere/at/all")).unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn adopting_the_mask_binds_the_calling_thread_only() {
+    let Some((_turn, affinity, first, _)) = partition("adopting") else { return };
+    let mask = affinity.mask();
+    let own = || proc::own_mask();
+    let before = own();
+    let adopted = std::thread::spawn(move || {
+        mask.adopt().unwrap();
+        proc::own_mask()
+    });
+    assert_eq!((adopted.join().unwrap(), own()), (list(first), before));
+}

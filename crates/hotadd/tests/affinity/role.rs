@@ -1,0 +1,222 @@
+//! What the processes do that the tests start: this same test binary, told to play a role.
+
+use std::io::{BufRead, BufReader, Read, stdin};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use hotadd::hardware::{Affinity, Hardware, Tree};
+use hotadd::{Errno, Status};
+use rustix::process::{Uid, WaitOptions, getpid, set_child_subreaper, wait};
+use rustix::thread::set_thread_res_uid;
+
+use crate::list;
+use crate::proc::{masks, own_mask};
+
+/// A user that owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// A process that plays a role until it is dropped.
+pub(crate) struct Actor(Child);
+
+impl Actor {
+    /// Starts one in the partition, and returns when it is ready.
+    pub(crate) fn start(affinity: &Affinity, role: &str, detail: &str) -> Self {
+        let mut command = command(role, detail);
+        Self(affinity.spawn(&mut command).unwrap()).ready()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn ready(mut self) -> Self {
+        // The pipe stays open: the actor has more to say, if only to itself.
+        let lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
+        let ready = lines.map_while(Result::ok).any(|line| line.ends_with("ready"));
+        assert!(ready, "it did not get ready");
+        self
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // The end of its input tells it to end, and to end its own children first.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Has another process run this role's assertions.
+pub(crate) fn pass(role: &str) {
+    let output = command(role, "").stderr(Stdio::piped()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    assert!(output.status.success(), "in the role {role}");
+}
+
+fn command(role: &str, detail: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["role::play", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env("HOTADD_TEST_ROLE", role).env("HOTADD_TEST_DETAIL", detail);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+#[test]
+#[ignore = "what the other tests' processes do"]
+fn play() {
+    let detail = std::env::var("HOTADD_TEST_DETAIL").unwrap_or_default();
+    match std::env::var("HOTADD_TEST_ROLE").as_deref() {
+        Ok("family") => family(&detail),
+        Ok("storm") => storm(),
+        Ok("oneself") => oneself(),
+        Ok("refusal") => refusal(),
+        Ok("chain") => chain(),
+        _ => println!("no role to play"),
+    }
+}
+
+fn until_told() {
+    println!("ready");
+    let _ = stdin().read_to_end(&mut Vec::new());
+}
+
+/// "THREADS GENERATIONS": so many threads, and a child with as many, and so on.
+fn family(detail: &str) {
+    let (threads, generations) = detail.split_once(' ').unwrap();
+    for _ in 0..threads.parse().unwrap() {
+        thread::spawn(thread::park);
+    }
+    let generations: u32 = generations.parse().unwrap();
+    let _child = generations.checked_sub(1).map(|next| {
+        Actor(command("family", &format!("{threads} {next}")).spawn().unwrap()).ready()
+    });
+    until_told();
+}
+
+/// Makes threads and processes, and those make some too, one after the other as fast as it can.
+fn storm() {
+    thread::spawn(|| {
+        loop {
+            let brief = || thread::sleep(Duration::from_micros(500));
+            thread::spawn(move || thread::spawn(brief).join()).join().unwrap().unwrap();
+        }
+    });
+    thread::spawn(|| {
+        loop {
+            // Nobody is left to process 1, whose reaping we do not rely on.
+            let _ = Command::new("sh").args(["-c", "(true & true; wait) & wait"]).status();
+        }
+    });
+    until_told();
+}
+
+fn oneself() {
+    let whole = own_mask();
+    let (first, second) = (whole.ids()[0], whole.ids()[1]);
+    let family = Actor(command("family", "2 0").spawn().unwrap()).ready();
+    let all = |mask: &hotadd::CpuList| {
+        let masks = masks(getpid().as_raw_nonzero().get().unsigned_abs());
+        assert!(
+            masks.len() > 4 && masks.iter().all(|(_, m)| m == mask),
+            "not all {mask}: {masks:?}"
+        );
+    };
+    let affinity = Affinity::new(Tree::Current, Some(&list(first))).unwrap();
+    all(&list(first));
+    assert_eq!(affinity.allowed(), whole, "being narrowed by ourselves is no bound");
+    affinity.start(second).unwrap();
+    all(&crate::both(first, second));
+    affinity.stop(second).unwrap();
+    all(&list(first));
+    drop((affinity, family));
+
+    // Now as if somebody had started us on one processor.
+    let bound = Affinity::new(Tree::Current, None).unwrap();
+    assert_eq!((bound.set(), bound.allowed()), (list(first), list(first)));
+    assert_eq!(bound.candidates(), []);
+    let refusal = bound.admits(second).unwrap_err();
+    assert_eq!(refusal.reason, format!("it is outside this process's allowed set {first}"));
+    let error = Affinity::new(Tree::Current, Some(&list(second))).unwrap_err();
+    let says = format!("outside the set that this process may use: {second}; it may use {first}");
+    assert_eq!(error.to_string(), says);
+}
+
+/// Two children, of which the kernel lets us move the first only.
+fn refusal() {
+    let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
+    let affinity = Affinity::new(Tree::Descendants, Some(&list(first))).unwrap();
+    let cat = || {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+    };
+    let ours = Actor(affinity.spawn(cat().uid(NOBODY)).unwrap());
+    let theirs = Actor(affinity.spawn(&mut cat()).unwrap());
+    // The user id is this thread's own; the main thread goes on as root.
+    let start = || {
+        let nobody = Uid::from_raw(NOBODY);
+        set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        affinity.start(second).unwrap_err()
+    };
+    let error = thread::scope(|scope| scope.spawn(start).join().unwrap());
+    assert_eq!((error.status, error.errno), (Status::PRIVILEGE_NOT_HELD, Some(Errno::EPERM)));
+    for actor in [&ours, &theirs] {
+        assert_eq!(masks(actor.pid())[0].1, list(first));
+    }
+    assert_eq!(affinity.set(), list(first));
+    affinity.start(second).expect("root may move both");
+}
+
+/// Processes that each fork the next and exit at once, while the mask goes to and fro.
+#[expect(clippy::zombie_processes, reason = "another thread reaps all children")]
+fn chain() {
+    set_child_subreaper(Some(getpid())).unwrap();
+    thread::spawn(|| {
+        loop {
+            if !matches!(wait(WaitOptions::empty()), Ok(Some(_))) {
+                thread::yield_now();
+            }
+        }
+    });
+    let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
+    let affinity = Affinity::new(Tree::Descendants, Some(&list(first))).unwrap();
+    // The last one says where it may run.
+    let script = r#"
+        if [ $N -gt 20000 ] || [ ! -e "$FLAG" ]; then
+            while read name mask; do [ "$name" = Cpus_allowed_list: ] && echo "$mask"; done </proc/$$/status
+            exit
+        fi
+        N=$((N+1)) sh -c "$SCRIPT" & exit"#;
+    let flag = Flag(std::env::temp_dir().join(format!("hotadd-test-{}", getpid())));
+    let mut sh = Command::new("sh");
+    sh.args(["-c", script]).env("SCRIPT", script).env("FLAG", &flag.0).env("N", "0");
+    let mut late = 0;
+    for _ in 0..5 {
+        std::fs::write(&flag.0, "").unwrap();
+        let first_of_them = affinity.spawn(sh.stdin(Stdio::null()).stdout(Stdio::piped())).unwrap();
+        let started = affinity.start(second);
+        late += affinity.survey(&[first, second]).repaired.len();
+        std::fs::remove_file(&flag.0).unwrap();
+        // They all hold the pipe's other end: it closes when the last one is gone.
+        let said = std::io::read_to_string(first_of_them.stdout.unwrap()).unwrap();
+        match started {
+            Ok(()) => assert_eq!(said.trim().parse(), Ok(crate::both(first, second))),
+            Err(error) => assert_eq!(error.errno, Some(Errno::EAGAIN), "and nothing else"),
+        }
+        println!("{started:?}, the last one may run on {said}");
+        affinity.stop(second).unwrap();
+    }
+    println!("{late} times somebody was found late");
+}
+
+/// The file that keeps the chain going. It must not outlive a test that fails.
+struct Flag(std::path::PathBuf);
+
+impl Drop for Flag {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
