@@ -19,6 +19,7 @@
 //! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 extern crate alloc;
 

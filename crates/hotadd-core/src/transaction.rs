@@ -232,7 +232,11 @@ impl Transaction {
             }
             (Phase::Act, Err(error)) => {
                 self.error = Some((self.processors[self.acted], error));
-                if self.acted > 0 { self.enter(Phase::Undo) } else { self.unwind() }
+                if self.acted > 0 {
+                    self.enter(Phase::Undo);
+                } else {
+                    self.unwind();
+                }
             }
             (Phase::Undo, Ok(())) => {
                 self.acted -= 1;

@@ -6,6 +6,8 @@ use hotadd_core::{
     Errno, HardwareId, NotAddable, NotRemovable, PlatformError, Processor, Status, Veto,
 };
 
+#[cfg(not(loom))]
+use crate::hardware::AffinityError;
 use crate::hardware::NotAdmitted;
 use crate::member::PartyInfo;
 
@@ -96,6 +98,10 @@ pub enum Error {
     /// The partition cannot be made over this hardware.
     #[error("the hardware cannot tell which processors run: {}", platform(.0))]
     Hardware(PlatformError),
+    /// The partition cannot be made over this process's affinity masks.
+    #[cfg(not(loom))]
+    #[error(transparent)]
+    Affinity(#[from] AffinityError),
 }
 
 fn platform(error: &PlatformError) -> String {
@@ -118,6 +124,27 @@ impl Error {
             Self::BadName(_) => Status::INVALID_PARAMETER,
             Self::NotRegistered(_) => Status::INVALID_HANDLE,
             Self::Crashed(_) => Status::DRIVER_INTERNAL_ERROR,
+            #[cfg(not(loom))]
+            Self::Affinity(error) => {
+                error.errno().map_or(Status::INVALID_PARAMETER, Status::from_errno)
+            }
+        }
+    }
+
+    /// Why, without naming the processor or the party again: the driver's own words, or the platform's.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Vetoed { veto, .. } => veto.reason().to_owned(),
+            Self::Platform { action, error, .. } => {
+                format!(
+                    "everybody agreed, but the platform failed to {action} it: {}",
+                    platform(error)
+                )
+            }
+            Self::NotAddable { reason, .. } => reason.clone(),
+            Self::NotActive { .. } => "it is not active".to_owned(),
+            _ => self.to_string(),
         }
     }
 
@@ -128,6 +155,8 @@ impl Error {
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
                 error.errno
             }
+            #[cfg(not(loom))]
+            Self::Affinity(error) => error.errno(),
             _ => None,
         }
     }
@@ -152,6 +181,8 @@ impl Error {
             Self::Vetoed { .. } | Self::Platform { .. } | Self::NotActive { .. } => "X1",
             Self::Stuck { .. } => "A9",
             Self::NotAddable { .. } | Self::Hardware(_) => "A8",
+            #[cfg(not(loom))]
+            Self::Affinity(_) => "A8",
             Self::InsideCallback(_) => "D3",
             Self::TooManyParties(_) | Self::BadName(_) => "R7",
             Self::NotRegistered(_) => "D2",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotadd_core::{Epoch, Errno, HardwareId, Processor, Status};
+use hotadd_core::{Epoch, Errno, HardwareId, Processor, State, Status};
 
 use crate::member::PartyInfo;
 
@@ -101,6 +101,8 @@ pub struct Event {
     pub kind: EventKind,
     /// Why.
     pub occasion: Occasion,
+    /// The state that the party is called with.
+    pub state: Option<State>,
     /// The party that it happened to.
     pub party: Option<PartyInfo>,
     /// The processor that it is about.
@@ -130,6 +132,7 @@ impl Event {
         Self {
             kind,
             occasion: Occasion::Change,
+            state: None,
             party: None,
             processor: None,
             id: None,

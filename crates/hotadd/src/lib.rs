@@ -17,6 +17,9 @@
 //!
 //! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, loom)), warn(clippy::unwrap_used))]
+
 mod cpulist;
 mod error;
 mod event;
@@ -25,9 +28,11 @@ pub mod hardware;
 mod inner;
 mod member;
 mod partition;
+mod per_processor;
 mod published;
 mod registration;
 mod runner;
+mod sample;
 mod sync;
 
 pub use cpulist::{CpuList, CpuListError};
@@ -40,4 +45,6 @@ pub use hotadd_core::{
 };
 pub use member::PartyInfo;
 pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
+pub use per_processor::PerProcessor;
 pub use registration::Registration;
+pub use sample::Sample;

@@ -8,6 +8,8 @@ use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, Processor, Veto};
 
 use crate::error::Error;
 use crate::event::Event;
+#[cfg(not(loom))]
+use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
@@ -100,17 +102,27 @@ impl Partition {
     /// # Errors
     /// None that [`Simulated`] has not reported before.
     pub fn simulated(hardware: &Arc<Simulated>) -> Result<Self, Error> {
-        Self::over(Arc::clone(hardware))
+        Self::over(Arc::clone(hardware) as Arc<dyn Hardware>)
+    }
+
+    /// A partition of this process and all its descendants, which begins with the processors that the calling thread may
+    /// run on. Adding one widens the affinity mask of every thread.
+    ///
+    /// # Errors
+    /// [`Error::Affinity`] if the kernel does not tell what it should.
+    #[cfg(not(loom))]
+    pub fn process() -> Result<Self, Error> {
+        Self::over(Arc::new(Affinity::new(Tree::Current, None)?))
     }
 
     /// A partition over any hardware.
     ///
     /// # Errors
     /// [`Error::Hardware`] if the hardware cannot tell what runs.
-    pub fn over(hardware: Arc<impl Hardware + 'static>) -> Result<Self, Error> {
+    pub fn over(hardware: Arc<dyn Hardware>) -> Result<Self, Error> {
         let ids = hardware.active().map_err(Error::Hardware)?;
         let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
-        let inner = Arc::new(Inner::new(set, Arc::clone(&hardware) as Arc<dyn Hardware>));
+        let inner = Arc::new(Inner::new(set, Arc::clone(&hardware)));
         let weak = Arc::downgrade(&inner);
         hardware.watch(Nudge(weak));
         Ok(Self { inner })
@@ -133,7 +145,6 @@ impl Partition {
     }
 
     /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`].
-    #[must_use]
     pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
         Registering { partition: self, name, level: Level(0), replay: true }
     }
@@ -154,6 +165,7 @@ impl Partition {
     ///
     /// # Errors
     /// As [`add`](Self::add), for each.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn add_batch(
         &self,
         ids: &[HardwareId],
@@ -205,7 +217,7 @@ impl Partition {
         self.inner.published.summary().0
     }
 
-    /// The processors that the hardware could add now, ascending.
+    /// The processors that the hardware could add now, ascending. Waits for a change under way.
     #[must_use]
     pub fn candidates(&self) -> Vec<HardwareId> {
         self.inner.hardware.candidates()

@@ -119,6 +119,7 @@ impl Runner<'_> {
     ) -> Result<(), Veto> {
         let state = notice.state();
         let mut event = self.event(EventKind::Calling);
+        event.state = Some(state);
         event.party = Some(member.shared.info());
         event.concerns(notice.processor());
         event.status = Some(notice.status());
@@ -221,7 +222,7 @@ impl Runner<'_> {
         event.party = error.party().cloned();
         event.status = Some(error.status());
         event.errno = error.errno();
-        event.reason = Some(error.to_string());
+        event.reason = Some(error.reason());
         event.clause = Some(error.clause());
         event.took = Some(began.elapsed());
         event

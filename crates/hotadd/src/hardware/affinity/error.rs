@@ -36,3 +36,14 @@ pub enum AffinityError {
         errno: Errno,
     },
 }
+
+impl AffinityError {
+    /// The kernel's answer, where it was the kernel that refused.
+    #[must_use]
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Kernel { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rustix::process::Pid;
 
-use super::kernel::{Errno, Kernel};
+use super::kernel::{Errno, Kernel, Linux};
 
 /// Which processes a partition of affinity masks governs.
 ///
@@ -17,6 +17,17 @@ pub enum Tree {
     Current,
     /// All descendants of this process, but not itself.
     Descendants,
+}
+
+impl Tree {
+    /// The ids of this tree's processes at this moment, ended ones that nobody has waited for included. From any thread.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn processes(self) -> std::io::Result<Vec<u32>> {
+        let look = Members::new(rustix::process::getpid(), self).look(&Linux, false)?;
+        Ok(look.processes.iter().map(|pid| pid.as_raw_nonzero().get().cast_unsigned()).collect())
+    }
 }
 
 /// What a look at the process table has found.

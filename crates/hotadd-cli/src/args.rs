@@ -1,0 +1,118 @@
+//! What can be said on the command line, and what is wrong with it in a sentence.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use hotadd::CpuList;
+
+use crate::spec::{DriverSpec, SimulateSpec};
+
+/// Adds processors to running programs, with the consent of everybody who must prepare for them.
+#[derive(Debug, Parser)]
+#[command(name = "hotadd", version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in a partition of this machine's processors that grows while it runs
+    Run(Box<Run>),
+    /// The load that `run` shows without a command: threads that spin, as many as stdin says
+    #[command(hide = true)]
+    Workload,
+}
+
+/// `hotadd run`.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Run {
+    /// Start on these processors [default: the first allowed one]
+    #[arg(long, value_name = "LIST", value_parser = list)]
+    pub(crate) start: Option<CpuList>,
+
+    /// Add these, one by one: LIST, all or none
+    #[arg(long, value_name = "LIST|all|none", default_value = "all", value_parser = add)]
+    pub(crate) add: Add,
+
+    /// After that remove these, one by one
+    #[arg(long, value_name = "LIST", value_parser = list)]
+    pub(crate) remove: Option<CpuList>,
+
+    /// Time from one change to the next; the first comes right after the command has started, or after this time when
+    /// there is none
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration)]
+    pub(crate) every: Duration,
+
+    /// Simulated processors instead of real ones: ACTIVE+SPARE[,fail-start=LIST][,delay=MS]
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) simulate: Option<SimulateSpec>,
+
+    /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X]
+    #[arg(long = "driver", value_name = "SPEC")]
+    pub(crate) drivers: Vec<DriverSpec>,
+
+    /// Write every event to PATH as JSON, one object a line; - is stdout
+    #[arg(long, value_name = "PATH", conflicts_with = "json")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// Events to stdout and no board; the command's own stdout goes to stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+const AFTER_HELP: &str = "\
+The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
+if one refuses, that processor stays out. Needs no privileges. Without a command, a built-in load spins on every active \
+processor. LIST is the kernel's form: 0-3,8.
+
+Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \
+could not begin, 2 for bad usage, 126 if the command may not be run, 127 if there is no such command.
+
+Examples:
+  hotadd run                                 this machine's processors join one by one, under load
+  hotadd run -- make -j8                     start on one processor, get the others meanwhile
+  hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
+  hotadd run --simulate 4+60,fail-start=7    not real ones; number 7 will not start";
+
+/// What to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Add {
+    All,
+    None,
+    List(CpuList),
+}
+
+fn list(text: &str) -> Result<CpuList, String> {
+    let list: CpuList = text.parse().map_err(|error: hotadd::CpuListError| error.to_string())?;
+    if list.is_empty() {
+        return Err("the list is empty; a list looks like 0-3,8".to_owned());
+    }
+    Ok(list)
+}
+
+fn add(text: &str) -> Result<Add, String> {
+    match text {
+        "all" => Ok(Add::All),
+        "none" => Ok(Add::None),
+        _ => list(text).map(Add::List).map_err(|error| format!("{error}; or say all or none")),
+    }
+}
+
+/// The longest time anybody can mean by a duration here.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
+    if time > LONGEST {
+        return Err("it is longer than a day".to_owned());
+    }
+    Ok(time)
+}

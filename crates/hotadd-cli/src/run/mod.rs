@@ -1,0 +1,444 @@
+//! `hotadd run`: a command in a partition of processors that grows while it runs.
+
+mod child;
+mod load;
+mod output;
+mod plan;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use hotadd::{CpuList, Event, HardwareId, Partition, Registration, Sample};
+
+use self::child::{Child, Ending, Stdout};
+use self::load::Load;
+use self::output::{Output, Wanted};
+use self::plan::{CannotBegin, Change, Plan};
+use self::signals::Received;
+use crate::args::Run;
+use crate::record::Record;
+use crate::spec::DriverSpec;
+use crate::view::View;
+
+/// How often the board is drawn when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long the last state is shown when no command decides that.
+const SHOWN: Duration = Duration::from_secs(1);
+
+/// How long a driver may hold up the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Exit statuses that are not the command's.
+const CANNOT_BEGIN: u8 = 1;
+const USAGE: u8 = 2;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// What the main thread hears from the others.
+pub(crate) enum Message {
+    /// From the partition, on whichever thread it happened.
+    Event(Box<Event>),
+    Signal(Received),
+    /// From the built-in load: steps per second by processor.
+    Rates(BTreeMap<HardwareId, f64>),
+    /// All drivers, or what kept one from registering.
+    Registered(Result<Vec<Registration>, hotadd::Error>),
+    /// Everything planned was done.
+    Planned,
+    /// The command ended.
+    Ended(Ending),
+    /// Neither it nor any process it started is left.
+    Childless,
+}
+
+/// Runs it. Returns the exit status.
+pub(crate) fn run(args: &Run) -> ExitCode {
+    match Session::begin(args) {
+        Ok(session) => session.conduct(),
+        Err((code, reason)) => {
+            eprintln!("hotadd: {reason}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A run under way.
+struct Session {
+    partition: Partition,
+    view: View,
+    output: Output,
+    messages: Receiver<Message>,
+    registrations: Vec<Registration>,
+    child: Option<Child>,
+    ending: Option<Ending>,
+    /// Dropping it ends the plan before its next step.
+    plan: Option<Sender<()>>,
+    planned: bool,
+    childless: bool,
+    /// The run is the command's, and ends with it.
+    has_command: bool,
+    signal: Option<i32>,
+    cpus_allowed_list: Option<String>,
+}
+
+impl Session {
+    fn begin(args: &Run) -> Result<Self, (u8, String)> {
+        let plan = Plan::new(args).map_err(|why| match why {
+            CannotBegin::Usage(reason) => (USAGE, reason),
+            CannotBegin::System(reason) => (CANNOT_BEGIN, reason),
+        })?;
+        let (sender, messages) = mpsc::channel();
+        // First of all: whoever has seen us say something may send a signal.
+        signals::listen(sender.clone())
+            .map_err(|e| (CANNOT_BEGIN, format!("signals cannot be heard: {e}")))?;
+        let partition = plan.partition.clone();
+        let view = view_of(args, &plan);
+        let events = if args.json { Some(Path::new("-")) } else { args.events.as_deref() };
+        let wanted = Wanted { events, people: !args.json, command: !args.command.is_empty() };
+        let output = Output::open(&wanted, &view).map_err(|error| {
+            let path = events.unwrap_or(Path::new("-")).display();
+            (USAGE, format!("events cannot be written to {path}: {error}"))
+        })?;
+        let mut session = Self {
+            partition,
+            view,
+            output,
+            messages,
+            registrations: Vec::new(),
+            child: None,
+            ending: None,
+            plan: None,
+            planned: false,
+            childless: true,
+            has_command: !args.command.is_empty(),
+            signal: None,
+            cpus_allowed_list: None,
+        };
+        session.announce(&plan);
+        let began = session.set_up(args, plan, &sender);
+        began.map_err(|(code, reason)| {
+            // What was shown so far explains the failure.
+            session.drain();
+            session.finish(i32::from(code));
+            (code, reason)
+        })?;
+        Ok(session)
+    }
+
+    /// Registers the drivers, starts the command, and then the plan.
+    fn set_up(
+        &mut self,
+        args: &Run,
+        plan: Plan,
+        sender: &Sender<Message>,
+    ) -> Result<(), (u8, String)> {
+        let system =
+            |what: &str, error: &dyn std::fmt::Display| (CANNOT_BEGIN, format!("{what}: {error}"));
+        let observer = sender.clone();
+        let observe = move |event: &Event| {
+            // Nobody listens any more: the run is over.
+            let _ = observer.send(Message::Event(Box::new(event.clone())));
+        };
+        self.partition.observe(observe).map_err(|e| system("observing", &e))?;
+        self.register(&args.drivers, sender)?;
+        // So that nothing that the command starts escapes from the partition, or outlives it.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|e| system("the command's processes cannot be kept together", &e))?;
+        self.start_child(args, &plan, sender)?;
+        let (stop, stopped) = mpsc::channel();
+        self.plan = Some(stop);
+        // The built-in load is first shown on the processors that it starts on; a command is not kept waiting.
+        let first =
+            if self.child.is_some() && !self.has_command { args.every } else { Duration::ZERO };
+        let (partition, every, sender) = (plan.partition, args.every, sender.clone());
+        let carry_out = move || {
+            carry_out(&partition, &plan.changes, first, every, &stopped);
+            let _ = sender.send(Message::Planned);
+        };
+        std::thread::Builder::new()
+            .name("hotadd-plan".to_owned())
+            .spawn(carry_out)
+            .map_err(|e| system("no thread for the plan", &e))?;
+        Ok(())
+    }
+
+    /// Registers the drivers, on a thread of their own: one may take its time, and is shown to.
+    fn register(
+        &mut self,
+        drivers: &[DriverSpec],
+        sender: &Sender<Message>,
+    ) -> Result<(), (u8, String)> {
+        let cannot = |error: &dyn std::fmt::Display| {
+            (CANNOT_BEGIN, format!("the run does not begin: {error}"))
+        };
+        let (partition, drivers, done) = (self.partition.clone(), drivers.to_vec(), sender.clone());
+        let register_all = move || {
+            let all = drivers.iter().map(|spec| register(&partition, spec)).collect();
+            let _ = done.send(Message::Registered(all));
+        };
+        std::thread::Builder::new()
+            .name("hotadd-drivers".to_owned())
+            .spawn(register_all)
+            .map_err(|e| cannot(&e))?;
+        loop {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Registered(all)) => {
+                    self.registrations = all.map_err(|e| cannot(&e))?;
+                    return Ok(());
+                }
+                Ok(message) => self.take(message),
+                Err(_) => {}
+            }
+            self.output.tick(&self.view);
+            if let Some(signal) = self.signal {
+                let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+                return Err((code, "ended by a signal before the run began".to_owned()));
+            }
+        }
+    }
+
+    fn start_child(
+        &mut self,
+        args: &Run,
+        plan: &Plan,
+        sender: &Sender<Message>,
+    ) -> Result<(), (u8, String)> {
+        let mask = plan.affinity.as_ref().map(|affinity| affinity.mask());
+        let mut child = if self.has_command {
+            let to_stderr = args.json || args.events.as_deref() == Some(Path::new("-"));
+            let stdout = if to_stderr { Stdout::ToStderr } else { Stdout::Inherited };
+            child::start(&args.command, mask, stdout).map_err(|error| {
+                let code = match error.kind() {
+                    std::io::ErrorKind::NotFound => NOT_FOUND,
+                    _ => NOT_EXECUTABLE,
+                };
+                (code, format!("{} cannot be run: {error}", args.command[0].display()))
+            })?
+        } else if mask.is_some() {
+            child::start_workload(mask)
+                .map_err(|e| (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}")))?
+        } else {
+            // Nothing can run on simulated processors.
+            return Ok(());
+        };
+        child::reap(child.pid, sender.clone());
+        self.childless = false;
+        if let Some((orders, answers)) = child.pipes.take() {
+            let cannot = |e: &dyn std::fmt::Display| {
+                (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}"))
+            };
+            let load = Load::listen(orders, answers, sender.clone()).map_err(|e| cannot(&e))?;
+            let registered = self.partition.register("load", load);
+            self.registrations.push(registered.map_err(|e| cannot(&e))?);
+        }
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// The first event: what there is.
+    fn announce(&mut self, plan: &Plan) {
+        let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
+        let additions = plan.additions();
+        let mut record = Record::of_run("partition", self.partition.epoch().0);
+        record.hardware = Some(self.partition.hardware());
+        record.active = Some(active.to_string());
+        record.add = Some(additions.to_string());
+        self.output.record(&record);
+        let adding = if additions.is_empty() { "none".to_owned() } else { additions.to_string() };
+        let text = format!(
+            "{}: starting on {active}, to be added: {adding} ({} processors)",
+            self.view.title,
+            self.partition.hardware(),
+        );
+        let note = crate::view::Note { text, weight: crate::view::Weight::Plain };
+        self.output.note(Some(&note), &self.view);
+    }
+
+    /// Shows what happens until it is over. Returns the exit status.
+    fn conduct(mut self) -> ExitCode {
+        let mut last_change = Instant::now();
+        loop {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Planned) => last_change = self.planned(),
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.output.tick(&self.view);
+            let shown =
+                if self.output.is_board() || self.child.is_some() { SHOWN } else { Duration::ZERO };
+            let over = !self.has_command && self.planned && last_change.elapsed() >= shown;
+            if over || self.ending.is_some() || (self.signal.is_some() && !self.has_command) {
+                break;
+            }
+        }
+        self.end()
+    }
+
+    fn planned(&mut self) -> Instant {
+        self.planned = true;
+        Instant::now()
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.event(&event),
+            Message::Rates(rates) => {
+                self.view.rates = Some(rates);
+                self.output.rates(&self.view);
+            }
+            Message::Signal(received) => self.signalled(received),
+            Message::Registered(_) => {}
+            Message::Planned => self.planned = true,
+            Message::Ended(ending) => self.ending = Some(ending),
+            Message::Childless => self.childless = true,
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        let concludes = Record::concludes(event);
+        if concludes {
+            self.look_at_child();
+        }
+        if let Some(mut record) = Record::of(event) {
+            if concludes {
+                record.cpus_allowed_list.clone_from(&self.cpus_allowed_list);
+            }
+            self.output.record(&record);
+        }
+        let note = self.view.take(event);
+        self.output.note(note.as_ref(), &self.view);
+    }
+
+    /// Passes a signal on, unless the terminal has sent it to the command as well.
+    fn signalled(&mut self, received: Received) {
+        self.signal.get_or_insert(received.number);
+        if let (Some(child), true, false) = (&self.child, self.has_command, received.from_terminal)
+            && let Some(signal) = rustix::process::Signal::from_named_raw(received.number)
+        {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(child.pid, signal);
+        }
+    }
+
+    /// What the kernel says of where the command may run.
+    fn look_at_child(&mut self) {
+        let Some(child) = &self.child else { return };
+        let path = format!("/proc/{}/status", child.pid.as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        if let Some(list) = list {
+            self.cpus_allowed_list = Some(list.trim().to_owned());
+        }
+    }
+
+    /// Stops the plan, deregisters, ends what is left of the command.
+    fn end(mut self) -> ExitCode {
+        self.look_at_child();
+        self.plan = None;
+        let began = Instant::now();
+        while !self.planned && began.elapsed() < GRACE {
+            if let Ok(message) = self.messages.recv_timeout(TICK) {
+                self.take(message);
+            }
+            self.output.tick(&self.view);
+        }
+        if self.planned {
+            self.registrations.clear();
+        } else {
+            // A driver sits in its callback. Deregistering would wait for it (D1); leaving takes it along.
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
+            eprintln!("hotadd: {who} is still busy and is not waited for");
+            self.registrations.drain(..).for_each(std::mem::forget);
+        }
+        self.end_child();
+        self.drain();
+        let own = self.has_command.then_some(self.ending).flatten();
+        let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
+        let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
+        self.finish(code);
+        ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    fn end_child(&mut self) {
+        let left = child::end_leftovers(|pause| {
+            if !self.childless
+                && let Ok(message) = self.messages.recv_timeout(pause)
+            {
+                self.take(message);
+            }
+            self.childless
+        });
+        if !left.is_empty() {
+            let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
+            eprintln!("hotadd: still running, and cannot be ended: process {}", pids.join(", "));
+        }
+    }
+
+    /// Takes in what was said before now.
+    fn drain(&mut self) {
+        while let Ok(message) = self.messages.try_recv() {
+            self.take(message);
+        }
+    }
+
+    /// The last event, and the last word.
+    fn finish(&mut self, code: i32) {
+        let mut record = Record::of_run("exit", self.partition.epoch().0);
+        record.code = Some(code);
+        record.active =
+            Some(self.partition.active().iter().map(|p| p.id).collect::<CpuList>().to_string());
+        record.cpus_allowed_list.clone_from(&self.cpus_allowed_list);
+        if let (Some(Ending::Killed(signal)), true) = (self.ending, self.has_command) {
+            record.signal = Some(signal);
+        }
+        self.output.record(&record);
+        self.output.close(&self.view);
+    }
+}
+
+fn view_of(args: &Run, plan: &Plan) -> View {
+    let title = match args.command.first() {
+        Some(command) => command.to_string_lossy().into_owned(),
+        None if plan.affinity.is_some() => "built-in load".to_owned(),
+        None => "simulation".to_owned(),
+    };
+    let active = plan.partition.active();
+    let rows = active.iter().map(|p| (p.id, p.index.get()));
+    let mut view = View::new(plan.partition.hardware(), title, rows, plan.partition.candidates());
+    if args.command.is_empty() && plan.affinity.is_some() {
+        view.rates = Some(BTreeMap::new());
+    }
+    view
+}
+
+fn register(partition: &Partition, spec: &DriverSpec) -> Result<Registration, hotadd::Error> {
+    let sample = Sample::new().veto(spec.veto.clone()).delay(spec.delay);
+    partition.party(&spec.name).level(spec.level).register(sample)
+}
+
+/// Adds and removes, one by one. What comes of each is heard through events.
+fn carry_out(
+    partition: &Partition,
+    changes: &[Change],
+    first: Duration,
+    every: Duration,
+    stopped: &Receiver<()>,
+) {
+    for (nth, change) in changes.iter().enumerate() {
+        let pause = if nth == 0 { first } else { every };
+        if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+        let _ = match change {
+            Change::Add(id) => partition.add(*id),
+            Change::Remove(id) => partition.remove(*id),
+        };
+    }
+}

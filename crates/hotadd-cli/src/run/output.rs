@@ -1,0 +1,165 @@
+//! [`Output`]: where a run is shown and written: the board or plain lines for people, JSON for programs.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::board::{self, Board};
+use crate::record::Record;
+use crate::view::{Note, View, Waiting, millis, rate};
+
+/// How long nobody is told in plain lines that something is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reports of the load to let pass before one is shown in plain lines, so that it is about the new set only.
+const SETTLING: u32 = 3;
+
+pub(crate) struct Output {
+    events: Option<Box<dyn Write>>,
+    people: People,
+}
+
+enum People {
+    Board(Board),
+    Lines(Lines),
+}
+
+/// Plain lines.
+struct Lines {
+    to: Box<dyn Write>,
+    /// When to say next that something is waited for.
+    impatient: Duration,
+    /// For which number of active processors the load was last shown, and how many reports since it changed.
+    shown_for: usize,
+    reports: u32,
+}
+
+/// What is wanted of the output.
+pub(crate) struct Wanted<'a> {
+    pub(crate) events: Option<&'a Path>,
+    /// Something for people: a board where there is a terminal, or plain lines.
+    pub(crate) people: bool,
+    /// The command has stdout to itself.
+    pub(crate) command: bool,
+}
+
+impl Output {
+    /// # Errors
+    /// If the file for events cannot be made.
+    pub(crate) fn open(wanted: &Wanted<'_>, view: &View) -> io::Result<Self> {
+        let to_stdout = wanted.events == Some(Path::new("-"));
+        let events: Option<Box<dyn Write>> = match wanted.events {
+            None => None,
+            Some(_) if to_stdout => Some(Box::new(io::stdout())),
+            Some(path) => Some(Box::new(File::create(path)?)),
+        };
+        let on_stderr = to_stdout || wanted.command;
+        let terminal =
+            if on_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+        let out = if on_stderr { board::Output::Stderr } else { board::Output::Stdout };
+        let board = (wanted.people && terminal).then(|| Board::open(view, out).ok()).flatten();
+        let people = match board {
+            Some(board) => People::Board(board),
+            None if !wanted.people => People::Lines(Lines::new(Box::new(io::sink()))),
+            None if on_stderr => People::Lines(Lines::new(Box::new(io::stderr()))),
+            None => People::Lines(Lines::new(Box::new(io::stdout()))),
+        };
+        Ok(Self { events, people })
+    }
+
+    /// Whether a person sees it on a board, and wants a moment to look.
+    pub(crate) const fn is_board(&self) -> bool {
+        matches!(self.people, People::Board(_))
+    }
+
+    /// Writes an event for programs.
+    pub(crate) fn record(&mut self, record: &Record) {
+        let Some(events) = &mut self.events else { return };
+        let written = serde_json::to_writer(&mut *events, record)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(events))
+            .and_then(|()| events.flush());
+        if let Err(error) = written {
+            // The command must not die of it; but whoever reads the events must not think that nothing happened.
+            self.events = None;
+            eprintln!("hotadd: events end here, because they cannot be written: {error}");
+        }
+    }
+
+    /// Tells people what happened.
+    pub(crate) fn note(&mut self, note: Option<&Note>, view: &View) {
+        match (&mut self.people, note) {
+            (People::Board(board), _) => drop(board.draw(view)),
+            (People::Lines(lines), Some(note)) => lines.say(&note.text),
+            (People::Lines(_), None) => {}
+        }
+    }
+
+    /// Some time has passed.
+    pub(crate) fn tick(&mut self, view: &View) {
+        match &mut self.people {
+            People::Board(board) => drop(board.draw(view)),
+            People::Lines(lines) => lines.wait(view.waiting.as_ref()),
+        }
+    }
+
+    /// The load has reported.
+    pub(crate) fn rates(&mut self, view: &View) {
+        match &mut self.people {
+            People::Board(board) => drop(board.draw(view)),
+            People::Lines(lines) => lines.rates(view),
+        }
+    }
+
+    /// Leaves the last state on the terminal. Nothing is shown after that, and events go on.
+    pub(crate) fn close(&mut self, view: &View) {
+        let lines = People::Lines(Lines::new(Box::new(io::sink())));
+        if let People::Board(board) = std::mem::replace(&mut self.people, lines) {
+            // There is nobody to tell that the terminal is gone.
+            drop(board.close(view));
+        }
+    }
+}
+
+impl Lines {
+    fn new(to: Box<dyn Write>) -> Self {
+        Self { to, impatient: PATIENCE, shown_for: 0, reports: 0 }
+    }
+
+    fn say(&mut self, line: &str) {
+        // Drivers name themselves and give reasons; what would steer a terminal is not passed on.
+        let line: String =
+            line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        // Who closed our output wants no more lines; the run goes on.
+        let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
+    }
+
+    fn wait(&mut self, waiting: Option<&Waiting>) {
+        let Some(waiting) = waiting else {
+            self.impatient = PATIENCE;
+            return;
+        };
+        let since = Instant::now().saturating_duration_since(waiting.since);
+        if since >= self.impatient {
+            self.impatient = since + 5 * PATIENCE;
+            let Waiting { driver, state, id, .. } = waiting;
+            self.say(&format!(
+                "waiting for {driver}: {state} of processor {id}, {}",
+                millis(since)
+            ));
+        }
+    }
+
+    fn rates(&mut self, view: &View) {
+        let active = view.active();
+        self.reports = if active == self.shown_for { 0 } else { self.reports + 1 };
+        let (Some(total), Some(rates)) = (view.total_rate(), &view.rates) else { return };
+        if self.reports < SETTLING {
+            return;
+        }
+        self.shown_for = active;
+        let each: Vec<_> = rates.iter().map(|(id, r)| format!("{id}: {}", rate(*r))).collect();
+        self.say(&format!("load: {} on {active} active ({})", rate(total), each.join(", ")));
+    }
+}

@@ -1,0 +1,149 @@
+//! [`Plan`]: which processors to start on, to add and to remove, made from the command line and checked against the machine
+//! before anything runs.
+
+use std::sync::Arc;
+
+use hotadd::hardware::{Affinity, AffinityError, Hardware, Simulated, Tree};
+use hotadd::{CpuList, Errno, HardwareId, Partition};
+
+use crate::args::{Add, Run};
+use crate::spec::SimulateSpec;
+
+/// What a run will do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) partition: Partition,
+    /// The masks, when the processors are real.
+    pub(crate) affinity: Option<Arc<Affinity>>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Add(HardwareId),
+    Remove(HardwareId),
+}
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotBegin {
+    /// What was asked for makes no sense: exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It does, but the system will not: exit status 1.
+    #[error("{0}")]
+    System(String),
+}
+
+impl Plan {
+    pub(crate) fn new(args: &Run) -> Result<Self, CannotBegin> {
+        let (hardware, affinity): (Arc<dyn Hardware>, _) = match &args.simulate {
+            Some(spec) => (simulated(spec, args.start.as_ref())?, None),
+            None => {
+                let affinity = Arc::new(real(args.start.as_ref())?);
+                (Arc::clone(&affinity) as _, Some(affinity))
+            }
+        };
+        let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
+        let partition = Partition::over(Arc::clone(&hardware)).map_err(system)?;
+        let add = to_add(&args.add, &partition, &*hardware)?;
+        let remove = to_remove(args.remove.as_ref(), &add, &partition)?;
+        let changes =
+            add.into_iter().map(Change::Add).chain(remove.into_iter().map(Change::Remove));
+        Ok(Self { partition, affinity, changes: changes.collect() })
+    }
+
+    /// The processors that will be added.
+    pub(crate) fn additions(&self) -> CpuList {
+        let added = self.changes.iter().filter_map(|change| match change {
+            Change::Add(id) => Some(*id),
+            Change::Remove(_) => None,
+        });
+        added.collect()
+    }
+}
+
+/// This machine's processors, by affinity masks over what this process starts.
+fn real(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
+    let first = match start {
+        Some(list) => list.clone(),
+        None => {
+            let all = Affinity::new(Tree::Descendants, None).map_err(cannot_use)?.allowed();
+            all.ids().first().copied().into_iter().collect()
+        }
+    };
+    Affinity::new(Tree::Descendants, Some(&first)).map_err(cannot_use)
+}
+
+fn cannot_use(error: AffinityError) -> CannotBegin {
+    match &error {
+        AffinityError::Kernel { .. } => CannotBegin::System(error.to_string()),
+        _ => CannotBegin::Usage(format!("--start: {error}")),
+    }
+}
+
+fn simulated(spec: &SimulateSpec, start: Option<&CpuList>) -> Result<Arc<Simulated>, CannotBegin> {
+    let usage = |error: &dyn std::fmt::Display| CannotBegin::Usage(format!("--simulate: {error}"));
+    // Also when other processors start: the sizes may be too large even to count.
+    let mut hardware = Simulated::new(spec.active, spec.spare).map_err(|e| usage(&e))?;
+    if let Some(start) = start {
+        let all: CpuList = (0..spec.active + spec.spare).map(HardwareId).collect();
+        if let Some(id) = start.ids().iter().find(|id| !all.contains(**id)) {
+            let reason =
+                format!("--start: processor {id} does not exist; the simulation has {all}");
+            return Err(CannotBegin::Usage(reason));
+        }
+        let rest = all.ids().iter().copied().filter(|id| !start.contains(*id));
+        hardware = Simulated::with_ids(start.ids().iter().copied(), rest).map_err(|e| usage(&e))?;
+    }
+    for &id in spec.fail_start.ids() {
+        hardware.admits(id).map_err(|why| usage(&format!("fail-start={id}: {}", why.reason)))?;
+        hardware.fail_start(id, Errno::EIO);
+    }
+    for id in (0..spec.active + spec.spare).map(HardwareId) {
+        hardware.delay(id, spec.delay);
+    }
+    Ok(hardware)
+}
+
+fn to_add(
+    add: &Add,
+    partition: &Partition,
+    hardware: &dyn Hardware,
+) -> Result<Vec<HardwareId>, CannotBegin> {
+    let list = match add {
+        Add::None => return Ok(Vec::new()),
+        Add::All => return Ok(hardware.candidates()),
+        Add::List(list) => list.ids(),
+    };
+    for &id in list {
+        let reason = if partition.active().by_id(id).is_some() {
+            "the run starts on it".to_owned()
+        } else if let Err(why) = hardware.admits(id) {
+            why.reason
+        } else {
+            continue;
+        };
+        return Err(CannotBegin::Usage(format!("--add: processor {id} cannot be added: {reason}")));
+    }
+    Ok(list.to_vec())
+}
+
+fn to_remove(
+    remove: Option<&CpuList>,
+    add: &[HardwareId],
+    partition: &Partition,
+) -> Result<Vec<HardwareId>, CannotBegin> {
+    let Some(remove) = remove else { return Ok(Vec::new()) };
+    let all: CpuList = partition.active().iter().map(|p| p.id).chain(add.iter().copied()).collect();
+    if let Some(id) = remove.ids().iter().find(|id| !all.contains(**id)) {
+        let reason = format!("--remove: processor {id} is neither one to start on nor one to add");
+        return Err(CannotBegin::Usage(reason));
+    }
+    if remove.len() == all.len() {
+        let reason = "--remove: that would leave no processor to run on".to_owned();
+        return Err(CannotBegin::Usage(reason));
+    }
+    Ok(remove.ids().to_vec())
+}

@@ -1,0 +1,35 @@
+//! Signals that are sent to us, as messages.
+
+use std::io;
+use std::sync::mpsc::Sender;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::origin::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
+
+use super::Message;
+
+/// A signal, and whether the command had it already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) number: i32,
+    /// From the terminal, which sends to everybody in the foreground and so to the command too.
+    pub(crate) from_terminal: bool,
+}
+
+/// Sends a message for every signal from now on.
+pub(crate) fn listen(messages: Sender<Message>) -> io::Result<()> {
+    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+    let mut signals = SignalsInfo::<WithOrigin>::new(all)?;
+    std::thread::Builder::new().name("hotadd-signals".to_owned()).spawn(move || {
+        for origin in &mut signals {
+            let from_terminal = origin.cause == Cause::Kernel;
+            let received = Received { number: origin.signal, from_terminal };
+            if messages.send(Message::Signal(received)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! [`View`]: what a person is shown of a run, gathered from its events. The board and the plain lines both draw from it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hotadd::{Event, EventKind, HardwareId, Occasion, State};
+
+/// How many lines of history are kept for the board.
+const NOTES: usize = 64;
+
+/// The state of a run as a person is shown it.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// `affinity` or `simulated`.
+    pub(crate) hardware: &'static str,
+    /// The command, or what runs in its place.
+    pub(crate) title: String,
+    /// Registered drivers, in calling order.
+    pub(crate) drivers: Vec<DriverRow>,
+    /// Every processor that is or may be in the partition.
+    pub(crate) processors: BTreeMap<HardwareId, ProcessorRow>,
+    /// The call that is under way.
+    pub(crate) waiting: Option<Waiting>,
+    /// What happened last, oldest first.
+    pub(crate) notes: Vec<Note>,
+    pub(crate) epoch: u64,
+    /// Steps per second of the built-in load, by processor; `None` when there is no such load.
+    pub(crate) rates: Option<BTreeMap<HardwareId, f64>>,
+    pub(crate) began: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DriverRow {
+    pub(crate) name: String,
+    pub(crate) level: i32,
+    pub(crate) registered: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ProcessorRow {
+    pub(crate) index: Option<u32>,
+    pub(crate) state: RowState,
+    /// Each driver's last answer, in the order of asking.
+    pub(crate) answers: Vec<AnswerCell>,
+    /// Why it stays out, or in.
+    pub(crate) why: Option<String>,
+    /// How long joining or leaving took.
+    pub(crate) took: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowState {
+    /// Not active, and nothing happens to it.
+    Spare,
+    /// Drivers are being asked, or told.
+    Asking,
+    Active,
+    /// Active without anybody having been asked.
+    Uninvited,
+    Refused,
+    Left,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AnswerCell {
+    pub(crate) driver: String,
+    pub(crate) agreed: bool,
+    pub(crate) took: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) driver: String,
+    pub(crate) state: State,
+    pub(crate) id: HardwareId,
+    pub(crate) since: Instant,
+}
+
+/// A line of history.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub(crate) text: String,
+    pub(crate) weight: Weight,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Good,
+    Bad,
+    Plain,
+}
+
+impl View {
+    pub(crate) fn new(
+        hardware: &'static str,
+        title: String,
+        active: impl IntoIterator<Item = (HardwareId, u32)>,
+        spare: impl IntoIterator<Item = HardwareId>,
+    ) -> Self {
+        let row = |index, state| ProcessorRow {
+            index,
+            state,
+            answers: Vec::new(),
+            why: None,
+            took: None,
+        };
+        let spare = spare.into_iter().map(|id| (id, row(None, RowState::Spare)));
+        let active = active.into_iter().map(|(id, at)| (id, row(Some(at), RowState::Active)));
+        Self {
+            hardware,
+            title,
+            drivers: Vec::new(),
+            processors: spare.chain(active).collect(),
+            waiting: None,
+            notes: Vec::new(),
+            epoch: 1,
+            rates: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// How many processors are active.
+    pub(crate) fn active(&self) -> usize {
+        let active =
+            |row: &&ProcessorRow| matches!(row.state, RowState::Active | RowState::Uninvited);
+        self.processors.values().filter(active).count()
+    }
+
+    /// The built-in load's steps per second over all processors.
+    pub(crate) fn total_rate(&self) -> Option<f64> {
+        self.rates.as_ref().map(|rates| rates.values().sum())
+    }
+
+    /// Takes an event in. Returns the line that tells a person of it, if it is worth one.
+    pub(crate) fn take(&mut self, event: &Event) -> Option<Note> {
+        self.epoch = event.epoch.0;
+        self.waiting = None;
+        match event.kind {
+            EventKind::Calling => self.calling(event),
+            EventKind::AddStart
+            | EventKind::Veto
+            | EventKind::RemoveStart
+            | EventKind::RemoveVeto => {
+                self.answered(event);
+            }
+            EventKind::Registered => self.registered(event),
+            EventKind::Deregistered => self.deregistered(event),
+            EventKind::Joined | EventKind::Refused | EventKind::Left | EventKind::RemoveRefused => {
+                self.concluded(event);
+            }
+            _ => {}
+        }
+        let note = self.note(event)?;
+        if self.notes.len() == NOTES {
+            self.notes.remove(0);
+        }
+        self.notes.push(note.clone());
+        Some(note)
+    }
+
+    fn row(&mut self, event: &Event) -> Option<&mut ProcessorRow> {
+        if event.occasion != Occasion::Change {
+            return None;
+        }
+        let row = self.processors.entry(event.id?).or_insert_with(|| ProcessorRow {
+            index: None,
+            state: RowState::Spare,
+            answers: Vec::new(),
+            why: None,
+            took: None,
+        });
+        Some(row)
+    }
+
+    fn calling(&mut self, event: &Event) {
+        let (Some(party), Some(id), Some(state)) = (&event.party, event.id, event.state) else {
+            return;
+        };
+        self.waiting =
+            Some(Waiting { driver: party.name.clone(), state, id, since: Instant::now() });
+        if let Some(row) = self.row(event).filter(|_| state.may_veto()) {
+            if row.state != RowState::Asking {
+                row.answers.clear();
+                row.why = None;
+            }
+            row.state = RowState::Asking;
+        }
+    }
+
+    fn answered(&mut self, event: &Event) {
+        let Some(party) = &event.party else { return };
+        let cell = AnswerCell {
+            driver: party.name.clone(),
+            agreed: matches!(event.kind, EventKind::AddStart | EventKind::RemoveStart),
+            took: event.took.unwrap_or_default(),
+        };
+        if let Some(row) = self.row(event) {
+            row.answers.push(cell);
+        }
+    }
+
+    fn registered(&mut self, event: &Event) {
+        let Some(party) = &event.party else { return };
+        let row = DriverRow { name: party.name.clone(), level: party.level.0, registered: true };
+        let at = self.drivers.partition_point(|d| d.level <= row.level);
+        self.drivers.insert(at, row);
+    }
+
+    fn deregistered(&mut self, event: &Event) {
+        let Some(party) = &event.party else { return };
+        let gone =
+            |d: &&mut DriverRow| d.registered && d.name == party.name && d.level == party.level.0;
+        if let Some(row) = self.drivers.iter_mut().find(gone) {
+            row.registered = false;
+        }
+    }
+
+    fn concluded(&mut self, event: &Event) {
+        let index = event.processor.map(|p| p.index.get());
+        let Some(row) = self.row(event) else { return };
+        row.took = event.took;
+        row.why.clone_from(&event.reason);
+        row.state = match event.kind {
+            EventKind::Joined if !event.agreed => RowState::Uninvited,
+            EventKind::Joined | EventKind::RemoveRefused => RowState::Active,
+            EventKind::Left => RowState::Left,
+            _ => RowState::Refused,
+        };
+        if event.kind == EventKind::Joined {
+            row.index = index;
+        }
+    }
+
+    fn note(&self, event: &Event) -> Option<Note> {
+        let id = event.id.map(|id| format!("processor {id}")).unwrap_or_default();
+        let party = event.party.as_ref().map(|p| p.name.as_str()).unwrap_or_default();
+        let reason = event.reason.as_deref().unwrap_or_default();
+        let clause = event.clause.map(|c| format!(" ({c})")).unwrap_or_default();
+        let took = event.took.map(|t| format!(" in {}", millis(t))).unwrap_or_default();
+        let (weight, text) = match event.kind {
+            EventKind::Registered => {
+                let level = event.party.as_ref().map_or(0, |p| p.level.0);
+                (Weight::Plain, format!("driver {party} registered at level {level}"))
+            }
+            EventKind::Deregistered => (Weight::Plain, format!("driver {party} deregistered")),
+            EventKind::Joined if !event.agreed => {
+                (Weight::Bad, format!("{id} joined without agreement{clause}"))
+            }
+            EventKind::Joined => {
+                let names = event.processor.map(|p| format!("index {}, {}", p.index, p.number()));
+                let names = names.unwrap_or_default();
+                (Weight::Good, format!("{id} joined ({names}){took}{}", self.answers(event)))
+            }
+            EventKind::Left if event.surprise => {
+                (Weight::Bad, format!("{id} vanished without asking{clause}"))
+            }
+            EventKind::Left => (Weight::Good, format!("{id} left{took}{}", self.answers(event))),
+            EventKind::Refused if event.occasion == Occasion::Replay => {
+                (Weight::Bad, format!("driver {party} did not register: {reason}"))
+            }
+            EventKind::Refused | EventKind::RemoveRefused => {
+                let stays = if event.kind == EventKind::Refused { "out" } else { "in" };
+                let who =
+                    if party.is_empty() { String::new() } else { format!("{party} refused: ") };
+                let status = event.status.and_then(hotadd::Status::name);
+                let known = [status, event.clause].into_iter().flatten().collect::<Vec<_>>();
+                (Weight::Bad, format!("{id} stays {stays}: {who}{reason} ({})", known.join(", ")))
+            }
+            EventKind::Breach => {
+                let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
+                (
+                    Weight::Bad,
+                    format!("breach of {}{who}: {reason}", event.clause.unwrap_or("the contract")),
+                )
+            }
+            _ => return None,
+        };
+        Some(Note { text, weight })
+    }
+
+    /// `; sample agreed in 0.1 ms, pool in 2.0 ms`
+    fn answers(&self, event: &Event) -> String {
+        const SHOWN: usize = 4;
+        let Some(row) = event.id.and_then(|id| self.processors.get(&id)) else {
+            return String::new();
+        };
+        let shown = row.answers.iter().take(SHOWN);
+        let mut all: Vec<_> = shown.map(|a| format!("{} {}", a.driver, millis(a.took))).collect();
+        if row.answers.len() > SHOWN {
+            all.push(format!("{} more", row.answers.len() - SHOWN));
+        }
+        if all.is_empty() { String::new() } else { format!("; agreed: {}", all.join(", ")) }
+    }
+}
+
+/// `0.12 ms`, `1.50 s`
+pub(crate) fn millis(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{:.2} ms", time.as_secs_f64() * 1e3)
+    } else {
+        format!("{:.2} s", time.as_secs_f64())
+    }
+}
+
+/// `412.3 M/s`
+pub(crate) fn rate(steps_per_second: f64) -> String {
+    format!("{:.1} M/s", steps_per_second / 1e6)
+}

@@ -1,0 +1,89 @@
+//! Every command that the documentation shows is run, as it stands there.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{events, names, stderr, stdout};
+
+const PAGES: [(&str, &str); 3] = [
+    ("README.md", include_str!("../../../README.md")),
+    ("docs/events.md", include_str!("../../../docs/events.md")),
+    ("docs/limits.md", include_str!("../../../docs/limits.md")),
+];
+
+/// The commands of a page: lines of `console` blocks that begin with a prompt, without their comments.
+fn commands(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            found.push(command.split("  #").next().unwrap_or(command).trim().to_owned());
+        }
+    }
+    found
+}
+
+/// A folder in which the commands of the examples exist.
+fn stage() -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("hotadd-docs-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    for name in ["server", "make"] {
+        let path = dir.join(name);
+        fs::write(&path, "#!/bin/sh\nexec sleep 0.1\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = dir.join("hotadd");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hotadd"), &link).unwrap();
+    dir
+}
+
+/// What a command comes to here: `cargo run` is the binary that cargo has built for this test.
+fn here(command: &str) -> Option<String> {
+    let command = command.replace("cargo run --release --", "hotadd");
+    command.starts_with("hotadd ").then_some(command)
+}
+
+fn run(command: &str, dir: &Path) -> std::process::Output {
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(dir).env("PATH", path);
+    shell.output().expect("a shell")
+}
+
+#[test]
+fn every_command_in_the_documentation_does_what_it_is_shown_for() {
+    let dir = stage();
+    let mut ran = 0;
+    for (name, page) in PAGES {
+        for command in commands(page) {
+            let Some(shown) = here(&command) else {
+                // The test of all tests, and installing: what they do is done by running this.
+                assert!(
+                    ["./test", "./test quick"].contains(&&*command),
+                    "{name} shows a command that is not tested: {command}"
+                );
+                continue;
+            };
+            let known_here = common::allowed().len() > 1 || !shown.contains("--add 1");
+            if !known_here {
+                eprintln!("skipped: {command}: needs two allowed processors, and there is one");
+                continue;
+            }
+            let output = run(&shown, &dir);
+            assert!(output.status.success(), "{name}: {command}: {}", stderr(&output));
+            if shown.contains("--json") {
+                assert_eq!(names(&events(&stdout(&output)))[0], "partition", "{command}");
+            }
+            ran += 1;
+        }
+    }
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(ran >= 6, "only {ran} commands were found in the documentation");
+}

@@ -1,0 +1,282 @@
+//! `hotadd run` on this machine's own processors: who may run where, what is said, how it ends.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use common::{events, hotadd, names, of, output, stderr, stdout, two_processors};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn the_command_starts_on_one_processor_and_gets_the_other_while_it_runs() {
+    let Some((first, second)) = two_processors("gets the other while it runs") else { return };
+    // Waits for its own mask to grow: it would wait for ever if it did not.
+    let script = "grep Cpus_allowed_list /proc/self/status; \
+                  until [ $(nproc) -gt 1 ]; do :; done; grep Cpus_allowed_list /proc/self/status";
+    let list = format!("{second}");
+    let start = format!("{first}");
+    let output = output(&["run", "--start", &start, "--add", &list, "--", "sh", "-c", script]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    let masks: Vec<_> = said.lines().map(|l| l.rsplit('\t').next().unwrap()).collect();
+    let both: hotadd::CpuList = format!("{first},{second}").parse().unwrap();
+    // The first reading may come after the add, which does not wait for the command.
+    assert_eq!(masks.last().unwrap().parse::<hotadd::CpuList>().unwrap(), both, "{said}");
+}
+
+#[test]
+fn a3_a_vetoed_processor_stays_out_of_the_childs_allowed_list() {
+    let Some((first, second)) = two_processors("a veto on real processors") else { return };
+    let driver = format!("sample:veto={second}");
+    let add = second.to_string();
+    let start = first.to_string();
+    let output = output(&["run", "--start", &start, "--add", &add, "--driver", &driver, "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    assert_eq!(names(&events)[0], "partition");
+    assert_eq!(*names(&events).last().unwrap(), "exit");
+    let veto = of(&events, "veto")[0];
+    assert_eq!(veto["driver"], "sample");
+    assert_eq!(veto["id"], second);
+    assert_eq!(veto["status"], "0xC000009A");
+    assert_eq!(veto["status_name"], "STATUS_INSUFFICIENT_RESOURCES");
+    let refused = of(&events, "refused")[0];
+    assert_eq!(refused["clause"], "A3");
+    assert_eq!(
+        refused["cpus_allowed_list"],
+        first.to_string(),
+        "what the kernel says of the child"
+    );
+    assert!(of(&events, "started").is_empty() && of(&events, "joined").is_empty());
+}
+
+#[test]
+fn real_processors_join_and_leave_as_the_kernel_sees_it() {
+    let Some((first, second)) = two_processors("join and leave") else { return };
+    let (start, add) = (first.to_string(), second.to_string());
+    let args =
+        ["run", "--start", &start, "--add", &add, "--remove", &start, "--every", "1ms", "--json"];
+    let output = output(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    let both: hotadd::CpuList = format!("{first},{second}").parse().unwrap();
+    assert_eq!(of(&events, "joined")[0]["cpus_allowed_list"], both.to_string());
+    assert_eq!(of(&events, "left")[0]["cpus_allowed_list"], add);
+    assert_eq!(of(&events, "exit")[0]["active"], add);
+}
+
+#[test]
+fn a4_a_failed_start_is_reported_with_its_errno_and_the_rest_go_on() {
+    let output = output(&["run", "--simulate", "1+3,fail-start=2", "--every", "1ms", "--json"]);
+    let events = events(&stdout(&output));
+    let failed = of(&events, "start-failed")[0];
+    assert_eq!(
+        (&failed["id"], &failed["errno"], &failed["errno_name"]),
+        (&2.into(), &5.into(), &"EIO".into())
+    );
+    assert_eq!(of(&events, "refused")[0]["clause"], "A4");
+    let joined: Vec<_> = of(&events, "joined").iter().map(|e| e["id"].as_u64().unwrap()).collect();
+    assert_eq!(joined, [1, 3]);
+    assert_eq!(of(&events, "exit")[0]["active"], "0-1,3");
+}
+
+#[test]
+fn levels_and_order_of_registration_are_the_order_of_the_calls() {
+    let drivers = [
+        "--driver",
+        "sample:name=c,level=1",
+        "--driver",
+        "sample:name=a",
+        "--driver",
+        "sample:name=b",
+    ];
+    let args = [&["run", "--simulate", "1+1", "--json"], &drivers[..]].concat();
+    let events = events(&stdout(&output(&args)));
+    let asked: Vec<_> =
+        of(&events, "add-start").into_iter().filter(|e| e["replay"].is_null()).collect();
+    let asked: Vec<_> = asked.iter().map(|e| e["driver"].as_str().unwrap()).collect();
+    assert_eq!(asked, ["a", "b", "c"], "A1: lower levels first, then in order of registration");
+}
+
+#[test]
+fn every_event_is_documented_and_every_field_too() {
+    let documented = include_str!("../../../docs/events.md");
+    let runs: [&[&str]; 3] = [
+        &["run", "--simulate", "1+4,fail-start=2", "--every", "0s", "--remove", "1", "--json"],
+        &[
+            "run",
+            "--simulate",
+            "1+1",
+            "--driver",
+            "sample",
+            "--driver",
+            "sample:veto=1,name=b",
+            "--json",
+        ],
+        &["run", "--json", "--every", "1ms", "--", "sh", "-c", "kill -9 $$"],
+    ];
+    for args in runs {
+        for event in events(&stdout(&output(args))) {
+            let name = event["event"].as_str().unwrap().to_owned();
+            assert!(
+                documented.contains(&format!("| `{name}` |")),
+                "event {name} is not in docs/events.md"
+            );
+            for field in event.as_object().unwrap().keys() {
+                assert!(
+                    documented.contains(&format!("`{field}`")),
+                    "field {field} is not in docs/events.md"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_exit_status_is_the_commands_own() {
+    assert_eq!(output(&["run", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(output(&["run", "--", "true"]).status.code(), Some(0));
+    let killed = output(&["run", "--json", "--", "sh", "-c", "kill -TERM $$"]);
+    assert_eq!(killed.status.code(), Some(128 + 15), "128 + the signal's number");
+    assert_eq!(of(&events(&stdout(&killed)), "exit")[0]["signal"], 15);
+}
+
+#[test]
+fn with_json_the_commands_stdout_goes_to_stderr() {
+    let output = output(&["run", "--json", "--", "echo", "hello"]);
+    assert!(stderr(&output).contains("hello"));
+    assert!(!stdout(&output).contains("hello"));
+    events(&stdout(&output));
+}
+
+#[test]
+fn without_json_stdout_belongs_to_the_command_alone() {
+    let output = output(&["run", "--", "echo", "hello"]);
+    assert_eq!(stdout(&output), "hello\n");
+    assert!(
+        stderr(&output).contains("starting on"),
+        "people are told on stderr: {}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn events_go_to_a_file_beside_lines_for_people() {
+    let path = std::env::temp_dir().join(format!("hotadd-events-{}", std::process::id()));
+    let output = output(&["run", "--simulate", "1+1", "--events", path.to_str().unwrap()]);
+    let written = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(of(&events(&written), "joined").len(), 1);
+    assert!(stdout(&output).contains("processor 1 joined (index 1, 0:1)"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_command() {
+    let mut child =
+        hotadd(&["run", "--json", "--every", "1ms", "--", "sh", "-c", "sleep 0.2; exit 5"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+/// Starts a command that says its process ids, and reads them.
+fn start(script: &str) -> (Child, Vec<Pid>) {
+    let mut child = hotadd(&["run", "--add", "none", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let pid = |word: &str| Pid::from_raw(word.parse().unwrap()).unwrap();
+    let pids = line.split_whitespace().map(pid).collect();
+    (child, pids)
+}
+
+fn exists(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+/// Waits for a process of another process to end: there is nothing to wait on but its entry.
+fn ends(pid: Pid) -> bool {
+    let began = std::time::Instant::now();
+    while exists(pid) {
+        if began.elapsed().as_secs() > 20 {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn signals_are_passed_on_and_the_command_decides() {
+    for (signal, number) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::USR1, "USR1")] {
+        let script = format!("trap 'exit 9' {number}; echo $$; while :; do sleep 0.01; done");
+        let (mut child, _) = start(&script);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(9), "{number}");
+    }
+}
+
+#[test]
+fn nothing_is_left_running_when_the_command_has_ended() {
+    // One in the background, one that ignores being told to end, one that has left its parents.
+    let script = "sleep 1000 & a=$!; (trap '' TERM; exec sleep 1001) & b=$!; \
+                  c=$(setsid sh -c 'sleep 1002 >/dev/null 2>&1 & echo $!'); echo $a $b $c; read x; exit 4";
+    let mut child = hotadd(&["run", "--add", "none", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let pids: Vec<_> =
+        line.split_whitespace().map(|p| Pid::from_raw(p.parse().unwrap()).unwrap()).collect();
+    assert_eq!(pids.len(), 3, "{line}");
+    assert!(pids.iter().all(|pid| exists(*pid)), "they must run before they can be ended");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    for pid in pids {
+        assert!(!exists(pid), "process {pid:?} is left running");
+    }
+}
+
+#[test]
+fn the_command_does_not_outlive_a_hotadd_that_is_killed() {
+    let (mut child, pids) = start("echo $$; exec sleep 1000");
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    assert!(ends(pids[0]), "the command runs on alone");
+}
+
+#[test]
+fn a_run_without_a_command_ends_at_a_signal_with_128_more() {
+    let mut child = hotadd(&["run", "--every", "1h"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    assert!(line.contains("starting on"), "{line}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+}
+
+#[test]
+fn a_driver_that_does_not_come_back_holds_nobody_up_for_ever() {
+    let args =
+        ["run", "--simulate", "1+1", "--start", "0", "--driver", "sample:delay=600000", "--json"];
+    // Registering already takes ten minutes: nothing but a signal ends it.
+    let mut child = hotadd(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+}

@@ -1,0 +1,142 @@
+//! Bad input: each is answered by a sentence that names what was wrong, and exit status 2; nothing runs.
+
+mod common;
+
+use common::{hotadd, output, stderr};
+
+/// Runs it with bad input. Returns the complaint.
+fn complaint(args: &[&str]) -> String {
+    let output = output(args);
+    let complaint = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?} is bad usage; it said: {complaint}");
+    assert!(!complaint.contains("panicked"), "{args:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{args:?} must do nothing, and wrote to stdout");
+    complaint
+}
+
+#[test]
+fn a_malformed_list_is_named_with_what_is_wrong_in_it() {
+    for option in ["--start", "--add", "--remove"] {
+        assert!(complaint(&["run", option, "1-"]).contains("empty part"), "{option}");
+        assert!(complaint(&["run", option, "3-1"]).contains("the range 3-1 runs backwards"));
+        assert!(complaint(&["run", option, "x"]).contains("\"x\" is not a processor number"));
+        assert!(complaint(&["run", option, ""]).contains("the list is empty"), "{option}");
+        assert!(complaint(&["run", option, "70000"]).contains("processor 70000 is out of range"));
+    }
+}
+
+#[test]
+fn a_processor_that_does_not_exist_is_refused_before_anything_runs() {
+    let touched = std::env::temp_dir().join(format!("hotadd-usage-{}", std::process::id()));
+    let path = touched.to_str().unwrap();
+    let said = complaint(&["run", "--add", "60000", "--", "touch", path]);
+    assert!(
+        said.contains("--add: processor 60000 cannot be added: there is no such processor"),
+        "{said}"
+    );
+    let said = complaint(&["run", "--start", "60000", "--", "touch", path]);
+    assert!(said.contains("--start:") && said.contains("60000"), "{said}");
+    assert!(!touched.exists(), "the command ran although the usage was bad");
+}
+
+#[test]
+fn a_processor_that_is_not_allowed_is_refused_with_the_allowed_set() {
+    let Some((first, second)) = common::two_processors("not allowed") else { return };
+    // Confined by its caller, as `taskset` does.
+    let confined = |args: &[&str]| {
+        let mut command = std::process::Command::new("taskset");
+        command.args(["-c", &first.to_string(), env!("CARGO_BIN_EXE_hotadd")]).args(args);
+        command.output().expect("taskset, of util-linux, is there")
+    };
+    for option in ["--add", "--start"] {
+        let output = confined(&["run", option, &second.to_string()]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&second.to_string()) && said.contains(&first.to_string()), "{said}");
+    }
+    let output = confined(&["run", "--", "true"]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "one processor is enough to run: {}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_simulation_that_cannot_be_is_refused() {
+    assert!(complaint(&["run", "--simulate", "0+4"]).contains("at least one active processor"));
+    assert!(complaint(&["run", "--simulate", "1+2999"]).contains("3000 processors are too many"));
+    assert!(complaint(&["run", "--simulate", "4294967295+4294967295"]).contains("too many"));
+    assert!(complaint(&["run", "--simulate", "4"]).contains("is not ACTIVE+SPARE"));
+    assert!(complaint(&["run", "--simulate", "1+1,fail-start=9"]).contains("fail-start=9"));
+    assert!(
+        complaint(&["run", "--simulate", "1+1", "--start", "5"])
+            .contains("processor 5 does not exist")
+    );
+    assert!(
+        complaint(&["run", "--simulate", "1+1", "--add", "5"])
+            .contains("processor 5 cannot be added")
+    );
+    assert!(
+        complaint(&["run", "--simulate", "1+1", "--add", "0"]).contains("the run starts on it")
+    );
+    assert!(
+        complaint(&["run", "--simulate", "1+1", "--remove", "7"]).contains("--remove: processor 7")
+    );
+    assert!(
+        complaint(&["run", "--simulate", "1+1", "--remove", "0-1"])
+            .contains("no processor to run on")
+    );
+}
+
+#[test]
+fn an_unknown_driver_or_option_is_named_with_what_there_is() {
+    assert!(complaint(&["run", "--driver", "smaple"]).contains("there is no driver \"smaple\""));
+    assert!(complaint(&["run", "--driver", "sample:vote=1"]).contains("no option \"vote\""));
+    assert!(
+        complaint(&["run", "--driver", "sample:veto=a"])
+            .contains("\"a\" is not a processor number")
+    );
+    assert!(complaint(&["run", "--every", "5"]).contains("a duration looks like 500ms"));
+    assert!(complaint(&["run", "--every", "48h"]).contains("longer than a day"));
+    assert!(complaint(&["run", "--json", "--events", "x"]).contains("cannot be used with"));
+    assert!(complaint(&["walk"]).contains("walk"));
+    assert!(complaint(&[]).contains("Usage"));
+}
+
+#[test]
+fn events_that_cannot_be_written_are_bad_usage() {
+    let said = complaint(&["run", "--simulate", "1+1", "--events", "/nowhere/at/all"]);
+    assert!(said.contains("events cannot be written to /nowhere/at/all"), "{said}");
+}
+
+#[test]
+fn a_driver_that_cannot_be_shown_or_refuses_what_is_active_keeps_the_run_from_beginning() {
+    let output = output(&["run", "--simulate", "1+1", "--driver", "sample:name=\u{7}"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is no name for a driver"), "{}", stderr(&output));
+
+    let output = hotadd(&["run", "--simulate", "2+1", "--driver", "sample:veto=1", "--", "true"]);
+    let output = { output }.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "R4: it is not registered, so the run must not begin"
+    );
+    assert!(stderr(&output).contains("sample refused to add processor 1"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_127_and_one_that_may_not_be_run_126() {
+    let missing = output(&["run", "--", "hotadd-no-such-command"]);
+    assert_eq!(missing.status.code(), Some(127));
+    assert!(
+        stderr(&missing).contains("hotadd-no-such-command cannot be run"),
+        "{}",
+        stderr(&missing)
+    );
+    let directory = output(&["run", "--", "/etc/passwd"]);
+    assert_eq!(directory.status.code(), Some(126));
+    assert!(stderr(&directory).contains("/etc/passwd cannot be run"), "{}", stderr(&directory));
+}

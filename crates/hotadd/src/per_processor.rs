@@ -1,0 +1,109 @@
+//! [`PerProcessor`]: one value for each processor, made before the processor joins.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use hotadd_core::{Notice, Processor, ProcessorIndex, State, Veto};
+
+use crate::error::Error;
+use crate::partition::Partition;
+use crate::registration::Registration;
+
+/// One value for each processor, made before the processor joins: a per-processor table that never lacks a slot.
+///
+/// The value of a processor is there before any thread can run on it, because the table is itself a driver: it makes the
+/// value when it is asked about the processor, and refuses the processor if it cannot. Values are found by processor index,
+/// without a lock. They live as long as the table: a processor that leaves keeps its value, and finds it again when it
+/// comes back (X3).
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use hotadd::hardware::Simulated;
+/// use hotadd::{HardwareId, Partition, PerProcessor};
+///
+/// let partition = Partition::simulated(&Simulated::new(2, 1)?)?;
+/// let counters = PerProcessor::new(&partition, "counters", |_| Ok(AtomicU64::new(0)))?;
+///
+/// let joined = partition.add(HardwareId(2))?.processor;
+/// counters[joined.index].fetch_add(1, Ordering::Relaxed);
+/// assert_eq!(counters.iter().count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct PerProcessor<T> {
+    slots: Arc<[OnceLock<T>]>,
+    registration: Registration,
+}
+
+impl<T: Send + Sync + 'static> PerProcessor<T> {
+    /// Makes a value for each active processor now, and for each further one before it joins.
+    ///
+    /// `make` is called at most once for each index, on the thread that adds (A1). It takes part in a transaction, so
+    /// what is said of callbacks holds for it (D3).
+    ///
+    /// # Errors
+    /// As [`Partition::register`]: in particular [`Error::Vetoed`] if `make` failed for an active processor.
+    pub fn new(
+        partition: &Partition,
+        name: &str,
+        mut make: impl FnMut(Processor) -> Result<T, Veto> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let maximum = partition.active().maximum() as usize;
+        let slots: Arc<[OnceLock<T>]> = (0..maximum).map(|_| OnceLock::new()).collect();
+        let table = Arc::clone(&slots);
+        let driver = move |notice: &Notice| {
+            if notice.state() == State::AddStart {
+                let processor = notice.processor();
+                let slot = &table[processor.index.as_usize()];
+                if slot.get().is_none() {
+                    // Nobody else fills it: calls to a driver come one at a time (A7).
+                    let _ = slot.set(make(processor)?);
+                }
+            }
+            Ok(())
+        };
+        let registration = partition.register(name, driver)?;
+        Ok(Self { slots, registration })
+    }
+
+    /// The value of the processor with this index; `None` if it was never asked about.
+    ///
+    /// There is one for every active processor, and for every one whose `AddComplete` is under way.
+    #[must_use]
+    pub fn get(&self, index: ProcessorIndex) -> Option<&T> {
+        self.slots.get(index.as_usize())?.get()
+    }
+
+    /// All values there are, ascending by index: those of active processors, and of others that were made before.
+    pub fn iter(&self) -> impl Iterator<Item = (ProcessorIndex, &T)> {
+        let all = self.slots.iter().enumerate();
+        all.filter_map(|(at, slot)| {
+            let index = ProcessorIndex::new(u32::try_from(at).ok()?)?;
+            Some((index, slot.get()?))
+        })
+    }
+
+    /// The registration of the table's driver.
+    pub const fn registration(&self) -> &Registration {
+        &self.registration
+    }
+}
+
+impl<T: Send + Sync + 'static> std::ops::Index<ProcessorIndex> for PerProcessor<T> {
+    type Output = T;
+
+    /// # Panics
+    /// If the processor was never asked about; an active one always was.
+    fn index(&self, index: ProcessorIndex) -> &T {
+        match self.get(index) {
+            Some(value) => value,
+            None => panic!("no processor with index {index} was ever proposed to this partition"),
+        }
+    }
+}
+
+impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for PerProcessor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
