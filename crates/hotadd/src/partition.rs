@@ -133,7 +133,6 @@ impl Partition {
     }
 
     /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`].
-    #[must_use]
     pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
         Registering { partition: self, name, level: Level(0), replay: true }
     }
@@ -154,6 +153,7 @@ impl Partition {
     ///
     /// # Errors
     /// As [`add`](Self::add), for each.
+    #[must_use = "every processor has a result of its own"]
     pub fn add_batch(
         &self,
         ids: &[HardwareId],
@@ -270,7 +270,7 @@ impl Registering<'_> {
     pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
         let Self { partition, name, level, replay } = self;
         let inner = &partition.inner;
-        let shared = inner.register(name, level, replay, Box::new(driver))?;
-        Ok(Registration::new(Arc::clone(inner), shared))
+        let (shared, epoch) = inner.register(name, level, replay, Box::new(driver))?;
+        Ok(Registration::new(Arc::clone(inner), shared, epoch))
     }
 }

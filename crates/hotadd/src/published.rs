@@ -45,7 +45,6 @@ impl Published {
     #[inline]
     pub(crate) fn summary(&self) -> (Epoch, u32) {
         let word = self.summary.load(Ordering::Acquire);
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 16 bits")]
         let count = (word & ((1 << COUNT_BITS) - 1)) as u32;
         (Epoch(word >> COUNT_BITS), count)
     }
