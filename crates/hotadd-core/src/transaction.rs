@@ -174,7 +174,7 @@ impl Transaction {
         Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), processors))
     }
 
-    /// Reporting processors that are gone already (X2). Those that are not active are passed over.
+    /// Reporting processors that are gone already (X2). Those that are not active are passed over, and repetitions too.
     #[must_use]
     pub fn vanished(set: &ActiveSet, ids: &[HardwareId]) -> Self {
         let processors = active(set, ids);
@@ -270,7 +270,7 @@ impl Transaction {
             Phase::Ask => self.ask(parties, &departures, &mut each),
             Phase::Complete => self.complete(parties, &departures, &mut each),
             Phase::Unwind if self.kind == Kind::Replay => {
-                self.unwind_replay(parties, &departures, &mut each)
+                self.unwind_replay(parties, &departures, &mut each);
             }
             Phase::Unwind => self.unwind_all(parties, &departures, &mut each),
             _ => {}
@@ -416,5 +416,12 @@ impl Transaction {
 }
 
 fn active(set: &ActiveSet, ids: &[HardwareId]) -> Vec<Processor> {
-    ids.iter().filter_map(|id| set.by_id(*id)).filter(|p| set.contains(p.index)).collect()
+    let mut active: Vec<Processor> = Vec::with_capacity(ids.len());
+    for processor in ids.iter().filter_map(|id| set.by_id(*id)) {
+        // Each once, or the set would count it out twice.
+        if set.contains(processor.index) && !active.contains(&processor) {
+            active.push(processor);
+        }
+    }
+    active
 }

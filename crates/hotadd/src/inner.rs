@@ -1,9 +1,10 @@
 //! [`Inner`]: what all handles of a partition share, and the requests that it serves one at a time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hotadd_core::{ActiveSet, Driver, HardwareId, Level, PartyId, Registry, Transaction};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId, Registry, Transaction};
 
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
@@ -12,7 +13,7 @@ use crate::hardware::{Hardware, Nudged};
 use crate::member::{Member, Shared};
 use crate::partition::{Answer, Change, Rehearsal};
 use crate::published::Published;
-use crate::runner::{Observer, Runner};
+use crate::runner::{Observer, Runner, panic_message};
 use crate::sync::{AtomicBool, Ordering};
 
 /// How many drivers one partition takes (R7).
@@ -66,8 +67,8 @@ impl Inner {
         name: &str,
         level: Level,
         replay: bool,
-        driver: Box<dyn Driver + Send>,
-    ) -> Result<Arc<Shared>, Error> {
+        mut driver: Box<dyn Driver + Send>,
+    ) -> Result<(Arc<Shared>, Epoch), Error> {
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
         }
@@ -76,26 +77,44 @@ impl Inner {
         state.registry.admits().map_err(|_| Error::TooManyParties(limit))?;
         let id = PartyId(state.next_id);
         state.next_id += 1;
-        let mut member = Member::new(id, level, name, driver);
-        if replay {
-            let began = Instant::now();
-            let mut transaction = Transaction::replay(&state.set);
-            let mut runner = self.runner(&mut state, Occasion::Replay);
-            runner.run(&mut transaction, std::slice::from_mut(&mut member), None);
-            let parties = std::slice::from_ref(&member);
-            let crashed = || member.shared.departed().then(|| Error::Crashed(member.shared.info()));
-            let refusal = Runner::refusal(&transaction, parties, Action::Add).or_else(crashed);
-            if let Some(error) = refusal {
-                runner.refused(EventKind::Refused, &error, began);
-                self.leave(state);
-                return Err(error);
-            }
+        let began = Instant::now();
+        let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
+        let crashed = hears_removal.is_err();
+        let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);
+        let mut member = Member::new(id, level, name, hears_removal, driver);
+        let told = if crashed {
+            Err(Error::Crashed(member.shared.info()))
+        } else if replay {
+            self.replay(&mut state, &mut member)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = told {
+            self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
+            self.leave(state);
+            self.bury([member]);
+            return Err(error);
         }
         let shared = Arc::clone(&member.shared);
         state.registry.insert(member);
         self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
+        let epoch = state.set.epoch();
         self.leave(state);
-        Ok(shared)
+        Ok((shared, epoch))
+    }
+
+    /// Tells a driver that is about to register of every active processor (R3, R4).
+    fn replay(&self, state: &mut State, member: &mut Member) -> Result<(), Error> {
+        let mut transaction = Transaction::replay(&state.set);
+        let mut runner = self.runner(state, Occasion::Replay);
+        runner.run(&mut transaction, std::slice::from_mut(member), None);
+        if let Some(error) =
+            Runner::refusal(&transaction, std::slice::from_ref(member), Action::Add)
+        {
+            return Err(error);
+        }
+        // It may also crash when it is told that all is well (L3).
+        if member.shared.departed() { Err(Error::Crashed(member.shared.info())) } else { Ok(()) }
     }
 
     /// Waits for the transaction under way, unless it is this thread's own (D1, D3).
@@ -111,8 +130,7 @@ impl Inner {
         shared.depart();
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
         self.leave(state);
-        // Outside the gate: a driver's own drop may well deregister others.
-        drop(member);
+        self.bury([member]);
         Ok(())
     }
 
@@ -173,8 +191,16 @@ impl Inner {
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let mut state = self.enter("rehearsing")?;
-        self.admit(&[id])?;
-        let mut transaction = Transaction::rehearse(&state.set, id).map_err(Error::not_addable)?;
+        let admitted = self
+            .admit(&[id])
+            .and_then(|()| Transaction::rehearse(&state.set, id).map_err(Error::not_addable));
+        let mut transaction = match admitted {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                self.leave(state);
+                return Err(error);
+            }
+        };
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Rehearsal);
         let mut asked = Vec::new();
         runner.run(&mut transaction, parties, Some(&mut asked));
@@ -260,22 +286,37 @@ impl Inner {
 
     /// Ends a transaction: takes out who departed meanwhile, opens the gate, and does what had to wait for that.
     fn leave(&self, mut state: Guard<'_, State>) {
-        // Relaxed: set only by this thread, inside the gate.
-        let departed = if self.departures.swap(false, Ordering::Relaxed) {
-            state.registry.sweep()
-        } else {
-            Vec::new()
-        };
-        for member in &departed {
-            let info = member.shared.info();
-            self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
+        let mut departed = Vec::new();
+        // Relaxed: set only by this thread, inside the gate. Again and again, because an observer that hears of one
+        // departure may deregister the next.
+        while self.departures.swap(false, Ordering::Relaxed) {
+            let swept = state.registry.sweep();
+            for member in &swept {
+                let info = member.shared.info();
+                self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
+            }
+            departed.extend(swept);
         }
         drop(state);
-        // Outside the gate: a driver's own drop may well deregister others.
-        drop(departed);
+        self.bury(departed);
         // Relaxed: set by this thread, inside the gate that it has just left; another thread's nudge enters by itself.
         if self.look_again.swap(false, Ordering::Relaxed) {
             self.nudge();
+        }
+    }
+
+    /// Drops drivers that are registered no longer. Outside the gate: a driver's own drop may well deregister others. One
+    /// that panics there has crashed like any other: it takes nobody with it, and is reported (L3).
+    fn bury(&self, members: impl IntoIterator<Item = Member>) {
+        for Member { driver, shared } in members {
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(driver))) else { continue };
+            let reason = format!("it panicked while it was dropped: {}", panic_message(&*panic));
+            std::mem::forget(panic);
+            if let Ok(mut state) = self.gate.enter() {
+                let mut runner = self.runner(&mut state, Occasion::Change);
+                runner.breach("L3", None, Some(shared.info()), reason);
+                self.leave(state);
+            }
         }
     }
 

@@ -62,9 +62,9 @@ impl Member {
         id: PartyId,
         level: Level,
         name: &str,
-        mut driver: Box<dyn Driver + Send>,
+        hears_removal: bool,
+        driver: Box<dyn Driver + Send>,
     ) -> Self {
-        let hears_removal = driver.removal().is_some();
         let departed = AtomicBool::new(false);
         let shared = Shared { id, level, hears_removal, departed, name: name.into() };
         Self { driver, shared: Arc::new(shared) }

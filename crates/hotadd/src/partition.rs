@@ -165,7 +165,7 @@ impl Partition {
     ///
     /// # Errors
     /// As [`add`](Self::add), for each.
-    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
+    #[must_use = "every processor has a result of its own"]
     pub fn add_batch(
         &self,
         ids: &[HardwareId],
@@ -282,7 +282,7 @@ impl Registering<'_> {
     pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
         let Self { partition, name, level, replay } = self;
         let inner = &partition.inner;
-        let shared = inner.register(name, level, replay, Box::new(driver))?;
-        Ok(Registration::new(Arc::clone(inner), shared))
+        let (shared, epoch) = inner.register(name, level, replay, Box::new(driver))?;
+        Ok(Registration::new(Arc::clone(inner), shared, epoch))
     }
 }

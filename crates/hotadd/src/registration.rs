@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hotadd_core::Epoch;
+
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::member::{PartyInfo, Shared};
@@ -25,11 +27,12 @@ use crate::member::{PartyInfo, Shared};
 pub struct Registration {
     inner: Arc<Inner>,
     shared: Arc<Shared>,
+    epoch: Epoch,
 }
 
 impl Registration {
-    pub(crate) const fn new(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(crate) const fn new(inner: Arc<Inner>, shared: Arc<Shared>, epoch: Epoch) -> Self {
+        Self { inner, shared, epoch }
     }
 
     /// Deregisters the driver, as dropping does, and says whether it was still registered.
@@ -44,6 +47,13 @@ impl Registration {
     #[must_use]
     pub fn party(&self) -> PartyInfo {
         self.shared.info()
+    }
+
+    /// The epoch of the active set at which the driver registered (Q2): it hears of every later change, and with a replay
+    /// it has heard of every processor of that set.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Whether the driver is still registered: false once it crashed (L3).

@@ -99,14 +99,18 @@ impl Runner<'_> {
             if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
                 asked.push((info.clone(), Err(veto.clone()), Duration::ZERO));
             }
-            if state.may_veto() {
+            // A crash while asking is the latest refusal; the other passes keep the processor to themselves.
+            let refusal = transaction.refusals().last().filter(|_| state.may_veto());
+            let processor = refusal.map(|r| r.processor);
+            if let Some(processor) = processor {
                 let mut event = self.event(veto_kind(state));
+                event.concerns(processor);
                 event.party = Some(info.clone());
                 event.status = Some(veto.status());
                 event.reason = Some(reason.clone());
                 self.emit(&event);
             }
-            self.breach("L3", None, Some(info), format!("{reason}; it is deregistered"));
+            self.breach("L3", processor, Some(info), format!("{reason}; it is deregistered"));
         }
     }
 
@@ -127,6 +131,10 @@ impl Runner<'_> {
         event.epoch = notice.epoch();
         event.surprise = notice.is_surprise();
         self.emit(&event);
+        if member.shared.departed() {
+            // An observer has just deregistered it, and that is kept to the letter (D1).
+            return Ok(());
+        }
 
         let began = Instant::now();
         let answer = member.driver.notify(notice);
@@ -286,10 +294,15 @@ impl Runner<'_> {
 
     /// Tells all observers. One that panics is dropped: it must not take the transaction with it.
     fn emit(&mut self, event: &Event) {
-        self.observers.retain_mut(|observer| {
+        let panics = |observer: &mut Observer| {
             let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
-            told.map_err(std::mem::forget).is_ok()
-        });
+            told.map_err(std::mem::forget).is_err()
+        };
+        let dropped: Vec<Observer> = self.observers.extract_if(.., panics).collect();
+        for observer in dropped {
+            // Its drop may panic as well, and no driver must be taken for the culprit.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
+        }
     }
 }
 
@@ -308,7 +321,7 @@ const fn veto_kind(state: State) -> EventKind {
     if state.is_removal() { EventKind::RemoveVeto } else { EventKind::Veto }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

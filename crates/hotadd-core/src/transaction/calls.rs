@@ -43,12 +43,11 @@ impl Transaction {
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
         let mut notice = self.notice(State::AddStart, State::RemoveStart, PlatformError::NONE);
-        if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
-            if let ControlFlow::Break(veto) =
+        if let (Kind::Replay, [party]) = (self.kind, &mut *parties)
+            && let ControlFlow::Break(veto) =
                 self.replay_to(party, &mut notice, departures, &mut *each)
-            {
-                return self.refused(0, veto);
-            }
+        {
+            return self.refused(0, veto);
         }
         while self.at < self.processors.len() {
             let mut ask = |party: &mut P, notice: &Notice| match each(party, notice) {

@@ -94,7 +94,7 @@ impl Nudge {
     /// this returns or, from inside a callback, as soon as the transaction under way is over.
     ///
     /// Returns false when the partition is gone.
-    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
+    #[expect(clippy::must_use_candidate, reason = "a partition that is gone needs no nudge")]
     pub fn nudge(&self) -> bool {
         let Some(partition) = self.0.upgrade() else { return false };
         partition.nudge();

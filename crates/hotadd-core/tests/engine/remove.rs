@@ -1,0 +1,134 @@
+//! Removing, vanishing and intruding (X1, X2, Q3).
+
+use hotadd_core::{Errno, HardwareId, NotRemovable, State, Status, Transaction};
+
+use crate::rig::{Rig, ids};
+
+use State::RemoveStart;
+
+#[test]
+fn x1_removing_asks_in_mirror_order_stops_publishes_and_tells() {
+    let mut rig = Rig::new(3).with(&["a", "b"]);
+    rig.join("top", 7, true);
+    assert!(rig.remove(1).is_agreed());
+    rig.expect(
+        "who agreed last to an add is asked first about a removal",
+        &[
+            "top RemoveStart 1",
+            "b RemoveStart 1",
+            "a RemoveStart 1",
+            "stop 1",
+            "publish e2: 0 2",
+            "top RemoveComplete 1",
+            "b RemoveComplete 1",
+            "a RemoveComplete 1",
+        ],
+    );
+}
+
+#[test]
+fn x1_a_veto_of_a_removal_is_told_to_those_who_agreed_in_reverse_of_asking() {
+    let mut rig = Rig::new(2).with(&["never called", "vetoer", "b", "a"]);
+    rig.veto("vetoer", RemoveStart, 1, Status::DEVICE_BUSY);
+    let done = rig.remove(1);
+    rig.expect(
+        "nothing is stopped or published; the vetoer hears nothing",
+        &[
+            "a RemoveStart 1",
+            "b RemoveStart 1",
+            "vetoer RemoveStart 1",
+            "b RemoveFailure 1 STATUS_DEVICE_BUSY",
+            "a RemoveFailure 1 STATUS_DEVICE_BUSY",
+        ],
+    );
+    assert_eq!(done.refusals()[0].position, 1, "the position in the registry, not in the asking");
+    assert_eq!((rig.active(), rig.set.epoch().0), (vec![0, 1], 1));
+}
+
+#[test]
+fn x1_a_failed_stop_is_told_to_all_who_agreed_and_the_processor_stays() {
+    let mut rig = Rig::new(2).with(&["a", "b"]);
+    rig.fail_stop.insert(1, Errno::EBUSY);
+    let done = rig.remove(1);
+    rig.expect(
+        "RemoveFailure in reverse of asking",
+        &[
+            "b RemoveStart 1",
+            "a RemoveStart 1",
+            "stop 1 fails",
+            "a RemoveFailure 1 STATUS_DEVICE_BUSY EBUSY (16)",
+            "b RemoveFailure 1 STATUS_DEVICE_BUSY EBUSY (16)",
+        ],
+    );
+    assert!(done.changed().is_empty());
+    assert_eq!(rig.active(), [0, 1]);
+}
+
+#[test]
+fn x1_who_did_not_ask_for_removal_notices_hears_none() {
+    let mut rig = Rig::new(3).with(&["hears"]);
+    rig.join("deaf", 0, false);
+    rig.remove(2);
+    rig.fail_stop.insert(1, Errno::EBUSY);
+    rig.remove(1);
+    let gone = Transaction::vanished(&rig.set, &ids(&[1]));
+    rig.run(gone);
+    assert!(rig.journal.iter().any(|l| l.starts_with("hears RemoveFailure")));
+    let heard: Vec<_> = rig.journal.iter().filter(|l| l.starts_with("deaf")).collect();
+    assert!(heard.is_empty(), "a party that did not ask was told {heard:?}");
+}
+
+#[test]
+fn x1_a_processor_that_is_not_active_cannot_be_removed() {
+    let mut rig = Rig::new(2);
+    rig.remove(1);
+    for id in [1, 5].map(HardwareId) {
+        assert_eq!(Transaction::remove(&rig.set, id).unwrap_err(), NotRemovable::NotActive(id));
+    }
+}
+
+#[test]
+fn x2_a_vanished_processor_leaves_the_set_first_and_is_told_as_surprise() {
+    let mut rig = Rig::new(4).with(&["a", "b"]);
+    let gone = Transaction::vanished(&rig.set, &ids(&[3, 1]));
+    rig.run(gone);
+    rig.expect(
+        "the set first, no RemoveStart, nothing stopped",
+        &[
+            "publish e2: 0 2",
+            "b RemoveComplete 3 surprise",
+            "a RemoveComplete 3 surprise",
+            "b RemoveComplete 1 surprise",
+            "a RemoveComplete 1 surprise",
+        ],
+    );
+}
+
+#[test]
+fn x2_who_vanishes_twice_or_was_never_there_is_counted_once_or_not_at_all() {
+    let mut rig = Rig::new(3).with(&["a"]);
+    let gone = Transaction::vanished(&rig.set, &ids(&[2, 7, 2]));
+    rig.run(gone);
+    rig.expect("told once", &["publish e2: 0 1", "a RemoveComplete 2 surprise"]);
+    assert_eq!(rig.set.count(), 2, "and counted out once");
+
+    let gone = Transaction::vanished(&rig.set, &ids(&[2, 7]));
+    rig.run(gone);
+    rig.expect("nothing happened, so nothing is said", &[]);
+    assert_eq!(rig.set.epoch().0, 2, "and no epoch is spent");
+}
+
+#[test]
+fn q3_an_intruder_is_counted_but_not_passed_off_as_agreed_and_no_driver_is_called() {
+    let mut rig = Rig::new(1).with(&["a"]);
+    let intruded = Transaction::intruded(&rig.set, HardwareId(6)).unwrap();
+    rig.run(intruded);
+    rig.expect("no driver was asked, so none is told", &["publish e2: 0 6"]);
+    let index = rig.set.by_id(HardwareId(6)).unwrap().index;
+    assert!(rig.set.contains(index));
+    assert!(!rig.set.is_agreed(index), "nobody agreed to it");
+
+    rig.remove(6);
+    rig.add(&[6]);
+    assert!(rig.set.is_agreed(index), "once it was asked for, it is agreed like any other");
+}

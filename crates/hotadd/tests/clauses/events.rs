@@ -1,0 +1,268 @@
+//! What observers hear, in order: a join, a veto, a failed start, breaches, intruders and surprises.
+
+use hotadd::{Errno, HardwareId, Notice, State, Status, Veto};
+
+use crate::recorder::World;
+
+use State::{AddComplete, AddStart};
+
+#[test]
+fn a5_observers_hear_a_join_in_the_order_in_which_it_happens() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    let _b = world.driver("b").join();
+    world.watch();
+    world.add(1).unwrap();
+    world.expect_events(
+        "asked, started, told, and only then joined",
+        &[
+            "calling a 1",
+            "add-start a 1",
+            "calling b 1",
+            "add-start b 1",
+            "started 1",
+            "calling a 1",
+            "add-complete a 1",
+            "calling b 1",
+            "add-complete b 1",
+            "joined 1",
+        ],
+    );
+}
+
+#[test]
+fn a3_observers_hear_a_veto_and_its_unwinding() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    let _b = world.driver("b").vetoes(AddStart, 1, Status::NO_MEMORY).join();
+    world.watch();
+    world.add(1).unwrap_err();
+    world.expect_events(
+        "the veto, the failure of a, and the conclusion with its clause and who it was",
+        &[
+            "calling a 1",
+            "add-start a 1",
+            "calling b 1",
+            "veto b 1",
+            "calling a 1",
+            "add-failure a 1",
+            "refused b 1 (A3)",
+        ],
+    );
+}
+
+#[test]
+fn a4_observers_hear_a_failed_start() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    world.hardware.fail_start(HardwareId(1), Errno::EIO);
+    world.watch();
+    world.add(1).unwrap_err();
+    world.expect_events(
+        "the platform's failure before the unwinding",
+        &[
+            "calling a 1",
+            "add-start a 1",
+            "start-failed 1",
+            "calling a 1",
+            "add-failure a 1",
+            "refused 1 (A4)",
+        ],
+    );
+}
+
+#[test]
+fn a6_an_error_answered_to_add_complete_is_reported_as_a_breach() {
+    let world = World::new(1, 1);
+    let sulky = world.partition.party("sulky").later_only();
+    let _sulky = sulky
+        .register(|n: &Notice| match n.state() {
+            AddComplete => Err(Veto::from("too late")),
+            _ => Ok(()),
+        })
+        .unwrap();
+    world.watch();
+    world.add(1).unwrap();
+    world.expect_events(
+        "the add goes on, and the breach has a name and a clause",
+        &[
+            "calling sulky 1",
+            "add-start sulky 1",
+            "started 1",
+            "calling sulky 1",
+            "add-complete sulky 1",
+            "breach sulky 1 (A6)",
+            "joined 1",
+        ],
+    );
+}
+
+#[test]
+fn a6_an_error_answered_to_add_failure_is_reported_as_a_breach() {
+    let world = World::new(1, 1);
+    let sulky = world.partition.party("sulky").later_only();
+    let _sulky = sulky
+        .register(|n: &Notice| match n.state() {
+            State::AddFailure => Err(Veto::from("too late")),
+            _ => Ok(()),
+        })
+        .unwrap();
+    world.hardware.fail_start(HardwareId(1), Errno::EIO);
+    world.watch();
+    world.add(1).unwrap_err();
+    let events = world.events.lock().unwrap();
+    assert!(events.contains(&"breach sulky 1 (A6)".to_owned()), "{events:#?}");
+}
+
+#[test]
+fn a8_observers_hear_of_a_refusal_at_the_door() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    world.watch();
+    let _ = (world.add(77), world.add(0), world.remove(1));
+    world.expect_events(
+        "by hardware id, for an index there is none",
+        &["refused 77 (A8)", "refused 0 (A8)", "remove-refused 1 (X1)"],
+    );
+}
+
+#[test]
+fn a10_a_rehearsal_is_marked_as_one_and_joins_nothing() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    let _b = world.driver("b").vetoes(AddStart, 1, Status::NO_MEMORY).join();
+    world.watch();
+    world.partition.rehearse(HardwareId(1)).unwrap();
+    world.expect_events(
+        "nobody may take it for a change",
+        &[
+            "calling a 1 rehearsal",
+            "add-start a 1 rehearsal",
+            "calling b 1 rehearsal",
+            "veto b 1 rehearsal",
+            "calling a 1 rehearsal",
+            "add-failure a 1 rehearsal",
+        ],
+    );
+}
+
+#[test]
+fn r3_observers_hear_a_replay_and_then_the_registration() {
+    let world = World::new(1, 0);
+    world.watch();
+    let registration = world.driver("a").try_join().unwrap();
+    drop(registration);
+    world.expect_events(
+        "the replay is marked; coming and going are events of their own",
+        &[
+            "calling a 0 replay",
+            "add-start a 0 replay",
+            "calling a 0 replay",
+            "add-complete a 0 replay",
+            "registered a",
+            "deregistered a",
+        ],
+    );
+}
+
+#[test]
+fn r4_observers_hear_a_refused_registering() {
+    let world = World::new(2, 0);
+    world.watch();
+    world.driver("a").vetoes(AddStart, 1, Status::NO_MEMORY).try_join().unwrap_err();
+    let events = world.events.lock().unwrap();
+    assert_eq!(events[3], "veto a 1 replay");
+    assert_eq!(events[5], "add-failure a 0 replay");
+    assert!(events[6].starts_with("refused a 1"), "{events:#?}");
+    assert!(!events.iter().any(|l| l.starts_with("registered")), "{events:#?}");
+}
+
+#[test]
+fn l3_a_crash_is_a_veto_then_a_breach_and_ends_with_deregistering() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    let _crasher = world.driver("crasher").when(AddStart, 1, || panic!("on purpose")).join();
+    world.watch();
+    world.add(1).unwrap_err();
+    world.expect_events(
+        "each with the party's name and the processor's",
+        &[
+            "calling a 1",
+            "add-start a 1",
+            "calling crasher 1",
+            "veto crasher 1",
+            "breach crasher 1 (L3)",
+            "calling a 1",
+            "add-failure a 1",
+            "refused crasher 1 (A3)",
+            "deregistered crasher",
+        ],
+    );
+}
+
+#[test]
+fn x1_observers_hear_a_removal_and_its_refusals() {
+    let world = World::new(3, 0);
+    let keep = world.driver("a").hears_removal();
+    let _a = keep.vetoes(State::RemoveStart, 2, Status::DEVICE_BUSY).join();
+    world.watch();
+    world.remove(1).unwrap();
+    world.remove(2).unwrap_err();
+    world.expect_events(
+        "a removal, then a refused one",
+        &[
+            "calling a 1",
+            "remove-start a 1",
+            "stopped 1",
+            "calling a 1",
+            "remove-complete a 1",
+            "left 1",
+            "calling a 2",
+            "remove-veto a 2",
+            "remove-refused a 2 (X1)",
+        ],
+    );
+}
+
+#[test]
+fn x2_observers_hear_a_surprise_as_one() {
+    let world = World::new(2, 0);
+    let _a = world.driver("a").hears_removal().join();
+    world.watch();
+    world.hardware.vanish(HardwareId(1));
+    world.expect_events(
+        "marked as surprise from the call on",
+        &["calling a 1 surprise", "remove-complete a 1 surprise", "left 1 (X2) surprise"],
+    );
+}
+
+#[test]
+fn q3_observers_hear_an_intruder_as_a_breach_and_as_unagreed() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").hears_removal().join();
+    world.watch();
+    world.hardware.intrude(HardwareId(1));
+    world.expect_events(
+        "joined, but never passed off as agreed",
+        &["breach 1 (Q3)", "joined 1 (Q3) unagreed"],
+    );
+}
+
+#[test]
+fn d3_observers_hear_of_a_departure_when_the_transaction_is_over() {
+    let world = World::new(1, 1);
+    let slot = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let take = std::sync::Arc::clone(&slot);
+    let leave = world.driver("leaver").when(AddStart, 1, move || {
+        let registration = take.lock().unwrap().take();
+        drop(registration);
+    });
+    let leaver = leave.join();
+    *slot.lock().unwrap() = Some(leaver);
+    world.watch();
+    world.add(1).unwrap();
+    world.expect_events(
+        "after the join",
+        &["calling leaver 1", "add-start leaver 1", "started 1", "joined 1", "deregistered leaver"],
+    );
+}
