@@ -1,0 +1,101 @@
+//! What is compared: the calls that drivers got, and the results that the caller got.
+
+use hotadd::{Action, Errno, HardwareId, State, Status};
+
+use crate::history::Reentry;
+use crate::reference::Processor;
+
+/// Something that happened inside a transaction, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Call {
+        party: usize,
+        told: Told,
+        view: View,
+    },
+    /// A driver deregistered what is in a slot: `None` if nothing is.
+    Deregistered {
+        party: usize,
+        slot: usize,
+        was: Option<bool>,
+    },
+    /// A driver tried what is refused inside a callback.
+    Refused {
+        party: usize,
+        reentry: Reentry,
+        status: Status,
+    },
+}
+
+/// What a driver is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) state: State,
+    pub(crate) processor: Processor,
+    pub(crate) status: Status,
+    pub(crate) errno: Option<Errno>,
+    pub(crate) surprise: bool,
+}
+
+impl Told {
+    pub(crate) fn new(state: State, processor: Processor) -> Self {
+        Self { state, processor, status: Status::SUCCESS, errno: None, surprise: false }
+    }
+}
+
+/// What a driver sees when it looks at the active set during the call (A5, Q1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) epoch: u64,
+    pub(crate) count: usize,
+    /// Whether the processor that it is told of is active.
+    pub(crate) active: bool,
+    /// Whether the processor's names translate into one another.
+    pub(crate) named: bool,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Registered(Result<(), Failure>),
+    /// `None` if nobody held a registration, otherwise whether it still was one.
+    Deregistered(Option<bool>),
+    /// For each processor asked for.
+    Changed(Vec<(HardwareId, Changed)>),
+    Rehearsed(Result<Vec<Answer>, Failure>),
+}
+
+/// The processor, and the epoch at which it joined or left.
+pub(crate) type Changed = Result<(Processor, u64), Failure>;
+
+/// A party, and what it answered in a rehearsal.
+pub(crate) type Answer = (usize, Result<(), Status>);
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Vetoed {
+        action: Action,
+        processor: Processor,
+        party: usize,
+        status: Status,
+    },
+    Platform {
+        action: Action,
+        processor: Processor,
+        errno: Errno,
+    },
+    Stuck {
+        processor: Processor,
+        errno: Errno,
+    },
+    /// The model lists every fault, because the contract does not say which of several is reported.
+    NotAddable(Vec<(HardwareId, Status)>),
+    NotActive(HardwareId),
+    Crashed {
+        party: usize,
+    },
+    /// Nothing that the model knows of.
+    Other(String),
+}

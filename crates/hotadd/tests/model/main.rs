@@ -1,0 +1,121 @@
+//! Random histories against a reference model that was written from the contract alone (`docs/contract.md`).
+//!
+//! `PROPTEST_CASES=100000 cargo test --release --test model` looks longer.
+#![cfg(not(loom))]
+
+mod changing;
+mod driver;
+mod history;
+mod journal;
+mod reference;
+mod run;
+
+use std::collections::BTreeMap;
+
+use hotadd::State;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+
+use journal::{Entry, Failure, Outcome};
+
+/// Failures once found, tried first in every run.
+const REGRESSIONS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/proptest-regressions.txt");
+
+#[test]
+fn a_partition_does_what_the_contract_says() {
+    let config = Config {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
+        max_shrink_iters: 50_000,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let result = runner.run(&history::history(), |history| {
+        run::run(&history).map(drop).map_err(TestCaseError::fail)
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+}
+
+/// What never happens in a history is not tested by it.
+#[test]
+fn histories_come_to_every_end() {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..400 {
+        let history = history::history().new_tree(&mut runner).unwrap().current();
+        for (outcome, journal) in run::run(&history).unwrap() {
+            for what in kinds(&outcome).into_iter().chain(journal.iter().map(kind)) {
+                *seen.entry(what).or_default() += 1;
+            }
+        }
+    }
+    let wanted = [
+        "registered",
+        "registering vetoed",
+        "registering crashed",
+        "deregistered",
+        "deregistered late",
+        "changed",
+        "add vetoed",
+        "remove vetoed",
+        "add failed",
+        "remove failed",
+        "stuck",
+        "not addable",
+        "not active",
+        "rehearsed, all agreed",
+        "rehearsed, some refused",
+        "not rehearsed",
+        "deregistered inside",
+        "refused inside",
+        "surprise",
+    ];
+    let calls = State::ALL.map(State::name);
+    for what in wanted.into_iter().chain(calls) {
+        assert!(seen.get(what).is_some_and(|n| *n >= 8), "too few of {what}: {seen:#?}");
+    }
+}
+
+fn kinds(outcome: &Outcome) -> Vec<String> {
+    let name = match outcome {
+        Outcome::Done | Outcome::Deregistered(None) => return Vec::new(),
+        Outcome::Registered(Ok(())) => "registered".to_owned(),
+        Outcome::Registered(Err(Failure::Crashed { .. })) => "registering crashed".to_owned(),
+        Outcome::Registered(Err(_)) => "registering vetoed".to_owned(),
+        Outcome::Deregistered(Some(true)) => "deregistered".to_owned(),
+        Outcome::Deregistered(Some(false)) => "deregistered late".to_owned(),
+        Outcome::Rehearsed(Err(_)) => "not rehearsed".to_owned(),
+        Outcome::Rehearsed(Ok(answers)) if answers.iter().all(|(_, a)| a.is_ok()) => {
+            "rehearsed, all agreed".to_owned()
+        }
+        Outcome::Rehearsed(Ok(_)) => "rehearsed, some refused".to_owned(),
+        Outcome::Changed(results) => {
+            return results.iter().map(|(_, result)| change(result.as_ref().err())).collect();
+        }
+    };
+    vec![name]
+}
+
+fn change(failure: Option<&Failure>) -> String {
+    match failure {
+        None => "changed".to_owned(),
+        Some(Failure::Vetoed { action, .. }) => format!("{action} vetoed"),
+        Some(Failure::Platform { action, .. }) => format!("{action} failed"),
+        Some(Failure::Stuck { .. }) => "stuck".to_owned(),
+        Some(Failure::NotAddable(_)) => "not addable".to_owned(),
+        Some(Failure::NotActive(_)) => "not active".to_owned(),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
+fn kind(entry: &Entry) -> String {
+    match entry {
+        Entry::Call { told, .. } if told.surprise => "surprise".to_owned(),
+        Entry::Call { told, .. } => told.state.name().to_owned(),
+        Entry::Deregistered { was: None, .. } => "deregistered nobody".to_owned(),
+        Entry::Deregistered { .. } => "deregistered inside".to_owned(),
+        Entry::Refused { .. } => "refused inside".to_owned(),
+    }
+}
