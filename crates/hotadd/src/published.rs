@@ -10,7 +10,7 @@ use crate::sync::{AtomicU64, Ordering};
 type Snapshot = arc_swap::ArcSwap<ActiveSet>;
 /// Loom cannot look into arc-swap, which has proofs of its own; what is checked here is the order of the two stores.
 #[cfg(loom)]
-type Snapshot = locked::ArcSwap;
+type Snapshot = modelled::ArcSwap;
 
 /// Low bits of the summary word: the count, up to 2,048. The rest: the epoch, enough for 10^14 changes.
 const COUNT_BITS: u32 = 16;
@@ -29,7 +29,8 @@ impl Published {
         Self { snapshot: Snapshot::from_pointee(set), summary }
     }
 
-    /// Puts a set in force. The snapshot first: who has seen the new summary must find a set at least as new.
+    /// Puts a set in force. The snapshot first: who has seen the new summary must find a set at least as new. The other way
+    /// round it does not hold: who has just loaded the new set may still find the old summary.
     pub(crate) fn publish(&self, set: ActiveSet) {
         let word = summary(&set);
         self.snapshot.store(Arc::new(set));
@@ -54,24 +55,37 @@ fn summary(set: &ActiveSet) -> u64 {
     (set.epoch().0 << COUNT_BITS) | u64::from(set.count())
 }
 
+/// No more than arc-swap promises: a pointer that is stored with Release and loaded with Acquire. A lock in its place
+/// would order more, and hide a missing order from loom.
 #[cfg(loom)]
-mod locked {
+mod modelled {
     use super::{ActiveSet, Arc};
-    use loom::sync::Mutex;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
-    pub(crate) struct ArcSwap(Mutex<Arc<ActiveSet>>);
+    pub(crate) struct ArcSwap {
+        /// Every set that was ever stored. Std's lock, which loom does not see: it orders nothing.
+        sets: Mutex<Vec<Arc<ActiveSet>>>,
+        pointer: AtomicUsize,
+    }
 
     impl ArcSwap {
         pub(crate) fn from_pointee(set: ActiveSet) -> Self {
-            Self(Mutex::new(Arc::new(set)))
+            Self { sets: Mutex::new(vec![Arc::new(set)]), pointer: AtomicUsize::new(0) }
         }
 
         pub(crate) fn store(&self, set: Arc<ActiveSet>) {
-            *self.0.lock().unwrap() = set;
+            let at = {
+                let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+                sets.push(set);
+                sets.len() - 1
+            };
+            self.pointer.store(at, Ordering::Release);
         }
 
         pub(crate) fn load_full(&self) -> Arc<ActiveSet> {
-            Arc::clone(&self.0.lock().unwrap())
+            let at = self.pointer.load(Ordering::Acquire);
+            Arc::clone(&self.sets.lock().unwrap_or_else(PoisonError::into_inner)[at])
         }
     }
 }
