@@ -48,3 +48,8 @@ pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
 pub use per_processor::PerProcessor;
 pub use registration::Registration;
 pub use sample::Sample;
+
+/// The examples of the README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

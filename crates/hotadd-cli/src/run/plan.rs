@@ -69,15 +69,15 @@ fn real(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
     let first = match start {
         Some(list) => list.clone(),
         None => {
-            let all = Affinity::new(Tree::Descendants, None).map_err(cannot_use)?.allowed();
+            let all = Affinity::new(Tree::Descendants, None).map_err(|e| cannot_use(&e))?.allowed();
             all.ids().first().copied().into_iter().collect()
         }
     };
-    Affinity::new(Tree::Descendants, Some(&first)).map_err(cannot_use)
+    Affinity::new(Tree::Descendants, Some(&first)).map_err(|e| cannot_use(&e))
 }
 
-fn cannot_use(error: AffinityError) -> CannotBegin {
-    match &error {
+fn cannot_use(error: &AffinityError) -> CannotBegin {
+    match error {
         AffinityError::Kernel { .. } => CannotBegin::System(error.to_string()),
         _ => CannotBegin::Usage(format!("--start: {error}")),
     }

@@ -96,6 +96,9 @@ impl<'s> Play<'s> {
         let listed: String =
             active.iter().map(|p| format!(" {}", ordinal(&self.ids, p.id))).collect();
         self.note(format!("= active{listed}"));
+        if let Some(witness) = &self.stage.witness {
+            assert_eq!(witness.may_run_on(), active.iter().map(|p| p.id).collect());
+        }
         drop(self.cast);
         let journal = self.journal.lock().expect("nobody panics here");
         journal.clone()

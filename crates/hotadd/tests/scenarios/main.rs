@@ -1,3 +1,4 @@
+#![cfg(not(loom))]
 //! One table of scenarios, run over every kind of partition that this machine can give.
 //!
 //! A scenario speaks of processors as 0, 1, 2 ... in the order in which they become known; a [`Stage`] says what the
@@ -5,6 +6,7 @@
 //! stage or says why it cannot, and hand it to [`run_all`] in a test: what it cannot stage is skipped by name.
 
 mod act;
+mod process;
 mod scenario;
 mod table;
 
@@ -22,6 +24,8 @@ struct Stage {
     ids: Vec<HardwareId>,
     /// The hardware that takes faults on demand, where there is one.
     faults: Option<std::sync::Arc<Simulated>>,
+    /// A process in the partition, where there can be one.
+    witness: Option<process::Witness>,
 }
 
 /// Plays every scenario on a stage of its own. `stage` builds one, or says why it cannot.
@@ -62,7 +66,7 @@ fn simulated(scenario: &Scenario, name: impl Fn(u32) -> u32 + Copy) -> Result<St
     let hardware = Simulated::with_ids(ids(0, scenario.active), ids(scenario.active, all))
         .map_err(|why| why.to_string())?;
     let partition = Partition::simulated(&hardware).map_err(|why| why.to_string())?;
-    Ok(Stage { partition, ids: ids(0, all).collect(), faults: Some(hardware) })
+    Ok(Stage { partition, ids: ids(0, all).collect(), faults: Some(hardware), witness: None })
 }
 
 #[test]
@@ -73,6 +77,11 @@ fn the_scenarios_hold_on_a_simulated_partition() {
 #[test]
 fn the_scenarios_hold_whatever_the_processors_are_called() {
     run_all("sparse simulated", |scenario| simulated(scenario, |n| 7 + 100 * n));
+}
+
+#[test]
+fn the_scenarios_hold_on_a_process_partition_with_real_processors() {
+    run_all("process", process::stage);
 }
 
 #[test]
