@@ -219,7 +219,10 @@ impl View {
         let index = event.processor.map(|p| p.index.get());
         let Some(row) = self.row(event) else { return };
         row.took = event.took;
-        row.why.clone_from(&event.reason);
+        row.why = event.reason.as_ref().map(|reason| match &event.party {
+            Some(party) => format!("{party}: {reason}"),
+            None => reason.clone(),
+        });
         row.state = match event.kind {
             EventKind::Joined if !event.agreed => RowState::Uninvited,
             EventKind::Joined | EventKind::RemoveRefused => RowState::Active,

@@ -1,0 +1,287 @@
+//! What the board looks like: a [`View`] laid out in rows of cells.
+
+use std::time::{Duration, Instant};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Rect, Size};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Span;
+
+use super::crowd;
+use super::memory::Memory;
+use super::table::Table;
+use crate::view::{RowState, View, Waiting, Weight, rate};
+
+/// Lines of history that are shown.
+const NOTES: u16 = 3;
+
+/// A call that takes longer than this gets a moving mark.
+const LONG: Duration = Duration::from_millis(200);
+
+/// The longest text that is looked at; no terminal shows more in a row.
+const LONGEST: usize = 1024;
+
+pub(super) const NORMAL: Style = Style::new();
+pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(super) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+pub(super) const GOOD: Style = Style::new().fg(Color::Green);
+pub(super) const BAD: Style = Style::new().fg(Color::Red);
+pub(super) const BUSY: Style = Style::new().fg(Color::Yellow);
+const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+
+/// What is drawn on, with what everything drawn needs to know.
+pub(super) struct Canvas<'a> {
+    pub(super) view: &'a View,
+    pub(super) memory: &'a Memory,
+    pub(super) now: Instant,
+    pub(super) buffer: Buffer,
+}
+
+/// How many rows the board takes of a terminal of this size. Depends only on what seldom changes, so that the board
+/// does not change its height all the time.
+pub(super) fn height(view: &View, size: Size) -> u16 {
+    // Nothing but messages is written above the built-in load's board.
+    let others =
+        if view.rates.is_some() { 2 } else { (size.height / 4).max(6.min(size.height / 2)) };
+    let most = size.height - others;
+    let plan = Plan::new(view, size.width, most);
+    most.min(plan.height())
+}
+
+/// Draws the board in `area`.
+pub(super) fn render(
+    view: &View,
+    memory: &Memory,
+    area: Rect,
+    now: Instant,
+    colours: bool,
+) -> Buffer {
+    let plan = Plan::new(view, area.width, area.height);
+    let mut canvas = Canvas { view, memory, now, buffer: Buffer::empty(area) };
+    let mut y = area.y;
+    canvas.header(y);
+    y += 1;
+    if plan.total {
+        canvas.total(y);
+        y += 1;
+    }
+    if let Some(crowd) = plan.crowd {
+        y = canvas.crowd(y, &crowd);
+    } else {
+        let table = Table::new(view, area.width, plan.heading);
+        if plan.heading {
+            canvas.heading(y, &table);
+            y += 1;
+        }
+        for (&id, row) in &view.processors {
+            canvas.row(y, &table, id, row);
+            y += 1;
+        }
+    }
+    if plan.waiting {
+        canvas.waiting(y);
+        y += 1;
+    }
+    canvas.notes(y, plan.notes);
+    let mut buffer = canvas.buffer;
+    if !colours {
+        buffer.content.iter_mut().for_each(|cell| cell.fg = Color::Reset);
+    }
+    buffer
+}
+
+/// What there is room for, from top to bottom.
+struct Plan {
+    /// The throughput over all processors.
+    total: bool,
+    /// The compact form, when there is no room for a row for each processor.
+    crowd: Option<crowd::Plan>,
+    rows: u16,
+    /// The names of the columns.
+    heading: bool,
+    waiting: bool,
+    notes: u16,
+}
+
+impl Plan {
+    fn new(view: &View, width: u16, height: u16) -> Self {
+        let total = view.rates.is_some();
+        let left = height.saturating_sub(1 + u16::from(total));
+        let rows = u16::try_from(view.processors.len()).unwrap_or(u16::MAX);
+        let Some(left_of_rows) = left.checked_sub(rows) else {
+            let waiting = left > 3;
+            let notes = if left > 8 { NOTES } else { 0 };
+            let crowd = crowd::Plan::new(view, width, left - u16::from(waiting) - notes);
+            return Self { total, crowd: Some(crowd), rows: 0, heading: false, waiting, notes };
+        };
+        // What is waited for is in the processor's row as well, but the drivers' names are not.
+        let heading = left_of_rows > 0;
+        let waiting = left_of_rows > 1;
+        let notes = left_of_rows.saturating_sub(2).min(NOTES);
+        Self { total, crowd: None, rows, heading, waiting, notes }
+    }
+
+    fn height(&self) -> u16 {
+        let fixed = 1 + [self.total, self.heading, self.waiting].map(u16::from).iter().sum::<u16>();
+        fixed + self.rows + self.crowd.as_ref().map_or(0, crowd::Plan::height) + self.notes
+    }
+}
+
+impl Canvas<'_> {
+    /// Writes text at a place and cuts it to `width` with an ellipsis. Returns the column behind it.
+    pub(super) fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
+        let right = self.buffer.area.right();
+        let width = width.min(right.saturating_sub(x));
+        if width == 0 {
+            return x;
+        }
+        let text = harmless(text);
+        if Span::raw(&text).width() <= usize::from(width) {
+            return self.buffer.set_stringn(x, y, text, width.into(), style).0;
+        }
+        let (end, _) = self.buffer.set_stringn(x, y, text, usize::from(width) - 1, style);
+        self.buffer.set_stringn(end, y, "…", 1, style).0
+    }
+
+    pub(super) fn put_right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
+        let wide = u16::try_from(Span::raw(text).width()).unwrap_or(width).min(width);
+        self.put(x + width - wide, y, wide, text, style);
+    }
+
+    fn header(&mut self, y: u16) {
+        const TITLE: usize = 14;
+        let area = self.buffer.area;
+        let (active, all, epoch) =
+            (self.view.active(), self.view.processors.len(), self.view.epoch);
+        let time = clock(self.now.saturating_duration_since(self.view.began));
+        let hardware = self.view.hardware;
+        let count = format!("{active} of {all} processors active");
+        let short = format!("{active} of {all} active");
+        let forms = [
+            (format!("{hardware} · "), count.clone(), format!(" · epoch {epoch} · {time}")),
+            (String::new(), count, format!(" · epoch {epoch} · {time}")),
+            (String::new(), short.clone(), format!(" · epoch {epoch} · {time}")),
+            (String::new(), short, format!(" · {time}")),
+        ];
+        let length = |(a, b, c): &(String, String, String)| Span::raw(a.to_owned() + b + c).width();
+        let room = usize::from(area.width).saturating_sub(9);
+        let title = Span::raw(harmless(&self.view.title)).width();
+        let fits = |form: &&(String, String, String)| length(form) + title.min(TITLE) <= room;
+        let form = forms.iter().find(fits).unwrap_or(&forms[3]);
+        let title_room = room.saturating_sub(length(form));
+
+        for x in area.left()..area.right() {
+            self.put(x, y, 1, "─", DIM);
+        }
+        let title_room = u16::try_from(title_room).unwrap_or(area.width);
+        let x = self.put(area.left() + 2, y, 1, " ", NORMAL);
+        let title = self.view.title.clone();
+        let x = self.put(x, y, title_room, &title, BOLD);
+        self.put(x, y, 1, " ", NORMAL);
+
+        let length = u16::try_from(length(form)).unwrap_or(area.width);
+        let x = area.right().saturating_sub(length + 4);
+        let x = self.put(x, y, 1, " ", NORMAL);
+        let x = self.put(x, y, area.width, &form.0, DIM);
+        let x = self.put(x, y, area.width, &form.1, BOLD);
+        let x = self.put(x, y, area.width, &form.2, DIM);
+        self.put(x, y, 1, " ", NORMAL);
+    }
+
+    fn total(&mut self, y: u16) {
+        let Some(total) = self.view.total_rate() else { return };
+        let x = self.put(2, y, 20, &rate(total), BOLD);
+        if let Some((first, processors)) = self.memory.first() {
+            let of = if processors == 1 { String::new() } else { format!(" {processors}") };
+            self.put(x + 2, y, 40, &format!("({:.1} x the first{of})", total / first), DIM);
+        }
+    }
+
+    fn waiting(&mut self, y: u16) {
+        let Some(Waiting { driver, state, id, .. }) = &self.view.waiting else { return };
+        let (mark, time) = self.hourglass();
+        let text = format!("waiting for {driver}: {state} of processor {id}, {time}");
+        self.put(2, y, 1, mark, BUSY);
+        self.put(4, y, u16::MAX, &text, BUSY);
+    }
+
+    /// A mark that moves once a call takes long, and how long it has taken.
+    pub(super) fn hourglass(&self) -> (&'static str, String) {
+        const MARKS: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+        let since = self.view.waiting.as_ref().map_or(self.now, |waiting| waiting.since);
+        let took = self.now.saturating_duration_since(since);
+        if took < LONG {
+            return ("…", brief(took));
+        }
+        let turn = usize::try_from(took.as_millis() / 100).unwrap_or(0);
+        (MARKS[turn % MARKS.len()], brief(took))
+    }
+
+    fn notes(&mut self, y: u16, rows: u16) {
+        let notes = &self.view.notes;
+        let first = notes.len().saturating_sub(rows.into());
+        for (note, y) in notes[first..].iter().zip(y..) {
+            let (mark, style) = match note.weight {
+                Weight::Good => ("+", GOOD),
+                Weight::Bad => ("✕", BAD),
+                Weight::Plain => ("·", DIM),
+            };
+            self.put(2, y, 1, mark, style);
+            self.put(
+                4,
+                y,
+                u16::MAX,
+                &note.text,
+                if note.weight == Weight::Bad { NORMAL } else { DIM },
+            );
+        }
+    }
+}
+
+/// A state's symbol, its name and its style.
+pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
+    match state {
+        RowState::Spare => ("○", "spare", DIM),
+        RowState::Asking => ("…", "asking", BUSY),
+        RowState::Active => ("●", "active", GOOD),
+        RowState::Uninvited => ("!", "uninvited", ALIEN),
+        RowState::Refused => ("✕", "refused", BAD),
+        RowState::Left => ("↓", "left", DIM),
+    }
+}
+
+/// Names and reasons come from drivers: without what could move the cursor, or turn the reading direction around.
+fn harmless(text: &str) -> String {
+    let replace = |c: char| match c {
+        '\n' | '\t' => ' ',
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().take(LONGEST).map(replace).collect()
+}
+
+/// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.
+pub(super) fn brief(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    match ms {
+        ..9.995 => format!("{ms:.2} ms"),
+        ..99.95 => format!("{ms:.1} ms"),
+        ..999.5 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+/// `12 s`, `3:05`, `1:02:03`
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, _) => format!("{minutes}:{rest:02}"),
+        _ => format!("{hours}:{minutes:02}:{rest:02}"),
+    }
+}
