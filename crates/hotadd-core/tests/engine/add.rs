@@ -101,12 +101,14 @@ fn a6_what_is_answered_to_complete_and_failure_changes_nothing() {
     let done = rig.add(&[1]);
     assert!(done.is_agreed(), "an answer to AddComplete is no veto");
     assert_eq!(rig.active(), [0, 1]);
+    assert_eq!(rig.journal.last().unwrap(), "b AddComplete 1", "and those behind are told too");
     rig.journal.clear();
 
     rig.veto("b", AddStart, 2, Status::CANCELLED);
     rig.veto("a", AddFailure, 2, Status::NO_MEMORY);
     let done = rig.add(&[2]);
     assert_eq!(done.refusals().len(), 1, "an answer to AddFailure is no second veto");
+    assert_eq!(done.refusals()[0].veto.status(), Status::CANCELLED, "and does not replace it");
 }
 
 #[test]

@@ -90,6 +90,29 @@ fn q1_readers_on_other_threads_see_only_sets_that_were_in_force() {
 }
 
 #[test]
+fn q1_a_set_is_at_least_as_new_as_an_epoch_or_count_read_before_it() {
+    let world = World::new(2, 0);
+    let start = Barrier::new(2);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            while !over.load(Ordering::Acquire) {
+                let epoch = world.partition.epoch();
+                let set = world.partition.active();
+                assert!(set.epoch() >= epoch, "{} is older than {epoch}", set.epoch());
+            }
+        });
+        start.wait();
+        for _ in 0..10_000 {
+            world.remove(1).unwrap();
+            world.add(1).unwrap();
+        }
+        over.store(true, Ordering::Release);
+    });
+}
+
+#[test]
 fn q1_queries_inside_a_callback_and_beside_it_do_not_wait_for_it() {
     let world = World::new(1, 1);
     let inside = Arc::new(Barrier::new(2));
@@ -106,11 +129,12 @@ fn q1_queries_inside_a_callback_and_beside_it_do_not_wait_for_it() {
     inside.wait();
     // The driver stays inside its callback until this thread has its answers.
     let set = world.partition.active();
-    assert_eq!((world.partition.count(), world.partition.epoch(), set.count()), (1, Epoch(1), 1));
-    let proposed = set.by_id(HardwareId(1)).expect("any thread can translate it now");
-    assert!(!set.contains(proposed.index));
+    let (count, epoch) = (world.partition.count(), world.partition.epoch());
     inside.wait();
     adding.join().unwrap().unwrap();
+    assert_eq!((count, epoch, set.count()), (1, Epoch(1), 1));
+    let proposed = set.by_id(HardwareId(1)).expect("any thread can translate it by then (A5)");
+    assert!(!set.contains(proposed.index));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A [`World`] to test in, and [`Cast`]: a driver that writes down every call and what queries answered inside it.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -304,7 +305,8 @@ pub(crate) fn is(notice: &Notice, state: State, id: u32) -> bool {
     notice.state() == state && notice.processor().id == HardwareId(id)
 }
 
-/// Runs something that must not hang, and says so if it does.
+/// Runs something that must not hang. If it does, says so and ends the process: what waits for ever cannot be cleaned up,
+/// and a test that fails would wait for it too, when it drops its registrations.
 #[track_caller]
 pub(crate) fn finishes<T: Send + 'static>(
     what: &str,
@@ -314,9 +316,14 @@ pub(crate) fn finishes<T: Send + 'static>(
     let worker = thread::spawn(move || {
         let _ = done.send(act());
     });
-    match result.recv_timeout(Duration::from_secs(20)) {
+    match result.recv_timeout(Duration::from_secs(60)) {
         Ok(value) => value,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs"),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            let test = thread::current().name().unwrap_or("a test").to_owned();
+            // Past the capture of test output, which an abort would throw away.
+            let _ = writeln!(std::io::stderr(), "{test}: {what} hangs");
+            std::process::abort()
+        }
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             let panic = worker.join().expect_err("it sent nothing");
             std::panic::resume_unwind(panic)

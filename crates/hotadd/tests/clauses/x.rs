@@ -1,8 +1,9 @@
 //! X: removing (X1), vanishing (X2) and coming back (X3).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use hotadd::{Action, Errno, Error, HardwareId, State, Status};
+use hotadd::{Action, Driver, Errno, Error, HardwareId, Notice, State, Status, Veto};
 
 use crate::recorder::{Entry, World};
 
@@ -78,6 +79,33 @@ fn x1_a_driver_that_did_not_ask_for_removals_hears_of_none() {
     world.remove(3).unwrap_err();
     world.journal.expect("no state that it does not know", &[]);
     assert_eq!(world.active(), [0, 3]);
+}
+
+/// A driver that handles all states in one function, as a C callback does, and knows three of them.
+struct Foreign(Arc<AtomicBool>);
+
+impl Driver for Foreign {
+    fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {
+        unreachable!("`notify` handles all states")
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.0.fetch_or(notice.state().is_removal(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn x1_a_driver_of_three_states_is_not_even_called_with_a_fourth() {
+    let world = World::new(4, 0);
+    let surprised = Arc::new(AtomicBool::new(false));
+    let foreign = Foreign(Arc::clone(&surprised));
+    let _foreign = world.partition.register("foreign", foreign).unwrap();
+    world.remove(1).unwrap();
+    world.hardware.vanish(HardwareId(2));
+    world.hardware.fail_stop(HardwareId(3), Errno::EBUSY);
+    world.remove(3).unwrap_err();
+    assert!(!surprised.load(Ordering::Relaxed), "it saw a state that Windows does not define");
 }
 
 #[test]
