@@ -76,6 +76,8 @@ pub struct Refusal {
 pub enum NotRemovable {
     /// The processor is not active.
     NotActive(HardwareId),
+    /// It is the only active one: a partition keeps something to run on.
+    Last(HardwareId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,11 +167,14 @@ impl Transaction {
     /// Removing a processor (X1).
     ///
     /// # Errors
-    /// Before any driver hears of it, if it is not active.
+    /// Before any driver hears of it, if it is not active or the only one that is.
     pub fn remove(set: &ActiveSet, id: HardwareId) -> Result<Self, NotRemovable> {
         let processors = active(set, &[id]);
         if processors.is_empty() {
             return Err(NotRemovable::NotActive(id));
+        }
+        if set.count() == 1 {
+            return Err(NotRemovable::Last(id));
         }
         Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), processors))
     }
@@ -223,6 +228,11 @@ impl Transaction {
 
     /// What became of the [`Step::Start`] or [`Step::Stop`]. Without effect in another step.
     pub fn acted(&mut self, result: Result<(), PlatformError>) {
+        // Whoever is told of a failure is told an error, whatever the platform calls it.
+        let result = result.map_err(|error| match error.status.is_error() {
+            true => error,
+            false => PlatformError { status: Status::UNSUCCESSFUL, ..error },
+        });
         match (self.phase, result) {
             (Phase::Act, Ok(())) => {
                 self.acted += 1;

@@ -74,11 +74,23 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The processor cannot be removed, because it is not active; nobody was asked.
-    #[error("processor {id} cannot be removed: it is not active")]
-    NotActive {
+    /// A driver that was registering refused a processor that is active already, and is not registered (R4).
+    #[error("{party} refused {processor}, which is active already, and is not registered: {veto}")]
+    NotJoining {
+        /// The processor that it refused.
+        processor: Processor,
+        /// Who would have registered.
+        party: PartyInfo,
+        /// Its status and reason.
+        veto: Veto,
+    },
+    /// The processor cannot be removed; nobody was asked (X1).
+    #[error("processor {id} cannot be removed: {reason}")]
+    NotRemovable {
         /// The processor.
         id: HardwareId,
+        /// Why.
+        reason: &'static str,
     },
     /// It was asked for from inside a callback of the same partition (D3). Do it from another thread, or after the callback.
     #[error("{0} from inside a driver's callback would wait for itself for ever")]
@@ -113,12 +125,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
-            Self::Vetoed { veto, .. } => veto.status(),
+            Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.status(),
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
                 error.status
             }
             Self::NotAddable { status, .. } => *status,
-            Self::NotActive { .. } => Status::INVALID_DEVICE_STATE,
+            Self::NotRemovable { .. } => Status::INVALID_DEVICE_STATE,
             Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
             Self::TooManyParties(_) => Status::QUOTA_EXCEEDED,
             Self::BadName(_) => Status::INVALID_PARAMETER,
@@ -135,7 +147,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Vetoed { veto, .. } => veto.reason().to_owned(),
+            Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.reason().to_owned(),
             Self::Platform { action, error, .. } => {
                 format!(
                     "everybody agreed, but the platform failed to {action} it: {}",
@@ -143,7 +155,7 @@ impl Error {
                 )
             }
             Self::NotAddable { reason, .. } => reason.clone(),
-            Self::NotActive { .. } => "it is not active".to_owned(),
+            Self::NotRemovable { reason, .. } => (*reason).to_owned(),
             _ => self.to_string(),
         }
     }
@@ -165,9 +177,10 @@ impl Error {
     #[must_use]
     pub const fn party(&self) -> Option<&PartyInfo> {
         match self {
-            Self::Vetoed { party, .. } | Self::NotRegistered(party) | Self::Crashed(party) => {
-                Some(party)
-            }
+            Self::Vetoed { party, .. }
+            | Self::NotJoining { party, .. }
+            | Self::NotRegistered(party)
+            | Self::Crashed(party) => Some(party),
             _ => None,
         }
     }
@@ -178,7 +191,8 @@ impl Error {
         match self {
             Self::Vetoed { action: Action::Add, .. } => "A3",
             Self::Platform { action: Action::Add, .. } => "A4",
-            Self::Vetoed { .. } | Self::Platform { .. } | Self::NotActive { .. } => "X1",
+            Self::Vetoed { .. } | Self::Platform { .. } | Self::NotRemovable { .. } => "X1",
+            Self::NotJoining { .. } => "R4",
             Self::Stuck { .. } => "A9",
             Self::NotAddable { .. } | Self::Hardware(_) => "A8",
             #[cfg(not(loom))]
@@ -195,10 +209,21 @@ impl Error {
     pub const fn id(&self) -> Option<HardwareId> {
         match self {
             Self::Vetoed { processor, .. }
+            | Self::NotJoining { processor, .. }
             | Self::Platform { processor, .. }
             | Self::Stuck { processor, .. } => Some(processor.id),
-            Self::NotAddable { id, .. } | Self::NotActive { id } => Some(*id),
+            Self::NotAddable { id, .. } | Self::NotRemovable { id, .. } => Some(*id),
             _ => None,
+        }
+    }
+
+    /// The same refusal, of a driver that was registering.
+    pub(crate) fn while_registering(self) -> Self {
+        match self {
+            Self::Vetoed { processor, party, veto, .. } => {
+                Self::NotJoining { processor, party, veto }
+            }
+            other => other,
         }
     }
 
@@ -224,7 +249,11 @@ impl Error {
     }
 
     pub(crate) const fn not_removable(why: NotRemovable) -> Self {
-        let NotRemovable::NotActive(id) = why;
-        Self::NotActive { id }
+        match why {
+            NotRemovable::NotActive(id) => Self::NotRemovable { id, reason: "it is not active" },
+            NotRemovable::Last(id) => {
+                Self::NotRemovable { id, reason: "it is the only one that is active" }
+            }
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Inner {
         if let Some(error) =
             Runner::refusal(&transaction, std::slice::from_ref(member), Action::Add)
         {
-            return Err(error);
+            return Err(error.while_registering());
         }
         // It may also crash when it is told that all is well (L3).
         if member.shared.departed() { Err(Error::Crashed(member.shared.info())) } else { Ok(()) }

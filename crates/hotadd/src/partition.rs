@@ -123,8 +123,10 @@ impl Partition {
         let ids = hardware.active().map_err(Error::Hardware)?;
         let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
         let inner = Arc::new(Inner::new(set, Arc::clone(&hardware)));
-        let weak = Arc::downgrade(&inner);
-        hardware.watch(Nudge(weak));
+        let nudge = Nudge(Arc::downgrade(&inner) as _);
+        hardware.watch(nudge.clone());
+        // What changed between asking and watching is not to go unseen.
+        nudge.nudge();
         Ok(Self { inner })
     }
 
@@ -134,7 +136,7 @@ impl Partition {
     /// Dropping what this returns deregisters the driver.
     ///
     /// # Errors
-    /// [`Error::Vetoed`] if the driver refused one of the active processors (R4), [`Error::InsideCallback`] (D3),
+    /// [`Error::NotJoining`] if the driver refused one of the active processors (R4), [`Error::InsideCallback`] (D3),
     /// [`Error::TooManyParties`] and [`Error::BadName`] (R7). The driver is then not registered, and dropped.
     pub fn register(
         &self,
@@ -189,7 +191,7 @@ impl Partition {
     /// Removes a processor: asks those who asked for removal notices, stops it, tells them (X1).
     ///
     /// # Errors
-    /// [`Error::NotActive`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
+    /// [`Error::NotRemovable`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
     /// is then still in the partition.
     pub fn remove(&self, id: HardwareId) -> Result<Change, Error> {
         self.inner.remove(id)

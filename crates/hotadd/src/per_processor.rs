@@ -42,7 +42,7 @@ impl<T: Send + Sync + 'static> PerProcessor<T> {
     /// what is said of callbacks holds for it (D3).
     ///
     /// # Errors
-    /// As [`Partition::register`]: in particular [`Error::Vetoed`] if `make` failed for an active processor.
+    /// As [`Partition::register`]: in particular [`Error::NotJoining`] if `make` failed for an active processor.
     pub fn new(
         partition: &Partition,
         name: &str,

@@ -85,6 +85,8 @@ fn x1_a_processor_that_is_not_active_cannot_be_removed() {
     for id in [1, 5].map(HardwareId) {
         assert_eq!(Transaction::remove(&rig.set, id).unwrap_err(), NotRemovable::NotActive(id));
     }
+    let only = HardwareId(0);
+    assert_eq!(Transaction::remove(&rig.set, only).unwrap_err(), NotRemovable::Last(only));
 }
 
 #[test]

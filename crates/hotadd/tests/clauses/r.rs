@@ -74,7 +74,7 @@ fn r4_a_refused_replay_is_undone_ascending_and_nothing_is_registered() {
             "new AddFailure 1 STATUS_DISK_FULL",
         ],
     );
-    let Error::Vetoed { processor, party, veto, .. } = &error else { panic!("{error:?}") };
+    let Error::NotJoining { processor, party, veto } = &error else { panic!("{error:?}") };
     assert_eq!((processor.id, party.name.as_str()), (HardwareId(2), "new"));
     assert_eq!(veto.status(), Status::DISK_FULL);
     assert_eq!((world.active(), world.partition.epoch()), (vec![0, 1, 2, 3], epoch), "untouched");

@@ -114,8 +114,19 @@ fn x1_a_processor_that_is_not_active_cannot_be_removed() {
     let _a = world.driver("a").hears_removal().join();
     for id in [2, 77] {
         let error = world.remove(id).unwrap_err();
-        assert_eq!(error, Error::NotActive { id: HardwareId(id) });
+        assert_eq!(
+            error.to_string(),
+            format!("processor {id} cannot be removed: it is not active")
+        );
     }
+    world.remove(1).unwrap();
+    world.journal.take();
+    let error = world.remove(0).unwrap_err();
+    assert_eq!(
+        (error.status(), error.clause()),
+        (Status::INVALID_DEVICE_STATE, "X1"),
+        "the last one"
+    );
     world.journal.expect("nobody was asked", &[]);
 }
 

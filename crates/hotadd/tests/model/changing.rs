@@ -168,8 +168,12 @@ impl Model {
     fn ask_and_stop(&mut self, id: HardwareId) -> Changed {
         let action = Action::Remove;
         let Some(processor) = self.active_processor(id) else {
-            return Err(Failure::NotActive(id));
+            return Err(Failure::NotRemovable(id));
         };
+        // Something to run on is kept.
+        if self.active.len() == 1 {
+            return Err(Failure::NotRemovable(id));
+        }
         let mut agreed = Vec::new();
         for party in self.removal_order() {
             if let Err(status) = self.call(party, Told::new(State::RemoveStart, processor)) {

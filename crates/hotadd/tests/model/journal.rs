@@ -92,7 +92,8 @@ pub(crate) enum Failure {
     },
     /// The model lists every fault, because the contract does not say which of several is reported.
     NotAddable(Vec<(HardwareId, Status)>),
-    NotActive(HardwareId),
+    /// Not active, or the only one that is.
+    NotRemovable(HardwareId),
     Crashed {
         party: usize,
     },

@@ -64,7 +64,7 @@ fn histories_come_to_every_end() {
         "remove failed",
         "stuck",
         "not addable",
-        "not active",
+        "not removable",
         "rehearsed, all agreed",
         "rehearsed, some refused",
         "not rehearsed",
@@ -105,7 +105,7 @@ fn change(failure: Option<&Failure>) -> String {
         Some(Failure::Platform { action, .. }) => format!("{action} failed"),
         Some(Failure::Stuck { .. }) => "stuck".to_owned(),
         Some(Failure::NotAddable(_)) => "not addable".to_owned(),
-        Some(Failure::NotActive(_)) => "not active".to_owned(),
+        Some(Failure::NotRemovable(_)) => "not removable".to_owned(),
         Some(other) => format!("{other:?}"),
     }
 }

@@ -130,6 +130,12 @@ fn failure(error: &Error) -> Failure {
             party: number(by),
             status: veto.status(),
         },
+        Error::NotJoining { processor, party: ref by, ref veto } => Failure::Vetoed {
+            action: hotadd::Action::Add,
+            processor: names(processor),
+            party: number(by),
+            status: veto.status(),
+        },
         Error::Platform { action, processor, error } => Failure::Platform {
             action,
             processor: names(processor),
@@ -140,7 +146,7 @@ fn failure(error: &Error) -> Failure {
             errno: error.errno.expect("simulated faults have an errno"),
         },
         Error::NotAddable { id, status, .. } => Failure::NotAddable(vec![(id, status)]),
-        Error::NotActive { id } => Failure::NotActive(id),
+        Error::NotRemovable { id, .. } => Failure::NotRemovable(id),
         Error::Crashed(ref by) => Failure::Crashed { party: number(by) },
         ref other => Failure::Other(other.to_string()),
     }
