@@ -266,7 +266,7 @@ impl Transaction {
             Phase::Ask => self.ask(parties, &departures, &mut each),
             Phase::Complete => self.complete(parties, &departures, &mut each),
             Phase::Unwind if self.kind == Kind::Replay => {
-                self.unwind_replay(parties, &departures, &mut each)
+                self.unwind_replay(parties, &departures, &mut each);
             }
             Phase::Unwind => self.unwind_all(parties, &departures, &mut each),
             _ => {}
