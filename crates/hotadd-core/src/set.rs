@@ -40,7 +40,8 @@ pub struct ActiveSet {
 /// Every processor that was ever active, and so owns its index for good (X3).
 #[derive(Clone, Debug, Default)]
 struct Known {
-    ids: Vec<HardwareId>,
+    /// Each at the place of its index.
+    processors: Vec<Processor>,
     by_id: Vec<(HardwareId, ProcessorIndex)>,
 }
 
@@ -51,8 +52,8 @@ impl Known {
     }
 
     fn admit(&mut self, processor: Processor) {
-        debug_assert_eq!(processor.index.as_usize(), self.ids.len(), "indexes are dense");
-        self.ids.push(processor.id);
+        debug_assert_eq!(processor.index.as_usize(), self.processors.len(), "indexes are dense");
+        self.processors.push(processor);
         let at = self.by_id.partition_point(|(id, _)| *id < processor.id);
         self.by_id.insert(at, (processor.id, processor.index));
     }
@@ -131,7 +132,7 @@ impl ActiveSet {
     pub fn group_count(&self) -> u32 {
         let last = self.proposed.iter().map(|p| p.index.get() + 1).max().unwrap_or(0);
         #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_PROCESSORS")]
-        (self.known.ids.len() as u32).max(last).div_ceil(GROUP_SIZE)
+        (self.known.processors.len() as u32).max(last).div_ceil(GROUP_SIZE)
     }
 
     /// The active processors of a group as a mask, bit n for number n; 0 for a group that does not exist.
@@ -142,30 +143,17 @@ impl ActiveSet {
 
     /// The active processors, ascending by index.
     pub fn iter(&self) -> impl Iterator<Item = Processor> + '_ {
-        let all = self.known.ids.iter().enumerate();
-        all.map(|(at, id)| Processor { index: ProcessorIndex::of(at), id: *id })
-            .filter(|p| self.contains(p.index))
+        self.known.processors.iter().copied().filter(|p| self.contains(p.index))
     }
 
     /// The active processors, ascending by index, in a list of their own.
     #[must_use]
     pub fn to_vec(&self) -> Vec<Processor> {
-        let mut all = Vec::with_capacity(self.count as usize);
-        for (group, ids) in self.known.ids.chunks(GROUP_SIZE as usize).enumerate() {
-            let first = group * GROUP_SIZE as usize;
-            let member = |(at, id): (usize, &HardwareId)| Processor {
-                index: ProcessorIndex::of(first + at),
-                id: *id,
-            };
-            if self.active[group].count_ones() as usize == ids.len() {
-                // The usual case, in which nothing needs to be looked for.
-                all.extend(ids.iter().enumerate().map(member));
-            } else {
-                let active = |(at, _): &(usize, &HardwareId)| self.active[group] & (1 << at) != 0;
-                all.extend(ids.iter().enumerate().filter(active).map(member));
-            }
+        if self.count as usize == self.known.processors.len() {
+            // The usual case, in which nothing needs to be looked for.
+            return self.known.processors.clone();
         }
-        all
+        self.iter().collect()
     }
 
     /// The processor with this hardware id: active, active before, or being added (A5, X3).
@@ -179,8 +167,7 @@ impl ActiveSet {
     #[must_use]
     pub fn by_index(&self, index: ProcessorIndex) -> Option<Processor> {
         let proposed = || self.proposed.iter().find(|p| p.index == index).copied();
-        let id = self.known.ids.get(index.as_usize()).copied();
-        id.map(|id| Processor { index, id }).or_else(proposed)
+        self.known.processors.get(index.as_usize()).copied().or_else(proposed)
     }
 
     /// The processor with this group and number: active, active before, or being added (A5, X3).
@@ -198,7 +185,7 @@ impl ActiveSet {
     /// The same set, in which these processors have names too: their own of before (X3), or the next free indexes.
     pub(crate) fn propose(&self, ids: &[HardwareId]) -> Result<Self, NotAddable> {
         let mut set = self.clone();
-        let mut next = self.known.ids.len();
+        let mut next = self.known.processors.len();
         set.proposed = Vec::with_capacity(ids.len());
         let mut seen: Vec<HardwareId> = ids.to_vec();
         seen.sort_unstable();

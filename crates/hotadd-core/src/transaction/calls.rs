@@ -2,7 +2,8 @@
 //!
 //! The cursor (`at`, `turn`) lives in the transaction and moves before each call, so that a runner whose call unwound
 //! can go on behind the party that crashed. The loops are what an add spends its time in: nothing in them allocates,
-//! and a party that has nothing to hear costs one look.
+//! and a party that has nothing to hear costs one look. `ask` and `complete` are not inlined, so that their loops have
+//! the machine's registers to themselves; `docs/performance.md` has the figures.
 
 use core::ops::ControlFlow;
 
@@ -14,28 +15,39 @@ use crate::status::Status;
 
 use super::{Kind, PlatformError, Refusal, Transaction};
 
-/// Goes on with one processor's pass, in calling order, from behind the cursor until `each` breaks.
+/// Takes items in order until `each` breaks: four at a time, because the jump back to the start of a loop costs about as
+/// much as all else that a pass does round a call.
 #[inline]
-fn walk<'p, P: Party + 'p>(
-    mut order: impl Iterator<Item = &'p mut P>,
-    turn: &mut usize,
-    passes_over: impl Fn(&P) -> bool,
-    mut each: impl FnMut(&mut P) -> ControlFlow<Veto>,
+fn by_fours<T>(
+    items: &mut [T],
+    mut each: impl FnMut(&mut T) -> ControlFlow<Veto>,
 ) -> ControlFlow<Veto> {
-    if let Some(behind) = turn.checked_sub(1) {
-        order.nth(behind);
-    }
-    for party in order {
-        *turn += 1;
-        if !passes_over(party) {
-            each(party)?;
+    let (fours, rest) = items.as_chunks_mut::<4>();
+    for four in fours {
+        for item in four {
+            each(item)?;
         }
     }
-    ControlFlow::Continue(())
+    rest.iter_mut().try_for_each(each)
+}
+
+/// Kept out of the loops: a departure in the middle of a transaction is rare.
+#[cold]
+#[inline(never)]
+fn has_departed(party: &impl Party) -> bool {
+    party.departed()
+}
+
+/// An answer that changes nothing, dropped out of the way of the loops.
+#[cold]
+#[inline(never)]
+fn ignore(veto: Veto) {
+    drop(veto);
 }
 
 impl Transaction {
     /// AddStart or RemoveStart, until everybody has agreed or one refuses (A1, A3, R3, R4, A10).
+    #[inline(never)]
     pub(super) fn ask<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -80,6 +92,7 @@ impl Transaction {
     }
 
     /// AddComplete or RemoveComplete for every processor that joined or left, ascending (A5, R3, X1).
+    #[inline(never)]
     pub(super) fn complete<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -91,14 +104,14 @@ impl Transaction {
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
             // An answer to a Complete changes nothing.
             let _ = self.replay_to(party, &mut notice, departures, |party, notice| {
-                let _ = each(party, notice);
+                let _ = each(party, notice).map_err(ignore);
                 Ok(())
             });
         }
         while self.at < self.acted {
             let mut tell = |party: &mut P, notice: &Notice| {
                 // An answer to a Complete changes nothing (A6); whoever runs this reports it.
-                let _ = each(party, notice);
+                let _ = each(party, notice).map_err(ignore);
                 ControlFlow::Continue(())
             };
             let _ = self.pass(parties, departures, &mut notice, &mut tell);
@@ -119,14 +132,22 @@ impl Transaction {
     ) -> ControlFlow<Veto> {
         notice.processor = self.processors[self.at];
         let notice = &*notice;
-        let departed = |party: &P| departures() && party.departed();
+        let departed = |party: &P| departures() && has_departed(party);
         if self.is_removal() {
             // Removing mirrors adding: who came last is asked first, so that nobody loses what it stands on (X1).
-            let deaf = |party: &P| !party.hears_removal() || departed(party);
-            walk(parties.iter_mut().rev(), &mut self.turn, deaf, |party| each(party, notice))
-        } else {
-            walk(parties.iter_mut(), &mut self.turn, departed, |party| each(party, notice))
+            let ahead = parties.len() - self.turn;
+            for party in parties[..ahead].iter_mut().rev() {
+                self.turn += 1;
+                if party.hears_removal() && !departed(party) {
+                    each(party, notice)?;
+                }
+            }
+            return ControlFlow::Continue(());
         }
+        by_fours(&mut parties[self.turn..], |party| {
+            self.turn += 1;
+            if departed(party) { ControlFlow::Continue(()) } else { each(party, notice) }
+        })
     }
 
     /// All processors for one party: the same pass with the loops turned inside out, because a replay may be two
@@ -140,18 +161,19 @@ impl Transaction {
         mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) -> ControlFlow<Veto> {
         self.at += self.turn;
-        for processor in &self.processors[self.at..] {
-            // As in every pass the cursor is behind the party before it is called.
-            self.turn = 1;
-            if departures() && party.departed() {
-                break;
+        // As in every pass the cursor is behind the party before it is called.
+        self.turn = 1;
+        by_fours(&mut self.processors[self.at..], |processor| {
+            if departures() && has_departed(party) {
+                return ControlFlow::Continue(());
             }
             notice.processor = *processor;
             if let Err(veto) = each(party, notice) {
                 return ControlFlow::Break(veto);
             }
             self.at += 1;
-        }
+            ControlFlow::Continue(())
+        })?;
         self.at = self.processors.len();
         self.turn = 0;
         ControlFlow::Continue(())

@@ -1,0 +1,24 @@
+//! What reading the active set costs, and what it costs to ask the standard library.
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use hotadd::Partition;
+use hotadd::hardware::Simulated;
+
+fn main() {
+    // Loom's primitives work inside its models only.
+    if cfg!(loom) {
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    let partition = Partition::simulated(&Simulated::new(2_048, 0).unwrap()).unwrap();
+    let mut group = criterion.benchmark_group("active_set");
+    group.bench_function("count", |b| b.iter(|| black_box(&partition).count()));
+    group.bench_function("epoch", |b| b.iter(|| black_box(&partition).epoch()));
+    group.bench_function("active", |b| b.iter(|| black_box(&partition).active()));
+    group.bench_function("active().to_vec()", |b| b.iter(|| partition.active().to_vec()));
+    group.bench_function("available_parallelism", |b| b.iter(std::thread::available_parallelism));
+    group.finish();
+    criterion.final_summary();
+}
