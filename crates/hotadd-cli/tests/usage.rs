@@ -124,7 +124,11 @@ fn a_driver_that_cannot_be_shown_or_refuses_what_is_active_keeps_the_run_from_be
         Some(1),
         "R4: it is not registered, so the run must not begin"
     );
-    assert!(stderr(&output).contains("sample refused to add processor 1"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("sample refused processor 1, which is active already"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

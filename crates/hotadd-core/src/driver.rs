@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
 use alloc::string::{String, ToString};
 use core::fmt;
+use core::time::Duration;
 
 use crate::errno::Errno;
 use crate::notice::{Notice, State};
@@ -73,6 +74,19 @@ pub trait Driver {
     ///
     /// Asked once when registering, and then before each removal notice; answer the same each time.
     fn removal(&mut self) -> Option<&mut dyn Removal> {
+        None
+    }
+
+    /// Sets to work on an answer that [`notify`](Self::notify) will wait for.
+    ///
+    /// Called only for a driver that registered to be asked at once with others of its level, before any of them is waited
+    /// for. Without it `notify` does all of the work.
+    fn begin(&mut self, notice: &Notice) {
+        let _ = notice;
+    }
+
+    /// How long the last answer took, if the driver knows better than who waited for it.
+    fn answered_in(&self) -> Option<Duration> {
         None
     }
 
@@ -145,6 +159,7 @@ pub struct Veto(Box<Inner>);
 struct Inner {
     status: Status,
     reason: Cow<'static, str>,
+    crash: bool,
 }
 
 impl Veto {
@@ -154,7 +169,22 @@ impl Veto {
     #[must_use]
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
         let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
-        Self(Box::new(Inner { status, reason: reason.into() }))
+        Self(Box::new(Inner { status, reason: reason.into(), crash: false }))
+    }
+
+    /// The answer on behalf of a party that can give none: it has crashed, is gone, or did not answer in time (L3). It
+    /// counts as a veto where one is possible, and in any state the party is deregistered.
+    #[must_use]
+    pub fn crash(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut veto = Self::new(status, reason);
+        veto.0.crash = true;
+        veto
+    }
+
+    /// Whether it speaks for a party that has crashed (L3).
+    #[must_use]
+    pub fn is_crash(&self) -> bool {
+        self.0.crash
     }
 
     /// The status, always an error.

@@ -41,4 +41,4 @@ pub use processor::{
 pub use registry::{Level, Party, PartyId, Registry};
 pub use set::{ActiveSet, Epoch, NotAddable};
 pub use status::Status;
-pub use transaction::{NotRemovable, PlatformError, Refusal, Step, Transaction};
+pub use transaction::{NotRemovable, PlatformError, Refusal, Step, Together, Transaction};

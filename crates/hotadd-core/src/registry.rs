@@ -16,8 +16,8 @@ impl fmt::Display for PartyId {
     }
 }
 
-/// Where a party stands: lower levels agree first and unwind last; within a level the order is that of
-/// registration.
+/// Where a party stands: lower levels agree first and unwind last. Within a level those that are called in turn come
+/// first, in order of registration; then those that are asked all at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Level(pub i32);
@@ -39,6 +39,11 @@ pub trait Party {
     fn departed(&self) -> bool;
     /// Whether it asked for removal notices (X1).
     fn hears_removal(&self) -> bool;
+    /// Whether it is asked together with all others of its level that are, and not in turn: it lives in another process.
+    /// Never changes.
+    fn at_once(&self) -> bool {
+        false
+    }
 }
 
 /// The registered parties, in calling order.
@@ -49,13 +54,15 @@ pub trait Party {
 pub struct Registry<P> {
     parties: Vec<P>,
     limit: usize,
+    /// How many of them are asked at once.
+    at_once: usize,
 }
 
 impl<P: Party> Registry<P> {
     /// An empty registry that takes at most `limit` parties (R7).
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { parties: Vec::new(), limit }
+        Self { parties: Vec::new(), limit, at_once: 0 }
     }
 
     /// Whether one more party may register.
@@ -72,25 +79,38 @@ impl<P: Party> Registry<P> {
         self.limit
     }
 
-    /// Takes a party in, behind those of its level that are there already. Ids must ascend.
+    /// Takes a party in, behind those of its level and kind that are there already. Ids must ascend.
     pub fn insert(&mut self, party: P) {
-        let key = (party.level(), party.id());
-        let at = self.parties.partition_point(|p| (p.level(), p.id()) < key);
+        let key = place(&party);
+        let at = self.parties.partition_point(|p| place(p) < key);
+        self.at_once += usize::from(party.at_once());
         self.parties.insert(at, party);
+    }
+
+    /// Whether some parties are asked at once, so that [`Transaction::call_together`] is the way to call them.
+    ///
+    /// [`Transaction::call_together`]: crate::Transaction::call_together
+    #[must_use]
+    pub const fn has_at_once(&self) -> bool {
+        self.at_once > 0
     }
 
     /// Takes a party out.
     ///
     /// # Errors
-    /// [`Status::INVALID_HANDLE`], changing nothing, if it is not registered here (D2).
-    pub fn remove(&mut self, level: Level, id: PartyId) -> Result<P, Status> {
-        let at = self.parties.binary_search_by_key(&(level, id), |p| (p.level(), p.id()));
-        at.map(|at| self.parties.remove(at)).map_err(|_| Status::INVALID_HANDLE)
+    /// [`Status::INVALID_HANDLE`], changing nothing, if it is not registered here, at this place (D2).
+    pub fn remove(&mut self, level: Level, at_once: bool, id: PartyId) -> Result<P, Status> {
+        let found = self.parties.binary_search_by_key(&(level, at_once, id), place);
+        let party = found.map(|at| self.parties.remove(at)).map_err(|_| Status::INVALID_HANDLE)?;
+        self.at_once -= usize::from(at_once);
+        Ok(party)
     }
 
     /// Takes out everyone who departed, in calling order.
     pub fn sweep(&mut self) -> Vec<P> {
-        self.parties.extract_if(.., |p| p.departed()).collect()
+        let swept: Vec<P> = self.parties.extract_if(.., |p| p.departed()).collect();
+        self.at_once -= swept.iter().filter(|p| p.at_once()).count();
+        swept
     }
 
     /// The party with this id.
@@ -109,4 +129,9 @@ impl<P: Party> Registry<P> {
     pub fn parties_mut(&mut self) -> &mut [P] {
         &mut self.parties
     }
+}
+
+/// The order of calling.
+fn place<P: Party>(party: &P) -> (Level, bool, PartyId) {
+    (party.level(), party.at_once(), party.id())
 }

@@ -27,6 +27,9 @@ use crate::set::{ActiveSet, NotAddable};
 use crate::status::Status;
 
 mod calls;
+mod together;
+
+pub use together::Together;
 
 /// What is to be done now.
 #[derive(Debug)]
@@ -117,6 +120,8 @@ pub struct Transaction {
     /// The cursor of the pass under way: the processor, and how many parties have had their turn for it.
     at: usize,
     turn: usize,
+    /// The run that was begun with and is not heard to its end: the processor, and where it ends.
+    begun: Option<(usize, usize)>,
     refusals: Vec<Refusal>,
     error: Option<(Processor, PlatformError)>,
     stuck: Option<(Processor, PlatformError)>,
@@ -132,6 +137,7 @@ impl Transaction {
             acted: 0,
             at: 0,
             turn: 0,
+            begun: None,
             refusals: Vec::new(),
             error: None,
             stuck: None,
@@ -358,6 +364,7 @@ impl Transaction {
         self.phase = phase;
         self.at = 0;
         self.turn = 0;
+        self.begun = None;
     }
 
     /// Everybody has been asked and none refused.
@@ -400,6 +407,7 @@ impl Transaction {
         if self.phase != Phase::Ask || self.kind == Kind::Replay {
             self.turn = 0;
         }
+        self.begun = None;
         self.phase = Phase::Unwind;
     }
 

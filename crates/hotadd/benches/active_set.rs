@@ -1,4 +1,5 @@
 //! What reading the active set costs, and what it costs to ask the standard library.
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
 use std::hint::black_box;
 

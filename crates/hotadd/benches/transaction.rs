@@ -1,6 +1,7 @@
 //! What an agreed add and a replay cost, next to the bare calls that they make.
 //!
 //! Their ratios, taken in turn in one run, are printed by the bench `targets`.
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
 mod common;
 

@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId, Registry, Transaction};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Transaction};
 
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
-use crate::member::{Member, Shared};
+use crate::member::{Member, Place, Shared};
 use crate::partition::{Answer, Change, Rehearsal};
 use crate::published::Published;
 use crate::runner::{Observer, Runner, panic_message};
@@ -65,7 +65,7 @@ impl Inner {
     pub(crate) fn register(
         &self,
         name: &str,
-        level: Level,
+        place: Place,
         replay: bool,
         mut driver: Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
@@ -81,7 +81,7 @@ impl Inner {
         let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
         let crashed = hears_removal.is_err();
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);
-        let mut member = Member::new(id, level, name, hears_removal, driver);
+        let mut member = Member::new(id, place, name, hears_removal, driver);
         let told = if crashed {
             Err(Error::Crashed(member.shared.info()))
         } else if replay {
@@ -126,7 +126,9 @@ impl Inner {
             self.departures.store(true, Ordering::Relaxed);
             return if shared.depart() { gone() } else { Ok(()) };
         };
-        let Ok(member) = state.registry.remove(shared.level, shared.id) else { return gone() };
+        let Ok(member) = state.registry.remove(shared.level, shared.at_once, shared.id) else {
+            return gone();
+        };
         shared.depart();
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
         self.leave(state);
@@ -335,6 +337,7 @@ impl Inner {
             hardware: &*self.hardware,
             set,
             observers,
+            together: registry.has_at_once(),
             departures: &self.departures,
             occasion,
         };

@@ -24,11 +24,19 @@ impl fmt::Display for PartyInfo {
     }
 }
 
+/// Where in the calling order a party registers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) level: Level,
+    pub(crate) at_once: bool,
+}
+
 /// What the registry's entry and the registration's handle both hold.
 pub(crate) struct Shared {
     pub(crate) id: PartyId,
     pub(crate) level: Level,
     hears_removal: bool,
+    pub(crate) at_once: bool,
     /// Once true it stays true, and the driver is not called again (D1).
     departed: AtomicBool,
     pub(crate) name: Box<str>,
@@ -60,13 +68,14 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn new(
         id: PartyId,
-        level: Level,
+        place: Place,
         name: &str,
         hears_removal: bool,
         driver: Box<dyn Driver + Send>,
     ) -> Self {
+        let Place { level, at_once } = place;
         let departed = AtomicBool::new(false);
-        let shared = Shared { id, level, hears_removal, departed, name: name.into() };
+        let shared = Shared { id, level, hears_removal, at_once, departed, name: name.into() };
         Self { driver, shared: Arc::new(shared) }
     }
 }
@@ -87,5 +96,9 @@ impl Party for Member {
 
     fn hears_removal(&self) -> bool {
         self.shared.hears_removal
+    }
+
+    fn at_once(&self) -> bool {
+        self.shared.at_once
     }
 }

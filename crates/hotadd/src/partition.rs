@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
-use crate::member::PartyInfo;
+use crate::member::{PartyInfo, Place};
 use crate::registration::Registration;
 
 /// The processors that a program may run on, and the parties that must agree before there are more.
@@ -148,7 +148,7 @@ impl Partition {
 
     /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`].
     pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
-        Registering { partition: self, name, level: Level(0), replay: true }
+        Registering { partition: self, name, level: Level(0), at_once: false, replay: true }
     }
 
     /// Adds a processor: asks everybody, starts it, tells everybody (A1-A5).
@@ -261,6 +261,7 @@ pub struct Registering<'a> {
     partition: &'a Partition,
     name: &'a str,
     level: Level,
+    at_once: bool,
     replay: bool,
 }
 
@@ -268,6 +269,14 @@ impl Registering<'_> {
     /// Lower levels agree first and unwind last. 0 unless said otherwise.
     pub const fn level(mut self, level: i32) -> Self {
         self.level = Level(level);
+        self
+    }
+
+    /// Is asked together with all others of its level that are, and not in turn: all are
+    /// [begun](Driver::begin) with before any is waited for, so that the slowest of them decides how long it takes and not
+    /// their sum. For drivers that pass the question on to another process.
+    pub const fn at_once(mut self) -> Self {
+        self.at_once = true;
         self
     }
 
@@ -282,9 +291,10 @@ impl Registering<'_> {
     /// # Errors
     /// As [`Partition::register`].
     pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
-        let Self { partition, name, level, replay } = self;
+        let Self { partition, name, level, at_once, replay } = self;
         let inner = &partition.inner;
-        let (shared, epoch) = inner.register(name, level, replay, Box::new(driver))?;
+        let (shared, epoch) =
+            inner.register(name, Place { level, at_once }, replay, Box::new(driver))?;
         Ok(Registration::new(Arc::clone(inner), shared, epoch))
     }
 }

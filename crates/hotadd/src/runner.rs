@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use hotadd_core::{
-    ActiveSet, Notice, PlatformError, Processor, State, Status, Step, Transaction, Veto,
+    ActiveSet, Notice, PartyId, PlatformError, Processor, State, Status, Step, Together,
+    Transaction, Veto,
 };
 
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind, Occasion};
 use crate::hardware::Hardware;
-use crate::member::{Member, PartyInfo};
+use crate::member::{Member, PartyInfo, Shared};
 use crate::published::Published;
 use crate::sync::{AtomicBool, Ordering};
 
@@ -25,9 +26,35 @@ pub(crate) struct Runner<'a> {
     pub(crate) hardware: &'a dyn Hardware,
     pub(crate) set: &'a mut ActiveSet,
     pub(crate) observers: &'a mut Vec<Observer>,
+    /// Whether some parties are asked at once.
+    pub(crate) together: bool,
     /// Set when a party has departed and is to be swept out.
     pub(crate) departures: &'a AtomicBool,
     pub(crate) occasion: Occasion,
+}
+
+/// How a pass with the clock running calls its parties.
+struct Caller<'a, 'r> {
+    runner: &'a mut Runner<'r>,
+    asked: Option<&'a mut Asked>,
+    /// Those who were set to work and are not heard yet, and since when.
+    begun: &'a mut Vec<(PartyId, Instant)>,
+}
+
+impl Together<Member> for Caller<'_, '_> {
+    fn begin(&mut self, member: &mut Member, notice: &Notice) {
+        if self.runner.calling(member, notice) {
+            self.begun.push((member.shared.id, Instant::now()));
+            member.driver.begin(notice);
+        }
+    }
+
+    fn call(&mut self, member: &mut Member, notice: &Notice) -> Result<(), Veto> {
+        let id = member.shared.id;
+        let at = self.begun.iter().position(|(begun, _)| *begun == id);
+        let began = at.map(|at| self.begun.swap_remove(at).1);
+        self.runner.call_traced(member, notice, self.asked.as_deref_mut(), began)
+    }
 }
 
 impl Runner<'_> {
@@ -70,34 +97,39 @@ impl Runner<'_> {
         mut asked: Option<&mut Asked>,
     ) {
         let traced = !self.observers.is_empty() || asked.is_some();
+        let mut begun = Vec::new();
         loop {
             // One net under the whole pass and not one under each call: a net costs more than a call.
             let pass = catch_unwind(AssertUnwindSafe(|| {
                 let flag = self.departures;
                 // Relaxed: set by a callback, on this thread.
                 let departures = || flag.load(Ordering::Relaxed);
-                if traced {
-                    transaction.call(parties, departures, |member, notice| {
-                        self.call_traced(member, notice, asked.as_deref_mut())
-                    });
+                if traced || self.together {
+                    let asked = asked.as_deref_mut();
+                    let mut caller = Caller { runner: self, asked, begun: &mut begun };
+                    transaction.call_together(parties, departures, &mut caller);
                 } else {
-                    transaction
-                        .call(parties, departures, |member, notice| member.driver.notify(notice));
+                    transaction.call(parties, departures, |member, notice| {
+                        let answer = member.driver.notify(notice);
+                        if let Err(veto) = &answer
+                            && veto.is_crash()
+                        {
+                            member.shared.depart();
+                            flag.store(true, Ordering::Relaxed);
+                        }
+                        answer
+                    });
                 }
             }));
             let Err(panic) = pass else { return };
             let reason = format!("it panicked: {}", panic_message(&*panic));
             // A panic's payload may be anything, also something that panics when it is dropped.
             std::mem::forget(panic);
-            let veto = Veto::new(Status::DRIVER_INTERNAL_ERROR, reason.clone());
+            let veto = Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason);
             let Some(position) = transaction.crashed(parties.len(), veto.clone()) else { return };
-            let member = &parties[position];
-            member.shared.depart();
-            // Relaxed: read by the same thread when it leaves the gate.
-            self.departures.store(true, Ordering::Relaxed);
-            let info = member.shared.info();
+            let shared = &parties[position].shared;
             if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
-                asked.push((info.clone(), Err(veto.clone()), Duration::ZERO));
+                asked.push((shared.info(), Err(veto.clone()), Duration::ZERO));
             }
             // A crash while asking is the latest refusal; the other passes keep the processor to themselves.
             let refusal = transaction.refusals().last().filter(|_| state.may_veto());
@@ -105,42 +137,51 @@ impl Runner<'_> {
             if let Some(processor) = processor {
                 let mut event = self.event(veto_kind(state));
                 event.concerns(processor);
-                event.party = Some(info.clone());
+                event.party = Some(shared.info());
                 event.status = Some(veto.status());
-                event.reason = Some(reason.clone());
+                event.reason = Some(veto.reason().to_owned());
                 self.emit(&event);
             }
-            self.breach("L3", processor, Some(info), format!("{reason}; it is deregistered"));
+            self.crashed(shared, &veto, processor);
         }
     }
 
-    /// Calls one party with the clock running.
+    /// Deregisters a party that has crashed, and says so (L3).
+    fn crashed(&mut self, shared: &Shared, veto: &Veto, processor: Option<Processor>) {
+        shared.depart();
+        // Relaxed: read by the same thread when it leaves the gate.
+        self.departures.store(true, Ordering::Relaxed);
+        let reason = format!("{}; it is deregistered", veto.reason());
+        self.breach("L3", processor, Some(shared.info()), reason);
+    }
+
+    /// Says that a party is about to be called. False if that led somebody to deregister it.
+    fn calling(&mut self, member: &Member, notice: &Notice) -> bool {
+        let mut event = self.called(EventKind::Calling, member, notice);
+        event.state = Some(notice.state());
+        self.emit(&event);
+        // D1 is kept to the letter, also towards observers.
+        !member.shared.departed()
+    }
+
+    /// Calls one party with the clock running. `began` if it was set to work before.
     fn call_traced(
         &mut self,
         member: &mut Member,
         notice: &Notice,
         asked: Option<&mut Asked>,
+        began: Option<Instant>,
     ) -> Result<(), Veto> {
-        let state = notice.state();
-        let mut event = self.event(EventKind::Calling);
-        event.state = Some(state);
-        event.party = Some(member.shared.info());
-        event.concerns(notice.processor());
-        event.status = Some(notice.status());
-        event.errno = notice.errno();
-        event.epoch = notice.epoch();
-        event.surprise = notice.is_surprise();
-        self.emit(&event);
-        if member.shared.departed() {
-            // An observer has just deregistered it, and that is kept to the letter (D1).
+        if began.is_none() && !self.calling(member, notice) {
             return Ok(());
         }
-
-        let began = Instant::now();
+        let began = began.unwrap_or_else(Instant::now);
         let answer = member.driver.notify(notice);
-        let took = began.elapsed();
+        let took = member.driver.answered_in().unwrap_or_else(|| began.elapsed());
 
-        event.kind = told_kind(state);
+        let state = notice.state();
+        let mut event = self.called(told_kind(state), member, notice);
+        event.state = Some(state);
         event.took = Some(took);
         if let (Err(veto), true) = (&answer, state.may_veto()) {
             event.kind = veto_kind(state);
@@ -148,15 +189,32 @@ impl Runner<'_> {
             event.reason = Some(veto.reason().to_owned());
         }
         self.emit(&event);
-        if let (Err(veto), false) = (&answer, state.may_veto()) {
-            let reason =
-                format!("it answered {state} with an error, which changes nothing: {veto}");
-            self.breach("A6", Some(notice.processor()), event.party.clone(), reason);
+        match &answer {
+            Err(veto) if veto.is_crash() => {
+                self.crashed(&member.shared, veto, Some(notice.processor()));
+            }
+            Err(veto) if !state.may_veto() => {
+                let reason =
+                    format!("it answered {state} with an error, which changes nothing: {veto}");
+                self.breach("A6", Some(notice.processor()), event.party.clone(), reason);
+            }
+            _ => {}
         }
         if let (Some(asked), true) = (asked, state.may_veto()) {
             asked.push((member.shared.info(), answer.clone(), took));
         }
         answer
+    }
+
+    fn called(&self, kind: EventKind, member: &Member, notice: &Notice) -> Event {
+        let mut event = self.event(kind);
+        event.party = Some(member.shared.info());
+        event.concerns(notice.processor());
+        event.status = Some(notice.status());
+        event.errno = notice.errno();
+        event.epoch = notice.epoch();
+        event.surprise = notice.is_surprise();
+        event
     }
 
     /// Has the platform start or stop a processor.

@@ -86,7 +86,9 @@ impl Transaction {
     pub(super) fn refused(&mut self, position: usize, veto: Veto) {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
-        if self.kind != Kind::Rehearsal {
+        // The rest of a run has been asked, and is heard before anything is undone.
+        let mid_run = self.begun.is_some_and(|(at, end)| at == self.at && self.turn < end);
+        if self.kind != Kind::Rehearsal && !mid_run {
             self.unwind();
         }
     }
@@ -239,22 +241,22 @@ impl Transaction {
     }
 
     #[inline]
-    fn passes_over<P: Party>(&self, party: &P, departures: &impl Fn() -> bool) -> bool {
+    pub(super) fn passes_over<P: Party>(&self, party: &P, departures: &impl Fn() -> bool) -> bool {
         (departures() && party.departed()) || (self.is_removal() && !party.hears_removal())
     }
 
-    fn has_refused(&self, position: usize) -> bool {
-        let here = |r: &Refusal| r.position == position && r.processor == self.processors[self.at];
-        // One at most outside a rehearsal; a rehearsal's are in ascending order.
-        match self.refusals.as_slice() {
-            [] => false,
-            [one] => here(one),
-            many => many.binary_search_by_key(&position, |r| r.position).is_ok(),
-        }
+    pub(super) fn has_refused(&self, position: usize) -> bool {
+        // All are about the processor at which asking ended, in the order of asking.
+        let [first, ..] = self.refusals.as_slice() else { return false };
+        // Removing asks from the last to the first.
+        let key =
+            |position: usize| if self.is_removal() { usize::MAX - position } else { position };
+        first.processor == self.processors[self.at]
+            && self.refusals.binary_search_by_key(&key(position), |r| key(r.position)).is_ok()
     }
 
     /// What all calls of one pass have in common; the processor is filled in for each.
-    fn notice(&self, add: State, remove: State, failure: PlatformError) -> Notice {
+    pub(super) fn notice(&self, add: State, remove: State, failure: PlatformError) -> Notice {
         let nobody = Processor { index: ProcessorIndex::of(0), id: HardwareId(0) };
         Notice {
             state: self.state(add, remove),
@@ -268,5 +270,5 @@ impl Transaction {
 }
 
 impl PlatformError {
-    const NONE: Self = Self { status: Status::SUCCESS, errno: None };
+    pub(super) const NONE: Self = Self { status: Status::SUCCESS, errno: None };
 }

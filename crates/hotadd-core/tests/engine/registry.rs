@@ -20,7 +20,7 @@ fn r6_the_same_party_registered_twice_is_two_registrations() {
     registry.insert(doll("same", 0, 1));
     registry.insert(doll("same", 0, 2));
     assert_eq!(names(&registry), ["same", "same"]);
-    registry.remove(Level(0), PartyId(1)).unwrap();
+    registry.remove(Level(0), false, PartyId(1)).unwrap();
     assert!(registry.find(PartyId(2)).is_some(), "each is its own");
 }
 
@@ -32,7 +32,7 @@ fn r7_a_full_registry_admits_nobody_until_somebody_leaves() {
         registry.insert(doll("x", 0, id));
     }
     assert_eq!(registry.admits(), Err(Status::QUOTA_EXCEEDED));
-    registry.remove(Level(0), PartyId(1)).unwrap();
+    registry.remove(Level(0), false, PartyId(1)).unwrap();
     assert_eq!(registry.admits(), Ok(()));
     assert_eq!(registry.limit(), 2);
 }
@@ -54,12 +54,12 @@ fn d2_a_stale_foreign_or_repeated_handle_changes_nothing_and_is_reported() {
     registry.insert(doll("b", 3, 2));
     let gone = Err(Status::INVALID_HANDLE);
     let status = |result: Result<Doll, Status>| result.map(|_| ());
-    assert_eq!(status(registry.remove(Level(0), PartyId(9))), gone, "never given out");
-    assert_eq!(status(registry.remove(Level(0), PartyId(2))), gone, "right id, wrong level");
-    assert_eq!(status(registry.remove(Level(0), PartyId(0))), gone, "null");
+    assert_eq!(status(registry.remove(Level(0), false, PartyId(9))), gone, "never given out");
+    assert_eq!(status(registry.remove(Level(0), false, PartyId(2))), gone, "right id, wrong level");
+    assert_eq!(status(registry.remove(Level(0), false, PartyId(0))), gone, "null");
     assert_eq!(names(&registry), ["a", "b"], "nobody was taken out by mistake");
-    assert_eq!(registry.remove(Level(0), PartyId(1)).unwrap().name, "a");
-    assert_eq!(status(registry.remove(Level(0), PartyId(1))), gone, "a second time");
+    assert_eq!(registry.remove(Level(0), false, PartyId(1)).unwrap().name, "a");
+    assert_eq!(status(registry.remove(Level(0), false, PartyId(1))), gone, "a second time");
     assert_eq!(names(&registry), ["b"]);
 }
 

@@ -12,4 +12,5 @@ mod l;
 mod q;
 mod r;
 mod recorder;
+mod together;
 mod x;
