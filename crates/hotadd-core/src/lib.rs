@@ -39,6 +39,6 @@ pub use processor::{
     GROUP_SIZE, HardwareId, MAX_GROUPS, MAX_PROCESSORS, Processor, ProcessorIndex, ProcessorNumber,
 };
 pub use registry::{Level, Party, PartyId, Registry};
-pub use set::{ActiveSet, Epoch, NotAddable};
+pub use set::{ActiveSet, Epoch, NotAddable, Standing};
 pub use status::Status;
 pub use transaction::{NotRemovable, PlatformError, Refusal, Step, Together, Transaction};

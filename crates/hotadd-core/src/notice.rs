@@ -93,6 +93,28 @@ impl Notice {
         }
     }
 
+    /// The same notice with the reason of a failure, as a partition in another process has sent it.
+    #[must_use]
+    pub const fn with_failure(mut self, status: Status, errno: Option<Errno>) -> Self {
+        self.status = status;
+        self.errno = errno;
+        self
+    }
+
+    /// The same notice at another epoch.
+    #[must_use]
+    pub const fn at_epoch(mut self, epoch: Epoch) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// The same notice of a processor that left without asking (X2).
+    #[must_use]
+    pub const fn as_surprise(mut self) -> Self {
+        self.surprise = true;
+        self
+    }
+
     /// The moment this notice speaks of.
     #[must_use]
     pub const fn state(&self) -> State {

@@ -59,6 +59,17 @@ impl Known {
     }
 }
 
+/// How a processor stands that was active once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It has left.
+    Gone,
+    /// It is active.
+    Active,
+    /// It is active, and no driver was asked (Q3).
+    Unagreed,
+}
+
 /// Why a set cannot take the processors it was offered (A8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAddable {
@@ -180,6 +191,48 @@ impl ActiveSet {
     #[must_use]
     pub fn proposed(&self) -> &[Processor] {
         &self.proposed
+    }
+
+    /// Every processor that was ever active, ascending by index, and how it stands.
+    pub fn known(&self) -> impl Iterator<Item = (Processor, Standing)> + '_ {
+        self.known.processors.iter().map(|p| {
+            let standing = match (self.contains(p.index), self.is_agreed(p.index)) {
+                (false, _) => Standing::Gone,
+                (true, false) => Standing::Unagreed,
+                (true, true) => Standing::Active,
+            };
+            (*p, standing)
+        })
+    }
+
+    /// A set as another process has it, from what was sent of it: every [known](Self::known) processor ascending by
+    /// index, and those being added.
+    ///
+    /// # Errors
+    /// If it is no set that could be: an id comes twice, there are more than `maximum`, or one that is being added has an
+    /// index that it cannot have.
+    pub fn assemble(
+        epoch: Epoch,
+        maximum: u32,
+        known: impl IntoIterator<Item = (HardwareId, Standing)>,
+        proposed: impl IntoIterator<Item = Processor>,
+    ) -> Result<Self, NotAddable> {
+        let (ids, standings): (Vec<_>, Vec<_>) = known.into_iter().unzip();
+        let mut set = Self::first(&ids, maximum)?;
+        for (at, standing) in standings.into_iter().enumerate() {
+            let index = ProcessorIndex::of(at);
+            put(&mut set.active, index, standing != Standing::Gone);
+            put(&mut set.unagreed, index, standing == Standing::Unagreed);
+        }
+        set.count = set.active.iter().map(|word| word.count_ones()).sum();
+        set.epoch = epoch;
+        let proposed: Vec<Processor> = proposed.into_iter().collect();
+        let ids: Vec<HardwareId> = proposed.iter().map(|p| p.id).collect();
+        let set = set.propose(&ids)?;
+        match set.proposed.iter().zip(&proposed).find(|(ours, theirs)| ours != theirs) {
+            Some((_, wrong)) => Err(NotAddable::NamedTwice(wrong.id)),
+            None => Ok(set),
+        }
     }
 
     /// The same set, in which these processors have names too: their own of before (X3), or the next free indexes.

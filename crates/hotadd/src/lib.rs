@@ -34,14 +34,16 @@ mod registration;
 mod runner;
 mod sample;
 mod sync;
+#[cfg(feature = "dbus")]
+pub mod wire;
 
 pub use cpulist::{CpuList, CpuListError};
 pub use error::{Action, Error};
 pub use event::{Event, EventKind, Occasion};
 pub use hotadd_core::{
     ActiveSet, Driver, Epoch, Errno, GROUP_SIZE, HardwareId, Level, MAX_GROUPS, MAX_PROCESSORS,
-    Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, State,
-    Status, Veto,
+    Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, Standing,
+    State, Status, Veto,
 };
 pub use member::PartyInfo;
 pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
