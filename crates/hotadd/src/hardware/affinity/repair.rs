@@ -15,7 +15,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Why threads can have a mask that is not the partition's although they set none themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Before 6.2, inside a cgroup with the cpuset controller, the kernel overwrites every mask on every hot-plug.
+    /// Before 6.2, inside a cgroup with the cpuset controller, the kernel overwrites every mask on every hot-plug, and
+    /// in any cgroup when the processors of its cpuset change.
     Hotplug,
     /// A processor that had vanished is back, and so is its bit in masks that were set while it was away.
     Returned,
@@ -116,8 +117,8 @@ impl State {
             let sentence = match why {
                 _ if *count == 0 => continue,
                 Why::Hotplug => format!(
-                    "the kernel had widened the {masks} of {count} {threads} to {mask} on a hot-plug; \
-                     narrowed to {to} again"
+                    "the kernel had set the {masks} of {count} {threads} to {mask} on a hot-plug or a \
+                     change of a cpuset; now {to} again"
                 ),
                 Why::Returned => format!(
                     "processors that came back were in the {masks} of {count} {threads} at once, {mask}; \

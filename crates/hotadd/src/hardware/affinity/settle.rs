@@ -18,6 +18,8 @@
 //!
 //! Whoever slips through is found by the looks that follow a change, see the `repair` module.
 
+use std::collections::HashSet;
+
 use hotadd_core::HardwareId;
 use rustix::process::Pid;
 
@@ -99,7 +101,8 @@ pub(super) fn settle(
 ) -> Result<Settled, Errno> {
     let kinds = if let Whose::Wearing(masks) = &plan.whose { masks.len() } else { 1 };
     let settled = Settled { set: vec![0; kinds], ..Settled::default() };
-    let mut work = Work { kernel, plan, settled, busy: false, missed: false, held: false };
+    let counted = HashSet::new();
+    let mut work = Work { kernel, plan, settled, counted, busy: false, missed: false, held: false };
     let (mut quiet, mut sure, mut quick) = (0, 0, false);
     while work.settled.passes < PASSES {
         // While there is something to do, be quick about it, to overtake whoever makes more of it. And when somebody
@@ -119,6 +122,8 @@ struct Work<'a> {
     kernel: &'a dyn Kernel,
     plan: Plan,
     settled: Settled,
+    /// Threads that were set and counted; the kernel can overwrite one again between two passes.
+    counted: HashSet<Pid>,
     /// This pass found something to set, or read a torn table.
     busy: bool,
     /// In this pass somebody ended before he was visited.
@@ -177,7 +182,8 @@ impl Work<'_> {
             // has just set a mask itself.
             let now = self.kernel.mask(thread)?;
             if now != before {
-                self.settled.set[kind] += usize::from(now == self.plan.to);
+                let first = now == self.plan.to && self.counted.insert(thread);
+                self.settled.set[kind] += usize::from(first);
                 return Ok(());
             }
         }

@@ -171,8 +171,7 @@ fn masks_that_a_hotplug_widened_are_narrowed_again_and_reported() {
     }
     world.born(40, 40, 10, mask("2"));
     drop(world);
-    let says =
-        "the kernel had widened the masks of 4 threads to 0-3 on a hot-plug; narrowed to 0-1 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0-1 again";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0-1, 20: 0-1, 21: 0-1, 30: 0-1, 40: 2");
 }
@@ -184,9 +183,24 @@ fn a_hotplug_there_and_back_is_repaired_as_well() {
         thread.mask = mask("0-3");
     }
     assert!(affinity.is_due(true), "the event came, though all is as it was");
-    let says =
-        "the kernel had widened the masks of 4 threads to 0-3 on a hot-plug; narrowed to 0 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0 again";
     assert_eq!(survey(&affinity).repaired, [says]);
+}
+
+#[test]
+fn a_thread_that_is_overwritten_while_it_is_put_right_counts_once() {
+    let (fake, affinity) = family("0-3");
+    let overwrite = |world: &mut super::fake::World| {
+        for thread in world.threads.values_mut() {
+            thread.mask = mask("0-3");
+        }
+    };
+    overwrite(&mut fake.world());
+    fake.world().at_pass.extend([0; 3].map(|_| Box::new(overwrite) as Box<_>));
+    assert!(affinity.is_due(true));
+    let repaired = survey(&affinity).repaired;
+    assert!(repaired[0].contains(" 4 threads "), "{repaired:?}");
+    assert_eq!(fake.masks(), "10: 0, 20: 0, 21: 0, 30: 0");
 }
 
 #[test]
