@@ -1,5 +1,5 @@
 //! The built-in load: a thread on each processor that spins. A process of its own, so that it can be kept to a partition
-//! like any other; its other half, [`crate::run::load`], is the driver that speaks for it.
+//! like any other; its other half, `run::load`, is the driver that speaks for it.
 //!
 //! It takes a command a line on stdin: `prepare N` (make a thread for processor N), `go N` (have it spin there), `stop N` (end
 //! it). Each but `go` is answered by a line on stdout, `ok` or `no REASON`. Ten times a second it writes a line with the

@@ -27,6 +27,9 @@ use crate::view::View;
 /// How often the board is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The same, when there is no board and nothing is planned.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How long the last state is shown when no command decides that.
 const SHOWN: Duration = Duration::from_secs(1);
 
@@ -263,7 +266,7 @@ impl Session {
     fn conduct(mut self) -> ExitCode {
         let mut last_change = Instant::now();
         loop {
-            match self.messages.recv_timeout(TICK) {
+            match self.messages.recv_timeout(self.patience()) {
                 Ok(Message::Planned) => last_change = self.planned(),
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -278,6 +281,12 @@ impl Session {
             }
         }
         self.end()
+    }
+
+    /// How long nothing needs to be drawn or said.
+    fn patience(&self) -> Duration {
+        let quiet = self.has_command && self.planned && !self.output.is_board();
+        if quiet { IDLE } else { TICK }
     }
 
     fn planned(&mut self) -> Instant {
