@@ -120,8 +120,8 @@ pub struct Transaction {
     /// The cursor of the pass under way: the processor, and how many parties have had their turn for it.
     at: usize,
     turn: usize,
-    /// The run that was begun with and is not heard to its end: the processor, and where it ends.
-    begun: Option<(usize, usize)>,
+    /// How many turns are left of the run that was begun with.
+    begun: usize,
     refusals: Vec<Refusal>,
     error: Option<(Processor, PlatformError)>,
     stuck: Option<(Processor, PlatformError)>,
@@ -137,7 +137,7 @@ impl Transaction {
             acted: 0,
             at: 0,
             turn: 0,
-            begun: None,
+            begun: 0,
             refusals: Vec::new(),
             error: None,
             stuck: None,
@@ -364,7 +364,7 @@ impl Transaction {
         self.phase = phase;
         self.at = 0;
         self.turn = 0;
-        self.begun = None;
+        self.begun = 0;
     }
 
     /// Everybody has been asked and none refused.
@@ -407,7 +407,7 @@ impl Transaction {
         if self.phase != Phase::Ask || self.kind == Kind::Replay {
             self.turn = 0;
         }
-        self.begun = None;
+        self.begun = 0;
         self.phase = Phase::Unwind;
     }
 

@@ -87,8 +87,7 @@ impl Transaction {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
         // The rest of a run has been asked, and is heard before anything is undone.
-        let mid_run = self.begun.is_some_and(|(at, end)| at == self.at && self.turn < end);
-        if self.kind != Kind::Rehearsal && !mid_run {
+        if self.kind != Kind::Rehearsal && self.begun == 0 {
             self.unwind();
         }
     }

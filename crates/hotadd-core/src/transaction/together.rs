@@ -55,17 +55,9 @@ impl Transaction {
         while let Some(&processor) = self.processors.get(self.at) {
             notice.processor = processor;
             while self.turn < parties.len() {
-                let end = self.begin_run(parties, departures, together, &notice);
-                while self.turn < end {
-                    let position = self.position(self.turn, parties.len());
-                    self.turn += 1;
-                    let party = &mut parties[position];
-                    if !self.passes_over(party, departures)
-                        && let Err(veto) = together.call(party, &notice)
-                    {
-                        self.refusals.push(Refusal { position, processor, veto });
-                    }
-                }
+                self.run_forward(parties, departures, together, &notice, |this, position, veto| {
+                    this.refusals.push(Refusal { position, processor, veto });
+                });
                 if !self.refusals.is_empty() && self.kind != Kind::Rehearsal {
                     return self.unwind();
                 }
@@ -87,15 +79,8 @@ impl Transaction {
         while self.at < self.acted {
             notice.processor = self.processors[self.at];
             while self.turn < parties.len() {
-                let end = self.begin_run(parties, departures, together, &notice);
-                while self.turn < end {
-                    let position = self.position(self.turn, parties.len());
-                    self.turn += 1;
-                    let party = &mut parties[position];
-                    if !self.passes_over(party, departures) {
-                        let _ = together.call(party, &notice);
-                    }
-                }
+                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                self.run_forward(parties, departures, together, &notice, |_, _, _| {});
             }
             self.at += 1;
             self.turn = 0;
@@ -121,9 +106,12 @@ impl Transaction {
                 continue;
             }
             notice.processor = self.processors[self.at];
-            let end = self.begin_run_back(parties, departures, together, &notice);
+            let turns = (0..self.turn).rev();
+            let length = self.begin_run(parties, departures, together, &notice, turns);
+            let end = self.turn - length;
             while self.turn > end {
                 self.turn -= 1;
+                self.begun = self.begun.saturating_sub(1);
                 let position = self.position(self.turn, parties.len());
                 let party = &mut parties[position];
                 if !self.passes_over(party, departures) && !self.has_refused(position) {
@@ -131,77 +119,63 @@ impl Transaction {
                 }
             }
         }
-        self.begun = None;
+        self.begun = 0;
         self.unwound();
     }
 
-    /// Begins with everybody of the run at the cursor, unless that was done before a crash interrupted it. Returns the turn
-    /// behind its last; a party that is called in turn is a run of its own.
+    /// Begins with everybody of the run at the cursor, then hears them all.
+    fn run_forward<P: Party>(
+        &mut self,
+        parties: &mut [P],
+        departures: &impl Fn() -> bool,
+        together: &mut impl Together<P>,
+        notice: &Notice,
+        mut refused: impl FnMut(&mut Self, usize, Veto),
+    ) {
+        let turns = self.turn..parties.len();
+        let end = self.turn + self.begin_run(parties, departures, together, notice, turns);
+        while self.turn < end {
+            let position = self.position(self.turn, parties.len());
+            self.turn += 1;
+            self.begun = self.begun.saturating_sub(1);
+            let party = &mut parties[position];
+            if !self.passes_over(party, departures)
+                && let Err(veto) = together.call(party, notice)
+            {
+                refused(self, position, veto);
+            }
+        }
+    }
+
+    /// Begins with everybody of the run that the first of `turns` opens, unless that was done before a crash interrupted
+    /// it. Returns how many turns the run has left; a party that is called in turn is a run of its own.
     fn begin_run<P: Party>(
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
         together: &mut impl Together<P>,
         notice: &Notice,
+        turns: impl Iterator<Item = usize> + Clone,
     ) -> usize {
-        if let Some((at, end)) = self.begun
-            && at == self.at
-            && end > self.turn
-        {
-            return end;
+        if self.begun > 0 {
+            return self.begun;
         }
-        let at = |turn| self.position(turn, parties.len());
-        let first = &parties[at(self.turn)];
-        let run = |turn: &usize| {
-            let party = &parties[at(*turn)];
-            party.at_once() && party.level() == first.level()
+        let mut positions = turns.map(|turn| self.position(turn, parties.len()));
+        let run = positions.clone();
+        let Some(first) = positions.next().map(|at| &parties[at]).filter(|p| p.at_once()) else {
+            return 1;
         };
-        let end = match first.at_once() {
-            true => self.turn + (self.turn..parties.len()).take_while(run).count(),
-            false => return self.turn + 1,
-        };
-        for turn in self.turn..end {
-            let party = &mut parties[self.position(turn, parties.len())];
-            if !self.passes_over(party, departures) {
-                together.begin(party, notice);
-            }
-        }
-        self.begun = Some((self.at, end));
-        end
-    }
-
-    /// The same for the way back, where turns count down. Returns the turn of the run's last.
-    fn begin_run_back<P: Party>(
-        &mut self,
-        parties: &mut [P],
-        departures: &impl Fn() -> bool,
-        together: &mut impl Together<P>,
-        notice: &Notice,
-    ) -> usize {
-        if let Some((at, end)) = self.begun
-            && at == self.at
-            && end < self.turn
-        {
-            return end;
-        }
-        let at = |turn| self.position(turn, parties.len());
-        let first = &parties[at(self.turn - 1)];
-        let run = |turn: &usize| {
-            let party = &parties[at(*turn)];
-            party.at_once() && party.level() == first.level()
-        };
-        let end = match first.at_once() {
-            true => self.turn - (0..self.turn).rev().take_while(run).count(),
-            false => return self.turn - 1,
-        };
-        for turn in (end..self.turn).rev() {
-            let position = self.position(turn, parties.len());
+        let level = first.level();
+        let same = |at: &usize| parties[*at].at_once() && parties[*at].level() == level;
+        let length = run.clone().take_while(same).count();
+        let run: Vec<usize> = run.take(length).collect();
+        for position in run {
             let party = &mut parties[position];
             if !self.passes_over(party, departures) && !self.has_refused(position) {
                 together.begin(party, notice);
             }
         }
-        self.begun = Some((self.at, end));
-        end
+        self.begun = length;
+        length
     }
 }
