@@ -280,3 +280,16 @@ fn a_driver_that_does_not_come_back_holds_nobody_up_for_ever() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
 }
+
+#[test]
+fn more_workers_than_a_machine_has_room_for_are_a_veto_and_no_crash() {
+    let drivers = ["--driver", "sample"].repeat(3);
+    let args = [&["run", "--simulate", "1+2047", "--every", "0s", "--json"], &drivers[..]].concat();
+    let output = output(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    let refused = of(&events, "refused");
+    let reason = refused[0]["reason"].as_str().unwrap();
+    assert_eq!(reason, "the samples have their limit of 4096 workers");
+    assert_eq!(of(&events, "joined").len() + refused.len(), 2047);
+}

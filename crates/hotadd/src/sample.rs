@@ -1,5 +1,6 @@
 //! [`Sample`]: a driver that does what drivers do: a block of memory and a worker for each processor.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +11,13 @@ use crate::cpulist::CpuList;
 
 /// Bytes that the sample allocates for each processor.
 const BLOCK: usize = 64 * 1024;
+
+/// Workers that all samples of a process have together, at most. Beyond that it is not the driver but the machine that would
+/// be tested: the runtime aborts when a new thread finds no room for its stacks.
+const MOST_WORKERS: usize = 4096;
+
+/// How many there are.
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
 /// A driver that does what drivers do: it allocates a block for each processor before the processor is used, keeps a worker
 /// on each, and gives both back when the processor does not join or leaves.
@@ -112,17 +120,41 @@ impl Removal for Sample {
 struct Worker {
     work: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _place: Place,
+}
+
+/// One worker's part of [`MOST_WORKERS`].
+#[derive(Debug)]
+struct Place;
+
+impl Place {
+    fn take() -> Result<Self, Veto> {
+        // Relaxed, here and below: a count by itself, which orders nothing.
+        if WORKERS.fetch_add(1, Ordering::Relaxed) < MOST_WORKERS {
+            return Ok(Self);
+        }
+        WORKERS.fetch_sub(1, Ordering::Relaxed);
+        let reason = format!("the samples have their limit of {MOST_WORKERS} workers");
+        Err(Veto::new(Status::INSUFFICIENT_RESOURCES, reason))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WORKERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Worker {
     /// Allocates the block and starts the thread, which does not run on the processor yet: nothing may (A5).
     fn start(id: HardwareId) -> Result<Self, Veto> {
+        let place = Place::take()?;
         let mut block = Vec::new();
         block.try_reserve_exact(BLOCK)?;
         let (work, orders) = channel();
         let builder = std::thread::Builder::new().name(format!("sample/{id}"));
         let thread = builder.spawn(move || attend(id, block, &orders))?;
-        Ok(Self { work: Some(work), thread: Some(thread) })
+        Ok(Self { work: Some(work), thread: Some(thread), _place: place })
     }
 
     /// The processor has joined: have the worker go there and use its block.
