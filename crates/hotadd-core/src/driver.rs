@@ -80,7 +80,7 @@ pub trait Driver {
     /// Sets to work on an answer that [`notify`](Self::notify) will wait for.
     ///
     /// Called only for a driver that registered to be asked at once with others of its level, before any of them is waited
-    /// for. Without it `notify` does all of the work.
+    /// for. Without it `notify` does all of the work. Should it panic, `notify` is not called: the crash is the answer (L3).
     fn begin(&mut self, notice: &Notice) {
         let _ = notice;
     }

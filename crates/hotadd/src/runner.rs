@@ -37,23 +37,33 @@ pub(crate) struct Runner<'a> {
 struct Caller<'a, 'r> {
     runner: &'a mut Runner<'r>,
     asked: Option<&'a mut Asked>,
-    /// Those who were set to work and are not heard yet, and since when.
-    begun: &'a mut Vec<(PartyId, Instant)>,
+    /// Those who were set to work and are not heard yet.
+    begun: &'a mut Vec<Begun>,
+}
+
+struct Begun {
+    id: PartyId,
+    at: Instant,
+    /// The answer if it crashed at that: it is given when its turn comes (L3).
+    crash: Option<Veto>,
 }
 
 impl Together<Member> for Caller<'_, '_> {
     fn begin(&mut self, member: &mut Member, notice: &Notice) {
         if self.runner.calling(member, notice) {
-            self.begun.push((member.shared.id, Instant::now()));
-            member.driver.begin(notice);
+            let at = Instant::now();
+            // The cursor is not at this party yet, so that the net under the pass would take another for the culprit.
+            let done = catch_unwind(AssertUnwindSafe(|| member.driver.begin(notice)));
+            let crash = done.err().map(crash);
+            self.begun.push(Begun { id: member.shared.id, at, crash });
         }
     }
 
     fn call(&mut self, member: &mut Member, notice: &Notice) -> Result<(), Veto> {
         let id = member.shared.id;
-        let at = self.begun.iter().position(|(begun, _)| *begun == id);
-        let began = at.map(|at| self.begun.swap_remove(at).1);
-        self.runner.call_traced(member, notice, self.asked.as_deref_mut(), began)
+        let at = self.begun.iter().position(|begun| begun.id == id);
+        let begun = at.map(|at| self.begun.swap_remove(at));
+        self.runner.call_traced(member, notice, self.asked.as_deref_mut(), begun)
     }
 }
 
@@ -122,10 +132,7 @@ impl Runner<'_> {
                 }
             }));
             let Err(panic) = pass else { return };
-            let reason = format!("it panicked: {}", panic_message(&*panic));
-            // A panic's payload may be anything, also something that panics when it is dropped.
-            std::mem::forget(panic);
-            let veto = Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason);
+            let veto = crash(panic);
             let Some(position) = transaction.crashed(parties.len(), veto.clone()) else { return };
             let shared = &parties[position].shared;
             if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
@@ -164,20 +171,25 @@ impl Runner<'_> {
         !member.shared.departed()
     }
 
-    /// Calls one party with the clock running. `began` if it was set to work before.
+    /// Calls one party with the clock running. `begun` if it was set to work before.
     fn call_traced(
         &mut self,
         member: &mut Member,
         notice: &Notice,
         asked: Option<&mut Asked>,
-        began: Option<Instant>,
+        begun: Option<Begun>,
     ) -> Result<(), Veto> {
-        if began.is_none() && !self.calling(member, notice) {
+        if begun.is_none() && !self.calling(member, notice) {
             return Ok(());
         }
-        let began = began.unwrap_or_else(Instant::now);
-        let answer = member.driver.notify(notice);
-        let took = member.driver.answered_in().unwrap_or_else(|| began.elapsed());
+        let (began, crash) = begun.map_or_else(|| (Instant::now(), None), |b| (b.at, b.crash));
+        let (answer, took) = match crash {
+            Some(veto) => (Err(veto), began.elapsed()),
+            None => {
+                let answer = member.driver.notify(notice);
+                (answer, member.driver.answered_in().unwrap_or_else(|| began.elapsed()))
+            }
+        };
 
         let state = notice.state();
         let mut event = self.called(told_kind(state), member, notice);
@@ -377,6 +389,14 @@ const fn told_kind(state: State) -> EventKind {
 
 const fn veto_kind(state: State) -> EventKind {
     if state.is_removal() { EventKind::RemoveVeto } else { EventKind::Veto }
+}
+
+/// The answer of a party that panicked (L3).
+fn crash(panic: Box<dyn Any + Send>) -> Veto {
+    let reason = format!("it panicked: {}", panic_message(&*panic));
+    // A panic's payload may be anything, also something that panics when it is dropped.
+    std::mem::forget(panic);
+    Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason)
 }
 
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -13,7 +13,8 @@ use super::{Kind, Phase, PlatformError, Refusal, Transaction};
 
 /// How parties are called in a pass with runs.
 pub trait Together<P> {
-    /// Has a party of a run set to work. Its answer is taken by [`call`](Self::call) later.
+    /// Has a party of a run set to work. Its answer is taken by [`call`](Self::call) later. Must not unwind: a party that
+    /// crashes at this says so in its answer.
     fn begin(&mut self, party: &mut P, notice: &Notice);
 
     /// Calls a party or, if it was begun with, waits for its answer.

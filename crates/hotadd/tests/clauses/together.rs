@@ -145,6 +145,33 @@ fn l3_a_panic_in_the_middle_of_a_run_does_not_lose_the_rest_of_it() {
     assert_eq!(world.heard().join(", "), lines);
 }
 
+/// Has nothing to say: it does not get beyond being begun with.
+struct Stillborn;
+
+impl Driver for Stillborn {
+    fn begin(&mut self, _: &Notice) {
+        panic!("as the test says");
+    }
+
+    fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {
+        unreachable!("it has crashed")
+    }
+}
+
+#[test]
+fn l3_who_panics_when_begun_with_vetoes_when_its_turn_comes() {
+    let mut world = World::new();
+    let stillborn = world.partition.party("s").later_only().at_once().register(Stillborn).unwrap();
+    world.remote("a", 0, None);
+    let error = world.partition.add(HardwareId(1)).unwrap_err();
+    assert_eq!(error.party().unwrap().name, "s");
+    assert_eq!(error.status(), Status::DRIVER_INTERNAL_ERROR);
+    assert!(!stillborn.is_registered());
+    let lines = "a begin AddStart, a heard AddStart, a begin AddFailure, a heard AddFailure";
+    assert_eq!(world.heard().join(", "), lines, "and nobody else is taken for the culprit");
+    world.partition.add(HardwareId(1)).expect("the next add works");
+}
+
 #[test]
 fn a10_a_rehearsal_hears_every_level_and_says_how_long_each_took() {
     let mut world = World::new();

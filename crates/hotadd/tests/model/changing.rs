@@ -1,10 +1,10 @@
-//! The reference model, continued: adding, removing, and the one way in which a driver is called.
+//! The reference model, continued: adding and removing.
 
 use hotadd::{Action, Errno, HardwareId, State, Status};
 
-use crate::history::{Deed, Removal};
-use crate::journal::{Answer, Changed, Entry, Failure, Told, View};
-use crate::reference::{Model, Party, Processor};
+use crate::history::Removal;
+use crate::journal::{Answer, Changed, Failure, Told};
+use crate::reference::{Model, Processor};
 
 impl Model {
     /// An atomic batch (A9), of which adding one processor is the simplest case.
@@ -49,7 +49,10 @@ impl Model {
         // A1, A9: nothing is started until everybody has agreed to everything.
         let mut agreed = Vec::new();
         for &processor in processors {
-            if let Err((party, status)) = self.ask(processor, &mut agreed) {
+            let told = Told::new(State::AddStart, processor);
+            let answers = self.ask(&self.calling_order(), told);
+            agreed.extend(who_agreed(&answers).map(|party| (party, processor)));
+            if let Some((party, status)) = first_refusal(&answers) {
                 self.tell_failure(&agreed, status, None);
                 let failure = Failure::Vetoed { action: Action::Add, processor, party, status };
                 return vec![Err(failure); processors.len()];
@@ -65,19 +68,6 @@ impl Model {
         processors.iter().map(|p| Ok((*p, self.epoch))).collect()
     }
 
-    /// A1, A3: asks until somebody refuses; notes who agreed.
-    fn ask(
-        &mut self,
-        processor: Processor,
-        agreed: &mut Vec<(usize, Processor)>,
-    ) -> Result<(), (usize, Status)> {
-        for party in self.calling_order() {
-            self.call(party, Told::new(State::AddStart, processor)).map_err(|s| (party, s))?;
-            agreed.push((party, processor));
-        }
-        Ok(())
-    }
-
     /// A3, A4: to those who agreed, the last first.
     fn tell_failure(
         &mut self,
@@ -85,18 +75,18 @@ impl Model {
         status: Status,
         errno: Option<Errno>,
     ) {
-        for &(party, processor) in agreed.iter().rev() {
-            let told = Told { status, errno, ..Told::new(State::AddFailure, processor) };
-            let _ = self.call(party, told);
+        let agreed: Vec<_> = agreed.iter().copied().rev().collect();
+        for parties in agreed.chunk_by(|(_, one), (_, next)| one == next) {
+            let told = Told { status, errno, ..Told::new(State::AddFailure, parties[0].1) };
+            let order: Vec<usize> = parties.iter().map(|(party, _)| *party).collect();
+            self.tell(&order, told);
         }
     }
 
     /// A5.
     fn tell_complete(&mut self, processors: &[Processor]) {
         for &processor in processors {
-            for party in self.calling_order() {
-                let _ = self.call(party, Told::new(State::AddComplete, processor));
-            }
+            self.tell(&self.calling_order(), Told::new(State::AddComplete, processor));
         }
     }
 
@@ -138,18 +128,9 @@ impl Model {
     /// A10: asks everybody, starts nothing, reports every answer.
     pub(crate) fn rehearse(&mut self, id: HardwareId) -> Result<Vec<Answer>, Failure> {
         let processor = self.propose(&[id])?[0];
-        let mut answers = Vec::new();
-        let mut agreed = Vec::new();
-        for party in self.calling_order() {
-            if self.parties[party].gone {
-                continue;
-            }
-            let answer = self.call(party, Told::new(State::AddStart, processor));
-            if answer.is_ok() {
-                agreed.push((party, processor));
-            }
-            answers.push((party, answer));
-        }
+        let told = Told::new(State::AddStart, processor);
+        let answers = self.tell(&self.calling_order(), told);
+        let agreed: Vec<_> = who_agreed(&answers).map(|party| (party, processor)).collect();
         self.tell_failure(&agreed, Status::CANCELLED, None);
         self.proposed.clear();
         self.settle();
@@ -174,13 +155,11 @@ impl Model {
         if self.active.len() == 1 {
             return Err(Failure::NotRemovable(id));
         }
-        let mut agreed = Vec::new();
-        for party in self.removal_order() {
-            if let Err(status) = self.call(party, Told::new(State::RemoveStart, processor)) {
-                self.tell_stays(&agreed, processor, status, None);
-                return Err(Failure::Vetoed { action, processor, party, status });
-            }
-            agreed.push(party);
+        let answers = self.ask(&self.removal_order(), Told::new(State::RemoveStart, processor));
+        let agreed: Vec<usize> = who_agreed(&answers).collect();
+        if let Some((party, status)) = first_refusal(&answers) {
+            self.tell_stays(&agreed, processor, status, None);
+            return Err(Failure::Vetoed { action, processor, party, status });
         }
         if let Err(errno) = self.stop(id) {
             self.tell_stays(&agreed, processor, Status::from_errno(errno), Some(errno));
@@ -204,10 +183,8 @@ impl Model {
         status: Status,
         errno: Option<Errno>,
     ) {
-        for &party in agreed.iter().rev() {
-            let told = Told { status, errno, ..Told::new(State::RemoveFailure, processor) };
-            let _ = self.call(party, told);
-        }
+        let order: Vec<usize> = agreed.iter().copied().rev().collect();
+        self.tell(&order, Told { status, errno, ..Told::new(State::RemoveFailure, processor) });
     }
 
     /// X1, X2: the set drops them first, then everybody who asked for it is told.
@@ -218,10 +195,8 @@ impl Model {
         }
         self.epoch += 1;
         for &processor in processors {
-            for party in self.removal_order() {
-                let told = Told { surprise, ..Told::new(State::RemoveComplete, processor) };
-                let _ = self.call(party, told);
-            }
+            let told = Told { surprise, ..Told::new(State::RemoveComplete, processor) };
+            self.tell(&self.removal_order(), told);
         }
     }
 
@@ -249,53 +224,13 @@ impl Model {
             }
         }
     }
+}
 
-    // Calling.
+fn who_agreed(answers: &[Answer]) -> impl Iterator<Item = usize> {
+    answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(party, _)| *party)
+}
 
-    /// One call, and what a scripted driver does in it. An error is a veto.
-    pub(crate) fn call(&mut self, party: usize, told: Told) -> Result<(), Status> {
-        if self.parties[party].gone {
-            // D1, D3, L3: not called again.
-            return Ok(());
-        }
-        self.parties[party].calls += 1;
-        let (index, id) = told.processor;
-        let view = View {
-            epoch: self.epoch,
-            count: self.active.len(),
-            active: self.active.contains(&index),
-            named: self.known.get(index) == Some(&id) || self.proposed.contains(&(index, id)),
-        };
-        self.journal.push(Entry::Call { party, told, view });
-        let Party { script, calls, .. } = &self.parties[party];
-        let deeds = script.deeds(told.state, id, view.count, *calls);
-        let counts = told.state.may_veto();
-        for deed in deeds {
-            match deed {
-                // A2, A3; A6 where it does not count.
-                Deed::Answer(status) => return if counts { Err(status) } else { Ok(()) },
-                Deed::Panic => {
-                    // L3.
-                    self.part(party);
-                    return if counts { Err(Status::DRIVER_INTERNAL_ERROR) } else { Ok(()) };
-                }
-                Deed::Deregister(slot) => self.deregister_inside(party, slot),
-                Deed::Leave => self.deregister_inside(party, self.parties[party].slot),
-                Deed::Vanish(id) => self.machine(id, |m| m.running = false),
-                Deed::Intrude(id) => self.machine(id, |m| m.running = true),
-                Deed::Reenter(reentry) => {
-                    // D3.
-                    let status = Status::POSSIBLE_DEADLOCK;
-                    self.journal.push(Entry::Refused { party, reentry, status });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// D3.
-    fn deregister_inside(&mut self, party: usize, slot: usize) {
-        let was = self.deregister(slot);
-        self.journal.push(Entry::Deregistered { party, slot, was });
-    }
+/// A11: of several refusals in one run the first in calling order is the one that counts.
+fn first_refusal(answers: &[Answer]) -> Option<(usize, Status)> {
+    answers.iter().find_map(|(party, answer)| answer.err().map(|status| (*party, status)))
 }

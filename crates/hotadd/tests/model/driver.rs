@@ -10,7 +10,7 @@ use hotadd::{
     Removal, Veto,
 };
 
-use crate::history::{self, Deed, Reentry, SLOTS, Script};
+use crate::history::{self, Deed, Moment, Reentry, SLOTS, Script};
 use crate::journal::{Entry, Told, View};
 use crate::reference::Processor;
 
@@ -84,6 +84,37 @@ impl Scripted {
         }
     }
 
+    /// What it is told, and what it sees.
+    fn hear(&self, notice: &Notice) -> (Told, View) {
+        let told = Told {
+            state: notice.state(),
+            processor: names(notice.processor()),
+            status: notice.status(),
+            errno: notice.errno(),
+            surprise: notice.is_surprise(),
+        };
+        (told, self.view(notice))
+    }
+
+    /// Does what the script says.
+    fn act(&self, moment: Moment, told: Told, view: View, call: u32) -> Result<(), Veto> {
+        let (_, id) = told.processor;
+        for deed in self.script.deeds(moment, told.state, id, view.count, call) {
+            match deed {
+                Deed::Answer(status) => return Err(Veto::new(status, "scripted")),
+                Deed::Crash(status) => return Err(Veto::crash(status, "scripted")),
+                // Not `panic!`, which would print.
+                Deed::Panic => resume_unwind(Box::new("scripted")),
+                Deed::Deregister(slot) => self.deregister(slot),
+                Deed::Leave => self.deregister(self.slot),
+                Deed::Vanish(id) => self.hardware.vanish(id),
+                Deed::Intrude(id) => self.hardware.intrude(id),
+                Deed::Reenter(reentry) => self.reenter(reentry, id),
+            }
+        }
+        Ok(())
+    }
+
     fn reenter(&self, reentry: Reentry, id: HardwareId) {
         let Self { partition, party, .. } = self;
         let refused = match reentry {
@@ -116,31 +147,18 @@ impl Driver for Scripted {
         }
     }
 
+    fn begin(&mut self, notice: &Notice) {
+        let (told, view) = self.hear(notice);
+        self.shared.write(Entry::Begin { party: self.party, told, view });
+        // There is nobody to take an answer yet.
+        let _ = self.act(Moment::Begin, told, view, self.calls + 1);
+    }
+
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
         self.calls += 1;
-        let view = self.view(notice);
-        let processor = names(notice.processor());
-        let told = Told {
-            state: notice.state(),
-            processor,
-            status: notice.status(),
-            errno: notice.errno(),
-            surprise: notice.is_surprise(),
-        };
+        let (told, view) = self.hear(notice);
         self.shared.write(Entry::Call { party: self.party, told, view });
-        for deed in self.script.deeds(told.state, processor.1, view.count, self.calls) {
-            match deed {
-                Deed::Answer(status) => return Err(Veto::new(status, "scripted")),
-                // Not `panic!`, which would print.
-                Deed::Panic => resume_unwind(Box::new("scripted")),
-                Deed::Deregister(slot) => self.deregister(slot),
-                Deed::Leave => self.deregister(self.slot),
-                Deed::Vanish(id) => self.hardware.vanish(id),
-                Deed::Intrude(id) => self.hardware.intrude(id),
-                Deed::Reenter(reentry) => self.reenter(reentry, processor.1),
-            }
-        }
-        Ok(())
+        self.act(Moment::Notify, told, view, self.calls)
     }
 }
 

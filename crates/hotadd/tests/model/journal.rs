@@ -8,6 +8,12 @@ use crate::reference::Processor;
 /// Something that happened inside a transaction, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
+    /// A driver was set to work, together with others of its level.
+    Begin {
+        party: usize,
+        told: Told,
+        view: View,
+    },
     Call {
         party: usize,
         told: Told,
@@ -54,6 +60,9 @@ pub(crate) struct View {
     pub(crate) named: bool,
 }
 
+/// What a step came to, the calls that it made, and what was remarkable about them.
+pub(crate) type Course = (Outcome, Vec<Entry>, Vec<String>);
+
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -69,7 +78,7 @@ pub(crate) enum Outcome {
 /// The processor, and the epoch at which it joined or left.
 pub(crate) type Changed = Result<(Processor, u64), Failure>;
 
-/// A party, and what it answered in a rehearsal.
+/// A party, and what it answered when it was asked.
 pub(crate) type Answer = (usize, Result<(), Status>);
 
 /// Why a step failed.

@@ -1,10 +1,13 @@
-//! Random histories against a reference model that was written from the contract alone (`docs/contract.md`).
+//! Random histories against a reference model that was written from the contract alone (`docs/contract.md`) and, for
+//! parties that are asked at once, from the rule that heads `hotadd_core`'s `transaction::together`.
 //!
 //! `PROPTEST_CASES=100000 cargo test --release --test model` looks longer.
 #![cfg(not(loom))]
 
+mod calling;
 mod changing;
 mod driver;
+mod histories;
 mod history;
 mod journal;
 mod reference;
@@ -30,7 +33,7 @@ fn a_partition_does_what_the_contract_says() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let result = runner.run(&history::history(), |history| {
+    let result = runner.run(&histories::history(), |history| {
         run::run(&history).map(drop).map_err(TestCaseError::fail)
     });
     if let Err(failure) = result {
@@ -43,10 +46,11 @@ fn a_partition_does_what_the_contract_says() {
 fn histories_come_to_every_end() {
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut runner = TestRunner::deterministic();
-    for _ in 0..400 {
-        let history = history::history().new_tree(&mut runner).unwrap().current();
-        for (outcome, journal) in run::run(&history).unwrap() {
-            for what in kinds(&outcome).into_iter().chain(journal.iter().map(kind)) {
+    for _ in 0..800 {
+        let history = histories::history().new_tree(&mut runner).unwrap().current();
+        for (outcome, journal, remarks) in run::run(&history).unwrap() {
+            let kinds = kinds(&outcome).into_iter().chain(journal.iter().map(kind));
+            for what in kinds.chain(remarks) {
                 *seen.entry(what).or_default() += 1;
             }
         }
@@ -71,10 +75,19 @@ fn histories_come_to_every_end() {
         "deregistered inside",
         "refused inside",
         "surprise",
+        "begun and not heard",
+        "crash when begun with",
     ];
-    let calls = State::ALL.map(State::name);
-    for what in wanted.into_iter().chain(calls) {
-        assert!(seen.get(what).is_some_and(|n| *n >= 8), "too few of {what}: {seen:#?}");
+    let wanted = wanted.into_iter().map(str::to_owned);
+    let calls = State::ALL.into_iter().flat_map(|state| {
+        let more = ["begin", "run of three", "crash in a run", "answered as crashed"];
+        let vetoes = ["refusal inside a run", "two refusals in a run"];
+        let vetoes = vetoes.into_iter().filter(move |_| state.may_veto());
+        let more = more.into_iter().chain(vetoes).map(move |what| format!("{state}: {what}"));
+        more.chain([state.name().to_owned()])
+    });
+    for what in wanted.chain(calls) {
+        assert!(seen.get(&what).is_some_and(|n| *n >= 8), "too few of {what}: {seen:#?}");
     }
 }
 
@@ -112,6 +125,7 @@ fn change(failure: Option<&Failure>) -> String {
 
 fn kind(entry: &Entry) -> String {
     match entry {
+        Entry::Begin { told, .. } => format!("{}: begin", told.state),
         Entry::Call { told, .. } if told.surprise => "surprise".to_owned(),
         Entry::Call { told, .. } => told.state.name().to_owned(),
         Entry::Deregistered { was: None, .. } => "deregistered nobody".to_owned(),

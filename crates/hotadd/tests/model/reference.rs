@@ -26,6 +26,8 @@ pub(crate) struct Model {
     /// Who holds which registration.
     pub(crate) slots: [Option<usize>; SLOTS],
     pub(crate) journal: Vec<Entry>,
+    /// What was remarkable about the calls, for those who count.
+    pub(crate) remarks: Vec<String>,
     /// Names of processors that are being added (A5).
     pub(crate) proposed: Vec<Processor>,
 }
@@ -37,6 +39,10 @@ pub(crate) struct Party {
     pub(crate) slot: usize,
     /// Crashed or deregistered: never called again (D1, L3).
     pub(crate) gone: bool,
+    /// It crashed when it was begun with, which counts when its turn comes (L3).
+    pub(crate) broken: bool,
+    /// It crashed (L3).
+    pub(crate) crashed: bool,
     pub(crate) calls: u32,
 }
 
@@ -53,6 +59,7 @@ impl Model {
             parties: Vec::new(),
             slots: [None; SLOTS],
             journal: Vec::new(),
+            remarks: Vec::new(),
             proposed: Vec::new(),
         }
     }
@@ -95,7 +102,15 @@ impl Model {
     fn register(&mut self, slot: usize, script: &Script) -> Result<(), Failure> {
         let party = self.parties.len();
         let script = script.clone();
-        self.parties.push(Party { script, registered: false, slot, gone: false, calls: 0 });
+        self.parties.push(Party {
+            script,
+            registered: false,
+            slot,
+            gone: false,
+            broken: false,
+            crashed: false,
+            calls: 0,
+        });
         let Script { removal, replay, .. } = self.parties[party].script;
         let told = match (removal, replay) {
             (Removal::Panic, _) => Err(Failure::Crashed { party }),
@@ -111,12 +126,12 @@ impl Model {
         told
     }
 
-    /// R3, R4.
+    /// R3, R4. One party alone: nobody is begun with.
     fn replay(&mut self, party: usize) -> Result<(), Failure> {
         let active: Vec<Processor> = self.active.iter().map(|&i| (i, self.known[i])).collect();
         let mut agreed = Vec::new();
         for &processor in &active {
-            if let Err(status) = self.call(party, Told::new(State::AddStart, processor)) {
+            if let Some(Err(status)) = self.call(party, Told::new(State::AddStart, processor)) {
                 for processor in agreed {
                     let told = Told { status, ..Told::new(State::AddFailure, processor) };
                     let _ = self.call(party, told);
@@ -145,11 +160,13 @@ impl Model {
         self.parties[party].registered = false;
     }
 
-    /// A1: in registration order, lower levels first.
+    /// A1: in registration order, lower levels first; within a level first those that are called in turn, then those
+    /// that are asked at once.
     pub(crate) fn calling_order(&self) -> Vec<usize> {
         let registered = |n: &usize| self.parties[*n].registered;
         let mut order: Vec<usize> = (0..self.parties.len()).filter(registered).collect();
-        order.sort_by_key(|&n| (self.parties[n].script.level, n));
+        let place = |n: usize| (self.parties[n].script.level, self.parties[n].script.at_once, n);
+        order.sort_by_key(|&n| place(n));
         order
     }
 

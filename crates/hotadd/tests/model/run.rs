@@ -1,6 +1,6 @@
 //! Applies a history to a real partition and to the model, and compares after every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use hotadd::{Batch, Change, Error, Event, HardwareId, Partition, ProcessorIndex,
 
 use crate::driver::{Scripted, Shared, lock, names, number};
 use crate::history::{History, Script, Step, World};
-use crate::journal::{Entry, Failure, Outcome};
+use crate::journal::{Course, Entry, Failure, Outcome};
 use crate::reference::{Model, Processor};
 
 /// The real partition, and who is registered with it.
@@ -96,6 +96,9 @@ impl Real {
         if !script.replay {
             registering = registering.later_only();
         }
+        if script.at_once {
+            registering = registering.at_once();
+        }
         let driver = Scripted {
             party,
             slot,
@@ -153,7 +156,7 @@ fn failure(error: &Error) -> Failure {
 }
 
 /// Runs a history; `Err` says where the two differ first. Returns what happened, for those who count.
-pub(crate) fn run(history: &History) -> Result<Vec<(Outcome, Vec<Entry>)>, String> {
+pub(crate) fn run(history: &History) -> Result<Vec<Course>, String> {
     let real = Real::new(&history.world);
     let mut model = Model::new(&history.world);
     let mut epochs = Epochs::default();
@@ -173,7 +176,7 @@ pub(crate) fn run(history: &History) -> Result<Vec<(Outcome, Vec<Entry>)>, Strin
             same_journal(real_journal, &journal, &mut epochs).map_err(located)?;
             same_outcome(real_outcome, &outcome, &mut epochs).map_err(located)?;
             compare(&real, &model, &mut epochs).map_err(located)?;
-            all.push((outcome, journal));
+            all.push((outcome, journal, std::mem::take(&mut model.remarks)));
         }
     }
     Ok(all)
@@ -206,9 +209,12 @@ impl Epochs {
     }
 }
 
+/// Observers hear of a call when it begins, and not again when its answer is waited for.
 fn calls(journal: &[Entry]) -> Vec<usize> {
+    let mut begun = BTreeSet::new();
     let party = |entry: &Entry| match entry {
-        Entry::Call { party, .. } => Some(*party),
+        Entry::Begin { party, .. } => begun.insert(*party).then_some(*party),
+        Entry::Call { party, .. } => (!begun.remove(party)).then_some(*party),
         _ => None,
     };
     journal.iter().filter_map(party).collect()
@@ -216,8 +222,10 @@ fn calls(journal: &[Entry]) -> Vec<usize> {
 
 fn same_journal(real: Vec<Entry>, model: &[Entry], epochs: &mut Epochs) -> Result<(), String> {
     let paired = real.into_iter().enumerate().map(|(at, mut entry)| {
-        if let (Entry::Call { view, .. }, Some(Entry::Call { view: modelled, .. })) =
-            (&mut entry, model.get(at))
+        if let (
+            Entry::Begin { view, .. } | Entry::Call { view, .. },
+            Some(Entry::Begin { view: modelled, .. } | Entry::Call { view: modelled, .. }),
+        ) = (&mut entry, model.get(at))
         {
             view.epoch = epochs.pair(view.epoch, modelled.epoch);
         }

@@ -1,0 +1,171 @@
+//! The reference model, continued: how drivers are called, one after another or, those of one level that asked for it,
+//! all at once.
+
+use hotadd::{State, Status};
+
+use crate::history::{Deed, Moment};
+use crate::journal::{Answer, Entry, Told, View};
+use crate::reference::{Model, Party};
+
+/// How a driver came out of what its script says.
+enum End {
+    Returned,
+    Answered(Status),
+    Crashed(Status),
+    Panicked,
+}
+
+impl Model {
+    /// A1, A3: asks until somebody refuses, and then to the end of that one's run. The answers of all who were asked.
+    pub(crate) fn ask(&mut self, order: &[usize], told: Told) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for run in self.runs(order) {
+            answers.extend(self.hear(&run, told));
+            if answers.iter().any(|(_, answer)| answer.is_err()) {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// Calls everybody, whatever anybody answers.
+    pub(crate) fn tell(&mut self, order: &[usize], told: Told) -> Vec<Answer> {
+        self.runs(order).iter().flat_map(|run| self.hear(run, told)).collect()
+    }
+
+    /// Neighbours in this order that are asked at once and are of one level. Everybody else is a run alone.
+    fn runs(&self, order: &[usize]) -> Vec<Vec<usize>> {
+        let place = |n: &usize| (self.parties[*n].script.at_once, self.parties[*n].script.level);
+        let runs = order.chunk_by(|one, next| place(one).0 && place(one) == place(next));
+        runs.map(<[usize]>::to_vec).collect()
+    }
+
+    /// One run: everybody is begun with before anybody is heard, and all are heard.
+    fn hear(&mut self, run: &[usize], told: Told) -> Vec<Answer> {
+        if !self.parties[run[0]].script.at_once {
+            return self.call(run[0], told).map(|answer| (run[0], answer)).into_iter().collect();
+        }
+        let begun: Vec<usize> = run.iter().copied().filter(|&n| self.begin(n, told)).collect();
+        let mut answers = Vec::new();
+        for &party in &begun {
+            answers.extend(self.call(party, told).map(|answer| (party, answer)));
+        }
+        self.remark(&begun, &answers, told.state);
+        answers
+    }
+
+    /// For the test that everything happens that is to be tested.
+    fn remark(&mut self, begun: &[usize], answers: &[Answer], state: State) {
+        let state = state.name();
+        if begun.len() >= 3 {
+            self.remarks.push(format!("{state}: run of three"));
+        }
+        if answers.len() < begun.len() {
+            self.remarks.push("begun and not heard".to_owned());
+        }
+        let refusals = answers.iter().filter(|(_, answer)| answer.is_err()).count();
+        let inner = answers.get(1..answers.len().saturating_sub(1)).unwrap_or_default();
+        if refusals == 1 && inner.iter().any(|(_, answer)| answer.is_err()) {
+            self.remarks.push(format!("{state}: refusal inside a run"));
+        }
+        if refusals >= 2 {
+            self.remarks.push(format!("{state}: two refusals in a run"));
+        }
+        let but_the_last = answers.split_last().map_or(answers, |(_, rest)| rest);
+        if but_the_last.iter().any(|(party, _)| self.parties[*party].crashed) {
+            self.remarks.push(format!("{state}: crash in a run"));
+        }
+    }
+
+    /// Sets a driver to work on an answer. False if there is nobody any more.
+    fn begin(&mut self, party: usize, told: Told) -> bool {
+        if self.parties[party].gone {
+            return false;
+        }
+        let view = self.view(told);
+        self.journal.push(Entry::Begin { party, told, view });
+        let call = self.parties[party].calls + 1;
+        if matches!(self.act(party, Moment::Begin, told, view, call), End::Panicked) {
+            self.parties[party].broken = true;
+            self.remarks.push("crash when begun with".to_owned());
+        }
+        true
+    }
+
+    /// One call. `None` if there is nobody any more (D1, D3, L3); an error is a veto.
+    pub(crate) fn call(&mut self, party: usize, told: Told) -> Option<Result<(), Status>> {
+        if self.parties[party].gone {
+            return None;
+        }
+        let end = if self.parties[party].broken {
+            End::Panicked
+        } else {
+            self.parties[party].calls += 1;
+            let view = self.view(told);
+            self.journal.push(Entry::Call { party, told, view });
+            self.act(party, Moment::Notify, told, view, self.parties[party].calls)
+        };
+        let answer = match end {
+            End::Returned => return Some(Ok(())),
+            // A2, A3.
+            End::Answered(status) => status,
+            // L3.
+            End::Crashed(status) => {
+                self.crash(party);
+                self.remarks.push(format!("{}: answered as crashed", told.state.name()));
+                status
+            }
+            End::Panicked => {
+                self.crash(party);
+                Status::DRIVER_INTERNAL_ERROR
+            }
+        };
+        // A6, L3: in the other states the outcome stands.
+        Some(if told.state.may_veto() { Err(answer) } else { Ok(()) })
+    }
+
+    fn crash(&mut self, party: usize) {
+        self.parties[party].crashed = true;
+        self.part(party);
+    }
+
+    /// A5, Q1.
+    fn view(&self, told: Told) -> View {
+        let (index, id) = told.processor;
+        View {
+            epoch: self.epoch,
+            count: self.active.len(),
+            active: self.active.contains(&index),
+            named: self.known.get(index) == Some(&id) || self.proposed.contains(&(index, id)),
+        }
+    }
+
+    /// What a scripted driver does in a call.
+    fn act(&mut self, party: usize, moment: Moment, told: Told, view: View, call: u32) -> End {
+        let Party { script, slot, .. } = &self.parties[party];
+        let slot = *slot;
+        for deed in script.deeds(moment, told.state, told.processor.1, view.count, call) {
+            match deed {
+                Deed::Answer(status) => return End::Answered(status),
+                Deed::Crash(status) => return End::Crashed(status),
+                Deed::Panic => return End::Panicked,
+                Deed::Deregister(slot) => self.deregister_inside(party, slot),
+                Deed::Leave => self.deregister_inside(party, slot),
+                Deed::Vanish(id) => self.machine(id, |m| m.running = false),
+                Deed::Intrude(id) => self.machine(id, |m| m.running = true),
+                Deed::Reenter(reentry) => {
+                    // D3.
+                    let status = Status::POSSIBLE_DEADLOCK;
+                    self.journal.push(Entry::Refused { party, reentry, status });
+                }
+            }
+        }
+        End::Returned
+    }
+
+    /// D3.
+    fn deregister_inside(&mut self, party: usize, slot: usize) {
+        let was = self.deregister(slot);
+        self.journal.push(Entry::Deregistered { party, slot, was });
+    }
+}
