@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -110,6 +110,9 @@ struct State {
     attended: bool,
 }
 
+/// How a process is started, where [`Command::spawn`] will not do: on certain processors, for example.
+pub type Start = Arc<dyn Fn(&mut Command) -> io::Result<Child> + Send + Sync>;
+
 type OnEnd = Box<dyn FnOnce(Ending) + Send>;
 
 /// What becomes of one child.
@@ -140,6 +143,17 @@ impl Children {
     /// # Errors
     /// As [`Command::spawn`]; also if there can be no thread to wait for it.
     pub fn spawn(&'static self, mut command: Command) -> io::Result<Offspring> {
+        self.start(|| command.spawn())
+    }
+
+    /// Has `start` start a child, where [`Command::spawn`] alone will not do. It must not wait for a child.
+    ///
+    /// # Errors
+    /// Those of `start`; also if there can be no thread to wait for the child.
+    pub fn start(
+        &'static self,
+        start: impl FnOnce() -> io::Result<Child>,
+    ) -> io::Result<Offspring> {
         let mut state = lock(&self.state);
         if !state.attended {
             let thread = std::thread::Builder::new().name("hotadd-reap".to_owned());
@@ -148,7 +162,7 @@ impl Children {
         }
         // Under the lock: a child that ends at once is not waited for before it is in the table.
         let began = Instant::now();
-        let mut child = command.spawn()?;
+        let mut child = start()?;
         let pid = Pid::from_child(&child);
         let slot = Arc::new(Slot::default());
         state.running.insert(pid, Arc::clone(&slot));

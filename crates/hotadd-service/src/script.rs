@@ -6,6 +6,7 @@ mod program;
 
 use std::fmt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use hotadd::{Driver, Notice, Removal, State, Veto};
 
 pub use self::find::ScriptError;
 use self::program::Program;
+use crate::children::Start;
 
 /// How long a program may run unless said otherwise.
 pub const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -55,6 +57,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub struct Script {
+    start: Start,
     programs: Arc<[Program]>,
     /// The programs are those of a folder, and are named in reasons.
     is_folder: bool,
@@ -74,6 +77,7 @@ impl Script {
     pub fn new(path: &Path) -> Result<Self, ScriptError> {
         let found = find::find(path)?;
         Ok(Self {
+            start: Arc::new(Command::spawn),
             programs: found.programs.into(),
             is_folder: found.is_folder,
             time_limit: TIME_LIMIT,
@@ -89,6 +93,13 @@ impl Script {
         self
     }
 
+    /// How the programs are started.
+    #[must_use]
+    pub fn started_by(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
     /// The names of the programs, in the order in which they run.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         self.programs.iter().map(|program| &*program.name)
@@ -97,12 +108,12 @@ impl Script {
     /// Everything that answering takes.
     fn work(&self, notice: &Notice) -> impl FnOnce() -> Answer + Send + 'static {
         let (programs, is_folder) = (Arc::clone(&self.programs), self.is_folder);
-        let (limit, notice) = (self.time_limit, *notice);
+        let (limit, notice, start) = (self.time_limit, *notice, Arc::clone(&self.start));
         move || {
             let began = Instant::now();
             let answer = match &*programs {
-                [program] if !is_folder => program.run(&notice, limit),
-                all => run_all(all, &notice, limit),
+                [program] if !is_folder => program.run(&notice, limit, &start),
+                all => run_all(all, &notice, limit, &start),
             };
             (answer, began.elapsed())
         }
@@ -121,10 +132,15 @@ impl Script {
 }
 
 /// The programs of a folder.
-fn run_all(programs: &[Program], notice: &Notice, limit: Duration) -> Result<(), Veto> {
+fn run_all(
+    programs: &[Program],
+    notice: &Notice,
+    limit: Duration,
+    start: &Start,
+) -> Result<(), Veto> {
     let mut answer = Ok(());
     for (position, program) in programs.iter().enumerate() {
-        let Err(veto) = program.run(notice, limit) else { continue };
+        let Err(veto) = program.run(notice, limit, start) else { continue };
         let veto = named(&program.name, &veto);
         let Some(undo) = undo(notice, &veto) else {
             // Nobody can stop it any more, and the others are to know. The first thing that went wrong is told.
@@ -133,7 +149,7 @@ fn run_all(programs: &[Program], notice: &Notice, limit: Duration) -> Result<(),
         };
         for agreed in programs[..position].iter().rev() {
             // What goes wrong here changes nothing: the answer is a refusal.
-            let _ = agreed.run(&undo, limit);
+            let _ = agreed.run(&undo, limit, start);
         }
         return Err(veto);
     }

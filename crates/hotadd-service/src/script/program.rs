@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::output::Tail;
 use super::{find, span, word};
-use crate::children::{Children, Ending, Offspring};
+use crate::children::{Children, Ending, Offspring, Start};
 
 /// How long one that was killed may take to be gone. The kernel may be busy on its behalf, and we do not wait for that.
 const GONE: Duration = Duration::from_secs(1);
@@ -37,10 +37,10 @@ impl Program {
     }
 
     /// Runs it and waits for it.
-    pub(super) fn run(&self, notice: &Notice, limit: Duration) -> Result<(), Veto> {
+    pub(super) fn run(&self, notice: &Notice, limit: Duration, start: &Start) -> Result<(), Veto> {
         find::check(&self.path).map_err(|error| error.to_string())?;
         let began = Instant::now();
-        let child = Children::get().spawn(command(&self.path, notice));
+        let child = Children::get().start(|| start(&mut command(&self.path, notice)));
         let mut child = child.map_err(|error| cannot_run(&error))?;
         let mut said = Tail::default();
         match attend(&mut child, &mut said, began, limit) {
