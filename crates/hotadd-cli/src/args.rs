@@ -50,9 +50,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SPEC")]
     pub(crate) simulate: Option<SimulateSpec>,
 
-    /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X]
+    /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated], or
+    /// exec:PATH[,level=N][,name=X][,timeout=MS] for a program or a folder of programs
     #[arg(long = "driver", value_name = "SPEC")]
     pub(crate) drivers: Vec<DriverSpec>,
+
+    /// How long a driver in another process may take over an answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
 
     /// Write every event to PATH as JSON, one object a line; - is stdout
     #[arg(long, value_name = "PATH", conflicts_with = "json")]
@@ -113,6 +118,17 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
     if time > LONGEST {
         return Err("it is longer than a day".to_owned());
+    }
+    Ok(time)
+}
+
+/// The longest time limit that a party in another process may have.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
+        return Err("a time limit is from 1ms to 10m".to_owned());
     }
     Ok(time)
 }

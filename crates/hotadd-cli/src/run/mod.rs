@@ -1,6 +1,7 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
 mod child;
+mod drivers;
 mod load;
 mod output;
 mod plan;
@@ -12,9 +13,11 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, HardwareId, Partition, Registration, Sample};
+use hotadd::{CpuList, Event, HardwareId, Partition, Registration};
+use hotadd_service::children::Ending;
 
-use self::child::{Child, Ending, Stdout};
+use self::child::{Child, Stdout};
+use self::drivers::Terms;
 use self::load::Load;
 use self::output::{Output, Wanted};
 use self::plan::{CannotBegin, Change, Plan};
@@ -50,13 +53,11 @@ pub(crate) enum Message {
     /// From the built-in load: steps per second by processor.
     Rates(BTreeMap<HardwareId, f64>),
     /// All drivers, or what kept one from registering.
-    Registered(Result<Vec<Registration>, hotadd::Error>),
+    Registered(Result<Vec<Registration>, String>),
     /// Everything planned was done.
     Planned,
     /// The command ended.
     Ended(Ending),
-    /// Neither it nor any process it started is left.
-    Childless,
 }
 
 /// Runs it. Returns the exit status.
@@ -82,7 +83,6 @@ struct Session {
     /// Dropping it ends the plan before its next step.
     plan: Option<Sender<()>>,
     planned: bool,
-    childless: bool,
     /// The run is the command's, and ends with it.
     has_command: bool,
     signal: Option<i32>,
@@ -117,7 +117,6 @@ impl Session {
             ending: None,
             plan: None,
             planned: false,
-            childless: true,
             has_command: !args.command.is_empty(),
             signal: None,
             cpus_allowed_list: None,
@@ -148,10 +147,11 @@ impl Session {
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
         self.partition.observe(observe).map_err(|e| system("observing", &e))?;
-        self.register(&args.drivers, sender)?;
-        // So that nothing that the command starts escapes from the partition, or outlives it.
+        // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
+        let terms = Terms::new(self.partition.clone(), plan.affinity.as_ref(), args.timeout);
+        self.register(&args.drivers, terms, sender)?;
         self.start_child(args, &plan, sender)?;
         let (stop, stopped) = mpsc::channel();
         self.plan = Some(stop);
@@ -174,14 +174,15 @@ impl Session {
     fn register(
         &mut self,
         drivers: &[DriverSpec],
+        terms: Terms,
         sender: &Sender<Message>,
     ) -> Result<(), (u8, String)> {
         let cannot = |error: &dyn std::fmt::Display| {
             (CANNOT_BEGIN, format!("the run does not begin: {error}"))
         };
-        let (partition, drivers, done) = (self.partition.clone(), drivers.to_vec(), sender.clone());
+        let (drivers, done) = (drivers.to_vec(), sender.clone());
         let register_all = move || {
-            let all = drivers.iter().map(|spec| register(&partition, spec)).collect();
+            let all = drivers.iter().map(|spec| terms.register(spec)).collect();
             let _ = done.send(Message::Registered(all));
         };
         std::thread::Builder::new()
@@ -215,7 +216,7 @@ impl Session {
         let mut child = if self.has_command {
             let to_stderr = args.json || args.events.as_deref() == Some(Path::new("-"));
             let stdout = if to_stderr { Stdout::ToStderr } else { Stdout::Inherited };
-            child::start(&args.command, mask, stdout).map_err(|error| {
+            child::start(&args.command, mask, stdout, sender).map_err(|error| {
                 let code = match error.kind() {
                     std::io::ErrorKind::NotFound => NOT_FOUND,
                     _ => NOT_EXECUTABLE,
@@ -223,14 +224,12 @@ impl Session {
                 (code, format!("{} cannot be run: {error}", args.command[0].display()))
             })?
         } else if mask.is_some() {
-            child::start_workload(mask)
+            child::start_workload(mask, sender)
                 .map_err(|e| (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}")))?
         } else {
             // Nothing can run on simulated processors.
             return Ok(());
         };
-        child::reap(child.pid, sender.clone());
-        self.childless = false;
         if let Some((orders, answers)) = child.pipes.take() {
             let cannot = |e: &dyn std::fmt::Display| {
                 (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}"))
@@ -305,7 +304,6 @@ impl Session {
             Message::Registered(_) => {}
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
-            Message::Childless => self.childless = true,
         }
     }
 
@@ -366,7 +364,7 @@ impl Session {
             eprintln!("hotadd: {who} is still busy and is not waited for");
             self.registrations.drain(..).for_each(std::mem::forget);
         }
-        self.end_child();
+        Self::end_child();
         self.drain();
         let own = self.has_command.then_some(self.ending).flatten();
         let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
@@ -375,15 +373,8 @@ impl Session {
         ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
     }
 
-    fn end_child(&mut self) {
-        let left = child::end_leftovers(|pause| {
-            if !self.childless
-                && let Ok(message) = self.messages.recv_timeout(pause)
-            {
-                self.take(message);
-            }
-            self.childless
-        });
+    fn end_child() {
+        let left = child::end_leftovers();
         if !left.is_empty() {
             let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
             eprintln!("hotadd: still running, and cannot be ended: process {}", pids.join(", "));
@@ -425,11 +416,6 @@ fn view_of(args: &Run, plan: &Plan) -> View {
         view.rates = Some(BTreeMap::new());
     }
     view
-}
-
-fn register(partition: &Partition, spec: &DriverSpec) -> Result<Registration, hotadd::Error> {
-    let sample = Sample::new().veto(spec.veto.clone()).delay(spec.delay);
-    partition.party(&spec.name).level(spec.level).register(sample)
 }
 
 /// Adds and removes, one by one. What comes of each is heard through events.

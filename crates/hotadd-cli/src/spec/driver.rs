@@ -1,0 +1,281 @@
+//! The specifications of `--driver`: who must agree, in which process, and what is to go wrong.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hotadd::{CpuList, State};
+use hotadd_service::script::word;
+
+use super::{delay, list, number, options_of, time};
+
+/// More than anybody restarts a driver that dies again and again.
+const MOST_RESTARTS: u32 = 1000;
+
+/// A driver: `sample[:OPTION,...]` or `exec:PATH[,OPTION,...]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DriverSpec {
+    pub(crate) name: String,
+    pub(crate) level: i32,
+    /// How long it may take over an answer, if it says so itself.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) what: What,
+    /// As it was given, for the process of its own that reads it again.
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Sample(SampleSpec),
+    /// A program, or a folder of them.
+    Exec(PathBuf),
+}
+
+/// `sample`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SampleSpec {
+    pub(crate) veto: CpuList,
+    pub(crate) delay: Duration,
+    /// `None` if it is called in our own process; else how often it is started again.
+    pub(crate) isolated: Option<u32>,
+    /// What goes wrong when.
+    pub(crate) faults: Vec<(State, Fault)>,
+}
+
+/// Something that goes wrong with a driver in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is killed.
+    Crash,
+    /// It touches memory that is not its own.
+    Segv,
+    Abort,
+    /// It ends as if all were well, with this status.
+    Exit(i32),
+    /// It does not answer.
+    Hang,
+    /// It sends what is not D-Bus.
+    Garbage,
+    /// It stops in the middle of a message.
+    Half,
+    /// It closes its connection.
+    Disconnect,
+    /// It answers when nobody waits any more.
+    Late,
+}
+
+impl FromStr for DriverSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, options) = text.split_once(':').unwrap_or((text, ""));
+        match kind {
+            "sample" => sample(text, options),
+            "exec" => exec(text, options),
+            _ => Err(format!("there is no driver {kind:?}; there are sample and exec:PATH")),
+        }
+    }
+}
+
+fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
+    let mut sample = SampleSpec::default();
+    let (mut name, mut level, mut timeout, mut restart) = ("sample".to_owned(), 0, None, None);
+    let mut isolated = false;
+    // What only makes sense in a process of its own.
+    let mut apart = None;
+    for (key, value) in options_of(options, &["isolated"])? {
+        match key {
+            "veto" => sample.veto = list(key, &value)?,
+            "delay" => sample.delay = delay(&value)?,
+            "level" => level = number(key, &value, "a whole number such as -1")?,
+            "name" => name = value,
+            "isolated" if value.is_empty() => isolated = true,
+            "isolated" => return Err("isolated takes no value".to_owned()),
+            "timeout" => {
+                timeout = Some(time(key, &value)?);
+                apart = Some(key);
+            }
+            "restart" => {
+                restart = Some(restarts(&value)?);
+                apart = Some(key);
+            }
+            _ => {
+                let Some(fault) = fault(key, &value)? else {
+                    return Err(format!(
+                        "sample has no option {key:?}; it has veto, delay, level, name, isolated, timeout, restart and, for \
+                         tests, crash, segv, abort, exit, hang, garbage, half, disconnect and late"
+                    ));
+                };
+                if sample.faults.iter().any(|(state, _)| *state == fault.0) {
+                    return Err(format!("{key}={value}: something goes wrong then already"));
+                }
+                sample.faults.push(fault);
+                apart = Some(key);
+            }
+        }
+    }
+    if let (Some(key), false) = (apart, isolated) {
+        return Err(format!("{key} needs isolated: it is about a process of its own"));
+    }
+    sample.isolated = isolated.then_some(restart.unwrap_or(0));
+    Ok(DriverSpec { name, level, timeout, what: What::Sample(sample), text: text.to_owned() })
+}
+
+fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
+    let (path, options) = rest.split_once(',').unwrap_or((rest, ""));
+    if path.is_empty() {
+        return Err("exec needs a program or a folder of programs: exec:PATH".to_owned());
+    }
+    let path = PathBuf::from(path);
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let what = What::Exec(path);
+    let mut spec = DriverSpec { name, level: 0, timeout: None, what, text: text.to_owned() };
+    for (key, value) in options_of(options, &[])? {
+        match key {
+            "level" => spec.level = number(key, &value, "a whole number such as -1")?,
+            "name" => spec.name = value,
+            "timeout" => spec.timeout = Some(time(key, &value)?),
+            _ => return Err(format!("exec has no option {key:?}; it has level, name and timeout")),
+        }
+    }
+    Ok(spec)
+}
+
+fn restarts(value: &str) -> Result<u32, String> {
+    let like = "a number, at most 1000";
+    let count = number("restart", value, like)?;
+    if count > MOST_RESTARTS {
+        return Err(format!("restart: {value:?} is not {like}"));
+    }
+    Ok(count)
+}
+
+/// `crash=add-start` and the like; `None` if there is no such fault.
+fn fault(key: &str, value: &str) -> Result<Option<(State, Fault)>, String> {
+    let (when, fault) = match key {
+        "crash" => (value, Fault::Crash),
+        "segv" => (value, Fault::Segv),
+        "abort" => (value, Fault::Abort),
+        "exit" => match value.split_once(':') {
+            Some((when, code)) => {
+                let code: u8 = number(key, code, "an exit status from 0 to 255")?;
+                (when, Fault::Exit(i32::from(code)))
+            }
+            None => (value, Fault::Exit(0)),
+        },
+        "hang" => (value, Fault::Hang),
+        "garbage" => (value, Fault::Garbage),
+        "half" => (value, Fault::Half),
+        "disconnect" => (value, Fault::Disconnect),
+        "late" => (value, Fault::Late),
+        _ => return Ok(None),
+    };
+    let state = State::ALL.into_iter().find(|state| word(*state) == when);
+    let states = State::ALL.map(word).join(", ");
+    let state = state.ok_or_else(|| format!("{key}: {when:?} is none of {states}"))?;
+    Ok(Some((state, fault)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> DriverSpec {
+        text.parse().unwrap()
+    }
+
+    fn sample(text: &str) -> SampleSpec {
+        let What::Sample(sample) = read(text).what else { panic!("{text} is a sample") };
+        sample
+    }
+
+    #[test]
+    fn a_sample_is_read_with_all_its_options_and_lists_keep_their_commas() {
+        let text = "sample:veto=1,3-5,delay=20,level=-2,name=pool";
+        let spec = read(text);
+        assert_eq!((spec.level, &*spec.name, &*spec.text), (-2, "pool", text));
+        assert_eq!(sample(text).veto.to_string(), "1,3-5");
+        assert_eq!(sample(text).delay, Duration::from_millis(20));
+        assert_eq!((read("sample").name, sample("sample").isolated), ("sample".to_owned(), None));
+    }
+
+    #[test]
+    fn a_sample_may_be_in_a_process_of_its_own() {
+        assert_eq!(sample("sample:isolated").isolated, Some(0));
+        let text = "sample:veto=1,3,isolated,restart=2,timeout=250";
+        assert_eq!(read(text).timeout, Some(Duration::from_millis(250)));
+        assert_eq!(sample(text).isolated, Some(2));
+        assert_eq!(sample(text).veto.to_string(), "1,3", "a word of its own ends a list");
+    }
+
+    #[test]
+    fn what_goes_wrong_is_read_with_when() {
+        let faults = sample("sample:isolated,exit=add-start:3,late=remove-failure").faults;
+        assert_eq!(
+            faults,
+            [(State::AddStart, Fault::Exit(3)), (State::RemoveFailure, Fault::Late)]
+        );
+        let all =
+            ["crash", "segv", "abort", "hang", "garbage", "half", "disconnect", "late", "exit"];
+        for key in all {
+            let faults = sample(&format!("sample:{key}=add-complete,isolated")).faults;
+            assert_eq!(faults[0].0, State::AddComplete);
+        }
+    }
+
+    #[test]
+    fn a_program_is_read_with_all_its_options() {
+        let spec = read("exec:/etc/hooks/prepare,level=3,timeout=100");
+        assert_eq!((&*spec.name, spec.level), ("prepare", 3));
+        assert_eq!(spec.timeout, Some(Duration::from_millis(100)));
+        assert_eq!(spec.what, What::Exec("/etc/hooks/prepare".into()));
+        assert_eq!(read("exec:hooks/,name=x").name, "x");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_a_sentence() {
+        let why = |text: &str| text.parse::<DriverSpec>().unwrap_err();
+        assert_eq!(why("smaple"), "there is no driver \"smaple\"; there are sample and exec:PATH");
+        assert!(why("sample:vote=1").starts_with("sample has no option \"vote\"; it has veto, "));
+        assert_eq!(why("sample:veto=3-1"), "veto=3-1: the range 3-1 runs backwards");
+        assert_eq!(why("sample:veto="), "veto= names no processor");
+        assert_eq!(why("sample:1"), "\"1\" is not KEY=VALUE");
+        assert_eq!(why("sample:level=x"), "level: \"x\" is not a whole number such as -1");
+        assert_eq!(why("sample:level=1,level=2"), "level is given twice");
+        assert_eq!(why("sample:isolated,isolated"), "isolated is given twice");
+        assert_eq!(why("sample:isolated=yes"), "isolated takes no value");
+        assert_eq!(
+            why("sample:delay=999999999"),
+            "delay: \"999999999\" is not a number of milliseconds, at most 600000"
+        );
+        assert_eq!(
+            why("sample:crash=add-start"),
+            "crash needs isolated: it is about a process of its own"
+        );
+        assert_eq!(
+            why("sample:isolated,hang=start"),
+            "hang: \"start\" is none of add-start, add-complete, add-failure, remove-start, remove-complete, remove-failure"
+        );
+        assert_eq!(
+            why("sample:isolated,exit=add-start:300"),
+            "exit: \"300\" is not an exit status from 0 to 255"
+        );
+        assert_eq!(
+            why("sample:isolated,hang=add-start,crash=add-start"),
+            "crash=add-start: something goes wrong then already"
+        );
+        assert_eq!(
+            why("sample:isolated,timeout=0"),
+            "timeout: \"0\" is not a number of milliseconds from 1 to 600000"
+        );
+        assert_eq!(
+            why("sample:isolated,restart=x"),
+            "restart: \"x\" is not a number, at most 1000"
+        );
+        assert_eq!(why("exec"), "exec needs a program or a folder of programs: exec:PATH");
+        assert_eq!(
+            why("exec:/x,veto=1"),
+            "exec has no option \"veto\"; it has level, name and timeout"
+        );
+    }
+}

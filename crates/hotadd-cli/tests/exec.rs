@@ -1,0 +1,93 @@
+//! Programs that must agree: `--driver exec:PATH`.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Output;
+
+use common::{events, of, output, stderr, stdout, two_processors};
+use tempfile::TempDir;
+
+/// A script of this test, written by another process: a file that we have open for writing cannot be run, and a child that
+/// another test starts meanwhile would have it open too.
+fn script(name: &str, body: &str) -> (TempDir, PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join(name);
+    let text = format!("#!/bin/sh\n{body}\n").replace("$here", dir.path().to_str().unwrap());
+    let mut writer = std::process::Command::new("sh");
+    writer.args(["-c", "printf %s \"$1\" >\"$2\"", "sh", &text]).arg(&path);
+    assert!(writer.status().unwrap().success());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    (dir, path)
+}
+
+fn run(driver: &str, more: &[&str]) -> Output {
+    output(
+        &[&["run", "--simulate", "1+2", "--every", "0s", "--json", "--driver", driver], more]
+            .concat(),
+    )
+}
+
+#[test]
+fn a3_a_program_may_refuse_a_processor_and_says_why() {
+    let (_dir, path) =
+        script("picky", "[ $HOTADD_ID != 1 ] || { echo 'not this one' >&2; exit 1; }");
+    let output = run(&format!("exec:{},level=2", path.display()), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    let veto = of(&events, "veto")[0];
+    assert_eq!((&veto["driver"], &veto["id"]), (&"picky".into(), &1.into()));
+    assert_eq!(veto["reason"], "not this one");
+    assert_eq!(of(&events, "joined")[0]["id"], 2);
+    assert_eq!(of(&events, "exit")[0]["active"], "0,2");
+}
+
+#[test]
+fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
+    let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
+    for (option, timeout) in [(",timeout=200", "5s"), ("", "200ms")] {
+        let output = run(&format!("exec:{}{option}", path.display()), &["--timeout", timeout]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let events = events(&stdout(&output));
+        assert_eq!(of(&events, "veto")[0]["reason"], "no answer in 200 ms");
+        assert_eq!(of(&events, "breach")[0]["clause"], "L3");
+        assert_eq!(of(&events, "deregistered")[0]["driver"], "stuck");
+        assert_eq!(of(&events, "joined")[0]["id"], 2, "the next add works");
+    }
+}
+
+#[test]
+fn what_cannot_be_run_keeps_the_run_from_beginning() {
+    let output = run("exec:/nonexistent/hook", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nonexistent/hook does not exist"), "{}", stderr(&output));
+}
+
+#[test]
+fn r4_a_program_that_refuses_an_active_processor_keeps_the_run_from_beginning() {
+    let (_dir, path) = script("never", "echo 'not even the first' >&2; exit 1");
+    let output = run(&format!("exec:{}", path.display()), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("not even the first"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_program_runs_where_the_partition_does_and_keeps_no_processor_from_leaving() {
+    let Some((first, second)) = two_processors("programs on real processors") else { return };
+    let (_dir, path) = script("mask", "echo $1 $(nproc) >>$here/masks");
+    let (start, add) = (first.to_string(), second.to_string());
+    let driver = format!("exec:{}", path.display());
+    let output = output(&[
+        "run", "--start", &start, "--add", &add, "--remove", &start, "--every", "1ms", "--json",
+        "--driver", &driver,
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    assert_eq!(of(&events, "exit")[0]["active"], add, "{}", stdout(&output));
+    assert!(of(&events, "breach").is_empty(), "{}", stdout(&output));
+    let masks = fs::read_to_string(path.with_file_name("masks")).unwrap();
+    let expected = "add-start 1\nadd-complete 1\nadd-start 1\nadd-complete 2\nremove-start 2\nremove-complete 1\n";
+    assert_eq!(masks, expected);
+}

@@ -1,0 +1,140 @@
+//! Finding the programs of a script, and refusing those that others may change.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::program::Program;
+
+/// More programs than anybody means to have in one folder.
+const MOST: usize = 1000;
+
+/// Why a path is not a script.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// There is nothing at the path.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be looked at.
+    #[error("{} cannot be read: {error}", path.display())]
+    Unreadable {
+        /// What cannot be read.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It is a socket, a device or the like.
+    #[error("{} is neither a program nor a folder of programs", .0.display())]
+    NoFile(PathBuf),
+    /// It is a file that cannot be run.
+    #[error("{} is not executable; `chmod +x` makes it so", .0.display())]
+    NotExecutable(PathBuf),
+    /// Whoever may write to it could run anything with our rights.
+    #[error("everybody may write to {}, and so could run anything in your name; `chmod o-w` ends that", .0.display())]
+    Exposed(PathBuf),
+    /// The folder has no program.
+    #[error(
+        "there is no program in {}: an executable file with a name of letters, digits, '.', '_' and '-'",
+        .0.display()
+    )]
+    Empty(PathBuf),
+    /// The folder has more programs than anybody means to run.
+    #[error("there are more than {MOST} programs in {}", .0.display())]
+    TooMany(PathBuf),
+}
+
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) programs: Vec<Program>,
+    pub(super) is_folder: bool,
+}
+
+/// The programs at a path, in the order in which they run.
+pub(super) fn find(path: &Path) -> Result<Found, ScriptError> {
+    let path = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
+    let is_folder = look_at(&path)?.is_dir();
+    let paths = if is_folder { inside(&path)? } else { vec![path] };
+    let programs = paths.into_iter().map(|path| {
+        check(&path)?;
+        Ok(Program::new(path))
+    });
+    Ok(Found { programs: programs.collect::<Result<_, ScriptError>>()?, is_folder })
+}
+
+/// Whether a program can be run and nobody else may change it. Asked before every run: it may have changed.
+pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
+    let found = look_at(path)?;
+    if !found.is_file() {
+        return Err(ScriptError::NoFile(path.to_owned()));
+    }
+    if found.permissions().mode() & 0o002 != 0 {
+        return Err(ScriptError::Exposed(path.to_owned()));
+    }
+    // As it is written, and where links lead: whoever may replace a part of either decides what runs.
+    let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
+    for folder in path.ancestors().chain(real.ancestors()).skip(1) {
+        let mode = look_at(folder)?.permissions().mode();
+        // In a sticky folder such as /tmp nobody may replace what is another's.
+        if folder != real && mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            return Err(ScriptError::Exposed(folder.to_owned()));
+        }
+    }
+    if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
+        return Err(ScriptError::NotExecutable(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// The programs in a folder, by name.
+fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
+    if look_at(folder)?.permissions().mode() & 0o002 != 0 {
+        // Sticky or not: everybody could put another program here.
+        return Err(ScriptError::Exposed(folder.to_owned()));
+    }
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
+        let entry = entry.map_err(|error| unreadable(folder, error))?;
+        if !entry.file_name().to_str().is_some_and(is_name) {
+            continue;
+        }
+        // One that is gone already, or a link to nowhere, is no program.
+        let Ok(metadata) = entry.path().metadata() else { continue };
+        if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+            found.push(entry.path());
+        }
+        if found.len() > MOST {
+            return Err(ScriptError::TooMany(folder.to_owned()));
+        }
+    }
+    if found.is_empty() {
+        return Err(ScriptError::Empty(folder.to_owned()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether somebody gave a file this name for it to be run.
+fn is_name(name: &str) -> bool {
+    const LEFT_BEHIND: [&str; 11] = [
+        ".bak", ".old", ".orig", ".rej", ".swp", ".swo", ".tmp", ".save", ".rpmsave", ".rpmorig",
+        ".rpmnew",
+    ];
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.starts_with('.')
+        && name.chars().all(plain)
+        && !LEFT_BEHIND.iter().any(|end| name.ends_with(end))
+        && !name.contains(".dpkg-")
+}
+
+fn look_at(path: &Path) -> Result<Metadata, ScriptError> {
+    path.metadata().map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> ScriptError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ScriptError::Missing(path.to_owned()),
+        _ => ScriptError::Unreadable { path: path.to_owned(), error },
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Tail`]: the end of what a program says, however much that is, and the one line of it that people are shown.
+
+use std::io::{ErrorKind, Read};
+
+/// Bytes that are kept.
+const KEPT: usize = 4096;
+
+/// Reads in a row before the caller gets to look at the clock. A pipe holds as much as 16 of them.
+const READS: usize = 32;
+
+/// Characters that are shown.
+const SHOWN: usize = 200;
+
+/// The last bytes of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Tail(Vec<u8>);
+
+impl Tail {
+    /// Takes what can be read from a stream that does not block, up to a bound. False if it has come to its end.
+    pub(super) fn take(&mut self, stream: &mut impl Read) -> bool {
+        let mut buffer = [0; KEPT];
+        for _ in 0..READS {
+            match stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(n) => self.push(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        self.0.drain(..self.0.len().saturating_sub(KEPT));
+    }
+
+    /// The last line that says something, safe to be shown: without control characters and not too long.
+    pub(super) fn last_line(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.0);
+        let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())?;
+        let mut shown: String = line.chars().take(SHOWN).map(harmless).collect();
+        if line.chars().nth(SHOWN).is_some() {
+            shown.push('…');
+        }
+        Some(shown)
+    }
+}
+
+/// Control characters move the cursor, and those that turn the direction of writing make a line say something else.
+fn harmless(c: char) -> char {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
+    if c.is_control() || turns || breaks { char::REPLACEMENT_CHARACTER } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last_line(text: &[u8]) -> Option<String> {
+        let mut tail = Tail::default();
+        assert!(!tail.take(&mut &text[..]), "it ends");
+        tail.last_line()
+    }
+
+    #[test]
+    fn the_last_line_that_says_something_is_shown() {
+        assert_eq!(last_line(b"one\ntwo\n \n\n").unwrap(), "two");
+        assert_eq!(last_line(b"progress 1%\rprogress 2%\r\n").unwrap(), "progress 2%");
+        assert_eq!(last_line(b"\n \t\n"), None);
+        assert_eq!(last_line(b""), None);
+    }
+
+    #[test]
+    fn what_is_shown_can_do_no_harm() {
+        assert_eq!(last_line(b"\x1b[31mred\x07\x00").unwrap(), "\u{fffd}[31mred\u{fffd}\u{fffd}");
+        assert_eq!(last_line("a\u{202e}b".as_bytes()).unwrap(), "a\u{fffd}b");
+        assert_eq!(last_line(b"\xff\xfe").unwrap(), "\u{fffd}\u{fffd}");
+        let long = last_line("ä".repeat(5000).as_bytes()).unwrap();
+        assert_eq!(long.chars().count(), SHOWN + 1);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn only_the_end_is_kept() {
+        let mut tail = Tail::default();
+        let text = [vec![b'x'; 10_000], b"\nthe end\n".to_vec()].concat();
+        assert!(!tail.take(&mut &text[..]));
+        assert_eq!(tail.0.len(), KEPT);
+        assert_eq!(tail.last_line().unwrap(), "the end");
+    }
+
+    #[test]
+    fn a_flood_gives_way_to_the_clock() {
+        assert!(Tail::default().take(&mut std::io::repeat(b'x')));
+    }
+}

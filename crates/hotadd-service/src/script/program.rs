@@ -1,0 +1,143 @@
+//! [`Program`]: running one program for one notice, and what its end means.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hotadd::{Errno, Notice, Status, Veto};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use super::output::Tail;
+use super::{find, span, word};
+use crate::children::{Children, Ending, Offspring, Start};
+
+/// How long one that was killed may take to be gone. The kernel may be busy on its behalf, and we do not wait for that.
+const GONE: Duration = Duration::from_secs(1);
+
+/// Time between two looks, where the kernel cannot tell us that a process has ended.
+const GLANCE: Duration = Duration::from_millis(10);
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program that is run for every notice.
+#[derive(Debug)]
+pub(super) struct Program {
+    path: PathBuf,
+    /// What it is called in a reason: the name of its file.
+    pub(super) name: String,
+}
+
+impl Program {
+    pub(super) fn new(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { path, name }
+    }
+
+    /// Runs it and waits for it.
+    pub(super) fn run(&self, notice: &Notice, limit: Duration, start: &Start) -> Result<(), Veto> {
+        find::check(&self.path).map_err(|error| error.to_string())?;
+        let began = Instant::now();
+        let child = Children::get().start(|| start(&mut command(&self.path, notice)));
+        let mut child = child.map_err(|error| cannot_run(&error))?;
+        let mut said = Tail::default();
+        match attend(&mut child, &mut said, began, limit) {
+            Some(Ending::Exited(0)) => Ok(()),
+            Some(ending @ Ending::Exited(_)) => {
+                let reason = said.last_line().unwrap_or_else(|| ending.to_string());
+                Err(Veto::new(Status::UNSUCCESSFUL, reason))
+            }
+            Some(ending) => Err(Veto::crash(Status::DRIVER_INTERNAL_ERROR, ending.to_string())),
+            None => Err(Veto::crash(Status::IO_TIMEOUT, format!("no answer in {}", span(limit)))),
+        }
+    }
+}
+
+fn command(path: &Path, notice: &Notice) -> Command {
+    let mut command = Command::new(path);
+    let processor = notice.processor();
+    let number = processor.number();
+    let status = notice.status();
+    command
+        .arg(word(notice.state()))
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .env("HOTADD_STATE", word(notice.state()))
+        .env("HOTADD_INDEX", processor.index.get().to_string())
+        .env("HOTADD_GROUP", number.group.to_string())
+        .env("HOTADD_NUMBER", number.number.to_string())
+        .env("HOTADD_ID", processor.id.to_string())
+        .env("HOTADD_EPOCH", notice.epoch().0.to_string())
+        .env("HOTADD_STATUS", format!("0x{:08X}", status.to_raw()))
+        .env("HOTADD_STATUS_NAME", status.name().unwrap_or_default())
+        .env("HOTADD_SURPRISE", if notice.is_surprise() { "1" } else { "0" })
+        .current_dir("/")
+        .stdin(Stdio::null())
+        // What our stdout is for is not the program's business.
+        .stdout(Stdio::from(io::stderr()))
+        .stderr(Stdio::piped())
+        // A group of its own, so that it can be ended with all that it has started.
+        .process_group(0);
+    command
+}
+
+fn cannot_run(error: &io::Error) -> Veto {
+    let status = error.raw_os_error().map(|errno| Status::from_errno(Errno::from_raw(errno)));
+    let hint = match error.raw_os_error() {
+        Some(ENOEXEC) => "; does it begin with a line such as #!/bin/sh?",
+        _ => "",
+    };
+    let reason = format!("it cannot be run: {error}{hint}");
+    Veto::new(status.unwrap_or(Status::UNSUCCESSFUL), reason)
+}
+
+const ENOEXEC: i32 = rustix::io::Errno::NOEXEC.raw_os_error();
+
+/// Hears a program out until it ends. One that takes too long is killed with its whole group, and has no ending.
+fn attend(
+    child: &mut Offspring,
+    said: &mut Tail,
+    began: Instant,
+    limit: Duration,
+) -> Option<Ending> {
+    let mut stderr = child.stderr.take();
+    // A pipe that could hold us up is better not read at all.
+    let _ = stderr.take_if(|pipe| rustix::io::ioctl_fionbio(pipe, true).is_err());
+    loop {
+        let ending = child.ending();
+        // Also when it has ended: what it said before is in the pipe. Others may still hold the pipe open; they are not
+        // waited for.
+        let _ = stderr.take_if(|pipe| !said.take(pipe));
+        if ending.is_some() {
+            return ending;
+        }
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            child.kill_group(Signal::KILL);
+            let _ = child.wait_timeout(GONE);
+            return None;
+        }
+        wait(child, stderr.as_ref(), left);
+    }
+}
+
+/// Waits until the program has said something or ended, at most so long.
+fn wait(child: &Offspring, stderr: Option<&ChildStderr>, most: Duration) {
+    let Some(stderr) = stderr else {
+        let _ = child.wait_timeout(most);
+        return;
+    };
+    let pidfd = child.pidfd();
+    let most = if pidfd.is_some() { most } else { most.min(GLANCE) };
+    let mut fds = vec![PollFd::new(stderr, PollFlags::IN)];
+    fds.extend(pidfd.as_ref().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+    // Interrupted is as good as woken.
+    let _ = poll(&mut fds, Timespec::try_from(most).ok().as_ref());
+    if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
+        // It has ended; how, is known in a moment.
+        let _ = child.wait_timeout(most);
+    }
+}

@@ -1,0 +1,145 @@
+//! What a program's end comes to.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use hotadd::{HardwareId, Status};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
+
+use crate::stage::{LONG, Rig, Stage};
+
+#[test]
+fn one_that_exits_with_0_agrees_and_hears_of_everything() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "echo \"$1 $HOTADD_STATE $HOTADD_ID\" >>$here/log");
+    let rig = Rig::new(&path, LONG);
+    rig.add(1).unwrap();
+    rig.partition.remove(HardwareId(1)).unwrap();
+    assert!(rig.partition.rehearse(HardwareId(2)).unwrap().is_agreed());
+    let heard = "add-start add-start 1\nadd-complete add-complete 1\n\
+                 remove-start remove-start 1\nremove-complete remove-complete 1\n\
+                 add-start add-start 2\nadd-failure add-failure 2\n";
+    assert_eq!(stage.read("log"), heard);
+    assert!(rig.breaches().is_empty());
+}
+
+#[test]
+fn r3_a_script_that_registers_late_hears_of_the_active_ones() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "echo \"$1 $HOTADD_ID\" >>$here/log");
+    let simulated = hotadd::hardware::Simulated::new(2, 0).unwrap();
+    let partition = hotadd::Partition::simulated(&simulated).unwrap();
+    let script = hotadd_service::script::Script::new(&path).unwrap();
+    let _registration = partition.party("hook").at_once().register(script).unwrap();
+    assert_eq!(stage.read("log"), "add-start 0\nadd-start 1\nadd-complete 0\nadd-complete 1\n");
+}
+
+#[test]
+fn one_that_exits_otherwise_refuses_with_the_last_line_of_its_stderr() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "echo first >&2; echo 'no room for it' >&2; echo >&2; exit 9");
+    let rig = Rig::new(&path, LONG);
+    let error = rig.add(1).unwrap_err();
+    assert_eq!((error.status(), &*error.reason()), (Status::UNSUCCESSFUL, "no room for it"));
+    assert!(rig.registration.is_registered(), "a refusal is no crash");
+}
+
+#[test]
+fn without_a_line_the_exit_status_is_the_reason() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "echo not this one; exit 3"), LONG);
+    assert_eq!(rig.refusal(1), "exited with status 3");
+}
+
+#[test]
+fn l3_one_that_a_signal_ends_has_crashed_and_is_deregistered() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "kill -SEGV $$"), LONG);
+    assert_eq!(rig.refusal(1), "was killed by SIGSEGV");
+    assert!(!rig.registration.is_registered());
+    let deregistered = ("L3", "was killed by SIGSEGV; it is deregistered".to_owned());
+    assert_eq!(rig.breaches(), [deregistered]);
+    rig.add(1).unwrap();
+}
+
+#[test]
+fn l3_one_that_takes_too_long_is_killed_with_all_that_it_started() {
+    // Orphans are left to us, and waited for.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let stage = Stage::new();
+    let fifo = stage.path("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let ours: OwnedFd = open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+    // It and its descendants hold the other end.
+    let path =
+        stage.script("hook", "exec 3>$here/fifo; echo up >&3; sh -c 'sleep 1000 & wait' & wait");
+    let rig = Rig::new(&path, Duration::from_secs(1));
+    assert_eq!(rig.refusal(1), "no answer in 1 s");
+    assert!(!rig.registration.is_registered());
+    // Comes to an end only when nobody holds it any more.
+    rustix::io::ioctl_fionbio(&ours, false).unwrap();
+    let mut said = String::new();
+    File::from(ours).read_to_string(&mut said).unwrap();
+    assert_eq!(said, "up\n");
+    rig.add(1).unwrap();
+}
+
+#[test]
+fn a_flood_on_stderr_is_drained_and_its_end_is_the_reason() {
+    let stage = Stage::new();
+    let body =
+        "yes 'a line of many' | head -c 10000000 >&2; echo >&2; echo 'last words' >&2; exit 1";
+    let rig = Rig::new(&stage.script("hook", body), LONG);
+    assert_eq!(rig.refusal(1), "last words");
+}
+
+#[test]
+fn l3_a_flood_without_end_does_not_outlast_the_time_limit() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "exec yes >&2"), Duration::from_millis(300));
+    assert_eq!(rig.refusal(1), "no answer in 300 ms");
+    assert!(!rig.registration.is_registered());
+}
+
+#[test]
+fn what_a_script_leaves_running_is_not_waited_for() {
+    let stage = Stage::new();
+    let rig = Rig::new(
+        &stage.script("hook", "[ $1 = add-start ] || exit 0; sleep 1000 & echo $! >$here/pid"),
+        LONG,
+    );
+    rig.add(1).unwrap();
+    let pid = stage.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::KILL).expect("it runs on, with our end of its stderr closed");
+}
+
+#[test]
+fn a6_an_error_outside_of_the_start_states_changes_nothing_and_is_reported() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "[ $1 != add-complete ] || { echo too late >&2; exit 1; }");
+    let rig = Rig::new(&path, LONG);
+    rig.add(1).unwrap();
+    let (clause, reason) = &rig.breaches()[0];
+    assert_eq!(*clause, "A6");
+    assert!(reason.contains("too late"), "{reason}");
+    assert!(rig.registration.is_registered());
+}
+
+#[test]
+fn scripts_of_one_level_run_at_the_same_time() {
+    let stage = Stage::new();
+    let meet = |mine: &str, other: &str| {
+        format!(
+            "[ $1 = add-start ] || exit 0; touch $here/{mine}; until [ -e $here/{other} ]; do sleep 0.01; done"
+        )
+    };
+    let rig = Rig::new(&stage.script("one", &meet("a", "b")), LONG);
+    let script =
+        hotadd_service::script::Script::new(&stage.script("two", &meet("b", "a"))).unwrap();
+    let _two = rig.partition.party("two").at_once().later_only().register(script).unwrap();
+    // Each waits for the other: in turn they would wait for ever.
+    rig.add(1).unwrap();
+}

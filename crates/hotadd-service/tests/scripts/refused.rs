@@ -1,0 +1,83 @@
+//! What is not run, and why, in a sentence.
+
+use std::fs;
+use std::path::Path;
+
+use hotadd_service::script::Script;
+
+use crate::stage::{LONG, Rig, Stage};
+
+fn why(path: &Path) -> String {
+    let shown = path.display().to_string();
+    Script::new(path).unwrap_err().to_string().replace(&shown, "PATH")
+}
+
+#[test]
+fn what_cannot_be_run_is_said_at_once() {
+    let stage = Stage::new();
+    assert_eq!(why(&stage.path("missing")), "PATH does not exist");
+    let plain = stage.script("plain", "");
+    stage.mode("plain", 0o644);
+    assert_eq!(why(&plain), "PATH is not executable; `chmod +x` makes it so");
+    assert_eq!(why(Path::new("/dev/null")), "PATH is neither a program nor a folder of programs");
+    fs::create_dir(stage.path("empty")).unwrap();
+    assert!(why(&stage.path("empty")).starts_with("there is no program in PATH: "));
+}
+
+#[test]
+fn what_everybody_may_write_to_is_not_run() {
+    let stage = Stage::new();
+    let exposed = "everybody may write to PATH, and so could run anything in your name; `chmod o-w` ends that";
+    let program = stage.script("program", "");
+    stage.mode("program", 0o757);
+    assert_eq!(why(&program), exposed);
+
+    stage.script("hooks/a", "");
+    for mode in [0o777, 0o1777] {
+        stage.mode("hooks", mode);
+        assert_eq!(why(&stage.path("hooks")), exposed, "{mode:o}");
+    }
+    stage.mode("hooks", 0o755);
+    stage.mode("hooks/a", 0o757);
+    assert!(why(&stage.path("hooks")).contains("PATH/a,"));
+}
+
+#[test]
+fn neither_is_what_everybody_may_replace() {
+    let stage = Stage::new();
+    let program = stage.script("deep/er/program", "");
+    std::os::unix::fs::symlink(&program, stage.path("link")).unwrap();
+    stage.mode("deep", 0o777);
+    let shown = stage.path("deep").display().to_string();
+    for path in [program, stage.path("link")] {
+        assert!(why(&path).contains(&format!("{shown},")), "{}", why(&path));
+    }
+    // As /tmp is: there everybody may only replace what is theirs.
+    stage.mode("deep", 0o1777);
+    Script::new(&stage.path("link")).unwrap();
+}
+
+#[test]
+fn what_has_changed_since_is_found_out_before_it_runs() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "");
+    let rig = Rig::new(&path, LONG);
+    rig.add(1).unwrap();
+    stage.mode("hook", 0o777);
+    assert!(rig.refusal(2).starts_with("everybody may write to "));
+    fs::remove_file(&path).unwrap();
+    assert!(rig.refusal(2).ends_with("hook does not exist"));
+    assert!(rig.registration.is_registered(), "it can be put right");
+    stage.script("hook", "");
+    rig.add(2).unwrap();
+}
+
+#[test]
+fn no_shell_steps_in_for_a_missing_first_line() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.executable("hook", "touch $here/ran\n"), LONG);
+    let reason = rig.refusal(1);
+    assert!(reason.starts_with("it cannot be run: Exec format error"), "{reason}");
+    assert!(reason.ends_with("; does it begin with a line such as #!/bin/sh?"), "{reason}");
+    assert!(!stage.path("ran").exists());
+}

@@ -1,0 +1,80 @@
+//! What a program finds around it: exactly what is documented.
+
+use std::collections::BTreeMap;
+
+use crate::stage::{LONG, Rig, Stage};
+
+#[test]
+fn the_environment_is_what_is_documented_and_nothing_else() {
+    let stage = Stage::new();
+    // What it was started with, whatever the shell made of it.
+    let path = stage.script(
+        "hook",
+        "tr '\\0' '\\n' </proc/$$/environ >$here/$1; pwd >$here/pwd; echo $# >$here/count",
+    );
+    let rig = Rig::new(&path, LONG);
+    rig.add(3).unwrap();
+    let text = stage.read("add-start");
+    let found: BTreeMap<_, _> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let documented = BTreeMap::from([
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("LANG", "C.UTF-8"),
+        ("HOTADD_STATE", "add-start"),
+        ("HOTADD_INDEX", "1"),
+        ("HOTADD_GROUP", "0"),
+        ("HOTADD_NUMBER", "1"),
+        ("HOTADD_ID", "3"),
+        ("HOTADD_EPOCH", "1"),
+        ("HOTADD_STATUS", "0x00000000"),
+        ("HOTADD_STATUS_NAME", "STATUS_SUCCESS"),
+        ("HOTADD_SURPRISE", "0"),
+    ]);
+    assert_eq!(found, documented);
+    assert_eq!(text.lines().count(), found.len());
+    assert!(stage.read("add-complete").contains("HOTADD_EPOCH=2\n"));
+    assert_eq!((&*stage.read("pwd"), &*stage.read("count")), ("/\n", "1\n"));
+}
+
+#[test]
+fn nothing_that_we_have_open_is_open_there() {
+    let stage = Stage::new();
+    // Something to inherit, if anything were.
+    let ours = std::fs::File::open("/dev/zero").unwrap();
+    let path = stage.script("hook", "ls -l /proc/$$/fd >$here/fds");
+    let rig = Rig::new(&path, LONG);
+    rig.add(1).unwrap();
+    drop(ours);
+    let text = stage.read("fds");
+    let read = |line: &'static str| {
+        let (rest, target) = line.split_once(" -> ")?;
+        Some((rest.rsplit(' ').next()?, target))
+    };
+    let found: BTreeMap<_, _> = text.leak().lines().filter_map(read).collect();
+    assert_eq!(found["0"], "/dev/null");
+    assert!(found["2"].starts_with("pipe:"));
+    // The shell holds the script that it reads, and its stdout while that is turned aside.
+    let stderr = std::fs::read_link("/proc/self/fd/2").unwrap();
+    let shells = [path.to_str().unwrap(), stderr.to_str().unwrap()];
+    for (fd, target) in found.iter().filter(|(fd, _)| !["0", "1", "2"].contains(*fd)) {
+        assert!(shells.contains(target) || was_left_to_us(fd), "{fd} is {target}");
+    }
+}
+
+/// Whether a descriptor was open when this process began, and for any that it starts: cargo has such ones.
+fn was_left_to_us(fd: &str) -> bool {
+    const CLOEXEC: u32 = 0o2_000_000;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & CLOEXEC == 0)
+}
+
+#[test]
+fn it_leads_a_process_group_of_its_own() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "echo $$ $(cut -d' ' -f5 /proc/$$/stat) >$here/group");
+    Rig::new(&path, LONG).add(1).unwrap();
+    let text = stage.read("group");
+    let (pid, group) = text.trim().split_once(' ').unwrap();
+    assert_eq!(pid, group);
+}
