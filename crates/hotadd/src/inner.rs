@@ -10,7 +10,7 @@ use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
-use crate::member::{Member, Place, Shared};
+use crate::member::{Member, PartyInfo, Place, Shared};
 use crate::partition::{Answer, Change, Rehearsal};
 use crate::published::Published;
 use crate::runner::{Observer, Runner, panic_message};
@@ -57,8 +57,15 @@ impl Inner {
         }
     }
 
-    pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
-        self.enter("observing")?.observers.push(observer);
+    pub(crate) fn observe(
+        &self,
+        present: impl FnOnce(&[PartyInfo]),
+        observer: Observer,
+    ) -> Result<(), Error> {
+        let mut state = self.enter("observing")?;
+        let parties: Vec<_> = state.registry.parties().iter().map(|m| m.shared.info()).collect();
+        present(&parties);
+        state.observers.push(observer);
         Ok(())
     }
 
@@ -67,7 +74,7 @@ impl Inner {
         name: &str,
         place: Place,
         replay: bool,
-        mut driver: Box<dyn Driver + Send>,
+        make: impl FnOnce(PartyId) -> Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
@@ -78,6 +85,7 @@ impl Inner {
         let id = PartyId(state.next_id);
         state.next_id += 1;
         let began = Instant::now();
+        let mut driver = make(id);
         let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
         let crashed = hears_removal.is_err();
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);

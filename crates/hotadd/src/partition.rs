@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, Processor, Veto};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId, Processor, Veto};
 
 use crate::error::Error;
 use crate::event::Event;
@@ -239,7 +239,20 @@ impl Partition {
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
     pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
-        self.inner.observe(Box::new(observer))
+        self.inner.observe(|_| (), Box::new(observer))
+    }
+
+    /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
+    /// the two nobody comes or goes unseen.
+    ///
+    /// # Errors
+    /// [`Error::InsideCallback`] (D3).
+    pub fn observe_with(
+        &self,
+        present: impl FnOnce(&[PartyInfo]),
+        observer: impl FnMut(&Event) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.inner.observe(present, Box::new(observer))
     }
 }
 
@@ -291,10 +304,23 @@ impl Registering<'_> {
     /// # Errors
     /// As [`Partition::register`].
     pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
+        self.register_with(|_| driver)
+    }
+
+    /// Registers the driver that `make` makes, which may want to know under which identity it will be called.
+    ///
+    /// What is said of callbacks holds for `make` too.
+    ///
+    /// # Errors
+    /// As [`Partition::register`].
+    pub fn register_with<D: Driver + Send + 'static>(
+        self,
+        make: impl FnOnce(PartyId) -> D,
+    ) -> Result<Registration, Error> {
         let Self { partition, name, level, at_once, replay } = self;
         let inner = &partition.inner;
-        let (shared, epoch) =
-            inner.register(name, Place { level, at_once }, replay, Box::new(driver))?;
+        let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
+        let (shared, epoch) = inner.register(name, Place { level, at_once }, replay, make)?;
         Ok(Registration::new(Arc::clone(inner), shared, epoch))
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, HardwareId, Partition, Registration};
 use hotadd_service::children::Ending;
+use hotadd_service::record::Record;
 
 use self::child::{Child, Stdout};
 use self::drivers::Terms;
@@ -23,7 +24,6 @@ use self::output::{Output, Wanted};
 use self::plan::{CannotBegin, Change, Plan};
 use self::signals::Received;
 use crate::args::Run;
-use crate::record::Record;
 use crate::spec::DriverSpec;
 use crate::view::View;
 
