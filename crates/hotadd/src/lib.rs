@@ -30,7 +30,10 @@ mod member;
 mod partition;
 mod per_processor;
 mod published;
+mod registering;
 mod registration;
+#[cfg(feature = "dbus")]
+mod remote;
 mod runner;
 mod sample;
 mod sync;
@@ -46,8 +49,9 @@ pub use hotadd_core::{
     State, Status, Veto,
 };
 pub use member::PartyInfo;
-pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
+pub use partition::{Answer, Batch, Change, Partition, Rehearsal};
 pub use per_processor::PerProcessor;
+pub use registering::Registering;
 pub use registration::Registration;
 pub use sample::Sample;
 
