@@ -20,6 +20,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command in a partition of this machine's processors that grows while it runs
     Run(Box<Run>),
+    /// The inside of a driver's own process, which `run` starts
+    #[command(hide = true)]
+    Host(Box<Host>),
     /// The load that `run` shows without a command: threads that spin, as many as stdin says
     #[command(hide = true)]
     Workload,
@@ -70,6 +73,17 @@ pub(crate) struct Run {
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// `hotadd host`.
+#[derive(Args, Debug)]
+pub(crate) struct Host {
+    /// How long the driver may take over an answer, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(crate) time_limit: u64,
+
+    /// The driver, as `run` was given it
+    pub(crate) driver: DriverSpec,
 }
 
 const AFTER_HELP: &str = "\

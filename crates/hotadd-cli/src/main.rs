@@ -4,6 +4,7 @@
 
 mod args;
 mod board;
+mod host;
 mod run;
 mod spec;
 mod view;
@@ -18,6 +19,7 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(run) => run::run(&run),
+        Command::Host(host) => host::run(&host),
         Command::Workload => workload::run(),
     }
 }

@@ -1,7 +1,6 @@
 //! [`Script`]: a driver that is a program, or a folder of programs, run anew for every notice.
 
 mod find;
-mod output;
 mod program;
 
 use std::fmt;

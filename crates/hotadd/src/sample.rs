@@ -62,6 +62,16 @@ impl Sample {
         self
     }
 
+    fn give(&mut self, notice: &Notice) -> Result<(), Veto> {
+        let processor = notice.processor();
+        let at = processor.index.as_usize();
+        if self.workers.len() <= at {
+            self.workers.resize_with(at + 1, || None);
+        }
+        self.workers[at] = Some(Worker::start(processor.id)?);
+        Ok(())
+    }
+
     fn take(&mut self, notice: &Notice) {
         let at = notice.processor().index.as_usize();
         // Dropping a worker ends its thread and gives its block back.
@@ -80,12 +90,7 @@ impl Driver for Sample {
                 format!("it was told to refuse {processor} (veto={})", self.veto),
             ));
         }
-        let at = processor.index.as_usize();
-        if self.workers.len() <= at {
-            self.workers.resize_with(at + 1, || None);
-        }
-        self.workers[at] = Some(Worker::start(processor.id)?);
-        Ok(())
+        self.give(notice)
     }
 
     fn add_complete(&mut self, notice: &Notice) {
@@ -105,13 +110,22 @@ impl Driver for Sample {
 }
 
 impl Removal for Sample {
-    fn remove_start(&mut self, _: &Notice) -> Result<(), Veto> {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
         std::thread::sleep(self.delay);
+        // The worker is bound to the processor, which could not be stopped under it.
+        self.take(notice);
         Ok(())
     }
 
     fn remove_complete(&mut self, notice: &Notice) {
+        // It may have left without asking.
         self.take(notice);
+    }
+
+    fn remove_failure(&mut self, notice: &Notice) {
+        // Without memory or a thread the processor does without its worker.
+        let _ = self.give(notice);
+        self.add_complete(notice);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
 mod child;
-mod drivers;
+pub(crate) mod drivers;
 mod load;
 mod output;
 mod plan;
@@ -13,12 +13,12 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, HardwareId, Partition, Registration};
+use hotadd::{CpuList, Event, HardwareId, Partition};
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
 
 use self::child::{Child, Stdout};
-use self::drivers::Terms;
+use self::drivers::{Drivers, Terms};
 use self::load::Load;
 use self::output::{Output, Wanted};
 use self::plan::{CannotBegin, Change, Plan};
@@ -53,7 +53,7 @@ pub(crate) enum Message {
     /// From the built-in load: steps per second by processor.
     Rates(BTreeMap<HardwareId, f64>),
     /// All drivers, or what kept one from registering.
-    Registered(Result<Vec<Registration>, String>),
+    Registered(Result<Drivers, String>),
     /// Everything planned was done.
     Planned,
     /// The command ended.
@@ -77,7 +77,7 @@ struct Session {
     view: View,
     output: Output,
     messages: Receiver<Message>,
-    registrations: Vec<Registration>,
+    drivers: Drivers,
     child: Option<Child>,
     ending: Option<Ending>,
     /// Dropping it ends the plan before its next step.
@@ -112,7 +112,7 @@ impl Session {
             view,
             output,
             messages,
-            registrations: Vec::new(),
+            drivers: Drivers::default(),
             child: None,
             ending: None,
             plan: None,
@@ -182,8 +182,7 @@ impl Session {
         };
         let (drivers, done) = (drivers.to_vec(), sender.clone());
         let register_all = move || {
-            let all = drivers.iter().map(|spec| terms.register(spec)).collect();
-            let _ = done.send(Message::Registered(all));
+            let _ = done.send(Message::Registered(terms.register(&drivers)));
         };
         std::thread::Builder::new()
             .name("hotadd-drivers".to_owned())
@@ -192,7 +191,7 @@ impl Session {
         loop {
             match self.messages.recv_timeout(TICK) {
                 Ok(Message::Registered(all)) => {
-                    self.registrations = all.map_err(|e| cannot(&e))?;
+                    self.drivers = all.map_err(|e| cannot(&e))?;
                     return Ok(());
                 }
                 Ok(message) => self.take(message),
@@ -236,7 +235,7 @@ impl Session {
             };
             let load = Load::listen(orders, answers, sender.clone()).map_err(|e| cannot(&e))?;
             let registered = self.partition.register("load", load);
-            self.registrations.push(registered.map_err(|e| cannot(&e))?);
+            self.drivers.push(registered.map_err(|e| cannot(&e))?);
         }
         self.child = Some(child);
         Ok(())
@@ -356,13 +355,13 @@ impl Session {
             self.output.tick(&self.view);
         }
         if self.planned {
-            self.registrations.clear();
+            drop(std::mem::take(&mut self.drivers));
         } else {
             // A driver sits in its callback. Deregistering would wait for it (D1); leaving takes it along.
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
             eprintln!("hotadd: {who} is still busy and is not waited for");
-            self.registrations.drain(..).for_each(std::mem::forget);
+            std::mem::take(&mut self.drivers).abandon();
         }
         Self::end_child();
         self.drain();

@@ -1,4 +1,4 @@
-//! [`Tail`]: the end of what a program says, however much that is, and the one line of it that people are shown.
+//! [`Tail`]: the end of what a process says, however much that is, and the one line of it that people are shown.
 
 use std::io::{ErrorKind, Read};
 
@@ -13,11 +13,11 @@ const SHOWN: usize = 200;
 
 /// The last bytes of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Tail(Vec<u8>);
+pub(crate) struct Tail(Vec<u8>);
 
 impl Tail {
     /// Takes what can be read from a stream that does not block, up to a bound. False if it has come to its end.
-    pub(super) fn take(&mut self, stream: &mut impl Read) -> bool {
+    pub(crate) fn take(&mut self, stream: &mut impl Read) -> bool {
         let mut buffer = [0; KEPT];
         for _ in 0..READS {
             match stream.read(&mut buffer) {
@@ -36,7 +36,7 @@ impl Tail {
     }
 
     /// The last line that says something, safe to be shown: without control characters and not too long.
-    pub(super) fn last_line(&self) -> Option<String> {
+    pub(crate) fn last_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0);
         let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())?;
         let mut shown: String = line.chars().take(SHOWN).map(harmless).collect();

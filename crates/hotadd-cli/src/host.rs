@@ -1,0 +1,91 @@
+//! `hotadd host`: the inside of a driver's own process. [`hotadd_service::host`] starts it, with a socket to the partition for
+//! its stdin and one to report over for its stdout.
+
+mod faults;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hotadd::{Partition, Registration};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use self::faults::Faulty;
+use crate::args;
+use crate::run::drivers::sample_of;
+use crate::spec::What;
+
+/// How long deregistering may take once nobody asks us any more.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs until the partition's process closes its end. Returns the exit status.
+pub(crate) fn run(args: &args::Host) -> ExitCode {
+    let (socket, mut report) = match take_sockets() {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            eprintln!("hotadd: `hotadd host` is started by `hotadd run`: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Some drivers are here to crash.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let armed = Arc::new(AtomicBool::new(false));
+    let registered = register(args, socket, &armed);
+    // From here on: the replay is not what faults are for.
+    armed.store(true, Ordering::Release);
+    let said = match &registered {
+        Ok((registration, _)) => writeln!(report, "ok {}", registration.party().id.0),
+        Err(reason) => writeln!(report, "no {}", reason.replace('\n', " ")),
+    };
+    if said.is_err() || registered.is_err() {
+        return ExitCode::FAILURE;
+    }
+    // Nothing is ever said to us here: it ends when we are to end, or when there is nobody left who could want us to.
+    let _ = report.read(&mut [0]);
+    let end = || {
+        std::thread::sleep(GRACE);
+        // The driver sits in its callback, and deregistering waits for that.
+        std::process::exit(1);
+    };
+    let _ = std::thread::Builder::new().spawn(end);
+    drop(registered);
+    ExitCode::SUCCESS
+}
+
+/// Registers the driver. The partition's handle keeps the connection.
+fn register(
+    args: &args::Host,
+    socket: UnixStream,
+    armed: &Arc<AtomicBool>,
+) -> Result<(Registration, Partition), String> {
+    let What::Sample(sample) = &args.driver.what else {
+        return Err("only a sample can be hosted".to_owned());
+    };
+    let raw = socket.try_clone().map_err(|error| error.to_string())?;
+    let limit = Duration::from_millis(args.time_limit);
+    let driver =
+        Faulty::new(sample_of(sample), sample.faults.clone(), raw, Arc::clone(armed), limit);
+    let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
+    let party = partition.party(&args.driver.name).level(args.driver.level).time_limit(limit);
+    let registration = party.register(driver).map_err(|error| error.to_string())?;
+    Ok((registration, partition))
+}
+
+/// Takes the sockets from where they were put, and leaves there what programs expect.
+fn take_sockets() -> io::Result<(UnixStream, UnixStream)> {
+    let take = |at: &dyn Fn() -> io::Result<OwnedFd>| {
+        let taken = UnixStream::from(at()?);
+        // Only a socket has a peer.
+        taken.peer_addr().map(|_| taken)
+    };
+    let socket = take(&|| io::stdin().as_fd().try_clone_to_owned())?;
+    let report = take(&|| io::stdout().as_fd().try_clone_to_owned())?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok((socket, report))
+}

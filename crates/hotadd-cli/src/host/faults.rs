@@ -1,0 +1,109 @@
+//! [`Faulty`]: a sample that goes wrong when it is told to, in every way in which a driver's process can.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hotadd::{Driver, Notice, Removal, Sample, State, Veto};
+use rustix::process::{Signal, getpid, kill_process};
+
+use crate::spec::Fault;
+
+/// How long behind the time limit an answer is late.
+const LATE: Duration = Duration::from_millis(300);
+
+/// The first bytes of a method call, which is to go on.
+const HALF: &[u8] = b"l\x01\x00\x01\x00\x00\x00\x00\x01\x00\x00\x00\x40";
+
+/// A sample with faults.
+pub(crate) struct Faulty {
+    sample: Sample,
+    faults: Vec<(State, Fault)>,
+    /// The connection, past everything that keeps it in order.
+    raw: UnixStream,
+    /// Whether faults happen yet.
+    armed: Arc<AtomicBool>,
+    time_limit: Duration,
+}
+
+impl Faulty {
+    pub(crate) const fn new(
+        sample: Sample,
+        faults: Vec<(State, Fault)>,
+        raw: UnixStream,
+        armed: Arc<AtomicBool>,
+        time_limit: Duration,
+    ) -> Self {
+        Self { sample, faults, raw, armed, time_limit }
+    }
+
+    /// Does wrong what is to go wrong now.
+    fn strike(&mut self, state: State) {
+        let Some((_, fault)) = self.faults.iter().find(|(when, _)| *when == state) else { return };
+        if !self.armed.load(Ordering::Acquire) {
+            return;
+        }
+        match fault {
+            Fault::Crash => end_by(Signal::KILL),
+            Fault::Segv => end_by(Signal::SEGV),
+            Fault::Abort => std::process::abort(),
+            Fault::Exit(code) => std::process::exit(*code),
+            Fault::Hang => hang(),
+            Fault::Garbage => self.write(&[0xA5; 64]),
+            Fault::Half => {
+                self.write(HALF);
+                hang();
+            }
+            Fault::Disconnect => {
+                // What cannot be shut down is closed already.
+                let _ = self.raw.shutdown(Shutdown::Both);
+            }
+            // Being late is what is asked for.
+            Fault::Late => std::thread::sleep(self.time_limit + LATE),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // So few bytes always fit; if the other end is gone there is nobody to be wronged.
+        let _ = self.raw.write_all(bytes);
+    }
+}
+
+impl Driver for Faulty {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        Some(self)
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.strike(notice.state());
+        self.sample.notify(notice)
+    }
+}
+
+impl Removal for Faulty {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+}
+
+/// Sends ourselves a signal until it works: the first SIGSEGV is taken for a full stack by a handler that every Rust program
+/// has, and that then makes way.
+fn end_by(signal: Signal) -> ! {
+    loop {
+        let _ = kill_process(getpid(), signal);
+        std::thread::yield_now();
+    }
+}
+
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}

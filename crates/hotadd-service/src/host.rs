@@ -1,0 +1,183 @@
+//! [`Host`]: a driver in a process of its own, which is started, watched and, if that is wanted, started again.
+//!
+//! The process speaks to the partition over its stdin, one end of a socket pair whose other end the [`Service`] serves. Its
+//! stdout is another socket, for the two of us: it writes one line there, `ok PARTY` once its driver has registered or `no
+//! REASON` if it could not, and when we close that socket it deregisters and ends.
+
+mod process;
+mod watch;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hotadd::{Event, EventKind, Occasion, Partition};
+
+use self::watch::Watch;
+use crate::Service;
+use crate::children::{Ending, Start};
+use crate::script::span;
+
+/// Which process hosts a driver.
+#[derive(Clone)]
+pub struct HostSpec {
+    /// The name that its driver registers under.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// How it is started, if not like any other process.
+    pub start: Option<Start>,
+    /// How often it is started again when it has ended or its driver was deregistered. Before the first time 100 ms pass,
+    /// and each time twice as much as before.
+    pub restarts: u32,
+    /// How long its driver may take over one answer.
+    pub time_limit: Duration,
+}
+
+/// Why a driver in a process of its own did not register. The process is gone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The process could not be started, or there is nothing to watch it with.
+    #[error("{name} cannot be given a process of its own: {reason}")]
+    NotStarted {
+        /// The driver.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The process ended before its driver had registered.
+    #[error("{name} did not register: its process {ending}")]
+    Ended {
+        /// The driver.
+        name: String,
+        /// How.
+        ending: Ending,
+    },
+    /// It says that its driver did not register; or it was deregistered while it did (L3).
+    #[error("{name} did not register: {reason}")]
+    Refused {
+        /// The driver.
+        name: String,
+        /// Its own words, made harmless.
+        reason: String,
+    },
+    /// It did not say anything.
+    #[error("{name} did not register within {}", span(*.time))]
+    Silent {
+        /// The driver.
+        name: String,
+        /// How long it was waited for.
+        time: Duration,
+    },
+}
+
+/// What a watching thread hears. The number is that of the process: there may have been others before.
+enum Word {
+    /// What the process said of its driver; `None` if it said nothing and never will.
+    Report(u32, Option<Result<u64, String>>),
+    Ended(u32, Ending),
+    /// This party is registered no longer.
+    Deregistered(u64),
+    /// A party of our name has crashed while it registered (L3).
+    Crashed(String),
+    Stop,
+}
+
+/// A driver in a process of its own. Dropping it deregisters the driver and ends the process, which gets a second to do so by
+/// itself.
+#[must_use = "dropping a Host ends its process at once"]
+pub struct Host {
+    name: String,
+    words: Arc<Sender<Word>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Starts a process and waits until the driver in it has registered. `service` is to be that of `partition`.
+    ///
+    /// # Errors
+    /// If it did not register, and why.
+    pub fn start(
+        partition: &Partition,
+        service: &Arc<Service>,
+        spec: HostSpec,
+    ) -> Result<Self, HostError> {
+        let name = spec.name.clone();
+        let failed = |error: &dyn fmt::Display| HostError::NotStarted {
+            name: name.clone(),
+            reason: error.to_string(),
+        };
+        let (sender, words) = channel();
+        let sender = Arc::new(sender);
+        observe(partition, &name, Arc::downgrade(&sender)).map_err(|error| failed(&error))?;
+        let (ready, registered) = channel();
+        // Watching keeps neither the service nor, by being there to hear, the observer alive.
+        let watch = Watch::new(
+            partition.clone(),
+            Arc::downgrade(service),
+            spec,
+            Arc::downgrade(&sender),
+            words,
+        );
+        let thread = std::thread::Builder::new().name("hotadd-host".to_owned());
+        let thread = thread.spawn(move || watch.run(&ready)).map_err(|error| failed(&error))?;
+        let host = Self { name: name.clone(), words: sender, thread: Some(thread) };
+        registered.recv().unwrap_or_else(|_| Err(failed(&"its thread has failed")))?;
+        Ok(host)
+    }
+
+    /// The name that its driver registers under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have given up already.
+        let _ = self.words.send(Word::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Passes on what becomes of parties.
+fn observe(
+    partition: &Partition,
+    name: &str,
+    words: Weak<Sender<Word>>,
+) -> Result<(), hotadd::Error> {
+    let name = name.to_owned();
+    partition.observe(move |event: &Event| {
+        let Some(party) = &event.party else { return };
+        let word = match event.kind {
+            EventKind::Deregistered => Word::Deregistered(party.id.0),
+            EventKind::Breach
+                if event.clause == Some("L3")
+                    && event.occasion == Occasion::Replay
+                    && party.name == name =>
+            {
+                Word::Crashed(event.reason.clone().unwrap_or_default())
+            }
+            _ => return,
+        };
+        if let Some(words) = words.upgrade() {
+            let _ = words.send(word);
+        }
+    })
+}
