@@ -1,0 +1,324 @@
+//! Drivers in processes of their own: every way in which one can fail, and that it takes nobody with it (L3).
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{events, hotadd, of, output, stderr, stdout, two_processors};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
+
+/// Far longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A run that goes on until it is let go.
+struct Live {
+    run: Child,
+    /// The command waits for its end.
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<Value>,
+}
+
+impl Live {
+    fn start(more: &[&str]) -> Self {
+        let args = [&["run", "--simulate", "1+2", "--every", "0s", "--json"], more, &["--", "cat"]];
+        let mut run = hotadd(&args.concat());
+        let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (run.stdin.take(), run.stdout.take().unwrap());
+        Self { run, stdin, lines: BufReader::new(stdout).lines(), seen: Vec::new() }
+    }
+
+    fn with(driver: &str) -> Self {
+        Self::start(&["--driver", driver])
+    }
+
+    /// The next event.
+    fn next(&mut self) -> Option<Value> {
+        let event: Value = serde_json::from_str(&self.lines.next()?.unwrap()).unwrap();
+        self.seen.push(event.clone());
+        Some(event)
+    }
+
+    /// Reads on to the next event of this kind.
+    fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.next().unwrap_or_else(|| panic!("no {kind} in {:#?}", self.seen));
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Ends the command. Returns all events.
+    fn end(mut self) -> Vec<Value> {
+        drop(self.stdin.take());
+        while self.next().is_some() {}
+        assert!(self.run.wait().unwrap().success());
+        std::mem::take(&mut self.seen)
+    }
+
+    /// The processes of its drivers, with their arguments; and ended ones that nobody has waited for, without.
+    fn hosts(&self) -> Vec<(u32, String)> {
+        let own = format!("PPid:\t{}\n", self.run.id());
+        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
+            let is_host = words.is_empty() || words.contains(" host ");
+            (status.contains(&own) && is_host).then_some((pid, words))
+        });
+        all.collect()
+    }
+
+    /// How many sockets and processes it holds.
+    fn held(&self) -> usize {
+        let fds = fs::read_dir(format!("/proc/{}/fd", self.run.id())).unwrap();
+        let links = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        links
+            .filter(|to| {
+                let to = to.to_string_lossy();
+                to.starts_with("socket:") || to.contains("pidfd")
+            })
+            .count()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Only if a test has failed is there anything to end.
+        let _ = self.run.kill();
+        let _ = self.run.wait();
+    }
+}
+
+/// Looks again and again.
+fn comes_true(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "{what}");
+        // Only so as not to take the processor away from what is waited for.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The driver fails while it is asked about processor 1.
+fn l3(fault: &str, status: &str, reason: &str) {
+    let other = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
+    let mut live = Live::with(&format!("sample:isolated,name=weak,{fault}"));
+    let veto = live.until("veto");
+    assert_eq!((&veto["driver"], &veto["id"]), (&"weak".into(), &1.into()));
+    assert_eq!((&veto["status_name"], &veto["reason"]), (&status.into(), &reason.into()));
+    let breach = live.until("breach");
+    assert_eq!((&breach["clause"], &breach["driver"]), (&"L3".into(), &"weak".into()));
+    let refused = live.until("refused");
+    assert_eq!((&refused["clause"], &refused["id"]), (&"A3".into(), &1.into()));
+    assert_eq!(live.until("deregistered")["driver"], "weak");
+    assert_eq!(live.until("joined")["id"], 2, "the next add works");
+    comes_true("its process is gone", || live.hosts().is_empty());
+    // One that lives has its connection, what it reports over, and itself.
+    comes_true("nothing of it is left", || live.held() + 3 == other.held());
+    other.end();
+    let events = live.end();
+    assert_eq!(of(&events, "exit")[0]["active"], "0,2");
+    assert_eq!(of(&events, "registered").len(), 1, "it is not started again");
+    assert_eq!(of(&events, "breach").len(), 1);
+    assert_eq!(of(&events, "deregistered").len(), 1);
+}
+
+#[test]
+fn l3_killed() {
+    l3("crash=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGKILL");
+}
+
+#[test]
+fn l3_a_segmentation_fault() {
+    l3("segv=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGSEGV");
+}
+
+#[test]
+fn l3_aborted() {
+    l3("abort=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGABRT");
+}
+
+#[test]
+fn l3_exited_as_if_all_were_well() {
+    l3("exit=add-start", "STATUS_PIPE_BROKEN", "its process exited with status 0");
+}
+
+#[test]
+fn l3_exited_with_a_status() {
+    l3("exit=add-start:3", "STATUS_PIPE_BROKEN", "its process exited with status 3");
+}
+
+#[test]
+fn l3_no_answer() {
+    l3("hang=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
+}
+
+#[test]
+fn l3_an_answer_that_comes_too_late() {
+    l3("late=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
+}
+
+#[test]
+fn l3_half_a_message() {
+    l3("half=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
+}
+
+#[test]
+fn l3_what_is_no_message() {
+    let reason = "its connection was closed, because it sent what is no message";
+    l3("garbage=add-start", "STATUS_INVALID_NETWORK_RESPONSE", reason);
+}
+
+#[test]
+fn l3_a_closed_connection() {
+    l3("disconnect=add-start", "STATUS_PIPE_BROKEN", "its connection was closed");
+}
+
+#[test]
+fn l3_a_crash_that_comes_too_late_for_a_veto_deregisters_all_the_same() {
+    let mut live = Live::with("sample:isolated,crash=add-complete");
+    let breach = live.until("breach");
+    assert_eq!((&breach["clause"], &breach["id"]), (&"L3".into(), &1.into()));
+    assert_eq!(breach["reason"], "its process was killed by SIGKILL; it is deregistered");
+    live.until("deregistered");
+    let events = live.end();
+    assert!(of(&events, "veto").is_empty());
+    assert_eq!(of(&events, "exit")[0]["active"], "0-2");
+}
+
+#[test]
+fn l3_others_are_told_that_it_came_to_nothing() {
+    let drivers = [
+        "--driver",
+        "sample:isolated,name=good",
+        "--driver",
+        "sample:isolated,name=bad,level=1,crash=add-start",
+    ];
+    let mut live = Live::start(&drivers);
+    let failure = live.until("add-failure");
+    assert_eq!((&failure["driver"], &failure["id"]), (&"good".into(), &1.into()));
+    live.until("joined");
+    let events = live.end();
+    assert_eq!(of(&events, "deregistered")[0]["driver"], "bad");
+}
+
+#[test]
+fn one_that_behaves_is_one_driver_among_others() {
+    let mut live = Live::with("sample:isolated,veto=1,name=good");
+    let veto = live.until("veto");
+    assert_eq!(veto["reason"], "it was told to refuse processor 1 (veto=1)");
+    assert_eq!(veto["status_name"], "STATUS_INSUFFICIENT_RESOURCES");
+    assert_eq!(live.until("joined")["id"], 2);
+    assert_eq!(live.hosts().len(), 1);
+    let events = live.end();
+    assert!(of(&events, "breach").is_empty(), "it takes its leave: {events:#?}");
+}
+
+#[test]
+fn one_that_dies_while_nobody_asks_it_is_deregistered() {
+    let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,name=idle"]);
+    live.until("registered");
+    let (pid, words) = live.hosts().remove(0);
+    assert!(words.contains(" host "), "{words}");
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(live.until("deregistered")["driver"], "idle");
+    live.end();
+}
+
+#[test]
+fn one_that_died_is_started_again_if_that_is_wanted_and_hears_of_what_is_active() {
+    let driver = "sample:isolated,crash=add-start,restart=1";
+    let mut live = Live::start(&["--add", "1", "--driver", driver]);
+    live.until("registered");
+    live.until("veto");
+    live.until("deregistered");
+    let told = live.until("add-start");
+    assert_eq!((&told["replay"], &told["id"]), (&true.into(), &0.into()));
+    live.until("registered");
+    assert_eq!(live.hosts().len(), 1);
+    live.end();
+}
+
+#[test]
+fn restarts_are_counted() {
+    let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,restart=2"]);
+    for _ in 0..3 {
+        live.until("registered");
+        let (pid, _) = live.hosts().remove(0);
+        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        live.until("deregistered");
+    }
+    comes_true("its process is gone", || live.hosts().is_empty());
+    assert_eq!(of(&live.end(), "registered").len(), 3);
+}
+
+#[test]
+fn r4_one_that_refuses_an_active_processor_keeps_the_run_from_beginning() {
+    let args =
+        ["run", "--simulate", "1+1", "--json", "--driver", "sample:isolated,veto=0,restart=3"];
+    let output = output(&args);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("sample did not register: ") && said.contains("(veto=0)"), "{said}");
+    assert!(of(&events(&stdout(&output)), "registered").is_empty());
+}
+
+#[test]
+fn l3_one_that_does_not_answer_while_it_registers_keeps_the_run_from_beginning() {
+    let driver = "sample:isolated,delay=600000,timeout=200";
+    let output = output(&["run", "--simulate", "1+1", "--json", "--driver", driver]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no answer in 200 ms"), "{}", stderr(&output));
+}
+
+#[test]
+fn it_does_not_outlive_a_run_that_is_killed() {
+    let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
+    live.until("registered");
+    let (pid, _) = live.hosts().remove(0);
+    let host = pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()).unwrap();
+    live.run.kill().unwrap();
+    let mut ended = [PollFd::new(&host, PollFlags::IN)];
+    let long = Timespec::try_from(LONG).unwrap();
+    assert_eq!(poll(&mut ended, Some(&long)).unwrap(), 1, "it ends by itself");
+}
+
+#[test]
+fn it_is_no_hindrance_on_real_processors() {
+    let Some((first, second)) = two_processors("hosts on real processors") else { return };
+    let (start, add) = (first.to_string(), second.to_string());
+    let args = [
+        "run",
+        "--start",
+        &start,
+        "--add",
+        &add,
+        "--remove",
+        &start,
+        "--every",
+        "1ms",
+        "--json",
+        "--driver",
+        "sample:isolated",
+    ];
+    let output = output(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    assert!(of(&events, "breach").is_empty(), "{}", stdout(&output));
+    assert_eq!(of(&events, "exit")[0]["active"], add, "{}", stdout(&output));
+}
+
+#[test]
+fn what_is_inside_is_not_for_people() {
+    let output = output(&["host", "--time-limit", "1000", "sample:isolated"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`hotadd host` is started by `hotadd run`"));
+}
