@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, HardwareId, Partition, Registration};
+use hotadd_service::Service;
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
 
@@ -78,6 +79,8 @@ struct Session {
     output: Output,
     messages: Receiver<Message>,
     registrations: Vec<Registration>,
+    /// Whoever takes part from outside.
+    service: Option<Service>,
     child: Option<Child>,
     ending: Option<Ending>,
     /// Dropping it ends the plan before its next step.
@@ -113,6 +116,7 @@ impl Session {
             output,
             messages,
             registrations: Vec::new(),
+            service: None,
             child: None,
             ending: None,
             plan: None,
@@ -151,6 +155,11 @@ impl Session {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
         let terms = Terms::new(self.partition.clone(), plan.affinity.as_ref(), args.timeout);
+        if let Some(name) = &args.name {
+            let path = hotadd_service::runtime_dir().join(name);
+            let service = Service::listen(&self.partition, name, &path);
+            self.service = Some(service.map_err(|e| (CANNOT_BEGIN, e.to_string()))?);
+        }
         self.register(&args.drivers, terms, sender)?;
         self.start_child(args, &plan, sender)?;
         let (stop, stopped) = mpsc::channel();
@@ -355,15 +364,7 @@ impl Session {
             }
             self.output.tick(&self.view);
         }
-        if self.planned {
-            self.registrations.clear();
-        } else {
-            // A driver sits in its callback. Deregistering would wait for it (D1); leaving takes it along.
-            let waiting = self.view.waiting.as_ref();
-            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            eprintln!("hotadd: {who} is still busy and is not waited for");
-            self.registrations.drain(..).for_each(std::mem::forget);
-        }
+        self.leave();
         Self::end_child();
         self.drain();
         let own = self.has_command.then_some(self.ending).flatten();
@@ -371,6 +372,27 @@ impl Session {
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
         self.finish(code);
         ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
+    /// (D1), and leaving takes it along.
+    fn leave(&mut self) {
+        let (service, registrations) =
+            (self.service.take(), std::mem::take(&mut self.registrations));
+        let (done, left) = mpsc::channel::<()>();
+        let leave = move || {
+            // Agents first: an add that one of them holds up is over then.
+            drop(service);
+            drop(registrations);
+            drop(done);
+        };
+        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
+        if thread.is_err() || left.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+            self.drain();
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
+            eprintln!("hotadd: {who} is still busy and is not waited for");
+        }
     }
 
     fn end_child() {
