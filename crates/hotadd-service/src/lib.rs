@@ -17,6 +17,7 @@ mod connection;
 mod core;
 mod dispatch;
 mod handshake;
+mod header;
 mod ledger;
 mod outbox;
 mod pending;
