@@ -21,7 +21,7 @@ fn two_hundred_connections_leave_nothing_behind() {
     let round = |index: u32| {
         let peer: Peer = served.peer();
         peer.register("pool", wire::LATER_ONLY, 0, 0);
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             peer.hang_up();
         } else {
             drop(peer);
