@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+pub mod agent;
 mod driver;
 mod errno;
 mod notice;
@@ -32,6 +33,7 @@ mod set;
 mod status;
 mod transaction;
 
+pub use agent::Agent;
 pub use driver::{Driver, Removal, Veto};
 pub use errno::Errno;
 pub use notice::{Notice, State};

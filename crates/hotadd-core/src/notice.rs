@@ -68,7 +68,7 @@ impl fmt::Display for State {
 }
 
 /// What a driver is told in one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Notice {
     pub(crate) state: State,
     pub(crate) surprise: bool,

@@ -17,6 +17,10 @@ pub const AGENT: &str = "org.hotadd.Agent1";
 /// The object path of a partition.
 pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
 
+/// The call by which a partition tells an agent that it is registered no longer (L3). Not a notice: party, status, reason.
+/// Signature `tus`.
+pub const DEREGISTERED: &str = "Deregistered";
+
 /// The prefix of an error name by which an agent's veto gives its status, followed by eight hex digits.
 pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 

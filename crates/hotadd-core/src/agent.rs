@@ -1,0 +1,272 @@
+//! [`Agent`]: the rules of one driver that lives in another process than its partition.
+//!
+//! Between the two lies a connection that can break at any moment, and a partition that can end and come back. The agent
+//! sits on the driver's side. It remembers what the driver was told, so that the driver need not know of any of this:
+//! whatever happens to the connection, it is told of every processor exactly once (R5), and everything that it agreed
+//! to comes to an outcome, to one outcome only.
+//!
+//! # What is remembered
+//! For each processor that the driver was told of, where it stands. A processor is the pair of index and hardware id: a
+//! partition that was restarted may give the same hardware id another index, and that is another processor.
+//!
+//! | held     | it was told                                  | turns out active      | turns out not active     |
+//! |----------|----------------------------------------------|-----------------------|--------------------------|
+//! | nothing  | nothing, or an outcome after which it is out |                       |                          |
+//! | prepared | AddStart, and it agreed                      | AddComplete → joined  | AddFailure → nothing     |
+//! | joined   | AddComplete                                  |                       | RemoveComplete (surprise, only if it hears of removals) → nothing |
+//! | leaving  | RemoveStart, and it agreed                   | RemoveFailure → joined, or nothing if it was never told of its add | RemoveComplete → nothing |
+//!
+//! While a connection lives, the notices that come over it are passed on and say how things turn out. When it is gone,
+//! everything held is *unsettled*: what the partition decided meanwhile is not known. Each is settled by the first that
+//! tells, once connected again:
+//!
+//! - AddStart in the replay: it is active. The driver is not asked again; what was open is told, and AddStart is agreed to
+//!   on its behalf. The replay's AddComplete or AddFailure of it (R4) is then kept from the driver as well.
+//! - AddStart after the replay: it is not active, or it could not be added now.
+//! - RemoveStart, or a surprise: it was active.
+//! - AddStart of a pair that has its index or its hardware id, but not both: the old pair is gone.
+//! - The end of the replay ([`registered`](Agent::registered)): whatever was not in it is not active.
+//! - Without a replay (R2), a set read after registering ([`reconcile`](Agent::reconcile)).
+//! - Giving up ([`abandon`](Agent::abandon)).
+//!
+//! The replay is all the AddStart calls, then all the AddComplete calls (R3). So an AddStart that comes behind an AddComplete
+//! belongs to an add, even if it overtakes the reply to Register.
+//!
+//! # How to use it
+//! ```text
+//! connect ─▶ registering() ─▶ Register is sent ─▶ notices of the replay: notice(), answered()
+//!    ▲                                                    │ reply             │ error reply
+//!    │                                                    ▼                   ▼
+//!    │        notices: notice(), answered() ◀── registered(), and        lost(), then try
+//!    │                     │                    with LATER_ONLY          again or abandon()
+//!    │                     │                    GetSet, reconcile()
+//!    └───── lost() ◀───────┘ the connection is gone, or Deregistered has come
+//! ```
+//! One thing at a time: [`answered`](Agent::answered) before anything else is done, but for [`lost`](Agent::lost), which
+//! may come while the driver is still being asked. What a method returns as owed is told to the driver at once, in order, and
+//! before the notice that brought it up. A driver that deregisters is owed nothing (D1, D3): drop its agent.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::notice::{Notice, State};
+use crate::processor::Processor;
+use crate::set::{ActiveSet, Epoch};
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+/// What a driver in another process was told, and so what it is owed. The [module](self) has the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Agent {
+    later_only: bool,
+    hears_removal: bool,
+    phase: Phase,
+    held: BTreeMap<Processor, Entry>,
+    /// The latest that was heard of.
+    epoch: Epoch,
+    /// That of the set by which everything was settled. A surprise up to it is no news.
+    reconciled: Epoch,
+}
+
+/// Where the driver stands with one processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// It agreed to AddStart, and has not been told an outcome.
+    Prepared,
+    /// It was told AddComplete.
+    Joined,
+    /// It agreed to RemoveStart, and has not been told an outcome.
+    Leaving {
+        /// Whether it had been told of the processor's add. It was not if it registered for later ones only (R2) or nobody was
+        /// asked (Q3).
+        joined: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Entry {
+    held: Held,
+    /// Whether the partition at the other end of the present connection stands to it.
+    settled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// Not registered.
+    Away,
+    /// Registering, and AddStart is of active processors.
+    Replay,
+    /// Registering, and all active processors have been named.
+    Replayed,
+    /// Registered, or registering without a replay.
+    Live,
+}
+
+/// What to do with a notice that has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the driver is to be told what it is owed, and the partition waits for an answer"]
+pub struct Reaction {
+    /// What to tell the driver first, in this order. What it answers to these changes nothing (A6).
+    pub owed: Vec<Notice>,
+    /// What to do about the notice itself.
+    pub then: Then,
+}
+
+/// How to come to the answer to a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// Call the driver, report what it says to a Start by [`Agent::answered`], and answer with that.
+    Call,
+    /// Agree without calling the driver: it has been told.
+    Agree,
+    /// Answer with an error, without calling the driver: the partition must not send this now. Says why.
+    Breach(&'static str),
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Agent {
+    /// The agent of a driver that was told nothing yet. It wants a replay (R3) and hears nothing of removals (X1).
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            later_only: false,
+            hears_removal: false,
+            phase: Phase::Away,
+            held: BTreeMap::new(),
+            epoch: Epoch(0),
+            reconciled: Epoch(0),
+        }
+    }
+
+    /// The same for a driver that wants no replay (R2).
+    #[must_use]
+    pub const fn later_only(mut self) -> Self {
+        self.later_only = true;
+        self
+    }
+
+    /// The same for a driver that hears of removals (X1).
+    #[must_use]
+    pub const fn hearing_removals(mut self) -> Self {
+        self.hears_removal = true;
+        self
+    }
+
+    /// Whether [`reconcile`](Self::reconcile) is to be called after registering: there is no replay that would tell.
+    #[must_use]
+    pub const fn wants_set(&self) -> bool {
+        self.later_only
+    }
+
+    /// What the driver was told, ascending by index.
+    pub fn held(&self) -> impl Iterator<Item = (Processor, Held)> + '_ {
+        self.held.iter().map(|(processor, entry)| (*processor, entry.held))
+    }
+
+    /// Register is about to be sent over a new connection, or once more over this one.
+    pub fn registering(&mut self) {
+        self.lost();
+        self.phase = if self.later_only { Phase::Live } else { Phase::Replay };
+    }
+
+    /// A notice has come.
+    pub fn notice(&mut self, notice: &Notice) -> Reaction {
+        if self.phase == Phase::Away {
+            return Reaction::breach("this agent is not registered");
+        }
+        if notice.state.is_removal() && !self.hears_removal {
+            return Reaction::breach("this agent does not hear of removals");
+        }
+        self.epoch = notice.epoch;
+        match notice.state {
+            State::AddStart => self.add_start(notice.processor),
+            State::AddComplete => self.add_complete(notice.processor),
+            State::AddFailure => self.add_failure(notice.processor),
+            State::RemoveStart => {
+                // Whatever it was told last, the processor is active.
+                let owed = self.settle(notice.processor, true);
+                Reaction { owed: owed.into_iter().collect(), then: Then::Call }
+            }
+            State::RemoveComplete => self.remove_complete(notice),
+            State::RemoveFailure => self.remove_failure(notice.processor),
+        }
+    }
+
+    /// The driver's answer to a Start that was passed on. Without effect for other notices.
+    ///
+    /// The connection may be gone by now: then the answer reaches nobody, but what the driver agreed to still comes to an
+    /// outcome.
+    pub fn answered(&mut self, notice: &Notice, agreed: bool) {
+        if !agreed {
+            // It has cleaned up after itself (A3), or keeps the processor (X1).
+            return;
+        }
+        let held = match notice.state {
+            State::AddStart => Held::Prepared,
+            State::RemoveStart => {
+                Held::Leaving { joined: self.held.contains_key(&notice.processor) }
+            }
+            _ => return,
+        };
+        self.held.insert(notice.processor, Entry { held, settled: self.phase != Phase::Away });
+    }
+
+    /// Register has been answered with success: the replay, if there is one, is over. Returns what the driver is owed.
+    pub fn registered(&mut self, epoch: Epoch) -> Vec<Notice> {
+        let replayed = matches!(self.phase, Phase::Replay | Phase::Replayed);
+        // A notice of a later change may have overtaken the reply.
+        self.epoch = self.epoch.max(epoch);
+        self.phase = Phase::Live;
+        if replayed { self.settle_rest(|_| false) } else { Vec::new() }
+    }
+
+    /// A set that was read after Register was answered. Returns what the driver is owed for whatever no notice has settled
+    /// yet.
+    ///
+    /// The set may be older than the latest notice. After a replay it brings nothing new.
+    pub fn reconcile(&mut self, set: &ActiveSet) -> Vec<Notice> {
+        if self.phase != Phase::Live {
+            return Vec::new();
+        }
+        self.epoch = self.epoch.max(set.epoch());
+        self.reconciled = set.epoch();
+        self.settle_rest(|processor| {
+            set.contains(processor.index) && set.by_index(processor.index) == Some(processor)
+        })
+    }
+
+    /// The agent is registered no longer, although it did not ask for that: the connection is gone, Register was refused, or
+    /// the partition has said so. What is open stays open.
+    pub fn lost(&mut self) {
+        self.phase = Phase::Away;
+        // Epochs of another partition have nothing to do with those of this one.
+        self.epoch = Epoch(0);
+        self.reconciled = Epoch(0);
+        for entry in self.held.values_mut() {
+            entry.settled = false;
+        }
+    }
+
+    /// The driver will not be registered again, although it did not ask for that. Returns what it is owed, and forgets
+    /// everything.
+    ///
+    /// Nobody can say any more how a removal ended that it agreed to. It is told that the processor stays: what it keeps for
+    /// nothing does less harm than what it takes away too early.
+    pub fn abandon(&mut self) -> Vec<Notice> {
+        self.lost();
+        let held = core::mem::take(&mut self.held);
+        let owed = held.into_iter().filter_map(|(processor, entry)| match entry.held {
+            Held::Prepared => Some(self.reset(State::AddFailure, processor)),
+            Held::Joined => None,
+            Held::Leaving { .. } => Some(self.reset(State::RemoveFailure, processor)),
+        });
+        owed.collect()
+    }
+}

@@ -1,0 +1,328 @@
+//! What an [`Agent`] promises, each with what its driver really hears.
+
+extern crate std;
+
+use std::format;
+use std::string::{String, ToString};
+use std::vec;
+
+use super::*;
+use crate::processor::{HardwareId, ProcessorIndex};
+use crate::set::Standing;
+use crate::status::Status;
+
+/// An agent and its driver: `heard` is all that the driver was called with.
+struct Desk {
+    agent: Agent,
+    heard: Vec<String>,
+}
+
+fn at(index: u32, id: u32) -> Processor {
+    Processor { index: ProcessorIndex::new(index).unwrap(), id: HardwareId(id) }
+}
+
+/// A set in which exactly these of 0, 1, 2 and 3, each at its own index, are active.
+fn set(active: &[u32]) -> ActiveSet {
+    let how = |id| if active.contains(&id) { Standing::Active } else { Standing::Gone };
+    ActiveSet::assemble(Epoch(7), 8, (0..4).map(|id| (HardwareId(id), how(id))), []).unwrap()
+}
+
+impl Desk {
+    fn new(agent: Agent) -> Self {
+        Self { agent, heard: vec![] }
+    }
+
+    /// Registered for later ones only, so that there is no replay to speak of.
+    fn live() -> Self {
+        let mut desk = Self::new(Agent::new().later_only().hearing_removals());
+        desk.agent.registering();
+        desk.owed(|agent| agent.registered(Epoch(1)));
+        desk
+    }
+
+    fn owed(&mut self, what: impl FnOnce(&mut Agent) -> Vec<Notice>) {
+        for notice in what(&mut self.agent) {
+            self.hear(&notice);
+        }
+    }
+
+    fn hear(&mut self, notice: &Notice) {
+        let mut line = format!("{} {}", notice.state(), notice.processor().id);
+        if notice.processor().index.get() != notice.processor().id.0 {
+            line += &format!(" at {}", notice.processor().index);
+        }
+        if notice.is_surprise() {
+            line += " surprise";
+        }
+        if notice.status() == Status::CONNECTION_RESET {
+            line += " reset";
+        }
+        self.heard.push(line);
+    }
+
+    /// A notice comes, and the driver agrees if it is asked.
+    fn told(&mut self, state: State, processor: Processor) -> Then {
+        self.comes(&Notice::new(state, processor), true)
+    }
+
+    fn comes(&mut self, notice: &Notice, agrees: bool) -> Then {
+        let reaction = self.agent.notice(notice);
+        for owed in &reaction.owed {
+            self.hear(owed);
+        }
+        if reaction.then == Then::Call {
+            self.hear(notice);
+            self.agent.answered(notice, agrees);
+        }
+        reaction.then
+    }
+
+    /// Register with a replay of these, to the end.
+    fn register(&mut self, active: &[Processor]) {
+        self.agent.registering();
+        for state in [State::AddStart, State::AddComplete] {
+            for &processor in active {
+                assert!(!matches!(self.told(state, processor), Then::Breach(_)));
+            }
+        }
+        self.owed(|agent| agent.registered(Epoch(1)));
+    }
+
+    fn heard(&mut self) -> String {
+        core::mem::take(&mut self.heard).join(", ")
+    }
+}
+
+const P0: fn() -> Processor = || at(0, 0);
+const P1: fn() -> Processor = || at(1, 1);
+
+#[test]
+fn a_driver_that_was_told_of_a_processor_is_not_told_again_when_it_reconnects() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0(), P1()]);
+    assert_eq!(desk.heard(), "AddStart 0, AddStart 1, AddComplete 0, AddComplete 1");
+    desk.agent.lost();
+    desk.register(&[P0(), P1(), at(2, 2)]);
+    assert_eq!(desk.heard(), "AddStart 2, AddComplete 2");
+}
+
+#[test]
+fn what_it_had_prepared_and_what_joined_after_all_is_completed_once() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    desk.told(State::AddStart, P1());
+    desk.heard();
+    desk.agent.lost();
+    desk.register(&[P0(), P1()]);
+    assert_eq!(desk.heard(), "AddComplete 1");
+    assert!(matches!(desk.told(State::AddFailure, P1()), Then::Breach(_)));
+}
+
+#[test]
+fn what_it_had_prepared_and_what_did_not_join_fails_once() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    desk.told(State::AddStart, P1());
+    desk.heard();
+    desk.agent.lost();
+    desk.register(&[P0()]);
+    assert_eq!(desk.heard(), "AddFailure 1 reset");
+    desk.agent.lost();
+    desk.register(&[P0()]);
+    assert_eq!(desk.heard(), "");
+}
+
+#[test]
+fn between_two_add_starts_there_is_always_an_outcome() {
+    let mut desk = Desk::live();
+    desk.told(State::AddStart, P1());
+    desk.agent.registering();
+    // Before a set could be read.
+    desk.told(State::AddStart, P1());
+    assert_eq!(desk.heard(), "AddStart 1, AddFailure 1 reset, AddStart 1");
+    desk.told(State::AddComplete, P1());
+    desk.agent.registering();
+    desk.told(State::AddStart, P1());
+    assert_eq!(desk.heard(), "AddComplete 1, RemoveComplete 1 surprise, AddStart 1");
+}
+
+#[test]
+fn an_add_behind_the_replay_is_one_even_if_the_reply_is_late() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    desk.told(State::AddStart, P1());
+    desk.heard();
+    desk.agent.registering();
+    desk.told(State::AddStart, P0());
+    desk.told(State::AddComplete, P0());
+    desk.told(State::AddStart, P1());
+    desk.owed(|agent| agent.registered(Epoch(1)));
+    desk.told(State::AddComplete, P1());
+    assert_eq!(desk.heard(), "AddFailure 1 reset, AddStart 1, AddComplete 1");
+}
+
+#[test]
+fn a_refused_replay_leaves_what_the_driver_had() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    desk.told(State::AddStart, P1());
+    desk.heard();
+    desk.agent.registering();
+    for processor in [P0(), P1(), at(2, 2)] {
+        desk.told(State::AddStart, processor);
+    }
+    desk.comes(&Notice::new(State::AddStart, at(3, 3)), false);
+    for processor in [P0(), P1(), at(2, 2)] {
+        desk.told(State::AddFailure, processor);
+    }
+    desk.agent.lost();
+    assert_eq!(desk.heard(), "AddComplete 1, AddStart 2, AddStart 3, AddFailure 2");
+    desk.register(&[P0(), P1()]);
+    assert_eq!(desk.heard(), "");
+}
+
+#[test]
+fn a_processor_with_another_index_is_another_processor() {
+    let mut desk = Desk::new(Agent::new().hearing_removals());
+    desk.register(&[P0(), at(1, 2)]);
+    desk.told(State::AddStart, at(2, 1));
+    desk.heard();
+    desk.agent.lost();
+    desk.register(&[P0(), P1(), at(2, 2)]);
+    // The new 1 has the index of the old 2 and the id of one that was only prepared.
+    let before = "RemoveComplete 2 at 1 surprise, AddFailure 1 at 2 reset, ";
+    let after = "AddStart 1, AddStart 2, AddComplete 1, AddComplete 2";
+    assert_eq!(desk.heard(), before.to_string() + after);
+}
+
+#[test]
+fn what_left_meanwhile_is_a_surprise_to_those_who_hear_removals_only() {
+    for (agent, expected) in [
+        (Agent::new(), ""),
+        (Agent::new().hearing_removals(), "RemoveComplete 1 surprise"),
+        (Agent::new().hearing_removals().later_only(), "RemoveComplete 1 surprise"),
+    ] {
+        let mut desk = Desk::new(agent);
+        desk.register(&[P0(), P1()]);
+        desk.heard();
+        desk.agent.registering();
+        if !desk.agent.wants_set() {
+            desk.told(State::AddStart, P0());
+            desk.told(State::AddComplete, P0());
+        }
+        desk.owed(|agent| agent.registered(Epoch(1)));
+        desk.owed(|agent| agent.reconcile(&set(&[0])));
+        assert_eq!(desk.heard(), expected);
+        assert_eq!(desk.agent.held().collect::<Vec<_>>(), [(P0(), Held::Joined)]);
+    }
+}
+
+#[test]
+fn without_a_replay_a_set_settles_what_no_notice_has() {
+    let mut desk = Desk::live();
+    for id in 0..4 {
+        desk.told(State::AddStart, at(id, id));
+    }
+    desk.agent.registering();
+    desk.owed(|agent| agent.registered(Epoch(1)));
+    // 2 is being added again when the set is read, and the set does not know it yet.
+    desk.told(State::AddStart, at(2, 2));
+    desk.heard();
+    desk.owed(|agent| agent.reconcile(&set(&[0, 3])));
+    assert_eq!(desk.heard(), "AddComplete 0, AddFailure 1 reset, AddComplete 3");
+    assert_eq!(desk.told(State::AddComplete, at(2, 2)), Then::Call);
+}
+
+#[test]
+fn a_surprise_that_the_set_knew_of_is_told_once() {
+    let mut desk = Desk::live();
+    desk.told(State::AddStart, P1());
+    desk.told(State::AddComplete, P1());
+    desk.agent.registering();
+    desk.owed(|agent| agent.registered(Epoch(1)));
+    desk.owed(|agent| agent.reconcile(&set(&[0])));
+    let surprise = Notice::new(State::RemoveComplete, P1()).as_surprise();
+    assert_eq!(desk.comes(&surprise.at_epoch(Epoch(7)), true), Then::Agree);
+    assert_eq!(desk.heard(), "AddStart 1, AddComplete 1, RemoveComplete 1 surprise");
+    // Of one that it was never told of it hears too, as every driver does (X2).
+    let other = Notice::new(State::RemoveComplete, at(3, 3)).as_surprise();
+    assert_eq!(desk.comes(&other.at_epoch(Epoch(8)), true), Then::Call);
+}
+
+#[test]
+fn an_open_removal_comes_to_its_outcome() {
+    for (active, expected) in [(&[0][..], "RemoveComplete 1"), (&[0, 1], "RemoveFailure 1 reset")] {
+        let mut desk = Desk::new(Agent::new().hearing_removals());
+        desk.register(&[P0(), P1()]);
+        desk.told(State::RemoveStart, P1());
+        desk.heard();
+        desk.agent.lost();
+        desk.register(&active.iter().map(|&id| at(id, id)).collect::<Vec<_>>());
+        assert_eq!(desk.heard(), expected);
+    }
+}
+
+#[test]
+fn a_removal_that_failed_does_not_make_it_an_add_that_was_told() {
+    let mut desk = Desk::new(Agent::new().hearing_removals());
+    desk.register(&[P0()]);
+    // Nobody was asked about 1 when it came (Q3).
+    desk.told(State::RemoveStart, P1());
+    desk.heard();
+    desk.agent.lost();
+    desk.register(&[P0(), P1()]);
+    assert_eq!(desk.heard(), "RemoveFailure 1 reset, AddStart 1, AddComplete 1");
+}
+
+#[test]
+fn an_answer_that_reaches_nobody_still_comes_to_an_outcome() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    let notice = Notice::new(State::AddStart, P1());
+    assert_eq!(desk.agent.notice(&notice).then, Then::Call);
+    desk.agent.lost();
+    desk.agent.answered(&notice, true);
+    desk.heard();
+    desk.register(&[P0()]);
+    assert_eq!(desk.heard(), "AddFailure 1 reset");
+}
+
+#[test]
+fn who_gives_up_is_told_of_everything_open() {
+    let mut desk = Desk::live();
+    for state in [State::AddStart, State::AddComplete, State::RemoveStart] {
+        desk.told(state, P0());
+    }
+    desk.told(State::AddStart, P1());
+    desk.told(State::AddStart, at(2, 2));
+    desk.told(State::AddComplete, at(2, 2));
+    desk.heard();
+    desk.owed(Agent::abandon);
+    assert_eq!(desk.heard(), "RemoveFailure 0 reset, AddFailure 1 reset");
+    desk.owed(Agent::abandon);
+    assert_eq!(desk.heard(), "");
+}
+
+#[test]
+fn a_veto_leaves_nothing_open() {
+    let mut desk = Desk::new(Agent::new().hearing_removals());
+    desk.register(&[P0()]);
+    desk.comes(&Notice::new(State::AddStart, P1()), false);
+    desk.comes(&Notice::new(State::RemoveStart, P0()), false);
+    assert_eq!(desk.agent.held().collect::<Vec<_>>(), [(P0(), Held::Joined)]);
+}
+
+#[test]
+fn a_partition_that_breaks_the_protocol_does_not_reach_the_driver() {
+    let mut desk = Desk::new(Agent::new());
+    assert!(matches!(desk.told(State::AddStart, P0()), Then::Breach(_)), "not registered");
+    desk.register(&[P0()]);
+    desk.heard();
+    for state in State::ALL {
+        if state != State::AddStart {
+            assert!(matches!(desk.told(state, P1()), Then::Breach(_)), "{state}");
+        }
+    }
+    assert!(matches!(desk.told(State::AddComplete, P0()), Then::Breach(_)));
+    assert_eq!(desk.heard(), "");
+}
