@@ -20,6 +20,18 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command in a partition of this machine's processors that grows while it runs
     Run(Box<Run>),
+    /// Show a running partition: its processors, its parties, what is waited for, what was refused
+    Status(Ask),
+    /// List the parties of a running partition in the order in which they are called
+    Parties(Ask),
+    /// Add processors to a running partition, one by one, if everybody agrees
+    Add(Change),
+    /// Remove processors from a running partition, one by one, if everybody agrees
+    Remove(Change),
+    /// Ask everybody whether processors could be added, and add nothing
+    Rehearse(Change),
+    /// Show what has happened in a running partition
+    History(History),
     /// The inside of a driver's own process, which `run` starts
     #[command(hide = true)]
     Host(Box<Host>),
@@ -70,6 +82,10 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Be reachable under this name: for agents, and for `hotadd status`, `add` and the like
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub(crate) name: Option<String>,
+
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
@@ -85,6 +101,44 @@ pub(crate) struct Host {
     /// The driver, as `run` was given it
     pub(crate) driver: DriverSpec,
 }
+
+/// Which partition to talk to, and how to answer.
+#[derive(Args, Debug)]
+#[command(after_help = ASK_HELP)]
+pub(crate) struct Ask {
+    /// The partition's name; not needed when there is only one
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) partition: Option<String>,
+
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which processors are meant.
+#[derive(Args, Debug)]
+pub(crate) struct Change {
+    /// The processors, in the kernel's form: 0-3,8
+    #[arg(value_name = "LIST", value_parser = list)]
+    pub(crate) list: CpuList,
+
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// How much of the history is meant.
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// At most so many events, the latest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    pub(crate) most: u32,
+
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+const ASK_HELP: &str = "\
+Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
@@ -114,6 +168,13 @@ fn list(text: &str) -> Result<CpuList, String> {
         return Err("the list is empty; a list looks like 0-3,8".to_owned());
     }
     Ok(list)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if hotadd_service::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a name is 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot".to_owned())
 }
 
 fn add(text: &str) -> Result<Add, String> {

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod args;
+mod ask;
 mod board;
 mod host;
 mod run;
@@ -19,6 +20,12 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(run) => run::run(&run),
+        Command::Status(ask) => ask::report(ask::status(&ask)),
+        Command::Parties(ask) => ask::report(ask::parties(&ask)),
+        Command::Add(change) => ask::report(ask::change(&change, true)),
+        Command::Remove(change) => ask::report(ask::change(&change, false)),
+        Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
+        Command::History(history) => ask::report(ask::history(&history)),
         Command::Host(host) => host::run(&host),
         Command::Workload => workload::run(),
     }

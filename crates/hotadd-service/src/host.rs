@@ -133,6 +133,12 @@ impl Host {
         Ok(host)
     }
 
+    /// Begins what dropping it does, and does not wait.
+    pub fn end(&self) {
+        // It may have given up already.
+        let _ = self.words.send(Word::Stop);
+    }
+
     /// The name that its driver registers under.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -142,8 +148,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It may have given up already.
-        let _ = self.words.send(Word::Stop);
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -77,9 +77,8 @@ impl Outbox {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                // The reading side finds out why.
                 Err(_) => {
-                    state.closed = true;
+                    self.fail(&mut state);
                     return Ok(());
                 }
             };
@@ -144,7 +143,7 @@ impl Outbox {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return progress,
                 Err(_) => {
-                    state.close();
+                    self.fail(&mut state);
                     return true;
                 }
             }
@@ -155,15 +154,14 @@ impl Outbox {
 
     /// Sends nothing more, and has the reading side read the end.
     pub(crate) fn close(&self) {
-        lock(&self.state).close();
+        self.fail(&mut lock(&self.state));
+    }
+
+    /// The same. What cannot be written to is not read from either, and why is for the reading side to find out.
+    fn fail(&self, state: &mut State) {
+        *state = State { closed: true, ..State::default() };
         // One that the peer has closed already cannot be shut down, and need not be.
         let _ = shutdown(&*self.stream, Shutdown::Both);
-    }
-}
-
-impl State {
-    fn close(&mut self) {
-        *self = Self { closed: true, ..Self::default() };
     }
 }
 

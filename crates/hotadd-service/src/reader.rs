@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 use zbus::Message;
 use zbus::connection::socket::ReadHalf;
 
+use crate::header;
+
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -103,6 +105,9 @@ impl Reader {
             }
             if let Some(flags) = self.buffer.get_mut(self.taken + 2) {
                 *flags &= FLAGS;
+            }
+            if !self.rest().get(..length).is_some_and(header::is_sound) {
+                return Err(Lost::Garbled("what is no message"));
             }
             self.sequence += 1;
             let sequence = self.sequence;

@@ -48,10 +48,11 @@ pub enum ServiceError {
     System(#[from] io::Error),
 }
 
-/// A partition on D-Bus. Dropping it closes all connections, removes the socket, and deregisters all agents without a veto.
+/// A partition on D-Bus. Dropping it removes the socket, closes all connections and deregisters all agents. An add that waits
+/// for the answer of one of them is vetoed by it; to later ones nobody is missing.
 ///
-/// All methods may be called from any thread; they do not wait for anybody. When the drop returns all connections are closed
-/// and no agent is called any more; their registrations may take until the end of a transaction under way.
+/// All methods may be called from any thread, and wait for no peer. When the drop returns all connections are closed and no
+/// agent is called any more; their registrations may take until the end of a transaction under way.
 pub struct Service {
     core: Arc<Core>,
     handle: Handle,

@@ -242,8 +242,9 @@ fn a_batch_says_what_became_of_each() {
 #[test]
 fn everything_that_happened_is_told_to_whoever_asks() {
     let served = Served::new(1, 1);
-    let _inside = served.partition.party("inside").later_only();
     let peer = served.peer();
+    // Its handshake is over.
+    peer.ping();
     served.partition.add(HardwareId(1)).unwrap();
     let joined = peer.signal("Joined").body().deserialize::<(WireProcessor, u64, bool)>().unwrap();
     assert!(joined.2);

@@ -18,9 +18,8 @@ use crate::spec::{DriverSpec, SampleSpec, What};
 #[derive(Default)]
 pub(crate) struct Drivers {
     here: Vec<Registration>,
-    /// In processes of their own. Before what serves them: they are to take their leave.
+    /// In processes of their own.
     hosts: Vec<Host>,
-    service: Option<Arc<Service>>,
 }
 
 impl Drivers {
@@ -28,47 +27,32 @@ impl Drivers {
         self.here.push(registration);
     }
 
-    /// Lets go of all without waiting for any: one of those in this process sits in its callback.
-    pub(crate) fn abandon(mut self) {
-        self.here.drain(..).for_each(std::mem::forget);
-        // These are ended, whatever they do.
+    /// Deregisters those in processes of their own, and ends the processes, all at once.
+    pub(crate) fn end_hosts(&mut self) {
+        self.hosts.iter().for_each(Host::end);
         self.hosts.clear();
-        // It may wait for the callback as well.
-        std::mem::forget(self.service.take());
     }
 }
 
 /// What all drivers of a run are registered with.
 pub(crate) struct Terms {
-    partition: Partition,
-    /// How processes are started, where it matters on which processors.
-    start: Option<Start>,
+    pub(crate) partition: Partition,
+    /// The masks, when the processors are real.
+    pub(crate) affinity: Option<Arc<Affinity>>,
+    /// What serves drivers in processes of their own, if there are any.
+    pub(crate) service: Option<Arc<Service>>,
     /// How long a party in another process may take over an answer unless it says so itself.
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Terms {
-    /// On real processors, processes are started where the partition runs: one that could run elsewhere would keep processors
-    /// from being removed.
-    pub(crate) fn new(
-        partition: Partition,
-        affinity: Option<&Arc<Affinity>>,
-        timeout: Duration,
-    ) -> Self {
-        let start = affinity.map(|affinity| {
-            let affinity = Arc::clone(affinity);
-            Arc::new(move |command: &mut Command| affinity.spawn(command)) as Start
-        });
-        Self { partition, start, timeout }
-    }
-
     /// Registers all, in the order given.
     pub(crate) fn register(&self, specs: &[DriverSpec]) -> Result<Drivers, String> {
         let mut drivers = Drivers::default();
         for spec in specs {
             match &spec.what {
                 What::Sample(SampleSpec { isolated: Some(restarts), .. }) => {
-                    let host = self.host(spec, *restarts, &mut drivers)?;
+                    let host = self.host(spec, *restarts)?;
                     drivers.hosts.push(host);
                 }
                 What::Sample(sample) => {
@@ -78,8 +62,8 @@ impl Terms {
                 What::Exec(path) => {
                     let mut script = Script::new(path).map_err(|error| error.to_string())?;
                     script = script.time_limit(self.time_limit(spec));
-                    if let Some(start) = &self.start {
-                        script = script.started_by(Arc::clone(start));
+                    if let Some(start) = self.start() {
+                        script = script.started_by(start);
                     }
                     let registered = self.party(spec).at_once().register(script);
                     drivers.push(registered.map_err(|error| error.to_string())?);
@@ -89,22 +73,9 @@ impl Terms {
         Ok(drivers)
     }
 
-    /// Starts a process for a driver; with the first, what serves them.
-    fn host(
-        &self,
-        spec: &DriverSpec,
-        restarts: u32,
-        drivers: &mut Drivers,
-    ) -> Result<Host, String> {
-        let service = match &drivers.service {
-            Some(service) => Arc::clone(service),
-            None => {
-                // Whom it disconnects, and why, is seen in the events.
-                let service = Service::new(&self.partition, "run", Arc::new(|_| ()));
-                let service = Arc::new(service.map_err(|error| error.to_string())?);
-                Arc::clone(drivers.service.insert(service))
-            }
-        };
+    /// Starts a process for a driver.
+    fn host(&self, spec: &DriverSpec, restarts: u32) -> Result<Host, String> {
+        let service = self.service.as_ref().ok_or("there is nothing that serves its process")?;
         let time_limit = self.time_limit(spec);
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), &spec.text];
         let host = HostSpec {
@@ -112,11 +83,18 @@ impl Terms {
             // This very program, also after another has taken its place in the file system.
             program: PathBuf::from("/proc/self/exe"),
             args: args.map(Into::into).to_vec(),
-            start: self.start.clone(),
+            start: self.start(),
             restarts,
             time_limit,
         };
-        Host::start(&self.partition, &service, host).map_err(|error| error.to_string())
+        Host::start(&self.partition, service, host).map_err(|error| error.to_string())
+    }
+
+    /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep
+    /// processors from being removed.
+    fn start(&self) -> Option<Start> {
+        let affinity = Arc::clone(self.affinity.as_ref()?);
+        Some(Arc::new(move |command: &mut Command| affinity.spawn(command)))
     }
 
     fn time_limit(&self, spec: &DriverSpec) -> Duration {

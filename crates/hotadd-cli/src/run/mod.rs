@@ -10,12 +10,14 @@ mod signals;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, HardwareId, Partition};
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
+use hotadd_service::{Service, ServiceError};
 
 use self::child::{Child, Stdout};
 use self::drivers::{Drivers, Terms};
@@ -78,6 +80,8 @@ struct Session {
     output: Output,
     messages: Receiver<Message>,
     drivers: Drivers,
+    /// Whoever takes part from outside, or in a process of its own.
+    service: Option<Arc<Service>>,
     child: Option<Child>,
     ending: Option<Ending>,
     /// Dropping it ends the plan before its next step.
@@ -113,6 +117,7 @@ impl Session {
             output,
             messages,
             drivers: Drivers::default(),
+            service: None,
             child: None,
             ending: None,
             plan: None,
@@ -150,7 +155,13 @@ impl Session {
         // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
-        let terms = Terms::new(self.partition.clone(), plan.affinity.as_ref(), args.timeout);
+        self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
+        let terms = Terms {
+            partition: self.partition.clone(),
+            affinity: plan.affinity.clone(),
+            service: self.service.clone(),
+            timeout: args.timeout,
+        };
         self.register(&args.drivers, terms, sender)?;
         self.start_child(args, &plan, sender)?;
         let (stop, stopped) = mpsc::channel();
@@ -168,6 +179,22 @@ impl Session {
             .spawn(carry_out)
             .map_err(|e| system("no thread for the plan", &e))?;
         Ok(())
+    }
+
+    /// Opens the door to those in other processes, if there are to be any.
+    fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
+        let service = match &args.name {
+            Some(name) => {
+                let path = hotadd_service::runtime_dir().join(name);
+                Service::listen(&self.partition, name, &path)?
+            }
+            // Whom it disconnects, and why, is seen in the events.
+            None if args.drivers.iter().any(DriverSpec::is_isolated) => {
+                Service::new(&self.partition, "run", Arc::new(|_| ()))?
+            }
+            None => return Ok(None),
+        };
+        Ok(Some(Arc::new(service)))
     }
 
     /// Registers the drivers, on a thread of their own: one may take its time, and is shown to.
@@ -354,15 +381,7 @@ impl Session {
             }
             self.output.tick(&self.view);
         }
-        if self.planned {
-            drop(std::mem::take(&mut self.drivers));
-        } else {
-            // A driver sits in its callback. Deregistering would wait for it (D1); leaving takes it along.
-            let waiting = self.view.waiting.as_ref();
-            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            eprintln!("hotadd: {who} is still busy and is not waited for");
-            std::mem::take(&mut self.drivers).abandon();
-        }
+        self.leave();
         Self::end_child();
         self.drain();
         let own = self.has_command.then_some(self.ending).flatten();
@@ -370,6 +389,27 @@ impl Session {
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
         self.finish(code);
         ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
+    /// (D1), and leaving takes it along.
+    fn leave(&mut self) {
+        let (service, mut drivers) = (self.service.take(), std::mem::take(&mut self.drivers));
+        let (done, left) = mpsc::channel::<()>();
+        let leave = move || {
+            // Those in other processes first: an add that one of them holds up is over then.
+            drivers.end_hosts();
+            drop(service);
+            drop(drivers);
+            drop(done);
+        };
+        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
+        if thread.is_err() || left.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+            self.drain();
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
+            eprintln!("hotadd: {who} is still busy and is not waited for");
+        }
     }
 
     fn end_child() {

@@ -64,6 +64,13 @@ pub(crate) enum Fault {
     Late,
 }
 
+impl DriverSpec {
+    /// Whether it is in a process of its own that speaks D-Bus.
+    pub(crate) const fn is_isolated(&self) -> bool {
+        matches!(self.what, What::Sample(SampleSpec { isolated: Some(_), .. }))
+    }
+}
+
 impl FromStr for DriverSpec {
     type Err = String;
 

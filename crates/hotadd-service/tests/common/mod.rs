@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::StreamExt;
 use hotadd::hardware::Simulated;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zbus::message::Type;
+use zbus::message::{Flags, Type};
 use zbus::zvariant::{DynamicType, ObjectPath, Type as Signed};
 use zbus::{Connection, Message, MessageStream, connection};
 
@@ -30,9 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Served {
     pub partition: Partition,
     pub hardware: Arc<Simulated>,
-    pub service: Service,
+    service: Option<Service>,
     pub path: PathBuf,
-    pub log: Arc<Mutex<Vec<String>>>,
+    log: Receiver<String>,
     events: Receiver<Event>,
     _folder: TempDir,
 }
@@ -43,9 +43,8 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         let hardware = Simulated::new(active, spare).unwrap();
         let partition = Partition::simulated(&hardware).unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let to = Arc::clone(&log);
-        let log_to: Log = Arc::new(move |line: &str| to.lock().unwrap().push(line.to_owned()));
+        let (to_log, log) = channel();
+        let log_to: Log = Arc::new(move |line: &str| drop(to_log.send(line.to_owned())));
         let service = Service::new(&partition, "demo", log_to).unwrap();
         // The service makes the folder, and has it to itself.
         let path = folder.path().join("run").join("demo");
@@ -53,7 +52,18 @@ impl Served {
         let (sender, events) = channel();
         // Behind the service's own observer: what is seen here, the service has seen.
         partition.observe(move |event| drop(sender.send(event.clone()))).unwrap();
+        let service = Some(service);
         Self { partition, hardware, service, path, log, events, _folder: folder }
+    }
+
+    pub fn service(&self) -> &Service {
+        self.service.as_ref().expect("it was not ended")
+    }
+
+    /// Ends the service; the partition and the folder stay.
+    pub fn end_service(mut self) -> Self {
+        drop(self.service.take());
+        self
     }
 
     pub fn peer(&self) -> Peer {
@@ -83,6 +93,16 @@ impl Served {
                 return event;
             }
         }
+    }
+
+    /// Waits until a line of the log says this.
+    pub fn logged(&self, what: &str) {
+        while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
+    }
+
+    /// What was logged and not looked at.
+    pub fn log(&self) -> Vec<String> {
+        self.log.try_iter().collect()
     }
 
     /// The partition, for a thread.
@@ -191,19 +211,39 @@ impl Peer {
     /// Registers an agent that agrees to its replay.
     pub fn register(&self, name: &str, flags: u32, level: i32, limit: u32) -> u64 {
         self.begin_register(name, flags, level, limit);
-        loop {
+        let answer = self.agree_until_answered();
+        assert_eq!(answer.message_type(), Type::MethodReturn, "{answer}");
+        answer.body().deserialize::<(u64, u64)>().unwrap().0
+    }
+
+    /// Agrees to everything until an answer comes, and says whether it is no error.
+    pub fn agrees_until_answered(&self) -> bool {
+        self.agree_until_answered().message_type() == Type::MethodReturn
+    }
+
+    fn agree_until_answered(&self) -> Message {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
             if let Ok(call) = self.calls.recv_timeout(Duration::from_millis(1)) {
                 self.agree(&call);
             } else if let Ok(answer) = self.answers.try_recv() {
-                assert_eq!(answer.message_type(), Type::MethodReturn, "{answer}");
-                return answer.body().deserialize::<(u64, u64)>().unwrap().0;
+                return answer;
             }
         }
+        panic!("no answer came")
     }
 
     /// The next call of an agent of this peer.
     pub fn asked(&self) -> Asked {
         Asked::read(self.calls.recv_timeout(PATIENCE).expect("nobody was asked"))
+    }
+
+    /// The next call, which is to say that a party was deregistered: party, status, reason.
+    pub fn farewell(&self) -> (u64, u32, String) {
+        let call = self.calls.recv_timeout(PATIENCE).expect("nobody was called");
+        assert_eq!(call.header().member().unwrap().as_str(), wire::DEREGISTERED);
+        assert!(call.primary_header().flags().contains(Flags::NoReplyExpected));
+        call.body().deserialize().unwrap()
     }
 
     /// The next call, which is to be this one; agrees to it.

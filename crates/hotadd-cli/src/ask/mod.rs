@@ -1,0 +1,325 @@
+//! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
+
+mod talk;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hotadd::wire::{self, WireProcessor, WireSet};
+use hotadd::{CpuList, HardwareId, Status};
+use serde_json::{Value, json};
+
+use self::talk::{Failure, Refusal, Talk};
+use crate::args::{Ask, Change, History};
+use crate::view::millis;
+
+/// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
+type WireAnswer = (u64, String, i32, bool, u32, String, u64);
+
+/// Who is waited for: name, state, id, microseconds.
+type WireWaiting = Vec<(String, String, u32, u64)>;
+
+/// How often somebody who waits is told what for.
+const EVERY: Duration = Duration::from_millis(500);
+
+const REFUSED: u8 = 1;
+const USAGE: u8 = 2;
+const NO_PARTITION: u8 = 3;
+
+/// Gives the exit status, after saying what went wrong.
+pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(REFUSED),
+        Err(AskError(failure)) => {
+            eprintln!("hotadd: {failure}");
+            ExitCode::from(match failure {
+                Failure::NoPartition(_) => NO_PARTITION,
+                Failure::Usage(_) => USAGE,
+                Failure::Refused(_) | Failure::Broken(_) => REFUSED,
+            })
+        }
+    }
+}
+
+/// What kept a command from its answer.
+pub(crate) struct AskError(Failure);
+
+impl From<Failure> for AskError {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+/// `hotadd status`: the active set, who is registered, what is waited for, what happened last.
+pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
+    let talk = Talk::with(ask.partition.as_deref())?;
+    let (set, candidates): (WireSet, Vec<u32>) = talk.call("GetSet", &())?;
+    let parties = parties_of(&talk)?;
+    let waiting: WireWaiting = talk.call("GetWaiting", &())?;
+    let refused = last_refusals(&talk)?;
+    let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
+    let list = |ids: &mut dyn Iterator<Item = HardwareId>| ids.collect::<CpuList>().to_string();
+    let active = list(&mut set.iter().map(|p| p.id));
+    let unagreed = list(&mut set.iter().filter(|p| !set.is_agreed(p.index)).map(|p| p.id));
+    let spare = list(&mut candidates.into_iter().map(HardwareId));
+    if ask.json {
+        print(&json!({
+            "epoch": set.epoch().0, "active": active, "unagreed": unagreed, "candidates": spare,
+            "parties": parties, "waiting": waiting.iter().map(waiting_json).collect::<Vec<_>>(),
+            "refused": refused,
+        }));
+        return Ok(true);
+    }
+    println!("active: {active} ({} processors, epoch {})", set.count(), set.epoch());
+    if !unagreed.is_empty() {
+        println!("joined without agreement: {unagreed} (Q3)");
+    }
+    println!("could be added: {}", if spare.is_empty() { "none" } else { &spare });
+    println!("parties: {}", if parties.is_empty() { "none" } else { "" });
+    parties.iter().for_each(|party| println!("  {}", party_line(party)));
+    waiting.iter().for_each(|waiting| println!("{}", waiting_line(waiting)));
+    for event in refused {
+        println!("processor {} stays out: {}", text(&event["id"]), why(&event));
+    }
+    Ok(true)
+}
+
+/// `hotadd parties`.
+pub(crate) fn parties(ask: &Ask) -> Result<bool, AskError> {
+    let parties = parties_of(&Talk::with(ask.partition.as_deref())?)?;
+    for party in parties {
+        if ask.json { print(&party) } else { println!("{}", party_line(&party)) }
+    }
+    Ok(true)
+}
+
+/// `hotadd add` and `hotadd remove`. False if any was refused.
+pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
+    let talk = Talk::with(change.ask.partition.as_deref())?;
+    let mut all = true;
+    let (method, done) = if add { ("Add", "joined") } else { ("Remove", "left") };
+    let mut shown = Shown::default();
+    for id in change.list.ids() {
+        let watch = |waiting: WireWaiting| shown.waiting(&waiting);
+        let answer = talk.call_and_watch(method, &(id.0,), EVERY, "GetWaiting", watch);
+        shown.clear();
+        match answer {
+            Ok((processor, epoch)) => {
+                let processor: WireProcessor = processor;
+                let epoch: u64 = epoch;
+                let (index, group, number, _) = processor;
+                if change.ask.json {
+                    print(&json!({
+                        "event": done, "id": id.0, "index": index, "group": group,
+                        "number": number, "epoch": epoch,
+                    }));
+                } else {
+                    println!(
+                        "processor {id} {done} (index {index}, {group}:{number}, epoch {epoch})"
+                    );
+                }
+            }
+            Err(Failure::Refused(refusal)) => {
+                all = false;
+                let event = if add { "refused" } else { "remove-refused" };
+                if change.ask.json {
+                    print(&refusal_json(event, id.0, &refusal));
+                } else {
+                    println!("{}", refusal.message);
+                }
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(all)
+}
+
+/// `hotadd rehearse`. False if anybody would refuse.
+pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
+    let talk = Talk::with(change.ask.partition.as_deref())?;
+    let mut all = true;
+    let mut shown = Shown::default();
+    for id in change.list.ids() {
+        let watch = |waiting: WireWaiting| shown.waiting(&waiting);
+        let answer = talk.call_and_watch("Rehearse", &(id.0,), EVERY, "GetWaiting", watch);
+        shown.clear();
+        let (_, answers): (WireProcessor, Vec<WireAnswer>) = match answer {
+            Ok(answer) => answer,
+            Err(Failure::Refused(refusal)) => {
+                all = false;
+                if change.ask.json {
+                    print(&refusal_json("refused", id.0, &refusal));
+                } else {
+                    println!("{}", refusal.message);
+                }
+                continue;
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let agreed = answers.iter().all(|answer| answer.3);
+        all &= agreed;
+        if change.ask.json {
+            let answers: Vec<_> = answers.iter().map(answer_json).collect();
+            print(&json!({ "id": id.0, "agreed": agreed, "answers": answers }));
+            continue;
+        }
+        let verdict = if agreed { "could join" } else { "would be refused" };
+        println!("processor {id} {verdict}; asked: {}", answers.len());
+        for (_, name, level, agreed, status, reason, us) in answers {
+            let took = millis(Duration::from_micros(us));
+            let status = Status::from_raw(status);
+            let name = printable(&name);
+            match agreed {
+                true => println!("  {name} (level {level}) agrees, in {took}"),
+                false => {
+                    println!(
+                        "  {name} (level {level}) refuses, in {took}: {} ({status:?})",
+                        printable(&reason)
+                    );
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// `hotadd history`.
+pub(crate) fn history(history: &History) -> Result<bool, AskError> {
+    let talk = Talk::with(history.ask.partition.as_deref())?;
+    let events: Vec<String> = talk.call("GetHistory", &(history.most,))?;
+    for event in events {
+        if history.ask.json {
+            println!("{}", printable(&event));
+        } else if let Ok(event) = serde_json::from_str::<Value>(&event) {
+            println!("{}", event_line(&event));
+        }
+    }
+    Ok(true)
+}
+
+fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
+    let parties: Vec<(u64, String, i32, bool)> = talk.call("GetParties", &())?;
+    let party = |(id, name, level, remote)| json!({ "party": id, "name": name, "level": level, "remote": remote });
+    Ok(parties.into_iter().map(party).collect())
+}
+
+/// The last refusal of each processor that has not joined since.
+fn last_refusals(talk: &Talk) -> Result<Vec<Value>, Failure> {
+    let events: Vec<String> = talk.call("GetHistory", &(1_000_u32,))?;
+    let mut refused = std::collections::BTreeMap::new();
+    for event in events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok()) {
+        let Some(id) = event["id"].as_u64() else { continue };
+        match event["event"].as_str() {
+            Some("refused") if event["replay"].is_null() => drop(refused.insert(id, event)),
+            Some("joined") => drop(refused.remove(&id)),
+            _ => {}
+        }
+    }
+    Ok(refused.into_values().collect())
+}
+
+fn party_line(party: &Value) -> String {
+    let place = if party["remote"] == true { "in another process" } else { "in this process" };
+    let name = printable(party["name"].as_str().unwrap_or_default());
+    format!("{name} (#{}, level {}, {place})", party["party"], party["level"])
+}
+
+/// An event of the history for a person.
+fn event_line(event: &Value) -> String {
+    let time = event["time"].as_u64().map(clock).unwrap_or_default();
+    let id =
+        if event["id"].is_null() { String::new() } else { format!(" processor {}", event["id"]) };
+    let who =
+        event["driver"].as_str().map(|name| format!(" {}", printable(name))).unwrap_or_default();
+    let took = event["us"].as_u64().map(|us| format!(" in {}", millis(Duration::from_micros(us))));
+    let reason =
+        if event["reason"].is_null() { String::new() } else { format!(": {}", why(event)) };
+    let replay = if event["replay"] == true { " (replay)" } else { "" };
+    format!("{time} {}{id}{who}{replay}{}{reason}", text(&event["event"]), took.unwrap_or_default())
+}
+
+/// Who refused, why, and by which status and clause.
+fn why(event: &Value) -> String {
+    let driver =
+        event["driver"].as_str().map(|name| format!("{name} refused: ")).unwrap_or_default();
+    let driver = if event["event"] == "refused" { driver } else { String::new() };
+    let known: Vec<_> =
+        ["status_name", "errno_name", "clause"].iter().filter_map(|k| event[k].as_str()).collect();
+    let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
+    printable(&format!("{driver}{}{known}", text(&event["reason"])))
+}
+
+/// The time of day, in UTC.
+fn clock(ms: u64) -> String {
+    let seconds = ms / 1_000 % 86_400;
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, ms % 1_000)
+}
+
+fn answer_json((party, name, level, agreed, status, reason, us): &WireAnswer) -> Value {
+    let status = Status::from_raw(*status);
+    json!({
+        "party": party, "name": name, "level": level, "agreed": agreed, "reason": reason, "us": us,
+        "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+    })
+}
+
+fn refusal_json(event: &str, id: u32, refusal: &Refusal) -> Value {
+    let Refusal { name, message, status, errno, party } = refusal;
+    json!({
+        "event": event, "id": id, "error": name, "reason": message, "driver": party, "errno": errno,
+        "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+    })
+}
+
+fn waiting_json((name, state, id, us): &(String, String, u32, u64)) -> Value {
+    json!({ "driver": name, "state": state, "id": id, "us": us })
+}
+
+fn waiting_line((name, state, id, us): &(String, String, u32, u64)) -> String {
+    let took = millis(Duration::from_micros(*us));
+    printable(&format!("waiting for {name}: {state} of processor {id}, {took}"))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Names and reasons come from others; what would steer a terminal is not passed on.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn print(value: &Value) {
+    println!("{value}");
+}
+
+/// What is said on stderr to somebody who waits: one line that is written over on a terminal, else a line each time.
+#[derive(Default)]
+struct Shown {
+    line: bool,
+}
+
+impl Shown {
+    fn waiting(&mut self, waiting: &WireWaiting) {
+        let lines: Vec<_> = waiting.iter().map(waiting_line).collect();
+        if lines.is_empty() {
+            return;
+        }
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{}", lines.join("; "));
+            let _ = std::io::stderr().flush();
+            self.line = true;
+        } else {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.line) {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

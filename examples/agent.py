@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""An agent in Python: agrees to every processor but those that it is told to refuse.
+
+    agent.py NAME [--refuse LIST] [--level N] [--delay SECONDS]
+
+NAME is that of a running partition: `hotadd run --name NAME ...`. It needs nothing of hotadd but the two files in dbus/,
+and of Python the standard D-Bus binding (Debian, Ubuntu: python3-gi).
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+
+from gi.repository import Gio, GLib
+
+HERE = pathlib.Path(__file__).resolve().parent
+INTERFACE = (HERE.parent / "dbus" / "org.hotadd.Agent1.xml").read_text()
+PARTITION = "/org/hotadd/Partition"
+OURS = "/example/Agent"
+REMOVAL = 2  # flag of Register: tell it of removals too
+
+# STATUS_INSUFFICIENT_RESOURCES: an error's name may carry the status of a veto.
+REFUSE = "org.hotadd.Error.Status.C000009A"
+
+
+def runtime_dir():
+    """Where partitions listen."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base:
+        return os.path.join(base, "hotadd")
+    user = f"/run/user/{os.getuid()}"
+    return os.path.join(user, "hotadd") if os.path.isdir(user) else f"/tmp/hotadd-{os.getuid()}"
+
+
+def cpulist(text):
+    """The kernel's way to write a set of processors: 0-3,8."""
+    ids = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        ids.update(range(int(first), int(last or first) + 1))
+    return ids
+
+
+class Agent:
+    def __init__(self, args):
+        self.refuse = args.refuse
+        self.delay = args.delay
+        self.blocks = {}
+        self.registered = False
+
+    def called(self, _connection, _sender, _path, _interface, method, arguments, invocation):
+        _party, (_index, _group, _number, cpu), epoch, details = arguments.unpack()
+        if method == "AddStart":
+            print(f"asked about {cpu}", flush=True)
+            if self.registered:
+                time.sleep(self.delay)  # what preparing takes; not for those that are active already
+            if cpu in self.refuse:
+                print(f"{method} {cpu}: refused", flush=True)
+                invocation.return_dbus_error(REFUSE, f"there is no room for processor {cpu}")
+                return
+            self.blocks[cpu] = bytearray(4096)
+        elif method in ("AddFailure", "RemoveComplete"):
+            self.blocks.pop(cpu, None)
+        print(f"{method} {cpu} at epoch {epoch} {details}", flush=True)
+        invocation.return_value(None)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("--refuse", type=cpulist, default=set(), metavar="LIST")
+    parser.add_argument("--level", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0, metavar="SECONDS")
+    args = parser.parse_args()
+
+    path = os.path.join(runtime_dir(), args.name)
+    try:
+        connection = Gio.DBusConnection.new_for_address_sync(
+            f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None
+        )
+    except GLib.Error as error:
+        sys.exit(f"agent.py: no partition {args.name} can be reached at {path}: {error.message}")
+
+    # The partition calls while Register is under way: the agent has to be there before.
+    agent = Agent(args)
+    description = Gio.DBusNodeInfo.new_for_xml(INTERFACE).interfaces[0]
+    connection.register_object(OURS, description, agent.called, None, None)
+
+    loop = GLib.MainLoop()
+
+    def registered(connection, result):
+        try:
+            party, epoch = connection.call_finish(result).unpack()
+        except GLib.Error as error:
+            print(f"not registered: {error.message}", file=sys.stderr)
+            loop.quit()
+            return
+        agent.registered = True
+        print(f"registered as party {party} at epoch {epoch}", flush=True)
+
+    register = GLib.Variant("(osuiu)", (OURS, "agent.py", REMOVAL, args.level, 0))
+    connection.call(
+        None, PARTITION, "org.hotadd.Partition1", "Register", register,
+        GLib.VariantType("(tt)"), Gio.DBusCallFlags.NONE, -1, None, registered,
+    )
+    connection.connect("closed", lambda *_: loop.quit())
+    loop.run()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass
