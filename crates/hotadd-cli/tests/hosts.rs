@@ -62,18 +62,28 @@ impl Live {
         std::mem::take(&mut self.seen)
     }
 
-    /// The processes of its drivers, with their arguments; and ended ones that nobody has waited for, without.
-    fn hosts(&self) -> Vec<(u32, String)> {
+    /// Its processes, with their arguments. Ended ones that nobody has waited for have none.
+    fn processes(&self) -> Vec<(u32, String)> {
         let own = format!("PPid:\t{}\n", self.run.id());
         let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
             let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
             let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
-            let is_host = words.is_empty() || words.contains(" host ");
-            (status.contains(&own) && is_host).then_some((pid, words))
+            status.contains(&own).then_some((pid, words))
         });
         all.collect()
+    }
+
+    /// Those of its drivers.
+    fn hosts(&self) -> Vec<(u32, String)> {
+        let is_host = |words: &str| words.is_empty() || words.contains(" host ");
+        self.processes().into_iter().filter(|(_, words)| is_host(words)).collect()
+    }
+
+    /// Waits until the run has begun: then all drivers have registered, and it knows.
+    fn begins(&self) {
+        comes_true("the command runs", || self.processes().iter().any(|(_, words)| words == "cat"));
     }
 
     /// How many sockets and processes it holds.
@@ -189,6 +199,7 @@ fn l3_a_crash_that_comes_too_late_for_a_veto_deregisters_all_the_same() {
     assert_eq!((&breach["clause"], &breach["id"]), (&"L3".into(), &1.into()));
     assert_eq!(breach["reason"], "its process was killed by SIGKILL; it is deregistered");
     live.until("deregistered");
+    while live.until("joined")["id"] != 2 {}
     let events = live.end();
     assert!(of(&events, "veto").is_empty());
     assert_eq!(of(&events, "exit")[0]["active"], "0-2");
@@ -225,7 +236,7 @@ fn one_that_behaves_is_one_driver_among_others() {
 #[test]
 fn one_that_dies_while_nobody_asks_it_is_deregistered() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,name=idle"]);
-    live.until("registered");
+    live.begins();
     let (pid, words) = live.hosts().remove(0);
     assert!(words.contains(" host "), "{words}");
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
@@ -250,6 +261,7 @@ fn one_that_died_is_started_again_if_that_is_wanted_and_hears_of_what_is_active(
 #[test]
 fn restarts_are_counted() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,restart=2"]);
+    live.begins();
     for _ in 0..3 {
         live.until("registered");
         let (pid, _) = live.hosts().remove(0);
@@ -282,7 +294,7 @@ fn l3_one_that_does_not_answer_while_it_registers_keeps_the_run_from_beginning()
 #[test]
 fn it_does_not_outlive_a_run_that_is_killed() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
-    live.until("registered");
+    live.begins();
     let (pid, _) = live.hosts().remove(0);
     let host = pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()).unwrap();
     live.run.kill().unwrap();
