@@ -4,7 +4,6 @@
 
 mod args;
 mod board;
-mod record;
 mod run;
 mod spec;
 mod view;

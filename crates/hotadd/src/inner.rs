@@ -54,8 +54,15 @@ impl Inner {
         }
     }
 
-    pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
-        self.enter("observing")?.observers.push(observer);
+    pub(crate) fn observe(
+        &self,
+        present: impl FnOnce(&[PartyInfo]),
+        observer: Observer,
+    ) -> Result<(), Error> {
+        let mut state = self.enter("observing")?;
+        let parties: Vec<_> = state.registry.parties().iter().map(|m| m.shared.info()).collect();
+        present(&parties);
+        state.observers.push(observer);
         Ok(())
     }
 
@@ -64,7 +71,7 @@ impl Inner {
         name: &str,
         place: Place,
         replay: bool,
-        mut driver: Box<dyn Driver + Send>,
+        make: impl FnOnce(PartyId) -> Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
         PartyInfo::check_name(name)?;
         let mut state = self.enter("registering")?;
@@ -73,6 +80,7 @@ impl Inner {
         let id = PartyId(state.next_id);
         state.next_id += 1;
         let began = Instant::now();
+        let mut driver = make(id);
         let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
         let crashed = hears_removal.is_err();
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);

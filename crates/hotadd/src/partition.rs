@@ -289,9 +289,29 @@ impl Partition {
     /// [`Error::InsideCallback`] (D3).
     pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
         match &self.seat {
-            Seat::Here(inner) => inner.observe(Box::new(observer)),
+            Seat::Here(inner) => inner.observe(|_| (), Box::new(observer)),
             #[cfg(feature = "dbus")]
             Seat::There(client) => client.observe(Box::new(observer)),
+        }
+    }
+
+    /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
+    /// the two nobody comes or goes unseen; but a partition in another process does not say who comes and goes.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); of a partition in another process also those of a request.
+    pub fn observe_with(
+        &self,
+        present: impl FnOnce(&[PartyInfo]),
+        observer: impl FnMut(&Event) + Send + 'static,
+    ) -> Result<(), Error> {
+        match &self.seat {
+            Seat::Here(inner) => inner.observe(present, Box::new(observer)),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => {
+                present(&client.parties()?);
+                client.observe(Box::new(observer))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd_core::{Driver, Level};
+use hotadd_core::{Driver, Level, PartyId};
 
 use crate::error::Error;
 use crate::member::Place;
@@ -63,22 +63,34 @@ impl<'a> Registering<'a> {
     /// # Errors
     /// As [`Partition::register`].
     pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
-        match &self.partition.seat {
+        self.register_with(|_| driver)
+    }
+
+    /// Registers the driver that `make` makes, which may want to know under which identity it will be called. 0 in a partition
+    /// of another process, which gives it only after the replay.
+    ///
+    /// What is said of callbacks holds for `make` too.
+    ///
+    /// # Errors
+    /// As [`Partition::register`].
+    pub fn register_with<D: Driver + Send + 'static>(
+        self,
+        make: impl FnOnce(PartyId) -> D,
+    ) -> Result<Registration, Error> {
+        let Self { partition, name, level, at_once, replay, time_limit } = self;
+        // Only a partition in another process looks at it.
+        let _ = time_limit;
+        match &partition.seat {
             Seat::Here(inner) => {
-                let place = Place { level: self.level, at_once: self.at_once };
+                let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
                 let (shared, epoch) =
-                    inner.register(self.name, place, self.replay, Box::new(driver))?;
+                    inner.register(name, Place { level, at_once }, replay, make)?;
                 Ok(Registration::here(Arc::clone(inner), shared, epoch))
             }
             #[cfg(feature = "dbus")]
             Seat::There(client) => {
-                let enlistment = crate::remote::Enlistment {
-                    name: self.name,
-                    level: self.level,
-                    replay: self.replay,
-                    time_limit: self.time_limit,
-                };
-                let (enrolled, epoch) = client.register(enlistment, Box::new(driver))?;
+                let terms = crate::remote::Enlistment { name, level, replay, time_limit };
+                let (enrolled, epoch) = client.register(terms, Box::new(make(PartyId(0))))?;
                 Ok(Registration::there(Arc::clone(client), enrolled, epoch))
             }
         }

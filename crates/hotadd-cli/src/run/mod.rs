@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, HardwareId, Partition, Registration, Sample};
+use hotadd_service::record::Record;
 
 use self::child::{Child, Ending, Stdout};
 use self::load::Load;
@@ -20,7 +21,6 @@ use self::output::{Output, Wanted};
 use self::plan::{CannotBegin, Change, Plan};
 use self::signals::Received;
 use crate::args::Run;
-use crate::record::Record;
 use crate::spec::DriverSpec;
 use crate::view::View;
 

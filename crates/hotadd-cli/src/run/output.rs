@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hotadd_service::record::Record;
+
 use crate::board::{self, Board};
-use crate::record::Record;
 use crate::view::{Note, View, Waiting, millis, rate};
 
 /// How long nobody is told in plain lines that something is waited for.

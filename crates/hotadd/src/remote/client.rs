@@ -164,6 +164,12 @@ impl Client {
         ids.chunks(size).flat_map(|ids| add(ids).unwrap_or_else(|error| all(ids, error))).collect()
     }
 
+    /// Everybody who is registered, in calling order.
+    pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
+        let reply = self.call("observing", || read::call("GetParties", &()))?;
+        self.about("observing", Action::Add, |about| read::parties(&reply, about))
+    }
+
     pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
         self.request("observing", |to| Command::Observe(observer, to))
     }

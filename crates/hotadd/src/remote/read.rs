@@ -130,6 +130,13 @@ pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsa
     Ok(Rehearsal { processor, answers: answers.into_iter().map(answer).collect() })
 }
 
+/// The reply to GetParties.
+pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyInfo>, Error> {
+    let parties: Vec<(u64, String, i32, bool)> = reply(message, about)?;
+    let info = |(id, name, level, _)| PartyInfo { id: PartyId(id), name, level: Level(level) };
+    Ok(parties.into_iter().map(info).collect())
+}
+
 /// A party of whom no more is known.
 pub(super) const fn known_by_name(name: String) -> PartyInfo {
     PartyInfo { id: PartyId(0), name, level: Level(0) }

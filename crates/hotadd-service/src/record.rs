@@ -1,4 +1,5 @@
-//! [`Record`]: an event as `--events` and `--json` write it. The schema is documented in `docs/events.md`.
+//! [`Record`]: an event as JSON, as `hotadd run --events` and GetHistory write it. The schema is documented in
+//! `docs/events.md`.
 
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use serde::Serialize;
 
 /// One line of events. Fields that do not apply are left out.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Record {
-    pub(crate) event: &'static str,
+pub struct Record {
+    /// What happened.
+    pub event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,34 +45,39 @@ pub(crate) struct Record {
     epoch: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     us: Option<u64>,
+    /// In a history: when it happened, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
     /// `partition`: what the processors are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hardware: Option<&'static str>,
+    pub hardware: Option<&'static str>,
     /// `partition`: the processors active at first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) active: Option<String>,
+    pub active: Option<String>,
     /// `partition`: the processors that will be added.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) add: Option<String>,
+    pub add: Option<String>,
     /// What the kernel says of the command's process.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cpus_allowed_list: Option<String>,
+    pub cpus_allowed_list: Option<String>,
     /// `exit`: the exit status of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<i32>,
+    pub code: Option<i32>,
     /// `exit`: the signal that killed the command.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) signal: Option<i32>,
+    pub signal: Option<i32>,
 }
 
 impl Record {
-    /// An event of the run itself: `partition` or `exit`.
-    pub(crate) fn of_run(event: &'static str, epoch: u64) -> Self {
+    /// An event of a run itself: `partition` or `exit`.
+    #[must_use]
+    pub fn of_run(event: &'static str, epoch: u64) -> Self {
         Self { event, epoch: Some(epoch), ..Self::default() }
     }
 
-    /// An event of the partition; `None` for those that are only for the board.
-    pub(crate) fn of(event: &Event) -> Option<Self> {
+    /// An event of a partition; `None` for one that only says that something is about to happen.
+    #[must_use]
+    pub fn of(event: &Event) -> Option<Self> {
         if event.kind == EventKind::Calling {
             return None;
         }
@@ -99,7 +106,8 @@ impl Record {
     }
 
     /// Whether the set that the command may run on may have changed with it, or was kept from changing.
-    pub(crate) fn concludes(event: &Event) -> bool {
+    #[must_use]
+    pub fn concludes(event: &Event) -> bool {
         use EventKind::{Joined, Left, Refused, RemoveRefused};
         matches!(event.kind, Joined | Left | Refused | RemoveRefused)
     }

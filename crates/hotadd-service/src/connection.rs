@@ -1,0 +1,329 @@
+//! [`Connection`]: one peer, its parties, and the task that reads what it sends.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use hotadd::{Registration, Status};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use zbus::Message;
+use zbus::message::Type;
+
+use crate::core::Core;
+use crate::outbox::{Outbox, Stuck};
+use crate::pending::{Loss, Pending};
+use crate::reader::{Lost, Reader};
+use crate::remote::Leave;
+use crate::service::Ending;
+use crate::{dispatch, handshake, lock};
+
+/// How long the handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How many parties one connection may have.
+const MOST_PARTIES: usize = 64;
+
+/// How many of its requests may be under way that wait for somebody.
+const MOST_REQUESTS: usize = 16;
+
+/// One peer.
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    pub(crate) core: Arc<Core>,
+    pub(crate) pending: Pending,
+    outbox: Outbox,
+    /// The peer as the log calls it.
+    peer: String,
+    parties: Mutex<Parties>,
+    requests: AtomicUsize,
+    /// The handshake is over, and messages may be sent.
+    open: AtomicBool,
+    /// Why it was closed from here.
+    closed: Mutex<Option<Loss>>,
+}
+
+/// The parties of a connection.
+#[derive(Default)]
+struct Parties {
+    registered: HashMap<u64, Party>,
+    /// How many are registering.
+    registering: usize,
+    closed: bool,
+}
+
+/// A party of a connection.
+struct Party {
+    registration: Registration,
+    leave: Arc<Leave>,
+}
+
+/// What tidies up behind a connection's task, however it ends.
+struct Served {
+    connection: Arc<Connection>,
+    ending: Option<Ending>,
+}
+
+impl Connection {
+    pub(crate) fn new(core: Arc<Core>, stream: Arc<UnixStream>, peer: String) -> Self {
+        Self {
+            id: core.next_id(),
+            core,
+            pending: Pending::default(),
+            outbox: Outbox::new(stream),
+            peer,
+            parties: Mutex::default(),
+            requests: AtomicUsize::new(0),
+            open: AtomicBool::new(false),
+            closed: Mutex::new(None),
+        }
+    }
+
+    /// Serves the connection until it ends. `uid` is who the kernel says the peer is.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        stream: Arc<UnixStream>,
+        uid: u32,
+        ending: Option<Ending>,
+    ) {
+        let served = Served { connection: self, ending };
+        let connection = &served.connection;
+        let mut reader = Reader::new(Arc::clone(&stream));
+        let shaking = handshake::perform(&mut reader, &stream, uid, &connection.core.guid);
+        let lost = match timeout(HANDSHAKE, shaking).await {
+            Ok(Ok(())) => {
+                // Release: who sees it sees a handshake whose last line is sent.
+                connection.open.store(true, Ordering::Release);
+                connection.read(&mut reader).await
+            }
+            Ok(Err(lost)) => lost,
+            Err(_) => Lost::Garbled("no handshake in 5 s"),
+        };
+        connection.close(loss_of(&lost));
+    }
+
+    /// Reads and dispatches until no more can be read.
+    async fn read(self: &Arc<Self>, reader: &mut Reader) -> Lost {
+        loop {
+            let room = self.outbox.has_room();
+            let next = {
+                let mut message = pin!(reader.message());
+                let mut drained = pin!(self.outbox.drain());
+                poll_fn(|context| {
+                    // A peer that is sent more than it reads is not asked for more.
+                    if room && let Poll::Ready(message) = message.as_mut().poll(context) {
+                        return Poll::Ready(message.map(Some));
+                    }
+                    match drained.as_mut().poll(context) {
+                        Poll::Ready(Ok(())) => Poll::Ready(Ok(None)),
+                        Poll::Ready(Err(stuck)) => {
+                            self.stuck(stuck);
+                            Poll::Ready(Err(Lost::Closed))
+                        }
+                        Poll::Pending => Poll::Pending,
+                    }
+                })
+                .await
+            };
+            let taken = match next {
+                Ok(Some(message)) => self.take(message),
+                Ok(None) => Ok(()),
+                Err(lost) => Err(lost),
+            };
+            if let Err(lost) = taken {
+                return lost;
+            }
+            // However much one peer sends, the others have their turn.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn take(self: &Arc<Self>, message: Message) -> Result<(), Lost> {
+        match message.message_type() {
+            Type::MethodReturn | Type::Error => {
+                let serial = message.header().reply_serial();
+                let serial = serial.ok_or(Lost::Garbled("an answer to nothing"))?;
+                self.pending.answered(serial, message);
+                Ok(())
+            }
+            Type::MethodCall => dispatch::call(self, &message),
+            Type::Signal => Ok(()),
+        }
+    }
+
+    /// Sends a message. From any thread; never waits.
+    pub(crate) fn send(&self, message: &Message) {
+        if let Err(stuck) = self.outbox.send(message) {
+            self.stuck(stuck);
+        }
+    }
+
+    /// Sends a signal, unless the handshake is not over yet.
+    pub(crate) fn tell(&self, signal: &Message) {
+        if self.open.load(Ordering::Acquire) {
+            self.send(signal);
+        }
+    }
+
+    fn stuck(&self, stuck: Stuck) {
+        self.close(Loss { status: Status::IO_TIMEOUT, reason: stuck.to_string() });
+    }
+
+    /// Closes it from here. The first reason counts.
+    fn close(&self, loss: Loss) {
+        lock(&self.closed).get_or_insert(loss);
+        self.outbox.close();
+    }
+
+    /// Closes it because the service ends: its parties are not called any more, and veto nothing.
+    pub(crate) fn stop(&self) {
+        for party in lock(&self.parties).registered.values() {
+            party.leave.leave();
+        }
+        let reason = "its partition is served no longer".to_owned();
+        self.close(Loss { status: Status::CANCELLED, reason });
+    }
+
+    /// A place for one more party. False if there is none.
+    pub(crate) fn reserve(&self) -> bool {
+        let mut parties = lock(&self.parties);
+        let free = parties.registered.len() + parties.registering < MOST_PARTIES;
+        parties.registering += usize::from(free);
+        free
+    }
+
+    /// The party for which a place was reserved did not come to be.
+    pub(crate) fn cancel(&self) {
+        lock(&self.parties).registering -= 1;
+    }
+
+    /// Takes in the party for which a place was reserved. Returns it if the connection is gone.
+    pub(crate) fn enroll(
+        &self,
+        registration: Registration,
+        leave: Arc<Leave>,
+    ) -> Option<Registration> {
+        let mut parties = lock(&self.parties);
+        parties.registering -= 1;
+        // One that has crashed since it registered is not waited for: the event that says so may have passed.
+        if parties.closed || !registration.is_registered() {
+            return Some(registration);
+        }
+        let party = registration.party().id.0;
+        parties.registered.insert(party, Party { registration, leave });
+        None
+    }
+
+    /// The party is registered no longer. Returns what is left of it.
+    pub(crate) fn forget(&self, party: u64) -> Option<Registration> {
+        lock(&self.parties).registered.remove(&party).map(|party| party.registration)
+    }
+
+    /// Deregisters a party of this connection. Nothing is sent to it behind what was sent when this returns (D1). False
+    /// if there is no such party (D2).
+    pub(crate) fn deregister(&self, party: u64) -> bool {
+        let removed = lock(&self.parties).registered.remove(&party);
+        let Some(Party { registration, leave }) = removed else { return false };
+        leave.leave();
+        lock(&self.core.ledger).strike(party);
+        self.core.bury(registration);
+        true
+    }
+
+    /// One more of its requests has a thread. False if there are too many, here or all in all.
+    ///
+    /// Relaxed, here and below: the number limits how many there are, and orders nothing.
+    pub(crate) fn begin_request(&self) -> bool {
+        let more = |requests| (requests < MOST_REQUESTS).then_some(requests + 1);
+        let begun = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if begun && !self.core.begin_request() {
+            self.requests.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        begun
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.core.end_request();
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
+    fn end(&self, loss: &Loss) {
+        self.pending.fail_all(loss);
+        let mut parties = lock(&self.parties);
+        parties.closed = true;
+        let left: Vec<_> = parties.registered.drain().collect();
+        drop(parties);
+        for (_, party) in left {
+            self.core.bury(party.registration);
+        }
+    }
+
+    /// Says why a connection ended, if that is not the peer's own wish.
+    fn report(&self, loss: &Loss) {
+        let names: Vec<_> = {
+            let parties = lock(&self.parties);
+            parties.registered.values().map(|p| p.registration.party().name).collect()
+        };
+        let names =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        (self.core.log)(&format!("{}{names}: {}", self.peer, loss.reason));
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        connection.core.part(connection.id);
+        let lost = || Loss {
+            status: Status::DRIVER_INTERNAL_ERROR,
+            reason: "its connection was closed, because reading from it failed inside".to_owned(),
+        };
+        // There is no reason only if the task panicked.
+        let mut loss = lock(&connection.closed).get_or_insert_with(lost).clone();
+        connection.outbox.close();
+        let own_wish = matches!(loss.status, Status::PIPE_BROKEN | Status::CANCELLED);
+        if !own_wish {
+            connection.report(&loss);
+        }
+        let ending = self.ending.take().filter(|_| !connection.core.is_stopping());
+        let Some(ending) = ending else { return connection.end(&loss) };
+        let ended = Arc::clone(&connection);
+        let plain = loss.clone();
+        // It may take a second, and this is the thread of all connections.
+        let thread = std::thread::Builder::new().name("hotadd-ending".to_owned());
+        let spawned = thread.spawn(move || {
+            if let Some(reason) = ending() {
+                loss.reason = reason;
+            }
+            ended.end(&loss);
+        });
+        if spawned.is_err() {
+            connection.end(&plain);
+        }
+    }
+}
+
+fn loss_of(lost: &Lost) -> Loss {
+    let status = match lost {
+        Lost::Closed => Status::PIPE_BROKEN,
+        Lost::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            Status::CONNECTION_RESET
+        }
+        Lost::Failed(_) => Status::IO_DEVICE_ERROR,
+        Lost::Halfway => Status::IO_TIMEOUT,
+        Lost::Garbled(_) | Lost::TooLarge(_) => Status::INVALID_NETWORK_RESPONSE,
+    };
+    let reason = match status {
+        // What the kernel says of it adds nothing.
+        Status::CONNECTION_RESET => "its connection was closed".to_owned(),
+        _ => lost.to_string(),
+    };
+    Loss { status, reason }
+}

@@ -1,0 +1,147 @@
+//! [`Core`]: what all connections of a service share.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+
+use hotadd::{Event, Partition, Registration};
+use tokio::sync::Notify;
+
+use crate::connection::Connection;
+use crate::ledger::Ledger;
+use crate::service::Log;
+use crate::{lock, signal};
+
+/// How many connections there may be.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// How many requests that wait for somebody may be under way, over all connections: each has a thread.
+const MOST_REQUESTS: usize = 256;
+
+/// What all connections of a service share.
+pub(crate) struct Core {
+    pub(crate) partition: Partition,
+    pub(crate) name: String,
+    /// What the handshake calls this service.
+    pub(crate) guid: String,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) log: Log,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    /// The last connection is gone.
+    emptied: Notify,
+    next: AtomicU64,
+    requests: AtomicUsize,
+    stopping: AtomicBool,
+    /// Those whose registrations are to be dropped, which may take as long as an add.
+    leaving: Sender<Registration>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        partition: Partition,
+        name: String,
+        log: Log,
+        leaving: Sender<Registration>,
+    ) -> Self {
+        let half = || RandomState::new().hash_one(std::process::id());
+        Self {
+            partition,
+            name,
+            guid: format!("{:016x}{:016x}", half(), half()),
+            ledger: Mutex::default(),
+            log,
+            connections: Mutex::default(),
+            emptied: Notify::new(),
+            next: AtomicU64::new(1),
+            requests: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            leaving,
+        }
+    }
+
+    /// Relaxed: it only hands out numbers.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes a connection in. False if there are too many, or none is served any more.
+    pub(crate) fn join(&self, connection: &Arc<Connection>) -> bool {
+        let mut connections = lock(&self.connections);
+        if connections.len() >= MOST_CONNECTIONS || self.is_stopping() {
+            return false;
+        }
+        connections.insert(connection.id, Arc::clone(connection));
+        true
+    }
+
+    /// A connection is gone.
+    pub(crate) fn part(&self, connection: u64) {
+        let mut connections = lock(&self.connections);
+        connections.remove(&connection);
+        if connections.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// One more request has a thread. False if there are too many.
+    ///
+    /// Relaxed, here and below: the number limits how many there are, and orders nothing.
+    pub(crate) fn begin_request(&self) -> bool {
+        let more = |requests| (requests < MOST_REQUESTS).then_some(requests + 1);
+        self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Deregisters, from a thread where it may take its time.
+    pub(crate) fn bury(&self, registration: Registration) {
+        // If that thread is gone the registration comes back as an error, and is dropped here.
+        let _ = self.leaving.send(registration);
+    }
+
+    /// Something happened. On the thread of the transaction, inside it: nothing here waits.
+    pub(crate) fn observe(&self, event: &Event) {
+        let gone = lock(&self.ledger).write(event);
+        if let (Some(connection), Some(party)) =
+            (gone.and_then(|gone| gone.upgrade()), &event.party)
+            && let Some(registration) = connection.forget(party.id.0)
+        {
+            self.bury(registration);
+        }
+        if let Some(signal) = signal::of(event) {
+            let connections: Vec<_> = lock(&self.connections).values().cloned().collect();
+            for connection in connections {
+                connection.tell(&signal);
+            }
+        }
+    }
+
+    /// Relaxed: the lock of the connections orders it where it matters, which is that none joins behind `stop`.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Closes all connections, takes no more, and waits until they are gone.
+    pub(crate) async fn stop(&self) {
+        loop {
+            let gone = self.emptied.notified();
+            let connections: Vec<_> = {
+                let connections = lock(&self.connections);
+                self.stopping.store(true, Ordering::Relaxed);
+                connections.values().cloned().collect()
+            };
+            if connections.is_empty() {
+                return;
+            }
+            for connection in connections {
+                connection.stop();
+            }
+            gone.await;
+        }
+    }
+}

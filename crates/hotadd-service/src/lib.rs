@@ -1,0 +1,41 @@
+//! The D-Bus service of a [`hotadd::Partition`]: parties in other processes register as agents, and no processor joins
+//! before they have agreed too.
+//!
+//! The protocol is that of `org.hotadd.Partition1` and `org.hotadd.Agent1`, whose XML is in the repository's `dbus/`. It is
+//! spoken peer to peer over Unix sockets; there is no bus. [`Service`] serves a partition at a socket in the file system
+//! and over connections that it is given.
+//!
+//! All connections live on one thread. Whatever waits for somebody (an add, a registration, a removal) runs on a thread of
+//! its own, so that no request holds up another connection's answers; an agent's call is sent from the transaction's own
+//! thread. What comes from a socket is a stranger's: it is bounded and checked, and the worst that a peer can do to others
+//! is to use up its time limit.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+mod connection;
+mod core;
+mod dispatch;
+mod handshake;
+mod header;
+mod ledger;
+mod outbox;
+mod pending;
+mod place;
+mod reader;
+pub mod record;
+mod remote;
+mod reply;
+mod requests;
+mod service;
+mod signal;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use place::{PlaceError, is_name, runtime_dir};
+pub use service::{Ending, Log, Service, ServiceError};
+
+/// A mutex whose holder panicked is as good as any other here: nothing is left half done across a call that could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,173 @@
+//! [`Outbox`]: what is sent over a connection. Nobody who sends ever waits: what the socket does not take is queued, and a
+//! peer that does not read is disconnected.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::net::{SendFlags, Shutdown, send, shutdown};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use zbus::Message;
+
+use crate::lock;
+
+/// How many bytes may wait for a peer: all its parties may be sent a set at once, some 3 MiB.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many messages may wait for a peer.
+const MOST_MESSAGES: usize = 4096;
+
+/// With more than this waiting for it, no more calls of the peer are read.
+const ENOUGH_BYTES: usize = 256 * 1024;
+
+/// How long a peer may read nothing of what waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A peer does not read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum Stuck {
+    #[error("it was disconnected, because it read nothing of what was sent to it for {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error("it was disconnected, because it does not read what is sent to it")]
+    Full,
+}
+
+/// The writing side of a connection.
+pub(crate) struct Outbox {
+    stream: Arc<UnixStream>,
+    state: Mutex<State>,
+    /// Something was queued.
+    queued: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Message>,
+    /// What the socket has taken of the first one.
+    sent: usize,
+    /// What waits, all in all.
+    bytes: usize,
+    /// When the peer must have read something.
+    deadline: Option<Instant>,
+    closed: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: Arc<UnixStream>) -> Self {
+        Self { stream, state: Mutex::default(), queued: Notify::new() }
+    }
+
+    /// Sends a message behind those that were sent before. From any thread; never waits. On a closed connection it does
+    /// nothing: whoever expects an answer hears from elsewhere that none will come.
+    ///
+    /// # Errors
+    /// If too much waits already. The connection is then to be closed.
+    pub(crate) fn send(&self, message: &Message) -> Result<(), Stuck> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Ok(());
+        }
+        let bytes: &[u8] = message.data();
+        if state.queue.is_empty() {
+            state.sent = match send_now(&self.stream, bytes) {
+                Ok(sent) if sent == bytes.len() => return Ok(()),
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => {
+                    self.fail(&mut state);
+                    return Ok(());
+                }
+            };
+            state.bytes = bytes.len() - state.sent;
+            state.deadline = Some(Instant::now() + PATIENCE);
+        } else if state.queue.len() >= MOST_MESSAGES || state.bytes + bytes.len() > MOST_BYTES {
+            return Err(Stuck::Full);
+        } else {
+            state.bytes += bytes.len();
+        }
+        state.queue.push_back(message.clone());
+        drop(state);
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    /// Whether little enough waits to take more calls of the peer.
+    pub(crate) fn has_room(&self) -> bool {
+        lock(&self.state).bytes <= ENOUGH_BYTES
+    }
+
+    /// Waits until something waits, and returns when the socket has taken some of it. May be dropped at any point.
+    ///
+    /// # Errors
+    /// If the peer does not read.
+    pub(crate) async fn drain(&self) -> Result<(), Stuck> {
+        let deadline = loop {
+            let deadline = lock(&self.state).deadline;
+            match deadline {
+                Some(deadline) => break deadline,
+                None => self.queued.notified().await,
+            }
+        };
+        loop {
+            let writable = timeout_at(deadline, self.stream.writable()).await;
+            if writable.map_err(|_| Stuck::Silent)?.is_err() || self.flush() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what the socket takes. False if it took nothing.
+    fn flush(&self) -> bool {
+        let mut state = lock(&self.state);
+        let mut progress = false;
+        while let Some(message) = state.queue.front() {
+            let bytes: &[u8] = message.data();
+            let rest = bytes.get(state.sent..).unwrap_or_default();
+            let wrote = self.stream.try_io(Interest::WRITABLE, || send_now(&self.stream, rest));
+            let all = rest.len();
+            match wrote {
+                Ok(wrote) => {
+                    progress = true;
+                    state.bytes -= wrote;
+                    if wrote == all {
+                        state.queue.pop_front();
+                        state.sent = 0;
+                    } else {
+                        state.sent += wrote;
+                    }
+                    state.deadline = Some(Instant::now() + PATIENCE);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return progress,
+                Err(_) => {
+                    self.fail(&mut state);
+                    return true;
+                }
+            }
+        }
+        state.deadline = None;
+        true
+    }
+
+    /// Sends nothing more, and has the reading side read the end.
+    pub(crate) fn close(&self) {
+        self.fail(&mut lock(&self.state));
+    }
+
+    /// The same. What cannot be written to is not read from either, and why is for the reading side to find out.
+    fn fail(&self, state: &mut State) {
+        *state = State { closed: true, ..State::default() };
+        // One that the peer has closed already cannot be shut down, and need not be.
+        let _ = shutdown(&*self.stream, Shutdown::Both);
+    }
+}
+
+/// Sends what the socket takes without waiting; and without a signal if the peer is gone, also in a program that has not set
+/// SIGPIPE aside.
+pub(crate) fn send_now(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::io::retry_on_intr(|| send(stream, bytes, flags)).map_err(Into::into)
+}

@@ -1,0 +1,84 @@
+//! [`Pending`]: the calls to agents of one connection that are not answered yet.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use hotadd::{Status, Veto};
+use zbus::Message;
+
+use crate::lock;
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A reply, and when it came.
+    Reply(Message, Instant),
+    /// None will come.
+    Lost(Loss),
+}
+
+/// Why no answer will come.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    pub(crate) status: Status,
+    pub(crate) reason: String,
+}
+
+impl Loss {
+    /// The answer on behalf of a party that can give none (L3).
+    pub(crate) fn crash(self) -> Veto {
+        Veto::crash(self.status, self.reason)
+    }
+}
+
+/// The calls that wait for an answer, by serial.
+#[derive(Default)]
+pub(crate) struct Pending {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<NonZeroU32, Sender<Answer>>,
+    lost: Option<Loss>,
+}
+
+impl Pending {
+    /// Expects an answer to the call with this serial. To be done before it is sent.
+    pub(crate) fn expect(&self, serial: NonZeroU32) -> Receiver<Answer> {
+        let (sender, receiver) = channel();
+        let mut state = lock(&self.state);
+        match &state.lost {
+            // The receiver is in this very function.
+            Some(loss) => drop(sender.send(Answer::Lost(loss.clone()))),
+            None => drop(state.waiting.insert(serial, sender)),
+        }
+        receiver
+    }
+
+    /// Nobody waits for this one any more: an answer that comes all the same is dropped.
+    pub(crate) fn forget(&self, serial: NonZeroU32) {
+        lock(&self.state).waiting.remove(&serial);
+    }
+
+    /// An answer has come. One that nobody waits for is dropped.
+    pub(crate) fn answered(&self, serial: NonZeroU32, reply: Message) {
+        let sender = lock(&self.state).waiting.remove(&serial);
+        if let Some(sender) = sender {
+            // Whoever gave up meanwhile does not want it.
+            let _ = sender.send(Answer::Reply(reply, Instant::now()));
+        }
+    }
+
+    /// No answer will come any more, to what was called and to what will be.
+    pub(crate) fn fail_all(&self, loss: &Loss) {
+        let mut state = lock(&self.state);
+        let loss = state.lost.get_or_insert_with(|| loss.clone()).clone();
+        for (_, sender) in state.waiting.drain() {
+            let _ = sender.send(Answer::Lost(loss.clone()));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! [`RemoteDriver`]: a party in another process, as a driver of the partition.
+
+use std::num::NonZeroU32;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hotadd::{Driver, Notice, Partition, Removal, State, Status, Veto, wire};
+use zbus::Message;
+use zbus::message::Type;
+use zbus::zvariant::{OwnedObjectPath, Signature, Structure, Value};
+
+use crate::connection::Connection;
+use crate::lock;
+use crate::pending::{Answer, Loss};
+
+/// The longest reason that is passed on, in bytes.
+const LONGEST_REASON: usize = 512;
+
+/// Whether an agent may still be called; shared with whoever deregisters it.
+///
+/// The lock is held while a call is sent. So a call is sent before the reply to Deregister or never (D1).
+#[derive(Default)]
+pub(crate) struct Leave {
+    left: Mutex<bool>,
+}
+
+impl Leave {
+    /// From here on the agent is not called.
+    pub(crate) fn leave(&self) {
+        *lock(&self.left) = true;
+    }
+}
+
+/// How an agent is to be called.
+pub(crate) struct Terms {
+    pub(crate) agent: OwnedObjectPath,
+    pub(crate) removal: bool,
+    pub(crate) with_set: bool,
+    pub(crate) time_limit: Duration,
+}
+
+/// A party in another process. It is called over its connection, from the thread of the transaction.
+pub(crate) struct RemoteDriver {
+    connection: Arc<Connection>,
+    partition: Partition,
+    party: u64,
+    terms: Terms,
+    leave: Arc<Leave>,
+    begun: Option<Begun>,
+    took: Option<Duration>,
+}
+
+/// A call that was sent.
+struct Begun {
+    serial: NonZeroU32,
+    at: Instant,
+    answer: Receiver<Answer>,
+}
+
+impl RemoteDriver {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        partition: Partition,
+        party: u64,
+        terms: Terms,
+        leave: Arc<Leave>,
+    ) -> Self {
+        Self { connection, partition, party, terms, leave, begun: None, took: None }
+    }
+
+    fn send(&self, notice: &Notice) -> zbus::Result<Option<Begun>> {
+        let set = self.terms.with_set.then(|| self.partition.active());
+        let body = wire::notice(self.party, notice, set.as_deref());
+        let call = Message::method_call(&self.terms.agent, notice.state().name())?
+            .interface(wire::AGENT)?
+            .build(&body)?;
+        let left = lock(&self.leave.left);
+        if *left {
+            return Ok(None);
+        }
+        let serial = call.primary_header().serial_num();
+        let answer = self.connection.pending.expect(serial);
+        let at = Instant::now();
+        self.connection.send(&call);
+        Ok(Some(Begun { serial, at, answer }))
+    }
+
+    /// Waits for the answer to a call that was sent.
+    fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
+        let limit = self.terms.time_limit;
+        let left = limit.saturating_sub(begun.at.elapsed());
+        match begun.answer.recv_timeout(left) {
+            Ok(Answer::Reply(reply, at)) => {
+                self.took = Some(at.saturating_duration_since(begun.at));
+                judge(&reply, state)
+            }
+            Ok(Answer::Lost(loss)) => Err(loss.crash()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.connection.pending.forget(begun.serial);
+                Err(Veto::crash(Status::IO_TIMEOUT, format!("no answer in {}", limit_text(limit))))
+            }
+            // Only if the connection's own task has failed.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Veto::crash(Status::PIPE_BROKEN, "its connection was closed"))
+            }
+        }
+    }
+}
+
+impl Driver for RemoteDriver {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        if self.terms.removal { Some(self) } else { None }
+    }
+
+    fn begin(&mut self, notice: &Notice) {
+        self.took = None;
+        // What cannot be sent now is tried, and reported, when the answer is asked for.
+        self.begun = self.send(notice).unwrap_or_default();
+    }
+
+    fn answered_in(&self) -> Option<Duration> {
+        self.took
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
+        if self.begun.is_none() {
+            self.took = None;
+            self.begun = self.send(notice).map_err(|error| {
+                Loss {
+                    status: Status::INVALID_NETWORK_RESPONSE,
+                    reason: format!("it could not be called: {error}"),
+                }
+                .crash()
+            })?;
+        }
+        // Nothing is sent to one that has left, and it agrees to everything.
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        self.wait(&begun, notice.state())
+    }
+}
+
+impl Drop for RemoteDriver {
+    fn drop(&mut self) {
+        // Of a call whose answer was never asked for.
+        if let Some(begun) = &self.begun {
+            self.connection.pending.forget(begun.serial);
+        }
+    }
+}
+
+impl Removal for RemoteDriver {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+}
+
+/// What a reply says.
+fn judge(reply: &Message, state: State) -> Result<(), Veto> {
+    let body = reply.body();
+    if reply.message_type() == Type::MethodReturn {
+        return match body.signature() {
+            Signature::Unit => Ok(()),
+            signature => Err(Veto::crash(
+                Status::INVALID_NETWORK_RESPONSE,
+                format!("it answered {state} with arguments ({signature}), where there are none"),
+            )),
+        };
+    }
+    let header = reply.header();
+    let name = header.error_name().map_or("", |name| name.as_str());
+    let status = wire::veto_status(name);
+    let reason = match body.signature() {
+        Signature::Str => body.deserialize::<&str>().ok().map(str::to_owned),
+        Signature::Structure(_) => body.deserialize::<Structure<'_>>().ok().and_then(|body| {
+            let Some(Value::Str(reason)) = body.fields().first() else { return None };
+            Some(reason.as_str().to_owned())
+        }),
+        _ => None,
+    };
+    let reason = reason.map(|reason| presentable(&reason)).filter(|reason| !reason.is_empty());
+    Err(Veto::new(
+        status,
+        reason.unwrap_or_else(|| match status.sentence() {
+            Some(sentence) if name.starts_with(wire::STATUS_ERROR) => sentence.to_owned(),
+            _ if name.starts_with(wire::STATUS_ERROR) => "no reason given".to_owned(),
+            _ => format!("it answered with the error {name}"),
+        }),
+    ))
+}
+
+/// A stranger's words, fit for a terminal and a log.
+pub(crate) fn presentable(text: &str) -> String {
+    let mut fit = String::with_capacity(text.len().min(LONGEST_REASON));
+    for char in text.trim().chars() {
+        if fit.len() + char.len_utf8() > LONGEST_REASON {
+            fit.push('…');
+            break;
+        }
+        fit.push(if char.is_control() { ' ' } else { char });
+    }
+    fit
+}
+
+/// 5 s, 100 ms.
+fn limit_text(limit: Duration) -> String {
+    if limit.subsec_millis() == 0 {
+        format!("{} s", limit.as_secs())
+    } else {
+        format!("{} ms", limit.as_millis())
+    }
+}

@@ -1,0 +1,131 @@
+//! [`Refusal`]: the errors that requests are answered with, and the sending of answers.
+
+use hotadd::wire::{self, MAX_MESSAGE, WireError};
+use hotadd::{Error, Status};
+use serde::Serialize;
+use zbus::Message;
+use zbus::message::Flags;
+use zbus::zvariant::{DynamicDeserialize, DynamicType, Signature};
+
+use crate::connection::Connection;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// One of D-Bus's own errors, by the last part of its name.
+    Standard(&'static str, String),
+    /// The partition's.
+    Partition(Error),
+    /// A limit of the service.
+    Limit(String),
+    /// There is no such party, or it is another connection's.
+    NotRegistered(u64),
+}
+
+/// What a request comes to.
+pub(crate) type Reply = Result<Message, Refusal>;
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Partition(error)
+    }
+}
+
+impl From<zbus::Error> for Refusal {
+    fn from(error: zbus::Error) -> Self {
+        Self::Standard("Failed", error.to_string())
+    }
+}
+
+impl Refusal {
+    fn message(&self, call: &Message) -> zbus::Result<Message> {
+        let header = call.header();
+        let own = |name: &str, body: WireError| {
+            Message::error(&header, format!("{}{name}", wire::ERROR))?.build(&body)
+        };
+        match self {
+            Self::Standard(name, message) => {
+                let name = format!("org.freedesktop.DBus.Error.{name}");
+                Message::error(&header, name)?.build(&message.as_str())
+            }
+            Self::Partition(error) => own(name(error), body(error)),
+            Self::Limit(message) => {
+                let status = Status::QUOTA_EXCEEDED.to_raw();
+                own("Limit", (message.clone(), status, 0, 0, String::new()))
+            }
+            Self::NotRegistered(party) => {
+                let message = format!("this connection has no party {party}");
+                let status = Status::INVALID_HANDLE.to_raw();
+                own("NotRegistered", (message, status, 0, 0, String::new()))
+            }
+        }
+    }
+}
+
+/// What the error is called.
+pub(crate) const fn name(error: &Error) -> &'static str {
+    match error {
+        Error::Vetoed { .. } => "Vetoed",
+        Error::Platform { .. } | Error::Hardware(_) => "Platform",
+        Error::Stuck { .. } => "Stuck",
+        Error::NotJoining { .. } => "NotJoining",
+        Error::NotRemovable { .. } => "NotRemovable",
+        Error::InsideCallback(_) => "InsideCallback",
+        Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) => "Limit",
+        Error::NotRegistered(_) => "NotRegistered",
+        Error::Crashed(_) => "Crashed",
+        // Everything else keeps a processor out before anybody is asked.
+        _ => "NotAddable",
+    }
+}
+
+/// The arguments of an error.
+pub(crate) fn body(error: &Error) -> WireError {
+    let errno = error.errno().map_or(0, |errno| errno.to_raw().unsigned_abs());
+    let id = error.id().map_or(0, |id| id.0);
+    let party = error.party().map(|party| party.name.clone()).unwrap_or_default();
+    (error.to_string(), error.status().to_raw(), errno, id, party)
+}
+
+/// The arguments of a call.
+pub(crate) fn arguments<'a, T: DynamicDeserialize<'a>>(
+    body: &'a zbus::message::Body,
+) -> Result<T, Refusal> {
+    body.deserialize().map_err(|error| Refusal::Standard("InvalidArgs", error.to_string()))
+}
+
+/// That a call has none.
+pub(crate) fn no_arguments(call: &Message) -> Result<(), Refusal> {
+    match call.body().signature() {
+        Signature::Unit => Ok(()),
+        other => {
+            Err(Refusal::Standard("InvalidArgs", format!("it takes no arguments, not {other}")))
+        }
+    }
+}
+
+/// The answer with these arguments.
+pub(crate) fn answer<B: Serialize + DynamicType>(call: &Message, body: &B) -> Reply {
+    let answer = Message::method_return(&call.header())?.build(body)?;
+    if answer.data().len() > MAX_MESSAGE {
+        return Err(Refusal::Limit(format!(
+            "the answer would have {} bytes, and {MAX_MESSAGE} are the most",
+            answer.data().len(),
+        )));
+    }
+    Ok(answer)
+}
+
+impl Connection {
+    /// Sends the answer to a call, if one is expected.
+    pub(crate) fn reply(&self, call: &Message, reply: Reply) {
+        if call.primary_header().flags().contains(Flags::NoReplyExpected) {
+            return;
+        }
+        let message = reply.or_else(|refusal| refusal.message(call));
+        // An error whose text cannot be sent, as nothing that is written here, is not sent.
+        if let Ok(message) = message {
+            self.send(&message);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The requests that wait for somebody: each has a thread of its own, and answers from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotadd::wire::{self, MAX_MESSAGE, MAX_TIME_LIMIT_MS, WireProcessor};
+use hotadd::{Answer, Batch, Change, Error, HardwareId, Status};
+use zbus::Message;
+use zbus::zvariant::OwnedObjectPath;
+
+use crate::connection::Connection;
+use crate::dispatch::unknown_method;
+use crate::ledger;
+use crate::lock;
+use crate::remote::{Leave, RemoteDriver, Terms};
+use crate::reply::{self, Refusal, Reply, answer, arguments, no_arguments};
+
+/// How long a party may take over an answer if it does not say.
+const TIME_LIMIT_MS: u32 = 5_000;
+
+/// How many processors one batch may have: its results must fit into a message.
+const MOST_IN_BATCH: usize = 512;
+
+/// What a result of a batch takes in a message besides its text: numbers, names, and what aligns them.
+const RESULT_BYTES: usize = 160;
+
+/// How much of a message may be something else than results.
+const HEADER_BYTES: usize = 1024;
+
+/// What is asked for.
+enum Request {
+    Register(Register),
+    Add(HardwareId),
+    AddBatch(Vec<HardwareId>, Batch),
+    Remove(HardwareId),
+    Rehearse(HardwareId),
+    GetSet,
+    GetHistory(usize),
+}
+
+/// The arguments of Register.
+struct Register {
+    name: String,
+    level: i32,
+    later_only: bool,
+    terms: Terms,
+}
+
+/// One more request of the connection, until it is dropped.
+struct UnderWay(Arc<Connection>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.end_request();
+    }
+}
+
+/// Begins with a request.
+///
+/// # Errors
+/// If there is no such method, its arguments are wrong, or too many are under way. Nothing has begun then.
+pub(crate) fn begin(
+    connection: &Arc<Connection>,
+    call: &Message,
+    method: &str,
+) -> Result<(), Refusal> {
+    let body = call.body();
+    let id = || arguments::<u32>(&body).map(HardwareId);
+    let (request, thread) = match method {
+        "Register" => (Request::Register(read_register(call)?), "hotadd-register"),
+        "Add" => (Request::Add(id()?), "hotadd-add"),
+        "AddBatch" => (read_batch(call)?, "hotadd-batch"),
+        "Remove" => (Request::Remove(id()?), "hotadd-remove"),
+        "Rehearse" => (Request::Rehearse(id()?), "hotadd-rehearse"),
+        // The candidates may have to wait for the platform.
+        "GetSet" => no_arguments(call).map(|()| (Request::GetSet, "hotadd-set"))?,
+        "GetHistory" => {
+            let most = usize::try_from(arguments::<u32>(&body)?).unwrap_or(usize::MAX);
+            (Request::GetHistory(most), "hotadd-history")
+        }
+        other => return Err(unknown_method(other)),
+    };
+    if !connection.begin_request() {
+        return Err(Refusal::Limit("too many requests are under way".to_owned()));
+    }
+    let under_way = UnderWay(Arc::clone(connection));
+    if matches!(request, Request::Register(_)) && !connection.reserve() {
+        return Err(Refusal::Limit("this connection has its limit of parties".to_owned()));
+    }
+    let registering = matches!(request, Request::Register(_));
+    let call = call.clone();
+    let work = move || {
+        let UnderWay(connection) = &under_way;
+        let reply = serve(connection, &call, request);
+        connection.reply(&call, reply);
+    };
+    let spawned = std::thread::Builder::new().name(thread.to_owned()).spawn(work);
+    spawned.map(drop).map_err(|error| {
+        if registering {
+            connection.cancel();
+        }
+        Refusal::Limit(format!("no thread for it: {error}"))
+    })
+}
+
+fn read_register(call: &Message) -> Result<Register, Refusal> {
+    let body = call.body();
+    let (agent, name, flags, level, limit) =
+        arguments::<(OwnedObjectPath, String, u32, i32, u32)>(&body)?;
+    let invalid = |what: String| Err(Refusal::Standard("InvalidArgs", what));
+    let unknown = flags & !(wire::LATER_ONLY | wire::REMOVAL | wire::WITH_SET);
+    if unknown != 0 {
+        return invalid(format!("the flags 0x{unknown:x} are not known"));
+    }
+    if limit > MAX_TIME_LIMIT_MS {
+        return invalid(format!("a time limit of {limit} ms; {MAX_TIME_LIMIT_MS} are the most"));
+    }
+    let limit = if limit == 0 { TIME_LIMIT_MS } else { limit };
+    let terms = Terms {
+        agent,
+        removal: flags & wire::REMOVAL != 0,
+        with_set: flags & wire::WITH_SET != 0,
+        time_limit: Duration::from_millis(u64::from(limit)),
+    };
+    Ok(Register { name, level, later_only: flags & wire::LATER_ONLY != 0, terms })
+}
+
+fn read_batch(call: &Message) -> Result<Request, Refusal> {
+    let body = call.body();
+    let (ids, atomic) = arguments::<(Vec<u32>, bool)>(&body)?;
+    if ids.len() > MOST_IN_BATCH {
+        return Err(Refusal::Limit(format!("a batch has {MOST_IN_BATCH} processors at most")));
+    }
+    let batch = if atomic { Batch::Atomic } else { Batch::Each };
+    Ok(Request::AddBatch(ids.into_iter().map(HardwareId).collect(), batch))
+}
+
+fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Reply {
+    let partition = &connection.core.partition;
+    let changed =
+        |Change { processor, epoch }| answer(call, &(wire::processor(processor), epoch.0));
+    match request {
+        Request::Register(request) => register(connection, call, request),
+        Request::Add(id) => changed(partition.add(id)?),
+        Request::AddBatch(ids, batch) => {
+            let most = (MAX_MESSAGE - HEADER_BYTES) / ids.len().max(1);
+            let results = partition.add_batch(&ids, batch);
+            let row = |(id, result)| batch_row(id, result, most.saturating_sub(RESULT_BYTES));
+            answer(call, &results.into_iter().map(row).collect::<Vec<_>>())
+        }
+        Request::Remove(id) => changed(partition.remove(id)?),
+        Request::Rehearse(id) => {
+            let rehearsal = partition.rehearse(id)?;
+            let answers: Vec<_> = rehearsal.answers.into_iter().map(answer_row).collect();
+            answer(call, &(wire::processor(rehearsal.processor), answers))
+        }
+        Request::GetSet => {
+            let set = wire::set(&partition.active());
+            let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
+            answer(call, &(set, candidates))
+        }
+        Request::GetHistory(most) => {
+            let latest = lock(&connection.core.ledger).latest(most);
+            answer(call, &ledger::lines(&latest))
+        }
+    }
+}
+
+fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> Reply {
+    let core = &connection.core;
+    let Register { name, level, later_only, terms } = request;
+    let mut registering = core.partition.party(&name).level(level).at_once();
+    if later_only {
+        registering = registering.later_only();
+    }
+    let leave = Arc::new(Leave::default());
+    let mut party = None;
+    let registered = registering.register_with(|id| {
+        party = Some(id.0);
+        lock(&core.ledger).announce(id.0, Arc::downgrade(connection));
+        let connection = Arc::clone(connection);
+        RemoteDriver::new(connection, core.partition.clone(), id.0, terms, Arc::clone(&leave))
+    });
+    let registration = match registered {
+        Ok(registration) => registration,
+        Err(error) => {
+            connection.cancel();
+            if let Some(party) = party {
+                lock(&core.ledger).strike(party);
+            }
+            return Err(error.into());
+        }
+    };
+    let (party, epoch) = (registration.party().id.0, registration.epoch().0);
+    if let Some(gone) = connection.enroll(registration, leave) {
+        let error = Error::Crashed(gone.party());
+        lock(&core.ledger).strike(party);
+        core.bury(gone);
+        return Err(error.into());
+    }
+    answer(call, &(party, epoch))
+}
+
+/// A result of a batch: id, whether it joined, the processor, the epoch; and the error's name, message, status, errno,
+/// party.
+type BatchRow = (u32, bool, WireProcessor, u64, String, String, u32, u32, String);
+
+fn batch_row(id: HardwareId, result: Result<Change, Error>, most: usize) -> BatchRow {
+    match result {
+        Ok(Change { processor, epoch }) => {
+            let none = String::new;
+            (id.0, true, wire::processor(processor), epoch.0, none(), none(), 0, 0, none())
+        }
+        Err(error) => {
+            let name = format!("{}{}", wire::ERROR, reply::name(&error));
+            let (mut message, status, errno, _, party) = reply::body(&error);
+            let fits = (0..=most).rev().find(|at| message.is_char_boundary(*at));
+            message.truncate(fits.unwrap_or(0));
+            (id.0, false, (0, 0, 0, id.0), 0, name, message, status, errno, party)
+        }
+    }
+}
+
+/// An answer of a rehearsal: id, name, level, whether it agreed, status, reason, microseconds.
+fn answer_row(answer: Answer) -> (u64, String, i32, bool, u32, String, u64) {
+    let Answer { party, answer, took } = answer;
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let (status, reason) = match &answer {
+        Ok(()) => (Status::SUCCESS, String::new()),
+        Err(veto) => (veto.status(), veto.reason().to_owned()),
+    };
+    (party.id.0, party.name, party.level.0, answer.is_ok(), status.to_raw(), reason, micros)
+}

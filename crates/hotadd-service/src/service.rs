@@ -1,0 +1,216 @@
+//! [`Service`]: a partition on D-Bus, and the thread that serves it.
+
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hotadd::Partition;
+use rustix::net::UCred;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
+
+use crate::connection::Connection;
+use crate::core::Core;
+use crate::lock;
+use crate::place::{Place, PlaceError, is_name};
+
+/// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Says why a peer's connection ended, such as "its process was killed by SIGKILL"; `None` if it does not know better.
+///
+/// Called once, on a thread of its own. Until it returns the parties of the connection are waited for, within their time
+/// limits; it should not take more than a second.
+pub type Ending = Box<dyn FnOnce() -> Option<String> + Send>;
+
+/// How long to wait when no more connections can be accepted, for lack of descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Why a partition cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// Not at this place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The partition cannot be observed: this is the inside of a callback (D3).
+    #[error(transparent)]
+    Partition(#[from] hotadd::Error),
+    /// No thread, no descriptor.
+    #[error("the partition cannot be served: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A partition on D-Bus. Dropping it removes the socket, closes all connections and deregisters all agents. An add that waits
+/// for the answer of one of them is vetoed by it; to later ones nobody is missing.
+///
+/// All methods may be called from any thread, and wait for no peer. When the drop returns all connections are closed and no
+/// agent is called any more; their registrations may take until the end of a transaction under way.
+pub struct Service {
+    core: Arc<Core>,
+    handle: Handle,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+    places: Mutex<Vec<Place>>,
+}
+
+impl Service {
+    /// Serves a partition at a socket. The folder is made if it is missing; one that others have access to is refused, and
+    /// so is a name that is taken.
+    ///
+    /// # Errors
+    /// If the socket cannot be made there, or no thread.
+    pub fn listen(partition: &Partition, name: &str, path: &Path) -> Result<Self, ServiceError> {
+        let service = Self::new(partition, name, Arc::new(|_| ()))?;
+        service.open(path)?;
+        Ok(service)
+    }
+
+    /// Serves a partition over the connections that it will be [given](Self::attach), and at the sockets that will be
+    /// [opened](Self::open).
+    ///
+    /// # Errors
+    /// For a bad name, inside a callback of the partition, or if there is no thread.
+    pub fn new(partition: &Partition, name: &str, log: Log) -> Result<Self, ServiceError> {
+        if !is_name(name) {
+            return Err(PlaceError::BadName(name.chars().take(64).collect()).into());
+        }
+        let (leaving, left) = channel();
+        let core = Arc::new(Core::new(partition.clone(), name.to_owned(), log, leaving));
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
+        let stop = Arc::new(Notify::new());
+        let observed = Arc::downgrade(&core);
+        partition.observe_with(
+            |parties| lock(&core.ledger).present(parties),
+            move |event| {
+                if let Some(core) = observed.upgrade() {
+                    core.observe(event);
+                }
+            },
+        )?;
+        // Dropping a registration waits until no transaction is under way. It ends when the core is gone.
+        let leave = move || left.into_iter().for_each(drop);
+        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave)?;
+        let (served, stopped) = (Arc::clone(&core), Arc::clone(&stop));
+        let serve = move || {
+            runtime.block_on(async {
+                stopped.notified().await;
+                served.stop().await;
+            });
+        };
+        let thread = thread::Builder::new().name("hotadd-dbus".to_owned()).spawn(serve)?;
+        Ok(Self { core, handle, stop, thread: Some(thread), places: Mutex::default() })
+    }
+
+    /// Listens at one more socket. Only this user and root get in.
+    ///
+    /// # Errors
+    /// If the socket cannot be made there.
+    pub fn open(&self, path: &Path) -> Result<(), ServiceError> {
+        let (place, listener) = Place::take(&self.core.name, path)?;
+        let accepting = {
+            let _runtime = self.handle.enter();
+            accept(Arc::clone(&self.core), tokio::net::UnixListener::from_std(listener)?)
+        };
+        self.handle.spawn(accepting);
+        lock(&self.places).push(place);
+        Ok(())
+    }
+
+    /// Serves a peer over a connected socket. It is trusted to be who it should be; `ending` is asked when the connection has
+    /// ended without being asked to.
+    ///
+    /// # Errors
+    /// If there are too many connections, or the socket is no such socket.
+    pub fn attach(&self, stream: UnixStream, ending: Option<Ending>) -> Result<(), ServiceError> {
+        stream.set_nonblocking(true)?;
+        let stream = {
+            let _runtime = self.handle.enter();
+            tokio::net::UnixStream::from_std(stream)?
+        };
+        let peer = socket_peercred(&stream).map_err(io::Error::from)?;
+        if !admit(&self.core, stream, peer, ending, &self.handle) {
+            return Err(io::Error::other("it has its limit of connections").into());
+        }
+        Ok(())
+    }
+
+    /// The name that the partition is served under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.core.name).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // First of all, so that nobody new finds it.
+        lock(&self.places).clear();
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take()
+            // From inside the log it would wait for itself.
+            && thread.thread().id() != thread::current().id()
+        {
+            // It has nothing to say; a panic of it was shown where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Accepts connections, for as long as the runtime lives.
+async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                (core.log)(&format!("no connection can be accepted: {error}"));
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        // Who it is, before a byte of it is read.
+        let Ok(peer) = socket_peercred(&stream) else { continue };
+        if peer.uid != geteuid() && !peer.uid.is_root() {
+            let uid = peer.uid.as_raw();
+            (core.log)(&format!("{}: refused, because it is of user {uid}", name_of(&peer)));
+        } else if !admit(&core, stream, peer, None, &Handle::current()) {
+            (core.log)(&format!("{}: refused, because there are too many", name_of(&peer)));
+        }
+    }
+}
+
+/// Begins to serve a connection. False if there are too many.
+fn admit(
+    core: &Arc<Core>,
+    stream: tokio::net::UnixStream,
+    peer: UCred,
+    ending: Option<Ending>,
+    handle: &Handle,
+) -> bool {
+    let stream = Arc::new(stream);
+    let connection = Connection::new(Arc::clone(core), Arc::clone(&stream), name_of(&peer));
+    let connection = Arc::new(connection);
+    let joined = core.join(&connection);
+    if joined {
+        handle.spawn(connection.serve(stream, peer.uid.as_raw(), ending));
+    }
+    joined
+}
+
+fn name_of(peer: &UCred) -> String {
+    format!("process {}", peer.pid)
+}

@@ -1,0 +1,329 @@
+//! A stranger's agent: a bare D-Bus client, and a service in a temporary folder to try it on.
+
+#![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(unreachable_pub, reason = "a module of tests")]
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use futures_lite::StreamExt;
+use hotadd::hardware::Simulated;
+use hotadd::wire::{self, OwnedWireNotice, WireError};
+use hotadd::{Event, Notice, Partition, State};
+use hotadd_service::{Log, Service};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use zbus::message::Type;
+use zbus::zvariant::{DynamicType, ObjectPath, Type as Signed};
+use zbus::{Connection, Message, MessageStream, connection};
+
+/// Longer than anything here takes. Only a test that fails waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service of a simulated partition in a folder of its own.
+pub struct Served {
+    pub partition: Partition,
+    pub hardware: Arc<Simulated>,
+    service: Option<Service>,
+    pub path: PathBuf,
+    log: Receiver<String>,
+    events: Receiver<Event>,
+    _folder: TempDir,
+}
+
+impl Served {
+    /// `active` processors run, `spare` can be added.
+    pub fn new(active: u32, spare: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hardware = Simulated::new(active, spare).unwrap();
+        let partition = Partition::simulated(&hardware).unwrap();
+        let (to_log, log) = channel();
+        let log_to: Log = Arc::new(move |line: &str| drop(to_log.send(line.to_owned())));
+        let service = Service::new(&partition, "demo", log_to).unwrap();
+        // The service makes the folder, and has it to itself.
+        let path = folder.path().join("run").join("demo");
+        service.open(&path).unwrap();
+        let (sender, events) = channel();
+        // Behind the service's own observer: what is seen here, the service has seen.
+        partition.observe(move |event| drop(sender.send(event.clone()))).unwrap();
+        let service = Some(service);
+        Self { partition, hardware, service, path, log, events, _folder: folder }
+    }
+
+    pub fn service(&self) -> &Service {
+        self.service.as_ref().expect("it was not ended")
+    }
+
+    /// Ends the service; the partition and the folder stay.
+    pub fn end_service(mut self) -> Self {
+        drop(self.service.take());
+        self
+    }
+
+    pub fn peer(&self) -> Peer {
+        Peer::connect(UnixStream::connect(&self.path).unwrap())
+    }
+
+    /// A connection of bare bytes, with its handshake done.
+    pub fn bare(&self) -> UnixStream {
+        use std::io::{Read, Write};
+        let mut stream = UnixStream::connect(&self.path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
+        let mut said = Vec::new();
+        while said.iter().filter(|byte| **byte == b'\n').count() < 2 {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            said.push(byte[0]);
+        }
+        stream
+    }
+
+    /// Waits for an event.
+    pub fn wait(&self, what: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).expect("no such event came");
+            if what(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Waits until a line of the log says this.
+    pub fn logged(&self, what: &str) {
+        while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
+    }
+
+    /// What was logged and not looked at.
+    pub fn log(&self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
+    /// The partition, for a thread.
+    pub fn adder(&self) -> Partition {
+        self.partition.clone()
+    }
+}
+
+/// A client, and all that it is sent.
+pub struct Peer {
+    pub runtime: Runtime,
+    pub connection: Connection,
+    calls: Receiver<Message>,
+    answers: Receiver<Message>,
+    signals: Receiver<Message>,
+}
+
+/// An error as it came over the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireFailure {
+    pub name: String,
+    pub body: Option<WireError>,
+    pub message: String,
+}
+
+impl Peer {
+    pub fn connect(stream: UnixStream) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let connection = runtime.block_on(async {
+            stream.set_nonblocking(true).unwrap();
+            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            connection::Builder::unix_stream(stream).p2p().build().await.unwrap()
+        });
+        let mut stream = MessageStream::from(&connection);
+        let (to_calls, calls) = channel();
+        let (to_answers, answers) = channel();
+        let (to_signals, signals) = channel();
+        runtime.spawn(async move {
+            while let Some(Ok(message)) = stream.next().await {
+                let to = match message.message_type() {
+                    Type::MethodCall => &to_calls,
+                    Type::Signal => &to_signals,
+                    _ => &to_answers,
+                };
+                drop(to.send(message));
+            }
+        });
+        Self { runtime, connection, calls, answers, signals }
+    }
+
+    pub fn send(&self, message: &Message) {
+        self.runtime.block_on(self.connection.send(message)).unwrap();
+    }
+
+    /// Sends a call of the partition, and does not wait.
+    pub fn begin<B: Serialize + DynamicType>(&self, method: &str, body: &B) {
+        self.begin_at(wire::PARTITION_PATH, wire::PARTITION, method, body);
+    }
+
+    pub fn begin_at<B: Serialize + DynamicType>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) {
+        let call = Message::method_call(path, method).unwrap().interface(interface).unwrap();
+        self.send(&call.build(body).unwrap());
+    }
+
+    /// The next answer to a call of this peer.
+    pub fn end<T: DeserializeOwned + Signed>(&self) -> Result<T, WireFailure> {
+        let answer = self.answers.recv_timeout(PATIENCE).expect("no answer came");
+        let body = answer.body();
+        if answer.message_type() == Type::MethodReturn {
+            return Ok(body.deserialize_unchecked().expect("an answer of that type"));
+        }
+        let own = body.deserialize::<WireError>().ok();
+        let message = own.as_ref().map(|own| own.0.clone());
+        Err(WireFailure {
+            name: answer.header().error_name().unwrap().to_string(),
+            message: message.unwrap_or_else(|| body.deserialize::<String>().unwrap_or_default()),
+            body: own,
+        })
+    }
+
+    pub fn call<B: Serialize + DynamicType, T: DeserializeOwned + Signed>(
+        &self,
+        method: &str,
+        body: &B,
+    ) -> Result<T, WireFailure> {
+        self.begin(method, body);
+        self.end()
+    }
+
+    /// Registers an agent and does not wait.
+    pub fn begin_register(&self, name: &str, flags: u32, level: i32, limit: u32) {
+        let path = ObjectPath::try_from(format!("/{name}")).unwrap();
+        self.begin("Register", &(path, name, flags, level, limit));
+    }
+
+    /// Registers an agent that agrees to its replay.
+    pub fn register(&self, name: &str, flags: u32, level: i32, limit: u32) -> u64 {
+        self.begin_register(name, flags, level, limit);
+        let answer = self.agree_until_answered();
+        assert_eq!(answer.message_type(), Type::MethodReturn, "{answer}");
+        answer.body().deserialize::<(u64, u64)>().unwrap().0
+    }
+
+    /// Agrees to everything until an answer comes, and says whether it is no error.
+    pub fn agrees_until_answered(&self) -> bool {
+        self.agree_until_answered().message_type() == Type::MethodReturn
+    }
+
+    fn agree_until_answered(&self) -> Message {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Ok(call) = self.calls.recv_timeout(Duration::from_millis(1)) {
+                self.agree(&call);
+            } else if let Ok(answer) = self.answers.try_recv() {
+                return answer;
+            }
+        }
+        panic!("no answer came")
+    }
+
+    /// The next call of an agent of this peer.
+    pub fn asked(&self) -> Asked {
+        Asked::read(self.calls.recv_timeout(PATIENCE).expect("nobody was asked"))
+    }
+
+    /// The next call, which is to be this one; agrees to it.
+    pub fn agrees_to(&self, state: State, party: u64) {
+        let asked = self.asked();
+        assert_eq!((asked.notice.state(), asked.party), (state, party));
+        self.agree(&asked.call);
+    }
+
+    /// That no call is waiting to be taken. Only after something that would come behind it.
+    pub fn was_not_asked(&self) {
+        if let Ok(call) = self.calls.try_recv() {
+            panic!("{call} came");
+        }
+    }
+
+    pub fn agree(&self, call: &Message) {
+        self.send(&Message::method_return(&call.header()).unwrap().build(&()).unwrap());
+    }
+
+    pub fn refuse(&self, call: &Message, name: &str, reason: &str) {
+        self.send(&Message::error(&call.header(), name).unwrap().build(&reason).unwrap());
+    }
+
+    /// The next signal with this name.
+    pub fn signal(&self, name: &str) -> Message {
+        loop {
+            let signal = self.signals.recv_timeout(PATIENCE).expect("no such signal came");
+            if signal.header().member().unwrap().as_str() == name {
+                return signal;
+            }
+        }
+    }
+
+    /// That everything was answered which was sent before.
+    pub fn ping(&self) {
+        self.begin_at("/", "org.freedesktop.DBus.Peer", "Ping", &());
+        self.end::<()>().unwrap();
+    }
+
+    /// Closes the connection, and is gone.
+    pub fn hang_up(self) {
+        let Self { runtime, connection, .. } = self;
+        runtime.block_on(connection.close()).unwrap();
+        drop(runtime);
+    }
+
+    /// Waits until the service has closed the connection.
+    pub fn was_hung_up_on(&self) {
+        match self.calls.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("the connection lives"),
+            Ok(call) => panic!("{call} came"),
+        }
+    }
+}
+
+/// A call of an agent.
+#[derive(Debug)]
+pub struct Asked {
+    pub call: Message,
+    pub path: String,
+    pub party: u64,
+    pub notice: Notice,
+    pub set: Option<hotadd::ActiveSet>,
+}
+
+impl Asked {
+    fn read(call: Message) -> Self {
+        let header = call.header();
+        assert_eq!(header.interface().unwrap().as_str(), wire::AGENT);
+        let member = header.member().unwrap().to_string();
+        let state = State::ALL.into_iter().find(|state| state.name() == member).unwrap();
+        let path = header.path().unwrap().to_string();
+        let body = call.body().deserialize::<OwnedWireNotice>().unwrap();
+        let (party, notice, set) = wire::read_notice(state, body).unwrap();
+        drop(header);
+        Self { call, path, party, notice, set }
+    }
+}
+
+/// What GetHistory says of each event: its name.
+pub fn history(peer: &Peer) -> Vec<String> {
+    let lines: Vec<String> = peer.call("GetHistory", &1000_u32).unwrap();
+    let name = |line: &String| {
+        let event: HashMap<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        assert!(event["time"].is_u64());
+        event["event"].as_str().unwrap().to_owned()
+    };
+    lines.iter().map(name).collect()
+}

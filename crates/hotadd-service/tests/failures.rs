@@ -1,0 +1,179 @@
+//! What becomes of agents that crash, hang or answer nonsense (L3), and of those who wait for them.
+
+mod common;
+
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use hotadd::wire::{self, WireProcessor};
+use hotadd::{Error, EventKind, HardwareId, State, Status, Veto};
+use zbus::Message;
+
+use common::{Peer, Served};
+
+/// What Add returns.
+type Changed = (WireProcessor, u64);
+
+/// Adds processor 1 on another thread, and returns the veto.
+fn vetoed(served: &Served) -> thread::JoinHandle<(String, Veto)> {
+    let partition = served.adder();
+    thread::spawn(move || match partition.add(HardwareId(1)) {
+        Err(Error::Vetoed { party, veto, .. }) => (party.name, veto),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn no_answer_in_time_is_a_veto_and_a_late_one_is_dropped() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    peer.register("slow", wire::LATER_ONLY, 0, 100);
+    let add = vetoed(&served);
+    let asked = peer.asked();
+    let (name, veto) = add.join().unwrap();
+    assert_eq!((name.as_str(), veto.reason()), ("slow", "no answer in 100 ms"));
+    assert_eq!((veto.status(), veto.is_crash()), (Status::IO_TIMEOUT, true));
+    served.wait(|event| event.kind == EventKind::Deregistered);
+    peer.agree(&asked.call);
+    // The connection lives, the party is gone, and whoever adds now waits for nobody.
+    let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
+    assert!(parties.is_empty());
+    peer.call::<_, Changed>("Add", &1_u32).unwrap();
+    let failure = peer.call::<_, ()>("Deregister", &asked.party).unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.NotRegistered");
+}
+
+#[test]
+fn one_that_hangs_in_its_replay_is_not_registered() {
+    let served = Served::new(1, 0);
+    let peer = served.peer();
+    peer.begin_register("slow", 0, 0, 50);
+    let asked = peer.asked();
+    assert_eq!(asked.notice.state(), State::AddStart);
+    let failure = peer.end::<(u64, u64)>().unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.NotJoining");
+    assert_eq!(failure.body.unwrap().1, Status::IO_TIMEOUT.to_raw());
+}
+
+#[test]
+fn one_that_hangs_in_a_completion_is_deregistered_and_the_processor_stays() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    let party = peer.register("slow", wire::LATER_ONLY, 0, 50);
+    peer.begin("Add", &1_u32);
+    peer.agrees_to(State::AddStart, party);
+    assert_eq!(peer.asked().notice.state(), State::AddComplete);
+    peer.end::<Changed>().unwrap();
+    served.wait(|event| event.kind == EventKind::Deregistered);
+    assert_eq!(served.partition.count(), 2);
+}
+
+#[test]
+fn a_connection_that_is_dropped_in_the_middle_vetoes_by_name() {
+    let served = Served::new(1, 1);
+    let (agent, other) = (served.peer(), served.peer());
+    agent.register("pool", wire::LATER_ONLY, 0, 0);
+    other.begin("Add", &1_u32);
+    agent.asked();
+    agent.hang_up();
+    let failure = other.end::<Changed>().unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.Vetoed");
+    let (message, status, _, _, party) = failure.body.unwrap();
+    assert!(message.contains("its connection was closed"), "{message}");
+    assert_eq!((status, party.as_str()), (Status::PIPE_BROKEN.to_raw(), "pool"));
+    served.wait(|event| event.kind == EventKind::Deregistered);
+    other.call::<_, Changed>("Add", &1_u32).unwrap();
+}
+
+#[test]
+fn idle_parties_go_with_their_connection() {
+    let served = Served::new(1, 1);
+    let (agent, other) = (served.peer(), served.peer());
+    for name in ["one", "two", "three"] {
+        agent.register(name, wire::LATER_ONLY, 0, 0);
+    }
+    agent.hang_up();
+    for _ in 0..3 {
+        served.wait(|event| event.kind == EventKind::Deregistered);
+    }
+    let parties: Vec<(u64, String, i32, bool)> = other.call("GetParties", &()).unwrap();
+    assert!(parties.is_empty());
+    other.call::<_, Changed>("Add", &1_u32).unwrap();
+}
+
+#[test]
+fn an_answer_with_arguments_is_none() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    peer.register("chatty", wire::LATER_ONLY, 0, 0);
+    let add = vetoed(&served);
+    let call = peer.asked().call;
+    peer.send(&Message::method_return(&call.header()).unwrap().build(&("yes", 1)).unwrap());
+    let (_, veto) = add.join().unwrap();
+    assert_eq!((veto.status(), veto.is_crash()), (Status::INVALID_NETWORK_RESPONSE, true));
+    assert!(veto.reason().starts_with("it answered AddStart with arguments"), "{veto}");
+}
+
+#[test]
+fn a_host_knows_better_why_a_connection_ended() {
+    let served = Served::new(1, 1);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let ending = Box::new(|| Some("its process was killed by SIGKILL".to_owned()));
+    served.service().attach(ours, Some(ending)).unwrap();
+    let peer = Peer::connect(theirs);
+    peer.register("child", wire::LATER_ONLY, 0, 0);
+    let add = vetoed(&served);
+    peer.asked();
+    peer.hang_up();
+    let (name, veto) = add.join().unwrap();
+    assert_eq!((name.as_str(), veto.reason()), ("child", "its process was killed by SIGKILL"));
+    served.wait(|event| event.kind == EventKind::Deregistered);
+}
+
+#[test]
+fn a_service_that_ends_leaves_its_partition_to_others() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    peer.register("pool", wire::LATER_ONLY, 0, 0);
+    let served = served.end_service();
+    peer.was_hung_up_on();
+    assert_eq!(std::fs::read_dir(served.path.parent().unwrap()).unwrap().count(), 0);
+    // Whether its registration is gone already or not.
+    served.partition.add(HardwareId(1)).unwrap();
+}
+
+#[test]
+fn a_service_that_ends_lets_nobody_wait() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    peer.register("pool", wire::LATER_ONLY, 0, 0);
+    let add = vetoed(&served);
+    peer.asked();
+    served.end_service();
+    let (_, veto) = add.join().unwrap();
+    assert_eq!(veto.reason(), "its partition is served no longer");
+}
+
+#[test]
+fn agents_do_not_hold_up_one_another() {
+    // One party's silence is its own: others register, deregister and are heard while it lasts.
+    let served = Served::new(1, 2);
+    let (silent, other) = (served.peer(), served.peer());
+    silent.register("silent", wire::LATER_ONLY, 0, 600_000);
+    let add = vetoed(&served);
+    silent.asked();
+    other.begin("Add", &2_u32);
+    other.begin_register("late", wire::LATER_ONLY, 0, 0);
+    let waiting: Vec<(String, String, u32, u64)> = {
+        // Answered at once, ahead of the two that wait.
+        other.begin("GetWaiting", &());
+        other.end().unwrap()
+    };
+    assert_eq!(waiting[0].0, "silent");
+    silent.hang_up();
+    add.join().unwrap();
+    // The two go on in whichever order. If the late one registers first it is asked about the add.
+    let joined = [(); 2].map(|()| other.agrees_until_answered());
+    assert!(joined.iter().all(|answer| *answer), "{joined:?}");
+    assert_eq!(served.partition.count(), 2);
+}

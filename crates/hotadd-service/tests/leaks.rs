@@ -1,0 +1,55 @@
+//! That connections leave nothing behind. By itself, because it counts what the whole process has.
+
+mod common;
+
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use hotadd::{EventKind, wire};
+
+use common::{PATIENCE, Peer, Served};
+
+/// Descriptors and threads of this process.
+fn counts() -> (usize, usize) {
+    let count = |path| fs::read_dir(path).unwrap().count();
+    (count("/proc/self/fd"), count("/proc/self/task"))
+}
+
+#[test]
+fn two_hundred_connections_leave_nothing_behind() {
+    let served = Served::new(1, 1);
+    let round = |index: u32| {
+        let peer: Peer = served.peer();
+        peer.register("pool", wire::LATER_ONLY, 0, 0);
+        if index.is_multiple_of(2) {
+            peer.hang_up();
+        } else {
+            drop(peer);
+        }
+        served.wait(|event| event.kind == EventKind::Deregistered);
+    };
+    round(0);
+    round(1);
+    // Threads are counted until the kernel has reaped them: what is left behind would stay.
+    let settled = |most: (usize, usize)| {
+        let began = Instant::now();
+        loop {
+            let now = counts();
+            if (now.0 <= most.0 && now.1 <= most.1) || began.elapsed() > PATIENCE {
+                return now;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let before = settled((0, 0).max(idle(&served)));
+    (0..200).for_each(round);
+    let after = settled(before);
+    assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} became {after:?}");
+    assert!(served.log().is_empty());
+}
+
+/// What an idle service has, give or take the peer that has just gone.
+fn idle(served: &Served) -> (usize, usize) {
+    served.peer().ping();
+    counts()
+}
