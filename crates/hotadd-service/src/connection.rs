@@ -1,6 +1,5 @@
 //! [`Connection`]: one peer, its parties, and the task that reads what it sends.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -17,17 +16,15 @@ use zbus::message::Type;
 
 use crate::core::Core;
 use crate::outbox::{Outbox, Stuck};
+use crate::parties::{Parties, Party};
 use crate::pending::{Loss, Pending};
 use crate::reader::{Lost, Reader};
-use crate::remote::Leave;
+use crate::remote::Agent;
 use crate::service::Ending;
 use crate::{dispatch, handshake, lock};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// How many parties one connection may have.
-const MOST_PARTIES: usize = 64;
 
 /// How many of its requests may be under way that wait for somebody.
 const MOST_REQUESTS: usize = 16;
@@ -40,27 +37,12 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// The peer as the log calls it.
     peer: String,
-    parties: Mutex<Parties>,
+    pub(crate) parties: Parties,
     requests: AtomicUsize,
     /// The handshake is over, and messages may be sent.
     open: AtomicBool,
     /// Why it was closed from here.
     closed: Mutex<Option<Loss>>,
-}
-
-/// The parties of a connection.
-#[derive(Default)]
-struct Parties {
-    registered: HashMap<u64, Party>,
-    /// How many are registering.
-    registering: usize,
-    closed: bool,
-}
-
-/// A party of a connection.
-struct Party {
-    registration: Registration,
-    leave: Arc<Leave>,
 }
 
 /// What tidies up behind a connection's task, however it ends.
@@ -77,7 +59,7 @@ impl Connection {
             pending: Pending::default(),
             outbox: Outbox::new(stream),
             peer,
-            parties: Mutex::default(),
+            parties: Parties::default(),
             requests: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             closed: Mutex::new(None),
@@ -182,54 +164,39 @@ impl Connection {
 
     /// Closes it because the service ends: its parties are not called any more, and veto nothing.
     pub(crate) fn stop(&self) {
-        for party in lock(&self.parties).registered.values() {
-            party.leave.leave();
-        }
+        self.parties.leave();
         let reason = "its partition is served no longer".to_owned();
         self.close(Loss { status: Status::CANCELLED, reason });
     }
 
-    /// A place for one more party. False if there is none.
-    pub(crate) fn reserve(&self) -> bool {
-        let mut parties = lock(&self.parties);
-        let free = parties.registered.len() + parties.registering < MOST_PARTIES;
-        parties.registering += usize::from(free);
-        free
-    }
-
-    /// The party for which a place was reserved did not come to be.
-    pub(crate) fn cancel(&self) {
-        lock(&self.parties).registering -= 1;
-    }
-
-    /// Takes in the party for which a place was reserved. Returns it if the connection is gone.
-    pub(crate) fn enroll(
-        &self,
-        registration: Registration,
-        leave: Arc<Leave>,
-    ) -> Option<Registration> {
-        let mut parties = lock(&self.parties);
-        parties.registering -= 1;
-        // One that has crashed since it registered is not waited for: the event that says so may have passed.
-        if parties.closed || !registration.is_registered() {
-            return Some(registration);
+    /// Takes in the party for which a place was reserved.
+    pub(crate) fn enroll(&self, registration: Registration, agent: Arc<Agent>) {
+        let id = registration.party().id.0;
+        if let Some(party) = self.parties.insert(id, Party { registration, agent }) {
+            lock(&self.core.ledger).strike(id);
+            self.part_with(id, party);
         }
-        let party = registration.party().id.0;
-        parties.registered.insert(party, Party { registration, leave });
-        None
     }
 
-    /// The party is registered no longer. Returns what is left of it.
-    pub(crate) fn forget(&self, party: u64) -> Option<Registration> {
-        lock(&self.parties).registered.remove(&party).map(|party| party.registration)
+    /// The partition has deregistered this party.
+    pub(crate) fn deregistered(&self, id: u64) {
+        if let Some(party) = self.parties.remove(id) {
+            self.part_with(id, party);
+        }
+    }
+
+    fn part_with(&self, id: u64, party: Party) {
+        if let Some(farewell) = party.agent.farewell(id) {
+            self.send(&farewell);
+        }
+        self.core.bury(party.registration);
     }
 
     /// Deregisters a party of this connection. Nothing is sent to it behind what was sent when this returns (D1). False
     /// if there is no such party (D2).
     pub(crate) fn deregister(&self, party: u64) -> bool {
-        let removed = lock(&self.parties).registered.remove(&party);
-        let Some(Party { registration, leave }) = removed else { return false };
-        leave.leave();
+        let Some(Party { registration, agent }) = self.parties.remove(party) else { return false };
+        agent.leave();
         lock(&self.core.ledger).strike(party);
         self.core.bury(registration);
         true
@@ -256,23 +223,15 @@ impl Connection {
     /// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
     fn end(&self, loss: &Loss) {
         self.pending.fail_all(loss);
-        let mut parties = lock(&self.parties);
-        parties.closed = true;
-        let left: Vec<_> = parties.registered.drain().collect();
-        drop(parties);
-        for (_, party) in left {
+        for party in self.parties.close() {
             self.core.bury(party.registration);
         }
     }
 
     /// Says why a connection ended, if that is not the peer's own wish.
     fn report(&self, loss: &Loss) {
-        let names: Vec<_> = {
-            let parties = lock(&self.parties);
-            parties.registered.values().map(|p| p.registration.party().name).collect()
-        };
-        let names =
-            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let names = self.parties.names();
+        let names = if names.is_empty() { names } else { format!(" ({names})") };
         (self.core.log)(&format!("{}{names}: {}", self.peer, loss.reason));
     }
 }

@@ -109,9 +109,8 @@ impl Core {
         let gone = lock(&self.ledger).write(event);
         if let (Some(connection), Some(party)) =
             (gone.and_then(|gone| gone.upgrade()), &event.party)
-            && let Some(registration) = connection.forget(party.id.0)
         {
-            self.bury(registration);
+            connection.deregistered(party.id.0);
         }
         if let Some(signal) = signal::of(event) {
             let connections: Vec<_> = lock(&self.connections).values().cloned().collect();

@@ -20,6 +20,7 @@ mod handshake;
 mod header;
 mod ledger;
 mod outbox;
+mod parties;
 mod pending;
 mod place;
 mod reader;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Driver, Notice, Partition, Removal, State, Status, Veto, wire};
 use zbus::Message;
-use zbus::message::Type;
+use zbus::message::{Flags, Type};
 use zbus::zvariant::{OwnedObjectPath, Signature, Structure, Value};
 
 use crate::connection::Connection;
@@ -17,24 +17,39 @@ use crate::pending::{Answer, Loss};
 /// The longest reason that is passed on, in bytes.
 const LONGEST_REASON: usize = 512;
 
-/// Whether an agent may still be called; shared with whoever deregisters it.
-///
-/// The lock is held while a call is sent. So a call is sent before the reply to Deregister or never (D1).
-#[derive(Default)]
-pub(crate) struct Leave {
+/// An agent, as its driver and whoever deregisters it both know it.
+pub(crate) struct Agent {
+    path: OwnedObjectPath,
+    /// It is not called any more.
+    ///
+    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister or never (D1).
     left: Mutex<bool>,
+    /// Why it counts as crashed.
+    crash: Mutex<Option<(Status, String)>>,
 }
 
-impl Leave {
+impl Agent {
+    pub(crate) fn new(path: OwnedObjectPath) -> Self {
+        Self { path, left: Mutex::default(), crash: Mutex::default() }
+    }
+
     /// From here on the agent is not called.
     pub(crate) fn leave(&self) {
         *lock(&self.left) = true;
     }
+
+    /// What tells the agent that it was deregistered, if that was because it crashed (L3).
+    pub(crate) fn farewell(&self, party: u64) -> Option<Message> {
+        let (status, reason) = lock(&self.crash).clone()?;
+        let call = Message::method_call(&self.path, wire::DEREGISTERED).ok()?;
+        let call = call.interface(wire::AGENT).ok()?.with_flags(Flags::NoReplyExpected).ok()?;
+        call.build(&(party, status.to_raw(), reason)).ok()
+    }
 }
 
 /// How an agent is to be called.
+#[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    pub(crate) agent: OwnedObjectPath,
     pub(crate) removal: bool,
     pub(crate) with_set: bool,
     pub(crate) time_limit: Duration,
@@ -46,7 +61,7 @@ pub(crate) struct RemoteDriver {
     partition: Partition,
     party: u64,
     terms: Terms,
-    leave: Arc<Leave>,
+    agent: Arc<Agent>,
     begun: Option<Begun>,
     took: Option<Duration>,
 }
@@ -64,18 +79,18 @@ impl RemoteDriver {
         partition: Partition,
         party: u64,
         terms: Terms,
-        leave: Arc<Leave>,
+        agent: Arc<Agent>,
     ) -> Self {
-        Self { connection, partition, party, terms, leave, begun: None, took: None }
+        Self { connection, partition, party, terms, agent, begun: None, took: None }
     }
 
     fn send(&self, notice: &Notice) -> zbus::Result<Option<Begun>> {
         let set = self.terms.with_set.then(|| self.partition.active());
         let body = wire::notice(self.party, notice, set.as_deref());
-        let call = Message::method_call(&self.terms.agent, notice.state().name())?
+        let call = Message::method_call(&self.agent.path, notice.state().name())?
             .interface(wire::AGENT)?
             .build(&body)?;
-        let left = lock(&self.leave.left);
+        let left = lock(&self.agent.left);
         if *left {
             return Ok(None);
         }
@@ -140,7 +155,13 @@ impl Driver for RemoteDriver {
         }
         // Nothing is sent to one that has left, and it agrees to everything.
         let Some(begun) = self.begun.take() else { return Ok(()) };
-        self.wait(&begun, notice.state())
+        let answer = self.wait(&begun, notice.state());
+        if let Err(veto) = &answer
+            && veto.is_crash()
+        {
+            *lock(&self.agent.crash) = Some((veto.status(), veto.reason().to_owned()));
+        }
+        answer
     }
 }
 

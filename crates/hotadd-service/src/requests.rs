@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::dispatch::unknown_method;
 use crate::ledger;
 use crate::lock;
-use crate::remote::{Leave, RemoteDriver, Terms};
+use crate::remote::{Agent, RemoteDriver, Terms};
 use crate::reply::{self, Refusal, Reply, answer, arguments, no_arguments};
 
 /// How long a party may take over an answer if it does not say.
@@ -43,6 +43,7 @@ struct Register {
     name: String,
     level: i32,
     later_only: bool,
+    agent: OwnedObjectPath,
     terms: Terms,
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn begin(
         return Err(Refusal::Limit("too many requests are under way".to_owned()));
     }
     let under_way = UnderWay(Arc::clone(connection));
-    if matches!(request, Request::Register(_)) && !connection.reserve() {
+    if matches!(request, Request::Register(_)) && !connection.parties.reserve() {
         return Err(Refusal::Limit("this connection has its limit of parties".to_owned()));
     }
     let registering = matches!(request, Request::Register(_));
@@ -97,7 +98,7 @@ pub(crate) fn begin(
     let spawned = std::thread::Builder::new().name(thread.to_owned()).spawn(work);
     spawned.map(drop).map_err(|error| {
         if registering {
-            connection.cancel();
+            connection.parties.cancel();
         }
         Refusal::Limit(format!("no thread for it: {error}"))
     })
@@ -117,12 +118,11 @@ fn read_register(call: &Message) -> Result<Register, Refusal> {
     }
     let limit = if limit == 0 { TIME_LIMIT_MS } else { limit };
     let terms = Terms {
-        agent,
         removal: flags & wire::REMOVAL != 0,
         with_set: flags & wire::WITH_SET != 0,
         time_limit: Duration::from_millis(u64::from(limit)),
     };
-    Ok(Register { name, level, later_only: flags & wire::LATER_ONLY != 0, terms })
+    Ok(Register { name, level, later_only: flags & wire::LATER_ONLY != 0, agent, terms })
 }
 
 fn read_batch(call: &Message) -> Result<Request, Refusal> {
@@ -168,23 +168,23 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
 
 fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> Reply {
     let core = &connection.core;
-    let Register { name, level, later_only, terms } = request;
+    let Register { name, level, later_only, agent, terms } = request;
     let mut registering = core.partition.party(&name).level(level).at_once();
     if later_only {
         registering = registering.later_only();
     }
-    let leave = Arc::new(Leave::default());
+    let agent = Arc::new(Agent::new(agent));
     let mut party = None;
     let registered = registering.register_with(|id| {
         party = Some(id.0);
         lock(&core.ledger).announce(id.0, Arc::downgrade(connection));
         let connection = Arc::clone(connection);
-        RemoteDriver::new(connection, core.partition.clone(), id.0, terms, Arc::clone(&leave))
+        RemoteDriver::new(connection, core.partition.clone(), id.0, terms, Arc::clone(&agent))
     });
     let registration = match registered {
         Ok(registration) => registration,
         Err(error) => {
-            connection.cancel();
+            connection.parties.cancel();
             if let Some(party) = party {
                 lock(&core.ledger).strike(party);
             }
@@ -192,12 +192,7 @@ fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> 
         }
     };
     let (party, epoch) = (registration.party().id.0, registration.epoch().0);
-    if let Some(gone) = connection.enroll(registration, leave) {
-        let error = Error::Crashed(gone.party());
-        lock(&core.ledger).strike(party);
-        core.bury(gone);
-        return Err(error.into());
-    }
+    connection.enroll(registration, agent);
     answer(call, &(party, epoch))
 }
 

@@ -33,7 +33,8 @@ fn no_answer_in_time_is_a_veto_and_a_late_one_is_dropped() {
     let (name, veto) = add.join().unwrap();
     assert_eq!((name.as_str(), veto.reason()), ("slow", "no answer in 100 ms"));
     assert_eq!((veto.status(), veto.is_crash()), (Status::IO_TIMEOUT, true));
-    served.wait(|event| event.kind == EventKind::Deregistered);
+    let status = Status::IO_TIMEOUT.to_raw();
+    assert_eq!(peer.farewell(), (asked.party, status, "no answer in 100 ms".to_owned()));
     peer.agree(&asked.call);
     // The connection lives, the party is gone, and whoever adds now waits for nobody.
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
@@ -53,6 +54,9 @@ fn one_that_hangs_in_its_replay_is_not_registered() {
     let failure = peer.end::<(u64, u64)>().unwrap_err();
     assert_eq!(failure.name, "org.hotadd.Error.NotJoining");
     assert_eq!(failure.body.unwrap().1, Status::IO_TIMEOUT.to_raw());
+    // It was no party yet, so there is none to be deregistered.
+    peer.ping();
+    peer.was_not_asked();
 }
 
 #[test]

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zbus::message::Type;
+use zbus::message::{Flags, Type};
 use zbus::zvariant::{DynamicType, ObjectPath, Type as Signed};
 use zbus::{Connection, Message, MessageStream, connection};
 
@@ -236,6 +236,14 @@ impl Peer {
     /// The next call of an agent of this peer.
     pub fn asked(&self) -> Asked {
         Asked::read(self.calls.recv_timeout(PATIENCE).expect("nobody was asked"))
+    }
+
+    /// The next call, which is to say that a party was deregistered: party, status, reason.
+    pub fn farewell(&self) -> (u64, u32, String) {
+        let call = self.calls.recv_timeout(PATIENCE).expect("nobody was called");
+        assert_eq!(call.header().member().unwrap().as_str(), wire::DEREGISTERED);
+        assert!(call.primary_header().flags().contains(Flags::NoReplyExpected));
+        call.body().deserialize().unwrap()
     }
 
     /// The next call, which is to be this one; agrees to it.
