@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotadd::{
-    Batch, Driver, Error, EventKind, HardwareId, Notice, Partition, Registration, Removal, State,
-    Status, Veto,
+    Batch, Driver, Error, EventKind, HardwareId, Notice, Partition, Registration, Removal, Status,
+    Veto,
 };
 use hotadd_service::{Log, Service};
 
@@ -204,7 +204,7 @@ fn d1_a_driver_is_dropped_when_its_registration_was_and_is_not_called_again() {
     });
     served.partition.add(HardwareId(3)).unwrap();
     assert!(heard.take().starts_with("d AddStart 2"));
-    assert_eq!(there.count(), 4.min(there.count()));
+    until(|| there.count() == 4);
 }
 
 #[test]
@@ -375,6 +375,5 @@ fn a_driver_that_comes_over_a_socket_pair_is_one_like_any_other() {
     let heard = Heard::default();
     let _registration = there.register("d", heard.driver("d")).unwrap();
     served.partition.add(HardwareId(1)).unwrap();
-    let _ = State::AddStart;
     assert!(heard.take().ends_with("d AddStart 1, d AddComplete 1"));
 }
