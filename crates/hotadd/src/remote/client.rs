@@ -12,7 +12,7 @@ use zbus::Message;
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
-use crate::partition::{Batch, Change, Rehearsal};
+use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::remote::read::{self, About};
 use crate::runner::Observer;

@@ -14,7 +14,7 @@ use zbus::zvariant;
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
-use crate::partition::{Answer, Change, Rehearsal};
+use crate::outcome::{Answer, Change, Rehearsal};
 use crate::wire::{self, WireError, WireProcessor, WireSet};
 
 /// What became of one processor of a batch.
