@@ -1,6 +1,7 @@
 //! [`Error`]: why a partition did not do as asked. Names the party, the clause, the status.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use hotadd_core::{
     Errno, HardwareId, NotAddable, NotRemovable, PlatformError, Processor, Status, Veto,
@@ -90,7 +91,7 @@ pub enum Error {
         /// The processor.
         id: HardwareId,
         /// Why.
-        reason: &'static str,
+        reason: String,
     },
     /// It was asked for from inside a callback of the same partition (D3). Do it from another thread, or after the callback.
     #[error("{0} from inside a driver's callback would wait for itself for ever")]
@@ -107,6 +108,24 @@ pub enum Error {
     /// The driver crashed while it was told of the processors that are active already, and is not registered (L3).
     #[error("{0} crashed while it was being registered")]
     Crashed(PartyInfo),
+    /// A partition in another process has reached one of its limits (R7).
+    #[error("{0}")]
+    Limit(String),
+    /// There is no partition in another process at this place.
+    #[error("no partition can be reached at {}: {reason}", .path.display())]
+    Unreachable {
+        /// Where one was looked for.
+        path: PathBuf,
+        /// Why there is none, and what to do.
+        reason: String,
+    },
+    /// The connection to a partition in another process was lost, or there is none at this moment. Whether what was asked for
+    /// was done is not known; [`Partition::active`](crate::Partition::active) tells once it is connected again.
+    #[error("the connection to the partition is lost; whether it was done is not known")]
+    Disconnected,
+    /// A partition in another process said something that does not follow the protocol, or that this version does not know.
+    #[error("the partition does not follow the protocol: {0}")]
+    Protocol(String),
     /// The partition cannot be made over this hardware.
     #[error("the hardware cannot tell which processors run: {}", platform(.0))]
     Hardware(PlatformError),
@@ -132,7 +151,10 @@ impl Error {
             Self::NotAddable { status, .. } => *status,
             Self::NotRemovable { .. } => Status::INVALID_DEVICE_STATE,
             Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
-            Self::TooManyParties(_) => Status::QUOTA_EXCEEDED,
+            Self::TooManyParties(_) | Self::Limit(_) => Status::QUOTA_EXCEEDED,
+            Self::Unreachable { .. } => Status::OBJECT_NAME_NOT_FOUND,
+            Self::Disconnected => Status::CONNECTION_RESET,
+            Self::Protocol(_) => Status::INVALID_NETWORK_RESPONSE,
             Self::BadName(_) => Status::INVALID_PARAMETER,
             Self::NotRegistered(_) => Status::INVALID_HANDLE,
             Self::Crashed(_) => Status::DRIVER_INTERNAL_ERROR,
@@ -154,8 +176,7 @@ impl Error {
                     platform(error)
                 )
             }
-            Self::NotAddable { reason, .. } => reason.clone(),
-            Self::NotRemovable { reason, .. } => (*reason).to_owned(),
+            Self::NotAddable { reason, .. } | Self::NotRemovable { reason, .. } => reason.clone(),
             _ => self.to_string(),
         }
     }
@@ -198,9 +219,12 @@ impl Error {
             #[cfg(not(loom))]
             Self::Affinity(_) => "A8",
             Self::InsideCallback(_) => "D3",
-            Self::TooManyParties(_) | Self::BadName(_) => "R7",
+            Self::TooManyParties(_) | Self::BadName(_) | Self::Limit(_) => "R7",
             Self::NotRegistered(_) => "D2",
-            Self::Crashed(_) => "L3",
+            Self::Crashed(_)
+            | Self::Unreachable { .. }
+            | Self::Disconnected
+            | Self::Protocol(_) => "L3",
         }
     }
 
@@ -248,12 +272,11 @@ impl Error {
         Self::NotAddable { id, status: why.status, reason: why.reason }
     }
 
-    pub(crate) const fn not_removable(why: NotRemovable) -> Self {
-        match why {
-            NotRemovable::NotActive(id) => Self::NotRemovable { id, reason: "it is not active" },
-            NotRemovable::Last(id) => {
-                Self::NotRemovable { id, reason: "it is the only one that is active" }
-            }
-        }
+    pub(crate) fn not_removable(why: NotRemovable) -> Self {
+        let (id, reason) = match why {
+            NotRemovable::NotActive(id) => (id, "it is not active"),
+            NotRemovable::Last(id) => (id, "it is the only one that is active"),
+        };
+        Self::NotRemovable { id, reason: reason.to_owned() }
     }
 }

@@ -11,16 +11,13 @@ use crate::event::{EventKind, Occasion};
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
 use crate::member::{Member, PartyInfo, Place, Shared};
-use crate::partition::{Answer, Change, Rehearsal};
+use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
 use crate::runner::{Observer, Runner, panic_message};
 use crate::sync::{AtomicBool, Ordering};
 
 /// How many drivers one partition takes (R7).
 const MAX_PARTIES: usize = 65_536;
-
-/// How long a driver's name may be, in bytes.
-const MAX_NAME: usize = 64;
 
 pub(crate) struct Inner {
     gate: Gate<State>,
@@ -76,9 +73,7 @@ impl Inner {
         replay: bool,
         make: impl FnOnce(PartyId) -> Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
-        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
-        }
+        PartyInfo::check_name(name)?;
         let mut state = self.enter("registering")?;
         let limit = state.registry.limit();
         state.registry.admits().map_err(|_| Error::TooManyParties(limit))?;

@@ -27,10 +27,14 @@ mod gate;
 pub mod hardware;
 mod inner;
 mod member;
+mod outcome;
 mod partition;
 mod per_processor;
 mod published;
+mod registering;
 mod registration;
+#[cfg(feature = "dbus")]
+mod remote;
 mod runner;
 mod sample;
 mod sync;
@@ -46,8 +50,10 @@ pub use hotadd_core::{
     State, Status, Veto,
 };
 pub use member::PartyInfo;
-pub use partition::{Answer, Batch, Change, Partition, Registering, Rehearsal};
+pub use outcome::{Answer, Batch, Change, Rehearsal};
+pub use partition::Partition;
 pub use per_processor::PerProcessor;
+pub use registering::Registering;
 pub use registration::Registration;
 pub use sample::Sample;
 

@@ -5,17 +5,31 @@ use std::sync::Arc;
 
 use hotadd_core::{Driver, Level, Party, PartyId};
 
+use crate::error::Error;
 use crate::sync::{AtomicBool, Ordering};
+
+/// How long a driver's name may be, in bytes.
+const MAX_NAME: usize = 64;
 
 /// Who a party is: enough to name it in an answer, a log line or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartyInfo {
-    /// Its identity in this partition.
+    /// Its identity in this partition. 0, which no party has, if a partition in another process did not say.
     pub id: PartyId,
     /// The name it registered under. Not unique.
     pub name: String,
-    /// Its level.
+    /// Its level. 0 as well if that was not said.
     pub level: Level,
+}
+
+impl PartyInfo {
+    /// Whether a driver may have this name (R7).
+    pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for PartyInfo {

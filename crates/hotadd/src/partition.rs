@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId, Processor, Veto};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 
 use crate::error::Error;
 use crate::event::Event;
@@ -12,8 +11,13 @@ use crate::event::Event;
 use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
-use crate::member::{PartyInfo, Place};
+use crate::member::PartyInfo;
+use crate::outcome::{Batch, Change, Rehearsal};
+use crate::published::Published;
+use crate::registering::Registering;
 use crate::registration::Registration;
+#[cfg(feature = "dbus")]
+use crate::remote::Client;
 
 /// The processors that a program may run on, and the parties that must agree before there are more.
 ///
@@ -47,53 +51,17 @@ use crate::registration::Registration;
 /// ```
 #[derive(Clone)]
 pub struct Partition {
-    inner: Arc<Inner>,
+    pub(crate) seat: Seat,
 }
 
-/// A change of the active set that happened: a processor joined or left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The processor.
-    pub processor: Processor,
-    /// The epoch of the set that came into force with it.
-    pub epoch: Epoch,
-}
-
-/// How [`Partition::add_batch`] treats its processors (A9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Batch {
-    /// One transaction for each: one that is refused does not stop the others.
-    Each,
-    /// None is started until every driver has agreed to all.
-    Atomic,
-}
-
-/// What a rehearsal found (A10).
-#[derive(Clone, Debug)]
-pub struct Rehearsal {
-    /// The processor that everybody was asked about.
-    pub processor: Processor,
-    /// Every party's answer, in the order of asking.
-    pub answers: Vec<Answer>,
-}
-
-impl Rehearsal {
-    /// Whether everybody agreed.
-    #[must_use]
-    pub fn is_agreed(&self) -> bool {
-        self.answers.iter().all(|a| a.answer.is_ok())
-    }
-}
-
-/// One party's answer in a rehearsal.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The party.
-    pub party: PartyInfo,
-    /// What it said.
-    pub answer: Result<(), Veto>,
-    /// How long it took.
-    pub took: Duration,
+/// Where a partition has its seat.
+#[derive(Clone)]
+pub(crate) enum Seat {
+    /// In this process.
+    Here(Arc<Inner>),
+    /// In another process.
+    #[cfg(feature = "dbus")]
+    There(Arc<Client>),
 }
 
 impl Partition {
@@ -127,7 +95,7 @@ impl Partition {
         hardware.watch(nudge.clone());
         // What changed between asking and watching is not to go unseen.
         nudge.nudge();
-        Ok(Self { inner })
+        Ok(Self { seat: Seat::Here(inner) })
     }
 
     /// Registers a driver at level 0 that hears of every processor: of those that are active before this returns (R3), of
@@ -146,9 +114,10 @@ impl Partition {
         self.party(name).register(driver)
     }
 
-    /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`].
+    /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`],
+    /// [`Registering::time_limit`].
     pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
-        Registering { partition: self, name, level: Level(0), at_once: false, replay: true }
+        Registering::new(self, name)
     }
 
     /// Adds a processor: asks everybody, starts it, tells everybody (A1-A5).
@@ -157,7 +126,11 @@ impl Partition {
     /// [`Error::NotAddable`] before anybody is asked (A8), [`Error::Vetoed`] (A3), [`Error::Platform`] (A4),
     /// [`Error::InsideCallback`] (D3). The processor is then not in the partition.
     pub fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        self.inner.add(id)
+        match &self.seat {
+            Seat::Here(inner) => inner.add(id),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.add(id),
+        }
     }
 
     /// Adds several processors (A9), and says what became of each, in the order given.
@@ -173,9 +146,11 @@ impl Partition {
         ids: &[HardwareId],
         batch: Batch,
     ) -> Vec<(HardwareId, Result<Change, Error>)> {
-        match batch {
-            Batch::Each => ids.iter().map(|&id| (id, self.add(id))).collect(),
-            Batch::Atomic => self.inner.add_atomic(ids),
+        match (&self.seat, batch) {
+            (Seat::Here(inner), Batch::Each) => ids.iter().map(|&id| (id, inner.add(id))).collect(),
+            (Seat::Here(inner), Batch::Atomic) => inner.add_atomic(ids),
+            #[cfg(feature = "dbus")]
+            (Seat::There(client), batch) => client.add_batch(ids, batch),
         }
     }
 
@@ -185,7 +160,11 @@ impl Partition {
     /// # Errors
     /// [`Error::NotAddable`] (A8), [`Error::InsideCallback`] (D3). Refusals are part of the result.
     pub fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
-        self.inner.rehearse(id)
+        match &self.seat {
+            Seat::Here(inner) => inner.rehearse(id),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.rehearse(id),
+        }
     }
 
     /// Removes a processor: asks those who asked for removal notices, stops it, tells them (X1).
@@ -194,13 +173,17 @@ impl Partition {
     /// [`Error::NotRemovable`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
     /// is then still in the partition.
     pub fn remove(&self, id: HardwareId) -> Result<Change, Error> {
-        self.inner.remove(id)
+        match &self.seat {
+            Seat::Here(inner) => inner.remove(id),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.remove(id),
+        }
     }
 
     /// The processors in force at this moment. Never waits (Q1); some 20 ns.
     #[must_use]
     pub fn active(&self) -> Arc<ActiveSet> {
-        self.inner.published.load()
+        self.published().load()
     }
 
     /// How many processors are active. One atomic load.
@@ -209,26 +192,44 @@ impl Partition {
     #[must_use]
     #[inline]
     pub fn count(&self) -> u32 {
-        self.inner.published.summary().1
+        self.published().summary().1
     }
 
     /// The epoch of the set in force (Q2): what was read at this epoch is still current. One atomic load.
     #[must_use]
     #[inline]
     pub fn epoch(&self) -> Epoch {
-        self.inner.published.summary().0
+        self.published().summary().0
     }
 
     /// The processors that the hardware could add now, ascending. Waits for a change under way.
     #[must_use]
     pub fn candidates(&self) -> Vec<HardwareId> {
-        self.inner.hardware.candidates()
+        match &self.seat {
+            Seat::Here(inner) => inner.hardware.candidates(),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.candidates(),
+        }
     }
 
     /// What the hardware is called, such as `simulated`.
     #[must_use]
     pub fn hardware(&self) -> &'static str {
-        self.inner.hardware.name()
+        match &self.seat {
+            Seat::Here(inner) => inner.hardware.name(),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.hardware(),
+        }
+    }
+
+    /// Whether the partition can be reached at this moment: always, but for one in another process.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        match &self.seat {
+            Seat::Here(_) => true,
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.is_connected(),
+        }
     }
 
     /// Calls `observer` with everything that happens from now on, on the thread on which it happens, in order.
@@ -236,23 +237,47 @@ impl Partition {
     /// It is called in the middle of transactions, so what is said of callbacks holds for it too. One that panics is
     /// dropped. While there is an observer every call is timed, which a partition otherwise does without.
     ///
-    /// # Errors
-    /// [`Error::InsideCallback`] (D3).
-    pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
-        self.inner.observe(|_| (), Box::new(observer))
-    }
-
-    /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
-    /// the two nobody comes or goes unseen.
+    /// Of a partition in another process it hears what that one signals: Joined, Refused, Left and Breach.
     ///
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
+    pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
+        match &self.seat {
+            Seat::Here(inner) => inner.observe(|_| (), Box::new(observer)),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.observe(Box::new(observer)),
+        }
+    }
+
+    /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
+    /// the two nobody comes or goes unseen; but a partition in another process does not say who comes and goes.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); of a partition in another process also those of a request.
     pub fn observe_with(
         &self,
         present: impl FnOnce(&[PartyInfo]),
         observer: impl FnMut(&Event) + Send + 'static,
     ) -> Result<(), Error> {
-        self.inner.observe(present, Box::new(observer))
+        match &self.seat {
+            Seat::Here(inner) => inner.observe(present, Box::new(observer)),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => {
+                present(&client.parties()?);
+                client.observe(Box::new(observer))
+            }
+        }
+    }
+}
+
+impl Partition {
+    #[inline]
+    fn published(&self) -> &Published {
+        match &self.seat {
+            Seat::Here(inner) => &inner.published,
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.published(),
+        }
     }
 }
 
@@ -264,63 +289,5 @@ impl fmt::Debug for Partition {
             .field("epoch", &self.epoch())
             .field("active", &active.to_string())
             .finish()
-    }
-}
-
-/// A registration being put together. Made by [`Partition::party`].
-#[must_use = "nothing is registered until `register` is called"]
-#[derive(Clone, Debug)]
-pub struct Registering<'a> {
-    partition: &'a Partition,
-    name: &'a str,
-    level: Level,
-    at_once: bool,
-    replay: bool,
-}
-
-impl Registering<'_> {
-    /// Lower levels agree first and unwind last. 0 unless said otherwise.
-    pub const fn level(mut self, level: i32) -> Self {
-        self.level = Level(level);
-        self
-    }
-
-    /// Is asked together with all others of its level that are, and not in turn: all are
-    /// [begun](Driver::begin) with before any is waited for, so that the slowest of them decides how long it takes and not
-    /// their sum. For drivers that pass the question on to another process.
-    pub const fn at_once(mut self) -> Self {
-        self.at_once = true;
-        self
-    }
-
-    /// Hears only of processors that are added later, not of those that are active already (R2).
-    pub const fn later_only(mut self) -> Self {
-        self.replay = false;
-        self
-    }
-
-    /// Registers the driver.
-    ///
-    /// # Errors
-    /// As [`Partition::register`].
-    pub fn register(self, driver: impl Driver + Send + 'static) -> Result<Registration, Error> {
-        self.register_with(|_| driver)
-    }
-
-    /// Registers the driver that `make` makes, which may want to know under which identity it will be called.
-    ///
-    /// What is said of callbacks holds for `make` too.
-    ///
-    /// # Errors
-    /// As [`Partition::register`].
-    pub fn register_with<D: Driver + Send + 'static>(
-        self,
-        make: impl FnOnce(PartyId) -> D,
-    ) -> Result<Registration, Error> {
-        let Self { partition, name, level, at_once, replay } = self;
-        let inner = &partition.inner;
-        let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
-        let (shared, epoch) = inner.register(name, Place { level, at_once }, replay, make)?;
-        Ok(Registration::new(Arc::clone(inner), shared, epoch))
     }
 }

@@ -8,6 +8,8 @@ use hotadd_core::Epoch;
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::member::{PartyInfo, Shared};
+#[cfg(feature = "dbus")]
+use crate::remote::{Client, Enrolled};
 
 /// The handle of a registered driver. Dropping it deregisters the driver.
 ///
@@ -25,14 +27,33 @@ use crate::member::{PartyInfo, Shared};
 /// ```
 #[must_use = "dropping a Registration deregisters its driver at once; keep it for as long as the driver is to be asked"]
 pub struct Registration {
-    inner: Arc<Inner>,
-    shared: Arc<Shared>,
+    seat: Seat,
     epoch: Epoch,
 }
 
+/// Where the partition is, and what it and this handle both know.
+enum Seat {
+    Here(Arc<Inner>, Arc<Shared>),
+    #[cfg(feature = "dbus")]
+    There(Arc<Client>, Arc<Enrolled>),
+}
+
 impl Registration {
-    pub(crate) const fn new(inner: Arc<Inner>, shared: Arc<Shared>, epoch: Epoch) -> Self {
-        Self { inner, shared, epoch }
+    pub(crate) const fn here(inner: Arc<Inner>, shared: Arc<Shared>, epoch: Epoch) -> Self {
+        Self { seat: Seat::Here(inner, shared), epoch }
+    }
+
+    #[cfg(feature = "dbus")]
+    pub(crate) const fn there(client: Arc<Client>, enrolled: Arc<Enrolled>, epoch: Epoch) -> Self {
+        Self { seat: Seat::There(client, enrolled), epoch }
+    }
+
+    fn leave(&self) -> Result<(), Error> {
+        match &self.seat {
+            Seat::Here(inner, shared) => inner.deregister(shared),
+            #[cfg(feature = "dbus")]
+            Seat::There(client, enrolled) => client.deregister(enrolled),
+        }
     }
 
     /// Deregisters the driver, as dropping does, and says whether it was still registered.
@@ -40,13 +61,17 @@ impl Registration {
     /// # Errors
     /// [`Error::NotRegistered`] if the driver had crashed and was deregistered then (D2, L3).
     pub fn deregister(self) -> Result<(), Error> {
-        self.inner.deregister(&self.shared)
+        self.leave()
     }
 
     /// Who this is.
     #[must_use]
     pub fn party(&self) -> PartyInfo {
-        self.shared.info()
+        match &self.seat {
+            Seat::Here(_, shared) => shared.info(),
+            #[cfg(feature = "dbus")]
+            Seat::There(_, enrolled) => enrolled.info(),
+        }
     }
 
     /// The epoch of the active set at which the driver registered (Q2): it hears of every later change, and with a replay
@@ -56,17 +81,22 @@ impl Registration {
         self.epoch
     }
 
-    /// Whether the driver is still registered: false once it crashed (L3).
+    /// Whether the driver is still registered: false once it crashed (L3). One whose connection to its partition is lost is
+    /// registered again as soon as there is a connection, and stays registered as far as this goes.
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        !self.shared.departed()
+        match &self.seat {
+            Seat::Here(_, shared) => !shared.departed(),
+            #[cfg(feature = "dbus")]
+            Seat::There(_, enrolled) => !enrolled.departed(),
+        }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         // Only one that is gone already can fail, and then there is nothing to do.
-        let _ = self.inner.deregister(&self.shared);
+        let _ = self.leave();
     }
 }
 

@@ -362,17 +362,21 @@ impl Runner<'_> {
         Event { occasion: self.occasion, ..Event::new(kind, self.set.epoch()) }
     }
 
-    /// Tells all observers. One that panics is dropped: it must not take the transaction with it.
     fn emit(&mut self, event: &Event) {
-        let panics = |observer: &mut Observer| {
-            let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
-            told.map_err(std::mem::forget).is_err()
-        };
-        let dropped: Vec<Observer> = self.observers.extract_if(.., panics).collect();
-        for observer in dropped {
-            // Its drop may panic as well, and no driver must be taken for the culprit.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
-        }
+        tell(self.observers, event);
+    }
+}
+
+/// Tells all observers. One that panics is dropped: it must not take the transaction with it.
+pub(crate) fn tell(observers: &mut Vec<Observer>, event: &Event) {
+    let panics = |observer: &mut Observer| {
+        let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
+        told.map_err(std::mem::forget).is_err()
+    };
+    let dropped: Vec<Observer> = observers.extract_if(.., panics).collect();
+    for observer in dropped {
+        // Its drop may panic as well, and no driver must be taken for the culprit.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
     }
 }
 

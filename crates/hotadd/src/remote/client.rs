@@ -1,0 +1,255 @@
+//! [`Client`]: the handle of a partition in another process. It has nothing but requests, which its agent thread carries
+//! out, and the replica of the active set, which anybody reads.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId};
+use tokio::sync::mpsc::UnboundedSender;
+use zbus::Message;
+
+use crate::error::{Action, Error};
+use crate::member::PartyInfo;
+use crate::outcome::{Batch, Change, Rehearsal};
+use crate::published::Published;
+use crate::remote::read::{self, About};
+use crate::runner::Observer;
+
+/// How many processors are asked for at once, so that the answer is no larger than a message may be.
+const PER_BATCH: usize = 100;
+
+pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
+
+/// Where the outcome of a request goes.
+pub(super) type To<T> = mpsc::Sender<Result<T, Error>>;
+
+pub(crate) struct Client {
+    pub(super) common: Arc<Common>,
+    pub(super) commands: UnboundedSender<Command>,
+    /// The agent thread: who asks from there asks from inside a callback.
+    pub(super) thread: ThreadId,
+    pub(super) hardware: &'static str,
+}
+
+/// What the handles and the agent thread share.
+pub(super) struct Common {
+    /// The replica. Written by the agent thread alone.
+    pub(super) published: Published,
+    pub(super) connected: AtomicBool,
+    /// A driver departed inside a callback. Set and read by the agent thread alone.
+    pub(super) departures: AtomicBool,
+    /// As of the last time that they were asked for.
+    pub(super) candidates: Mutex<Vec<HardwareId>>,
+}
+
+/// What the handle of a registered driver and the agent thread both know of it.
+pub(crate) struct Enrolled {
+    /// The number in its object path.
+    pub(super) number: u32,
+    /// What the partition calls it; 0 while it is not registered.
+    pub(super) party: AtomicU64,
+    pub(super) level: Level,
+    pub(super) name: Box<str>,
+    /// Once true it stays true, and the driver is not called again (D1).
+    departed: AtomicBool,
+}
+
+/// A driver that wants to register.
+pub(crate) struct Enlistment<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) level: Level,
+    pub(crate) replay: bool,
+    pub(crate) time_limit: Option<Duration>,
+}
+
+/// The same, on its way to the agent thread.
+pub(super) struct Recruit {
+    pub(super) name: Box<str>,
+    pub(super) level: Level,
+    pub(super) replay: bool,
+    pub(super) time_limit: Option<Duration>,
+    pub(super) driver: BoxedDriver,
+}
+
+/// What became of it. A driver that is not registered comes back, to be dropped where it came from.
+pub(super) type Enlisted = Result<(Arc<Enrolled>, Epoch), (Error, Option<BoxedDriver>)>;
+
+/// What the agent thread is asked to do.
+pub(super) enum Command {
+    Register(Recruit, mpsc::Sender<Enlisted>),
+    /// Gives the driver back.
+    Deregister(u32, To<Option<BoxedDriver>>),
+    /// Sends a call, and gives the reply back once the replica is as new as it.
+    Call(Message, To<Message>),
+    Observe(Observer, To<()>),
+}
+
+impl Enrolled {
+    pub(super) fn new(number: u32, level: Level, name: Box<str>) -> Self {
+        let (party, departed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { number, party, level, name, departed }
+    }
+
+    pub(crate) fn info(&self) -> PartyInfo {
+        // Relaxed: a name, which orders nothing.
+        let id = PartyId(self.party.load(Ordering::Relaxed));
+        PartyInfo { id, name: self.name.to_string(), level: self.level }
+    }
+
+    /// Relaxed, here and below: it decides something only on the agent thread, which sets it. Elsewhere it is a report.
+    pub(crate) fn departed(&self) -> bool {
+        self.departed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether it had departed before.
+    pub(super) fn depart(&self) -> bool {
+        self.departed.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Client {
+    pub(crate) fn published(&self) -> &Published {
+        &self.common.published
+    }
+
+    pub(crate) const fn hardware(&self) -> &'static str {
+        self.hardware
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.common.connected.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn candidates(&self) -> Vec<HardwareId> {
+        // Without a connection, or inside a callback, those of the last time.
+        let asked = self.call("asking", || read::call("GetSet", &()));
+        if let Ok((_, candidates)) = asked.and_then(|reply| read::set(&reply)) {
+            return candidates;
+        }
+        self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add(&self, id: HardwareId) -> Result<Change, Error> {
+        let reply = self.call("adding", || read::call("Add", &id.0))?;
+        self.about("adding", Action::Add, |about| read::change(&reply, about))
+    }
+
+    pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
+        let reply = self.call("removing", || read::call("Remove", &id.0))?;
+        self.about("removing", Action::Remove, |about| read::change(&reply, about))
+    }
+
+    pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        let reply = self.call("rehearsing", || read::call("Rehearse", &id.0))?;
+        self.about("rehearsing", Action::Add, |about| read::rehearsal(&reply, about))
+    }
+
+    pub(crate) fn add_batch(
+        &self,
+        ids: &[HardwareId],
+        batch: Batch,
+    ) -> Vec<(HardwareId, Result<Change, Error>)> {
+        let atomic = batch == Batch::Atomic;
+        let size = if atomic { ids.len().max(1) } else { PER_BATCH };
+        let add = |ids: &[HardwareId]| {
+            let numbers: Vec<u32> = ids.iter().map(|id| id.0).collect();
+            let reply = self.call("adding", || read::call("AddBatch", &(numbers, atomic)))?;
+            self.about("adding", Action::Add, |about| read::batch(&reply, ids, about))
+        };
+        let all = |ids: &[HardwareId], error: Error| {
+            ids.iter().map(|id| (*id, Err(error.clone()))).collect::<Vec<_>>()
+        };
+        ids.chunks(size).flat_map(|ids| add(ids).unwrap_or_else(|error| all(ids, error))).collect()
+    }
+
+    /// Everybody who is registered, in calling order.
+    pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
+        let reply = self.call("observing", || read::call("GetParties", &()))?;
+        self.about("observing", Action::Add, |about| read::parties(&reply, about))
+    }
+
+    pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
+        self.request("observing", |to| Command::Observe(observer, to))
+    }
+
+    pub(crate) fn register(
+        &self,
+        Enlistment { name, level, replay, time_limit }: Enlistment<'_>,
+        driver: BoxedDriver,
+    ) -> Result<(Arc<Enrolled>, Epoch), Error> {
+        PartyInfo::check_name(name)?;
+        self.outside("registering")?;
+        let (to, outcome) = mpsc::channel();
+        let recruit = Recruit { name: name.into(), level, replay, time_limit, driver };
+        let sent = self.commands.send(Command::Register(recruit, to));
+        sent.map_err(|_| Error::Disconnected)?;
+        outcome.recv().map_err(|_| Error::Disconnected)?.map_err(|(error, driver)| {
+            bury(driver);
+            error
+        })
+    }
+
+    /// Waits until the driver is not called any more, unless this is inside a callback (D1, D3).
+    pub(crate) fn deregister(&self, enrolled: &Enrolled) -> Result<(), Error> {
+        let gone = || Err(Error::NotRegistered(enrolled.info()));
+        if self.outside("deregistering").is_err() {
+            self.common.departures.store(true, Ordering::Relaxed);
+            return if enrolled.depart() { gone() } else { Ok(()) };
+        }
+        match self.request("deregistering", |to| Command::Deregister(enrolled.number, to)) {
+            Ok(driver) => {
+                bury(driver);
+                Ok(())
+            }
+            // The agent thread is gone, and took everybody with it.
+            Err(_) => gone(),
+        }
+    }
+
+    /// That this is not inside a callback.
+    fn outside(&self, what: &'static str) -> Result<(), Error> {
+        if std::thread::current().id() == self.thread {
+            return Err(Error::InsideCallback(what));
+        }
+        Ok(())
+    }
+
+    fn request<T>(
+        &self,
+        what: &'static str,
+        command: impl FnOnce(To<T>) -> Command,
+    ) -> Result<T, Error> {
+        self.outside(what)?;
+        let (to, outcome) = mpsc::channel();
+        self.commands.send(command(to)).map_err(|_| Error::Disconnected)?;
+        outcome.recv().map_err(|_| Error::Disconnected)?
+    }
+
+    fn call(
+        &self,
+        what: &'static str,
+        call: impl FnOnce() -> Result<Message, Error>,
+    ) -> Result<Message, Error> {
+        let call = call()?;
+        self.request(what, |to| Command::Call(call, to))
+    }
+
+    fn about<T>(
+        &self,
+        what: &'static str,
+        action: Action,
+        read: impl FnOnce(&About<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let set: Arc<ActiveSet> = self.common.published.load();
+        read(&About { what, action, party: None, set: &set })
+    }
+}
+
+/// Drops a driver. One that panics there takes nobody with it (L3).
+pub(super) fn bury(driver: Option<BoxedDriver>) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let buried = catch_unwind(AssertUnwindSafe(|| drop(driver)));
+    let _ = buried.map_err(std::mem::forget);
+}

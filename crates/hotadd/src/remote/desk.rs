@@ -1,0 +1,285 @@
+//! [`Desk`]: the agent thread. Connects, serves the connection until it is lost, and connects again.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use zbus::Message;
+use zbus::message::Type;
+
+use crate::error::Error;
+use crate::published::Published;
+use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
+use crate::remote::crew::Crew;
+use crate::remote::line::{Backoff, Line, Pending};
+use crate::remote::link::{Lost, Next, Opened, Source};
+use crate::remote::names;
+use crate::runner::Observer;
+
+/// A connection that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(2);
+
+pub(super) struct Desk {
+    source: Source,
+    commands: UnboundedReceiver<Command>,
+    pub(super) common: Arc<Common>,
+    pub(super) crew: Crew,
+    pub(super) observers: Vec<Observer>,
+}
+
+/// Why a connection is served no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Lost,
+    /// Nobody holds a handle any more.
+    Closed,
+}
+
+impl From<Lost> for End {
+    fn from(Lost: Lost) -> Self {
+        Self::Lost
+    }
+}
+
+/// Starts the agent thread and waits until it has connected.
+pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
+    let (ready, outcome) = mpsc::channel();
+    let (sender, commands) = unbounded_channel();
+    let run = move || {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let error = Error::Protocol(format!("no runtime could be started: {error}"));
+                return drop(ready.send(Err(error)));
+            }
+        };
+        match runtime.block_on(source.open()) {
+            Ok(opened) => {
+                let common = Arc::new(Common {
+                    published: Published::new(opened.set.clone()),
+                    connected: AtomicBool::new(true),
+                    departures: AtomicBool::new(false),
+                    candidates: Mutex::new(opened.candidates.clone()),
+                });
+                let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
+                let crew = Crew::new(Arc::clone(&common));
+                Desk { source, commands, common, crew, observers: Vec::new() }
+                    .run(&runtime, opened);
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    };
+    let thread = thread::Builder::new().name("hotadd-agent".to_owned()).spawn(run);
+    let thread =
+        thread.map_err(|error| Error::Protocol(format!("no thread could be started: {error}")))?;
+    let (common, hardware) = outcome.recv().map_err(|_| Error::Disconnected)??;
+    Ok(Arc::new(Client { common, commands: sender, thread: thread.thread().id(), hardware }))
+}
+
+impl Desk {
+    fn run(mut self, runtime: &Runtime, opened: Opened) {
+        let mut opened = Some(opened);
+        let mut backoff = Backoff::new();
+        loop {
+            let attempt = match opened.take() {
+                Some(opened) => Some(Ok(opened)),
+                None => self.reconnect(runtime, backoff.next()),
+            };
+            let Some(attempt) = attempt else { return };
+            let Ok(Opened { link, set, candidates, early, .. }) = attempt else { continue };
+            // Another connection may lead to another partition, whose epochs have nothing to do with those so far.
+            self.common.published.publish(set);
+            self.keep_candidates(candidates);
+            self.common.connected.store(true, Ordering::Release);
+            let began = Instant::now();
+            let mut line = Line::new(runtime, link, self.crew.numbers().into());
+            let Err(end) = self.serve(&mut line, &early);
+            self.common.connected.store(false, Ordering::Release);
+            self.lose(line);
+            if end == End::Closed {
+                return;
+            }
+            if began.elapsed() >= GOOD {
+                backoff = Backoff::new();
+            }
+            if !self.source.is_lasting() {
+                // Nothing more can come: only those are served who do not know yet.
+                let Self { mut commands, mut crew, mut observers, .. } = self;
+                while let Some(command) = commands.blocking_recv() {
+                    refuse(&mut crew, &mut observers, command);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Waits a while and connects, and tells everybody meanwhile that there is no connection. `None` if nobody holds a handle
+    /// any more.
+    fn reconnect(&mut self, runtime: &Runtime, wait: Duration) -> Option<Result<Opened, Error>> {
+        let Self { source, commands, crew, observers, .. } = self;
+        let mut attempt = pin!(async {
+            tokio::time::sleep(wait).await;
+            source.open().await
+        });
+        loop {
+            let next = runtime.block_on(poll_fn(|cx| match commands.poll_recv(cx) {
+                Poll::Ready(command) => Poll::Ready(Err(command)),
+                Poll::Pending => attempt.as_mut().poll(cx).map(Ok),
+            }));
+            match next {
+                Ok(opened) => return Some(opened),
+                Err(Some(command)) => refuse(crew, observers, command),
+                Err(None) => return None,
+            }
+        }
+    }
+
+    /// Serves a connection until its end.
+    fn serve(&mut self, line: &mut Line<'_>, early: &[Message]) -> Result<Infallible, End> {
+        for message in early {
+            self.take(line, message)?;
+        }
+        self.register_again(line)?;
+        loop {
+            let runtime = line.runtime;
+            match runtime.block_on(line.link.next(&mut self.commands, line.retry)) {
+                Next::Message(message) => self.take(line, &message)?,
+                Next::Command(command) => self.obey(line, command)?,
+                Next::Now => {
+                    line.retry = None;
+                    line.again.extend(std::mem::take(&mut line.refused));
+                    self.register_again(line)?;
+                }
+                Next::Lost => return Err(End::Lost),
+                Next::Closed => return Err(End::Closed),
+            }
+            for number in self.crew.sweep() {
+                self.send_off(line, number, None)?;
+            }
+        }
+    }
+
+    fn take(&mut self, line: &mut Line<'_>, message: &Message) -> Result<(), Lost> {
+        match message.message_type() {
+            Type::MethodCall => self.dispatch(line, message),
+            Type::Signal => self.signal(line, message),
+            Type::MethodReturn | Type::Error => self.reply(line, message),
+        }
+    }
+
+    fn obey(&mut self, line: &mut Line<'_>, command: Command) -> Result<(), Lost> {
+        match command {
+            Command::Register(recruit, to) => match self.crew.take_in(recruit) {
+                Ok(number) => self.register(line, number, Some(to)),
+                Err(refused) => {
+                    let _ = to.send(Err(refused));
+                    Ok(())
+                }
+            },
+            Command::Deregister(number, to) => {
+                let Some(member) = self.crew.get(number).filter(|m| m.is_present() && !m.leaving)
+                else {
+                    let _ = to.send(Err(Error::Disconnected));
+                    return Ok(());
+                };
+                if member.party.is_none() {
+                    // It is being registered again. Whoever answers for it from now on agrees.
+                    member.enrolled.depart();
+                    let _ = to.send(Ok(member.driver.take()));
+                    return self.send_off(line, number, None);
+                }
+                self.send_off(line, number, Some(to))
+            }
+            Command::Call(call, to) => line.call(&call, Pending::Call(to)),
+            Command::Observe(observer, to) => {
+                self.observers.push(observer);
+                let _ = to.send(Ok(()));
+                Ok(())
+            }
+        }
+    }
+
+    /// The connection is gone: whoever waits is told so, and what the drivers agreed to is open.
+    fn lose(&mut self, mut line: Line<'_>) {
+        for (_, due) in std::mem::take(&mut line.due) {
+            self.settle(due);
+        }
+        // Whoever waits goes on when all of this is done.
+        let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
+        for pending in line.clear() {
+            match pending {
+                Pending::Call(to) => {
+                    waiting.push(Box::new(move || drop(to.send(Err(Error::Disconnected)))));
+                }
+                Pending::Register(number, Some(to)) => {
+                    let refused = (Error::Disconnected, self.give_up(number));
+                    waiting.push(Box::new(move || drop(to.send(Err(refused)))));
+                }
+                Pending::Deregister(number, to) => {
+                    let member = self.crew.remove(number);
+                    if let (Some(to), Some(member)) = (to, member) {
+                        member.enrolled.depart();
+                        waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
+                    }
+                }
+                Pending::Register(_, None) | Pending::Refresh(_) | Pending::Reconcile(_) => {}
+            }
+        }
+        self.crew.sweep();
+        for number in self.crew.numbers() {
+            let Some(member) = self.crew.get(number) else { continue };
+            member.agent.lost();
+            member.set_party(None);
+            member.registering = false;
+            if !member.is_present() || !self.source.is_lasting() {
+                bury(self.give_up(number));
+            }
+        }
+        self.crew.sweep();
+        waiting.into_iter().for_each(|release| release());
+        // Within the runtime, which closes the socket.
+        let runtime = line.runtime;
+        runtime.block_on(async {
+            drop(line);
+            tokio::task::yield_now().await;
+        });
+    }
+
+    /// Takes a driver out that will not be registered (again), and tells it that what it had prepared came to nothing.
+    pub(super) fn give_up(&mut self, number: u32) -> Option<BoxedDriver> {
+        let owed = self.crew.get(number).map(|member| member.agent.abandon());
+        self.crew.tell_owed(number, &owed.unwrap_or_default());
+        let member = self.crew.remove(number)?;
+        member.enrolled.depart();
+        member.driver
+    }
+}
+
+/// Answers a command while there is no connection.
+fn refuse(crew: &mut Crew, observers: &mut Vec<Observer>, command: Command) {
+    match command {
+        Command::Register(recruit, to) => {
+            let _ = to.send(Err((Error::Disconnected, Some(recruit.driver))));
+        }
+        Command::Deregister(number, to) => {
+            let member = crew.remove(number);
+            let _ = to.send(member.ok_or(Error::Disconnected).map(|member| {
+                member.enrolled.depart();
+                member.driver
+            }));
+        }
+        Command::Call(_, to) => drop(to.send(Err(Error::Disconnected))),
+        Command::Observe(observer, to) => {
+            observers.push(observer);
+            let _ = to.send(Ok(()));
+        }
+    }
+}

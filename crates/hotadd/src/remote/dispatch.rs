@@ -1,0 +1,145 @@
+//! Calls of `org.hotadd.Agent1`: finds the driver, brings the replica up to date, calls it, and answers.
+
+use hotadd_core::agent::Then;
+use hotadd_core::{Notice, State, Status, Veto};
+use zbus::Message;
+use zbus::message::Flags;
+
+use crate::remote::crew::AGENT_PATH;
+use crate::remote::desk::Desk;
+use crate::remote::line::Line;
+use crate::remote::link::Lost;
+use crate::remote::read;
+use crate::wire::{self, OwnedWireNotice};
+
+/// How much of a driver's reason goes over the wire, in bytes.
+const MAX_REASON: usize = 4096;
+
+const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
+const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
+const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+
+/// An error reply: its name and why.
+struct Wrong(String, String);
+
+impl Wrong {
+    fn new(name: &str, reason: impl Into<String>) -> Self {
+        Self(name.to_owned(), reason.into())
+    }
+}
+
+impl From<Veto> for Wrong {
+    fn from(veto: Veto) -> Self {
+        Self(wire::veto_error(veto.status()), shown(veto.reason()))
+    }
+}
+
+impl Desk {
+    /// A call has come.
+    pub(super) fn dispatch(&mut self, line: &mut Line<'_>, call: &Message) -> Result<(), Lost> {
+        let answer = self.answer(line, call);
+        let header = call.header();
+        if header.primary().flags().contains(Flags::NoReplyExpected) {
+            return Ok(());
+        }
+        let reply = match answer {
+            Ok(()) => Message::method_return(&header).and_then(|reply| reply.build(&())),
+            Err(Wrong(name, reason)) => {
+                Message::error(&header, name).and_then(|reply| reply.build(&reason))
+            }
+        };
+        line.send(&reply.map_err(|_| Lost)?)
+    }
+
+    fn answer(&mut self, line: &mut Line<'_>, call: &Message) -> Result<(), Wrong> {
+        let header = call.header();
+        let path = header.path().map_or("", |path| path.as_str());
+        let number = path.strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
+        let number = number.filter(|number| self.crew.get(*number).is_some());
+        let number =
+            number.ok_or_else(|| Wrong::new(UNKNOWN_OBJECT, "there is no such agent here"))?;
+        let member = header.member().map_or("", |member| member.as_str());
+        if header.interface().is_some_and(|interface| interface.as_str() != wire::AGENT) {
+            return Err(Wrong::new(UNKNOWN_METHOD, "an agent has no such interface"));
+        }
+        if member == wire::DEREGISTERED {
+            return self.deregistered(line, number, call);
+        }
+        let state = State::ALL.into_iter().find(|state| state.name() == member);
+        let state =
+            state.ok_or_else(|| Wrong::new(UNKNOWN_METHOD, "an agent has no such method"))?;
+        let arguments: OwnedWireNotice =
+            read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
+        let (party, notice, set) = wire::read_notice(state, arguments)
+            .map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
+        self.is_of(number, party)?;
+        if let Some(set) = set {
+            self.renew(set);
+        }
+        let answer = self.notify(number, &notice);
+        // With the processor that was proposed first unwinding ends.
+        let proposed = self.common.published.load().proposed().first().copied();
+        if state == State::AddFailure && proposed == Some(notice.processor()) {
+            self.withdraw();
+        }
+        Ok(answer?)
+    }
+
+    /// Whether a party is the one with this object path. Before Register is answered it is whoever the partition says.
+    fn is_of(&mut self, number: u32, party: u64) -> Result<(), Wrong> {
+        let known = self.crew.get(number).and_then(|member| member.party);
+        match known {
+            Some(known) if known != party => {
+                Err(Wrong::new(INVALID_ARGS, "this agent is another party"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the rules say what a notice means to a driver, and the driver what it answers.
+    fn notify(&mut self, number: u32, notice: &Notice) -> Result<(), Veto> {
+        let Some(member) = self.crew.get(number).filter(|member| member.is_present()) else {
+            // It departed, and the partition does not know yet (D3).
+            return Ok(());
+        };
+        let reaction = member.agent.notice(notice);
+        if let Some(crash) = self.crew.tell_owed(number, &reaction.owed) {
+            return Err(crash);
+        }
+        match reaction.then {
+            Then::Agree => Ok(()),
+            Then::Breach(why) => Err(Veto::new(Status::INVALID_DEVICE_STATE, why)),
+            Then::Call => {
+                let answer = self.crew.tell(number, notice);
+                if let Some(member) = self.crew.get(number) {
+                    member.agent.answered(notice, answer.is_ok());
+                }
+                answer
+            }
+        }
+    }
+
+    /// The partition has deregistered an agent unasked (L3).
+    fn deregistered(
+        &mut self,
+        line: &mut Line<'_>,
+        number: u32,
+        call: &Message,
+    ) -> Result<(), Wrong> {
+        let (party, _, _): (u64, u32, String) =
+            read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
+        self.is_of(number, party)?;
+        let member = self.crew.get(number).filter(|member| !member.leaving);
+        if member.is_some_and(|member| !member.registering) {
+            self.refused(line, number);
+        }
+        Ok(())
+    }
+}
+
+/// A reason as it can be sent: not without end, and without NUL, which D-Bus has no room for.
+fn shown(reason: &str) -> String {
+    let end = (0..=MAX_REASON.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
+    let end = end.unwrap_or(0);
+    reason[..end].replace('\0', "\u{FFFD}")
+}

@@ -1,0 +1,104 @@
+//! [`Line`]: what belongs to one connection and ends with it: who waits for which reply, and what waits for the replica.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use hotadd_core::Epoch;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+use zbus::Message;
+
+use crate::event::Event;
+use crate::remote::client::{BoxedDriver, Enlisted, To};
+use crate::remote::link::{Link, Lost};
+
+/// What a reply is for.
+pub(super) enum Pending {
+    /// A request of another thread.
+    Call(To<Message>),
+    /// A driver registers; without somebody waiting it does so again.
+    Register(u32, Option<mpsc::Sender<Enlisted>>),
+    /// A driver leaves; without somebody waiting it left inside a callback.
+    Deregister(u32, Option<To<Option<BoxedDriver>>>),
+    /// The set, for the replica, and how much waited for it when it was asked for.
+    Refresh(usize),
+    /// The set, for a driver that registered again without a replay.
+    Reconcile(u32),
+}
+
+/// What waits until the replica is as new as it.
+pub(super) enum Due {
+    Event(Event),
+    /// Lets somebody go on.
+    Release(Box<dyn FnOnce()>),
+}
+
+pub(super) struct Line<'r> {
+    pub(super) runtime: &'r Runtime,
+    pub(super) link: Link,
+    pending: HashMap<NonZeroU32, Pending>,
+    pub(super) due: VecDeque<(Epoch, Due)>,
+    pub(super) refreshing: bool,
+    /// Those still to be registered again.
+    pub(super) again: VecDeque<u32>,
+    /// Those that were refused, when they try again, and how long they have waited.
+    pub(super) refused: Vec<u32>,
+    pub(super) retry: Option<Instant>,
+    pub(super) patience: Backoff,
+}
+
+impl<'r> Line<'r> {
+    pub(super) fn new(runtime: &'r Runtime, link: Link, again: VecDeque<u32>) -> Self {
+        Self {
+            runtime,
+            link,
+            pending: HashMap::new(),
+            due: VecDeque::new(),
+            refreshing: false,
+            again,
+            refused: Vec::new(),
+            retry: None,
+            patience: Backoff::new(),
+        }
+    }
+
+    pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
+        self.runtime.block_on(self.link.send(message))
+    }
+
+    /// Sends a call and remembers what its reply is for. Also if it cannot be sent: whoever waits is released when the
+    /// line is cleared up.
+    pub(super) fn call(&mut self, call: &Message, pending: Pending) -> Result<(), Lost> {
+        self.pending.insert(call.primary_header().serial_num(), pending);
+        self.send(call)
+    }
+
+    pub(super) fn answered(&mut self, serial: NonZeroU32) -> Option<Pending> {
+        self.pending.remove(&serial)
+    }
+
+    /// Everything that will not be answered any more.
+    pub(super) fn clear(&mut self) -> Vec<Pending> {
+        self.pending.drain().map(|(_, pending)| pending).collect()
+    }
+}
+
+/// How long to wait before the next attempt.
+pub(super) struct Backoff(Duration);
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LAST: Duration = Duration::from_secs(2);
+
+    pub(super) const fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 2).min(Self::LAST);
+        now
+    }
+}

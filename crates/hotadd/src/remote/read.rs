@@ -1,0 +1,260 @@
+//! What a partition answers, turned into the types of this crate. Nothing that comes from there is taken on trust.
+
+use std::time::Duration;
+
+use hotadd_core::{
+    ActiveSet, Epoch, Errno, HardwareId, Level, PartyId, PlatformError, Processor, ProcessorIndex,
+    Status, Veto,
+};
+use zbus::Message;
+use zbus::export::serde::Serialize;
+use zbus::export::serde::de::DeserializeOwned;
+use zbus::message::Type;
+use zbus::zvariant;
+
+use crate::error::{Action, Error};
+use crate::member::PartyInfo;
+use crate::outcome::{Answer, Change, Rehearsal};
+use crate::wire::{self, WireError, WireProcessor, WireSet};
+
+/// What became of one processor of a batch.
+type Row = (HardwareId, Result<Change, Error>);
+
+/// One row of what AddBatch answers.
+type BatchRow = (u32, bool, WireProcessor, u64, String, String, u32, u32, String);
+
+/// One row of what Rehearse answers.
+type AnswerRow = (u64, String, i32, bool, u32, String, u64);
+
+/// What a request was about, as far as its refusal does not say.
+pub(super) struct About<'a> {
+    /// What was being done, such as `adding`.
+    pub(super) what: &'static str,
+    pub(super) action: Action,
+    /// Who was registering.
+    pub(super) party: Option<PartyInfo>,
+    /// Knows the indexes.
+    pub(super) set: &'a ActiveSet,
+}
+
+/// A call of the partition.
+pub(super) fn call<B: Serialize + zvariant::DynamicType>(
+    member: &'static str,
+    body: &B,
+) -> Result<Message, Error> {
+    Message::method_call(wire::PARTITION_PATH, member)
+        .and_then(|call| call.interface(wire::PARTITION))
+        .and_then(|call| call.build(body))
+        .map_err(|error| Error::Protocol(error.to_string()))
+}
+
+/// The arguments of a message.
+pub(super) fn body<T: DeserializeOwned + zvariant::Type>(message: &Message) -> Result<T, Error> {
+    message.body().deserialize().map_err(|error| Error::Protocol(error.to_string()))
+}
+
+/// The arguments of a reply, or why there is none.
+pub(super) fn reply<T: DeserializeOwned + zvariant::Type>(
+    message: &Message,
+    about: &About<'_>,
+) -> Result<T, Error> {
+    match message.message_type() {
+        Type::MethodReturn => body(message),
+        _ => Err(refusal(message, about)),
+    }
+}
+
+/// The reply to GetSet.
+pub(super) fn set(message: &Message) -> Result<(ActiveSet, Vec<HardwareId>), Error> {
+    if message.message_type() != Type::MethodReturn {
+        return Err(Error::Protocol("it does not say what is active".to_owned()));
+    }
+    let (set, candidates): (WireSet, Vec<u32>) = body(message)?;
+    let set = wire::read_set(set).map_err(malformed)?;
+    Ok((set, candidates.into_iter().map(HardwareId).collect()))
+}
+
+/// The reply to Add or Remove.
+pub(super) fn change(message: &Message, about: &About<'_>) -> Result<Change, Error> {
+    let (processor, epoch): (WireProcessor, u64) = reply(message, about)?;
+    let processor = wire::read_processor(processor).map_err(malformed)?;
+    Ok(Change { processor, epoch: Epoch(epoch) })
+}
+
+/// The epoch of the reply to Add, Remove or Register; to AddBatch.
+pub(super) fn epoch(message: &Message) -> Epoch {
+    let change = || body::<(WireProcessor, u64)>(message).map(|(_, epoch)| epoch);
+    let register = || body::<(u64, u64)>(message).map(|(_, epoch)| epoch);
+    let batch = || -> Result<u64, Error> {
+        let rows = body::<Vec<BatchRow>>(message)?;
+        Ok(rows.iter().filter(|row| row.1).map(|row| row.3).max().unwrap_or(0))
+    };
+    Epoch(change().or_else(|_| register()).or_else(|_| batch()).unwrap_or(0))
+}
+
+/// The reply to AddBatch: what became of each, in the order given.
+pub(super) fn batch(
+    message: &Message,
+    ids: &[HardwareId],
+    about: &About<'_>,
+) -> Result<Vec<Row>, Error> {
+    let rows: Vec<BatchRow> = reply(message, about)?;
+    if !rows.iter().map(|row| HardwareId(row.0)).eq(ids.iter().copied()) {
+        return Err(Error::Protocol("the results are not those of the batch".to_owned()));
+    }
+    let result = |row: BatchRow| {
+        let (id, joined, processor, epoch, name, message, status, errno, party) = row;
+        let result = if joined {
+            let processor = wire::read_processor(processor).map_err(malformed);
+            processor.map(|processor| Change { processor, epoch: Epoch(epoch) })
+        } else {
+            Err(error(&name, (message, status, errno, id, party), about))
+        };
+        (HardwareId(id), result)
+    };
+    Ok(rows.into_iter().map(result).collect())
+}
+
+/// The reply to Rehearse.
+pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsal, Error> {
+    let (processor, answers): (WireProcessor, Vec<AnswerRow>) = reply(message, about)?;
+    let answer = |(id, name, level, agreed, status, reason, took)| {
+        let veto = || Veto::new(Status::from_raw(status), reason);
+        Answer {
+            party: PartyInfo { id: PartyId(id), name, level: Level(level) },
+            answer: if agreed { Ok(()) } else { Err(veto()) },
+            took: Duration::from_micros(took),
+        }
+    };
+    let processor = wire::read_processor(processor).map_err(malformed)?;
+    Ok(Rehearsal { processor, answers: answers.into_iter().map(answer).collect() })
+}
+
+/// The reply to GetParties.
+pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyInfo>, Error> {
+    let parties: Vec<(u64, String, i32, bool)> = reply(message, about)?;
+    let info = |(id, name, level, _)| PartyInfo { id: PartyId(id), name, level: Level(level) };
+    Ok(parties.into_iter().map(info).collect())
+}
+
+/// A party of whom no more is known.
+pub(super) const fn known_by_name(name: String) -> PartyInfo {
+    PartyInfo { id: PartyId(0), name, level: Level(0) }
+}
+
+pub(super) fn malformed(what: wire::Malformed) -> Error {
+    Error::Protocol(what.to_string())
+}
+
+/// An error reply as the error that the partition had.
+fn refusal(message: &Message, about: &About<'_>) -> Error {
+    let header = message.header();
+    let name = header.error_name().map_or("", |name| name.as_str());
+    match body::<WireError>(message) {
+        Ok(wire) => error(name, wire, about),
+        // An error of the connection, not of the partition.
+        Err(_) => {
+            let sentence = body::<String>(message).unwrap_or_default();
+            Error::Protocol(format!("it answered with {name}: {sentence}"))
+        }
+    }
+}
+
+fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
+    let (message, status, errno, id, party) = wire;
+    let (status, id) = (Status::from_raw(status), HardwareId(id));
+    let errno = i32::try_from(errno).ok().filter(|errno| *errno != 0).map(Errno::from_raw);
+    let processor = find(about.set, id);
+    let platform = PlatformError { status, errno };
+    let action = about.action;
+    let party = || match &about.party {
+        Some(us) if us.name == party => us.clone(),
+        _ => known_by_name(party.clone()),
+    };
+    let veto = |lead: String| Veto::new(status, veto_reason(&message, &lead, status));
+    match name.strip_prefix(wire::ERROR).unwrap_or(name) {
+        "Vetoed" if about.party.is_none() => {
+            let party = party();
+            let veto = veto(format!("{party} refused to {action} {processor}: "));
+            Error::Vetoed { action, processor, party, veto }
+        }
+        "Vetoed" | "NotJoining" => {
+            let party = party();
+            let lead = format!(
+                "{party} refused {processor}, which is active already, and is not registered: "
+            );
+            Error::NotJoining { processor, veto: veto(lead), party }
+        }
+        "Platform" => Error::Platform { action, processor, error: platform },
+        "Stuck" => Error::Stuck { processor, error: platform },
+        "NotAddable" => {
+            let reason = without(&message, &format!("processor {id} cannot be added: "));
+            Error::NotAddable { id, status, reason }
+        }
+        "NotRemovable" => {
+            let reason = without(&message, &format!("processor {id} cannot be removed: "));
+            Error::NotRemovable { id, reason }
+        }
+        "InsideCallback" => Error::InsideCallback(about.what),
+        "Limit" => Error::Limit(message),
+        "NotRegistered" => Error::NotRegistered(party()),
+        "Crashed" => Error::Crashed(party()),
+        _ => Error::Protocol(format!("it answered with {name}: {message}")),
+    }
+}
+
+/// The driver's own words, whether they came alone or as part of a whole sentence.
+fn veto_reason(message: &str, lead: &str, status: Status) -> String {
+    // What a veto without a reason is called.
+    let tail = Veto::new(status, "").to_string();
+    let whole = message.strip_prefix(lead).and_then(|rest| rest.strip_suffix(&tail));
+    whole.unwrap_or(message).to_owned()
+}
+
+fn without(message: &str, lead: &str) -> String {
+    message.strip_prefix(lead).unwrap_or(message).to_owned()
+}
+
+/// The processor with this id. One that did not join has no index any more: it gets the one that it would have had.
+fn find(set: &ActiveSet, id: HardwareId) -> Processor {
+    let next = || {
+        let next = u32::try_from(set.known().count()).ok().and_then(ProcessorIndex::new);
+        let index = next.or_else(|| ProcessorIndex::new(0));
+        index.map(|index| Processor { index, id })
+    };
+    let found = set.by_id(id).or_else(next);
+    found.unwrap_or_else(|| unreachable!("0 is an index"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(set: &ActiveSet) -> About<'_> {
+        About { what: "adding", action: Action::Add, party: None, set }
+    }
+
+    #[test]
+    fn a_veto_is_the_same_whether_its_reason_came_alone_or_in_a_sentence() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let status = Status::INSUFFICIENT_RESOURCES;
+        let whole = "pool refused to add processor 3: no memory \
+                     (STATUS_INSUFFICIENT_RESOURCES, 0xC000009A)";
+        for message in [whole, "no memory"] {
+            let wire = (message.to_owned(), status.to_raw(), 0, 3, "pool".to_owned());
+            let error = error("org.hotadd.Error.Vetoed", wire, &about(&set));
+            assert_eq!(error.to_string(), whole);
+            assert_eq!(error.status(), status);
+            assert_eq!(error.id(), Some(HardwareId(3)));
+        }
+    }
+
+    #[test]
+    fn an_error_of_an_unknown_name_keeps_what_it_says() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let wire = ("no".to_owned(), 0, 0, 0, String::new());
+        let error = error("org.example.Strange", wire, &about(&set));
+        assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
+        assert!(error.to_string().contains("org.example.Strange: no"), "{error}");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the partition answers to this side's own calls: requests, and drivers that register and leave.
+
+use std::sync::mpsc;
+use std::sync::{Arc, PoisonError};
+
+use hotadd_core::{ActiveSet, Epoch, HardwareId};
+use tokio::time::Instant;
+use zbus::Message;
+use zbus::message::Type;
+use zbus::zvariant::ObjectPath;
+
+use crate::error::{Action, Error};
+use crate::remote::client::{BoxedDriver, Enlisted, To, bury};
+use crate::remote::desk::Desk;
+use crate::remote::line::{Due, Line, Pending};
+use crate::remote::link::Lost;
+use crate::remote::read::{self, About};
+use crate::runner::tell;
+
+impl Desk {
+    /// Sends Register for a driver.
+    pub(super) fn register(
+        &mut self,
+        line: &mut Line<'_>,
+        number: u32,
+        to: Option<mpsc::Sender<Enlisted>>,
+    ) -> Result<(), Lost> {
+        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        member.registering = true;
+        member.agent.registering();
+        let path = member.path();
+        let name = &*member.enrolled.name;
+        let path = ObjectPath::from_str_unchecked(&path);
+        let level = member.enrolled.level.0;
+        let call = read::call("Register", &(path, name, member.flags, level, member.time_limit_ms));
+        match call {
+            Ok(call) => line.call(&call, Pending::Register(number, to)),
+            Err(error) => {
+                let driver = self.give_up(number);
+                match to {
+                    Some(to) => drop(to.send(Err((error, driver)))),
+                    None => bury(driver),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Registers the next of those that were registered over an earlier connection. One by one, so that they keep their order.
+    pub(super) fn register_again(&mut self, line: &mut Line<'_>) -> Result<(), Lost> {
+        while let Some(number) = line.again.pop_front() {
+            let due = |m: &&mut _| is_to_register(m);
+            if self.crew.get(number).filter(due).is_some() {
+                return self.register(line, number, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the partition that a driver left. Its entry stays until the partition knows.
+    pub(super) fn send_off(
+        &mut self,
+        line: &mut Line<'_>,
+        number: u32,
+        to: Option<To<Option<BoxedDriver>>>,
+    ) -> Result<(), Lost> {
+        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        if member.leaving || member.registering {
+            // The reply to that goes on from here.
+            return Ok(());
+        }
+        let Some(party) = member.party else {
+            bury(self.crew.remove(number).and_then(|member| member.driver));
+            return Ok(());
+        };
+        member.leaving = true;
+        let call = read::call("Deregister", &party).map_err(|_| Lost)?;
+        line.call(&call, Pending::Deregister(number, to))
+    }
+
+    /// A reply has come.
+    pub(super) fn reply(&mut self, line: &mut Line<'_>, message: &Message) -> Result<(), Lost> {
+        let serial = message.header().reply_serial();
+        let Some(pending) = serial.and_then(|serial| line.answered(serial)) else { return Ok(()) };
+        let agreed = message.message_type() == Type::MethodReturn;
+        match pending {
+            Pending::Call(to) => {
+                let epoch = if agreed { read::epoch(message) } else { Epoch(0) };
+                let message = message.clone();
+                let release = move || drop(to.send(Ok(message)));
+                self.due(line, epoch, Due::Release(Box::new(release)))
+            }
+            Pending::Register(number, to) => {
+                let again = to.is_none();
+                self.registered(line, number, to, message)?;
+                if again { self.register_again(line) } else { Ok(()) }
+            }
+            Pending::Deregister(number, to) => {
+                let Some(member) = self.crew.remove(number) else { return Ok(()) };
+                member.enrolled.depart();
+                match to {
+                    Some(to) if agreed => drop(to.send(Ok(member.driver))),
+                    to => {
+                        bury(member.driver);
+                        // The partition has deregistered it before (L3).
+                        to.map(|to| to.send(Err(Error::NotRegistered(member.enrolled.info()))));
+                    }
+                }
+                Ok(())
+            }
+            Pending::Refresh(count) => {
+                if let Ok((set, candidates)) = read::set(message) {
+                    self.renew(set);
+                    self.keep_candidates(candidates);
+                }
+                self.refreshed(line, count)
+            }
+            Pending::Reconcile(number) => {
+                let member = self.crew.get(number).filter(|member| member.party.is_some());
+                if let (Some(member), Ok((set, _))) = (member, read::set(message)) {
+                    let owed = member.agent.reconcile(&set);
+                    self.renew(set);
+                    self.crew.tell_owed(number, &owed);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Register was answered.
+    fn registered(
+        &mut self,
+        line: &mut Line<'_>,
+        number: u32,
+        to: Option<mpsc::Sender<Enlisted>>,
+        message: &Message,
+    ) -> Result<(), Lost> {
+        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        member.registering = false;
+        let set = self.common.published.load();
+        let party = Some(member.info());
+        let about = About { what: "registering", action: Action::Add, party, set: &set };
+        match read::reply::<(u64, u64)>(message, &about) {
+            Ok((party, epoch)) => {
+                member.set_party(Some(party));
+                let owed = member.agent.registered(Epoch(epoch));
+                let reconcile = member.agent.wants_set() && to.is_none();
+                self.crew.tell_owed(number, &owed);
+                self.enrolled(line, number, to, Epoch(epoch))?;
+                if reconcile {
+                    let call = read::call("GetSet", &()).map_err(|_| Lost)?;
+                    line.call(&call, Pending::Reconcile(number))?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                match to {
+                    Some(to) => drop(to.send(Err((error, self.give_up(number))))),
+                    None => self.refused(line, number),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A driver is registered, and was told everything that goes with it.
+    fn enrolled(
+        &mut self,
+        line: &mut Line<'_>,
+        number: u32,
+        to: Option<mpsc::Sender<Enlisted>>,
+        epoch: Epoch,
+    ) -> Result<(), Lost> {
+        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        if !member.is_present() {
+            // It crashed, or was deregistered while it was being registered again.
+            member.enrolled.depart();
+            let (driver, error) = (member.driver.take(), Error::Crashed(member.info()));
+            match to {
+                Some(to) => drop(to.send(Err((error, driver)))),
+                None => bury(driver),
+            }
+            return self.send_off(line, number, None);
+        }
+        let Some(to) = to else { return Ok(()) };
+        let enrolled = Arc::clone(&member.enrolled);
+        let release = move || drop(to.send(Ok((enrolled, epoch))));
+        self.due(line, epoch, Due::Release(Box::new(release)))
+    }
+
+    /// A driver that was registered before is not now. It tries again after a while: as long as it lives it is to be asked.
+    pub(super) fn refused(&mut self, line: &mut Line<'_>, number: u32) {
+        let Some(member) = self.crew.get(number) else { return };
+        member.agent.lost();
+        member.set_party(None);
+        if !member.is_present() {
+            bury(self.crew.remove(number).and_then(|member| member.driver));
+            return;
+        }
+        line.refused.push(number);
+        if line.retry.is_none() {
+            line.retry = Some(Instant::now() + line.patience.next());
+        }
+    }
+
+    /// Something is to be done once the replica is at this epoch. Events keep their order.
+    pub(super) fn due(&mut self, line: &mut Line<'_>, epoch: Epoch, due: Due) -> Result<(), Lost> {
+        let waits = matches!(due, Due::Event(_)) && !line.due.is_empty();
+        if !waits && epoch <= self.common.published.summary().0 {
+            self.settle(due);
+            return Ok(());
+        }
+        line.due.push_back((epoch, due));
+        if line.refreshing { Ok(()) } else { refresh(line) }
+    }
+
+    /// The replica is as new as it was `count` entries ago.
+    fn refreshed(&mut self, line: &mut Line<'_>, count: usize) -> Result<(), Lost> {
+        line.refreshing = false;
+        let current = self.common.published.summary().0;
+        // Those that it was asked for are settled in any case: a partition that does not get there is not waited for.
+        let mut left = count;
+        while let Some((epoch, _)) = line.due.front() {
+            if left == 0 && *epoch > current {
+                return refresh(line);
+            }
+            left = left.saturating_sub(1);
+            if let Some((_, due)) = line.due.pop_front() {
+                self.settle(due);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, due: Due) {
+        match due {
+            Due::Event(event) => tell(&mut self.observers, &event),
+            Due::Release(release) => release(),
+        }
+    }
+
+    /// A set has come. One that was overtaken by a newer one is passed over.
+    pub(super) fn renew(&self, set: ActiveSet) {
+        if set.epoch() >= self.common.published.summary().0 {
+            self.common.published.publish(set);
+        }
+    }
+
+    /// What was being added is not any more.
+    pub(super) fn withdraw(&self) {
+        let set = self.common.published.load();
+        if set.proposed().is_empty() {
+            return;
+        }
+        let known = set.known().map(|(processor, standing)| (processor.id, standing));
+        if let Ok(set) = ActiveSet::assemble(set.epoch(), set.maximum(), known, []) {
+            self.common.published.publish(set);
+        }
+    }
+
+    pub(super) fn keep_candidates(&self, candidates: Vec<HardwareId>) {
+        *self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner) = candidates;
+    }
+}
+
+fn is_to_register(member: &crate::remote::crew::Member) -> bool {
+    member.is_present() && member.party.is_none() && !member.registering
+}
+
+/// Asks for the set on behalf of everything that waits for it.
+fn refresh(line: &mut Line<'_>) -> Result<(), Lost> {
+    line.refreshing = true;
+    let call = read::call("GetSet", &()).map_err(|_| Lost)?;
+    let count = line.due.len();
+    line.call(&call, Pending::Refresh(count))
+}

@@ -1,0 +1,267 @@
+//! A partition at the other end of a socket that decides nothing: tests say what it sends, and see what it got.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hotadd::wire::{self, WireError};
+use hotadd::{
+    ActiveSet, Driver, Epoch, HardwareId, Notice, Processor, ProcessorIndex, Standing, State,
+    Status, Veto,
+};
+use tokio::runtime::{Builder, Runtime};
+use zbus::export::futures_core::Stream;
+use zbus::export::serde::Serialize;
+use zbus::message::Type;
+use zbus::zvariant::{DynamicType, Value};
+use zbus::{Connection, Guid, Message, MessageStream, connection};
+
+pub(crate) const FIRST: &str = "/org/hotadd/Agent/1";
+pub(crate) const SECOND: &str = "/org/hotadd/Agent/2";
+
+pub(crate) fn at(index: u32) -> Processor {
+    Processor { index: ProcessorIndex::new(index).unwrap(), id: HardwareId(index) }
+}
+
+/// A set in which processors 0 to `active` - 1 are active, at this epoch, and perhaps the next is being added.
+pub(crate) fn set(epoch: u64, active: u32, adding: bool) -> ActiveSet {
+    let known = (0..active).map(|id| (HardwareId(id), Standing::Active));
+    ActiveSet::assemble(Epoch(epoch), 8, known, adding.then(|| at(active))).unwrap()
+}
+
+/// Where partitions listen; removed in the end.
+pub(crate) struct Place(pub(crate) PathBuf);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hotadd-remote-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path.join("socket"))
+    }
+
+    pub(crate) fn listen(&self) -> UnixListener {
+        let _ = std::fs::remove_file(&self.0);
+        UnixListener::bind(&self.0).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+/// A driver's answer: agreed, or the error's name and text.
+pub(crate) type Answer = Result<(), (String, String)>;
+
+pub(crate) struct Fake {
+    pub(crate) set: ActiveSet,
+    runtime: Runtime,
+    connection: Connection,
+    stream: MessageStream,
+    requests: VecDeque<Message>,
+}
+
+impl Fake {
+    /// Answers GetSet with this set until told otherwise.
+    pub(crate) fn over(socket: UnixStream, set: ActiveSet) -> Self {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (connection, stream) = runtime.block_on(async {
+            let socket = tokio::net::UnixStream::from_std(socket).unwrap();
+            let builder =
+                connection::Builder::unix_stream(socket).server(Guid::generate()).unwrap();
+            let connection = builder.p2p().build().await.unwrap();
+            let stream = MessageStream::from(&connection);
+            (connection, stream)
+        });
+        let mut fake = Self { set, runtime, connection, stream, requests: VecDeque::new() };
+        let hardware = fake.request("Get");
+        fake.reply(&hardware, &Value::from("fake"));
+        fake
+    }
+
+    pub(crate) fn accept(listener: &UnixListener, set: ActiveSet) -> Self {
+        Self::over(listener.accept().unwrap().0, set)
+    }
+
+    pub(crate) fn send(&self, message: &Message) {
+        self.runtime.block_on(self.connection.send(message)).unwrap();
+    }
+
+    pub(crate) fn reply<B: Serialize + DynamicType>(&self, request: &Message, body: &B) {
+        self.send(&Message::method_return(&request.header()).unwrap().build(body).unwrap());
+    }
+
+    pub(crate) fn refuse(&self, request: &Message, name: &str, error: &WireError) {
+        let name = format!("{}{name}", wire::ERROR);
+        self.send(&Message::error(&request.header(), name).unwrap().build(error).unwrap());
+    }
+
+    pub(crate) fn signal<B: Serialize + DynamicType>(&self, name: &'static str, body: &B) {
+        let signal = Message::signal(wire::PARTITION_PATH, wire::PARTITION, name).unwrap();
+        self.send(&signal.build(body).unwrap());
+    }
+
+    /// Waits for GetSet and answers it.
+    pub(crate) fn give_set(&mut self) {
+        let message = self.receive().expect("the connection is gone");
+        assert!(self.gave_set(&message), "not GetSet: {message}");
+    }
+
+    fn gave_set(&self, message: &Message) -> bool {
+        let is_set = message.header().member().is_some_and(|m| m.as_str() == "GetSet");
+        if is_set {
+            self.reply(message, &(wire::set(&self.set), vec![6_u32, 7]));
+        }
+        is_set
+    }
+
+    fn receive(&mut self) -> Option<Message> {
+        let stream = &mut self.stream;
+        let next = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
+        self.runtime.block_on(next)?.ok()
+    }
+
+    /// The next message that is not GetSet, which is answered here; `None` once the connection is gone.
+    fn next(&mut self) -> Option<Message> {
+        loop {
+            let message = self.receive()?;
+            if !self.gave_set(&message) {
+                return Some(message);
+            }
+        }
+    }
+
+    /// Waits for a request, which must be this one.
+    pub(crate) fn request(&mut self, member: &str) -> Message {
+        let queued = self.requests.pop_front();
+        let message = queued.or_else(|| self.next()).expect("the connection is gone");
+        assert_eq!(message.header().member().map_or("", |m| m.as_str()), member);
+        message
+    }
+
+    /// Serves requests for the set until the other side hangs up.
+    pub(crate) fn until_closed(&mut self) {
+        assert!(self.requests.is_empty());
+        if let Some(message) = self.next() {
+            panic!("it was to hang up: {message}");
+        }
+    }
+
+    /// Calls an agent.
+    pub(crate) fn call<B: Serialize + DynamicType>(
+        &mut self,
+        path: &str,
+        member: &str,
+        body: &B,
+    ) -> Message {
+        let call = Message::method_call(path, member).unwrap().interface(wire::AGENT).unwrap();
+        let call = call.build(body).unwrap();
+        self.send(&call);
+        call
+    }
+
+    /// What the agent answered to a call. Requests that come meanwhile are kept.
+    pub(crate) fn answer(&mut self, call: &Message) -> Answer {
+        loop {
+            let message = self.next().expect("the connection is gone");
+            let header = message.header();
+            if header.reply_serial() != Some(call.primary_header().serial_num()) {
+                self.requests.push_back(message);
+                continue;
+            }
+            return match message.message_type() {
+                Type::MethodReturn => Ok(()),
+                _ => {
+                    let name = header.error_name().unwrap().to_string();
+                    Err((name, message.body().deserialize().unwrap()))
+                }
+            };
+        }
+    }
+
+    /// Sends a notice at the epoch of the set that it speaks of.
+    pub(crate) fn notice(&mut self, path: &str, party: u64, notice: &Notice) -> Message {
+        let notice = notice.at_epoch(self.set.epoch());
+        let body = wire::notice(party, &notice, Some(&self.set));
+        self.call(path, notice.state().name(), &body)
+    }
+
+    pub(crate) fn tell(&mut self, path: &str, party: u64, state: State, which: u32) -> Answer {
+        let call = self.notice(path, party, &Notice::new(state, at(which)));
+        self.answer(&call)
+    }
+
+    /// Lets an agent register: the replay, then the reply.
+    pub(crate) fn admit(&mut self, path: &str, party: u64) {
+        let request = self.request("Register");
+        let body = request.body();
+        let (agent, ..): (zbus::zvariant::ObjectPath<'_>, String, u32, i32, u32) =
+            body.deserialize().unwrap();
+        assert_eq!(agent.as_str(), path);
+        for state in [State::AddStart, State::AddComplete] {
+            for which in 0..self.set.count() {
+                assert_eq!(self.tell(path, party, state, which), Ok(()));
+            }
+        }
+        self.reply(&request, &(party, self.set.epoch().0));
+    }
+}
+
+/// What drivers heard, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn write(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    /// Everything so far; forgets it.
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut *self.0.lock().unwrap()).join(", ")
+    }
+
+    /// A driver that agrees to everything.
+    pub(crate) fn driver(&self, name: &'static str) -> impl Driver + Send + use<> {
+        let log = self.clone();
+        move |notice: &Notice| -> Result<(), Veto> {
+            let mut line = format!("{name} {} {}", notice.state(), notice.processor().id);
+            if notice.status() == Status::CONNECTION_RESET {
+                line += " reset";
+            }
+            log.write(line);
+            Ok(())
+        }
+    }
+}
+
+/// Runs the partition's side and this side at the same time.
+pub(crate) fn both<A: Send, B>(
+    there: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> (A, B) {
+    std::thread::scope(|scope| {
+        let there = scope.spawn(there);
+        let here = here();
+        (there.join().unwrap(), here)
+    })
+}
+
+/// A connected pair: the partition's side, and this side.
+pub(crate) fn pair(active: u32) -> (Fake, hotadd::Partition) {
+    let (theirs, ours) = UnixStream::pair().unwrap();
+    std::thread::scope(|scope| {
+        let fake = scope.spawn(|| Fake::over(theirs, set(1, active, false)));
+        let partition = hotadd::Partition::connect_over(ours).unwrap();
+        (fake.join().unwrap(), partition)
+    })
+}

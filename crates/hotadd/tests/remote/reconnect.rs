@@ -1,0 +1,142 @@
+//! Connections that break, and partitions that come back.
+
+use hotadd::{Error, HardwareId, Notice, Partition, State, Status};
+
+use crate::fake::{FIRST, Fake, Log, Place, SECOND, both, pair, set};
+
+/// A listening partition, one driver registered with it as 7, and an add that the driver agreed to.
+fn in_the_middle_of_an_add()
+-> (Place, std::os::unix::net::UnixListener, Fake, Partition, Log, hotadd::Registration) {
+    let place = Place::new();
+    let listener = place.listen();
+    let (mut fake, partition) = both(
+        || Fake::accept(&listener, set(1, 1, false)),
+        || Partition::connect(&place.0).unwrap(),
+    );
+    let log = Log::default();
+    let (_, registration) =
+        both(|| fake.admit(FIRST, 7), || partition.register("p", log.driver("d")));
+    fake.set = set(1, 1, true);
+    fake.tell(FIRST, 7, State::AddStart, 1).unwrap();
+    log.take();
+    (place, listener, fake, partition, log, registration.unwrap())
+}
+
+/// Waits until everything that was sent before has been worked off.
+fn settle(fake: &mut Fake) {
+    let call = fake.call(FIRST, "Nonsense", &());
+    fake.answer(&call).unwrap_err();
+}
+
+#[test]
+fn what_was_prepared_completes_once_if_it_joined_meanwhile() {
+    let (_place, listener, fake, partition, log, registration) = in_the_middle_of_an_add();
+    drop(fake);
+    let mut fake = Fake::accept(&listener, set(2, 2, false));
+    fake.admit(FIRST, 9);
+    settle(&mut fake);
+    assert_eq!(log.take(), "d AddComplete 1");
+    assert_eq!((partition.count(), registration.party().id.0), (2, 9));
+    // And a second time there is nothing left to tell.
+    drop(fake);
+    let mut fake = Fake::accept(&listener, set(2, 2, false));
+    fake.admit(FIRST, 10);
+    settle(&mut fake);
+    assert_eq!(log.take(), "");
+    assert!(registration.is_registered());
+}
+
+#[test]
+fn what_was_prepared_fails_once_if_it_did_not_join_also_when_the_partition_is_a_new_one() {
+    let (place, listener, fake, partition, log, _registration) = in_the_middle_of_an_add();
+    drop((fake, listener));
+    // Nobody listens for a while; then a partition does that begins at epoch 1 again.
+    assert_eq!(partition.add(HardwareId(5)).unwrap_err(), Error::Disconnected);
+    let listener = place.listen();
+    let mut fake = Fake::accept(&listener, set(1, 1, false));
+    fake.admit(FIRST, 1);
+    settle(&mut fake);
+    assert_eq!(log.take(), "d AddFailure 1 reset");
+    assert!(partition.is_connected());
+    assert_eq!(partition.epoch().0, 1);
+}
+
+#[test]
+fn a_request_under_way_ends_with_the_connection() {
+    let (mut fake, partition) = pair(1);
+    let (_, error) = both(
+        move || {
+            fake.request("Add");
+            drop(fake);
+        },
+        || partition.add(HardwareId(1)).unwrap_err(),
+    );
+    assert_eq!((error.status(), error.clause()), (Status::CONNECTION_RESET, "L3"));
+}
+
+#[test]
+fn over_a_socket_there_is_no_second_connection_and_nothing_stays_open() {
+    let (mut fake, partition) = pair(1);
+    let log = Log::default();
+    let (_, registration) =
+        both(|| fake.admit(FIRST, 7), || partition.register("p", log.driver("d")));
+    let registration = registration.unwrap();
+    fake.set = set(1, 1, true);
+    fake.tell(FIRST, 7, State::AddStart, 1).unwrap();
+    log.take();
+    drop(fake);
+    // Refused once the loss has been worked off.
+    let error = partition.register("q", |_: &Notice| Ok(())).unwrap_err();
+    assert_eq!(error, Error::Disconnected);
+    assert_eq!(log.take(), "d AddFailure 1 reset");
+    assert!(!registration.is_registered());
+    assert_eq!(registration.deregister().unwrap_err().clause(), "D2");
+}
+
+#[test]
+fn one_that_is_refused_when_it_returns_tries_again_and_those_behind_it_are_not_held_up() {
+    let (_place, listener, mut fake, partition, log, first) = in_the_middle_of_an_add();
+    fake.set = set(1, 1, false);
+    let (_, second) = both(|| fake.admit(SECOND, 8), || partition.register("q", log.driver("e")));
+    log.take();
+    drop(fake);
+    let mut fake = Fake::accept(&listener, set(1, 1, false));
+    let request = fake.request("Register");
+    fake.refuse(&request, "Limit", &("not now".into(), 0, 0, 0, String::new()));
+    fake.admit(SECOND, 1);
+    fake.admit(FIRST, 2);
+    settle(&mut fake);
+    assert_eq!(log.take(), "d AddFailure 1 reset");
+    assert_eq!(first.party().id.0, 2);
+    drop(fake);
+    drop((first, second));
+}
+
+#[test]
+fn a_driver_without_a_replay_learns_by_the_set_how_it_ended() {
+    let place = Place::new();
+    let listener = place.listen();
+    let (mut fake, partition) = both(
+        || Fake::accept(&listener, set(1, 1, false)),
+        || Partition::connect(&place.0).unwrap(),
+    );
+    let log = Log::default();
+    let admit = |fake: &mut Fake, party: u64| {
+        let request = fake.request("Register");
+        fake.reply(&request, &(party, fake.set.epoch().0));
+    };
+    let (_, registration) = both(
+        || admit(&mut fake, 1),
+        || partition.party("p").later_only().register(log.driver("d")),
+    );
+    fake.set = set(1, 1, true);
+    fake.tell(FIRST, 1, State::AddStart, 1).unwrap();
+    drop(fake);
+    let mut fake = Fake::accept(&listener, set(2, 2, false));
+    admit(&mut fake, 2);
+    settle(&mut fake);
+    settle(&mut fake);
+    assert_eq!(log.take(), "d AddStart 1, d AddComplete 1");
+    drop(fake);
+    drop(registration);
+}
