@@ -70,10 +70,12 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
             }
             let Some(shown) = here(&command) else {
                 // `./test` is what runs this, and it runs every bench once.
-                let bench = command.strip_prefix("cargo bench -p hotadd --bench ");
-                let known = bench.is_some_and(|bench| {
+                let bench = command
+                    .strip_prefix("cargo bench -p ")
+                    .and_then(|rest| rest.split_once(" --bench "));
+                let known = bench.is_some_and(|(package, bench)| {
                     let path =
-                        format!("{}/../hotadd/benches/{bench}.rs", env!("CARGO_MANIFEST_DIR"));
+                        format!("{}/../{package}/benches/{bench}.rs", env!("CARGO_MANIFEST_DIR"));
                     Path::new(&path).exists()
                 });
                 assert!(

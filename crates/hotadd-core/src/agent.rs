@@ -66,6 +66,8 @@ pub struct Agent {
     held: BTreeMap<Processor, Entry>,
     /// The latest that was heard of.
     epoch: Epoch,
+    /// That of the set in force when it registered. None before that is known.
+    since: Option<Epoch>,
     /// That of the set by which everything was settled. A surprise up to it is no news.
     reconciled: Epoch,
 }
@@ -141,6 +143,7 @@ impl Agent {
             phase: Phase::Away,
             held: BTreeMap::new(),
             epoch: Epoch(0),
+            since: None,
             reconciled: Epoch(0),
         }
     }
@@ -221,6 +224,7 @@ impl Agent {
     /// Register has been answered with success: the replay, if there is one, is over. Returns what the driver is owed.
     pub fn registered(&mut self, epoch: Epoch) -> Vec<Notice> {
         let replayed = matches!(self.phase, Phase::Replay | Phase::Replayed);
+        self.since = Some(epoch);
         // A notice of a later change may have overtaken the reply.
         self.epoch = self.epoch.max(epoch);
         self.phase = Phase::Live;
@@ -230,9 +234,10 @@ impl Agent {
     /// A set that was read after Register was answered. Returns what the driver is owed for whatever no notice has settled
     /// yet.
     ///
-    /// The set may be older than the latest notice. After a replay it brings nothing new.
+    /// The set may be older than the latest notice. One that is older than the registration, because it was asked for during a
+    /// former one, is passed over: ask again. After a replay a set brings nothing new.
     pub fn reconcile(&mut self, set: &ActiveSet) -> Vec<Notice> {
-        if self.phase != Phase::Live {
+        if self.since.is_none_or(|since| set.epoch() < since) {
             return Vec::new();
         }
         self.epoch = self.epoch.max(set.epoch());
@@ -248,6 +253,7 @@ impl Agent {
         self.phase = Phase::Away;
         // Epochs of another partition have nothing to do with those of this one.
         self.epoch = Epoch(0);
+        self.since = None;
         self.reconciled = Epoch(0);
         for entry in self.held.values_mut() {
             entry.settled = false;

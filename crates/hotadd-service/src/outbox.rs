@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,11 @@ pub(crate) enum Stuck {
 pub(crate) struct Outbox {
     stream: Arc<UnixStream>,
     state: Mutex<State>,
+    /// How many bytes wait. Written under the lock; read without it, because whoever sends holds the lock across a system
+    /// call that wakes the peer, and the reading side is not to wait for that between any two messages.
+    ///
+    /// Relaxed: who sees too little is told by `queued`, which is notified behind the write.
+    bytes: AtomicUsize,
     /// Something was queued.
     queued: Notify,
 }
@@ -49,8 +55,6 @@ struct State {
     queue: VecDeque<Message>,
     /// What the socket has taken of the first one.
     sent: usize,
-    /// What waits, all in all.
-    bytes: usize,
     /// When the peer must have read something.
     deadline: Option<Instant>,
     closed: bool,
@@ -58,7 +62,7 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(stream: Arc<UnixStream>) -> Self {
-        Self { stream, state: Mutex::default(), queued: Notify::new() }
+        Self { stream, state: Mutex::default(), bytes: AtomicUsize::new(0), queued: Notify::new() }
     }
 
     /// Sends a message behind those that were sent before. From any thread; never waits. On a closed connection it does
@@ -82,12 +86,12 @@ impl Outbox {
                     return Ok(());
                 }
             };
-            state.bytes = bytes.len() - state.sent;
+            self.bytes.store(bytes.len() - state.sent, Ordering::Relaxed);
             state.deadline = Some(Instant::now() + PATIENCE);
-        } else if state.queue.len() >= MOST_MESSAGES || state.bytes + bytes.len() > MOST_BYTES {
+        } else if state.queue.len() >= MOST_MESSAGES || self.waiting() + bytes.len() > MOST_BYTES {
             return Err(Stuck::Full);
         } else {
-            state.bytes += bytes.len();
+            self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         }
         state.queue.push_back(message.clone());
         drop(state);
@@ -97,7 +101,11 @@ impl Outbox {
 
     /// Whether little enough waits to take more calls of the peer.
     pub(crate) fn has_room(&self) -> bool {
-        lock(&self.state).bytes <= ENOUGH_BYTES
+        self.waiting() <= ENOUGH_BYTES
+    }
+
+    fn waiting(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Waits until something waits, and returns when the socket has taken some of it. May be dropped at any point.
@@ -106,11 +114,12 @@ impl Outbox {
     /// If the peer does not read.
     pub(crate) async fn drain(&self) -> Result<(), Stuck> {
         let deadline = loop {
-            let deadline = lock(&self.state).deadline;
-            match deadline {
-                Some(deadline) => break deadline,
-                None => self.queued.notified().await,
+            if self.waiting() > 0
+                && let Some(deadline) = lock(&self.state).deadline
+            {
+                break deadline;
             }
+            self.queued.notified().await;
         };
         loop {
             let writable = timeout_at(deadline, self.stream.writable()).await;
@@ -132,7 +141,7 @@ impl Outbox {
             match wrote {
                 Ok(wrote) => {
                     progress = true;
-                    state.bytes -= wrote;
+                    self.bytes.fetch_sub(wrote, Ordering::Relaxed);
                     if wrote == all {
                         state.queue.pop_front();
                         state.sent = 0;
@@ -160,6 +169,7 @@ impl Outbox {
     /// The same. What cannot be written to is not read from either, and why is for the reading side to find out.
     fn fail(&self, state: &mut State) {
         *state = State { closed: true, ..State::default() };
+        self.bytes.store(0, Ordering::Relaxed);
         // One that the peer has closed already cannot be shut down, and need not be.
         let _ = shutdown(&*self.stream, Shutdown::Both);
     }

@@ -148,19 +148,33 @@ impl Reader {
             self.buffer.resize(filled + most, 0);
             let room = self.buffer.get_mut(filled..).unwrap_or_default();
             let stream = &*self.stream;
-            let read = stream.try_io(Interest::READABLE, || {
-                recv(stream, room, RecvFlags::empty()).map(|(_, read)| read).map_err(Into::into)
+            let mut read = None;
+            let tried = stream.try_io(Interest::READABLE, || {
+                let (_, got) = recv(stream, room, RecvFlags::empty())?;
+                read = Some(got);
+                // Less than there is room for is all there is: to say so spares the call that would find nothing. The end
+                // of the stream stays where it is.
+                if (1..most).contains(&got) {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
             });
-            self.buffer.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            match read {
-                Ok(0) => return Err(Lost::Closed),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+            self.buffer.truncate(filled + read.unwrap_or(0));
+            match (read, tried) {
+                (Some(0), _) => return Err(Lost::Closed),
+                (Some(_), _) => return Ok(()),
+                (None, Err(error)) if is_passing(&error) => {}
+                (None, Err(error)) => return Err(error.into()),
+                (None, Ok(())) => {}
             }
         }
     }
+}
+
+/// Whether it goes away by itself.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// How long the message is that begins so; `None` if that is too little to tell.

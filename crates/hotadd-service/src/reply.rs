@@ -71,7 +71,7 @@ pub(crate) const fn name(error: &Error) -> &'static str {
         Error::NotJoining { .. } => "NotJoining",
         Error::NotRemovable { .. } => "NotRemovable",
         Error::InsideCallback(_) => "InsideCallback",
-        Error::TooManyParties(_) | Error::BadName(_) => "Limit",
+        Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) => "Limit",
         Error::NotRegistered(_) => "NotRegistered",
         Error::Crashed(_) => "Crashed",
         // Everything else keeps a processor out before anybody is asked.

@@ -2,10 +2,16 @@
 
 mod common;
 
+use std::io::{IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use hotadd::{EventKind, wire};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use zbus::Message;
 
 use common::{PATIENCE, Peer, Served};
 
@@ -16,7 +22,7 @@ fn counts() -> (usize, usize) {
 }
 
 #[test]
-fn two_hundred_connections_leave_nothing_behind() {
+fn connections_and_descriptors_sent_along_leave_nothing_behind() {
     let served = Served::new(1, 1);
     let round = |index: u32| {
         let peer: Peer = served.peer();
@@ -43,9 +49,26 @@ fn two_hundred_connections_leave_nothing_behind() {
     };
     let before = settled((0, 0).max(idle(&served)));
     (0..200).for_each(round);
+    let mut bare = served.bare();
+    (0..50).for_each(|_| send_a_descriptor(&mut bare));
+    drop(bare);
     let after = settled(before);
     assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} became {after:?}");
     assert!(served.log().is_empty());
+}
+
+/// Sends a ping, and a descriptor that nobody asked for; waits for the answer.
+fn send_a_descriptor(stream: &mut UnixStream) {
+    let ping = Message::method_call("/", "Ping").unwrap();
+    let ping = ping.interface("org.freedesktop.DBus.Peer").unwrap().build(&()).unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [stream.as_fd()];
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let bytes = [IoSlice::new(ping.data())];
+    sendmsg(&*stream, &bytes, &mut ancillary, SendFlags::empty()).unwrap();
+    // An answer without arguments: a header, and the serial that it answers.
+    stream.read_exact(&mut [0; 24]).unwrap();
 }
 
 /// What an idle service has, give or take the peer that has just gone.

@@ -11,7 +11,7 @@ use crate::event::{EventKind, Occasion};
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
 use crate::member::{Member, PartyInfo, Place, Shared};
-use crate::partition::{Answer, Change, Rehearsal};
+use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
 use crate::runner::{Observer, Runner, panic_message};
 use crate::sync::{AtomicBool, Ordering};

@@ -27,6 +27,7 @@ mod gate;
 pub mod hardware;
 mod inner;
 mod member;
+mod outcome;
 mod partition;
 mod per_processor;
 mod published;
@@ -49,7 +50,8 @@ pub use hotadd_core::{
     State, Status, Veto,
 };
 pub use member::PartyInfo;
-pub use partition::{Answer, Batch, Change, Partition, Rehearsal};
+pub use outcome::{Answer, Batch, Change, Rehearsal};
+pub use partition::Partition;
 pub use per_processor::PerProcessor;
 pub use registering::Registering;
 pub use registration::Registration;

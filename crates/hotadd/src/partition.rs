@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Processor, Veto};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 
 use crate::error::Error;
 use crate::event::Event;
@@ -13,6 +12,7 @@ use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
+use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::registering::Registering;
 use crate::registration::Registration;
@@ -62,52 +62,6 @@ pub(crate) enum Seat {
     /// In another process.
     #[cfg(feature = "dbus")]
     There(Arc<Client>),
-}
-
-/// A change of the active set that happened: a processor joined or left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The processor.
-    pub processor: Processor,
-    /// The epoch of the set that came into force with it.
-    pub epoch: Epoch,
-}
-
-/// How [`Partition::add_batch`] treats its processors (A9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Batch {
-    /// One transaction for each: one that is refused does not stop the others.
-    Each,
-    /// None is started until every driver has agreed to all.
-    Atomic,
-}
-
-/// What a rehearsal found (A10).
-#[derive(Clone, Debug)]
-pub struct Rehearsal {
-    /// The processor that everybody was asked about.
-    pub processor: Processor,
-    /// Every party's answer, in the order of asking.
-    pub answers: Vec<Answer>,
-}
-
-impl Rehearsal {
-    /// Whether everybody agreed.
-    #[must_use]
-    pub fn is_agreed(&self) -> bool {
-        self.answers.iter().all(|a| a.answer.is_ok())
-    }
-}
-
-/// One party's answer in a rehearsal.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The party.
-    pub party: PartyInfo,
-    /// What it said.
-    pub answer: Result<(), Veto>,
-    /// How long it took.
-    pub took: Duration,
 }
 
 impl Partition {
@@ -288,14 +242,18 @@ impl Partition {
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
     pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
-        self.observe_with(|_| (), observer)
+        match &self.seat {
+            Seat::Here(inner) => inner.observe(|_| (), Box::new(observer)),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.observe(Box::new(observer)),
+        }
     }
 
     /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
-    /// the two nobody comes or goes unseen. Of a partition in another process it tells nobody.
+    /// the two nobody comes or goes unseen; but a partition in another process does not say who comes and goes.
     ///
     /// # Errors
-    /// [`Error::InsideCallback`] (D3).
+    /// As [`observe`](Self::observe); of a partition in another process also those of a request.
     pub fn observe_with(
         &self,
         present: impl FnOnce(&[PartyInfo]),
@@ -305,7 +263,7 @@ impl Partition {
             Seat::Here(inner) => inner.observe(present, Box::new(observer)),
             #[cfg(feature = "dbus")]
             Seat::There(client) => {
-                present(&[]);
+                present(&client.parties()?);
                 client.observe(Box::new(observer))
             }
         }

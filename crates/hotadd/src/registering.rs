@@ -66,8 +66,8 @@ impl<'a> Registering<'a> {
         self.register_with(|_| driver)
     }
 
-    /// Registers the driver that `make` makes, which may want to know under which identity it will be called; 0 if that is
-    /// decided in another process.
+    /// Registers the driver that `make` makes, which may want to know under which identity it will be called. 0 in a partition
+    /// of another process, which gives it only after the replay.
     ///
     /// What is said of callbacks holds for `make` too.
     ///
@@ -77,22 +77,20 @@ impl<'a> Registering<'a> {
         self,
         make: impl FnOnce(PartyId) -> D,
     ) -> Result<Registration, Error> {
-        let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
-        match &self.partition.seat {
+        let Self { partition, name, level, at_once, replay, time_limit } = self;
+        // Only a partition in another process looks at it.
+        let _ = time_limit;
+        match &partition.seat {
             Seat::Here(inner) => {
-                let place = Place { level: self.level, at_once: self.at_once };
-                let (shared, epoch) = inner.register(self.name, place, self.replay, make)?;
+                let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
+                let (shared, epoch) =
+                    inner.register(name, Place { level, at_once }, replay, make)?;
                 Ok(Registration::here(Arc::clone(inner), shared, epoch))
             }
             #[cfg(feature = "dbus")]
             Seat::There(client) => {
-                let enlistment = crate::remote::Enlistment {
-                    name: self.name,
-                    level: self.level,
-                    replay: self.replay,
-                    time_limit: self.time_limit,
-                };
-                let (enrolled, epoch) = client.register(enlistment, make(PartyId(0)))?;
+                let terms = crate::remote::Enlistment { name, level, replay, time_limit };
+                let (enrolled, epoch) = client.register(terms, Box::new(make(PartyId(0))))?;
                 Ok(Registration::there(Arc::clone(client), enrolled, epoch))
             }
         }

@@ -234,6 +234,20 @@ fn without_a_replay_a_set_settles_what_no_notice_has() {
 }
 
 #[test]
+fn a_set_of_before_the_registration_settles_nothing() {
+    let mut desk = Desk::live();
+    desk.told(State::AddStart, P1());
+    desk.heard();
+    desk.agent.registering();
+    // Asked for before, and read between Register and its reply, or behind that.
+    desk.owed(|agent| agent.reconcile(&set(&[0])));
+    desk.owed(|agent| agent.registered(Epoch(8)));
+    desk.owed(|agent| agent.reconcile(&set(&[0])));
+    assert_eq!(desk.heard(), "");
+    assert_eq!(desk.agent.held().collect::<Vec<_>>(), [(P1(), Held::Prepared)]);
+}
+
+#[test]
 fn a_surprise_that_the_set_knew_of_is_told_once() {
     let mut desk = Desk::live();
     desk.told(State::AddStart, P1());

@@ -5,6 +5,8 @@
 //! also behind a refusal: they were asked, and who agreed has something to undo. A refusal ends the asking at the end of
 //! its run.
 
+use alloc::vec::Vec;
+
 use crate::driver::Veto;
 use crate::notice::{Notice, State};
 use crate::registry::Party;

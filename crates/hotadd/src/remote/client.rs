@@ -12,7 +12,7 @@ use zbus::Message;
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
-use crate::partition::{Batch, Change, Rehearsal};
+use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::remote::read::{self, About};
 use crate::runner::Observer;
@@ -162,6 +162,12 @@ impl Client {
             ids.iter().map(|id| (*id, Err(error.clone()))).collect::<Vec<_>>()
         };
         ids.chunks(size).flat_map(|ids| add(ids).unwrap_or_else(|error| all(ids, error))).collect()
+    }
+
+    /// Everybody who is registered, in calling order.
+    pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
+        let reply = self.call("observing", || read::call("GetParties", &()))?;
+        self.about("observing", Action::Add, |about| read::parties(&reply, about))
     }
 
     pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {

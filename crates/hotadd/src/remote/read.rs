@@ -14,7 +14,7 @@ use zbus::zvariant;
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
-use crate::partition::{Answer, Change, Rehearsal};
+use crate::outcome::{Answer, Change, Rehearsal};
 use crate::wire::{self, WireError, WireProcessor, WireSet};
 
 /// What became of one processor of a batch.
@@ -128,6 +128,13 @@ pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsa
     };
     let processor = wire::read_processor(processor).map_err(malformed)?;
     Ok(Rehearsal { processor, answers: answers.into_iter().map(answer).collect() })
+}
+
+/// The reply to GetParties.
+pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyInfo>, Error> {
+    let parties: Vec<(u64, String, i32, bool)> = reply(message, about)?;
+    let info = |(id, name, level, _)| PartyInfo { id: PartyId(id), name, level: Level(level) };
+    Ok(parties.into_iter().map(info).collect())
 }
 
 /// A party of whom no more is known.

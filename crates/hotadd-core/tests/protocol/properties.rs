@@ -1,0 +1,111 @@
+//! What must hold, always and in the end.
+
+use stateright::Property;
+
+use crate::model::Protocol;
+use crate::world::{Registration, Told, World};
+use crate::wrong::Wrong;
+
+/// All properties of the model.
+pub(crate) fn all() -> Vec<Property<Protocol>> {
+    vec![
+        always("no driver is told AddStart twice without an outcome between", |_, w| {
+            w.wrong != Some(Wrong::StartOnStart)
+        }),
+        always("no driver is told AddStart of what it has (R5)", |_, w| {
+            w.wrong != Some(Wrong::ToldTwice)
+        }),
+        always("every outcome is of a Start, and the only one", |_, w| {
+            w.wrong != Some(Wrong::OutcomeOfNothing)
+        }),
+        always("what a driver is told is so", |_, w| {
+            let lies = [Wrong::FalseComplete, Wrong::FalseFailure, Wrong::FalseLeave];
+            !w.wrong.is_some_and(|wrong| lies.contains(&wrong))
+        }),
+        always("who did not ask for removals hears of none (X1)", |_, w| {
+            w.wrong != Some(Wrong::UnwantedRemoval)
+        }),
+        always("no processor is started before all agree (A1)", |_, w| {
+            w.wrong != Some(Wrong::StartedUnasked)
+        }),
+        always("who is given up has nothing open", |_, w| w.wrong != Some(Wrong::LeftOpen)),
+        always("the partition keeps the protocol, as the agents know it", |_, w| {
+            w.wrong != Some(Wrong::Breach)
+        }),
+        always("who is registered has agreed to whatever is active", |_, w| has_agreed(w)),
+        always("nobody registers again and again", |_, w| !goes_round(w)),
+        always("in the end nobody waits", |m, w| !m.is_quiet(w) || nobody_waits(w)),
+        always("in the end every Start has its outcome", |m, w| {
+            !m.is_quiet(w) || nothing_is_open(w)
+        }),
+        always("in the end all who want to be are registered", |m, w| {
+            !m.is_quiet(w) || all_are_registered(w)
+        }),
+        always("in the end agents and drivers know what is active", |m, w| {
+            !m.is_quiet(w) || all_know(w)
+        }),
+    ]
+}
+
+fn always(name: &'static str, holds: fn(&Protocol, &World) -> bool) -> Property<Protocol> {
+    Property::always(name, holds)
+}
+
+/// Those whose connection is whole and who know themselves registered have prepared for whatever has joined since, or was
+/// replayed to them.
+fn has_agreed(world: &World) -> bool {
+    let Some(partition) = &world.partition else { return true };
+    let active = partition.view.active();
+    partition.members.iter().all(|member| {
+        let (side, line) = (&world.sides[member.line.0], world.lines.get(&member.line));
+        let both = side.standing == Registration::Registered(member.id)
+            && line.is_some_and(|line| !line.broken && line.served)
+            && !member.lost;
+        let exempt = |p| member.spec.later_only && member.had.contains(p);
+        !both || active.iter().all(|p| exempt(p) || side.told.contains_key(p))
+    })
+}
+
+/// Whether agents have registered more often than vetoes and faults can make them.
+pub(crate) fn goes_round(world: &World) -> bool {
+    world.partition.as_ref().is_some_and(|partition| partition.next_party > 12)
+}
+
+fn nobody_waits(world: &World) -> bool {
+    world.partition.as_ref().is_some_and(|p| p.job.is_none() && p.waiting.is_empty())
+        && world.sides.iter().all(|side| side.asked.is_none())
+        && world.lines.values().all(|line| line.up.is_empty() && line.down.is_empty())
+}
+
+fn nothing_is_open(world: &World) -> bool {
+    let mut told = world.sides.iter().flat_map(|side| side.told.values());
+    told.all(|told| matches!(told, Told::AddComplete { .. }))
+}
+
+fn all_are_registered(world: &World) -> bool {
+    let Some(partition) = &world.partition else { return false };
+    world.sides.iter().enumerate().all(|(at, side)| {
+        let mut theirs = partition.members.iter().filter(|member| member.line.0 == at);
+        match side.standing {
+            Registration::GivenUp => theirs.next().is_none(),
+            Registration::Registered(party) => theirs.map(|member| member.id).eq([party]),
+            _ => false,
+        }
+    })
+}
+
+fn all_know(world: &World) -> bool {
+    let Some(partition) = &world.partition else { return false };
+    let active = partition.view.active();
+    let ids: std::collections::BTreeSet<u32> = active.iter().map(|p| p.id.0).collect();
+    ids == world.running
+        && partition.members.iter().all(|member| {
+            let side = &world.sides[member.line.0];
+            let exempt = |p| member.spec.later_only && member.had.contains(p);
+            let held: Vec<_> = side.agent.held().map(|(p, _)| p).collect();
+            // Nothing is missing; and whoever hears of removals has nothing too much.
+            active.iter().all(|p| exempt(p) || held.contains(p) && side.told.contains_key(p))
+                && (!side.spec.hears_removal
+                    || held.iter().chain(side.told.keys()).all(|p| active.contains(p)))
+        })
+}

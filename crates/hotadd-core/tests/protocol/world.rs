@@ -1,0 +1,250 @@
+//! The state of the model: what runs, the partition, the agents' processes, and what is on its way between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hotadd_core::{
+    ActiveSet, Agent, Epoch, HardwareId, Notice, PartyId, Processor, Standing, State,
+};
+
+use crate::wrong::Wrong;
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    /// The hardware ids of the processors that run. They outlive the partition.
+    pub(crate) running: BTreeSet<u32>,
+    /// The partition's process, unless it is down.
+    pub(crate) partition: Option<Partition>,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) lines: BTreeMap<LineId, Line>,
+    /// What may still happen, and need not.
+    pub(crate) budget: Budget,
+    /// The first rule that was broken on the way here.
+    pub(crate) wrong: Option<Wrong>,
+}
+
+/// How often each thing that need not happen may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    pub(crate) adds: u8,
+    pub(crate) removals: u8,
+    pub(crate) vetoes: u8,
+    /// The platform refuses to start or stop a processor.
+    pub(crate) platform: u8,
+    /// A connection is lost.
+    pub(crate) losses: u8,
+    /// The process of an agent ends.
+    pub(crate) agent_crashes: u8,
+    pub(crate) partition_crashes: u8,
+    pub(crate) timeouts: u8,
+    /// An agent that is not registered gives up for good.
+    pub(crate) give_ups: u8,
+}
+
+/// A set, in a form that can be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct View {
+    pub(crate) epoch: Epoch,
+    pub(crate) known: Vec<(HardwareId, Standing)>,
+    pub(crate) proposed: Vec<Processor>,
+}
+
+/// How many different processors the partition can have.
+const MAXIMUM: u32 = 8;
+
+impl View {
+    pub(crate) fn of(set: &ActiveSet) -> Self {
+        Self {
+            epoch: set.epoch(),
+            known: set.known().map(|(p, standing)| (p.id, standing)).collect(),
+            proposed: set.proposed().to_vec(),
+        }
+    }
+
+    /// What a partition finds that starts now.
+    pub(crate) fn found(running: &BTreeSet<u32>) -> Self {
+        let ids: Vec<HardwareId> = running.iter().copied().map(HardwareId).collect();
+        Self::of(&ActiveSet::first(&ids, MAXIMUM).expect("ids differ"))
+    }
+
+    pub(crate) fn set(&self) -> ActiveSet {
+        let known = self.known.iter().copied();
+        ActiveSet::assemble(self.epoch, MAXIMUM, known, self.proposed.iter().copied())
+            .expect("it was a set")
+    }
+
+    pub(crate) fn active(&self) -> BTreeSet<Processor> {
+        self.set().iter().collect()
+    }
+}
+
+/// A partition's process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Partition {
+    /// The set that queries see.
+    pub(crate) view: View,
+    /// Who is registered, in the order in which they did.
+    pub(crate) members: Vec<Member>,
+    /// Register calls that wait for their turn.
+    pub(crate) waiting: Vec<Member>,
+    pub(crate) job: Option<Job>,
+    pub(crate) next_party: u64,
+}
+
+/// What the partition knows of a party, and (`life`, `had`) what the properties need to know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Member {
+    pub(crate) id: PartyId,
+    pub(crate) line: LineId,
+    pub(crate) spec: Spec,
+    /// The partition has noticed that its connection is gone.
+    pub(crate) lost: bool,
+    /// Which life of the agent's process this is.
+    pub(crate) life: u8,
+    /// What was active when it registered.
+    pub(crate) had: BTreeSet<Processor>,
+}
+
+/// A call, and so what its answer belongs to. Never the same for two calls that could be mistaken for each other.
+pub(crate) type Key = (PartyId, State, Processor);
+
+/// The transaction under way.
+///
+/// [`Transaction`](hotadd_core::Transaction) is run anew at every step, from its beginning, with the answers so far.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Job {
+    pub(crate) kind: Kind,
+    /// The set at its beginning.
+    pub(crate) base: View,
+    /// The calls that were sent.
+    pub(crate) sent: BTreeSet<Key>,
+    pub(crate) answers: BTreeMap<Key, Answer>,
+    /// The platform is to start (or stop) this one.
+    pub(crate) acting: Option<Processor>,
+    /// What became of that, as often as it was asked.
+    pub(crate) acted: Vec<bool>,
+    /// The platform has done so, and the partition has not gone on yet.
+    pub(crate) going: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Add(HardwareId),
+    Remove(HardwareId),
+    Replay(Member),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    Agreed,
+    Vetoed,
+    /// No answer in time, or the connection is gone (L3).
+    Crashed,
+}
+
+/// The connection of an agent: which agent, and which of its connections.
+pub(crate) type LineId = (usize, u8);
+
+/// A connection, or what is left of it. Kept until neither side has it open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    /// Nothing that is sent from now on arrives. What was sent before arrives until the receiver notices.
+    pub(crate) broken: bool,
+    /// The partition has not noticed that it is broken.
+    pub(crate) served: bool,
+    pub(crate) up: Vec<Up>,
+    pub(crate) down: Vec<Down>,
+    /// Replies that other threads of the partition have yet to send. Calls, and each other, can overtake them.
+    pub(crate) replies: Vec<Down>,
+}
+
+/// From an agent to the partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Up {
+    Register,
+    GetSet,
+    Answer(Key, bool),
+}
+
+/// From the partition to an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Down {
+    Call(PartyId, Notice),
+    /// Register has succeeded.
+    Registered(PartyId, Epoch),
+    /// Register has failed.
+    Refused,
+    Set(View),
+    Deregistered(PartyId),
+}
+
+/// How an agent registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Spec {
+    pub(crate) later_only: bool,
+    pub(crate) hears_removal: bool,
+    pub(crate) level: i32,
+}
+
+impl Spec {
+    pub(crate) fn agent(self) -> Agent {
+        let agent = Agent::new();
+        let agent = if self.later_only { agent.later_only() } else { agent };
+        if self.hears_removal { agent.hearing_removals() } else { agent }
+    }
+}
+
+/// The process of an agent with its driver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Side {
+    pub(crate) spec: Spec,
+    pub(crate) agent: Agent,
+    pub(crate) standing: Registration,
+    /// How many connections it has had, and whether it believes that it has the latest.
+    pub(crate) connections: u8,
+    pub(crate) connected: bool,
+    /// The driver is thinking about this.
+    pub(crate) asked: Option<(PartyId, Notice)>,
+    /// A party that was deregistered before the reply to Register came.
+    pub(crate) gone: Option<PartyId>,
+    /// What the driver was told.
+    pub(crate) told: BTreeMap<Processor, Told>,
+    pub(crate) life: u8,
+}
+
+/// Where an agent's process believes that it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Registration {
+    Not,
+    Pending,
+    Registered(PartyId),
+    /// For good.
+    GivenUp,
+}
+
+/// What a driver was told of a processor last, by its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Told {
+    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while.
+    AddStart { ran: bool },
+    /// AddComplete. `left`: it has stopped since, whether or not the driver knows.
+    AddComplete { left: bool },
+    /// RemoveStart, and it agreed.
+    RemoveStart,
+}
+
+impl Side {
+    pub(crate) fn new(spec: Spec, connections: u8, life: u8) -> Self {
+        Self {
+            spec,
+            agent: spec.agent(),
+            standing: Registration::Not,
+            connections,
+            connected: false,
+            asked: None,
+            gone: None,
+            told: BTreeMap::new(),
+            life,
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The Rust client against the real service: the same driver registers here and there, and the contract holds between them.
+
+mod common;
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hotadd::{
+    Batch, Driver, Error, EventKind, HardwareId, Notice, Partition, Registration, Removal, Status,
+    Veto,
+};
+use hotadd_service::{Log, Service};
+
+use common::{PATIENCE, Served};
+
+/// What drivers heard, in order, whoever called them.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    fn take(&self) -> String {
+        std::mem::take(&mut *self.0.lock().unwrap()).join(", ")
+    }
+
+    fn driver(&self, name: &'static str) -> Recorder {
+        Recorder { name, heard: self.clone(), refuses: None, meets: None, inside: None }
+    }
+}
+
+/// Writes down what it hears.
+struct Recorder {
+    name: &'static str,
+    heard: Heard,
+    /// Refuses this one.
+    refuses: Option<u32>,
+    /// Tells of each AddStart behind the replay, and waits for leave to answer.
+    meets: Option<(Sender<()>, std::sync::mpsc::Receiver<()>)>,
+    /// Looks at this.
+    inside: Option<Partition>,
+}
+
+impl Driver for Recorder {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.write(notice);
+        if let Some((met, leave)) = self.meets.as_ref().filter(|_| notice.processor().id.0 > 1) {
+            met.send(()).unwrap();
+            let _ = leave.recv();
+        }
+        if self.refuses == Some(notice.processor().id.0) {
+            return Err(Veto::new(Status::INSUFFICIENT_RESOURCES, "no room"));
+        }
+        Ok(())
+    }
+
+    fn add_complete(&mut self, notice: &Notice) {
+        self.write(notice);
+    }
+
+    fn add_failure(&mut self, notice: &Notice) {
+        self.write(notice);
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        Some(self)
+    }
+}
+
+impl Removal for Recorder {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.write(notice);
+        Ok(())
+    }
+
+    fn remove_complete(&mut self, notice: &Notice) {
+        self.write(notice);
+    }
+}
+
+impl Recorder {
+    fn write(&self, notice: &Notice) {
+        let mut line = format!("{} {} {}", self.name, notice.state(), notice.processor().id);
+        if let Some(partition) = &self.inside {
+            line += &format!(" of {}", partition.count());
+        }
+        self.heard.0.lock().unwrap().push(line);
+    }
+}
+
+/// Waits for something that nobody tells of.
+fn until(what: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !what() {
+        assert!(Instant::now() < deadline, "it did not come to that");
+        thread::yield_now();
+    }
+}
+
+fn connect(served: &Served) -> Partition {
+    Partition::connect(&served.path).unwrap()
+}
+
+/// Another service of the same partition, at the same place.
+fn again(served: &Served) -> Service {
+    let log: Log = Arc::new(|_: &str| ());
+    let service = Service::new(&served.partition, "demo", log).unwrap();
+    service.open(&served.path).unwrap();
+    service
+}
+
+#[test]
+fn r3_a1_a5_one_driver_hears_the_same_here_and_there() {
+    let served = Served::new(2, 2);
+    let there = connect(&served);
+    let mut stories = Vec::new();
+    for partition in [&served.partition, &there] {
+        let heard = Heard::default();
+        let driver = Recorder { inside: Some(partition.clone()), ..heard.driver("d") };
+        let registration = partition.register("d", driver).unwrap();
+        let change = partition.add(HardwareId(2)).unwrap();
+        assert_eq!((partition.count(), partition.epoch()), (3, change.epoch));
+        partition.remove(HardwareId(2)).unwrap();
+        assert_eq!(partition.count(), 2);
+        registration.deregister().unwrap();
+        stories.push(heard.take());
+    }
+    assert_eq!(stories[0], stories[1]);
+    assert!(stories[0].ends_with(
+        "d AddStart 2 of 2, d AddComplete 2 of 3, d RemoveStart 2 of 3, d RemoveComplete 2 of 2"
+    ));
+    assert_eq!(there.hardware(), "simulated");
+    assert_eq!(there.candidates(), served.partition.candidates());
+}
+
+#[test]
+fn a3_a_veto_from_there_unwinds_here_and_the_other_way_round() {
+    let served = Served::new(2, 2);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let mut _registrations: Vec<Registration> = Vec::new();
+    _registrations.push(served.partition.register("here", heard.driver("here")).unwrap());
+    let refusing = Recorder { refuses: Some(2), ..heard.driver("there") };
+    _registrations.push(there.register("there", refusing).unwrap());
+    let late = Recorder { refuses: Some(3), ..heard.driver("late") };
+    _registrations.push(served.partition.party("late").level(1).register(late).unwrap());
+    heard.take();
+
+    let words =
+        "there refused to add processor 2: no room (STATUS_INSUFFICIENT_RESOURCES, 0xC000009A)";
+    for partition in [&served.partition, &there] {
+        let error = partition.add(HardwareId(2)).unwrap_err();
+        assert_eq!(error.to_string(), words);
+        assert_eq!((error.clause(), error.status()), ("A3", Status::INSUFFICIENT_RESOURCES));
+        assert_eq!(heard.take(), "here AddStart 2, there AddStart 2, here AddFailure 2");
+    }
+    let results = there.add_batch(&[HardwareId(3)], Batch::Atomic);
+    assert_eq!(results[0].1.as_ref().unwrap_err().party().unwrap().name, "late");
+    assert_eq!(
+        heard.take(),
+        "here AddStart 3, there AddStart 3, late AddStart 3, there AddFailure 3, here AddFailure 3"
+    );
+    let rehearsal = there.rehearse(HardwareId(3)).unwrap();
+    let answers = rehearsal.answers.iter().map(|a| (a.party.name.as_str(), a.answer.is_ok()));
+    assert_eq!(answers.collect::<Vec<_>>(), [("here", true), ("there", true), ("late", false)]);
+    assert_eq!(
+        there.add(HardwareId(0)).unwrap_err(),
+        served.partition.add(HardwareId(0)).unwrap_err()
+    );
+}
+
+#[test]
+fn r4_a_driver_there_that_refuses_an_active_processor_is_not_registered() {
+    let served = Served::new(2, 0);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let refusing = Recorder { refuses: Some(1), ..heard.driver("d") };
+    let error = there.register("d", refusing).unwrap_err();
+    assert_eq!(error.clause(), "R4");
+    assert_eq!(error.reason(), "no room");
+    assert_eq!(heard.take(), "d AddStart 0, d AddStart 1, d AddFailure 0");
+}
+
+#[test]
+fn d1_a_driver_is_dropped_when_its_registration_was_and_is_not_called_again() {
+    let served = Served::new(2, 2);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let (met, meets) = channel();
+    let (go, leave) = channel();
+    let driver = Recorder { meets: Some((met, leave)), ..heard.driver("d") };
+    let registration = there.register("d", driver).unwrap();
+    heard.take();
+    let adder = served.adder();
+    thread::scope(|scope| {
+        let adding = scope.spawn(move || adder.add(HardwareId(2)));
+        meets.recv().unwrap();
+        let dropping = scope.spawn(|| drop(registration));
+        go.send(()).unwrap();
+        dropping.join().unwrap();
+        // The driver and its ends of the channels are gone.
+        assert!(go.send(()).is_err());
+        adding.join().unwrap().unwrap();
+    });
+    served.partition.add(HardwareId(3)).unwrap();
+    assert!(heard.take().starts_with("d AddStart 2"));
+    until(|| there.count() == 4);
+}
+
+#[test]
+fn d3_a_callback_may_leave_and_may_not_ask_for_what_would_wait_for_it() {
+    let served = Served::new(1, 2);
+    let there = connect(&served);
+    let inside = there.clone();
+    let own: Arc<Mutex<Option<Registration>>> = Arc::default();
+    let holds = Arc::clone(&own);
+    let registration = there.register("d", move |notice: &Notice| {
+        if notice.processor().id == HardwareId(1) {
+            let error = inside.add(HardwareId(2)).unwrap_err();
+            assert_eq!(error.status(), Status::POSSIBLE_DEADLOCK);
+            drop(holds.lock().unwrap().take());
+        }
+        Ok(())
+    });
+    *own.lock().unwrap() = Some(registration.unwrap());
+    // It agreed, and left; the add goes on without it.
+    served.partition.add(HardwareId(1)).unwrap();
+    served.wait(|event| event.kind == EventKind::Deregistered);
+    served.partition.add(HardwareId(2)).unwrap();
+}
+
+#[test]
+fn l3_a_panic_there_is_a_veto_and_harms_nobody_else() {
+    let served = Served::new(1, 2);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let other = there.register("other", heard.driver("other")).unwrap();
+    let registration = there.register("d", |notice: &Notice| {
+        assert_eq!(notice.processor().id, HardwareId(0), "out of cheese");
+        Ok(())
+    });
+    let registration = registration.unwrap();
+    let error = served.partition.add(HardwareId(1)).unwrap_err();
+    assert_eq!(error.status(), Status::DRIVER_INTERNAL_ERROR);
+    assert!(error.reason().contains("out of cheese"), "{error}");
+    served.wait(|event| event.kind == EventKind::Deregistered);
+    served.partition.add(HardwareId(1)).unwrap();
+    assert!(!registration.is_registered());
+    assert!(other.is_registered());
+    assert!(heard.take().ends_with("other AddStart 1, other AddComplete 1"));
+}
+
+#[test]
+fn l3_one_that_is_too_slow_comes_back_and_what_it_agreed_to_too_late_fails() {
+    let served = Served::new(2, 1);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let (met, meets) = channel();
+    let (go, leave) = channel();
+    let driver = Recorder { meets: Some((met, leave)), ..heard.driver("d") };
+    let limit = Duration::from_millis(50);
+    let registration = there.party("d").time_limit(limit).register(driver).unwrap();
+    heard.take();
+    let first = registration.party().id;
+    let error = served.partition.add(HardwareId(2)).unwrap_err();
+    assert_eq!(error.status(), Status::IO_TIMEOUT);
+    meets.recv().unwrap();
+    go.send(()).unwrap();
+    served.wait(|event| {
+        event.kind == EventKind::Registered && event.party.as_ref().unwrap().id != first
+    });
+    until(|| registration.party().id.0 > first.0);
+    until(|| heard.0.lock().unwrap().len() == 2);
+    assert_eq!(heard.take(), "d AddStart 2, d AddFailure 2");
+    assert!(registration.is_registered());
+}
+
+#[test]
+fn a_service_that_restarts_is_found_again_and_nothing_is_told_twice() {
+    let served = Served::new(2, 2);
+    let there = connect(&served);
+    let heard = Heard::default();
+    let registration = there.register("d", heard.driver("d")).unwrap();
+    heard.take();
+    let served = served.end_service();
+    until(|| !there.is_connected());
+    // Nobody is missing any more, so it joins; the driver hears of it as soon as it is back.
+    until(|| served.partition.candidates().contains(&HardwareId(2)));
+    served.partition.add(HardwareId(2)).unwrap();
+    let _service = again(&served);
+    served.wait(|event| event.kind == EventKind::Registered);
+    until(|| heard.0.lock().unwrap().len() >= 2 && there.is_connected());
+    assert_eq!(there.add(HardwareId(3)).unwrap().processor.id, HardwareId(3));
+    assert_eq!(heard.take(), "d AddStart 2, d AddComplete 2, d AddStart 3, d AddComplete 3");
+    assert_eq!(there.count(), 4);
+    registration.deregister().unwrap();
+}
+
+#[test]
+fn a_connection_lost_in_the_middle_of_an_add_is_reconciled_once() {
+    for joins in [false, true] {
+        let served = Served::new(2, 1);
+        let there = connect(&served);
+        let heard = Heard::default();
+        let (met, meets) = channel();
+        let (go, leave) = channel();
+        let driver = Recorder { meets: Some((met, leave)), ..heard.driver("d") };
+        let registration = there.register("d", driver).unwrap();
+        heard.take();
+        let adder = served.adder();
+        let adding = thread::spawn(move || adder.add(HardwareId(2)));
+        meets.recv().unwrap();
+        let served = served.end_service();
+        // The one who is gone has vetoed.
+        assert!(matches!(adding.join().unwrap(), Err(Error::Vetoed { .. })));
+        if joins {
+            until(|| served.partition.add(HardwareId(2)).is_ok());
+        }
+        // Only now it agrees, and its answer reaches nobody.
+        go.send(()).unwrap();
+        let _service = again(&served);
+        served.wait(|event| event.kind == EventKind::Registered && event.party.is_some());
+        until(|| registration.is_registered() && heard.0.lock().unwrap().len() >= 2);
+        let outcome = if joins { "AddComplete" } else { "AddFailure" };
+        assert_eq!(heard.take(), format!("d AddStart 2, d {outcome} 2"));
+        drop(go);
+        if !joins {
+            served.partition.add(HardwareId(2)).unwrap();
+            assert_eq!(heard.take(), "d AddStart 2, d AddComplete 2");
+        }
+        registration.deregister().unwrap();
+    }
+}
+
+#[test]
+fn observers_there_hear_what_everybody_may_know() {
+    let served = Served::new(1, 2);
+    let there = connect(&served);
+    let (sender, events) = channel();
+    let counts = there.clone();
+    let mut counts = Some(counts);
+    let seen = move |event: &hotadd::Event| {
+        let count = counts.as_ref().map(Partition::count);
+        if event.kind == EventKind::Left {
+            counts = None;
+        }
+        sender.send((event.clone(), count)).unwrap();
+    };
+    let mut present = Vec::new();
+    let _here = served.partition.register("here", |_: &Notice| Ok(())).unwrap();
+    there
+        .observe_with(|parties| present.extend(parties.iter().map(|p| p.name.clone())), seen)
+        .unwrap();
+    assert_eq!(present, ["here"]);
+    served.partition.add(HardwareId(1)).unwrap();
+    served.partition.add(HardwareId(1)).unwrap_err();
+    served.partition.remove(HardwareId(1)).unwrap();
+    let next = || events.recv_timeout(PATIENCE).unwrap();
+    let (joined, count) = next();
+    assert_eq!((joined.kind, joined.id), (EventKind::Joined, Some(HardwareId(1))));
+    assert!(count.is_some());
+    assert_eq!(next().0.kind, EventKind::Refused);
+    let (left, _) = next();
+    assert_eq!((left.kind, left.surprise), (EventKind::Left, false));
+    until(|| there.count() == 1);
+    assert_eq!(left.epoch, there.epoch());
+}
+
+#[test]
+fn a_driver_that_comes_over_a_socket_pair_is_one_like_any_other() {
+    let served = Served::new(1, 1);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    served.service().attach(theirs, None).unwrap();
+    let there = Partition::connect_over(ours).unwrap();
+    let heard = Heard::default();
+    let _registration = there.register("d", heard.driver("d")).unwrap();
+    served.partition.add(HardwareId(1)).unwrap();
+    assert!(heard.take().ends_with("d AddStart 1, d AddComplete 1"));
+}
