@@ -34,9 +34,10 @@ pub(crate) fn run(args: &args::Host) -> ExitCode {
     };
     // Some drivers are here to crash.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    let armed = Arc::new(AtomicBool::new(false));
+    // The replay is not what faults are for, unless that is said.
+    let replay = matches!(&args.driver.what, What::Sample(sample) if sample.replay);
+    let armed = Arc::new(AtomicBool::new(replay));
     let registered = register(args, socket, &armed);
-    // From here on: the replay is not what faults are for.
     armed.store(true, Ordering::Release);
     let said = match &registered {
         Ok((registration, _)) => writeln!(report, "ok {}", registration.party().id.0),

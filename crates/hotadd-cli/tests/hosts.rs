@@ -292,6 +292,24 @@ fn l3_one_that_does_not_answer_while_it_registers_keeps_the_run_from_beginning()
 }
 
 #[test]
+fn l3_one_that_crashes_while_it_registers_is_named_with_what_happened() {
+    for (fault, happened) in [
+        ("crash=add-start", "its process was killed by SIGKILL"),
+        ("exit=add-complete:3", "its process exited with status 3"),
+        ("veto=1,segv=add-failure", "its process was killed by SIGSEGV"),
+        ("garbage=add-complete", "its connection was closed, because it sent what is no message"),
+    ] {
+        let driver = format!("sample:isolated,name=weak,replay,{fault}");
+        let output = output(&["run", "--simulate", "2+1", "--json", "--driver", &driver]);
+        assert_eq!(output.status.code(), Some(1), "{fault}: the run does not begin");
+        let said = stderr(&output);
+        assert!(said.contains("weak did not register: ") && said.contains(happened), "{said}");
+        let events = events(&stdout(&output));
+        assert!(of(&events, "registered").is_empty(), "L3: {fault}: it is not registered");
+    }
+}
+
+#[test]
 fn it_does_not_outlive_a_run_that_is_killed() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
     live.begins();

@@ -251,7 +251,11 @@ impl Drop for Served {
         if !own_wish {
             connection.report(&loss);
         }
-        let ending = self.ending.take().filter(|_| !connection.core.is_stopping());
+        // What was closed from here has its reason here: a process that ends because of it does not know better.
+        let from_here =
+            matches!(loss.status, Status::INVALID_NETWORK_RESPONSE | Status::IO_TIMEOUT);
+        let ending = self.ending.take();
+        let ending = ending.filter(|_| !from_here && !connection.core.is_stopping());
         let Some(ending) = ending else { return connection.end(&loss) };
         let ended = Arc::clone(&connection);
         let plain = loss.clone();

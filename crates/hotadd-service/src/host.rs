@@ -87,6 +87,8 @@ enum Word {
     Deregistered(u64),
     /// A party of our name has crashed while it registered (L3).
     Crashed(String),
+    /// A party of our name is not registered: the partition has said so, and the process knows.
+    Refused,
     Stop,
 }
 
@@ -178,6 +180,9 @@ fn observe(
                     && party.name == name =>
             {
                 Word::Crashed(event.reason.clone().unwrap_or_default())
+            }
+            EventKind::Refused if event.occasion == Occasion::Replay && party.name == name => {
+                Word::Refused
             }
             _ => return,
         };

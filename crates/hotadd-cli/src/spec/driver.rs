@@ -40,6 +40,8 @@ pub(crate) struct SampleSpec {
     pub(crate) isolated: Option<u32>,
     /// What goes wrong when.
     pub(crate) faults: Vec<(State, Fault)>,
+    /// It goes wrong while the driver registers, and not only later.
+    pub(crate) replay: bool,
 }
 
 /// Something that goes wrong with a driver in a process of its own.
@@ -90,14 +92,17 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
     let mut isolated = false;
     // What only makes sense in a process of its own.
     let mut apart = None;
-    for (key, value) in options_of(options, &["isolated"])? {
+    for (key, value) in options_of(options, &["isolated", "replay"])? {
         match key {
             "veto" => sample.veto = list(key, &value)?,
             "delay" => sample.delay = delay(&value)?,
             "level" => level = number(key, &value, "a whole number such as -1")?,
             "name" => name = value,
-            "isolated" if value.is_empty() => isolated = true,
-            "isolated" => return Err("isolated takes no value".to_owned()),
+            "isolated" | "replay" if !value.is_empty() => {
+                return Err(format!("{key} takes no value"));
+            }
+            "isolated" => isolated = true,
+            "replay" => sample.replay = true,
             "timeout" => {
                 timeout = Some(time(key, &value)?);
                 apart = Some(key);
@@ -110,7 +115,8 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
                 let Some(fault) = fault(key, &value)? else {
                     return Err(format!(
                         "sample has no option {key:?}; it has veto, delay, level, name, isolated, timeout, restart and, for \
-                         tests, crash, segv, abort, exit, hang, garbage, half, disconnect and late"
+                         tests, crash, segv, abort, exit, hang, garbage, half, disconnect, late and \
+                         replay"
                     ));
                 };
                 if sample.faults.iter().any(|(state, _)| *state == fault.0) {
@@ -123,6 +129,9 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
     }
     if let (Some(key), false) = (apart, isolated) {
         return Err(format!("{key} needs isolated: it is about a process of its own"));
+    }
+    if sample.replay && sample.faults.is_empty() {
+        return Err("replay needs something that goes wrong, such as crash=add-start".to_owned());
     }
     sample.isolated = isolated.then_some(restart.unwrap_or(0));
     Ok(DriverSpec { name, level, timeout, what: What::Sample(sample), text: text.to_owned() })
@@ -231,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_wrong_may_go_wrong_while_it_registers() {
+        assert!(sample("sample:isolated,crash=add-start,replay").replay);
+        assert!(sample("sample:isolated,veto=1,replay,crash=add-failure").replay);
+        assert!(!sample("sample:isolated,crash=add-start").replay);
+    }
+
+    #[test]
     fn a_program_is_read_with_all_its_options() {
         let spec = read("exec:/etc/hooks/prepare,level=3,timeout=100");
         assert_eq!((&*spec.name, spec.level), ("prepare", 3));
@@ -251,6 +267,11 @@ mod tests {
         assert_eq!(why("sample:level=1,level=2"), "level is given twice");
         assert_eq!(why("sample:isolated,isolated"), "isolated is given twice");
         assert_eq!(why("sample:isolated=yes"), "isolated takes no value");
+        assert_eq!(why("sample:isolated,crash=add-start,replay=1"), "replay takes no value");
+        assert_eq!(
+            why("sample:isolated,replay"),
+            "replay needs something that goes wrong, such as crash=add-start"
+        );
         assert_eq!(
             why("sample:delay=999999999"),
             "delay: \"999999999\" is not a number of milliseconds, at most 600000"

@@ -98,17 +98,26 @@ impl Watch {
             .map_err(|reason| Without::Error(HostError::NotStarted { name: name(), reason }))?;
         // It is asked twice about every active processor.
         let time = CONNECT + self.spec.time_limit * (2 * self.partition.count());
-        let until = Instant::now() + time;
+        let mut until = Instant::now() + time;
         let mut ended = None;
+        // What the process says of its driver, as long as the partition may know better.
+        let mut said = None;
+        let mut refused = false;
         loop {
+            if refused && let Some(reason) = said.take() {
+                return Err(Without::Error(HostError::Refused { name: name(), reason }));
+            }
             let left = until.saturating_duration_since(Instant::now());
             match self.words.recv_timeout(left) {
                 Ok(Word::Report(from, Some(Ok(party)))) if from == number => {
                     return Ok((process, party));
                 }
                 Ok(Word::Report(from, Some(Err(reason)))) if from == number => {
-                    return Err(Without::Error(HostError::Refused { name: name(), reason }));
+                    // If its connection was lost it does not know why, and the partition is about to say so.
+                    until = until.min(Instant::now() + MEANWHILE);
+                    said = Some(reason);
                 }
+                Ok(Word::Refused) => refused = true,
                 Ok(Word::Report(from, None)) if from == number => {
                     let ending = ended.or_else(|| self.ending(number));
                     return Err(Without::Error(match ending {
@@ -126,7 +135,10 @@ impl Watch {
                 }
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(Without::Error(HostError::Silent { name: name(), time }));
+                    return Err(Without::Error(match said {
+                        Some(reason) => HostError::Refused { name: name(), reason },
+                        None => HostError::Silent { name: name(), time },
+                    }));
                 }
             }
         }
