@@ -1,0 +1,181 @@
+//! [`Stage`]: a simulated partition that is served, the healthy parties of it, and the faulty one among them.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hotadd::hardware::{Hardware, Simulated};
+use hotadd::{Event, EventKind, Partition, Registration};
+use hotadd_service::Service;
+use hotadd_service::host::{Host, HostError, HostSpec};
+
+use crate::case::LONG;
+use crate::left::comes_true;
+use crate::recorder::{Journal, Told};
+
+/// Where a party stands in the calling order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) name: &'static str,
+    pub(crate) level: i32,
+    /// It is in another process, or behind a connection, and asked together with others of its level that are.
+    pub(crate) at_once: bool,
+    /// It writes down what it is told.
+    pub(crate) records: bool,
+}
+
+/// A partition with its parties. They leave in the order of the fields.
+pub(crate) struct Stage {
+    hosts: Vec<Host>,
+    registrations: Vec<Registration>,
+    /// The partition, as agents know it.
+    there: Option<Partition>,
+    service: Arc<Service>,
+    pub(crate) partition: Partition,
+    pub(crate) hardware: Arc<Simulated>,
+    pub(crate) journal: Journal,
+    events: Arc<Mutex<Vec<Event>>>,
+    /// The healthy parties, in order of registration.
+    pub(crate) seats: Vec<Seat>,
+}
+
+impl Stage {
+    /// Processors 0 and 1 are active, three more are spare. Nobody is registered.
+    pub(crate) fn empty() -> Self {
+        let hardware = Simulated::new(2, 3).unwrap();
+        let partition = Partition::simulated(&hardware).unwrap();
+        let service = Arc::new(Service::new(&partition, "faults", Arc::new(|_| ())).unwrap());
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let seen = Arc::clone(&events);
+        let see = move |event: &Event| {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        };
+        partition.observe(see).unwrap();
+        Self {
+            hosts: Vec::new(),
+            registrations: Vec::new(),
+            there: None,
+            service,
+            partition,
+            hardware,
+            journal: Journal::default(),
+            events,
+            seats: Vec::new(),
+        }
+    }
+
+    /// The same with healthy parties at three levels: in this process, behind a connection, and in a process of its own.
+    pub(crate) fn new() -> Self {
+        let mut stage = Self::empty();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        stage.service.attach(theirs, None).unwrap();
+        stage.there = Some(Partition::connect_over(ours).unwrap());
+        stage.here("here0", 0);
+        stage.agent("there0", 0);
+        stage.here("here1", 1);
+        let healthy = stage.host("healthy", "sample:isolated,name=healthy,level=1", LONG, 0);
+        stage.hosts.push(healthy.unwrap());
+        stage.seats.push(Seat { name: "healthy", level: 1, at_once: true, records: false });
+        stage.agent("there1", 1);
+        stage.here("here2", 2);
+        stage.agent("there2", 2);
+        stage
+    }
+
+    fn here(&mut self, name: &'static str, level: i32) {
+        let party = self.partition.party(name).level(level);
+        self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
+        self.seats.push(Seat { name, level, at_once: false, records: true });
+    }
+
+    /// One more behind the connection, if there is one.
+    pub(crate) fn agent(&mut self, name: &'static str, level: i32) {
+        let Some(there) = &self.there else { return };
+        let party = there.party(name).level(level).time_limit(LONG);
+        self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
+        self.seats.push(Seat { name, level, at_once: true, records: true });
+    }
+
+    /// Starts a process for a driver, as `hotadd run` does.
+    pub(crate) fn host(
+        &self,
+        name: &str,
+        driver: &str,
+        limit: Duration,
+        restarts: u32,
+    ) -> Result<Host, HostError> {
+        let args = ["host", "--time-limit", &limit.as_millis().to_string(), driver];
+        let spec = HostSpec {
+            name: name.to_owned(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_hotadd")),
+            args: args.map(Into::into).to_vec(),
+            start: None,
+            restarts,
+            time_limit: limit,
+        };
+        Host::start(&self.partition, &self.service, spec)
+    }
+
+    /// What has happened since the last time.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, up to and with one of this kind about this party, which may be on its way.
+    pub(crate) fn events_until(&self, kind: EventKind, name: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        let is_it = |event: &Event| {
+            event.kind == kind && event.party.as_ref().is_some_and(|party| party.name == name)
+        };
+        let has_come = || {
+            events.extend(self.events());
+            events.iter().any(is_it)
+        };
+        comes_true(has_come, || format!("{name}: {kind:?} does not come"));
+        events
+    }
+
+    /// Who is registered, in calling order.
+    pub(crate) fn parties(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let list = |parties: &[hotadd::PartyInfo]| {
+            names.extend(parties.iter().map(|party| party.name.clone()));
+        };
+        self.partition.observe_with(list, |_| ()).unwrap();
+        names
+    }
+
+    /// That these processors are active, for everybody.
+    pub(crate) fn has_active(&self, expected: &[u32], when: &str) {
+        let expected: BTreeSet<u32> = expected.iter().copied().collect();
+        assert_eq!(active(&self.partition), expected, "{when}: the active set");
+        let running = self.hardware.active().unwrap();
+        let running: BTreeSet<u32> = running.iter().map(|id| id.0).collect();
+        assert_eq!(running, expected, "{when}: what the platform runs");
+        for (party, believed) in self.journal.active() {
+            assert_eq!(believed, expected, "{when}: what {party} was told is active");
+        }
+        if let Some(there) = &self.there {
+            // The signal that says so is on its way.
+            comes_true(
+                || active(there) == expected && there.epoch() == self.partition.epoch(),
+                || format!("{when}: the agents' replica has {there:?} and not {expected:?}"),
+            );
+        }
+    }
+}
+
+fn active(partition: &Partition) -> BTreeSet<u32> {
+    partition.active().iter().map(|processor| processor.id.0).collect()
+}
+
+/// The calls among events, in order.
+pub(crate) fn told(events: &[Event]) -> Vec<Told> {
+    let calls = events.iter().filter(|event| event.kind != EventKind::Calling);
+    let told = calls.filter_map(|event| {
+        Some(Told::new(&event.party.as_ref()?.name, event.state?, event.id?.0))
+    });
+    told.collect()
+}

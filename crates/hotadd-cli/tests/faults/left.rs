@@ -1,0 +1,72 @@
+//! [`Held`]: what this process has open, runs and has started, so that nothing of it is left behind.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::case::LONG;
+
+/// Threads that end by themselves when they have done one thing, by the names that the kernel keeps of them.
+const PASSING: [&str; 3] = ["hotadd-report", "hotadd-ending", "hotadd-register"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
+    /// Ended ones that nobody has waited for included.
+    pub(crate) children: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let count = |path| fs::read_dir(path).unwrap().count();
+        let (descriptors, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
+        Self { descriptors, threads, children: children() }
+    }
+
+    /// What is held when nothing is under way.
+    pub(crate) fn at_rest() -> Self {
+        comes_true(
+            || !threads().any(|name| PASSING.contains(&name.as_str())),
+            || format!("these end by themselves: {:?}", threads().collect::<Vec<_>>()),
+        );
+        Self::now()
+    }
+
+    /// Waits until that much is held again.
+    pub(crate) fn comes_back(&self, when: &str) {
+        comes_true(
+            || Self::now() == *self,
+            || {
+                let names: Vec<_> = threads().collect();
+                format!("{when}: {self:?} were held, and now {:?}; {names:?}", Self::now())
+            },
+        );
+    }
+}
+
+/// The names of all threads of this process.
+pub(crate) fn threads() -> impl Iterator<Item = String> {
+    let name = |task: &Path| fs::read_to_string(task.join("comm")).ok();
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(move |task| Some(name(&task.ok()?.path())?.trim_end().to_owned()))
+}
+
+fn children() -> usize {
+    let own = format!("PPid:\t{}\n", std::process::id());
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        fs::read_to_string(format!("/proc/{pid}/status")).ok()
+    });
+    all.filter(|status| status.contains(&own)).count()
+}
+
+/// Looks again and again, and says what is wrong if it does not come true.
+pub(crate) fn comes_true(mut is_so: impl FnMut() -> bool, wrong: impl Fn() -> String) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG / 2, "{}", wrong());
+        // Only so as not to take the processor away from what is waited for.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

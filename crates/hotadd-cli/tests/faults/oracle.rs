@@ -1,0 +1,102 @@
+//! What everybody must be told, in order, worked out from the contract and not from the code (A1-A5, R3, R4, X1, L3).
+
+use hotadd::{Event, EventKind, State};
+
+use crate::case::{Case, Cause, FAULTY, Occasion};
+use crate::healthy::Seat;
+use crate::recorder::Told;
+
+/// Who refuses when somebody behind the faulty party has to: the one in this process that is asked last.
+pub(crate) const fn refuser(removal: bool) -> &'static str {
+    if removal { "here0" } else { "here2" }
+}
+
+/// Those who are asked, in the order of asking: one by one, or several at once.
+fn runs(seats: &[Seat], removal: bool) -> Vec<Vec<&'static str>> {
+    let mut seats: Vec<&Seat> = seats.iter().collect();
+    // Stable: within a level and a kind the order is that of registration.
+    seats.sort_by_key(|seat| (seat.level, seat.at_once));
+    if removal {
+        seats.reverse();
+    }
+    let together = |a: &&Seat, b: &&Seat| a.at_once && b.at_once && a.level == b.level;
+    seats.chunk_by(together).map(|run| run.iter().map(|seat| seat.name).collect()).collect()
+}
+
+/// The calls of an add to which everybody agrees.
+pub(crate) fn agreed(seats: &[Seat], id: u32) -> Vec<Told> {
+    let all = runs(seats, false).concat();
+    let call = |state| all.iter().map(move |name| Told::new(name, state, id));
+    call(State::AddStart).chain(call(State::AddComplete)).collect()
+}
+
+/// The calls of a case. `seats` are all who are registered, the faulty one among them unless it only registers.
+pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
+    if case.occasion == Occasion::Replay {
+        return replay(case.state);
+    }
+    let removal = case.is_removal();
+    let [start, complete, failure] = if removal {
+        [State::RemoveStart, State::RemoveComplete, State::RemoveFailure]
+    } else {
+        [State::AddStart, State::AddComplete, State::AddFailure]
+    };
+    let stops_at = match case.cause() {
+        Some(Cause::Veto) => Some(refuser(removal)),
+        Some(Cause::Platform) => None,
+        None => (case.state == start).then_some(FAULTY),
+    };
+    // Everybody in a run is asked, also behind a refusal; nobody behind that run is.
+    let mut asked = Vec::new();
+    for run in runs(seats, removal) {
+        let last = stops_at.is_some_and(|name| run.contains(&name));
+        asked.extend(run);
+        if last {
+            break;
+        }
+    }
+    let call = |name: &&str, state| Told::new(name, state, case.id());
+    let mut told: Vec<Told> = asked.iter().map(|name| call(name, start)).collect();
+    if case.state == complete {
+        told.extend(asked.iter().map(|name| call(name, complete)));
+    } else {
+        let agreed = asked.iter().rev().filter(|name| Some(**name) != stops_at);
+        told.extend(agreed.map(|name| call(name, failure)));
+    }
+    told
+}
+
+/// Processors 0 and 1 are active. It refuses 1 if it is to be told of a failure.
+fn replay(state: State) -> Vec<Told> {
+    let call = |state, id| Told::new(FAULTY, state, id);
+    let mut told = vec![call(State::AddStart, 0)];
+    if state != State::AddStart {
+        told.extend([call(State::AddStart, 1), call(state, 0)]);
+    }
+    told
+}
+
+/// That whoever agreed heard one outcome, and nobody else heard any; the dead party need not. From the events alone.
+pub(crate) fn one_outcome_each(events: &[Event], case: &Case) {
+    let mut open: Vec<(&str, u32)> = Vec::new();
+    for event in events {
+        let (Some(party), Some(id)) = (&event.party, event.id) else { continue };
+        let who = (party.name.as_str(), id.0);
+        match event.kind {
+            EventKind::AddStart | EventKind::RemoveStart => open.push(who),
+            EventKind::AddComplete
+            | EventKind::AddFailure
+            | EventKind::RemoveComplete
+            | EventKind::RemoveFailure => {
+                let at = open.iter().position(|other| *other == who);
+                let at = at.unwrap_or_else(|| {
+                    panic!("{case}: A3: {who:?} heard {:?} and had nothing to hear", event.kind)
+                });
+                open.remove(at);
+            }
+            _ => {}
+        }
+    }
+    open.retain(|(name, _)| *name != FAULTY);
+    assert!(open.is_empty(), "{case}: A3, A5: these agreed and heard no outcome: {open:?}");
+}

@@ -1,0 +1,100 @@
+//! Running all cases in a handful of processes at once: most of a case is waiting, and each process counts what it holds.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+use hotadd_service::children::{Children, Ending, Offspring};
+
+use crate::case::{Case, FAULTS, LONG, MOMENTS, PLACES};
+use crate::healthy::Stage;
+use crate::left::Held;
+use crate::strike;
+
+/// How many processes share the cases. No divisor of the number of faults, so that each has its part of the slow ones.
+const SHARDS: usize = 9;
+
+/// Says to a process of this binary which of the shards it is.
+const SHARD: &str = "HOTADD_TEST_SHARD";
+
+/// What a process writes in front of each case that it has run.
+const RAN: &str = "ran: ";
+
+/// Runs all cases, each in one of the processes.
+pub(crate) fn all() {
+    let began = Instant::now();
+    let cases = Case::all();
+    assert_eq!(cases.len(), MOMENTS.len() * FAULTS.len() * PLACES.len(), "it is the product");
+    let shards: Vec<_> =
+        (0..SHARDS).map(|shard| thread::spawn(move || listen(start(shard)))).collect();
+    let mut ran = BTreeSet::new();
+    let mut failed = Vec::new();
+    for (shard, heard) in shards.into_iter().enumerate() {
+        let (said, ending) = heard.join().unwrap();
+        // The harness does not end its own line before a test says something.
+        let lines = said.lines().filter_map(|line| Some(line.split_once(RAN)?.1.to_owned()));
+        ran.extend(lines);
+        if ending != Some(Ending::Exited(0)) {
+            failed.push(format!("shard {shard}, {ending:?}:\n{said}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let all: BTreeSet<String> = cases.iter().map(ToString::to_string).collect();
+    assert_eq!(all.len(), cases.len(), "no two cases have one name");
+    assert_eq!(ran, all, "every case has run");
+    println!("{} cases in {:.1} s", ran.len(), began.elapsed().as_secs_f64());
+}
+
+/// What a process does that was started to run its part of the cases.
+pub(crate) fn play() {
+    let Ok(shard) = std::env::var(SHARD) else { return };
+    let shard: usize = shard.parse().unwrap();
+    let current = watch();
+    // With the first stage come, once and for all, the thread that waits for children and the pipe of tokio's signals.
+    let Held { descriptors, threads, children } = Held::at_rest();
+    drop(Stage::new());
+    let bare = Held { descriptors: descriptors + 2, threads: threads + 1, children };
+    bare.comes_back("a healthy stage leaves nothing behind");
+    for case in Case::all().iter().skip(shard).step_by(SHARDS) {
+        current.send(case.to_string()).unwrap();
+        strike::run(case);
+        println!("{RAN}{case}");
+    }
+}
+
+/// Ends this process, with the name of the case, if one takes so long that somebody must be waiting for ever.
+fn watch() -> Sender<String> {
+    let (sender, names) = channel::<String>();
+    thread::spawn(move || {
+        let mut current = "before the first case".to_owned();
+        loop {
+            match names.recv_timeout(4 * LONG) {
+                Ok(name) => current = name,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    eprintln!("{current}: somebody waits for ever");
+                    std::process::abort();
+                }
+            }
+        }
+    });
+    sender
+}
+
+fn start(shard: usize) -> Offspring {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["shard", "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(SHARD, shard.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
+    // Others in this process have children as well.
+    Children::get().spawn(command).unwrap()
+}
+
+/// What it says, and how it ends.
+fn listen(mut shard: Offspring) -> (String, Option<Ending>) {
+    let mut said = String::new();
+    shard.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    (said, shard.wait_timeout(LONG))
+}

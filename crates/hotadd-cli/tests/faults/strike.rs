@@ -1,0 +1,247 @@
+//! Running one case, and looking at what came of it.
+
+use std::time::Duration;
+
+use hotadd::{Change, Errno, Error, Event, EventKind, HardwareId, State};
+use hotadd_service::host::Host;
+
+use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place};
+use crate::healthy::{Seat, Stage, told};
+use crate::left::Held;
+use crate::oracle;
+use crate::recorder::REFUSAL;
+
+/// The first time limit of a faulty party that is found out by the clock.
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// How often a case is tried, each time with four times the limit.
+const TRIES: u32 = 4;
+
+/// This machine was too busy for the case: the faulty party was found out before its fault, or it took so long to find out
+/// how its process ended that nobody waited for that.
+#[derive(Debug)]
+struct TooBusy;
+
+/// What was done, and what came of it.
+struct Struck {
+    /// The faulty one, unless it did not even register.
+    host: Option<Host>,
+    events: Vec<Event>,
+    result: Result<Change, Error>,
+}
+
+/// Runs a case, with more time if this machine is too busy for it.
+pub(crate) fn run(case: &Case) {
+    let mut limit = LIMIT;
+    for left in (0..TRIES).rev() {
+        match attempt(case, if case.is_timed() { limit } else { LONG }, left == 0) {
+            Ok(()) => return,
+            Err(TooBusy) => limit *= 4,
+        }
+    }
+    unreachable!("the last attempt ends well or fails");
+}
+
+fn attempt(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
+    let before = Held::at_rest();
+    let outcome = on_stage(case, limit, last);
+    before.comes_back(&format!("{case}: behind all"));
+    outcome
+}
+
+fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
+    let mut stage = if case.place == Place::Only { Stage::empty() } else { Stage::new() };
+    let held = Held::at_rest();
+    let Struck { host, events, result } = strike(case, &mut stage, limit, last)?;
+    if !last && too_busy(case, &events) {
+        return Err(TooBusy);
+    }
+    judge_result(case, &result, limit);
+    judge_events(case, &stage, &events, limit);
+    let mut active = vec![0, 1];
+    match (case.ends_active(), case.occasion) {
+        (true, Occasion::Add) => active.push(2),
+        (false, Occasion::Removal) => active.retain(|id| *id != 1),
+        _ => {}
+    }
+    stage.has_active(&active, &case.to_string());
+    // Its handle is still there; all else is gone.
+    held.comes_back(&format!("{case}: of the faulty party"));
+    next_add(case, &stage, active);
+    drop(host);
+    Ok(())
+}
+
+/// Has it go wrong.
+fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result<Struck, TooBusy> {
+    let host = || (FAULTY, case.driver());
+    if case.occasion == Occasion::Replay {
+        stage.events();
+        stage.journal.take();
+        let (name, driver) = host();
+        let error = stage.host(name, &driver, limit, 0).map(drop).expect_err(&case.to_string());
+        let said = error.to_string();
+        let reasons = case.reasons(limit);
+        if !last && too_busy_for(case, &said) {
+            return Err(TooBusy);
+        }
+        assert!(
+            said.starts_with("faulty did not register: ")
+                && reasons.iter().any(|reason| said.contains(reason)),
+            "{case}: L3: whoever starts it is told what happened ({reasons:?}), not {said:?}"
+        );
+        // Its process may have been found to be gone before the partition knew.
+        let events = stage.events_until(EventKind::Refused, FAULTY);
+        // Nothing was changed, nor asked for.
+        let processor = stage.partition.active().by_id(HardwareId(0)).unwrap();
+        let result = Ok(Change { processor, epoch: stage.partition.epoch() });
+        return Ok(Struck { host: None, events, result });
+    }
+    let (name, driver) = host();
+    let host = match stage.host(name, &driver, limit, 0) {
+        Ok(host) => host,
+        Err(_) if case.is_timed() && !last => return Err(TooBusy),
+        Err(error) => panic!("{case}: it is healthy as yet: {error}"),
+    };
+    // Asked at the same time, behind it.
+    stage.agent("late1", 1);
+    stage.events();
+    stage.journal.take();
+    let id = HardwareId(case.id());
+    let removal = case.is_removal();
+    match case.cause() {
+        Some(Cause::Veto) => {
+            let start = if removal { State::RemoveStart } else { State::AddStart };
+            stage.journal.refuse(oracle::refuser(removal), start);
+        }
+        Some(Cause::Platform) => {
+            stage.hardware.fail_start(id, Errno::EIO);
+            stage.hardware.fail_stop(id, Errno::EIO);
+        }
+        None => {}
+    }
+    let result = if removal { stage.partition.remove(id) } else { stage.partition.add(id) };
+    stage.journal.agree();
+    stage.hardware.heal(id);
+    Ok(Struck { host: Some(host), events: stage.events(), result })
+}
+
+/// Whether something else went wrong than was to, for lack of time.
+fn too_busy(case: &Case, events: &[Event]) -> bool {
+    let of_it = |event: &&Event| event.party.as_ref().is_some_and(|party| party.name == FAULTY);
+    let mine = || events.iter().filter(of_it);
+    let early = mine().filter_map(|event| event.state).next_back() != Some(case.state);
+    let breach = mine().find(|event| event.kind == EventKind::Breach);
+    let reason = breach.and_then(|event| event.reason.as_deref()).unwrap_or_default();
+    (case.is_timed() && early && reason.starts_with("no answer in")) || too_busy_for(case, reason)
+}
+
+/// Its process has ended, and nobody knows how as yet.
+fn too_busy_for(case: &Case, reason: &str) -> bool {
+    case.is_deadly() && reason.contains("its connection was closed")
+}
+
+/// L3, A3-A5, X1: what whoever asked is told.
+fn judge_result(case: &Case, result: &Result<Change, Error>, limit: Duration) {
+    let id = HardwareId(case.id());
+    match (case.cause(), case.state, result) {
+        (Some(Cause::Veto), _, Err(Error::Vetoed { processor, party, veto, .. })) => {
+            let refuser = oracle::refuser(case.is_removal());
+            assert_eq!(
+                (processor.id, party.name.as_str(), veto.reason(), veto.is_crash()),
+                (id, refuser, REFUSAL, false),
+                "{case}: L3: the outcome stands, and it is that of the veto"
+            );
+        }
+        (Some(Cause::Platform), _, Err(Error::Platform { processor, error, .. })) => {
+            let expected = (id, Some(Errno::EIO));
+            assert_eq!((processor.id, error.errno), expected, "{case}: L3: the outcome stands");
+        }
+        (
+            None,
+            State::AddStart | State::RemoveStart,
+            Err(Error::Vetoed { processor, party, veto, .. }),
+        ) => {
+            let expected = (id, FAULTY, true);
+            let named = (processor.id, party.name.as_str(), veto.is_crash());
+            assert_eq!(named, expected, "{case}: L3: a crash counts as its veto");
+            let reasons = case.reasons(limit);
+            assert!(
+                reasons.iter().any(|reason| reason == veto.reason()),
+                "{case}: L3: the veto says what happened ({reasons:?}), not {:?}",
+                veto.reason()
+            );
+        }
+        (None, State::AddComplete | State::RemoveComplete, Ok(change)) => {
+            assert_eq!(change.processor.id, id, "{case}: L3: the outcome stands");
+        }
+        // The error of the start was looked at.
+        (None, _, Ok(_)) if case.occasion == Occasion::Replay => {}
+        (_, _, result) => panic!("{case}: this is not what it comes to: {result:?}"),
+    }
+}
+
+/// Who heard what, and what became of the faulty party.
+fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
+    let mut seats = stage.seats.clone();
+    if case.occasion != Occasion::Replay {
+        let faulty = Seat { name: FAULTY, level: case.level(), at_once: true, records: false };
+        // All but the one that came behind it.
+        let at = seats.iter().position(|seat| seat.name == "late1").unwrap_or(seats.len());
+        seats.insert(at, faulty);
+    }
+    let expected = oracle::expected(case, &seats);
+    assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: who is called, in order");
+    let records = |name: &str| seats.iter().any(|seat| seat.name == name && seat.records);
+    let recorded: Vec<_> = expected.into_iter().filter(|told| records(&told.party)).collect();
+    assert_eq!(stage.journal.take(), recorded, "{case}: what the parties themselves heard");
+    oracle::one_outcome_each(events, case);
+
+    let of_kind = |kind| events.iter().filter(move |event| event.kind == kind);
+    let breaches: Vec<_> = of_kind(EventKind::Breach)
+        .map(|breach| {
+            let party = breach.party.as_ref().map(|party| party.name.as_str());
+            let id = breach.id.map(|id| id.0);
+            (breach.clause, party, id, breach.reason.clone().unwrap_or_default())
+        })
+        .collect();
+    let [(clause, party, id, reason)] = breaches.as_slice() else {
+        panic!("{case}: L3: one thing went wrong, and not {breaches:?}");
+    };
+    let named = (*clause, *party, *id);
+    assert_eq!(named, (Some("L3"), Some(FAULTY), Some(case.id())), "{case}: it is named");
+    let reasons = case.reasons(limit);
+    assert!(
+        reasons.iter().any(|expected| *reason == format!("{expected}; it is deregistered")),
+        "{case}: L3: it is said what happened ({reasons:?}), not {reason:?}"
+    );
+
+    let names = |kind| {
+        let parties = of_kind(kind).filter_map(|event| event.party.as_ref());
+        parties.map(|party| party.name.as_str()).collect::<Vec<_>>()
+    };
+    if case.occasion == Occasion::Replay {
+        assert!(names(EventKind::Registered).is_empty(), "{case}: R4: it is not registered");
+        assert_eq!(names(EventKind::Refused), [FAULTY], "{case}: R4: and that is said");
+    } else {
+        assert_eq!(names(EventKind::Deregistered), [FAULTY], "{case}: L3: it is deregistered");
+    }
+}
+
+/// Adds one more processor: those that are left are asked and told, and nobody else.
+fn next_add(case: &Case, stage: &Stage, mut active: Vec<u32>) {
+    let when = format!("{case}: the next add");
+    let id = (1..5).find(|id| !active.contains(id)).unwrap();
+    stage.events();
+    let added = stage.partition.add(HardwareId(id));
+    assert!(added.is_ok(), "{when} works: {added:?}");
+    let events = stage.events();
+    let expected = oracle::agreed(&stage.seats, id);
+    assert_eq!(told(&events), expected, "{when}: who is called, in order");
+    let records = |name: &str| stage.seats.iter().any(|seat| seat.name == name && seat.records);
+    let recorded: Vec<_> = expected.into_iter().filter(|told| records(&told.party)).collect();
+    assert_eq!(stage.journal.take(), recorded, "{when}: what the parties themselves heard");
+    assert!(!stage.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");
+    active.push(id);
+    stage.has_active(&active, &when);
+}
