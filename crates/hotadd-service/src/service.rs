@@ -26,8 +26,8 @@ pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Says why a peer's connection ended, such as "its process was killed by SIGKILL"; `None` if it does not know better.
 ///
-/// Called once, on a thread of its own. Until it returns the parties of the connection are waited for, within their time
-/// limits; it should not take more than a second.
+/// Called once, on a thread of its own; not if the connection was closed from here, for a reason that is known. Until it
+/// returns the parties of the connection are waited for, within their time limits; it should not take more than a second.
 pub type Ending = Box<dyn FnOnce() -> Option<String> + Send>;
 
 /// How long to wait when no more connections can be accepted, for lack of descriptors.
@@ -125,8 +125,8 @@ impl Service {
         Ok(())
     }
 
-    /// Serves a peer over a connected socket. It is trusted to be who it should be; `ending` is asked when the connection has
-    /// ended without being asked to.
+    /// Serves a peer over a connected socket. It is trusted to be who it should be; `ending` is asked when the peer has ended
+    /// the connection.
     ///
     /// # Errors
     /// If there are too many connections, or the socket is no such socket.

@@ -1,6 +1,7 @@
 //! [`Watch`]: the thread that keeps a host's process, hears how it ends, and starts it again.
 
 use std::cell::Cell;
+use std::iter::successors;
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -56,13 +57,10 @@ impl Watch {
 
     /// Keeps the process until the host is dropped, or it has died too often. `ready` hears what came of the first start.
     pub(super) fn run(self, ready: &Sender<Result<(), HostError>>) {
-        let mut pause = PAUSE;
+        let mut pauses = pauses();
         for number in 0..=self.spec.restarts {
-            if number > 0 {
-                if self.rest(pause).is_err() {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            if number > 0 && self.rest(pauses.next().unwrap_or(LONGEST_PAUSE)).is_err() {
+                return;
             }
             match self.start(number) {
                 Ok((process, party)) => {
@@ -187,5 +185,23 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
             }
         }
+    }
+}
+
+/// The pauses before each new start: who dies at once, again and again, is not to keep a processor busy with it.
+fn pauses() -> impl Iterator<Item = Duration> {
+    successors(Some(PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pause_is_twice_as_long_as_the_one_before_up_to_a_minute() {
+        let pauses: Vec<u128> = pauses().take(12).map(|pause| pause.as_millis()).collect();
+        let doubled = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200];
+        assert_eq!(pauses[..10], doubled, "the first is short");
+        assert_eq!(pauses[10..], [60_000, 60_000], "and none is longer than a minute");
     }
 }
