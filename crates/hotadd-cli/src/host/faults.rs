@@ -52,6 +52,11 @@ impl Faulty {
             Fault::Abort => std::process::abort(),
             Fault::Exit(code) => std::process::exit(*code),
             Fault::Hang => hang(),
+            Fault::Stop => {
+                let _ = kill_process(getpid(), Signal::STOP);
+                // Another thread may be the first to stop.
+                hang();
+            }
             Fault::Garbage => self.write(&[0xA5; 64]),
             Fault::Half => {
                 self.write(HALF);

@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Exit(i32),
     /// It does not answer.
     Hang,
+    /// It is stopped, and does not even end when it is told to.
+    Stop,
     /// It sends what is not D-Bus.
     Garbage,
     /// It stops in the middle of a message.
@@ -115,7 +117,7 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
                 let Some(fault) = fault(key, &value)? else {
                     return Err(format!(
                         "sample has no option {key:?}; it has veto, delay, level, name, isolated, timeout, restart and, for \
-                         tests, crash, segv, abort, exit, hang, garbage, half, disconnect, late and \
+                         tests, crash, segv, abort, exit, hang, stop, garbage, half, disconnect, late and \
                          replay"
                     ));
                 };
@@ -180,6 +182,7 @@ fn fault(key: &str, value: &str) -> Result<Option<(State, Fault)>, String> {
             None => (value, Fault::Exit(0)),
         },
         "hang" => (value, Fault::Hang),
+        "stop" => (value, Fault::Stop),
         "garbage" => (value, Fault::Garbage),
         "half" => (value, Fault::Half),
         "disconnect" => (value, Fault::Disconnect),
@@ -231,9 +234,8 @@ mod tests {
             faults,
             [(State::AddStart, Fault::Exit(3)), (State::RemoveFailure, Fault::Late)]
         );
-        let all =
-            ["crash", "segv", "abort", "hang", "garbage", "half", "disconnect", "late", "exit"];
-        for key in all {
+        let all = "crash segv abort exit hang stop garbage half disconnect late";
+        for key in all.split(' ') {
             let faults = sample(&format!("sample:{key}=add-complete,isolated")).faults;
             assert_eq!(faults[0].0, State::AddComplete);
         }

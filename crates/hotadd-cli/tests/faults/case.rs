@@ -54,19 +54,21 @@ pub(crate) enum Fault {
     Exit0,
     Exit1,
     Hang,
+    Stop,
     Garbage,
     Half,
     Disconnect,
     Late,
 }
 
-pub(crate) const FAULTS: [Fault; 10] = [
+pub(crate) const FAULTS: [Fault; 11] = [
     Fault::Crash,
     Fault::Segv,
     Fault::Abort,
     Fault::Exit0,
     Fault::Exit1,
     Fault::Hang,
+    Fault::Stop,
     Fault::Garbage,
     Fault::Half,
     Fault::Disconnect,
@@ -159,6 +161,7 @@ impl Case {
             Fault::Exit0 => format!("exit={when}:0"),
             Fault::Exit1 => format!("exit={when}:1"),
             Fault::Hang => format!("hang={when}"),
+            Fault::Stop => format!("stop={when}"),
             Fault::Garbage => format!("garbage={when}"),
             Fault::Half => format!("half={when}"),
             Fault::Disconnect => format!("disconnect={when}"),
@@ -175,7 +178,7 @@ impl Case {
 
     /// Whether it is by the clock that it is found out.
     pub(crate) fn is_timed(&self) -> bool {
-        matches!(self.fault, Fault::Hang | Fault::Half | Fault::Late)
+        matches!(self.fault, Fault::Hang | Fault::Stop | Fault::Half | Fault::Late)
     }
 
     /// Whether its process ends by it.
@@ -192,7 +195,7 @@ impl Case {
             Fault::Abort => vec!["its process was killed by SIGABRT".to_owned()],
             Fault::Exit0 => vec!["its process exited with status 0".to_owned()],
             Fault::Exit1 => vec!["its process exited with status 1".to_owned()],
-            Fault::Hang | Fault::Half | Fault::Late => {
+            Fault::Hang | Fault::Stop | Fault::Half | Fault::Late => {
                 vec![format!("no answer in {} ms", limit.as_millis())]
             }
             Fault::Garbage => {
