@@ -32,11 +32,13 @@ pub(crate) fn all() {
         (0..SHARDS).map(|shard| thread::spawn(move || listen(start(shard)))).collect();
     let mut ran = BTreeSet::new();
     let mut failed = Vec::new();
+    let mut again = 0;
     for (shard, heard) in shards.into_iter().enumerate() {
         let (said, ending) = heard.join().unwrap();
         // The harness does not end its own line before a test says something.
         let lines = said.lines().filter_map(|line| Some(line.split_once(RAN)?.1.to_owned()));
         ran.extend(lines);
+        again += said.matches(strike::AGAIN).count();
         if ending != Some(Ending::Exited(0)) {
             failed.push(format!("shard {shard}, {ending:?}:\n{said}"));
         }
@@ -45,7 +47,8 @@ pub(crate) fn all() {
     let all: BTreeSet<String> = cases.iter().map(ToString::to_string).collect();
     assert_eq!(all.len(), cases.len(), "no two cases have one name");
     assert_eq!(ran, all, "every case has run");
-    println!("{} cases in {:.1} s", ran.len(), began.elapsed().as_secs_f64());
+    let took = began.elapsed().as_secs_f64();
+    println!("{} cases in {took:.1} s; tried again, as this machine is busy: {again}", ran.len());
 }
 
 /// What a process does that was started to run its part of the cases.

@@ -9,13 +9,16 @@ use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place};
 use crate::healthy::{Seat, Stage, told};
 use crate::left::Held;
 use crate::oracle;
-use crate::recorder::REFUSAL;
+use crate::recorder::{REFUSAL, Told};
 
 /// The first time limit of a faulty party that is found out by the clock.
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// How often a case is tried, each time with four times the limit.
 const TRIES: u32 = 4;
+
+/// What is written in front of a case that is tried again.
+pub(crate) const AGAIN: &str = "again: ";
 
 /// This machine was too busy for the case: the faulty party was found out before its fault, or it took so long to find out
 /// how its process ended that nobody waited for that.
@@ -27,7 +30,8 @@ struct Struck {
     /// The faulty one, unless it did not even register.
     host: Option<Host>,
     events: Vec<Event>,
-    result: Result<Change, Error>,
+    /// Of the add or the removal.
+    result: Option<Result<Change, Error>>,
 }
 
 /// Runs a case, with more time if this machine is too busy for it.
@@ -36,7 +40,10 @@ pub(crate) fn run(case: &Case) {
     for left in (0..TRIES).rev() {
         match attempt(case, if case.is_timed() { limit } else { LONG }, left == 0) {
             Ok(()) => return,
-            Err(TooBusy) => limit *= 4,
+            Err(TooBusy) => {
+                println!("{AGAIN}{case}");
+                limit *= 4;
+            }
         }
     }
     unreachable!("the last attempt ends well or fails");
@@ -56,7 +63,9 @@ fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
     if !last && too_busy(case, &events) {
         return Err(TooBusy);
     }
-    judge_result(case, &result, limit);
+    if let Some(result) = result {
+        judge_result(case, &result, limit);
+    }
     judge_events(case, &stage, &events, limit);
     let mut active = vec![0, 1];
     match (case.ends_active(), case.occasion) {
@@ -74,12 +83,11 @@ fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
 
 /// Has it go wrong.
 fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result<Struck, TooBusy> {
-    let host = || (FAULTY, case.driver());
+    let driver = case.driver();
     if case.occasion == Occasion::Replay {
         stage.events();
         stage.journal.take();
-        let (name, driver) = host();
-        let error = stage.host(name, &driver, limit, 0).map(drop).expect_err(&case.to_string());
+        let error = stage.host(FAULTY, &driver, limit, 0).map(drop).expect_err(&case.to_string());
         let said = error.to_string();
         let reasons = case.reasons(limit);
         if !last && too_busy_for(case, &said) {
@@ -92,13 +100,9 @@ fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result
         );
         // Its process may have been found to be gone before the partition knew.
         let events = stage.events_until(EventKind::Refused, FAULTY);
-        // Nothing was changed, nor asked for.
-        let processor = stage.partition.active().by_id(HardwareId(0)).unwrap();
-        let result = Ok(Change { processor, epoch: stage.partition.epoch() });
-        return Ok(Struck { host: None, events, result });
+        return Ok(Struck { host: None, events, result: None });
     }
-    let (name, driver) = host();
-    let host = match stage.host(name, &driver, limit, 0) {
+    let host = match stage.host(FAULTY, &driver, limit, 0) {
         Ok(host) => host,
         Err(_) if case.is_timed() && !last => return Err(TooBusy),
         Err(error) => panic!("{case}: it is healthy as yet: {error}"),
@@ -123,7 +127,7 @@ fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result
     let result = if removal { stage.partition.remove(id) } else { stage.partition.add(id) };
     stage.journal.agree();
     stage.hardware.heal(id);
-    Ok(Struck { host: Some(host), events: stage.events(), result })
+    Ok(Struck { host: Some(host), events: stage.events(), result: Some(result) })
 }
 
 /// Whether something else went wrong than was to, for lack of time.
@@ -136,9 +140,10 @@ fn too_busy(case: &Case, events: &[Event]) -> bool {
     (case.is_timed() && early && reason.starts_with("no answer in")) || too_busy_for(case, reason)
 }
 
-/// Its process has ended, and nobody knows how as yet.
+/// Its process has ended, and nobody knows how as yet; or all that is known is what its process says.
 fn too_busy_for(case: &Case, reason: &str) -> bool {
-    case.is_deadly() && reason.contains("its connection was closed")
+    (case.is_deadly() && reason.contains("its connection was closed"))
+        || reason.contains("the connection to the partition is lost")
 }
 
 /// L3, A3-A5, X1: what whoever asked is told.
@@ -175,8 +180,6 @@ fn judge_result(case: &Case, result: &Result<Change, Error>, limit: Duration) {
         (None, State::AddComplete | State::RemoveComplete, Ok(change)) => {
             assert_eq!(change.processor.id, id, "{case}: L3: the outcome stands");
         }
-        // The error of the start was looked at.
-        (None, _, Ok(_)) if case.occasion == Occasion::Replay => {}
         (_, _, result) => panic!("{case}: this is not what it comes to: {result:?}"),
     }
 }
@@ -192,8 +195,7 @@ fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
     }
     let expected = oracle::expected(case, &seats);
     assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: who is called, in order");
-    let records = |name: &str| seats.iter().any(|seat| seat.name == name && seat.records);
-    let recorded: Vec<_> = expected.into_iter().filter(|told| records(&told.party)).collect();
+    let recorded = heard_by_recorders(expected, &seats);
     assert_eq!(stage.journal.take(), recorded, "{case}: what the parties themselves heard");
     oracle::one_outcome_each(events, case);
 
@@ -238,10 +240,15 @@ fn next_add(case: &Case, stage: &Stage, mut active: Vec<u32>) {
     let events = stage.events();
     let expected = oracle::agreed(&stage.seats, id);
     assert_eq!(told(&events), expected, "{when}: who is called, in order");
-    let records = |name: &str| stage.seats.iter().any(|seat| seat.name == name && seat.records);
-    let recorded: Vec<_> = expected.into_iter().filter(|told| records(&told.party)).collect();
+    let recorded = heard_by_recorders(expected, &stage.seats);
     assert_eq!(stage.journal.take(), recorded, "{when}: what the parties themselves heard");
     assert!(!stage.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");
     active.push(id);
     stage.has_active(&active, &when);
+}
+
+/// Those of these calls that went to parties that write them down.
+fn heard_by_recorders(mut told: Vec<Told>, seats: &[Seat]) -> Vec<Told> {
+    told.retain(|told| seats.iter().any(|seat| seat.name == told.party && seat.records));
+    told
 }
