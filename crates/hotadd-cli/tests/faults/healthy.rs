@@ -30,8 +30,10 @@ pub(crate) struct Seat {
 pub(crate) struct Stage {
     hosts: Vec<Host>,
     registrations: Vec<Registration>,
-    /// The partition, as agents know it.
+    /// The partition as the agents know it, which are told with every notice.
     there: Option<Partition>,
+    /// As somebody knows it who has registered nobody and hears signals alone.
+    afar: Option<Partition>,
     service: Arc<Service>,
     pub(crate) partition: Partition,
     pub(crate) hardware: Arc<Simulated>,
@@ -57,6 +59,7 @@ impl Stage {
             hosts: Vec::new(),
             registrations: Vec::new(),
             there: None,
+            afar: None,
             service,
             partition,
             hardware,
@@ -69,9 +72,8 @@ impl Stage {
     /// The same with healthy parties at three levels: in this process, behind a connection, and in a process of its own.
     pub(crate) fn new() -> Self {
         let mut stage = Self::empty();
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        stage.service.attach(theirs, None).unwrap();
-        stage.there = Some(Partition::connect_over(ours).unwrap());
+        stage.there = Some(stage.connect());
+        stage.afar = Some(stage.connect());
         stage.here("here0", 0);
         stage.agent("there0", 0);
         stage.here("here1", 1);
@@ -82,6 +84,12 @@ impl Stage {
         stage.here("here2", 2);
         stage.agent("there2", 2);
         stage
+    }
+
+    fn connect(&self) -> Partition {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.service.attach(theirs, None).unwrap();
+        Partition::connect_over(ours).unwrap()
     }
 
     fn here(&mut self, name: &'static str, level: i32) {
@@ -157,11 +165,11 @@ impl Stage {
         for (party, believed) in self.journal.active() {
             assert_eq!(believed, expected, "{when}: what {party} was told is active");
         }
-        if let Some(there) = &self.there {
+        for replica in self.there.iter().chain(&self.afar) {
             // The signal that says so is on its way.
             comes_true(
-                || active(there) == expected && there.epoch() == self.partition.epoch(),
-                || format!("{when}: the agents' replica has {there:?} and not {expected:?}"),
+                || active(replica) == expected && replica.epoch() == self.partition.epoch(),
+                || format!("{when}: a replica has {replica:?} and not {expected:?}"),
             );
         }
     }
