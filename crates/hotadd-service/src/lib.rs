@@ -21,7 +21,6 @@ mod connection;
 mod core;
 mod dispatch;
 mod handshake;
-mod header;
 pub mod host;
 mod ledger;
 mod outbox;

@@ -8,6 +8,8 @@ use hotadd_core::{
 };
 use zbus::zvariant::{OwnedValue, Value};
 
+pub mod message;
+
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
 

@@ -15,13 +15,15 @@ use zbus::Message;
 use zbus::message::Type;
 
 use crate::error::Error;
+use crate::event::{Event, EventKind};
 use crate::published::Published;
 use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
 use crate::remote::crew::Crew;
-use crate::remote::line::{Backoff, Line, Pending};
-use crate::remote::link::{Lost, Next, Opened, Source};
+use crate::remote::line::{Backoff, Due, Line, Pending};
+use crate::remote::link::{Lost, Next, Opened, Source, lost};
 use crate::remote::names;
 use crate::runner::Observer;
+use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
@@ -158,7 +160,10 @@ impl Desk {
                     line.again.extend(std::mem::take(&mut line.refused));
                     self.register_again(line)?;
                 }
-                Next::Lost => return Err(End::Lost),
+                Next::Lost(unsound) => {
+                    line.unsound = unsound;
+                    return Err(End::Lost);
+                }
                 Next::Closed => return Err(End::Closed),
             }
             for number in self.crew.sweep() {
@@ -212,15 +217,20 @@ impl Desk {
         for (_, due) in std::mem::take(&mut line.due) {
             self.settle(due);
         }
+        if let Some(unsound) = line.unsound {
+            self.report(unsound);
+        }
+        let gone = lost(line.unsound);
         // Whoever waits goes on when all of this is done.
         let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
         for pending in line.clear() {
             match pending {
                 Pending::Call(to) => {
-                    waiting.push(Box::new(move || drop(to.send(Err(Error::Disconnected)))));
+                    let gone = gone.clone();
+                    waiting.push(Box::new(move || drop(to.send(Err(gone)))));
                 }
                 Pending::Register(number, Some(to)) => {
-                    let refused = (Error::Disconnected, self.give_up(number));
+                    let refused = (gone.clone(), self.give_up(number));
                     waiting.push(Box::new(move || drop(to.send(Err(refused)))));
                 }
                 Pending::Deregister(number, to) => {
@@ -251,6 +261,14 @@ impl Desk {
             drop(line);
             tokio::task::yield_now().await;
         });
+    }
+
+    /// Tells everybody who watches why the connection was closed from here.
+    fn report(&mut self, unsound: Unsound) {
+        let mut event = Event::new(EventKind::Breach, self.common.published.summary().0);
+        event.clause = Some("L3");
+        event.reason = Some(format!("the partition does not follow the protocol: {unsound}"));
+        self.settle(Due::Event(event));
     }
 
     /// Takes a driver out that will not be registered (again), and tells it that what it had prepared came to nothing.
