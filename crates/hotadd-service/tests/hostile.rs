@@ -46,7 +46,7 @@ fn wrong_arguments_are_answered_with_an_error() {
     for method in ["GetSet", "GetParties", "GetWaiting"] {
         fails(peer.call(method, &1_u32), INVALID);
     }
-    peer.begin_register("pool", 8, 0, 0);
+    peer.begin_register("pool", 16, 0, 0);
     fails(peer.end(), INVALID);
     peer.begin_register("pool", u32::MAX, 0, 0);
     fails(peer.end(), INVALID);
