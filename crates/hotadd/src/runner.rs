@@ -13,10 +13,9 @@ use crate::error::{Action, Error};
 use crate::event::{Event, EventKind, Occasion};
 use crate::hardware::Hardware;
 use crate::member::{Member, PartyInfo, Shared};
+use crate::observers::Observers;
 use crate::published::Published;
 use crate::sync::{AtomicBool, Ordering};
-
-pub(crate) type Observer = Box<dyn FnMut(&Event) + Send>;
 
 /// What a rehearsal writes down: who was asked, the answer, how long it took.
 pub(crate) type Asked = Vec<(PartyInfo, Result<(), Veto>, Duration)>;
@@ -25,7 +24,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) published: &'a Published,
     pub(crate) hardware: &'a dyn Hardware,
     pub(crate) set: &'a mut ActiveSet,
-    pub(crate) observers: &'a mut Vec<Observer>,
+    pub(crate) observers: &'a mut Observers,
     /// Whether some parties are asked at once.
     pub(crate) together: bool,
     /// Set when a party has departed and is to be swept out.
@@ -363,20 +362,7 @@ impl Runner<'_> {
     }
 
     fn emit(&mut self, event: &Event) {
-        tell(self.observers, event);
-    }
-}
-
-/// Tells all observers. One that panics is dropped: it must not take the transaction with it.
-pub(crate) fn tell(observers: &mut Vec<Observer>, event: &Event) {
-    let panics = |observer: &mut Observer| {
-        let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
-        told.map_err(std::mem::forget).is_err()
-    };
-    let dropped: Vec<Observer> = observers.extract_if(.., panics).collect();
-    for observer in dropped {
-        // Its drop may panic as well, and no driver must be taken for the culprit.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
+        self.observers.tell(event);
     }
 }
 

@@ -16,13 +16,13 @@ use zbus::message::Type;
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
+use crate::observers::Observers;
 use crate::published::Published;
 use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
 use crate::remote::crew::Crew;
 use crate::remote::line::{Backoff, Due, Line, Pending};
 use crate::remote::link::{Lost, Next, Opened, Source, lost};
 use crate::remote::names;
-use crate::runner::Observer;
 use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
@@ -33,7 +33,7 @@ pub(super) struct Desk {
     commands: UnboundedReceiver<Command>,
     pub(super) common: Arc<Common>,
     pub(super) crew: Crew,
-    pub(super) observers: Vec<Observer>,
+    pub(super) observers: Observers,
 }
 
 /// Why a connection is served no longer.
@@ -73,7 +73,7 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
-                Desk { source, commands, common, crew, observers: Vec::new() }
+                Desk { source, commands, common, crew, observers: Observers::default() }
                     .run(&runtime, opened);
             }
             Err(error) => drop(ready.send(Err(error))),
@@ -205,8 +205,13 @@ impl Desk {
             }
             Command::Call(call, to) => line.call(&call, Pending::Call(to)),
             Command::Observe(observer, to) => {
-                self.observers.push(observer);
-                let _ = to.send(Ok(()));
+                drop(self.observers.take_ended());
+                let _ = to.send(Ok(self.observers.push(observer)));
+                Ok(())
+            }
+            Command::Observers(to) => {
+                drop(self.observers.take_ended());
+                let _ = to.send(Ok(self.observers.len()));
                 Ok(())
             }
         }
@@ -282,7 +287,7 @@ impl Desk {
 }
 
 /// Answers a command while there is no connection.
-fn refuse(crew: &mut Crew, observers: &mut Vec<Observer>, command: Command) {
+fn refuse(crew: &mut Crew, observers: &mut Observers, command: Command) {
     match command {
         Command::Register(recruit, to) => {
             let _ = to.send(Err((Error::Disconnected, Some(recruit.driver))));
@@ -296,8 +301,11 @@ fn refuse(crew: &mut Crew, observers: &mut Vec<Observer>, command: Command) {
         }
         Command::Call(_, to) => drop(to.send(Err(Error::Disconnected))),
         Command::Observe(observer, to) => {
-            observers.push(observer);
-            let _ = to.send(Ok(()));
+            let _ = to.send(Ok(observers.push(observer)));
+        }
+        Command::Observers(to) => {
+            drop(observers.take_ended());
+            let _ = to.send(Ok(observers.len()));
         }
     }
 }
