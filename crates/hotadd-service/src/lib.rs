@@ -42,6 +42,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use place::{PlaceError, is_name, runtime_dir};
 pub use service::{Ending, Log, Service, ServiceError};
 
+/// The examples of the page on agents, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/agents.md")]
+struct Agents;
+
 /// A mutex whose holder panicked is as good as any other here: nothing is left half done across a call that could panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
