@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod waiting;
 mod walks;
 
 use std::fs;
