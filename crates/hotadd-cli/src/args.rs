@@ -32,6 +32,18 @@ pub(crate) enum Command {
     Rehearse(Change),
     /// Show what has happened in a running partition
     History(History),
+    /// Write the man pages into a folder: hotadd.1, and one for each command
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is there
+        dir: PathBuf,
+    },
+    /// Write the completions for a shell to stdout
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// The inside of a driver's own process, which `run` starts
     #[command(hide = true)]
     Host(Box<Host>),

@@ -7,36 +7,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{events, names, stderr, stdout};
+use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("README.md", include_str!("../../../README.md")),
+    ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),
     ("docs/performance.md", include_str!("../../../docs/performance.md")),
 ];
 
-/// The commands of a page: lines of `console` blocks that begin with a prompt, without their comments.
-fn commands(page: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            found.push(command.split("  #").next().unwrap_or(command).trim().to_owned());
-        }
-    }
-    found
-}
-
 /// A folder in which the commands of the examples exist.
 fn stage() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("hotadd-docs-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    for name in ["server", "make"] {
+    for (name, does) in [("server", "sleep 0.1"), ("make", "sleep 0.1"), ("ready", "true")] {
         let path = dir.join(name);
-        fs::write(&path, "#!/bin/sh\nexec sleep 0.1\n").unwrap();
+        fs::write(&path, format!("#!/bin/sh\nexec {does}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let link = dir.join("hotadd");
@@ -63,9 +50,8 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
     let dir = stage();
     let mut ran = 0;
     for (name, page) in PAGES {
-        for command in commands(page) {
-            // Those that need a running partition, and the agent, are what tests/parties.rs does.
-            if ["hotadd status", "hotadd rehearse 1", "hotadd add 1"].contains(&&*command) {
+        for (command, _) in commands(page) {
+            if is_walked(&command) {
                 continue;
             }
             let Some(shown) = here(&command) else {

@@ -316,7 +316,8 @@ impl Transaction {
         self.refusals.is_empty() && self.error.is_none()
     }
 
-    /// Who refused, in the order of asking: one at most, but for a rehearsal (A10).
+    /// Who refused, in the order of asking. The first is why the transaction came to nothing. There may be more where
+    /// everybody is heard behind a refusal too: in a rehearsal (A10), and of those who are asked at once.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals

@@ -281,7 +281,7 @@ fn loss_of(lost: &Lost) -> Loss {
         }
         Lost::Failed(_) => Status::IO_DEVICE_ERROR,
         Lost::Halfway => Status::IO_TIMEOUT,
-        Lost::Garbled(_) | Lost::TooLarge(_) => Status::INVALID_NETWORK_RESPONSE,
+        Lost::Garbled(_) | Lost::Unsound(_) => Status::INVALID_NETWORK_RESPONSE,
     };
     let reason = match status {
         // What the kernel says of it adds nothing.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hotadd::{Event, EventKind, Occasion, Partition};
+use hotadd::{Event, EventKind, Observation, Occasion, Partition};
 
 use self::watch::Watch;
 use crate::Service;
@@ -99,6 +99,7 @@ pub struct Host {
     name: String,
     words: Arc<Sender<Word>>,
     thread: Option<JoinHandle<()>>,
+    observation: Option<Observation>,
 }
 
 impl Host {
@@ -118,7 +119,8 @@ impl Host {
         };
         let (sender, words) = channel();
         let sender = Arc::new(sender);
-        observe(partition, &name, Arc::downgrade(&sender)).map_err(|error| failed(&error))?;
+        let observation = observe(partition, &name, Arc::downgrade(&sender));
+        let observation = observation.map_err(|error| failed(&error))?;
         let (ready, registered) = channel();
         // Watching keeps neither the service nor, by being there to hear, the observer alive.
         let watch = Watch::new(
@@ -130,7 +132,8 @@ impl Host {
         );
         let thread = std::thread::Builder::new().name("hotadd-host".to_owned());
         let thread = thread.spawn(move || watch.run(&ready)).map_err(|error| failed(&error))?;
-        let host = Self { name: name.clone(), words: sender, thread: Some(thread) };
+        let (thread, observation) = (Some(thread), Some(observation));
+        let host = Self { name: name.clone(), words: sender, thread, observation };
         registered.recv().unwrap_or_else(|_| Err(failed(&"its thread has failed")))?;
         Ok(host)
     }
@@ -154,6 +157,10 @@ impl Drop for Host {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        // A transaction under way is not waited for.
+        if let Some(observation) = self.observation.take() {
+            observation.end_soon();
+        }
     }
 }
 
@@ -168,7 +175,7 @@ fn observe(
     partition: &Partition,
     name: &str,
     words: Weak<Sender<Word>>,
-) -> Result<(), hotadd::Error> {
+) -> Result<Observation, hotadd::Error> {
     let name = name.to_owned();
     partition.observe(move |event: &Event| {
         let Some(party) = &event.party else { return };

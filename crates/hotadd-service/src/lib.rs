@@ -21,7 +21,6 @@ mod connection;
 mod core;
 mod dispatch;
 mod handshake;
-mod header;
 pub mod host;
 mod ledger;
 mod outbox;
@@ -42,6 +41,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use place::{PlaceError, is_name, runtime_dir};
 pub use service::{Ending, Log, Service, ServiceError};
+
+/// The examples of the page on agents, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/agents.md")]
+struct Agents;
 
 /// A mutex whose holder panicked is as good as any other here: nothing is left half done across a call that could panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -42,19 +42,27 @@ pub(crate) struct Pending {
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<NonZeroU32, Sender<Answer>>,
+    waiting: HashMap<NonZeroU32, Waiting>,
     lost: Option<Loss>,
 }
 
+/// A call that waits for an answer.
+struct Waiting {
+    to: Sender<Answer>,
+    /// The party asks for nothing from elsewhere meanwhile.
+    alone: bool,
+}
+
 impl Pending {
-    /// Expects an answer to the call with this serial. To be done before it is sent.
-    pub(crate) fn expect(&self, serial: NonZeroU32) -> Receiver<Answer> {
-        let (sender, receiver) = channel();
+    /// Expects an answer to the call with this serial. To be done before it is sent. `alone`: what the peer asks for until
+    /// then comes from inside of it.
+    pub(crate) fn expect(&self, serial: NonZeroU32, alone: bool) -> Receiver<Answer> {
+        let (to, receiver) = channel();
         let mut state = lock(&self.state);
         match &state.lost {
             // The receiver is in this very function.
-            Some(loss) => drop(sender.send(Answer::Lost(loss.clone()))),
-            None => drop(state.waiting.insert(serial, sender)),
+            Some(loss) => drop(to.send(Answer::Lost(loss.clone()))),
+            None => drop(state.waiting.insert(serial, Waiting { to, alone })),
         }
         receiver
     }
@@ -64,12 +72,17 @@ impl Pending {
         lock(&self.state).waiting.remove(&serial);
     }
 
+    /// Whether what the peer asks for now comes from inside a call that it has not answered (D3).
+    pub(crate) fn is_inside(&self) -> bool {
+        lock(&self.state).waiting.values().any(|waiting| waiting.alone)
+    }
+
     /// An answer has come. One that nobody waits for is dropped.
     pub(crate) fn answered(&self, serial: NonZeroU32, reply: Message) {
-        let sender = lock(&self.state).waiting.remove(&serial);
-        if let Some(sender) = sender {
+        let waiting = lock(&self.state).waiting.remove(&serial);
+        if let Some(waiting) = waiting {
             // Whoever gave up meanwhile does not want it.
-            let _ = sender.send(Answer::Reply(reply, Instant::now()));
+            let _ = waiting.to.send(Answer::Reply(reply, Instant::now()));
         }
     }
 
@@ -77,8 +90,8 @@ impl Pending {
     pub(crate) fn fail_all(&self, loss: &Loss) {
         let mut state = lock(&self.state);
         let loss = state.lost.get_or_insert_with(|| loss.clone()).clone();
-        for (_, sender) in state.waiting.drain() {
-            let _ = sender.send(Answer::Lost(loss.clone()));
+        for (_, waiting) in state.waiting.drain() {
+            let _ = waiting.to.send(Answer::Lost(loss.clone()));
         }
     }
 }

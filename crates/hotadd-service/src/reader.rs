@@ -1,38 +1,24 @@
 //! [`Reader`]: whole messages from a socket, and nothing larger, slower or stranger than a message may be.
 //!
-//! It buffers by itself and looks at a message's header before zbus does, so that what zbus decodes is complete and of a
-//! size that was checked. A plain `recv` without room for control messages makes the kernel close whatever descriptors
+//! It buffers by itself, so that what is decoded is complete and of a size that was checked. A plain `recv` without room for control messages makes the kernel close whatever descriptors
 //! were sent along.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd::wire::MAX_MESSAGE;
+use hotadd::wire::message::{self, Unsound};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use zbus::Message;
-use zbus::connection::socket::ReadHalf;
-
-use crate::header;
 
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is read at once: most messages are some 200 bytes.
 const CHUNK: usize = 4096;
-
-/// The part of a header that says how long all of it is.
-const PRIMARY: usize = 16;
-
-/// The flags of a message that are defined; others are to be ignored, and zbus does not.
-const FLAGS: u8 = 0x7;
-
-/// The types of message that are defined; others are to be ignored.
-const TYPES: std::ops::RangeInclusive<u8> = 1..=4;
 
 /// Why no more can be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +30,8 @@ pub(crate) enum Lost {
     Failed(#[from] io::Error),
     #[error("its connection was closed, because it sent {0}")]
     Garbled(&'static str),
-    #[error(
-        "its connection was closed, because it announced a message of {0} bytes, and {MAX_MESSAGE} are the most"
-    )]
-    TooLarge(u64),
+    #[error("its connection was closed, because {0}")]
+    Unsound(#[from] Unsound),
     #[error("its connection was closed, because it sent a part of a message and then nothing for {} s", PATIENCE.as_secs())]
     Halfway,
 }
@@ -98,22 +82,13 @@ impl Reader {
         loop {
             let length = self.whole_message().await?;
             self.deadline = None;
-            let kind = self.rest().get(1).copied().unwrap_or_default();
-            if kind != 0 && !TYPES.contains(&kind) {
-                self.taken += length;
-                continue;
-            }
-            if let Some(flags) = self.buffer.get_mut(self.taken + 2) {
-                *flags &= FLAGS;
-            }
-            if !self.rest().get(..length).is_some_and(header::is_sound) {
-                return Err(Lost::Garbled("what is no message"));
-            }
             self.sequence += 1;
-            let sequence = self.sequence;
-            // Never waits: all of the message is there.
-            let message = self.receive_message(sequence, &mut Vec::new(), &mut Vec::new()).await;
-            return message.map_err(|_| Lost::Garbled("what is no message"));
+            let decoded =
+                message::decode(self.rest().get(..length).unwrap_or_default(), self.sequence);
+            self.taken += length;
+            if let Some(message) = decoded? {
+                return Ok(message);
+            }
         }
     }
 
@@ -121,10 +96,10 @@ impl Reader {
     async fn whole_message(&mut self) -> Result<usize, Lost> {
         loop {
             let rest = self.rest();
-            let missing = match length(rest)? {
+            let missing = match message::length(rest)? {
                 Some(length) if rest.len() >= length => return Ok(length),
                 Some(length) => length - rest.len(),
-                None => PRIMARY - rest.len(),
+                None => message::START - rest.len(),
             };
             if rest.is_empty() {
                 self.fill(CHUNK).await?;
@@ -175,37 +150,4 @@ impl Reader {
 /// Whether it goes away by itself.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// How long the message is that begins so; `None` if that is too little to tell.
-fn length(bytes: &[u8]) -> Result<Option<usize>, Lost> {
-    let Some(header) = bytes.first_chunk::<PRIMARY>() else { return Ok(None) };
-    let number = |at: usize| {
-        let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
-        let number = match header[0] {
-            b'l' => u32::from_le_bytes(bytes),
-            b'B' => u32::from_be_bytes(bytes),
-            _ => return Err(Lost::Garbled("what is no message")),
-        };
-        Ok(u64::from(number))
-    };
-    // The fields of the header end on a multiple of eight.
-    let length = PRIMARY as u64 + number(12)?.next_multiple_of(8) + number(4)?;
-    match usize::try_from(length) {
-        Ok(length) if length <= MAX_MESSAGE => Ok(Some(length)),
-        _ => Err(Lost::TooLarge(length)),
-    }
-}
-
-#[async_trait::async_trait]
-impl ReadHalf for Reader {
-    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let rest = self.rest();
-        let taken = rest.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.taken += taken;
-        Ok((taken, Vec::new()))
-    }
 }

@@ -52,6 +52,8 @@ impl Agent {
 pub(crate) struct Terms {
     pub(crate) removal: bool,
     pub(crate) with_set: bool,
+    /// What its connection asks for while it is being asked comes from elsewhere.
+    pub(crate) concurrent: bool,
     pub(crate) time_limit: Duration,
 }
 
@@ -95,7 +97,7 @@ impl RemoteDriver {
             return Ok(None);
         }
         let serial = call.primary_header().serial_num();
-        let answer = self.connection.pending.expect(serial);
+        let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
         let at = Instant::now();
         self.connection.send(&call);
         Ok(Some(Begun { serial, at, answer }))

@@ -27,6 +27,9 @@ const RESULT_BYTES: usize = 160;
 /// How much of a message may be something else than results.
 const HEADER_BYTES: usize = 1024;
 
+/// The flags of Register.
+const KNOWN: u32 = wire::LATER_ONLY | wire::REMOVAL | wire::WITH_SET | wire::CONCURRENT;
+
 /// What is asked for.
 enum Request {
     Register(Register),
@@ -47,6 +50,19 @@ struct Register {
     terms: Terms,
 }
 
+impl Request {
+    /// What it does, if it waits for every party to be done with what it is asked (D3).
+    const fn doing(&self) -> Option<&'static str> {
+        match self {
+            Self::Register(_) => Some("registering"),
+            Self::Add(_) | Self::AddBatch(..) => Some("adding"),
+            Self::Remove(_) => Some("removing"),
+            Self::Rehearse(_) => Some("rehearsing"),
+            Self::GetSet | Self::GetHistory(_) => None,
+        }
+    }
+}
+
 /// One more request of the connection, until it is dropped.
 struct UnderWay(Arc<Connection>);
 
@@ -59,7 +75,8 @@ impl Drop for UnderWay {
 /// Begins with a request.
 ///
 /// # Errors
-/// If there is no such method, its arguments are wrong, or too many are under way. Nothing has begun then.
+/// If there is no such method, its arguments are wrong, it would wait for the very call that it comes from (D3), or too
+/// many are under way. Nothing has begun then.
 pub(crate) fn begin(
     connection: &Arc<Connection>,
     call: &Message,
@@ -81,6 +98,11 @@ pub(crate) fn begin(
         }
         other => return Err(unknown_method(other)),
     };
+    if let Some(doing) = request.doing()
+        && connection.pending.is_inside()
+    {
+        return Err(Error::InsideCallback(doing).into());
+    }
     if !connection.begin_request() {
         return Err(Refusal::Limit("too many requests are under way".to_owned()));
     }
@@ -109,7 +131,7 @@ fn read_register(call: &Message) -> Result<Register, Refusal> {
     let (agent, name, flags, level, limit) =
         arguments::<(OwnedObjectPath, String, u32, i32, u32)>(&body)?;
     let invalid = |what: String| Err(Refusal::Standard("InvalidArgs", what));
-    let unknown = flags & !(wire::LATER_ONLY | wire::REMOVAL | wire::WITH_SET);
+    let unknown = flags & !KNOWN;
     if unknown != 0 {
         return invalid(format!("the flags 0x{unknown:x} are not known"));
     }
@@ -120,6 +142,7 @@ fn read_register(call: &Message) -> Result<Register, Refusal> {
     let terms = Terms {
         removal: flags & wire::REMOVAL != 0,
         with_set: flags & wire::WITH_SET != 0,
+        concurrent: flags & wire::CONCURRENT != 0,
         time_limit: Duration::from_millis(u64::from(limit)),
     };
     Ok(Register { name, level, later_only: flags & wire::LATER_ONLY != 0, agent, terms })

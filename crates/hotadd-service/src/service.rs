@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::Partition;
+use hotadd::{Observation, Partition};
 use rustix::net::UCred;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -59,6 +59,7 @@ pub struct Service {
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
     places: Mutex<Vec<Place>>,
+    observation: Option<Observation>,
 }
 
 impl Service {
@@ -88,7 +89,7 @@ impl Service {
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
         let observed = Arc::downgrade(&core);
-        partition.observe_with(
+        let observation = partition.observe_with(
             |parties| lock(&core.ledger).present(parties),
             move |event| {
                 if let Some(core) = observed.upgrade() {
@@ -107,7 +108,8 @@ impl Service {
             });
         };
         let thread = thread::Builder::new().name("hotadd-dbus".to_owned()).spawn(serve)?;
-        Ok(Self { core, handle, stop, thread: Some(thread), places: Mutex::default() })
+        let (thread, observation) = (Some(thread), Some(observation));
+        Ok(Self { core, handle, stop, thread, places: Mutex::default(), observation })
     }
 
     /// Listens at one more socket. Only this user and root get in.
@@ -167,6 +169,10 @@ impl Drop for Service {
         {
             // It has nothing to say; a panic of it was shown where it happened.
             let _ = thread.join();
+        }
+        // A transaction under way is not waited for.
+        if let Some(observation) = self.observation.take() {
+            observation.end_soon();
         }
     }
 }

@@ -350,7 +350,8 @@ fn observers_there_hear_what_everybody_may_know() {
     let _here = served.partition.register("here", |_: &Notice| Ok(())).unwrap();
     there
         .observe_with(|parties| present.extend(parties.iter().map(|p| p.name.clone())), seen)
-        .unwrap();
+        .unwrap()
+        .keep();
     assert_eq!(present, ["here"]);
     served.partition.add(HardwareId(1)).unwrap();
     served.partition.add(HardwareId(1)).unwrap_err();

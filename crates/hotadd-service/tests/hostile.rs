@@ -46,7 +46,7 @@ fn wrong_arguments_are_answered_with_an_error() {
     for method in ["GetSet", "GetParties", "GetWaiting"] {
         fails(peer.call(method, &1_u32), INVALID);
     }
-    peer.begin_register("pool", 8, 0, 0);
+    peer.begin_register("pool", 16, 0, 0);
     fails(peer.end(), INVALID);
     peer.begin_register("pool", u32::MAX, 0, 0);
     fails(peer.end(), INVALID);
@@ -180,6 +180,44 @@ fn damaged_messages_never_break_the_service() {
     let inside: Vec<_> = log.iter().filter(|line| line.contains("failed inside")).collect();
     assert!(inside.is_empty(), "{inside:?}");
     is_well(&served);
+}
+
+#[test]
+fn a_header_with_what_is_no_name_ends_a_connection_by_name() {
+    let served = Served::new(1, 1);
+    let call = Message::method_call("/", "Ping").unwrap().build(&()).unwrap();
+    let mut bytes = call.data().to_vec();
+    let at = bytes.windows(4).position(|window| window == b"Ping").unwrap();
+    bytes[at] = b' ';
+    let mut bare = served.bare();
+    bare.write_all(&bytes).unwrap();
+    is_closed(&mut bare);
+    served.logged("its connection was closed, because it sent a message whose member is none");
+    is_well(&served);
+}
+
+#[test]
+fn what_d_bus_says_to_ignore_is_ignored() {
+    let served = Served::new(1, 1);
+    let call = Message::method_call("/", "Ping").unwrap();
+    let call = call.interface("org.freedesktop.DBus.Peer").unwrap().build(&()).unwrap();
+    let bytes: &[u8] = call.data();
+    // A type that is not defined; and then a call with such flags, and one more field in its header.
+    let mut other = bytes.to_vec();
+    other[1] = 77;
+    let mut more = bytes.to_vec();
+    more[2] |= 0xF0;
+    let field = [200, 1, b'y', 0, 7];
+    let length = u32::try_from(more.len() - 16 + field.len()).unwrap();
+    more[12..16].copy_from_slice(&length.to_le_bytes());
+    more.extend_from_slice(&field);
+    more.resize(more.len().next_multiple_of(8), 0);
+    let mut bare = served.bare();
+    bare.write_all(&[other, more].concat()).unwrap();
+    let mut answer = [0; 24];
+    bare.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[1], 2, "the ping is answered: {answer:?}");
+    assert!(served.log().is_empty(), "and nobody complains");
 }
 
 #[test]

@@ -100,3 +100,16 @@ fn names_that_could_be_paths_are_none() {
         assert!(hotadd_service::is_name(name));
     }
 }
+
+#[test]
+fn a_service_that_is_gone_leaves_no_observer_behind() {
+    let partition = partition();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run").join("demo");
+    for _ in 0..10 {
+        let service = Service::listen(&partition, "demo", &path).unwrap();
+        assert_eq!(partition.observers(), Ok(1), "it hears what it signals");
+        drop(service);
+    }
+    assert_eq!(partition.observers(), Ok(0), "and each has gone with its service");
+}

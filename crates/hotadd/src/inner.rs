@@ -11,9 +11,10 @@ use crate::event::{EventKind, Occasion};
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
 use crate::member::{Member, PartyInfo, Place, Shared};
+use crate::observers::{Ended, Observer, Observers};
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
-use crate::runner::{Observer, Runner, panic_message};
+use crate::runner::{Runner, panic_message};
 use crate::sync::{AtomicBool, Ordering};
 
 /// How many drivers one partition takes (R7).
@@ -33,7 +34,7 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     pub(crate) set: ActiveSet,
     pub(crate) registry: Registry<Member>,
-    pub(crate) observers: Vec<Observer>,
+    pub(crate) observers: Observers,
     next_id: u64,
 }
 
@@ -42,7 +43,7 @@ impl Inner {
         let state = State {
             set: set.clone(),
             registry: Registry::new(MAX_PARTIES),
-            observers: Vec::new(),
+            observers: Observers::default(),
             next_id: 1,
         };
         Self {
@@ -58,12 +59,26 @@ impl Inner {
         &self,
         present: impl FnOnce(&[PartyInfo]),
         observer: Observer,
-    ) -> Result<(), Error> {
+    ) -> Result<Ended, Error> {
         let mut state = self.enter("observing")?;
         let parties: Vec<_> = state.registry.parties().iter().map(|m| m.shared.info()).collect();
         present(&parties);
-        state.observers.push(observer);
-        Ok(())
+        let ended = state.observers.take_ended();
+        let pushed = state.observers.push(observer);
+        // Outside the gate, as with drivers.
+        drop(state);
+        drop(ended);
+        Ok(pushed)
+    }
+
+    /// Drops the observers that have ended, and says how many there are besides.
+    pub(crate) fn observers(&self) -> Result<usize, Error> {
+        let mut state = self.enter("observing")?;
+        let ended = state.observers.take_ended();
+        let left = state.observers.len();
+        drop(state);
+        drop(ended);
+        Ok(left)
     }
 
     pub(crate) fn register(

@@ -27,6 +27,8 @@ mod gate;
 pub mod hardware;
 mod inner;
 mod member;
+mod observation;
+mod observers;
 mod outcome;
 mod partition;
 mod per_processor;
@@ -50,6 +52,7 @@ pub use hotadd_core::{
     State, Status, Veto,
 };
 pub use member::PartyInfo;
+pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
 pub use partition::Partition;
 pub use per_processor::PerProcessor;

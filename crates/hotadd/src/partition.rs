@@ -12,6 +12,8 @@ use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
+use crate::observation::{self, Observation};
+use crate::observers::Ended;
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::registering::Registering;
@@ -234,19 +236,22 @@ impl Partition {
 
     /// Calls `observer` with everything that happens from now on, on the thread on which it happens, in order.
     ///
-    /// It is called in the middle of transactions, so what is said of callbacks holds for it too. One that panics is
-    /// dropped. While there is an observer every call is timed, which a partition otherwise does without.
+    /// It is called until the handle that this returns is dropped, in the middle of transactions, so what is said of callbacks
+    /// holds for it too. One that panics is dropped. While there is an observer every call is timed, which a partition otherwise does without.
     ///
     /// Of a partition in another process it hears what that one signals: Joined, Refused, Left and Breach.
     ///
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
-    pub fn observe(&self, observer: impl FnMut(&Event) + Send + 'static) -> Result<(), Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.observe(|_| (), Box::new(observer)),
+    pub fn observe(
+        &self,
+        observer: impl FnMut(&Event) + Send + 'static,
+    ) -> Result<Observation, Error> {
+        Ok(match &self.seat {
+            Seat::Here(inner) => watched(inner, inner.observe(|_| (), Box::new(observer))?),
             #[cfg(feature = "dbus")]
-            Seat::There(client) => client.observe(Box::new(observer)),
-        }
+            Seat::There(client) => client.observe(Box::new(observer))?,
+        })
     }
 
     /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
@@ -258,16 +263,32 @@ impl Partition {
         &self,
         present: impl FnOnce(&[PartyInfo]),
         observer: impl FnMut(&Event) + Send + 'static,
-    ) -> Result<(), Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.observe(present, Box::new(observer)),
+    ) -> Result<Observation, Error> {
+        Ok(match &self.seat {
+            Seat::Here(inner) => watched(inner, inner.observe(present, Box::new(observer))?),
             #[cfg(feature = "dbus")]
             Seat::There(client) => {
                 present(&client.parties()?);
-                client.observe(Box::new(observer))
+                client.observe(Box::new(observer))?
             }
+        })
+    }
+
+    /// How many observers there are. Of a partition in another process: of this connection.
+    ///
+    /// # Errors
+    /// [`Error::InsideCallback`] (D3).
+    pub fn observers(&self) -> Result<usize, Error> {
+        match &self.seat {
+            Seat::Here(inner) => inner.observers(),
+            #[cfg(feature = "dbus")]
+            Seat::There(client) => client.observers(),
         }
     }
+}
+
+fn watched(inner: &Arc<Inner>, ended: Ended) -> Observation {
+    Observation::new(observation::Seat::Here(Arc::downgrade(inner)), ended)
 }
 
 impl Partition {

@@ -1,70 +1,35 @@
-//! [`Runner`]: carries out the steps of a transaction on the calling thread, and tells observers what happens.
+//! [`Runner`]: carries out the steps of a transaction on the calling thread.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use hotadd_core::{
-    ActiveSet, Notice, PartyId, PlatformError, Processor, State, Status, Step, Together,
-    Transaction, Veto,
-};
+use hotadd_core::{ActiveSet, PlatformError, Processor, State, Status, Step, Transaction, Veto};
 
 use crate::error::{Action, Error};
-use crate::event::{Event, EventKind, Occasion};
+use crate::event::{EventKind, Occasion};
 use crate::hardware::Hardware;
-use crate::member::{Member, PartyInfo, Shared};
+use crate::member::{Member, Shared};
+use crate::observers::Observers;
 use crate::published::Published;
 use crate::sync::{AtomicBool, Ordering};
 
-pub(crate) type Observer = Box<dyn FnMut(&Event) + Send>;
+mod telling;
+mod timed;
 
-/// What a rehearsal writes down: who was asked, the answer, how long it took.
-pub(crate) type Asked = Vec<(PartyInfo, Result<(), Veto>, Duration)>;
+pub(crate) use timed::Asked;
+use timed::Timed;
 
 pub(crate) struct Runner<'a> {
     pub(crate) published: &'a Published,
     pub(crate) hardware: &'a dyn Hardware,
     pub(crate) set: &'a mut ActiveSet,
-    pub(crate) observers: &'a mut Vec<Observer>,
+    pub(crate) observers: &'a mut Observers,
     /// Whether some parties are asked at once.
     pub(crate) together: bool,
     /// Set when a party has departed and is to be swept out.
     pub(crate) departures: &'a AtomicBool,
     pub(crate) occasion: Occasion,
-}
-
-/// How a pass with the clock running calls its parties.
-struct Caller<'a, 'r> {
-    runner: &'a mut Runner<'r>,
-    asked: Option<&'a mut Asked>,
-    /// Those who were set to work and are not heard yet.
-    begun: &'a mut Vec<Begun>,
-}
-
-struct Begun {
-    id: PartyId,
-    at: Instant,
-    /// The answer if it crashed at that: it is given when its turn comes (L3).
-    crash: Option<Veto>,
-}
-
-impl Together<Member> for Caller<'_, '_> {
-    fn begin(&mut self, member: &mut Member, notice: &Notice) {
-        if self.runner.calling(member, notice) {
-            let at = Instant::now();
-            // The cursor is not at this party yet, so that the net under the pass would take another for the culprit.
-            let done = catch_unwind(AssertUnwindSafe(|| member.driver.begin(notice)));
-            let crash = done.err().map(crash);
-            self.begun.push(Begun { id: member.shared.id, at, crash });
-        }
-    }
-
-    fn call(&mut self, member: &mut Member, notice: &Notice) -> Result<(), Veto> {
-        let id = member.shared.id;
-        let at = self.begun.iter().position(|begun| begun.id == id);
-        let begun = at.map(|at| self.begun.swap_remove(at));
-        self.runner.call_traced(member, notice, self.asked.as_deref_mut(), begun)
-    }
 }
 
 impl Runner<'_> {
@@ -116,8 +81,8 @@ impl Runner<'_> {
                 let departures = || flag.load(Ordering::Relaxed);
                 if traced || self.together {
                     let asked = asked.as_deref_mut();
-                    let mut caller = Caller { runner: self, asked, begun: &mut begun };
-                    transaction.call_together(parties, departures, &mut caller);
+                    let mut timed = Timed { runner: self, asked, begun: &mut begun };
+                    transaction.call_together(parties, departures, &mut timed);
                 } else {
                     transaction.call(parties, departures, |member, notice| {
                         let answer = member.driver.notify(notice);
@@ -160,73 +125,6 @@ impl Runner<'_> {
         self.departures.store(true, Ordering::Relaxed);
         let reason = format!("{}; it is deregistered", veto.reason());
         self.breach("L3", processor, Some(shared.info()), reason);
-    }
-
-    /// Says that a party is about to be called. False if that led somebody to deregister it.
-    fn calling(&mut self, member: &Member, notice: &Notice) -> bool {
-        let mut event = self.called(EventKind::Calling, member, notice);
-        event.state = Some(notice.state());
-        self.emit(&event);
-        // D1 is kept to the letter, also towards observers.
-        !member.shared.departed()
-    }
-
-    /// Calls one party with the clock running. `begun` if it was set to work before.
-    fn call_traced(
-        &mut self,
-        member: &mut Member,
-        notice: &Notice,
-        asked: Option<&mut Asked>,
-        begun: Option<Begun>,
-    ) -> Result<(), Veto> {
-        if begun.is_none() && !self.calling(member, notice) {
-            return Ok(());
-        }
-        let (began, crash) = begun.map_or_else(|| (Instant::now(), None), |b| (b.at, b.crash));
-        let (answer, took) = match crash {
-            Some(veto) => (Err(veto), began.elapsed()),
-            None => {
-                let answer = member.driver.notify(notice);
-                (answer, member.driver.answered_in().unwrap_or_else(|| began.elapsed()))
-            }
-        };
-
-        let state = notice.state();
-        let mut event = self.called(told_kind(state), member, notice);
-        event.state = Some(state);
-        event.took = Some(took);
-        if let (Err(veto), true) = (&answer, state.may_veto()) {
-            event.kind = veto_kind(state);
-            event.status = Some(veto.status());
-            event.reason = Some(veto.reason().to_owned());
-        }
-        self.emit(&event);
-        match &answer {
-            Err(veto) if veto.is_crash() => {
-                self.crashed(&member.shared, veto, Some(notice.processor()));
-            }
-            Err(veto) if !state.may_veto() => {
-                let reason =
-                    format!("it answered {state} with an error, which changes nothing: {veto}");
-                self.breach("A6", Some(notice.processor()), event.party.clone(), reason);
-            }
-            _ => {}
-        }
-        if let (Some(asked), true) = (asked, state.may_veto()) {
-            asked.push((member.shared.info(), answer.clone(), took));
-        }
-        answer
-    }
-
-    fn called(&self, kind: EventKind, member: &Member, notice: &Notice) -> Event {
-        let mut event = self.event(kind);
-        event.party = Some(member.shared.info());
-        event.concerns(notice.processor());
-        event.status = Some(notice.status());
-        event.errno = notice.errno();
-        event.epoch = notice.epoch();
-        event.surprise = notice.is_surprise();
-        event
     }
 
     /// Has the platform start or stop a processor.
@@ -273,121 +171,6 @@ impl Runner<'_> {
         }
         let (processor, error) = transaction.platform_error()?;
         Some(Error::Platform { action, processor, error })
-    }
-
-    /// Something was refused before anybody was asked, or no particular processor can be told.
-    pub(crate) fn refused(&mut self, kind: EventKind, error: &Error, began: Instant) {
-        let mut event = self.refusal_event(kind, error, began);
-        event.id = error.id();
-        self.emit(&event);
-    }
-
-    /// A processor was not added or not removed.
-    pub(crate) fn refused_processor(
-        &mut self,
-        kind: EventKind,
-        processor: Processor,
-        error: &Error,
-        began: Instant,
-    ) {
-        let mut event = self.refusal_event(kind, error, began);
-        event.concerns(processor);
-        self.emit(&event);
-    }
-
-    fn refusal_event(&self, kind: EventKind, error: &Error, began: Instant) -> Event {
-        let mut event = self.event(kind);
-        event.party = error.party().cloned();
-        event.status = Some(error.status());
-        event.errno = error.errno();
-        event.reason = Some(error.reason());
-        event.clause = Some(error.clause());
-        event.took = Some(began.elapsed());
-        event
-    }
-
-    /// A processor joined or left, as agreed.
-    pub(crate) fn changed(&mut self, kind: EventKind, processor: Processor, began: Instant) {
-        let mut event = self.event(kind);
-        event.concerns(processor);
-        event.took = Some(began.elapsed());
-        self.emit(&event);
-    }
-
-    /// A processor was gone before anybody was told (X2).
-    pub(crate) fn vanished(&mut self, processor: Processor) {
-        let mut event = self.event(EventKind::Left);
-        event.concerns(processor);
-        event.surprise = true;
-        event.clause = Some("X2");
-        self.emit(&event);
-    }
-
-    /// A processor runs that nobody agreed to (Q3).
-    pub(crate) fn intruded(&mut self, processor: Processor) {
-        let reason = format!("{processor} was brought in by somebody else; no driver was asked");
-        self.breach("Q3", Some(processor), None, reason);
-        let mut event = self.event(EventKind::Joined);
-        event.concerns(processor);
-        event.agreed = false;
-        event.clause = Some("Q3");
-        self.emit(&event);
-    }
-
-    pub(crate) fn breach(
-        &mut self,
-        clause: &'static str,
-        processor: Option<Processor>,
-        party: Option<PartyInfo>,
-        reason: String,
-    ) {
-        let mut event = self.event(EventKind::Breach);
-        if let Some(processor) = processor {
-            event.concerns(processor);
-        }
-        event.party = party;
-        event.clause = Some(clause);
-        event.reason = Some(reason);
-        self.emit(&event);
-    }
-
-    /// A party came or went.
-    pub(crate) fn party(&mut self, kind: EventKind, party: PartyInfo) {
-        let mut event = self.event(kind);
-        event.party = Some(party);
-        self.emit(&event);
-    }
-
-    fn event(&self, kind: EventKind) -> Event {
-        Event { occasion: self.occasion, ..Event::new(kind, self.set.epoch()) }
-    }
-
-    fn emit(&mut self, event: &Event) {
-        tell(self.observers, event);
-    }
-}
-
-/// Tells all observers. One that panics is dropped: it must not take the transaction with it.
-pub(crate) fn tell(observers: &mut Vec<Observer>, event: &Event) {
-    let panics = |observer: &mut Observer| {
-        let told = catch_unwind(AssertUnwindSafe(|| observer(event)));
-        told.map_err(std::mem::forget).is_err()
-    };
-    let dropped: Vec<Observer> = observers.extract_if(.., panics).collect();
-    for observer in dropped {
-        // Its drop may panic as well, and no driver must be taken for the culprit.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
-    }
-}
-
-const fn told_kind(state: State) -> EventKind {
-    match state {
-        State::AddStart => EventKind::AddStart,
-        State::AddComplete => EventKind::AddComplete,
-        State::AddFailure => EventKind::AddFailure,
-        State::RemoveStart => EventKind::RemoveStart,
-        State::RemoveComplete => EventKind::RemoveComplete,
-        State::RemoveFailure => EventKind::RemoveFailure,
     }
 }
 

@@ -8,6 +8,8 @@ use hotadd_core::{
 };
 use zbus::zvariant::{OwnedValue, Value};
 
+pub mod message;
+
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
 
@@ -35,6 +37,10 @@ pub const REMOVAL: u32 = 2;
 
 /// Flag of Register: notices carry the set that they speak of.
 pub const WITH_SET: u32 = 4;
+
+/// Flag of Register: what the connection asks for while this party is being asked comes from another thread or task, and
+/// waits. Without it, it counts as asked from inside the callback, and is refused (D3).
+pub const CONCURRENT: u32 = 8;
 
 /// The largest message that either side takes, in bytes. The largest that either sends is a set of 2,048 processors, some 40 KiB.
 pub const MAX_MESSAGE: usize = 128 * 1024;

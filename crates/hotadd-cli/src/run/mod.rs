@@ -151,7 +151,7 @@ impl Session {
             // Nobody listens any more: the run is over.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
-        self.partition.observe(observe).map_err(|e| system("observing", &e))?;
+        self.partition.observe(observe).map_err(|e| system("observing", &e))?.keep();
         // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;

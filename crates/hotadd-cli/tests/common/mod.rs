@@ -26,6 +26,31 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("hotadd writes UTF-8")
 }
 
+/// The commands of a page, each with what is shown to come of it: lines of `console` blocks that begin with a prompt, without
+/// their comments, and those behind.
+pub fn commands(page: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            let command = command.split("  #").next().unwrap_or(command).trim().to_owned();
+            found.push((command, Vec::new()));
+        } else if let (true, Some((_, shown))) = (inside, found.last_mut()) {
+            shown.push(line.to_owned());
+        }
+    }
+    found
+}
+
+/// Whether a command belongs to a walk-through of several terminals, which `tests/parties/walks.rs` goes.
+pub fn is_walked(command: &str) -> bool {
+    command.starts_with("hotadd run --name demo ")
+        || command.starts_with("examples/agent.py ")
+        || ["hotadd rehearse 1", "hotadd add 1", "hotadd parties"].contains(&command)
+}
+
 /// Reads events: one JSON object a line.
 pub fn events(text: &str) -> Vec<Value> {
     let read = |line: &str| {

@@ -54,7 +54,7 @@ impl Stage {
         let see = move |event: &Event| {
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
         };
-        partition.observe(see).unwrap();
+        partition.observe(see).unwrap().keep();
         Self {
             hosts: Vec::new(),
             registrations: Vec::new(),
@@ -151,7 +151,7 @@ impl Stage {
         let list = |parties: &[hotadd::PartyInfo]| {
             names.extend(parties.iter().map(|party| party.name.clone()));
         };
-        self.partition.observe_with(list, |_| ()).unwrap();
+        drop(self.partition.observe_with(list, |_| ()).unwrap());
         names
     }
 

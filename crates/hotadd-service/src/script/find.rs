@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::program::Program;
@@ -34,6 +34,14 @@ pub enum ScriptError {
     /// Whoever may write to it could run anything with our rights.
     #[error("everybody may write to {}, and so could run anything in your name; `chmod o-w` ends that", .0.display())]
     Exposed(PathBuf),
+    /// The same of a group, when root runs it.
+    #[error("group {group} may write to {}, and so could run anything as root; `chmod g-w` ends that", path.display())]
+    ExposedToGroup {
+        /// What it may write to.
+        path: PathBuf,
+        /// The group's id.
+        group: u32,
+    },
     /// The folder has no program.
     #[error(
         "there is no program in {}: an executable file with a name of letters, digits, '.', '_' and '-'",
@@ -69,16 +77,14 @@ pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
     if !found.is_file() {
         return Err(ScriptError::NoFile(path.to_owned()));
     }
-    if found.permissions().mode() & 0o002 != 0 {
-        return Err(ScriptError::Exposed(path.to_owned()));
-    }
+    for_nobody_else(path, &found)?;
     // As it is written, and where links lead: whoever may replace a part of either decides what runs.
     let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
     for folder in path.ancestors().chain(real.ancestors()).skip(1) {
-        let mode = look_at(folder)?.permissions().mode();
+        let found = look_at(folder)?;
         // In a sticky folder such as /tmp nobody may replace what is another's.
-        if folder != real && mode & 0o002 != 0 && mode & 0o1000 == 0 {
-            return Err(ScriptError::Exposed(folder.to_owned()));
+        if folder != real && found.mode() & 0o1000 == 0 {
+            for_nobody_else(folder, &found)?;
         }
     }
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
@@ -87,12 +93,23 @@ pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
     Ok(())
 }
 
+/// That neither everybody may write to it nor, when root asks, a group that is not root's: cron and sudo take nothing else
+/// either. Others often have a group to themselves, which may write to all that is theirs.
+fn for_nobody_else(path: &Path, found: &Metadata) -> Result<(), ScriptError> {
+    if found.mode() & 0o002 != 0 {
+        return Err(ScriptError::Exposed(path.to_owned()));
+    }
+    let group = found.gid();
+    if found.mode() & 0o020 != 0 && group != 0 && rustix::process::geteuid().is_root() {
+        return Err(ScriptError::ExposedToGroup { path: path.to_owned(), group });
+    }
+    Ok(())
+}
+
 /// The programs in a folder, by name.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
-    if look_at(folder)?.permissions().mode() & 0o002 != 0 {
-        // Sticky or not: everybody could put another program here.
-        return Err(ScriptError::Exposed(folder.to_owned()));
-    }
+    // Sticky or not: whoever may write to it could put another program here.
+    for_nobody_else(folder, &look_at(folder)?)?;
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
         let entry = entry.map_err(|error| unreadable(folder, error))?;
@@ -101,7 +118,7 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
         }
         // One that is gone already, or a link to nowhere, is no program.
         let Ok(metadata) = entry.path().metadata() else { continue };
-        if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        if metadata.is_file() && metadata.mode() & 0o111 != 0 {
             found.push(entry.path());
         }
         if found.len() > MOST {

@@ -1,6 +1,7 @@
 //! What is not run, and why, in a sentence.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::Path;
 
 use hotadd_service::script::Script;
@@ -55,6 +56,50 @@ fn neither_is_what_everybody_may_replace() {
     // As /tmp is: there everybody may only replace what is theirs.
     stage.mode("deep", 0o1777);
     Script::new(&stage.path("link")).unwrap();
+}
+
+/// Whether this is root; says so if not.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: only root can give a file to a group that is not its own");
+    }
+    root
+}
+
+#[test]
+fn what_a_group_may_write_to_root_does_not_run_unless_the_group_is_roots() {
+    if !is_root() {
+        return;
+    }
+    const NOGROUP: u32 = 65534;
+    let stage = Stage::new();
+    let program = stage.script("hooks/program", "");
+    let exposed =
+        "group 65534 may write to PATH, and so could run anything as root; `chmod g-w` ends that";
+    let give = |name: &str, group| chown(stage.path(name), None, Some(group)).unwrap();
+    give("hooks/program", NOGROUP);
+    Script::new(&program).expect("a group that may only run it");
+    stage.mode("hooks/program", 0o775);
+    assert_eq!(why(&program), exposed);
+    give("hooks/program", 0);
+    Script::new(&program).expect("root's own group");
+    // The folder, as a folder of programs and as that of one program.
+    give("hooks", NOGROUP);
+    stage.mode("hooks", 0o775);
+    assert_eq!(why(&stage.path("hooks")), exposed);
+    assert!(why(&program).starts_with("group 65534 may write to "), "it could be replaced");
+    stage.mode("hooks", 0o1775);
+    assert_eq!(why(&stage.path("hooks")), exposed, "another could be put beside it");
+    Script::new(&program).expect("it cannot be replaced by those who do not own it");
+}
+
+#[test]
+fn what_ones_own_group_may_write_to_others_than_root_run() {
+    let stage = Stage::new();
+    let program = stage.script("program", "");
+    stage.mode("program", 0o775);
+    Script::new(&program).expect("its group is that of the user who made it");
 }
 
 #[test]

@@ -72,7 +72,10 @@ impl Rig {
             partition.party("script").at_once().later_only().register(script).unwrap();
         let events = Arc::<Mutex<Vec<_>>>::default();
         let seen = Arc::clone(&events);
-        partition.observe(move |event: &Event| seen.lock().unwrap().push(event.clone())).unwrap();
+        partition
+            .observe(move |event: &Event| seen.lock().unwrap().push(event.clone()))
+            .unwrap()
+            .keep();
         Self { partition, registration, events }
     }
 

@@ -12,10 +12,11 @@ use zbus::Message;
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
+use crate::observation::{Observation, Seat};
+use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::remote::read::{self, About};
-use crate::runner::Observer;
 
 /// How many processors are asked for at once, so that the answer is no larger than a message may be.
 const PER_BATCH: usize = 100;
@@ -83,7 +84,9 @@ pub(super) enum Command {
     Deregister(u32, To<Option<BoxedDriver>>),
     /// Sends a call, and gives the reply back once the replica is as new as it.
     Call(Message, To<Message>),
-    Observe(Observer, To<()>),
+    Observe(Observer, To<Ended>),
+    /// Drops the observers that have ended, and says how many there are besides.
+    Observers(To<usize>),
 }
 
 impl Enrolled {
@@ -170,8 +173,13 @@ impl Client {
         self.about("observing", Action::Add, |about| read::parties(&reply, about))
     }
 
-    pub(crate) fn observe(&self, observer: Observer) -> Result<(), Error> {
-        self.request("observing", |to| Command::Observe(observer, to))
+    pub(crate) fn observe(self: &Arc<Self>, observer: Observer) -> Result<Observation, Error> {
+        let ended = self.request("observing", |to| Command::Observe(observer, to))?;
+        Ok(Observation::new(Seat::There(Arc::downgrade(self)), ended))
+    }
+
+    pub(crate) fn observers(&self) -> Result<usize, Error> {
+        self.request("observing", Command::Observers)
     }
 
     pub(crate) fn register(

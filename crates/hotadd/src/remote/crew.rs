@@ -59,7 +59,8 @@ impl Crew {
             return Err((Error::Limit("every object path was used".to_owned()), Some(driver)));
         };
         self.next = next;
-        let (mut flags, mut agent) = (wire::WITH_SET, Agent::new());
+        // Who asks from inside a callback is refused on this side, by its thread.
+        let (mut flags, mut agent) = (wire::WITH_SET | wire::CONCURRENT, Agent::new());
         if removal {
             flags |= wire::REMOVAL;
             agent = agent.hearing_removals();

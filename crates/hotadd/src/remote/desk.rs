@@ -15,13 +15,15 @@ use zbus::Message;
 use zbus::message::Type;
 
 use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::observers::Observers;
 use crate::published::Published;
 use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
 use crate::remote::crew::Crew;
-use crate::remote::line::{Backoff, Line, Pending};
-use crate::remote::link::{Lost, Next, Opened, Source};
+use crate::remote::line::{Backoff, Due, Line, Pending};
+use crate::remote::link::{Lost, Next, Opened, Source, lost};
 use crate::remote::names;
-use crate::runner::Observer;
+use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
@@ -31,7 +33,7 @@ pub(super) struct Desk {
     commands: UnboundedReceiver<Command>,
     pub(super) common: Arc<Common>,
     pub(super) crew: Crew,
-    pub(super) observers: Vec<Observer>,
+    pub(super) observers: Observers,
 }
 
 /// Why a connection is served no longer.
@@ -71,7 +73,7 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
-                Desk { source, commands, common, crew, observers: Vec::new() }
+                Desk { source, commands, common, crew, observers: Observers::default() }
                     .run(&runtime, opened);
             }
             Err(error) => drop(ready.send(Err(error))),
@@ -158,7 +160,10 @@ impl Desk {
                     line.again.extend(std::mem::take(&mut line.refused));
                     self.register_again(line)?;
                 }
-                Next::Lost => return Err(End::Lost),
+                Next::Lost(unsound) => {
+                    line.unsound = unsound;
+                    return Err(End::Lost);
+                }
                 Next::Closed => return Err(End::Closed),
             }
             for number in self.crew.sweep() {
@@ -200,8 +205,13 @@ impl Desk {
             }
             Command::Call(call, to) => line.call(&call, Pending::Call(to)),
             Command::Observe(observer, to) => {
-                self.observers.push(observer);
-                let _ = to.send(Ok(()));
+                drop(self.observers.take_ended());
+                let _ = to.send(Ok(self.observers.push(observer)));
+                Ok(())
+            }
+            Command::Observers(to) => {
+                drop(self.observers.take_ended());
+                let _ = to.send(Ok(self.observers.len()));
                 Ok(())
             }
         }
@@ -212,15 +222,20 @@ impl Desk {
         for (_, due) in std::mem::take(&mut line.due) {
             self.settle(due);
         }
+        if let Some(unsound) = line.unsound {
+            self.report(unsound);
+        }
+        let gone = lost(line.unsound);
         // Whoever waits goes on when all of this is done.
         let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
         for pending in line.clear() {
             match pending {
                 Pending::Call(to) => {
-                    waiting.push(Box::new(move || drop(to.send(Err(Error::Disconnected)))));
+                    let gone = gone.clone();
+                    waiting.push(Box::new(move || drop(to.send(Err(gone)))));
                 }
                 Pending::Register(number, Some(to)) => {
-                    let refused = (Error::Disconnected, self.give_up(number));
+                    let refused = (gone.clone(), self.give_up(number));
                     waiting.push(Box::new(move || drop(to.send(Err(refused)))));
                 }
                 Pending::Deregister(number, to) => {
@@ -253,6 +268,14 @@ impl Desk {
         });
     }
 
+    /// Tells everybody who watches why the connection was closed from here.
+    fn report(&mut self, unsound: Unsound) {
+        let mut event = Event::new(EventKind::Breach, self.common.published.summary().0);
+        event.clause = Some("L3");
+        event.reason = Some(format!("the partition does not follow the protocol: {unsound}"));
+        self.settle(Due::Event(event));
+    }
+
     /// Takes a driver out that will not be registered (again), and tells it that what it had prepared came to nothing.
     pub(super) fn give_up(&mut self, number: u32) -> Option<BoxedDriver> {
         let owed = self.crew.get(number).map(|member| member.agent.abandon());
@@ -264,7 +287,7 @@ impl Desk {
 }
 
 /// Answers a command while there is no connection.
-fn refuse(crew: &mut Crew, observers: &mut Vec<Observer>, command: Command) {
+fn refuse(crew: &mut Crew, observers: &mut Observers, command: Command) {
     match command {
         Command::Register(recruit, to) => {
             let _ = to.send(Err((Error::Disconnected, Some(recruit.driver))));
@@ -278,8 +301,11 @@ fn refuse(crew: &mut Crew, observers: &mut Vec<Observer>, command: Command) {
         }
         Command::Call(_, to) => drop(to.send(Err(Error::Disconnected))),
         Command::Observe(observer, to) => {
-            observers.push(observer);
-            let _ = to.send(Ok(()));
+            let _ = to.send(Ok(observers.push(observer)));
+        }
+        Command::Observers(to) => {
+            drop(observers.take_ended());
+            let _ = to.send(Ok(observers.len()));
         }
     }
 }

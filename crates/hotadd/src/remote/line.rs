@@ -13,6 +13,7 @@ use zbus::Message;
 use crate::event::Event;
 use crate::remote::client::{BoxedDriver, Enlisted, To};
 use crate::remote::link::{Link, Lost};
+use crate::wire::message::Unsound;
 
 /// What a reply is for.
 pub(super) enum Pending {
@@ -47,6 +48,8 @@ pub(super) struct Line<'r> {
     pub(super) refused: Vec<u32>,
     pub(super) retry: Option<Instant>,
     pub(super) patience: Backoff,
+    /// Why it was closed from here.
+    pub(super) unsound: Option<Unsound>,
 }
 
 impl<'r> Line<'r> {
@@ -61,6 +64,7 @@ impl<'r> Line<'r> {
             refused: Vec::new(),
             retry: None,
             patience: Backoff::new(),
+            unsound: None,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::remote::bounded::Bounded;
 use crate::remote::client::Command;
 use crate::remote::read;
-use crate::wire;
+use crate::wire::{self, message::Unsound};
 
 /// How long a partition may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,8 +58,8 @@ pub(super) enum Next {
     Command(Command),
     /// The moment that was waited for.
     Now,
-    /// The connection is gone.
-    Lost,
+    /// The connection is gone; if it was closed from here, why.
+    Lost(Option<Unsound>),
     /// All handles are gone.
     Closed,
 }
@@ -67,6 +67,15 @@ pub(super) enum Next {
 /// The connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
+
+/// What whoever waits is told of a connection that is gone.
+pub(super) fn lost(unsound: Option<Unsound>) -> Error {
+    unsound.map_or(Error::Disconnected, |why| {
+        Error::Protocol(format!(
+            "{why}, and the connection was closed; whether it was done is not known"
+        ))
+    })
+}
 
 impl Source {
     pub(super) const fn is_lasting(&self) -> bool {
@@ -136,7 +145,7 @@ impl Link {
         }
         let (mut set, mut hardware, mut early) = (None, None, Vec::new());
         loop {
-            let Some(message) = self.receive().await else { return Err(Error::Disconnected) };
+            let message = self.receive().await?;
             let reply_to = message.header().reply_serial();
             if reply_to == Some(get_set.primary_header().serial_num()) {
                 set = Some(read::set(&message)?);
@@ -167,9 +176,10 @@ impl Link {
         self.connection.send(message).await.map_err(|_| Lost)
     }
 
-    /// The next message; `None` once the connection is gone.
-    async fn receive(&mut self) -> Option<Message> {
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_next(cx)).await?.ok()
+    /// The next message.
+    async fn receive(&mut self) -> Result<Message, Error> {
+        let next = poll_fn(|cx| Pin::new(&mut self.stream).poll_next(cx)).await;
+        next.ok_or(Error::Disconnected)?.map_err(|error| lost(Bounded::unsound(&error)))
     }
 
     /// What there is to do next, messages first.
@@ -182,7 +192,10 @@ impl Link {
         poll_fn(|cx| {
             match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => return Poll::Ready(Next::Message(message)),
-                Poll::Ready(_) => return Poll::Ready(Next::Lost),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Next::Lost(Bounded::unsound(&error)));
+                }
+                Poll::Ready(None) => return Poll::Ready(Next::Lost(None)),
                 Poll::Pending => {}
             }
             if let Poll::Ready(command) = commands.poll_recv(cx) {

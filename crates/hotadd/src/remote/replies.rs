@@ -15,7 +15,6 @@ use crate::remote::desk::Desk;
 use crate::remote::line::{Due, Line, Pending};
 use crate::remote::link::Lost;
 use crate::remote::read::{self, About};
-use crate::runner::tell;
 
 impl Desk {
     /// Sends Register for a driver.
@@ -234,7 +233,7 @@ impl Desk {
 
     pub(super) fn settle(&mut self, due: Due) {
         match due {
-            Due::Event(event) => tell(&mut self.observers, &event),
+            Due::Event(event) => self.observers.tell(&event),
             Due::Release(release) => release(),
         }
     }

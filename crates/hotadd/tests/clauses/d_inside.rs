@@ -201,7 +201,7 @@ fn d3_what_would_wait_for_itself_is_refused_with_possible_deadlock() {
                 inside.rehearse(HardwareId(3)).map(drop),
                 inside.register("late", |_: &Notice| Ok(())).map(drop),
                 inside.party("later").later_only().register(|_: &Notice| Ok(())).map(drop),
-                inside.observe(|_| ()),
+                inside.observe(|_| ()).map(drop),
                 batch(Batch::Each),
                 batch(Batch::Atomic),
             ]);
@@ -268,7 +268,7 @@ fn d1_an_observer_that_deregisters_a_driver_about_to_be_called_keeps_it_from_bei
             empty(&take);
         }
     });
-    observe.unwrap();
+    observe.unwrap().keep();
     let victim = world.driver("victim").later_only().join();
     let _z = world.driver("z").later_only().join();
     slot.lock().unwrap().push(victim);
@@ -290,7 +290,7 @@ fn d3_an_observer_that_deregisters_the_next_at_every_departure_clears_them_all_a
             drop(next);
         }
     });
-    observe.unwrap();
+    observe.unwrap().keep();
     let alive = Arc::new(());
     for name in ["a", "b", "c"] {
         let held = Arc::clone(&alive);

@@ -9,6 +9,7 @@ mod d;
 mod d_inside;
 mod events;
 mod l;
+mod observing;
 mod q;
 mod r;
 mod recorder;

@@ -136,7 +136,7 @@ impl World {
         let observe = self.partition.observe(move |event| {
             events.lock().expect("nobody panics here").push(line(event));
         });
-        observe.expect("outside of callbacks");
+        observe.expect("outside of callbacks").keep();
     }
 
     #[track_caller]

@@ -38,7 +38,7 @@ impl Real {
         if world.observed {
             let watcher = Arc::clone(&shared);
             let watch = move |event: &Event| watcher.observe(event);
-            partition.observe(watch).expect("nobody is inside");
+            partition.observe(watch).expect("nobody is inside").keep();
         }
         Self { hardware, partition, shared }
     }

@@ -234,7 +234,7 @@ fn d3_inside_a_callback_one_may_leave_and_query_and_nothing_else() {
                 inside.remove(id).unwrap_err(),
                 inside.rehearse(id).unwrap_err(),
                 inside.register("x", |_: &Notice| Ok(())).unwrap_err(),
-                inside.observe(|_| ()).unwrap_err(),
+                inside.observe(|_| ()).map(drop).unwrap_err(),
                 inside.add_batch(&[id], hotadd::Batch::Atomic).remove(0).1.unwrap_err(),
             ] {
                 assert_eq!((error.status(), error.clause()), (Status::POSSIBLE_DEADLOCK, "D3"));
@@ -309,7 +309,7 @@ fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
             heard.send(event.clone()).unwrap();
         }
     };
-    partition.observe(observer).unwrap();
+    partition.observe(observer).unwrap().keep();
     fake.set = set(2, 2, false);
     fake.signal("Joined", &(wire::processor(at(1)), 2_u64, true));
     fake.signal("Refused", &(2_u32, "pool", Status::NO_MEMORY.to_raw(), "no"));
@@ -327,4 +327,29 @@ fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
     );
     assert_eq!(breach.clause, Some("A6"));
     assert_eq!(log.take(), "joined 2 , refused 2 pool, left 2 , breach 2 pool");
+}
+
+#[test]
+fn d1_an_observer_there_is_gone_when_its_handle_was_dropped() {
+    let (fake, partition) = pair(1);
+    let (heard, hears) = mpsc::channel();
+    let observe = |name: &'static str| {
+        let heard = heard.clone();
+        partition.observe(move |_| heard.send(name).unwrap()).unwrap()
+    };
+    let (first, second) = (observe("first"), observe("second"));
+    fake.signal("Breach", &("pool", "A6", "it spoke"));
+    assert_eq!([hears.recv(), hears.recv()], [Ok("first"), Ok("second")]);
+    drop(first);
+    assert_eq!(partition.observers(), Ok(1), "it is not even there any more");
+    fake.signal("Breach", &("pool", "A6", "it spoke again"));
+    assert_eq!(hears.recv(), Ok("second"), "who stays hears on");
+    second.end_soon();
+    assert_eq!(partition.observers(), Ok(0));
+    assert!(hears.try_recv().is_err(), "nobody else heard anything");
+    // Without a connection as well.
+    let third = observe("third");
+    drop(fake);
+    drop(third);
+    assert_eq!(partition.observers(), Ok(0));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -67,12 +68,23 @@ pub(crate) struct Fake {
     connection: Connection,
     stream: MessageStream,
     requests: VecDeque<Message>,
+    /// The same socket, for bytes that no message consists of.
+    bare: UnixStream,
 }
 
 impl Fake {
     /// Answers GetSet with this set until told otherwise.
     pub(crate) fn over(socket: UnixStream, set: ActiveSet) -> Self {
+        let mut fake = Self::silent(socket, set);
+        let hardware = fake.request("Get");
+        fake.reply(&hardware, &Value::from("fake"));
+        fake
+    }
+
+    /// Says nothing after the handshake.
+    pub(crate) fn silent(socket: UnixStream, set: ActiveSet) -> Self {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+        let bare = socket.try_clone().unwrap();
         socket.set_nonblocking(true).unwrap();
         let (connection, stream) = runtime.block_on(async {
             let socket = tokio::net::UnixStream::from_std(socket).unwrap();
@@ -82,10 +94,7 @@ impl Fake {
             let stream = MessageStream::from(&connection);
             (connection, stream)
         });
-        let mut fake = Self { set, runtime, connection, stream, requests: VecDeque::new() };
-        let hardware = fake.request("Get");
-        fake.reply(&hardware, &Value::from("fake"));
-        fake
+        Self { set, runtime, connection, stream, requests: VecDeque::new(), bare }
     }
 
     pub(crate) fn accept(listener: &UnixListener, set: ActiveSet) -> Self {
@@ -94,6 +103,11 @@ impl Fake {
 
     pub(crate) fn send(&self, message: &Message) {
         self.runtime.block_on(self.connection.send(message)).unwrap();
+    }
+
+    /// Sends bytes as they are. Few enough to find room.
+    pub(crate) fn send_bare(&mut self, bytes: &[u8]) {
+        self.bare.write_all(bytes).unwrap();
     }
 
     pub(crate) fn reply<B: Serialize + DynamicType>(&self, request: &Message, body: &B) {
@@ -154,6 +168,11 @@ impl Fake {
         if let Some(message) = self.next() {
             panic!("it was to hang up: {message}");
         }
+    }
+
+    /// Reads, and answers nothing, until the other side hangs up.
+    pub(crate) fn drain(&mut self) {
+        while self.receive().is_some() {}
     }
 
     /// Calls an agent.

@@ -144,7 +144,8 @@ fn a_driver_says_what_it_wants_when_it_registers() {
                 u32,
             ) = body.deserialize().unwrap();
             assert_eq!((path.as_str(), name.as_str(), level, limit), (FIRST, "careful", -3, 1500));
-            assert_eq!(flags, wire::LATER_ONLY | wire::REMOVAL | wire::WITH_SET);
+            let flags_of_rust = wire::WITH_SET | wire::CONCURRENT;
+            assert_eq!(flags, wire::LATER_ONLY | wire::REMOVAL | flags_of_rust);
             fake.reply(&request, &(4_u64, 1_u64));
             let request = fake.request("Deregister");
             fake.reply(&request, &());

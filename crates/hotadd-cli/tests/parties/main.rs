@@ -1,7 +1,10 @@
 //! Parties in other processes, as a new user meets them: a named partition in one terminal, an agent in Python in another, and
 //! commands in a third.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod waiting;
+mod walks;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -91,13 +94,13 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(terminal: &Terminal, args: &[&str]) -> Self {
+    fn start(dir: &Path, args: &[&str]) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent.py");
         let mut process = Command::new("/usr/bin/python3")
             .arg(path)
             .arg("demo")
             .args(args)
-            .env("XDG_RUNTIME_DIR", &terminal.dir)
+            .env("XDG_RUNTIME_DIR", dir)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -105,6 +108,11 @@ impl Agent {
         let mut this = Self { process, said };
         this.until("registered as party");
         this
+    }
+
+    /// Kills it as `kill -9` does.
+    fn kill(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::KILL).unwrap();
     }
 
     fn until(&mut self, words: &str) {
@@ -123,7 +131,7 @@ impl Drop for Agent {
 #[test]
 fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works() {
     let mut terminal = Terminal::start("python", &["--simulate", "1+2", "--", "cat"]);
-    let agent = Agent::start(&terminal, &["--refuse", "1"]);
+    let agent = Agent::start(&terminal.dir, &["--refuse", "1"]);
 
     let rehearsal = terminal.hotadd(&["rehearse", "1"]);
     assert_eq!(rehearsal.status.code(), Some(1), "{}", stderr(&rehearsal));
@@ -149,13 +157,13 @@ fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works()
     assert_eq!(terminal.event("deregistered")["driver"], "agent.py");
 
     // One that takes its time is killed in the middle of an add.
-    let mut slow = Agent::start(&terminal, &["--delay", "600"]);
+    let mut slow = Agent::start(&terminal.dir, &["--delay", "600"]);
     let dir = terminal.dir.clone();
     let add = std::thread::spawn(move || {
         hotadd(&["add", "1"]).env("XDG_RUNTIME_DIR", dir).output().unwrap()
     });
     slow.until("asked about 1");
-    kill_process(Pid::from_child(&slow.process), Signal::KILL).unwrap();
+    slow.kill();
     let refused = add.join().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = stdout(&refused);

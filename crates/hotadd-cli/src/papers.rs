@@ -1,0 +1,35 @@
+//! `hotadd man` and `hotadd completions`: what packages install beside the command, made from its arguments.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Cli;
+
+/// Writes a man page for `hotadd` and for each command that is not hidden.
+pub(crate) fn man(dir: &Path) -> ExitCode {
+    match clap_mangen::generate_to(Cli::command(), dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hotadd: the man pages cannot be written to {}: {error}", dir.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the completions for a shell to stdout.
+pub(crate) fn completions(shell: Shell) -> ExitCode {
+    // In one piece: clap_complete panics when its reader goes away.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hotadd", &mut script);
+    match io::stdout().write_all(&script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hotadd: the completions cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The walk-throughs of the documentation, gone as they stand there: what each command is shown to say is what it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Agent;
+use crate::common::{allowed, commands, hotadd, is_walked, stdout};
+
+/// The first terminal: a run in the background, and the folder of its socket.
+struct First {
+    dir: PathBuf,
+    run: Child,
+}
+
+impl First {
+    fn start(dir: &Path, words: &[&str]) -> Self {
+        let mut command: Command = hotadd(words);
+        command.env("XDG_RUNTIME_DIR", dir).stdin(Stdio::null());
+        let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut this = Self { dir: dir.to_owned(), run };
+        while !this.dir.join("hotadd/demo").exists() {
+            assert!(this.run.try_wait().unwrap().is_none(), "it ended before it listened");
+            std::thread::yield_now();
+        }
+        this
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.run), Signal::TERM);
+        let _ = self.run.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Waits until the partition knows that an agent is gone.
+fn until_nobody_is_registered(dir: &Path) {
+    let ask = || hotadd(&["parties"]).env("XDG_RUNTIME_DIR", dir).output().unwrap();
+    while !ask().stdout.is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+/// What was said, but for times, which nobody can know before: `in 0.41 ms` as `in some ms`.
+fn timeless(line: &str) -> String {
+    let is_time = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    let words = line.split(' ').map(|word| if is_time(word) { "some" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Goes a page's walk-through; gives how many of its commands were run.
+fn walk(page: &str, test: &str) -> Option<usize> {
+    if allowed().get(..2) != Some(&[0, 1]) {
+        eprintln!("skipped: {test}: needs processors 0 and 1, and may run on {:?}", allowed());
+        return None;
+    }
+    let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let (mut first, mut agent, mut slow) = (None, None::<Agent>, false);
+    let mut steps = 0;
+    for (command, shown) in commands(page).into_iter().filter(|(c, _)| is_walked(c)) {
+        let words: Vec<&str> = command.split(' ').collect();
+        steps += 1;
+        match words.as_slice() {
+            ["hotadd", "run", ..] => first = Some(First::start(&dir, &words[1..])),
+            ["examples/agent.py", "demo", args @ ..] => {
+                slow = args.contains(&"--delay");
+                // The one before leaves the terminal to it.
+                drop(agent.take());
+                until_nobody_is_registered(&dir);
+                agent = Some(Agent::start(&dir, args));
+            }
+            ["hotadd", args @ ..] => {
+                let mut third = hotadd(args);
+                third.env("XDG_RUNTIME_DIR", &dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+                let third = third.spawn().unwrap();
+                if let Some(mut asked) = agent.take_if(|_| slow) {
+                    asked.until("asked about 1");
+                    asked.kill();
+                }
+                let said = stdout(&third.wait_with_output().unwrap());
+                let said: Vec<_> = said.lines().map(timeless).collect();
+                let shown: Vec<_> = shown.iter().map(|line| timeless(line)).collect();
+                assert_eq!(said, shown, "{command} says what {test} shows");
+            }
+            _ => panic!("{test} shows a command that is not tested: {command}"),
+        }
+    }
+    drop((agent, first));
+    Some(steps)
+}
+
+#[test]
+fn the_readme_is_right_about_an_agent_that_refuses_and_one_that_is_killed() {
+    let steps = walk(include_str!("../../../../README.md"), "readme");
+    assert!(steps.is_none_or(|steps| steps == 7), "{steps:?} commands were found");
+}
+
+#[test]
+fn the_page_on_agents_is_right_about_what_to_try() {
+    let steps = walk(include_str!("../../../../docs/agents.md"), "agents");
+    assert!(steps.is_none_or(|steps| steps == 4), "{steps:?} commands were found");
+}

@@ -1,0 +1,272 @@
+//! One D-Bus message from bytes of a peer that is not to be trusted: how long it is, and a check before zbus decodes it.
+//!
+//! zbus takes the names in a header as they come and panics when it is asked for one that is none; and it refuses what
+//! the specification says to ignore: unknown types, flags and fields.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use zbus::Message;
+use zbus::connection::socket::ReadHalf;
+use zbus::export::async_trait::async_trait;
+use zbus::names::{BusName, ErrorName, InterfaceName, MemberName, UniqueName};
+use zbus::zvariant::serialized::{self, Data};
+use zbus::zvariant::{Endian, ObjectPath, Value};
+
+use crate::wire::MAX_MESSAGE;
+
+/// The part of a header that says how long all of the message is. Behind it the fields begin.
+pub const START: usize = 16;
+
+/// Where in it the length of the fields is.
+const FIELDS_LENGTH: usize = 12;
+
+/// The flags that are defined.
+const FLAGS: u8 = 0x7;
+
+/// The types of message that are defined.
+const TYPES: std::ops::RangeInclusive<u8> = 1..=4;
+
+/// The fields of a header that are defined.
+const FIELDS: std::ops::RangeInclusive<u8> = 1..=9;
+
+/// Why a message is not taken. What is behind it cannot be trusted either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    /// It is no message of D-Bus.
+    #[error("it sent what is no message")]
+    NoMessage,
+    /// A field of its header is not what the specification says of it.
+    #[error("it sent a message whose {0} is none")]
+    Field(&'static str),
+    /// It is larger than [`MAX_MESSAGE`].
+    #[error("it announced a message of {0} bytes, and {MAX_MESSAGE} are the most")]
+    TooLarge(u64),
+}
+
+/// How long the message is that begins so; `None` if that is too little to tell.
+///
+/// # Errors
+/// If it is no message or too large a one.
+pub fn length(bytes: &[u8]) -> Result<Option<usize>, Unsound> {
+    let Some(start) = bytes.first_chunk::<START>() else { return Ok(None) };
+    let number = |at: usize| u64::from(number(start, at));
+    if !matches!(start[0], b'l' | b'B') {
+        return Err(Unsound::NoMessage);
+    }
+    // The fields end on a multiple of eight, where the body begins.
+    let length = START as u64 + number(FIELDS_LENGTH).next_multiple_of(8) + number(4);
+    match usize::try_from(length) {
+        Ok(length) if length <= MAX_MESSAGE => Ok(Some(length)),
+        _ => Err(Unsound::TooLarge(length)),
+    }
+}
+
+/// Decodes a message, the `sequence`th of its connection; `None` if it is of a type to be ignored. `bytes` is as long as
+/// [`length`] said.
+///
+/// # Errors
+/// If it is not sound.
+pub fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Unsound> {
+    let (Some(length), Some(kind)) = (length(bytes)?, bytes.get(1)) else {
+        return Err(Unsound::NoMessage);
+    };
+    if *kind == 0 || length != bytes.len() {
+        return Err(Unsound::NoMessage);
+    }
+    if !TYPES.contains(kind) {
+        return Ok(None);
+    }
+    let mut sound = with_known_fields(bytes)?;
+    sound[2] &= FLAGS;
+    // Never waits: all of the message is there.
+    let mut all = All;
+    let mut fds = Vec::new();
+    let decoding = pin!(all.receive_message(sequence, &mut sound, &mut fds));
+    match decoding.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(message)) => Ok(Some(message)),
+        _ => Err(Unsound::NoMessage),
+    }
+}
+
+/// A number in the byte order of its message.
+fn number(start: &[u8; START], at: usize) -> u32 {
+    let bytes = [start[at], start[at + 1], start[at + 2], start[at + 3]];
+    if start[0] == b'B' { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+}
+
+/// The message without the fields that are not defined, if those that are defined are sound.
+fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
+    let start = bytes.first_chunk::<START>().ok_or(Unsound::NoMessage)?;
+    let endian = if start[0] == b'B' { Endian::Big } else { Endian::Little };
+    let end = START + number(start, FIELDS_LENGTH) as usize;
+    let fields = bytes.get(..end).ok_or(Unsound::NoMessage)?;
+    let mut known = start.to_vec();
+    let mut at = START;
+    let mut all_known = true;
+    while at < end {
+        let field = Data::new(&fields[at..], serialized::Context::new_dbus(endian, at));
+        let Ok(((code, value), size)) = field.deserialize::<(u8, Value<'_>)>() else {
+            return Err(Unsound::NoMessage);
+        };
+        check(code, &value)?;
+        // zvariant may have read a byte that is not there.
+        let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
+        if FIELDS.contains(&code) {
+            // All begin on a multiple of eight, so that within one nothing moves against that.
+            known.resize(known.len().next_multiple_of(8), 0);
+            known.extend_from_slice(raw);
+        } else {
+            all_known = false;
+        }
+        at = (at + size).next_multiple_of(8);
+    }
+    if all_known {
+        return Ok(bytes.to_vec());
+    }
+    // Less than there was, which had room.
+    let length = u32::try_from(known.len() - START).map_err(|_| Unsound::NoMessage)?;
+    let length = if start[0] == b'B' { length.to_be_bytes() } else { length.to_le_bytes() };
+    known[FIELDS_LENGTH..START].copy_from_slice(&length);
+    known.resize(known.len().next_multiple_of(8), 0);
+    known.extend_from_slice(bytes.get(end.next_multiple_of(8)..).ok_or(Unsound::NoMessage)?);
+    Ok(known)
+}
+
+/// That a field is what its code says.
+fn check(code: u8, value: &Value<'_>) -> Result<(), Unsound> {
+    let (name, sound) = match (code, value) {
+        (0, _) => ("field without a code", false),
+        (1, Value::ObjectPath(path)) => ("path", ObjectPath::try_from(path.as_str()).is_ok()),
+        (2, Value::Str(name)) => ("interface", InterfaceName::try_from(name.as_str()).is_ok()),
+        (3, Value::Str(name)) => ("member", MemberName::try_from(name.as_str()).is_ok()),
+        (4, Value::Str(name)) => ("error name", ErrorName::try_from(name.as_str()).is_ok()),
+        (6, Value::Str(name)) => ("destination", BusName::try_from(name.as_str()).is_ok()),
+        (7, Value::Str(name)) => ("sender", UniqueName::try_from(name.as_str()).is_ok()),
+        (1..=4 | 6 | 7, _) => ("name", false),
+        // Numbers and the signature are checked where they are decoded.
+        _ => ("", true),
+    };
+    if sound { Ok(()) } else { Err(Unsound::Field(name)) }
+}
+
+/// A socket with nothing more to read.
+#[derive(Debug)]
+struct All;
+
+#[async_trait]
+impl ReadHalf for All {
+    async fn recvmsg(&mut self, _: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        Ok((0, Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of a header: its code, and a value of this type.
+    type Field<'a> = (u8, Value<'a>);
+
+    fn fields() -> Vec<Field<'static>> {
+        let path = ObjectPath::from_static_str_unchecked("/a/b");
+        vec![(1, Value::from(path)), (3, Value::from("AddStart")), (7, Value::from(":1.5"))]
+    }
+
+    /// A call with these fields and the number 5 as its body.
+    fn message(endian: Endian, fields: &[Field<'_>]) -> Vec<u8> {
+        let order = |n: u32| match endian {
+            Endian::Big => n.to_be_bytes(),
+            Endian::Little => n.to_le_bytes(),
+        };
+        let mut bytes = vec![if endian == Endian::Big { b'B' } else { b'l' }, 1, 0xF0, 1];
+        bytes.extend(order(4));
+        bytes.extend(order(9));
+        let context = serialized::Context::new_dbus(endian, FIELDS_LENGTH);
+        let signature = (8, Value::from(zbus::zvariant::Signature::U32));
+        let fields: Vec<&Field<'_>> = fields.iter().chain([&signature]).collect();
+        bytes.extend_from_slice(&zbus::zvariant::to_bytes(context, &fields).unwrap());
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes.extend(order(5));
+        bytes
+    }
+
+    /// What is wrong with a message with this field.
+    fn wrong(code: u8, value: impl Into<Value<'static>>) -> Unsound {
+        decode(&message(Endian::Little, &[(code, value.into())]), 1).unwrap_err()
+    }
+
+    #[test]
+    fn the_length_of_a_message_is_read_in_both_byte_orders() {
+        for endian in [Endian::Little, Endian::Big] {
+            let bytes = message(endian, &fields());
+            assert_eq!(length(&bytes), Ok(Some(bytes.len())));
+            assert_eq!(length(&bytes[..15]), Ok(None), "too little to tell");
+        }
+        assert_eq!(length(&[0xFF; 16]), Err(Unsound::NoMessage), "no byte order");
+        let mut huge = [0xFF; 16];
+        huge[0] = b'l';
+        let all = 16 + (1_u64 << 32) + u64::from(u32::MAX);
+        assert_eq!(length(&huge), Err(Unsound::TooLarge(all)));
+    }
+
+    #[test]
+    fn unknown_fields_flags_and_types_are_ignored_as_d_bus_says() {
+        let unknown = [
+            (200, Value::from(7_u8)),
+            (10, Value::from("a longer text, of whatever kind")),
+            (255, Value::from(vec![1_u64, 2])),
+        ];
+        for endian in [Endian::Little, Endian::Big] {
+            for at in 0..=3 {
+                let mut fields = fields();
+                fields.splice(at..at, unknown.iter().map(|(c, v)| (*c, v.try_clone().unwrap())));
+                let read = decode(&message(endian, &fields), 1).unwrap().unwrap();
+                let header = read.header();
+                let names = (header.path().unwrap().as_str(), header.member().unwrap().as_str());
+                assert_eq!(names, ("/a/b", "AddStart"), "unknown fields in place {at}");
+                assert_eq!(header.sender().unwrap().as_str(), ":1.5");
+                assert_eq!(read.body().deserialize::<u32>().unwrap(), 5, "the body is intact");
+            }
+        }
+        let mut other = message(Endian::Little, &fields());
+        other[1] = 5;
+        assert!(decode(&other, 1).unwrap().is_none(), "a type of message that is not defined");
+        other[1] = 0;
+        assert_eq!(decode(&other, 1).unwrap_err(), Unsound::NoMessage, "type 0 is an error");
+    }
+
+    #[test]
+    fn what_is_no_name_is_named() {
+        for (code, field) in
+            [(2, "interface"), (3, "member"), (4, "error name"), (6, "destination"), (7, "sender")]
+        {
+            assert_eq!(wrong(code, "not a name!"), Unsound::Field(field));
+            assert_eq!(wrong(code, 5_u32), Unsound::Field("name"), "no text at all");
+        }
+        assert_eq!(wrong(1, "/a"), Unsound::Field("name"), "a text is no path");
+        assert_eq!(wrong(0, 1_u32), Unsound::Field("field without a code"));
+        assert_eq!(wrong(5, 0_u32), Unsound::NoMessage, "no serial is 0");
+        assert_eq!(wrong(8, 5_u32), Unsound::NoMessage, "a number is no signature");
+    }
+
+    #[test]
+    fn damage_anywhere_in_a_header_never_panics() {
+        let whole = message(Endian::Little, &fields());
+        for at in 0..whole.len() - 4 {
+            for byte in 0..=255 {
+                let mut bytes = whole.clone();
+                bytes[at] = byte;
+                let Ok(Some(length)) = length(&bytes) else { continue };
+                bytes.resize(length, 0);
+                if let Ok(Some(read)) = decode(&bytes, 1) {
+                    // What zbus panics in if a name is none.
+                    let _ = format!("{read:?}");
+                }
+            }
+        }
+    }
+}
