@@ -51,6 +51,13 @@ struct Served {
     ending: Option<Ending>,
 }
 
+/// A request that has a thread, until it is dropped.
+pub(crate) struct UnderWay {
+    pub(crate) connection: Arc<Connection>,
+    /// It counts among those of all connections.
+    shared: bool,
+}
+
 impl Connection {
     pub(crate) fn new(core: Arc<Core>, stream: Arc<UnixStream>, peer: String) -> Self {
         Self {
@@ -202,22 +209,19 @@ impl Connection {
         true
     }
 
-    /// One more of its requests has a thread. False if there are too many, here or all in all.
+    /// One more of its requests has a thread. `None` if there are too many, here or all in all. The only one of a
+    /// connection always has: whatever others ask for, nobody is kept from registering.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
-    pub(crate) fn begin_request(&self) -> bool {
+    pub(crate) fn begin_request(self: &Arc<Self>) -> Option<UnderWay> {
         let more = |requests| (requests < MOST_REQUESTS).then_some(requests + 1);
-        let begun = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-        if begun && !self.core.begin_request() {
+        let before = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        let shared = before > 0;
+        if shared && !self.core.begin_request() {
             self.requests.fetch_sub(1, Ordering::Relaxed);
-            return false;
+            return None;
         }
-        begun
-    }
-
-    pub(crate) fn end_request(&self) {
-        self.core.end_request();
-        self.requests.fetch_sub(1, Ordering::Relaxed);
+        Some(UnderWay { connection: Arc::clone(self), shared })
     }
 
     /// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
@@ -233,6 +237,15 @@ impl Connection {
         let names = self.parties.names();
         let names = if names.is_empty() { names } else { format!(" ({names})") };
         (self.core.log)(&format!("{}{names}: {}", self.peer, loss.reason));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.shared {
+            self.connection.core.end_request();
+        }
+        self.connection.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(unreachable_pub, reason = "a module of tests")]
 
+pub mod counts;
+pub mod line;
+
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -93,6 +96,11 @@ impl Served {
                 return event;
             }
         }
+    }
+
+    /// Lets go of the events that have come: what is kept of them here would look like a leak of the service.
+    pub fn drop_events(&self) {
+        self.events.try_iter().for_each(drop);
     }
 
     /// Waits until a line of the log says this.
