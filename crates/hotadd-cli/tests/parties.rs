@@ -4,7 +4,9 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -22,10 +24,16 @@ struct Terminal {
 impl Terminal {
     /// Starts a partition named `demo` with these further arguments.
     fn start(test: &str, args: &[&str]) -> Self {
+        Self::start_by(test, hotadd(&[]), args)
+    }
+
+    /// The same, where something else ends up as `hotadd` with the arguments that it is given.
+    fn start_by(test: &str, mut command: Command, args: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let all = [&["run", "--name", "demo", "--add", "none", "--json"], args].concat();
-        let mut run = hotadd(&all)
+        let mut run = command
+            .args(["run", "--name", "demo", "--add", "none", "--json"])
+            .args(args)
             .env("XDG_RUNTIME_DIR", &dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -203,6 +211,48 @@ fn a_live_name_is_refused_and_a_stale_one_replaced() {
     let third = terminal.hotadd(&["run", "--name", "demo", "--simulate", "1+1", "--", "true"]);
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
     assert!(!terminal.dir.join("hotadd/demo").exists());
+}
+
+/// With the usual limit of descriptors there would be room for fewer connections than the service takes; here it is lower
+/// still. What the run starts has to have the limit that it would have had without us.
+#[test]
+fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
+    const AGENTS: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let (program, said) = (folder.path().join("program"), folder.path().join("said"));
+    let text = format!("#!/bin/sh\nulimit -Sn > {0}.new\nmv {0}.new {0}\n", said.display());
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut low = Command::new("sh");
+    low.args(["-c", "ulimit -Sn 60; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hotadd")]);
+    let driver = format!("exec:{}", program.display());
+    let command = ["--", "sh", "-c", "\"$0\"; exec cat", program.to_str().unwrap()];
+    let args = [&["--simulate", "1+1", "--driver", &driver][..], &command].concat();
+    let terminal = Terminal::start_by("descriptors", low, &args);
+
+    let agents: Vec<_> = (0..AGENTS)
+        .map(|_| {
+            let mut agent = UnixStream::connect(terminal.dir.join("hotadd/demo")).unwrap();
+            agent.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+            agent.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
+            agent
+        })
+        .collect();
+    for (nth, mut agent) in agents.iter().enumerate() {
+        let mut answer = [0; 6];
+        let read = agent.read_exact(&mut answer);
+        read.unwrap_or_else(|error| panic!("agent {nth} is not served: {error}"));
+        assert_eq!(&answer, b"DATA\r\n");
+    }
+    let limit = || fs::read_to_string(&said).unwrap_or_default();
+    while limit().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(limit(), "60\n", "the command has its own limit");
+    fs::remove_file(&said).unwrap();
+    let joined = terminal.hotadd(&["add", "1"]);
+    assert_eq!(joined.status.code(), Some(0), "{}", stderr(&joined));
+    assert_eq!(limit(), "60\n", "a driver's program too");
 }
 
 #[test]
