@@ -40,11 +40,16 @@ impl Line {
         let stream = UnixStream::connect(path).await?;
         let mut line = Self { stream, buffer: Vec::new() };
         line.write(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").await?;
-        while line.buffer.iter().filter(|byte| **byte == b'\n').count() < 2 {
-            line.fill().await?;
+        // Two lines; a signal may be right behind them.
+        for _ in 0..2 {
+            let end = loop {
+                match line.buffer.iter().position(|byte| *byte == b'\n') {
+                    Some(end) => break end,
+                    None => line.fill().await?,
+                }
+            };
+            line.buffer.drain(..=end);
         }
-        // Nothing else is sent before something is asked for.
-        line.buffer.clear();
         Ok(line)
     }
 
