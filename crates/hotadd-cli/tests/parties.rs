@@ -4,129 +4,14 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::Command;
 
+use common::terminal::{Agent, Terminal};
 use common::{hotadd, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-
-/// A folder for sockets, and the partition that listens there.
-struct Terminal {
-    dir: PathBuf,
-    run: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Terminal {
-    /// Starts a partition named `demo` with these further arguments.
-    fn start(test: &str, args: &[&str]) -> Self {
-        Self::start_by(test, hotadd(&[]), args)
-    }
-
-    /// The same, where something else ends up as `hotadd` with the arguments that it is given.
-    fn start_by(test: &str, mut command: Command, args: &[&str]) -> Self {
-        let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let mut run = command
-            .args(["run", "--name", "demo", "--add", "none", "--json"])
-            .args(args)
-            .env("XDG_RUNTIME_DIR", &dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
-        let first = said.next().unwrap().unwrap();
-        assert!(first.contains("\"partition\""), "{first}");
-        let mut this = Self { dir, run, said };
-        this.until_listening();
-        this
-    }
-
-    /// The socket is there before the command is started, which may be a moment after the first event.
-    fn until_listening(&mut self) {
-        let socket = self.dir.join("hotadd/demo");
-        while !socket.exists() {
-            assert!(self.run.try_wait().unwrap().is_none(), "it ended before it listened");
-            std::thread::yield_now();
-        }
-    }
-
-    /// Runs a command in the third terminal.
-    fn hotadd(&self, args: &[&str]) -> Output {
-        hotadd(args).env("XDG_RUNTIME_DIR", &self.dir).output().unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Vec<Value> {
-        let output = self.hotadd(&[args, &["--json"]].concat());
-        common::events(&stdout(&output))
-    }
-
-    /// Waits for an event of the partition.
-    fn event(&mut self, kind: &str) -> Value {
-        loop {
-            let line = self.said.next().expect("the run goes on").unwrap();
-            let event: Value = serde_json::from_str(&line).unwrap();
-            if event["event"] == kind {
-                return event;
-            }
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // The end of its input ends the command, `cat`, and with it the run.
-        drop(self.run.stdin.take());
-        let _ = self.run.wait();
-        let left = fs::read_dir(self.dir.join("hotadd")).map_or(0, Iterator::count);
-        let _ = fs::remove_dir_all(&self.dir);
-        if !std::thread::panicking() {
-            assert_eq!(left, 0, "a socket is left over");
-        }
-    }
-}
-
-/// The agent in Python.
-struct Agent {
-    process: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Agent {
-    fn start(terminal: &Terminal, args: &[&str]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent.py");
-        let mut process = Command::new("/usr/bin/python3")
-            .arg(path)
-            .arg("demo")
-            .args(args)
-            .env("XDG_RUNTIME_DIR", &terminal.dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut this = Self { process, said };
-        this.until("registered as party");
-        this
-    }
-
-    fn until(&mut self, words: &str) {
-        let said = |line: std::io::Result<String>| line.is_ok_and(|line| line.contains(words));
-        assert!(self.said.by_ref().any(said), "the agent never said {words:?}");
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works() {

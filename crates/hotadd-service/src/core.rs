@@ -16,7 +16,7 @@ use crate::service::Log;
 use crate::{lock, signal};
 
 /// How many connections there may be.
-const MOST_CONNECTIONS: usize = 1024;
+pub(crate) const MOST_CONNECTIONS: usize = 1024;
 
 /// How many requests that wait for somebody may be under way, over all connections, besides the first of each: every one has
 /// a thread.
@@ -113,10 +113,10 @@ impl Core {
         {
             connection.deregistered(party.id.0);
         }
-        if let Some(signal) = signal::of(event) {
+        if let Some(signal) = signal::of(event, None) {
             let connections: Vec<_> = lock(&self.connections).values().cloned().collect();
             for connection in connections {
-                connection.tell(&signal);
+                connection.tell(event, &signal);
             }
         }
     }

@@ -62,11 +62,23 @@ pub(crate) struct Reader {
     /// When the message at the front must be complete.
     deadline: Option<Instant>,
     sequence: u64,
+    /// Others than the one at the other end have written what is read: what cannot be taken is passed over.
+    forwarded: bool,
+    /// How much of a message that is passed over is still to come.
+    excess: u64,
 }
 
 impl Reader {
     pub(crate) const fn new(stream: Arc<UnixStream>) -> Self {
-        Self { stream, buffer: Vec::new(), taken: 0, deadline: None, sequence: 0 }
+        let buffer = Vec::new();
+        Self { stream, buffer, taken: 0, deadline: None, sequence: 0, forwarded: false, excess: 0 }
+    }
+
+    /// Reads from a bus: a message that is too large, or is none, is its sender's doing, and not the bus's.
+    pub(crate) const fn of_bus(stream: Arc<UnixStream>) -> Self {
+        let mut reader = Self::new(stream);
+        reader.forwarded = true;
+        reader
     }
 
     /// What was read and not handed out.
@@ -96,7 +108,15 @@ impl Reader {
     /// May be dropped at any point and called again: nothing is handed out before it is complete.
     pub(crate) async fn message(&mut self) -> Result<Message, Lost> {
         loop {
-            let length = self.whole_message().await?;
+            self.pass_over().await?;
+            let length = match self.whole_message().await {
+                Err(Lost::TooLarge(excess)) if self.forwarded => {
+                    self.excess = excess;
+                    self.deadline = None;
+                    continue;
+                }
+                length => length?,
+            };
             self.deadline = None;
             let kind = self.rest().get(1).copied().unwrap_or_default();
             if kind != 0 && !TYPES.contains(&kind) {
@@ -106,15 +126,36 @@ impl Reader {
             if let Some(flags) = self.buffer.get_mut(self.taken + 2) {
                 *flags &= FLAGS;
             }
-            if !self.rest().get(..length).is_some_and(header::is_sound) {
+            let end = self.taken + length;
+            if self.rest().get(..length).is_some_and(header::is_sound) {
+                self.sequence += 1;
+                let sequence = self.sequence;
+                // Never waits: all of the message is there.
+                let (mut no_bytes, mut no_descriptors) = (Vec::new(), Vec::new());
+                let received =
+                    self.receive_message(sequence, &mut no_bytes, &mut no_descriptors).await;
+                if let Ok(message) = received {
+                    return Ok(message);
+                }
+            }
+            if !self.forwarded {
                 return Err(Lost::Garbled("what is no message"));
             }
-            self.sequence += 1;
-            let sequence = self.sequence;
-            // Never waits: all of the message is there.
-            let message = self.receive_message(sequence, &mut Vec::new(), &mut Vec::new()).await;
-            return message.map_err(|_| Lost::Garbled("what is no message"));
+            self.taken = end;
         }
+    }
+
+    /// Reads what is left of a message that is passed over.
+    async fn pass_over(&mut self) -> Result<(), Lost> {
+        while self.excess > 0 {
+            let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));
+            self.taken += passed;
+            self.excess -= passed as u64;
+            if self.excess > 0 {
+                self.fill(CHUNK).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until all of the message at the front is there, and says how long it is.

@@ -188,7 +188,11 @@ impl Session {
             Some(name) => {
                 descriptors::raise();
                 let path = hotadd_service::runtime_dir().join(name);
-                Service::listen(&self.partition, name, &path)?
+                let service = Service::listen(&self.partition, name, &path)?;
+                if let Some(bus) = &args.bus {
+                    service.join_bus(bus)?;
+                }
+                service
             }
             // Whom it disconnects, and why, is seen in the events.
             None if args.drivers.iter().any(DriverSpec::is_isolated) => {
