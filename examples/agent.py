@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """An agent in Python: agrees to every processor but those that it is told to refuse.
 
-    agent.py NAME [--refuse LIST] [--level N] [--delay SECONDS]
+    agent.py NAME [--bus BUS] [--refuse LIST] [--level N] [--delay SECONDS]
 
-NAME is that of a running partition: `hotadd run --name NAME ...`. It needs nothing of hotadd but the two files in dbus/,
+NAME is that of a running partition: `hotadd run --name NAME ...`. With --bus it is found on a message bus (session, system or
+an address) on which that run is, too: `hotadd run --name NAME --bus BUS ...`. It needs nothing of hotadd but the two files in dbus/,
 and of Python the standard D-Bus binding (Debian, Ubuntu: python3-gi).
 """
 
@@ -23,6 +24,7 @@ REMOVAL = 2  # flag of Register: tell it of removals too
 
 # STATUS_INSUFFICIENT_RESOURCES: an error's name may carry the status of a veto.
 REFUSE = "org.hotadd.Error.Status.C000009A"
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 def runtime_dir():
@@ -32,6 +34,34 @@ def runtime_dir():
         return os.path.join(base, "hotadd")
     user = f"/run/user/{os.getuid()}"
     return os.path.join(user, "hotadd") if os.path.isdir(user) else f"/tmp/hotadd-{os.getuid()}"
+
+
+def over_socket(name):
+    """A connection to the partition, and to nobody else."""
+    path = os.path.join(runtime_dir(), name)
+    try:
+        return Gio.DBusConnection.new_for_address_sync(
+            f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None
+        )
+    except GLib.Error as error:
+        sys.exit(f"agent.py: no partition {name} can be reached at {path}: {error.message}")
+
+
+def on_bus(bus, name):
+    """A connection to a bus, and who the partition is there."""
+    flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+    kinds = {"session": Gio.BusType.SESSION, "system": Gio.BusType.SYSTEM}
+    try:
+        address = Gio.dbus_address_get_for_bus_sync(kinds[bus], None) if bus in kinds else bus
+        connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
+        owner = connection.call_sync(
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
+            GLib.Variant("(s)", (f"org.hotadd.Partition.{name}",)), GLib.VariantType("(s)"),
+            Gio.DBusCallFlags.NONE, -1, None,
+        )
+    except GLib.Error as error:
+        sys.exit(f"agent.py: no partition {name} can be reached on the bus: {error.message}")
+    return connection, owner.unpack()[0]
 
 
 def cpulist(text):
@@ -44,13 +74,17 @@ def cpulist(text):
 
 
 class Agent:
-    def __init__(self, args):
+    def __init__(self, args, partition):
+        self.partition = partition  # on a bus: who may call us
         self.refuse = args.refuse
         self.delay = args.delay
         self.blocks = {}
         self.registered = False
 
-    def called(self, _connection, _sender, _path, _interface, method, arguments, invocation):
+    def called(self, _connection, sender, _path, _interface, method, arguments, invocation):
+        if sender != self.partition:
+            invocation.return_dbus_error(DENIED, "only the partition may call its agents")
+            return
         _party, (_index, _group, _number, cpu), epoch, details = arguments.unpack()
         if method == "AddStart":
             print(f"asked about {cpu}", flush=True)
@@ -70,21 +104,20 @@ class Agent:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
+    parser.add_argument("--bus")
     parser.add_argument("--refuse", type=cpulist, default=set(), metavar="LIST")
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0, metavar="SECONDS")
     args = parser.parse_args()
 
-    path = os.path.join(runtime_dir(), args.name)
-    try:
-        connection = Gio.DBusConnection.new_for_address_sync(
-            f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None
-        )
-    except GLib.Error as error:
-        sys.exit(f"agent.py: no partition {args.name} can be reached at {path}: {error.message}")
+    partition = None
+    if args.bus:
+        connection, partition = on_bus(args.bus, args.name)
+    else:
+        connection = over_socket(args.name)
 
     # The partition calls while Register is under way: the agent has to be there before.
-    agent = Agent(args)
+    agent = Agent(args, partition)
     description = Gio.DBusNodeInfo.new_for_xml(INTERFACE).interfaces[0]
     connection.register_object(OURS, description, agent.called, None, None)
 
@@ -102,10 +135,14 @@ def main():
 
     register = GLib.Variant("(osuiu)", (OURS, "agent.py", REMOVAL, args.level, 0))
     connection.call(
-        None, PARTITION, "org.hotadd.Partition1", "Register", register,
+        partition, PARTITION, "org.hotadd.Partition1", "Register", register,
         GLib.VariantType("(tt)"), Gio.DBusCallFlags.NONE, -1, None, registered,
     )
     connection.connect("closed", lambda *_: loop.quit())
+    if partition:
+        # The end of the partition is that of its name on the bus.
+        gone = lambda *_: loop.quit()
+        Gio.bus_watch_name_on_connection(connection, partition, Gio.BusNameWatcherFlags.NONE, None, gone)
     loop.run()
 
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hotadd::CpuList;
+use hotadd_service::BusAddress;
 
 use crate::spec::{DriverSpec, SimulateSpec};
 
@@ -98,6 +99,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
 
+    /// Be on a message bus under this name too, as org.hotadd.Partition.NAME: session, system or an address
+    #[arg(long, value_name = "BUS", value_parser = bus, requires = "name")]
+    pub(crate) bus: Option<BusAddress>,
+
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
@@ -121,6 +126,10 @@ pub(crate) struct Ask {
     /// The partition's name; not needed when there is only one
     #[arg(short, long, value_name = "NAME")]
     pub(crate) partition: Option<String>,
+
+    /// Look for it on this message bus: session, system or an address
+    #[arg(long, value_name = "BUS", value_parser = bus)]
+    pub(crate) bus: Option<BusAddress>,
 
     /// Answer in JSON, one object a line
     #[arg(long)]
@@ -180,6 +189,13 @@ fn list(text: &str) -> Result<CpuList, String> {
         return Err("the list is empty; a list looks like 0-3,8".to_owned());
     }
     Ok(list)
+}
+
+fn bus(text: &str) -> Result<BusAddress, String> {
+    let no_bus = |_| {
+        "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
+    };
+    text.parse().map_err(no_bus)
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -8,18 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use hotadd::{Registration, Status};
+use hotadd::{Event, Registration, Status};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zbus::Message;
 use zbus::message::Type;
 
 use crate::core::Core;
-use crate::outbox::{Outbox, Stuck};
+use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
 use crate::pending::{Loss, Pending};
 use crate::reader::{Lost, Reader};
 use crate::remote::Agent;
+use crate::route::Route;
 use crate::service::Ending;
 use crate::{dispatch, handshake, lock};
 
@@ -34,7 +35,7 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) core: Arc<Core>,
     pub(crate) pending: Pending,
-    outbox: Outbox,
+    pub(crate) route: Route,
     /// The peer as the log calls it.
     peer: String,
     pub(crate) parties: Parties,
@@ -45,19 +46,26 @@ pub(crate) struct Connection {
     closed: Mutex<Option<Loss>>,
 }
 
-/// What tidies up behind a connection's task, however it ends.
-struct Served {
-    connection: Arc<Connection>,
-    ending: Option<Ending>,
+/// What tidies up behind a connection, however it ends.
+pub(crate) struct Served {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) ending: Option<Ending>,
+}
+
+/// A request that has a thread, until it is dropped.
+pub(crate) struct UnderWay {
+    pub(crate) connection: Arc<Connection>,
+    /// It counts among those of all connections.
+    shared: bool,
 }
 
 impl Connection {
-    pub(crate) fn new(core: Arc<Core>, stream: Arc<UnixStream>, peer: String) -> Self {
+    pub(crate) fn new(core: Arc<Core>, route: Route, peer: String) -> Self {
         Self {
             id: core.next_id(),
             core,
             pending: Pending::default(),
-            outbox: Outbox::new(stream),
+            route,
             peer,
             parties: Parties::default(),
             requests: AtomicUsize::new(0),
@@ -66,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// Serves the connection until it ends. `uid` is who the kernel says the peer is.
+    /// Serves a connection of its own until it ends. `uid` is who the kernel says the peer is.
     pub(crate) async fn serve(
         self: Arc<Self>,
         stream: Arc<UnixStream>,
@@ -79,8 +87,7 @@ impl Connection {
         let shaking = handshake::perform(&mut reader, &stream, uid, &connection.core.guid);
         let lost = match timeout(HANDSHAKE, shaking).await {
             Ok(Ok(())) => {
-                // Release: who sees it sees a handshake whose last line is sent.
-                connection.open.store(true, Ordering::Release);
+                connection.open();
                 connection.read(&mut reader).await
             }
             Ok(Err(lost)) => lost,
@@ -89,13 +96,21 @@ impl Connection {
         connection.close(loss_of(&lost));
     }
 
+    /// Who the peer is, is known: it is told what happens.
+    pub(crate) fn open(&self) {
+        // Release: who sees it sees a handshake whose last line is sent.
+        self.open.store(true, Ordering::Release);
+    }
+
     /// Reads and dispatches until no more can be read.
     async fn read(self: &Arc<Self>, reader: &mut Reader) -> Lost {
+        // Over a bus it is the bus that is read.
+        let Route::Own(outbox) = &self.route else { return Lost::Closed };
         loop {
-            let room = self.outbox.has_room();
+            let room = outbox.has_room();
             let next = {
                 let mut message = pin!(reader.message());
-                let mut drained = pin!(self.outbox.drain());
+                let mut drained = pin!(outbox.drain());
                 poll_fn(|context| {
                     // A peer that is sent more than it reads is not asked for more.
                     if room && let Poll::Ready(message) = message.as_mut().poll(context) {
@@ -125,7 +140,8 @@ impl Connection {
         }
     }
 
-    fn take(self: &Arc<Self>, message: Message) -> Result<(), Lost> {
+    /// Serves a message of the peer.
+    pub(crate) fn take(self: &Arc<Self>, message: Message) -> Result<(), Lost> {
         match message.message_type() {
             Type::MethodReturn | Type::Error => {
                 let serial = message.header().reply_serial();
@@ -140,15 +156,17 @@ impl Connection {
 
     /// Sends a message. From any thread; never waits.
     pub(crate) fn send(&self, message: &Message) {
-        if let Err(stuck) = self.outbox.send(message) {
+        if let Err(stuck) = self.route.send(message) {
             self.stuck(stuck);
         }
     }
 
-    /// Sends a signal, unless the handshake is not over yet.
-    pub(crate) fn tell(&self, signal: &Message) {
-        if self.open.load(Ordering::Acquire) {
-            self.send(signal);
+    /// Tells the peer of an event, unless the handshake is not over yet. `plain` is the signal without a destination.
+    pub(crate) fn tell(&self, event: &Event, plain: &Message) {
+        if self.open.load(Ordering::Acquire)
+            && let Some(signal) = self.route.signal(event, plain)
+        {
+            self.send(&signal);
         }
     }
 
@@ -157,9 +175,9 @@ impl Connection {
     }
 
     /// Closes it from here. The first reason counts.
-    fn close(&self, loss: Loss) {
+    pub(crate) fn close(&self, loss: Loss) {
         lock(&self.closed).get_or_insert(loss);
-        self.outbox.close();
+        self.route.close();
     }
 
     /// Closes it because the service ends: its parties are not called any more, and veto nothing.
@@ -186,7 +204,7 @@ impl Connection {
     }
 
     fn part_with(&self, id: u64, party: Party) {
-        if let Some(farewell) = party.agent.farewell(id) {
+        if let Some(farewell) = party.agent.farewell(&self.route, id) {
             self.send(&farewell);
         }
         self.core.bury(party.registration);
@@ -202,22 +220,19 @@ impl Connection {
         true
     }
 
-    /// One more of its requests has a thread. False if there are too many, here or all in all.
+    /// One more of its requests has a thread. `None` if there are too many, here or all in all. The only one of a
+    /// connection always has: whatever others ask for, nobody is kept from registering.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
-    pub(crate) fn begin_request(&self) -> bool {
+    pub(crate) fn begin_request(self: &Arc<Self>) -> Option<UnderWay> {
         let more = |requests| (requests < MOST_REQUESTS).then_some(requests + 1);
-        let begun = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-        if begun && !self.core.begin_request() {
+        let before = self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        let shared = before > 0;
+        if shared && !self.core.begin_request() {
             self.requests.fetch_sub(1, Ordering::Relaxed);
-            return false;
+            return None;
         }
-        begun
-    }
-
-    pub(crate) fn end_request(&self) {
-        self.core.end_request();
-        self.requests.fetch_sub(1, Ordering::Relaxed);
+        Some(UnderWay { connection: Arc::clone(self), shared })
     }
 
     /// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
@@ -236,6 +251,15 @@ impl Connection {
     }
 }
 
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.shared {
+            self.connection.core.end_request();
+        }
+        self.connection.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         let connection = Arc::clone(&self.connection);
@@ -246,7 +270,7 @@ impl Drop for Served {
         };
         // There is no reason only if the task panicked.
         let mut loss = lock(&connection.closed).get_or_insert_with(lost).clone();
-        connection.outbox.close();
+        connection.route.close();
         let own_wish = matches!(loss.status, Status::PIPE_BROKEN | Status::CANCELLED);
         if !own_wish {
             connection.report(&loss);
@@ -273,7 +297,7 @@ impl Drop for Served {
     }
 }
 
-fn loss_of(lost: &Lost) -> Loss {
+pub(crate) fn loss_of(lost: &Lost) -> Loss {
     let status = match lost {
         Lost::Closed => Status::PIPE_BROKEN,
         Lost::Failed(error) if error.kind() == io::ErrorKind::ConnectionReset => {

@@ -16,9 +16,10 @@ use crate::service::Log;
 use crate::{lock, signal};
 
 /// How many connections there may be.
-const MOST_CONNECTIONS: usize = 1024;
+pub(crate) const MOST_CONNECTIONS: usize = 1024;
 
-/// How many requests that wait for somebody may be under way, over all connections: each has a thread.
+/// How many requests that wait for somebody may be under way, over all connections, besides the first of each: every one has
+/// a thread.
 const MOST_REQUESTS: usize = 256;
 
 /// What all connections of a service share.
@@ -86,7 +87,7 @@ impl Core {
         }
     }
 
-    /// One more request has a thread. False if there are too many.
+    /// One more request has a thread, beside another of its connection. False if there are too many.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
     pub(crate) fn begin_request(&self) -> bool {
@@ -112,10 +113,10 @@ impl Core {
         {
             connection.deregistered(party.id.0);
         }
-        if let Some(signal) = signal::of(event) {
+        if let Some(signal) = signal::of(event, None) {
             let connections: Vec<_> = lock(&self.connections).values().cloned().collect();
             for connection in connections {
-                connection.tell(&signal);
+                connection.tell(event, &signal);
             }
         }
     }

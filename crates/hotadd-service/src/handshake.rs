@@ -56,6 +56,20 @@ pub(crate) async fn perform(
     Err(Lost::Garbled("a handshake without end"))
 }
 
+/// The other side of it: introduces this process as `uid` to whoever listens.
+pub(crate) async fn introduce(
+    reader: &mut Reader,
+    stream: &UnixStream,
+    uid: u32,
+) -> Result<(), Lost> {
+    write(stream, format!("\0AUTH EXTERNAL {}\r\n", hex(uid)).as_bytes()).await?;
+    if !reader.line(LONGEST).await?.starts_with(b"OK ") {
+        return Err(Lost::Garbled("no agreement that we are who we are"));
+    }
+    write(stream, b"BEGIN\r\n").await?;
+    Ok(())
+}
+
 fn answer(step: &mut Step, line: &str, uid: u32, guid: &str) -> Answer {
     let mut words = line.split(' ');
     let (command, first, second) = (words.next(), words.next(), words.next());
@@ -83,10 +97,12 @@ fn answer(step: &mut Step, line: &str, uid: u32, guid: &str) -> Answer {
 }
 
 /// Whether the hexadecimal digits of decimal digits say this user id.
-fn names(hex: &str, uid: u32) -> bool {
-    let expected =
-        uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"));
-    hex.eq_ignore_ascii_case(&expected)
+fn names(said: &str, uid: u32) -> bool {
+    said.eq_ignore_ascii_case(&hex(uid))
+}
+
+fn hex(uid: u32) -> String {
+    uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"))
 }
 
 async fn write(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {

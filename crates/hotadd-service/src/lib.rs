@@ -2,8 +2,8 @@
 //! before they have agreed too.
 //!
 //! The protocol is that of `org.hotadd.Partition1` and `org.hotadd.Agent1`, whose XML is in the repository's `dbus/`. It is
-//! spoken peer to peer over Unix sockets; there is no bus. [`Service`] serves a partition at a socket in the file system
-//! and over connections that it is given.
+//! spoken peer to peer over Unix sockets, or over a message bus. [`Service`] serves a partition at a socket in the file
+//! system, over connections that it is given, and on buses that it joins.
 //!
 //! All connections live on one thread. Whatever waits for somebody (an add, a registration, a removal) runs on a thread of
 //! its own, so that no request holds up another connection's answers; an agent's call is sent from the transaction's own
@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod address;
+mod bus;
 pub mod children;
 mod connection;
 mod core;
@@ -32,6 +34,7 @@ pub mod record;
 mod remote;
 mod reply;
 mod requests;
+mod route;
 mod said;
 pub mod script;
 mod service;
@@ -39,6 +42,8 @@ mod signal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use address::BusAddress;
+pub use bus::bus_name;
 pub use place::{PlaceError, is_name, runtime_dir};
 pub use service::{Ending, Log, Service, ServiceError};
 

@@ -86,6 +86,14 @@ impl Pending {
         }
     }
 
+    /// No answer will come to this one.
+    pub(crate) fn lost(&self, serial: NonZeroU32, loss: &Loss) {
+        let waiting = lock(&self.state).waiting.remove(&serial);
+        if let Some(waiting) = waiting {
+            let _ = waiting.to.send(Answer::Lost(loss.clone()));
+        }
+    }
+
     /// No answer will come any more, to what was called and to what will be.
     pub(crate) fn fail_all(&self, loss: &Loss) {
         let mut state = lock(&self.state);

@@ -13,8 +13,9 @@ use rustix::net::{
 };
 use rustix::process::geteuid;
 
-/// How many may wait to be accepted.
-const BACKLOG: i32 = 128;
+/// How many may wait to be accepted: all that there may be, who come at once when a partition is started anew. One more is
+/// told to come again, which not every client does.
+const BACKLOG: i32 = 1024;
 
 /// Why a service cannot be where it is wanted.
 #[derive(Debug, thiserror::Error)]

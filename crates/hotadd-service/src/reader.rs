@@ -46,11 +46,23 @@ pub(crate) struct Reader {
     /// When the message at the front must be complete.
     deadline: Option<Instant>,
     sequence: u64,
+    /// Others than the one at the other end have written what is read: what cannot be taken is passed over.
+    forwarded: bool,
+    /// How much of a message that is passed over is still to come.
+    excess: u64,
 }
 
 impl Reader {
     pub(crate) const fn new(stream: Arc<UnixStream>) -> Self {
-        Self { stream, buffer: Vec::new(), taken: 0, deadline: None, sequence: 0 }
+        let buffer = Vec::new();
+        Self { stream, buffer, taken: 0, deadline: None, sequence: 0, forwarded: false, excess: 0 }
+    }
+
+    /// Reads from a bus: a message that is too large, or is none, is its sender's doing, and not the bus's.
+    pub(crate) const fn of_bus(stream: Arc<UnixStream>) -> Self {
+        let mut reader = Self::new(stream);
+        reader.forwarded = true;
+        reader
     }
 
     /// What was read and not handed out.
@@ -80,16 +92,41 @@ impl Reader {
     /// May be dropped at any point and called again: nothing is handed out before it is complete.
     pub(crate) async fn message(&mut self) -> Result<Message, Lost> {
         loop {
-            let length = self.whole_message().await?;
+            self.pass_over().await?;
+            let length = match self.whole_message().await {
+                Err(Lost::Unsound(Unsound::TooLarge(excess))) if self.forwarded => {
+                    self.excess = excess;
+                    self.deadline = None;
+                    continue;
+                }
+                length => length?,
+            };
             self.deadline = None;
             self.sequence += 1;
             let decoded =
                 message::decode(self.rest().get(..length).unwrap_or_default(), self.sequence);
             self.taken += length;
-            if let Some(message) = decoded? {
-                return Ok(message);
+            match decoded {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                // What one sender sends is not to cost the others the bus.
+                Err(_) if self.forwarded => {}
+                Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Reads what is left of a message that is passed over.
+    async fn pass_over(&mut self) -> Result<(), Lost> {
+        while self.excess > 0 {
+            let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));
+            self.taken += passed;
+            self.excess -= passed as u64;
+            if self.excess > 0 {
+                self.fill(CHUNK).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until all of the message at the front is there, and says how long it is.

@@ -13,6 +13,7 @@ use zbus::zvariant::{OwnedObjectPath, Signature, Structure, Value};
 use crate::connection::Connection;
 use crate::lock;
 use crate::pending::{Answer, Loss};
+use crate::route::Route;
 
 /// The longest reason that is passed on, in bytes.
 const LONGEST_REASON: usize = 512;
@@ -39,9 +40,9 @@ impl Agent {
     }
 
     /// What tells the agent that it was deregistered, if that was because it crashed (L3).
-    pub(crate) fn farewell(&self, party: u64) -> Option<Message> {
+    pub(crate) fn farewell(&self, route: &Route, party: u64) -> Option<Message> {
         let (status, reason) = lock(&self.crash).clone()?;
-        let call = Message::method_call(&self.path, wire::DEREGISTERED).ok()?;
+        let call = route.call(&self.path, wire::DEREGISTERED).ok()?;
         let call = call.interface(wire::AGENT).ok()?.with_flags(Flags::NoReplyExpected).ok()?;
         call.build(&(party, status.to_raw(), reason)).ok()
     }
@@ -89,7 +90,9 @@ impl RemoteDriver {
     fn send(&self, notice: &Notice) -> zbus::Result<Option<Begun>> {
         let set = self.terms.with_set.then(|| self.partition.active());
         let body = wire::notice(self.party, notice, set.as_deref());
-        let call = Message::method_call(&self.agent.path, notice.state().name())?
+        let route = &self.connection.route;
+        let call = route
+            .call(&self.agent.path, notice.state().name())?
             .interface(wire::AGENT)?
             .build(&body)?;
         let left = lock(&self.agent.left);

@@ -63,15 +63,6 @@ impl Request {
     }
 }
 
-/// One more request of the connection, until it is dropped.
-struct UnderWay(Arc<Connection>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.end_request();
-    }
-}
-
 /// Begins with a request.
 ///
 /// # Errors
@@ -103,17 +94,15 @@ pub(crate) fn begin(
     {
         return Err(Error::InsideCallback(doing).into());
     }
-    if !connection.begin_request() {
-        return Err(Refusal::Limit("too many requests are under way".to_owned()));
-    }
-    let under_way = UnderWay(Arc::clone(connection));
+    let too_many = || Refusal::Limit("too many requests are under way".to_owned());
+    let under_way = connection.begin_request().ok_or_else(too_many)?;
     if matches!(request, Request::Register(_)) && !connection.parties.reserve() {
         return Err(Refusal::Limit("this connection has its limit of parties".to_owned()));
     }
     let registering = matches!(request, Request::Register(_));
     let call = call.clone();
     let work = move || {
-        let UnderWay(connection) = &under_way;
+        let connection = &under_way.connection;
         let reply = serve(connection, &call, request);
         connection.reply(&call, reply);
     };

@@ -16,10 +16,14 @@ use rustix::process::geteuid;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
+use crate::address::BusAddress;
+use crate::bus::{Bus, bus_name};
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::lock;
+use crate::outbox::Outbox;
 use crate::place::{Place, PlaceError, is_name};
+use crate::route::Route;
 
 /// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -33,6 +37,9 @@ pub type Ending = Box<dyn FnOnce() -> Option<String> + Send>;
 /// How long to wait when no more connections can be accepted, for lack of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// How long a bus may take to let us join.
+const BUS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a partition cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +50,14 @@ pub enum ServiceError {
     /// The partition cannot be observed: this is the inside of a callback (D3).
     #[error(transparent)]
     Partition(#[from] hotadd::Error),
+    /// Not on this bus.
+    #[error("the partition cannot be on {bus}: {reason}")]
+    Bus {
+        /// Which one.
+        bus: String,
+        /// Why not.
+        reason: String,
+    },
     /// No thread, no descriptor.
     #[error("the partition cannot be served: {0}")]
     System(#[from] io::Error),
@@ -145,6 +160,37 @@ impl Service {
         Ok(())
     }
 
+    /// Joins a message bus under the name `org.hotadd.Partition.NAME`. Everybody on it of this user, and root, is served like a
+    /// connection, and calls the partition at its usual path; an agent is called at the name that it registered from. When
+    /// the bus ends all of them are gone; it is not joined again.
+    ///
+    /// # Errors
+    /// If there is no such bus, it does not answer within 10 seconds, or does not give us the name.
+    pub fn join_bus(&self, address: &BusAddress) -> Result<(), ServiceError> {
+        let failed = |reason| ServiceError::Bus { bus: address.to_string(), reason };
+        if zbus::names::WellKnownName::try_from(bus_name(&self.core.name)).is_err() {
+            let reason = format!("{} is no name there", bus_name(&self.core.name));
+            return Err(failed(reason));
+        }
+        let (joined, outcome) = channel();
+        let joining = Bus::join(Arc::clone(&self.core), address.clone());
+        self.handle.spawn(async move {
+            let bus = tokio::time::timeout(BUS_PATIENCE, joining).await;
+            let bus = bus.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+            match bus {
+                // Who asked for it has not gone without it.
+                Ok(bus) => {
+                    if joined.send(Ok(())).is_ok() {
+                        bus.serve().await;
+                    }
+                }
+                Err(reason) => drop(joined.send(Err(reason))),
+            }
+        });
+        let outcome = outcome.recv().unwrap_or_else(|_| Err("the service has ended".to_owned()));
+        outcome.map_err(failed)
+    }
+
     /// The name that the partition is served under.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -208,7 +254,8 @@ fn admit(
     handle: &Handle,
 ) -> bool {
     let stream = Arc::new(stream);
-    let connection = Connection::new(Arc::clone(core), Arc::clone(&stream), name_of(&peer));
+    let route = Route::Own(Outbox::new(Arc::clone(&stream)));
+    let connection = Connection::new(Arc::clone(core), route, name_of(&peer));
     let connection = Arc::new(connection);
     let joined = core.join(&connection);
     if joined {

@@ -30,8 +30,11 @@ fn an_agent_hears_the_replay_then_is_asked_and_told() {
     assert_eq!(epoch, served.partition.epoch().0);
 
     peer.begin("Add", &2_u32);
-    peer.agrees_to(AddStart, party);
+    let asked = peer.asked();
+    assert_eq!((asked.notice.state(), asked.party), (AddStart, party));
+    // Before it answers: behind that the processor may have joined at any moment (A5).
     assert_eq!(served.partition.count(), 2);
+    peer.agree(&asked.call);
     peer.agrees_to(AddComplete, party);
     let (processor, epoch) = peer.end::<Changed>().unwrap();
     assert_eq!(processor, (2, 0, 2, 2));

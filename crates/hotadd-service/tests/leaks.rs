@@ -6,20 +6,13 @@ use std::io::{IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use hotadd::{EventKind, wire};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use zbus::Message;
 
-use common::{PATIENCE, Peer, Served};
-
-/// Descriptors and threads of this process.
-fn counts() -> (usize, usize) {
-    let count = |path| fs::read_dir(path).unwrap().count();
-    (count("/proc/self/fd"), count("/proc/self/task"))
-}
+use common::counts::Counts;
+use common::{Peer, Served};
 
 #[test]
 fn connections_and_descriptors_sent_along_leave_nothing_behind() {
@@ -36,24 +29,13 @@ fn connections_and_descriptors_sent_along_leave_nothing_behind() {
     };
     round(0);
     round(1);
-    // Threads are counted until the kernel has reaped them: what is left behind would stay.
-    let settled = |most: (usize, usize)| {
-        let began = Instant::now();
-        loop {
-            let now = counts();
-            if (now.0 <= most.0 && now.1 <= most.1) || began.elapsed() > PATIENCE {
-                return now;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    };
-    let before = settled((0, 0).max(idle(&served)));
+    let before = Counts::settled(idle(&served));
     (0..200).for_each(round);
     let mut bare = served.bare();
     (0..50).for_each(|_| send_a_descriptor(&mut bare));
     drop(bare);
-    let after = settled(before);
-    assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} became {after:?}");
+    let after = Counts::settled(before);
+    assert!(after.is_within(before), "{before:?} became {after:?}");
     assert!(served.log().is_empty());
 }
 
@@ -72,7 +54,7 @@ fn send_a_descriptor(stream: &mut UnixStream) {
 }
 
 /// What an idle service has, give or take the peer that has just gone.
-fn idle(served: &Served) -> (usize, usize) {
+fn idle(served: &Served) -> Counts {
     served.peer().ping();
-    counts()
+    Counts::now()
 }

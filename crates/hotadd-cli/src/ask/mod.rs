@@ -54,7 +54,7 @@ impl From<Failure> for AskError {
 
 /// `hotadd status`: the active set, who is registered, what is waited for, what happened last.
 pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
-    let talk = Talk::with(ask.partition.as_deref())?;
+    let talk = Talk::with(ask)?;
     let (set, candidates): (WireSet, Vec<u32>) = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
@@ -88,7 +88,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
 
 /// `hotadd parties`.
 pub(crate) fn parties(ask: &Ask) -> Result<bool, AskError> {
-    let parties = parties_of(&Talk::with(ask.partition.as_deref())?)?;
+    let parties = parties_of(&Talk::with(ask)?)?;
     for party in parties {
         if ask.json { print(&party) } else { println!("{}", party_line(&party)) }
     }
@@ -97,7 +97,7 @@ pub(crate) fn parties(ask: &Ask) -> Result<bool, AskError> {
 
 /// `hotadd add` and `hotadd remove`. False if any was refused.
 pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
-    let talk = Talk::with(change.ask.partition.as_deref())?;
+    let talk = Talk::with(&change.ask)?;
     let mut all = true;
     let (method, done) = if add { ("Add", "joined") } else { ("Remove", "left") };
     let mut shown = Shown::default();
@@ -138,7 +138,7 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
 
 /// `hotadd rehearse`. False if anybody would refuse.
 pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
-    let talk = Talk::with(change.ask.partition.as_deref())?;
+    let talk = Talk::with(&change.ask)?;
     let mut all = true;
     let mut shown = Shown::default();
     for id in change.list.ids() {
@@ -187,7 +187,7 @@ pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
 
 /// `hotadd history`.
 pub(crate) fn history(history: &History) -> Result<bool, AskError> {
-    let talk = Talk::with(history.ask.partition.as_deref())?;
+    let talk = Talk::with(&history.ask)?;
     let events: Vec<String> = talk.call("GetHistory", &(history.most,))?;
     for event in events {
         if history.ask.json {

@@ -1,4 +1,4 @@
-//! [`Talk`]: one question after the other to a running partition, over its socket.
+//! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hotadd::Status;
 use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
+use hotadd_service::{BusAddress, bus_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -14,10 +15,17 @@ use tokio::runtime::Runtime;
 use zbus::zvariant::DynamicType;
 use zbus::{Connection, connection};
 
+use crate::args::Ask;
+
+/// The error of a bus on which nobody has the name.
+const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
+
 /// A connection to a running partition.
 pub(super) struct Talk {
     runtime: Runtime,
     connection: Connection,
+    /// What the partition is called on a bus.
+    name: Option<String>,
 }
 
 /// Why there is no answer, or not the one that was hoped for.
@@ -49,20 +57,16 @@ pub(super) struct Refusal {
 }
 
 impl Talk {
-    /// Reaches the partition of this name or, without one, the only one that there is.
-    pub(super) fn with(name: Option<&str>) -> Result<Self, Failure> {
-        let path = match name {
-            Some(name) => hotadd_service::runtime_dir().join(name),
-            None => the_only(&hotadd_service::runtime_dir())?,
-        };
-        let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
+    /// Reaches the partition that is meant or, if none is named, the only one that there is.
+    pub(super) fn with(ask: &Ask) -> Result<Self, Failure> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(|e| broken(&e))?;
-        let connection = runtime.block_on(async {
-            let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
-            connection::Builder::unix_stream(stream).p2p().build().await.map_err(|e| broken(&e))
-        })?;
-        Ok(Self { runtime, connection })
+        let partition = ask.partition.as_deref();
+        let (connection, name) = match &ask.bus {
+            Some(bus) => runtime.block_on(on_bus(bus, partition))?,
+            None => (runtime.block_on(over_socket(partition))?, None),
+        };
+        Ok(Self { runtime, connection, name })
     }
 
     /// Calls a method and waits for its reply, however long that takes.
@@ -71,7 +75,7 @@ impl Talk {
         method: &str,
         arguments: &(impl Serialize + DynamicType + Sync),
     ) -> Result<R, Failure> {
-        self.runtime.block_on(ask(&self.connection, method, arguments))
+        self.runtime.block_on(self.ask(method, arguments))
     }
 
     /// The same, and every so often `meanwhile` is given what another method replies.
@@ -88,13 +92,13 @@ impl Talk {
         W: DeserializeOwned + zbus::zvariant::Type,
     {
         self.runtime.block_on(async {
-            let mut answer = std::pin::pin!(ask(&self.connection, method, arguments));
+            let mut answer = std::pin::pin!(self.ask(method, arguments));
             loop {
                 tokio::select! {
                     answer = &mut answer => return answer,
                     () = tokio::time::sleep(every) => {
                         // Only to have something to show: if it cannot be had, the answer will say why.
-                        if let Ok(seen) = ask(&self.connection, watch, &()).await {
+                        if let Ok(seen) = self.ask(watch, &()).await {
                             meanwhile(seen);
                         }
                     }
@@ -102,40 +106,100 @@ impl Talk {
             }
         })
     }
-}
 
-async fn ask<R: DeserializeOwned + zbus::zvariant::Type>(
-    connection: &Connection,
-    method: &str,
-    arguments: &(impl Serialize + DynamicType + Sync),
-) -> Result<R, Failure> {
-    let none = None::<&str>;
-    let reply = connection.call_method(none, PARTITION_PATH, Some(PARTITION), method, arguments);
-    match reply.await {
-        Ok(reply) => reply.body().deserialize().map_err(|error| {
-            Failure::Broken(format!("the partition answered {method} with nonsense: {error}"))
-        }),
-        Err(zbus::Error::MethodError(name, text, reply)) => {
-            let name = name.as_str();
-            let name = name.strip_prefix(ERROR).unwrap_or(name).to_owned();
-            let refusal = match reply.body().deserialize::<WireError>() {
-                Ok((message, status, errno, _, party)) => {
-                    Refusal { name, message, status: Status::from_raw(status), errno, party }
-                }
-                Err(_) => Refusal {
-                    message: text.unwrap_or_else(|| name.clone()),
-                    name,
-                    status: Status::UNSUCCESSFUL,
-                    errno: 0,
-                    party: String::new(),
-                },
-            };
-            Err(Failure::Refused(refusal))
-        }
-        Err(error) => {
-            Err(Failure::Broken(format!("the connection to the partition broke: {error}")))
+    async fn ask<R: DeserializeOwned + zbus::zvariant::Type>(
+        &self,
+        method: &str,
+        arguments: &(impl Serialize + DynamicType + Sync),
+    ) -> Result<R, Failure> {
+        let to = self.name.as_deref();
+        let reply =
+            self.connection.call_method(to, PARTITION_PATH, Some(PARTITION), method, arguments);
+        match reply.await {
+            Ok(reply) => reply.body().deserialize().map_err(|error| {
+                Failure::Broken(format!("the partition answered {method} with nonsense: {error}"))
+            }),
+            Err(zbus::Error::MethodError(name, _, _)) if name == NOBODY => {
+                Err(Failure::NoPartition(self.name.as_deref().map_or_else(String::new, nobody)))
+            }
+            Err(zbus::Error::MethodError(name, text, reply)) => {
+                let name = name.as_str();
+                let name = name.strip_prefix(ERROR).unwrap_or(name).to_owned();
+                let refusal = match reply.body().deserialize::<WireError>() {
+                    Ok((message, status, errno, _, party)) => {
+                        Refusal { name, message, status: Status::from_raw(status), errno, party }
+                    }
+                    Err(_) => Refusal {
+                        message: text.unwrap_or_else(|| name.clone()),
+                        name,
+                        status: Status::UNSUCCESSFUL,
+                        errno: 0,
+                        party: String::new(),
+                    },
+                };
+                Err(Failure::Refused(refusal))
+            }
+            Err(error) => {
+                Err(Failure::Broken(format!("the connection to the partition broke: {error}")))
+            }
         }
     }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Broken(error.to_string())
+}
+
+async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
+    let path = match partition {
+        Some(name) => hotadd_service::runtime_dir().join(name),
+        None => the_only(&hotadd_service::runtime_dir())?,
+    };
+    let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
+    connection::Builder::unix_stream(stream).p2p().build().await.map_err(|e| broken(&e))
+}
+
+/// A connection to a bus, and what the partition is called there.
+async fn on_bus(
+    bus: &BusAddress,
+    partition: Option<&str>,
+) -> Result<(Connection, Option<String>), Failure> {
+    let unreachable =
+        |error: zbus::Error| Failure::Broken(format!("{bus} cannot be reached: {error}"));
+    let address = bus.resolve().map_err(unreachable)?;
+    let connection = connection::Builder::address(address).map_err(unreachable)?;
+    let connection = connection.build().await.map_err(unreachable)?;
+    let name = match partition {
+        Some(name) => bus_name(name),
+        None => {
+            let dbus = zbus::fdo::DBusProxy::new(&connection).await.map_err(unreachable)?;
+            let names = dbus.list_names().await.map_err(|e| broken(&e))?;
+            let prefix = bus_name("");
+            let names = names.iter().map(ToString::to_string);
+            let mut names: Vec<_> = names.filter(|name| name.starts_with(&prefix)).collect();
+            names.sort();
+            match names.as_slice() {
+                [] => return Err(Failure::NoPartition(format!("no partition is on {bus}"))),
+                [one] => one.clone(),
+                many => {
+                    let many = many.iter().map(|name| name.trim_start_matches(&prefix));
+                    return Err(several(&many.collect::<Vec<_>>()));
+                }
+            }
+        }
+    };
+    Ok((connection, Some(name)))
+}
+
+fn nobody(name: &str) -> String {
+    let partition = name.trim_start_matches(&bus_name("")).to_owned();
+    format!(
+        "no partition {partition} is on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
+    )
+}
+
+fn several(names: &[&str]) -> Failure {
+    Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
 }
 
 fn absent(path: &Path, error: &io::Error) -> Failure {
@@ -167,8 +231,7 @@ fn the_only(dir: &Path) -> Result<PathBuf, Failure> {
         many => {
             let name = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
             let names: Vec<_> = many.iter().map(name).collect();
-            let names = names.join(", ");
-            Err(Failure::Usage(format!("there are several partitions, say which by -p: {names}")))
+            Err(several(&names.iter().map(String::as_str).collect::<Vec<_>>()))
         }
     }
 }

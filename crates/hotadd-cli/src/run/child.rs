@@ -12,7 +12,7 @@ use hotadd::hardware::{Mask, Tree};
 use hotadd_service::children::Children;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use super::Message;
+use super::{Message, descriptors};
 
 /// How long leftovers get to end when told to, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -70,6 +70,7 @@ fn spawn(
     // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` makes two system calls and
     // neither allocates nor locks; the conversion of their error numbers into an `io::Error` stores a number.
     unsafe { command.pre_exec(prepare) };
+    descriptors::give_back(&mut command);
     let mut child = Children::get().spawn(command)?;
     let messages = messages.clone();
     child.on_end(move |ending| {

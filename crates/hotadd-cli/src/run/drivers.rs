@@ -12,6 +12,7 @@ use hotadd_service::children::Start;
 use hotadd_service::host::{Host, HostSpec};
 use hotadd_service::script::Script;
 
+use super::descriptors;
 use crate::spec::{DriverSpec, SampleSpec, What};
 
 /// The drivers of a run. Dropping them deregisters them.
@@ -61,10 +62,7 @@ impl Terms {
                 }
                 What::Exec(path) => {
                     let mut script = Script::new(path).map_err(|error| error.to_string())?;
-                    script = script.time_limit(self.time_limit(spec));
-                    if let Some(start) = self.start() {
-                        script = script.started_by(start);
-                    }
+                    script = script.time_limit(self.time_limit(spec)).started_by(self.start());
                     let registered = self.party(spec).at_once().register(script);
                     drivers.push(registered.map_err(|error| error.to_string())?);
                 }
@@ -83,7 +81,7 @@ impl Terms {
             // This very program, also after another has taken its place in the file system.
             program: PathBuf::from("/proc/self/exe"),
             args: args.map(Into::into).to_vec(),
-            start: self.start(),
+            start: Some(self.start()),
             restarts,
             time_limit,
         };
@@ -92,9 +90,15 @@ impl Terms {
 
     /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep
     /// processors from being removed.
-    fn start(&self) -> Option<Start> {
-        let affinity = Arc::clone(self.affinity.as_ref()?);
-        Some(Arc::new(move |command: &mut Command| affinity.spawn(command)))
+    fn start(&self) -> Start {
+        let affinity = self.affinity.clone();
+        Arc::new(move |command: &mut Command| {
+            descriptors::give_back(command);
+            match &affinity {
+                Some(affinity) => affinity.spawn(command),
+                None => command.spawn(),
+            }
+        })
     }
 
     fn time_limit(&self, spec: &DriverSpec) -> Duration {

@@ -1,6 +1,7 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
 mod child;
+mod descriptors;
 pub(crate) mod drivers;
 mod load;
 mod output;
@@ -185,8 +186,13 @@ impl Session {
     fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
         let service = match &args.name {
             Some(name) => {
+                descriptors::raise();
                 let path = hotadd_service::runtime_dir().join(name);
-                Service::listen(&self.partition, name, &path)?
+                let service = Service::listen(&self.partition, name, &path)?;
+                if let Some(bus) = &args.bus {
+                    service.join_bus(bus)?;
+                }
+                service
             }
             // Whom it disconnects, and why, is seen in the events.
             None if args.drivers.iter().any(DriverSpec::is_isolated) => {

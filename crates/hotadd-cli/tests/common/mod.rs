@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod terminal;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -48,7 +50,8 @@ pub fn commands(page: &str) -> Vec<(String, Vec<String>)> {
 pub fn is_walked(command: &str) -> bool {
     command.starts_with("hotadd run --name demo ")
         || command.starts_with("examples/agent.py ")
-        || ["hotadd rehearse 1", "hotadd add 1", "hotadd parties"].contains(&command)
+        || ["hotadd rehearse 1", "hotadd add 1", "hotadd add 1 --bus session", "hotadd parties"]
+            .contains(&command)
 }
 
 /// Reads events: one JSON object a line.

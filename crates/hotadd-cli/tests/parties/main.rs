@@ -3,135 +3,25 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../../hotadd-service/tests/common/daemon.rs"]
+mod daemon;
 mod waiting;
 mod walks;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 
+use common::terminal::{Agent, Terminal};
 use common::{hotadd, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-
-/// A folder for sockets, and the partition that listens there.
-struct Terminal {
-    dir: PathBuf,
-    run: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Terminal {
-    /// Starts a partition named `demo` with these further arguments.
-    fn start(test: &str, args: &[&str]) -> Self {
-        let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let all = [&["run", "--name", "demo", "--add", "none", "--json"], args].concat();
-        let mut run = hotadd(&all)
-            .env("XDG_RUNTIME_DIR", &dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
-        let first = said.next().unwrap().unwrap();
-        assert!(first.contains("\"partition\""), "{first}");
-        let mut this = Self { dir, run, said };
-        this.until_listening();
-        this
-    }
-
-    /// The socket is there before the command is started, which may be a moment after the first event.
-    fn until_listening(&mut self) {
-        let socket = self.dir.join("hotadd/demo");
-        while !socket.exists() {
-            assert!(self.run.try_wait().unwrap().is_none(), "it ended before it listened");
-            std::thread::yield_now();
-        }
-    }
-
-    /// Runs a command in the third terminal.
-    fn hotadd(&self, args: &[&str]) -> Output {
-        hotadd(args).env("XDG_RUNTIME_DIR", &self.dir).output().unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Vec<Value> {
-        let output = self.hotadd(&[args, &["--json"]].concat());
-        common::events(&stdout(&output))
-    }
-
-    /// Waits for an event of the partition.
-    fn event(&mut self, kind: &str) -> Value {
-        loop {
-            let line = self.said.next().expect("the run goes on").unwrap();
-            let event: Value = serde_json::from_str(&line).unwrap();
-            if event["event"] == kind {
-                return event;
-            }
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // The end of its input ends the command, `cat`, and with it the run.
-        drop(self.run.stdin.take());
-        let _ = self.run.wait();
-        let left = fs::read_dir(self.dir.join("hotadd")).map_or(0, Iterator::count);
-        let _ = fs::remove_dir_all(&self.dir);
-        if !std::thread::panicking() {
-            assert_eq!(left, 0, "a socket is left over");
-        }
-    }
-}
-
-/// The agent in Python.
-struct Agent {
-    process: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Agent {
-    fn start(dir: &Path, args: &[&str]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent.py");
-        let mut process = Command::new("/usr/bin/python3")
-            .arg(path)
-            .arg("demo")
-            .args(args)
-            .env("XDG_RUNTIME_DIR", dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut this = Self { process, said };
-        this.until("registered as party");
-        this
-    }
-
-    /// Kills it as `kill -9` does.
-    fn kill(&self) {
-        kill_process(Pid::from_child(&self.process), Signal::KILL).unwrap();
-    }
-
-    fn until(&mut self, words: &str) {
-        let said = |line: std::io::Result<String>| line.is_ok_and(|line| line.contains(words));
-        assert!(self.said.by_ref().any(said), "the agent never said {words:?}");
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works() {
     let mut terminal = Terminal::start("python", &["--simulate", "1+2", "--", "cat"]);
-    let agent = Agent::start(&terminal.dir, &["--refuse", "1"]);
+    let agent = Agent::start(&terminal, &["--refuse", "1"]);
 
     let rehearsal = terminal.hotadd(&["rehearse", "1"]);
     assert_eq!(rehearsal.status.code(), Some(1), "{}", stderr(&rehearsal));
@@ -157,7 +47,7 @@ fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works()
     assert_eq!(terminal.event("deregistered")["driver"], "agent.py");
 
     // One that takes its time is killed in the middle of an add.
-    let mut slow = Agent::start(&terminal.dir, &["--delay", "600"]);
+    let mut slow = Agent::start(&terminal, &["--delay", "600"]);
     let dir = terminal.dir.clone();
     let add = std::thread::spawn(move || {
         hotadd(&["add", "1"]).env("XDG_RUNTIME_DIR", dir).output().unwrap()
@@ -211,6 +101,48 @@ fn a_live_name_is_refused_and_a_stale_one_replaced() {
     let third = terminal.hotadd(&["run", "--name", "demo", "--simulate", "1+1", "--", "true"]);
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
     assert!(!terminal.dir.join("hotadd/demo").exists());
+}
+
+/// With the usual limit of descriptors there would be room for fewer connections than the service takes; here it is lower
+/// still. What the run starts has to have the limit that it would have had without us.
+#[test]
+fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
+    const AGENTS: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let (program, said) = (folder.path().join("program"), folder.path().join("said"));
+    let text = format!("#!/bin/sh\nulimit -Sn > {0}.new\nmv {0}.new {0}\n", said.display());
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut low = Command::new("sh");
+    low.args(["-c", "ulimit -Sn 60; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hotadd")]);
+    let driver = format!("exec:{}", program.display());
+    let command = ["--", "sh", "-c", "\"$0\"; exec cat", program.to_str().unwrap()];
+    let args = [&["--simulate", "1+1", "--driver", &driver][..], &command].concat();
+    let terminal = Terminal::start_by("descriptors", low, &args);
+
+    let agents: Vec<_> = (0..AGENTS)
+        .map(|_| {
+            let mut agent = UnixStream::connect(terminal.dir.join("hotadd/demo")).unwrap();
+            agent.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+            agent.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
+            agent
+        })
+        .collect();
+    for (nth, mut agent) in agents.iter().enumerate() {
+        let mut answer = [0; 6];
+        let read = agent.read_exact(&mut answer);
+        read.unwrap_or_else(|error| panic!("agent {nth} is not served: {error}"));
+        assert_eq!(&answer, b"DATA\r\n");
+    }
+    let limit = || fs::read_to_string(&said).unwrap_or_default();
+    while limit().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(limit(), "60\n", "the command has its own limit");
+    fs::remove_file(&said).unwrap();
+    let joined = terminal.hotadd(&["add", "1"]);
+    assert_eq!(joined.status.code(), Some(0), "{}", stderr(&joined));
+    assert_eq!(limit(), "60\n", "a driver's program too");
 }
 
 #[test]

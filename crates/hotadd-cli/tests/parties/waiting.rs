@@ -6,15 +6,15 @@ use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use crate::common::terminal::{Agent, Terminal};
 use crate::common::{hotadd, stdout};
-use crate::{Agent, Terminal};
 
 const WAITING: &str = "waiting for agent.py: AddStart of processor 1, ";
 
 #[test]
 fn an_add_that_waits_says_for_whom_in_lines() {
     let terminal = Terminal::start("lines", &["--simulate", "1+1", "--", "cat"]);
-    let slow = Agent::start(&terminal.dir, &["--delay", "600"]);
+    let slow = Agent::start(&terminal, &["--delay", "600"]);
     let mut add = hotadd(&["add", "1"]);
     add.env("XDG_RUNTIME_DIR", &terminal.dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut add = add.spawn().unwrap();
@@ -32,7 +32,7 @@ fn an_add_that_waits_says_for_whom_in_lines() {
 #[test]
 fn an_add_that_waits_says_for_whom_in_one_line_of_a_terminal() {
     let terminal = Terminal::start("line", &["--simulate", "1+1", "--", "cat"]);
-    let slow = Agent::start(&terminal.dir, &["--delay", "600"]);
+    let slow = Agent::start(&terminal, &["--delay", "600"]);
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();

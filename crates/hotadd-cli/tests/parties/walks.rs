@@ -1,13 +1,13 @@
 //! The walk-throughs of the documentation, gone as they stand there: what each command is shown to say is what it says.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Agent;
+use crate::common::terminal::{Agent, python};
 use crate::common::{allowed, commands, hotadd, is_walked, stdout};
+use crate::daemon::Daemon;
 
 /// The first terminal: a run in the background, and the folder of its socket.
 struct First {
@@ -16,9 +16,8 @@ struct First {
 }
 
 impl First {
-    fn start(dir: &Path, words: &[&str]) -> Self {
-        let mut command: Command = hotadd(words);
-        command.env("XDG_RUNTIME_DIR", dir).stdin(Stdio::null());
+    fn start(dir: &Path, mut command: Command) -> Self {
+        command.stdin(Stdio::null());
         let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut this = Self { dir: dir.to_owned(), run };
         while !this.dir.join("hotadd/demo").exists() {
@@ -33,7 +32,6 @@ impl Drop for First {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.run), Signal::TERM);
         let _ = self.run.wait();
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -58,25 +56,33 @@ fn walk(page: &str, test: &str) -> Option<usize> {
         eprintln!("skipped: {test}: needs processors 0 and 1, and may run on {:?}", allowed());
         return None;
     }
-    let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let bus = Daemon::start(dir);
+    let place = |mut command: Command| {
+        command.env("XDG_RUNTIME_DIR", dir).env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+        command
+    };
     let (mut first, mut agent, mut slow) = (None, None::<Agent>, false);
     let mut steps = 0;
     for (command, shown) in commands(page).into_iter().filter(|(c, _)| is_walked(c)) {
         let words: Vec<&str> = command.split(' ').collect();
         steps += 1;
         match words.as_slice() {
-            ["hotadd", "run", ..] => first = Some(First::start(&dir, &words[1..])),
+            ["hotadd", "run", ..] => {
+                // The one before leaves the terminal to it.
+                drop((agent.take(), first.take()));
+                first = Some(First::start(dir, place(hotadd(&words[1..]))));
+            }
             ["examples/agent.py", "demo", args @ ..] => {
                 slow = args.contains(&"--delay");
-                // The one before leaves the terminal to it.
                 drop(agent.take());
-                until_nobody_is_registered(&dir);
-                agent = Some(Agent::start(&dir, args));
+                until_nobody_is_registered(dir);
+                agent = Some(Agent::start_by(place(python()), args));
             }
             ["hotadd", args @ ..] => {
-                let mut third = hotadd(args);
-                third.env("XDG_RUNTIME_DIR", &dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+                let mut third = place(hotadd(args));
+                third.stdout(Stdio::piped()).stderr(Stdio::piped());
                 let third = third.spawn().unwrap();
                 if let Some(mut asked) = agent.take_if(|_| slow) {
                     asked.until("asked about 1");
@@ -103,5 +109,5 @@ fn the_readme_is_right_about_an_agent_that_refuses_and_one_that_is_killed() {
 #[test]
 fn the_page_on_agents_is_right_about_what_to_try() {
     let steps = walk(include_str!("../../../../docs/agents.md"), "agents");
-    assert!(steps.is_none_or(|steps| steps == 4), "{steps:?} commands were found");
+    assert!(steps.is_none_or(|steps| steps == 7), "{steps:?} commands were found");
 }

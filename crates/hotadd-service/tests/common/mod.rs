@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(unreachable_pub, reason = "a module of tests")]
 
+pub mod counts;
+pub mod daemon;
+pub mod line;
+
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -95,6 +99,11 @@ impl Served {
         }
     }
 
+    /// Lets go of the events that have come: what is kept of them here would look like a leak of the service.
+    pub fn drop_events(&self) {
+        self.events.try_iter().for_each(drop);
+    }
+
     /// Waits until a line of the log says this.
     pub fn logged(&self, what: &str) {
         while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
@@ -118,6 +127,8 @@ pub struct Peer {
     calls: Receiver<Message>,
     answers: Receiver<Message>,
     signals: Receiver<Message>,
+    /// What the partition is called, if there are others as well.
+    partition: Option<&'static str>,
 }
 
 /// An error as it came over the wire.
@@ -130,16 +141,26 @@ pub struct WireFailure {
 
 impl Peer {
     pub fn connect(stream: UnixStream) -> Self {
+        Self::new(None, async move {
+            stream.set_nonblocking(true).unwrap();
+            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            connection::Builder::unix_stream(stream).p2p().build().await.unwrap()
+        })
+    }
+
+    /// One on a bus.
+    pub fn on_bus(address: &str) -> Self {
+        let builder = connection::Builder::address(address).unwrap();
+        Self::new(Some("org.hotadd.Partition.demo"), async { builder.build().await.unwrap() })
+    }
+
+    fn new(partition: Option<&'static str>, connecting: impl Future<Output = Connection>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let connection = runtime.block_on(async {
-            stream.set_nonblocking(true).unwrap();
-            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
-            connection::Builder::unix_stream(stream).p2p().build().await.unwrap()
-        });
+        let connection = runtime.block_on(connecting);
         let mut stream = MessageStream::from(&connection);
         let (to_calls, calls) = channel();
         let (to_answers, answers) = channel();
@@ -154,7 +175,7 @@ impl Peer {
                 drop(to.send(message));
             }
         });
-        Self { runtime, connection, calls, answers, signals }
+        Self { runtime, connection, calls, answers, signals, partition }
     }
 
     pub fn send(&self, message: &Message) {
@@ -173,7 +194,10 @@ impl Peer {
         method: &str,
         body: &B,
     ) {
-        let call = Message::method_call(path, method).unwrap().interface(interface).unwrap();
+        let mut call = Message::method_call(path, method).unwrap().interface(interface).unwrap();
+        if let Some(partition) = self.partition {
+            call = call.destination(partition).unwrap();
+        }
         self.send(&call.build(body).unwrap());
     }
 

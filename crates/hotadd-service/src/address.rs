@@ -1,0 +1,76 @@
+//! [`BusAddress`]: which message bus, and the socket of its daemon.
+
+use std::fmt;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::str::FromStr;
+
+use zbus::Address;
+use zbus::address::transport::{Transport, UnixSocket};
+
+/// Which message bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusAddress {
+    /// That of the user's session: `$DBUS_SESSION_BUS_ADDRESS`, or the one in `$XDG_RUNTIME_DIR`.
+    Session,
+    /// That of the machine.
+    System,
+    /// The one whose daemon listens here: `unix:path=/run/user/1000/bus`.
+    At(Address),
+}
+
+impl FromStr for BusAddress {
+    type Err = zbus::Error;
+
+    /// `session`, `system` or an address.
+    fn from_str(text: &str) -> Result<Self, zbus::Error> {
+        match text {
+            "session" => Ok(Self::Session),
+            "system" => Ok(Self::System),
+            address => address.parse().map(Self::At),
+        }
+    }
+}
+
+impl fmt::Display for BusAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session => f.write_str("the session bus"),
+            Self::System => f.write_str("the system bus"),
+            Self::At(address) => write!(f, "the bus at {address}"),
+        }
+    }
+}
+
+impl BusAddress {
+    /// Where its daemon listens.
+    ///
+    /// # Errors
+    /// If the environment names a place that is none.
+    pub fn resolve(&self) -> Result<Address, zbus::Error> {
+        match self {
+            Self::Session => Address::session(),
+            Self::System => Address::system(),
+            Self::At(address) => Ok(address.clone()),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> io::Result<UnixStream> {
+        let unusable = |what: String| io::Error::new(io::ErrorKind::Unsupported, what);
+        let address = self.resolve().map_err(|error| unusable(error.to_string()))?;
+        let stream = match address.transport() {
+            Transport::Unix(unix) => match unix.path() {
+                UnixSocket::File(path) => UnixStream::connect(path)?,
+                UnixSocket::Abstract(name) => {
+                    UnixStream::connect_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?
+                }
+                _ => return Err(unusable(format!("{address} is an address to listen at"))),
+            },
+            _ => return Err(unusable(format!("{address} is no Unix socket"))),
+        };
+        stream.set_nonblocking(true)?;
+        Ok(stream)
+    }
+}

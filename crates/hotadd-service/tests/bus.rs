@@ -1,0 +1,254 @@
+//! Agents over a message bus, with a daemon of the test's own: each is served as if it had a connection of its own, and nobody
+//! speaks for somebody else.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+
+use hotadd::wire::{self, MAX_MESSAGE, WireProcessor};
+use hotadd::{Error, EventKind, HardwareId, State, Status};
+use hotadd_service::{BusAddress, Service, ServiceError};
+use zbus::Message;
+
+use common::daemon::Daemon;
+use common::{Peer, Served};
+
+/// What Add returns.
+type Changed = (WireProcessor, u64);
+
+/// A bus, and a partition on it.
+struct OnBus {
+    served: Served,
+    daemon: Daemon,
+    folder: tempfile::TempDir,
+}
+
+impl OnBus {
+    fn new(active: u32, spare: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let daemon = Daemon::start(folder.path());
+        let served = Served::new(active, spare);
+        served.service().join_bus(&address(&daemon)).unwrap();
+        Self { served, daemon, folder }
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::on_bus(&self.daemon.address)
+    }
+}
+
+fn address(daemon: &Daemon) -> BusAddress {
+    daemon.address.parse().unwrap()
+}
+
+fn parties(peer: &Peer) -> Vec<String> {
+    let rows: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
+    rows.into_iter().map(|row| row.1).collect()
+}
+
+/// Whether anybody is the partition to those on the bus.
+fn has_owner(peer: &Peer) -> bool {
+    let name = hotadd_service::bus_name("demo").try_into().unwrap();
+    peer.runtime.block_on(async {
+        let dbus = zbus::fdo::DBusProxy::new(&peer.connection).await.unwrap();
+        dbus.name_has_owner(name).await.unwrap()
+    })
+}
+
+#[test]
+fn an_agent_over_a_bus_hears_the_replay_is_asked_and_told() {
+    let bus = OnBus::new(1, 1);
+    let peer = bus.peer();
+    let party = peer.register("pool", 0, 0, 0);
+    peer.begin("Add", &1_u32);
+    peer.agrees_to(State::AddStart, party);
+    peer.agrees_to(State::AddComplete, party);
+    let (processor, epoch) = peer.end::<Changed>().unwrap();
+    assert_eq!((processor.3, epoch), (1, bus.served.partition.epoch().0));
+    let joined = peer.signal("Joined").body().deserialize::<(WireProcessor, u64, bool)>().unwrap();
+    assert_eq!(joined, (processor, epoch, true), "it is told what happens, without asking the bus");
+
+    peer.call::<_, ()>("Deregister", &party).unwrap();
+    bus.served.wait(|event| event.kind == EventKind::Deregistered);
+    assert!(parties(&peer).is_empty());
+}
+
+#[test]
+fn those_on_a_bus_and_those_on_the_socket_are_asked_together() {
+    let bus = OnBus::new(1, 1);
+    let (over_bus, over_socket) = (bus.peer(), bus.served.peer());
+    let a = over_bus.register("over_bus", wire::LATER_ONLY, 0, 0);
+    let b = over_socket.register("over_socket", wire::LATER_ONLY, 0, 0);
+    let partition = bus.served.adder();
+    let add = thread::spawn(move || partition.add(HardwareId(1)));
+    let (one, other) = (over_bus.asked(), over_socket.asked());
+    assert_eq!((one.party, other.party), (a, b), "both have been asked before either answers");
+    over_socket.agree(&other.call);
+    over_bus.refuse(&one.call, &wire::veto_error(Status::NO_MEMORY), "full");
+    over_socket.agrees_to(State::AddFailure, b);
+    let error = add.join().unwrap().unwrap_err();
+    assert_eq!(
+        (error.party().unwrap().name.as_str(), error.reason().as_str()),
+        ("over_bus", "full")
+    );
+}
+
+#[test]
+fn nobody_on_a_bus_deregisters_or_answers_for_another() {
+    let bus = OnBus::new(1, 1);
+    let (one, other) = (bus.peer(), bus.peer());
+    let party = one.register("pool", wire::LATER_ONLY, 0, 0);
+    let failure = other.call::<_, ()>("Deregister", &party).unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.NotRegistered");
+    assert_eq!(parties(&other), ["pool"]);
+
+    // An answer to the agent's call, sent by somebody else, decides nothing.
+    let partition = bus.served.adder();
+    let add = thread::spawn(move || partition.add(HardwareId(1)));
+    let asked = one.asked();
+    let service = asked.call.header().sender().unwrap().to_owned();
+    let forged = Message::error(&asked.call.header(), wire::veto_error(Status::NO_MEMORY)).unwrap();
+    other.send(&forged.destination(service).unwrap().build(&"forged").unwrap());
+    other.ping();
+    one.agree(&asked.call);
+    one.agrees_to(State::AddComplete, party);
+    assert_eq!(add.join().unwrap().unwrap().processor.id, HardwareId(1));
+}
+
+#[test]
+fn another_user_on_a_bus_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    let bus = OnBus::new(1, 1);
+    let folder = bus.folder.path();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let call = |user: u32| {
+        let mut call = Command::new("dbus-send");
+        call.arg(format!("--bus={}", bus.daemon.address)).args([
+            "--print-reply",
+            "--dest=org.hotadd.Partition.demo",
+            wire::PARTITION_PATH,
+            "org.hotadd.Partition1.Add",
+            "uint32:1",
+        ]);
+        call.uid(user).output().expect("dbus-send is there")
+    };
+    let refused = call(65_534);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "it was served");
+    assert!(said.contains("AccessDenied") && said.contains("it is of user 65534"), "{said}");
+    assert_eq!(bus.served.partition.count(), 1, "nothing was added for it");
+    bus.served.logged("refused, because it is of user 65534");
+    assert!(call(0).status.success(), "the same call of the partition's own user is served");
+    assert_eq!(bus.served.partition.count(), 2);
+}
+
+#[test]
+fn one_that_leaves_the_bus_while_it_is_asked_vetoes_and_the_next_add_works() {
+    let bus = OnBus::new(1, 1);
+    let (agent, other) = (bus.peer(), bus.peer());
+    agent.register("pool", wire::LATER_ONLY, 0, 0);
+    other.begin("Add", &1_u32);
+    agent.asked();
+    agent.hang_up();
+    let failure = other.end::<Changed>().unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.Vetoed");
+    let (message, status, _, _, party) = failure.body.unwrap();
+    assert_eq!((status, party.as_str()), (Status::PIPE_BROKEN.to_raw(), "pool"), "{message}");
+    assert!(message.contains("its connection to the bus was closed"), "{message}");
+    bus.served.wait(|event| event.kind == EventKind::Deregistered);
+    other.call::<_, Changed>("Add", &1_u32).expect("the one that has left is not asked (L3)");
+}
+
+#[test]
+fn the_end_of_the_bus_is_the_end_of_everybody_on_it_and_of_nobody_else() {
+    let mut bus = OnBus::new(1, 1);
+    let (agent, idle, over_socket) = (bus.peer(), bus.peer(), bus.served.peer());
+    agent.register("asked", wire::LATER_ONLY, 0, 0);
+    idle.register("idle", wire::LATER_ONLY, 1, 0);
+    let stays = over_socket.register("stays", wire::LATER_ONLY, 1, 0);
+    let partition = bus.served.adder();
+    let add = thread::spawn(move || partition.add(HardwareId(1)));
+    agent.asked();
+    bus.daemon.kill();
+    match add.join().unwrap() {
+        Err(Error::Vetoed { party, veto, .. }) => {
+            assert_eq!((party.name.as_str(), veto.is_crash()), ("asked", true));
+            assert_eq!(veto.reason(), "the connection to its bus was closed");
+        }
+        other => panic!("who was asked has not answered: {other:?}"),
+    }
+    for _ in 0..2 {
+        bus.served.wait(|event| event.kind == EventKind::Deregistered);
+    }
+    assert_eq!(parties(&over_socket), ["stays"]);
+    over_socket.begin("Add", &1_u32);
+    over_socket.agrees_to(State::AddStart, stays);
+    over_socket.agrees_to(State::AddComplete, stays);
+    over_socket.end::<Changed>().unwrap();
+    bus.served.logged(&format!("the bus at {}", bus.daemon.address.split(',').next().unwrap()));
+}
+
+#[test]
+fn a_message_that_is_too_large_is_passed_over_and_others_are_served() {
+    let bus = OnBus::new(1, 1);
+    let (peer, agent) = (bus.peer(), bus.peer());
+    let party = agent.register("pool", wire::LATER_ONLY, 0, 0);
+    peer.begin("AddBatch", &(vec![7_u32; MAX_MESSAGE], false));
+    // Of the same sender, behind it: it was read to its end.
+    assert_eq!(parties(&peer), ["pool"], "a large message of one peer costs nobody the bus");
+    peer.begin("Rehearse", &1_u32);
+    agent.agrees_to(State::AddStart, party);
+}
+
+#[test]
+fn each_on_a_bus_has_the_limits_of_a_connection() {
+    let bus = OnBus::new(1, 1);
+    let (peer, other) = (bus.peer(), bus.peer());
+    for _ in 0..64 {
+        peer.register("pool", wire::LATER_ONLY, 0, 0);
+    }
+    peer.begin_register("pool", wire::LATER_ONLY, 0, 0);
+    assert_eq!(peer.end::<(u64, u64)>().unwrap_err().name, "org.hotadd.Error.Limit");
+    other.register("pool", wire::LATER_ONLY, 0, 0);
+}
+
+#[test]
+fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
+    let bus = OnBus::new(1, 1);
+    let peer = bus.peer();
+    peer.register("pool", wire::LATER_ONLY, 0, 0);
+    let second = Served::new(1, 1);
+    let refused = second.service().join_bus(&address(&bus.daemon)).unwrap_err();
+    assert!(matches!(refused, ServiceError::Bus { .. }));
+    assert!(
+        refused.to_string().contains("org.hotadd.Partition.demo is somebody else's"),
+        "{refused}"
+    );
+    let OnBus { served, daemon, folder: _folder } = bus;
+    let served = served.end_service();
+    // The daemon finds out by itself, which may be a moment later.
+    while has_owner(&peer) {}
+    second.service().join_bus(&address(&daemon)).expect("the name is free with its service's end");
+    // What the proxy was answered came to this peer, too.
+    let peer = Peer::on_bus(&daemon.address);
+    assert!(parties(&peer).is_empty(), "who calls the name now reaches the second");
+    served.partition.add(HardwareId(1)).expect("a service that has ended keeps nobody out");
+}
+
+#[test]
+fn a_bus_that_is_not_there_and_a_name_that_is_none_are_refused() {
+    let served = Served::new(1, 1);
+    let nowhere: BusAddress = "unix:path=/nonexistent/bus".parse().unwrap();
+    let refused = served.service().join_bus(&nowhere).unwrap_err().to_string();
+    assert!(refused.contains("the bus at unix:path=/nonexistent/bus"), "{refused}");
+    let service = Service::new(&served.partition, "2nd", std::sync::Arc::new(|_| ())).unwrap();
+    let refused = service.join_bus(&nowhere).unwrap_err().to_string();
+    assert!(refused.contains("org.hotadd.Partition.2nd is no name there"), "{refused}");
+    assert!("nonsense".parse::<BusAddress>().is_err());
+}
