@@ -218,6 +218,10 @@ impl View {
     fn concluded(&mut self, event: &Event) {
         let index = event.processor.map(|p| p.index.get());
         let Some(row) = self.row(event) else { return };
+        if row.state != RowState::Asking {
+            // Nobody was asked this time: what is there are the answers of another.
+            row.answers.clear();
+        }
         row.took = event.took;
         row.why = event.reason.as_ref().map(|reason| match &event.party {
             Some(party) => format!("{party}: {reason}"),
@@ -287,10 +291,11 @@ impl View {
         let Some(row) = event.id.and_then(|id| self.processors.get(&id)) else {
             return String::new();
         };
-        let shown = row.answers.iter().take(SHOWN);
+        let agreed = || row.answers.iter().filter(|answer| answer.agreed);
+        let shown = agreed().take(SHOWN);
         let mut all: Vec<_> = shown.map(|a| format!("{} {}", a.driver, millis(a.took))).collect();
-        if row.answers.len() > SHOWN {
-            all.push(format!("{} more", row.answers.len() - SHOWN));
+        if agreed().count() > SHOWN {
+            all.push(format!("{} more", agreed().count() - SHOWN));
         }
         if all.is_empty() { String::new() } else { format!("; agreed: {}", all.join(", ")) }
     }
@@ -308,4 +313,38 @@ pub(crate) fn millis(time: Duration) -> String {
 /// `412.3 M/s`
 pub(crate) fn rate(steps_per_second: f64) -> String {
     format!("{:.1} M/s", steps_per_second / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use hotadd::hardware::Simulated;
+    use hotadd::{Notice, Partition, Veto};
+
+    use super::*;
+
+    #[test]
+    fn who_refused_before_is_not_said_to_have_agreed_when_nobody_is_asked() {
+        let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
+        let view = View::new("simulated", String::new(), [], [HardwareId(1)]);
+        let seen = Arc::new(Mutex::new((view, Vec::new())));
+        let into = Arc::clone(&seen);
+        let see = move |event: &Event| {
+            let (view, notes) = &mut *into.lock().unwrap();
+            notes.extend(view.take(event).map(|note| note.text));
+        };
+        let _observation = partition.observe(see).unwrap();
+        let no = |notice: &Notice| match notice.processor().id {
+            HardwareId(1) => Err(Veto::from("no")),
+            _ => Ok(()),
+        };
+        let refusing = partition.register("no", no).unwrap();
+        partition.add(HardwareId(1)).unwrap_err();
+        drop(refusing);
+        partition.add(HardwareId(1)).unwrap();
+        let last = seen.lock().unwrap().1.last().cloned().unwrap_or_default();
+        assert!(last.starts_with("processor 1 joined"), "{last}");
+        assert!(!last.contains("agreed"), "nobody was asked: {last}");
+    }
 }
