@@ -109,8 +109,9 @@ fn a_live_name_is_refused_and_a_stale_one_replaced() {
 fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
     const AGENTS: usize = 100;
     let folder = tempfile::tempdir().unwrap();
-    let (program, said) = (folder.path().join("program"), folder.path().join("said"));
-    let text = format!("#!/bin/sh\nulimit -Sn > {0}.new\nmv {0}.new {0}\n", said.display());
+    let program = folder.path().join("program");
+    // What it is asked names what it says: as the command it is asked nothing.
+    let text = "#!/bin/sh\nsaid=$(dirname \"$0\")/${1:-command}\nulimit -Sn > $said.$$\nmv $said.$$ $said\n";
     fs::write(&program, text).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let mut low = Command::new("sh");
@@ -134,15 +135,16 @@ fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
         read.unwrap_or_else(|error| panic!("agent {nth} is not served: {error}"));
         assert_eq!(&answer, b"DATA\r\n");
     }
-    let limit = || fs::read_to_string(&said).unwrap_or_default();
-    while limit().is_empty() {
+    let limit = |of: &str| fs::read_to_string(folder.path().join(of)).unwrap_or_default();
+    while limit("command").is_empty() {
         std::thread::yield_now();
     }
-    assert_eq!(limit(), "60\n", "the command has its own limit");
-    fs::remove_file(&said).unwrap();
+    assert_eq!(limit("command"), "60\n", "the command has its own limit");
+    // That of the replay.
+    fs::remove_file(folder.path().join("add-start")).unwrap();
     let joined = terminal.hotadd(&["add", "1"]);
-    assert_eq!(joined.status.code(), Some(0), "{}", stderr(&joined));
-    assert_eq!(limit(), "60\n", "a driver's program too");
+    assert_eq!(joined.status.code(), Some(0), "{}{}", stdout(&joined), stderr(&joined));
+    assert_eq!(limit("add-start"), "60\n", "a driver's program too");
 }
 
 #[test]
