@@ -1,0 +1,3 @@
+/* From here on DEFINE_GUID defines. */
+#define INITGUID
+#include "guiddef.h"

@@ -1,0 +1,159 @@
+//! Native drivers: shared objects, built from a Windows driver's source for this system.
+//!
+//! We bind a driver's imports ourselves, and not through the dynamic symbols of our program. Were they there, every library of
+//! this process would be bound to them, and some share their name with what the C library has for 4-byte characters
+//! (`wcslen`). So what is undefined is made weak in our copy of the file, the system's linker leaves what it does not know,
+//! and then each slot is filled from [the table of exports](crate::export).
+
+mod elf;
+mod inspect;
+
+use std::ffi::{CString, c_void};
+use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
+use rustix::fs::MemfdFlags;
+use rustix::mm::{MprotectFlags, mprotect};
+
+pub(crate) use self::elf::Elf;
+use self::elf::Slot;
+pub(crate) use self::inspect::inspect;
+use crate::abi::{Abi, Routine};
+use crate::export::{self, Export};
+use crate::fault;
+use crate::images::{self, Image, Missing};
+use crate::pe::FileError;
+use crate::pe::memory::Memory;
+
+/// What our headers put before the names of the C library's functions, of which this system has others.
+const OURS: &str = "hotadd_";
+
+const PAGE: usize = 4096;
+
+/// A native driver in memory. Dropping it takes it out again: nothing of it may run any more.
+pub(crate) struct Native {
+    image: &'static Image,
+    entry: Routine,
+    _library: Library,
+    /// What it was loaded from. Held, because the number is in the name that the linker knows it by, and it would take the next
+    /// driver under the same number for this one.
+    _file: fs::File,
+    _missing: Memory,
+}
+
+impl Native {
+    /// Loads a driver. Of its code only what the compiler has it do at the start runs: constructors. C has none.
+    pub(crate) fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Self, FileError> {
+        let elf = Elf::parse(bytes)?;
+        fault::install().map_err(|error| FileError::unwatched(&error))?;
+        let file = copy(&elf, bytes, name)
+            .map_err(|error| FileError::NoRoom(format!("a copy of it: {error}")))?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: it is loaded in order to run: what its constructors do is as good or bad as all that it will do.
+        let library = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) };
+        // The linker's words begin with the path, which is of no use to anybody.
+        let library = library
+            .map_err(|error| FileError::Unsupported(error.to_string().replace(&path, name)))?;
+        // SAFETY: a symbol that is used as an address alone.
+        let entry = unsafe { library.get::<*const c_void>(b"DriverEntry\0") };
+        let entry = entry.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
+        let entry = entry.and_then(Routine::new).ok_or_else(elf::no_entry)?;
+        let base = entry.address().wrapping_sub(elf.entry);
+        let (missing, names) = bind(&elf, &library, base)?;
+        if strict && !names.is_empty() {
+            return Err(FileError::Unresolved(names));
+        }
+        let missing_names = Missing { base: missing.base(), names };
+        let image = Image::native(name.to_owned(), base, elf.size, elf.mapped, missing_names);
+        let image = images::enter(image);
+        let image = image.ok_or_else(|| FileError::NoRoom("too many drivers".into()))?;
+        Ok(Self { image, entry, _library: library, _file: file, _missing: missing })
+    }
+
+    pub(crate) fn entry(&self) -> Routine {
+        self.entry
+    }
+
+    pub(crate) fn image(&self) -> &'static Image {
+        self.image
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        images::leave(self.image);
+    }
+}
+
+/// Fills the slots of what we provide, and of what nobody does: of that there is a page for each, so that whatever is done to
+/// it is seen and says which it is. Returns these, and their names.
+fn bind(elf: &Elf, library: &Library, base: usize) -> Result<(Memory, Vec<String>), FileError> {
+    let cannot = |error: rustix::io::Errno| FileError::NoRoom(format!("its imports: {error}"));
+    let unknown = |name: &str| provided(name).is_none() && !knows(library, name);
+    let missing = elf.undefined.iter().filter(|symbol| !symbol.weak && unknown(&symbol.name));
+    let mut missing: Vec<String> = missing.map(|symbol| symbol.name.clone()).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let pages = Memory::reserve((missing.len() * PAGE).max(PAGE), None).map_err(cannot)?;
+    let mut writes = Vec::new();
+    for Slot { at, symbol, addend } in &elf.slots {
+        let name = &elf.undefined[*symbol].name;
+        let target = match (provided(name), missing.binary_search(name)) {
+            (Some(export), _) => export.address(Abi::SysV) as usize,
+            (None, Ok(number)) => pages.base() + number * PAGE,
+            (None, Err(_)) => continue,
+        };
+        writes.push((base + at, target.wrapping_add_signed(*addend)));
+    }
+    // The linker has made part of it read-only.
+    let sealed = elf.sealed.clone().map(|range| (base + range.start, range.len()));
+    let seal = |flags| {
+        let Some((start, size)) = sealed else { return Ok(()) };
+        // SAFETY: pages of this image that nobody has a reference to, by what was checked in `Elf::parse`.
+        unsafe { mprotect(ptr::without_provenance_mut(start), size, flags) }
+    };
+    seal(MprotectFlags::READ | MprotectFlags::WRITE).map_err(cannot)?;
+    for (at, target) in writes {
+        // SAFETY: eight bytes of a writable segment of this image, by what was checked in `Elf::parse`.
+        unsafe { ptr::with_exposed_provenance_mut::<usize>(at).write_unaligned(target) };
+    }
+    seal(MprotectFlags::READ).map_err(cannot)?;
+    Ok((pages, missing))
+}
+
+/// What we provide under this name.
+fn provided(name: &str) -> Option<&'static Export> {
+    export::find(name.strip_prefix(OURS).unwrap_or(name))
+}
+
+/// Whether the linker has found this in the system's libraries or the driver's own.
+fn knows(library: &Library, name: &str) -> bool {
+    let Ok(symbol) = CString::new(name) else { return false };
+    // SAFETY: a symbol that is used as an address alone.
+    let found = unsafe { library.get::<*const c_void>(symbol.as_bytes_with_nul()) };
+    found.is_ok_and(|symbol| !symbol.as_raw_ptr().is_null()) || system_has(name)
+}
+
+/// Whether a library that is in this process anyway has this: the C library's.
+fn system_has(name: &str) -> bool {
+    let Ok(symbol) = CString::new(name) else { return false };
+    // SAFETY: looks up an address in the libraries that are there.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) };
+    !found.is_null()
+}
+
+/// A copy of the file in memory in which everything undefined is weak: the linker is to leave to us what it does not know.
+fn copy(elf: &Elf, bytes: &[u8], name: &str) -> std::io::Result<fs::File> {
+    let mut bytes = bytes.to_vec();
+    for symbol in &elf.undefined {
+        bytes[symbol.info] = (object::elf::STB_WEAK.0 << 4) | (bytes[symbol.info] & 0xf);
+    }
+    // A name for /proc/PID/maps; it may not be too long.
+    let shown: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
+    let mut file = fs::File::from(rustix::fs::memfd_create(shown, MemfdFlags::CLOEXEC)?);
+    file.write_all(&bytes)?;
+    Ok(file)
+}

@@ -1,0 +1,181 @@
+//! The system calls that are allowed.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use libc::c_long;
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+use super::SandboxError;
+
+/// Allowed whatever their arguments are.
+const FREE: &[c_long] = &[
+    // Memory.
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    // Threads, and waiting for each other. clone3 is answered by another filter.
+    libc::SYS_clone3,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getcpu,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_membarrier,
+    libc::SYS_rseq,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    // Signals to itself.
+    libc::SYS_alarm,
+    libc::SYS_pause,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigpending,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_sigaltstack,
+    // Time.
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_nanosleep,
+    libc::SYS_time,
+    libc::SYS_timer_create,
+    libc::SYS_timer_delete,
+    libc::SYS_timer_getoverrun,
+    libc::SYS_timer_gettime,
+    libc::SYS_timer_settime,
+    libc::SYS_timerfd_create,
+    libc::SYS_timerfd_gettime,
+    libc::SYS_timerfd_settime,
+    // The descriptors that it has, and the asynchronous runtime's.
+    libc::SYS_close,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_epoll_wait,
+    libc::SYS_eventfd2,
+    libc::SYS_fstat,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_shutdown,
+    libc::SYS_write,
+    libc::SYS_writev,
+    // Who it is, and chance.
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getrandom,
+    libc::SYS_getuid,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+/// What a call's argument has to be: its place, the bits that are looked at, and what they are.
+type Demand = (u8, u64, u64);
+
+const ALL: u64 = u64::MAX;
+const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
+const CLONE_THREAD: u64 = libc::CLONE_THREAD as u64;
+const ARCH_SET_GS: u64 = 0x1001;
+const PR_SET_VMA: u64 = 0x5356_4d41;
+const PR_GET_AUXV: u64 = 0x4155_5856;
+
+/// Allowed with these arguments. Each line is one way in which a call is allowed.
+fn bound() -> Vec<(c_long, Vec<Demand>)> {
+    let own = u64::from(std::process::id());
+    let mut all = vec![
+        // No new code.
+        (libc::SYS_mmap, vec![(2, PROT_EXEC, 0)]),
+        (libc::SYS_mprotect, vec![(2, PROT_EXEC, 0)]),
+        // Threads, no processes. What the C library does when clone3 is not there.
+        (libc::SYS_clone, vec![(0, CLONE_THREAD, CLONE_THREAD)]),
+        (libc::SYS_sched_setaffinity, vec![(0, u32::MAX.into(), 0)]),
+        (libc::SYS_kill, vec![(0, u32::MAX.into(), own)]),
+        (libc::SYS_tgkill, vec![(0, u32::MAX.into(), own)]),
+        (libc::SYS_rt_sigqueueinfo, vec![(0, u32::MAX.into(), own)]),
+        (libc::SYS_rt_tgsigqueueinfo, vec![(0, u32::MAX.into(), own)]),
+        // The block that a driver's gs points to.
+        (libc::SYS_arch_prctl, vec![(0, ALL, ARCH_SET_GS)]),
+        // Limits are read, those of itself.
+        (libc::SYS_prlimit64, vec![(0, u32::MAX.into(), 0), (2, ALL, 0)]),
+        // What the asynchronous runtime wakes itself with.
+        (libc::SYS_socketpair, vec![(0, u32::MAX.into(), libc::AF_UNIX as u64)]),
+        (libc::SYS_ioctl, vec![(1, u32::MAX.into(), libc::FIONBIO)]),
+    ];
+    // Names of threads and of memory, and what the kernel told it at its start.
+    for option in [libc::PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV] {
+        all.push((libc::SYS_prctl, vec![(0, u32::MAX.into(), option)]));
+    }
+    for command in
+        [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC]
+    {
+        all.push((libc::SYS_fcntl, vec![(1, u32::MAX.into(), command as u64)]));
+    }
+    all
+}
+
+/// Forbids all others, on all threads, for good.
+pub(super) fn install() -> Result<(), SandboxError> {
+    let failed = |error: seccompiler::Error| match error {
+        seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
+            SandboxError::new("the filter", error)
+        }
+        other => SandboxError::new("the filter", io::Error::other(other.to_string())),
+    };
+    // The arguments of clone3 are in memory, where no filter sees them: with this the C library uses clone.
+    let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let clone3 = program(clone3, SeccompAction::Allow, enosys).map_err(failed)?;
+    let allowed = allowed().map_err(|error| failed(error.into()))?;
+    let allowed = program(allowed, SeccompAction::Trap, SeccompAction::Allow).map_err(failed)?;
+    // The strictest answer of several filters counts.
+    for program in [clone3, allowed] {
+        seccompiler::apply_filter_all_threads(&program).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn program(
+    rules: BTreeMap<c_long, Vec<SeccompRule>>,
+    others: SeccompAction,
+    these: SeccompAction,
+) -> Result<BpfProgram, seccompiler::Error> {
+    let filter = SeccompFilter::new(rules, others, these, TargetArch::x86_64)?;
+    Ok(filter.try_into()?)
+}
+
+fn allowed() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
+        FREE.iter().map(|call| (*call, Vec::new())).collect();
+    for (call, demands) in bound() {
+        let conditions = demands.into_iter().map(|(argument, mask, value)| {
+            let operator = SeccompCmpOp::MaskedEq(mask);
+            SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)
+        });
+        let rule = SeccompRule::new(conditions.collect::<Result<_, _>>()?)?;
+        rules.entry(call).or_default().push(rule);
+    }
+    Ok(rules)
+}

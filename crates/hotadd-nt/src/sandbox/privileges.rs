@@ -1,0 +1,103 @@
+//! Users, groups, capabilities and limits.
+
+use std::ptr;
+
+use rustix::process::{Resource, Rlimit, getuid, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+
+use super::SandboxError;
+
+/// The user and group that own nothing.
+const NOBODY: libc::uid_t = 65534;
+
+/// The address space: a driver that leaks is stopped before the machine swaps. Virtual, so far above what is ever used.
+const ADDRESS_SPACE: u64 = 4 << 30;
+const STACK: u64 = 8 << 20;
+const FILES: u64 = 64;
+
+/// Becomes nobody if it is root, and holds no capability and gets none.
+pub(super) fn drop_all() -> Result<(), SandboxError> {
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|error| SandboxError::new("no new privileges", error))?;
+    if getuid().is_root() {
+        become_nobody()?;
+    }
+    rustix::thread::clear_ambient_capability_set()
+        .map_err(|error| SandboxError::new("ambient capabilities", error))?;
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, none).map_err(|error| SandboxError::new("capabilities", error))
+}
+
+/// The C library's calls, which are for all threads; the kernel's are for one.
+fn become_nobody() -> Result<(), SandboxError> {
+    // SAFETY: an empty list is not looked at.
+    if unsafe { libc::setgroups(0, ptr::null()) } != 0 {
+        return alone("groups");
+    }
+    // SAFETY: numbers alone.
+    if unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) } != 0 {
+        return alone("group");
+    }
+    // SAFETY: numbers alone.
+    if unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) } != 0 {
+        return alone("user");
+    }
+    // Going back must be impossible.
+    // SAFETY: numbers alone.
+    if unsafe { libc::setuid(0) } == 0 {
+        let error = std::io::Error::other("it is still root");
+        return Err(SandboxError::new("user", error));
+    }
+    Ok(())
+}
+
+/// In a user namespace that has nobody but root there is no other user to become. Root of such a namespace without
+/// capabilities is whoever made it, as which it may do nothing that this sandbox allows and that user may not.
+fn alone(what: &'static str) -> Result<(), SandboxError> {
+    let error = SandboxError::last(what);
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let everybody = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    if everybody { Err(error) } else { Ok(()) }
+}
+
+/// Limits of what it may take.
+pub(super) fn limit() -> Result<(), SandboxError> {
+    let limits = [
+        // A core would be the partition's secrets, in a file.
+        (Resource::Core, 0),
+        (Resource::Nofile, FILES),
+        (Resource::As, ADDRESS_SPACE),
+        (Resource::Stack, STACK),
+    ];
+    for (resource, most) in limits {
+        set_limit(resource, most)?;
+    }
+    // Changing the user has made it so that its own /proc is closed to it, which is where a native driver is loaded from.
+    set_dumpable(true)
+}
+
+fn set_limit(resource: Resource, most: u64) -> Result<(), SandboxError> {
+    // Not more than it has.
+    let most = rustix::process::getrlimit(resource).maximum.map_or(most, |old| old.min(most));
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(resource, limit).map_err(|error| SandboxError::new("limits", error))
+}
+
+/// Files grow no more, and nobody of the same user may look into it or attach to it.
+pub(super) fn seal() -> Result<(), SandboxError> {
+    // Its error output may be a file. It is to go without, not to be killed for it.
+    // SAFETY: ignoring a signal runs nothing.
+    if unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(SandboxError::last("signals"));
+    }
+    // Not before: a native driver is loaded from a file in memory, which is one like others.
+    set_limit(Resource::Fsize, 0)?;
+    set_dumpable(false)
+}
+
+fn set_dumpable(yes: bool) -> Result<(), SandboxError> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    let behaviour = if yes { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
+    set_dumpable_behavior(behaviour).map_err(|error| SandboxError::new("hiding", error))
+}

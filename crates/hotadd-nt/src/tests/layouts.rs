@@ -1,0 +1,52 @@
+//! What lies in a driver's memory is as large there as here, by the public types of another source.
+
+use windows_sys::Wdk::Foundation as wdk;
+use windows_sys::Wdk::System::SystemServices as services;
+use windows_sys::Win32::System::Kernel as kernel;
+
+use crate::ex::{callbacks, mutexes, resources, slists, work};
+use crate::ke::object;
+use crate::ke::spin;
+
+#[test]
+fn objects_are_as_large_as_the_public_types() {
+    macro_rules! same {
+        ($($ours:ty = $theirs:ty),* $(,)?) => {$(
+            assert_eq!(size_of::<$ours>(), size_of::<$theirs>(), stringify!($theirs));
+        )*};
+    }
+    same! {
+        object::Header = wdk::DISPATCHER_HEADER,
+        object::Event = wdk::KEVENT,
+        object::Mutant = wdk::KMUTANT,
+        object::Dpc = wdk::KDPC,
+        object::Semaphore = services::KSEMAPHORE,
+        object::Timer = services::KTIMER,
+        spin::QueueHandle = services::KLOCK_QUEUE_HANDLE,
+        mutexes::Mutex = wdk::FAST_MUTEX,
+        slists::List = kernel::SLIST_HEADER,
+        work::Item = wdk::WORK_QUEUE_ITEM,
+        callbacks::Attributes = wdk::OBJECT_ATTRIBUTES,
+        parking_lot::RawRwLock = usize,
+    }
+}
+
+#[test]
+fn a_resource_is_written_to_no_further_than_the_smallest_of_its_public_types() {
+    // That type has 0x60 bytes here and 0x68 in the documentation's headers.
+    let written = std::mem::offset_of!(resources::Resource, exclusive_waiters) + 4;
+    assert!(written <= size_of::<wdk::ERESOURCE>(), "{written}");
+}
+
+#[test]
+fn what_inlined_code_looks_at_is_where_it_looks() {
+    use std::mem::offset_of;
+    assert_eq!(
+        offset_of!(callbacks::Attributes, name),
+        offset_of!(wdk::OBJECT_ATTRIBUTES, ObjectName)
+    );
+    assert_eq!(offset_of!(object::Semaphore, limit), offset_of!(services::KSEMAPHORE, Limit));
+    assert_eq!(offset_of!(object::Dpc, routine), offset_of!(wdk::KDPC, DeferredRoutine));
+    assert_eq!(offset_of!(object::Dpc, context), offset_of!(wdk::KDPC, DeferredContext));
+    assert_eq!(offset_of!(object::Dpc, queued), offset_of!(wdk::KDPC, DpcData));
+}

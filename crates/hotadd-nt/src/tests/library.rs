@@ -1,0 +1,215 @@
+//! Memory, bitmaps, sorting, versions, and the C library's functions of text.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use windows_sys::Wdk::System::SystemServices::RTL_BITMAP as Bitmap;
+
+use crate::abi::Abi;
+use crate::tests::{BOTH, address, call};
+
+const NONE: u32 = u32::MAX;
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+#[test]
+fn bitmaps_are_counted_changed_and_searched() {
+    for abi in BOTH {
+        let mut words = [0_u32; 4];
+        let mut map = Bitmap::default();
+        let m = &raw mut map;
+        call!(abi, RtlInitializeBitMap(m => *mut Bitmap, words.as_mut_ptr() => *mut u32, 100 => u32));
+        call!(abi, RtlSetAllBits(m => *mut Bitmap));
+        let set = || call!(abi, RtlNumberOfSetBits(m => *mut Bitmap) -> u32);
+        assert_eq!(set(), 100, "and none behind its end");
+        call!(abi, RtlClearBits(m => *mut Bitmap, 30 => u32, 5 => u32));
+        call!(abi, RtlClearBits(m => *mut Bitmap, 90 => u32, 4 => u32));
+        call!(abi, RtlClearBit(m => *mut Bitmap, 2 => u32));
+        assert_eq!(set(), 90);
+        assert_eq!(call!(abi, RtlNumberOfClearBits(m => *mut Bitmap) -> u32), 10);
+        let find = |length: u32, hint: u32| call!(abi, RtlFindClearBits(m => *mut Bitmap, length => u32, hint => u32) -> u32);
+        assert_eq!(
+            [find(1, 0), find(2, 0), find(4, 35), find(5, 35), find(6, 0)],
+            [2, 30, 90, 30, NONE]
+        );
+        let clear = |start: u32, length: u32| call!(abi, RtlAreBitsClear(m => *mut Bitmap, start => u32, length => u32) -> u8);
+        assert_eq!([clear(30, 5), clear(29, 2), clear(90, 0), clear(99, 2)], [1, 0, 0, 0]);
+        let mut start = 0;
+        let longest =
+            call!(abi, RtlFindLongestRunClear(m => *mut Bitmap, &raw mut start => *mut u32) -> u32);
+        assert_eq!((longest, start), (5, 30));
+        let next = call!(abi, RtlFindNextForwardRunClear(
+            m => *mut Bitmap, 32 => u32, &raw mut start => *mut u32,
+        ) -> u32);
+        assert_eq!((next, start), (3, 32), "a run is looked at from there on");
+        let mut runs = [[0_u32; 2]; 2];
+        let count = call!(abi, RtlFindClearRuns(
+            m => *mut Bitmap, runs.as_mut_ptr() => *mut [u32; 2], 2 => u32, 1 => u8,
+        ) -> u32);
+        assert_eq!((count, runs), (2, [[30, 5], [90, 4]]), "the longest come first");
+        let taken = call!(abi, RtlFindClearBitsAndSet(m => *mut Bitmap, 5 => u32, 0 => u32) -> u32);
+        assert_eq!((taken, set()), (30, 95));
+        let test = |bit: u32| call!(abi, RtlTestBit(m => *mut Bitmap, bit => u32) -> u8);
+        assert_eq!([test(1), test(2), test(30)], [1, 0, 1]);
+    }
+}
+
+#[test]
+fn bits_of_numbers_are_found() {
+    for abi in BOTH {
+        let most = |n: u64| call!(abi, RtlFindMostSignificantBit(n => u64) -> i8);
+        let least = |n: u64| call!(abi, RtlFindLeastSignificantBit(n => u64) -> i8);
+        assert_eq!([most(0), most(1), most(u64::MAX)], [-1, 0, 63]);
+        assert_eq!([least(0), least(1), least(1 << 63)], [-1, 0, 63]);
+        assert_eq!(call!(abi, RtlNumberOfSetBitsUlongPtr(0xff0f => u64) -> u32), 12);
+    }
+}
+
+#[test]
+fn wide_text_has_16_bit_units_in_both_conventions() {
+    let (text, other) = (wide("Straße"), wide("STRASSE"));
+    for abi in BOTH {
+        let t = text.as_ptr();
+        assert_eq!(call!(abi, wcslen(t => *const u16) -> usize), 6);
+        let find = |unit: u16| call!(abi, wcschr(t => *const u16, unit => u16) -> *const u16);
+        assert_eq!(find(u16::from(b'a')), &raw const text[3]);
+        assert_eq!(find(0), &raw const text[6], "the zero counts");
+        assert_eq!(find(u16::from(b'x')), ptr::null());
+        let part = wide("aß");
+        let found = call!(abi, wcsstr(t => *const u16, part.as_ptr() => *const u16) -> *const u16);
+        assert_eq!(found, &raw const text[3]);
+        let compare = |count: usize| call!(abi, _wcsnicmp(t => *const u16, other.as_ptr() => *const u16, count => usize) -> i32);
+        assert_eq!(compare(4), 0);
+        assert!(compare(5) > 0, "ß comes behind s");
+        let mut room = [0x7777_u16; 9];
+        call!(abi, wcsncpy(room.as_mut_ptr() => *mut u16, t => *const u16, 8 => usize) -> *mut u16);
+        assert_eq!(
+            room,
+            [0x53, 0x74, 0x72, 0x61, 0xdf, 0x65, 0, 0, 0x7777],
+            "filled up with zeros"
+        );
+        call!(abi, _wcsupr(room.as_mut_ptr() => *mut u16) -> *mut u16);
+        assert_eq!(&room[..6], &[0x53, 0x54, 0x52, 0x41, 0xdf, 0x45]);
+    }
+}
+
+#[test]
+fn narrow_text_is_as_the_c_library_has_it() {
+    for abi in BOTH {
+        let compare = |a: &[u8], b: &[u8]| call!(abi, strcmp(a.as_ptr() => *const u8, b.as_ptr() => *const u8) -> i32);
+        assert!(compare(b"abc\0", b"abd\0") < 0 && compare(b"b\0", b"abc\0") > 0);
+        assert!(compare(b"\xff\0", b"a\0") > 0, "bytes have no sign");
+        let insensitive = call!(abi, _stricmp(c"HeLLo".as_ptr() => *const i8, c"hEllO".as_ptr() => *const i8) -> i32);
+        assert_eq!(insensitive, 0);
+        let mut room = *b"ab\0.......";
+        call!(abi, strncat(room.as_mut_ptr() => *mut u8, c"cdef".as_ptr() => *const i8, 2 => usize) -> *mut u8);
+        assert_eq!(&room, b"abcd\0.....");
+        let last =
+            call!(abi, strrchr(room.as_ptr() => *const u8, i32::from(b'c') => i32) -> *const u8);
+        assert_eq!(last, &raw const room[2]);
+        let number = |text: &[u8]| call!(abi, atoi(text.as_ptr() => *const u8) -> i32);
+        assert_eq!([number(b" \t-42x\0"), number(b"+7\0"), number(b"x\0")], [-42, 7, 0]);
+    }
+}
+
+#[test]
+fn memory_is_moved_filled_and_compared() {
+    for abi in BOTH {
+        let mut bytes = *b"0123456789";
+        let at = bytes.as_mut_ptr();
+        call!(abi, memmove(at.wrapping_add(2) => *mut u8, at => *const u8, 5 => usize) -> *mut u8);
+        assert_eq!(&bytes, b"0101234789");
+        call!(abi, RtlFillMemory(at => *mut u8, 3 => usize, b'x' => u8));
+        assert_eq!(&bytes, b"xxx1234789");
+        let equal = call!(abi, RtlCompareMemory(at => *const u8, b"xxx12x".as_ptr() => *const u8, 6 => usize) -> usize);
+        assert_eq!(equal, 5, "how many bytes are equal, not which comes first");
+        call!(abi, RtlZeroMemory(at => *mut u8, 10 => usize));
+        assert_eq!(bytes, [0; 10]);
+    }
+}
+
+extern "C" fn ascending(a: *const u32, b: *const u32) -> i32 {
+    // SAFETY: two of what is sorted.
+    let a = unsafe { a.read_unaligned() };
+    // SAFETY: as above.
+    let b = unsafe { b.read_unaligned() };
+    i32::from(a > b) - i32::from(a < b)
+}
+
+#[test]
+fn sorting_asks_the_drivers_own_comparison() {
+    let scrambled: Vec<u32> = (0..500).map(|n: u32| n.wrapping_mul(2_654_435_761) % 300).collect();
+    crate::tests::scene();
+    for abi in BOTH {
+        let mut sorted = scrambled.clone();
+        call!(abi, qsort(
+            sorted.as_mut_ptr() => *mut u32, 500 => usize, 4 => usize, ascending as *const c_void => *const c_void,
+        ));
+        let mut expected = scrambled.clone();
+        expected.sort_unstable();
+        assert_eq!(sorted, expected);
+        let find = |key: u32| {
+            call!(abi, bsearch(
+                &raw const key => *const u32, sorted.as_ptr() => *const u32, 500 => usize, 4 => usize,
+                ascending as *const c_void => *const c_void,
+            ) -> *const u32)
+        };
+        let some = sorted[123];
+        // SAFETY: one of the sorted, as is asserted by its value.
+        assert_eq!(unsafe { find(some).read() }, some);
+        assert_eq!(find(1000), ptr::null());
+    }
+}
+
+#[test]
+fn the_version_is_that_of_windows_10_and_can_be_asked_about() {
+    for abi in BOTH {
+        let mut info = [0_u32; 71]; // RTL_OSVERSIONINFOEXW
+        info[0] = 276;
+        info[69] = 0x7777_7777;
+        assert_eq!(call!(abi, RtlGetVersion(info.as_mut_ptr() => *mut u32) -> i32), 0);
+        assert_eq!(info[1..5], [10, 0, 19045, 2]);
+        assert_eq!(info[69], 0x7777_7777, "the shorter structure ends there");
+        info[0] = 284;
+        call!(abi, RtlGetVersion(info.as_mut_ptr() => *mut u32) -> i32);
+        assert_eq!(info[69..], [0, 0x0001_0000], "a workstation");
+        let verify = |major: u32, minor: u32, condition: u8| {
+            let mut wanted = [0_u32; 71];
+            (wanted[0], wanted[1], wanted[2]) = (284, major, minor);
+            let conditions =
+                call!(abi, VerSetConditionMask(0 => u64, 3 => u32, condition => u8) -> u64);
+            call!(abi, RtlVerifyVersionInfo(
+                wanted.as_ptr() => *const u32, 3 => u32, conditions => u64,
+            ) -> i32)
+        };
+        let (equal, greater_or_equal, less) = (1, 3, 4);
+        let mismatch = 0xC000_0059_u32.cast_signed();
+        assert_eq!(verify(6, 3, greater_or_equal), 0, "10.0 is more than 6.3");
+        assert_eq!(verify(10, 0, equal), 0);
+        assert_eq!(verify(10, 0, less), mismatch);
+        assert_eq!(verify(11, 0, greater_or_equal), mismatch);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_numbers() {
+    for abi in BOTH {
+        let numbers = |mut seed: u32| -> Vec<u32> {
+            let mut next = || call!(abi, RtlRandomEx(&raw mut seed => *mut u32) -> u32);
+            (0..100).map(|_| next()).collect()
+        };
+        let (first, again, other) = (numbers(1), numbers(1), numbers(2));
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+        assert!(first.iter().all(|number| *number < 0x7fff_ffff), "below MAXLONG");
+    }
+}
+
+#[test]
+fn natively_the_c_librarys_names_stay_the_c_librarys() {
+    let ours = address(Abi::SysV, "memcpy");
+    assert_ne!(ours, libc::memcpy as *const c_void, "this program's own memcpy is another");
+    assert_ne!(address(Abi::SysV, "strlen"), libc::strlen as *const c_void);
+}

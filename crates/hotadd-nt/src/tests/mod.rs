@@ -1,0 +1,182 @@
+//! What the functions promise that wait, run and count, in both conventions.
+//!
+//! The tests of one process share a world: 100 simulated processors, in two groups, of which 70 run at first. What a driver
+//! may do only once happens in a process of its own: see [`fault_of`].
+
+mod clock;
+mod convention;
+mod devices;
+mod dpcs;
+mod events;
+mod faults;
+mod headers;
+mod layouts;
+mod library;
+mod lists;
+mod locks;
+mod memory;
+mod pools;
+mod spin;
+mod strings;
+mod threads;
+mod timers;
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use hotadd::Partition;
+use hotadd::hardware::Simulated;
+
+use crate::abi::Abi;
+use crate::export;
+use crate::fault::Fault;
+use crate::images::{self, Image, Missing};
+use crate::world::{Console, World};
+
+/// Calls a function by its name, in one of the conventions.
+macro_rules! call {
+    ($abi:expr, $name:ident($($argument:expr => $type:ty),* $(,)?) $(-> $return:ty)?) => {{
+        let address = $crate::tests::address($abi, stringify!($name));
+        match $abi {
+            $crate::abi::Abi::Win64 => {
+                type Function = unsafe extern "win64" fn($($type),*) $(-> $return)?;
+                // SAFETY: exported in this convention, with this prototype.
+                let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
+                // SAFETY: its arguments are what its documentation asks for.
+                unsafe { function($($argument),*) }
+            }
+            $crate::abi::Abi::SysV => {
+                type Function = unsafe extern "sysv64" fn($($type),*) $(-> $return)?;
+                // SAFETY: as above.
+                let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
+                // SAFETY: as above.
+                unsafe { function($($argument),*) }
+            }
+        }
+    }};
+}
+pub(crate) use call;
+
+/// Defines a function as a driver would, in both conventions: `name(abi)` is its address.
+macro_rules! routine {
+    (fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block) => {
+        fn $name(abi: $crate::abi::Abi) -> usize {
+            fn body($($argument: $type),*) $(-> $return)? $body
+            extern "win64" fn win64($($argument: $type),*) $(-> $return)? { body($($argument),*) }
+            extern "sysv64" fn sysv($($argument: $type),*) $(-> $return)? { body($($argument),*) }
+            static KNOWN: std::sync::Once = std::sync::Once::new();
+            KNOWN.call_once(|| $crate::tests::make_win64(stringify!($name), win64 as *const () as usize));
+            match abi {
+                $crate::abi::Abi::Win64 => win64 as *const () as usize,
+                $crate::abi::Abi::SysV => sysv as *const () as usize,
+            }
+        }
+    };
+}
+pub(crate) use routine;
+
+/// Makes a function one of a driver of Microsoft's convention: what lies there is an image of its own.
+pub(crate) fn make_win64(name: &str, address: usize) {
+    let native = Image::native(name.to_owned(), address, 1, Vec::new(), Missing::default());
+    let image = Image { abi: Abi::Win64, ..native };
+    assert!(images::enter(image).is_some(), "there is room for it");
+}
+
+pub(crate) const BOTH: [Abi; 2] = [Abi::Win64, Abi::SysV];
+
+/// Where a function is.
+pub(crate) fn address(abi: Abi, name: &str) -> *const std::ffi::c_void {
+    export::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
+}
+
+/// Memory that a driver has its objects in: aligned like pool, and not zero at first.
+#[repr(C, align(64))]
+pub(crate) struct Memory<const SIZE: usize>([std::cell::UnsafeCell<u8>; SIZE]);
+
+// SAFETY: the functions that get its address treat it as atomics.
+unsafe impl<const SIZE: usize> Sync for Memory<SIZE> {}
+// SAFETY: bytes.
+unsafe impl<const SIZE: usize> Send for Memory<SIZE> {}
+
+impl<const SIZE: usize> Memory<SIZE> {
+    pub(crate) fn new() -> Self {
+        Self([const { std::cell::UnsafeCell::new(0xa5) }; SIZE])
+    }
+
+    pub(crate) fn at(&self) -> *mut u8 {
+        self.0[0].get()
+    }
+
+    /// A part of it.
+    pub(crate) fn read<T: Copy>(&self, offset: usize) -> T {
+        assert!(offset + size_of::<T>() <= SIZE, "inside");
+        // SAFETY: inside, as was checked; all that is read are integers.
+        unsafe { self.at().wrapping_add(offset).cast::<T>().read_volatile() }
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+pub(crate) struct Heard(pub(crate) Mutex<Vec<String>>);
+
+impl Console for Arc<Heard> {
+    fn print(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+
+    fn breach(&self, text: &str) {
+        self.0.lock().unwrap().push(format!("breach: {text}"));
+    }
+
+    fn fault(&self, fault: &Fault) {
+        // Read by `fault_of` in another process.
+        println!("FAULT {:#x} {fault} END", fault.status.to_raw());
+    }
+}
+
+/// The world of the tests.
+pub(crate) struct Scene {
+    pub(crate) heard: Arc<Heard>,
+}
+
+/// Processors that run at first, and those that can be added.
+pub(crate) const RUNNING: u32 = 70;
+pub(crate) const SPARE: u32 = 30;
+
+pub(crate) fn scene() -> &'static Scene {
+    static SCENE: OnceLock<Scene> = OnceLock::new();
+    SCENE.get_or_init(|| {
+        let heard = Arc::new(Heard::default());
+        let partition = Partition::simulated(&Simulated::new(RUNNING, SPARE).unwrap()).unwrap();
+        let world = World {
+            partition,
+            name: "test".to_owned(),
+            time_limit: Duration::from_secs(60),
+            level: 0,
+            real: false,
+            console: Box::new(Arc::clone(&heard)),
+        };
+        assert!(world.begin().is_ok(), "the first and only one");
+        Scene { heard }
+    })
+}
+
+/// In a process of its own: what the test of that name in `faults` is stopped with.
+pub(crate) fn fault_of(name: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("tests::faults::{name}"), "--nocapture", "--test-threads=1"])
+        .env(IN_A_FAULT, "1")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let fault = out.split_once("FAULT ").and_then(|(_, rest)| rest.split_once(" END"));
+    let mut context = String::new();
+    write!(context, "{} {out} {}", output.status, String::from_utf8_lossy(&output.stderr)).unwrap();
+    assert!(!output.status.success(), "the process went on: {context}");
+    fault.unwrap_or_else(|| panic!("no fault was reported: {context}")).0.to_owned()
+}
+
+/// Set in the process that is to be stopped.
+pub(crate) const IN_A_FAULT: &str = "HOTADD_NT_IN_A_FAULT";

@@ -1,0 +1,305 @@
+//! The headers for Windows drivers: the same sources compile with ours, natively, and with mingw-w64's, and mean the same.
+
+#[path = "headers/tools.rs"]
+mod tools;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tools::{Scratch, WINDOWS, native, ok, path, run, sources, windows};
+
+/// Sources that stand on something that only Linux has.
+const NATIVE_ONLY: [&str; 1] = ["inline.c"];
+
+fn is(source: &Path, names: &[&str]) -> bool {
+    names.iter().any(|name| source.ends_with(name))
+}
+
+fn compiles(compiler: &str, arguments: &str, source: &Path) {
+    let output = native(compiler, &format!("{arguments} -fsyntax-only {}", source.display()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{compiler} {arguments} {}\n{errors}", source.display());
+}
+
+#[test]
+fn c_sources_compile_natively_as_c_and_as_cpp() {
+    for source in sources("c") {
+        for compiler in ["gcc", "clang"] {
+            compiles(compiler, "-O2", &source);
+            compiles(compiler, "-O0 -DDBG=1", &source);
+        }
+        if !is(&source, &NATIVE_ONLY) {
+            compiles("g++", "-O2 -x c++", &source);
+            compiles("clang++", "-O2 -x c++ -DDBG=1", &source);
+        }
+    }
+}
+
+#[test]
+fn every_standard_from_c89_and_cpp11_on_will_do() {
+    let source = Path::new("tests/headers/idioms.c");
+    for standard in ["gnu89", "c99", "c11", "c17"] {
+        compiles("gcc", &format!("-std={standard}"), source);
+        compiles("clang", &format!("-std={standard}"), source);
+    }
+    for standard in ["c++11", "c++17", "c++20"] {
+        compiles("g++", &format!("-x c++ -std={standard}"), source);
+        compiles("clang++", &format!("-x c++ -std={standard}"), source);
+    }
+}
+
+#[test]
+fn cpp_sources_compile_natively() {
+    for source in sources("cpp") {
+        for compiler in ["g++", "clang++"] {
+            compiles(compiler, "-O2 -fno-exceptions -fno-rtti", &source);
+            compiles(compiler, "-O2 -DDBG=1", &source);
+        }
+    }
+}
+
+/// Among them layout.c: what drivers embed has the same sizes and offsets with both.
+#[test]
+fn the_same_sources_compile_for_windows() {
+    for source in sources("c") {
+        if !is(&source, &NATIVE_ONLY) {
+            ok(WINDOWS, &format!("{} -fsyntax-only {}", windows(), source.display()));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_layout_is_seen() {
+    let output =
+        native("gcc", "-fsyntax-only -D_KEVENT=_KDPC -DKEVENT=KDPC tests/headers/layout.c");
+    assert!(!output.status.success(), "layout.c takes a KDPC for a KEVENT");
+    let output = native("gcc", "-fsyntax-only -fno-short-wchar tests/headers/layout.c");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("compile with -fshort-wchar"),
+        "32-bit characters are not noticed: {errors}"
+    );
+}
+
+#[test]
+fn inline_functions_do_what_the_documentation_says() {
+    let scratch = Scratch::new("inline");
+    for (compiler, level) in [("gcc", "-O0"), ("gcc", "-O2"), ("clang", "-O0"), ("clang", "-O2")] {
+        let program = scratch.file(&format!("{compiler}{level}"));
+        let output =
+            native(compiler, &format!("{level} tests/headers/inline.c -o {}", program.display()));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = run(program.to_str().expect("a path"), "");
+        let failed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{compiler} {level}: what does not hold:\n{failed}"
+        );
+    }
+}
+
+#[test]
+fn each_header_stands_alone_and_includes_nothing_of_the_c_library() {
+    for compiler in ["gcc", "clang"] {
+        let own = ok(compiler, "-print-file-name=include");
+        let own = fs::canonicalize(own.trim()).expect("the compiler's own headers");
+        for folder in ["include", "include/nt"] {
+            for entry in fs::read_dir(path(folder)).expect("headers") {
+                let header = entry.expect("a header").path();
+                // strsafe.h is the body of ntstrsafe.h.
+                if header.extension().is_none_or(|e| e != "h") || header.ends_with("nt/strsafe.h") {
+                    continue;
+                }
+                let alone = format!("-x c -include {} /dev/null", header.display());
+                compiles(
+                    compiler,
+                    &format!("-x c -include {}", header.display()),
+                    Path::new("/dev/null"),
+                );
+                let output = native(compiler, &format!("-M {alone}"));
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{compiler} {}\n{errors}", header.display());
+                let rule = String::from_utf8(output.stdout).expect("text");
+                let read = rule.split_once(':').expect("a rule").1;
+                for file in read.split_whitespace().filter(|word| *word != "\\") {
+                    // The empty source, and what gcc reads by itself before every source.
+                    if ["/dev/null", "/usr/include/stdc-predef.h"].contains(&file) {
+                        continue;
+                    }
+                    let file = fs::canonicalize(path(file)).expect("a file that was read");
+                    assert!(
+                        file.starts_with(path("include")) || file.starts_with(&own),
+                        "{} includes {}",
+                        header.display(),
+                        file.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The macros of a set of headers that stand for a number.
+fn numbers(defined: &str) -> BTreeMap<&str, &str> {
+    let lines = defined.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+    lines
+        .filter(|(name, value)| {
+            let value = value.trim_matches(['(', ')']).replace("NTSTATUS)", "");
+            let value = value.trim_start_matches(['(', '-']);
+            !name.contains('(')
+                && !name.starts_with('_')
+                && value.starts_with(|c: char| c.is_ascii_digit())
+                && value.chars().all(|c| c.is_ascii_hexdigit() || "xXuUlL".contains(c))
+        })
+        .collect()
+}
+
+/// What the compiler makes of `long long NAME = MACRO;`, read from its assembly.
+fn values(assembly: &str) -> BTreeMap<String, i64> {
+    let mut found = BTreeMap::new();
+    let mut name = None;
+    for line in assembly.lines() {
+        if let Some(label) = line.strip_suffix(':') {
+            name = label.strip_prefix("v_").map(str::to_owned);
+        } else if let Some((directive, value)) = line.trim().split_once(char::is_whitespace) {
+            let value = match directive {
+                ".quad" => value.parse().expect("a number"),
+                ".zero" | ".space" => 0,
+                _ => continue,
+            };
+            found.extend(name.take().map(|name| (name, value)));
+        }
+    }
+    found
+}
+
+#[test]
+fn constants_are_those_of_mingws_headers() {
+    let scratch = Scratch::new("constants");
+    let source = scratch.file("all.c");
+    fs::write(&source, "#include <ntifs.h>\n").expect("a source");
+    let ours = native("gcc", &format!("-E -dM {}", source.display()));
+    let ours = String::from_utf8(ours.stdout).expect("text");
+    let theirs = ok(WINDOWS, &format!("{} -E -dM {}", windows(), source.display()));
+    let theirs = numbers(&theirs);
+    // What each set says of itself: the versions, and what only one of them can be.
+    let apart = ["NTDDI_VERSION", "WINVER", "KERNEL_STACK_SIZE"];
+    let both: Vec<&str> = numbers(&ours)
+        .into_keys()
+        .filter(|name| theirs.contains_key(name) && !apart.contains(name))
+        .collect();
+    assert!(both.len() > 250, "only {} constants to compare", both.len());
+
+    let lines =
+        both.iter().map(|name| format!("const long long v_{name} = (long long)({name});\n"));
+    fs::write(&source, format!("#include <ntifs.h>\n{}", lines.collect::<String>()))
+        .expect("a source");
+    let output = native("gcc", &format!("-S -o - {}", source.display()));
+    let ours = values(&String::from_utf8(output.stdout).expect("text"));
+    let theirs = values(&ok(WINDOWS, &format!("{} -S -o - {}", windows(), source.display())));
+    assert_eq!(ours.len(), both.len(), "{}", String::from_utf8_lossy(&output.stderr));
+    let wrong: Vec<_> =
+        ours.iter().filter(|(name, value)| theirs.get(*name) != Some(value)).collect();
+    assert!(wrong.is_empty(), "ours differ from mingw's: {wrong:x?}");
+}
+
+/// The functions that gcc's `-aux-info` lists as declared, each as `result(parameters)`.
+fn prototypes(aux: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for line in aux.lines() {
+        let Some((_, declaration)) = line.split_once(":NC */ extern ") else { continue };
+        let Some((head, parameters)) = declaration.trim_end_matches(';').split_once(" (") else {
+            continue;
+        };
+        let Some((result, name)) = head.rsplit_once([' ', '*']) else { continue };
+        let mut prototype = format!("{result}({parameters}");
+        // One type by several names.
+        for (from, to) in [
+            ("struct _IRP *", "PIRP"),
+            ("PMDLX", "PMDL"),
+            ("PRKTHREAD", "PKTHREAD"),
+            ("DEVICE_TYPE", "ULONG"),
+            ("__va_list_tag *", "va_list"),
+            ("PCCH", "PCSTR"),
+            ("PEX_PUSH_LOCK", "PULONG_PTR"),
+            ("PCUNICODE_STRING", "const UNICODE_STRING *"),
+        ] {
+            prototype = prototype.replace(from, to);
+        }
+        found.insert(name.to_owned(), prototype);
+    }
+    found
+}
+
+/// Ours say const where the documentation does, or the ULONG that it says where mingw-w64 has an enumeration.
+const OTHERWISE: [&str; 7] = [
+    "ExNotifyCallback",
+    "MmMapLockedPagesSpecifyCache",
+    "RtlAnsiStringToUnicodeString",
+    "RtlCompareString",
+    "RtlCopyString",
+    "RtlEqualString",
+    "RtlStringFromGUID",
+];
+
+#[test]
+fn prototypes_are_those_of_mingws_headers() {
+    let scratch = Scratch::new("prototypes");
+    let source = scratch.file("all.c");
+    fs::write(&source, "#include <ntifs.h>\n#include <ntstrsafe.h>\n").expect("a source");
+    let aux = scratch.file("aux");
+    let arguments = format!("-fsyntax-only -aux-info {} {}", aux.display(), source.display());
+    assert!(native("gcc", &arguments).status.success(), "our headers compile");
+    let ours = prototypes(&fs::read_to_string(&aux).expect("the declarations"));
+    ok(WINDOWS, &format!("{} {arguments}", windows()));
+    let theirs = prototypes(&fs::read_to_string(&aux).expect("the declarations"));
+
+    let both = ours.iter().filter_map(|(name, our)| Some((name, our, theirs.get(name)?)));
+    assert!(both.clone().count() > 240, "only {} functions to compare", both.count());
+    let differ: Vec<_> = both.filter(|(_, our, their)| our != their).collect();
+    let names: Vec<_> = differ.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, OTHERWISE, "name, ours, mingw's: {differ:#?}");
+}
+
+#[test]
+fn the_list_of_what_a_host_provides_is_up_to_date() {
+    let listed = fs::read_to_string(path("include/exports.txt")).expect("include/exports.txt");
+    let declared = ok("include/prototypes", "");
+    assert!(
+        listed == declared,
+        "the headers declare something else: include/prototypes > include/exports.txt"
+    );
+    for name in ["KeRegisterProcessorChangeCallback(", "DbgPrint(", "KeNumberProcessors"] {
+        assert!(listed.contains(name), "{name} is not in include/exports.txt");
+    }
+}
+
+#[test]
+fn what_a_program_lacks_is_listed() {
+    let scratch = Scratch::new("missing");
+    let all = scratch.file("all.c");
+    let names: Vec<String> = fs::read_to_string(path("include/exports.txt"))
+        .expect("include/exports.txt")
+        .lines()
+        .map(|line| {
+            let head = line.split('(').next().expect("a line");
+            head.rsplit([' ', '*']).next().expect("a name").to_owned()
+        })
+        .collect();
+    let body =
+        |names: &[String]| names.iter().map(|name| format!("int {name};\n")).collect::<String>();
+    let library = scratch.file("all.so");
+    let build = format!("-w -shared -o {} {}", library.display(), all.display());
+
+    fs::write(&all, body(&names)).expect("a source");
+    ok("gcc", &build);
+    assert_eq!(ok("include/missing", &library.display().to_string()), "", "nothing is missing");
+
+    fs::write(&all, body(&names[1..])).expect("a source");
+    ok("gcc", &build);
+    let output = run("include/missing", &library.display().to_string());
+    assert_eq!(output.status.code(), Some(1), "one is missing");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), names[0]);
+}

@@ -1,0 +1,75 @@
+//! What is committed beside the sources: the fixtures, and what fuzzing begins with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hotadd_nt::pe::{inspect, load};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Whether this machine has the tools, and those by which the fixtures were built.
+fn has_tools() -> bool {
+    ["clang", "lld-link", "llvm-dlltool"].iter().all(|tool| {
+        let output = Command::new(tool).arg("--version").output();
+        let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        // The last of them says nothing about itself.
+        version.is_ok_and(|version| *tool == "llvm-dlltool" || version.contains(" 14."))
+    })
+}
+
+#[test]
+fn the_fixtures_are_what_their_sources_make() {
+    if !has_tools() {
+        eprintln!("skipped: clang-14, lld-14 and llvm-14 are not all here");
+        return;
+    }
+    let to = std::env::temp_dir().join(format!("hotadd-fixtures-{}", std::process::id()));
+    fs::create_dir_all(&to).unwrap();
+    let output = Command::new(folder("tests/fixtures/build")).arg(&to).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["crash.sys", "seh.sys"] {
+        let built = fs::read(to.join(name)).unwrap();
+        let committed = fs::read(folder("tests/fixtures").join(name)).unwrap();
+        assert!(
+            built == committed,
+            "{name} is not what its source makes: run tests/fixtures/build"
+        );
+    }
+    fs::remove_dir_all(&to).unwrap();
+}
+
+#[test]
+fn what_fuzzing_begins_with_is_gone_through_without_harm() {
+    let mut drivers = 0;
+    for entry in fs::read_dir(folder("fuzz/corpus/loader")).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        // As the fuzz target does it.
+        if inspect(&bytes).is_ok() {
+            drivers += u32::from(load(&bytes, "corpus.sys", false).is_ok());
+        }
+    }
+    assert!(drivers >= 2, "at least two of them are drivers, from which others are made");
+}
+
+#[test]
+fn every_command_that_the_page_about_fuzzing_shows_is_for_a_target_that_is_there() {
+    let page = include_str!("../../../../docs/fuzzing.md");
+    let manifest = include_str!("../../fuzz/Cargo.toml");
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(!commands.is_empty(), "it shows some");
+    for command in commands {
+        let words: Vec<&str> =
+            command.split_whitespace().filter(|word| !word.contains('=')).collect();
+        let known = match words[..] {
+            ["cargo", "install", "cargo-fuzz", ..] => true,
+            ["cd", to] => Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(to).is_dir(),
+            ["cargo", "+nightly", "fuzz", "run", "--fuzz-dir", ".", target, ..] => manifest
+                .contains(&format!("name = \"{target}\"\npath = \"fuzz_targets/{target}.rs\"")),
+            _ => false,
+        };
+        assert!(known, "nothing is known about: {command}");
+    }
+}
