@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Rehearse(Change),
     /// Show what has happened in a running partition
     History(History),
+    /// Look at a driver's file without loading it: what it is, what it imports, and whether that is provided
+    Inspect(Inspect),
     /// Write the man pages into a folder: hotadd.1, and one for each command
     #[command(hide = true)]
     Man {
@@ -78,8 +80,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SPEC")]
     pub(crate) simulate: Option<SimulateSpec>,
 
-    /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated], or
-    /// exec:PATH[,level=N][,name=X][,timeout=MS] for a program or a folder of programs
+    /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated];
+    /// exec:PATH[,level=N][,name=X][,timeout=MS] for a program or a folder of programs; or a Windows driver's file, .sys or
+    /// .so: FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]
     #[arg(long = "driver", value_name = "SPEC")]
     pub(crate) drivers: Vec<DriverSpec>,
 
@@ -106,6 +109,19 @@ pub(crate) struct Run {
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// `hotadd inspect`.
+#[derive(Args, Debug)]
+#[command(after_help = INSPECT_HELP)]
+pub(crate) struct Inspect {
+    /// The file: a Windows driver (.sys), or one built natively (.so)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Answer in JSON, as one object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `hotadd host`.
@@ -157,6 +173,10 @@ pub(crate) struct History {
     #[command(flatten)]
     pub(crate) ask: Ask,
 }
+
+const INSPECT_HELP: &str = "\
+Exit status: 0 if it can be loaded, 1 if not, 2 for bad usage. A driver that imports what is not provided can be loaded, \
+and is stopped when it uses that.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";

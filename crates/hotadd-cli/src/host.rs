@@ -1,7 +1,11 @@
 //! `hotadd host`: the inside of a driver's own process. [`hotadd_service::host`] starts it, with a socket to the partition for
 //! its stdin and one to report over for its stdout.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod driver;
 mod faults;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod reporter;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,20 +22,47 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use self::faults::Faulty;
 use crate::args;
 use crate::run::drivers::sample_of;
-use crate::spec::What;
+use crate::spec::{FileSpec, What};
 
 /// How long deregistering may take once nobody asks us any more.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs until the partition's process closes its end. Returns the exit status.
 pub(crate) fn run(args: &args::Host) -> ExitCode {
-    let (socket, mut report) = match take_sockets() {
+    let (socket, report) = match take_sockets() {
         Ok(sockets) => sockets,
         Err(error) => {
             eprintln!("hotadd: `hotadd host` is started by `hotadd run`: {error}");
             return ExitCode::FAILURE;
         }
     };
+    match &args.driver.what {
+        What::File(file) => host_file(args, file, socket, report),
+        _ => host_sample(args, socket, report),
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn host_file(
+    args: &args::Host,
+    file: &FileSpec,
+    socket: UnixStream,
+    report: UnixStream,
+) -> ExitCode {
+    driver::host(args, file, socket, report)
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream) -> ExitCode {
+    // Whoever started us may be gone.
+    let _ = writeln!(
+        report,
+        "no Windows drivers are machine code for x86-64 Linux, and this is another system"
+    );
+    ExitCode::FAILURE
+}
+
+fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) -> ExitCode {
     // Some drivers are here to crash.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // The replay is not what faults are for, unless that is said.
@@ -40,7 +71,7 @@ pub(crate) fn run(args: &args::Host) -> ExitCode {
     let registered = register(args, socket, &armed);
     armed.store(true, Ordering::Release);
     let said = match &registered {
-        Ok((registration, _)) => writeln!(report, "ok {}", registration.party().id.0),
+        Ok((registration, _)) => writeln!(report, "party {}\nok", registration.party().id.0),
         Err(reason) => writeln!(report, "no {}", reason.replace('\n', " ")),
     };
     if said.is_err() || registered.is_err() {

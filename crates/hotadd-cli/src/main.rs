@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod board;
 mod host;
+mod inspect;
 mod papers;
 mod run;
 mod spec;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Remove(change) => ask::report(ask::change(&change, false)),
         Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
         Command::History(history) => ask::report(ask::history(&history)),
+        Command::Inspect(file) => inspect::run(&file),
         Command::Man { dir } => papers::man(&dir),
         Command::Completions { shell } => papers::completions(shell),
         Command::Host(host) => host::run(&host),

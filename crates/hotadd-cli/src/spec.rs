@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hotadd::CpuList;
 
-pub(crate) use self::driver::{DriverSpec, Fault, SampleSpec, What};
+pub(crate) use self::driver::{DriverSpec, Fault, FileSpec, SampleSpec, What};
 
 /// The longest delay that a specification may ask for.
 const LONGEST_DELAY_MS: u64 = 600_000;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hotadd::{Event, EventKind, HardwareId, Occasion, State};
+use hotadd_service::host::Said;
 
 /// How many lines of history are kept for the board.
 const NOTES: usize = 64;
@@ -151,11 +152,28 @@ impl View {
             _ => {}
         }
         let note = self.note(event)?;
+        self.keep(&note);
+        Some(note)
+    }
+
+    /// Takes in what a driver said. Returns the line that tells a person of it.
+    pub(crate) fn hear(&mut self, driver: &str, said: &Said) -> Note {
+        let (weight, text) = match said {
+            Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
+            Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
+            Said::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
+            Said::Unloaded(left) => (Weight::Plain, format!("{driver}: {left}")),
+        };
+        let note = Note { text, weight };
+        self.keep(&note);
+        note
+    }
+
+    fn keep(&mut self, note: &Note) {
         if self.notes.len() == NOTES {
             self.notes.remove(0);
         }
         self.notes.push(note.clone());
-        Some(note)
     }
 
     fn row(&mut self, event: &Event) -> Option<&mut ProcessorRow> {

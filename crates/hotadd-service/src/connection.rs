@@ -74,11 +74,11 @@ impl Connection {
         }
     }
 
-    /// Serves a connection of its own until it ends. `uid` is who the kernel says the peer is.
+    /// Serves a connection of its own until it ends. `uid` is who the kernel says the peer is, where that is asked for.
     pub(crate) async fn serve(
         self: Arc<Self>,
         stream: Arc<UnixStream>,
-        uid: u32,
+        uid: Option<u32>,
         ending: Option<Ending>,
     ) {
         let served = Served { connection: self, ending };
@@ -286,8 +286,9 @@ impl Drop for Served {
         // It may take a second, and this is the thread of all connections.
         let thread = std::thread::Builder::new().name("hotadd-ending".to_owned());
         let spawned = thread.spawn(move || {
-            if let Some(reason) = ending() {
-                loss.reason = reason;
+            if let Some(why) = ending() {
+                loss.reason = why.reason;
+                loss.status = why.status.unwrap_or(loss.status);
             }
             ended.end(&loss);
         });

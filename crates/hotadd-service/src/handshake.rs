@@ -32,11 +32,12 @@ enum Step {
     Known,
 }
 
-/// Lets the peer authenticate itself as `uid`, up to and with its BEGIN.
+/// Lets the peer authenticate itself as `uid`, up to and with its BEGIN. Without one it may be anybody: who it is was settled
+/// otherwise, and it may have become another user since.
 pub(crate) async fn perform(
     reader: &mut Reader,
     stream: &UnixStream,
-    uid: u32,
+    uid: Option<u32>,
     guid: &str,
 ) -> Result<(), Lost> {
     let mut step = Step::default();
@@ -70,7 +71,7 @@ pub(crate) async fn introduce(
     Ok(())
 }
 
-fn answer(step: &mut Step, line: &str, uid: u32, guid: &str) -> Answer {
+fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
     let mut words = line.split(' ');
     let (command, first, second) = (words.next(), words.next(), words.next());
     let said = match (*step, command, first) {
@@ -88,7 +89,8 @@ fn answer(step: &mut Step, line: &str, uid: u32, guid: &str) -> Answer {
         (_, Some("AUTH" | "CANCEL" | "ERROR"), _) => None,
         _ => return Answer::Line("ERROR unknown or out of place\r\n".to_owned()),
     };
-    if said.is_some_and(|said| said.is_empty() || names(said, uid)) {
+    let agrees = |said: &str| said.is_empty() || uid.is_none_or(|uid| names(said, uid));
+    if said.is_some_and(agrees) {
         *step = Step::Known;
         return Answer::Line(format!("OK {guid}\r\n"));
     }
@@ -122,8 +124,12 @@ mod tests {
     use super::*;
 
     fn talk(lines: &[&str]) -> Vec<String> {
+        talk_to(Some(1000), lines)
+    }
+
+    fn talk_to(uid: Option<u32>, lines: &[&str]) -> Vec<String> {
         let mut step = Step::default();
-        let said = lines.iter().map(|line| match answer(&mut step, line, 1000, "guid") {
+        let said = lines.iter().map(|line| match answer(&mut step, line, uid, "guid") {
             Answer::Line(line) => line.trim_end().to_owned(),
             Answer::Begin => "(begun)".to_owned(),
         });
@@ -146,6 +152,12 @@ mod tests {
             talk(&["AUTH EXTERNAL", "CANCEL", "BEGIN"]),
             ["DATA", "REJECTED EXTERNAL", "ERROR unknown or out of place"]
         );
+    }
+
+    #[test]
+    fn one_that_is_trusted_may_have_become_anybody() {
+        assert_eq!(talk_to(None, &["AUTH EXTERNAL 3635353334", "BEGIN"]), ["OK guid", "(begun)"]);
+        assert_eq!(talk_to(None, &["AUTH ANONYMOUS 31", "BEGIN"])[0], "REJECTED EXTERNAL");
     }
 
     #[test]

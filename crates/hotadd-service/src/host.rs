@@ -1,10 +1,11 @@
 //! [`Host`]: a driver in a process of its own, which is started, watched and, if that is wanted, started again.
 //!
 //! The process speaks to the partition over its stdin, one end of a socket pair whose other end the [`Service`] serves. Its
-//! stdout is another socket, for the two of us: it writes one line there, `ok PARTY` once its driver has registered or `no
-//! REASON` if it could not, and when we close that socket it deregisters and ends.
+//! stdout is another socket, for the two of us: there it [reports](Said) line by line what becomes of its driver, and when
+//! we close our half of it it deregisters and ends.
 
 mod process;
+mod report;
 mod watch;
 
 use std::ffi::OsString;
@@ -15,12 +16,17 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hotadd::{Event, EventKind, Observation, Occasion, Partition};
+use hotadd::{Event, EventKind, Observation, Occasion, Partition, Status};
 
+pub use self::report::{LONGEST_LINE, Said};
 use self::watch::Watch;
 use crate::Service;
 use crate::children::{Ending, Start};
 use crate::script::span;
+
+/// Where what a driver says goes. Called on a thread that belongs to its process: as long as it does not return, nothing more
+/// of what that process says is read.
+pub type Heard = Arc<dyn Fn(Said) + Send + Sync>;
 
 /// Which process hosts a driver.
 #[derive(Clone)]
@@ -38,6 +44,13 @@ pub struct HostSpec {
     pub restarts: u32,
     /// How long its driver may take over one answer.
     pub time_limit: Duration,
+    /// How long it may take to end when it is told to, before it is killed.
+    pub grace: Duration,
+    /// Its driver is a file that the process loads. It may register several callbacks or none, and stays loaded when it
+    /// deregisters them.
+    pub loads: bool,
+    /// Where what it says goes.
+    pub heard: Option<Heard>,
 }
 
 /// Why a driver in a process of its own did not register. The process is gone.
@@ -68,6 +81,14 @@ pub enum HostError {
         /// Its own words, made harmless.
         reason: String,
     },
+    /// It says that it did not load its driver, or the driver went wrong while it began (L1).
+    #[error("{name} is not loaded: {reason}")]
+    NotLoaded {
+        /// The driver.
+        name: String,
+        /// Its own words, made harmless.
+        reason: String,
+    },
     /// It did not say anything.
     #[error("{name} did not register within {}", span(*.time))]
     Silent {
@@ -80,13 +101,21 @@ pub enum HostError {
 
 /// What a watching thread hears. The number is that of the process: there may have been others before.
 enum Word {
-    /// What the process said of its driver; `None` if it said nothing and never will.
-    Report(u32, Option<Result<u64, String>>),
+    /// A callback of its driver is registered.
+    Party(u32, u64),
+    /// Its driver has begun, or has not and this is why.
+    Begun(u32, Result<(), String>),
+    /// It says nothing any more; and what its driver did wrong, if it told of that.
+    Over(u32, Option<(Status, String)>),
+    /// Its connection to the partition is gone.
+    Lost(u32),
     Ended(u32, Ending),
     /// This party is registered no longer.
     Deregistered(u64),
+    /// This party has crashed while it was called (L3).
+    Crashed(u64),
     /// A party of our name has crashed while it registered (L3).
-    Crashed(String),
+    CrashedInReplay(String),
     /// A party of our name is not registered: the partition has said so, and the process knows.
     Refused,
     Stop,
@@ -177,18 +206,20 @@ fn observe(
     words: Weak<Sender<Word>>,
 ) -> Result<Observation, hotadd::Error> {
     let name = name.to_owned();
+    // Those behind the first of a driver have a number behind their name.
+    let is_ours = move |party: &str| {
+        party.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    };
     partition.observe(move |event: &Event| {
         let Some(party) = &event.party else { return };
+        let crashed = event.kind == EventKind::Breach && event.clause == Some("L3");
         let word = match event.kind {
             EventKind::Deregistered => Word::Deregistered(party.id.0),
-            EventKind::Breach
-                if event.clause == Some("L3")
-                    && event.occasion == Occasion::Replay
-                    && party.name == name =>
-            {
-                Word::Crashed(event.reason.clone().unwrap_or_default())
+            _ if crashed && event.occasion != Occasion::Replay => Word::Crashed(party.id.0),
+            _ if crashed && is_ours(&party.name) => {
+                Word::CrashedInReplay(event.reason.clone().unwrap_or_default())
             }
-            EventKind::Refused if event.occasion == Occasion::Replay && party.name == name => {
+            EventKind::Refused if event.occasion == Occasion::Replay && is_ours(&party.name) => {
                 Word::Refused
             }
             _ => return,

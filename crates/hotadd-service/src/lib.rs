@@ -45,7 +45,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use address::BusAddress;
 pub use bus::bus_name;
 pub use place::{PlaceError, is_name, runtime_dir};
-pub use service::{Ending, Log, Service, ServiceError};
+pub use service::{Ending, Log, Service, ServiceError, Why};
 
 /// The examples of the page on agents, run as tests.
 #[cfg(doctest)]

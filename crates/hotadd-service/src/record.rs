@@ -6,6 +6,8 @@ use std::time::Duration;
 use hotadd::{Errno, Event, EventKind, Level, Occasion, PartyInfo, Processor, Status};
 use serde::Serialize;
 
+use crate::host::Said;
+
 /// One line of events. Fields that do not apply are left out.
 #[derive(Debug, Default, Serialize)]
 pub struct Record {
@@ -48,6 +50,9 @@ pub struct Record {
     /// In a history: when it happened, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
+    /// `said`: what a driver printed; `unloaded`: what it left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
     /// `partition`: what the processors are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<&'static str>,
@@ -73,6 +78,35 @@ impl Record {
     #[must_use]
     pub fn of_run(event: &'static str, epoch: u64) -> Self {
         Self { event, epoch: Some(epoch), ..Self::default() }
+    }
+
+    /// What a driver in a process of its own says.
+    #[must_use]
+    pub fn said(driver: &str, said: &Said, epoch: u64) -> Self {
+        let mut record = Self::of_run("said", epoch);
+        record.driver = Some(driver.to_owned());
+        match said {
+            Said::Printed(text) => record.text = Some(text.clone()),
+            Said::Breach(what) => {
+                record.event = "breach";
+                record.reason = Some(what.clone());
+            }
+            Said::Fault(status, what) => {
+                record.event = "fault";
+                record.set_status(*status);
+                record.reason = Some(what.clone());
+            }
+            Said::Unloaded(left) => {
+                record.event = "unloaded";
+                record.text = Some(left.clone());
+            }
+        }
+        record
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.status = Some(format!("0x{:08X}", status.to_raw()));
+        self.status_name = status.name();
     }
 
     /// An event of a partition; `None` for one that only says that something is about to happen.

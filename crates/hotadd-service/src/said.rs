@@ -48,7 +48,7 @@ impl Tail {
 }
 
 /// Control characters move the cursor, and those that turn the direction of writing make a line say something else.
-fn harmless(c: char) -> char {
+pub(crate) fn harmless(c: char) -> char {
     let turns =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks = matches!(c, '\u{2028}' | '\u{2029}');

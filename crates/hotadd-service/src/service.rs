@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition};
+use hotadd::{Observation, Partition, Status};
 use rustix::net::UCred;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -28,11 +28,26 @@ use crate::route::Route;
 /// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Says why a peer's connection ended, such as "its process was killed by SIGKILL"; `None` if it does not know better.
+/// Why a peer's connection ended, as far as somebody knows better than the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// What its parties' vetoes carry, if there is a better status than that the connection is gone.
+    pub status: Option<Status>,
+    /// Such as "its process was killed by SIGKILL".
+    pub reason: String,
+}
+
+impl From<String> for Why {
+    fn from(reason: String) -> Self {
+        Self { status: None, reason }
+    }
+}
+
+/// Says why a peer's connection ended; `None` if it does not know better.
 ///
 /// Called once, on a thread of its own; not if the connection was closed from here, for a reason that is known. Until it
 /// returns the parties of the connection are waited for, within their time limits; it should not take more than a second.
-pub type Ending = Box<dyn FnOnce() -> Option<String> + Send>;
+pub type Ending = Box<dyn FnOnce() -> Option<Why> + Send>;
 
 /// How long to wait when no more connections can be accepted, for lack of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -154,7 +169,7 @@ impl Service {
             tokio::net::UnixStream::from_std(stream)?
         };
         let peer = socket_peercred(&stream).map_err(io::Error::from)?;
-        if !admit(&self.core, stream, peer, ending, &self.handle) {
+        if !admit(&self.core, stream, &peer, None, ending, &self.handle) {
             return Err(io::Error::other("it has its limit of connections").into());
         }
         Ok(())
@@ -239,27 +254,28 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
         if peer.uid != geteuid() && !peer.uid.is_root() {
             let uid = peer.uid.as_raw();
             (core.log)(&format!("{}: refused, because it is of user {uid}", name_of(&peer)));
-        } else if !admit(&core, stream, peer, None, &Handle::current()) {
+        } else if !admit(&core, stream, &peer, Some(peer.uid.as_raw()), None, &Handle::current()) {
             (core.log)(&format!("{}: refused, because there are too many", name_of(&peer)));
         }
     }
 }
 
-/// Begins to serve a connection. False if there are too many.
+/// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
 fn admit(
     core: &Arc<Core>,
     stream: tokio::net::UnixStream,
-    peer: UCred,
+    peer: &UCred,
+    uid: Option<u32>,
     ending: Option<Ending>,
     handle: &Handle,
 ) -> bool {
     let stream = Arc::new(stream);
     let route = Route::Own(Outbox::new(Arc::clone(&stream)));
-    let connection = Connection::new(Arc::clone(core), route, name_of(&peer));
+    let connection = Connection::new(Arc::clone(core), route, name_of(peer));
     let connection = Arc::new(connection);
     let joined = core.join(&connection);
     if joined {
-        handle.spawn(connection.serve(stream, peer.uid.as_raw(), ending));
+        handle.spawn(connection.serve(stream, uid, ending));
     }
     joined
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use hotadd::wire::{self, WireProcessor};
 use hotadd::{Error, EventKind, HardwareId, State, Status, Veto};
+use hotadd_service::Why;
 use zbus::Message;
 
 use common::{Peer, Served};
@@ -122,7 +123,7 @@ fn an_answer_with_arguments_is_none() {
 fn a_host_knows_better_why_a_connection_ended() {
     let served = Served::new(1, 1);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let ending = Box::new(|| Some("its process was killed by SIGKILL".to_owned()));
+    let ending = Box::new(|| Some(Why::from("its process was killed by SIGKILL".to_owned())));
     served.service().attach(ours, Some(ending)).unwrap();
     let peer = Peer::connect(theirs);
     peer.register("child", wire::LATER_ONLY, 0, 0);

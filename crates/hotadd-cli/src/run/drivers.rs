@@ -13,7 +13,11 @@ use hotadd_service::host::{Host, HostSpec};
 use hotadd_service::script::Script;
 
 use super::descriptors;
-use crate::spec::{DriverSpec, SampleSpec, What};
+use super::said::ToPeople;
+use crate::spec::{DriverSpec, FileSpec, SampleSpec, What};
+
+/// How long a driver's process may take to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The drivers of a run. Dropping them deregisters them.
 #[derive(Default)]
@@ -21,9 +25,16 @@ pub(crate) struct Drivers {
     here: Vec<Registration>,
     /// In processes of their own.
     hosts: Vec<Host>,
+    /// The longest time that one of them may take to end.
+    grace: Duration,
 }
 
 impl Drivers {
+    /// How long ending those in processes of their own may take.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
     pub(crate) fn push(&mut self, registration: Registration) {
         self.here.push(registration);
     }
@@ -44,6 +55,16 @@ pub(crate) struct Terms {
     pub(crate) service: Option<Arc<Service>>,
     /// How long a party in another process may take over an answer unless it says so itself.
     pub(crate) timeout: Duration,
+    /// Where what drivers of files say goes, with their names.
+    pub(crate) heard: ToPeople,
+}
+
+/// What is different about hosts of one kind.
+#[derive(Clone, Copy)]
+struct Hosted {
+    restarts: u32,
+    grace: Duration,
+    loads: bool,
 }
 
 impl Terms {
@@ -53,8 +74,15 @@ impl Terms {
         for spec in specs {
             match &spec.what {
                 What::Sample(SampleSpec { isolated: Some(restarts), .. }) => {
-                    let host = self.host(spec, *restarts)?;
-                    drivers.hosts.push(host);
+                    let hosted = Hosted { restarts: *restarts, grace: GRACE, loads: false };
+                    drivers.hosts.push(self.host(spec, hosted)?);
+                }
+                What::File(FileSpec { restarts, .. }) => {
+                    // Its unload may take as long as an answer, and its process says so if it does not end.
+                    let grace = self.time_limit(spec) + 3 * GRACE;
+                    drivers.grace = drivers.grace.max(grace);
+                    let hosted = Hosted { restarts: *restarts, grace, loads: true };
+                    drivers.hosts.push(self.host(spec, hosted)?);
                 }
                 What::Sample(sample) => {
                     let registered = self.party(spec).register(sample_of(sample));
@@ -72,18 +100,22 @@ impl Terms {
     }
 
     /// Starts a process for a driver.
-    fn host(&self, spec: &DriverSpec, restarts: u32) -> Result<Host, String> {
+    fn host(&self, spec: &DriverSpec, hosted: Hosted) -> Result<Host, String> {
         let service = self.service.as_ref().ok_or("there is nothing that serves its process")?;
         let time_limit = self.time_limit(spec);
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), &spec.text];
+        let (name, heard) = (spec.name.clone(), Arc::clone(&self.heard));
         let host = HostSpec {
             name: spec.name.clone(),
             // This very program, also after another has taken its place in the file system.
             program: PathBuf::from("/proc/self/exe"),
             args: args.map(Into::into).to_vec(),
             start: Some(self.start()),
-            restarts,
+            restarts: hosted.restarts,
             time_limit,
+            grace: hosted.grace,
+            loads: hosted.loads,
+            heard: Some(Arc::new(move |said| heard(&name, said))),
         };
         Host::start(&self.partition, service, host).map_err(|error| error.to_string())
     }

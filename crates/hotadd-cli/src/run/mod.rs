@@ -6,6 +6,7 @@ pub(crate) mod drivers;
 mod load;
 mod output;
 mod plan;
+mod said;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use self::child::{Child, Stdout};
 use self::drivers::{Drivers, Terms};
 use self::load::Load;
 use self::output::{Output, Wanted};
-use self::plan::{CannotBegin, Change, Plan};
+use self::plan::{CannotBegin, Plan};
+use self::said::{Heard, Line};
 use self::signals::Received;
 use crate::args::Run;
 use crate::spec::DriverSpec;
@@ -57,6 +59,10 @@ pub(crate) enum Message {
     Rates(BTreeMap<HardwareId, f64>),
     /// All drivers, or what kept one from registering.
     Registered(Result<Drivers, String>),
+    /// From a driver's process.
+    Said(Line),
+    /// All drivers are deregistered, and their processes gone.
+    Left,
     /// Everything planned was done.
     Planned,
     /// The command ended.
@@ -80,6 +86,7 @@ struct Session {
     view: View,
     output: Output,
     messages: Receiver<Message>,
+    sender: Sender<Message>,
     drivers: Drivers,
     /// Whoever takes part from outside, or in a process of its own.
     service: Option<Arc<Service>>,
@@ -117,6 +124,7 @@ impl Session {
             view,
             output,
             messages,
+            sender: sender.clone(),
             drivers: Drivers::default(),
             service: None,
             child: None,
@@ -162,6 +170,7 @@ impl Session {
             affinity: plan.affinity.clone(),
             service: self.service.clone(),
             timeout: args.timeout,
+            heard: Heard::to(sender.clone()),
         };
         self.register(&args.drivers, terms, sender)?;
         self.start_child(args, &plan, sender)?;
@@ -172,7 +181,7 @@ impl Session {
             if self.child.is_some() && !self.has_command { args.every } else { Duration::ZERO };
         let (partition, every, sender) = (plan.partition, args.every, sender.clone());
         let carry_out = move || {
-            carry_out(&partition, &plan.changes, first, every, &stopped);
+            plan::carry_out(&partition, &plan.changes, first, every, &stopped);
             let _ = sender.send(Message::Planned);
         };
         std::thread::Builder::new()
@@ -333,7 +342,8 @@ impl Session {
                 self.output.rates(&self.view);
             }
             Message::Signal(received) => self.signalled(received),
-            Message::Registered(_) => {}
+            Message::Said(line) => self.said(&line),
+            Message::Registered(_) | Message::Left => {}
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
         }
@@ -352,6 +362,14 @@ impl Session {
         }
         let note = self.view.take(event);
         self.output.note(note.as_ref(), &self.view);
+    }
+
+    /// Shows what a driver said.
+    fn said(&mut self, line: &Line) {
+        let epoch = self.partition.epoch().0;
+        self.output.record(&Record::said(&line.driver, &line.said, epoch));
+        let note = self.view.hear(&line.driver, &line.said);
+        self.output.note(Some(&note), &self.view);
     }
 
     /// Passes a signal on, unless the terminal has sent it to the command as well.
@@ -401,17 +419,26 @@ impl Session {
     /// (D1), and leaving takes it along.
     fn leave(&mut self) {
         let (service, mut drivers) = (self.service.take(), std::mem::take(&mut self.drivers));
-        let (done, left) = mpsc::channel::<()>();
+        let until = Instant::now() + GRACE + drivers.grace();
+        let done = self.sender.clone();
         let leave = move || {
             // Those in other processes first: an add that one of them holds up is over then.
             drivers.end_hosts();
             drop(service);
             drop(drivers);
-            drop(done);
+            let _ = done.send(Message::Left);
         };
         let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
-        if thread.is_err() || left.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
-            self.drain();
+        let mut left = thread.is_err();
+        while !left {
+            // What they say at the end is heard: one that is not listened to does not get there.
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::Left) => left = true,
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
             eprintln!("hotadd: {who} is still busy and is not waited for");
@@ -461,24 +488,4 @@ fn view_of(args: &Run, plan: &Plan) -> View {
         view.rates = Some(BTreeMap::new());
     }
     view
-}
-
-/// Adds and removes, one by one. What comes of each is heard through events.
-fn carry_out(
-    partition: &Partition,
-    changes: &[Change],
-    first: Duration,
-    every: Duration,
-    stopped: &Receiver<()>,
-) {
-    for (nth, change) in changes.iter().enumerate() {
-        let pause = if nth == 0 { first } else { every };
-        if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-            return;
-        }
-        let _ = match change {
-            Change::Add(id) => partition.add(*id),
-            Change::Remove(id) => partition.remove(*id),
-        };
-    }
 }

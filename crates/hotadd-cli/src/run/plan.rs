@@ -2,6 +2,8 @@
 //! before anything runs.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use hotadd::hardware::{Affinity, AffinityError, Hardware, Simulated, Tree};
 use hotadd::{CpuList, Errno, HardwareId, Partition};
@@ -146,4 +148,24 @@ fn to_remove(
         return Err(CannotBegin::Usage(reason));
     }
     Ok(remove.ids().to_vec())
+}
+
+/// Adds and removes, one by one. What comes of each is heard through events.
+pub(crate) fn carry_out(
+    partition: &Partition,
+    changes: &[Change],
+    first: Duration,
+    every: Duration,
+    stopped: &Receiver<()>,
+) {
+    for (nth, change) in changes.iter().enumerate() {
+        let pause = if nth == 0 { first } else { every };
+        if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+        let _ = match change {
+            Change::Add(id) => partition.add(*id),
+            Change::Remove(id) => partition.remove(*id),
+        };
+    }
 }

@@ -1,6 +1,6 @@
 //! The specifications of `--driver`: who must agree, in which process, and what is to go wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{delay, list, number, options_of, time};
 /// More than anybody restarts a driver that dies again and again.
 const MOST_RESTARTS: u32 = 1000;
 
-/// A driver: `sample[:OPTION,...]` or `exec:PATH[,OPTION,...]`.
+/// A driver: `sample[:OPTION,...]`, `exec:PATH[,OPTION,...]` or `FILE[,OPTION,...]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DriverSpec {
     pub(crate) name: String,
@@ -29,6 +29,20 @@ pub(crate) enum What {
     Sample(SampleSpec),
     /// A program, or a folder of them.
     Exec(PathBuf),
+    /// A Windows driver, or a native one.
+    File(FileSpec),
+}
+
+/// A driver's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileSpec {
+    pub(crate) path: PathBuf,
+    /// How often it is started again.
+    pub(crate) restarts: u32,
+    /// Which of its allocations fails, from 1.
+    pub(crate) alloc_fail: Option<u64>,
+    /// It is not loaded if it wants what is not provided.
+    pub(crate) strict: bool,
 }
 
 /// `sample`.
@@ -71,7 +85,11 @@ pub(crate) enum Fault {
 impl DriverSpec {
     /// Whether it is in a process of its own that speaks D-Bus.
     pub(crate) const fn is_isolated(&self) -> bool {
-        matches!(self.what, What::Sample(SampleSpec { isolated: Some(_), .. }))
+        match &self.what {
+            What::Sample(sample) => sample.isolated.is_some(),
+            What::Exec(_) => false,
+            What::File(_) => true,
+        }
     }
 }
 
@@ -83,9 +101,52 @@ impl FromStr for DriverSpec {
         match kind {
             "sample" => sample(text, options),
             "exec" => exec(text, options),
-            _ => Err(format!("there is no driver {kind:?}; there are sample and exec:PATH")),
+            _ if is_file(text) => file(text),
+            _ => Err(format!(
+                "there is no driver {kind:?}; there are sample, exec:PATH, and files: x.sys, ./x.so"
+            )),
         }
     }
+}
+
+/// Whether this names a driver's file, there or not: by its end, or as a path.
+fn is_file(text: &str) -> bool {
+    let (path, _) = text.split_once(',').unwrap_or((text, ""));
+    let end = Path::new(path).extension();
+    end.is_some_and(|end| end.eq_ignore_ascii_case("sys") || end.eq_ignore_ascii_case("so"))
+        || path.contains('/')
+}
+
+fn file(text: &str) -> Result<DriverSpec, String> {
+    let (path, options) = text.split_once(',').unwrap_or((text, ""));
+    let path = PathBuf::from(path);
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let mut file = FileSpec { path, restarts: 0, alloc_fail: None, strict: false };
+    let (mut name, mut level, mut timeout) = (name, 0, None);
+    for (key, value) in options_of(options, &["strict"])? {
+        match key {
+            "level" => level = number(key, &value, "a whole number such as -1")?,
+            "name" => name = value,
+            "timeout" => timeout = Some(time(key, &value)?),
+            "restart" => file.restarts = restarts(&value)?,
+            "alloc-fail" => {
+                let like = "which of its allocations fails, from 1";
+                let nth = number(key, &value, like)?;
+                if nth == 0 {
+                    return Err(format!("{key}: {value:?} is not {like}"));
+                }
+                file.alloc_fail = Some(nth);
+            }
+            "strict" if value.is_empty() => file.strict = true,
+            "strict" => return Err("strict takes no value".to_owned()),
+            _ => {
+                return Err(format!(
+                    "a driver's file has no option {key:?}; it has level, name, timeout, restart, alloc-fail and strict"
+                ));
+            }
+        }
+    }
+    Ok(DriverSpec { name, level, timeout, what: What::File(file), text: text.to_owned() })
 }
 
 fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
@@ -258,9 +319,39 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_file_is_known_by_its_end_or_as_a_path() {
+        let spec =
+            read("drivers/PerCpu.SYS,strict,alloc-fail=2,restart=3,level=1,timeout=50,name=x");
+        let file = FileSpec {
+            path: "drivers/PerCpu.SYS".into(),
+            restarts: 3,
+            alloc_fail: Some(2),
+            strict: true,
+        };
+        assert_eq!((&*spec.name, spec.level, &spec.what), ("x", 1, &What::File(file)));
+        assert_eq!(spec.timeout, Some(Duration::from_millis(50)));
+        assert!(spec.is_isolated(), "what a driver does to its process is its own affair");
+        for (text, name) in [("percpu.sys", "percpu.sys"), ("./x", "x"), ("a:b/c.so", "c.so")] {
+            assert_eq!(read(text).name, name);
+            assert!(matches!(read(text).what, What::File(_)), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_a_sentence() {
         let why = |text: &str| text.parse::<DriverSpec>().unwrap_err();
-        assert_eq!(why("smaple"), "there is no driver \"smaple\"; there are sample and exec:PATH");
+        assert_eq!(
+            why("smaple"),
+            "there is no driver \"smaple\"; there are sample, exec:PATH, and files: x.sys, ./x.so"
+        );
+        assert!(
+            why("x.sys,vote=1").starts_with("a driver's file has no option \"vote\"; it has level")
+        );
+        assert_eq!(
+            why("x.sys,alloc-fail=0"),
+            "alloc-fail: \"0\" is not which of its allocations fails, from 1"
+        );
+        assert_eq!(why("x.sys,strict=no"), "strict takes no value");
         assert!(why("sample:vote=1").starts_with("sample has no option \"vote\"; it has veto, "));
         assert_eq!(why("sample:veto=3-1"), "veto=3-1: the range 3-1 runs backwards");
         assert_eq!(why("sample:veto="), "veto= names no processor");

@@ -122,6 +122,9 @@ impl Stage {
             start: None,
             restarts,
             time_limit: limit,
+            grace: Duration::from_secs(1),
+            loads: false,
+            heard: None,
         };
         Host::start(&self.partition, &self.service, spec)
     }

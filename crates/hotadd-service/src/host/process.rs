@@ -1,6 +1,5 @@
 //! [`Process`]: one process that hosts a driver, from its start to its end.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,25 +11,25 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::report::{Line, Report};
 use super::{HostSpec, Word};
-use crate::Service;
 use crate::children::{Children, Offspring};
-use crate::said::Tail;
+use crate::{Service, Why};
 
-/// How long it may take to end when it is told to, before it is killed.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long it may take to end when it was killed: the kernel may be busy on its behalf.
+const KILLED: Duration = Duration::from_secs(1);
 
 /// How long the end of a connection may come before the end of its process. Both are on their way at the same time.
 const MEANWHILE: Duration = Duration::from_millis(200);
 
-/// The longest report that is read.
-const LONGEST_REPORT: u64 = 2048;
-
-/// A process that hosts a driver. Dropping it ends it.
+/// A process that hosts a driver. Dropping it ends it, and hears it out.
 pub(super) struct Process {
     child: Arc<Offspring>,
     /// Our end of the socket that it reports over.
-    report: UnixStream,
+    stream: Arc<UnixStream>,
+    report: Arc<Report>,
+    /// How long it may take to end when it is told to, before it is killed.
+    grace: Duration,
 }
 
 impl Process {
@@ -43,8 +42,7 @@ impl Process {
     ) -> Result<Self, String> {
         let cannot = |error: std::io::Error| error.to_string();
         let (served, its_own) = UnixStream::pair().map_err(cannot)?;
-        let (report, reported) = UnixStream::pair().map_err(cannot)?;
-        let heard = report.try_clone().map_err(cannot)?;
+        let (stream, reported) = UnixStream::pair().map_err(cannot)?;
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -57,70 +55,67 @@ impl Process {
         });
         // It holds the other ends of both sockets, and they would not close when the process has ended.
         drop(command);
-        let process = Self { child: Arc::new(child.map_err(cannot)?), report };
+        let process = Self {
+            child: Arc::new(child.map_err(cannot)?),
+            stream: Arc::new(stream),
+            report: Arc::default(),
+            grace: spec.grace,
+        };
         let ended = words.clone();
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
-        let words = words.clone();
-        let listen = move || drop(words.send(Word::Report(number, read(heard))));
-        let thread = std::thread::Builder::new().name("hotadd-report".to_owned());
-        thread.spawn(listen).map_err(cannot)?;
-        let child = Arc::clone(&process.child);
-        let ending =
-            move || child.wait_timeout(MEANWHILE).map(|ending| format!("its process {ending}"));
+        process.listen(spec, number, words.clone()).map_err(cannot)?;
+        let (child, report) = (Arc::clone(&process.child), Arc::clone(&process.report));
+        let lost = words.clone();
+        let ending = move || {
+            let ended = child.wait_timeout(MEANWHILE);
+            let why = ended.map(|ending| match report.fault(MEANWHILE) {
+                Some((status, reason)) => Why { status: Some(status), reason },
+                None => Why::from(format!("its process {ending}")),
+            });
+            // Whatever it still does, it does not do it for the partition. Not before: it would be ended by us.
+            let _ = lost.send(Word::Lost(number));
+            why
+        };
         service.attach(served, Some(Box::new(ending))).map_err(|error| error.to_string())?;
         Ok(process)
+    }
+
+    /// Passes on what it reports, from a thread of its own.
+    fn listen(&self, spec: &HostSpec, number: u32, words: Sender<Word>) -> std::io::Result<()> {
+        let (stream, report) = (Arc::clone(&self.stream), Arc::clone(&self.report));
+        let heard = spec.heard.clone();
+        let listen = move || {
+            report.listen(&stream, |line| match line {
+                Line::Said(said) => {
+                    if let Some(heard) = &heard {
+                        heard(said);
+                    }
+                }
+                Line::Party(id) => drop(words.send(Word::Party(number, id))),
+                Line::Ok => drop(words.send(Word::Begun(number, Ok(())))),
+                Line::No(reason) => drop(words.send(Word::Begun(number, Err(reason)))),
+            });
+            let _ = words.send(Word::Over(number, report.fault(Duration::ZERO)));
+        };
+        std::thread::Builder::new().name("hotadd-report".to_owned()).spawn(listen).map(drop)
+    }
+
+    /// Ends it without giving it time for anything.
+    pub(super) fn kill(&self) {
+        self.child.kill_group(Signal::KILL);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // At the end of this it deregisters its driver and ends.
-        let _ = self.report.shutdown(Shutdown::Both);
-        if self.child.wait_timeout(GRACE).is_none() {
-            self.child.kill_group(Signal::KILL);
-            // The kernel may be busy on its behalf, and that is not waited for.
-            let _ = self.child.wait_timeout(GRACE);
+        // At the end of this it deregisters its driver and ends. It may still speak.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        if self.child.wait_timeout(self.grace).is_none() {
+            self.kill();
+            let _ = self.child.wait_timeout(KILLED);
         }
-    }
-}
-
-/// The one line that a process reports: `ok PARTY` or `no REASON`. `None` if it is something else.
-fn read(report: UnixStream) -> Option<Result<u64, String>> {
-    let mut line = Vec::new();
-    BufReader::new(report.take(LONGEST_REPORT)).read_until(b'\n', &mut line).ok()?;
-    let line = line.strip_suffix(b"\n")?;
-    if let Some(party) = line.strip_prefix(b"ok ") {
-        return std::str::from_utf8(party).ok()?.parse().ok().map(Ok);
-    }
-    let mut reason = Tail::default();
-    reason.take(&mut line.strip_prefix(b"no ")?);
-    Some(Err(reason.last_line().unwrap_or_else(|| "it does not say why".to_owned())))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    fn report(text: &[u8]) -> Option<Result<u64, String>> {
-        let (ours, mut its) = UnixStream::pair().unwrap();
-        its.write_all(text).unwrap();
-        drop(its);
-        read(ours)
-    }
-
-    #[test]
-    fn one_line_is_read_and_nothing_else() {
-        assert_eq!(report(b"ok 17\nand more"), Some(Ok(17)));
-        assert_eq!(
-            report(b"no it \x1b[31mcannot\n"),
-            Some(Err("it \u{fffd}[31mcannot".to_owned()))
-        );
-        assert_eq!(report(b"no \n"), Some(Err("it does not say why".to_owned())));
-        for text in [&b""[..], b"ok 17", b"ok\n", b"ok -1\n", b"ok \xff\n", b"yes\n", &[b'x'; 5000]]
-        {
-            assert_eq!(report(text), None, "{text:?}");
-        }
+        // Whoever drops it knows then that it has heard everything.
+        let _ = self.report.fault(MEANWHILE);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

@@ -1,6 +1,7 @@
 //! [`Watch`]: the thread that keeps a host's process, hears how it ends, and starts it again.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::iter::successors;
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -35,6 +36,17 @@ pub(super) struct Watch {
     stopped: Cell<bool>,
 }
 
+/// Why a process is kept no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// It has ended, or its driver has taken its leave.
+    Over,
+    /// It does not do what it is there for, and is not asked to.
+    Broken,
+    /// The host is to end.
+    Stopped,
+}
+
 /// The host is to end.
 struct Stopped;
 
@@ -63,13 +75,16 @@ impl Watch {
                 return;
             }
             match self.start(number) {
-                Ok((process, party)) => {
+                Ok((process, parties)) => {
                     if number == 0 {
                         let _ = ready.send(Ok(()));
                     }
-                    let stopped = self.keep(number, party);
+                    let kept = self.keep(number, parties);
+                    if kept == Kept::Broken {
+                        process.kill();
+                    }
                     drop(process);
-                    if stopped.is_err() {
+                    if kept == Kept::Stopped {
                         return;
                     }
                 }
@@ -84,8 +99,8 @@ impl Watch {
         }
     }
 
-    /// Starts a process and waits until its driver has registered.
-    fn start(&self, number: u32) -> Result<(Process, u64), Without> {
+    /// Starts a process and waits until its driver has begun. Returns what it has registered.
+    fn start(&self, number: u32) -> Result<(Process, HashSet<u64>), Without> {
         let (Some(service), Some(sender)) = (self.service.upgrade(), self.sender.upgrade()) else {
             return Err(Without::Stopped);
         };
@@ -98,25 +113,28 @@ impl Watch {
         let time = CONNECT + self.spec.time_limit * (2 * self.partition.count());
         let mut until = Instant::now() + time;
         let mut ended = None;
+        let mut parties = HashSet::new();
         // What the process says of its driver, as long as the partition may know better.
         let mut said = None;
         let mut refused = false;
         loop {
             if refused && let Some(reason) = said.take() {
-                return Err(Without::Error(HostError::Refused { name: name(), reason }));
+                return Err(self.refused(reason));
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.words.recv_timeout(left) {
-                Ok(Word::Report(from, Some(Ok(party)))) if from == number => {
-                    return Ok((process, party));
-                }
-                Ok(Word::Report(from, Some(Err(reason)))) if from == number => {
+                Ok(Word::Party(from, party)) if from == number => drop(parties.insert(party)),
+                Ok(Word::Begun(from, Ok(()))) if from == number => return Ok((process, parties)),
+                Ok(Word::Begun(from, Err(reason))) if from == number => {
                     // If its connection was lost it does not know why, and the partition is about to say so.
                     until = until.min(Instant::now() + MEANWHILE);
                     said = Some(reason);
                 }
                 Ok(Word::Refused) => refused = true,
-                Ok(Word::Report(from, None)) if from == number => {
+                Ok(Word::Over(from, Some((_, fault)))) if from == number => {
+                    return Err(self.refused(fault));
+                }
+                Ok(Word::Over(from, None)) if from == number && said.is_none() => {
                     let ending = ended.or_else(|| self.ending(number));
                     return Err(Without::Error(match ending {
                         Some(ending) => HostError::Ended { name: name(), ending },
@@ -125,21 +143,29 @@ impl Watch {
                 }
                 // What it reported before it ended, or that it did not, is about to be heard.
                 Ok(Word::Ended(from, ending)) if from == number => ended = Some(ending),
-                Ok(Word::Crashed(reason)) => {
-                    return Err(Without::Error(HostError::Refused { name: name(), reason }));
-                }
+                Ok(Word::CrashedInReplay(reason)) => return Err(self.refused(reason)),
                 Ok(Word::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(Without::Stopped);
                 }
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(Without::Error(match said {
-                        Some(reason) => HostError::Refused { name: name(), reason },
-                        None => HostError::Silent { name: name(), time },
-                    }));
+                    let silent = || Without::Error(HostError::Silent { name: name(), time });
+                    return Err(said.map_or_else(silent, |reason| self.refused(reason)));
                 }
             }
         }
+    }
+
+    /// Its own words for why it did not begin.
+    fn refused(&self, reason: String) -> Without {
+        let name = self.spec.name.clone();
+        let reason =
+            if reason.trim().is_empty() { "it does not say why".to_owned() } else { reason };
+        Without::Error(if self.spec.loads {
+            HostError::NotLoaded { name, reason }
+        } else {
+            HostError::Refused { name, reason }
+        })
     }
 
     /// How a process ended that says nothing any more.
@@ -159,13 +185,21 @@ impl Watch {
     }
 
     /// Waits until the process has ended or its driver is deregistered.
-    fn keep(&self, number: u32, party: u64) -> Result<(), Stopped> {
+    fn keep(&self, number: u32, mut parties: HashSet<u64>) -> Kept {
         loop {
             match self.words.recv() {
-                Ok(Word::Ended(from, _)) if from == number => return Ok(()),
-                // However it came to that: a driver that is asked no more has no business in a process of its own.
-                Ok(Word::Deregistered(gone)) if gone == party => return Ok(()),
-                Ok(Word::Stop) | Err(_) => return Err(Stopped),
+                Ok(Word::Party(from, party)) if from == number => drop(parties.insert(party)),
+                Ok(Word::Ended(from, _)) if from == number => return Kept::Over,
+                // It reports nonsense, or is not connected any more.
+                Ok(Word::Over(from, _) | Word::Lost(from)) if from == number => {
+                    return Kept::Broken;
+                }
+                Ok(Word::Crashed(party)) if parties.contains(&party) => return Kept::Broken,
+                // A driver that is asked no more has no business in a process of its own, unless it may register again.
+                Ok(Word::Deregistered(party)) if parties.remove(&party) && !self.spec.loads => {
+                    return Kept::Over;
+                }
+                Ok(Word::Stop) | Err(_) => return Kept::Stopped,
                 Ok(_) => {}
             }
         }

@@ -1,0 +1,164 @@
+//! Hosting a driver's file: reading it, putting up the sandbox, and then the driver's life from DriverEntry to Unload.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use hotadd::{Partition, PartyInfo, Status};
+use hotadd_nt::{Console, Driver, Fault, File, Options, World, pool, sandbox};
+
+use super::reporter::Reporter;
+use crate::args;
+use crate::spec::FileSpec;
+
+/// How much longer than its time limit we wait for an unload, which is reported by then, with its place.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The world's half of the reporter.
+struct Shared(Arc<Reporter>);
+
+impl Console for Shared {
+    fn print(&self, text: &str) {
+        self.0.print(text);
+    }
+
+    fn breach(&self, text: &str) {
+        self.0.breach(text);
+    }
+
+    fn fault(&self, fault: &Fault) {
+        self.0.fault(fault);
+    }
+
+    fn registered(&self, party: &PartyInfo) {
+        self.0.registered(party);
+    }
+}
+
+/// Hosts a driver until the partition's process closes its end. Returns the exit status.
+pub(super) fn host(
+    args: &args::Host,
+    spec: &FileSpec,
+    socket: UnixStream,
+    report: UnixStream,
+) -> ExitCode {
+    let Ok(heard) = report.try_clone() else { return ExitCode::FAILURE };
+    let reporter = Arc::new(Reporter::new(report));
+    report_panics(&reporter);
+    let limit = Duration::from_millis(args.time_limit);
+    let loaded =
+        load(spec, &reporter).and_then(|driver| Ok((driver, listen(heard, limit, &reporter)?)));
+    let (driver, end) = match loaded {
+        Ok(loaded) => loaded,
+        Err(reason) => return refuse(&reporter, &reason),
+    };
+    // Not on the first thread: where its stack ends is in a file, which cannot be opened any more.
+    let thread = std::thread::Builder::new().name("hotadd-driver".to_owned());
+    let (name, level, said) = (args.driver.name.clone(), args.driver.level, Arc::clone(&reporter));
+    let alloc_fail = spec.alloc_fail;
+    let live = move || match connect(socket, &name, level, limit, &said).and_then(|()| {
+        pool::fail_at(alloc_fail);
+        driver.begin().map_err(|error| error.to_string())
+    }) {
+        Ok(driver) => {
+            said.word("ok");
+            // Until we are to end, or there is nobody left who could want us to.
+            let _ = end.recv();
+            unload(driver, &said);
+            ExitCode::SUCCESS
+        }
+        Err(reason) => refuse(&said, &reason),
+    };
+    match thread.spawn(live) {
+        // A panic has ended the process.
+        Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
+        Err(error) => refuse(&reporter, &format!("there is no thread for it: {error}")),
+    }
+}
+
+/// The driver is not loaded.
+fn refuse(reporter: &Reporter, reason: &str) -> ExitCode {
+    reporter.say("no", reason);
+    ExitCode::FAILURE
+}
+
+/// A panic is a bug of ours, or what a driver has made of our memory: nothing that is to be gone on from. The usual report
+/// would open files, which the sandbox forbids.
+fn report_panics(reporter: &Arc<Reporter>) {
+    let reporter = Arc::clone(reporter);
+    std::panic::set_hook(Box::new(move |panic| {
+        reporter
+            .end(Status::DRIVER_INTERNAL_ERROR, format_args!("its host failed inside: {panic}"));
+        std::process::abort();
+    }));
+}
+
+/// Brings the file into memory, and leaves it nothing to do harm with.
+fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
+    // While we may: in the sandbox no file can be opened.
+    let file = File::read(&spec.path).map_err(|error| error.to_string())?;
+    sandbox::drop_privileges().map_err(|error| error.to_string())?;
+    let driver = file.load(Options { strict: spec.strict }).map_err(|error| error.to_string())?;
+    let reporter = Arc::clone(reporter);
+    let tell = Box::new(move |status, what: std::fmt::Arguments<'_>| reporter.end(status, what));
+    sandbox::confine(tell).map_err(|error| error.to_string())?;
+    Ok(driver)
+}
+
+/// Hears when we are to end. If that is not done in time we end all the same.
+fn listen(
+    mut heard: UnixStream,
+    limit: Duration,
+    reporter: &Arc<Reporter>,
+) -> Result<Receiver<()>, String> {
+    let (sender, end) = channel();
+    let reporter = Arc::clone(reporter);
+    let listen = move || {
+        // Nothing is ever said to us here but that.
+        let _ = heard.read(&mut [0]);
+        let _ = sender.send(());
+        std::thread::sleep(limit + GRACE);
+        let took = limit.as_millis();
+        reporter.end(Status::IO_TIMEOUT, format_args!("did not unload within {took} ms"));
+        std::process::exit(1);
+    };
+    let thread = std::thread::Builder::new().name("hotadd-end".to_owned());
+    thread.spawn(listen).map_err(|error| error.to_string())?;
+    Ok(end)
+}
+
+/// Connects to the partition, which is the world from then on.
+fn connect(
+    socket: UnixStream,
+    name: &str,
+    level: i32,
+    limit: Duration,
+    reporter: &Arc<Reporter>,
+) -> Result<(), String> {
+    let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
+    let real = partition.hardware() == "affinity";
+    let world = World {
+        partition,
+        name: name.to_owned(),
+        time_limit: limit,
+        level,
+        real,
+        console: Box::new(Shared(Arc::clone(reporter))),
+    };
+    world.begin().map_err(|_| "this process has a world already".to_owned())
+}
+
+/// Calls DriverUnload, and says what that left (L2, D4).
+fn unload(driver: Driver, reporter: &Reporter) {
+    match driver.unload() {
+        Ok(left) => reporter.say("unloaded", &left.to_string()),
+        Err((driver, stays)) => {
+            reporter.say("unloaded", &stays.to_string());
+            // It stays in memory until the process ends, which is now.
+            std::mem::forget(driver);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `hotadd inspect`: what a driver's file is, and whether what it imports is provided.
+
+use std::process::ExitCode;
+
+use crate::args::Inspect;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub(crate) fn run(_: &Inspect) -> ExitCode {
+    eprintln!(
+        "hotadd: Windows drivers are machine code for x86-64 Linux, and this is another system"
+    );
+    ExitCode::FAILURE
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use here::run;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod here {
+    use std::io::{self, Write};
+
+    use hotadd_nt::{File, FileError, Import, Inspection, Provision};
+    use serde_json::{Value, json};
+
+    use super::{ExitCode, Inspect};
+
+    /// Looks, and says what it sees. Returns the exit status.
+    pub(crate) fn run(args: &Inspect) -> ExitCode {
+        let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
+        let seen = File::read(&args.file).and_then(|file| {
+            let inspection = file.inspect()?;
+            Ok((file.bytes().len(), inspection))
+        });
+        let text =
+            if args.json { format!("{}\n", as_json(&name, &seen)) } else { shown(&name, &seen) };
+        // Who closed our output wants no more of it.
+        let _ = io::stdout().write_all(text.as_bytes());
+        if seen.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    type Seen = Result<(usize, Inspection), FileError>;
+
+    fn as_json(name: &str, seen: &Seen) -> Value {
+        let (size, seen) = match seen {
+            Ok((size, seen)) => (size, seen),
+            Err(error) => {
+                return json!({ "file": name, "loadable": false, "reason": error.to_string() });
+            }
+        };
+        let imports = seen.imports.iter().map(|import| {
+            json!({ "module": import.module, "name": import.name, "provided": provided(import) })
+        });
+        let sections = seen.sections.iter().map(|section| {
+            json!({
+                "name": section.name, "start": section.start, "size": section.size,
+                "writable": section.writable, "executable": section.executable,
+            })
+        });
+        json!({
+            "file": name, "loadable": true, "kind": seen.kind, "size": size, "memory": seen.memory,
+            "entry": seen.entry, "relocations": seen.relocations, "signed": seen.signed,
+            "sections": sections.collect::<Vec<_>>(), "imports": imports.collect::<Vec<_>>(),
+        })
+    }
+
+    fn provided(import: &Import) -> bool {
+        import.provision != Provision::Missing
+    }
+
+    /// In lines.
+    fn shown(name: &str, seen: &Seen) -> String {
+        let harmless = |text: &str| -> String {
+            text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+        };
+        let (size, seen) = match seen {
+            Ok((size, seen)) => (size, seen),
+            Err(error) => return format!("{}: {}\n", harmless(name), harmless(&error.to_string())),
+        };
+        let signed = if seen.signed { "signed (not verified)" } else { "not signed" };
+        let entry =
+            seen.entry.map_or("no entry point".to_owned(), |at| format!("entry at {at:#x}"));
+        let mut lines = vec![
+            format!("{}: {}", harmless(name), seen.kind),
+            format!(
+                "{size} bytes, {} in memory; {entry}, {} relocations, {signed}",
+                seen.memory, seen.relocations
+            ),
+            "sections:".to_owned(),
+        ];
+        for section in &seen.sections {
+            let write = if section.writable { "w" } else { "-" };
+            let execute = if section.executable { "x" } else { "-" };
+            let (name, start, size) = (harmless(&section.name), section.start, section.size);
+            lines.push(format!("  r{write}{execute} {start:#8x} {size:8} {name}"));
+        }
+        lines.push("imports:".to_owned());
+        for import in &seen.imports {
+            let from = match (&*import.module, import.provision) {
+                (_, Provision::Missing) => "not provided",
+                ("the system", _) => "the system's",
+                (_, Provision::Data) => "provided, a variable",
+                (_, Provision::Function) => "provided",
+            };
+            lines.push(format!("  {}: {from}", harmless(&import.name)));
+        }
+        let missing = seen.imports.iter().filter(|import| !provided(import)).count();
+        lines.push(match missing {
+            0 => "it can be loaded".to_owned(),
+            missing => format!("it can be loaded, though not strictly: {missing} not provided"),
+        });
+        lines.join("\n") + "\n"
+    }
+}

@@ -1,0 +1,115 @@
+//! A run that goes on while a test looks at it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::hotadd;
+
+/// Far longer than anything here takes.
+pub const LONG: Duration = Duration::from_secs(30);
+
+/// A run that goes on until it is let go.
+pub struct Live {
+    pub run: Child,
+    /// The command waits for its end.
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<Value>,
+}
+
+impl Live {
+    pub fn start(more: &[&str]) -> Self {
+        let args = [&["run", "--simulate", "1+2", "--every", "0s", "--json"], more, &["--", "cat"]];
+        let mut run = hotadd(&args.concat());
+        let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (run.stdin.take(), run.stdout.take().unwrap());
+        Self { run, stdin, lines: BufReader::new(stdout).lines(), seen: Vec::new() }
+    }
+
+    pub fn with(driver: &str) -> Self {
+        Self::start(&["--driver", driver])
+    }
+
+    /// The next event.
+    pub fn next(&mut self) -> Option<Value> {
+        let event: Value = serde_json::from_str(&self.lines.next()?.unwrap()).unwrap();
+        self.seen.push(event.clone());
+        Some(event)
+    }
+
+    /// Reads on to the next event of this kind.
+    pub fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.next().unwrap_or_else(|| panic!("no {kind} in {:#?}", self.seen));
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Ends the command. Returns all events.
+    pub fn end(mut self) -> Vec<Value> {
+        drop(self.stdin.take());
+        while self.next().is_some() {}
+        assert!(self.run.wait().unwrap().success());
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Its processes, with their arguments. Ended ones that nobody has waited for have none.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let own = format!("PPid:\t{}\n", self.run.id());
+        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
+            status.contains(&own).then_some((pid, words))
+        });
+        all.collect()
+    }
+
+    /// Those of its drivers.
+    pub fn hosts(&self) -> Vec<(u32, String)> {
+        let is_host = |words: &str| words.is_empty() || words.contains(" host ");
+        self.processes().into_iter().filter(|(_, words)| is_host(words)).collect()
+    }
+
+    /// Waits until the run has begun: then all drivers have registered, and it knows.
+    pub fn begins(&self) {
+        comes_true("the command runs", || self.processes().iter().any(|(_, words)| words == "cat"));
+    }
+
+    /// How many sockets and processes it holds.
+    pub fn held(&self) -> usize {
+        let fds = fs::read_dir(format!("/proc/{}/fd", self.run.id())).unwrap();
+        let links = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        links
+            .filter(|to| {
+                let to = to.to_string_lossy();
+                to.starts_with("socket:") || to.contains("pidfd")
+            })
+            .count()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Only if a test has failed is there anything to end.
+        let _ = self.run.kill();
+        let _ = self.run.wait();
+    }
+}
+
+/// Looks again and again.
+pub fn comes_true(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "{what}");
+        // Only so as not to take the processor away from what is waited for.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,12 @@
+//! Drivers of files, native ones and Windows ones: their life, their faults, and what their sandbox keeps from them.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod built;
+mod faults;
+mod files;
+mod life;
+mod rust;
+mod sandbox;

@@ -1,0 +1,168 @@
+//! What a driver's process can reach: nothing.
+
+use std::fs;
+
+use crate::built::{Built, Form, Run};
+use crate::common::live::Live;
+use crate::common::{of, output, stderr};
+
+/// A driver that does this does not get far, and it is said why.
+fn forbidden(what: &str, call: &str) {
+    let built = Built::new();
+    let driver = built.doing("reaches", what);
+    let output = output(&["run", "--simulate", "1+1", "--json", "--driver", &driver]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{what}: {said}");
+    let expected = format!(
+        "reaches.so is not loaded: makes the system call {call}, which its sandbox forbids"
+    );
+    assert!(said.contains(&expected), "{what}: {said}");
+    // The C library has all threads change their user, and the driver's need not be the first.
+    let placed = said.contains(", at reaches.so+0x");
+    assert!(placed || call == "setuid", "{what}: it is said where: {said}");
+}
+
+#[test]
+fn it_opens_no_file() {
+    forbidden("open(\"/etc/passwd\", 0);", "openat");
+}
+
+#[test]
+fn it_makes_no_connection() {
+    forbidden("socket(2, 1, 0);", "socket");
+}
+
+#[test]
+fn it_runs_no_program() {
+    forbidden("char *words[] = { \"sh\", 0 }; execve(\"/bin/sh\", words, words + 1);", "execve");
+}
+
+#[test]
+fn it_makes_no_process() {
+    forbidden("fork();", "clone");
+}
+
+#[test]
+fn it_signals_nobody_else() {
+    forbidden("kill(1, 0);", "kill");
+    forbidden("kill(0, 15);", "kill");
+}
+
+#[test]
+fn it_becomes_nobody_else() {
+    forbidden("setuid(0);", "setuid");
+}
+
+#[test]
+fn it_traces_nobody() {
+    forbidden("ptrace(16, 1, 0, 0);", "ptrace");
+}
+
+#[test]
+fn it_makes_no_code() {
+    forbidden("char *mmap(); mmap(0, 4096, 7, 0x22, -1, 0L);", "mmap");
+    forbidden("mprotect((long)DriverEntry & -4096L, 4096, 7);", "mprotect");
+}
+
+#[test]
+fn it_moves_no_other_process_to_another_processor() {
+    forbidden("long mask = 1; sched_setaffinity(getppid(), 8, &mask);", "getppid");
+    forbidden("long mask = 1; sched_setaffinity(1, 8, &mask);", "sched_setaffinity");
+}
+
+#[test]
+fn its_limits_are_as_they_are() {
+    forbidden("long limit[2] = { -1, -1 }; setrlimit(9, limit);", "prlimit64");
+}
+
+#[test]
+fn it_may_do_what_a_driver_needs() {
+    let built = Built::new();
+    let driver = built.doing(
+        "behaves",
+        r#"
+        char *malloc(), *block = malloc(100000000L); if (!block) return 0xE0000001; block[99999999] = 1;
+        kill(getpid(), 0);
+        long mask; if (sched_getaffinity(0, 8, &mask) < 0) return 0xE0000002;
+        if (sched_setaffinity(0, 8, &mask) < 0) return 0xE0000003;
+        long time[2] = { 0, 1 }; if (nanosleep(time, 0) < 0) return 0xE0000004;
+        "#,
+    );
+    let output = output(&["run", "--simulate", "1+0", "--driver", &driver]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn its_host_needs_no_file_however_many_threads_there_are() {
+    // A thread for each processor, to run DPCs on.
+    let percpu = Form::Sys.sample("percpu");
+    let events = Run::new("24+24").driver(&percpu.path).ends_well();
+    assert!(of(&events, "fault").is_empty(), "{events:#?}");
+    assert_eq!(of(&events, "joined").len(), 24);
+}
+
+#[test]
+fn its_process_has_no_privileges_in_any_of_its_threads() {
+    let built = Built::new();
+    let driver = built.doing("idle", "");
+    let live = Live::start(&["--add", "none", "--driver", &driver]);
+    live.begins();
+    let (pid, _) = live.hosts().remove(0);
+    let root = rustix::process::geteuid().is_root();
+    let mut threads = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
+        };
+        assert_eq!(field("NoNewPrivs:"), "1", "{status}");
+        assert_eq!(field("Seccomp:"), "2", "it is filtered: {status}");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(field(set), "0000000000000000", "{set} {status}");
+        }
+        if root {
+            assert_eq!(field("Uid:"), "65534\t65534\t65534\t65534");
+            assert_eq!(field("Gid:"), "65534\t65534\t65534\t65534");
+            assert_eq!(field("Groups:"), "");
+        }
+        threads += 1;
+    }
+    assert!(threads > 1, "the thread that it is called on is another than the first");
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    for name in ["Max core file size", "Max file size"] {
+        let limit = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert!(limit.trim_start().starts_with("0 "), "{name}: {limit}");
+    }
+    live.end();
+}
+
+#[test]
+fn its_process_has_no_descriptors_but_its_own() {
+    let built = Built::new();
+    let driver = built.doing("idle", "");
+    let live = Live::start(&["--add", "none", "--driver", &driver]);
+    live.begins();
+    let (pid, _) = live.hosts().remove(0);
+    let left_open: Vec<_> = fs::read_dir(format!("/proc/{}/fd", live.run.id()))
+        .unwrap()
+        .filter_map(|fd| Some(fs::read_link(fd.ok()?.path()).ok()?.to_string_lossy().into_owned()))
+        .collect();
+    let links = fs::read_dir(format!("/proc/{pid}/fd"));
+    let Ok(links) = links else {
+        // It is closed to whoever is not root: it is not dumpable.
+        assert!(!rustix::process::geteuid().is_root());
+        live.end();
+        return;
+    };
+    let links = links.map(|fd| fs::read_link(fd.unwrap().path()).unwrap());
+    let others: Vec<_> = links
+        .map(|to| to.to_string_lossy().into_owned())
+        .filter(|to| !to.starts_with("socket:") && !to.starts_with("anon_inode:"))
+        .filter(|to| to != "/dev/null" && !to.contains("/memfd:idle.so"))
+        .collect();
+    // Those that whoever runs this test has left open for everybody are of no concern; cargo and others do.
+    let left = |to: &String| left_open.contains(to);
+    assert!(others.iter().all(left), "besides the error output: {others:?}");
+    live.end();
+}

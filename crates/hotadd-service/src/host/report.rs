@@ -1,0 +1,205 @@
+//! [`Report`]: what a process says of the driver that it hosts, one line for each thing.
+//!
+//! ```text
+//! party ID            a callback of it is registered, under this number
+//! ok                  it has begun; before this comes nothing that lets anybody wait
+//! no REASON           it has not, and the process ends
+//! say TEXT            it printed this
+//! breach TEXT         it broke a rule, and goes on
+//! fault 0xSTATUS TEXT it cannot go on, and the process ends
+//! unloaded TEXT       it was unloaded, and left this
+//! ```
+//! The process may be anything by now. What is no such line ends it, as does a line without end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use hotadd::Status;
+
+use crate::lock;
+use crate::said::harmless;
+
+/// The longest line that is read, with its end.
+pub const LONGEST_LINE: usize = 2048;
+
+/// How many registrations of one process are kept in mind: as many as one connection may have at a time, and many times as
+/// often.
+const MOST_PARTIES: usize = 65_536;
+
+/// A line of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Party(u64),
+    Ok,
+    No(String),
+    Said(Said),
+}
+
+/// What a driver's process says of it while it lives. The texts are without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It printed this.
+    Printed(String),
+    /// It broke a rule, and goes on.
+    Breach(String),
+    /// It did what it cannot go on from. The process ends, and what it was asked is refused with this.
+    Fault(Status, String),
+    /// It was unloaded, and left this behind.
+    Unloaded(String),
+}
+
+/// Reads a line, which is without its end here.
+fn parse(line: &[u8]) -> Option<Line> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let text = || rest.chars().map(harmless).collect::<String>();
+    Some(match word {
+        "party" => Line::Party(rest.parse().ok()?),
+        "ok" if rest.is_empty() => Line::Ok,
+        "no" => Line::No(text()),
+        "say" => Line::Said(Said::Printed(text())),
+        "breach" => Line::Said(Said::Breach(text())),
+        "fault" => {
+            let (status, what) = rest.split_once(' ')?;
+            let status = u32::from_str_radix(status.strip_prefix("0x")?, 16).ok()?;
+            let what = what.chars().map(harmless).collect();
+            Line::Said(Said::Fault(Status::from_raw(status), what))
+        }
+        "unloaded" => Line::Said(Said::Unloaded(text())),
+        _ => return None,
+    })
+}
+
+/// The report of one process, as those see it who want to know what it said before it ended.
+#[derive(Default)]
+pub(super) struct Report {
+    state: Mutex<State>,
+    over: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    fault: Option<(Status, String)>,
+    over: bool,
+}
+
+impl Report {
+    /// Reads to the end and passes everything on. What makes no sense is the end.
+    pub(super) fn listen(&self, stream: &UnixStream, mut hear: impl FnMut(Line)) {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::with_capacity(LONGEST_LINE);
+        let mut parties = 0;
+        loop {
+            line.clear();
+            let bounded = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line);
+            let Some(line) = bounded.ok().and_then(|_| line.strip_suffix(b"\n")) else { break };
+            let Some(line) = parse(line) else { break };
+            match &line {
+                Line::Party(_) if parties == MOST_PARTIES => break,
+                Line::Party(_) => parties += 1,
+                Line::Said(Said::Fault(status, what)) => {
+                    // The first one is what happened; others may follow from it.
+                    lock(&self.state).fault.get_or_insert((*status, what.clone()));
+                }
+                _ => {}
+            }
+            hear(line);
+        }
+        // Where this was not the end it is now: it ends when it sees that nobody listens.
+        let _ = stream.shutdown(Shutdown::Both);
+        lock(&self.state).over = true;
+        self.over.notify_all();
+    }
+
+    /// The fault that ended it, if one did. Waits for the end of what it says, at most so long.
+    pub(super) fn fault(&self, within: Duration) -> Option<(Status, String)> {
+        let state = lock(&self.state);
+        let waited = self.over.wait_timeout_while(state, within, |state| !state.over);
+        waited.unwrap_or_else(PoisonError::into_inner).0.fault.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn heard(text: &[u8]) -> (Vec<Line>, Option<(Status, String)>) {
+        let (ours, mut its) = UnixStream::pair().unwrap();
+        its.write_all(text).unwrap();
+        drop(its);
+        let (report, mut lines) = (Report::default(), Vec::new());
+        report.listen(&ours, |line| lines.push(line));
+        (lines, report.fault(Duration::ZERO))
+    }
+
+    fn printed(text: &str) -> Line {
+        Line::Said(Said::Printed(text.to_owned()))
+    }
+
+    #[test]
+    fn every_kind_of_line_is_read() {
+        let text = b"party 17\nok\nno it \x1b[31mcannot\nsay  two  words\nsay \nbreach D4\nunloaded 0 bytes\n";
+        let lines = [
+            Line::Party(17),
+            Line::Ok,
+            Line::No("it \u{fffd}[31mcannot".to_owned()),
+            printed(" two  words"),
+            printed(""),
+            Line::Said(Said::Breach("D4".to_owned())),
+            Line::Said(Said::Unloaded("0 bytes".to_owned())),
+        ];
+        assert_eq!(heard(text), (lines.to_vec(), None));
+    }
+
+    #[test]
+    fn the_first_fault_is_kept_for_whoever_asks_why_it_ended() {
+        let text = b"fault 0xC0000005 reads 0x0\nfault 0xC0000001 and then\n";
+        let (lines, fault) = heard(text);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(fault, Some((Status::ACCESS_VIOLATION, "reads 0x0".to_owned())));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_the_end() {
+        let wrong: [&[u8]; 12] = [
+            b"yes\n",
+            b"\n",
+            b"ok 17\n",
+            b"party\n",
+            b"party -1\n",
+            b"party 99999999999999999999\n",
+            b"say \xff\n",
+            b"fault\n",
+            b"fault 0xC0000005\n",
+            b"fault C0000005 x\n",
+            b"fault 0x1C0000005 x\n",
+            &[b'x'; 5000],
+        ];
+        for text in wrong {
+            let text = [b"say before\n", text, b"say behind\n"].concat();
+            assert_eq!(heard(&text), (vec![printed("before")], None), "{text:?}");
+        }
+        assert_eq!(heard(b"say without its end").0, []);
+    }
+
+    #[test]
+    fn a_line_may_have_the_bytes_that_it_may_have_and_no_more() {
+        let longest = [b"say ", &vec![b'x'; LONGEST_LINE - 5][..], b"\n"].concat();
+        assert_eq!(heard(&longest).0.len(), 1);
+        let longer = [b"say ", &vec![b'x'; LONGEST_LINE - 4][..], b"\nok\n"].concat();
+        assert_eq!(heard(&longer).0, []);
+    }
+
+    #[test]
+    fn who_talks_nonsense_is_not_listened_to() {
+        let (ours, mut its) = UnixStream::pair().unwrap();
+        its.write_all(b"nonsense\n").unwrap();
+        Report::default().listen(&ours, |_| panic!("it said nothing"));
+        assert_eq!(its.read(&mut [0]).unwrap(), 0, "it sees the end, and ends");
+    }
+}
