@@ -1,0 +1,130 @@
+//! The C library: the functions of `hotadd-nt` under their C names, and the few that only a program needs.
+//!
+//! `include/hotadd.h` is its documentation.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char};
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::Arc;
+
+use hotadd::hardware::{Affinity, Tree};
+use hotadd::{CpuList, Error, HardwareId, Partition, Status};
+use hotadd_nt::World;
+
+thread_local! {
+    /// What the last of these functions that failed on this thread says.
+    static ERROR: RefCell<CString> = RefCell::default();
+}
+
+/// Keeps the error's sentence, and gives its status.
+fn told(result: Result<(), (Status, String)>) -> i32 {
+    let Err((status, sentence)) = result else { return Status::SUCCESS.to_raw().cast_signed() };
+    let sentence = CString::new(sentence.replace('\0', " ")).unwrap_or_default();
+    ERROR.set(sentence);
+    status.to_raw().cast_signed()
+}
+
+fn of(error: &Error) -> (Status, String) {
+    (error.status(), error.to_string())
+}
+
+/// Begins with these processors alone, instead of all that the calling thread may run on.
+///
+/// # Safety
+/// A C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_start_on(cpus: *const c_char) -> i32 {
+    let partition = || {
+        // SAFETY: a C string, by the caller's promise.
+        let list = unsafe { text(cpus) }?.parse::<CpuList>();
+        let list = list.map_err(|error| (Status::INVALID_PARAMETER, error.to_string()))?;
+        let affinity = Affinity::new(Tree::Current, Some(&list))
+            .map_err(|error| of(&Error::Affinity(error)))?;
+        Partition::over(Arc::new(affinity)).map_err(|error| of(&error))
+    };
+    told(begin(partition))
+}
+
+/// Uses the partition that another process has under this name, or at this path.
+///
+/// # Safety
+/// A C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_connect(name: *const c_char) -> i32 {
+    // SAFETY: a C string, by the caller's promise.
+    let name = unsafe { text(name) };
+    let partition = || {
+        let path = match name? {
+            name if hotadd_service::is_name(name) => hotadd_service::runtime_dir().join(name),
+            path => PathBuf::from(path),
+        };
+        Partition::connect(path).map_err(|error| of(&error))
+    };
+    told(begin(partition))
+}
+
+/// What a C string says.
+///
+/// # Safety
+/// A C string, or null.
+unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, (Status, String)> {
+    let invalid = |what: &str| (Status::INVALID_PARAMETER, what.to_owned());
+    if text.is_null() {
+        return Err(invalid("the text is NULL"));
+    }
+    // SAFETY: a C string, by the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| invalid("the text is not UTF-8"))
+}
+
+/// Makes this program's partition the one that `make` makes.
+fn begin(
+    make: impl FnOnce() -> Result<Partition, (Status, String)>,
+) -> Result<(), (Status, String)> {
+    let late = || {
+        let late = "it comes too late: this program has a partition already";
+        (Status::INVALID_DEVICE_STATE, late.to_owned())
+    };
+    // Asked before as well as afterwards, since making one narrows every thread's mask.
+    if World::has_begun() {
+        return Err(late());
+    }
+    World::of_program(make()?).begin().map_err(|_| late())
+}
+
+/// Adds the processor that Linux calls `cpuID`.
+#[unsafe(no_mangle)]
+pub extern "C" fn hotadd_add(id: u32) -> i32 {
+    let added = World::current().partition.add(HardwareId(id));
+    told(added.map(drop).map_err(|error| of(&error)))
+}
+
+/// Removes the processor that Linux calls `cpuID`.
+#[unsafe(no_mangle)]
+pub extern "C" fn hotadd_remove(id: u32) -> i32 {
+    let removed = World::current().partition.remove(HardwareId(id));
+    told(removed.map(drop).map_err(|error| of(&error)))
+}
+
+/// Fills in which processors could be added now, and returns how many there are.
+///
+/// # Safety
+/// Room for `length` numbers, or null and 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_candidates(ids: *mut u32, length: usize) -> usize {
+    let candidates: Vec<u32> =
+        World::current().partition.candidates().iter().map(|id| id.0).collect();
+    if !ids.is_null() {
+        // SAFETY: room for that many, by the caller's promise.
+        unsafe { ptr::copy_nonoverlapping(candidates.as_ptr(), ids, candidates.len().min(length)) };
+    }
+    candidates.len()
+}
+
+/// What the last function of these that failed on this thread says. Good until the next one fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn hotadd_error() -> *const c_char {
+    ERROR.with_borrow(|error| error.as_ptr())
+}

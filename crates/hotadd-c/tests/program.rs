@@ -1,0 +1,128 @@
+//! The C library as a program has it: installed by its Makefile, found by pkg-config, linked by a C compiler.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::fs::{self, DirBuilder};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hotadd::hardware::Simulated;
+use hotadd::{HardwareId, Partition};
+use hotadd_service::Service;
+use tempfile::TempDir;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The library, installed in a folder of its own.
+struct Installed(TempDir);
+
+impl Installed {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        // Built before the tests, next to them.
+        let built = std::env::current_exe().unwrap().with_file_name("libhotadd_c.so");
+        let mut make = Command::new("make");
+        make.current_dir(HERE).arg("install").arg(format!("LIBRARY={}", built.display()));
+        run(make.arg(format!("PREFIX={}", folder.path().display())));
+        Self(folder)
+    }
+
+    fn library(&self) -> PathBuf {
+        self.0.path().join("lib")
+    }
+
+    /// Builds a program by the example's Makefile.
+    fn build(&self, source: &str) -> PathBuf {
+        let source = Path::new(HERE).join(source);
+        let name = source.file_stem().unwrap();
+        fs::copy(&source, self.0.path().join(source.file_name().unwrap())).unwrap();
+        let mut make = Command::new("make");
+        make.current_dir(self.0.path()).arg("-f").arg(Path::new(HERE).join("example/Makefile"));
+        make.env("PKG_CONFIG_PATH", self.library().join("pkgconfig"))
+            .env("CFLAGS", "-Wall -Werror");
+        run(make.arg(name));
+        self.0.path().join(name)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", self.library()).env("XDG_RUNTIME_DIR", self.0.path());
+        command
+    }
+}
+
+#[test]
+fn a_c_program_hears_of_the_processors_of_its_own_process() {
+    if fs::read_to_string("/sys/devices/system/cpu/online").unwrap().trim() == "0" {
+        eprintln!("skipped: one processor is all there is");
+        return;
+    }
+    let installed = Installed::new();
+    let program = installed.build("example/percpu.c");
+    let said = text(&run(&mut installed.command(&program)).stdout);
+    let first = "processor 0 is coming: yes\nprocessor 0 is here, one of 1\n\
+                 processor 1 is coming: yes\nprocessor 1 is here, one of 2\n";
+    assert!(said.starts_with(first), "replay (R3), then the processor that was added (A5): {said}");
+
+    let said = text(&run(installed.command(&program).arg("1")).stdout);
+    let refused = "processor 1 is coming: no\n\
+                   cpu1: percpu refused to add processor 1: memory or another resource ran out";
+    assert!(said.contains(refused), "the veto by name, with its reason (A11): {said}");
+    assert!(!said.contains("did not come"), "who vetoed is not told AddFailure (A3): {said}");
+
+    let none = installed.command(&program).arg("0").output().unwrap();
+    let said = text(&none.stderr);
+    assert_eq!(none.status.code(), Some(1), "a refused replay leaves no registration (R4): {said}");
+}
+
+#[test]
+fn a_c_program_hears_of_the_processors_of_another_process() {
+    let installed = Installed::new();
+    let program = installed.build("tests/connected.c");
+    let simulated = Simulated::new(65, 4).unwrap();
+    let partition = Partition::simulated(&simulated).unwrap();
+    let folder = installed.0.path().join("hotadd");
+    DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
+
+    let nobody = installed.command(&program).arg("nobody").output().unwrap();
+    let said = text(&nobody.stdout);
+    assert!(said.starts_with("not connected: ") && said.contains("nobody"), "{said}");
+
+    let mut command = installed.command(&program);
+    command.arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "registered", "and not connected a second time");
+    partition.add(HardwareId(65)).unwrap();
+    let refused = partition.add(HardwareId(66)).unwrap_err().to_string();
+    drop(child.stdin.take());
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    let expected = ["0 65 1:1 named of 65", "1 65 1:1 named of 66", "0 66 1:2 named of 66"];
+    assert_eq!(
+        said, expected,
+        "names translate from AddStart on, counts change at AddComplete (A5)"
+    );
+    assert!(refused.starts_with("connected refused to add processor 66: "), "{refused}");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("not a registration (D2)"), "the second deregistering: {stderr}");
+    assert!(
+        stderr.contains("from inside a driver's callback"),
+        "registering inside (D3): {stderr}"
+    );
+    partition.add(HardwareId(66)).expect("nobody is left to refuse");
+}
