@@ -36,6 +36,42 @@ impl Export {
     }
 }
 
+/// The table of the functions that a file declares, which have twins.
+macro_rules! table {
+    ($($name:ident)*) => {
+        /// What this file declares.
+        pub(crate) static EXPORTS: &[$crate::export::Export] = &[$(
+            $crate::export::Export {
+                name: stringify!($name),
+                what: $crate::export::What::Function {
+                    win64: win64::$name as *const std::ffi::c_void,
+                    sysv: $name as *const std::ffi::c_void,
+                },
+            }
+        ),*];
+    };
+}
+pub(crate) use table;
+
+/// The Microsoft twins of functions, which call them.
+macro_rules! twins {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)?;)*) => {
+        /// The Microsoft twins.
+        #[allow(non_snake_case, reason = "the documentation's names")]
+        mod win64 {
+            #[allow(unused_imports, reason = "not every file needs more than integers")]
+            use super::*;
+            $(
+                pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
+                    // SAFETY: the same function, with the same promises.
+                    unsafe { super::$name($($argument),*) }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use twins;
+
 /// Declares functions that drivers call.
 ///
 /// Each becomes an exported C symbol in the System V convention, for native drivers and C programs, and a twin in Microsoft's for
@@ -58,29 +94,8 @@ macro_rules! nt {
             pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
         )*
 
-        /// The Microsoft twins.
-        #[allow(non_snake_case, reason = "the documentation's names")]
-        mod win64 {
-            #[allow(unused_imports, reason = "not every file needs more than integers")]
-            use super::*;
-            $(
-                pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
-                    // SAFETY: the same function, with the same promises.
-                    unsafe { super::$name($($argument),*) }
-                }
-            )*
-        }
-
-        /// What this file declares.
-        pub(crate) static EXPORTS: &[$crate::export::Export] = &[$(
-            $crate::export::Export {
-                name: stringify!($name),
-                what: $crate::export::What::Function {
-                    win64: win64::$name as *const std::ffi::c_void,
-                    sysv: $name as *const std::ffi::c_void,
-                },
-            }
-        ),*];
+        $crate::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }
+        $crate::export::table! { $($name)* }
     };
 }
 pub(crate) use nt;
@@ -118,16 +133,7 @@ macro_rules! nt_for {
             )*
         }
 
-        /// What this file declares.
-        pub(crate) static EXPORTS: &[$crate::export::Export] = &[$(
-            $crate::export::Export {
-                name: stringify!($name),
-                what: $crate::export::What::Function {
-                    win64: win64::$name as *const std::ffi::c_void,
-                    sysv: $name as *const std::ffi::c_void,
-                },
-            }
-        ),*];
+        $crate::export::table! { $($name)* }
     };
 }
 pub(crate) use nt_for;
@@ -151,28 +157,8 @@ macro_rules! crt {
             pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
         )*
 
-        /// The Microsoft twins.
-        mod win64 {
-            #[allow(unused_imports, reason = "not every file needs more than integers")]
-            use super::*;
-            $(
-                pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
-                    // SAFETY: the same function, with the same promises.
-                    unsafe { super::$name($($argument),*) }
-                }
-            )*
-        }
-
-        /// What this file declares.
-        pub(crate) static EXPORTS: &[$crate::export::Export] = &[$(
-            $crate::export::Export {
-                name: stringify!($name),
-                what: $crate::export::What::Function {
-                    win64: win64::$name as *const std::ffi::c_void,
-                    sysv: $name as *const std::ffi::c_void,
-                },
-            }
-        ),*];
+        $crate::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }
+        $crate::export::table! { $($name)* }
     };
 }
 pub(crate) use crt;
