@@ -8,6 +8,8 @@ use hotadd_core::{HardwareId, PlatformError, Status};
 #[cfg(not(loom))]
 mod affinity;
 mod simulated;
+#[cfg(not(loom))]
+mod uevents;
 
 #[cfg(not(loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
