@@ -67,8 +67,6 @@ pub(super) enum Action {
     Online,
     /// It went offline.
     Offline,
-    /// Its driver has left it.
-    Unbind,
     /// It was pulled out.
     Remove,
 }
@@ -95,7 +93,6 @@ impl Uevent {
             b"bind" => Action::Bind,
             b"online" => Action::Online,
             b"offline" => Action::Offline,
-            b"unbind" => Action::Unbind,
             b"remove" => Action::Remove,
             _ => return None,
         };
@@ -142,12 +139,11 @@ mod tests {
         assert_eq!(of(OFFLINE), Some((Action::Offline, 12, Some(1742))));
         let cut = &OFFLINE[..60];
         assert_eq!(of(cut), Some((Action::Offline, 12, None)), "a message that was cut");
-        let all: [(&[u8], Action); 6] = [
+        let all: [(&[u8], Action); 5] = [
             (b"add", Action::Add),
             (b"bind", Action::Bind),
             (b"online", Action::Online),
             (b"offline", Action::Offline),
-            (b"unbind", Action::Unbind),
             (b"remove", Action::Remove),
         ];
         for (word, action) in all {
@@ -171,7 +167,7 @@ mod tests {
             b"\0",
             b"@",
             b"online@",
-            b"change@/devices/system/cpu/cpu1\0",
+            b"unbind@/devices/system/cpu/cpu1\0",
             b"online@/devices/system/cpu/cpu",
             b"online@/devices/system/cpu/cpu+1\0",
             b"online@/devices/system/cpu/cpu65536\0",
