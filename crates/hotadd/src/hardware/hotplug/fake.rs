@@ -152,6 +152,10 @@ impl World {
         said.any(|m| heads.iter().any(|head| m.starts_with(head.as_bytes())))
     }
 
+    pub(super) fn is_present(&self, id: u32) -> bool {
+        self.present.contains(&id)
+    }
+
     pub(super) fn online(&self) -> Vec<u32> {
         self.online.iter().copied().collect()
     }

@@ -1,5 +1,6 @@
 //! [`Hotplug`]: the machine's own processors, switched on and off through sysfs. Needs root.
 
+mod arrivals;
 mod backend;
 mod error;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod watch;
 
 use std::io::PipeWriter;
+use std::sync::mpsc::Receiver;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -38,8 +40,11 @@ pub use self::options::{HotplugOptions, Intruders};
 /// use hotadd::Partition;
 /// use hotadd::hardware::{Hotplug, HotplugOptions};
 ///
-/// let partition = Partition::over(Arc::new(Hotplug::new(HotplugOptions::new())?))?;
-/// for id in partition.candidates() {
+/// let hotplug = Arc::new(Hotplug::new(HotplugOptions::new())?);
+/// let arrivals = hotplug.arrivals()?;
+/// let partition = Partition::over(hotplug)?;
+/// // Those that wait already, and then each that is plugged in.
+/// for id in partition.candidates().into_iter().chain(arrivals) {
 ///     println!("processor {id}: {:?}", partition.add(id));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -75,14 +80,22 @@ impl Hotplug {
         Self::on(Box::new(Linux::new()), options)
     }
 
+    /// The processors that are plugged in from now on, as long as there is a partition: what can be added then. One that is
+    /// pulled out and plugged in again is named again. It ends with this.
+    ///
+    /// # Errors
+    /// If the kernel does not tell which processors are there.
+    pub fn arrivals(&self) -> Result<Receiver<HardwareId>, HotplugError> {
+        let mut state = self.lock();
+        let sequence = self.sequence();
+        let present = read(&*self.kernel, List::Present)?;
+        Ok(state.arrivals.listen(present.ids(), sequence))
+    }
+
     fn on(kernel: Box<dyn Kernel>, options: HotplugOptions) -> Result<Self, HotplugError> {
-        let read = |list: List| {
-            let fails = |e| HotplugError::Unreadable { list: list.name(), errno: raw(e) };
-            kernel.list(list).map_err(fails)
-        };
-        let possible = read(List::Possible)?;
-        read(List::Present)?;
-        read(List::Online)?;
+        let possible = read(&*kernel, List::Possible)?;
+        read(&*kernel, List::Present)?;
+        read(&*kernel, List::Online)?;
         let state = Mutex::new(State::new(Fresh::new(options.quiet)));
         let (settled, watched) = (Condvar::new(), OnceLock::new());
         Ok(Self { kernel, options, possible, state, settled, watched })
@@ -119,12 +132,32 @@ impl Hotplug {
         }
     }
 
+    /// For the watcher: tells those who wait for processors to be plugged in.
+    fn greet(&self) {
+        let mut state = self.lock();
+        if !state.arrivals.has_listeners() {
+            return;
+        }
+        let sequence = self.sequence();
+        // What cannot be read now can be at the next look.
+        let Ok(present) = self.kernel.list(List::Present) else { return };
+        // Without a switch it is on its way in or out.
+        let ready = |id: &HardwareId| self.kernel.may_switch(*id) != Err(Errno::NOENT);
+        let present: Vec<HardwareId> = present.ids().iter().copied().filter(ready).collect();
+        state.arrivals.look(&present, sequence);
+    }
+
     /// For the watcher: whether the partition should look.
     fn is_due(&self) -> bool {
         let state = self.lock();
         let online = self.kernel.list(List::Online);
         state.is_due(online.as_ref().map_err(|errno| *errno))
     }
+}
+
+fn read(kernel: &dyn Kernel, list: List) -> Result<CpuList, HotplugError> {
+    let fails = |e| HotplugError::Unreadable { list: list.name(), errno: raw(e) };
+    kernel.list(list).map_err(fails)
 }
 
 fn raw(errno: Errno) -> hotadd_core::Errno {

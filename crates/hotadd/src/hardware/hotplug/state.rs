@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hotadd_core::HardwareId;
 
+use super::arrivals::Arrivals;
 use super::kernel::Errno;
 use super::quiet::Fresh;
 use crate::CpuList;
@@ -29,6 +30,7 @@ pub(super) struct State {
     /// The last look saw nothing.
     blind: bool,
     pub(super) fresh: Fresh,
+    pub(super) arrivals: Arrivals,
 }
 
 /// What a look has found, before anything is done about it. Ascending.
@@ -43,7 +45,7 @@ pub(super) struct Found {
 }
 
 impl State {
-    pub(super) const fn new(fresh: Fresh) -> Self {
+    pub(super) fn new(fresh: Fresh) -> Self {
         Self {
             members: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -52,6 +54,7 @@ impl State {
             revoked: BTreeMap::new(),
             blind: false,
             fresh,
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -99,7 +102,10 @@ impl State {
         match event.action {
             Action::Add => self.fresh.added(event.id, Instant::now()),
             Action::Bind if binds_last => return self.fresh.settled(event.id),
-            Action::Remove => return self.fresh.settled(event.id),
+            Action::Remove => {
+                self.arrivals.removed(event.id, sequence);
+                return self.fresh.settled(event.id);
+            }
             _ => {}
         }
         false

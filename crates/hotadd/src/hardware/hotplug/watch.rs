@@ -72,6 +72,7 @@ impl Watcher {
                 self.socket = None;
             }
         }
+        hotplug.greet();
         hotplug.is_due()
     }
 }

@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES=100000 cargo test --release --lib histories` looks longer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::mpsc::Receiver;
 
 use hotadd_core::HardwareId;
 use proptest::prelude::*;
@@ -89,6 +90,11 @@ struct Run {
     deaf: bool,
     /// Members that may have been away without a trace: past their switch, or the events were lost.
     doubted: BTreeSet<u32>,
+    arrivals: Receiver<HardwareId>,
+    /// Those that were plugged in since the last look.
+    plugged: BTreeSet<u32>,
+    /// Those that may have been pulled out without a trace.
+    unnoticed: BTreeSet<u32>,
     /// How often each was taken offline by a look.
     revocations: BTreeMap<u32, u32>,
     /// What has happened in this history, for the test that all of it does.
@@ -102,8 +108,12 @@ impl Run {
             fake.world().fixed.insert(0);
         }
         let intruders = if history.revoke { Intruders::Revoke } else { Intruders::Report };
+        let rig = Rig::with(fake, intruders);
         Self {
-            rig: Rig::with(fake, intruders),
+            arrivals: rig.hotplug.arrivals().unwrap(),
+            plugged: BTreeSet::new(),
+            unnoticed: BTreeSet::new(),
+            rig,
             revoke: history.revoke,
             deaf: false,
             doubted: BTreeSet::new(),
@@ -114,8 +124,19 @@ impl Run {
 
     fn run(&mut self, act: &Act) -> Result<(), TestCaseError> {
         match act {
-            Act::Plug(id) => self.rig.act(|w| w.plug(*id)),
-            Act::Pull(id) => self.others(*id, |w| w.pull(*id)),
+            Act::Plug(id) => {
+                if !self.rig.fake.world().is_present(*id) {
+                    self.rig.act(|w| w.plug(*id));
+                    self.plugged.insert(*id);
+                }
+            }
+            Act::Pull(id) => {
+                self.others(*id, |w| w.pull(*id));
+                if !self.rig.fake.world().is_present(*id) {
+                    self.plugged.remove(id);
+                    self.unnoticed.extend(self.deaf.then_some(*id));
+                }
+            }
             Act::Switch(id, on, way) => {
                 if *way == Way::Target && !on {
                     self.doubted.insert(*id);
@@ -160,7 +181,9 @@ impl Run {
 
     fn doubt_unread(&mut self) {
         let world = self.rig.fake.world();
-        self.doubted.extend(IDS.iter().filter(|id| world.has_said_gone(**id)));
+        let gone = || IDS.iter().filter(|id| world.has_said_gone(**id));
+        self.doubted.extend(gone());
+        self.unnoticed.extend(gone());
     }
 
     fn change(
@@ -222,6 +245,15 @@ impl Run {
         let before = self.rig.fake.world().online();
         let readable = self.rig.fake.world().readings.is_empty();
         let due = self.rig.look();
+        let arrived: Vec<u32> = self.arrivals.try_iter().map(|id| id.0).collect();
+        self.unnoticed.retain(|id| self.rig.fake.world().is_present(*id));
+        let once = arrived.iter().all(|id| self.plugged.contains(id));
+        prop_assert!(once, "{arrived:?} arrived, {:?} were plugged in", self.plugged);
+        for id in std::mem::take(&mut self.plugged) {
+            let unnoticed = self.unnoticed.contains(&id);
+            prop_assert!(arrived.contains(&id) || unnoticed, "{id} was plugged in: {arrived:?}");
+            self.seen.insert("plugged in");
+        }
         let (told, writes) = (self.rig.told(), self.rig.writes());
         prop_assert!(self.revoke || writes.is_empty(), "a look wrote: {writes:?}");
         let mut written: Vec<u32> = writes.iter().map(|(id, _)| *id).collect();
@@ -308,6 +340,7 @@ fn histories_come_to_every_end() {
         }
     }
     let wanted = [
+        "plugged in",
         "added",
         "removed",
         "vanished",

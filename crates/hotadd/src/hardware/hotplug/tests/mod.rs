@@ -1,5 +1,6 @@
 //! What no real machine does on demand: refusals, events at the worst moment, other people's hands on the switches.
 
+mod arrivals;
 mod histories;
 mod others;
 mod switching;
