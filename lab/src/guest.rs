@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Output};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub struct Guest {
     pub(crate) _process: Process,
     pub(crate) console: Console,
     pub(crate) kernel: Kernel,
-    /// How many processors may still be created.
-    pub(crate) room: Mutex<u32>,
+    /// Whether a processor was ever taken out.
+    pub(crate) unplugged: AtomicBool,
     pub(crate) _dir: TempDir,
 }
 

@@ -38,3 +38,8 @@ pub use error::Error;
 pub use guest::Guest;
 pub use kernel::Kernel;
 pub use wire::Uevent;
+
+/// What the documentation shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/lab.md")]
+pub struct Documentation;
