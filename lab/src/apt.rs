@@ -26,7 +26,9 @@ impl Apt {
         }
         let mut apt = Apt { dir: dir.to_owned(), complaint: String::new() };
         let output = apt.run(&["apt-get", "update", "-qq"], dir)?;
-        apt.complaint = complaint(&output);
+        // The first says which source cannot be reached and why, the last only that there was one.
+        let text = String::from_utf8_lossy(&output.stderr);
+        apt.complaint = text.lines().next().unwrap_or_default().trim().to_owned();
         Ok(apt)
     }
 

@@ -73,3 +73,27 @@ fn is_linux(path: &Path, version: &str) -> Result<(), String> {
         Err(format!("{} is no image of Linux {version}", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_cut_or_of_another_version_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmlinuz");
+        let mut image = vec![0; 0x400];
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        // Where the version is, counted from behind the first sector.
+        image[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
+        image[0x300..0x306].copy_from_slice(b"6.1.19");
+        fs::write(&path, &image).unwrap();
+        assert_eq!(is_linux(&path, "6.1"), Ok(()));
+        assert!(is_linux(&path, "6.12").is_err(), "6.1.19 is not 6.12");
+        fs::write(&path, &image[..0x2ff]).unwrap();
+        assert!(is_linux(&path, "6.1").is_err(), "it ends before its version");
+        fs::write(&path, []).unwrap();
+        assert!(is_linux(&path, "6.1").is_err(), "it is empty");
+        assert!(is_linux(&dir.path().join("none"), "6.1").is_err(), "it is not there");
+    }
+}
