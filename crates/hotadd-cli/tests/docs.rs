@@ -9,9 +9,10 @@ use std::process::Command;
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("README.md", include_str!("../../../README.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
+    ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),
     ("docs/performance.md", include_str!("../../../docs/performance.md")),
@@ -79,7 +80,9 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
                 // The tests of the C library install it so, elsewhere.
                 let known = known || command.starts_with("make -C crates/hotadd-c install ");
                 assert!(
-                    known || ["./test", "./test quick"].contains(&&*command),
+                    known
+                        || ["./test", "./test quick", "./test lab", "./test lab --long"]
+                            .contains(&&*command),
                     "{name} shows a command that is not tested: {command}"
                 );
                 continue;

@@ -1,0 +1,125 @@
+//! This end of the serial port: one request, one reply, within its time.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::console::Console;
+use crate::wire::{self, Reply, Request};
+
+/// What an answer may take beyond what it is about: the guest is emulated, and others run beside it.
+const MARGIN: Duration = Duration::from_secs(60);
+
+pub(crate) struct Agent {
+    port: UnixStream,
+    console: Console,
+    /// Why no more can be asked. Behind a late reply, the next one would be taken for another's.
+    lost: Option<String>,
+}
+
+impl Agent {
+    /// Waits until the guest is up.
+    pub(crate) fn meet(port: UnixStream, console: Console, until: Instant) -> Result<Agent, Error> {
+        let mut agent = Agent { port, console, lost: None };
+        match wire::receive(&mut Timed { port: &agent.port, until }) {
+            Ok((Reply::Ready, _)) => Ok(agent),
+            Ok((other, _)) => Err(agent.lose(format!("began with {other:?}"))),
+            Err(e) => Err(agent.lose(why(&e, "did not come up"))),
+        }
+    }
+
+    /// Asks for something that takes up to `limit` by itself.
+    pub(crate) fn ask(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        limit: Duration,
+    ) -> Result<(Reply, Vec<u8>), Error> {
+        if let Some(what) = &self.lost {
+            return Err(self.gone(what.clone()));
+        }
+        let mut port = Timed { port: &self.port, until: Instant::now() + limit + MARGIN };
+        let answer = wire::send(&mut port, request, body).and_then(|()| wire::receive(&mut port));
+        match answer {
+            Ok((Reply::Refused { errno, reason }, _)) => Err(Error::Refused {
+                what: describe(request),
+                source: errno
+                    .map_or_else(|| io::Error::other(reason), io::Error::from_raw_os_error),
+            }),
+            Ok((Reply::Late, _)) => {
+                let console = self.console.tail();
+                Err(Error::Late { what: describe(request), limit, console })
+            }
+            Ok(answer) => Ok(answer),
+            Err(e) => {
+                let what = format!("{} ({})", why(&e, "did not answer"), describe(request));
+                Err(self.lose(what))
+            }
+        }
+    }
+
+    fn lose(&mut self, what: String) -> Error {
+        self.lost = Some(what.clone());
+        self.gone(what)
+    }
+
+    fn gone(&self, what: String) -> Error {
+        Error::Lost { what, console: self.console.tail() }
+    }
+}
+
+fn why(error: &io::Error, late: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => format!("{late} in time"),
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => "ended".into(),
+        _ => format!("cannot be talked to: {error}"),
+    }
+}
+
+fn describe(request: &Request) -> String {
+    match request {
+        Request::Run { argv, .. } => format!("running {}", argv.join(" ")),
+        Request::Start { argv, .. } => format!("starting {}", argv.join(" ")),
+        Request::Wait { pid, .. } => format!("the end of process {pid}"),
+        Request::Signal { pid, signal } => format!("sending signal {signal} to process {pid}"),
+        Request::Read { path } => format!("reading {path}"),
+        Request::Write { path } => format!("writing {path}"),
+        Request::Put { path, .. } => format!("putting a file at {path}"),
+        Request::Uevents { .. } => "reading uevents".into(),
+        Request::Await { head, .. } => format!("a uevent {head}*"),
+    }
+}
+
+/// The port, until its time is up.
+struct Timed<'a> {
+    port: &'a UnixStream,
+    until: Instant,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.port.set_read_timeout(self.left()?)?;
+        self.port.read(buffer)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.port.set_write_timeout(self.left()?)?;
+        self.port.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.port.flush()
+    }
+}

@@ -1,0 +1,123 @@
+//! Debian's packages, fetched and unpacked without root and without installing them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::{Error, within};
+
+/// The kernels and QEMU are 90 MB together; a line that is slower than 1 Mbit/s is none.
+const LIMIT: Duration = Duration::from_secs(720);
+
+/// Package lists of our own, by the sources and keys of the machine: those of the machine may be old or missing, and only
+/// root may renew them.
+pub(crate) struct Apt {
+    dir: PathBuf,
+    /// What was wrong with renewing them. Only said if a package is then not found.
+    complaint: String,
+}
+
+impl Apt {
+    /// Renews the lists in `dir`.
+    pub(crate) fn update(dir: &Path) -> Result<Apt, Error> {
+        for folder in ["lists/partial", "archives/partial"] {
+            fs::create_dir_all(dir.join(folder)).map_err(Error::here("a folder for apt"))?;
+        }
+        let mut apt = Apt { dir: dir.to_owned(), complaint: String::new() };
+        let output = apt.run(&["apt-get", "update", "-qq"], dir)?;
+        // The first says which source cannot be reached and why, the last only that there was one.
+        let text = String::from_utf8_lossy(&output.stderr);
+        apt.complaint = text.lines().next().unwrap_or_default().trim().to_owned();
+        Ok(apt)
+    }
+
+    /// The package that stands behind the first of some metapackages that depends on one beginning with `prefix`.
+    pub(crate) fn behind(&self, metas: &[&str], prefix: &str) -> Result<String, Error> {
+        for meta in metas {
+            let output = self.run(&["apt-cache", "depends", meta], &self.dir)?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let mut depends = text.lines().filter_map(|l| l.trim().strip_prefix("Depends: "));
+            if let Some(found) = depends.find(|package| package.starts_with(prefix)) {
+                return Ok(found.to_owned());
+            }
+        }
+        let what = format!("apt knows of no package {prefix}* behind {}", metas.join(" or "));
+        Err(self.unavailable(&what))
+    }
+
+    /// A package and what it needs that the machine does not have.
+    pub(crate) fn missing_for(&self, package: &str) -> Result<Vec<String>, Error> {
+        let args = ["apt-get", "install", "-s", "--no-install-recommends", package];
+        let output = self.run(&args, &self.dir)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let words = text.lines().filter_map(|line| line.strip_prefix("Inst "));
+        let found: Vec<_> =
+            words.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect();
+        if !output.status.success() || found.is_empty() {
+            return Err(self.unavailable(&format!("{package}: {}", complaint(&output))));
+        }
+        Ok(found)
+    }
+
+    /// Fetches packages, which apt checks against the signed lists, and unpacks them into `root`.
+    pub(crate) fn unpack(&self, packages: &[String], root: &Path) -> Result<(), Error> {
+        let debs = tempfile::tempdir_in(&self.dir).map_err(Error::here("a folder for packages"))?;
+        let mut args = vec!["apt-get", "download", "-qq"];
+        args.extend(packages.iter().map(String::as_str));
+        let output = self.run(&args, debs.path())?;
+        if !output.status.success() {
+            let what = format!("{} cannot be fetched: {}", packages.join(" "), complaint(&output));
+            return Err(self.unavailable(&what));
+        }
+        for deb in fs::read_dir(debs.path()).map_err(Error::here("reading packages"))? {
+            let deb = deb.map_err(Error::here("reading packages"))?.path();
+            let mut dpkg = Command::new("dpkg");
+            dpkg.arg("-x").arg(&deb).arg(root);
+            let output = within::output(&mut dpkg, LIMIT).map_err(absent("dpkg"))?;
+            if !output.status.success() {
+                let what = format!("{} cannot be unpacked: {}", deb.display(), complaint(&output));
+                return Err(Error::Unavailable(what));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, args: &[&str], dir: &Path) -> Result<Output, Error> {
+        let mut command = Command::new(args[0]);
+        command.current_dir(dir).env("LC_ALL", "C");
+        for (name, value) in [
+            ("Dir::State", self.dir.as_path()),
+            ("Dir::State::status", Path::new("/var/lib/dpkg/status")),
+            ("Dir::Cache", self.dir.as_path()),
+            // As root apt would become another user, who may not write here.
+            ("APT::Sandbox::User", Path::new("root")),
+            ("Acquire::Languages", Path::new("none")),
+            ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", Path::new("false")),
+            ("Acquire::Retries", Path::new("1")),
+            ("Acquire::http::Timeout", Path::new("20")),
+            ("Acquire::https::Timeout", Path::new("20")),
+        ] {
+            command.arg("-o").arg(format!("{name}={}", value.display()));
+        }
+        command.args(&args[1..]);
+        within::output(&mut command, LIMIT).map_err(absent(args[0]))
+    }
+
+    fn unavailable(&self, what: &str) -> Error {
+        let complaint = &self.complaint;
+        let why = if complaint.is_empty() { String::new() } else { format!(" ({complaint})") };
+        Error::Unavailable(format!("{what}{why}"))
+    }
+}
+
+fn absent(program: &str) -> impl FnOnce(std::io::Error) -> Error {
+    let program = program.to_owned();
+    move |e| Error::Unavailable(format!("what it takes is fetched with {program}: {e}"))
+}
+
+/// What a program of apt's complained about last.
+fn complaint(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}

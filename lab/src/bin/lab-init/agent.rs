@@ -1,0 +1,82 @@
+//! Does what the test asks over the second serial port.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::time::Duration;
+
+use lab::wire::{Reply, Request, receive, send};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+use crate::programs::{Programs, run};
+use crate::uevents::Uevents;
+
+const PORT: &str = "/dev/ttyS1";
+
+type Answer = io::Result<(Reply, Vec<u8>)>;
+
+/// Returns only if the port fails.
+pub(crate) fn serve() -> io::Result<()> {
+    let mut port = open()?;
+    // Before anybody can ask for a processor, whose event would otherwise be missed.
+    let uevents = Uevents::listen()?;
+    let mut programs = Programs::default();
+    send(&mut port, &Reply::Ready, &[])?;
+    loop {
+        let (request, body) = receive(&mut port)?;
+        let (reply, body) = answer(request, &body, &uevents, &mut programs)
+            .unwrap_or_else(|e| (refusal(&e), Vec::new()));
+        send(&mut port, &reply, &body)?;
+    }
+}
+
+/// The port, as a line that changes no byte.
+fn open() -> io::Result<File> {
+    let port = OpenOptions::new().read(true).write(true).open(PORT)?;
+    let mut line = tcgetattr(&port)?;
+    line.make_raw();
+    tcsetattr(&port, OptionalActions::Flush, &line)?;
+    Ok(port)
+}
+
+fn refusal(error: &io::Error) -> Reply {
+    Reply::Refused { errno: error.raw_os_error(), reason: error.to_string() }
+}
+
+fn answer(request: Request, body: &[u8], uevents: &Uevents, programs: &mut Programs) -> Answer {
+    let done = || Ok((Reply::Done, Vec::new()));
+    let millis = Duration::from_millis;
+    match request {
+        Request::Run { argv, limit_ms } => run(&argv, millis(limit_ms)),
+        Request::Start { argv, output } => {
+            Ok((Reply::Started { pid: programs.start(&argv, &output)? }, Vec::new()))
+        }
+        Request::Wait { pid, limit_ms } => Ok((programs.wait(pid, millis(limit_ms))?, Vec::new())),
+        Request::Signal { pid, signal } => {
+            programs.find(pid)?;
+            let pid = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
+            let signal = Signal::from_named_raw(signal).ok_or(rustix::io::Errno::INVAL)?;
+            kill_process(pid, signal)?;
+            done()
+        }
+        Request::Read { path } => Ok((Reply::Done, fs::read(path)?)),
+        Request::Write { path } => {
+            // Files of sysfs take a value by one write, and none can be made there.
+            let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+            file.write_all(body)?;
+            done()
+        }
+        Request::Put { path, offset } => {
+            let mut open = OpenOptions::new();
+            let mut file = open.write(true).create(true).truncate(offset == 0).open(path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(body)?;
+            done()
+        }
+        Request::Uevents { from } => Ok((Reply::Uevents(uevents.since(from)?), Vec::new())),
+        Request::Await { from, head, limit_ms } => {
+            let found = uevents.wait(from, &head, millis(limit_ms))?;
+            Ok((found.map_or(Reply::Late, |event| Reply::Uevents(vec![event])), Vec::new()))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The first process of a guest: mounts what programs expect, starts the agent, and buries the dead.
+
+mod agent;
+mod programs;
+mod uevents;
+
+use std::fs::File;
+use std::io;
+use std::process::Command;
+
+use rustix::mount::{MountFlags, mount};
+use rustix::process::{WaitOptions, wait};
+use rustix::system::{RebootCommand, reboot};
+
+/// Where, and what.
+const MOUNTS: [(&str, &str); 6] = [
+    ("/proc", "proc"),
+    ("/sys", "sysfs"),
+    ("/dev", "devtmpfs"),
+    ("/tmp", "tmpfs"),
+    ("/run", "tmpfs"),
+    ("/cgroup", "cgroup2"),
+];
+
+fn main() {
+    let first = std::process::id() == 1;
+    let result = match std::env::args().nth(1).as_deref() {
+        Some("agent") => agent::serve(),
+        _ if first => init(),
+        _ => Err(io::Error::other("this is for guests, as their first process")),
+    };
+    if let Err(e) = result {
+        eprintln!("lab: {e}");
+    }
+    if first {
+        // The guest is of no more use, and QEMU ends when it would start again.
+        let Err(errno) = reboot(RebootCommand::Restart) else { return };
+        eprintln!("lab: cannot restart: {errno}");
+    }
+    std::process::exit(1);
+}
+
+/// Returns when the agent has ended.
+fn init() -> io::Result<()> {
+    for (folder, kind) in MOUNTS {
+        mount(kind, folder, kind, MountFlags::empty(), None)
+            .map_err(|e| io::Error::other(format!("{folder}: {e}")))?;
+    }
+    let mut agent = Command::new("/proc/self/exe");
+    agent.arg("agent").env_clear().env("PATH", "/bin").env("HOME", "/root");
+    // A core dump or a panic of the agent is to be found on the console.
+    agent.stdin(File::open("/dev/null")?);
+    let agent = agent.spawn()?;
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get().cast_unsigned() == agent.id() => {
+                return Err(io::Error::other(format!("the agent ended: {status:?}")));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

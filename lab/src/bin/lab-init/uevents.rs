@@ -1,0 +1,109 @@
+//! Keeps all uevents since the guest is up, so that a test can ask for what has happened already.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use lab::wire::Uevent;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+/// The multicast group to which the kernel itself sends.
+const KERNEL_GROUP: u32 = 1;
+
+/// Room for some hundred events that come while nobody reads.
+const ROOM: usize = 1 << 20;
+
+pub(crate) struct Uevents(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    log: Mutex<Log>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Log {
+    events: Vec<Uevent>,
+    /// The number of the next one.
+    next: usize,
+    failed: Option<Errno>,
+}
+
+impl Uevents {
+    pub(crate) fn listen() -> io::Result<Uevents> {
+        let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
+        let socket = socket_with(family, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, ROOM)?;
+        bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+        let shared = Arc::new(Shared::default());
+        let log = shared.clone();
+        thread::Builder::new().name("uevents".into()).spawn(move || read(&socket, &log))?;
+        Ok(Uevents(shared))
+    }
+
+    pub(crate) fn since(&self, from: usize) -> io::Result<Vec<Uevent>> {
+        let log = self.log();
+        log.check()?;
+        Ok(log.events.iter().filter(|event| event.number >= from).cloned().collect())
+    }
+
+    /// The first one from a number on that begins in some way.
+    pub(crate) fn wait(
+        &self,
+        from: usize,
+        head: &str,
+        limit: Duration,
+    ) -> io::Result<Option<Uevent>> {
+        let find = |log: &Log| {
+            let wanted = |event: &&Uevent| event.number >= from && event.head.starts_with(head);
+            log.events.iter().find(wanted).cloned()
+        };
+        let missing = |log: &mut Log| log.failed.is_none() && find(log).is_none();
+        let waited = self.0.more.wait_timeout_while(self.log(), limit, missing);
+        let (log, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        log.check()?;
+        Ok(find(&log))
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn check(&self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), |errno| Err(errno.into()))
+    }
+}
+
+fn read(socket: &OwnedFd, shared: &Shared) {
+    let mut buffer = [0; 8192];
+    loop {
+        let read = recv(socket, &mut buffer, RecvFlags::empty());
+        let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok((length, _)) => {
+                let message = &buffer[..length];
+                let head = message.split(|byte| *byte == 0).next().unwrap_or_default();
+                let head = String::from_utf8_lossy(head).into_owned();
+                let number = log.next;
+                log.events.push(Uevent { number, head });
+                log.next += 1;
+            }
+            Err(Errno::INTR) => continue,
+            // Lost; a number without an event says so.
+            Err(Errno::NOBUFS) => log.next += 1,
+            Err(errno) => log.failed = Some(errno),
+        }
+        let over = log.failed.is_some();
+        drop(log);
+        shared.more.notify_all();
+        if over {
+            return;
+        }
+    }
+}

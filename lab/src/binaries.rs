@@ -1,0 +1,41 @@
+//! The project's own programs for guests: linked statically, since a guest has no libraries.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::{Error, within};
+
+/// All of the workspace, from an empty folder, on a slow machine.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds a program of this workspace for guests, as it is now, and says where it is.
+///
+/// # Errors
+/// If it does not compile; with what the compiler says.
+pub fn binary(package: &str, name: &str) -> Result<PathBuf, Error> {
+    // Tests ask for the same ones at once; cargo would have them wait as well, and say so each time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    // A folder of its own, for its own flags: otherwise each kind of build would undo the other's.
+    let target = target.join("guest");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
+    // With a target named, flags are for what runs there, and not for procedural macros.
+    cargo.args(["--target", TARGET, "-p", package, "--bin", name, "--target-dir"]).arg(&target);
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let what = format!("building {name} for guests");
+    let output = within::output(&mut cargo, LIMIT).map_err(Error::here(&*what))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::here(what)(std::io::Error::other(said)));
+    }
+    Ok(target.join(TARGET).join("guest").join(name))
+}

@@ -1,0 +1,218 @@
+//! What a guest is to be like, and booting it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::agent::Agent;
+use crate::cache::Cache;
+use crate::console::Console;
+use crate::initramfs::Archive;
+use crate::process::Process;
+use crate::qemu::{Lists, Qemu};
+use crate::qmp::Qmp;
+use crate::{Error, Guest, Kernel, binaries, within};
+
+/// Three to five seconds, when nothing else runs.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Without these the kernel measures clocks and waits for timers that an emulated machine does not have, for seconds.
+const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init tsc=reliable lpj=5192000 \
+                           no_timer_check nowatchdog rcupdate.rcu_expedited=1";
+
+/// A guest to be: everything that it takes is there.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    kernel: Kernel,
+    image: PathBuf,
+    qemu: Qemu,
+    busybox: PathBuf,
+    init: PathBuf,
+    files: Vec<(PathBuf, String)>,
+    at_boot: u32,
+    most: u32,
+    threads: u32,
+    memory: u32,
+    line: String,
+}
+
+impl Lab {
+    /// Finds, fetches or builds what guests with this kernel take.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there can be none.
+    pub fn new(kernel: Kernel) -> Result<Lab, Error> {
+        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            let here = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
+            return Err(Error::Unavailable(format!(
+                "it takes Linux on x86-64, and this is {here}"
+            )));
+        }
+        let cache = Cache::open()?;
+        let mut lists = Lists::new()?;
+        let qemu = Qemu::find(&cache, &mut lists)?;
+        let image = kernel.image(&cache, &mut lists)?;
+        let busybox = busybox(&cache, &mut lists)?;
+        drop(cache);
+        let init = binaries::binary("lab", "lab-init")?;
+        let files = Vec::new();
+        let (at_boot, most, threads, memory) = (1, 1, 1, 256);
+        let line = KERNEL_LINE.to_owned();
+        Ok(Lab { kernel, image, qemu, busybox, init, files, at_boot, most, threads, memory, line })
+    }
+
+    /// How many processors are there at boot, and how many there can be.
+    #[must_use]
+    pub fn cpus(mut self, at_boot: u32, most: u32) -> Lab {
+        (self.at_boot, self.most) = (at_boot, most);
+        self
+    }
+
+    /// How many processors are threads of one core. `most` is then a multiple of it.
+    #[must_use]
+    pub fn threads_per_core(mut self, threads: u32) -> Lab {
+        self.threads = threads;
+        self
+    }
+
+    /// Its memory in MiB, 256 if nothing is said. The files brought along are in it.
+    #[must_use]
+    pub fn memory(mut self, mib: u32) -> Lab {
+        self.memory = mib;
+        self
+    }
+
+    /// Adds to the kernel's command line.
+    #[must_use]
+    pub fn kernel_line(mut self, more: &str) -> Lab {
+        self.line.push(' ');
+        self.line.push_str(more);
+        self
+    }
+
+    /// Brings a file of this machine along: a statically linked program, mostly.
+    #[must_use]
+    pub fn file(mut self, from: &Path, to: &str) -> Lab {
+        self.files.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// Brings a program of this project along, as `/bin/NAME`, built as it is now.
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub fn program(self, package: &str, name: &str) -> Result<Lab, Error> {
+        let built = binaries::binary(package, name)?;
+        Ok(self.file(&built, &format!("/bin/{name}")))
+    }
+
+    /// Boots it, and waits until it is up.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn boot(&self) -> Result<Guest, Error> {
+        let whole = self.threads > 0 && self.most.is_multiple_of(self.threads);
+        if !whole || self.at_boot == 0 || self.at_boot > self.most {
+            let Lab { at_boot, most, threads, .. } = self;
+            let what = format!("{at_boot} of {most} processors, {threads} to a core");
+            return Err(Error::here(what)(io::ErrorKind::InvalidInput.into()));
+        }
+        let until = Instant::now() + LIMIT;
+        let prepare = || -> io::Result<_> {
+            let dir = tempfile::Builder::new().prefix("hotadd-lab-").tempdir()?;
+            self.archive(&dir.path().join("initramfs"))?;
+            let agent = UnixListener::bind(dir.path().join("agent"))?;
+            let qmp = UnixListener::bind(dir.path().join("qmp"))?;
+            Ok((dir, agent, qmp))
+        };
+        let (dir, agent, qmp) = prepare().map_err(Error::here("preparing a guest"))?;
+        let console = Console::at(dir.path().join("console"));
+        let said = dir.path().join("qemu");
+        let output = File::create(&said).map_err(Error::here("a file for what QEMU says"))?;
+        let mut command = self.command(dir.path(), &console);
+        command.stdin(Stdio::null()).stderr(output).stdout(Stdio::null());
+        let process = Process::spawn(command).map_err(Error::here("starting QEMU"))?;
+        let lost = |_| Error::Lost {
+            what: format!("could not be made: QEMU said {:?}", std::fs::read_to_string(&said)),
+            console: console.tail(),
+        };
+        let port = process.connects(&agent, until).map_err(lost)?;
+        let control = process.connects(&qmp, until).map_err(lost)?;
+        Ok(Guest {
+            qmp: Qmp::meet(control, console.clone())?,
+            agent: Mutex::new(Agent::meet(port, console.clone(), until)?),
+            _process: process,
+            console,
+            kernel: self.kernel,
+            unplugged: AtomicBool::new(false),
+            _dir: dir,
+        })
+    }
+
+    fn archive(&self, path: &Path) -> io::Result<()> {
+        let mut archive = Archive::new(BufWriter::new(File::create(path)?))?;
+        archive.file("/init", &self.init)?;
+        archive.file("/bin/busybox", &self.busybox)?;
+        for name in applets(&self.busybox)? {
+            archive.link(&format!("/bin/{name}"), "busybox")?;
+        }
+        for (from, to) in &self.files {
+            archive.file(to, from)?;
+        }
+        archive.finish()?.flush()
+    }
+
+    fn command(&self, dir: &Path, console: &Console) -> Command {
+        let mut qemu = self.qemu.command();
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        // With one thread for all processors, taking one away aborts QEMU.
+        qemu.args(["-accel", "tcg,thread=multi"]);
+        // Linux 6.12 offers no slots for hot-plug on an emulated machine, unless it takes it for one of VMware's.
+        qemu.args(["-machine", "q35,vmport=on"]);
+        // Linux 6.1 sees threads of a core only on Intel's; others start faster, without the remedies for Intel's faults.
+        let vendor = if self.threads > 1 { ",vendor=GenuineIntel" } else { "" };
+        qemu.arg("-cpu").arg(format!("max,-hypervisor{vendor}"));
+        qemu.args(["-smbios", "type=1,serial=VMware-42"]);
+        let threads = self.threads;
+        let (at_boot, most, sockets) = (self.at_boot, self.most, self.most / threads.max(1));
+        let smp = format!("{at_boot},maxcpus={most},sockets={sockets},cores=1,threads={threads}");
+        qemu.arg("-smp").arg(smp).arg("-m").arg(format!("{}M", self.memory));
+        qemu.arg("-kernel").arg(&self.image).arg("-initrd").arg(dir.join("initramfs"));
+        qemu.arg("-append").arg(&self.line);
+        let path = |name: &str| dir.join(name).display().to_string();
+        // The first serial port is the console, the second the agent's.
+        qemu.arg("-serial").arg(format!("file:{}", console.path().display()));
+        qemu.arg("-chardev").arg(format!("socket,id=agent,path={}", path("agent")));
+        qemu.args(["-serial", "chardev:agent"]);
+        qemu.arg("-chardev").arg(format!("socket,id=qmp,path={}", path("qmp")));
+        qemu.args(["-mon", "chardev=qmp,mode=control"]);
+        qemu
+    }
+}
+
+/// Small programs in one, statically linked, so that there is a shell.
+fn busybox(cache: &Cache, lists: &mut Lists) -> Result<PathBuf, Error> {
+    let good =
+        |part: &Path| applets(&part.join("bin/busybox")).map(drop).map_err(|e| e.to_string());
+    let part = cache
+        .part("busybox", good, |part| lists.get()?.unpack(&["busybox-static".to_owned()], part))?;
+    Ok(part.join("bin/busybox"))
+}
+
+/// The names under which it is another program each.
+fn applets(busybox: &Path) -> io::Result<Vec<String>> {
+    let output = within::output(Command::new(busybox).arg("--list"), Duration::from_secs(30))?;
+    let names = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<_> =
+        names.lines().filter(|name| *name != "busybox").map(str::to_owned).collect();
+    if names.iter().any(|name| name == "sh") {
+        Ok(names)
+    } else {
+        Err(io::Error::other("no shell"))
+    }
+}

@@ -1,0 +1,83 @@
+//! The QEMU that the machine has, or one from packages that are unpacked and not installed.
+
+use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::apt::Apt;
+use crate::cache::Cache;
+use crate::{Error, within};
+
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Where the packages have the firmware: they expect it to be linked into one place when they are installed.
+const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
+
+const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
+
+/// Package lists, renewed when they are first needed.
+pub(crate) struct Lists {
+    dir: tempfile::TempDir,
+    apt: OnceCell<Apt>,
+}
+
+impl Lists {
+    pub(crate) fn new() -> Result<Lists, Error> {
+        let dir = tempfile::tempdir().map_err(Error::here("a folder for package lists"))?;
+        Ok(Lists { dir, apt: OnceCell::new() })
+    }
+
+    pub(crate) fn get(&mut self) -> Result<&Apt, Error> {
+        if self.apt.get().is_none() {
+            let _ = self.apt.set(Apt::update(self.dir.path())?);
+        }
+        self.apt.get().ok_or_else(|| Error::Unavailable("there are no package lists".into()))
+    }
+}
+
+/// One that has been seen to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Qemu {
+    /// Where its packages were unpacked, if it is not installed.
+    unpacked: Option<PathBuf>,
+}
+
+impl Qemu {
+    pub(crate) fn find(cache: &Cache, lists: &mut Lists) -> Result<Qemu, Error> {
+        let installed = Qemu { unpacked: None };
+        if installed.runs().is_ok() {
+            return Ok(installed);
+        }
+        // It goes with the machine's libraries: when those are upgraded, it may have to be fetched again.
+        let good = |part: &Path| Qemu { unpacked: Some(part.to_owned()) }.runs();
+        let part = cache.part("qemu", good, |part| {
+            let apt = lists.get()?;
+            apt.unpack(&apt.missing_for("qemu-system-x86")?, part)
+        })?;
+        Ok(Qemu { unpacked: Some(part) })
+    }
+
+    /// The program with what it needs to find its own parts.
+    pub(crate) fn command(&self) -> Command {
+        let Some(root) = &self.unpacked else { return Command::new(PROGRAM) };
+        let mut command = Command::new(root.join("usr/bin").join(PROGRAM));
+        let libraries: Vec<OsString> = LIBRARIES.map(|lib| root.join(lib).into()).into();
+        command.env("LD_LIBRARY_PATH", libraries.join(":".as_ref()));
+        for folder in FIRMWARE {
+            command.arg("-L").arg(root.join(folder));
+        }
+        command
+    }
+
+    fn runs(&self) -> Result<(), String> {
+        let mut command = self.command();
+        command.arg("--version");
+        match within::output(&mut command, Duration::from_secs(30)) {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(e) => Err(format!("{PROGRAM}: {e}")),
+        }
+    }
+}

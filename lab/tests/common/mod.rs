@@ -1,0 +1,32 @@
+//! What the tests in guests share.
+
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
+
+use lab::{Kernel, Lab};
+
+/// A guest to be. `./test` runs these tests only where there can be one.
+pub(crate) fn lab(kernel: Kernel) -> Lab {
+    Lab::new(kernel).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Where Linux shows processors.
+pub(crate) fn cpu(name: &str) -> String {
+    format!("/sys/devices/system/cpu/{name}")
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Makes each function a test on each kernel.
+macro_rules! on_each_kernel {
+    ($($name:ident),+ $(,)?) => {
+        mod linux_6_1 {
+            $(#[test] fn $name() { super::$name(lab::Kernel::V6_1); })+
+        }
+        mod linux_6_12 {
+            $(#[test] fn $name() { super::$name(lab::Kernel::V6_12); })+
+        }
+    };
+}
+pub(crate) use on_each_kernel;
