@@ -74,8 +74,8 @@ pub(crate) use twins;
 
 /// Declares functions that drivers call.
 ///
-/// Each becomes an exported C symbol in the System V convention, for native drivers and C programs, and a twin in Microsoft's for
-/// a `.sys`; and the file gets `EXPORTS`, the table of them all. Bodies are one call: what a function does is written
+/// Each becomes an exported C symbol in the System V convention, which C programs link to and native drivers are bound to, and a
+/// twin in Microsoft's for a `.sys`; and the file gets `EXPORTS`, the table of them all. Bodies are one call: what a function does is written
 /// elsewhere, as Rust.
 ///
 /// All run on any thread. None of them may unwind: a panic in one ends the process, as a bug of ours must.

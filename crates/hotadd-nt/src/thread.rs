@@ -254,7 +254,7 @@ pub(crate) fn confine(
     ids: impl IntoIterator<Item = HardwareId>,
 ) -> rustix::io::Result<()> {
     let block = enter();
-    if world::get().is_real() {
+    if world::get().real {
         run_on(ids)?;
     }
     block.own.confined.set(Some(to));
@@ -283,20 +283,26 @@ pub(crate) fn release() {
     if block.own.confined.take().is_none() {
         return;
     }
+    if world::get().real {
+        run_on_all();
+    }
+    block.locate();
+}
+
+/// Gives this thread the partition's own mask.
+fn run_on_all() {
     let world = world::get();
-    while world.is_real() {
+    loop {
         let active = world.partition.active();
         if let Err(error) = run_on(active.iter().map(|processor| processor.id)) {
-            world
-                .console
-                .breach(&format!("a thread could not be given its affinity back: {error}"));
+            let what = format!("a thread could not be given its affinity back: {error}");
+            world.console.breach(&what);
         }
         // A change that came in between did not find this thread with the partition's mask, and left it out.
         if world.partition.epoch() == active.epoch() {
-            break;
+            return;
         }
     }
-    block.locate();
 }
 
 fn run_on(ids: impl IntoIterator<Item = HardwareId>) -> rustix::io::Result<()> {
@@ -330,8 +336,8 @@ pub(crate) fn current_processor() -> Option<Processor> {
         active.by_number(ProcessorNumber { group: confined.group, number })
     };
     match confined {
-        Some(confined) if !world.is_real() || confined.mask.is_power_of_two() => first(confined),
-        _ if world.is_real() => {
+        Some(confined) if !world.real || confined.mask.is_power_of_two() => first(confined),
+        _ if world.real => {
             let cpu = u32::try_from(rustix::thread::sched_getcpu()).ok()?;
             active.by_id(HardwareId(cpu))
         }

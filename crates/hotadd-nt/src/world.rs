@@ -105,10 +105,6 @@ impl World {
     pub fn has_begun() -> bool {
         WORLD.get().is_some()
     }
-
-    pub(crate) fn is_real(&self) -> bool {
-        self.real
-    }
 }
 
 /// Of a program's name, so that a number still fits behind it.
