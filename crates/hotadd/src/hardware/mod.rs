@@ -7,10 +7,16 @@ use hotadd_core::{HardwareId, PlatformError, Status};
 
 #[cfg(not(loom))]
 mod affinity;
+#[cfg(not(loom))]
+mod hotplug;
 mod simulated;
+#[cfg(not(loom))]
+mod uevents;
 
 #[cfg(not(loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
+#[cfg(not(loom))]
+pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 pub use simulated::Simulated;
 
 /// A platform that starts and stops processors.
@@ -18,7 +24,7 @@ pub use simulated::Simulated;
 /// Calls come one at a time, from the thread that adds or removes, and may block. None of them may call back into the
 /// partition, save through [`Nudge`].
 pub trait Hardware: Debug + Send + Sync {
-    /// What people call it: `simulated`, `affinity`.
+    /// What people call it: `simulated`, `affinity`, `hotplug`.
     fn name(&self) -> &'static str;
 
     /// The processors that run at the moment, ascending. Asked once, when the partition is made.

@@ -1,30 +1,23 @@
 //! The thread that notices when the processors that are online or allowed change.
 
 use std::io::PipeReader;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Weak;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 
 use super::Affinity;
 use super::kernel::Errno;
 use crate::hardware::Nudge;
+use crate::hardware::uevents::{self, Action, Uevent};
 
 /// How long a change can go unnoticed that comes without an event: of a cpuset, or in a container.
 const POLL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// The multicast group to which the kernel itself sends; the other one is udev's.
-const KERNEL_GROUP: u32 = 1;
-
-/// Messages read between two looks, so that a flood cannot keep us reading.
-const BATCH: u32 = 256;
-
 /// Watches until the partition or the backend is gone. The other end of `gone` closes with the backend.
 pub(super) fn watch(affinity: &Weak<Affinity>, gone: &PipeReader, nudge: &Nudge) {
     // Without events the poll still finds every lasting change.
-    let mut socket = listen().ok();
+    let mut socket = uevents::listen().ok();
     loop {
         let mut fds = vec![PollFd::new(gone, PollFlags::IN)];
         fds.extend(socket.as_ref().map(|socket| PollFd::new(socket, PollFlags::IN)));
@@ -54,43 +47,18 @@ pub(super) fn watch(affinity: &Weak<Affinity>, gone: &PipeReader, nudge: &Nudge)
     }
 }
 
-fn listen() -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket =
-        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
-    bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
-    Ok(socket)
-}
-
 /// Reads what there is and says whether a processor went online or offline, or may have.
 fn drain(socket: impl AsFd) -> Result<bool, Errno> {
     let mut hotplug = false;
-    // Only the head matters; the kernel cuts what does not fit.
-    let mut buffer = [0; 512];
-    for _ in 0..BATCH {
-        match recvfrom(&socket, &mut buffer, RecvFlags::empty()) {
-            Ok((length, _, from)) => {
-                let from = from.and_then(|from| SocketAddrNetlink::try_from(from).ok());
-                let kernel = from.is_some_and(|from| from.pid() == 0);
-                hotplug |= kernel && is_hotplug(buffer.get(..length).unwrap_or(&buffer));
-            }
-            Err(Errno::AGAIN) => return Ok(hotplug),
-            Err(Errno::INTR) => {}
-            // Messages were lost, and ours may have been among them.
-            Err(Errno::NOBUFS) => hotplug = true,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(hotplug)
+    let receive = |buffer: &mut [u8]| uevents::receive(&socket, buffer);
+    let lost = uevents::drain(receive, |message| hotplug |= is_hotplug(message))?;
+    Ok(hotplug || lost)
 }
 
-/// Whether a uevent, `ACTION@DEVPATH` and then `KEY=VALUE`s with a NUL after each, says that a processor went online or
-/// offline. Nothing else makes the kernel touch masks.
+/// Whether a uevent says that a processor went online or offline. Nothing else makes the kernel touch masks.
 fn is_hotplug(message: &[u8]) -> bool {
-    let head = message.split(|b| *b == 0).next().unwrap_or_default();
-    let path = head.strip_prefix(b"online@").or_else(|| head.strip_prefix(b"offline@"));
-    let id = path.and_then(|path| path.strip_prefix(b"/devices/system/cpu/cpu"));
-    id.is_some_and(|id| !id.is_empty() && id.iter().all(u8::is_ascii_digit))
+    let action = Uevent::parse(message).map(|event| event.action);
+    matches!(action, Some(Action::Online | Action::Offline))
 }
 
 #[cfg(test)]
@@ -126,14 +94,6 @@ mod tests {
         assert!(yes.iter().all(|m| is_hotplug(m)));
         for message in no {
             assert!(!is_hotplug(message), "{}", message.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn nobody_needs_a_privilege_to_listen() {
-        match listen() {
-            Ok(socket) => assert!(drain(&socket).is_ok()),
-            Err(errno) => println!("no uevents here ({errno}): the poll must do"),
         }
     }
 

@@ -1,0 +1,174 @@
+//! [`Hotplug`] as a [`Hardware`]: starting and stopping are writes to `online`, and the list says what came of them.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, Status};
+
+use super::kernel::{Errno, List};
+use super::options::Intruders;
+use super::state::State;
+use super::{Hotplug, raw, watch};
+use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+
+impl Hardware for Hotplug {
+    fn name(&self) -> &'static str {
+        "hotplug"
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        let mut state = self.lock();
+        let sequence = self.sequence();
+        let online = self.kernel.list(List::Online).map_err(failed)?;
+        state.begin(&online, sequence);
+        Ok(online.ids().to_vec())
+    }
+
+    fn maximum(&self) -> u32 {
+        u32::try_from(self.possible.len()).unwrap_or(u32::MAX).min(MAX_PROCESSORS)
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        let lists = [List::Present, List::Online].map(|list| self.kernel.list(list));
+        let [Ok(present), Ok(online)] = lists else { return Vec::new() };
+        let off = present.ids().iter().copied().filter(|id| !online.contains(*id));
+        off.filter(|id| self.kernel.may_switch(*id) != Err(Errno::NOENT)).collect()
+    }
+
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+        let no = |status, reason| Err(NotAdmitted { status, reason });
+        let unreadable = |list: List, errno| {
+            let reason = format!("which processors are {} cannot be read: {errno}", list.name());
+            NotAdmitted { status: Status::from_errno(errno), reason }
+        };
+        let list = |list| self.kernel.list(list).map_err(|errno| unreadable(list, raw(errno)));
+        if !self.possible.contains(id) {
+            let all = &self.possible;
+            let reason = format!("there is no such processor; this machine can have {all}");
+            return no(Status::NO_SUCH_DEVICE, reason);
+        }
+        let present = list(List::Present)?;
+        if !present.contains(id) {
+            let reason = format!("it is not plugged in; present are {present}");
+            return no(Status::DEVICE_DOES_NOT_EXIST, reason);
+        }
+        if list(List::Online)?.contains(id) {
+            return if self.lock().is_member(id) {
+                // The partition itself says it best.
+                Ok(())
+            } else {
+                let reason = "somebody else has brought it online".into();
+                no(Status::DEVICE_ALREADY_ATTACHED, reason)
+            };
+        }
+        match self.kernel.may_switch(id) {
+            Ok(()) => Ok(()),
+            Err(Errno::NOENT) => {
+                no(Status::NOT_SUPPORTED, "the kernel has no switch for it".into())
+            }
+            Err(errno) => {
+                let errno = raw(errno);
+                let reason =
+                    format!("this process may not switch it on, which takes root: {errno}");
+                no(Status::from_errno(errno), reason)
+            }
+        }
+    }
+
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+        let mut state = self.leave_alone(self.lock(), id);
+        // Before the write: of one that is taken offline in this very moment, too much is said rather than too little.
+        let sequence = self.sequence();
+        if self.is_online(id).map_err(failed)? {
+            // It is somebody else's doing, and not to pass for ours (Q3).
+            let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
+            return Err(PlatformError { status, errno });
+        }
+        self.kernel.switch(id, true).map_err(failed)?;
+        if !self.is_online(id).map_err(failed)? {
+            return Err(Number::EIO.into());
+        }
+        state.started(id, sequence);
+        Ok(())
+    }
+
+    fn stop(&self, id: HardwareId) -> Result<(), PlatformError> {
+        let mut state = self.lock();
+        if self.is_online(id).map_err(failed)? {
+            self.kernel.switch(id, false).map_err(failed)?;
+            if self.is_online(id).map_err(failed)? {
+                return Err(Number::EIO.into());
+            }
+        }
+        state.stopped(id);
+        Ok(())
+    }
+
+    fn survey(&self, expected: &[HardwareId]) -> Survey {
+        let mut state = self.lock();
+        let sequence = self.sequence();
+        let online = match self.kernel.list(List::Online) {
+            Ok(online) => online,
+            Err(errno) => {
+                let repaired = state.blinded(errno).into_iter().collect();
+                return Survey { repaired, ..Survey::default() };
+            }
+        };
+        let found = state.look(expected, &online, sequence);
+        let mut survey = Survey { vanished: found.vanished, ..Survey::default() };
+        for id in found.intruded {
+            if self.options.intruders == Intruders::Revoke && found.remain && !state.stays(id) {
+                match self.revoke(&mut state, id) {
+                    Ok(()) => {
+                        let says = "by somebody else; it was taken offline again";
+                        survey.repaired.push(format!("processor {id} was brought online {says}"));
+                        continue;
+                    }
+                    Err(why) => survey
+                        .repaired
+                        .push(format!("processor {id} cannot be taken offline again: {why}")),
+                }
+            }
+            state.joined(id, sequence);
+            survey.intruded.push(id);
+        }
+        survey
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        let Ok((gone, open)) = io::pipe() else { return };
+        // Called once. A second watcher would only ask twice.
+        if self.watched.set(open).is_err() {
+            return;
+        }
+        // Before the partition looks once more, so that nothing is missed between that look and the first event.
+        let watcher = watch::Watcher::new(&*self.kernel);
+        let hotplug = Arc::downgrade(&self);
+        let thread = thread::Builder::new().name("hotadd-watch".into());
+        // Without the thread a change is not seen.
+        let _ = thread.spawn(move || watcher.watch(&hotplug, &gone, &nudge));
+    }
+}
+
+impl Hotplug {
+    /// Takes an intruder offline, by one write.
+    fn revoke(&self, state: &mut State, id: HardwareId) -> Result<(), String> {
+        state.revoke(id)?;
+        let said = |errno| raw(errno).to_string();
+        self.kernel.switch(id, false).map_err(said)?;
+        if self.is_online(id).map_err(said)? {
+            return Err("the kernel took the write, and it is online all the same".into());
+        }
+        state.revoked(id);
+        Ok(())
+    }
+
+    fn is_online(&self, id: HardwareId) -> Result<bool, Errno> {
+        Ok(self.kernel.list(List::Online)?.contains(id))
+    }
+}
+
+fn failed(errno: Errno) -> PlatformError {
+    PlatformError::from(raw(errno))
+}

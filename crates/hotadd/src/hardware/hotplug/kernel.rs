@@ -1,0 +1,253 @@
+//! What the rest of this backend asks of the kernel, as a trait so that tests can plug, pull and refuse at will.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use hotadd_core::HardwareId;
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
+use crate::CpuList;
+use crate::hardware::uevents;
+
+/// The kernel's own error.
+pub(super) type Errno = rustix::io::Errno;
+
+/// One of the kernel's lists of processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    /// Those that there can ever be, fixed at boot.
+    Possible,
+    /// Those that are plugged in.
+    Present,
+    /// Those that run.
+    Online,
+}
+
+impl List {
+    /// The name of its file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Possible => "possible",
+            Self::Present => "present",
+            Self::Online => "online",
+        }
+    }
+}
+
+/// Asks and tells the kernel. None of it retries.
+pub(super) trait Kernel: Debug + Send + Sync {
+    /// Never empty: at least one processor runs this.
+    fn list(&self, list: List) -> Result<CpuList, Errno>;
+
+    /// Whether we may switch it on and off. `ENOENT` if the kernel gives it no switch, as processor 0 often has none.
+    fn may_switch(&self, id: HardwareId) -> Result<(), Errno>;
+
+    /// Switches it on or off, by one write to its `online` file. The kernel takes a write that does not fit its own idea
+    /// of the processor without doing anything: only the list says what came of it.
+    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno>;
+
+    /// The number of the last uevent so far.
+    fn sequence(&self) -> Result<u64, Errno>;
+
+    /// Whether a new processor's `bind` comes when the kernel has let go of its hot-plug lock.
+    fn binds_last(&self) -> bool;
+
+    /// A descriptor that is readable when there are uevents.
+    fn listen(&self) -> Result<OwnedFd, Errno>;
+
+    /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
+}
+
+/// The most that a file of sysfs has is a page, of 64 KiB on some machines.
+const LONGEST: u64 = 65_536;
+
+/// What holds the uevents of a thousand processors that come at once. The usual buffer holds some ninety.
+const BACKLOG: usize = 4 << 20;
+
+/// The kernel that we run on.
+#[derive(Debug)]
+pub(super) struct Linux {
+    /// `/sys`, or what a test takes for it.
+    sys: PathBuf,
+    binds_last: bool,
+}
+
+impl Linux {
+    pub(super) fn new() -> Self {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self { sys: "/sys".into(), binds_last: binds_last(&release) }
+    }
+
+    fn of(&self, id: HardwareId) -> PathBuf {
+        self.sys.join(format!("devices/system/cpu/cpu{id}/online"))
+    }
+}
+
+impl Kernel for Linux {
+    fn list(&self, list: List) -> Result<CpuList, Errno> {
+        let text = read(&self.sys.join("devices/system/cpu").join(list.name()))?;
+        text.parse().ok().filter(|list: &CpuList| !list.is_empty()).ok_or(Errno::IO)
+    }
+
+    fn may_switch(&self, id: HardwareId) -> Result<(), Errno> {
+        rustix::fs::access(self.of(id), Access::WRITE_OK)
+    }
+
+    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno> {
+        let file = rustix::fs::open(self.of(id), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // Not by the standard library, which tries again on EINTR.
+        let written = rustix::io::write(file, if on { b"1" } else { b"0" })?;
+        if written == 1 { Ok(()) } else { Err(Errno::IO) }
+    }
+
+    fn sequence(&self) -> Result<u64, Errno> {
+        read(&self.sys.join("kernel/uevent_seqnum"))?.trim().parse().map_err(|_| Errno::IO)
+    }
+
+    fn binds_last(&self) -> bool {
+        self.binds_last
+    }
+
+    fn listen(&self) -> Result<OwnedFd, Errno> {
+        let socket = uevents::listen()?;
+        // Only root may, and only root starts processors.
+        let _ = set_socket_recv_buffer_size_force(&socket, BACKLOG);
+        Ok(socket)
+    }
+
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        uevents::receive(socket, buffer)
+    }
+}
+
+/// By the release: so on 6.1, not so on 6.12. In between nobody has looked.
+fn binds_last(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) <= (6, 1),
+        _ => false,
+    }
+}
+
+fn read(path: &Path) -> Result<String, Errno> {
+    let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let mut text = String::new();
+    let file = File::open(path).map_err(errno)?;
+    // What is longer, or no text, is none of the kernel's: EIO.
+    let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(errno)?;
+    if read as u64 > LONGEST { Err(Errno::IO) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ONE: HardwareId = HardwareId(1);
+
+    /// A folder that looks like the part of /sys that matters.
+    fn sys() -> (TempDir, Linux) {
+        let folder = tempfile::tempdir().unwrap();
+        let cpu = folder.path().join("devices/system/cpu");
+        fs::create_dir_all(cpu.join("cpu0")).unwrap();
+        fs::create_dir_all(cpu.join("cpu1")).unwrap();
+        fs::create_dir_all(folder.path().join("kernel")).unwrap();
+        fs::write(cpu.join("possible"), "0-3,8\n").unwrap();
+        fs::write(cpu.join("present"), "0-1\n").unwrap();
+        fs::write(cpu.join("online"), "0\n").unwrap();
+        fs::write(cpu.join("cpu1/online"), "0\n").unwrap();
+        fs::write(folder.path().join("kernel/uevent_seqnum"), "1742\n").unwrap();
+        let linux = Linux { sys: folder.path().to_owned(), binds_last: false };
+        (folder, linux)
+    }
+
+    #[test]
+    fn lists_and_switches_are_where_linux_has_them() {
+        let (folder, linux) = sys();
+        let lists = [List::Possible, List::Present, List::Online];
+        assert_eq!(lists.map(|l| linux.list(l).unwrap().to_string()), ["0-3,8", "0-1", "0"]);
+        assert_eq!(linux.sequence(), Ok(1742));
+        assert_eq!(linux.may_switch(ONE), Ok(()));
+        assert_eq!(linux.may_switch(HardwareId(0)), Err(Errno::NOENT), "it has no online file");
+        let file = folder.path().join("devices/system/cpu/cpu1/online");
+        for (on, text) in [(true, "1\n"), (false, "0\n")] {
+            linux.switch(ONE, on).unwrap();
+            assert_eq!(
+                fs::read_to_string(&file).unwrap(),
+                text,
+                "one byte is written, from the start"
+            );
+        }
+        assert_eq!(linux.switch(HardwareId(0), true), Err(Errno::NOENT));
+        assert!(!folder.path().join("devices/system/cpu/cpu0/online").exists(), "nothing is made");
+    }
+
+    #[test]
+    fn a_write_that_fails_is_the_kernels_error_a4() {
+        let (folder, linux) = sys();
+        let file = folder.path().join("devices/system/cpu/cpu1/online");
+        fs::remove_file(&file).unwrap();
+        // A device that refuses every write, as the kernel can.
+        std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+        assert_eq!(linux.switch(ONE, true), Err(Errno::NOSPC));
+    }
+
+    #[test]
+    fn this_machine_is_read_like_any_other() {
+        let linux = Linux::new();
+        let [possible, present, online] =
+            [List::Possible, List::Present, List::Online].map(|l| linux.list(l).unwrap());
+        assert!(present.ids().iter().all(|id| possible.contains(*id)), "{present} of {possible}");
+        assert!(online.ids().iter().all(|id| present.contains(*id)), "{online} of {present}");
+        let (first, second) = (linux.sequence().unwrap(), linux.sequence().unwrap());
+        assert!(first <= second, "the numbers of uevents ascend: {first}, {second}");
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_is_an_error_and_not_an_empty_machine() {
+        let (folder, linux) = sys();
+        let online = folder.path().join("devices/system/cpu/online");
+        let long = "0,".repeat(40_000) + "0";
+        for text in ["", "\n", "(null)", "1-0", "0-4294967295", "\0", &long] {
+            fs::write(&online, text).unwrap();
+            assert_eq!(linux.list(List::Online), Err(Errno::IO), "{:.20?}", text);
+        }
+        fs::remove_file(&online).unwrap();
+        assert_eq!(linux.list(List::Online), Err(Errno::NOENT));
+        fs::write(folder.path().join("kernel/uevent_seqnum"), "-1").unwrap();
+        assert_eq!(linux.sequence(), Err(Errno::IO));
+    }
+
+    #[test]
+    fn any_bytes_in_a_file_are_a_list_or_an_error() {
+        let (folder, linux) = sys();
+        let online = folder.path().join("devices/system/cpu/online");
+        proptest!(|(bytes in prop::collection::vec(any::<u8>(), 0..64))| {
+            fs::write(&online, &bytes).unwrap();
+            match linux.list(List::Online) {
+                Ok(list) => prop_assert!(!list.is_empty(), "{}", bytes.escape_ascii()),
+                Err(errno) => prop_assert_eq!(errno, Errno::IO, "{}", bytes.escape_ascii()),
+            }
+        });
+    }
+
+    #[test]
+    fn only_kernels_that_were_looked_at_are_taken_to_bind_last() {
+        for old in ["6.1.0-42-cloud-amd64", "5.10.0", "6.0", "6.1"] {
+            assert!(binds_last(old), "{old}");
+        }
+        for new in ["6.2.0", "6.12.117-cloud-amd64", "10.1.0", "", "6", "six.one", "99999999999.0"]
+        {
+            assert!(!binds_last(new), "{new}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Starting and stopping: one write, and then the list says what came of it.
+
+use std::collections::VecDeque;
+
+use hotadd_core::{Errno as Number, HardwareId, State, Status};
+
+use super::super::fake::{Fake, Way};
+use super::super::kernel::Errno;
+use super::super::{Hotplug, HotplugError, HotplugOptions};
+use super::{Rig, breach, line};
+use crate::Batch;
+
+#[test]
+fn a_processor_that_is_plugged_in_can_be_added_and_removed_a5_x1() {
+    let mut rig = Rig::new("0-7", "0-1", "0-1");
+    assert_eq!(rig.partition.candidates(), [], "nothing is offline");
+    rig.act(|w| w.plug(5));
+    assert!(!rig.look(), "a processor that is plugged in and offline is no change of the set");
+    assert_eq!(rig.partition.candidates(), [HardwareId(5)], "sparse ids are no trouble");
+    assert_eq!(rig.add(5).unwrap().processor.index.get(), 2);
+    assert_eq!((rig.active(), rig.writes()), (vec![0, 1, 5], vec![(5, true)]));
+    rig.remove(5).unwrap();
+    assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![(5, false)]));
+    let (start, complete) = (line(State::AddStart, 5), line(State::AddComplete, 5));
+    assert_eq!(rig.told(), [start, complete, line(State::RemoveComplete, 5)]);
+    assert!(!rig.look(), "the events of our own switching are no news");
+    assert_eq!(rig.told(), [""; 0]);
+    assert_eq!(rig.add(5).unwrap().processor.index.get(), 2, "it keeps its index (X3)");
+}
+
+#[test]
+fn a_write_that_fails_is_a_failed_start_with_its_errno_and_is_not_repeated_a4() {
+    let rig = Rig::new("0-3", "0-3", "0");
+    let cases = [
+        (Errno::AGAIN, Number::EAGAIN),
+        (Errno::CANCELED, Number::ECANCELED),
+        (Errno::PERM, Number::EPERM),
+        (Errno::INTR, Number::EINTR),
+        (Errno::BUSY, Number::EBUSY),
+        (Errno::IO, Number::EIO),
+    ];
+    for (refusal, errno) in cases {
+        rig.act(|w| drop(w.refusals.insert(1, VecDeque::from([refusal]))));
+        let error = rig.add(1).unwrap_err();
+        assert_eq!((error.errno(), error.clause()), (Some(errno), "A4"), "{error}");
+        assert_eq!(rig.writes(), [(1, true)], "{errno}: one write, and no other");
+        let failed = [line(State::AddStart, 1), line(State::AddFailure, 1)];
+        assert_eq!(rig.told(), failed, "{errno}: the driver has it to undo");
+        assert_eq!(rig.active(), [0], "{errno}");
+    }
+    rig.add(1).expect("it works when it is asked for again");
+}
+
+#[test]
+fn a_stop_that_fails_leaves_the_processor_in_the_partition_x1() {
+    let mut rig = Rig::new("0-1", "0-1", "0-1");
+    rig.act(|w| drop(w.refusals.insert(1, VecDeque::from([Errno::AGAIN]))));
+    assert_eq!(rig.remove(1).unwrap_err().errno(), Some(Number::EAGAIN));
+    assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![(1, false)]));
+    assert!(!rig.look());
+    rig.act(|w| w.fixed.extend([0]));
+    assert_eq!(rig.remove(0).unwrap_err().errno(), Some(Number::ENOENT), "it has no switch");
+    assert_eq!(rig.active(), [0, 1]);
+}
+
+#[test]
+fn a_write_that_is_taken_and_does_nothing_is_no_start_and_no_stop_a4_x1() {
+    let mut rig = Rig::new("0-2", "0-2", "0-1");
+    // Its switch goes on reading 1.
+    rig.act(|w| w.switch(1, false, Way::Target));
+    assert!(rig.look(), "no event came, and the list tells");
+    assert_eq!(rig.active(), [0], "X2");
+    assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
+    // And the other way round.
+    rig.act(|w| w.switch(2, true, Way::Target));
+    assert!(rig.look());
+    assert_eq!(rig.active(), [0, 2], "Q3");
+    assert_eq!(rig.remove(2).unwrap_err().errno(), Some(Number::EIO));
+    assert_eq!(rig.active(), [0, 2]);
+    assert_eq!(rig.writes(), [(1, true), (2, false)], "one write each");
+}
+
+#[test]
+fn an_atomic_batch_that_fails_halfway_is_taken_back_a9() {
+    let mut rig = Rig::new("0-3", "0-3", "0");
+    rig.act(|w| drop(w.refusals.insert(2, VecDeque::from([Errno::CANCELED]))));
+    let results = rig.partition.add_batch(&[HardwareId(1), HardwareId(2)], Batch::Atomic);
+    assert!(
+        results.iter().all(|(_, r)| r.as_ref().unwrap_err().errno() == Some(Number::ECANCELED))
+    );
+    assert_eq!(rig.writes(), [(1, true), (2, true), (1, false)]);
+    assert_eq!((rig.active(), rig.fake.world().online()), (vec![0], vec![0]));
+    assert!(!rig.look());
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
+    let mut rig = Rig::new("0-5", "0-4", "0-1");
+    rig.act(|w| {
+        w.fixed.insert(2);
+        w.barred.insert(3, Errno::ACCESS);
+        w.switch(4, true, Way::Switch);
+    });
+    let cases = [
+        (1, Status::DEVICE_ALREADY_ATTACHED, "it is active already"),
+        (2, Status::NOT_SUPPORTED, "the kernel has no switch for it"),
+        (
+            3,
+            Status::ACCESS_DENIED,
+            "this process may not switch it on, which takes root: EACCES (13)",
+        ),
+        (4, Status::DEVICE_ALREADY_ATTACHED, "somebody else has brought it online"),
+        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; present are 0-4"),
+        (6, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
+        (u32::MAX, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
+    ];
+    for (id, status, reason) in cases {
+        let error = rig.add(id).unwrap_err();
+        assert_eq!((error.status(), &*error.reason()), (status, reason), "processor {id}");
+    }
+    rig.act(|w| w.readings.push_back(Some(Errno::IO)));
+    let reason = rig.add(3).unwrap_err().reason();
+    assert_eq!(reason, "which processors are online cannot be read: EIO (5)");
+    assert_eq!((rig.told(), rig.writes()), (vec![], vec![]), "nobody was asked, nothing written");
+    assert_eq!(rig.partition.candidates(), [HardwareId(3)], "one without a switch is none");
+    assert!(rig.look(), "the one that is online already");
+    assert_eq!(rig.told(), [breach(4), "4 joined".to_owned()]);
+}
+
+#[test]
+fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    let fake = rig.fake.clone();
+    let meddler = rig.partition.register("meddler", move |notice: &crate::Notice| {
+        if notice.state() == State::AddStart && notice.processor().id.0 == 1 {
+            fake.world().switch(1, true, Way::Switch);
+        }
+        Ok(())
+    });
+    let _meddler = meddler.unwrap();
+    assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EEXIST));
+    assert_eq!(rig.writes(), [], "nothing is written to what runs");
+    assert!(rig.look());
+    let failed = [line(State::AddStart, 1), line(State::AddFailure, 1), breach(1)];
+    assert_eq!(rig.told()[..3], failed);
+    assert!(
+        !rig.partition
+            .active()
+            .is_agreed(rig.partition.active().by_id(HardwareId(1)).unwrap().index)
+    );
+}
+
+#[test]
+fn a_start_whose_outcome_cannot_be_read_fails_and_is_found_afterwards_a4_q3() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    // It can be read when it is asked for and before the write, and not after it.
+    rig.act(|w| w.readings.extend([None, None, Some(Errno::IO)]));
+    assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
+    assert_eq!(rig.active(), [0]);
+    assert!(rig.look());
+    assert_eq!(rig.active(), [0, 1], "it runs, and nobody was told that it does");
+    assert!(rig.told().contains(&breach(1)));
+    assert_eq!(rig.writes(), [(1, true)]);
+}
+
+#[test]
+fn a_processor_that_is_gone_already_is_stopped_without_a_write_x1() {
+    let mut rig = Rig::new("0-1", "0-1", "0-1");
+    rig.act(|w| w.pull(1));
+    rig.remove(1).expect("it runs no more work of ours");
+    assert_eq!(rig.writes(), []);
+    assert!(!rig.look(), "its going is not reported twice");
+    assert_eq!(rig.told(), [line(State::RemoveComplete, 1)]);
+}
+
+#[test]
+fn a_machine_that_cannot_be_read_is_an_error_by_name() {
+    let fake = Fake::new("0", "0", "0");
+    fake.world().readings.push_back(Some(Errno::ACCESS));
+    let error = Hotplug::on(Box::new(fake), HotplugOptions::new()).unwrap_err();
+    assert_eq!(error, HotplugError::Unreadable { list: "online", errno: Number::EACCES });
+    assert_eq!(error.to_string(), "cannot read which processors are online: EACCES (13)");
+}
+
+#[test]
+fn this_machine_can_be_looked_at_by_anybody() {
+    use crate::hardware::Hardware;
+    let hotplug = Hotplug::new(HotplugOptions::new()).unwrap();
+    let active = hotplug.active().unwrap();
+    assert!(!active.is_empty() && active.len() <= hotplug.maximum() as usize);
+    assert_eq!(hotplug.survey(&active), crate::hardware::Survey::default(), "it stands still");
+    assert_eq!(hotplug.name(), "hotplug");
+}

@@ -1,0 +1,167 @@
+//! The watcher's thread: what it nudges for, and that it ends. And waiting for a new processor to settle.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::super::fake::{Fake, Way};
+use super::super::kernel::Errno;
+use super::super::watch::Watcher;
+use super::super::{Hotplug, HotplugOptions};
+use crate::hardware::{Hardware, Nudge, Nudged};
+use crate::{EventKind, HardwareId, Partition};
+
+const ONE: HardwareId = HardwareId(1);
+
+/// More than anything takes, and no matter how much.
+const LONG: Duration = Duration::from_secs(20);
+
+struct Listener(Mutex<Sender<()>>);
+
+impl Nudged for Listener {
+    fn nudge(&self) {
+        self.0.lock().unwrap().send(()).unwrap();
+    }
+}
+
+fn hotplug(fake: &Fake, poll: Duration) -> Arc<Hotplug> {
+    let options = HotplugOptions::new().poll(poll);
+    Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap())
+}
+
+/// Polls as often as it may, so that only a poll can be meant.
+const OFTEN: Duration = Duration::ZERO;
+
+#[test]
+fn an_event_leads_to_a_report_at_once_and_not_with_the_next_poll_q3_x2() {
+    let fake = Fake::new("0-1", "0-1", "0");
+    let partition = Partition::over(hotplug(&fake, Duration::MAX)).unwrap();
+    let (sender, events) = channel();
+    let observation = partition.observe(move |event| {
+        let kind = matches!(event.kind, EventKind::Joined | EventKind::Left);
+        kind.then(|| sender.send((event.kind, event.agreed, event.surprise)).unwrap());
+    });
+    let _observation = observation.unwrap();
+    fake.world().switch(1, true, Way::Switch);
+    let joined = events.recv_timeout(LONG).expect("there is no poll that could have found it");
+    assert_eq!(joined, (EventKind::Joined, false, false));
+    fake.world().switch(1, false, Way::Switch);
+    assert_eq!(events.recv_timeout(LONG).unwrap(), (EventKind::Left, true, true));
+}
+
+#[test]
+fn without_events_the_poll_finds_it_q3() {
+    let fake = Fake::new("0-1", "0-1", "0");
+    fake.world().deaf = true;
+    let partition = Partition::over(hotplug(&fake, OFTEN)).unwrap();
+    let (sender, events) = channel();
+    let observation = partition.observe(move |event| sender.send(event.kind).unwrap());
+    let _observation = observation.unwrap();
+    fake.world().switch(1, true, Way::Switch);
+    assert_eq!(events.recv_timeout(LONG), Ok(EventKind::Breach));
+    assert_eq!(events.recv_timeout(LONG), Ok(EventKind::Joined));
+}
+
+#[test]
+fn a_socket_that_ends_is_made_again_x2() {
+    let fake = Fake::new("0-1", "0-1", "0-1");
+    let partition = Partition::over(hotplug(&fake, OFTEN)).unwrap();
+    let (sender, events) = channel();
+    let observation = partition.observe(move |event| {
+        (event.kind == EventKind::Left).then(|| sender.send(()).unwrap());
+    });
+    let _observation = observation.unwrap();
+    fake.world().send(Err(Errno::BADF));
+    // A blink is seen by events alone, and those that nobody listens for are lost.
+    let began = Instant::now();
+    while events.try_recv().is_err() {
+        assert!(began.elapsed() < LONG, "nobody listens");
+        fake.world().switch(1, false, Way::Switch);
+        fake.world().switch(1, true, Way::Switch);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn it_nudges_on_a_change_and_ends_at_once_with_the_backend() {
+    let fake = Fake::new("0-1", "0-1", "0-1");
+    let hotplug = hotplug(&fake, Duration::MAX);
+    let active = hotplug.active().unwrap();
+    let (sender, nudges) = channel();
+    let listener: Arc<dyn Nudged> = Arc::new(Listener(Mutex::new(sender)));
+    hotplug.clone().watch(Nudge(Arc::downgrade(&listener)));
+    fake.world().switch(1, false, Way::Switch);
+    nudges.recv_timeout(LONG).expect("a nudge for the event");
+    assert_eq!(hotplug.survey(&active).vanished, [HardwareId(1)]);
+    assert!(Arc::weak_count(&listener) > 0, "the watcher goes on");
+    drop(hotplug);
+    // The watcher's nudge goes with it.
+    let dropped = Instant::now();
+    while Arc::weak_count(&listener) > 0 {
+        assert!(dropped.elapsed() < LONG, "the watcher goes on");
+        std::thread::yield_now();
+    }
+}
+
+/// A backend whose watcher has heard that processor 1 was added, and not yet that it has settled.
+fn plugged(binds_last: bool, bound: Duration) -> (Fake, Arc<Hotplug>, Watcher) {
+    let fake = Fake::new("0-1", "0", "0");
+    fake.world().binds_last = binds_last;
+    let mut options = HotplugOptions::new();
+    options.quiet = bound;
+    let hotplug = Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap());
+    hotplug.active().unwrap();
+    let mut watcher = Watcher::new(&fake);
+    fake.world().plug(1);
+    let bind = fake.world().take_last();
+    assert!(!watcher.hear(&hotplug), "the set is as it was");
+    fake.world().send(bind);
+    (fake, hotplug, watcher)
+}
+
+#[test]
+fn a_start_waits_no_longer_than_for_the_bind_where_that_comes_last() {
+    let (fake, hotplug, mut watcher) = plugged(true, LONG * 100);
+    let told = Arc::new(AtomicBool::new(false));
+    let at_write = Arc::clone(&told);
+    fake.world().before = Some(Box::new(move |_| {
+        assert!(at_write.load(Ordering::SeqCst), "written before the bind was heard");
+    }));
+    let start = std::thread::spawn({
+        let hotplug = Arc::clone(&hotplug);
+        move || hotplug.start(ONE)
+    });
+    told.store(true, Ordering::SeqCst);
+    watcher.hear(&hotplug);
+    assert_eq!(
+        start.join().unwrap(),
+        Ok(()),
+        "and no longer than that: else this would take an hour"
+    );
+}
+
+#[test]
+fn a_start_waits_for_the_bound_where_no_bind_tells() {
+    let (fake, hotplug, mut watcher) = plugged(false, Duration::from_millis(20));
+    let written = Arc::new(Mutex::new(None));
+    let at_write = Arc::clone(&written);
+    fake.world().before = Some(Box::new(move |_| *at_write.lock().unwrap() = Some(Instant::now())));
+    watcher.hear(&hotplug);
+    hotplug.start(ONE).unwrap();
+    let written = written.lock().unwrap().unwrap();
+    assert_eq!(hotplug.lock().fresh.left(ONE, written), None, "written before the time was up");
+}
+
+#[test]
+fn one_that_is_pulled_while_a_start_waits_for_it_is_a_failed_start_a4() {
+    let (fake, hotplug, mut watcher) = plugged(true, LONG * 100);
+    fake.world().lose();
+    fake.world().pull(1);
+    let start = std::thread::spawn({
+        let hotplug = Arc::clone(&hotplug);
+        move || hotplug.start(ONE)
+    });
+    watcher.hear(&hotplug);
+    assert_eq!(start.join().unwrap().unwrap_err().errno, Some(crate::Errno::ENOENT));
+}

@@ -1,0 +1,268 @@
+//! What the kernel says of processors that come and go: uevents over netlink, and how they read.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use hotadd_core::HardwareId;
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
+
+/// The multicast group to which the kernel itself sends; the other one is udev's.
+const KERNEL_GROUP: u32 = 1;
+
+/// The most that one message has: the kernel's 2,048 bytes of keys behind a path.
+const MESSAGE: usize = 8192;
+
+/// Messages read between two looks, so that a flood cannot keep us reading.
+const BATCH: u32 = 256;
+
+/// Kernels number 8,192 processors at most. Above this it is none of ours.
+const LARGEST: u32 = 65_535;
+
+/// A socket on which the kernel's uevents arrive. Nobody needs a privilege for it. It does not block.
+pub(super) fn listen() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+    bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+    Ok(socket)
+}
+
+/// The next message: how much of it is in the buffer, or `None` if it is not the kernel's.
+pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+    let (length, _, from) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
+    // Only the kernel has port 0.
+    let from = from.and_then(|from| SocketAddrNetlink::try_from(from).ok());
+    let kernel = from.is_some_and(|from| from.pid() == 0);
+    Ok(kernel.then_some(length.min(buffer.len())))
+}
+
+/// Hands over what there is, message by message, and says whether some may have been lost. Any error is the socket's end.
+pub(super) fn drain(
+    mut receive: impl FnMut(&mut [u8]) -> Result<Option<usize>, Errno>,
+    mut each: impl FnMut(&[u8]),
+) -> Result<bool, Errno> {
+    let mut lost = false;
+    let mut buffer = [0; MESSAGE];
+    for _ in 0..BATCH {
+        match receive(&mut buffer) {
+            Ok(Some(length)) => each(buffer.get(..length).unwrap_or(&buffer)),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(Errno::NOBUFS) => lost = true,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(lost)
+}
+
+/// What happened to a processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// It was plugged in. The kernel may still be busy with it.
+    Add,
+    /// It has its driver.
+    Bind,
+    /// It went online.
+    Online,
+    /// It went offline.
+    Offline,
+    /// It was pulled out.
+    Remove,
+}
+
+/// A uevent of a processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Uevent {
+    pub(super) action: Action,
+    pub(super) id: HardwareId,
+    /// The kernel's number of it: they ascend. `None` if the message was cut, or somebody had the kernel send it by
+    /// writing to a `uevent` file, as `udevadm trigger` does: then nothing has happened.
+    pub(super) sequence: Option<u64>,
+}
+
+impl Uevent {
+    /// Reads a message, `ACTION@DEVPATH` and then `KEY=VALUE`s with a NUL after each, which may hold newlines. `None` if
+    /// it is not of a processor.
+    pub(super) fn parse(message: &[u8]) -> Option<Self> {
+        let mut parts = message.split(|b| *b == 0);
+        let head = parts.next().unwrap_or_default();
+        let at = head.iter().position(|b| *b == b'@')?;
+        let action = match &head[..at] {
+            b"add" => Action::Add,
+            b"bind" => Action::Bind,
+            b"online" => Action::Online,
+            b"offline" => Action::Offline,
+            b"remove" => Action::Remove,
+            _ => return None,
+        };
+        let id = number(head[at + 1..].strip_prefix(b"/devices/system/cpu/cpu")?)?;
+        let id = u32::try_from(id).ok().filter(|id| *id <= LARGEST).map(HardwareId)?;
+        let (mut sequence, mut asked_for) = (None, false);
+        for part in parts {
+            if let Some(value) = part.strip_prefix(b"SEQNUM=") {
+                sequence = number(value);
+            }
+            asked_for |= part.starts_with(b"SYNTH_UUID=");
+        }
+        Some(Self { action, id, sequence: sequence.filter(|_| !asked_for) })
+    }
+}
+
+/// Digits and nothing else.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::{SendFlags, getsockname, sendto};
+
+    use super::*;
+
+    /// As 6.1 sends it, shortened: the alias holds a newline.
+    const OFFLINE: &[u8] = b"offline@/devices/system/cpu/cpu12\0ACTION=offline\0\
+        DEVPATH=/devices/system/cpu/cpu12\0SUBSYSTEM=cpu\0DRIVER=processor\0\
+        MODALIAS=cpu:type:x86,ven0002fam000Fmod006B:feature:,0000,0002\n\0SEQNUM=1742\0";
+
+    fn of(message: &[u8]) -> Option<(Action, u32, Option<u64>)> {
+        Uevent::parse(message).map(|e| (e.action, e.id.0, e.sequence))
+    }
+
+    #[test]
+    fn a_message_of_a_processor_says_what_happened_to_which_and_when() {
+        assert_eq!(of(OFFLINE), Some((Action::Offline, 12, Some(1742))));
+        let cut = &OFFLINE[..60];
+        assert_eq!(of(cut), Some((Action::Offline, 12, None)), "a message that was cut");
+        let all: [(&[u8], Action); 5] = [
+            (b"add", Action::Add),
+            (b"bind", Action::Bind),
+            (b"online", Action::Online),
+            (b"offline", Action::Offline),
+            (b"remove", Action::Remove),
+        ];
+        for (word, action) in all {
+            let message = [word, b"@/devices/system/cpu/cpu1023\0SEQNUM=1\0"].concat();
+            assert_eq!(of(&message), Some((action, 1023, Some(1))), "{}", word.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_somebody_had_the_kernel_say_is_no_news() {
+        let message = b"offline@/devices/system/cpu/cpu1\0SYNTH_UUID=0\0SEQNUM=5\0";
+        assert_eq!(of(message), Some((Action::Offline, 1, None)), "written to a uevent file");
+        let message = b"offline@/devices/system/cpu/cpu1\0SEQNUM=5\0SYNTH_UUID=0\0";
+        assert_eq!(of(message), Some((Action::Offline, 1, None)), "in any order");
+    }
+
+    #[test]
+    fn nothing_else_is_a_processors() {
+        let no: [&[u8]; 14] = [
+            b"",
+            b"\0",
+            b"@",
+            b"online@",
+            b"unbind@/devices/system/cpu/cpu1\0",
+            b"online@/devices/system/cpu/cpu",
+            b"online@/devices/system/cpu/cpu+1\0",
+            b"online@/devices/system/cpu/cpu65536\0",
+            b"online@/devices/system/cpu/cpu99999999999999999999999\0",
+            b"online@/devices/system/cpu/cpufreq\0",
+            b"online@/devices/system/cpu/cpu1/cache\0",
+            b"online@/devices/system/memory/memory1\0",
+            b"libudev\0\xfe\xed\xca\xfeonline@/devices/system/cpu/cpu1\0",
+            b"\xff\0online@/devices/system/cpu/cpu1\0",
+        ];
+        for message in no {
+            assert_eq!(of(message), None, "{}", message.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_harm(
+            head in prop_oneof![Just(""), Just("offline@/devices/system/cpu/cpu"), Just("add@/d")],
+            rest in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let message = [head.as_bytes(), &rest].concat();
+            if let Some(event) = Uevent::parse(&message) {
+                prop_assert!(event.id.0 <= LARGEST, "{} is no processor", event.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_is_left_for_the_next_look_and_a_loss_is_said() {
+        let (mut asked, mut heard) = (0, 0);
+        let flood = |_: &mut [u8]| {
+            asked += 1;
+            if asked % 2 == 0 { Ok(Some(9)) } else { Err(Errno::INTR) }
+        };
+        assert_eq!(drain(flood, |_| heard += 1), Ok(false));
+        assert_eq!((asked, heard), (BATCH, BATCH / 2), "the reading comes to an end");
+
+        let mut script =
+            vec![Err(Errno::AGAIN), Ok(None), Err(Errno::NOBUFS), Ok(Some(usize::MAX))];
+        let mut lengths = Vec::new();
+        let scripted = |_: &mut [u8]| script.pop().unwrap();
+        assert_eq!(drain(scripted, |m| lengths.push(m.len())), Ok(true), "ENOBUFS is a loss");
+        assert_eq!(
+            lengths,
+            [MESSAGE],
+            "a stranger's message is passed over, a length too long cut"
+        );
+        assert_eq!(drain(|_| Err(Errno::BADF), |_| ()), Err(Errno::BADF), "the socket's end");
+    }
+
+    /// Waits for a message for which `wanted` holds. Others may come meanwhile: this is a real machine.
+    fn wait(socket: &OwnedFd, mut wanted: impl FnMut(Option<&[u8]>) -> bool) {
+        let (began, mut buffer) = (Instant::now(), [0; MESSAGE]);
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(20), "the message never came");
+            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+            poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&second)).unwrap();
+            match receive(socket, &mut buffer) {
+                Ok(length) if wanted(length.map(|l| &buffer[..l])) => return,
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {}
+                Err(errno) => panic!("{errno}"),
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_needs_a_privilege_to_listen() {
+        match listen() {
+            Ok(socket) => assert!(drain(|b| receive(&socket, b), |_| ()).is_ok()),
+            Err(errno) => println!("no uevents here ({errno}): the poll must do"),
+        }
+    }
+
+    #[test]
+    fn the_kernels_word_is_told_from_anybody_elses() {
+        let (Ok(socket), Ok(stranger)) = (listen(), listen()) else {
+            return println!("skipped: no uevents here");
+        };
+        let port = SocketAddrNetlink::try_from(getsockname(&socket).unwrap()).unwrap();
+        let to = SocketAddrNetlink::new(port.pid(), 0);
+        match sendto(&stranger, OFFLINE, SendFlags::empty(), &to) {
+            Ok(_) => wait(&socket, |message| message.is_none()),
+            Err(errno) => {
+                println!("a stranger's message: skipped, the kernel refuses it ({errno})");
+            }
+        }
+        // /dev/null is asked to say that it has changed, which changes nothing.
+        match std::fs::write("/sys/devices/virtual/mem/null/uevent", "change") {
+            Ok(()) => wait(&socket, |message| {
+                message.is_some_and(|m| m.starts_with(b"change@/devices/virtual/mem/null\0"))
+            }),
+            Err(error) => {
+                println!("the kernel's message: skipped, only root can ask for it ({error})");
+            }
+        }
+    }
+}
