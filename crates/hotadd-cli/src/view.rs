@@ -291,6 +291,7 @@ impl View {
                 let known = [status, event.clause].into_iter().flatten().collect::<Vec<_>>();
                 (Weight::Bad, format!("{id} stays {stays}: {who}{reason} ({})", known.join(", ")))
             }
+            EventKind::Appeared => (Weight::Plain, format!("{id} appeared")),
             EventKind::Breach => {
                 let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
                 (

@@ -6,6 +6,7 @@ mod error;
 mod fake;
 mod kernel;
 mod options;
+mod plugged;
 mod quiet;
 mod state;
 #[cfg(test)]
@@ -121,9 +122,9 @@ impl Hotplug {
 
     /// For the watcher: whether the partition should look.
     fn is_due(&self) -> bool {
-        let state = self.lock();
-        let online = self.kernel.list(List::Online);
-        state.is_due(online.as_ref().map_err(|errno| *errno))
+        let mut state = self.lock();
+        let [online, present] = [List::Online, List::Present].map(|list| self.kernel.list(list));
+        state.is_due(online.as_ref().map_err(|e| *e), present.as_ref().map_err(|e| *e))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use hotadd_core::HardwareId;
 
 use super::kernel::Errno;
+use super::plugged::Plugged;
 use super::quiet::Fresh;
 use crate::CpuList;
 use crate::hardware::uevents::{Action, Uevent};
@@ -28,6 +29,7 @@ pub(super) struct State {
     revoked: BTreeMap<HardwareId, u32>,
     /// The last look saw nothing.
     blind: bool,
+    plugged: Plugged,
     pub(super) fresh: Fresh,
 }
 
@@ -43,7 +45,7 @@ pub(super) struct Found {
 }
 
 impl State {
-    pub(super) const fn new(fresh: Fresh) -> Self {
+    pub(super) fn new(fresh: Fresh) -> Self {
         Self {
             members: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -51,12 +53,14 @@ impl State {
             stays: BTreeSet::new(),
             revoked: BTreeMap::new(),
             blind: false,
+            plugged: Plugged::default(),
             fresh,
         }
     }
 
     /// These are the members. `sequence` was read before they were.
-    pub(super) fn begin(&mut self, online: &CpuList, sequence: u64) {
+    pub(super) fn begin(&mut self, online: &CpuList, plugged: Plugged, sequence: u64) {
+        self.plugged = plugged;
         self.members = online.ids().iter().map(|id| (*id, sequence)).collect();
         self.seen = online.ids().iter().copied().collect();
     }
@@ -97,7 +101,10 @@ impl State {
             self.left.insert(event.id);
         }
         match event.action {
-            Action::Add => self.fresh.added(event.id, Instant::now()),
+            Action::Add => {
+                self.plugged.heard(event.id, sequence);
+                self.fresh.added(event.id, Instant::now());
+            }
             Action::Bind if binds_last => return self.fresh.settled(event.id),
             Action::Remove => return self.fresh.settled(event.id),
             _ => {}
@@ -105,8 +112,15 @@ impl State {
         false
     }
 
-    /// Whether there is something to look at more closely, if this is what is online.
-    pub(super) fn is_due(&self, online: Result<&CpuList, Errno>) -> bool {
+    /// Whether there is something to look at more closely, if this is what is online and plugged in.
+    pub(super) fn is_due(
+        &mut self,
+        online: Result<&CpuList, Errno>,
+        present: Result<&CpuList, Errno>,
+    ) -> bool {
+        if !self.blind && present.is_ok_and(|present| self.plugged.is_due(present)) {
+            return true;
+        }
         online.map_or(!self.blind, |online| {
             self.blind || !self.left.is_empty() || !self.seen.iter().eq(online.ids())
         })
@@ -146,6 +160,16 @@ impl State {
         let mut intruded: Vec<HardwareId> = online.ids().to_vec();
         intruded.retain(|id| !stayed.contains(id));
         Found { vanished, intruded, remain: !stayed.is_empty() }
+    }
+
+    /// Those that were plugged in since the last look, if these are plugged in. `sequence` was read after the list was.
+    pub(super) fn appeared(
+        &mut self,
+        present: &CpuList,
+        sequence: u64,
+        has_switch: impl Fn(HardwareId) -> bool,
+    ) -> Vec<HardwareId> {
+        self.plugged.look(present, sequence, has_switch)
     }
 
     /// Whether to take an intruder offline again. Counts it; if not, says why.
