@@ -33,6 +33,11 @@ pub(crate) enum Command {
     Rehearse(Change),
     /// Show what has happened in a running partition
     History(History),
+    /// Govern this machine's processors, in the foreground: what is plugged in is added if everybody agrees
+    Daemon(Daemon),
+    /// Look at the daemon's configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Look at a driver's file without loading it: what it is, what it imports, and whether that is provided
     Inspect(Inspect),
     /// Write the man pages into a folder: hotadd.1, and one for each command
@@ -111,6 +116,27 @@ pub(crate) struct Run {
     pub(crate) command: Vec<std::ffi::OsString>,
 }
 
+/// `hotadd daemon`.
+#[derive(Args, Debug)]
+#[command(after_help = DAEMON_HELP)]
+pub(crate) struct Daemon {
+    /// The configuration [default: /etc/hotadd/hotadd.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `hotadd config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say whether the daemon could begin with this configuration, and what is wrong with it
+    #[command(after_help = "Exit status: 0 if it could, 1 if not, 2 for bad usage.")]
+    Check {
+        /// The file [default: /etc/hotadd/hotadd.toml, if there is one]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
 /// `hotadd inspect`.
 #[derive(Args, Debug)]
 #[command(after_help = INSPECT_HELP)]
@@ -139,7 +165,7 @@ pub(crate) struct Host {
 #[derive(Args, Debug)]
 #[command(after_help = ASK_HELP)]
 pub(crate) struct Ask {
-    /// The partition's name; not needed when there is only one
+    /// The partition's name, or the path of its socket; not needed when there is only one
     #[arg(short, long, value_name = "NAME")]
     pub(crate) partition: Option<String>,
 
@@ -177,6 +203,13 @@ pub(crate) struct History {
 const INSPECT_HELP: &str = "\
 Exit status: 0 if it can be loaded, 1 if not, 2 for bad usage. A driver that imports what is not provided can be loaded, \
 and is stopped when it uses that.";
+
+const DAEMON_HELP: &str = "\
+A processor that is plugged in while this runs is added as soon as everybody has agreed; one that is refused stays off until \
+somebody asks again, by `hotadd add N`. Takes root, but for simulated processors. SIGTERM and SIGINT end it, and leave the \
+processors as they are.
+
+Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";
@@ -218,7 +251,7 @@ fn bus(text: &str) -> Result<BusAddress, String> {
     text.parse().map_err(no_bus)
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     if hotadd_service::is_name(text) {
         return Ok(text.to_owned());
     }
@@ -236,7 +269,7 @@ fn add(text: &str) -> Result<Add, String> {
 /// The longest time anybody can mean by a duration here.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
     if time > LONGEST {
@@ -248,7 +281,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// The longest time limit that a party in another process may have.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
         return Err("a time limit is from 1ms to 10m".to_owned());

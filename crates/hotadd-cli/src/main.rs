@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod board;
+mod daemon;
 mod host;
 mod inspect;
 mod papers;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Config};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Command::Remove(change) => ask::report(ask::change(&change, false)),
         Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
         Command::History(history) => ask::report(ask::history(&history)),
+        Command::Daemon(daemon) => daemon::run(&daemon),
+        Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),
         Command::Inspect(file) => inspect::run(&file),
         Command::Man { dir } => papers::man(&dir),
         Command::Completions { shell } => papers::completions(shell),

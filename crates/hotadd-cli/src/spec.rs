@@ -5,7 +5,8 @@ mod driver;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hotadd::CpuList;
+use hotadd::hardware::{Hardware, Simulated};
+use hotadd::{CpuList, Errno, HardwareId};
 
 pub(crate) use self::driver::{DriverSpec, Fault, FileSpec, SampleSpec, What};
 
@@ -19,6 +20,21 @@ pub(crate) struct SimulateSpec {
     pub(crate) spare: u32,
     pub(crate) fail_start: CpuList,
     pub(crate) delay: Duration,
+}
+
+impl SimulateSpec {
+    /// Gives a simulation of this size its faults and delays.
+    pub(crate) fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
+        for &id in self.fail_start.ids() {
+            let admitted = hardware.admits(id);
+            admitted.map_err(|why| format!("fail-start={id}: {}", why.reason))?;
+            hardware.fail_start(id, Errno::EIO);
+        }
+        for id in (0..self.active + self.spare).map(HardwareId) {
+            hardware.delay(id, self.delay);
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for SimulateSpec {

@@ -91,6 +91,19 @@ pub(crate) enum Weight {
     Plain,
 }
 
+impl Note {
+    /// The line that tells a person of what a driver said.
+    pub(crate) fn of_driver(driver: &str, said: &Said) -> Self {
+        let (weight, text) = match said {
+            Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
+            Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
+            Said::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
+            Said::Unloaded(left) => (Weight::Plain, format!("{driver}: {left}")),
+        };
+        Self { text, weight }
+    }
+}
+
 impl View {
     pub(crate) fn new(
         hardware: &'static str,
@@ -158,13 +171,7 @@ impl View {
 
     /// Takes in what a driver said. Returns the line that tells a person of it.
     pub(crate) fn hear(&mut self, driver: &str, said: &Said) -> Note {
-        let (weight, text) = match said {
-            Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
-            Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
-            Said::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
-            Said::Unloaded(left) => (Weight::Plain, format!("{driver}: {left}")),
-        };
-        let note = Note { text, weight };
+        let note = Note::of_driver(driver, said);
         self.keep(&note);
         note
     }
@@ -291,6 +298,7 @@ impl View {
                 let known = [status, event.clause].into_iter().flatten().collect::<Vec<_>>();
                 (Weight::Bad, format!("{id} stays {stays}: {who}{reason} ({})", known.join(", ")))
             }
+            EventKind::Appeared => (Weight::Plain, format!("{id} appeared")),
             EventKind::Breach => {
                 let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
                 (

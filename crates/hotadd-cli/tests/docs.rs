@@ -9,9 +9,10 @@ use std::process::Command;
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("README.md", include_str!("../../../README.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
+    ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),

@@ -17,15 +17,28 @@ fn every_command_that_is_shown_has_a_man_page_with_all_its_options() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let commands =
-        ["-add", "-history", "-inspect", "-parties", "-rehearse", "-remove", "-run", "-status", ""];
+    let commands = [
+        "-add",
+        "-config-check",
+        "-config",
+        "-daemon",
+        "-history",
+        "-inspect",
+        "-parties",
+        "-rehearse",
+        "-remove",
+        "-run",
+        "-status",
+        "",
+    ];
     assert_eq!(names, commands.map(|command| format!("hotadd{command}.1")));
     for name in &names {
         let page = fs::read_to_string(folder.path().join(name)).unwrap();
         let plain = page.replace('\\', "");
         assert!(plain.contains(".TH hotadd"), "{name} is a man page:\n{page}");
         let command = name.strip_prefix("hotadd").and_then(|rest| rest.strip_suffix(".1")).unwrap();
-        let mut help = vec![command.trim_start_matches('-'), "--help"];
+        let mut help: Vec<_> =
+            command.trim_start_matches('-').split('-').chain(["--help"]).collect();
         help.retain(|word| !word.is_empty());
         let help = stdout(&output(&help));
         let options =

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod adder;
 mod address;
 mod bus;
 pub mod children;
@@ -25,6 +26,7 @@ mod dispatch;
 mod handshake;
 pub mod host;
 mod ledger;
+pub mod notify;
 mod outbox;
 mod parties;
 mod pending;
@@ -42,6 +44,7 @@ mod signal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use adder::Adder;
 pub use address::BusAddress;
 pub use bus::bus_name;
 pub use place::{PlaceError, is_name, runtime_dir};

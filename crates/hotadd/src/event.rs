@@ -46,6 +46,8 @@ pub enum EventKind {
     Left,
     /// The processor was not removed.
     RemoveRefused,
+    /// A processor was plugged in, and is off: it can be added. Nobody is asked by that alone.
+    Appeared,
     /// Somebody broke the contract: a driver, the platform, or a hand from outside.
     Breach,
     /// A party is registered no longer.
@@ -75,6 +77,7 @@ impl EventKind {
             Self::RemoveFailure => "remove-failure",
             Self::Left => "left",
             Self::RemoveRefused => "remove-refused",
+            Self::Appeared => "appeared",
             Self::Breach => "breach",
             Self::Deregistered => "deregistered",
         }

@@ -289,6 +289,9 @@ impl Inner {
                 }
             }
         }
+        for id in survey.appeared {
+            self.runner(state, Occasion::Change).appeared(id);
+        }
         for sentence in survey.repaired {
             self.runner(state, Occasion::Change).breach("Q3", None, None, sentence);
         }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
+pub(crate) mod daemon;
+
 use lab::{Kernel, Lab};
 
 /// A guest to be. `./test` runs these tests only where there can be one.

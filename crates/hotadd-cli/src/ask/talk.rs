@@ -152,8 +152,19 @@ fn broken(error: &dyn std::fmt::Display) -> Failure {
 
 async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
     let path = match partition {
-        Some(name) => hotadd_service::runtime_dir().join(name),
-        None => the_only(&hotadd_service::runtime_dir())?,
+        Some(path) if path.contains('/') => PathBuf::from(path),
+        Some(name) => {
+            let [own, system] = folders().map(|folder| folder.join(name));
+            if !own.exists() && system.exists() { system } else { own }
+        }
+        None => {
+            let [own, system] = folders();
+            the_only(if sockets(&own).is_empty() && !sockets(&system).is_empty() {
+                &system
+            } else {
+                &own
+            })?
+        }
     };
     let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
     connection::Builder::unix_stream(stream).p2p().build().await.map_err(|e| broken(&e))
@@ -213,15 +224,25 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
     })
 }
 
-/// The partition to talk to when none is named.
-fn the_only(dir: &Path) -> Result<PathBuf, Failure> {
+/// Where partitions are found: this user's, and the machine's.
+fn folders() -> [PathBuf; 2] {
+    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
+}
+
+fn sockets(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let socket = |entry: &fs::DirEntry| {
         use std::os::unix::fs::FileTypeExt;
         entry.file_type().is_ok_and(|kind| kind.is_socket())
     };
-    let mut names: Vec<_> = entries.filter(socket).map(|entry| entry.path()).collect();
-    names.sort();
+    let mut paths: Vec<_> = entries.filter(socket).map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The partition to talk to when none is named.
+fn the_only(dir: &Path) -> Result<PathBuf, Failure> {
+    let names = sockets(dir);
     match names.as_slice() {
         [] => Err(Failure::NoPartition(format!(
             "no partition is running (none listens in {}); `hotadd run --name NAME` starts one",

@@ -1,7 +1,7 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
 mod child;
-mod descriptors;
+pub(crate) mod descriptors;
 pub(crate) mod drivers;
 mod load;
 mod output;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use hotadd::hardware::{Affinity, AffinityError, Hardware, Simulated, Tree};
-use hotadd::{CpuList, Errno, HardwareId, Partition};
+use hotadd::{CpuList, HardwareId, Partition};
 
 use crate::args::{Add, Run};
 use crate::spec::SimulateSpec;
@@ -99,13 +99,7 @@ fn simulated(spec: &SimulateSpec, start: Option<&CpuList>) -> Result<Arc<Simulat
         let rest = all.ids().iter().copied().filter(|id| !start.contains(*id));
         hardware = Simulated::with_ids(start.ids().iter().copied(), rest).map_err(|e| usage(&e))?;
     }
-    for &id in spec.fail_start.ids() {
-        hardware.admits(id).map_err(|why| usage(&format!("fail-start={id}: {}", why.reason)))?;
-        hardware.fail_start(id, Errno::EIO);
-    }
-    for id in (0..spec.active + spec.spare).map(HardwareId) {
-        hardware.delay(id, spec.delay);
-    }
+    spec.furnish(&hardware).map_err(|error| usage(&error))?;
     Ok(hardware)
 }
 

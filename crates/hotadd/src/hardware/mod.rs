@@ -82,6 +82,8 @@ pub struct Survey {
     pub vanished: Vec<HardwareId>,
     /// Running, but not expected to (Q3).
     pub intruded: Vec<HardwareId>,
+    /// Plugged in since the last look, and off: they could be added now. Each is named once, however long it stays off.
+    pub appeared: Vec<HardwareId>,
     /// What was wrong and has been put right, a sentence each.
     pub repaired: Vec<String>,
 }

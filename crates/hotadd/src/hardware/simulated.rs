@@ -34,6 +34,10 @@ pub struct Simulated {
 #[derive(Clone, Copy, Debug, Default)]
 struct Simulation {
     running: bool,
+    /// It is not plugged in.
+    absent: bool,
+    /// It was plugged in since the last look.
+    arrived: bool,
     fail_start: Option<Errno>,
     fail_stop: Option<Errno>,
     delay: Duration,
@@ -107,12 +111,25 @@ impl Simulated {
 
     /// From now on starting and stopping this processor succeed again, at once.
     pub fn heal(&self, id: HardwareId) {
-        self.change(id, |p| *p = Simulation { running: p.running, ..Simulation::default() });
+        self.change(id, |p| (p.fail_start, p.fail_stop, p.delay) = (None, None, Duration::ZERO));
     }
 
     /// From now on starting and stopping this processor take this long.
     pub fn delay(&self, id: HardwareId, delay: Duration) {
         self.change(id, |p| p.delay = delay);
+    }
+
+    /// Pulls a processor out: it cannot be added until it is [plugged in](Self::plug) again. One that runs vanishes (X2).
+    pub fn unplug(&self, id: HardwareId) {
+        self.change(id, |p| (p.running, p.absent, p.arrived) = (false, true, false));
+        self.look();
+    }
+
+    /// Plugs a processor in that was [pulled out](Self::unplug). It is off, and the partition says that it appeared. No effect
+    /// on one that is plugged in.
+    pub fn plug(&self, id: HardwareId) {
+        self.change(id, |p| (p.arrived, p.absent) = (p.arrived || p.absent, false));
+        self.look();
     }
 
     /// Takes a running processor away without asking (X2). Inside a callback it is reported after the transaction.
@@ -123,7 +140,7 @@ impl Simulated {
 
     /// Lets a processor join without asking (Q3). Inside a callback it is reported after the transaction.
     pub fn intrude(&self, id: HardwareId) {
-        self.change(id, |p| p.running = true);
+        self.change(id, |p| (p.running, p.absent) = (true, false));
         self.look();
     }
 
@@ -143,9 +160,8 @@ impl Simulated {
         }
     }
 
-    fn running(&self, running: bool) -> Vec<HardwareId> {
-        let processors = self.lock();
-        processors.iter().filter(|(_, p)| p.running == running).map(|(id, _)| *id).collect()
+    fn those(&self, are: impl Fn(&Simulation) -> bool) -> Vec<HardwareId> {
+        self.lock().iter().filter(|(_, p)| are(p)).map(|(id, _)| *id).collect()
     }
 
     fn act(&self, id: HardwareId, running: bool) -> Result<(), PlatformError> {
@@ -154,6 +170,9 @@ impl Simulated {
         };
         if !processor.delay.is_zero() {
             std::thread::sleep(processor.delay);
+        }
+        if running && processor.absent {
+            return Err(Errno::ENXIO.into());
         }
         let fault = if running { processor.fail_start } else { processor.fail_stop };
         if let Some(errno) = fault {
@@ -170,7 +189,7 @@ impl Hardware for Simulated {
     }
 
     fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
-        Ok(self.running(true))
+        Ok(self.those(|p| p.running))
     }
 
     fn maximum(&self) -> u32 {
@@ -178,17 +197,16 @@ impl Hardware for Simulated {
     }
 
     fn candidates(&self) -> Vec<HardwareId> {
-        self.running(false)
+        self.those(|p| !p.running && !p.absent)
     }
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
-        if self.lock().contains_key(&id) {
-            return Ok(());
+        let no = |status, reason: &str| Err(NotAdmitted { status, reason: reason.to_owned() });
+        match self.lock().get(&id) {
+            Some(p) if p.absent => no(Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in"),
+            Some(_) => Ok(()),
+            None => no(Status::NO_SUCH_DEVICE, "there is no such processor in this simulation"),
         }
-        Err(NotAdmitted {
-            status: Status::NO_SUCH_DEVICE,
-            reason: "there is no such processor in this simulation".to_owned(),
-        })
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
@@ -200,7 +218,10 @@ impl Hardware for Simulated {
     }
 
     fn survey(&self, expected: &[HardwareId]) -> Survey {
-        let running = self.running(true);
+        let arrived = |p: &mut Simulation| std::mem::take(&mut p.arrived) && !p.running;
+        let appeared =
+            self.lock().iter_mut().filter_map(|(id, p)| arrived(p).then_some(*id)).collect();
+        let running = self.those(|p| p.running);
         let mut expected = expected.to_vec();
         expected.sort_unstable();
         Survey {
@@ -213,6 +234,7 @@ impl Hardware for Simulated {
                 .into_iter()
                 .filter(|id| expected.binary_search(id).is_err())
                 .collect(),
+            appeared,
             repaired: Vec::new(),
         }
     }

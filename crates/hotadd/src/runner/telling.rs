@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hotadd_core::Processor;
+use hotadd_core::{HardwareId, Processor};
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -66,6 +66,13 @@ impl Runner<'_> {
         event.concerns(processor);
         event.agreed = false;
         event.clause = Some("Q3");
+        self.emit(&event);
+    }
+
+    /// A processor could be added that was not there before.
+    pub(crate) fn appeared(&mut self, id: HardwareId) {
+        let mut event = self.event(EventKind::Appeared);
+        event.id = Some(id);
         self.emit(&event);
     }
 

@@ -266,3 +266,22 @@ fn d3_observers_hear_of_a_departure_when_the_transaction_is_over() {
         &["calling leaver 1", "add-start leaver 1", "started 1", "joined 1", "deregistered leaver"],
     );
 }
+
+#[test]
+fn a8_one_that_is_plugged_in_is_said_to_appear_once_and_joins_only_when_it_is_added() {
+    let world = World::new(1, 1);
+    let _a = world.driver("a").join();
+    world.hardware.unplug(HardwareId(1));
+    world.watch();
+    let refused = world.add(1).unwrap_err();
+    assert_eq!(refused.to_string(), "processor 1 cannot be added: it is not plugged in");
+    world.hardware.plug(HardwareId(1));
+    world.hardware.plug(HardwareId(1));
+    world.expect_events(
+        "the refusal at the door, then its appearance, once; nobody is asked",
+        &["refused 1 (A8)", "appeared 1"],
+    );
+    world.add(1).unwrap();
+    world.hardware.unplug(HardwareId(1));
+    assert_eq!(world.partition.count(), 1, "X2: one that is pulled out while it runs vanishes");
+}

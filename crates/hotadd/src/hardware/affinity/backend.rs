@@ -71,7 +71,7 @@ impl Hardware for Affinity {
             state.repaired.push(format!("the masks could not be looked through: {errno}"));
         }
         let vanished = expected.iter().copied().filter(|id| !state.set.contains(*id)).collect();
-        Survey { vanished, intruded: Vec::new(), repaired: mem::take(&mut state.repaired) }
+        Survey { vanished, repaired: mem::take(&mut state.repaired), ..Survey::default() }
     }
 
     fn watch(self: Arc<Self>, nudge: Nudge) {

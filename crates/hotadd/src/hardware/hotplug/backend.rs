@@ -8,6 +8,7 @@ use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, St
 
 use super::kernel::{Errno, List};
 use super::options::Intruders;
+use super::plugged::Plugged;
 use super::state::State;
 use super::{Hotplug, raw, watch};
 use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
@@ -21,7 +22,8 @@ impl Hardware for Hotplug {
         let mut state = self.lock();
         let sequence = self.sequence();
         let online = self.kernel.list(List::Online).map_err(failed)?;
-        state.begin(&online, sequence);
+        let present = self.kernel.list(List::Present).map_err(failed)?;
+        state.begin(&online, Plugged::begin(&present, self.sequence()), sequence);
         Ok(online.ids().to_vec())
     }
 
@@ -117,12 +119,14 @@ impl Hardware for Hotplug {
         };
         let found = state.look(expected, &online, sequence);
         let mut survey = Survey { vanished: found.vanished, ..Survey::default() };
+        let mut off_again = Vec::new();
         for id in found.intruded {
             if self.options.intruders == Intruders::Revoke && found.remain && !state.stays(id) {
                 match self.revoke(&mut state, id) {
                     Ok(()) => {
                         let says = "by somebody else; it was taken offline again";
                         survey.repaired.push(format!("processor {id} was brought online {says}"));
+                        off_again.push(id);
                         continue;
                     }
                     Err(why) => survey
@@ -132,6 +136,12 @@ impl Hardware for Hotplug {
             }
             state.joined(id, sequence);
             survey.intruded.push(id);
+        }
+        // If the list cannot be read there is a next time.
+        if let Ok(present) = self.kernel.list(List::Present) {
+            let switch = |id| self.kernel.may_switch(id) != Err(Errno::NOENT);
+            survey.appeared = state.appeared(&present, self.sequence(), switch);
+            survey.appeared.retain(|id| !online.contains(*id) || off_again.contains(id));
         }
         survey
     }

@@ -1,12 +1,12 @@
 //! [`Hotplug`]: the machine's own processors, switched on and off through sysfs. Needs root.
 
-mod arrivals;
 mod backend;
 mod error;
 #[cfg(test)]
 mod fake;
 mod kernel;
 mod options;
+mod plugged;
 mod quiet;
 mod state;
 #[cfg(test)]
@@ -14,7 +14,6 @@ mod tests;
 mod watch;
 
 use std::io::PipeWriter;
-use std::sync::mpsc::Receiver;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -36,15 +35,19 @@ pub use self::options::{HotplugOptions, Intruders};
 /// whenever the kernel sends a uevent or a second has passed.
 ///
 /// ```no_run
-/// use std::sync::Arc;
-/// use hotadd::Partition;
+/// use std::sync::{Arc, mpsc};
 /// use hotadd::hardware::{Hotplug, HotplugOptions};
+/// use hotadd::{EventKind, Partition};
 ///
-/// let hotplug = Arc::new(Hotplug::new(HotplugOptions::new())?);
-/// let arrivals = hotplug.arrivals()?;
-/// let partition = Partition::over(hotplug)?;
+/// let partition = Partition::over(Arc::new(Hotplug::new(HotplugOptions::new())?))?;
+/// let (sender, plugged_in) = mpsc::channel();
+/// let _observation = partition.observe(move |event| {
+///     if let (EventKind::Appeared, Some(id)) = (event.kind, event.id) {
+///         let _ = sender.send(id);
+///     }
+/// })?;
 /// // Those that wait already, and then each that is plugged in.
-/// for id in partition.candidates().into_iter().chain(arrivals) {
+/// for id in partition.candidates().into_iter().chain(plugged_in) {
 ///     println!("processor {id}: {:?}", partition.add(id));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -78,18 +81,6 @@ impl Hotplug {
     /// If the kernel does not tell which processors there are.
     pub fn new(options: HotplugOptions) -> Result<Self, HotplugError> {
         Self::on(Box::new(Linux::new()), options)
-    }
-
-    /// The processors that are plugged in from now on, as long as there is a partition: what can be added then. One that is
-    /// pulled out and plugged in again is named again. It ends with this.
-    ///
-    /// # Errors
-    /// If the kernel does not tell which processors are there.
-    pub fn arrivals(&self) -> Result<Receiver<HardwareId>, HotplugError> {
-        let mut state = self.lock();
-        let sequence = self.sequence();
-        let present = read(&*self.kernel, List::Present)?;
-        Ok(state.arrivals.listen(present.ids(), sequence))
     }
 
     fn on(kernel: Box<dyn Kernel>, options: HotplugOptions) -> Result<Self, HotplugError> {
@@ -132,26 +123,11 @@ impl Hotplug {
         }
     }
 
-    /// For the watcher: tells those who wait for processors to be plugged in.
-    fn greet(&self) {
-        let mut state = self.lock();
-        if !state.arrivals.has_listeners() {
-            return;
-        }
-        let sequence = self.sequence();
-        // What cannot be read now can be at the next look.
-        let Ok(present) = self.kernel.list(List::Present) else { return };
-        // Without a switch it is on its way in or out.
-        let ready = |id: &HardwareId| self.kernel.may_switch(*id) != Err(Errno::NOENT);
-        let present: Vec<HardwareId> = present.ids().iter().copied().filter(ready).collect();
-        state.arrivals.look(&present, sequence);
-    }
-
     /// For the watcher: whether the partition should look.
     fn is_due(&self) -> bool {
-        let state = self.lock();
-        let online = self.kernel.list(List::Online);
-        state.is_due(online.as_ref().map_err(|errno| *errno))
+        let mut state = self.lock();
+        let [online, present] = [List::Online, List::Present].map(|list| self.kernel.list(list));
+        state.is_due(online.as_ref().map_err(|e| *e), present.as_ref().map_err(|e| *e))
     }
 }
 

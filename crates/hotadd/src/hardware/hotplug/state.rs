@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use hotadd_core::HardwareId;
 
-use super::arrivals::Arrivals;
 use super::kernel::Errno;
+use super::plugged::Plugged;
 use super::quiet::Fresh;
 use crate::CpuList;
 use crate::hardware::uevents::{Action, Uevent};
@@ -29,8 +29,8 @@ pub(super) struct State {
     revoked: BTreeMap<HardwareId, u32>,
     /// The last look saw nothing.
     blind: bool,
+    plugged: Plugged,
     pub(super) fresh: Fresh,
-    pub(super) arrivals: Arrivals,
 }
 
 /// What a look has found, before anything is done about it. Ascending.
@@ -53,13 +53,14 @@ impl State {
             stays: BTreeSet::new(),
             revoked: BTreeMap::new(),
             blind: false,
+            plugged: Plugged::default(),
             fresh,
-            arrivals: Arrivals::default(),
         }
     }
 
     /// These are the members. `sequence` was read before they were.
-    pub(super) fn begin(&mut self, online: &CpuList, sequence: u64) {
+    pub(super) fn begin(&mut self, online: &CpuList, plugged: Plugged, sequence: u64) {
+        self.plugged = plugged;
         self.members = online.ids().iter().map(|id| (*id, sequence)).collect();
         self.seen = online.ids().iter().copied().collect();
     }
@@ -100,19 +101,26 @@ impl State {
             self.left.insert(event.id);
         }
         match event.action {
-            Action::Add => self.fresh.added(event.id, Instant::now()),
-            Action::Bind if binds_last => return self.fresh.settled(event.id),
-            Action::Remove => {
-                self.arrivals.removed(event.id, sequence);
-                return self.fresh.settled(event.id);
+            Action::Add => {
+                self.plugged.heard(event.id, sequence);
+                self.fresh.added(event.id, Instant::now());
             }
+            Action::Bind if binds_last => return self.fresh.settled(event.id),
+            Action::Remove => return self.fresh.settled(event.id),
             _ => {}
         }
         false
     }
 
-    /// Whether there is something to look at more closely, if this is what is online.
-    pub(super) fn is_due(&self, online: Result<&CpuList, Errno>) -> bool {
+    /// Whether there is something to look at more closely, if this is what is online and plugged in.
+    pub(super) fn is_due(
+        &mut self,
+        online: Result<&CpuList, Errno>,
+        present: Result<&CpuList, Errno>,
+    ) -> bool {
+        if !self.blind && present.is_ok_and(|present| self.plugged.is_due(present)) {
+            return true;
+        }
         online.map_or(!self.blind, |online| {
             self.blind || !self.left.is_empty() || !self.seen.iter().eq(online.ids())
         })
@@ -152,6 +160,16 @@ impl State {
         let mut intruded: Vec<HardwareId> = online.ids().to_vec();
         intruded.retain(|id| !stayed.contains(id));
         Found { vanished, intruded, remain: !stayed.is_empty() }
+    }
+
+    /// Those that were plugged in since the last look, if these are plugged in. `sequence` was read after the list was.
+    pub(super) fn appeared(
+        &mut self,
+        present: &CpuList,
+        sequence: u64,
+        has_switch: impl Fn(HardwareId) -> bool,
+    ) -> Vec<HardwareId> {
+        self.plugged.look(present, sequence, has_switch)
     }
 
     /// Whether to take an intruder offline again. Counts it; if not, says why.

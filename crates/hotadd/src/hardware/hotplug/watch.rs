@@ -72,7 +72,6 @@ impl Watcher {
                 self.socket = None;
             }
         }
-        hotplug.greet();
         hotplug.is_due()
     }
 }

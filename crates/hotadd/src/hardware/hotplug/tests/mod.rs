@@ -1,6 +1,6 @@
 //! What no real machine does on demand: refusals, events at the worst moment, other people's hands on the switches.
 
-mod arrivals;
+mod appearing;
 mod histories;
 mod others;
 mod switching;
@@ -96,6 +96,7 @@ impl Rig {
                     event.reason.as_deref().unwrap_or_default()
                 ),
                 EventKind::Joined if !event.agreed => format!("{} joined", event.id.unwrap()),
+                EventKind::Appeared => format!("{} appeared", event.id.unwrap()),
                 _ => return,
             };
             heard.lock().unwrap().push(says);

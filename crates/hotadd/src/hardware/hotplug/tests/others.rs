@@ -35,7 +35,8 @@ fn one_that_is_taken_away_is_reported_and_keeps_its_index_x2_x3() {
     assert_eq!(told, [surprise(1), surprise(2)], "with an event and without");
     assert_eq!(rig.active(), [0]);
     rig.act(|w| w.plug(1));
-    assert!(!rig.look());
+    assert!(rig.look());
+    assert_eq!(rig.told(), ["1 appeared"], "it is off, and nobody is asked by that alone");
     assert_eq!(rig.add(1).unwrap().processor.index.get(), 1);
 }
 

@@ -15,7 +15,12 @@ fn a_processor_that_is_plugged_in_can_be_added_and_removed_a5_x1() {
     let mut rig = Rig::new("0-7", "0-1", "0-1");
     assert_eq!(rig.partition.candidates(), [], "nothing is offline");
     rig.act(|w| w.plug(5));
-    assert!(!rig.look(), "a processor that is plugged in and offline is no change of the set");
+    assert!(rig.look(), "a processor that could be added is news");
+    assert_eq!(
+        (rig.active(), rig.told()),
+        (vec![0, 1], vec!["5 appeared".to_owned()]),
+        "but no change of the set"
+    );
     assert_eq!(rig.partition.candidates(), [HardwareId(5)], "sparse ids are no trouble");
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2);
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1, 5], vec![(5, true)]));

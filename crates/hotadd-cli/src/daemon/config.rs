@@ -1,0 +1,353 @@
+//! [`Config`]: what the daemon is told by its file, and which line and key of that are wrong.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotadd::CpuList;
+use hotadd::hardware::{Hardware, Simulated};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use crate::args;
+use crate::spec::{DriverSpec, SimulateSpec};
+
+/// Where the configuration is unless it is said.
+pub(crate) const FILE: &str = "/etc/hotadd/hotadd.toml";
+
+/// What the daemon does, and with whom.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) hardware: HardwareKeys,
+    pub(crate) service: ServiceKeys,
+    pub(crate) limits: Limits,
+    #[serde(rename = "party")]
+    pub(crate) parties: Vec<Party>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct HardwareKeys {
+    pub(crate) kind: Kind,
+    /// Of hotplug: what becomes of processors that somebody else brings online.
+    pub(crate) policy: Option<Spanned<Policy>>,
+    /// What becomes of processors that are off when the daemon begins.
+    pub(crate) at_start: AtStart,
+    /// Of simulated: how many, and what goes wrong.
+    pub(crate) simulate: Option<Spanned<Text<SimulateSpec>>>,
+    /// Of simulated: these are not plugged in at first, but later, one by one.
+    pub(crate) plug: Option<Spanned<Text<CpuList>>>,
+    /// How much later.
+    pub(crate) plug_every: Option<Spanned<Text<Every>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    #[default]
+    Hotplug,
+    Simulated,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Policy {
+    Report,
+    Revoke,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AtStart {
+    /// They stay off: one of them may have been refused before.
+    #[default]
+    Leave,
+    Add,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServiceKeys {
+    pub(crate) name: Option<Text<Name>>,
+    pub(crate) socket: Option<Text<AbsolutePath>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    timeout: Option<Text<Limit>>,
+}
+
+impl Limits {
+    /// How long a party in another process may take over an answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.as_ref().map_or(Duration::from_secs(5), |Text(limit)| limit.0)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Party {
+    pub(crate) driver: Text<DriverSpec>,
+}
+
+/// A value that is written as a string.
+#[derive(Debug)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A string that one of the command line's readers reads.
+macro_rules! read_by {
+    ($($name:ident($type:ty) by $read:path;)*) => {$(
+        #[derive(Debug)]
+        pub(crate) struct $name(pub(crate) $type);
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $read(text).map(Self)
+            }
+        }
+    )*};
+}
+
+read_by! {
+    Every(Duration) by args::duration;
+    Limit(Duration) by args::timeout;
+    Name(String) by args::name;
+    AbsolutePath(PathBuf) by absolute;
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} does not begin with /")) }
+}
+
+impl Config {
+    /// Reads a file; without one the usual, or what holds if there is none. Says what is wrong and where.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, String> {
+        let file = path.unwrap_or(Path::new(FILE));
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::read(&text).map_err(|wrong| format!("{}:{wrong}", file.display())),
+            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
+        }
+    }
+
+    /// Says what is wrong as `LINE: KEY: WHAT`.
+    fn read(text: &str) -> Result<Self, String> {
+        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let syntax = |error: &toml::de::Error| {
+            let at = error.span().map_or(0, |span| span.start);
+            format!("{}: {}", line(at), error.message().replace('\n', ", "))
+        };
+        let parsed = toml::Deserializer::parse(text).map_err(|error| syntax(&error))?;
+        let config: Self = serde_path_to_error::deserialize(parsed).map_err(|error| {
+            let path = error.path().to_string();
+            // What carries a value's place in the file is no key of it.
+            let keys: Vec<_> = path.split('.').filter(|key| !key.starts_with("$_")).collect();
+            let wrong = error.inner();
+            let at = wrong.span().map_or(0, |span| span.start);
+            let what = wrong.message().replace('\n', ", ");
+            match keys.join(".").as_str() {
+                "" => format!("{}: {what}", line(at)),
+                key => format!("{}: {key}: {what}", line(at)),
+            }
+        })?;
+        config
+            .hardware
+            .check()
+            .map_err(|(at, key, what)| format!("{}: hardware.{key}: {what}", line(at)))?;
+        Ok(config)
+    }
+}
+
+/// Where, of which key, what.
+type Wrong = (usize, &'static str, String);
+
+impl HardwareKeys {
+    fn check(&self) -> Result<(), Wrong> {
+        match self.kind {
+            Kind::Hotplug => {
+                let places = [
+                    ("simulate", self.simulate.as_ref().map(Spanned::span)),
+                    ("plug", self.plug.as_ref().map(Spanned::span)),
+                    ("plug-every", self.plug_every.as_ref().map(Spanned::span)),
+                ];
+                let found = places.into_iter().find_map(|(key, place)| Some((place?.start, key)));
+                found.map_or(Ok(()), |(at, key)| Err((at, key, needs(Kind::Simulated))))
+            }
+            Kind::Simulated => match &self.policy {
+                Some(policy) => Err((policy.span().start, "policy", needs(Kind::Hotplug))),
+                None => self.simulation().map(drop),
+            },
+        }
+    }
+
+    /// The simulated processors, those not yet plugged in that are to come later.
+    pub(crate) fn simulation(&self) -> Result<Arc<Simulated>, Wrong> {
+        let at = self.simulate.as_ref().map_or(0, |spec| spec.span().start);
+        let wrong = |what: String| (at, "simulate", what);
+        let hardware = match &self.simulate {
+            None => Simulated::new(4, 4).map_err(|error| wrong(error.to_string()))?,
+            Some(spec) => {
+                let Text(spec) = spec.get_ref();
+                let hardware = Simulated::new(spec.active, spec.spare);
+                let hardware = hardware.map_err(|error| wrong(error.to_string()))?;
+                spec.furnish(&hardware).map_err(wrong)?;
+                hardware
+            }
+        };
+        if let Some(plug) = &self.plug {
+            for &id in plug.get_ref().0.ids() {
+                if !hardware.candidates().contains(&id) {
+                    let what = format!("processor {id} is none of the simulation's spare ones");
+                    return Err((plug.span().start, "plug", what));
+                }
+                hardware.unplug(id);
+            }
+        }
+        Ok(hardware)
+    }
+
+    /// Time from one processor that is plugged in to the next.
+    pub(crate) fn plug_every(&self) -> Duration {
+        self.plug_every.as_ref().map_or(Duration::from_secs(1), |every| every.get_ref().0.0)
+    }
+}
+
+fn needs(kind: Kind) -> String {
+    format!(
+        "it is for hardware.kind = \"{}\"",
+        match kind {
+            Kind::Hotplug => "hotplug",
+            Kind::Simulated => "simulated",
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> String {
+        Config::read(text).unwrap_err()
+    }
+
+    #[test]
+    fn nothing_said_is_the_machines_processors_and_what_others_do_is_reported() {
+        let config = Config::read("").unwrap();
+        assert_eq!(config.hardware.kind, Kind::Hotplug);
+        assert_eq!(config.hardware.at_start, AtStart::Leave, "one may have been refused before");
+        assert!(config.hardware.policy.is_none() && config.parties.is_empty());
+        assert_eq!(config.limits.timeout(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_documented_file_is_one_and_says_what_holds_without_it() {
+        let page = include_str!("../../../../docs/daemon.md");
+        let (_, block) = page.split_once("```toml\n").unwrap();
+        let text = block.split("```").next().unwrap();
+        let config = Config::read(text).unwrap();
+        assert_eq!((config.hardware.kind, config.hardware.at_start), Default::default());
+        assert_eq!(config.limits.timeout(), Limits::default().timeout());
+        assert_eq!(config.parties.len(), 1);
+        let tried = text.replace("# simulate", "simulate").replace("# plug", "plug");
+        let tried = tried.replace("\"hotplug\"", "\"simulated\"").replace("policy", "# policy");
+        let simulation = Config::read(&tried).unwrap().hardware.simulation().unwrap();
+        assert_eq!(simulation.candidates().len(), 2, "of 4 spare ones 2 come later");
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let config = Config::read(
+            "[hardware]\nkind = 'simulated'\nat-start = 'add'\nsimulate = '2+4,delay=1'\nplug = '4-5'\nplug-every = '10ms'\n\
+             [service]\nname = 'try'\nsocket = '/run/x/try'\n[limits]\ntimeout = '250ms'\n\
+             [[party]]\ndriver = 'exec:/bin/true,level=-1'\n[[party]]\ndriver = 'sample:veto=3'\n",
+        )
+        .unwrap();
+        let simulation = config.hardware.simulation().unwrap();
+        assert_eq!(simulation.candidates().len(), 2, "4 and 5 are not plugged in yet");
+        assert_eq!(config.hardware.plug_every(), Duration::from_millis(10));
+        assert_eq!(config.limits.timeout(), Duration::from_millis(250));
+        let levels: Vec<_> = config.parties.iter().map(|party| party.driver.0.level).collect();
+        assert_eq!(levels, [-1, 0], "in the order given");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_key() {
+        let cases = [
+            (
+                "\n\n[hardware]\n\npolicy = 'revok'\n",
+                "5: hardware.policy: unknown variant `revok`, expected `report` or `revoke`",
+            ),
+            (
+                "[hardware]\nkind = 'real'",
+                "2: hardware.kind: unknown variant `real`, expected `hotplug` or `simulated`",
+            ),
+            (
+                "[hardware]\npolcy = 'report'",
+                "2: hardware.polcy: unknown field `polcy`, expected one of `kind`, ",
+            ),
+            (
+                "[hardwear]\n",
+                "1: hardwear: unknown field `hardwear`, expected one of `hardware`, `service`, `limits`, `party`",
+            ),
+            (
+                "[limits]\ntimeout = '5'",
+                "2: limits.timeout: time unit needed, for example 5sec or 5ms; a duration looks like 500ms or 2s",
+            ),
+            (
+                "[limits]\ntimeout = 5",
+                "2: limits.timeout: invalid type: integer `5`, expected a string",
+            ),
+            ("[limits]\ntimeout = '1h'", "2: limits.timeout: a time limit is from 1ms to 10m"),
+            ("[service]\nname = '.x'", "2: service.name: a name is 1 to 64 of"),
+            ("[service]\nsocket = 'x'", "2: service.socket: \"x\" does not begin with /"),
+            (
+                "[[party]]\ndriver = 'sample'\n[[party]]\ndriver = 'smaple'",
+                "4: party[1].driver: there is no driver \"smaple\"",
+            ),
+            ("[[party]]\n", "1: party[0]: missing field `driver`"),
+            ("[hardware]\nplug = '9'", "2: hardware.plug: it is for hardware.kind = \"simulated\""),
+            (
+                "[hardware]\nkind = 'simulated'\nplug = '9'",
+                "3: hardware.plug: processor 9 is none of the simulation's spare ones",
+            ),
+            (
+                "[hardware]\nkind = 'simulated'\npolicy = 'report'",
+                "3: hardware.policy: it is for hardware.kind = \"hotplug\"",
+            ),
+            (
+                "[hardware]\nkind = 'simulated'\nsimulate = '0+1'",
+                "3: hardware.simulate: a partition needs at least one active processor",
+            ),
+            (
+                "[hardware]\nkind = 'simulated'\nsimulate = '1'",
+                "3: hardware.simulate: \"1\" is not ACTIVE+SPARE",
+            ),
+            ("[hardware]\nkind = \n", "2: "),
+        ];
+        for (text, says) in cases {
+            let why = why(text);
+            assert!(
+                why.starts_with(says),
+                "{text:?} should be answered by {says:?}, and is by {why:?}"
+            );
+            assert!(!why.contains('\n'), "one line: {why:?}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! `hotadd daemon` over simulated processors: what appears is added if everybody agrees, and it ends without a trace.
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use common::live::LONG;
+use common::{events, hotadd, of, stderr, stdout};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a configuration; the socket comes beside it.
+struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("run/try").display().to_string();
+        let config = format!("{config}\n[service]\nname = 'try'\nsocket = '{socket}'\n");
+        fs::write(folder.path().join("hotadd.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    /// The same for simulated processors.
+    fn simulated(keys: &str) -> Self {
+        Self::new(&format!("[hardware]\nkind = 'simulated'\n{keys}"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = hotadd(&["daemon", "--config", &self.path("hotadd.toml")]);
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs it to its end, which it comes to by itself.
+    fn fails(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    fn start(self) -> Daemon {
+        let command = self.command();
+        Daemon::start(self, command)
+    }
+}
+
+/// A daemon that runs.
+struct Daemon {
+    stage: Stage,
+    process: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Daemon {
+    fn start(stage: Stage, mut command: Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
+        Self { stage, process, lines, said: Vec::new() }
+    }
+
+    /// Reads on to a line that begins so.
+    fn until(&mut self, begins: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LONG);
+            let line = line.unwrap_or_else(|_| panic!("no {begins:?} in {:#?}", self.said));
+            self.said.push(line.clone());
+            if line.starts_with(begins) {
+                return line;
+            }
+        }
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        hotadd(args).args(["-p", &self.stage.path("run/try")]).output().unwrap()
+    }
+
+    fn history(&self) -> Vec<Value> {
+        events(&stdout(&self.ask(&["history", "--json"])))
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Ends it. Returns all that it said.
+    fn end(mut self, signal: Signal) -> Vec<String> {
+        self.send(signal);
+        self.said.extend(self.lines.iter());
+        assert_eq!(
+            self.process.wait().unwrap().code(),
+            Some(0),
+            "it was told to: {:#?}",
+            self.said
+        );
+        let left = fs::read_dir(self.stage.path("run")).unwrap().count();
+        assert_eq!(left, 0, "a socket is left over");
+        std::mem::take(&mut self.said)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Only if a test has failed is there anything to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Refused events of this processor.
+fn refusals(history: &[Value], id: u32) -> usize {
+    of(history, "refused").iter().filter(|event| event["id"] == id).count()
+}
+
+#[test]
+fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_asks_a1_a3() {
+    let stage = Stage::simulated("simulate = '2+2'\nplug = '2-3'\nplug-every = '1ms'\n");
+    // A program of the configuration: agrees to everything but processor 3.
+    let script = stage.path("careful");
+    fs::write(
+        &script,
+        "#!/bin/sh\ncase \"$1 $HOTADD_ID\" in 'add-start 3') echo no room; exit 1;; esac\n",
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut config = fs::read_to_string(stage.path("hotadd.toml")).unwrap();
+    config += &format!("[[party]]\ndriver = 'exec:{script}'\n");
+    fs::write(stage.path("hotadd.toml"), config).unwrap();
+
+    let mut daemon = stage.start();
+    let begins = daemon.until("simulated processors, which do not exist: 0-1 are active");
+    assert!(begins.ends_with("run/try"), "it says where it listens: {begins}");
+    daemon.until("processor 2 appeared");
+    let joined = daemon.until("processor 2 joined");
+    assert!(joined.contains("agreed: careful"), "the verdict is a line with who agreed: {joined}");
+    let refused = daemon.until("processor 3 stays out: careful refused: ");
+    assert!(refused.contains("A3"), "the verdict is a line with who and why: {refused}");
+
+    let status = daemon.ask(&["status"]);
+    assert!(
+        stdout(&status).contains("careful"),
+        "status says who is registered: {}",
+        stdout(&status)
+    );
+    let history = daemon.history();
+    let last = of(&history, "refused");
+    assert_eq!((last[0]["driver"].as_str(), last[0]["id"].as_u64()), (Some("careful"), Some(3)));
+    // Whatever else happens, it is not tried again by itself; nor is one that was removed brought back.
+    assert!(daemon.ask(&["remove", "2"]).status.success());
+    assert_eq!(daemon.ask(&["rehearse", "3"]).status.code(), Some(1));
+    assert_eq!(refusals(&daemon.history(), 3), 1, "one refusal, and no second try");
+    assert_eq!(of(&daemon.history(), "joined").len(), 1, "a removed processor stays off");
+    let again = daemon.ask(&["add", "3"]);
+    assert_eq!(again.status.code(), Some(1), "asked for, it is tried, and refused again");
+    assert!(stdout(&again).contains("careful refused to add processor 3"), "{}", stdout(&again));
+    assert_eq!(refusals(&daemon.history(), 3), 2);
+    assert!(daemon.ask(&["add", "2"]).status.success());
+    let parties = daemon.ask(&["parties"]);
+    let parties = format!("{}{}", stdout(&parties), stderr(&parties));
+    assert!(parties.starts_with("careful"), "{parties}");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn what_is_off_at_the_start_stays_off_unless_the_configuration_says_otherwise() {
+    let mut daemon = Stage::simulated("simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\n").start();
+    daemon.until("processor 2 joined");
+    assert_eq!(
+        refusals(&daemon.history(), 1) + of(&daemon.history(), "joined").len(),
+        1,
+        "1 was off, and is left alone"
+    );
+    daemon.end(Signal::TERM);
+
+    let mut daemon = Stage::simulated("simulate = '1+2,fail-start=2'\nat-start = 'add'\n").start();
+    daemon.until("processor 1 joined");
+    let failed = daemon.until("processor 2 stays out");
+    assert!(failed.contains("EIO") && failed.contains("A4"), "{failed}");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn signals_end_it_and_the_processors_stay_as_they_are() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut daemon = Stage::simulated(
+            "simulate = '2+1'\nat-start = 'add'\n[[party]]\ndriver = 'sample:isolated'",
+        )
+        .start();
+        daemon.until("processor 2 joined");
+        let said = daemon.end(signal);
+        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
+        assert!(
+            !said.iter().any(|line| line.contains("left")),
+            "{signal:?} removed one: {said:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
+    let name = format!("hotadd-daemon-{}", std::process::id());
+    for abstract_name in [false, true] {
+        let stage = Stage::simulated("");
+        let mut command = stage.command();
+        let socket = if abstract_name {
+            command.env("NOTIFY_SOCKET", format!("@{name}"));
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap()
+        } else {
+            command.env("NOTIFY_SOCKET", stage.path("notify"));
+            UnixDatagram::bind(stage.path("notify")).unwrap()
+        };
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        let told = || {
+            let mut bytes = [0; 64];
+            let length = socket.recv(&mut bytes).expect("it is told something");
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        command.env("WATCHDOG_USEC", "20000");
+        let daemon = Daemon::start(stage, command);
+        // The watchdog may begin before all parties have registered.
+        let first = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
+        assert_eq!(first.as_deref(), Some("READY=1"));
+        let listens = fs::exists(daemon.stage.path("run/try")).unwrap();
+        assert!(listens, "it is ready when it listens, and not before");
+        assert_eq!([told(), told()], ["WATCHDOG=1", "WATCHDOG=1"], "again and again");
+        daemon.end(Signal::TERM);
+        let last = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
+        assert_eq!(last.as_deref(), Some("STOPPING=1"));
+        socket.set_nonblocking(true).unwrap();
+        assert!(socket.recv(&mut [0; 64]).is_err(), "and nothing behind it");
+    }
+}
+
+#[test]
+fn the_journal_is_told_priorities_and_others_are_not() {
+    for journal in [true, false] {
+        let stage = Stage::simulated("simulate = '1+2,fail-start=2'\nat-start = 'add'\n");
+        let file = File::create(stage.path("said")).unwrap();
+        let found = file.metadata().unwrap();
+        let inode = found.ino() + u64::from(!journal);
+        let mut command = stage.command();
+        command.env("JOURNAL_STREAM", format!("{}:{inode}", found.dev())).stderr(file);
+        let mut process = command.spawn().unwrap();
+        let said = || fs::read_to_string(stage.path("said")).unwrap();
+        common::live::comes_true("the second verdict", || said().contains("processor 2 stays out"));
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        assert!(process.wait().unwrap().success());
+        let lines = said();
+        let begins = |words: &str| lines.lines().any(|line| line.starts_with(words));
+        assert_eq!(begins("<5>processor 1 joined"), journal, "{lines}");
+        assert_eq!(begins("<4>processor 2 stays out"), journal, "{lines}");
+        assert_eq!(
+            begins("processor 1 joined"),
+            !journal,
+            "inherited by another's stderr: {lines}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
+    let cases = [
+        (
+            "[hardware]\npolicy = 'revok'\n",
+            "2: hardware.policy: unknown variant `revok`, expected `report` or `revoke`",
+        ),
+        ("[limits]\n\ntimeout = '5'\n", "3: limits.timeout: "),
+        ("[[party]]\ndriver = 'smaple'\n", "2: party[0].driver: there is no driver \"smaple\""),
+        ("[hardware\n", "1: "),
+    ];
+    for (config, says) in cases {
+        let stage = Stage::new(config);
+        let says = format!("{}:{says}", stage.path("hotadd.toml"));
+        let begun = stage.fails();
+        assert_eq!(begun.status.code(), Some(2), "{config:?}");
+        assert!(stderr(&begun).starts_with(&format!("hotadd: {says}")), "{}", stderr(&begun));
+        let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
+        assert_eq!(checked.status.code(), Some(1), "{config:?}");
+        assert!(stderr(&checked).starts_with(&says), "{}", stderr(&checked));
+        assert!(!fs::exists(stage.path("run")).unwrap(), "nothing began");
+    }
+    let good = Stage::simulated("").path("hotadd.toml");
+    let missing = common::output(&["config", "check", &good]);
+    assert_eq!(missing.status.code(), Some(1), "its folder is gone");
+    assert!(stderr(&missing).contains("cannot be read"), "{}", stderr(&missing));
+    let stage = Stage::simulated("");
+    let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
+    assert_eq!((checked.status.code(), stdout(&checked).ends_with(": ok\n")), (Some(0), true));
+}
+
+#[test]
+fn a_party_that_cannot_register_keeps_it_from_beginning_r4() {
+    let stage = Stage::simulated("[[party]]\ndriver = 'sample:veto=1'\n");
+    let failed = stage.fails();
+    assert_eq!(
+        failed.status.code(),
+        Some(1),
+        "R4: it must not govern without those it was told to ask"
+    );
+    assert!(stderr(&failed).contains("sample refused processor 1"), "{}", stderr(&failed));
+}
+
+#[test]
+fn one_socket_has_one_daemon() {
+    let mut daemon = Stage::simulated("").start();
+    daemon.until("simulated processors");
+    let second = daemon.stage.fails();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        stderr(&second).contains("a partition named try is running already"),
+        "{}",
+        stderr(&second)
+    );
+    assert!(daemon.ask(&["status"]).status.success(), "the first is none the worse for it");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn who_is_not_root_is_told_so_before_anything_begins() {
+    let stage = Stage::new("");
+    let mut command = stage.command();
+    if rustix::process::geteuid().is_root() {
+        // From where nobody else may look: the program and its configuration are handed over as they are.
+        let program = stage.path("hotadd");
+        fs::copy(env!("CARGO_BIN_EXE_hotadd"), &program).unwrap();
+        fs::set_permissions(stage.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        command = Command::new(program);
+        command.args(["daemon", "--config", &stage.path("hotadd.toml")]).uid(65534).gid(65534);
+    }
+    let failed = command.output().unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
+    assert!(
+        stderr(&failed).contains("switching this machine's processors takes root"),
+        "{}",
+        stderr(&failed)
+    );
+}

@@ -1,0 +1,59 @@
+//! [`Notify`]: telling the service manager that started us how we are, as sd_notify(3) says: a datagram to `$NOTIFY_SOCKET`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// Where the service manager listens, if there is one.
+#[derive(Debug)]
+pub struct Notify {
+    to: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Duration>,
+}
+
+impl Notify {
+    /// As the environment says: `$NOTIFY_SOCKET`, and `$WATCHDOG_USEC` if `$WATCHDOG_PID` is this process or not set.
+    ///
+    /// # Errors
+    /// If there is a `$NOTIFY_SOCKET` that is neither a path nor an abstract name.
+    pub fn from_env() -> io::Result<Self> {
+        let to = match std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) {
+            Some(name) => Some((UnixDatagram::unbound()?, address(&name)?)),
+            None => None,
+        };
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        let ours = std::env::var_os("WATCHDOG_PID").is_none()
+            || number("WATCHDOG_PID") == Some(u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0);
+        Ok(Self { to, watchdog: watchdog.map(Duration::from_micros) })
+    }
+
+    /// How often the service manager wants to hear `WATCHDOG=1`: twice within the time that it waits.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        self.to.as_ref().and(self.watchdog).map(|within| within / 2)
+    }
+
+    /// Says something, such as `READY=1`; several lines are said at once.
+    ///
+    /// # Errors
+    /// If it could not be sent. Without a service manager that is none.
+    pub fn say(&self, what: &str) -> io::Result<()> {
+        let Some((socket, address)) = &self.to else { return Ok(()) };
+        socket.send_to_addr(what.as_bytes(), address).map(drop)
+    }
+}
+
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes() {
+        [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest),
+        [b'/', ..] => SocketAddr::from_pathname(name),
+        _ => {
+            let why = format!("NOTIFY_SOCKET={} is neither a path nor an @name", name.display());
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `hotadd daemon` in a guest, and its parties.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use lab::{Guest, Kernel, Lab};
+
+use super::{cpu, lab, text};
+
+/// Longer than anything takes in an emulated machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the daemon listens.
+pub(crate) const SOCKET: &str = "/run/hotadd/system";
+
+/// What the daemon says goes here.
+pub(crate) const SAID: &str = "/tmp/daemon";
+
+/// A guest to be, with the daemon and agents at hand.
+pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
+    let both = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
+    both.program("lab", "lab-agent").unwrap().memory(512)
+}
+
+/// Starts the daemon with this configuration, and waits until it is ready. Says its process id.
+pub(crate) fn start(guest: &Guest, configuration: &str) -> u32 {
+    guest.run(&["mkdir", "-p", "/etc/hotadd", "/run"]).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(configuration.as_bytes()).unwrap();
+    guest.put(file.path(), "/etc/hotadd/hotadd.toml").unwrap();
+    let pid = guest.start(&["hotadd", "daemon"], SAID).unwrap();
+    until(guest, SAID, "listening at");
+    pid
+}
+
+/// Starts an agent, and waits until it is registered. Says its process id.
+pub(crate) fn agent(guest: &Guest, name: &str, ways: &[&str]) -> u32 {
+    let said = format!("/tmp/{name}");
+    let mut command = vec!["lab-agent", SOCKET, name];
+    command.extend(ways);
+    let pid = guest.start(&command, &said).unwrap();
+    until(guest, &said, &format!("{name} is registered"));
+    pid
+}
+
+/// Waits until a line of this file has this in it, and returns that line.
+pub(crate) fn until(guest: &Guest, path: &str, part: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let said = guest.read(path).unwrap();
+        if let Some(line) = said.lines().find(|line| line.contains(part)) {
+            return line.to_owned();
+        }
+        assert!(began.elapsed() < LIMIT, "{part:?} is said: {said}");
+    }
+}
+
+/// What the guest's own sysfs says of a processor.
+pub(crate) fn online(guest: &Guest, id: usize) -> String {
+    guest.read(&cpu(&format!("cpu{id}/online"))).unwrap().trim().to_owned()
+}
+
+/// What `hotadd` says, and its exit status.
+pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
+    let command: Vec<_> = ["hotadd"].iter().chain(args).copied().collect();
+    let ran = guest.run(&command).unwrap();
+    (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
+}
