@@ -35,6 +35,8 @@ pub(crate) enum Command {
     History(History),
     /// Look at a driver's file without loading it: what it is, what it imports, and whether that is provided
     Inspect(Inspect),
+    /// Tell whether something else on this machine brings processors online, and what to do about it
+    Doctor(Doctor),
     /// Write the man pages into a folder: hotadd.1, and one for each command
     #[command(hide = true)]
     Man {
@@ -124,6 +126,19 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 }
 
+/// `hotadd doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_HELP)]
+pub(crate) struct Doctor {
+    /// Look at the system below DIR
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+
+    /// Answer in JSON, as one object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `hotadd host`.
 #[derive(Args, Debug)]
 pub(crate) struct Host {
@@ -177,6 +192,10 @@ pub(crate) struct History {
 const INSPECT_HELP: &str = "\
 Exit status: 0 if it can be loaded, 1 if not, 2 for bad usage. A driver that imports what is not provided can be loaded, \
 and is stopped when it uses that.";
+
+const DOCTOR_HELP: &str = "\
+Exit status: 0 if nothing is in the way, 1 if something brings processors online, would, or could not be looked at, 2 for \
+bad usage.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";

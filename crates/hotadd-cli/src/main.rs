@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod board;
+mod doctor;
 mod host;
 mod inspect;
 mod papers;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
         Command::History(history) => ask::report(ask::history(&history)),
         Command::Inspect(file) => inspect::run(&file),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Man { dir } => papers::man(&dir),
         Command::Completions { shell } => papers::completions(shell),
         Command::Host(host) => host::run(&host),

@@ -17,8 +17,18 @@ fn every_command_that_is_shown_has_a_man_page_with_all_its_options() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let commands =
-        ["-add", "-history", "-inspect", "-parties", "-rehearse", "-remove", "-run", "-status", ""];
+    let commands = [
+        "-add",
+        "-doctor",
+        "-history",
+        "-inspect",
+        "-parties",
+        "-rehearse",
+        "-remove",
+        "-run",
+        "-status",
+        "",
+    ];
     assert_eq!(names, commands.map(|command| format!("hotadd{command}.1")));
     for name in &names {
         let page = fs::read_to_string(folder.path().join(name)).unwrap();

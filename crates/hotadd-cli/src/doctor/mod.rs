@@ -1,0 +1,70 @@
+//! `hotadd doctor`: whether something else on this machine brings processors online, and what to do about it.
+
+mod command;
+mod finding;
+mod script;
+mod tree;
+mod udev;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use self::finding::{Finding, Level};
+use self::tree::Tree;
+use crate::args::Doctor;
+
+/// Something is in the way, or it cannot be told.
+const IN_THE_WAY: u8 = 1;
+const USAGE: u8 = 2;
+
+/// Looks, and says what it sees. Returns the exit status.
+pub(crate) fn run(args: &Doctor) -> ExitCode {
+    let tree = match Tree::new(&args.root) {
+        Ok(tree) => tree,
+        Err(error) => {
+            eprintln!("hotadd: --root: {} cannot be looked at: {error}", args.root.display());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let findings = examine(&tree);
+    let clear = findings.iter().all(|finding| finding.level == Level::Note);
+    let text = if args.json {
+        let findings: Vec<_> = findings.iter().map(Finding::json).collect();
+        format!("{}\n", json!({ "clear": clear, "findings": findings }))
+    } else {
+        shown(&findings)
+    };
+    // Who closed our output wants no more of it.
+    let _ = io::stdout().write_all(text.as_bytes());
+    if clear { ExitCode::SUCCESS } else { ExitCode::from(IN_THE_WAY) }
+}
+
+/// Everything that there is to say, what weighs most first.
+fn examine(tree: &Tree) -> Vec<Finding> {
+    let mut findings = udev::check(tree);
+    findings.extend(tree.unread().into_iter().map(|unread| {
+        Finding::new(Level::Unknown, format!("not looked at: {}", unread.reason))
+            .at(&unread.path, None)
+            .why("what is in it may bring processors online")
+            .fix("run hotadd doctor as root, or look yourself")
+    }));
+    findings.sort_by_key(|finding| finding.level);
+    findings
+}
+
+/// For a person.
+fn shown(findings: &[Finding]) -> String {
+    let mut text: String = findings.iter().map(Finding::shown).collect();
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (problems, unknown) = (count(Level::Problem), count(Level::Unknown));
+    text += &match (problems, unknown) {
+        (0, 0) => "nothing brings processors online\n".to_owned(),
+        (0, _) => format!(
+            "whether something brings processors online cannot be told: {unknown} unknown\n"
+        ),
+        _ => format!("something brings processors online: {problems} found, {unknown} unknown\n"),
+    };
+    text
+}
