@@ -134,6 +134,11 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
 
+    /// Write into DIR, normally /etc/udev/rules.d, a file for each of udev's that brings processors online: it takes that one's
+    /// place, without the rules that do
+    #[arg(long, value_name = "DIR")]
+    pub(crate) shadow: Option<PathBuf>,
+
     /// Answer in JSON, as one object
     #[arg(long)]
     pub(crate) json: bool,
@@ -194,8 +199,8 @@ Exit status: 0 if it can be loaded, 1 if not, 2 for bad usage. A driver that imp
 and is stopped when it uses that.";
 
 const DOCTOR_HELP: &str = "\
-Exit status: 0 if nothing is in the way, 1 if something brings processors online, would, or could not be looked at, 2 for \
-bad usage.";
+Exit status: 0 if nothing is in the way, 1 if something brings processors online, would, or could not be looked at, or a \
+shadow was refused; 2 for bad usage.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";

@@ -7,12 +7,14 @@ mod tree;
 mod udev;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use self::finding::{Finding, Level};
 use self::tree::Tree;
+use self::udev::cover::{self, Covered, Outcome};
 use crate::args::Doctor;
 
 /// Something is in the way, or it cannot be told.
@@ -28,17 +30,30 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let covered = match args.shadow.as_ref().map(|dir| cover::all(&tree, dir)).transpose() {
+        Ok(covered) => covered.unwrap_or_default(),
+        Err(error) => {
+            let dir = args.shadow.as_deref().unwrap_or(Path::new("")).display();
+            eprintln!("hotadd: --shadow: {dir} cannot be used: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
     let findings = examine(&tree);
     let clear = findings.iter().all(|finding| finding.level == Level::Note);
     let text = if args.json {
         let findings: Vec<_> = findings.iter().map(Finding::json).collect();
-        format!("{}\n", json!({ "clear": clear, "findings": findings }))
+        let shadows: Vec<_> = covered.iter().map(Covered::json).collect();
+        format!("{}\n", json!({ "clear": clear, "findings": findings, "shadows": shadows }))
     } else {
-        shown(&findings)
+        let done: String = covered.iter().map(Covered::shown).collect();
+        let written = covered.iter().any(|covered| covered.outcome == Outcome::Written);
+        let next = if written { "now: udevadm control --reload\n" } else { "" };
+        format!("{done}{next}{}", shown(&findings))
     };
     // Who closed our output wants no more of it.
     let _ = io::stdout().write_all(text.as_bytes());
-    if clear { ExitCode::SUCCESS } else { ExitCode::from(IN_THE_WAY) }
+    let refused = covered.iter().any(|covered| covered.outcome == Outcome::Refused);
+    if clear && !refused { ExitCode::SUCCESS } else { ExitCode::from(IN_THE_WAY) }
 }
 
 /// Everything that there is to say, what weighs most first.

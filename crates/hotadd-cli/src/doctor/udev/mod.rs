@@ -1,8 +1,10 @@
 //! udev's rules: which files count, and which of their lines bring processors online.
 
+pub(crate) mod cover;
 mod flow;
 mod glob;
 mod rules;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -65,12 +67,6 @@ fn folders(tree: &Tree) -> Vec<&'static Path> {
     folders
 }
 
-/// Reads and follows a file. A file that is masked, by a link to `/dev/null` or by being empty, has no rules.
-pub(crate) fn read(tree: &Tree, path: &Path) -> RuleFile {
-    let text = tree.read(path).unwrap_or_default();
-    judge(tree, path, &text)
-}
-
 /// Follows what a file says.
 pub(crate) fn judge(tree: &Tree, path: &Path, text: &[u8]) -> RuleFile {
     let rules = rules::parse(text);
@@ -91,17 +87,47 @@ pub(crate) fn judge(tree: &Tree, path: &Path, text: &[u8]) -> RuleFile {
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for paths in names(tree).values() {
-        let Some(path) = paths.first() else { continue };
-        let file = read(tree, path);
+        let Some((path, others)) = paths.split_first() else { continue };
+        // One that is masked, by a link to /dev/null, cannot be read, and has no rules.
+        let Some(text) = tree.read(path) else { continue };
+        let file = judge(tree, path, &text);
+        findings.extend(age(tree, &text, path, others.first()));
         findings.extend(file.offences.iter().map(|offence| finding(&file, offence)));
-        findings.extend(file.rules.iter().filter(|rule| is_odd(rule)).map(|rule| {
-            Finding::new(Level::Unknown, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
-                .at(path, rule.lines.0)
-                .why("it speaks of a processor's switch; udev passes over a rule that it does not understand")
-                .fix("correct the rule, or take it away")
-        }));
+        let odd = file.rules.iter().filter(|rule| is_odd(rule));
+        findings.extend(odd.map(|rule| odd_rule(path, rule)));
     }
     findings
+}
+
+/// Of a shadow: whether what it takes the place of is still what it was.
+fn age(tree: &Tree, text: &[u8], path: &Path, original: Option<&PathBuf>) -> Option<Finding> {
+    let header = shadow::header(text)?;
+    let note = |what: String| Finding::new(Level::Note, what).at(path, 1);
+    let Some(original) = original else {
+        let what = format!("a shadow of {}, which is gone", header.original.display());
+        return Some(
+            note(what).why("it shadows nothing").fix("delete it, then udevadm control --reload"),
+        );
+    };
+    let now = tree.read(original).unwrap_or_default();
+    if shadow::checksum_of(&now) == header.checksum {
+        return None;
+    }
+    let what = format!("a shadow is old: {} has changed since it was written", original.display());
+    let fix = if header.intact {
+        let folder = path.parent().unwrap_or(path).display();
+        format!("hotadd doctor --shadow {folder}, then udevadm control --reload")
+    } else {
+        "it was also edited: bring it up to date by hand".to_owned()
+    };
+    Some(note(what).why("what the distribution's file does besides may be out of date").fix(fix))
+}
+
+fn odd_rule(path: &Path, rule: &Rule) -> Finding {
+    Finding::new(Level::Unknown, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
+        .at(path, rule.lines.0)
+        .why("it speaks of a processor's switch; udev passes over a rule that it does not understand")
+        .fix("correct the rule, or take it away")
 }
 
 /// Whether a rule that is none speaks of what is looked for.
@@ -153,8 +179,5 @@ fn fix(file: &RuleFile, rule: &Rule) -> String {
         };
         return format!("put # before {lines}, then udevadm control --reload");
     }
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-    format!(
-        "copy the file to /etc/udev/rules.d/{name}, take the rule out there, then udevadm control --reload"
-    )
+    "hotadd doctor --shadow /etc/udev/rules.d, then udevadm control --reload".to_owned()
 }
