@@ -5,6 +5,8 @@
 mod common;
 #[path = "doctor/kit.rs"]
 mod kit;
+#[path = "doctor/others.rs"]
+mod others;
 #[path = "doctor/shadow.rs"]
 mod shadow;
 #[path = "doctor/udev.rs"]

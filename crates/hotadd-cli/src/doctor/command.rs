@@ -50,23 +50,36 @@ pub(crate) fn look(tree: &Tree, command: &[u8], folders: &[&str], subject: Subje
     let words = command.split(cut).filter(|word| !word.is_empty());
     let mut read = 0;
     let mut unclear = None;
-    for (place, word) in words.enumerate() {
+    let mut before: Option<&Path> = None;
+    for word in words {
         // What systemd has before a program's path.
         let marks = word.iter().take_while(|byte| b"-@:+!|".contains(byte)).count();
         let path = Path::new(OsStr::from_bytes(&word[marks..]));
-        let found = candidates(path, place == 0, folders).into_iter().find(|path| {
+        // The program itself, or what a shell is to run. Other words are scripts if they look like it.
+        let first = before.is_none();
+        let sure = before.is_none_or(is_plain);
+        let option = !first && word.starts_with(b"-");
+        if option || path.as_os_str().is_empty() {
+            continue;
+        }
+        before = Some(path);
+        for path in candidates(path, first, folders) {
             read += 1;
-            read <= SCRIPTS && tree.kind(path).is_some()
-        });
-        let Some(path) = found else { continue };
-        match tree.read_text(&path) {
-            Some(text) => {
-                if let Some(hit) = script::scan(&text, subject).first() {
-                    return Does::Online(Some((path, hit.line)));
-                }
+            if read > SCRIPTS {
+                return unclear.map_or(Does::Else, Does::Unclear);
             }
-            None if place == 0 && !is_plain(&path) => unclear = Some(path),
-            None => {}
+            let text = if sure { tree.read_text(&path) } else { tree.read_if_script(&path) };
+            match text {
+                Some(text) => {
+                    if let Some(hit) = script::scan(&text, subject).first() {
+                        return Does::Online(Some((path, hit.line)));
+                    }
+                }
+                None if first && !is_plain(&path) && tree.kind(&path).is_some() => {
+                    unclear = Some(path);
+                }
+                None => {}
+            }
         }
     }
     unclear.map_or(Does::Else, Does::Unclear)

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+/// Of one file, and of one kind, so many findings are told; one is enough to act.
+pub(crate) const MOST: usize = 50;
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {

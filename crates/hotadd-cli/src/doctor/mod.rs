@@ -2,9 +2,13 @@
 
 mod command;
 mod finding;
+mod machine;
+mod owner;
 mod script;
+mod settings;
 mod tree;
 mod udev;
+mod units;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,7 +19,11 @@ use serde_json::json;
 use self::finding::{Finding, Level};
 use self::tree::Tree;
 use self::udev::cover::{self, Covered, Outcome};
+use self::units::Units;
 use crate::args::Doctor;
+
+/// So many findings are told.
+const FINDINGS: usize = 1000;
 
 /// Something is in the way, or it cannot be told.
 const IN_THE_WAY: u8 = 1;
@@ -58,7 +66,12 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
 
 /// Everything that there is to say, what weighs most first.
 fn examine(tree: &Tree) -> Vec<Finding> {
+    let units = Units::read(tree, udev::wanted_units(tree).into_iter());
     let mut findings = udev::check(tree);
+    findings.extend(units.check(tree));
+    findings.extend(settings::check(tree));
+    findings.extend(machine::check(tree));
+    findings.extend(owner::check(tree, &units));
     findings.extend(tree.unread().into_iter().map(|unread| {
         Finding::new(Level::Unknown, format!("not looked at: {}", unread.reason))
             .at(&unread.path, None)
@@ -66,6 +79,12 @@ fn examine(tree: &Tree) -> Vec<Finding> {
             .fix("run hotadd doctor as root, or look yourself")
     }));
     findings.sort_by_key(|finding| finding.level);
+    let more = findings.len().saturating_sub(FINDINGS);
+    if more > 0 {
+        findings.truncate(FINDINGS);
+        let what = format!("{more} further findings are not told");
+        findings.push(Finding::new(Level::Unknown, what).fix("see to these first"));
+    }
     findings
 }
 

@@ -17,7 +17,7 @@ const LARGEST: u64 = 1 << 20;
 const ENTRIES: usize = 8192;
 /// Everything together: opened files and folders, and bytes.
 const OPENED: usize = 50_000;
-const BYTES: u64 = 256 << 20;
+const BYTES: u64 = 64 << 20;
 /// What could not be read is told so often.
 const TOLD: usize = 100;
 
@@ -64,6 +64,15 @@ impl Tree {
     /// As [`Tree::read`], but None for what is no text: it has a NUL byte near its beginning.
     pub(crate) fn read_text(&self, path: &Path) -> Option<Vec<u8>> {
         self.content(path, |head| !head.contains(&0))
+    }
+
+    /// As [`Tree::read_text`], of what may be a script or anything else: it must say so in its first bytes, and nothing is
+    /// remembered if it cannot be read.
+    pub(crate) fn read_if_script(&self, path: &Path) -> Option<Vec<u8>> {
+        let before = self.unread.borrow().len();
+        let text = self.content(path, |head| head.starts_with(b"#!") && !head.contains(&0));
+        self.unread.borrow_mut().truncate(before);
+        text
     }
 
     fn content(&self, path: &Path, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
@@ -120,15 +129,22 @@ impl Tree {
         names
     }
 
+    /// Where a link points. None if it is none.
+    pub(crate) fn link(&self, path: &Path) -> Option<PathBuf> {
+        let fd = self.opened(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(fd, c"", Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
     /// What kind of file it is. None if there is none.
     pub(crate) fn kind(&self, path: &Path) -> Option<FileType> {
         let stat = rustix::fs::fstat(self.opened(path, OFlags::PATH)?).ok()?;
         Some(FileType::from_raw_mode(stat.st_mode))
     }
 
-    /// What tells a folder from others: its device and number.
+    /// What tells a file or folder from others: its device and number.
     pub(crate) fn id(&self, path: &Path) -> Option<(u64, u64)> {
-        identity(self.opened(path, OFlags::PATH | OFlags::DIRECTORY)?)
+        identity(self.opened(path, OFlags::PATH)?)
     }
 
     fn opened(&self, path: &Path, flags: OFlags) -> Option<OwnedFd> {

@@ -153,7 +153,7 @@ fn shadows_can_be_put_into_a_folder_of_ones_own() {
     let seen = crate::kit::seen(&said);
     assert_eq!(seen.status, 1, "the rule still counts: {:?}", seen.findings);
     assert_eq!(seen.shadows[0]["outcome"], "written", "{:?}", seen.shadows);
-    assert!(read(&root, "stage/40-redhat.rules").contains("LABEL=\"memory_end\""));
+    assert!(read(&root, "stage/40-redhat.rules").contains("LABEL=\"behind\""));
 }
 
 #[test]

@@ -2,33 +2,32 @@
 
 use crate::kit::Root;
 
-/// A rule by itself, as in RHEL's 40-redhat.rules, beside others for memory.
+/// A rule by itself beside others for memory, the form of RHEL's 40-redhat.rules.
 pub const REDHAT: &str = "\
-# Processors that are plugged in
-SUBSYSTEM==\"cpu\", ACTION==\"add\", TEST==\"online\", ATTR{online}==\"0\", ATTR{online}=\"1\"
+# Processors
+ACTION==\"add\", SUBSYSTEM==\"cpu\", ATTR{online}==\"0\", TEST==\"online\", ATTR{online}=\"1\"
 
-# Memory
-SUBSYSTEM!=\"memory\", GOTO=\"memory_end\"
-ACTION!=\"add\", GOTO=\"memory_end\"
-PROGRAM=\"/bin/uname -p\", RESULT==\"s390*\", GOTO=\"memory_end\"
-ATTR{state}==\"offline\", ATTR{state}=\"online\"
-LABEL=\"memory_end\"
+# Memory, but not everywhere
+SUBSYSTEM!=\"memory\", GOTO=\"behind\"
+PROGRAM=\"/bin/arch\", RESULT==\"s390x\", GOTO=\"behind\"
+ACTION==\"add\", ATTR{state}=\"online\"
+LABEL=\"behind\"
 ";
 
-/// Only for some hypervisors, as in Ubuntu's 40-vm-hotadd.rules.
+/// Only for some hypervisors, the form of Ubuntu's 40-vm-hotadd.rules.
 const UBUNTU: &str = "\
-ATTR{[dmi/id]sys_vendor}==\"Microsoft Corporation\", ATTR{[dmi/id]product_name}==\"Virtual Machine\", GOTO=\"apply\"
-ATTR{[dmi/id]sys_vendor}==\"Xen\", GOTO=\"apply\"
+ATTR{[dmi/id]sys_vendor}==\"Xen\", GOTO=\"here\"
+ATTR{[dmi/id]product_name}==\"Virtual Machine\", ATTR{[dmi/id]sys_vendor}==\"Microsoft*\", GOTO=\"here\"
 GOTO=\"end\"
-LABEL=\"apply\"
-SUBSYSTEM==\"memory\", ACTION==\"add\", TEST==\"state\", ATTR{state}!=\"online\", ATTR{state}=\"online\"
-SUBSYSTEM==\"cpu\", ACTION==\"add\", DEVPATH==\"/devices/system/cpu/cpu[0-9]*\", \\
+LABEL=\"here\"
+ACTION==\"add\", SUBSYSTEM==\"memory\", ATTR{state}=\"online\"
+ACTION==\"add\", SUBSYSTEM==\"cpu\", DEVPATH==\"/devices/system/cpu/cpu[0-9]*\", \\
   # where there is a switch
   TEST==\"online\", ATTR{online}!=\"1\", ATTR{online}=\"1\"
 LABEL=\"end\"
 ";
 
-/// Over labels, as in SUSE's 80-hotplug-cpu-mem.rules.
+/// Over labels, the form of SUSE's 80-hotplug-cpu-mem.rules.
 const SUSE: &str = "\
 SUBSYSTEM==\"cpu\", GOTO=\"cpu\"
 SUBSYSTEM==\"memory\", GOTO=\"memory\"
@@ -40,9 +39,9 @@ ACTION==\"add\", ATTR{state}=\"online\"
 LABEL=\"end\"
 ";
 
-/// By a program, as Xen's guests have it.
+/// By a program, the form of those for Xen's guests.
 const XEN: &str = "\
-ACTION==\"add\", SUBSYSTEM==\"cpu\", RUN+=\"/bin/sh -c '[ ! -e /sys$devpath/online ] || echo 1 > /sys$devpath/online'\"
+ACTION==\"add\", SUBSYSTEM==\"cpu\", RUN+=\"/bin/sh -c 'test -e /sys$devpath/online && echo 1 >/sys$devpath/online'\"
 ";
 
 const LIB: &str = "usr/lib/udev/rules.d";

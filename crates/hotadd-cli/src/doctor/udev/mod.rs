@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use self::flow::{Offence, World};
 use self::rules::Rule;
 use super::command::{self, Does};
-use super::finding::{Finding, Level, excerpt};
+use super::finding::{Finding, Level, MOST, excerpt};
 use super::tree::Tree;
 
 /// Where rules are. A file takes the place of those of the same name in later folders.
@@ -92,11 +92,30 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         let Some(text) = tree.read(path) else { continue };
         let file = judge(tree, path, &text);
         findings.extend(age(tree, &text, path, others.first()));
-        findings.extend(file.offences.iter().map(|offence| finding(&file, offence)));
+        findings.extend(file.offences.iter().take(MOST).map(|offence| finding(&file, offence)));
         let odd = file.rules.iter().filter(|rule| is_odd(rule));
-        findings.extend(odd.map(|rule| odd_rule(path, rule)));
+        findings.extend(odd.take(MOST).map(|rule| odd_rule(path, rule)));
     }
     findings
+}
+
+/// The units that rules have systemd start.
+pub(crate) fn wanted_units(tree: &Tree) -> Vec<String> {
+    let mut units = Vec::new();
+    for paths in names(tree).values() {
+        let text = paths.first().and_then(|path| tree.read(path)).unwrap_or_default();
+        let tokens = rules::parse(&text).into_iter().flat_map(|rule| rule.tokens);
+        let wants = tokens.filter(|token| {
+            token.is("ENV")
+                && token.attribute.as_deref() == Some(b"SYSTEMD_WANTS")
+                && !token.op.compares()
+        });
+        for token in wants {
+            let value = String::from_utf8_lossy(&token.value).into_owned();
+            units.extend(value.split_whitespace().map(str::to_owned));
+        }
+    }
+    units
 }
 
 /// Of a shadow: whether what it takes the place of is still what it was.
