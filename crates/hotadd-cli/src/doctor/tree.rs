@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// A file of rules, a unit or a script has at most so many bytes; distributions' have some thousand.
-const LARGEST: u64 = 1 << 20;
+pub(crate) const LARGEST: u64 = 1 << 20;
 /// A folder has at most so many entries.
 const ENTRIES: usize = 8192;
 /// Everything together: opened files and folders, and bytes.
@@ -35,6 +35,8 @@ pub(crate) struct Tree {
     opened: Cell<usize>,
     bytes: Cell<u64>,
     unread: RefCell<Vec<Unread>>,
+    /// Something was not looked at because all together is too much.
+    exhausted: Cell<bool>,
 }
 
 impl Tree {
@@ -48,12 +50,20 @@ impl Tree {
             opened: Cell::new(0),
             bytes: Cell::new(0),
             unread: RefCell::default(),
+            exhausted: Cell::new(false),
         })
     }
 
     /// What could not be looked at so far.
     pub(crate) fn unread(&self) -> Vec<Unread> {
-        self.unread.borrow().clone()
+        let mut unread = self.unread.borrow().clone();
+        if self.exhausted.get() {
+            let reason = format!(
+                "more than {OPENED} files or {BYTES} bytes were asked for, and the rest was left"
+            );
+            unread.push(Unread { path: PathBuf::from("/"), reason });
+        }
+        unread
     }
 
     /// A file's content. None if there is none, and also if it cannot be read, which is remembered.
@@ -149,11 +159,7 @@ impl Tree {
 
     fn opened(&self, path: &Path, flags: OFlags) -> Option<OwnedFd> {
         if self.opened.get() >= OPENED || self.bytes.get() >= BYTES {
-            if self.opened.get() < usize::MAX {
-                self.opened.set(usize::MAX);
-                let limit = format!("more than {OPENED} files or {BYTES} bytes were looked at");
-                self.forgo::<()>(&PathBuf::from("/"), &limit);
-            }
+            self.exhausted.set(true);
             return None;
         }
         self.opened.set(self.opened.get() + 1);
@@ -236,5 +242,18 @@ mod tests {
         assert_eq!(tree.unread().len(), 1, "what is too large is remembered as not looked at");
         large.set_len(LARGEST).unwrap();
         assert_eq!(tree.read(Path::new("/large")).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn when_all_together_is_too_much_the_rest_is_remembered_as_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("last"), "").unwrap();
+        let tree = Tree::new(dir.path()).unwrap();
+        for _ in 0..OPENED {
+            tree.read_if_script(Path::new("/none"));
+        }
+        assert!(tree.unread().is_empty(), "what may be anything is not missed");
+        assert_eq!(tree.read_if_script(Path::new("/last")), None);
+        assert_eq!(tree.unread().len(), 1, "but that nothing more was looked at is");
     }
 }

@@ -146,6 +146,16 @@ fn a_shadow_that_would_not_count_is_refused() {
 }
 
 #[test]
+fn a_shadow_that_would_be_too_large_to_be_read_again_is_refused() {
+    let root = root();
+    root.file(ORIGINAL, &"SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n".repeat(20_000));
+    let said = shadow(&root);
+    check(&said, 1, "it would have more than 1048576 bytes");
+    assert!(said.stdout.len() < 100_000, "20,000 rules are not all told");
+    assert!(!root.path(SHADOW).exists());
+}
+
+#[test]
 fn shadows_can_be_put_into_a_folder_of_ones_own() {
     let root = root();
     fs::create_dir(root.path("stage")).unwrap();

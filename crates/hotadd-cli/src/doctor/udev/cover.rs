@@ -2,16 +2,17 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
 
 use super::shadow::{self, Header};
 use super::{FOLDERS, RuleFile};
 use crate::doctor::finding::harmless;
-use crate::doctor::tree::{Tree, identity};
+use crate::doctor::tree::{LARGEST, Tree, identity};
 
 /// What came of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +65,14 @@ enum There {
 /// # Errors
 /// The folder is none, or cannot be looked at.
 pub(crate) fn all(tree: &Tree, dir: &Path) -> io::Result<Vec<Covered>> {
-    let id = identity(File::open(dir)?);
-    let inside = Tree::new(dir)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let id = identity(rustix::fs::open(dir, flags, Mode::empty())?);
     // Which of udev's folders it is. It can be none: then who asks will put the shadows where they belong.
     let rank = FOLDERS.iter().position(|folder| id.is_some() && tree.id(Path::new(folder)) == id);
     let mut covered = Vec::new();
     for (name, paths) in super::names(tree) {
         let path = dir.join(&name);
-        if let Some((outcome, said)) = cover(tree, &inside, &path, rank, &paths) {
+        if let Some((outcome, said)) = cover(tree, &path, rank, &paths) {
             covered.push(Covered { path, outcome, said });
         }
     }
@@ -81,14 +82,13 @@ pub(crate) fn all(tree: &Tree, dir: &Path) -> io::Result<Vec<Covered>> {
 /// Covers the files of one name, the one that counts first. None if there is nothing to do.
 fn cover(
     tree: &Tree,
-    inside: &Tree,
     path: &Path,
     rank: Option<usize>,
     paths: &[PathBuf],
 ) -> Option<(Outcome, String)> {
     let refused = |said: String| Some((Outcome::Refused, said));
     let order = |path: &Path| FOLDERS.iter().position(|folder| path.starts_with(folder));
-    let there = there(inside, path);
+    let there = there(path);
     let own = rank.map(|rank| Path::new(FOLDERS[rank]));
     let first = paths.first()?;
     // What the shadow is of: the one that counts, or would without what is in the folder.
@@ -122,6 +122,9 @@ fn cover(
         return refused("its name cannot be written into a line; rename the file".to_owned());
     }
     let made = shadow::made(&file, &text);
+    if made.len() as u64 > LARGEST {
+        return refused(format!("it would have more than {LARGEST} bytes; write it yourself"));
+    }
     let left = super::judge(tree, source, &made);
     if shadow::is_needed(&left) {
         return refused(format!(
@@ -156,24 +159,33 @@ fn cover(
     }
 }
 
-fn there(inside: &Tree, path: &Path) -> There {
+fn there(path: &Path) -> There {
     let Ok(found) = fs::symlink_metadata(path) else { return There::Nothing };
-    let name = path.file_name().map_or(Path::new(""), Path::new);
-    let text = found.is_file().then(|| inside.read(name)).flatten();
-    match text.and_then(|text| Some((shadow::header(&text)?, text))) {
+    match if found.is_file() { shadow_at(path) } else { None } {
         Some((header, text)) => There::Shadow(header, text),
         None => There::Other,
     }
 }
 
+fn shadow_at(path: &Path) -> Option<(Header, Vec<u8>)> {
+    // It may have been replaced since it was looked at.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let mut text = Vec::new();
+    file.take(LARGEST).read_to_end(&mut text).ok()?;
+    Some((shadow::header(&text)?, text))
+}
+
 /// The lines of a file that bring processors online, as words.
 fn lines(file: &RuleFile) -> String {
+    const SHOWN: usize = 10;
     let rules = file.offences.iter().filter(|offence| !offence.tokens.is_empty());
-    let lines = rules.map(|offence| match file.rules[offence.rule].lines {
+    let more = if rules.clone().count() > SHOWN { " and more" } else { "" };
+    let lines = rules.take(SHOWN).map(|offence| match file.rules[offence.rule].lines {
         (first, last) if first == last => first.to_string(),
         (first, last) => format!("{first}-{last}"),
     });
-    format!("line {}", lines.collect::<Vec<_>>().join(", "))
+    format!("line {}{more}", lines.collect::<Vec<_>>().join(", "))
 }
 
 /// Writes a file in one piece: whoever looks sees the old one or the new one. Without `over` nothing is written over.
