@@ -97,6 +97,10 @@ fn applied(rules: &[Rule], world: &World<'_>, action: &str) -> Vec<usize> {
 
 /// Whether a token lets a processor's event pass. One that compares nothing does.
 fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
+    // Whatever their operator is, what a program answers, or whether there was something to import, decides.
+    if token.is("PROGRAM") || token.is("IMPORT") {
+        return Fit::Maybe;
+    }
     if !token.op.compares() {
         return Fit::Always;
     }
@@ -214,6 +218,7 @@ mod tests {
         let perhaps =
             "SUBSYSTEM==\"cpu\", TEST==\"x\", GOTO=\"end\"\nATTR{online}=\"1\"\nLABEL=\"end\"\n";
         check(perhaps, &[2]);
+        check(&perhaps.replace("TEST==", "PROGRAM="), &[2]);
         check("GOTO=\"nowhere\"\nSUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n", &[2]);
         check("LABEL=\"back\"\nGOTO=\"back\"\nSUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n", &[3]);
     }
