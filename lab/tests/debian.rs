@@ -10,7 +10,7 @@ use lab::{Guest, Kernel};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-on_each_kernel!(debians_services_run_and_udev_onlines_what_is_plugged_in);
+on_each_kernel!(debians_services_and_hotadd_run_and_udev_onlines_what_is_plugged_in);
 
 /// The usual one.
 const RULE: &str = r#"SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}!="1", ATTR{online}="1"
@@ -23,8 +23,9 @@ fn run(guest: &Guest, argv: &[&str]) -> String {
     text(&output.stdout)
 }
 
-fn debians_services_run_and_udev_onlines_what_is_plugged_in(kernel: Kernel) {
-    let guest = lab(kernel).debian().unwrap().cpus(1, 3).boot().unwrap();
+fn debians_services_and_hotadd_run_and_udev_onlines_what_is_plugged_in(kernel: Kernel) {
+    let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
+    let guest = lab.cpus(2, 4).boot().unwrap();
     assert_eq!(guest.read("/proc/1/comm").unwrap(), "systemd", "{kernel}");
     let state = run(&guest, &["systemctl", "is-system-running"]);
     assert_eq!(state, "running\n", "{kernel}: nothing that systemd starts at boot fails");
@@ -46,8 +47,16 @@ print(bus.call_sync(name, path, get, 'Get', of, None, 0, 50000, None)[0])";
     let terminal = run(&guest, &["ps", "-o", "tty=", "-C", "agent"]);
     assert_eq!(terminal.trim(), "?", "{kernel}: what the agent starts must not read its port");
 
+    let command = ["hotadd", "run", "--add", "none", "--", "nproc"];
+    assert_eq!(
+        run(&guest, &command),
+        "1\n",
+        "{kernel}: the command starts on one of two processors"
+    );
+    assert_eq!(run(&guest, &["hotadd", "run", "--", "true"]), "", "{kernel}: and ends");
+
     let online = |n: u32| guest.read(&cpu(&format!("cpu{n}/online"))).unwrap();
-    let plugged = guest.add_cpu(1).unwrap();
+    let plugged = guest.add_cpu(2).unwrap();
     run(&guest, &["udevadm", "settle", "--timeout=50"]);
     assert_eq!(online(plugged), "0", "{kernel}: without a rule udev leaves it alone");
 
@@ -56,8 +65,8 @@ print(bus.call_sync(name, path, get, 'Get', of, None, 0, 50000, None)[0])";
     guest.put(rule.path(), "/etc/udev/rules.d/80-cpu.rules").unwrap();
     run(&guest, &["udevadm", "control", "--reload"]);
     let from = guest.next_uevent().unwrap();
-    let plugged = guest.add_cpu(2).unwrap();
+    let plugged = guest.add_cpu(3).unwrap();
     guest.uevent(from, &format!("online@/devices/system/cpu/cpu{plugged}"), LIMIT).unwrap();
     assert_eq!(online(plugged), "1", "{kernel}: the rule has brought it online");
-    assert_eq!(online(1), "0", "{kernel}: and no other one");
+    assert_eq!(online(2), "0", "{kernel}: and no other one");
 }
