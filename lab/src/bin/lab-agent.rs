@@ -1,58 +1,126 @@
 //! Parties of a partition in a guest, written in Rust.
 //!
-//! `lab-agent SOCKET NAME [HOW=ID]...`: registers, says `NAME is registered`, and stays until it is killed. Of the processors named it
-//! `refuse`s one, ends in the middle of its answer for another (`crash`), and never answers for a third (`hang`).
+//! `lab-agent SOCKET NAME [HOW=LIST]...`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
+//! `refuse`s to add some, or all but some (`only`); ends in the middle of its answer for others (`crash`), never answers for others
+//! (`hang`), and refuses to let others go (`keep`). It says what it is told, a line for each notice.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
 
-use hotadd::{HardwareId, Notice, Partition, State, Status, Veto};
+use hotadd::{CpuList, Driver, Notice, Partition, Removal, State, Status, Veto};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(socket), Some(name)) = (args.next(), args.next()) else {
-        return Err("usage: lab-agent SOCKET NAME [refuse=ID] [crash=ID] [hang=ID]".into());
+        return Err("usage: lab-agent SOCKET NAME [HOW=LIST]...".into());
     };
     let ways = args.map(|way| parse(&way)).collect::<Result<Vec<_>, _>>()?;
     let partition = Partition::connect(Path::new(&socket))?;
-    let said = name.clone();
-    let _registration = partition.register(&name, move |notice: &Notice| {
-        let id = notice.processor().id;
-        println!("{said} {} {}", notice.state(), id);
-        let way = ways.iter().find(|(_, of)| *of == id && notice.state() == State::AddStart);
-        match way.map(|(how, _)| *how) {
-            None => Ok(()),
-            Some(How::Refuse) => {
-                Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("no room for {id}")))
-            }
-            Some(How::Crash) => std::process::abort(),
-            Some(How::Hang) => loop {
-                thread::park();
-            },
-        }
-    })?;
+    let _registration = partition.register(&name, Party { name: name.clone(), ways })?;
     println!("{name} is registered");
     loop {
         thread::park();
     }
 }
 
+/// Says what it is told, and does as it was told to.
+struct Party {
+    name: String,
+    ways: Vec<(How, CpuList)>,
+}
+
 #[derive(Clone, Copy)]
 enum How {
     Refuse,
+    Only,
     Crash,
     Hang,
+    Keep,
 }
 
-fn parse(way: &str) -> Result<(How, HardwareId), String> {
-    let wrong = || format!("{way:?} is none of refuse=ID, crash=ID, hang=ID");
-    let (how, id) = way.split_once('=').ok_or_else(wrong)?;
+impl Driver for Party {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.say(notice);
+        self.answer(notice)
+    }
+
+    fn add_complete(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn add_failure(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        Some(self)
+    }
+}
+
+impl Removal for Party {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.say(notice);
+        self.answer(notice)
+    }
+
+    fn remove_complete(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn remove_failure(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+}
+
+impl Party {
+    /// `pool AddFailure 3 as 0:3: STATUS_UNSUCCESSFUL, EAGAIN (11)`
+    fn say(&self, notice: &Notice) {
+        let processor = notice.processor();
+        let mut line =
+            format!("{} {} {} as {}", self.name, notice.state(), processor.id, processor.number());
+        if notice.status() != Status::SUCCESS {
+            let _ = write!(line, ": {:?}", notice.status());
+        }
+        if let Some(errno) = notice.errno() {
+            let _ = write!(line, ", {errno}");
+        }
+        if notice.is_surprise() {
+            line.push_str(", a surprise");
+        }
+        println!("{line}");
+    }
+
+    fn answer(&self, notice: &Notice) -> Result<(), Veto> {
+        let id = notice.processor().id;
+        let adding = notice.state() == State::AddStart;
+        let no = |why: &str| Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{why} {id}")));
+        for (how, list) in &self.ways {
+            match (how, list.contains(id)) {
+                (How::Refuse, true) | (How::Only, false) if adding => return no("no room for"),
+                (How::Keep, true) if !adding => return no("busy on"),
+                (How::Crash, true) if adding => std::process::abort(),
+                (How::Hang, true) if adding => loop {
+                    thread::park();
+                },
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(way: &str) -> Result<(How, CpuList), String> {
+    let wrong = || format!("{way:?} is none of refuse=LIST, only=, crash=, hang=, keep=");
+    let (how, list) = way.split_once('=').ok_or_else(wrong)?;
     let how = match how {
         "refuse" => How::Refuse,
+        "only" => How::Only,
         "crash" => How::Crash,
         "hang" => How::Hang,
+        "keep" => How::Keep,
         _ => return Err(wrong()),
     };
-    Ok((how, HardwareId(id.parse().map_err(|_| wrong())?)))
+    Ok((how, list.parse().map_err(|error| format!("{way:?}: {error}"))?))
 }

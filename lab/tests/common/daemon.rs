@@ -66,3 +66,11 @@ pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
     let ran = guest.run(&command).unwrap();
     (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
 }
+
+/// What an agent was told of a processor, in order.
+pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
+    let said = guest.read(&format!("/tmp/{name}")).unwrap();
+    let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string());
+    lines.filter(of).map(str::to_owned).collect()
+}
