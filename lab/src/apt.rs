@@ -10,6 +10,9 @@ use crate::{Error, within};
 /// The kernels and QEMU are 90 MB together; a line that is slower than 1 Mbit/s is none.
 const LIMIT: Duration = Duration::from_secs(720);
 
+/// What the machine has installed.
+const STATUS: &str = "/var/lib/dpkg/status";
+
 /// Package lists of our own, by the sources and keys of the machine: those of the machine may be old or missing, and only
 /// root may renew them.
 pub(crate) struct Apt {
@@ -48,14 +51,30 @@ impl Apt {
 
     /// A package and what it needs that the machine does not have.
     pub(crate) fn missing_for(&self, package: &str) -> Result<Vec<String>, Error> {
-        let args = ["apt-get", "install", "-s", "--no-install-recommends", package];
-        let output = self.run(&args, &self.dir)?;
+        self.closure(&[package], Path::new(STATUS))
+    }
+
+    /// Packages and all that they need, on a machine that has nothing.
+    pub(crate) fn all_for(&self, packages: &[&str]) -> Result<Vec<String>, Error> {
+        let nothing = self.dir.join("status");
+        fs::write(&nothing, "").map_err(Error::here("a list of no packages"))?;
+        self.closure(packages, &nothing)
+    }
+
+    fn closure(&self, packages: &[&str], status: &Path) -> Result<Vec<String>, Error> {
+        let mut args = vec!["apt-get", "install", "-s", "--no-install-recommends"];
+        args.extend(packages);
+        let output = self.run_with(&args, &self.dir, status)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let words = text.lines().filter_map(|line| line.strip_prefix("Inst "));
         let found: Vec<_> =
             words.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect();
         if !output.status.success() || found.is_empty() {
-            return Err(self.unavailable(&format!("{package}: {}", complaint(&output))));
+            return Err(self.unavailable(&format!(
+                "{}: {}",
+                packages.join(" "),
+                complaint(&output)
+            )));
         }
         Ok(found)
     }
@@ -84,11 +103,16 @@ impl Apt {
     }
 
     fn run(&self, args: &[&str], dir: &Path) -> Result<Output, Error> {
+        self.run_with(args, dir, Path::new(STATUS))
+    }
+
+    /// With a list of what is installed.
+    fn run_with(&self, args: &[&str], dir: &Path, status: &Path) -> Result<Output, Error> {
         let mut command = Command::new(args[0]);
         command.current_dir(dir).env("LC_ALL", "C");
         for (name, value) in [
             ("Dir::State", self.dir.as_path()),
-            ("Dir::State::status", Path::new("/var/lib/dpkg/status")),
+            ("Dir::State::status", status),
             ("Dir::Cache", self.dir.as_path()),
             // As root apt would become another user, who may not write here.
             ("APT::Sandbox::User", Path::new("root")),

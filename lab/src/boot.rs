@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use crate::agent::Agent;
 use crate::cache::Cache;
 use crate::console::Console;
-use crate::initramfs::Archive;
+use crate::initramfs::{Archive, FOLDERS};
 use crate::process::Process;
 use crate::qemu::{Lists, Qemu};
 use crate::qmp::Qmp;
-use crate::{Error, Guest, Kernel, binaries, within};
+use crate::{Error, Guest, Kernel, binaries, debian, within};
 
 /// Three to five seconds, when nothing else runs.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -32,6 +32,8 @@ pub struct Lab {
     image: PathBuf,
     qemu: Qemu,
     busybox: PathBuf,
+    /// An archive of Debian's userland, instead of busybox.
+    debian: Option<PathBuf>,
     init: PathBuf,
     files: Vec<(PathBuf, String)>,
     at_boot: u32,
@@ -63,7 +65,32 @@ impl Lab {
         let files = Vec::new();
         let (at_boot, most, threads, memory) = (1, 1, 1, 256);
         let line = KERNEL_LINE.to_owned();
-        Ok(Lab { kernel, image, qemu, busybox, init, files, at_boot, most, threads, memory, line })
+        let debian = None;
+        Ok(Lab {
+            kernel,
+            image,
+            qemu,
+            busybox,
+            debian,
+            init,
+            files,
+            at_boot,
+            most,
+            threads,
+            memory,
+            line,
+        })
+    }
+
+    /// Gives it Debian's userland, with systemd as its first process, udev, a system bus, polkit, and Python with GLib; and
+    /// at least a gigabyte of memory. Booting it takes until systemd has started all that it is to start.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the packages cannot be had.
+    pub fn debian(mut self) -> Result<Lab, Error> {
+        self.debian = Some(debian::archive(&Cache::open()?, &mut Lists::new()?)?);
+        let memory = self.memory.max(debian::MEMORY);
+        Ok(self.memory(memory))
     }
 
     /// How many processors are there at boot, and how many there can be.
@@ -143,7 +170,7 @@ impl Lab {
         };
         let port = process.connects(&agent, until).map_err(lost)?;
         let control = process.connects(&qmp, until).map_err(lost)?;
-        Ok(Guest {
+        let guest = Guest {
             qmp: Qmp::meet(control, console.clone())?,
             agent: Mutex::new(Agent::meet(port, console.clone(), until)?),
             _process: process,
@@ -151,15 +178,32 @@ impl Lab {
             kernel: self.kernel,
             unplugged: AtomicBool::new(false),
             _dir: dir,
-        })
+        };
+        if self.debian.is_some() {
+            debian::is_up(&guest, until)?;
+        }
+        Ok(guest)
     }
 
     fn archive(&self, path: &Path) -> io::Result<()> {
-        let mut archive = Archive::new(BufWriter::new(File::create(path)?))?;
-        archive.file("/init", &self.init)?;
-        archive.file("/bin/busybox", &self.busybox)?;
-        for name in applets(&self.busybox)? {
-            archive.link(&format!("/bin/{name}"), "busybox")?;
+        let mut file = File::create(path)?;
+        if let Some(debian) = &self.debian {
+            // The kernel unpacks archives that follow each other one over the other.
+            io::copy(&mut File::open(debian)?, &mut file)?;
+        }
+        let mut archive = Archive::new(BufWriter::new(file));
+        if self.debian.is_some() {
+            debian::FOLDERS.iter().for_each(|folder| archive.known(folder));
+            archive.file(debian::AGENT, &self.init)?;
+        } else {
+            for folder in FOLDERS {
+                archive.folder(Path::new(folder))?;
+            }
+            archive.file("/init", &self.init)?;
+            archive.file("/bin/busybox", &self.busybox)?;
+            for name in applets(&self.busybox)? {
+                archive.link(&format!("/bin/{name}"), "busybox")?;
+            }
         }
         for (from, to) in &self.files {
             archive.file(to, from)?;

@@ -1,13 +1,15 @@
-//! The archive that a guest boots from: its first process, busybox for `sh` and the rest, and what the test brings along.
+//! The archive that a guest boots from: its first process, busybox for `sh` and the rest or a [userland](crate::debian), and
+//! what the test brings along.
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cpio::newc::{Builder, ModeFileType, trailer};
 
-/// Folders that the first process mounts on, or that programs expect.
-const FOLDERS: [&str; 10] =
+/// Folders that the lab's first process mounts on, or that programs expect.
+pub(crate) const FOLDERS: [&str; 10] =
     ["bin", "cgroup", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var"];
 
 /// An archive under construction.
@@ -19,12 +21,13 @@ pub(crate) struct Archive<W> {
 }
 
 impl<W: Write> Archive<W> {
-    pub(crate) fn new(to: W) -> io::Result<Archive<W>> {
-        let mut archive = Archive { to, next: 1, folders: Vec::new() };
-        for folder in FOLDERS {
-            archive.folder(Path::new(folder))?;
-        }
-        Ok(archive)
+    pub(crate) fn new(to: W) -> Archive<W> {
+        Archive { to, next: 1, folders: Vec::new() }
+    }
+
+    /// What is there already where the archive is unpacked, as a folder or a link to one.
+    pub(crate) fn known(&mut self, path: &str) {
+        self.folders.push(path.into());
     }
 
     /// A program, or another file that all may read and run, in a folder that is made if need be.
@@ -32,6 +35,38 @@ impl<W: Write> Archive<W> {
         let bytes = fs::read(from)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", from.display())))?;
         self.entry(path, ModeFileType::Regular, 0o755, &bytes)
+    }
+
+    /// All that is in a folder of this machine, as root's: the `place` of each file says where it goes, if anywhere.
+    pub(crate) fn tree(
+        &mut self,
+        root: &Path,
+        place: &impl Fn(&Path) -> Option<PathBuf>,
+    ) -> io::Result<()> {
+        let mut rest = vec![root.to_owned()];
+        while let Some(folder) = rest.pop() {
+            for entry in fs::read_dir(&folder)? {
+                let from = entry?.path();
+                let Some(to) = from.strip_prefix(root).ok().and_then(place) else { continue };
+                let data = from.symlink_metadata()?;
+                let to_text = to.to_string_lossy();
+                if data.is_dir() {
+                    self.folder(&to)?;
+                    rest.push(from);
+                } else if data.is_symlink() {
+                    self.link(&to_text, &fs::read_link(&from)?.to_string_lossy())?;
+                } else if data.is_file() {
+                    let mode = if data.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+                    self.entry(&to_text, ModeFileType::Regular, mode, &fs::read(&from)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that all may read.
+    pub(crate) fn text(&mut self, path: &str, text: &str) -> io::Result<()> {
+        self.entry(path, ModeFileType::Regular, 0o644, text.as_bytes())
     }
 
     pub(crate) fn link(&mut self, path: &str, to: &str) -> io::Result<()> {
@@ -42,7 +77,7 @@ impl<W: Write> Archive<W> {
         trailer(self.to)
     }
 
-    fn folder(&mut self, path: &Path) -> io::Result<()> {
+    pub(crate) fn folder(&mut self, path: &Path) -> io::Result<()> {
         if path.as_os_str().is_empty() || self.folders.iter().any(|known| known == path) {
             return Ok(());
         }
@@ -81,7 +116,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("program");
         fs::write(&from, "seven b").unwrap();
-        let mut archive = Archive::new(Vec::new()).unwrap();
+        let mut archive = Archive::new(Vec::new());
         archive.file("/opt/a/program", &from).unwrap();
         archive.file("/opt/a/again", &from).unwrap();
         archive.link("/bin/sh", "busybox").unwrap();

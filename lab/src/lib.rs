@@ -20,6 +20,7 @@ mod boot;
 mod cache;
 mod console;
 mod cpus;
+mod debian;
 mod error;
 mod guest;
 mod initramfs;

@@ -1,77 +1,140 @@
 //! Parties of a partition in a guest, written in Rust.
 //!
-//! `lab-agent SOCKET NAME [HOW=ID]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors
-//! named it `refuse`s one, ends in the middle of its answer for another (`crash`), and never answers for a third (`hang`). What
-//! the file ORDERS says, if it is one of these three words, holds for every processor.
+//! `lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
+//! `refuse`s to add some, or all but some (`only`); ends in the middle of its answer for others (`crash`), never answers for others
+//! (`hang`), and refuses to let others go (`keep`). It says what it is told, a line for each notice.
+//! What the file ORDERS says at that moment, such as `crash=3`, comes before what it was told at the start.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use hotadd::{HardwareId, Notice, Partition, State, Status, Veto};
+use hotadd::{CpuList, Driver, Notice, Partition, Removal, State, Status, Veto};
 
-const USAGE: &str = "usage: lab-agent SOCKET NAME [refuse=ID] [crash=ID] [hang=ID] [ORDERS]";
-
-/// How long a processor may take to be prepared for. It only counts for one that hangs, and is long for an emulated machine.
+/// How long it has for an answer. It only matters when it hangs, and is long for an emulated machine.
 const LIMIT: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let (Some(socket), Some(name)) = (args.next(), args.next()) else { return Err(USAGE.into()) };
+    let (Some(socket), Some(name)) = (args.next(), args.next()) else {
+        return Err("usage: lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]".into());
+    };
     let (ways, orders): (Vec<_>, Vec<_>) = args.partition(|arg| arg.contains('='));
     let ways = ways.iter().map(|way| parse(way)).collect::<Result<Vec<_>, _>>()?;
     let partition = Partition::connect(Path::new(&socket))?;
-    let said = name.clone();
-    let driver = move |notice: &Notice| {
-        let id = notice.processor().id;
-        println!("{said} {} {id}", notice.state());
-        if notice.state() != State::AddStart {
-            return Ok(());
-        }
-        let order = orders.first().and_then(|path| fs::read_to_string(path).ok());
-        let ordered = order.and_then(|order| How::of(order.trim()));
-        let way = ways.iter().find(|(_, of)| *of == id).map(|(how, _)| *how);
-        match ordered.or(way) {
-            None => Ok(()),
-            Some(How::Refuse) => {
-                println!("{said} refuses {id}");
-                Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("no room for {id}")))
-            }
-            Some(How::Crash) => std::process::abort(),
-            Some(How::Hang) => loop {
-                thread::park();
-            },
-        }
-    };
-    let _registration = partition.party(&name).time_limit(LIMIT).register(driver)?;
+    let party = Party { name: name.clone(), ways, orders: orders.into_iter().next() };
+    let _registration = partition.party(&name).time_limit(LIMIT).register(party)?;
     println!("{name} is registered");
     loop {
         thread::park();
     }
 }
 
+/// Says what it is told, and does as it was told to.
+struct Party {
+    name: String,
+    ways: Vec<(How, CpuList)>,
+    orders: Option<String>,
+}
+
 #[derive(Clone, Copy)]
 enum How {
     Refuse,
+    Only,
     Crash,
     Hang,
+    Keep,
 }
 
-impl How {
-    fn of(word: &str) -> Option<Self> {
-        match word {
-            "refuse" => Some(Self::Refuse),
-            "crash" => Some(Self::Crash),
-            "hang" => Some(Self::Hang),
-            _ => None,
-        }
+impl Driver for Party {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.say(notice);
+        self.answer(notice)
+    }
+
+    fn add_complete(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn add_failure(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        Some(self)
     }
 }
 
-fn parse(way: &str) -> Result<(How, HardwareId), String> {
-    let parts = way.split_once('=').and_then(|(how, id)| Some((How::of(how)?, id.parse().ok()?)));
-    let (how, id) = parts.ok_or_else(|| format!("{way:?} is none of these: {USAGE}"))?;
-    Ok((how, HardwareId(id)))
+impl Removal for Party {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.say(notice);
+        self.answer(notice)
+    }
+
+    fn remove_complete(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+
+    fn remove_failure(&mut self, notice: &Notice) {
+        self.say(notice);
+    }
+}
+
+impl Party {
+    /// `pool AddFailure 3 as 0:3: STATUS_UNSUCCESSFUL, EAGAIN (11)`
+    fn say(&self, notice: &Notice) {
+        let processor = notice.processor();
+        let mut line =
+            format!("{} {} {} as {}", self.name, notice.state(), processor.id, processor.number());
+        if notice.status() != Status::SUCCESS {
+            let _ = write!(line, ": {:?}", notice.status());
+        }
+        if let Some(errno) = notice.errno() {
+            let _ = write!(line, ", {errno}");
+        }
+        if notice.is_surprise() {
+            line.push_str(", a surprise");
+        }
+        println!("{line}");
+    }
+
+    fn answer(&self, notice: &Notice) -> Result<(), Veto> {
+        let id = notice.processor().id;
+        let adding = notice.state() == State::AddStart;
+        let no = |why: &str| {
+            println!("{} refuses {id}", self.name);
+            Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{why} {id}")))
+        };
+        let orders = self.orders.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let ordered = orders.and_then(|order| parse(order.trim()).ok());
+        for (how, list) in ordered.iter().chain(&self.ways) {
+            match (how, list.contains(id)) {
+                (How::Refuse, true) | (How::Only, false) if adding => return no("no room for"),
+                (How::Keep, true) if !adding => return no("busy on"),
+                (How::Crash, true) if adding => std::process::abort(),
+                (How::Hang, true) if adding => loop {
+                    thread::park();
+                },
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(way: &str) -> Result<(How, CpuList), String> {
+    let wrong = || format!("{way:?} is none of refuse=LIST, only=, crash=, hang=, keep=");
+    let (how, list) = way.split_once('=').ok_or_else(wrong)?;
+    let how = match how {
+        "refuse" => How::Refuse,
+        "only" => How::Only,
+        "crash" => How::Crash,
+        "hang" => How::Hang,
+        "keep" => How::Keep,
+        _ => return Err(wrong()),
+    };
+    Ok((how, list.parse().map_err(|error| format!("{way:?}: {error}"))?))
 }

@@ -10,7 +10,7 @@ const UNAVAILABLE: u8 = 69;
 fn main() -> ExitCode {
     let prepare = || -> Result<(), Error> {
         for kernel in Kernel::ALL {
-            Lab::new(kernel)?.program("hotadd-cli", "hotadd")?;
+            Lab::new(kernel)?.debian()?.program("hotadd-cli", "hotadd")?;
         }
         Ok(())
     };

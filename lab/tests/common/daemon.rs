@@ -45,13 +45,19 @@ pub(crate) fn agent(guest: &Guest, name: &str, ways: &[&str]) -> u32 {
 
 /// Waits until a line of this file has this in it, and returns that line.
 pub(crate) fn until(guest: &Guest, path: &str, part: &str) -> String {
+    until_within(guest, path, part, LIMIT)
+}
+
+/// The same, of what takes longer.
+pub(crate) fn until_within(guest: &Guest, path: &str, part: &str, limit: Duration) -> String {
     let began = Instant::now();
     loop {
         let said = guest.read(path).unwrap();
         if let Some(line) = said.lines().find(|line| line.contains(part)) {
             return line.to_owned();
         }
-        assert!(began.elapsed() < LIMIT, "{part:?} is said: {said}");
+        let daemon = || guest.read(SAID).unwrap_or_default();
+        assert!(began.elapsed() < limit, "{part:?} is said: {said}\nthe daemon: {}", daemon());
     }
 }
 
@@ -65,4 +71,12 @@ pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
     let command: Vec<_> = ["hotadd"].iter().chain(args).copied().collect();
     let ran = guest.run(&command).unwrap();
     (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
+}
+
+/// What an agent was told of a processor, in order.
+pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
+    let said = guest.read(&format!("/tmp/{name}")).unwrap();
+    let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string());
+    lines.filter(of).map(str::to_owned).collect()
 }

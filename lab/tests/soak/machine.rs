@@ -119,7 +119,7 @@ impl Machine {
     fn plug(&mut self) -> String {
         let id = self.plugged;
         self.plugged += 1;
-        let (who, way) = self.order();
+        let (who, way) = self.order(id);
         self.guest.plug(id as usize).unwrap();
         self.comes_to(&format!("{id} has come to its outcome"), |status| {
             contains(&status["active"], id)
@@ -133,7 +133,7 @@ impl Machine {
 
     /// Somebody asks for it.
     fn add(&mut self, id: u32) -> String {
-        let (who, way) = self.order();
+        let (who, way) = self.order(id);
         let (said, code) = daemon::hotadd(&self.guest, &["add", &id.to_string()]);
         let expected = if way == Way::Agree { 0 } else { 1 };
         assert_eq!(code, Some(expected), "add {id}, {who} is to {}: {said}", way.word());
@@ -199,7 +199,7 @@ impl Machine {
     }
 
     /// Tells one agent what to do about the next processor.
-    fn order(&mut self) -> (&'static str, Way) {
+    fn order(&mut self, id: u32) -> (&'static str, Way) {
         let who = AGENTS[self.rng.usize(..AGENTS.len())];
         let way = match self.rng.u32(..20) {
             0..12 => Way::Agree,
@@ -207,7 +207,9 @@ impl Machine {
             16..19 => Way::Crash,
             _ => Way::Hang,
         };
-        self.guest.run(&["sh", "-c", &format!("echo {} > /tmp/{who}.orders", way.word())]).unwrap();
+        self.guest
+            .run(&["sh", "-c", &format!("echo {}={id} > /tmp/{who}.orders", way.word())])
+            .unwrap();
         (who, way)
     }
 
@@ -299,7 +301,7 @@ impl Machine {
         let mut open = BTreeSet::new();
         for line in said.lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            let [_, state, id] = words[..] else { continue };
+            let [_, state, id, ..] = words[..] else { continue };
             let fits = match state {
                 "AddStart" => open.insert(id.to_owned()),
                 "AddComplete" | "AddFailure" | "refuses" => open.remove(id),

@@ -2,6 +2,7 @@
 
 mod talk;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let (set, candidates): (WireSet, Vec<u32>) = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
-    let refused = last_refusals(&talk)?;
+    let Lately { refused, vanished } = lately(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
     let list = |ids: &mut dyn Iterator<Item = HardwareId>| ids.collect::<CpuList>().to_string();
     let active = list(&mut set.iter().map(|p| p.id));
@@ -68,13 +69,16 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
         print(&json!({
             "epoch": set.epoch().0, "active": active, "unagreed": unagreed, "candidates": spare,
             "parties": parties, "waiting": waiting.iter().map(waiting_json).collect::<Vec<_>>(),
-            "refused": refused,
+            "refused": refused, "vanished": vanished.to_string(),
         }));
         return Ok(true);
     }
     println!("active: {active} ({} processors, epoch {})", set.count(), set.epoch());
     if !unagreed.is_empty() {
         println!("joined without agreement: {unagreed} (Q3)");
+    }
+    if !vanished.is_empty() {
+        println!("vanished without asking: {vanished} (X2)");
     }
     println!("could be added: {}", if spare.is_empty() { "none" } else { &spare });
     println!("parties: {}", if parties.is_empty() { "none" } else { "" });
@@ -205,19 +209,31 @@ fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
     Ok(parties.into_iter().map(party).collect())
 }
 
-/// The last refusal of each processor that has not joined since.
-fn last_refusals(talk: &Talk) -> Result<Vec<Value>, Failure> {
+/// What the history says of processors that are out.
+struct Lately {
+    /// The last refusal of each that has not joined since.
+    refused: Vec<Value>,
+    /// Those that left without asking and have not joined since.
+    vanished: CpuList,
+}
+
+fn lately(talk: &Talk) -> Result<Lately, Failure> {
     let events: Vec<String> = talk.call("GetHistory", &(1_000_u32,))?;
-    let mut refused = std::collections::BTreeMap::new();
+    let (mut refused, mut vanished) = (BTreeMap::new(), BTreeSet::new());
     for event in events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok()) {
-        let Some(id) = event["id"].as_u64() else { continue };
+        let Some(id) = event["id"].as_u64().and_then(|id| u32::try_from(id).ok()) else { continue };
         match event["event"].as_str() {
             Some("refused") if event["replay"].is_null() => drop(refused.insert(id, event)),
-            Some("joined") => drop(refused.remove(&id)),
+            Some("joined") => {
+                refused.remove(&id);
+                vanished.remove(&id);
+            }
+            Some("left") if event["surprise"] == true => drop(vanished.insert(id)),
             _ => {}
         }
     }
-    Ok(refused.into_values().collect())
+    let vanished = vanished.into_iter().map(HardwareId).collect();
+    Ok(Lately { refused: refused.into_values().collect(), vanished })
 }
 
 fn party_line(party: &Value) -> String {
@@ -237,7 +253,13 @@ fn event_line(event: &Value) -> String {
     let reason =
         if event["reason"].is_null() { String::new() } else { format!(": {}", why(event)) };
     let replay = if event["replay"] == true { " (replay)" } else { "" };
-    format!("{time} {}{id}{who}{replay}{}{reason}", text(&event["event"]), took.unwrap_or_default())
+    let unasked = match (event["event"].as_str(), &event["surprise"], &event["agreed"]) {
+        (Some("left" | "remove-complete"), Value::Bool(true), _) => " without asking (X2)",
+        (Some("joined"), _, Value::Bool(false)) => " without agreement (Q3)",
+        _ => "",
+    };
+    let (event, took) = (text(&event["event"]), took.unwrap_or_default());
+    format!("{time} {event}{id}{who}{unasked}{replay}{took}{reason}")
 }
 
 /// Who refused, why, and by which status and clause.
@@ -321,5 +343,25 @@ impl Shown {
         if std::mem::take(&mut self.line) {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_history_says_when_nobody_was_asked() {
+        let line = |event: Value| event_line(&event).trim().to_owned();
+        let left = json!({ "event": "left", "id": 1, "index": 1, "us": 20, "surprise": true });
+        assert_eq!(line(left), "left processor 1 without asking (X2) in 0.02 ms");
+        let told =
+            json!({ "event": "remove-complete", "id": 1, "driver": "pool", "surprise": true });
+        assert_eq!(line(told), "remove-complete processor 1 pool without asking (X2)");
+        let joined = json!({ "event": "joined", "id": 2, "index": 2, "agreed": false });
+        assert_eq!(line(joined), "joined processor 2 without agreement (Q3)");
+        let asked = json!({ "event": "left", "id": 1 });
+        assert_eq!(line(asked), "left processor 1", "this one was");
+        assert_eq!(line(json!({ "event": "joined", "id": 2 })), "joined processor 2");
     }
 }

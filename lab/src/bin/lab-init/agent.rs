@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use lab::wire::{Reply, Request, receive, send};
+use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
@@ -32,7 +34,9 @@ pub(crate) fn serve() -> io::Result<()> {
 
 /// The port, as a line that changes no byte.
 fn open() -> io::Result<File> {
-    let port = OpenOptions::new().read(true).write(true).open(PORT)?;
+    // As a service it leads a session, whose terminal this would become, and that of all that it starts.
+    let flags = OFlags::NOCTTY.bits().cast_signed();
+    let port = OpenOptions::new().read(true).write(true).custom_flags(flags).open(PORT)?;
     let mut line = tcgetattr(&port)?;
     line.make_raw();
     tcsetattr(&port, OptionalActions::Flush, &line)?;

@@ -1,0 +1,121 @@
+//! Processors that the kernel does not start, on real kernels: who is told what, and that nobody tries again in secret (A4).
+
+mod common;
+
+use std::time::Instant;
+
+use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
+use common::{cpu, on_each_kernel};
+use lab::{Guest, Kernel};
+
+on_each_kernel!(
+    a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again,
+    a_second_thread_under_nosmt_is_cancelled_first_and_not_permitted_later,
+    what_the_kernel_was_told_to_leave_out_is_nowhere_to_be_seen,
+);
+
+/// Has the kernel fail the next time that this processor's state changes, half-way up.
+fn fail_next(guest: &Guest, id: u32) {
+    let states = guest.read(&cpu("hotplug/states")).unwrap();
+    let state = states.lines().find_map(|line| line.strip_suffix(": sched:active"));
+    let state = state.unwrap_or_else(|| panic!("the kernel has such a state: {states}"));
+    guest.write(&cpu(&format!("cpu{id}/hotplug/fail")), state.trim()).unwrap();
+}
+
+/// How often a line with this is in a text.
+fn times(text: &str, part: &str) -> usize {
+    text.lines().filter(|line| line.contains(part)).count()
+}
+
+fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(kernel: Kernel) {
+    // The file that makes it fail is there for processors that were present at boot.
+    let guest = with_daemon(kernel).cpus(2, 2).kernel_line("maxcpus=1").boot().unwrap();
+    start(&guest, "[[party]]\ndriver = 'sample:name=inside'");
+    agent(&guest, "pool", &[]);
+    fail_next(&guest, 1);
+    let (said, code) = hotadd(&guest, &["add", "1"]);
+    assert_eq!(code, Some(1), "{kernel}: {said}");
+    assert!(said.contains("EAGAIN") && said.contains("1"), "{kernel}: who asked is told: {said}");
+    assert_eq!(online(&guest, 1), "0", "{kernel}");
+
+    agent(&guest, "later", &[]);
+    let heard = |name: &str| told(&guest, name, 1);
+    let start = "AddStart 1 as 0:1".to_owned();
+    let failure = "AddFailure 1 as 0:1: STATUS_RETRY, EAGAIN (11)".to_owned();
+    assert_eq!(heard("pool"), [&*start, &*failure], "{kernel}: with the kernel's own error (A4)");
+    assert_eq!(heard("later"), [""; 0], "{kernel}: who came later agreed to nothing");
+    let (status, _) = hotadd(&guest, &["status"]);
+    let stays = "processor 1 stays out: ";
+    let line = status.lines().find(|line| line.starts_with(stays));
+    let line = line.unwrap_or_else(|| panic!("{kernel}: {stays:?} is in {status}"));
+    assert!(line.contains("EAGAIN") && line.contains("A4"), "{kernel}: {line}");
+    assert!(status.contains("could be added: 1\n"), "{kernel}: it is there all the same: {status}");
+
+    // As `udevadm trigger --action=add` does it. Nothing was plugged in, and the kernel would start it now.
+    guest.write(&cpu("cpu1/uevent"), "add").unwrap();
+    let (rehearsed, _) = hotadd(&guest, &["rehearse", "1"]);
+    assert!(rehearsed.contains("asked: 3"), "{kernel}: the daemon is there, and idle: {rehearsed}");
+    assert_eq!(online(&guest, 1), "0", "{kernel}: it is not tried again in secret (A4)");
+    let (history, _) = hotadd(&guest, &["history"]);
+    assert_eq!(times(&history, "start-failed processor 1"), 1, "{kernel}: once: {history}");
+
+    let (said, code) = hotadd(&guest, &["add", "1"]);
+    assert_eq!(code, Some(0), "{kernel}: whoever asks again gets it: {said}");
+    assert_eq!(online(&guest, 1), "1", "{kernel}");
+    let last = "AddComplete 1 as 0:1";
+    for name in ["pool", "later"] {
+        assert_eq!(heard(name).last().map(String::as_str), Some(last), "{kernel}: {name}");
+    }
+    let (status, _) = hotadd(&guest, &["status"]);
+    assert!(!status.contains(stays), "{kernel}: what is over is not shown: {status}");
+}
+
+fn a_second_thread_under_nosmt_is_cancelled_first_and_not_permitted_later(kernel: Kernel) {
+    let lab = with_daemon(kernel).cpus(1, 4).threads_per_core(2).kernel_line("nosmt");
+    let guest = lab.boot().unwrap();
+    start(&guest, "");
+    agent(&guest, "pool", &[]);
+    guest.add_cpu(1).unwrap();
+    let line = until(&guest, SAID, "1 stays out");
+    assert!(line.contains("ECANCELED") && line.contains("A4"), "{kernel}: {line}");
+    let (said, code) = hotadd(&guest, &["add", "1"]);
+    assert_eq!(code, Some(1), "{kernel}: {said}");
+    assert!(said.contains("EPERM"), "{kernel}: the kernel's answer to the second try: {said}");
+    let all = told(&guest, "pool", 1);
+    let [_, first, _, second] = &all[..] else {
+        panic!("{kernel}: twice asked, twice told: {all:?}")
+    };
+    assert!(first.ends_with("ECANCELED (125)"), "{kernel}: {first}");
+    assert!(second.ends_with("EPERM (1)"), "{kernel}: {second}");
+    assert_eq!(guest.read(&cpu("online")).unwrap().trim(), "0", "{kernel}");
+}
+
+/// Waits until the guest has told the hypervisor what came of a processor in this slot: by ACPI's _OST.
+fn answered(guest: &Guest, slot: &str) {
+    let began = Instant::now();
+    let answer = |event: &serde_json::Value| {
+        event["event"] == "ACPI_DEVICE_OST" && event["data"]["info"]["slot"] == slot
+    };
+    while !guest.events().iter().any(answer) {
+        assert!(began.elapsed() < LIMIT, "the guest answers the hypervisor: {:?}", guest.events());
+    }
+}
+
+fn what_the_kernel_was_told_to_leave_out_is_nowhere_to_be_seen(kernel: Kernel) {
+    let guest = with_daemon(kernel).cpus(1, 4).kernel_line("nr_cpus=2").boot().unwrap();
+    start(&guest, "");
+    agent(&guest, "pool", &[]);
+    guest.add_cpu(1).unwrap();
+    until(&guest, SAID, "1 joined");
+    guest.plug(2).unwrap();
+    answered(&guest, "2");
+    let (status, _) = hotadd(&guest, &["status"]);
+    assert!(status.contains("active: 0-1 (2 processors"), "{kernel}: it is none of them: {status}");
+    assert!(status.contains("could be added: none"), "{kernel}: nor one that could be: {status}");
+    let said = guest.read(SAID).unwrap();
+    assert!(!said.contains("processor 2"), "{kernel}: nothing is said of it: {said}");
+    let (said, code) = hotadd(&guest, &["add", "2"]);
+    assert_eq!(code, Some(1), "{kernel}: {said}");
+    assert!(said.contains("no such processor") && said.contains("0-1"), "{kernel}: {said}");
+    assert_eq!(told(&guest, "pool", 2), [""; 0], "{kernel}: nobody is asked (A8)");
+}

@@ -1,0 +1,13 @@
+//! More than the daemon hears on real kernels: messages about processors are lost, and no processor is.
+
+mod common;
+
+use common::on_each_kernel;
+use common::overflow::nothing_is_missed_when_messages_are_lost;
+use lab::Kernel;
+
+on_each_kernel!(sixty_four_are_plugged_in_while_messages_are_lost);
+
+fn sixty_four_are_plugged_in_while_messages_are_lost(kernel: Kernel) {
+    nothing_is_missed_when_messages_are_lost(kernel, 64);
+}

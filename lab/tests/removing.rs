@@ -1,0 +1,86 @@
+//! Processors that leave on real kernels: with consent, under load, against a veto, and pulled out by the hypervisor.
+
+mod common;
+
+use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
+use common::{cpu, on_each_kernel};
+use lab::{Guest, Kernel};
+
+const KILL: i32 = 9;
+
+on_each_kernel!(a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise);
+
+/// A program that never rests, on this processor. Says its process id.
+fn busy(guest: &Guest, id: u32) -> u32 {
+    let mask = format!("{:x}", 1 << id);
+    let said = format!("/tmp/busy{id}");
+    let endless = "echo busy; while :; do :; done";
+    let pid = guest.start(&["taskset", &mask, "sh", "-c", endless], &said).unwrap();
+    until(guest, &said, "busy");
+    pid
+}
+
+fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kernel: Kernel) {
+    let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
+    start(&guest, "");
+    agent(&guest, "pool", &["keep=2"]);
+    agent(&guest, "other", &[]);
+    for n in 1..=3 {
+        guest.add_cpu(n).unwrap();
+        until(&guest, SAID, &format!("{n} joined"));
+    }
+    let loops: Vec<_> = [1, 3].into_iter().map(|n| busy(&guest, n)).collect();
+
+    let (said, code) = hotadd(&guest, &["remove", "1"]);
+    assert_eq!(code, Some(0), "{kernel}: although something runs on it: {said}");
+    assert_eq!(online(&guest, 1), "0", "{kernel}");
+    for name in ["pool", "other"] {
+        let last = told(&guest, name, 1).split_off(2);
+        let both = ["RemoveStart 1 as 0:1", "RemoveComplete 1 as 0:1"];
+        assert_eq!(last, both, "{kernel}: {name} was asked, and then told (X1)");
+    }
+    let (said, code) = hotadd(&guest, &["remove", "2"]);
+    assert_eq!(code, Some(1), "{kernel}: {said}");
+    assert!(said.contains("pool refused") && said.contains("busy on 2"), "{kernel}: {said}");
+    assert_eq!(online(&guest, 2), "1", "{kernel}: one refused, and it stays (X1)");
+    let pool = told(&guest, "pool", 2).split_off(2);
+    assert_eq!(pool, ["RemoveStart 2 as 0:2"], "{kernel}: who refuses knows that it stays");
+    let other = told(&guest, "other", 2).split_off(2);
+    let stays = "RemoveFailure 2 as 0:2: STATUS_INSUFFICIENT_RESOURCES";
+    assert_eq!(other, ["RemoveStart 2 as 0:2", stays], "{kernel}: who had agreed is told so (X1)");
+
+    let (said, _) = hotadd(&guest, &["add", "1"]);
+    assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
+    guest.write(&cpu("cpu1/online"), "0").unwrap();
+    until(&guest, SAID, "1 vanished without asking (X2)");
+    let (status, _) = hotadd(&guest, &["status"]);
+    assert!(status.contains("\nvanished without asking: 1 (X2)\n"), "{kernel}: {status}");
+    let (said, _) = hotadd(&guest, &["add", "1"]);
+    assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
+    let (status, _) = hotadd(&guest, &["status"]);
+    assert!(!status.contains("vanished"), "{kernel}: it is back, by agreement: {status}");
+
+    guest.remove_cpu(3).unwrap();
+    until(&guest, SAID, "3 vanished without asking (X2)");
+    for name in ["pool", "other"] {
+        until(&guest, &format!("/tmp/{name}"), "RemoveComplete 3");
+        let last = told(&guest, name, 3).split_off(2);
+        let surprise = ["RemoveComplete 3 as 0:3, a surprise"];
+        assert_eq!(last, surprise, "{kernel}: nobody was asked, and {name} is told (X2)");
+    }
+    let (status, _) = hotadd(&guest, &["status"]);
+    for line in ["active: 0-2 (3", "vanished without asking: 3 (X2)", "could be added: none"] {
+        assert!(status.contains(line), "{kernel}: {line:?} is said: {status}");
+    }
+    let (history, _) = hotadd(&guest, &["history"]);
+    let left = " left processor 3 without asking (X2)";
+    assert!(history.contains(left), "{kernel}: {left:?} is remembered: {history}");
+    let (said, code) = hotadd(&guest, &["add", "3"]);
+    assert_eq!(code, Some(1), "{kernel}: {said}");
+    assert!(said.contains("it is not plugged in"), "{kernel}: {said}");
+    for pid in loops {
+        guest.signal(pid, KILL).unwrap();
+        let ended = guest.wait(pid, LIMIT).unwrap();
+        assert!(!ended.success(), "{kernel}: what ran on a processor that left ran on: {ended}");
+    }
+}
