@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use zbus::Message;
 use zbus::message::Type;
 
+use crate::authority::Authority;
 use crate::core::Core;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
@@ -36,6 +37,7 @@ pub(crate) struct Connection {
     pub(crate) core: Arc<Core>,
     pub(crate) pending: Pending,
     pub(crate) route: Route,
+    pub(crate) authority: Authority,
     /// The peer as the log calls it.
     peer: String,
     pub(crate) parties: Parties,
@@ -60,12 +62,13 @@ pub(crate) struct UnderWay {
 }
 
 impl Connection {
-    pub(crate) fn new(core: Arc<Core>, route: Route, peer: String) -> Self {
+    pub(crate) fn new(core: Arc<Core>, route: Route, authority: Authority, peer: String) -> Self {
         Self {
             id: core.next_id(),
             core,
             pending: Pending::default(),
             route,
+            authority,
             peer,
             parties: Parties::default(),
             requests: AtomicUsize::new(0),

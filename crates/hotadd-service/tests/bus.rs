@@ -141,9 +141,9 @@ fn another_user_on_a_bus_is_refused() {
     let refused = call(65_534);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "it was served");
-    assert!(said.contains("AccessDenied") && said.contains("it is of user 65534"), "{said}");
+    assert!(said.contains("AccessDenied") && said.contains("of user 65534 was refused"), "{said}");
     assert_eq!(bus.served.partition.count(), 1, "nothing was added for it");
-    bus.served.logged("refused, because it is of user 65534");
+    bus.served.logged("of user 65534: refused, because it is not one of those who may");
     assert!(call(0).status.success(), "the same call of the partition's own user is served");
     assert_eq!(bus.served.partition.count(), 2);
 }

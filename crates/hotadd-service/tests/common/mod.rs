@@ -18,7 +18,7 @@ use futures_lite::StreamExt;
 use hotadd::hardware::Simulated;
 use hotadd::wire::{self, OwnedWireNotice, WireError};
 use hotadd::{Event, Notice, Partition, State};
-use hotadd_service::{Log, Service};
+use hotadd_service::{Access, Log, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -44,12 +44,17 @@ pub struct Served {
 impl Served {
     /// `active` processors run, `spare` can be added.
     pub fn new(active: u32, spare: u32) -> Self {
+        Self::for_those(Access::own(), active, spare)
+    }
+
+    /// The same, for those who have access.
+    pub fn for_those(access: Access, active: u32, spare: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hardware = Simulated::new(active, spare).unwrap();
         let partition = Partition::simulated(&hardware).unwrap();
         let (to_log, log) = channel();
         let log_to: Log = Arc::new(move |line: &str| drop(to_log.send(line.to_owned())));
-        let service = Service::new(&partition, "demo", log_to).unwrap();
+        let service = Service::with_access(&partition, "demo", access, log_to).unwrap();
         // The service makes the folder, and has it to itself.
         let path = folder.path().join("run").join("demo");
         service.open(&path).unwrap();
@@ -107,6 +112,16 @@ impl Served {
     /// Waits until a line of the log says this.
     pub fn logged(&self, what: &str) {
         while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
+    }
+
+    /// The next line of the log that says this.
+    pub fn said(&self, what: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("it was not logged");
+            if line.contains(what) {
+                return line;
+            }
+        }
     }
 
     /// What was logged and not looked at.
