@@ -57,8 +57,12 @@ impl BusAddress {
         }
     }
 
-    /// Never waits: a daemon that takes nobody in at this moment is an error.
-    pub(crate) fn connect(&self) -> io::Result<UnixStream> {
+    /// A socket that is connected to its daemon, and does not block; the handshake is still to come. Never waits: a daemon
+    /// that takes nobody in at this moment is an error.
+    ///
+    /// # Errors
+    /// If nobody listens there, or it is no Unix socket.
+    pub fn connect(&self) -> io::Result<UnixStream> {
         let unusable = |what: String| io::Error::new(io::ErrorKind::Unsupported, what);
         let address = self.resolve().map_err(|error| unusable(error.to_string()))?;
         let socket = match address.transport() {
