@@ -44,6 +44,13 @@ const AUTHORITY: &str = "type='signal',sender='org.freedesktop.DBus',\
 const MOST_STRANGERS_OF_USER: usize = 64;
 const MOST_STRANGERS: usize = MOST_CONNECTIONS / 2;
 
+/// How many calls of one connection the system bus forwards that are not answered (`max_replies_per_connection`, unless it is
+/// configured otherwise). More would be refused in the middle of a transaction.
+pub(crate) const MOST_UNANSWERED: usize = 128;
+
+/// How many parties there may be on the bus of a machine's partition: all of them may be asked at once.
+pub(crate) const MOST_PARTIES: usize = 96;
+
 /// How many messages of a peer wait until it is known who it is.
 const MOST_WAITING: usize = 64;
 

@@ -15,6 +15,7 @@ use zbus::Message;
 use zbus::message::Type;
 
 use crate::authority::Authority;
+use crate::bus::MOST_PARTIES;
 use crate::core::Core;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
@@ -221,6 +222,13 @@ impl Connection {
         lock(&self.core.ledger).strike(party);
         self.core.bury(registration);
         true
+    }
+
+    /// Whether its bus could not forward the calls of one more party. Only the thread of the connections asks, and lets it
+    /// register.
+    pub(crate) fn is_on_full_bus(&self) -> bool {
+        let limited = self.core.access.is_machine() && matches!(self.route, Route::Bus(_));
+        limited && self.core.parties_on_buses() >= MOST_PARTIES
     }
 
     /// One more of its requests has a thread. `None` if there are too many, here or all in all. The only one of a

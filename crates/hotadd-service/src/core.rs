@@ -17,6 +17,7 @@ use crate::connection::Connection;
 use crate::ledger::Ledger;
 use crate::peer::Peer;
 use crate::refusals::Refusals;
+use crate::route::Route;
 use crate::service::Log;
 use crate::{lock, signal};
 
@@ -114,6 +115,13 @@ impl Core {
         if connections.is_empty() {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// How many parties there are on buses.
+    pub(crate) fn parties_on_buses(&self) -> usize {
+        let connections = lock(&self.connections);
+        let on_bus = |connection: &&Arc<Connection>| matches!(connection.route, Route::Bus(_));
+        connections.values().filter(on_bus).map(|connection| connection.parties.count()).sum()
     }
 
     /// One more request has a thread, beside another of its connection. False if there are too many.

@@ -16,7 +16,7 @@ use zbus::names::UniqueName;
 use zbus::zvariant::{DynamicType, Value};
 
 use crate::authority::Question;
-use crate::bus::{said, to_bus};
+use crate::bus::{MOST_PARTIES, MOST_UNANSWERED, said, to_bus};
 use crate::remote::presentable;
 use crate::reply::Refusal;
 
@@ -35,10 +35,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(120);
 
 /// How many questions may be open because of one user.
-const MOST_OF_USER: usize = 16;
+const MOST_OF_USER: usize = 8;
 
-/// How many questions may be open.
-const MOST: usize = 256;
+/// How many questions may be open. With as many parties as there may be on such a bus it is what the bus forwards of one
+/// connection's calls that are not answered: questions are not to keep a party from being asked.
+const MOST: usize = MOST_UNANSWERED - MOST_PARTIES;
 
 /// The error of a bus that knows nobody of a name, and nobody to start.
 const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";

@@ -9,6 +9,7 @@ use zbus::Message;
 use zbus::zvariant::OwnedObjectPath;
 
 use crate::access::Right;
+use crate::bus::MOST_PARTIES;
 use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
 use crate::ledger;
@@ -133,6 +134,10 @@ impl Prepared {
     pub(crate) fn begin(self) {
         let registering = matches!(self.request, Request::Register(_));
         let connection = Arc::clone(self.connection());
+        if registering && connection.is_on_full_bus() {
+            let why = format!("a bus has at most {MOST_PARTIES} parties of a machine's partition");
+            return self.refuse(Refusal::Limit(format!("{why}; its socket has no such limit")));
+        }
         if registering && !connection.parties.reserve() {
             let why = "this connection has its limit of parties".to_owned();
             return self.refuse(Refusal::Limit(why));

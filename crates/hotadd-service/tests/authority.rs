@@ -282,7 +282,7 @@ fn one_user_cannot_use_up_what_waits_for_polkit() {
     let polkit = bus.polkit();
     let (stranger, second) = (bus.peer(STRANGER), bus.peer(STRANGER));
     let mut open = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..8 {
         stranger.begin("Rehearse", &1_u32);
         open.push(polkit.asked());
     }

@@ -195,6 +195,39 @@ fn the_bus_lets_nobody_else_be_the_partition_or_call_its_agents() {
 }
 
 #[test]
+fn as_many_parties_may_register_as_the_bus_lets_be_asked_at_once() {
+    let Some(system) = System::new() else { return };
+    let served = system.partition();
+    let root = User { uid: 0, gid: 0 };
+    let parties = [(system.peer(root), 64), (system.peer(root), 32)];
+    for (peer, count) in &parties {
+        for _ in 0..*count {
+            peer.register("pool", wire::LATER_ONLY, 0, 0);
+        }
+    }
+    let one_more = system.peer(root);
+    one_more.begin_register("pool", wire::LATER_ONLY, 0, 0);
+    let failure = one_more.end::<(u64, u64)>().unwrap_err();
+    assert_eq!(failure.name, "org.hotadd.Error.Limit", "{}", failure.message);
+    let partition = served.adder();
+    let rehearsal = std::thread::spawn(move || partition.rehearse(HardwareId(1)));
+    for _ in [State::AddStart, State::AddFailure] {
+        // All of them, before one has answered.
+        let each = |(peer, count): &(Peer, usize)| (0..*count).map(|_| peer.asked()).collect();
+        let asked: Vec<Vec<_>> = parties.iter().map(each).collect();
+        for ((peer, _), asked) in parties.iter().zip(&asked) {
+            asked.iter().for_each(|asked| peer.agree(&asked.call));
+        }
+    }
+    let answers = rehearsal.join().unwrap().unwrap().answers;
+    assert_eq!(answers.len(), 96);
+    assert!(
+        answers.iter().all(|answer| answer.answer.is_ok()),
+        "the bus refuses none: {answers:?}"
+    );
+}
+
+#[test]
 fn polkit_takes_an_administrators_password_for_both_actions() {
     let Some(system) = System::new() else { return };
     for action in ["org.hotadd.register", "org.hotadd.change"] {
