@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::str::FromStr;
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use zbus::Address;
 use zbus::address::transport::{Transport, UnixSocket};
 
@@ -57,20 +57,25 @@ impl BusAddress {
         }
     }
 
-    pub(crate) fn connect(&self) -> io::Result<UnixStream> {
+    /// A socket that is connected to its daemon, and does not block; the handshake is still to come. Never waits: a daemon
+    /// that takes nobody in at this moment is an error.
+    ///
+    /// # Errors
+    /// If nobody listens there, or it is no Unix socket.
+    pub fn connect(&self) -> io::Result<UnixStream> {
         let unusable = |what: String| io::Error::new(io::ErrorKind::Unsupported, what);
         let address = self.resolve().map_err(|error| unusable(error.to_string()))?;
-        let stream = match address.transport() {
+        let socket = match address.transport() {
             Transport::Unix(unix) => match unix.path() {
-                UnixSocket::File(path) => UnixStream::connect(path)?,
-                UnixSocket::Abstract(name) => {
-                    UnixStream::connect_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?
-                }
+                UnixSocket::File(path) => SocketAddrUnix::new(path.as_os_str())?,
+                UnixSocket::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
                 _ => return Err(unusable(format!("{address} is an address to listen at"))),
             },
             _ => return Err(unusable(format!("{address} is no Unix socket"))),
         };
-        stream.set_nonblocking(true)?;
-        Ok(stream)
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&stream, &socket)?;
+        Ok(stream.into())
     }
 }

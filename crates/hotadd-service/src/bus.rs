@@ -15,23 +15,41 @@ use hotadd::Status;
 use rustix::process::geteuid;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
 use zbus::Message;
 use zbus::message::{Flags, Type};
 use zbus::names::UniqueName;
 use zbus::zvariant::{DynamicType, OwnedValue};
 
 use crate::address::BusAddress;
+use crate::authority::{Authority, Question};
 use crate::connection::{Connection, Served, loss_of};
 use crate::core::{Core, MOST_CONNECTIONS};
 use crate::handshake;
 use crate::outbox::Outbox;
 use crate::pending::Loss;
+use crate::polkit::{self, Polkit};
 use crate::reader::{Lost, Reader};
 use crate::route::{OverBus, Route};
 
 /// The bus itself, as a peer on it.
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
+
+/// Tells us who the authority is from now on.
+const AUTHORITY: &str = "type='signal',sender='org.freedesktop.DBus',\
+    interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.freedesktop.PolicyKit1'";
+
+/// How many of one user are served who may only look, and how many of all users: the others have the rest.
+const MOST_STRANGERS_OF_USER: usize = 64;
+const MOST_STRANGERS: usize = MOST_CONNECTIONS / 2;
+
+/// How many calls of one connection the system bus forwards that are not answered (`max_replies_per_connection`, unless it is
+/// configured otherwise). More would be refused in the middle of a transaction.
+pub(crate) const MOST_UNANSWERED: usize = 128;
+
+/// How many parties there may be on the bus of a machine's partition: all of them may be asked at once.
+pub(crate) const MOST_PARTIES: usize = 96;
 
 /// How many messages of a peer wait until it is known who it is.
 const MOST_WAITING: usize = 64;
@@ -46,7 +64,10 @@ const PRIMARY_OWNER: u32 = 1;
 const GOING: &str = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
     member='NameOwnerChanged',arg2=''";
 
-/// The well-known name of a partition on a bus.
+/// What the partition of a machine is called on a bus.
+pub const MACHINE_BUS_NAME: &str = "org.hotadd.Hotadd1";
+
+/// The well-known name of a partition on a bus, but of that of a machine.
 #[must_use]
 pub fn bus_name(partition: &str) -> String {
     format!("org.hotadd.Partition.{partition}")
@@ -63,6 +84,9 @@ pub(crate) struct Bus {
     asked: HashMap<NonZeroU32, UniqueName<'static>>,
     leave: UnboundedSender<(UniqueName<'static>, u64)>,
     left: UnboundedReceiver<(UniqueName<'static>, u64)>,
+    polkit: Polkit,
+    ask: UnboundedSender<Question>,
+    questions: UnboundedReceiver<Question>,
 }
 
 /// Somebody on the bus who has sent us something.
@@ -72,10 +96,16 @@ enum Peer {
     Known(u64, Served),
 }
 
+/// Why somebody is not served.
+const TOO_MANY: &str = "there are too many";
+
 /// What there is to do next.
 enum Next {
     Message(Message),
     Leave(UniqueName<'static>, u64),
+    Question(Question),
+    /// Something has waited too long.
+    Late,
     Sent,
 }
 
@@ -89,11 +119,27 @@ impl Bus {
         handshake::introduce(&mut reader, &stream, geteuid().as_raw()).await.map_err(said)?;
         let outbox = Arc::new(Outbox::new(stream));
         let (leave, left) = unbounded_channel();
-        let (peers, asked) = (HashMap::new(), HashMap::new());
-        let mut bus = Self { core, address, reader, outbox, peers, asked, leave, left };
+        let (ask, questions) = unbounded_channel();
+        let (peers, asked, polkit) = (HashMap::new(), HashMap::new(), Polkit::default());
+        let mut bus = Self {
+            core,
+            address,
+            reader,
+            outbox,
+            peers,
+            asked,
+            leave,
+            left,
+            polkit,
+            ask,
+            questions,
+        };
         bus.ask("Hello", &()).await?;
         bus.ask("AddMatch", &GOING).await?;
-        let name = bus_name(&bus.core.name);
+        if bus.core.access.is_machine() {
+            bus.ask("AddMatch", &AUTHORITY).await?;
+        }
+        let name = bus.core.bus_name();
         let reply = bus.ask("RequestName", &(name.as_str(), DO_NOT_QUEUE)).await?;
         match reply.body().deserialize::<u32>() {
             Ok(PRIMARY_OWNER) => Ok(bus),
@@ -133,7 +179,14 @@ impl Bus {
                         && *of == number
                     {
                         self.peers.remove(&name);
+                        let calls = self.polkit.forget(&name);
+                        self.send_all(&calls);
                     }
+                }
+                Ok(Next::Question(question)) => self.put(question),
+                Ok(Next::Late) => {
+                    let calls = self.polkit.expire(Instant::now());
+                    self.send_all(&calls);
                 }
                 Ok(Next::Sent) => {}
                 Err(lost) => break lost,
@@ -156,11 +209,20 @@ impl Bus {
 
     async fn next(&mut self) -> Result<Next, Lost> {
         let room = self.outbox.has_room();
+        let mut late = pin!(self.polkit.deadline().map(sleep_until));
         let mut message = pin!(self.reader.message());
         let mut drained = pin!(self.outbox.drain());
         poll_fn(|context| {
             if let Poll::Ready(Some((name, number))) = self.left.poll_recv(context) {
                 return Poll::Ready(Ok(Next::Leave(name, number)));
+            }
+            if let Poll::Ready(Some(question)) = self.questions.poll_recv(context) {
+                return Poll::Ready(Ok(Next::Question(question)));
+            }
+            if let Some(late) = late.as_mut().as_pin_mut()
+                && late.poll(context).is_ready()
+            {
+                return Poll::Ready(Ok(Next::Late));
             }
             // A bus that takes less than it is sent is not asked for more.
             if room && let Poll::Ready(message) = message.as_mut().poll(context) {
@@ -183,6 +245,9 @@ impl Bus {
         if sender == BUS {
             return self.heard(&message);
         }
+        if self.polkit.answered(&sender, &message) {
+            return;
+        }
         match self.peers.get_mut(&sender) {
             Some(Peer::Known(_, served)) => pass_on(served, message),
             // It will be answered in its time; who floods us before that is not.
@@ -196,7 +261,9 @@ impl Bus {
     /// Asks the bus who a new peer is.
     fn look_up(&mut self, name: UniqueName<'static>, first: Message) {
         if self.peers.len() >= MOST_CONNECTIONS {
-            return self.turn_away(&[first], &name, "there are too many");
+            // Nobody knows who it is, and to ask would take what there is too little of.
+            self.core.refused_unknown(&name, TOO_MANY);
+            return self.turn_away(&[first], TOO_MANY);
         }
         let Ok(question) = to_bus("GetConnectionCredentials", &name) else { return };
         self.asked.insert(question.primary_header().serial_num(), name.clone());
@@ -209,13 +276,20 @@ impl Bus {
         let header = message.header();
         let Some(serial) = header.reply_serial() else {
             if header.member().is_some_and(|member| member == "NameOwnerChanged")
-                && let Ok((name, _, "")) =
-                    message.body().deserialize::<(UniqueName<'_>, &str, &str)>()
+                && let Ok((name, _, owner)) = message.body().deserialize::<(&str, &str, &str)>()
             {
-                self.gone(&name.to_owned());
+                let owner = UniqueName::try_from(owner).ok();
+                if name == polkit::NAME {
+                    self.polkit.owned_by(owner.map(|owner| owner.to_owned()));
+                } else if let (Ok(name), None) = (UniqueName::try_from(name), owner) {
+                    self.gone(&name.to_owned());
+                }
             }
             return;
         };
+        if let Some(calls) = self.polkit.heard(serial, message) {
+            return self.send_all(&calls);
+        }
         if let Some(name) = self.asked.remove(&serial) {
             return self.identified(name, message);
         }
@@ -234,6 +308,8 @@ impl Bus {
 
     /// A name is gone, and with it the peer whose it was.
     fn gone(&mut self, name: &UniqueName<'static>) {
+        let calls = self.polkit.forget(name);
+        self.send_all(&calls);
         if let Some(Peer::Known(_, served)) = self.peers.remove(name) {
             let reason = "its connection to the bus was closed".to_owned();
             served.connection.close(Loss { status: Status::PIPE_BROKEN, reason });
@@ -243,19 +319,25 @@ impl Bus {
     /// The bus has said who a peer is.
     fn identified(&mut self, name: UniqueName<'static>, reply: &Message) {
         let Some(Peer::Unknown(waiting)) = self.peers.remove(&name) else { return };
-        type Credentials = HashMap<String, OwnedValue>;
-        let credentials = reply.body().deserialize::<Credentials>().unwrap_or_default();
-        let number = |key| credentials.get(key).and_then(|value| u32::try_from(value).ok());
         // One that nothing is known of is not let in; one that has gone meanwhile need not be told.
-        let uid = number("UnixUserID");
-        if uid.is_none_or(|uid| uid != geteuid().as_raw() && uid != 0) {
-            let why =
-                uid.map_or_else(|| "of unknown user".to_owned(), |uid| format!("of user {uid}"));
-            return self.turn_away(&waiting, &name, &format!("it is {why}"));
-        }
-        let peer = match number("ProcessID") {
-            Some(pid) => format!("process {pid}"),
-            None => name.to_string(),
+        let Some(peer) = credentials(reply) else {
+            let why = "it is of unknown user";
+            self.core.refused_unknown(&name, why);
+            return self.turn_away(&waiting, why);
+        };
+        let refusal = match self.core.access.trust_on_bus(&peer) {
+            None => Err(format!("it is not one of those who may: {}", self.core.access)),
+            Some(trust) => {
+                let authority = Authority::new(&peer, trust, &self.ask);
+                if self.is_full_for(&authority) { Err(TOO_MANY.to_owned()) } else { Ok(authority) }
+            }
+        };
+        let authority = match refusal {
+            Ok(authority) => authority,
+            Err(why) => {
+                self.core.refused(&peer, &why);
+                return self.turn_away(&waiting, &format!("{peer} was refused, because {why}"));
+            }
         };
         let id = self.core.next_id();
         let over = OverBus {
@@ -264,9 +346,11 @@ impl Bus {
             number: id,
             leave: self.leave.clone(),
         };
-        let connection = Arc::new(Connection::new(Arc::clone(&self.core), Route::Bus(over), peer));
+        let (core, route) = (Arc::clone(&self.core), Route::Bus(over));
+        let connection = Arc::new(Connection::new(core, route, authority, peer.name()));
         if !self.core.join(&connection) {
-            return self.turn_away(&waiting, &name, "there are too many");
+            self.core.refused(&peer, TOO_MANY);
+            return self.turn_away(&waiting, TOO_MANY);
         }
         connection.open();
         let served = Served { connection, ending: None };
@@ -276,9 +360,31 @@ impl Bus {
         self.peers.insert(name, Peer::Known(id, served));
     }
 
-    /// Answers what a peer asked for with a refusal, and forgets it.
-    fn turn_away(&self, messages: &[Message], name: &UniqueName<'_>, why: &str) {
-        (self.core.log)(&format!("{name}: refused, because {why}"));
+    /// Whether there are so many who may only look that this one is too many.
+    fn is_full_for(&self, authority: &Authority) -> bool {
+        let Some(uid) = authority.stranger() else { return false };
+        let strangers = self.peers.values().filter_map(|peer| match peer {
+            Peer::Known(_, served) => served.connection.authority.stranger(),
+            Peer::Unknown(_) => None,
+        });
+        let strangers: Vec<u32> = strangers.collect();
+        strangers.len() >= MOST_STRANGERS
+            || strangers.iter().filter(|one| **one == uid).count() >= MOST_STRANGERS_OF_USER
+    }
+
+    /// Asks whether a peer may do what it wants.
+    fn put(&mut self, question: Question) {
+        // Of one that has gone nobody wants to know.
+        let Route::Bus(over) = &question.prepared.connection().route else { return };
+        let (name, number) = (over.name.clone(), over.number);
+        if matches!(self.peers.get(&name), Some(Peer::Known(of, _)) if *of == number) {
+            let calls = self.polkit.ask(question, name, Instant::now());
+            self.send_all(&calls);
+        }
+    }
+
+    /// Answers what a peer asked for with a refusal.
+    fn turn_away(&self, messages: &[Message], why: &str) {
         for message in messages {
             let expected = !message.primary_header().flags().contains(Flags::NoReplyExpected);
             if message.message_type() == Type::MethodCall
@@ -290,6 +396,10 @@ impl Bus {
                 self.send(&error);
             }
         }
+    }
+
+    fn send_all(&self, messages: &[Message]) {
+        messages.iter().for_each(|message| self.send(message));
     }
 
     fn send(&self, message: &Message) {
@@ -307,13 +417,26 @@ fn pass_on(served: &Served, message: Message) {
     }
 }
 
+/// Who somebody is, as the bus says; `None` if it does not.
+fn credentials(reply: &Message) -> Option<crate::peer::Peer> {
+    let body = reply.body();
+    let mut said = body.deserialize::<HashMap<String, OwnedValue>>().ok()?;
+    let number = |key| said.get(key).and_then(|value| u32::try_from(value).ok());
+    let (uid, pid) = (number("UnixUserID")?, number("ProcessID"));
+    let groups = said.remove("UnixGroupIDs").and_then(|value| Vec::try_from(value).ok());
+    Some(crate::peer::Peer { uid, pid, groups: groups.unwrap_or_default() })
+}
+
 /// A call of the bus.
-fn to_bus<B: serde::Serialize + DynamicType>(method: &str, body: &B) -> zbus::Result<Message> {
+pub(crate) fn to_bus<B: serde::Serialize + DynamicType>(
+    method: &str,
+    body: &B,
+) -> zbus::Result<Message> {
     Message::method_call(BUS_PATH, method)?.destination(BUS)?.interface(BUS)?.build(body)
 }
 
-/// What an error of the bus says.
-fn said(error: &Message) -> String {
+/// What an error says.
+pub(crate) fn said(error: &Message) -> String {
     let text = error.body().deserialize::<String>();
     text.unwrap_or_else(|_| {
         error.header().error_name().map_or_else(String::new, ToString::to_string)

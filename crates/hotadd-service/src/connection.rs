@@ -14,6 +14,8 @@ use tokio::time::timeout;
 use zbus::Message;
 use zbus::message::Type;
 
+use crate::authority::Authority;
+use crate::bus::MOST_PARTIES;
 use crate::core::Core;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
@@ -36,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) core: Arc<Core>,
     pub(crate) pending: Pending,
     pub(crate) route: Route,
+    pub(crate) authority: Authority,
     /// The peer as the log calls it.
     peer: String,
     pub(crate) parties: Parties,
@@ -60,12 +63,13 @@ pub(crate) struct UnderWay {
 }
 
 impl Connection {
-    pub(crate) fn new(core: Arc<Core>, route: Route, peer: String) -> Self {
+    pub(crate) fn new(core: Arc<Core>, route: Route, authority: Authority, peer: String) -> Self {
         Self {
             id: core.next_id(),
             core,
             pending: Pending::default(),
             route,
+            authority,
             peer,
             parties: Parties::default(),
             requests: AtomicUsize::new(0),
@@ -218,6 +222,13 @@ impl Connection {
         lock(&self.core.ledger).strike(party);
         self.core.bury(registration);
         true
+    }
+
+    /// Whether its bus could not forward the calls of one more party. Only the thread of the connections asks, and lets it
+    /// register.
+    pub(crate) fn is_on_full_bus(&self) -> bool {
+        let limited = self.core.access.is_machine() && matches!(self.route, Route::Bus(_));
+        limited && self.core.parties_on_buses() >= MOST_PARTIES
     }
 
     /// One more of its requests has a thread. `None` if there are too many, here or all in all. The only one of a

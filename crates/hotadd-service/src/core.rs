@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -10,8 +11,13 @@ use std::sync::{Arc, Mutex};
 use hotadd::{Event, Partition, Registration};
 use tokio::sync::Notify;
 
+use crate::access::Access;
+use crate::bus::{MACHINE_BUS_NAME, bus_name};
 use crate::connection::Connection;
 use crate::ledger::Ledger;
+use crate::peer::Peer;
+use crate::refusals::Refusals;
+use crate::route::Route;
 use crate::service::Log;
 use crate::{lock, signal};
 
@@ -30,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) guid: String,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) log: Log,
+    pub(crate) access: Access,
+    refusals: Refusals,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// The last connection is gone.
     emptied: Notify,
@@ -44,6 +52,7 @@ impl Core {
     pub(crate) fn new(
         partition: Partition,
         name: String,
+        access: Access,
         log: Log,
         leaving: Sender<Registration>,
     ) -> Self {
@@ -54,6 +63,8 @@ impl Core {
             guid: format!("{:016x}{:016x}", half(), half()),
             ledger: Mutex::default(),
             log,
+            access,
+            refusals: Refusals::default(),
             connections: Mutex::default(),
             emptied: Notify::new(),
             next: AtomicU64::new(1),
@@ -63,9 +74,28 @@ impl Core {
         }
     }
 
+    /// What the partition is called on a bus.
+    pub(crate) fn bus_name(&self) -> String {
+        if self.access.is_machine() { MACHINE_BUS_NAME.to_owned() } else { bus_name(&self.name) }
+    }
+
     /// Relaxed: it only hands out numbers.
     pub(crate) fn next_id(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Logs that somebody was refused something, as far as it is not said too often.
+    pub(crate) fn refused(&self, peer: &Peer, why: impl fmt::Display) {
+        self.told(Some(peer.uid), peer, &why);
+    }
+
+    /// The same, of somebody on a bus of whom nothing else is known.
+    pub(crate) fn refused_unknown(&self, name: impl fmt::Display, why: impl fmt::Display) {
+        self.told(None, &name, &why);
+    }
+
+    fn told(&self, uid: Option<u32>, who: &dyn fmt::Display, why: &dyn fmt::Display) {
+        self.refusals.tell(&self.log, uid, &format!("{who}: refused, because {why}"));
     }
 
     /// Takes a connection in. False if there are too many, or none is served any more.
@@ -85,6 +115,13 @@ impl Core {
         if connections.is_empty() {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// How many parties there are on buses.
+    pub(crate) fn parties_on_buses(&self) -> usize {
+        let connections = lock(&self.connections);
+        let on_bus = |connection: &&Arc<Connection>| matches!(connection.route, Route::Bus(_));
+        connections.values().filter(on_bus).map(|connection| connection.parties.count()).sum()
     }
 
     /// One more request has a thread, beside another of its connection. False if there are too many.

@@ -39,9 +39,12 @@ pub(crate) fn call(connection: &Arc<Connection>, call: &Message) -> Result<(), L
         (Some(PROPERTIES), method) => property(connection, call, method),
         (Some(PARTITION) | None, method) => match at_once(connection, call, method) {
             Some(reply) => reply,
-            None => match requests::begin(connection, call, method) {
-                // The thread answers.
-                Ok(()) => return Ok(()),
+            None => match requests::prepare(connection, call, method) {
+                // It answers for itself.
+                Ok(prepared) => {
+                    connection.authority.settle(prepared);
+                    return Ok(());
+                }
                 Err(refusal) => Err(refusal),
             },
         },

@@ -13,11 +13,13 @@
 //! Programs take part as well, without D-Bus: a [script](script::Script) is a driver of its own, and [`children`] is where
 //! all child processes of a program are waited for.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod access;
 mod adder;
 mod address;
+mod authority;
 mod bus;
 pub mod children;
 mod connection;
@@ -29,10 +31,13 @@ mod ledger;
 pub mod notify;
 mod outbox;
 mod parties;
+mod peer;
 mod pending;
 mod place;
+mod polkit;
 mod reader;
 pub mod record;
+mod refusals;
 mod remote;
 mod reply;
 mod requests;
@@ -41,12 +46,14 @@ mod said;
 pub mod script;
 mod service;
 mod signal;
+mod stay;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use access::{Access, AccessError};
 pub use adder::Adder;
 pub use address::BusAddress;
-pub use bus::bus_name;
+pub use bus::{MACHINE_BUS_NAME, bus_name};
 pub use place::{PlaceError, is_name, runtime_dir};
 pub use service::{Ending, Log, Service, ServiceError, Why};
 

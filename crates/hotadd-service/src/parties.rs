@@ -40,6 +40,12 @@ impl Parties {
         free
     }
 
+    /// How many there are, and are about to be.
+    pub(crate) fn count(&self) -> usize {
+        let state = lock(&self.state);
+        state.registered.len() + state.registering
+    }
+
     /// The party for which a place was reserved did not come to be.
     pub(crate) fn cancel(&self) {
         lock(&self.state).registering -= 1;

@@ -1,17 +1,22 @@
 //! Where a service is found: the folder of sockets, and a socket in it that belongs to one live service at a time.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, fchmod, flock, fstat, openat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, chmod, chownat, fchmod, flock, fstat, openat,
+};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
-use rustix::process::geteuid;
+use rustix::process::{Gid, geteuid};
+
+use crate::access::Access;
 
 /// How many may wait to be accepted: all that there may be, who come at once when a partition is started anew. One more is
 /// told to come again, which not every client does.
@@ -80,11 +85,15 @@ pub(crate) struct Place {
 
 impl Place {
     /// Takes the path, and listens there.
-    pub(crate) fn take(name: &str, path: &Path) -> Result<(Self, UnixListener), PlaceError> {
+    pub(crate) fn take(
+        name: &str,
+        path: &Path,
+        access: &Access,
+    ) -> Result<(Self, UnixListener), PlaceError> {
         if !is_name(name) {
             return Err(PlaceError::BadName(name.chars().take(64).collect()));
         }
-        prepare_folder(path.parent().unwrap_or(Path::new(".")))?;
+        prepare_folder(path.parent().unwrap_or(Path::new(".")), access)?;
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
@@ -102,7 +111,16 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(place.leave_path(system("look at", path, error))),
         }
-        let listener = listen_at(path).map_err(|error| system("listen at", path, error.into()))?;
+        let failed = |what| move |error: Errno| system(what, path, error.into());
+        let listener = listen_at(path).map_err(failed("listen at"))?;
+        if let Some(gid) = access.gid() {
+            // The folder is ours alone to write to: what is at the path is what was just put there.
+            let gid = Some(Gid::from_raw(gid));
+            chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(failed("give to its group"))?;
+            chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
+                .map_err(failed("open to its group"))?;
+        }
         Ok((place, listener))
     }
 
@@ -126,20 +144,29 @@ fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
 }
 
 /// Makes the folder, or sees that nobody else can put anything into it.
-fn prepare_folder(path: &Path) -> Result<(), PlaceError> {
+fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    // Of a machine's partition everybody may see where it is.
+    let (mode, barred, open) = if access.is_machine() {
+        (0o755, 0o022, "is open to changes by others; it must have mode 0755 or less")
+    } else {
+        (0o700, 0o077, "is open to others; it must have mode 0700")
+    };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(system("make the folder", path, error));
         }
-        _ => {}
+        Err(_) => {}
+        // Whatever the umask says.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|error| system("open the folder", path, error))?,
     }
     let found = fs::symlink_metadata(path).map_err(|error| system("look at", path, error))?;
     let why = if !found.is_dir() {
         "is no folder"
     } else if found.uid() != geteuid().as_raw() {
         "belongs to somebody else"
-    } else if found.mode() & 0o077 != 0 {
-        "is open to others; it must have mode 0700"
+    } else if found.mode() & barred != 0 {
+        open
     } else {
         return Ok(());
     };
@@ -148,12 +175,12 @@ fn prepare_folder(path: &Path) -> Result<(), PlaceError> {
 
 /// Locks the file beside the socket. Who has the lock owns the path; the kernel drops it with the process.
 fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
-    let failed = |error: rustix::io::Errno| system("lock", path, error.into());
+    let failed = |error: Errno| system("lock", path, error.into());
     loop {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(PlaceError::Running(name.to_owned())),
+            Err(Errno::WOULDBLOCK) => return Err(PlaceError::Running(name.to_owned())),
             other => other.map_err(failed)?,
         }
         // Its owner may have removed it between opening and locking: then it is a lock on nothing.

@@ -27,7 +27,11 @@ pub(crate) type Reply = Result<Message, Refusal>;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::Partition(error)
+        match error {
+            // Of a partition that is served from a third process.
+            Error::Denied(why) => Self::Standard("AccessDenied", why),
+            other => Self::Partition(other),
+        }
     }
 }
 

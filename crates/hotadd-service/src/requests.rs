@@ -8,7 +8,9 @@ use hotadd::{Answer, Batch, Change, Error, HardwareId, Status};
 use zbus::Message;
 use zbus::zvariant::OwnedObjectPath;
 
-use crate::connection::Connection;
+use crate::access::Right;
+use crate::bus::MOST_PARTIES;
+use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
 use crate::ledger;
 use crate::lock;
@@ -63,16 +65,24 @@ impl Request {
     }
 }
 
-/// Begins with a request.
+/// A request that was read and can be done. Whether it may be is for whoever has it to find out.
+pub(crate) struct Prepared {
+    under_way: UnderWay,
+    call: Message,
+    request: Request,
+    thread: &'static str,
+}
+
+/// Reads a request.
 ///
 /// # Errors
 /// If there is no such method, its arguments are wrong, it would wait for the very call that it comes from (D3), or too
-/// many are under way. Nothing has begun then.
-pub(crate) fn begin(
+/// many are under way.
+pub(crate) fn prepare(
     connection: &Arc<Connection>,
     call: &Message,
     method: &str,
-) -> Result<(), Refusal> {
+) -> Result<Prepared, Refusal> {
     let body = call.body();
     let id = || arguments::<u32>(&body).map(HardwareId);
     let (request, thread) = match method {
@@ -89,6 +99,7 @@ pub(crate) fn begin(
         }
         other => return Err(unknown_method(other)),
     };
+    // Here, and not when it begins: until then an agent may have been asked something else.
     if let Some(doing) = request.doing()
         && connection.pending.is_inside()
     {
@@ -96,23 +107,61 @@ pub(crate) fn begin(
     }
     let too_many = || Refusal::Limit("too many requests are under way".to_owned());
     let under_way = connection.begin_request().ok_or_else(too_many)?;
-    if matches!(request, Request::Register(_)) && !connection.parties.reserve() {
-        return Err(Refusal::Limit("this connection has its limit of parties".to_owned()));
-    }
-    let registering = matches!(request, Request::Register(_));
-    let call = call.clone();
-    let work = move || {
-        let connection = &under_way.connection;
-        let reply = serve(connection, &call, request);
-        connection.reply(&call, reply);
-    };
-    let spawned = std::thread::Builder::new().name(thread.to_owned()).spawn(work);
-    spawned.map(drop).map_err(|error| {
-        if registering {
-            connection.parties.cancel();
+    Ok(Prepared { under_way, call: call.clone(), request, thread })
+}
+
+impl Prepared {
+    /// What it takes to ask for it.
+    pub(crate) const fn right(&self) -> Right {
+        match self.request {
+            Request::GetSet | Request::GetHistory(_) => Right::Look,
+            Request::Register(_) => Right::Register,
+            Request::Add(_) | Request::AddBatch(..) | Request::Remove(_) | Request::Rehearse(_) => {
+                Right::Change
+            }
         }
-        Refusal::Limit(format!("no thread for it: {error}"))
-    })
+    }
+
+    pub(crate) const fn call(&self) -> &Message {
+        &self.call
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.under_way.connection
+    }
+
+    /// Begins with it, on a thread of its own, which answers.
+    pub(crate) fn begin(self) {
+        let registering = matches!(self.request, Request::Register(_));
+        let connection = Arc::clone(self.connection());
+        if registering && connection.is_on_full_bus() {
+            let why = format!("a bus has at most {MOST_PARTIES} parties of a machine's partition");
+            return self.refuse(Refusal::Limit(format!("{why}; its socket has no such limit")));
+        }
+        if registering && !connection.parties.reserve() {
+            let why = "this connection has its limit of parties".to_owned();
+            return self.refuse(Refusal::Limit(why));
+        }
+        let Self { under_way, call, request, thread } = self;
+        let unbegun = call.clone();
+        let work = move || {
+            let connection = &under_way.connection;
+            let reply = serve(connection, &call, request);
+            connection.reply(&call, reply);
+        };
+        if let Err(error) = std::thread::Builder::new().name(thread.to_owned()).spawn(work) {
+            if registering {
+                connection.parties.cancel();
+            }
+            let refusal = Refusal::Limit(format!("no thread for it: {error}"));
+            connection.reply(&unbegun, Err(refusal));
+        }
+    }
+
+    /// Answers it with an error.
+    pub(crate) fn refuse(self, refusal: Refusal) {
+        self.connection().reply(&self.call, Err(refusal));
+    }
 }
 
 fn read_register(call: &Message) -> Result<Register, Refusal> {

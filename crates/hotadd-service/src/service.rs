@@ -10,20 +10,20 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hotadd::{Observation, Partition, Status};
-use rustix::net::UCred;
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::geteuid;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
+use crate::access::Access;
 use crate::address::BusAddress;
-use crate::bus::{Bus, bus_name};
+use crate::authority::Authority;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::lock;
 use crate::outbox::Outbox;
+use crate::peer::Peer;
 use crate::place::{Place, PlaceError, is_name};
 use crate::route::Route;
+use crate::stay;
 
 /// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -51,9 +51,6 @@ pub type Ending = Box<dyn FnOnce() -> Option<Why> + Send>;
 
 /// How long to wait when no more connections can be accepted, for lack of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
-
-/// How long a bus may take to let us join.
-const BUS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a partition cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -104,17 +101,30 @@ impl Service {
         Ok(service)
     }
 
-    /// Serves a partition over the connections that it will be [given](Self::attach), and at the sockets that will be
+    /// Serves a partition of one's own, over the connections that it will be [given](Self::attach), and at the sockets that will be
     /// [opened](Self::open).
     ///
     /// # Errors
     /// For a bad name, inside a callback of the partition, or if there is no thread.
     pub fn new(partition: &Partition, name: &str, log: Log) -> Result<Self, ServiceError> {
+        Self::with_access(partition, name, Access::own(), log)
+    }
+
+    /// The same, for those who have access. Whom it was refused is logged by process and user, ten a user and 10 seconds.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_access(
+        partition: &Partition,
+        name: &str,
+        access: Access,
+        log: Log,
+    ) -> Result<Self, ServiceError> {
         if !is_name(name) {
             return Err(PlaceError::BadName(name.chars().take(64).collect()).into());
         }
         let (leaving, left) = channel();
-        let core = Arc::new(Core::new(partition.clone(), name.to_owned(), log, leaving));
+        let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
@@ -142,12 +152,13 @@ impl Service {
         Ok(Self { core, handle, stop, thread, places: Mutex::default(), observation })
     }
 
-    /// Listens at one more socket. Only this user and root get in.
+    /// Listens at one more socket. Only those get in who have [`Access`]: the socket has mode 0600, in a folder of mode 0700,
+    /// both of this user; or for the partition of a machine 0660 and the group's, in a folder of mode 0755.
     ///
     /// # Errors
     /// If the socket cannot be made there.
     pub fn open(&self, path: &Path) -> Result<(), ServiceError> {
-        let (place, listener) = Place::take(&self.core.name, path)?;
+        let (place, listener) = Place::take(&self.core.name, path, &self.core.access)?;
         let accepting = {
             let _runtime = self.handle.enter();
             accept(Arc::clone(&self.core), tokio::net::UnixListener::from_std(listener)?)
@@ -168,40 +179,29 @@ impl Service {
             let _runtime = self.handle.enter();
             tokio::net::UnixStream::from_std(stream)?
         };
-        let peer = socket_peercred(&stream).map_err(io::Error::from)?;
+        let peer = Peer::of(&stream)?;
         if !admit(&self.core, stream, &peer, None, ending, &self.handle) {
             return Err(io::Error::other("it has its limit of connections").into());
         }
         Ok(())
     }
 
-    /// Joins a message bus under the name `org.hotadd.Partition.NAME`. Everybody on it of this user, and root, is served like a
-    /// connection, and calls the partition at its usual path; an agent is called at the name that it registered from. When
-    /// the bus ends all of them are gone; it is not joined again.
+    /// Joins a message bus under the name `org.hotadd.Partition.NAME`, or for the partition of a machine
+    /// [`MACHINE_BUS_NAME`](crate::MACHINE_BUS_NAME). Everybody on it who has [`Access`] is served like a connection, and calls
+    /// the partition at its usual path; an agent is called at the name that it registered from.
+    ///
+    /// When the bus ends all of them are gone (L3). It is joined again as soon as it is there, for as long as this lives.
     ///
     /// # Errors
     /// If there is no such bus, it does not answer within 10 seconds, or does not give us the name.
     pub fn join_bus(&self, address: &BusAddress) -> Result<(), ServiceError> {
         let failed = |reason| ServiceError::Bus { bus: address.to_string(), reason };
-        if zbus::names::WellKnownName::try_from(bus_name(&self.core.name)).is_err() {
-            let reason = format!("{} is no name there", bus_name(&self.core.name));
-            return Err(failed(reason));
+        let name = self.core.bus_name();
+        if zbus::names::WellKnownName::try_from(name.as_str()).is_err() {
+            return Err(failed(format!("{name} is no name there")));
         }
         let (joined, outcome) = channel();
-        let joining = Bus::join(Arc::clone(&self.core), address.clone());
-        self.handle.spawn(async move {
-            let bus = tokio::time::timeout(BUS_PATIENCE, joining).await;
-            let bus = bus.unwrap_or_else(|_| Err("it does not answer".to_owned()));
-            match bus {
-                // Who asked for it has not gone without it.
-                Ok(bus) => {
-                    if joined.send(Ok(())).is_ok() {
-                        bus.serve().await;
-                    }
-                }
-                Err(reason) => drop(joined.send(Err(reason))),
-            }
-        });
+        self.handle.spawn(stay::on_bus(Arc::clone(&self.core), address.clone(), joined));
         let outcome = outcome.recv().unwrap_or_else(|_| Err("the service has ended".to_owned()));
         outcome.map_err(failed)
     }
@@ -250,12 +250,11 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
             }
         };
         // Who it is, before a byte of it is read.
-        let Ok(peer) = socket_peercred(&stream) else { continue };
-        if peer.uid != geteuid() && !peer.uid.is_root() {
-            let uid = peer.uid.as_raw();
-            (core.log)(&format!("{}: refused, because it is of user {uid}", name_of(&peer)));
-        } else if !admit(&core, stream, &peer, Some(peer.uid.as_raw()), None, &Handle::current()) {
-            (core.log)(&format!("{}: refused, because there are too many", name_of(&peer)));
+        let Ok(peer) = Peer::of(&stream) else { continue };
+        if !core.access.admits(&peer) {
+            core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
+        } else if !admit(&core, stream, &peer, Some(peer.uid), None, &Handle::current()) {
+            core.refused(&peer, "there are too many");
         }
     }
 }
@@ -264,22 +263,18 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
 fn admit(
     core: &Arc<Core>,
     stream: tokio::net::UnixStream,
-    peer: &UCred,
+    peer: &Peer,
     uid: Option<u32>,
     ending: Option<Ending>,
     handle: &Handle,
 ) -> bool {
     let stream = Arc::new(stream);
     let route = Route::Own(Outbox::new(Arc::clone(&stream)));
-    let connection = Connection::new(Arc::clone(core), route, name_of(peer));
+    let connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
     let connection = Arc::new(connection);
     let joined = core.join(&connection);
     if joined {
         handle.spawn(connection.serve(stream, uid, ending));
     }
     joined
-}
-
-fn name_of(peer: &UCred) -> String {
-    format!("process {}", peer.pid)
 }

@@ -49,15 +49,6 @@ fn parties(peer: &Peer) -> Vec<String> {
     rows.into_iter().map(|row| row.1).collect()
 }
 
-/// Whether anybody is the partition to those on the bus.
-fn has_owner(peer: &Peer) -> bool {
-    let name = hotadd_service::bus_name("demo").try_into().unwrap();
-    peer.runtime.block_on(async {
-        let dbus = zbus::fdo::DBusProxy::new(&peer.connection).await.unwrap();
-        dbus.name_has_owner(name).await.unwrap()
-    })
-}
-
 #[test]
 fn an_agent_over_a_bus_hears_the_replay_is_asked_and_told() {
     let bus = OnBus::new(1, 1);
@@ -141,9 +132,9 @@ fn another_user_on_a_bus_is_refused() {
     let refused = call(65_534);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "it was served");
-    assert!(said.contains("AccessDenied") && said.contains("it is of user 65534"), "{said}");
+    assert!(said.contains("AccessDenied") && said.contains("of user 65534 was refused"), "{said}");
     assert_eq!(bus.served.partition.count(), 1, "nothing was added for it");
-    bus.served.logged("refused, because it is of user 65534");
+    bus.served.logged("of user 65534: refused, because it is not one of those who may");
     assert!(call(0).status.success(), "the same call of the partition's own user is served");
     assert_eq!(bus.served.partition.count(), 2);
 }
@@ -195,6 +186,27 @@ fn the_end_of_the_bus_is_the_end_of_everybody_on_it_and_of_nobody_else() {
 }
 
 #[test]
+fn a_bus_that_ends_is_joined_again_and_who_was_on_it_is_gone() {
+    let mut bus = OnBus::new(1, 1);
+    let agent = bus.peer();
+    agent.register("before", wire::LATER_ONLY, 0, 0);
+    bus.daemon.kill();
+    bus.served.wait(|event| event.kind == EventKind::Deregistered);
+    // Its socket is still there, and nobody listens.
+    bus.served.logged("it cannot be joined again yet");
+    std::fs::remove_file(&bus.daemon.socket).unwrap();
+    bus.daemon = Daemon::start(bus.folder.path());
+    bus.served.logged("it was joined again");
+    let peer = bus.peer();
+    assert!(parties(&peer).is_empty(), "who was on the bus that ended is gone (L3)");
+    let party = peer.register("after", wire::LATER_ONLY, 0, 0);
+    peer.begin("Add", &1_u32);
+    peer.agrees_to(State::AddStart, party);
+    peer.agrees_to(State::AddComplete, party);
+    peer.end::<Changed>().unwrap();
+}
+
+#[test]
 fn a_message_that_is_too_large_is_passed_over_and_others_are_served() {
     let bus = OnBus::new(1, 1);
     let (peer, agent) = (bus.peer(), bus.peer());
@@ -233,7 +245,7 @@ fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
     let OnBus { served, daemon, folder: _folder } = bus;
     let served = served.end_service();
     // The daemon finds out by itself, which may be a moment later.
-    while has_owner(&peer) {}
+    while peer.has_owner("org.hotadd.Partition.demo") {}
     second.service().join_bus(&address(&daemon)).expect("the name is free with its service's end");
     // What the proxy was answered came to this peer, too.
     let peer = Peer::on_bus(&daemon.address);

@@ -1,18 +1,24 @@
-//! Peers of other users: refused by who the kernel says they are, whatever the modes of files say.
+//! Peers of other users: let in or refused by who the kernel says they are, whatever the modes of files say.
 
 mod common;
 
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use hotadd::wire;
+use hotadd_service::{Access, PlaceError, Service, ServiceError};
+use rustix::process::{getegid, geteuid};
 
 use common::Served;
 
 /// Nobody's user and group.
 const NOBODY: u32 = 65534;
+
+/// The group of a machine's partition. Nobody need know its name.
+const GROUP: u32 = 61_234;
 
 /// Connects, authenticates itself as who it is and as root, pings, and says how far it got: what a stranger can do at most.
 const STRANGER: &str = r#"
@@ -35,10 +41,19 @@ except (BrokenPipeError, ConnectionResetError):
 print("hung up on, after", len(said), "bytes", end="")
 "#;
 
+/// A command of nobody's, with one more group.
+fn as_nobody(group: u32, program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    let nobody = NOBODY.to_string();
+    command.args(["--reuid", &nobody, "--regid", &nobody, "--groups", &group.to_string(), program]);
+    command.current_dir("/");
+    command
+}
+
 /// What a process of nobody's comes to at this socket.
 fn stranger(path: &Path) -> String {
-    let mut command = Command::new("/usr/bin/python3");
-    command.arg("-").arg(path).current_dir("/").uid(NOBODY).gid(NOBODY);
+    let mut command = as_nobody(NOBODY, "/usr/bin/python3");
+    command.arg("-").arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("python3 is needed, as ./test installs it");
     child.stdin.take().unwrap().write_all(STRANGER.as_bytes()).unwrap();
@@ -47,24 +62,105 @@ fn stranger(path: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Whether a process of nobody's, with one more group, adds a processor at this socket.
+fn adds(path: &Path, group: u32, id: u32) -> bool {
+    let mut call = as_nobody(group, "dbus-send");
+    call.arg(format!("--peer=unix:path={}", path.display()));
+    call.args(["--print-reply", wire::PARTITION_PATH, "org.hotadd.Partition1.Add"]);
+    call.arg(format!("uint32:{id}"));
+    call.output().expect("setpriv and dbus-send are there").status.success()
+}
+
+/// Whether others can be tried; if not, says so.
+fn can_be_others() -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        eprintln!("skipped: only root can start a process of another user");
+    }
+    root
+}
+
+/// Opens the way to a service's folder, which has a mode of its own.
+fn open_the_way(served: &Served) {
+    let folder = served.path.parent().unwrap().parent().unwrap();
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+}
+
 #[test]
 fn a_peer_of_another_user_is_refused_by_the_files_and_by_its_credentials() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can start a process of another user");
+    if !can_be_others() {
         return;
     }
     let served = Served::new(1, 1);
-    // Somebody opens the way to the folder, which has a mode of its own.
     let folder = served.path.parent().unwrap();
     let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    open(folder.parent().unwrap(), 0o755);
+    open_the_way(&served);
     assert_eq!(stranger(&served.path), "not let in", "the folder's mode keeps others out");
     open(folder, 0o755);
     assert_eq!(stranger(&served.path), "not let in", "and so does the socket's");
     open(&served.path, 0o666);
     assert_eq!(stranger(&served.path), "hung up on, after 0 bytes", "the kernel says who it is");
-    served.logged("refused, because it is of user 65534");
+    served.logged("of user 65534: refused, because it is not one of those who may connect");
     // It was no peer for a moment, and others are none the worse for it.
     served.peer().ping();
     assert!(served.log().is_empty());
+}
+
+#[test]
+fn a_machines_socket_is_for_its_group_in_a_folder_that_others_may_see() {
+    // One's own, so that this takes no root.
+    let group = getegid().as_raw();
+    let served = Served::for_those(Access::machine(&group.to_string()).unwrap(), 1, 0);
+    let socket = fs::metadata(&served.path).unwrap();
+    assert_eq!((socket.mode() & 0o777, socket.gid()), (0o660, group));
+    let folder = served.path.parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().mode() & 0o777, 0o755);
+    served.peer().ping();
+
+    let other = folder.parent().unwrap().join("open");
+    fs::create_dir(&other).unwrap();
+    fs::set_permissions(&other, Permissions::from_mode(0o775)).unwrap();
+    let refused = served.service().open(&other.join("demo")).unwrap_err();
+    assert!(matches!(refused, ServiceError::Place(PlaceError::Folder { .. })), "{refused}");
+    assert!(refused.to_string().ends_with("it must have mode 0755 or less"), "{refused}");
+}
+
+#[test]
+fn a_group_that_its_server_may_not_give_a_socket_to_is_an_error_and_leaves_no_socket() {
+    if geteuid().is_root() {
+        eprintln!("skipped: root may give a socket to any group");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run").join("demo");
+    let hardware = hotadd::hardware::Simulated::new(1, 0).unwrap();
+    let partition = hotadd::Partition::simulated(&hardware).unwrap();
+    let access = Access::machine(&GROUP.to_string()).unwrap();
+    let log = std::sync::Arc::new(|_: &str| ());
+    let service = Service::with_access(&partition, "demo", access, log).unwrap();
+    let refused = service.open(&path).unwrap_err().to_string();
+    assert!(refused.contains("cannot give to its group"), "{refused}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn members_of_its_group_may_change_a_machines_partition_and_others_do_not_get_in() {
+    if !can_be_others() {
+        return;
+    }
+    let served = Served::for_those(Access::machine(&GROUP.to_string()).unwrap(), 1, 2);
+    let open = |mode| fs::set_permissions(&served.path, Permissions::from_mode(mode)).unwrap();
+    open_the_way(&served);
+    assert_eq!(stranger(&served.path), "not let in", "the socket's mode keeps others out");
+    assert!(adds(&served.path, GROUP, 1), "the group is one that it has besides its own");
+    // Somebody opens the socket to all: then only what the kernel says of them keeps others out.
+    open(0o666);
+    assert_eq!(stranger(&served.path), "hung up on, after 0 bytes");
+    assert!(!adds(&served.path, NOBODY, 2));
+    let line = served.said("refused");
+    assert!(line.contains(&format!("of user {NOBODY}")), "{line}");
+    assert!(line.contains(&format!("root and members of the group {GROUP}")), "{line}");
+    assert_eq!(served.partition.count(), 2, "nothing was added for others");
+    assert!(adds(&served.path, GROUP, 2), "and the kernel says who is a member");
+    assert_eq!(served.partition.count(), 3);
 }

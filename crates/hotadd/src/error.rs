@@ -111,6 +111,9 @@ pub enum Error {
     /// A partition in another process has reached one of its limits (R7).
     #[error("{0}")]
     Limit(String),
+    /// The partition of another process does not let this one do so. Nobody was asked, and nothing was done (A8).
+    #[error("not allowed: {0}")]
+    Denied(String),
     /// There is no partition in another process at this place.
     #[error("no partition can be reached at {}: {reason}", .path.display())]
     Unreachable {
@@ -152,6 +155,7 @@ impl Error {
             Self::NotRemovable { .. } => Status::INVALID_DEVICE_STATE,
             Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
             Self::TooManyParties(_) | Self::Limit(_) => Status::QUOTA_EXCEEDED,
+            Self::Denied(_) => Status::ACCESS_DENIED,
             Self::Unreachable { .. } => Status::OBJECT_NAME_NOT_FOUND,
             Self::Disconnected => Status::CONNECTION_RESET,
             Self::Protocol(_) => Status::INVALID_NETWORK_RESPONSE,
@@ -215,7 +219,7 @@ impl Error {
             Self::Vetoed { .. } | Self::Platform { .. } | Self::NotRemovable { .. } => "X1",
             Self::NotJoining { .. } => "R4",
             Self::Stuck { .. } => "A9",
-            Self::NotAddable { .. } | Self::Hardware(_) => "A8",
+            Self::NotAddable { .. } | Self::Hardware(_) | Self::Denied(_) => "A8",
             #[cfg(not(loom))]
             Self::Affinity(_) => "A8",
             Self::InsideCallback(_) => "D3",

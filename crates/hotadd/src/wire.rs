@@ -9,6 +9,7 @@ use hotadd_core::{
 use zbus::zvariant::{OwnedValue, Value};
 
 pub mod message;
+pub mod socket;
 
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
@@ -28,6 +29,13 @@ pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 
 /// The prefix of the error names of `org.hotadd.Partition1`.
 pub const ERROR: &str = "org.hotadd.Error.";
+
+/// The errors of D-Bus by which a partition says that somebody may not do what it asks for; the second, that it may with a
+/// password, and that the call did not allow to ask for one.
+pub const DENIALS: [&str; 2] = [
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+];
 
 /// Flag of Register: hears only of later processors (R2).
 pub const LATER_ONLY: u32 = 1;

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotadd::Status;
-use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
-use hotadd_service::{BusAddress, bus_name};
+use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError, socket};
+use hotadd_service::{BusAddress, MACHINE_BUS_NAME, bus_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use zbus::proxy::{self, CacheProperties, MethodFlags};
 use zbus::zvariant::DynamicType;
-use zbus::{Connection, connection};
+use zbus::{Connection, Proxy, connection};
 
 use crate::args::Ask;
 
@@ -107,18 +108,37 @@ impl Talk {
         })
     }
 
+    /// Calls it, and lets people be asked for a password where the partition is one of a machine.
+    async fn reply<R: DeserializeOwned + zbus::zvariant::Type>(
+        &self,
+        method: &str,
+        arguments: &(impl Serialize + DynamicType + Sync),
+    ) -> zbus::Result<R> {
+        let Some(name) = self.name.as_deref() else {
+            let to = None::<&str>;
+            let reply =
+                self.connection.call_method(to, PARTITION_PATH, Some(PARTITION), method, arguments);
+            return reply.await?.body().deserialize();
+        };
+        let proxy = proxy::Builder::<Proxy<'_>>::new(&self.connection);
+        let proxy = proxy.destination(name)?.path(PARTITION_PATH)?.interface(PARTITION)?;
+        let proxy = proxy.cache_properties(CacheProperties::No).build().await?;
+        let flags = MethodFlags::AllowInteractiveAuth.into();
+        // There is a reply, as the flags do not say that none is expected.
+        let reply = proxy.call_with_flags(method, flags, arguments).await?;
+        reply.ok_or(zbus::Error::InvalidReply)
+    }
+
     async fn ask<R: DeserializeOwned + zbus::zvariant::Type>(
         &self,
         method: &str,
         arguments: &(impl Serialize + DynamicType + Sync),
     ) -> Result<R, Failure> {
-        let to = self.name.as_deref();
-        let reply =
-            self.connection.call_method(to, PARTITION_PATH, Some(PARTITION), method, arguments);
-        match reply.await {
-            Ok(reply) => reply.body().deserialize().map_err(|error| {
-                Failure::Broken(format!("the partition answered {method} with nonsense: {error}"))
-            }),
+        match self.reply(method, arguments).await {
+            Ok(reply) => Ok(reply),
+            Err(error @ (zbus::Error::Variant(_) | zbus::Error::InvalidReply)) => Err(
+                Failure::Broken(format!("the partition answered {method} with nonsense: {error}")),
+            ),
             Err(zbus::Error::MethodError(name, _, _)) if name == NOBODY => {
                 Err(Failure::NoPartition(self.name.as_deref().map_or_else(String::new, nobody)))
             }
@@ -139,9 +159,10 @@ impl Talk {
                 };
                 Err(Failure::Refused(refusal))
             }
-            Err(error) => {
-                Err(Failure::Broken(format!("the connection to the partition broke: {error}")))
-            }
+            Err(error) => Err(Failure::Broken(match socket::unsound(&error) {
+                Some(why) => format!("the partition does not follow the protocol: {why}"),
+                None => format!("the connection to the partition broke: {error}"),
+            })),
         }
     }
 }
@@ -167,7 +188,7 @@ async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
         }
     };
     let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
-    connection::Builder::unix_stream(stream).p2p().build().await.map_err(|e| broken(&e))
+    connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
 }
 
 /// A connection to a bus, and what the partition is called there.
@@ -177,17 +198,21 @@ async fn on_bus(
 ) -> Result<(Connection, Option<String>), Failure> {
     let unreachable =
         |error: zbus::Error| Failure::Broken(format!("{bus} cannot be reached: {error}"));
-    let address = bus.resolve().map_err(unreachable)?;
-    let connection = connection::Builder::address(address).map_err(unreachable)?;
-    let connection = connection.build().await.map_err(unreachable)?;
+    let stream = bus.connect().and_then(UnixStream::from_std);
+    let stream = stream.map_err(|error| unreachable(error.into()))?;
+    let connection = connection::Builder::socket(socket::checked_bus(stream)).build().await;
+    let connection = connection.map_err(unreachable)?;
     let name = match partition {
+        // So it is listed where there are several.
+        Some(MACHINE_BUS_NAME) => MACHINE_BUS_NAME.to_owned(),
         Some(name) => bus_name(name),
         None => {
             let dbus = zbus::fdo::DBusProxy::new(&connection).await.map_err(unreachable)?;
             let names = dbus.list_names().await.map_err(|e| broken(&e))?;
             let prefix = bus_name("");
             let names = names.iter().map(ToString::to_string);
-            let mut names: Vec<_> = names.filter(|name| name.starts_with(&prefix)).collect();
+            let ours = |name: &String| name.starts_with(&prefix) || name == MACHINE_BUS_NAME;
+            let mut names: Vec<_> = names.filter(ours).collect();
             names.sort();
             match names.as_slice() {
                 [] => return Err(Failure::NoPartition(format!("no partition is on {bus}"))),
@@ -203,6 +228,9 @@ async fn on_bus(
 }
 
 fn nobody(name: &str) -> String {
+    if name == MACHINE_BUS_NAME {
+        return format!("no machine's partition is on that bus (as {name})");
+    }
     let partition = name.trim_start_matches(&bus_name("")).to_owned();
     format!(
         "no partition {partition} is on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
@@ -220,6 +248,10 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
             "there is no running partition {name} (looked at {}); `hotadd run --name {name}` starts one",
             path.display()
         ),
+        io::ErrorKind::PermissionDenied => {
+            let why = socket::denied(path);
+            format!("partition {name} cannot be reached at {}: {why}", path.display())
+        }
         _ => format!("partition {name} cannot be reached at {}: {error}", path.display()),
     })
 }

@@ -9,7 +9,7 @@ pub mod line;
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -18,12 +18,15 @@ use futures_lite::StreamExt;
 use hotadd::hardware::Simulated;
 use hotadd::wire::{self, OwnedWireNotice, WireError};
 use hotadd::{Event, Notice, Partition, State};
-use hotadd_service::{Log, Service};
+use hotadd_service::{Access, Log, MACHINE_BUS_NAME, Service};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zbus::message::{Flags, Type};
+use zbus::fdo::DBusProxy;
+use zbus::message::{self, Flags, Type};
 use zbus::zvariant::{DynamicType, ObjectPath, Type as Signed};
 use zbus::{Connection, Message, MessageStream, connection};
 
@@ -44,12 +47,17 @@ pub struct Served {
 impl Served {
     /// `active` processors run, `spare` can be added.
     pub fn new(active: u32, spare: u32) -> Self {
+        Self::for_those(Access::own(), active, spare)
+    }
+
+    /// The same, for those who have access.
+    pub fn for_those(access: Access, active: u32, spare: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hardware = Simulated::new(active, spare).unwrap();
         let partition = Partition::simulated(&hardware).unwrap();
         let (to_log, log) = channel();
         let log_to: Log = Arc::new(move |line: &str| drop(to_log.send(line.to_owned())));
-        let service = Service::new(&partition, "demo", log_to).unwrap();
+        let service = Service::with_access(&partition, "demo", access, log_to).unwrap();
         // The service makes the folder, and has it to itself.
         let path = folder.path().join("run").join("demo");
         service.open(&path).unwrap();
@@ -109,6 +117,16 @@ impl Served {
         while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
     }
 
+    /// The next line of the log that says this.
+    pub fn said(&self, what: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("it was not logged");
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
     /// What was logged and not looked at.
     pub fn log(&self) -> Vec<String> {
         self.log.try_iter().collect()
@@ -154,6 +172,16 @@ impl Peer {
         Self::new(Some("org.hotadd.Partition.demo"), async { builder.build().await.unwrap() })
     }
 
+    /// One on a bus at whose socket a user connects, for the partition of a machine. Takes root.
+    pub fn on_bus_as(socket: &Path, user: User) -> Self {
+        let stream = user.connect(socket);
+        Self::new(Some(MACHINE_BUS_NAME), async move {
+            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            let builder = connection::Builder::unix_stream(stream).user_id(user.uid);
+            builder.build().await.unwrap()
+        })
+    }
+
     fn new(partition: Option<&'static str>, connecting: impl Future<Output = Connection>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -187,6 +215,25 @@ impl Peer {
         self.begin_at(wire::PARTITION_PATH, wire::PARTITION, method, body);
     }
 
+    /// The same, and somebody may be asked for a password because of it.
+    pub fn begin_interactively<B: Serialize + DynamicType>(&self, method: &str, body: &B) {
+        let call = self.call_of(wire::PARTITION_PATH, wire::PARTITION, method);
+        self.send(&call.with_flags(Flags::AllowInteractiveAuth).unwrap().build(body).unwrap());
+    }
+
+    fn call_of<'a>(
+        &self,
+        path: &'a str,
+        interface: &'a str,
+        method: &'a str,
+    ) -> message::Builder<'a> {
+        let call = Message::method_call(path, method).unwrap().interface(interface).unwrap();
+        match self.partition {
+            Some(partition) => call.destination(partition).unwrap(),
+            None => call,
+        }
+    }
+
     pub fn begin_at<B: Serialize + DynamicType>(
         &self,
         path: &str,
@@ -194,16 +241,17 @@ impl Peer {
         method: &str,
         body: &B,
     ) {
-        let mut call = Message::method_call(path, method).unwrap().interface(interface).unwrap();
-        if let Some(partition) = self.partition {
-            call = call.destination(partition).unwrap();
-        }
-        self.send(&call.build(body).unwrap());
+        self.send(&self.call_of(path, interface, method).build(body).unwrap());
+    }
+
+    /// The next answer to a call of this peer, as it came.
+    pub fn answer(&self) -> Message {
+        self.answers.recv_timeout(PATIENCE).expect("no answer came")
     }
 
     /// The next answer to a call of this peer.
     pub fn end<T: DeserializeOwned + Signed>(&self) -> Result<T, WireFailure> {
-        let answer = self.answers.recv_timeout(PATIENCE).expect("no answer came");
+        let answer = self.answer();
         let body = answer.body();
         if answer.message_type() == Type::MethodReturn {
             return Ok(body.deserialize_unchecked().expect("an answer of that type"));
@@ -257,6 +305,11 @@ impl Peer {
         panic!("no answer came")
     }
 
+    /// The next call, whatever it is.
+    pub fn called(&self) -> Message {
+        self.calls.recv_timeout(PATIENCE).expect("nobody was called")
+    }
+
     /// The next call of an agent of this peer.
     pub fn asked(&self) -> Asked {
         Asked::read(self.calls.recv_timeout(PATIENCE).expect("nobody was asked"))
@@ -302,6 +355,15 @@ impl Peer {
         }
     }
 
+    /// Whether anybody on the bus has this name. The answers come to this peer, too: it is not to be asked anything else after.
+    pub fn has_owner(&self, name: &str) -> bool {
+        let name = name.try_into().unwrap();
+        self.runtime.block_on(async {
+            let dbus = DBusProxy::new(&self.connection).await.unwrap();
+            dbus.name_has_owner(name).await.unwrap()
+        })
+    }
+
     /// That everything was answered which was sent before.
     pub fn ping(&self) {
         self.begin_at("/", "org.freedesktop.DBus.Peer", "Ping", &());
@@ -322,6 +384,31 @@ impl Peer {
             Err(RecvTimeoutError::Timeout) => panic!("the connection lives"),
             Ok(call) => panic!("{call} came"),
         }
+    }
+}
+
+/// Somebody else than we are.
+#[derive(Clone, Copy, Debug)]
+pub struct User {
+    pub uid: u32,
+    /// Its only group.
+    pub gid: u32,
+}
+
+impl User {
+    /// Connects as this user. To the kernel it is a thread that connects, and each has a user of its own.
+    fn connect(self, socket: &Path) -> UnixStream {
+        let socket = socket.to_owned();
+        let connect = move || {
+            let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(gid, gid, gid).unwrap();
+            set_thread_res_uid(uid, uid, uid).unwrap();
+            let stream = UnixStream::connect(socket).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        };
+        std::thread::spawn(connect).join().unwrap()
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,16 +12,14 @@ use std::time::Duration;
 use hotadd_core::{ActiveSet, HardwareId};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
-use zbus::connection::socket::Split;
 use zbus::export::futures_core::Stream;
 use zbus::zvariant::OwnedValue;
 use zbus::{Connection, Message, MessageStream, connection};
 
 use crate::error::Error;
-use crate::remote::bounded::Bounded;
 use crate::remote::client::Command;
 use crate::remote::read;
-use crate::wire::{self, message::Unsound};
+use crate::wire::{self, message::Unsound, socket};
 
 /// How long a partition may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -90,6 +88,13 @@ impl Source {
         Error::Unreachable { path, reason: reason.into() }
     }
 
+    fn denied(&self) -> String {
+        socket::denied(match self {
+            Self::Path(path) => path,
+            Self::Socket(_) => Path::new(""),
+        })
+    }
+
     /// Connects, and reads what is active.
     pub(super) async fn open(&self) -> Result<Opened, Error> {
         match tokio::time::timeout(PATIENCE, self.open_slowly()).await {
@@ -114,16 +119,11 @@ impl Source {
                 ErrorKind::ConnectionRefused => {
                     "nobody listens there. The partition has ended: start it again".to_owned()
                 }
-                ErrorKind::PermissionDenied => {
-                    "access is denied. Run as the user that started the partition".to_owned()
-                }
+                ErrorKind::PermissionDenied => self.denied(),
                 _ => error.to_string(),
             })
         })?;
-        let (read, write) = socket.into_split();
-        let socket: connection::socket::BoxedSplit =
-            Split::new(Box::new(Bounded::new(read)), Box::new(write));
-        let connection = connection::Builder::socket(socket).p2p().build().await;
+        let connection = connection::Builder::socket(socket::checked(socket)).p2p().build().await;
         let connection = connection
             .map_err(|error| self.unreachable(format!("no connection came about: {error}")))?;
         // On this thread alone nothing is read before the stream is there.
@@ -179,7 +179,7 @@ impl Link {
     /// The next message.
     async fn receive(&mut self) -> Result<Message, Error> {
         let next = poll_fn(|cx| Pin::new(&mut self.stream).poll_next(cx)).await;
-        next.ok_or(Error::Disconnected)?.map_err(|error| lost(Bounded::unsound(&error)))
+        next.ok_or(Error::Disconnected)?.map_err(|error| lost(socket::unsound(&error)))
     }
 
     /// What there is to do next, messages first.
@@ -193,7 +193,7 @@ impl Link {
             match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => return Poll::Ready(Next::Message(message)),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Next::Lost(Bounded::unsound(&error)));
+                    return Poll::Ready(Next::Lost(socket::unsound(&error)));
                 }
                 Poll::Ready(None) => return Poll::Ready(Next::Lost(None)),
                 Poll::Pending => {}

@@ -17,7 +17,6 @@ use std::path::Path;
 use crate::error::Error;
 use crate::partition::{Partition, Seat};
 
-mod bounded;
 mod client;
 mod crew;
 mod desk;

@@ -155,6 +155,9 @@ fn refusal(message: &Message, about: &About<'_>) -> Error {
         // An error of the connection, not of the partition.
         Err(_) => {
             let sentence = body::<String>(message).unwrap_or_default();
+            if wire::DENIALS.contains(&name) {
+                return Error::Denied(sentence);
+            }
             Error::Protocol(format!("it answered with {name}: {sentence}"))
         }
     }
@@ -246,6 +249,18 @@ mod tests {
             assert_eq!(error.to_string(), whole);
             assert_eq!(error.status(), status);
             assert_eq!(error.id(), Some(HardwareId(3)));
+        }
+    }
+
+    #[test]
+    fn who_may_not_is_told_so_in_the_partitions_words() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let add = call("Add", &1_u32).unwrap();
+        for name in wire::DENIALS {
+            let denied = Message::error(&add.header(), name).unwrap().build(&"ask root").unwrap();
+            let error = refusal(&denied, &about(&set));
+            assert_eq!(error, Error::Denied("ask root".to_owned()), "{name}");
+            assert_eq!((error.status(), error.clause()), (Status::ACCESS_DENIED, "A8"));
         }
     }
 

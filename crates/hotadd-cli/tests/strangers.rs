@@ -1,0 +1,85 @@
+//! Partitions that are none: `hotadd` asks whoever listens, and what it is told ends in an error, never in a panic.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
+
+use common::{hotadd, stderr};
+
+/// Has the handshake with a client, and says the serial of its first call.
+fn greet(stream: &UnixStream) -> u32 {
+    let (mut lines, mut to) = (BufReader::new(stream), stream);
+    loop {
+        let mut line = Vec::new();
+        lines.read_until(b'\n', &mut line).unwrap();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if line.contains("AUTH") {
+            to.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n").unwrap();
+        } else if line.contains("NEGOTIATE_UNIX_FD") {
+            to.write_all(b"ERROR\r\n").unwrap();
+        } else {
+            assert!(line.contains("BEGIN"), "{line}");
+            let mut start = [0; 16];
+            lines.read_exact(&mut start).unwrap();
+            return u32::from_le_bytes(start[8..12].try_into().unwrap());
+        }
+    }
+}
+
+/// A message without a body that answers a call, and perhaps one more field of its header: a code, and a text.
+fn message(kind: u8, answers: u32, more: Option<(u8, &str)>) -> Vec<u8> {
+    let word = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
+    let mut fields = vec![5, 1, b'u', 0];
+    fields.extend(answers.to_le_bytes());
+    if let Some((code, text)) = more {
+        fields.extend([code, 1, b's', 0]);
+        fields.extend(word(text.len()));
+        fields.extend(text.as_bytes());
+        fields.push(0);
+    }
+    let mut message = vec![b'l', kind, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0];
+    message.extend(word(fields.len()));
+    message.extend(fields);
+    message.resize(message.len().next_multiple_of(8), 0);
+    message
+}
+
+/// What `hotadd status` says of a partition that says this to its first question.
+fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("hotadd");
+    std::fs::DirBuilder::new().mode(0o700).create(&place).unwrap();
+    let listener = UnixListener::bind(place.join("demo")).unwrap();
+    let stranger = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let first = greet(&stream);
+        stream.write_all(&message(kind, first, more)).unwrap();
+        // Until it hangs up.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let output = hotadd(&["status"]).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
+    stranger.join().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    stderr(&output)
+}
+
+#[test]
+fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
+    for (kind, code, what) in [(2, 7, "sender"), (3, 4, "error name"), (4, 2, "interface")] {
+        let said = status_of(kind, Some((code, "-")));
+        let expected = format!("it sent a message whose {what} is none");
+        assert!(
+            said.contains("does not follow the protocol") && said.contains(&expected),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_of_another_type_is_called_nonsense() {
+    let said = status_of(2, None);
+    assert!(said.contains("the partition answered GetSet with nonsense"), "{said}");
+}

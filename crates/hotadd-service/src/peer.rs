@@ -1,0 +1,115 @@
+//! [`Peer`]: who is at the other end of a socket, as the kernel says, or of a name on a bus, as its daemon does.
+
+#![allow(
+    unsafe_code,
+    reason = "no library asks for a peer's groups; and rustix knows no process 0, which one in another container is"
+)]
+
+use std::fmt;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::process::geteuid;
+
+/// More groups than a process can have (NGROUPS_MAX).
+const MOST_GROUPS: usize = 65_536;
+
+/// How many groups are asked for first: most users have fewer.
+const SOME_GROUPS: usize = 64;
+
+/// Who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
+    /// For people only: it may be another process's by now.
+    pub(crate) pid: Option<u32>,
+    /// All its groups.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl Peer {
+    /// Who connected this socket, as of that moment.
+    pub(crate) fn of(socket: &impl AsFd) -> io::Result<Self> {
+        let [pid, uid, gid] = ask(socket, libc::SO_PEERCRED, 3)?[..] else {
+            return Err(io::Error::other("the kernel does not say who the peer is"));
+        };
+        let mut groups = ask(socket, libc::SO_PEERGROUPS, SOME_GROUPS)?;
+        groups.push(gid);
+        // That of a process in another container is none here.
+        Ok(Self { uid, pid: Some(pid).filter(|pid| *pid != 0), groups })
+    }
+
+    /// What the log calls it: the user goes without saying if it is ours.
+    pub(crate) fn name(&self) -> String {
+        match self.pid {
+            Some(pid) if self.uid == geteuid().as_raw() => format!("process {pid}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid} of user {}", self.uid),
+            None => write!(f, "a process of user {}", self.uid),
+        }
+    }
+}
+
+/// What the kernel answers to this question about a peer: numbers of 32 bits, of which there is room for `some` at first.
+fn ask(socket: &impl AsFd, question: libc::c_int, some: usize) -> io::Result<Vec<u32>> {
+    let mut numbers = vec![0_u32; some];
+    loop {
+        let room = numbers.len() * size_of::<u32>();
+        let mut bytes = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
+        // SAFETY: the descriptor is open as long as `socket` is borrowed. The kernel writes at most `bytes` bytes, and that is
+        // how large `numbers` is; any bits are a number. It writes how many there are to `bytes`, which is ours.
+        let status = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                question,
+                numbers.as_mut_ptr().cast(),
+                &raw mut bytes,
+            )
+        };
+        let error = io::Error::last_os_error();
+        let count = usize::try_from(bytes).map_err(io::Error::other)? / size_of::<u32>();
+        if status == 0 {
+            numbers.truncate(count);
+            return Ok(numbers);
+        }
+        // Too little room: it has said how much it takes.
+        let more = error.raw_os_error() == Some(libc::ERANGE) && count > numbers.len();
+        if !more || count > MOST_GROUPS {
+            return Err(error);
+        }
+        numbers.resize(count, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use rustix::process::{getegid, getgroups};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_who_a_peer_is_and_of_which_groups() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let peer = Peer::of(&ours).unwrap();
+        assert_eq!((peer.uid, peer.pid), (geteuid().as_raw(), Some(std::process::id())));
+        let mut groups: Vec<u32> = getgroups().unwrap().iter().map(|gid| gid.as_raw()).collect();
+        groups.push(getegid().as_raw());
+        assert_eq!(peer.groups, groups);
+    }
+
+    #[test]
+    fn what_is_no_socket_has_no_peer() {
+        Peer::of(&std::fs::File::open("/dev/null").unwrap()).unwrap_err();
+    }
+}
