@@ -1,0 +1,259 @@
+//! [`Group`]: a cgroup, found or made; and taking away what was made.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+
+use super::{CpusetError, raw};
+use crate::hardware::file::{errno, read, write};
+
+/// What the kernel says a cgroup file system is, version 2.
+const MAGIC: u64 = 0x6367_7270;
+
+/// The most processes that are named when they are in the way.
+const NAMED: usize = 3;
+
+/// Children that are looked at by a sweep.
+const MOST: usize = 4096;
+
+/// A cgroup with the cpuset controller.
+#[derive(Debug)]
+pub(super) struct Group {
+    path: PathBuf,
+    made: Option<Made>,
+}
+
+/// What there is to be undone.
+#[derive(Debug)]
+struct Made {
+    /// Locked as long as this lives, which tells others that it is not forgotten.
+    _lock: File,
+    parent: PathBuf,
+    /// The controller was enabled for it.
+    enabled: bool,
+}
+
+impl Group {
+    /// One that is there.
+    pub(super) fn find(path: &Path) -> Result<Self, CpusetError> {
+        let path = cgroup(path)?;
+        if let Err(error) = fs::metadata(path.join("cpuset.cpus")) {
+            let why = match errno(&error) {
+                Errno::NOENT if !path.join("cgroup.type").exists() => {
+                    "it is the root of the cgroups, which has all processors and cannot be confined"
+                        .to_owned()
+                }
+                Errno::NOENT => "the cpuset controller is not enabled for it; write +cpuset to \
+                                 cgroup.subtree_control of the cgroup above"
+                    .to_owned(),
+                other => raw(other).to_string(),
+            };
+            return Err(CpusetError::Unsuitable { path, why });
+        }
+        Ok(Self { path, made: None })
+    }
+
+    /// Makes one.
+    pub(super) fn make(parent: &Path, name: &str) -> Result<Self, CpusetError> {
+        let parent = cgroup(parent)?;
+        let unsuitable = |why| CpusetError::Unsuitable { path: parent.clone(), why };
+        if !is_name(name) {
+            let why = format!(
+                "{name:?} is no name for a cgroup in it: 1 to 128 of A-Z a-z 0-9 . _ -, the first no dot"
+            );
+            return Err(unsuitable(why));
+        }
+        // Held until there is a child: nobody then takes the controller away. If another has it, what it does to us is seen.
+        let _parents = lock(&parent);
+        let enabled = enable(&parent)?;
+        let path = parent.join(name);
+        let made = make(&path).map_err(|errno| {
+            let doing = format!("make the cgroup {}", path.display());
+            CpusetError::Kernel { doing, errno: raw(errno) }
+        });
+        let lock = made.inspect_err(|_| {
+            if enabled {
+                disable(&parent);
+            }
+        })?;
+        let made = Made { _lock: lock, parent: parent.clone(), enabled };
+        let group = Self { path, made: Some(made) };
+        // Dropped on the way, it is taken away again.
+        group.thread_if_needed()?;
+        Ok(group)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// In a cgroup that has processes itself one for processes is invalid; one for threads, in which processes can be all the same,
+    /// is not.
+    fn thread_if_needed(&self) -> Result<(), CpusetError> {
+        let kind = read(&self.path.join("cgroup.type")).unwrap_or_default();
+        if kind.trim() != "domain invalid" {
+            return Ok(());
+        }
+        write(&self.path.join("cgroup.type"), b"threaded").map_err(|errno| {
+            let path = self.path.parent().unwrap_or(&self.path).to_owned();
+            let why = format!(
+                "{}, and a cgroup beside them cannot be threaded: {}; move them into a cgroup of their own",
+                in_the_way(&path), raw(errno)
+            );
+            CpusetError::Unsuitable { path, why }
+        })
+    }
+
+    /// Takes it away, if it was made. What is not empty stays.
+    pub(super) fn remove(&mut self) -> Result<(), CpusetError> {
+        let Some(made) = &self.made else { return Ok(()) };
+        let parents = lock(&made.parent);
+        match fs::remove_dir(&self.path).map_err(|error| errno(&error)) {
+            // By somebody else, who came first.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                let what = in_the_way(&self.path);
+                let doing = format!("remove the cgroup {}, {what}", self.path.display());
+                return Err(CpusetError::Kernel { doing, errno: raw(errno) });
+            }
+        }
+        if made.enabled && parents.is_some() {
+            disable(&made.parent);
+        }
+        self.made = None;
+        Ok(())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Nobody is there to be told. Who wants to know has asked before.
+        let _ = self.remove();
+    }
+}
+
+/// Removes the cgroups whose names begin so, that nobody holds any more, and that are empty. Says which.
+pub(super) fn sweep(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+    let ours = entries
+        .take(MOST)
+        .filter(|e| e.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
+    let mut removed = Vec::new();
+    for path in ours.map(|entry| entry.path()) {
+        // Its maker has it locked. In the moment before that, the maker finds it gone and makes it again.
+        if lock(&path).is_some() && fs::remove_dir(&path).is_ok() {
+            removed.push(path);
+        }
+    }
+    removed
+}
+
+/// Its real path, if it is a cgroup of version 2.
+fn cgroup(path: &Path) -> Result<PathBuf, CpusetError> {
+    let unsuitable = |why: String| CpusetError::Unsuitable { path: path.to_owned(), why };
+    let real =
+        fs::canonicalize(path).map_err(|error| unsuitable(raw(errno(&error)).to_string()))?;
+    let system = rustix::fs::statfs(&real).map_err(|errno| unsuitable(raw(errno).to_string()))?;
+    if u64::try_from(system.f_type).ok() != Some(MAGIC) || !real.is_dir() {
+        return Err(unsuitable("it is no cgroup of version 2".to_owned()));
+    }
+    Ok(real)
+}
+
+fn is_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(good)
+}
+
+/// Has the controller in what is made in this cgroup. Says whether it had not been.
+fn enable(parent: &Path) -> Result<bool, CpusetError> {
+    let unsuitable = |why| CpusetError::Unsuitable { path: parent.to_owned(), why };
+    if has(&parent.join("cgroup.subtree_control")) {
+        return Ok(false);
+    }
+    if !has(&parent.join("cgroup.controllers")) {
+        let why = "the cpuset controller is not enabled for it; write +cpuset to cgroup.subtree_control of the cgroup \
+                   above, or have systemd delegate it (Delegate=cpuset)";
+        return Err(unsuitable(why.to_owned()));
+    }
+    write(&parent.join("cgroup.subtree_control"), b"+cpuset").map_err(|errno| {
+        let (number, way) = (raw(errno), in_the_way(parent));
+        unsuitable(match errno {
+            Errno::BUSY | Errno::OPNOTSUPP => format!("the cpuset controller cannot be enabled in it, {way}: {number}"),
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+                format!("the cpuset controller cannot be enabled in it, as it is not delegated to this user: {number}")
+            }
+            _ => format!("the cpuset controller cannot be enabled in it: {number}"),
+        })
+    })?;
+    Ok(true)
+}
+
+/// Takes the controller back where nobody else can be using it.
+fn disable(parent: &Path) {
+    let mut entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+    if !entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        // If not, no harm is done.
+        let _ = write(&parent.join("cgroup.subtree_control"), b"-cpuset");
+    }
+}
+
+fn has(file: &Path) -> bool {
+    read(file).is_ok_and(|text| text.split_whitespace().any(|word| word == "cpuset"))
+}
+
+/// Makes and locks it.
+fn make(path: &Path) -> Result<File, Errno> {
+    for _ in 0..3 {
+        rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
+        match lock(path) {
+            // A sweep may have come between, and then it is not this one that is there.
+            Some(locked) if is_same(&locked, path) => return Ok(locked),
+            _ => {}
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let ids = |m: &fs::Metadata| (m.dev(), m.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if ids(&a) == ids(&b))
+}
+
+/// Locks a folder, if nobody else has. Never waits: anybody who may read it can lock it.
+fn lock(folder: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(File::from(folder))
+}
+
+/// Who is in a cgroup, as part of a sentence.
+fn in_the_way(path: &Path) -> String {
+    let text = read(&path.join("cgroup.procs")).or_else(|_| read(&path.join("cgroup.threads")));
+    let text = text.unwrap_or_default();
+    let pids: Vec<&str> = text.lines().take(NAMED).collect();
+    if pids.is_empty() {
+        return "in which no process was found".to_owned();
+    }
+    let more = if text.lines().count() > NAMED { " and others" } else { "" };
+    let named = pids.iter().map(|pid| {
+        let comm = read(Path::new(&format!("/proc/{pid}/comm"))).unwrap_or_default();
+        let comm: String = comm.trim().chars().filter(|c| !c.is_control()).take(16).collect();
+        format!("{pid} ({comm})")
+    });
+    format!("in which there are processes: {}{more}", named.collect::<Vec<_>>().join(", "))
+}
+
+/// Opens the file through which processes enter.
+pub(super) fn open_procs(group: &Path) -> Result<OwnedFd, CpusetError> {
+    let path = group.join("cgroup.procs");
+    rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        let doing = format!("move processes into {}", group.display());
+        CpusetError::Kernel { doing, errno: raw(errno) }
+    })
+}
