@@ -231,10 +231,11 @@ impl Cpuset {
     /// Writes what there was before. Says what is left wrong if the kernel refuses.
     pub(super) fn take_back(&self, before: &Look) -> Option<String> {
         let back = || -> Result<bool, Errno> {
+            let broken = self.kernel.standing()? != before.standing;
             self.kernel.write_cpus(&before.cpus)?;
-            let standing = self.kernel.standing()?;
-            if standing != before.standing && before.standing.invalid.is_none() {
-                // Linux 6.1 does not look at it again by itself, and passes over the word that it has already.
+            if broken && before.standing.invalid.is_none() {
+                // Linux 6.1 does not look at it again by itself, and passes over the word that it has already. 6.12 does, and
+                // from then on does not notice when a cgroup beside it takes the same processors, unless it is told anew.
                 self.kernel.write_kind(super::CpusetKind::Member)?;
                 self.kernel.write_kind(before.standing.kind)?;
             }

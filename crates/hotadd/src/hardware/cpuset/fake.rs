@@ -31,6 +31,8 @@ pub(super) struct World {
     /// Invalid, why, and only a new word ends it, as on 6.1.
     stuck: Option<&'static str>,
     pub(super) is_6_1: bool,
+    /// It became valid by another list, after which 6.12 no longer guards its processors.
+    pub(super) is_unguarded: bool,
     /// What the next writes to the list come to. Writes beyond them work.
     pub(super) refusals: VecDeque<Option<Errno>>,
     /// What the next readings of what is effective come to. Those beyond them work.
@@ -84,7 +86,7 @@ impl World {
     /// Another process writes the kind.
     pub(super) fn write_kind(&mut self, kind: CpusetKind) {
         self.kind = Some(kind);
-        self.stuck = None;
+        (self.stuck, self.is_unguarded) = (None, false);
         self.settle();
         ring(self.notice.as_ref());
     }
@@ -109,6 +111,7 @@ impl World {
     fn set_cpus(&mut self, cpus: BTreeSet<u32>) {
         self.cpus = cpus;
         if !self.is_6_1 {
+            self.is_unguarded |= self.stuck.is_some();
             self.stuck = None;
         }
         self.settle();

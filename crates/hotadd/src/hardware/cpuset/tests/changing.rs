@@ -48,6 +48,7 @@ fn a4_what_makes_the_partition_invalid_is_taken_back_and_the_kernels_reason_pass
         assert_eq!(rig.writes(), ["1-2", "1"], "narrowed again");
         let standing = rig.cpuset.kernel.standing().unwrap();
         assert_eq!((standing.kind, standing.invalid), (CpusetKind::Isolated, None), "{is_6_1}");
+        assert!(!rig.fake.world().is_unguarded, "as it was in the kernel's mind too");
         assert!(!rig.look(), "nothing is left to be said");
         rig.add(3).expect("the others can be had");
         assert_eq!(rig.active(), [1, 3]);
