@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
@@ -15,6 +17,10 @@ const MAGIC: u64 = 0x6367_7270;
 
 /// The most processes that are named when they are in the way.
 const NAMED: usize = 3;
+
+/// How often, and how long apart, a lock is tried that others of us hold for a moment.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Children that are looked at by a sweep.
 const MOST: usize = 4096;
@@ -66,8 +72,8 @@ impl Group {
             );
             return Err(unsuitable(why));
         }
-        // Held until there is a child: nobody then takes the controller away. If another has it, what it does to us is seen.
-        let _parents = lock(&parent);
+        // Held until there is a child: nobody then takes the controller away.
+        let _parents = lock_soon(&parent);
         let enabled = enable(&parent)?;
         let path = parent.join(name);
         let made = make(&path).map_err(|errno| {
@@ -110,7 +116,7 @@ impl Group {
     /// Takes it away, if it was made. What is not empty stays.
     pub(super) fn remove(&mut self) -> Result<(), CpusetError> {
         let Some(made) = &self.made else { return Ok(()) };
-        let parents = lock(&made.parent);
+        let parents = lock_soon(&made.parent);
         match fs::remove_dir(&self.path).map_err(|error| errno(&error)) {
             // By somebody else, who came first.
             Ok(()) | Err(Errno::NOENT) => {}
@@ -230,6 +236,17 @@ fn lock(folder: &Path) -> Option<File> {
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(File::from(folder))
+}
+
+/// Locks a cgroup that others make theirs in too, which takes them a moment. Who holds it longer is none of us; then none of us takes
+/// the controller away, and nothing needs to be guarded.
+fn lock_soon(folder: &Path) -> Option<File> {
+    (0..TRIES).find_map(|nth| {
+        if nth > 0 {
+            thread::sleep(PAUSE);
+        }
+        lock(folder)
+    })
 }
 
 /// Who is in a cgroup, as part of a sentence.
