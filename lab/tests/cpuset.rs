@@ -13,6 +13,7 @@ on_each_kernel!(
     a_cpuset_grows_and_shrinks_by_consent_alone,
     a_partition_that_would_be_invalid_is_not_made,
     a_user_without_privileges_governs_a_cgroup_that_was_delegated,
+    where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way,
 );
 
 /// The program in the guest that governs a cpuset.
@@ -153,7 +154,8 @@ fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
 }
 
 fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel) {
-    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(3, 3).boot().unwrap();
+    let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
+    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
     // As systemd delegates: the folder, and the files by which processes are moved and controllers enabled.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group
@@ -182,4 +184,59 @@ fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel)
     assert!(guest.read("/cgroup/user/set/cpuset.cpus").is_err(), "{kernel}: it is gone");
     let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
     assert_eq!(control, "", "{kernel}: and the user's cgroup as it was");
+
+    // So does the command, beside the shell that it was started from.
+    let script = "echo 0 > /cgroup/user/cgroup.procs
+        exec su u -c 'hotadd run -- sh -c \"until [ \\$(nproc) = 2 ]; do :; done; cat /proc/self/cgroup\"'";
+    let ran = guest.run(&["sh", "-c", script]).unwrap();
+    let (said, cgroup) = (text(&ran.stderr), text(&ran.stdout));
+    assert!(ran.status.success(), "{kernel}: {said}");
+    assert!(
+        said.contains("to be added: 1 (cpuset processors of /cgroup/user/hotadd-run."),
+        "{said}"
+    );
+    assert!(cgroup.starts_with("0::/user/hotadd-run."), "{kernel}: {cgroup}");
+    let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
+    assert_eq!(control, "", "{kernel}: nothing is left of that either");
+}
+
+fn where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way(kernel: Kernel) {
+    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().boot().unwrap();
+    let script = "set -e; cd /cgroup; echo +cpuset > cgroup.subtree_control; mkdir -p p/q off
+        mkdir off/in; sleep 1000 & echo $! > p/cgroup.procs; echo +cpuset > p/cgroup.subtree_control
+        cat p/q/cgroup.type";
+    let made = guest.run(&["sh", "-c", script]).unwrap();
+    assert_eq!(text(&made.stdout), "domain invalid\n", "{kernel}: {}", text(&made.stderr));
+    let refused = |words: &[&str]| {
+        let argv = [&["lab-cpuset", "/tmp/orders", "member", "0"], words].concat();
+        let ran = guest.run(&argv).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{kernel}: {words:?}");
+        text(&ran.stdout)
+    };
+    let cases: [(&[&str], &str); 6] = [
+        (&["/tmp", "set"], "error: /tmp is of no use: it is no cgroup of version 2\n"),
+        (&["/cgroup/none", "set"], "error: /cgroup/none is of no use: ENOENT (2)\n"),
+        (&["/cgroup"], "error: /cgroup is of no use: it is the root of the cgroups, which"),
+        (&["/cgroup/off/in"], "error: /cgroup/off/in is of no use: the cpuset controller is not"),
+        (
+            &["/cgroup/off/in", "set"],
+            "error: /cgroup/off/in is of no use: the cpuset controller is",
+        ),
+        (&["/cgroup/p/q", "set"], "error: /cgroup/p/q is of no use: it is invalid itself, as a"),
+    ];
+    for (words, begins) in cases {
+        let said = refused(words);
+        assert!(said.starts_with(begins), "{kernel}: {words:?}: {said}");
+    }
+    let taken = refused(&["/cgroup", "p"]);
+    assert!(
+        taken.starts_with("error: cannot make the cgroup /cgroup/p: EEXIST"),
+        "{kernel}: {taken}"
+    );
+    let left =
+        guest.run(&["sh", "-c", "cd /cgroup; find . -type d; cat p/q/cgroup.subtree_control"]);
+    let left = text(&left.unwrap().stdout);
+    let mut left: Vec<&str> = left.lines().collect();
+    left.sort_unstable();
+    assert_eq!(left, [".", "./off", "./off/in", "./p", "./p/q"], "{kernel}: nothing was made");
 }

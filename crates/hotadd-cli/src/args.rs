@@ -188,7 +188,7 @@ Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usa
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
-if one refuses, that processor stays out. Needs no privileges. Without a command, a built-in load spins on every active \
+if one refuses, that processor stays out. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \

@@ -72,6 +72,10 @@ impl Group {
             );
             return Err(unsuitable(why));
         }
+        if read(&parent.join("cgroup.type")).unwrap_or_default().trim() == "domain invalid" {
+            let why = "it is invalid itself, as a cgroup above it has processes; write threaded to its cgroup.type";
+            return Err(unsuitable(why.to_owned()));
+        }
         // Held until there is a child: nobody then takes the controller away.
         let _parents = lock_soon(&parent);
         let enabled = enable(&parent)?;
@@ -105,9 +109,9 @@ impl Group {
         }
         write(&self.path.join("cgroup.type"), b"threaded").map_err(|errno| {
             let path = self.path.parent().unwrap_or(&self.path).to_owned();
+            let (way, number) = (in_the_way(&path), raw(errno));
             let why = format!(
-                "{}, and a cgroup beside them cannot be threaded: {}; move them into a cgroup of their own",
-                in_the_way(&path), raw(errno)
+                "a cgroup {way} cannot have others in it: {number}; move them into one of their own"
             );
             CpusetError::Unsuitable { path, why }
         })
