@@ -1,6 +1,7 @@
 //! What no real machine does on demand: refusals, partitions that become invalid, others who write to the same files.
 
 mod changing;
+mod histories;
 mod others;
 
 use std::path::Path;
