@@ -77,7 +77,7 @@ impl Group {
             return Err(unsuitable(why.to_owned()));
         }
         // Held until there is a child: nobody then takes the controller away.
-        let _parents = lock_soon(&parent);
+        let parents = lock_soon(&parent);
         let enabled = enable(&parent)?;
         let path = parent.join(name);
         let made = make(&path).map_err(|errno| {
@@ -91,9 +91,10 @@ impl Group {
         })?;
         let made = Made { _lock: lock, parent: parent.clone(), enabled };
         let group = Self { path, made: Some(made) };
-        // Dropped on the way, it is taken away again.
-        group.thread_if_needed()?;
-        Ok(group)
+        let threaded = group.thread_if_needed();
+        // A group that is dropped takes itself away, and locks the one above for it.
+        drop(parents);
+        threaded.map(|()| group)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -204,11 +205,15 @@ fn enable(parent: &Path) -> Result<bool, CpusetError> {
 
 /// Takes the controller back where nobody else can be using it.
 fn disable(parent: &Path) {
-    let mut entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
-    if !entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    if !has_groups(parent) {
         // If not, no harm is done.
         let _ = write(&parent.join("cgroup.subtree_control"), b"-cpuset");
     }
+}
+
+fn has_groups(path: &Path) -> bool {
+    let mut entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
 }
 
 fn has(file: &Path) -> bool {
@@ -259,7 +264,9 @@ fn in_the_way(path: &Path) -> String {
     let text = text.unwrap_or_default();
     let pids: Vec<&str> = text.lines().take(NAMED).collect();
     if pids.is_empty() {
-        return "in which no process was found".to_owned();
+        let what =
+            if has_groups(path) { "there are other cgroups" } else { "no process was found" };
+        return format!("in which {what}");
     }
     let more = if text.lines().count() > NAMED { " and others" } else { "" };
     let named = pids.iter().map(|pid| {
@@ -277,4 +284,57 @@ pub(super) fn open_procs(group: &Path) -> Result<OwnedFd, CpusetError> {
         let doing = format!("move processes into {}", group.display());
         CpusetError::Kernel { doing, errno: raw(errno) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_takes_what_is_empty_and_forgotten_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["run.1", "run.2", "run.3", "run.3/in", "other.1"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        let held = make(&at("run.4")).unwrap();
+        let _also = lock(&at("run.1")).unwrap();
+        assert_eq!(sweep(folder.path(), "run."), [at("run.2")]);
+        assert!(at("run.4").exists() && at("run.3").exists() && at("other.1").exists());
+        drop(held);
+        assert_eq!(sweep(folder.path(), "run."), [at("run.4")], "its maker is gone");
+        assert_eq!(sweep(&at("none"), "run."), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_taken_for_made() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(make(folder.path()).unwrap_err(), Errno::EXIST);
+    }
+
+    #[test]
+    fn a_name_cannot_lead_elsewhere() {
+        for name in ["hotadd-run.1", "a", "A_b", &"x".repeat(128)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", ".a", "a/b", "/", "a b", "a\n", "ü", &"x".repeat(129)] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_in_the_way_is_named_and_a_crowd_is_not_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |procs: &str| {
+            fs::write(folder.path().join("cgroup.procs"), procs).unwrap();
+            in_the_way(folder.path())
+        };
+        assert_eq!(said(""), "in which no process was found");
+        let us = std::process::id();
+        let one = format!("in which there are processes: {us} (");
+        assert!(said(&format!("{us}\n")).starts_with(&one), "{}", said(&format!("{us}\n")));
+        assert!(said("1\n2\n3\n4\n").ends_with(" and others"), "{}", said("1\n2\n3\n4\n"));
+        fs::create_dir(folder.path().join("in")).unwrap();
+        assert_eq!(said(""), "in which there are other cgroups");
+    }
 }
