@@ -12,6 +12,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 on_each_kernel!(
     a_command_runs_in_a_partition_of_a_guest,
     a_partition_answers_questions_while_the_guest_gets_a_processor,
+    root_runs_a_command_in_a_cpuset_and_nothing_of_it_is_left,
 );
 
 fn a_command_runs_in_a_partition_of_a_guest(kernel: Kernel) {
@@ -51,4 +52,50 @@ fn a_partition_answers_questions_while_the_guest_gets_a_processor(kernel: Kernel
     guest.run(&["touch", "/tmp/end"]).unwrap();
     let ended = guest.wait(pid, LIMIT).unwrap();
     assert!(ended.success(), "{ended}: {}", guest.read("/tmp/said").unwrap());
+}
+
+fn root_runs_a_command_in_a_cpuset_and_nothing_of_it_is_left(kernel: Kernel) {
+    let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
+    let groups = || text(&guest.run(&["sh", "-c", "ls -d /cgroup/*/"]).unwrap().stdout);
+    // Waits for its set to grow: it would wait for ever if it did not. It asks for more than it has, to no avail.
+    let script = "until [ $(nproc) -gt 1 ]; do :; done; taskset -p 7 $$ > /dev/null
+        grep Cpus_allowed_list /proc/self/status; cat /proc/self/cgroup";
+    // The driver's own process is in the cgroup as well.
+    let driver = "sample:veto=2,isolated";
+    let run = ["hotadd", "run", "--driver", driver, "--json", "--", "sh", "-c", script];
+    let ran = guest.run(&run).unwrap();
+    let (events, said) = (text(&ran.stdout), text(&ran.stderr));
+    assert!(ran.status.success(), "{kernel}: {said}");
+    let first = events.lines().next().unwrap();
+    let cgroup = said.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    assert!(first.contains(r#""hardware":"cpuset","active":"0","add":"1-2""#), "{first}");
+    assert!(first.contains(&format!(r#""cgroup":"/cgroup{cgroup}""#)), "{cgroup}: {first}");
+    assert!(
+        said.contains("Cpus_allowed_list:\t0-1\n"),
+        "{kernel}: it has what was agreed to: {said}"
+    );
+    assert_eq!(groups(), "", "{kernel}: the cgroup is gone");
+
+    let over = |what: &str| guest.run(&["hotadd", "run", "--over", what, "--", "true"]).unwrap();
+    let said = text(&over("affinity").stderr);
+    assert!(said.contains("(affinity processors)\n"), "{kernel}: asked for: {said}");
+    let said = text(&over("cpuset").stderr);
+    assert!(said.contains("(cpuset processors of /cgroup/hotadd-run."), "{kernel}: {said}");
+    let confined = guest.run(&["taskset", "1", "hotadd", "run", "--", "true"]).unwrap();
+    let said = text(&confined.stderr);
+    let why = "(affinity processors; no cpuset: this process is confined to 0 by its affinity mask";
+    assert!(said.contains(why), "{kernel}: {said}");
+
+    // Killed without a chance to clean up.
+    guest.run(&["mkfifo", "/tmp/up"]).unwrap();
+    let script = "echo $$ > /tmp/up; exec sleep 1000";
+    let pid = guest.start(&["hotadd", "run", "--", "sh", "-c", script], "/tmp/said").unwrap();
+    let command = text(&guest.run(&["cat", "/tmp/up"]).unwrap().stdout);
+    guest.signal(pid, rustix::process::Signal::KILL.as_raw()).unwrap();
+    guest.wait(pid, LIMIT).unwrap();
+    let script = format!("while kill -0 {} 2> /dev/null; do :; done", command.trim());
+    assert!(guest.run(&["sh", "-c", &script]).unwrap().status.success(), "the command ends too");
+    assert_ne!(groups(), "", "{kernel}: this is what a kill leaves");
+    assert!(over("cpuset").status.success());
+    assert_eq!(groups(), "", "{kernel}: and the next run removes it");
 }

@@ -87,6 +87,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SPEC")]
     pub(crate) simulate: Option<SimulateSpec>,
 
+    /// What keeps the command to its processors: cpuset, a cgroup, which takes root or a cgroup that was delegated; or affinity,
+    /// masks, which take nothing [default: cpuset where it can be had]
+    #[arg(long, value_name = "WHAT", conflicts_with = "simulate")]
+    pub(crate) over: Option<Over>,
+
     /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated];
     /// exec:PATH[,level=N][,name=X][,timeout=MS] for a program or a folder of programs; or a Windows driver's file, .sys or
     /// .so: FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]
@@ -240,7 +245,7 @@ Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usa
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
-if one refuses, that processor stays out. Needs no privileges. Without a command, a built-in load spins on every active \
+if one refuses, that processor stays out. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \
@@ -251,6 +256,13 @@ Examples:
   hotadd run -- make -j8                     start on one processor, get the others meanwhile
   hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
   hotadd run --simulate 4+60,fail-start=7    not real ones; number 7 will not start";
+
+/// What keeps a command to its processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Over {
+    Cpuset,
+    Affinity,
+}
 
 /// What to add.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ const NOTES: usize = 64;
 /// The state of a run as a person is shown it.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// `affinity` or `simulated`.
+    /// `cpuset`, `affinity` or `simulated`.
     pub(crate) hardware: &'static str,
     /// The command, or what runs in its place.
     pub(crate) title: String,

@@ -67,6 +67,41 @@ fn real_processors_join_and_leave_as_the_kernel_sees_it() {
 }
 
 #[test]
+fn the_first_line_says_what_keeps_the_command_and_why_it_is_no_cpuset() {
+    let said = |args: &[&str]| {
+        let output = output(&[&["run"], args, &["--add", "none", "--", "true"]].concat());
+        (output.status.code(), stderr(&output))
+    };
+    let (code, line) = said(&[]);
+    assert_eq!(code, Some(0), "{line}");
+    let why = line.split_once("(affinity processors; no cpuset: ");
+    let (forced, complaint) = said(&["--over", "cpuset"]);
+    match why.and_then(|(_, rest)| rest.trim_end().strip_suffix(')')) {
+        Some(why) => {
+            assert_eq!(forced, Some(1), "what cannot be had is not replaced: {complaint}");
+            assert_eq!(complaint, format!("hotadd: --over cpuset: {why}\n"));
+        }
+        None => {
+            assert!(line.contains("(cpuset processors of /"), "{line}");
+            assert_eq!(forced, Some(0), "{complaint}");
+        }
+    }
+    let (code, line) = said(&["--over", "affinity"]);
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.ends_with("(affinity processors)\n"), "nothing needs to be explained: {line}");
+
+    let output = output(&["run", "--json", "--add", "none", "--", "true"]);
+    let events = events(&stdout(&output));
+    let first = of(&events, "partition")[0];
+    let given = |field: &str| !first[field].is_null();
+    match first["hardware"].as_str() {
+        Some("cpuset") => assert!(given("cgroup") && !given("reason"), "{first}"),
+        Some("affinity") => assert!(given("reason") && !given("cgroup"), "{first}"),
+        _ => panic!("{first}"),
+    }
+}
+
+#[test]
 fn a4_a_failed_start_is_reported_with_its_errno_and_the_rest_go_on() {
     let output = output(&["run", "--simulate", "1+3,fail-start=2", "--every", "1ms", "--json"]);
     let events = events(&stdout(&output));

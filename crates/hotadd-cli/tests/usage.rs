@@ -26,6 +26,14 @@ fn a_malformed_list_is_named_with_what_is_wrong_in_it() {
 }
 
 #[test]
+fn what_keeps_the_command_is_one_of_two_and_no_matter_in_a_simulation() {
+    let said = complaint(&["run", "--over", "cgroup", "--", "true"]);
+    assert!(said.contains("possible values: cpuset, affinity"), "{said}");
+    let said = complaint(&["run", "--over", "cpuset", "--simulate", "1+1"]);
+    assert!(said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
 fn a_processor_that_does_not_exist_is_refused_before_anything_runs() {
     let touched = std::env::temp_dir().join(format!("hotadd-usage-{}", std::process::id()));
     let path = touched.to_str().unwrap();

@@ -16,7 +16,9 @@
 //! surprise                                     ●─────────▶ complete
 //! ```
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::driver::Veto;
 use crate::errno::Errno;
@@ -49,17 +51,36 @@ pub enum Step<'a> {
 }
 
 /// The platform's refusal to start or stop a processor (A4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformError {
     /// The status that every driver is told.
     pub status: Status,
     /// The platform's own error, where it has one.
     pub errno: Option<Errno>,
+    /// What the platform says of it beyond that, in a sentence.
+    pub reason: Option<String>,
+}
+
+impl PlatformError {
+    pub(crate) const fn of(status: Status) -> Self {
+        Self { status, errno: None, reason: None }
+    }
 }
 
 impl From<Errno> for PlatformError {
     fn from(errno: Errno) -> Self {
-        Self { status: Status::from_errno(errno), errno: Some(errno) }
+        Self { errno: Some(errno), ..Self::of(Status::from_errno(errno)) }
+    }
+}
+
+/// The platform's own words if it has some: `EINVAL (22): it is another's`.
+impl fmt::Display for PlatformError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.errno {
+            Some(errno) => errno.fmt(f)?,
+            None => self.status.fmt(f)?,
+        }
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
     }
 }
 
@@ -325,14 +346,14 @@ impl Transaction {
 
     /// The processor that the platform failed to start or stop, and why (A4).
     #[must_use]
-    pub const fn platform_error(&self) -> Option<(Processor, PlatformError)> {
-        self.error
+    pub fn platform_error(&self) -> Option<(Processor, PlatformError)> {
+        self.error.clone()
     }
 
     /// The processor of an atomic batch that the platform would not take back: it and those before it joined.
     #[must_use]
-    pub const fn stuck(&self) -> Option<(Processor, PlatformError)> {
-        self.stuck
+    pub fn stuck(&self) -> Option<(Processor, PlatformError)> {
+        self.stuck.clone()
     }
 
     /// The processors this is about.
@@ -424,12 +445,12 @@ impl Transaction {
     /// What those who agreed are told when it comes to nothing.
     fn failure(&self) -> PlatformError {
         if self.kind == Kind::Rehearsal {
-            return PlatformError { status: Status::CANCELLED, errno: None };
+            return PlatformError::of(Status::CANCELLED);
         }
-        match (self.refusals.first(), self.error) {
-            (Some(refusal), _) => PlatformError { status: refusal.veto.status(), errno: None },
-            (None, Some((_, error))) => error,
-            (None, None) => PlatformError { status: Status::UNSUCCESSFUL, errno: None },
+        match (self.refusals.first(), &self.error) {
+            (Some(refusal), _) => PlatformError::of(refusal.veto.status()),
+            (None, Some((_, error))) => error.clone(),
+            (None, None) => PlatformError::of(Status::UNSUCCESSFUL),
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
         veto: Veto,
     },
     /// Everybody agreed, and the platform failed (A4, X1). Everybody has been told.
-    #[error("everybody agreed, but the platform failed to {action} {processor}: {}", platform(.error))]
+    #[error("everybody agreed, but the platform failed to {action} {processor}: {error}")]
     Platform {
         /// What failed.
         action: Action,
@@ -58,7 +58,9 @@ pub enum Error {
     },
     /// An atomic batch failed halfway, and the platform would not take back what it had started: this processor and
     /// those named before it joined, with everybody's consent; those behind it did not (A9).
-    #[error("{processor} joined although its batch failed, because the platform would not take it back: {}", platform(.error))]
+    #[error(
+        "{processor} joined although its batch failed, because the platform would not take it back: {error}"
+    )]
     Stuck {
         /// The processor that would not stop.
         processor: Processor,
@@ -130,16 +132,12 @@ pub enum Error {
     #[error("the partition does not follow the protocol: {0}")]
     Protocol(String),
     /// The partition cannot be made over this hardware.
-    #[error("the hardware cannot tell which processors run: {}", platform(.0))]
+    #[error("the hardware cannot tell which processors run: {0}")]
     Hardware(PlatformError),
     /// The partition cannot be made over this process's affinity masks.
     #[cfg(not(loom))]
     #[error(transparent)]
     Affinity(#[from] AffinityError),
-}
-
-fn platform(error: &PlatformError) -> String {
-    error.errno.map_or_else(|| error.status.to_string(), |errno| errno.to_string())
 }
 
 impl Error {
@@ -175,10 +173,7 @@ impl Error {
         match self {
             Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.reason().to_owned(),
             Self::Platform { action, error, .. } => {
-                format!(
-                    "everybody agreed, but the platform failed to {action} it: {}",
-                    platform(error)
-                )
+                format!("everybody agreed, but the platform failed to {action} it: {error}")
             }
             Self::NotAddable { reason, .. } | Self::NotRemovable { reason, .. } => reason.clone(),
             _ => self.to_string(),

@@ -137,7 +137,7 @@ impl Runner<'_> {
         }));
         let result = acted.unwrap_or_else(|panic| {
             std::mem::forget(panic);
-            Err(PlatformError { status: Status::DRIVER_INTERNAL_ERROR, errno: None })
+            Err(PlatformError { status: Status::DRIVER_INTERNAL_ERROR, errno: None, reason: None })
         });
         let mut event = self.event(match (action, &result) {
             (Action::Add, Ok(())) => EventKind::Started,
@@ -150,6 +150,7 @@ impl Runner<'_> {
         if let Err(error) = &result {
             event.status = Some(error.status);
             event.errno = error.errno;
+            event.reason.clone_from(&error.reason);
         }
         self.emit(&event);
         result

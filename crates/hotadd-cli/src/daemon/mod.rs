@@ -23,6 +23,7 @@ use self::log::Log;
 use crate::args::Daemon;
 use crate::run::descriptors;
 use crate::run::drivers::{Drivers, Terms};
+use crate::run::fence::Fence;
 use crate::view::{Note, View, Weight};
 
 /// Where the machine's partition is found.
@@ -160,7 +161,7 @@ impl Manager {
         let to = self.log;
         let terms = Terms {
             partition: self.partition.clone(),
-            affinity: None,
+            fence: Fence::Nothing,
             service: Some(service),
             timeout: self.config.limits.timeout(),
             // At once, and not by way of the main thread: who says more than can be written waits for its own words.

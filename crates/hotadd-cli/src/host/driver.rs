@@ -139,7 +139,7 @@ fn connect(
     reporter: &Arc<Reporter>,
 ) -> Result<(), String> {
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
-    let real = partition.hardware() == "affinity";
+    let real = matches!(partition.hardware(), "affinity" | "cpuset");
     let world = World {
         partition,
         name: name.to_owned(),

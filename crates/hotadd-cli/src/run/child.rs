@@ -8,10 +8,11 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use hotadd::hardware::{Mask, Tree};
+use hotadd::hardware::Tree;
 use hotadd_service::children::Children;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
+use super::fence::Way;
 use super::{Message, descriptors};
 
 /// How long leftovers get to end when told to, before they are killed.
@@ -33,10 +34,10 @@ pub(crate) enum Stdout {
     ToStderr,
 }
 
-/// Starts a command on the partition's processors; without a mask, wherever we run.
+/// Starts a command on the partition's processors.
 pub(crate) fn start(
     words: &[OsString],
-    mask: Option<Mask>,
+    way: Way,
     stdout: Stdout,
     messages: &Sender<Message>,
 ) -> io::Result<Child> {
@@ -45,31 +46,26 @@ pub(crate) fn start(
     if stdout == Stdout::ToStderr {
         command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
     }
-    spawn(command, mask, messages)
+    spawn(command, way, messages)
 }
 
 /// Starts the built-in load.
-pub(crate) fn start_workload(mask: Option<Mask>, messages: &Sender<Message>) -> io::Result<Child> {
+pub(crate) fn start_workload(way: Way, messages: &Sender<Message>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("workload").stdin(Stdio::piped()).stdout(Stdio::piped());
-    spawn(command, mask, messages)
+    spawn(command, way, messages)
 }
 
-fn spawn(
-    mut command: Command,
-    mask: Option<Mask>,
-    messages: &Sender<Message>,
-) -> io::Result<Child> {
+fn spawn(mut command: Command, way: Way, messages: &Sender<Message>) -> io::Result<Child> {
     let prepare = move || {
         // Should we be killed without a chance to clean up, the command is not to run on alone. The thread that starts it
         // is the main one, which lives as long as we do.
-        set_parent_process_death_signal(Some(Signal::TERM))?;
-        mask.map_or(Ok(()), |mask| mask.adopt())?;
-        Ok(())
+        Ok(set_parent_process_death_signal(Some(Signal::TERM))?)
     };
-    // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` makes two system calls and
-    // neither allocates nor locks; the conversion of their error numbers into an `io::Error` stores a number.
+    // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` makes one system call and neither
+    // allocates nor locks; the conversion of its error number into an `io::Error` stores a number.
     unsafe { command.pre_exec(prepare) };
+    way.before_exec(&mut command);
     descriptors::give_back(&mut command);
     let mut child = Children::get().spawn(command)?;
     let messages = messages.clone();

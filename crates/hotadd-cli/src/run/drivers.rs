@@ -5,7 +5,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd::hardware::Affinity;
 use hotadd::{Partition, Registration, Sample};
 use hotadd_service::Service;
 use hotadd_service::children::Start;
@@ -13,6 +12,7 @@ use hotadd_service::host::{Host, HostSpec};
 use hotadd_service::script::Script;
 
 use super::descriptors;
+use super::fence::Fence;
 use super::said::ToPeople;
 use crate::spec::{DriverSpec, FileSpec, SampleSpec, What};
 
@@ -49,8 +49,8 @@ impl Drivers {
 /// What all drivers of a run are registered with.
 pub(crate) struct Terms {
     pub(crate) partition: Partition,
-    /// The masks, when the processors are real.
-    pub(crate) affinity: Option<Arc<Affinity>>,
+    /// What keeps processes to it.
+    pub(crate) fence: Fence,
     /// What serves drivers in processes of their own, if there are any.
     pub(crate) service: Option<Arc<Service>>,
     /// How long a party in another process may take over an answer unless it says so itself.
@@ -123,13 +123,10 @@ impl Terms {
     /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep
     /// processors from being removed.
     fn start(&self) -> Start {
-        let affinity = self.affinity.clone();
+        let fence = self.fence.clone();
         Arc::new(move |command: &mut Command| {
             descriptors::give_back(command);
-            match &affinity {
-                Some(affinity) => affinity.spawn(command),
-                None => command.spawn(),
-            }
+            fence.spawn(command)
         })
     }
 

@@ -3,6 +3,8 @@
 mod child;
 pub(crate) mod descriptors;
 pub(crate) mod drivers;
+pub(crate) mod fence;
+mod first;
 mod load;
 mod output;
 mod plan;
@@ -23,6 +25,7 @@ use hotadd_service::{Service, ServiceError};
 
 use self::child::{Child, Stdout};
 use self::drivers::{Drivers, Terms};
+use self::fence::Fence;
 use self::load::Load;
 use self::output::{Output, Wanted};
 use self::plan::{CannotBegin, Plan};
@@ -83,6 +86,8 @@ pub(crate) fn run(args: &Run) -> ExitCode {
 /// A run under way.
 struct Session {
     partition: Partition,
+    /// What keeps processes to it, and is taken away in the end.
+    fence: Fence,
     view: View,
     output: Output,
     messages: Receiver<Message>,
@@ -121,6 +126,7 @@ impl Session {
         })?;
         let mut session = Self {
             partition,
+            fence: plan.fence.clone(),
             view,
             output,
             messages,
@@ -141,6 +147,7 @@ impl Session {
             // What was shown so far explains the failure.
             session.drain();
             session.finish(i32::from(code));
+            session.fence.close();
             (code, reason)
         })?;
         Ok(session)
@@ -167,7 +174,7 @@ impl Session {
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
         let terms = Terms {
             partition: self.partition.clone(),
-            affinity: plan.affinity.clone(),
+            fence: plan.fence.clone(),
             service: self.service.clone(),
             timeout: args.timeout,
             heard: Heard::to(sender.clone()),
@@ -253,19 +260,19 @@ impl Session {
         plan: &Plan,
         sender: &Sender<Message>,
     ) -> Result<(), (u8, String)> {
-        let mask = plan.affinity.as_ref().map(|affinity| affinity.mask());
+        let way = plan.fence.way();
         let mut child = if self.has_command {
             let to_stderr = args.json || args.events.as_deref() == Some(Path::new("-"));
             let stdout = if to_stderr { Stdout::ToStderr } else { Stdout::Inherited };
-            child::start(&args.command, mask, stdout, sender).map_err(|error| {
+            child::start(&args.command, way, stdout, sender).map_err(|error| {
                 let code = match error.kind() {
                     std::io::ErrorKind::NotFound => NOT_FOUND,
                     _ => NOT_EXECUTABLE,
                 };
                 (code, format!("{} cannot be run: {error}", args.command[0].display()))
             })?
-        } else if mask.is_some() {
-            child::start_workload(mask, sender)
+        } else if plan.fence.is_real() {
+            child::start_workload(way, sender)
                 .map_err(|e| (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}")))?
         } else {
             // Nothing can run on simulated processors.
@@ -285,20 +292,8 @@ impl Session {
 
     /// The first event: what there is.
     fn announce(&mut self, plan: &Plan) {
-        let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
-        let additions = plan.additions();
-        let mut record = Record::of_run("partition", self.partition.epoch().0);
-        record.hardware = Some(self.partition.hardware());
-        record.active = Some(active.to_string());
-        record.add = Some(additions.to_string());
-        self.output.record(&record);
-        let adding = if additions.is_empty() { "none".to_owned() } else { additions.to_string() };
-        let text = format!(
-            "{}: starting on {active}, to be added: {adding} ({} processors)",
-            self.view.title,
-            self.partition.hardware(),
-        );
-        let note = crate::view::Note { text, weight: crate::view::Weight::Plain };
+        let (first, note) = first::first(plan, &self.view.title);
+        self.output.record(&first);
         self.output.note(Some(&note), &self.view);
     }
 
@@ -406,7 +401,7 @@ impl Session {
             self.output.tick(&self.view);
         }
         self.leave();
-        Self::end_child();
+        self.end_child();
         self.drain();
         let own = self.has_command.then_some(self.ending).flatten();
         let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
@@ -445,12 +440,13 @@ impl Session {
         }
     }
 
-    fn end_child() {
+    fn end_child(&self) {
         let left = child::end_leftovers();
         if !left.is_empty() {
             let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
             eprintln!("hotadd: still running, and cannot be ended: process {}", pids.join(", "));
         }
+        self.fence.close();
     }
 
     /// Takes in what was said before now.
@@ -478,13 +474,13 @@ impl Session {
 fn view_of(args: &Run, plan: &Plan) -> View {
     let title = match args.command.first() {
         Some(command) => command.to_string_lossy().into_owned(),
-        None if plan.affinity.is_some() => "built-in load".to_owned(),
+        None if plan.fence.is_real() => "built-in load".to_owned(),
         None => "simulation".to_owned(),
     };
     let active = plan.partition.active();
     let rows = active.iter().map(|p| (p.id, p.index.get()));
     let mut view = View::new(plan.partition.hardware(), title, rows, plan.partition.candidates());
-    if args.command.is_empty() && plan.affinity.is_some() {
+    if args.command.is_empty() && plan.fence.is_real() {
         view.rates = Some(BTreeMap::new());
     }
     view

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hotadd_service::record::Record;
+use serde::Serialize;
 
 use crate::board::{self, Board};
 use crate::view::{Note, View, Waiting, millis, rate};
@@ -75,7 +75,7 @@ impl Output {
     }
 
     /// Writes an event for programs.
-    pub(crate) fn record(&mut self, record: &Record) {
+    pub(crate) fn record(&mut self, record: &impl Serialize) {
         let Some(events) = &mut self.events else { return };
         let written = serde_json::to_writer(&mut *events, record)
             .map_err(io::Error::from)

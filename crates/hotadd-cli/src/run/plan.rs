@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use hotadd::hardware::{Affinity, AffinityError, Hardware, Simulated, Tree};
+use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, HardwareId, Partition};
 
+use super::fence::{Built, Fence};
 use crate::args::{Add, Run};
 use crate::spec::SimulateSpec;
 
@@ -15,8 +16,10 @@ use crate::spec::SimulateSpec;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) partition: Partition,
-    /// The masks, when the processors are real.
-    pub(crate) affinity: Option<Arc<Affinity>>,
+    /// What keeps processes to it.
+    pub(crate) fence: Fence,
+    /// Why that is no cpuset, where masks were not asked for.
+    pub(crate) instead: Option<String>,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -40,12 +43,12 @@ pub(crate) enum CannotBegin {
 
 impl Plan {
     pub(crate) fn new(args: &Run) -> Result<Self, CannotBegin> {
-        let (hardware, affinity): (Arc<dyn Hardware>, _) = match &args.simulate {
-            Some(spec) => (simulated(spec, args.start.as_ref())?, None),
-            None => {
-                let affinity = Arc::new(real(args.start.as_ref())?);
-                (Arc::clone(&affinity) as _, Some(affinity))
+        let Built { fence, hardware, instead } = match &args.simulate {
+            Some(spec) => {
+                let hardware = simulated(spec, args.start.as_ref())?;
+                Built { fence: Fence::Nothing, hardware, instead: None }
             }
+            None => Fence::build(args.over, args.start.as_ref())?,
         };
         let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
         let partition = Partition::over(Arc::clone(&hardware)).map_err(system)?;
@@ -53,7 +56,7 @@ impl Plan {
         let remove = to_remove(args.remove.as_ref(), &add, &partition)?;
         let changes =
             add.into_iter().map(Change::Add).chain(remove.into_iter().map(Change::Remove));
-        Ok(Self { partition, affinity, changes: changes.collect() })
+        Ok(Self { partition, fence, instead, changes: changes.collect() })
     }
 
     /// The processors that will be added.
@@ -63,25 +66,6 @@ impl Plan {
             Change::Remove(_) => None,
         });
         added.collect()
-    }
-}
-
-/// This machine's processors, by affinity masks over what this process starts.
-fn real(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
-    let first = match start {
-        Some(list) => list.clone(),
-        None => {
-            let all = Affinity::new(Tree::Descendants, None).map_err(|e| cannot_use(&e))?.allowed();
-            all.ids().first().copied().into_iter().collect()
-        }
-    };
-    Affinity::new(Tree::Descendants, Some(&first)).map_err(|e| cannot_use(&e))
-}
-
-fn cannot_use(error: &AffinityError) -> CannotBegin {
-    match error {
-        AffinityError::Kernel { .. } => CannotBegin::System(error.to_string()),
-        _ => CannotBegin::Usage(format!("--start: {error}")),
     }
 }
 

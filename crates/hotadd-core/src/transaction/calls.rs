@@ -54,7 +54,7 @@ impl Transaction {
         departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let mut notice = self.notice(State::AddStart, State::RemoveStart, PlatformError::NONE);
+        let mut notice = self.notice(State::AddStart, State::RemoveStart, &PlatformError::NONE);
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties)
             && let ControlFlow::Break(veto) =
                 self.replay_to(party, &mut notice, departures, &mut *each)
@@ -101,7 +101,7 @@ impl Transaction {
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
         let mut notice =
-            self.notice(State::AddComplete, State::RemoveComplete, PlatformError::NONE);
+            self.notice(State::AddComplete, State::RemoveComplete, &PlatformError::NONE);
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
             // An answer to a Complete changes nothing.
             let _ = self.replay_to(party, &mut notice, departures, |party, notice| {
@@ -189,7 +189,7 @@ impl Transaction {
         departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, self.failure());
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         loop {
             if self.turn == 0 {
                 // Those before `acted` run, and everybody was told so.
@@ -221,7 +221,7 @@ impl Transaction {
         departures: &impl Fn() -> bool,
         each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) {
-        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, self.failure());
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         while self.turn < self.at {
             notice.processor = self.processors[self.turn];
             self.turn += 1;
@@ -255,7 +255,7 @@ impl Transaction {
     }
 
     /// What all calls of one pass have in common; the processor is filled in for each.
-    pub(super) fn notice(&self, add: State, remove: State, failure: PlatformError) -> Notice {
+    pub(super) fn notice(&self, add: State, remove: State, failure: &PlatformError) -> Notice {
         let nobody = Processor { index: ProcessorIndex::of(0), id: HardwareId(0) };
         Notice {
             state: self.state(add, remove),
@@ -269,5 +269,5 @@ impl Transaction {
 }
 
 impl PlatformError {
-    pub(super) const NONE: Self = Self { status: Status::SUCCESS, errno: None };
+    pub(super) const NONE: Self = Self::of(Status::SUCCESS);
 }

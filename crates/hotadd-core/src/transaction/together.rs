@@ -54,7 +54,7 @@ impl Transaction {
         departures: &impl Fn() -> bool,
         together: &mut impl Together<P>,
     ) {
-        let mut notice = self.notice(State::AddStart, State::RemoveStart, PlatformError::NONE);
+        let mut notice = self.notice(State::AddStart, State::RemoveStart, &PlatformError::NONE);
         while let Some(&processor) = self.processors.get(self.at) {
             notice.processor = processor;
             while self.turn < parties.len() {
@@ -78,7 +78,7 @@ impl Transaction {
         together: &mut impl Together<P>,
     ) {
         let mut notice =
-            self.notice(State::AddComplete, State::RemoveComplete, PlatformError::NONE);
+            self.notice(State::AddComplete, State::RemoveComplete, &PlatformError::NONE);
         while self.at < self.acted {
             notice.processor = self.processors[self.at];
             while self.turn < parties.len() {
@@ -97,7 +97,7 @@ impl Transaction {
         departures: &impl Fn() -> bool,
         together: &mut impl Together<P>,
     ) {
-        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, self.failure());
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         loop {
             if self.turn == 0 {
                 // Those before `acted` run, and everybody was told so.

@@ -8,6 +8,10 @@ use hotadd_core::{HardwareId, PlatformError, Status};
 #[cfg(not(loom))]
 mod affinity;
 #[cfg(not(loom))]
+mod cpuset;
+#[cfg(not(loom))]
+mod file;
+#[cfg(not(loom))]
 mod hotplug;
 mod simulated;
 #[cfg(not(loom))]
@@ -15,6 +19,8 @@ mod uevents;
 
 #[cfg(not(loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
+#[cfg(not(loom))]
+pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 #[cfg(not(loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 pub use simulated::Simulated;
@@ -24,7 +30,7 @@ pub use simulated::Simulated;
 /// Calls come one at a time, from the thread that adds or removes, and may block. None of them may call back into the
 /// partition, save through [`Nudge`].
 pub trait Hardware: Debug + Send + Sync {
-    /// What people call it: `simulated`, `affinity`, `hotplug`.
+    /// What people call it: `simulated`, `affinity`, `cpuset`, `hotplug`.
     fn name(&self) -> &'static str;
 
     /// The processors that run at the moment, ascending. Asked once, when the partition is made.

@@ -168,7 +168,7 @@ fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
     let (status, id) = (Status::from_raw(status), HardwareId(id));
     let errno = i32::try_from(errno).ok().filter(|errno| *errno != 0).map(Errno::from_raw);
     let processor = find(about.set, id);
-    let platform = PlatformError { status, errno };
+    let platform = platform(&message, status, errno);
     let action = about.action;
     let party = || match &about.party {
         Some(us) if us.name == party => us.clone(),
@@ -212,6 +212,13 @@ fn veto_reason(message: &str, lead: &str, status: Status) -> String {
     let tail = Veto::new(status, "").to_string();
     let whole = message.strip_prefix(lead).and_then(|rest| rest.strip_suffix(&tail));
     whole.unwrap_or(message).to_owned()
+}
+
+/// The platform's error, with its own words behind it if there are some.
+fn platform(message: &str, status: Status, errno: Option<Errno>) -> PlatformError {
+    let bare = PlatformError { status, errno, reason: None };
+    let words = message.split_once(&format!("{bare}: ")).map(|(_, words)| words.to_owned());
+    PlatformError { reason: words, ..bare }
 }
 
 fn without(message: &str, lead: &str) -> String {
@@ -261,6 +268,22 @@ mod tests {
             let error = refusal(&denied, &about(&set));
             assert_eq!(error, Error::Denied("ask root".to_owned()), "{name}");
             assert_eq!((error.status(), error.clause()), (Status::ACCESS_DENIED, "A8"));
+        }
+    }
+
+    #[test]
+    fn a11_what_the_platform_says_is_heard_in_another_process_too() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let lead = "everybody agreed, but the platform failed to add processor 3: EINVAL (22)";
+        for (message, words) in
+            [(lead.to_owned(), None), (format!("{lead}: not: so"), Some("not: so"))]
+        {
+            let status = Status::from_errno(Errno::EINVAL).to_raw();
+            let wire = (message.clone(), status, 22, 3, String::new());
+            let error = error("org.hotadd.Error.Platform", wire, &about(&set));
+            assert_eq!(error.to_string(), message, "the sentence is the same");
+            let Error::Platform { error, .. } = error else { panic!("{error:?}") };
+            assert_eq!(error.reason.as_deref(), words, "{message}");
         }
     }
 

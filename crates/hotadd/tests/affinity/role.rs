@@ -204,7 +204,7 @@ fn chain() {
         let said = std::io::read_to_string(first_of_them.stdout.unwrap()).unwrap();
         match started {
             Ok(()) => assert_eq!(said.trim().parse(), Ok(crate::both(first, second))),
-            Err(error) => assert_eq!(error.errno, Some(Errno::EAGAIN), "and nothing else"),
+            Err(ref error) => assert_eq!(error.errno, Some(Errno::EAGAIN), "and nothing else"),
         }
         println!("{started:?}, the last one may run on {said}");
         affinity.stop(second).unwrap();

@@ -230,7 +230,7 @@ fn a8_unknown_and_active_processors_are_refused_before_anybody_hears() {
     }
 }
 
-/// Hardware with any number of processors but room for two.
+/// Hardware with any number of processors but room for two. Number 9 does not start, and it says why.
 #[derive(Debug)]
 struct Cramped;
 
@@ -250,7 +250,11 @@ impl Hardware for Cramped {
     fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
         Ok(())
     }
-    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+        if id == HardwareId(9) {
+            let reason = Some("it is another's".to_owned());
+            return Err(PlatformError { reason, ..Errno::EINVAL.into() });
+        }
         Ok(())
     }
     fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
@@ -278,6 +282,24 @@ fn a8_an_add_beyond_the_maximum_is_refused_before_anybody_hears() {
     assert_eq!((error.status(), error.clause()), (Status::INSUFFICIENT_RESOURCES, "A8"));
     assert!(!asked.load(Ordering::Relaxed), "nobody is asked about what cannot be");
     partition.add(HardwareId(7)).expect("its index is its own (X3)");
+}
+
+#[test]
+fn a11_what_the_platform_says_beyond_its_errno_is_in_the_result_and_in_the_event() {
+    let partition = Partition::over(Arc::new(Cramped)).unwrap();
+    let heard = Arc::new(std::sync::Mutex::new(None));
+    let failed = Arc::clone(&heard);
+    let observe = move |event: &hotadd::Event| {
+        if event.kind == hotadd::EventKind::StartFailed {
+            failed.lock().unwrap().clone_from(&event.reason);
+        }
+    };
+    let _observation = partition.observe(observe).unwrap();
+    let error = partition.add(HardwareId(9)).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::EINVAL));
+    assert!(error.to_string().ends_with("EINVAL (22): it is another's"), "{error}");
+    assert!(error.reason().ends_with("EINVAL (22): it is another's"), "{}", error.reason());
+    assert_eq!(heard.lock().unwrap().as_deref(), Some("it is another's"));
 }
 
 #[test]

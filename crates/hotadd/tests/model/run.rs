@@ -139,12 +139,12 @@ fn failure(error: &Error) -> Failure {
             party: number(by),
             status: veto.status(),
         },
-        Error::Platform { action, processor, error } => Failure::Platform {
+        Error::Platform { action, processor, ref error } => Failure::Platform {
             action,
             processor: names(processor),
             errno: error.errno.expect("simulated faults have an errno"),
         },
-        Error::Stuck { processor, error } => Failure::Stuck {
+        Error::Stuck { processor, ref error } => Failure::Stuck {
             processor: names(processor),
             errno: error.errno.expect("simulated faults have an errno"),
         },

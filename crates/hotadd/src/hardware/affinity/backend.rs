@@ -40,8 +40,11 @@ impl Hardware for Affinity {
         let full = self.full().map_err(failed)?;
         // The masks must be the partition's own before they can be told from others.
         state.catch_up(&*self.kernel, full).map_err(failed)?;
-        self.check(id, &full)
-            .map_err(|no| PlatformError { status: no.status, errno: no.status.to_errno() })?;
+        self.check(id, &full).map_err(|no| PlatformError {
+            status: no.status,
+            errno: no.status.to_errno(),
+            reason: None,
+        })?;
         if state.set.contains(id) {
             return Ok(());
         }

@@ -25,6 +25,11 @@ impl Mask {
         rustix::thread::sched_setaffinity(None, &self.0)
     }
 
+    /// The calling thread's own.
+    pub(in crate::hardware) fn current() -> rustix::io::Result<Self> {
+        rustix::thread::sched_getaffinity(None).map(Self)
+    }
+
     /// Every processor that a mask can name.
     pub(super) fn full() -> Self {
         Self::of((0..WIDTH).map(HardwareId))
@@ -41,7 +46,7 @@ impl Mask {
         Self(set)
     }
 
-    pub(super) fn contains(&self, HardwareId(id): HardwareId) -> bool {
+    pub(in crate::hardware) fn contains(&self, HardwareId(id): HardwareId) -> bool {
         id < WIDTH && self.0.is_set(id as usize)
     }
 

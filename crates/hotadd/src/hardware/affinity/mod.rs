@@ -42,7 +42,7 @@ pub use self::tree::Tree;
 ///   such a thread may run fails with `EBUSY`, because the processor would go on working. A thread that has set exactly
 ///   the partition's mask looks like all others and is treated so.
 /// - Workers that the kernel makes for a program (those of `io_uring`) choose their processors themselves.
-/// - It holds nobody by force: any program may widen its own mask. The `cpuset` backend is for that.
+/// - It holds nobody by force: any program may widen its own mask. [`Cpuset`](super::Cpuset) is for that.
 /// - It reaches processors 0 to 1,023, and a kernel made for at most 1,024.
 /// - A process that changes its user id can refuse us; then nothing changes for anybody (`EPERM`, A4).
 /// - Before Linux 6.2, in a cgroup with the cpuset controller, a hot-plug of any processor resets all masks. That is

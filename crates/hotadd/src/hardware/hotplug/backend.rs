@@ -85,7 +85,7 @@ impl Hardware for Hotplug {
         if self.is_online(id).map_err(failed)? {
             // It is somebody else's doing, and not to pass for ours (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            return Err(PlatformError { status, errno });
+            return Err(PlatformError { status, errno, reason: None });
         }
         self.kernel.switch(id, true).map_err(failed)?;
         if !self.is_online(id).map_err(failed)? {

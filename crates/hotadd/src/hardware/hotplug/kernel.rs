@@ -1,16 +1,15 @@
 //! What the rest of this backend asks of the kernel, as a trait so that tests can plug, pull and refuse at will.
 
 use std::fmt::Debug;
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hotadd_core::HardwareId;
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::Access;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::CpuList;
+use crate::hardware::file::{read, write};
 use crate::hardware::uevents;
 
 /// The kernel's own error.
@@ -63,9 +62,6 @@ pub(super) trait Kernel: Debug + Send + Sync {
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 }
 
-/// The most that a file of sysfs has is a page, of 64 KiB on some machines.
-const LONGEST: u64 = 65_536;
-
 /// What holds the uevents of a thousand processors that come at once. The usual buffer holds some ninety.
 const BACKLOG: usize = 4 << 20;
 
@@ -99,10 +95,7 @@ impl Kernel for Linux {
     }
 
     fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno> {
-        let file = rustix::fs::open(self.of(id), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        // Not by the standard library, which tries again on EINTR.
-        let written = rustix::io::write(file, if on { b"1" } else { b"0" })?;
-        if written == 1 { Ok(()) } else { Err(Errno::IO) }
+        write(&self.of(id), if on { b"1" } else { b"0" })
     }
 
     fn sequence(&self) -> Result<u64, Errno> {
@@ -132,15 +125,6 @@ fn binds_last(release: &str) -> bool {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) <= (6, 1),
         _ => false,
     }
-}
-
-fn read(path: &Path) -> Result<String, Errno> {
-    let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let mut text = String::new();
-    let file = File::open(path).map_err(errno)?;
-    // What is longer, or no text, is none of the kernel's: EIO.
-    let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(errno)?;
-    if read as u64 > LONGEST { Err(Errno::IO) } else { Ok(text) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,43 @@
+//! The first thing that a run says: which processors, of what, and which are to come.
+
+use hotadd::CpuList;
+use hotadd_service::record::Record;
+use serde::Serialize;
+
+use super::plan::Plan;
+use crate::view::{Note, Weight};
+
+/// The first event.
+#[derive(Serialize)]
+pub(crate) struct First {
+    #[serde(flatten)]
+    record: Record,
+    /// Where the cpuset is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<String>,
+    /// Why it is none, if that was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The same for programs and for people.
+pub(crate) fn first(plan: &Plan, title: &str) -> (First, Note) {
+    let (partition, additions) = (&plan.partition, plan.additions());
+    let active: CpuList = partition.active().iter().map(|p| p.id).collect();
+    let cgroup = plan.fence.cgroup().map(|path| path.display().to_string());
+    let mut what = format!("{} processors", partition.hardware());
+    if let Some(cgroup) = &cgroup {
+        what = format!("{what} of {cgroup}");
+    }
+    if let Some(reason) = &plan.instead {
+        what = format!("{what}; no cpuset: {reason}");
+    }
+    let adding = if additions.is_empty() { "none".to_owned() } else { additions.to_string() };
+    let text = format!("{title}: starting on {active}, to be added: {adding} ({what})");
+    let mut record = Record::of_run("partition", partition.epoch().0);
+    record.hardware = Some(partition.hardware());
+    record.active = Some(active.to_string());
+    record.add = Some(additions.to_string());
+    let first = First { record, cgroup, reason: plan.instead.clone() };
+    (first, Note { text, weight: Weight::Plain })
+}

@@ -1,0 +1,293 @@
+//! [`Cpuset`] as a [`Hardware`]: starting and stopping are writes to `cpuset.cpus`, and what is effective says what came of
+//! them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, Status};
+
+use super::kernel::Errno;
+use super::look::{Look, only, with};
+use super::state::State;
+use super::{Cpuset, raw, watch};
+use crate::CpuList;
+use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+
+impl Hardware for Cpuset {
+    fn name(&self) -> &'static str {
+        "cpuset"
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        let mut state = self.lock();
+        let sequence = self.sequence();
+        let look = Look::at(&*self.kernel).map_err(failed)?;
+        let active = look.effective.ids().to_vec();
+        *state = State::new(look, sequence);
+        Ok(active)
+    }
+
+    fn maximum(&self) -> u32 {
+        u32::try_from(self.possible.len()).unwrap_or(u32::MAX).min(MAX_PROCESSORS)
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        let valid = self.kernel.standing().is_ok_and(|standing| standing.invalid.is_none());
+        let lists = [self.kernel.effective(), super::allowed(&*self.kernel)];
+        let [Ok(effective), Ok(allowed)] = lists else { return Vec::new() };
+        if !valid {
+            return Vec::new();
+        }
+        allowed.ids().iter().copied().filter(|id| !effective.contains(*id)).collect()
+    }
+
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+        let state = self.lock();
+        let unreadable = |errno| {
+            let (status, errno) = (Status::from_errno(raw(errno)), raw(errno));
+            NotAdmitted { status, reason: format!("the cpuset cannot be read: {errno}") }
+        };
+        let no = |status, reason| Err(NotAdmitted { status, reason });
+        if !self.possible.contains(id) {
+            let all = &self.possible;
+            let reason = format!("there is no such processor; this machine can have {all}");
+            return no(Status::NO_SUCH_DEVICE, reason);
+        }
+        if self.kernel.effective().map_err(unreadable)?.contains(id) {
+            // The partition itself says it best.
+            return if state.is_member(id) {
+                Ok(())
+            } else {
+                let reason = "somebody else has brought it into the cpuset".into();
+                no(Status::DEVICE_ALREADY_ATTACHED, reason)
+            };
+        }
+        if !self.kernel.online().map_err(unreadable)?.contains(id) {
+            return no(Status::DEVICE_OFF_LINE, "it is not online".into());
+        }
+        if let Some(why) = self.kernel.standing().map_err(unreadable)?.complaint() {
+            let reason = format!("the cpuset is no valid partition, and must be first: {why}");
+            return no(Status::INVALID_DEVICE_STATE, reason);
+        }
+        let beside = self.kernel.beside().map_err(unreadable)?;
+        if let Some(holder) = beside.iter().find(|holder| holder.cpus.contains(id)) {
+            let reason = format!("it is the own of the cgroup {} beside", holder.name);
+            return no(Status::ACCESS_DENIED, reason);
+        }
+        let above = self.kernel.above().map_err(unreadable)?;
+        if !above.contains(id) {
+            let reason = format!("the cgroup above has not got it, but {above}");
+            return no(Status::ACCESS_DENIED, reason);
+        }
+        self.kernel.may_write().or_else(|errno| {
+            let errno = raw(errno);
+            let reason = format!("this process may not change {}: {errno}", self.shown());
+            no(Status::from_errno(errno), reason)
+        })
+    }
+
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+        // Since everybody was asked a sibling may have taken it, and widening into its partition would break that.
+        self.admits(id).map_err(|no| PlatformError {
+            status: no.status,
+            errno: no.status.to_errno(),
+            reason: Some(no.reason),
+        })?;
+        let mut state = self.lock();
+        // Before the write: of one that goes offline in this very moment, too much is said rather than too little.
+        let sequence = self.sequence();
+        let before = Look::at(&*self.kernel).map_err(failed)?;
+        if before.effective.contains(id) {
+            // It is somebody else's doing, and not to pass for ours (Q3).
+            let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
+            return Err(PlatformError { status, errno, reason: None });
+        }
+        let after = self.change(&mut state, &before, &with(before.base(), id), |after| {
+            if after.effective.contains(id) {
+                return Ok(());
+            }
+            let has = &after.effective;
+            Err((
+                Errno::IO,
+                format!("the kernel took the write, and effective is {has} all the same"),
+            ))
+        })?;
+        state.started(id, sequence, after);
+        Ok(())
+    }
+
+    fn stop(&self, id: HardwareId) -> Result<(), PlatformError> {
+        let mut state = self.lock();
+        let before = Look::at(&*self.kernel).map_err(failed)?;
+        let to = only(before.base(), |one| one != id);
+        if !before.effective.ids().iter().any(|one| to.contains(*one)) {
+            let reason = Some("the cpuset would have no processor left".to_owned());
+            return Err(PlatformError { reason, ..failed(Errno::INVAL) });
+        }
+        let after = if to == *before.base() {
+            before
+        } else {
+            self.change(&mut state, &before, &to, |after| {
+                if !after.effective.contains(id) {
+                    return Ok(());
+                }
+                Err((
+                    Errno::IO,
+                    "the kernel took the write, and it is effective all the same".into(),
+                ))
+            })?
+        };
+        state.stopped(id, after);
+        Ok(())
+    }
+
+    fn survey(&self, expected: &[HardwareId]) -> Survey {
+        let mut state = self.lock();
+        let mut repaired = std::mem::take(&mut state.unsaid);
+        let sequence = self.sequence();
+        let mut look = match Look::at(&*self.kernel) {
+            Ok(look) => look,
+            Err(errno) => {
+                repaired.extend(state.blinded(errno));
+                return Survey { repaired, ..Survey::default() };
+            }
+        };
+        let left = state.take_left();
+        let stayed: BTreeSet<HardwareId> = expected
+            .iter()
+            .copied()
+            .filter(|id| look.effective.contains(*id) && !left.contains(id))
+            .collect();
+        repaired.extend(state.turned(&look.standing));
+        let adrift = look.is_adrift();
+        let foreign = look.cpus != *state.written();
+        if foreign {
+            repaired.push(self.written_by_others(&look, state.written()));
+        }
+        if adrift && look.effective.ids().iter().any(|id| !stayed.contains(id)) {
+            let (has, above) = (&look.cpus, &look.effective);
+            repaired.push(format!(
+                "none of the cpuset's processors is left ({has}): the kernel runs its threads on {above}"
+            ));
+        }
+        if !adrift {
+            let narrowed = self.forget(&mut look, &left, &mut repaired);
+            if narrowed && foreign {
+                let (shown, to) = (self.shown(), &look.cpus);
+                repaired.push(format!("{shown} was narrowed to what is effective, {to}"));
+            }
+        }
+        let vanished: BTreeSet<HardwareId> =
+            expected.iter().copied().filter(|id| !stayed.contains(id)).collect();
+        let intruded = look.effective.ids().iter().copied().filter(|id| !stayed.contains(id));
+        let intruded = intruded.collect();
+        state.looked(look, &stayed, sequence);
+        Survey { vanished: vanished.into_iter().collect(), intruded, repaired, ..Survey::default() }
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        let Ok((gone, open)) = io::pipe() else { return };
+        // Called once. A second watcher would only ask twice.
+        if self.watched.set(open).is_err() {
+            return;
+        }
+        // Before the partition looks once more, so that nothing is missed between that look and the first event.
+        let watcher = watch::Watcher::new(&*self.kernel);
+        let cpuset = Arc::downgrade(&self);
+        let thread = thread::Builder::new().name("hotadd-watch".into());
+        // Without the thread a change is not seen.
+        let _ = thread.spawn(move || watcher.watch(&cpuset, &gone, &nudge));
+    }
+}
+
+impl Cpuset {
+    /// Writes the list, and looks at what comes of it. What makes the partition invalid, or does not come to what it should, is
+    /// taken back, and is the error.
+    fn change(
+        &self,
+        state: &mut State,
+        before: &Look,
+        to: &CpuList,
+        good: impl FnOnce(&Look) -> Result<(), (Errno, String)>,
+    ) -> Result<Look, PlatformError> {
+        self.kernel.write_cpus(to).map_err(failed)?;
+        let after =
+            Look::at(&*self.kernel).map_err(|errno| (errno, "it cannot be read back".into()));
+        let checked = after.and_then(|after| {
+            let broken = after.standing.complaint().filter(|_| before.standing.invalid.is_none());
+            match broken {
+                Some(why) => Err((Errno::INVAL, why)),
+                None => good(&after).map(|()| after),
+            }
+        });
+        checked.map_err(|(errno, why)| {
+            state.unsaid.extend(self.take_back(before));
+            PlatformError { reason: Some(why), ..failed(errno) }
+        })
+    }
+
+    /// Writes what there was before. Says what is left wrong if the kernel refuses.
+    pub(super) fn take_back(&self, before: &Look) -> Option<String> {
+        let back = || -> Result<bool, Errno> {
+            let broken = self.kernel.standing()? != before.standing;
+            self.kernel.write_cpus(&before.cpus)?;
+            if broken && before.standing.invalid.is_none() {
+                // Linux 6.1 does not look at it again by itself, and passes over the word that it has already. 6.12 does, and
+                // from then on does not notice when a cgroup beside it takes the same processors, unless it is told anew.
+                self.kernel.write_kind(super::CpusetKind::Member)?;
+                self.kernel.write_kind(before.standing.kind)?;
+            }
+            Ok(Look::at(&*self.kernel)? == *before)
+        };
+        let was = &before.cpus;
+        match back() {
+            Ok(true) => None,
+            Ok(false) => Some(format!("{} was {was} and is not quite so again", self.shown())),
+            Err(errno) => {
+                let errno = raw(errno);
+                Some(format!("{} was {was} and cannot be so again: {errno}", self.shown()))
+            }
+        }
+    }
+
+    /// Takes out of the list what is not effective, or has been away: it would come back one day, and nobody be asked. What
+    /// partitions below have taken stays: it is theirs. Says whether it did.
+    fn forget(
+        &self,
+        look: &mut Look,
+        left: &BTreeSet<HardwareId>,
+        repaired: &mut Vec<String>,
+    ) -> bool {
+        let Ok(below) = self.kernel.below() else { return false };
+        let below = |id| below.iter().any(|holder| holder.cpus.contains(id));
+        let kept = |id| look.effective.contains(id) && !left.contains(&id);
+        let to = only(&look.cpus, |id| kept(id) || below(id));
+        if to == look.cpus || !to.ids().iter().any(|id| kept(*id)) {
+            return false;
+        }
+        let written = self.kernel.write_cpus(&to).and_then(|()| Look::at(&*self.kernel));
+        match written {
+            Ok(now) => {
+                *look = now;
+                true
+            }
+            Err(errno) => {
+                let errno = raw(errno);
+                repaired.push(format!("{} cannot be narrowed to {to}: {errno}", self.shown()));
+                false
+            }
+        }
+    }
+
+    fn written_by_others(&self, look: &Look, ours: &CpuList) -> String {
+        let (shown, now) = (self.shown(), &look.cpus);
+        let show = |list: &CpuList| if list.is_empty() { "empty".into() } else { list.to_string() };
+        format!("another process wrote to {shown}: it was {}, and is {}", show(ours), show(now))
+    }
+}
+
+fn failed(errno: Errno) -> PlatformError {
+    PlatformError::from(raw(errno))
+}

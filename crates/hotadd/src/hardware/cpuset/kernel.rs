@@ -1,0 +1,333 @@
+//! What the rest of this backend asks of the kernel, as a trait so that tests can refuse, invalidate and meddle at will.
+
+use std::fmt::Debug;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, inotify};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
+use super::CpusetKind;
+use crate::CpuList;
+use crate::hardware::file::{errno, read, write};
+use crate::hardware::uevents;
+
+/// The kernel's own error.
+pub(super) type Errno = rustix::io::Errno;
+
+/// Cgroups that are looked at for what is theirs alone. If there are more, the kernel's refusal has to do.
+const MOST: usize = 4096;
+
+/// What is kept of a reason.
+const REASON: usize = 200;
+
+/// What holds the uevents of a thousand processors that come at once.
+const BACKLOG: usize = 4 << 20;
+
+/// What `cpuset.cpus.partition` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) kind: CpusetKind,
+    /// Why it is not valid, if it is not. Empty where the kernel gives no reason, as 6.12 does for some.
+    pub(super) invalid: Option<String>,
+}
+
+impl Standing {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let all = [CpusetKind::Member, CpusetKind::Root, CpusetKind::Isolated];
+        let kind = all.into_iter().find(|kind| kind.name() == word)?;
+        let invalid = match rest {
+            "" => None,
+            _ => {
+                let reason = rest.strip_prefix("invalid")?.trim();
+                let reason = reason.strip_prefix('(').map_or(reason, |r| r.trim_end_matches(')'));
+                Some(reason.chars().take(REASON).collect())
+            }
+        };
+        Some(Self { kind, invalid })
+    }
+
+    /// The kernel's reason as a sentence, if it is invalid.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let reason = self.invalid.as_ref()?;
+        Some(if reason.is_empty() {
+            "the kernel gives no reason; likely a cgroup beside it has one of the processors".into()
+        } else {
+            reason.clone()
+        })
+    }
+}
+
+/// Another cgroup, and the processors that are its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) name: String,
+    pub(super) cpus: CpuList,
+}
+
+/// Asks and tells the kernel. None of it retries.
+pub(super) trait Kernel: Debug + Send + Sync {
+    /// The processors that there can ever be.
+    fn possible(&self) -> Result<CpuList, Errno>;
+
+    /// Those that run.
+    fn online(&self) -> Result<CpuList, Errno>;
+
+    /// What is written in the cpuset. Empty if it has all that the cgroup above has.
+    fn cpus(&self) -> Result<CpuList, Errno>;
+
+    /// What its threads may really run on.
+    fn effective(&self) -> Result<CpuList, Errno>;
+
+    /// What those in the cgroup above may, less what partitions have taken from it.
+    fn above(&self) -> Result<CpuList, Errno>;
+
+    /// Its kind, and whether it is valid.
+    fn standing(&self) -> Result<Standing, Errno>;
+
+    /// The cgroups beside it that have processors of their own.
+    fn beside(&self) -> Result<Vec<Holder>, Errno>;
+
+    /// Those in it that have.
+    fn below(&self) -> Result<Vec<Holder>, Errno>;
+
+    /// Whether we may change it.
+    fn may_write(&self) -> Result<(), Errno>;
+
+    /// Writes the list.
+    fn write_cpus(&self, cpus: &CpuList) -> Result<(), Errno>;
+
+    /// Writes the kind.
+    fn write_kind(&self, kind: CpusetKind) -> Result<(), Errno>;
+
+    /// The number of the last uevent so far.
+    fn sequence(&self) -> Result<u64, Errno>;
+
+    /// A descriptor that is readable when there are uevents.
+    fn listen(&self) -> Result<OwnedFd, Errno>;
+
+    /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
+
+    /// A descriptor that is readable when somebody wrote the list, or the partition became valid or invalid.
+    fn notices(&self) -> Result<OwnedFd, Errno>;
+}
+
+/// The kernel that we run on.
+#[derive(Debug)]
+pub(super) struct Linux {
+    group: PathBuf,
+    parent: PathBuf,
+    /// `/sys`, or what a test takes for it.
+    sys: PathBuf,
+}
+
+impl Linux {
+    /// `None` if the path has nothing above it.
+    pub(super) fn new(group: &Path) -> Option<Self> {
+        let parent = group.parent()?.to_owned();
+        Some(Self { group: group.to_owned(), parent, sys: "/sys".into() })
+    }
+
+    fn processors(&self, name: &str) -> Result<CpuList, Errno> {
+        let list = list(&self.sys.join("devices/system/cpu").join(name))?;
+        if list.is_empty() { Err(Errno::IO) } else { Ok(list) }
+    }
+}
+
+impl Kernel for Linux {
+    fn possible(&self) -> Result<CpuList, Errno> {
+        self.processors("possible")
+    }
+
+    fn online(&self) -> Result<CpuList, Errno> {
+        self.processors("online")
+    }
+
+    fn cpus(&self) -> Result<CpuList, Errno> {
+        list(&self.group.join("cpuset.cpus"))
+    }
+
+    fn effective(&self) -> Result<CpuList, Errno> {
+        list(&self.group.join("cpuset.cpus.effective"))
+    }
+
+    fn above(&self) -> Result<CpuList, Errno> {
+        list(&self.parent.join("cpuset.cpus.effective"))
+    }
+
+    fn standing(&self) -> Result<Standing, Errno> {
+        Standing::parse(&read(&self.group.join("cpuset.cpus.partition"))?).ok_or(Errno::IO)
+    }
+
+    fn beside(&self) -> Result<Vec<Holder>, Errno> {
+        let mut all = holders(&self.parent)?;
+        all.retain(|holder| self.parent.join(&holder.name) != self.group);
+        Ok(all)
+    }
+
+    fn below(&self) -> Result<Vec<Holder>, Errno> {
+        holders(&self.group)
+    }
+
+    fn may_write(&self) -> Result<(), Errno> {
+        rustix::fs::access(self.group.join("cpuset.cpus"), Access::WRITE_OK)
+    }
+
+    fn write_cpus(&self, cpus: &CpuList) -> Result<(), Errno> {
+        // The newline, since a write of nothing is none.
+        write(&self.group.join("cpuset.cpus"), format!("{cpus}\n").as_bytes())
+    }
+
+    fn write_kind(&self, kind: CpusetKind) -> Result<(), Errno> {
+        write(&self.group.join("cpuset.cpus.partition"), kind.name().as_bytes())
+    }
+
+    fn sequence(&self) -> Result<u64, Errno> {
+        read(&self.sys.join("kernel/uevent_seqnum"))?.trim().parse().map_err(|_| Errno::IO)
+    }
+
+    fn listen(&self) -> Result<OwnedFd, Errno> {
+        let socket = uevents::listen()?;
+        // Only root may. With the usual buffer more is lost, and the poll finds it.
+        let _ = set_socket_recv_buffer_size_force(&socket, BACKLOG);
+        Ok(socket)
+    }
+
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        uevents::receive(socket, buffer)
+    }
+
+    fn notices(&self) -> Result<OwnedFd, Errno> {
+        let queue = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        for name in ["cpuset.cpus", "cpuset.cpus.partition"] {
+            inotify::add_watch(&queue, self.group.join(name), inotify::WatchFlags::MODIFY)?;
+        }
+        Ok(queue)
+    }
+}
+
+fn list(path: &Path) -> Result<CpuList, Errno> {
+    read(path)?.parse().map_err(|_| Errno::IO)
+}
+
+/// The cgroups directly in this one that have processors of their own: partitions, valid or not, and those for which some are
+/// set aside.
+fn holders(above: &Path) -> Result<Vec<Holder>, Errno> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(above).map_err(|error| errno(&error))?;
+    let is_group = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    for entry in entries.filter_map(Result::ok).filter(is_group).take(MOST) {
+        let path = entry.path();
+        // One that goes meanwhile has nothing. Before 6.7 none has the second file.
+        let partition = read(&path.join("cpuset.cpus.partition")).unwrap_or_default();
+        let mut cpus = list(&path.join("cpuset.cpus.exclusive")).unwrap_or_default();
+        if Standing::parse(&partition).is_some_and(|s| s.kind != CpusetKind::Member) {
+            let own = list(&path.join("cpuset.cpus")).unwrap_or_default();
+            cpus = cpus.ids().iter().chain(own.ids()).copied().collect();
+        }
+        if !cpus.is_empty() {
+            found.push(Holder { name: entry.file_name().to_string_lossy().into_owned(), cpus });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Folders that look like a cgroup with two in it.
+    fn groups() -> (TempDir, Linux) {
+        let folder = tempfile::tempdir().unwrap();
+        let above = folder.path().join("above");
+        for (name, cpus, partition) in [("ours", "2-3\n", "root\n"), ("other", "5\n", "member\n")] {
+            let group = above.join(name);
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join("cpuset.cpus"), cpus).unwrap();
+            fs::write(group.join("cpuset.cpus.effective"), cpus).unwrap();
+            fs::write(group.join("cpuset.cpus.partition"), partition).unwrap();
+        }
+        fs::write(above.join("cpuset.cpus.effective"), "0-1\n").unwrap();
+        let linux =
+            Linux { sys: folder.path().to_owned(), ..Linux::new(&above.join("ours")).unwrap() };
+        (folder, linux)
+    }
+
+    fn said(text: &str) -> Option<(CpusetKind, Option<String>)> {
+        Standing::parse(text).map(|standing| (standing.kind, standing.invalid))
+    }
+
+    #[test]
+    fn a_standing_is_read_as_both_kernels_write_it() {
+        assert_eq!(said("member\n"), Some((CpusetKind::Member, None)));
+        assert_eq!(said("isolated\n"), Some((CpusetKind::Isolated, None)));
+        let reason = Some("Cpu list in cpuset.cpus not exclusive".to_owned());
+        let text = "root invalid (Cpu list in cpuset.cpus not exclusive)\n";
+        assert_eq!(said(text), Some((CpusetKind::Root, reason)));
+        assert_eq!(said("root invalid\n"), Some((CpusetKind::Root, Some(String::new()))), "6.12");
+        for text in ["", "\n", "rooted", "root valid", "invalid", "0"] {
+            assert_eq!(said(text), None, "{text:?}");
+        }
+        let long = format!("root invalid ({})", "x".repeat(60_000));
+        assert_eq!(said(&long).unwrap().1.unwrap().len(), REASON, "no page is passed on");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_standing_or_none(text in "(root|member|isolated)?.{0,80}") {
+            if let Some(standing) = Standing::parse(&text) {
+                prop_assert!(text.trim().starts_with(standing.kind.name()), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_where_linux_has_them_and_one_write_changes_one() {
+        let (folder, linux) = groups();
+        assert_eq!(linux.cpus().unwrap().to_string(), "2-3");
+        assert_eq!(linux.effective().unwrap().to_string(), "2-3");
+        assert_eq!(linux.above().unwrap().to_string(), "0-1");
+        linux.write_cpus(&"2-4".parse().unwrap()).unwrap();
+        assert_eq!(linux.cpus().unwrap().to_string(), "2-4");
+        let partition = folder.path().join("above/ours/cpuset.cpus.partition");
+        fs::write(&partition, "").unwrap();
+        linux.write_kind(CpusetKind::Root).unwrap();
+        assert_eq!(fs::read_to_string(&partition).unwrap(), "root", "the kernel's word alone");
+        assert_eq!(linux.online(), Err(Errno::NOENT), "nothing is made up");
+    }
+
+    #[test]
+    fn who_has_processors_of_its_own_is_named_and_we_are_not() {
+        let (folder, linux) = groups();
+        assert_eq!(linux.beside(), Ok(vec![]), "a member shares, and ours is ours");
+        let other = folder.path().join("above/other");
+        fs::write(other.join("cpuset.cpus.partition"), "root invalid (so)\n").unwrap();
+        let holder =
+            |cpus: &str| vec![Holder { name: "other".into(), cpus: cpus.parse().unwrap() }];
+        assert_eq!(linux.beside(), Ok(holder("5")), "an invalid one may become valid again");
+        fs::write(other.join("cpuset.cpus.exclusive"), "6\n").unwrap();
+        assert_eq!(linux.beside(), Ok(holder("5-6")));
+        fs::write(other.join("cpuset.cpus.partition"), "member\n").unwrap();
+        assert_eq!(linux.beside(), Ok(holder("6")), "set aside for it");
+        assert_eq!(linux.below(), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_write_to_either_file_is_noticed() {
+        let (folder, linux) = groups();
+        let queue = linux.notices().unwrap();
+        let mut buffer = [0; 1024];
+        assert_eq!(rustix::io::read(&queue, &mut buffer), Err(Errno::AGAIN));
+        for name in ["cpuset.cpus", "cpuset.cpus.partition"] {
+            fs::write(folder.path().join("above/ours").join(name), "").unwrap();
+            assert!(rustix::io::read(&queue, &mut buffer).unwrap() > 0, "{name}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What no real machine does on demand: refusals, partitions that become invalid, others who write to the same files.
+
+mod changing;
+mod histories;
+mod others;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hotadd_core::HardwareId;
+
+use super::fake::{Fake, World};
+use super::watch::Watcher;
+use super::{Cpuset, CpusetError, CpusetKind, CpusetOptions};
+use crate::hardware::Hardware;
+use crate::partition::Seat;
+use crate::{Change, Error, EventKind, Observation, Partition};
+
+/// A partition over a cpuset for tests, and the watcher's part of it, which listens when it is told to.
+struct Rig {
+    fake: Fake,
+    cpuset: Arc<Cpuset>,
+    partition: Partition,
+    watcher: Watcher,
+    told: Arc<Mutex<Vec<String>>>,
+    _observation: Observation,
+}
+
+fn govern(fake: &Fake, options: &CpusetOptions, fresh: bool) -> Result<Cpuset, CpusetError> {
+    Cpuset::on(Box::new(fake.clone()), Path::new("/cg"), options, fresh)
+}
+
+impl Rig {
+    /// Four processors, and a cpuset with these.
+    fn new(cpus: &str, kind: CpusetKind) -> Self {
+        Self::over(Fake::new("0-3", cpus, kind))
+    }
+
+    fn over(fake: Fake) -> Self {
+        let options = CpusetOptions::new().poll(Duration::MAX);
+        let cpuset = Arc::new(govern(&fake, &options, false).unwrap());
+        // The partition's own watcher hears nothing and sleeps for ever.
+        fake.world().deaf = true;
+        let partition = Partition::over(Arc::clone(&cpuset) as Arc<dyn Hardware>).unwrap();
+        fake.world().deaf = false;
+        let watcher = Watcher::new(&fake);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let observation = partition.observe(move |event| {
+            let reason = event.reason.as_deref().unwrap_or_default();
+            let says = match event.kind {
+                EventKind::Breach => format!("breach {}: {reason}", event.clause.unwrap()),
+                EventKind::Joined if !event.agreed => format!("{} joined", event.id.unwrap()),
+                EventKind::Left if event.surprise => format!("{} vanished", event.id.unwrap()),
+                _ => return,
+            };
+            heard.lock().unwrap().push(says);
+        });
+        let _observation = observation.unwrap();
+        fake.world().writes.clear();
+        Self { fake, cpuset, partition, watcher, told, _observation }
+    }
+
+    /// Somebody else does something.
+    fn act(&self, act: impl FnOnce(&mut World)) {
+        act(&mut self.fake.world());
+    }
+
+    /// One round of the watcher. Says whether it found something to look at.
+    fn look(&mut self) -> bool {
+        let due = self.watcher.hear(&self.cpuset);
+        if due {
+            match &self.partition.seat {
+                Seat::Here(inner) => crate::hardware::Nudged::nudge(&**inner),
+                #[cfg(feature = "dbus")]
+                Seat::There(_) => unreachable!("it was made here"),
+            }
+        }
+        due
+    }
+
+    fn add(&self, id: u32) -> Result<Change, Error> {
+        self.partition.add(HardwareId(id))
+    }
+
+    fn remove(&self, id: u32) -> Result<Change, Error> {
+        self.partition.remove(HardwareId(id))
+    }
+
+    fn active(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.partition.active().iter().map(|p| p.id.0).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// What the observer was told since the last time.
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    fn writes(&self) -> Vec<String> {
+        std::mem::take(&mut self.fake.world().writes)
+    }
+}
+
+/// The line for a processor that joined without agreement.
+fn breach(id: u32) -> String {
+    format!("breach Q3: processor {id} was brought in by somebody else; no driver was asked")
+}

@@ -1,0 +1,76 @@
+//! A cpuset in a guest: does as it is told, line by line, and says what came of it. A driver of ours wants no processor 3.
+//!
+//! `lab-cpuset ORDERS KIND START PARENT [NAME]` makes NAME in PARENT, or adopts PARENT. Whoever writes to the pipe ORDERS may say
+//! `add N`, `remove N`, `take PID`, `close` and `end`.
+
+use std::error::Error;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotadd::hardware::{Cpuset, CpusetKind, CpusetOptions};
+use hotadd::{Event, EventKind, HardwareId, Notice, Partition, State, Status, Veto};
+
+fn main() {
+    if let Err(error) = govern() {
+        println!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn govern() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [orders, kind, start, parent, rest @ ..] = &args[..] else {
+        return Err("usage: lab-cpuset ORDERS KIND START PARENT [NAME]".into());
+    };
+    let kinds = [CpusetKind::Member, CpusetKind::Root, CpusetKind::Isolated];
+    let kind = kinds.into_iter().find(|known| known.name() == kind).ok_or("no such kind")?;
+    let options = CpusetOptions::new().kind(kind).start_on(start.parse()?);
+    // Changes that the kernel tells nobody of are to be found soon.
+    let options = options.poll(Duration::from_millis(200));
+    let cpuset = Arc::new(match rest.first() {
+        Some(name) => Cpuset::create(parent, name, &options)?,
+        None => Cpuset::adopt(parent, &options)?,
+    });
+    let partition = Partition::over(Arc::clone(&cpuset) as _)?;
+    let _observation = partition.observe(say)?;
+    let _registration = partition.register("three", |notice: &Notice| {
+        if notice.state() == State::AddStart && notice.processor().id == HardwareId(3) {
+            return Err(Veto::new(Status::INSUFFICIENT_RESOURCES, "not three"));
+        }
+        Ok(())
+    })?;
+    println!("up: {}", cpuset.path().display());
+    loop {
+        for line in fs::read_to_string(orders)?.lines() {
+            let (word, number) = line.split_once(' ').unwrap_or((line, "0"));
+            let number: u32 = number.parse()?;
+            // What becomes of it is said by the observer.
+            match word {
+                "add" => drop(partition.add(HardwareId(number))),
+                "remove" => drop(partition.remove(HardwareId(number))),
+                "take" => cpuset.take_in(number)?,
+                "close" => match cpuset.close() {
+                    Ok(()) => println!("closed"),
+                    Err(error) => println!("open: {error}"),
+                },
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// One line for each change of the set, for what is refused, and for what was found wrong.
+fn say(event: &Event) {
+    let reason = event.reason.as_deref().unwrap_or_default();
+    let id = event.id.map(|id| id.to_string()).unwrap_or_default();
+    match event.kind {
+        EventKind::Joined if event.agreed => println!("{id} joined"),
+        EventKind::Joined => println!("{id} joined without agreement"),
+        EventKind::Left if event.surprise => println!("{id} vanished"),
+        EventKind::Left => println!("{id} left"),
+        EventKind::Refused | EventKind::RemoveRefused => println!("{id} refused: {reason}"),
+        EventKind::Breach => println!("found: {reason}"),
+        _ => {}
+    }
+}

@@ -1,0 +1,242 @@
+//! The library's hardware `cpuset` on real kernels: it grows and shrinks by consent, and what happens behind its back is seen.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{cpu, lab, on_each_kernel, text};
+use lab::{Guest, Kernel};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+on_each_kernel!(
+    a_cpuset_grows_and_shrinks_by_consent_alone,
+    a_partition_that_would_be_invalid_is_not_made,
+    a_user_without_privileges_governs_a_cgroup_that_was_delegated,
+    where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way,
+);
+
+/// The program in the guest that governs a cpuset.
+struct Governor<'a> {
+    guest: &'a Guest,
+    pid: u32,
+    said: &'static str,
+}
+
+impl<'a> Governor<'a> {
+    /// Starts one: what kind, on which processors, and where.
+    fn start(guest: &'a Guest, words: &[&str]) -> Self {
+        let (orders, said) = ("/tmp/orders", "/tmp/said");
+        let _ = guest.run(&["mkfifo", orders]).unwrap();
+        let argv = [&["lab-cpuset", orders], words].concat();
+        let governor = Self { guest, pid: guest.start(&argv, said).unwrap(), said };
+        governor.until("up: ");
+        governor
+    }
+
+    fn order(&self, line: &str) {
+        let script = format!("echo {line} > /tmp/orders");
+        assert!(self.guest.run(&["sh", "-c", &script]).unwrap().status.success());
+    }
+
+    /// Waits until a line was said that begins so, and gives it.
+    fn until(&self, begins: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let said = self.guest.read(self.said).unwrap();
+            if let Some(line) = said.lines().find(|line| line.starts_with(begins)) {
+                return line.to_owned();
+            }
+            assert!(began.elapsed() < LIMIT, "{begins:?} is said: {said}");
+        }
+    }
+
+    fn end(self) {
+        self.order("end");
+        let said = || self.guest.read(self.said).unwrap();
+        assert!(self.guest.wait(self.pid, LIMIT).unwrap().success(), "{}", said());
+    }
+}
+
+/// What the kernel says where a process may run.
+fn allowed(guest: &Guest, pid: u32) -> String {
+    let status = guest.read(&format!("/proc/{pid}/status")).unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+    list.unwrap().to_owned()
+}
+
+fn a_cpuset_grows_and_shrinks_by_consent_alone(kernel: Kernel) {
+    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
+    let governor = Governor::start(&guest, &["member", "0", "/cgroup", "set"]);
+    let group = |file: &str| guest.read(&format!("/cgroup/set/{file}")).unwrap();
+    let worker = guest.start(&["sleep", "1000"], "/dev/null").unwrap();
+    governor.order(&format!("take {worker}"));
+
+    governor.order("add 1");
+    governor.until("1 joined");
+    governor.order("add 3");
+    governor.until("3 refused: not three");
+    assert_eq!(group("cpuset.cpus.effective"), "0-1", "{kernel}: one agreed to, one refused (A3)");
+    assert_eq!(allowed(&guest, worker), "0-1", "{kernel}: and its process runs there (A5)");
+    governor.order("remove 0");
+    governor.until("0 left");
+    assert_eq!(allowed(&guest, worker), "1", "{kernel}: X1");
+    governor.order("add 2");
+    governor.until("2 joined");
+
+    guest.write(&cpu("cpu2/online"), "0").unwrap();
+    governor.until("2 vanished"); // X2
+    guest.write(&cpu("cpu2/online"), "1").unwrap();
+    assert_eq!(allowed(&guest, worker), "1", "{kernel}: nobody has agreed that it comes back");
+    governor.order("add 2");
+    let began = Instant::now();
+    while allowed(&guest, worker) != "1-2" {
+        assert!(began.elapsed() < LIMIT, "it comes back by consent (X3)");
+    }
+
+    guest.write("/cgroup/set/cpuset.cpus", "1-3").unwrap();
+    governor.until("3 joined without agreement"); // Q3
+    let found = governor.until("found: another process");
+    let wrote = "another process wrote to /cgroup/set/cpuset.cpus: it was 1-2, and is 1-3";
+    assert_eq!(found, format!("found: {wrote}"));
+
+    governor.order("close");
+    let open = governor.until("open: ");
+    let who = format!("in which there are processes: {worker} (sleep): EBUSY");
+    assert!(open.contains(&who), "what is in use stays, and it is said whose it is: {open}");
+    guest.signal(worker, rustix::process::Signal::KILL.as_raw()).unwrap();
+    guest.wait(worker, LIMIT).unwrap();
+    governor.order("end");
+    assert!(guest.wait(governor.pid, LIMIT).unwrap().success());
+    assert!(guest.read("/cgroup/set/cpuset.cpus").is_err(), "what is empty is gone with its maker");
+    let control = guest.read("/cgroup/cgroup.subtree_control").unwrap();
+    assert_eq!(control, "", "{kernel}: and so is what was enabled for it");
+}
+
+fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
+    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
+    guest.write("/cgroup/cgroup.subtree_control", "+cpuset").unwrap();
+    guest.run(&["mkdir", "/cgroup/ours", "/cgroup/neighbour"]).unwrap();
+    guest.write("/cgroup/neighbour/cpuset.cpus", "2").unwrap();
+    let governor = Governor::start(&guest, &["root", "1", "/cgroup/ours"]);
+    let group = |file: &str| guest.read(&format!("/cgroup/ours/{file}")).unwrap();
+    let state =
+        || [group("cpuset.cpus"), group("cpuset.cpus.effective"), group("cpuset.cpus.partition")];
+
+    governor.order("add 2");
+    let refused = governor.until("2 refused: everybody agreed, but the platform failed");
+    let why = match kernel {
+        Kernel::V6_1 => "EINVAL (22): Cpu list in cpuset.cpus not exclusive",
+        Kernel::V6_12 => "EINVAL (22): the kernel gives no reason",
+    };
+    assert!(refused.contains(why), "{kernel}: {refused}");
+    assert_eq!(state(), ["1", "1", "root"], "{kernel}: it is as it was, and valid (A4)");
+
+    guest.write("/cgroup/neighbour/cpuset.cpus", "3").unwrap();
+    governor.order("add 2");
+    governor.until("2 joined");
+    assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once nobody else has it");
+    assert_eq!(
+        guest.read("/cgroup/cpuset.cpus.effective").unwrap(),
+        "0,3",
+        "{kernel}: it is its own"
+    );
+
+    guest.write("/cgroup/neighbour/cpuset.cpus", "2-3").unwrap();
+    let found = governor.until("found: the cpuset is no valid root any more");
+    let why = if kernel == Kernel::V6_1 { "not exclusive" } else { "gives no reason" };
+    assert!(found.contains(why), "{kernel}: {found}");
+    governor.order("add 0");
+    let refused = governor.until("0 refused: ");
+    assert!(refused.contains("no valid partition, and must be first"), "{kernel}: A8: {refused}");
+    governor.end();
+    assert_eq!(group("cpuset.cpus"), "1-2", "{kernel}: what was adopted is left as it is");
+}
+
+fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel) {
+    let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
+    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
+    // As systemd delegates: the folder, and the files by which processes are moved and controllers enabled.
+    let script =
+        "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group
+        chmod 1777 /tmp
+        echo +cpuset > /cgroup/cgroup.subtree_control; mkdir /cgroup/user; cd /cgroup/user
+        echo 0-1 > cpuset.cpus
+        chown u:u . cgroup.procs cgroup.subtree_control cgroup.threads; mkfifo -m 666 /tmp/orders";
+    let made = guest.run(&["sh", "-c", script]).unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    // It is in the cgroup itself, as a shell in a delegated scope is.
+    let script = "echo 0 > /cgroup/user/cgroup.procs
+        exec su u -c 'exec lab-cpuset /tmp/orders member 0 /cgroup/user set'";
+    let pid = guest.start(&["sh", "-c", script], "/tmp/said").unwrap();
+    let governor = Governor { guest: &guest, pid, said: "/tmp/said" };
+    governor.until("up: /cgroup/user/set");
+    governor.order("add 1");
+    governor.until("1 joined");
+    assert_eq!(guest.read("/cgroup/user/set/cpuset.cpus.effective").unwrap(), "0-1", "{kernel}");
+    governor.order("add 2");
+    let refused = governor.until("2 refused: ");
+    assert!(
+        refused.contains("the cgroup above has not got it, but 0-1"),
+        "{kernel}: A8: {refused}"
+    );
+    governor.end();
+    assert!(guest.read("/cgroup/user/set/cpuset.cpus").is_err(), "{kernel}: it is gone");
+    let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
+    assert_eq!(control, "", "{kernel}: and the user's cgroup as it was");
+
+    // So does the command, beside the shell that it was started from.
+    let script = "echo 0 > /cgroup/user/cgroup.procs
+        exec su u -c 'hotadd run -- sh -c \"until [ \\$(nproc) = 2 ]; do :; done; cat /proc/self/cgroup\"'";
+    let ran = guest.run(&["sh", "-c", script]).unwrap();
+    let (said, cgroup) = (text(&ran.stderr), text(&ran.stdout));
+    assert!(ran.status.success(), "{kernel}: {said}");
+    assert!(
+        said.contains("to be added: 1 (cpuset processors of /cgroup/user/hotadd-run."),
+        "{said}"
+    );
+    assert!(cgroup.starts_with("0::/user/hotadd-run."), "{kernel}: {cgroup}");
+    let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
+    assert_eq!(control, "", "{kernel}: nothing is left of that either");
+}
+
+fn where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way(kernel: Kernel) {
+    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().boot().unwrap();
+    let script = "set -e; cd /cgroup; echo +cpuset > cgroup.subtree_control; mkdir -p p/q off
+        mkdir off/in; sleep 1000 & echo $! > p/cgroup.procs; echo +cpuset > p/cgroup.subtree_control
+        cat p/q/cgroup.type";
+    let made = guest.run(&["sh", "-c", script]).unwrap();
+    assert_eq!(text(&made.stdout), "domain invalid\n", "{kernel}: {}", text(&made.stderr));
+    let refused = |words: &[&str]| {
+        let argv = [&["lab-cpuset", "/tmp/orders", "member", "0"], words].concat();
+        let ran = guest.run(&argv).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{kernel}: {words:?}");
+        text(&ran.stdout)
+    };
+    let cases: [(&[&str], &str); 6] = [
+        (&["/tmp", "set"], "error: /tmp is of no use: it is no cgroup of version 2\n"),
+        (&["/cgroup/none", "set"], "error: /cgroup/none is of no use: ENOENT (2)\n"),
+        (&["/cgroup"], "error: /cgroup is of no use: it is the root of the cgroups, which"),
+        (&["/cgroup/off/in"], "error: /cgroup/off/in is of no use: the cpuset controller is not"),
+        (
+            &["/cgroup/off/in", "set"],
+            "error: /cgroup/off/in is of no use: the cpuset controller is",
+        ),
+        (&["/cgroup/p/q", "set"], "error: /cgroup/p/q is of no use: it is invalid itself, as a"),
+    ];
+    for (words, begins) in cases {
+        let said = refused(words);
+        assert!(said.starts_with(begins), "{kernel}: {words:?}: {said}");
+    }
+    let taken = refused(&["/cgroup", "p"]);
+    assert!(
+        taken.starts_with("error: cannot make the cgroup /cgroup/p: EEXIST"),
+        "{kernel}: {taken}"
+    );
+    let left =
+        guest.run(&["sh", "-c", "cd /cgroup; find . -type d; cat p/q/cgroup.subtree_control"]);
+    let left = text(&left.unwrap().stdout);
+    let mut left: Vec<&str> = left.lines().collect();
+    left.sort_unstable();
+    assert_eq!(left, [".", "./off", "./off/in", "./p", "./p/q"], "{kernel}: nothing was made");
+}
