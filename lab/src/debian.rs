@@ -18,12 +18,13 @@ pub(crate) const MEMORY: u32 = 1024;
 pub(crate) const AGENT: &str = "/usr/lib/lab/agent";
 
 /// What a guest has, with all that it needs. `usr-is-merged` stands for what would merge `/usr`, in Perl.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "base-files",
     "base-passwd",
     "coreutils",
     "dash",
     "dbus",
+    "findutils",
     "gir1.2-glib-2.0",
     "grep",
     "polkitd",

@@ -31,6 +31,8 @@ mod qmp;
 mod within;
 
 #[doc(hidden)]
+pub mod uevents;
+#[doc(hidden)]
 pub mod wire;
 
 pub use binaries::binary;

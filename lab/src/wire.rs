@@ -118,6 +118,8 @@ pub enum Reply {
 pub struct Uevent {
     /// Its place among all since the guest is up. One is missing where messages were lost.
     pub number: usize,
+    /// When the agent heard it, in microseconds of the guest's `CLOCK_MONOTONIC`.
+    pub at_us: u64,
     /// What happened, and to what: `add@/devices/system/cpu/cpu1`.
     pub head: String,
 }

@@ -8,11 +8,8 @@ use std::time::Duration;
 use lab::wire::Uevent;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
-
-/// The multicast group to which the kernel itself sends.
-const KERNEL_GROUP: u32 = 1;
+use rustix::net::{RecvFlags, recv};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Room for some hundred events that come while nobody reads.
 const ROOM: usize = 1 << 20;
@@ -35,10 +32,7 @@ struct Log {
 
 impl Uevents {
     pub(crate) fn listen() -> io::Result<Uevents> {
-        let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
-        let socket = socket_with(family, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
-        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, ROOM)?;
-        bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+        let socket = lab::uevents::socket(ROOM)?;
         let shared = Arc::new(Shared::default());
         let log = shared.clone();
         thread::Builder::new().name("uevents".into()).spawn(move || read(&socket, &log))?;
@@ -84,6 +78,7 @@ fn read(socket: &OwnedFd, shared: &Shared) {
     let mut buffer = [0; 8192];
     loop {
         let read = recv(socket, &mut buffer, RecvFlags::empty());
+        let at_us = now();
         let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok((length, _)) => {
@@ -91,7 +86,7 @@ fn read(socket: &OwnedFd, shared: &Shared) {
                 let head = message.split(|byte| *byte == 0).next().unwrap_or_default();
                 let head = String::from_utf8_lossy(head).into_owned();
                 let number = log.next;
-                log.events.push(Uevent { number, head });
+                log.events.push(Uevent { number, at_us, head });
                 log.next += 1;
             }
             Err(Errno::INTR) => continue,
@@ -106,4 +101,10 @@ fn read(socket: &OwnedFd, shared: &Shared) {
             return;
         }
     }
+}
+
+/// By the clock that the kernel's tracing can also use.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_nsec.cast_unsigned() / 1000
 }

@@ -1,0 +1,100 @@
+//! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only.
+//!
+//! `cargo bench -p lab --bench owners -- [ROUNDS]` prints tables. Nothing depends on the figures. Without `--bench`, as `cargo test`
+//! has it, there is one round, and no table.
+
+mod list;
+mod table;
+mod trace;
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use lab::{Guest, Kernel, Lab};
+
+use list::Owner;
+use table::Sample;
+
+/// For a processor to come online when some hundred are, and this machine is busy.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Of each owner.
+const ROUNDS: u32 = 15;
+
+/// What a guest may have.
+const MOST: u32 = 250;
+
+/// There at boot: one for the owner and one for what else the kernel does.
+const AT_BOOT: u32 = 2;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let timed = std::env::args().any(|argument| argument == "--bench");
+    let asked = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let rounds = if timed { asked.unwrap_or(ROUNDS) } else { 1 };
+    let owners = list::all();
+    for kernel in Kernel::ALL {
+        let began = Instant::now();
+        let samples = measure(kernel, &owners, rounds)?;
+        if timed {
+            println!("{kernel}, {rounds} processors each, {:.0?}", began.elapsed());
+            table::print(&owners, &samples);
+        }
+    }
+    Ok(())
+}
+
+/// For each owner what was seen.
+fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sample>>> {
+    let most = AT_BOOT + u32::try_from(owners.len())? * rounds;
+    if most > MOST {
+        return Err(
+            format!("{rounds} rounds take {most} processors, and a guest has {MOST}").into()
+        );
+    }
+    let mut lab = Lab::new(kernel)?.debian()?.memory(2048).cpus(AT_BOOT, most);
+    let mut programs: Vec<_> = owners.iter().filter_map(|owner| owner.program).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    for (package, name) in programs {
+        lab = lab.program(package, name)?;
+    }
+    let guest = lab.boot()?;
+    trace::begin(&guest)?;
+    let mut samples: Vec<_> = owners.iter().map(|_| Vec::new()).collect();
+    let mut next = AT_BOOT;
+    for round in 0..rounds as usize {
+        // Each is as often early as late: with every processor the next takes longer.
+        for place in 0..owners.len() {
+            let which = (round + place) % owners.len();
+            let sample = one(&guest, &owners[which], next)
+                .map_err(|e| format!("{kernel}, {}: {e}", owners[which].name))?;
+            samples[which].push(sample);
+            next += 1;
+        }
+    }
+    Ok(samples)
+}
+
+/// One processor that one owner brings online.
+fn one(guest: &Guest, owner: &Owner, id: u32) -> Outcome<Sample> {
+    script(guest, &owner.start)?;
+    script(guest, owner.before)?;
+    trace::clear(guest)?;
+    let from = guest.next_uevent()?;
+    guest.plug(id as usize)?;
+    let device = format!("@/devices/system/cpu/cpu{id}");
+    let online = guest.uevent(from, &format!("online{device}"), LIMIT)?.at_us;
+    let add = guest.uevent(from, &format!("add{device}"), LIMIT)?.at_us;
+    script(guest, &owner.stop)?;
+    Ok(Sample { times: trace::times(guest, id)?, heard: online.saturating_sub(add) })
+}
+
+fn script(guest: &Guest, script: &str) -> Outcome<()> {
+    let output = guest.run(&["sh", "-e", "-c", script])?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{script}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}

@@ -1,0 +1,59 @@
+//! Medians and quartiles of what was seen.
+
+use crate::list::Owner;
+use crate::trace::Times;
+
+/// One processor that came online.
+pub(crate) struct Sample {
+    pub(crate) times: Times,
+    /// From the add event to the online event as a third program hears them, in microseconds.
+    pub(crate) heard: u64,
+}
+
+/// A column: its head, and what of a sample it shows, in microseconds.
+type Column = (&'static str, fn(&Sample) -> u64);
+
+const COLUMNS: [Column; 8] = [
+    // All that is the owner's: when the write returns, the online event has been sent.
+    ("own share", |s| s.times.write.saturating_sub(s.times.add)),
+    ("for the lock", |s| s.times.up - s.times.write),
+    // The two together: what waiting before the write is to make less.
+    ("until bring-up", |s| s.times.up - s.times.add),
+    ("bring-up", |s| s.times.upped - s.times.up),
+    ("the write", |s| s.times.wrote - s.times.write),
+    ("total", |s| s.times.online - s.times.add),
+    ("as heard", |s| s.heard),
+    ("lock free", |s| s.times.free.saturating_sub(s.times.add)),
+];
+
+pub(crate) fn print(owners: &[Owner], samples: &[Vec<Sample>]) {
+    println!("milliseconds: median (quartiles)");
+    print!("{:29}", "");
+    for (head, _) in COLUMNS {
+        print!(" {head:>20}");
+    }
+    println!(" {:>12}", "tried again");
+    for (owner, samples) in owners.iter().zip(samples) {
+        print!("{:29}", owner.name);
+        for (_, of) in COLUMNS {
+            print!(" {:>20}", spread(samples.iter().map(of)));
+        }
+        let again = samples.iter().filter(|s| s.times.retries > 0).count();
+        println!(" {:>12}", format!("{again} of {}", samples.len()));
+    }
+    let held = || samples.iter().flatten().map(|s| s.times.free.saturating_sub(s.times.add));
+    let most = held().max().unwrap_or_default();
+    println!("the lock is free after the add event: {}, at most {}\n", spread(held()), ms(most));
+}
+
+fn spread(values: impl Iterator<Item = u64>) -> String {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    let at = |quarters: usize| ms(values[(values.len() - 1) * quarters / 4]);
+    if values.is_empty() { "-".into() } else { format!("{} ({} {})", at(2), at(1), at(3)) }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "minutes at most")]
+fn ms(us: u64) -> String {
+    format!("{:.1}", us as f64 / 1000.0)
+}
