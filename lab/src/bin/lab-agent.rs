@@ -8,8 +8,12 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use hotadd::{CpuList, Driver, Notice, Partition, Removal, State, Status, Veto};
+
+/// A guest on a busy machine stands still for seconds at times. Who never answers has the usual limit.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -18,7 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let ways = args.map(|way| parse(&way)).collect::<Result<Vec<_>, _>>()?;
     let partition = Partition::connect(Path::new(&socket))?;
-    let _registration = partition.register(&name, Party { name: name.clone(), ways })?;
+    let mut party = partition.party(&name);
+    if !ways.iter().any(|(how, _)| matches!(how, How::Hang)) {
+        party = party.time_limit(LIMIT);
+    }
+    let _registration = party.register(Party { name: name.clone(), ways })?;
     println!("{name} is registered");
     loop {
         thread::park();
