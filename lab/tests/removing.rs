@@ -77,6 +77,16 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let (history, _) = hotadd(&guest, &["history"]);
     let left = " left processor 3 without asking (X2)";
     assert!(history.contains(left), "{kernel}: {left:?} is remembered: {history}");
+    let (status, _) = hotadd(&guest, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&status["vanished"], &status["active"]), (&"3".into(), &"0-2".into()), "{kernel}");
+    let (history, _) = hotadd(&guest, &["history", "--json"]);
+    let events =
+        history.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let left = |event: &serde_json::Value| event["event"] == "left" && event["id"] == 3;
+    let left: Vec<_> = events.filter(left).collect();
+    let [left] = &left[..] else { panic!("{kernel}: it left once: {left:?}") };
+    assert_eq!(left["surprise"], true, "{kernel}: programs are told, too (X2): {left}");
     let (said, code) = hotadd(&guest, &["add", "3"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("it is not plugged in"), "{kernel}: {said}");
