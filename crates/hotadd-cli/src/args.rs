@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Config(Config),
     /// Look at a driver's file without loading it: what it is, what it imports, and whether that is provided
     Inspect(Inspect),
+    /// Tell whether something else on this machine brings processors online, and what to do about it
+    Doctor(Doctor),
     /// Write the man pages into a folder: hotadd.1, and one for each command
     #[command(hide = true)]
     Man {
@@ -150,6 +152,24 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 }
 
+/// `hotadd doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_HELP)]
+pub(crate) struct Doctor {
+    /// Look at the system below DIR
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+
+    /// Write into DIR, normally /etc/udev/rules.d, a file for each of udev's that brings processors online: it takes that one's
+    /// place, without the rules that do
+    #[arg(long, value_name = "DIR")]
+    pub(crate) shadow: Option<PathBuf>,
+
+    /// Answer in JSON, as one object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `hotadd host`.
 #[derive(Args, Debug)]
 pub(crate) struct Host {
@@ -210,6 +230,10 @@ somebody asks again, by `hotadd add N`. Takes root, but for simulated processors
 processors as they are.
 
 Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
+
+const DOCTOR_HELP: &str = "\
+Exit status: 0 if nothing is in the way, 1 if something brings processors online, would, or could not be looked at, or a \
+shadow was refused; 2 for bad usage.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";

@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod board;
 mod daemon;
+mod doctor;
 mod host;
 mod inspect;
 mod papers;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Daemon(daemon) => daemon::run(&daemon),
         Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),
         Command::Inspect(file) => inspect::run(&file),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Man { dir } => papers::man(&dir),
         Command::Completions { shell } => papers::completions(shell),
         Command::Host(host) => host::run(&host),

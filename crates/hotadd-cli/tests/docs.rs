@@ -9,10 +9,11 @@ use std::process::Command;
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("README.md", include_str!("../../../README.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
+    ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),
@@ -30,6 +31,13 @@ fn stage() -> PathBuf {
     }
     let driver = "../hotadd-nt/samples/fixtures/percpu.sys";
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(driver), dir.join("percpu.sys")).unwrap();
+    // A machine whose distribution brings processors online.
+    let machine = dir.join("machine");
+    for folder in ["usr/lib/udev/rules.d", "etc/udev/rules.d"] {
+        fs::create_dir_all(machine.join(folder)).unwrap();
+    }
+    let rule = "# Processors\nSUBSYSTEM==\"cpu\", ACTION==\"add\", ATTR{online}==\"0\", ATTR{online}=\"1\"\n";
+    fs::write(machine.join("usr/lib/udev/rules.d/40-redhat.rules"), rule).unwrap();
     // Paths of this repository, as seen from its folder.
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     std::os::unix::fs::symlink(crates, dir.join("crates")).unwrap();
@@ -57,7 +65,7 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
     let dir = stage();
     let mut ran = 0;
     for (name, page) in PAGES {
-        for (command, _) in commands(page) {
+        for (command, shown_for) in commands(page) {
             if is_walked(&command) {
                 continue;
             }
@@ -95,6 +103,15 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
             }
             let output = run(&shown, &dir);
             assert!(output.status.success(), "{name}: {command}: {}", stderr(&output));
+            if name == "docs/doctor.md" {
+                let said = stdout(&output);
+                for line in shown_for {
+                    assert!(
+                        said.lines().any(|one| one == line),
+                        "{command}: no {line:?} in {said}"
+                    );
+                }
+            }
             if shown.contains("--json") {
                 assert_eq!(names(&events(&stdout(&output)))[0], "partition", "{command}");
             }

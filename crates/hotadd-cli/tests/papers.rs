@@ -22,6 +22,7 @@ fn every_command_that_is_shown_has_a_man_page_with_all_its_options() {
         "-config-check",
         "-config",
         "-daemon",
+        "-doctor",
         "-history",
         "-inspect",
         "-parties",

@@ -1,32 +1,37 @@
 //! Parties of a partition in a guest, written in Rust.
 //!
-//! `lab-agent SOCKET NAME [HOW=LIST]...`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
+//! `lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
 //! `refuse`s to add some, or all but some (`only`); ends in the middle of its answer for others (`crash`), never answers for others
 //! (`hang`), and refuses to let others go (`keep`). It says what it is told, a line for each notice.
+//! What the file ORDERS says at that moment, such as `crash=3`, comes before what it was told at the start.
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use hotadd::{CpuList, Driver, Notice, Partition, Removal, State, Status, Veto};
 
-/// A guest on a busy machine stands still for seconds at times. Who never answers has the usual limit.
+/// How long it has for an answer: a guest on a busy machine stands still for seconds at times.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The same of one that may hang, which is waited for.
+const HANGS: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(socket), Some(name)) = (args.next(), args.next()) else {
-        return Err("usage: lab-agent SOCKET NAME [HOW=LIST]...".into());
+        return Err("usage: lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]".into());
     };
-    let ways = args.map(|way| parse(&way)).collect::<Result<Vec<_>, _>>()?;
+    let (ways, orders): (Vec<_>, Vec<_>) = args.partition(|arg| arg.contains('='));
+    let ways = ways.iter().map(|way| parse(way)).collect::<Result<Vec<_>, _>>()?;
     let partition = Partition::connect(Path::new(&socket))?;
-    let mut party = partition.party(&name);
-    if !ways.iter().any(|(how, _)| matches!(how, How::Hang)) {
-        party = party.time_limit(LIMIT);
-    }
-    let _registration = party.register(Party { name: name.clone(), ways })?;
+    let may_hang = !orders.is_empty() || ways.iter().any(|(how, _)| matches!(how, How::Hang));
+    let limit = if may_hang { HANGS } else { LIMIT };
+    let party = Party { name: name.clone(), ways, orders: orders.into_iter().next() };
+    let _registration = partition.party(&name).time_limit(limit).register(party)?;
     println!("{name} is registered");
     loop {
         thread::park();
@@ -37,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 struct Party {
     name: String,
     ways: Vec<(How, CpuList)>,
+    orders: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -103,8 +109,13 @@ impl Party {
     fn answer(&self, notice: &Notice) -> Result<(), Veto> {
         let id = notice.processor().id;
         let adding = notice.state() == State::AddStart;
-        let no = |why: &str| Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{why} {id}")));
-        for (how, list) in &self.ways {
+        let no = |why: &str| {
+            println!("{} refuses {id}", self.name);
+            Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{why} {id}")))
+        };
+        let orders = self.orders.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let ordered = orders.and_then(|order| parse(order.trim()).ok());
+        for (how, list) in ordered.iter().chain(&self.ways) {
             match (how, list.contains(id)) {
                 (How::Refuse, true) | (How::Only, false) if adding => return no("no room for"),
                 (How::Keep, true) if !adding => return no("busy on"),

@@ -72,6 +72,7 @@ pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
 pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
     let said = guest.read(&format!("/tmp/{name}")).unwrap();
     let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string());
+    // Beside notices there is what it makes of them: `refuses 3`.
+    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string()) && line.contains(" as ");
     lines.filter(of).map(str::to_owned).collect()
 }

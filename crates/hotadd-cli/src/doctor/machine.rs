@@ -1,0 +1,164 @@
+//! What the kernel was told at boot, and what it says: whether processors can be brought online at all.
+
+use std::path::Path;
+
+use hotadd::{CpuList, HardwareId};
+
+use super::finding::{Finding, Level};
+use super::tree::Tree;
+
+const CPU: &str = "/sys/devices/system/cpu";
+const CMDLINE: &str = "/proc/cmdline";
+
+/// Looks at the kernel.
+pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(line) = text(tree, CMDLINE) {
+        findings.extend(parameters(&line));
+    }
+    if let Some(release) = text(tree, "/proc/sys/kernel/osrelease") {
+        findings.extend(kernel(&release));
+    }
+    if let Some(control) = text(tree, &format!("{CPU}/smt/control")) {
+        findings.extend(threads(&control));
+    }
+    findings.extend(room(tree));
+    findings
+}
+
+fn text(tree: &Tree, path: &str) -> Option<String> {
+    let text = tree.read(Path::new(path))?;
+    Some(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+fn note(what: String, file: &str) -> Finding {
+    Finding::new(Level::Note, what).at(Path::new(file), None)
+}
+
+/// What limits the daemon on the kernel's command line.
+fn parameters(line: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // What comes behind two dashes is for the first process.
+    for word in line.split_whitespace().take_while(|word| *word != "--") {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        // The kernel takes both for the same.
+        let name = name.replace('-', "_");
+        let (why, fix) = match &*name {
+            "nosmt" => (
+                "hyperthreads do not start: the kernel answers ECANCELED, then EPERM (A4)",
+                "leave it if it is meant; hotadd says so for each one that is tried",
+            ),
+            "maxcpus" => (
+                "processors behind the first are left offline at boot; they start when they are added",
+                "hotadd add, or at-start = \"add\" in the daemon's configuration",
+            ),
+            "nosmp" => (
+                "there is one processor, and no others can be started",
+                "take it out, and boot again",
+            ),
+            "nr_cpus" | "possible_cpus" => (
+                "processors beyond it do not exist for Linux, whatever the hypervisor adds",
+                "take it out or raise it, and boot again, if more will be added",
+            ),
+            "cpu0_hotplug" => (
+                "on x86 before Linux 6.5 processor 0 gets a switch, and can be taken offline and brought back like any other",
+                "leave it if it is meant",
+            ),
+            "isolcpus" | "nohz_full" => (
+                "a processor in its list joins like any other, and the scheduler still puts no work there by itself",
+                "leave it if programs set their own affinity",
+            ),
+            "acpi" if value == "off" => (
+                "processors are plugged in by ACPI: nothing will be seen",
+                "take it out, and boot again",
+            ),
+            _ => continue,
+        };
+        findings
+            .push(note(format!("the kernel was started with {word}"), CMDLINE).why(why).fix(fix));
+    }
+    findings
+}
+
+/// Kernels with known trouble.
+fn kernel(release: &str) -> Option<Finding> {
+    let mut numbers = release.split(|char: char| !char.is_ascii_digit()).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
+    ((major, minor) < (6, 2)).then(|| {
+        note(format!("the kernel is Linux {release}"), "/proc/sys/kernel/osrelease")
+            .why("before 6.2 each hot-plug resets affinity masks inside cgroups with the cpuset controller; and on 6.1 a processor that is plugged in behind an empty slot hangs the machine when it is started")
+            .fix("fill slots in order; hotadd run puts its masks right; or use Linux 6.2 or later")
+    })
+}
+
+fn threads(control: &str) -> Option<Finding> {
+    ["off", "forceoff"].contains(&control).then(|| {
+        note(format!("hyperthreads are {control}"), &format!("{CPU}/smt/control"))
+            .why("they are refused by the kernel when they are started (A4); writing on there would bring all online at once, without asking")
+            .fix("leave it; to have them, boot without nosmt and add them with hotadd")
+    })
+}
+
+/// Whether there is room for processors to come.
+fn room(tree: &Tree) -> Vec<Finding> {
+    let list = |name: &str| -> Option<Vec<HardwareId>> {
+        let list: CpuList = text(tree, &format!("{CPU}/{name}"))?.parse().ok()?;
+        Some(list.ids().to_vec())
+    };
+    let (Some(possible), Some(present), Some(online)) =
+        (list("possible"), list("present"), list("online"))
+    else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if possible.len() <= present.len() {
+        let what =
+            format!("no processor can be plugged in: {} possible, all present", possible.len());
+        findings.push(
+            note(what, &format!("{CPU}/possible"))
+                .why("Linux makes room for processors at boot alone")
+                .fix("have the hypervisor offer more than the machine starts with, and boot again"),
+        );
+    }
+    let off: CpuList = present.into_iter().filter(|id| online.binary_search(id).is_err()).collect();
+    if !off.is_empty() {
+        findings.push(
+            note(
+                format!("processors that are present and offline: {off}"),
+                &format!("{CPU}/online"),
+            )
+            .why("nobody brings them online by itself")
+            .fix("hotadd add, or at-start = \"add\" in the daemon's configuration"),
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_limit_are_named_and_those_of_init_are_not() {
+        let seen =
+            parameters("quiet nr-cpus=4 nosmt=force acpi=on isolcpus=1-3 x=maxcpus -- maxcpus=1");
+        let seen: Vec<_> = seen.iter().map(|finding| &*finding.what).collect();
+        let expected = ["nr-cpus=4", "nosmt=force", "isolcpus=1-3"];
+        assert_eq!(seen, expected.map(|word| format!("the kernel was started with {word}")));
+    }
+
+    #[test]
+    fn kernels_before_6_2_are_known_for_trouble() {
+        for (release, known) in [
+            ("5.15.0-91-generic", true),
+            ("6.1.0-42-cloud-amd64", true),
+            ("6.2.0", false),
+            ("6.12.0+deb13", false),
+            ("10.0-rc1", false),
+            ("strange", false),
+            ("99999999999.1", false),
+        ] {
+            assert_eq!(kernel(release).is_some(), known, "{release}");
+        }
+    }
+}

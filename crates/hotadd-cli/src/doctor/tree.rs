@@ -1,0 +1,259 @@
+//! [`Tree`]: reading below a root as a program in it would. Links stay inside, nothing is waited for, and everything has a limit.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// A file of rules, a unit or a script has at most so many bytes; distributions' have some thousand.
+pub(crate) const LARGEST: u64 = 1 << 20;
+/// A folder has at most so many entries.
+const ENTRIES: usize = 8192;
+/// Everything together: opened files and folders, and bytes.
+const OPENED: usize = 50_000;
+const BYTES: u64 = 64 << 20;
+/// What could not be read is told so often.
+const TOLD: usize = 100;
+
+/// What could not be looked at, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
+}
+
+/// A root, and what was not readable below it.
+pub(crate) struct Tree {
+    root: OwnedFd,
+    path: PathBuf,
+    opened: Cell<usize>,
+    bytes: Cell<u64>,
+    unread: RefCell<Vec<Unread>>,
+    /// Something was not looked at because all together is too much.
+    exhausted: Cell<bool>,
+}
+
+impl Tree {
+    /// # Errors
+    /// `root` is no folder, or may not be looked at.
+    pub(crate) fn new(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
+            path: root.to_owned(),
+            opened: Cell::new(0),
+            bytes: Cell::new(0),
+            unread: RefCell::default(),
+            exhausted: Cell::new(false),
+        })
+    }
+
+    /// What could not be looked at so far.
+    pub(crate) fn unread(&self) -> Vec<Unread> {
+        let mut unread = self.unread.borrow().clone();
+        if self.exhausted.get() {
+            let reason = format!(
+                "more than {OPENED} files or {BYTES} bytes were asked for, and the rest was left"
+            );
+            unread.push(Unread { path: PathBuf::from("/"), reason });
+        }
+        unread
+    }
+
+    /// A file's content. None if there is none, and also if it cannot be read, which is remembered.
+    pub(crate) fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        self.content(path, |_| true)
+    }
+
+    /// As [`Tree::read`], but None for what is no text: it has a NUL byte near its beginning.
+    pub(crate) fn read_text(&self, path: &Path) -> Option<Vec<u8>> {
+        self.content(path, |head| !head.contains(&0))
+    }
+
+    /// As [`Tree::read_text`], of what may be a script or anything else: it must say so in its first bytes, and nothing is
+    /// remembered if it cannot be read.
+    pub(crate) fn read_if_script(&self, path: &Path) -> Option<Vec<u8>> {
+        let before = self.unread.borrow().len();
+        let text = self.content(path, |head| head.starts_with(b"#!") && !head.contains(&0));
+        self.unread.borrow_mut().truncate(before);
+        text
+    }
+
+    fn content(&self, path: &Path, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+        // Looked at before it is opened: to open a device can be to start it, as a watchdog's.
+        let fd = self.opened(path, OFlags::PATH)?;
+        let result = (|| {
+            let stat = rustix::fs::fstat(&fd)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Ok(None);
+            }
+            let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = File::from(rustix::fs::openat(CWD, itself, flags, Mode::empty())?);
+            let mut bytes = Vec::new();
+            (&file).take(512).read_to_end(&mut bytes)?;
+            if !wanted(&bytes) {
+                return Ok(None);
+            }
+            (&file).take(LARGEST).read_to_end(&mut bytes)?;
+            self.bytes.set(self.bytes.get() + bytes.len() as u64);
+            if bytes.len() as u64 > LARGEST {
+                return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
+            }
+            Ok(Some(bytes))
+        })();
+        result.unwrap_or_else(|error| self.forgo(path, &error.to_string()))
+    }
+
+    /// The names in a folder, in order. None if there is none.
+    pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
+        let Some(fd) = self.opened(path, OFlags::RDONLY | OFlags::DIRECTORY) else {
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        let result = Dir::new(fd).and_then(|dir| {
+            for entry in dir {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if name == b"." || name == b".." {
+                    continue;
+                }
+                if names.len() == ENTRIES {
+                    self.forgo::<()>(path, &format!("it has more than {ENTRIES} entries"));
+                    break;
+                }
+                names.push(OsString::from_vec(name.to_vec()));
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            self.forgo::<()>(path, &io::Error::from(error).to_string());
+        }
+        names.sort();
+        names
+    }
+
+    /// Where a link points. None if it is none.
+    pub(crate) fn link(&self, path: &Path) -> Option<PathBuf> {
+        let fd = self.opened(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(fd, c"", Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
+    /// What kind of file it is. None if there is none.
+    pub(crate) fn kind(&self, path: &Path) -> Option<FileType> {
+        let stat = rustix::fs::fstat(self.opened(path, OFlags::PATH)?).ok()?;
+        Some(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// What tells a file or folder from others: its device and number.
+    pub(crate) fn id(&self, path: &Path) -> Option<(u64, u64)> {
+        identity(self.opened(path, OFlags::PATH)?)
+    }
+
+    fn opened(&self, path: &Path, flags: OFlags) -> Option<OwnedFd> {
+        if self.opened.get() >= OPENED || self.bytes.get() >= BYTES {
+            self.exhausted.set(true);
+            return None;
+        }
+        self.opened.set(self.opened.get() + 1);
+        match self.open(path, flags | OFlags::CLOEXEC) {
+            Ok(fd) => Some(fd),
+            // Nobody else can follow such a path either. NXIO is a socket, or a pipe with nobody behind it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO) => {
+                None
+            }
+            Err(error) => self.forgo(path, &io::Error::from(error).to_string()),
+        }
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        // The kernel asks to be asked again when something was renamed meanwhile.
+        for _ in 0..16 {
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+            {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Before Linux 5.6, or forbidden in a container. The machine's own root needs no help.
+                Err(Errno::NOSYS | Errno::PERM) if self.path == Path::new("/") => {
+                    return rustix::fs::openat(&self.root, path, flags, Mode::empty());
+                }
+                result => return result,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Remembers that something was not looked at.
+    fn forgo<T>(&self, path: &Path, reason: &str) -> Option<T> {
+        let mut unread = self.unread.borrow_mut();
+        if unread.len() < TOLD && !unread.iter().any(|other| other.path == path) {
+            unread.push(Unread { path: path.to_owned(), reason: reason.to_owned() });
+        }
+        None
+    }
+}
+
+/// A file's device and number.
+pub(crate) fn identity(fd: impl AsFd) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_stay_below_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/hostname"), "inside").unwrap();
+        symlink("/etc/hostname", dir.path().join("absolute")).unwrap();
+        symlink("../../../../../etc/hostname", dir.path().join("upwards")).unwrap();
+        let tree = Tree::new(dir.path()).unwrap();
+        for name in ["/absolute", "/upwards"] {
+            let read = tree.read(Path::new(name));
+            assert_eq!(read.as_deref(), Some(&b"inside"[..]), "{name} leads out of the root");
+        }
+        assert!(tree.unread().is_empty());
+    }
+
+    #[test]
+    fn loops_pipes_and_what_is_too_large_are_neither_followed_nor_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/round", dir.path().join("round")).unwrap();
+        rustix::fs::mkfifoat(CWD, dir.path().join("pipe"), Mode::RUSR).unwrap();
+        let large = File::create(dir.path().join("large")).unwrap();
+        large.set_len(LARGEST + 1).unwrap();
+        let tree = Tree::new(dir.path()).unwrap();
+        assert_eq!(tree.read(Path::new("/round")), None);
+        assert_eq!(tree.read(Path::new("/pipe")), None);
+        assert!(tree.unread().is_empty(), "a loop and a pipe are no files for anybody");
+        assert_eq!(tree.read(Path::new("/large")), None);
+        assert_eq!(tree.unread().len(), 1, "what is too large is remembered as not looked at");
+        large.set_len(LARGEST).unwrap();
+        assert_eq!(tree.read(Path::new("/large")).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn when_all_together_is_too_much_the_rest_is_remembered_as_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("last"), "").unwrap();
+        let tree = Tree::new(dir.path()).unwrap();
+        for _ in 0..OPENED {
+            tree.read_if_script(Path::new("/none"));
+        }
+        assert!(tree.unread().is_empty(), "what may be anything is not missed");
+        assert_eq!(tree.read_if_script(Path::new("/last")), None);
+        assert_eq!(tree.unread().len(), 1, "but that nothing more was looked at is");
+    }
+}

@@ -1,0 +1,202 @@
+//! udev's rules: which files count, and which of their lines bring processors online.
+
+pub(crate) mod cover;
+mod flow;
+mod glob;
+mod rules;
+mod shadow;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use self::flow::{Offence, World};
+use self::rules::Rule;
+use super::command::{self, Does};
+use super::finding::{Finding, Level, MOST, excerpt};
+use super::tree::Tree;
+
+/// Where rules are. A file takes the place of those of the same name in later folders.
+pub(crate) const FOLDERS: [&str; 5] = [
+    "/etc/udev/rules.d",
+    "/run/udev/rules.d",
+    "/usr/local/lib/udev/rules.d",
+    "/usr/lib/udev/rules.d",
+    "/lib/udev/rules.d",
+];
+
+/// Where programs are that rules name without a folder.
+const PROGRAMS: [&str; 2] = ["/usr/lib/udev", "/lib/udev"];
+
+const WHY: &str = "a processor that is plugged in runs before anybody was asked (A1), and counts as joined without agreement (Q3)";
+
+/// A file of rules.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleFile {
+    pub(crate) path: PathBuf,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) offences: Vec<Offence>,
+}
+
+/// The paths of all files of rules by name, those that count first. A name that is masked has one too.
+pub(crate) fn names(tree: &Tree) -> BTreeMap<OsString, Vec<PathBuf>> {
+    let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for folder in folders(tree) {
+        for name in tree.list(folder) {
+            let hidden = name.as_bytes().starts_with(b".");
+            if !hidden && Path::new(&name).extension() == Some(OsStr::new("rules")) {
+                let path = folder.join(&name);
+                names.entry(name).or_default().push(path);
+            }
+        }
+    }
+    names
+}
+
+/// The folders that are there, each once: `/lib` is often a link to `/usr/lib`.
+fn folders(tree: &Tree) -> Vec<&'static Path> {
+    let mut seen = Vec::new();
+    let mut folders: Vec<_> = FOLDERS.iter().map(Path::new).collect();
+    folders.retain(|folder| {
+        let id = tree.id(folder);
+        let new = id.is_some() && !seen.contains(&id);
+        seen.push(id);
+        new
+    });
+    folders
+}
+
+/// Follows what a file says.
+pub(crate) fn judge(tree: &Tree, path: &Path, text: &[u8]) -> RuleFile {
+    let rules = rules::parse(text);
+    let world = World {
+        dmi: &|name| {
+            let file = Path::new("/sys/class/dmi/id").join(OsStr::from_bytes(name));
+            // A name, and no way out of the folder.
+            let inside = !name.contains(&b'/');
+            inside.then(|| tree.read(&file)).flatten().map(|value| value.trim_ascii().to_vec())
+        },
+        runs: &|text, subject| command::look(tree, text, &PROGRAMS, subject),
+    };
+    let offences = flow::follow(&rules, &world);
+    RuleFile { path: path.to_owned(), rules, offences }
+}
+
+/// Looks at all files that count.
+pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for paths in names(tree).values() {
+        let Some((path, others)) = paths.split_first() else { continue };
+        // One that is masked, by a link to /dev/null, cannot be read, and has no rules.
+        let Some(text) = tree.read(path) else { continue };
+        let file = judge(tree, path, &text);
+        findings.extend(age(tree, &text, path, others.first()));
+        findings.extend(file.offences.iter().take(MOST).map(|offence| finding(&file, offence)));
+        let odd = file.rules.iter().filter(|rule| is_odd(rule));
+        findings.extend(odd.take(MOST).map(|rule| odd_rule(path, rule)));
+    }
+    findings
+}
+
+/// The units that rules have systemd start.
+pub(crate) fn wanted_units(tree: &Tree) -> Vec<String> {
+    let mut units = Vec::new();
+    for paths in names(tree).values() {
+        let text = paths.first().and_then(|path| tree.read(path)).unwrap_or_default();
+        let tokens = rules::parse(&text).into_iter().flat_map(|rule| rule.tokens);
+        let wants = tokens.filter(|token| {
+            token.is("ENV")
+                && token.attribute.as_deref() == Some(b"SYSTEMD_WANTS")
+                && !token.op.compares()
+        });
+        for token in wants {
+            let value = String::from_utf8_lossy(&token.value).into_owned();
+            units.extend(value.split_whitespace().map(str::to_owned));
+        }
+    }
+    units
+}
+
+/// Of a shadow: whether what it takes the place of is still what it was.
+fn age(tree: &Tree, text: &[u8], path: &Path, original: Option<&PathBuf>) -> Option<Finding> {
+    let header = shadow::header(text)?;
+    let note = |what: String| Finding::new(Level::Note, what).at(path, 1);
+    let Some(original) = original else {
+        let what = format!("a shadow of {}, which is gone", header.original.display());
+        return Some(
+            note(what).why("it shadows nothing").fix("delete it, then udevadm control --reload"),
+        );
+    };
+    let now = tree.read(original).unwrap_or_default();
+    if shadow::checksum_of(&now) == header.checksum {
+        return None;
+    }
+    let what = format!("a shadow is old: {} has changed since it was written", original.display());
+    let fix = if header.intact {
+        let folder = path.parent().unwrap_or(path).display();
+        format!("hotadd doctor --shadow {folder}, then udevadm control --reload")
+    } else {
+        "it was also edited: bring it up to date by hand".to_owned()
+    };
+    Some(note(what).why("what the distribution's file does besides may be out of date").fix(fix))
+}
+
+fn odd_rule(path: &Path, rule: &Rule) -> Finding {
+    Finding::new(Level::Unknown, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
+        .at(path, rule.lines.0)
+        .why("it speaks of a processor's switch; udev passes over a rule that it does not understand")
+        .fix("correct the rule, or take it away")
+}
+
+/// Whether a rule that is none speaks of what is looked for.
+fn is_odd(rule: &Rule) -> bool {
+    let text = String::from_utf8_lossy(&rule.text);
+    rule.tokens.is_empty() && text.contains("cpu") && text.contains("online")
+}
+
+fn finding(file: &RuleFile, offence: &Offence) -> Finding {
+    let rule = &file.rules[offence.rule];
+    let on = match &offence.actions[..] {
+        [] => "on an event of another device".to_owned(),
+        actions => format!("on {}", actions.join(", ")),
+    };
+    let (level, what) = match &offence.does {
+        Does::Online(Some((script, line))) => (
+            Level::Problem,
+            format!(
+                "a udev rule runs {}, which brings processors online in line {line}, {on}",
+                script.display()
+            ),
+        ),
+        Does::Unclear(program) => (
+            Level::Note,
+            format!(
+                "a udev rule for processors runs {}, a program that cannot be looked into, {on}",
+                program.display()
+            ),
+        ),
+        _ => {
+            let tokens = offence.tokens.iter().map(|index| {
+                let span = rule.tokens[*index].span.clone();
+                excerpt(&rule.text[span])
+            });
+            let tokens = tokens.collect::<Vec<_>>().join(", ");
+            (Level::Problem, format!("a udev rule brings processors online {on}: {tokens}"))
+        }
+    };
+    let fix =
+        if level == Level::Note { "see what the program does".to_owned() } else { fix(file, rule) };
+    Finding::new(level, what).at(&file.path, rule.lines.0).why(WHY).fix(fix)
+}
+
+fn fix(file: &RuleFile, rule: &Rule) -> String {
+    if file.path.starts_with(FOLDERS[0]) {
+        let lines = match rule.lines {
+            (first, last) if first == last => format!("line {first}"),
+            (first, last) => format!("lines {first} to {last}"),
+        };
+        return format!("put # before {lines}, then udevadm control --reload");
+    }
+    "hotadd doctor --shadow /etc/udev/rules.d, then udevadm control --reload".to_owned()
+}

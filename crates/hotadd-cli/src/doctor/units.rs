@@ -1,0 +1,252 @@
+//! systemd's units: which bring processors online, and whether they are started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::command::{self, Does};
+use super::finding::{Finding, Level, MOST, excerpt};
+use super::script::Subject;
+use super::tree::Tree;
+
+/// Where units are, what counts first.
+const FOLDERS: [&str; 7] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+];
+
+/// Where programs are that a unit names without a folder.
+const PROGRAMS: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// A setting of a unit, and where it stands.
+#[derive(Debug)]
+struct Setting {
+    key: String,
+    value: String,
+    file: PathBuf,
+    line: usize,
+}
+
+/// All units of a tree.
+#[derive(Debug, Default)]
+pub(crate) struct Units {
+    settings: BTreeMap<String, Vec<Setting>>,
+    /// The units that something starts, by name; of an instance, its template.
+    started: BTreeSet<String>,
+}
+
+impl Units {
+    /// Reads all units that count, with what is dropped in beside them.
+    ///
+    /// `wanted` are those that something else starts.
+    pub(crate) fn read(tree: &Tree, wanted: impl Iterator<Item = String>) -> Self {
+        let started = wanted.map(|name| template(&name)).collect();
+        let mut units = Self { started, ..Self::default() };
+        let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+        let mut drops: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
+        let mut seen = Vec::new();
+        for folder in FOLDERS.map(Path::new) {
+            let id = tree.id(folder);
+            if id.is_none() || seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            for name in tree.list(folder) {
+                let path = folder.join(&name);
+                let name = name.to_string_lossy().into_owned();
+                if let Some(unit) = name.strip_suffix(".d") {
+                    let drops = drops.entry(unit.to_owned()).or_default();
+                    for file in tree.list(&path) {
+                        if Path::new(&file).extension() == Some(OsStr::new("conf")) {
+                            let key = file.to_string_lossy().into_owned();
+                            drops.entry(key).or_insert_with(|| path.join(file));
+                        }
+                    }
+                } else if [".wants", ".requires", ".upholds"].iter().any(|end| name.ends_with(end))
+                {
+                    let links = tree.list(&path);
+                    units
+                        .started
+                        .extend(links.iter().map(|unit| template(&unit.to_string_lossy())));
+                } else if is_unit(&name) && tree.kind(&path) == Some(FileType::Directory) {
+                    continue;
+                } else if is_unit(&name) {
+                    names.entry(name).or_insert(path);
+                }
+            }
+        }
+        for (name, path) in names {
+            // An alias; the unit itself is there under its own name.
+            let target = tree.link(&path);
+            let other = target.as_ref().and_then(|target| target.file_name());
+            if other.is_some_and(|other| *other != *name && is_unit(&other.to_string_lossy())) {
+                continue;
+            }
+            // Masked.
+            if target.is_some_and(|target| target == Path::new("/dev/null")) {
+                units.settings.insert(name, Vec::new());
+                continue;
+            }
+            let mut settings = Vec::new();
+            let own = drops.get(&name).into_iter().flat_map(BTreeMap::values);
+            for file in [&path].into_iter().chain(own) {
+                add(&mut settings, file, &tree.read(file).unwrap_or_default());
+            }
+            units.settings.insert(name, settings);
+        }
+        units.follow();
+        units
+    }
+
+    /// Whether there is a unit that is not masked.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.settings.get(name).is_some_and(|settings| !settings.is_empty())
+    }
+
+    /// Whether something starts a unit.
+    pub(crate) fn is_started(&self, name: &str) -> bool {
+        self.started.contains(&template(name))
+    }
+
+    /// A unit that is started starts those that it names; so does a target.
+    fn follow(&mut self) {
+        let pulls = [
+            "Wants",
+            "Requires",
+            "BindsTo",
+            "Upholds",
+            "Requisite",
+            "OnFailure",
+            "OnSuccess",
+            "Unit",
+            "Service",
+            "Sockets",
+        ];
+        let targets = self.settings.keys().filter(|name| name.ends_with(".target"));
+        let mut open: Vec<_> = self.started.iter().chain(targets).cloned().collect();
+        while let Some(name) = open.pop() {
+            let Some(settings) = self.settings.get(&name) else { continue };
+            let pulled = settings.iter().filter(|setting| pulls.contains(&&*setting.key));
+            let mut next: Vec<_> =
+                pulled.flat_map(|setting| setting.value.split_whitespace()).map(template).collect();
+            if let Some((stem, "timer" | "path" | "socket")) = name.rsplit_once('.') {
+                next.push(format!("{stem}.service"));
+            }
+            for unit in next {
+                if self.started.insert(unit.clone()) {
+                    open.push(unit);
+                }
+            }
+        }
+    }
+
+    /// The units that bring processors online.
+    pub(crate) fn check(&self, tree: &Tree) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (name, settings) in &self.settings {
+            let commands = settings.iter().filter(|setting| setting.key.starts_with("Exec"));
+            for setting in commands {
+                let does = command::look(tree, setting.value.as_bytes(), &PROGRAMS, Subject::Named);
+                let Does::Online(script) = does else { continue };
+                findings.push(self.finding(name, setting, script));
+            }
+        }
+        findings.truncate(MOST);
+        findings
+    }
+
+    fn finding(&self, name: &str, setting: &Setting, script: Option<(PathBuf, usize)>) -> Finding {
+        let started = self.is_started(name);
+        let by = match script {
+            Some((path, line)) => format!("by line {line} of {}", path.display()),
+            None => format!("by {}={}", setting.key, excerpt(setting.value.as_bytes())),
+        };
+        let (level, state) = if started {
+            (Level::Problem, "is started and")
+        } else {
+            (Level::Note, "is not enabled, and if started")
+        };
+        let fix = if started {
+            format!("systemctl mask --now {name}")
+        } else {
+            format!("leave {name} disabled, or systemctl mask {name}")
+        };
+        Finding::new(level, format!("the unit {name} {state} brings processors online {by}"))
+            .at(&setting.file, setting.line)
+            .why("they run before anybody was asked (A1), and count as joined without agreement (Q3)")
+            .fix(fix)
+    }
+}
+
+/// Of an instance, the template; of another unit, itself.
+fn template(name: &str) -> String {
+    match (name.split_once('@'), name.rsplit_once('.')) {
+        (Some((stem, _)), Some((_, kind))) => format!("{stem}@.{kind}"),
+        _ => name.to_owned(),
+    }
+}
+
+fn is_unit(name: &str) -> bool {
+    let kinds =
+        ["service", "socket", "timer", "path", "target", "mount", "automount", "swap", "slice"];
+    name.rsplit_once('.').is_some_and(|(_, kind)| kinds.contains(&kind))
+}
+
+/// Adds what a file sets. A key without value takes away what was set before.
+fn add(settings: &mut Vec<Setting>, file: &Path, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = (1..).zip(text.lines());
+    while let Some((line, first)) = lines.next() {
+        let mut whole = first.trim().to_owned();
+        if whole.starts_with(['#', ';', '[']) {
+            continue;
+        }
+        while let Some(more) = whole.strip_suffix('\\') {
+            let Some((_, next)) =
+                lines.find(|(_, next)| !next.trim_start().starts_with(['#', ';']))
+            else {
+                break;
+            };
+            whole = format!("{more} {}", next.trim());
+        }
+        let Some((key, value)) = whole.split_once('=') else { continue };
+        let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+        if value.is_empty() {
+            settings.retain(|setting| setting.key != key);
+        } else {
+            settings.push(Setting { key, value, file: file.to_owned(), line });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_setting_goes_on_over_lines_and_an_empty_one_takes_back() {
+        let mut settings = Vec::new();
+        let file = Path::new("x.service");
+        add(&mut settings, file, b"[Service]\nExecStart=/bin/a \\\n# between\n  b\nExecStop = c\n");
+        let seen: Vec<_> = settings.iter().map(|s| (&*s.key, &*s.value, s.line)).collect();
+        assert_eq!(seen, [("ExecStart", "/bin/a  b", 2), ("ExecStop", "c", 5)]);
+        add(&mut settings, file, b"ExecStart=\nExecStart=/bin/d\n");
+        assert_eq!(settings.iter().filter(|s| s.key == "ExecStart").count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_unit_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
+            add(&mut Vec::new(), Path::new("x"), &text);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Units, scripts, settings, the kernel and the daemon.
+
+use std::os::unix::net::UnixListener;
+
+use crate::kit::Root;
+
+const ONLINE: &str = "echo 1 > /sys/devices/system/cpu/cpu1/online";
+
+/// What the doctor says, of one level.
+fn said(root: &Root, level: &str) -> Vec<String> {
+    let findings = root.seen().findings;
+    let of = findings.iter().filter(|finding| finding["level"] == level);
+    of.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+}
+
+fn notes(root: &Root, about: &str) -> usize {
+    said(root, "note").iter().filter(|note| note.contains(about)).count()
+}
+
+#[test]
+fn a_unit_that_is_enabled_is_in_the_way_and_one_that_is_not_is_a_note() {
+    let root = Root::new();
+    let unit = "usr/lib/systemd/system/wake.service";
+    root.file(unit, &format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c '{ONLINE}'\n\n[Install]\nWantedBy=multi-user.target\n"));
+    assert_eq!(root.problems(), [""; 0]);
+    assert_eq!(notes(&root, "the unit wake.service is not enabled"), 1);
+    root.link(
+        "etc/systemd/system/multi-user.target.wants/wake.service",
+        "/usr/lib/systemd/system/wake.service",
+    );
+    assert_eq!(root.problems(), [format!("/{unit}:3")]);
+    root.link("etc/systemd/system/wake.service", "/dev/null");
+    assert_eq!(root.problems(), [""; 0], "masked, it cannot be started");
+}
+
+#[test]
+fn a_unit_is_started_by_a_timer_by_another_unit_and_by_udev() {
+    for (path, text) in [
+        ("etc/systemd/system/timers.target.wants/wake.timer", "[Timer]\n"),
+        ("usr/lib/systemd/system/multi-user.target", "[Unit]\nWants=a.service wake.service\n"),
+        (
+            "etc/udev/rules.d/9.rules",
+            "SUBSYSTEM==\"cpu\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"wake.service\"\n",
+        ),
+    ] {
+        let root = Root::new();
+        root.file(
+            "etc/systemd/system/wake.service",
+            "[Service]\nExecStart=-/usr/sbin/chcpu -e 1-7\n",
+        );
+        root.file("etc/systemd/system/wake.timer", "[Timer]\nOnBootSec=1\n");
+        assert_eq!(root.problems(), [""; 0], "before {path}");
+        root.file(path, text);
+        assert_eq!(root.problems(), ["/etc/systemd/system/wake.service:2"], "by {path}");
+    }
+}
+
+#[test]
+fn a_drop_in_counts_and_can_take_back_what_the_unit_says() {
+    let root = Root::new();
+    root.file("usr/lib/systemd/system/a.service", "[Service]\nExecStart=/bin/true\n");
+    root.link("etc/systemd/system/x.target.wants/a.service", "../a.service");
+    root.file(
+        "etc/systemd/system/a.service.d/on.conf",
+        "[Service]\nExecStartPost=/opt/on.sh now\n",
+    );
+    root.file(
+        "opt/on.sh",
+        "#!/bin/sh\nfor c in /sys/devices/system/cpu/cpu*; do\n  echo 1 > $c/online\ndone\n",
+    );
+    assert_eq!(root.problems(), ["/etc/systemd/system/a.service.d/on.conf:2"]);
+    assert!(
+        said(&root, "problem")[0].contains("line 3 of /opt/on.sh"),
+        "{:?}",
+        said(&root, "problem")
+    );
+    root.file("etc/systemd/system/a.service.d/zero.conf", "[Service]\nExecStartPost=\n");
+    assert_eq!(root.problems(), [""; 0]);
+}
+
+#[test]
+fn what_runs_at_boot_or_by_cron_and_settings_are_looked_through() {
+    for (path, text) in [
+        ("etc/rc.local", format!("#!/bin/sh\n{ONLINE}\n")),
+        ("etc/crontab", format!("# at boot\n@reboot root {ONLINE}\n")),
+        ("etc/cron.d/wake", "\n* * * * * root chcpu -e 1\n".to_owned()),
+        ("var/spool/cron/crontabs/root", format!("\n@reboot {ONLINE}\n")),
+        ("etc/init.d/wake", format!("#!/bin/sh\n{ONLINE}\n")),
+        ("etc/cloud/cloud.cfg.d/50.cfg", format!("runcmd:\n  - {ONLINE}\n")),
+        ("usr/lib/tuned/profiles/x/script.sh", format!("#!/bin/sh\n{ONLINE}\n")),
+        (
+            "usr/lib/tuned/x/tuned.conf",
+            "[sysfs]\n/sys/devices/system/cpu/cpu1/online=1\n".to_owned(),
+        ),
+        (
+            "usr/lib/tmpfiles.d/x.conf",
+            "\nw /sys/devices/system/cpu/cpu1/online - - - - 1\n".to_owned(),
+        ),
+        ("etc/sysfs.conf", "\ndevices/system/cpu/cpu1/online = 1\n".to_owned()),
+    ] {
+        let root = Root::new();
+        root.file(path, &text);
+        assert_eq!(root.problems(), [format!("/{path}:2")]);
+    }
+}
+
+#[test]
+fn a_script_with_many_names_is_told_once() {
+    let root = Root::new();
+    root.file("etc/rc.d/init.d/wake", ONLINE);
+    root.link("etc/init.d", "rc.d/init.d");
+    root.link("etc/rc.d/rc3.d/S99wake", "../init.d/wake");
+    assert_eq!(root.problems().len(), 1);
+}
+
+#[test]
+fn a_profile_of_tuned_that_is_not_used_is_a_note() {
+    let root = Root::new();
+    root.file("usr/lib/tuned/wake/script.sh", ONLINE);
+    root.file("etc/tuned/active_profile", "virtual-guest\n");
+    assert_eq!(root.problems(), [""; 0]);
+    assert_eq!(notes(&root, "not the active one"), 1);
+    root.file("etc/tuned/active_profile", "wake\n");
+    assert_eq!(root.problems(), ["/usr/lib/tuned/wake/script.sh:1"]);
+}
+
+#[test]
+fn what_the_kernel_was_told_and_has_room_for_are_notes() {
+    let root = Root::new();
+    let cpu = |name: &str| format!("sys/devices/system/cpu/{name}");
+    root.file("proc/cmdline", "quiet nr_cpus=4 maxcpus=2 -- nosmt\n");
+    root.file("proc/sys/kernel/osrelease", "6.1.0-42-amd64\n");
+    for (name, list) in [
+        ("possible", "0-3\n"),
+        ("present", "0-3\n"),
+        ("online", "0-1\n"),
+        ("smt/control", "forceoff\n"),
+    ] {
+        root.file(&cpu(name), list);
+    }
+    assert_eq!(root.problems(), [""; 0]);
+    for about in [
+        "nr_cpus=4",
+        "maxcpus=2",
+        "Linux 6.1.0",
+        "hyperthreads are forceoff",
+        "no processor can be plugged in",
+        "present and offline: 2-3",
+    ] {
+        assert_eq!(notes(&root, about), 1, "{about}: {:?}", said(&root, "note"));
+    }
+    assert_eq!(notes(&root, "nosmt"), 0, "that is for the first process");
+    root.file(&cpu("possible"), "0-7\n");
+    assert_eq!(notes(&root, "no processor can be plugged in"), 0);
+}
+
+#[test]
+fn the_guest_agent_is_a_note_until_it_is_forbidden_to_switch_processors() {
+    for forbids in [
+        "block-rpcs=guest-exec,guest-set-vcpus",
+        "BLACKLIST_RPC=guest-set-vcpus",
+        "allow-rpcs=guest-ping",
+    ] {
+        let root = Root::new();
+        root.file("usr/sbin/qemu-ga", "\u{7f}ELF\0");
+        root.file("etc/qemu/qemu-ga.conf", &format!("[general]\n# {forbids}\n"));
+        assert_eq!(notes(&root, "guest agent"), 1, "a comment forbids nothing");
+        root.file("etc/qemu/qemu-ga.conf", &format!("[general]\n{forbids}\n"));
+        assert_eq!(notes(&root, "guest agent"), 0, "{forbids}");
+    }
+}
+
+#[test]
+fn whether_the_daemon_is_there_is_told() {
+    let root = Root::new();
+    assert_eq!((notes(&root, "does not run"), notes(&root, "no configuration")), (1, 1));
+    root.file("etc/hotadd/hotadd.toml", "");
+    root.file(
+        "usr/lib/systemd/system/hotadd.service",
+        "[Service]\nExecStart=/usr/bin/hotadd daemon\n",
+    );
+    assert_eq!(
+        (notes(&root, "no configuration"), notes(&root, "hotadd.service is not enabled")),
+        (0, 1)
+    );
+    root.link(
+        "etc/systemd/system/multi-user.target.wants/hotadd.service",
+        "/usr/lib/systemd/system/hotadd.service",
+    );
+    root.file("run/hotadd/.keep", "");
+    let _listener = UnixListener::bind(root.path("run/hotadd/system")).unwrap();
+    assert_eq!((notes(&root, "does not run"), notes(&root, "is not enabled")), (0, 0));
+}
