@@ -90,6 +90,7 @@ fn describe(request: &Request) -> String {
         Request::Put { path, .. } => format!("putting a file at {path}"),
         Request::Uevents { .. } => "reading uevents".into(),
         Request::Await { head, .. } => format!("a uevent {head}*"),
+        Request::Line { path, part, .. } => format!("{part:?} in {path}"),
     }
 }
 

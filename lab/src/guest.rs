@@ -118,6 +118,17 @@ impl Guest {
         self.ask(&request, &[], LIMIT).map(|(_, body)| body)
     }
 
+    /// The first line of a file that has this in it, when it has been written. The file must exist.
+    ///
+    /// # Errors
+    /// If it does not come in time, or the guest refuses.
+    pub fn line(&self, path: &str, part: &str, limit: Duration) -> Result<String, Error> {
+        let (path, part) = (path.to_owned(), part.to_owned());
+        let request = Request::Line { path, part, limit_ms: millis(limit) };
+        let (_, line) = self.ask(&request, &[], limit)?;
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
     /// Writes to a file that exists, in one go, as files of the kernel want it.
     ///
     /// # Errors

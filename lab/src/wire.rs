@@ -79,6 +79,15 @@ pub enum Request {
         /// How long.
         limit_ms: u64,
     },
+    /// Wait for a line of a file; it is the body.
+    Line {
+        /// The file's path.
+        path: String,
+        /// What is in the line.
+        part: String,
+        /// How long.
+        limit_ms: u64,
+    },
 }
 
 /// What the agent answers.

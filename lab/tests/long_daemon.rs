@@ -28,7 +28,7 @@ fn processors_join_across_the_end_of_a_group_with_everybodys_consent(kernel: Ker
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/hotadd-nt/samples/fixtures");
     let lab = with_daemon(kernel).file(&fixtures.join("percpu.sys"), "/lib/percpu.sys");
     let guest = lab.cpus(1, 96).boot().unwrap();
-    start(&guest, "[[party]]\ndriver = '/lib/percpu.sys'");
+    start(&guest, "[limits]\ntimeout = '60s'\n[[party]]\ndriver = '/lib/percpu.sys'");
     agent(&guest, "pool", &[]);
     (1..=65).for_each(|n| guest.plug(n).unwrap());
     until_within(&guest, SAID, "65 joined", LONG);

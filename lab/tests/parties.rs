@@ -14,6 +14,8 @@ on_each_kernel!(four_kinds_of_parties_agree_or_each_of_them_refuses);
 /// The parties that the daemon starts. The driver's allocations are its table, a block for processor 0, one for 1, and then the
 /// one for 2, which fails.
 const PARTIES: &str = "\
+[limits]
+timeout = '60s'
 [[party]]
 driver = '/lib/hotadd/percpu.sys,alloc-fail=4'
 [[party]]

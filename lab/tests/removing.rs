@@ -30,10 +30,10 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
         until(&guest, SAID, &format!("{n} joined"));
     }
     let loops: Vec<_> = [1, 3].into_iter().map(|n| busy(&guest, n)).collect();
-
     let (said, code) = hotadd(&guest, &["remove", "1"]);
     assert_eq!(code, Some(0), "{kernel}: although something runs on it: {said}");
     assert_eq!(online(&guest, 1), "0", "{kernel}");
+    end(&guest, &loops);
     for name in ["pool", "other"] {
         let last = told(&guest, name, 1).split_off(2);
         let both = ["RemoveStart 1 as 0:1", "RemoveComplete 1 as 0:1"];
@@ -60,7 +60,9 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(!status.contains("vanished"), "{kernel}: it is back, by agreement: {status}");
 
+    let bound = busy(&guest, 3);
     guest.remove_cpu(3).unwrap();
+    end(&guest, &[bound]);
     until(&guest, SAID, "3 vanished without asking (X2)");
     for name in ["pool", "other"] {
         until(&guest, &format!("/tmp/{name}"), "RemoveComplete 3");
@@ -75,12 +77,27 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let (history, _) = hotadd(&guest, &["history"]);
     let left = " left processor 3 without asking (X2)";
     assert!(history.contains(left), "{kernel}: {left:?} is remembered: {history}");
+    let (status, _) = hotadd(&guest, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&status["vanished"], &status["active"]), (&"3".into(), &"0-2".into()), "{kernel}");
+    let (history, _) = hotadd(&guest, &["history", "--json"]);
+    let events =
+        history.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let left = |event: &serde_json::Value| event["event"] == "left" && event["id"] == 3;
+    let left: Vec<_> = events.filter(left).collect();
+    let [left] = &left[..] else { panic!("{kernel}: it left once: {left:?}") };
+    assert_eq!(left["surprise"], true, "{kernel}: programs are told, too (X2): {left}");
     let (said, code) = hotadd(&guest, &["add", "3"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("it is not plugged in"), "{kernel}: {said}");
+}
+
+/// What runs on a processor that leaves runs on, elsewhere: until now.
+fn end(guest: &Guest, loops: &[u32]) {
     for pid in loops {
-        guest.signal(pid, KILL).unwrap();
-        let ended = guest.wait(pid, LIMIT).unwrap();
-        assert!(!ended.success(), "{kernel}: what ran on a processor that left ran on: {ended}");
+        let runs = guest.read(&format!("/proc/{pid}/stat")).unwrap();
+        assert!(runs.contains(") R "), "it never rests: {runs}");
+        guest.signal(*pid, KILL).unwrap();
+        guest.wait(*pid, LIMIT).unwrap();
     }
 }

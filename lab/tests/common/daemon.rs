@@ -1,7 +1,7 @@
 //! `hotadd daemon` in a guest, and its parties.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::{Guest, Kernel, Lab};
 
@@ -50,15 +50,10 @@ pub(crate) fn until(guest: &Guest, path: &str, part: &str) -> String {
 
 /// The same, of what takes longer.
 pub(crate) fn until_within(guest: &Guest, path: &str, part: &str, limit: Duration) -> String {
-    let began = Instant::now();
-    loop {
-        let said = guest.read(path).unwrap();
-        if let Some(line) = said.lines().find(|line| line.contains(part)) {
-            return line.to_owned();
-        }
-        let daemon = || guest.read(SAID).unwrap_or_default();
-        assert!(began.elapsed() < limit, "{part:?} is said: {said}\nthe daemon: {}", daemon());
-    }
+    guest.line(path, part, limit).unwrap_or_else(|error| {
+        let said = [path, SAID].map(|path| guest.read(path).unwrap_or_default());
+        panic!("{part:?} is said: {error}\n{path}: {}\nthe daemon: {}", said[0], said[1])
+    })
 }
 
 /// What the guest's own sysfs says of a processor.
@@ -77,6 +72,7 @@ pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
 pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
     let said = guest.read(&format!("/tmp/{name}")).unwrap();
     let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string());
+    // Beside notices there is what it makes of them: `refuses 3`.
+    let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string()) && line.contains(" as ");
     lines.filter(of).map(str::to_owned).collect()
 }

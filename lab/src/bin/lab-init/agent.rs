@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use crate::programs::{Programs, run};
+use crate::text;
 use crate::uevents::Uevents;
 
 const PORT: &str = "/dev/ttyS1";
@@ -81,6 +82,10 @@ fn answer(request: Request, body: &[u8], uevents: &Uevents, programs: &mut Progr
         Request::Await { from, head, limit_ms } => {
             let found = uevents.wait(from, &head, millis(limit_ms))?;
             Ok((found.map_or(Reply::Late, |event| Reply::Uevents(vec![event])), Vec::new()))
+        }
+        Request::Line { path, part, limit_ms } => {
+            let found = text::wait(&path, &part, millis(limit_ms))?;
+            Ok(found.map_or((Reply::Late, Vec::new()), |line| (Reply::Done, line.into_bytes())))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod programs;
+mod text;
 mod uevents;
 
 use std::fs::File;
