@@ -279,7 +279,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The longest time limit that a party in another process may have.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;

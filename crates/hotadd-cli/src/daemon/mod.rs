@@ -1,6 +1,11 @@
 //! `hotadd daemon`: the machine's processors, governed in the foreground. What is plugged in is added if everybody agrees.
 
 mod config;
+mod decided;
+#[cfg(feature = "fault-points")]
+mod fault;
+mod hardware;
+mod keeper;
 mod log;
 mod plug;
 
@@ -10,15 +15,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::hardware::{Hardware, Hotplug, HotplugOptions, Intruders, Simulated};
-use hotadd::{CpuList, Event, Partition};
+use hotadd::{CpuList, Event, EventKind, HardwareId, Partition};
 use hotadd_service::notify::Notify;
 use hotadd_service::{Adder, Service};
 use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use self::config::{AtStart, Config, FILE, HardwareKeys, Kind, Policy};
+use self::config::{AtStart, Config, FILE};
+use self::hardware::Governed;
+use self::keeper::Keeper;
 use self::log::Log;
 use crate::args::Daemon;
 use crate::run::descriptors;
@@ -84,16 +90,20 @@ pub(crate) fn run(args: &Daemon) -> ExitCode {
 struct Manager {
     config: Config,
     partition: Partition,
-    simulated: Option<Arc<Simulated>>,
+    governed: Governed,
     view: View,
     log: Log,
     notify: Notify,
     messages: Receiver<Message>,
     sender: Sender<Message>,
+    keeper: Arc<Keeper>,
+    /// Those that were off when it began, each as it was plugged in then.
+    off: Vec<(HardwareId, Option<u64>)>,
+    adder: Adder,
     service: Option<Arc<Service>>,
     drivers: Drivers,
-    /// What goes on from when all are ready until the end.
-    adder: Option<Adder>,
+    /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
+    rejoin: Option<Instant>,
     plugging: Option<Sender<()>>,
 }
 
@@ -102,9 +112,24 @@ impl Manager {
         let (sender, messages) = mpsc::channel();
         listen(sender.clone()).map_err(|error| format!("signals cannot be heard: {error}"))?;
         let notify = Notify::from_env().map_err(|error| error.to_string())?;
-        let (hardware, simulated) = hardware(&config.hardware)?;
+        let governed = Governed::new(&config.hardware)?;
+        let hardware = governed.hardware();
+        // Before anything of the partition: what comes while that is made is in neither its list nor its events.
+        let off = hardware.candidates();
+        let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
+        #[cfg(feature = "fault-points")]
+        let hardware = Arc::new(fault::Faulty(hardware));
         let partition = Partition::over(hardware).map_err(|error| error.to_string())?;
+        #[cfg(feature = "fault-points")]
+        fault::watch(&partition)?;
+        let known = governed.clone();
+        let plugging = Box::new(move |id| known.plugging(id));
+        let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log));
+        let kept = Arc::clone(&keeper);
+        let observation = partition.observe(move |event: &Event| kept.observe(event));
+        observation.map_err(|error| error.to_string())?.keep();
         let active = partition.active();
+        keeper.begin(active.iter().map(|p| p.id));
         let rows = active.iter().map(|p| (p.id, p.index.get()));
         let view = View::new(partition.hardware(), String::new(), rows, partition.candidates());
         let observer = sender.clone();
@@ -113,19 +138,22 @@ impl Manager {
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
         partition.observe(observe).map_err(|error| error.to_string())?.keep();
-        let drivers = Drivers::default();
+        let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
         Ok(Self {
             config,
             partition,
-            simulated,
+            governed,
             view,
             log,
             notify,
             messages,
             sender,
+            keeper,
+            off,
+            adder,
             service: None,
-            drivers,
-            adder: None,
+            drivers: Drivers::default(),
+            rejoin: None,
             plugging: None,
         })
     }
@@ -136,12 +164,13 @@ impl Manager {
         let ended = began.and_then(|()| {
             loop {
                 match self.next() {
-                    Message::Registered(all) => {
+                    Some(Message::Registered(all)) => {
                         self.drivers = all?;
                         self.open()?;
                     }
-                    Message::Signal => return Ok(()),
-                    message => self.take(message),
+                    Some(Message::Signal) => return Ok(()),
+                    Some(message) => self.take(message),
+                    None => self.look_who_is_back(true),
                 }
             }
         });
@@ -168,6 +197,7 @@ impl Manager {
         };
         let specs: Vec<_> =
             self.config.parties.iter().map(|party| party.driver.0.clone()).collect();
+        self.keeper.configured(specs.iter().map(|spec| spec.name.clone()).collect());
         let done = self.sender.clone();
         let register = move || drop(done.send(Message::Registered(terms.register(&specs))));
         let thread = std::thread::Builder::new().name("hotadd-drivers".to_owned()).spawn(register);
@@ -184,42 +214,92 @@ impl Manager {
         let (kind, off) = (self.partition.hardware(), self.partition.candidates());
         let off: CpuList = off.into_iter().collect();
         let off = if off.is_empty() { "none".to_owned() } else { off.to_string() };
-        let pretended = if self.simulated.is_some() { ", which do not exist" } else { "" };
+        let pretended =
+            if self.governed.simulated().is_some() { ", which do not exist" } else { "" };
         let at = socket.display();
         let begins = format!(
             "{kind} processors{pretended}: {active} are active, off: {off}; listening at {at}"
         );
         self.log.line(Weight::Plain, &begins);
-        let adder = Adder::start(&self.partition).map_err(|error| error.to_string())?;
-        if self.config.hardware.at_start == AtStart::Add {
-            adder.add(self.partition.candidates());
-        }
-        self.adder = Some(adder);
+        // With the socket the place beside it is ours, and nobody else's.
+        self.keeper.open(&socket);
         self.say("READY=1");
-        if let (Some(hardware), Some(plug)) = (&self.simulated, &self.config.hardware.plug) {
+        if let (Some(hardware), Some(plug)) =
+            (self.governed.simulated(), &self.config.hardware.plug)
+        {
             let (ids, every) = (plug.get_ref().0.clone(), self.config.hardware.plug_every());
             let plugging = plug::begin(Arc::clone(hardware), ids, every);
             self.plugging = Some(plugging.map_err(|error| error.to_string())?);
         }
+        let missing = self.keeper.missing();
+        if missing.is_empty() {
+            self.begin_adding();
+        } else {
+            let within = self.config.limits.rejoin();
+            self.rejoin = Some(Instant::now() + within);
+            let (who, within) = (some_of(&missing), humantime::format_duration(within));
+            let waits = format!(
+                "waiting up to {within} for {who}, registered before; until then nothing is added"
+            );
+            self.log.line(Weight::Plain, &waits);
+        }
         Ok(())
     }
 
-    /// Waits for something to happen, and tells the service manager meanwhile that it does.
-    fn next(&self) -> Message {
+    /// Nothing is added before all who were registered are again, or have had their time.
+    fn look_who_is_back(&mut self, time_is_up: bool) {
+        if self.rejoin.is_none() {
+            return;
+        }
+        let missing = self.keeper.missing();
+        if !missing.is_empty() {
+            if !time_is_up {
+                return;
+            }
+            let who = some_of(&missing);
+            let says = format!("{who} did not come back and is not asked any more (L3)");
+            self.log.line(Weight::Bad, &says);
+        }
+        self.rejoin = None;
+        self.keeper.forget_missing();
+        self.begin_adding();
+    }
+
+    /// Adds what has appeared since the beginning, with what else is off and to be added, and from now on each as it appears.
+    fn begin_adding(&self) {
+        let came = |id: &HardwareId| !self.off.contains(&(*id, self.governed.plugging(*id)));
+        let mut off = self.partition.candidates();
+        off.retain(|id| match self.config.hardware.at_start {
+            AtStart::Add => true,
+            AtStart::Undecided => !self.keeper.is_decided(*id),
+            AtStart::Leave => came(id) && !self.keeper.is_decided(*id),
+        });
+        self.adder.add(off);
+        self.adder.begin();
+    }
+
+    /// Waits for something to happen, and tells the service manager meanwhile that it does. `None` if those who are waited for have
+    /// had their time.
+    fn next(&self) -> Option<Message> {
         loop {
-            let heard = match self.notify.interval() {
-                Some(interval) => self.messages.recv_timeout(interval),
+            let turn = self.notify.interval();
+            let left = self.rejoin.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            let heard = match turn.into_iter().chain(left).min() {
+                Some(within) => self.messages.recv_timeout(within),
                 None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             // However much happens, it is said.
-            if self.notify.interval().is_some() {
+            if turn.is_some() {
                 self.say("WATCHDOG=1");
             }
             match heard {
-                Ok(message) => return message,
+                Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 // We hold a sender ourselves.
-                Err(RecvTimeoutError::Disconnected) => return Message::Signal,
+                Err(RecvTimeoutError::Disconnected) => return Some(Message::Signal),
             }
         }
     }
@@ -232,6 +312,9 @@ impl Manager {
                 }
                 // Parties come and go for as long as the machine runs.
                 self.view.drivers.retain(|driver| driver.registered);
+                if event.kind == EventKind::Registered {
+                    self.look_who_is_back(false);
+                }
             }
             Message::Turned(what) => self.log.line(Weight::Bad, &what),
             Message::Signal | Message::Registered(_) | Message::Left => {}
@@ -240,8 +323,11 @@ impl Manager {
 
     /// Adds no more, lets everybody go, and leaves the processors as they are.
     fn end(mut self) {
+        // Whom we send away ourselves will come back, and refuses nothing by that.
+        self.keeper.end();
         self.say("STOPPING=1");
-        (self.adder, self.plugging) = (None, None);
+        (self.rejoin, self.plugging) = (None, None);
+        self.adder.end();
         let (service, mut drivers) = (self.service.take(), std::mem::take(&mut self.drivers));
         let until = Instant::now() + GRACE + drivers.grace();
         let done = self.sender.clone();
@@ -292,26 +378,14 @@ impl Manager {
     }
 }
 
-/// The processors, and once more if they are simulated.
-type Governed = (Arc<dyn Hardware>, Option<Arc<Simulated>>);
-
-fn hardware(keys: &HardwareKeys) -> Result<Governed, String> {
-    if keys.kind == Kind::Simulated {
-        let simulated =
-            keys.simulation().map_err(|(_, key, what)| format!("hardware.{key}: {what}"))?;
-        return Ok((Arc::clone(&simulated) as _, Some(simulated)));
+/// `pool, fragile and 3 more`
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
-    if !geteuid().is_root() {
-        return Err("switching this machine's processors takes root; \
-                    with hardware.kind = \"simulated\" all else can be tried without"
-            .to_owned());
-    }
-    let intruders = match keys.policy.as_ref().map(|policy| *policy.get_ref()) {
-        Some(Policy::Revoke) => Intruders::Revoke,
-        Some(Policy::Report) | None => Intruders::Report,
-    };
-    let hotplug = Hotplug::new(HotplugOptions::new().intruders(intruders));
-    Ok((Arc::new(hotplug.map_err(|error| error.to_string())?), None))
 }
 
 /// Sends a message when we are told to end.
