@@ -138,3 +138,29 @@ fn who_left_by_itself_is_not_waited_for() {
     // Waited for it would be for ten minutes.
     stage.clone().start().until("processor 1 joined");
 }
+
+#[test]
+#[cfg(not(feature = "fault-points"))]
+fn what_tests_have_it_die_by_is_not_in_a_program_that_was_built_without() {
+    for point in ["appeared", "asked", "before-write", "joined", "decided", "nonsense"] {
+        let stage = Stage::simulated("simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\n");
+        let mut command = stage.command();
+        command.env("HOTADD_FAULT", point);
+        let mut daemon = crate::stage::Daemon::start(stage, command);
+        daemon.until("processor 1 joined");
+        daemon.until("processor 2 joined");
+        daemon.end(Signal::TERM);
+    }
+}
+
+#[test]
+#[cfg(feature = "fault-points")]
+fn a_program_that_was_built_with_them_dies_at_its_point() {
+    let stage = Stage::simulated("simulate = '1+2'\n");
+    let mut command = stage.command();
+    command.env("HOTADD_FAULT", "joined@2");
+    let mut daemon = crate::stage::Daemon::start(stage, command);
+    let ended = daemon.process.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
+    daemon.until("processor 1 joined");
+}
