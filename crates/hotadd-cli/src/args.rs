@@ -207,7 +207,7 @@ and is stopped when it uses that.";
 const DAEMON_HELP: &str = "\
 A processor that is plugged in while this runs is added as soon as everybody has agreed; one that is refused stays off until \
 somebody asks again, by `hotadd add N`. Takes root, but for simulated processors. SIGTERM and SIGINT end it, and leave the \
-processors as they are.
+processors as they are; SIGHUP has it read its configuration anew.
 
 Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
 

@@ -30,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) parties: Vec<Party>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HardwareKeys {
     pub(crate) kind: Kind,
@@ -73,7 +73,7 @@ pub(crate) enum AtStart {
     Leave,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ServiceKeys {
     pub(crate) name: Option<Text<Name>>,
@@ -105,8 +105,14 @@ pub(crate) struct Party {
     pub(crate) driver: Text<DriverSpec>,
 }
 
+impl Party {
+    pub(crate) fn spec(&self) -> DriverSpec {
+        self.driver.0.clone()
+    }
+}
+
 /// A value that is written as a string.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text<T>(pub(crate) T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
@@ -118,7 +124,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
 /// A string that one of the command line's readers reads.
 macro_rules! read_by {
     ($($name:ident($type:ty) by $read:path;)*) => {$(
-        #[derive(Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         pub(crate) struct $name(pub(crate) $type);
 
         impl FromStr for $name {
@@ -236,6 +242,12 @@ impl HardwareKeys {
             }
         }
         Ok(hardware)
+    }
+
+    /// What of simulated processors is there from the beginning on.
+    pub(super) fn world(&self) -> impl PartialEq + use<'_> {
+        let simulate = self.simulate.as_ref().map(Spanned::get_ref);
+        (simulate, self.plug.as_ref().map(Spanned::get_ref), self.plug_every())
     }
 
     /// Time from one processor that is plugged in to the next.

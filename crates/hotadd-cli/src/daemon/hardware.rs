@@ -49,6 +49,13 @@ impl Governed {
         }
     }
 
+    /// Does from now on as these keys say.
+    pub(super) fn govern_as(&self, keys: &HardwareKeys) {
+        if let Self::Hotplug(hotplug) = self {
+            hotplug.set_intruders(intruders(keys));
+        }
+    }
+
     /// A number that this processor has had since it was plugged in, and that another one in its place will not have; `None` if it is
     /// not there.
     pub(super) fn plugging(&self, id: HardwareId) -> Option<u64> {
