@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::CpuList;
 use hotadd_service::BusAddress;
 
@@ -123,6 +123,19 @@ pub(crate) struct Daemon {
     /// The configuration [default: /etc/hotadd/hotadd.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// How lines look on stderr; otherwise text or, where stderr is the journal's, records of the journal
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How the daemon's lines look on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// What happened, in words
+    Text,
+    /// The same as JSON, one object a line, with what it is about
+    Json,
 }
 
 /// `hotadd config`.

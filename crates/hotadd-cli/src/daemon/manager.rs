@@ -57,6 +57,8 @@ impl Manager {
     pub(super) fn begin(file: Option<PathBuf>, config: Config, log: Log) -> Result<Self, String> {
         let (sender, messages) = mpsc::channel();
         listen(sender.clone()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let waker = sender.clone();
+        log.wakes(move || drop(waker.send(Message::LeftOut)));
         let notify = Notify::from_env().map_err(|error| error.to_string())?;
         let governed = Governed::new(&config.hardware)?;
         let hardware = governed.hardware();
@@ -70,7 +72,7 @@ impl Manager {
         fault::watch(&partition)?;
         let known = governed.clone();
         let plugging = Box::new(move |id| known.plugging(id));
-        let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log));
+        let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log.clone()));
         let kept = Arc::clone(&keeper);
         let observation = partition.observe(move |event: &Event| kept.observe(event));
         observation.map_err(|error| error.to_string())?.keep();
@@ -156,14 +158,14 @@ impl Manager {
 
     /// What parties of the configuration are registered with.
     pub(super) fn terms(&self, timeout: Duration) -> Terms {
-        let to = self.log;
+        let to = self.log.clone();
         Terms {
             partition: self.partition.clone(),
             affinity: None,
             service: self.service.clone(),
             timeout,
             // At once, and not by way of the main thread: who says more than can be written waits for its own words.
-            heard: Arc::new(move |driver, said| to.note(&Note::of_driver(driver, &said))),
+            heard: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
         }
     }
 
@@ -171,12 +173,15 @@ impl Manager {
     /// had their time.
     fn next(&self) -> Option<Message> {
         loop {
+            self.log.say_left_out(false);
             let turn = self.notify.interval();
-            let left = self.rejoin.map(|until| until.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let left = self.rejoin.map(|until| until.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 return None;
             }
-            let heard = match turn.into_iter().chain(left).min() {
+            let left_out = self.log.due().map(|due| due.saturating_duration_since(now));
+            let heard = match turn.into_iter().chain(left).chain(left_out).min() {
                 Some(within) => self.messages.recv_timeout(within),
                 None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -197,7 +202,7 @@ impl Manager {
         match message {
             Message::Event(event) => {
                 if let Some(note) = self.view.take(&event) {
-                    self.log.note(&note);
+                    self.log.event(&event, &note);
                 }
                 // Parties come and go for as long as the machine runs.
                 self.view.drivers.retain(|driver| driver.registered);
@@ -205,11 +210,12 @@ impl Manager {
                     self.look_who_is_back(false);
                 }
             }
-            Message::Turned(what) => self.log.line(Weight::Bad, &what),
+            Message::Turned(what) => self.log.turned(&what),
             Message::Signal
             | Message::Reload
             | Message::Registered(_)
             | Message::Reloaded(_)
+            | Message::LeftOut
             | Message::Left => {}
         }
     }
@@ -246,6 +252,7 @@ impl Manager {
             let busy = format!("hotadd: {who} is still busy and is not waited for");
             self.log.line(Weight::Bad, &busy);
         }
+        self.log.say_left_out(true);
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         self.log.line(Weight::Plain, &format!("ended; processors {active} stay as they are"));
     }

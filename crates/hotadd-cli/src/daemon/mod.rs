@@ -46,6 +46,8 @@ enum Message {
     Registered(Result<(), String>),
     /// A new configuration is in force, or what kept one of its parties from registering.
     Reloaded(Result<Box<Config>, String>),
+    /// Lines were left out of the log, which is to be said later.
+    LeftOut,
     /// All of them are deregistered, and their processes gone.
     Left,
 }
@@ -67,10 +69,10 @@ pub(crate) fn check(file: Option<&Path>) -> ExitCode {
 
 /// Runs it. Returns the exit status.
 pub(crate) fn run(args: &Daemon) -> ExitCode {
-    let log = Log::new();
+    let log = Log::new(args.log_format);
     let begun = Config::load(args.config.as_deref()).map_err(|wrong| (USAGE, wrong));
     let begun = begun.and_then(|config| {
-        let manager = Manager::begin(args.config.clone(), config, log);
+        let manager = Manager::begin(args.config.clone(), config, log.clone());
         manager.map_err(|why| (CANNOT_BEGIN, why))
     });
     let ended = begun.and_then(|manager| manager.conduct().map_err(|why| (CANNOT_BEGIN, why)));
