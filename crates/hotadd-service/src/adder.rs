@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use hotadd::{EventKind, HardwareId, Observation, Partition};
 
@@ -30,6 +31,8 @@ struct Queue {
 struct State {
     /// Each once: there are never more than processors.
     waiting: VecDeque<HardwareId>,
+    /// Since when one of them is being added.
+    adding: Option<Instant>,
     begun: bool,
     ended: bool,
 }
@@ -83,6 +86,12 @@ impl Adder {
         self.queue.push(ids);
     }
 
+    /// Since when it has been adding the one that it is at, if it is at one.
+    #[must_use]
+    pub fn adding_since(&self) -> Option<Instant> {
+        lock(&self.queue.state).adding
+    }
+
     /// Begins no further add, as dropping it does.
     pub fn end(&self) {
         self.queue.end();
@@ -103,11 +112,13 @@ impl Queue {
     /// The next one to add, when there is one. `None` when it has ended.
     fn next(&self) -> Option<HardwareId> {
         let mut state = lock(&self.state);
+        state.adding = None;
         loop {
             if state.ended {
                 return None;
             }
             if let Some(id) = state.begun.then(|| state.waiting.pop_front()).flatten() {
+                state.adding = Some(Instant::now());
                 return Some(id);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

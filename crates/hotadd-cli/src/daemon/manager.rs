@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, EventKind, HardwareId, Partition};
+use hotadd::{CpuList, Event, EventKind, HardwareId, Partition, PartyId};
 use hotadd_service::notify::Notify;
 use hotadd_service::{Adder, Service};
 use rustix::process::geteuid;
@@ -17,6 +17,7 @@ use super::hardware::Governed;
 use super::keeper::Keeper;
 use super::log::Log;
 use super::parties::Parties;
+use super::pulse::Pulse;
 use super::reload::Reloading;
 use super::{Message, RUN, listen};
 use crate::run::descriptors;
@@ -50,6 +51,11 @@ pub(super) struct Manager {
     pub(super) reloading: Reloading,
     /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
     pub(super) rejoin: Option<Instant>,
+    pub(super) pulse: Pulse,
+    /// When it is to be seen next whether all threads turn.
+    pub(super) beat: Instant,
+    /// That one does not was said.
+    pub(super) stuck: bool,
     pub(super) plugging: Option<Sender<()>>,
 }
 
@@ -72,6 +78,10 @@ impl Manager {
         fault::watch(&partition)?;
         let known = governed.clone();
         let plugging = Box::new(move |id| known.plugging(id));
+        let pulse = Pulse::new(Instant::now());
+        let felt = pulse.clone();
+        let observation = partition.observe(move |event: &Event| felt.observe(event));
+        observation.map_err(|error| error.to_string())?.keep();
         let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log.clone()));
         let kept = Arc::clone(&keeper);
         let observation = partition.observe(move |event: &Event| kept.observe(event));
@@ -104,6 +114,9 @@ impl Manager {
             file,
             reloading: Reloading::default(),
             rejoin: None,
+            pulse,
+            beat: Instant::now(),
+            stuck: false,
             plugging: None,
         })
     }
@@ -171,11 +184,11 @@ impl Manager {
 
     /// Waits for something to happen, and tells the service manager meanwhile that it does. `None` if those who are waited for have
     /// had their time.
-    fn next(&self) -> Option<Message> {
+    fn next(&mut self) -> Option<Message> {
         loop {
             self.log.say_left_out(false);
-            let turn = self.notify.interval();
             let now = Instant::now();
+            let turn = self.beat(now);
             let left = self.rejoin.map(|until| until.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 return None;
@@ -185,10 +198,6 @@ impl Manager {
                 Some(within) => self.messages.recv_timeout(within),
                 None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            // However much happens, it is said.
-            if turn.is_some() {
-                self.say("WATCHDOG=1");
-            }
             match heard {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -196,6 +205,35 @@ impl Manager {
                 Err(RecvTimeoutError::Disconnected) => return Some(Message::Signal),
             }
         }
+    }
+
+    /// Tells the service manager, as often as it wants to hear it, that all threads turn. Says how long until the next time.
+    fn beat(&mut self, now: Instant) -> Option<Duration> {
+        // Each is asked, and looked at when it has had the time for an answer, twice in the time between two words.
+        let interval = self.notify.interval()? / 2;
+        if now >= self.beat {
+            self.beat = now + interval;
+            let limit = |party| {
+                self.service.as_ref().and_then(|service| service.time_limit(PartyId(party)))
+            };
+            let stuck = self.pulse.stuck(now, self.adder.adding_since(), limit);
+            match stuck {
+                None => self.say("WATCHDOG=1"),
+                Some(who) if !self.stuck => {
+                    let says = format!(
+                        "hotadd: {who} is stuck: the watchdog is not told that all is well"
+                    );
+                    self.log.line(Weight::Bad, &says);
+                }
+                Some(_) => {}
+            }
+            self.stuck = stuck.is_some();
+            // One that is still at the last question is not asked another.
+            if let (Some(service), None) = (&self.service, stuck) {
+                self.pulse.ask(|answer| service.call(answer));
+            }
+        }
+        Some(self.beat.saturating_duration_since(now))
     }
 
     fn take(&mut self, message: Message) {

@@ -11,6 +11,7 @@ mod manager;
 mod opening;
 mod parties;
 mod plug;
+mod pulse;
 mod reload;
 
 use std::path::Path;

@@ -31,13 +31,6 @@ impl Manager {
         // With the socket the place beside it is ours, and nobody else's.
         self.keeper.open(&socket);
         self.say(&format!("READY=1\n{}", self.status()));
-        if let (Some(hardware), Some(plug)) =
-            (self.governed.simulated(), &self.config.hardware.plug)
-        {
-            let (ids, every) = (plug.get_ref().0.clone(), self.config.hardware.plug_every());
-            let plugging = plug::begin(Arc::clone(hardware), ids, every);
-            self.plugging = Some(plugging.map_err(|error| error.to_string())?);
-        }
         let missing = self.keeper.missing();
         if missing.is_empty() {
             self.begin_adding();
@@ -49,6 +42,14 @@ impl Manager {
                 "waiting up to {within} for {who}, registered before; until then nothing is added"
             );
             self.log.line(Weight::Plain, &waits);
+        }
+        // Behind those that are there.
+        if let (Some(hardware), Some(plug)) =
+            (self.governed.simulated(), &self.config.hardware.plug)
+        {
+            let (ids, every) = (plug.get_ref().0.clone(), self.config.hardware.plug_every());
+            let plugging = plug::begin(Arc::clone(hardware), ids, every);
+            self.plugging = Some(plugging.map_err(|error| error.to_string())?);
         }
         Ok(())
     }

@@ -83,23 +83,27 @@ fn those_who_were_registered_are_asked_when_the_daemon_is_back() {
         let stage = Stage::simulated(leave);
         let mut daemon = stage.clone().start();
         daemon.until("simulated processors");
-        let agents = ["pool", "fragile"].map(|name| agent(&stage, name));
-        daemon.until("driver fragile registered");
+        let pool = agent(&stage, "pool");
+        let late = agent(&stage, "late");
+        daemon.until("driver late registered");
         if killed {
             daemon.kill();
         } else {
             daemon.end(Signal::TERM);
         }
+        // One comes back by itself, the other when the daemon has said that it waits.
+        drop(late);
         stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '10m'\n");
         let mut daemon = stage.clone().start();
         let waits = daemon.until("waiting up to 10m for ");
-        assert!(waits.contains("pool") && waits.contains("fragile"), "who is said: {waits}");
+        assert!(waits.contains("late"), "for whom is said: {waits}");
+        let late = agent(&stage, "late");
         let joined = daemon.until("processor 1 joined");
         assert!(
-            joined.contains("pool") && joined.contains("fragile"),
+            joined.contains("pool") && joined.contains("late"),
             "both were asked (killed: {killed}): {joined}"
         );
-        drop(agents);
+        drop((pool, late));
         daemon.end(Signal::TERM);
     }
 }

@@ -148,6 +148,36 @@ fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
 }
 
 #[test]
+fn the_watchdog_is_told_that_all_is_well_while_a_party_takes_its_time() {
+    let stage = Stage::simulated("");
+    let waits =
+        "[ \"$1 $HOTADD_ID\" != 'add-start 4' ] && exit; until [ -e $stage/go ]; do :; done";
+    let script = stage.script("slow", waits);
+    stage.write(&format!(
+        "[hardware]\nkind = 'simulated'\nsimulate = '4+1'\n[[party]]\ndriver = 'exec:{script},timeout=600000'\n"
+    ));
+    let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let mut command = stage.command();
+    command.env("NOTIFY_SOCKET", stage.path("notify")).env("WATCHDOG_USEC", "20000");
+    let mut daemon = Daemon::start(stage.clone(), command);
+    // What nobody reads fills the socket, and who tells waits then.
+    let drain = || while socket.recv(&mut [0; 512]).is_ok() {};
+    socket.set_nonblocking(true).unwrap();
+    common::live::comes_true("it is being asked", || {
+        drain();
+        stdout(&daemon.ask(&["status"])).contains("waiting for slow")
+    });
+    drain();
+    socket.set_nonblocking(false).unwrap();
+    assert_eq!([told(&socket), told(&socket)], ["WATCHDOG=1", "WATCHDOG=1"], "all threads turn");
+    fs::write(stage.path("go"), "").unwrap();
+    daemon.until("processor 4 joined");
+    let said = daemon.end(Signal::TERM);
+    assert!(!said.iter().any(|line| line.contains("stuck")), "{said:#?}");
+}
+
+#[test]
 fn the_journal_is_told_priorities_and_others_are_not() {
     for journal in [true, false] {
         let stage = Stage::simulated("simulate = '1+2,fail-start=2'\n");
