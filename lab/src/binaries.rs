@@ -12,11 +12,11 @@ const LIMIT: Duration = Duration::from_secs(1200);
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds a program of this workspace for guests, as it is now, and says where it is.
+/// Builds a program of this workspace for guests, as it is now and with these features, and says where it is.
 ///
 /// # Errors
 /// If it does not compile; with what the compiler says.
-pub fn binary(package: &str, name: &str) -> Result<PathBuf, Error> {
+pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, Error> {
     // Tests ask for the same ones at once; cargo would have them wait as well, and say so each time.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -30,6 +30,7 @@ pub fn binary(package: &str, name: &str) -> Result<PathBuf, Error> {
     cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
     // With a target named, flags are for what runs there, and not for procedural macros.
     cargo.args(["--target", TARGET, "-p", package, "--bin", name, "--target-dir"]).arg(&target);
+    cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
     let what = format!("building {name} for guests");
     let output = within::output(&mut cargo, LIMIT).map_err(Error::here(&*what))?;
@@ -37,5 +38,16 @@ pub fn binary(package: &str, name: &str) -> Result<PathBuf, Error> {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::here(what)(std::io::Error::other(said)));
     }
-    Ok(target.join(TARGET).join("guest").join(name))
+    let built = target.join(TARGET).join("guest");
+    if features.is_empty() {
+        return Ok(built.join(name));
+    }
+    // Of builds with other features only the last one has the name: this one gets a place that stays its own.
+    let own = built.join(format!("{name}-with-{}", features.join("-")));
+    let keep = || {
+        std::fs::copy(built.join(name), own.with_extension("new"))?;
+        std::fs::rename(own.with_extension("new"), &own)
+    };
+    keep().map_err(Error::here(what))?;
+    Ok(own)
 }

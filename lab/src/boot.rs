@@ -61,7 +61,7 @@ impl Lab {
         let image = kernel.image(&cache, &mut lists)?;
         let busybox = busybox(&cache, &mut lists)?;
         drop(cache);
-        let init = binaries::binary("lab", "lab-init")?;
+        let init = binaries::binary("lab", "lab-init", &[])?;
         let files = Vec::new();
         let (at_boot, most, threads, memory) = (1, 1, 1, 256);
         let line = KERNEL_LINE.to_owned();
@@ -134,7 +134,15 @@ impl Lab {
     /// # Errors
     /// If it does not compile.
     pub fn program(self, package: &str, name: &str) -> Result<Lab, Error> {
-        let built = binaries::binary(package, name)?;
+        self.program_with(package, name, &[])
+    }
+
+    /// The same, built with these features.
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub fn program_with(self, package: &str, name: &str, features: &[&str]) -> Result<Lab, Error> {
+        let built = binaries::binary(package, name, features)?;
         Ok(self.file(&built, &format!("/bin/{name}")))
     }
 

@@ -2,13 +2,18 @@
 
 mod common;
 
-use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, until, with_daemon};
+use common::daemon::{LIMIT, SAID, agent, begin, hotadd, online, put, start, until, with_daemon};
 use common::{cpu, on_each_kernel};
 use lab::Kernel;
 
 const TERM: i32 = 15;
 
-on_each_kernel!(a_processor_comes_online_with_everybodys_consent_alone);
+const KILL: i32 = 9;
+
+on_each_kernel!(
+    a_processor_comes_online_with_everybodys_consent_alone,
+    what_is_plugged_in_is_asked_for_also_when_nobody_listened,
+);
 
 fn a_processor_comes_online_with_everybodys_consent_alone(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
@@ -58,4 +63,48 @@ fn a_processor_comes_online_with_everybodys_consent_alone(kernel: Kernel) {
     assert!(guest.wait(daemon, LIMIT).unwrap().success());
     let active = guest.read(&cpu("online")).unwrap();
     assert_eq!(active.trim(), "0,2", "{kernel}: without a daemon they stay as they were");
+}
+
+fn what_is_plugged_in_is_asked_for_also_when_nobody_listened(kernel: Kernel) {
+    let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
+    put(&guest, "#!/bin/sh\n>/tmp/asked; until [ -e /tmp/go ]; do sleep 0.1; done\n", "/tmp/slow");
+    guest.run(&["chmod", "755", "/tmp/slow"]).unwrap();
+    let slow = "[limits]\ntimeout = '10m'\n[[party]]\ndriver = 'exec:/tmp/slow'\n";
+    guest.add_cpu(1).unwrap();
+    let inode = |folder: &str| {
+        let ran = guest.run(&["stat", "-c", "%i", &cpu(folder)]).unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let first = inode("cpu1");
+    let daemon = begin(&guest, slow, &[]);
+    // It has begun to register its party: the program is asked about processor 0.
+    let asked = || guest.run(&["test", "-e", "/tmp/asked"]).unwrap().status.success();
+    let began = std::time::Instant::now();
+    while !asked() {
+        assert!(began.elapsed() < LIMIT, "{kernel}: its party is asked");
+    }
+    guest.add_cpu(2).unwrap();
+    let both = format!("{}{}", online(&guest, 1), online(&guest, 2));
+    assert_eq!(both, "00", "{kernel}: nothing is added before all have registered");
+    guest.run(&["touch", "/tmp/go"]).unwrap();
+    until(&guest, SAID, "1 joined");
+    until(&guest, SAID, "2 joined");
+
+    guest.signal(daemon, KILL).unwrap();
+    guest.wait(daemon, LIMIT).unwrap();
+    let shorter = inode("cpu1/cache");
+    guest.write(&cpu("cpu1/online"), "0").unwrap();
+    guest.add_cpu(3).unwrap();
+    let daemon = start(&guest, slow);
+    until(&guest, SAID, "3 joined");
+    assert_eq!(online(&guest, 1), "0", "{kernel}: it was decided about, and somebody took it away");
+    assert_eq!(inode("cpu1"), first, "{kernel}: going offline is not being pulled out");
+    assert_ne!(inode("cpu2"), first, "{kernel}: each has its own");
+    // What a folder that was made anew has for a number shows on one that goes and comes with being online: QEMU survives no
+    // processor that is pulled out and plugged in again.
+    let (added, _) = hotadd(&guest, &["add", "1"]);
+    assert_eq!(online(&guest, 1), "1", "{kernel}: asked for it is added: {added}");
+    assert_ne!(inode("cpu1/cache"), shorter, "{kernel}: a new folder has a new number");
+    guest.signal(daemon, TERM).unwrap();
+    assert!(guest.wait(daemon, LIMIT).unwrap().success());
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::CpuList;
 use hotadd_service::BusAddress;
 
@@ -130,6 +130,19 @@ pub(crate) struct Daemon {
     /// The configuration [default: /etc/hotadd/hotadd.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// How lines look on stderr; otherwise text or, where stderr is the journal's, records of the journal
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How the daemon's lines look on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// What happened, in words
+    Text,
+    /// The same as JSON, one object a line, with what it is about
+    Json,
 }
 
 /// `hotadd config`.
@@ -232,7 +245,7 @@ and is stopped when it uses that.";
 const DAEMON_HELP: &str = "\
 A processor that is plugged in while this runs is added as soon as everybody has agreed; one that is refused stays off until \
 somebody asks again, by `hotadd add N`. Takes root, but for simulated processors. SIGTERM and SIGINT end it, and leave the \
-processors as they are.
+processors as they are; SIGHUP has it read its configuration anew.
 
 Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
 
@@ -315,7 +328,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The longest time limit that a party in another process may have.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;

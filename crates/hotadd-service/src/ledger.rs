@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hotadd::wire::MAX_MESSAGE;
 use hotadd::{Event, EventKind, Level, PartyInfo};
@@ -22,14 +22,16 @@ type Waiting = (String, &'static str, u32, u64);
 /// An event, and when it happened in milliseconds since 1970.
 type Entry = Arc<(u64, Event)>;
 
+/// A party in another process: over which connection it is called, and how long it may take over an answer.
+type Remote = (Weak<Connection>, Duration);
+
 /// What is known of a partition's past and of its parties.
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
-    /// The parties in other processes, and over which connection they are called.
-    remote: HashMap<u64, Weak<Connection>>,
+    remote: HashMap<u64, Remote>,
 }
 
 impl Ledger {
@@ -66,14 +68,19 @@ impl Ledger {
     }
 
     /// A party in another process is about to register.
-    pub(crate) fn announce(&mut self, party: u64, connection: Weak<Connection>) {
-        self.remote.insert(party, connection);
+    pub(crate) fn announce(&mut self, party: u64, connection: Weak<Connection>, limit: Duration) {
+        self.remote.insert(party, (connection, limit));
+    }
+
+    /// How long a party in another process may take over an answer.
+    pub(crate) fn time_limit(&self, party: u64) -> Option<Duration> {
+        self.remote.get(&party).map(|(_, limit)| *limit)
     }
 
     /// A party is registered no longer, or did not come to be.
     pub(crate) fn strike(&mut self, party: u64) -> Option<Weak<Connection>> {
         self.roster.remove(&party);
-        self.remote.remove(&party)
+        self.remote.remove(&party).map(|(connection, _)| connection)
     }
 
     /// The latest events, oldest first: at most `most`.

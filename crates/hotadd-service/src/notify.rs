@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Where the service manager listens, if there is one.
 #[derive(Debug)]
 pub struct Notify {
@@ -35,6 +37,16 @@ impl Notify {
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         self.to.as_ref().and(self.watchdog).map(|within| within / 2)
+    }
+
+    /// Says that the configuration is being read anew, until `READY=1` is said.
+    ///
+    /// # Errors
+    /// As [`say`](Self::say).
+    pub fn reloading(&self) -> io::Result<()> {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"))
     }
 
     /// Says something, such as `READY=1`; several lines are said at once.

@@ -238,7 +238,7 @@ fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> 
     let mut party = None;
     let registered = registering.register_with(|id| {
         party = Some(id.0);
-        lock(&core.ledger).announce(id.0, Arc::downgrade(connection));
+        lock(&core.ledger).announce(id.0, Arc::downgrade(connection), terms.time_limit);
         let connection = Arc::clone(connection);
         RemoteDriver::new(connection, core.partition.clone(), id.0, terms, Arc::clone(&agent))
     });

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition, Status};
+use hotadd::{Observation, Partition, PartyId, Status};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
@@ -204,6 +204,17 @@ impl Service {
         self.handle.spawn(stay::on_bus(Arc::clone(&self.core), address.clone(), joined));
         let outcome = outcome.recv().unwrap_or_else(|_| Err("the service has ended".to_owned()));
         outcome.map_err(failed)
+    }
+
+    /// Calls this on the thread that serves all connections, when that comes to it; not if it has ended. It must not wait.
+    pub fn call(&self, what: impl FnOnce() + Send + 'static) {
+        self.handle.spawn(async move { what() });
+    }
+
+    /// How long a party in another process may take over an answer; `None` if it is none of those.
+    #[must_use]
+    pub fn time_limit(&self, party: PartyId) -> Option<Duration> {
+        lock(&self.core.ledger).time_limit(party.0)
     }
 
     /// The name that the partition is served under.

@@ -68,3 +68,23 @@ fn nothing_is_added_once_it_has_ended() {
         "its thread has ended, and added nothing"
     );
 }
+
+#[test]
+fn what_appears_before_it_begins_is_added_then_and_each_once() {
+    let (hardware, partition, verdicts) = rig();
+    let adder = Adder::listen(&partition).unwrap();
+    (2..4).for_each(|id| hardware.plug(HardwareId(id)));
+    hardware.unplug(HardwareId(2));
+    hardware.plug(HardwareId(2));
+    adder.add([HardwareId(3)]);
+    assert_eq!(partition.count(), 2, "nobody is asked before it has begun");
+    adder.begin();
+    hardware.plug(HardwareId(4));
+    let three = std::iter::repeat_with(|| verdicts.recv_timeout(LONG).expect("a verdict comes"));
+    let joined = EventKind::Joined;
+    assert_eq!(
+        three.take(3).collect::<Vec<_>>(),
+        [(joined, 2), (joined, 3), (joined, 4)],
+        "each once, although two were named twice"
+    );
+}

@@ -24,13 +24,26 @@ pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
 
 /// Starts the daemon with this configuration, and waits until it is ready. Says its process id.
 pub(crate) fn start(guest: &Guest, configuration: &str) -> u32 {
-    guest.run(&["mkdir", "-p", "/etc/hotadd", "/run"]).unwrap();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(configuration.as_bytes()).unwrap();
-    guest.put(file.path(), "/etc/hotadd/hotadd.toml").unwrap();
-    let pid = guest.start(&["hotadd", "daemon"], SAID).unwrap();
+    let pid = begin(guest, configuration, &[]);
     until(guest, SAID, "listening at");
     pid
+}
+
+/// Starts the daemon with this configuration, in this environment. Says its process id.
+pub(crate) fn begin(guest: &Guest, configuration: &str, environment: &[&str]) -> u32 {
+    guest.run(&["mkdir", "-p", "/etc/hotadd", "/run"]).unwrap();
+    put(guest, configuration, "/etc/hotadd/hotadd.toml");
+    let command: Vec<_> =
+        ["env"].iter().chain(environment).chain(&["hotadd", "daemon"]).copied().collect();
+    guest.start(&command, SAID).unwrap()
+}
+
+/// Writes a text into a file of the guest.
+pub(crate) fn put(guest: &Guest, text: &str, path: &str) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    guest.run(&["rm", "-f", path]).unwrap();
+    guest.put(file.path(), path).unwrap();
 }
 
 /// Starts an agent, and waits until it is registered. Says its process id.

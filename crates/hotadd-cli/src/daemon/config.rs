@@ -30,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) parties: Vec<Party>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HardwareKeys {
     pub(crate) kind: Kind,
@@ -64,13 +64,16 @@ pub(crate) enum Policy {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AtStart {
-    /// They stay off: one of them may have been refused before.
+    /// Everybody is asked about those that nobody has decided about: not about one that was refused before.
     #[default]
-    Leave,
+    Undecided,
+    /// Everybody is asked about all.
     Add,
+    /// They stay off.
+    Leave,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ServiceKeys {
     pub(crate) name: Option<Text<Name>>,
@@ -81,9 +84,15 @@ pub(crate) struct ServiceKeys {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     timeout: Option<Text<Limit>>,
+    rejoin: Option<Text<Rejoin>>,
 }
 
 impl Limits {
+    /// How long those who were registered with the daemon before are waited for.
+    pub(crate) fn rejoin(&self) -> Duration {
+        self.rejoin.as_ref().map_or(Duration::from_secs(2), |Text(rejoin)| rejoin.0)
+    }
+
     /// How long a party in another process may take over an answer.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.as_ref().map_or(Duration::from_secs(5), |Text(limit)| limit.0)
@@ -96,8 +105,14 @@ pub(crate) struct Party {
     pub(crate) driver: Text<DriverSpec>,
 }
 
+impl Party {
+    pub(crate) fn spec(&self) -> DriverSpec {
+        self.driver.0.clone()
+    }
+}
+
 /// A value that is written as a string.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text<T>(pub(crate) T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
@@ -109,7 +124,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
 /// A string that one of the command line's readers reads.
 macro_rules! read_by {
     ($($name:ident($type:ty) by $read:path;)*) => {$(
-        #[derive(Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         pub(crate) struct $name(pub(crate) $type);
 
         impl FromStr for $name {
@@ -125,6 +140,7 @@ macro_rules! read_by {
 read_by! {
     Every(Duration) by args::duration;
     Limit(Duration) by args::timeout;
+    Rejoin(Duration) by rejoin;
     Name(String) by args::name;
     AbsolutePath(PathBuf) by absolute;
 }
@@ -132,6 +148,11 @@ read_by! {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} does not begin with /")) }
+}
+
+fn rejoin(text: &str) -> Result<Duration, String> {
+    let time = args::duration(text)?;
+    if time > args::LONGEST_TIMEOUT { Err("it is longer than 10m".to_owned()) } else { Ok(time) }
 }
 
 impl Config {
@@ -223,6 +244,12 @@ impl HardwareKeys {
         Ok(hardware)
     }
 
+    /// What of simulated processors is there from the beginning on.
+    pub(super) fn world(&self) -> impl PartialEq + use<'_> {
+        let simulate = self.simulate.as_ref().map(Spanned::get_ref);
+        (simulate, self.plug.as_ref().map(Spanned::get_ref), self.plug_every())
+    }
+
     /// Time from one processor that is plugged in to the next.
     pub(crate) fn plug_every(&self) -> Duration {
         self.plug_every.as_ref().map_or(Duration::from_secs(1), |every| every.get_ref().0.0)
@@ -251,7 +278,8 @@ mod tests {
     fn nothing_said_is_the_machines_processors_and_what_others_do_is_reported() {
         let config = Config::read("").unwrap();
         assert_eq!(config.hardware.kind, Kind::Hotplug);
-        assert_eq!(config.hardware.at_start, AtStart::Leave, "one may have been refused before");
+        assert_eq!(config.hardware.at_start, AtStart::Undecided, "what came unseen is not lost");
+        assert_eq!(config.limits.rejoin(), Duration::from_secs(2));
         assert!(config.hardware.policy.is_none() && config.parties.is_empty());
         assert_eq!(config.limits.timeout(), Duration::from_secs(5));
     }
@@ -264,6 +292,7 @@ mod tests {
         let config = Config::read(text).unwrap();
         assert_eq!((config.hardware.kind, config.hardware.at_start), Default::default());
         assert_eq!(config.limits.timeout(), Limits::default().timeout());
+        assert_eq!(config.limits.rejoin(), Limits::default().rejoin());
         assert_eq!(config.parties.len(), 1);
         let tried = text.replace("# simulate", "simulate").replace("# plug", "plug");
         let tried = tried.replace("\"hotplug\"", "\"simulated\"").replace("policy", "# policy");
@@ -314,6 +343,7 @@ mod tests {
                 "[limits]\ntimeout = 5",
                 "2: limits.timeout: invalid type: integer `5`, expected a string",
             ),
+            ("[limits]\nrejoin = '1h'", "2: limits.rejoin: it is longer than 10m"),
             ("[limits]\ntimeout = '1h'", "2: limits.timeout: a time limit is from 1ms to 10m"),
             ("[service]\nname = '.x'", "2: service.name: a name is 1 to 64 of"),
             ("[service]\nsocket = 'x'", "2: service.socket: \"x\" does not begin with /"),

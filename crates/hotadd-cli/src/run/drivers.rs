@@ -39,9 +39,14 @@ impl Drivers {
         self.here.push(registration);
     }
 
+    /// Begins to end those in processes of their own, and waits for none.
+    pub(crate) fn begin_end(&self) {
+        self.hosts.iter().for_each(Host::end);
+    }
+
     /// Deregisters those in processes of their own, and ends the processes, all at once.
     pub(crate) fn end_hosts(&mut self) {
-        self.hosts.iter().for_each(Host::end);
+        self.begin_end();
         self.hosts.clear();
     }
 }

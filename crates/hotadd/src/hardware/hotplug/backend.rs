@@ -121,7 +121,7 @@ impl Hardware for Hotplug {
         let mut survey = Survey { vanished: found.vanished, ..Survey::default() };
         let mut off_again = Vec::new();
         for id in found.intruded {
-            if self.options.intruders == Intruders::Revoke && found.remain && !state.stays(id) {
+            if state.intruders == Intruders::Revoke && found.remain && !state.stays(id) {
                 match self.revoke(&mut state, id) {
                     Ok(()) => {
                         let says = "by somebody else; it was taken offline again";

@@ -87,9 +87,15 @@ impl Hotplug {
         let possible = read(&*kernel, List::Possible)?;
         read(&*kernel, List::Present)?;
         read(&*kernel, List::Online)?;
-        let state = Mutex::new(State::new(Fresh::new(options.quiet)));
+        let state = Mutex::new(State::new(Fresh::new(options.quiet), options.intruders));
         let (settled, watched) = (Condvar::new(), OnceLock::new());
         Ok(Self { kernel, options, possible, state, settled, watched })
+    }
+
+    /// What becomes from now on of processors that somebody else brings online. Those that have joined stay. Waits for a switching
+    /// or a look that is under way.
+    pub fn set_intruders(&self, intruders: Intruders) {
+        self.lock().intruders = intruders;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

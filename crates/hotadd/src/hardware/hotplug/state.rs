@@ -6,6 +6,7 @@ use std::time::Instant;
 use hotadd_core::HardwareId;
 
 use super::kernel::Errno;
+use super::options::Intruders;
 use super::plugged::Plugged;
 use super::quiet::Fresh;
 use crate::CpuList;
@@ -31,6 +32,8 @@ pub(super) struct State {
     blind: bool,
     plugged: Plugged,
     pub(super) fresh: Fresh,
+    /// What becomes of intruders.
+    pub(super) intruders: Intruders,
 }
 
 /// What a look has found, before anything is done about it. Ascending.
@@ -45,7 +48,7 @@ pub(super) struct Found {
 }
 
 impl State {
-    pub(super) fn new(fresh: Fresh) -> Self {
+    pub(super) fn new(fresh: Fresh, intruders: Intruders) -> Self {
         Self {
             members: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -55,6 +58,7 @@ impl State {
             blind: false,
             plugged: Plugged::default(),
             fresh,
+            intruders,
         }
     }
 

@@ -219,3 +219,19 @@ fn the_last_processors_are_not_taken_offline_whoever_brought_them_q3() {
     assert!(rig.look());
     assert_eq!((rig.active(), rig.writes()), (vec![1, 2], vec![]), "somebody must run");
 }
+
+#[test]
+fn what_becomes_of_intruders_may_change_and_those_that_have_joined_stay_q3() {
+    let mut rig = Rig::new("0-3", "0-3", "0");
+    rig.act(|w| w.switch(1, true, Way::Switch));
+    assert!(rig.look());
+    rig.hotplug.set_intruders(Intruders::Revoke);
+    rig.act(|w| w.switch(2, true, Way::Switch));
+    assert!(rig.look());
+    assert_eq!(rig.active(), [0, 1], "the next one is taken offline again, the one before is not");
+    assert_eq!(rig.writes(), [(2, false)]);
+    rig.hotplug.set_intruders(Intruders::Report);
+    rig.act(|w| w.switch(3, true, Way::Switch));
+    assert!(rig.look());
+    assert_eq!(rig.active(), [0, 1, 3]);
+}

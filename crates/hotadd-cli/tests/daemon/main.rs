@@ -1,128 +1,26 @@
-//! `hotadd daemon` over simulated processors: what appears is added if everybody agrees, and it ends without a trace.
+//! `hotadd daemon` over simulated processors: what appears is added if everybody agrees, and it ends without a trace but for a note
+//! of what was asked.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod lives;
+mod logs;
+mod reload;
+mod stage;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 
 use common::live::LONG;
-use common::{events, hotadd, of, stderr, stdout};
+use common::{of, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A folder with a configuration; the socket comes beside it.
-struct Stage {
-    folder: TempDir,
-}
-
-impl Stage {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("run/try").display().to_string();
-        let config = format!("{config}\n[service]\nname = 'try'\nsocket = '{socket}'\n");
-        fs::write(folder.path().join("hotadd.toml"), config).unwrap();
-        Self { folder }
-    }
-
-    /// The same for simulated processors.
-    fn simulated(keys: &str) -> Self {
-        Self::new(&format!("[hardware]\nkind = 'simulated'\n{keys}"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    fn command(&self) -> Command {
-        let mut command = hotadd(&["daemon", "--config", &self.path("hotadd.toml")]);
-        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    /// Runs it to its end, which it comes to by itself.
-    fn fails(&self) -> Output {
-        self.command().output().unwrap()
-    }
-
-    fn start(self) -> Daemon {
-        let command = self.command();
-        Daemon::start(self, command)
-    }
-}
-
-/// A daemon that runs.
-struct Daemon {
-    stage: Stage,
-    process: Child,
-    lines: Receiver<String>,
-    said: Vec<String>,
-}
-
-impl Daemon {
-    fn start(stage: Stage, mut command: Command) -> Self {
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
-        Self { stage, process, lines, said: Vec::new() }
-    }
-
-    /// Reads on to a line that begins so.
-    fn until(&mut self, begins: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(LONG);
-            let line = line.unwrap_or_else(|_| panic!("no {begins:?} in {:#?}", self.said));
-            self.said.push(line.clone());
-            if line.starts_with(begins) {
-                return line;
-            }
-        }
-    }
-
-    fn ask(&self, args: &[&str]) -> Output {
-        hotadd(args).args(["-p", &self.stage.path("run/try")]).output().unwrap()
-    }
-
-    fn history(&self) -> Vec<Value> {
-        events(&stdout(&self.ask(&["history", "--json"])))
-    }
-
-    fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
-    }
-
-    /// Ends it. Returns all that it said.
-    fn end(mut self, signal: Signal) -> Vec<String> {
-        self.send(signal);
-        self.said.extend(self.lines.iter());
-        assert_eq!(
-            self.process.wait().unwrap().code(),
-            Some(0),
-            "it was told to: {:#?}",
-            self.said
-        );
-        let left = fs::read_dir(self.stage.path("run")).unwrap().count();
-        assert_eq!(left, 0, "a socket is left over");
-        std::mem::take(&mut self.said)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Only if a test has failed is there anything to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use stage::{Daemon, Stage};
 
 /// Refused events of this processor.
 fn refusals(history: &[Value], id: u32) -> usize {
@@ -133,13 +31,8 @@ fn refusals(history: &[Value], id: u32) -> usize {
 fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_asks_a1_a3() {
     let stage = Stage::simulated("simulate = '2+2'\nplug = '2-3'\nplug-every = '1ms'\n");
     // A program of the configuration: agrees to everything but processor 3.
-    let script = stage.path("careful");
-    fs::write(
-        &script,
-        "#!/bin/sh\ncase \"$1 $HOTADD_ID\" in 'add-start 3') echo no room; exit 1;; esac\n",
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let refuses = "case \"$1 $HOTADD_ID\" in 'add-start 3') echo no room; exit 1;; esac";
+    let script = stage.script("careful", refuses);
     let mut config = fs::read_to_string(stage.path("hotadd.toml")).unwrap();
     config += &format!("[[party]]\ndriver = 'exec:{script}'\n");
     fs::write(stage.path("hotadd.toml"), config).unwrap();
@@ -179,8 +72,9 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
 }
 
 #[test]
-fn what_is_off_at_the_start_stays_off_unless_the_configuration_says_otherwise() {
-    let mut daemon = Stage::simulated("simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\n").start();
+fn what_is_off_at_the_start_is_asked_about_unless_the_configuration_says_otherwise() {
+    let keys = "simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\nat-start = 'leave'\n";
+    let mut daemon = Stage::simulated(keys).start();
     daemon.until("processor 2 joined");
     assert_eq!(
         refusals(&daemon.history(), 1) + of(&daemon.history(), "joined").len(),
@@ -189,20 +83,21 @@ fn what_is_off_at_the_start_stays_off_unless_the_configuration_says_otherwise() 
     );
     daemon.end(Signal::TERM);
 
-    let mut daemon = Stage::simulated("simulate = '1+2,fail-start=2'\nat-start = 'add'\n").start();
-    daemon.until("processor 1 joined");
-    let failed = daemon.until("processor 2 stays out");
-    assert!(failed.contains("EIO") && failed.contains("A4"), "{failed}");
-    daemon.end(Signal::TERM);
+    for at_start in ["", "at-start = 'undecided'\n", "at-start = 'add'\n"] {
+        let keys = format!("simulate = '1+2,fail-start=2'\n{at_start}");
+        let mut daemon = Stage::simulated(&keys).start();
+        daemon.until("processor 1 joined");
+        let failed = daemon.until("processor 2 stays out");
+        assert!(failed.contains("EIO") && failed.contains("A4"), "{failed}");
+        daemon.end(Signal::TERM);
+    }
 }
 
 #[test]
 fn signals_end_it_and_the_processors_stay_as_they_are() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let mut daemon = Stage::simulated(
-            "simulate = '2+1'\nat-start = 'add'\n[[party]]\ndriver = 'sample:isolated'",
-        )
-        .start();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon =
+            Stage::simulated("simulate = '2+1'\n[[party]]\ndriver = 'sample:isolated'").start();
         daemon.until("processor 2 joined");
         let said = daemon.end(signal);
         assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
@@ -211,6 +106,13 @@ fn signals_end_it_and_the_processors_stay_as_they_are() {
             "{signal:?} removed one: {said:#?}"
         );
     }
+}
+
+/// What the service manager is told next.
+fn told(socket: &UnixDatagram) -> String {
+    let mut bytes = [0; 512];
+    let length = socket.recv(&mut bytes).expect("it is told something");
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
 
 #[test]
@@ -227,16 +129,13 @@ fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
             UnixDatagram::bind(stage.path("notify")).unwrap()
         };
         socket.set_read_timeout(Some(LONG)).unwrap();
-        let told = || {
-            let mut bytes = [0; 64];
-            let length = socket.recv(&mut bytes).expect("it is told something");
-            String::from_utf8_lossy(&bytes[..length]).into_owned()
-        };
+        let told = || told(&socket);
         command.env("WATCHDOG_USEC", "20000");
         let daemon = Daemon::start(stage, command);
         // The watchdog may begin before all parties have registered.
         let first = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
-        assert_eq!(first.as_deref(), Some("READY=1"));
+        let first = first.unwrap_or_default();
+        assert!(first.starts_with("READY=1\nSTATUS=processors 0-3 are active"), "{first}");
         let listens = fs::exists(daemon.stage.path("run/try")).unwrap();
         assert!(listens, "it is ready when it listens, and not before");
         assert_eq!([told(), told()], ["WATCHDOG=1", "WATCHDOG=1"], "again and again");
@@ -249,13 +148,45 @@ fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
 }
 
 #[test]
+fn the_watchdog_is_told_that_all_is_well_while_a_party_takes_its_time() {
+    let stage = Stage::simulated("");
+    let waits =
+        "[ \"$1 $HOTADD_ID\" != 'add-start 4' ] && exit; until [ -e $stage/go ]; do :; done";
+    let script = stage.script("slow", waits);
+    stage.write(&format!(
+        "[hardware]\nkind = 'simulated'\nsimulate = '4+1'\n[[party]]\ndriver = 'exec:{script},timeout=600000'\n"
+    ));
+    let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let mut command = stage.command();
+    command.env("NOTIFY_SOCKET", stage.path("notify")).env("WATCHDOG_USEC", "20000");
+    let mut daemon = Daemon::start(stage.clone(), command);
+    // What nobody reads fills the socket, and who tells waits then.
+    let drain = || while socket.recv(&mut [0; 512]).is_ok() {};
+    socket.set_nonblocking(true).unwrap();
+    common::live::comes_true("it is being asked", || {
+        drain();
+        stdout(&daemon.ask(&["status"])).contains("waiting for slow")
+    });
+    drain();
+    socket.set_nonblocking(false).unwrap();
+    assert_eq!([told(&socket), told(&socket)], ["WATCHDOG=1", "WATCHDOG=1"], "all threads turn");
+    fs::write(stage.path("go"), "").unwrap();
+    daemon.until("processor 4 joined");
+    let said = daemon.end(Signal::TERM);
+    assert!(!said.iter().any(|line| line.contains("stuck")), "{said:#?}");
+}
+
+#[test]
 fn the_journal_is_told_priorities_and_others_are_not() {
     for journal in [true, false] {
-        let stage = Stage::simulated("simulate = '1+2,fail-start=2'\nat-start = 'add'\n");
+        let stage = Stage::simulated("simulate = '1+2,fail-start=2'\n");
         let file = File::create(stage.path("said")).unwrap();
         let found = file.metadata().unwrap();
         let inode = found.ino() + u64::from(!journal);
         let mut command = stage.command();
+        // Without a format a journal that runs here would have it in its records.
+        command.args(["--log-format", "text"]);
         command.env("JOURNAL_STREAM", format!("{}:{inode}", found.dev())).stderr(file);
         let mut process = command.spawn().unwrap();
         let said = || fs::read_to_string(stage.path("said")).unwrap();

@@ -1,0 +1,147 @@
+//! Places at which tests have the daemon die, compiled in by the feature `fault-points` alone: `HOTADD_FAULT=POINT[:N][@ID]` kills it by
+//! SIGKILL when POINT is passed for the N-th time, of processor ID if one is named.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+use hotadd::{Event, EventKind, HardwareId, Occasion, Partition, PlatformError, State};
+use rustix::process::{Signal, getpid, kill_process};
+
+const POINTS: [&str; 14] = [
+    "appeared",
+    "asked",
+    "agreed",
+    "veto",
+    "before-write",
+    "after-write",
+    "started",
+    "completing",
+    "completed",
+    "failing",
+    "failed",
+    "joined",
+    "refused",
+    "decided",
+];
+
+static FAULT: OnceLock<Fault> = OnceLock::new();
+
+#[derive(Debug)]
+struct Fault {
+    point: &'static str,
+    of: Option<HardwareId>,
+    /// How many passings are left.
+    left: AtomicU32,
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("HOTADD_FAULT={text} is not POINT[:N][@ID] with one of {POINTS:?}");
+        let (rest, of) = match text.split_once('@') {
+            Some((rest, id)) => (rest, Some(HardwareId(id.parse().map_err(|_| wrong())?))),
+            None => (text, None),
+        };
+        let (name, times) = rest.split_once(':').unwrap_or((rest, "1"));
+        let point = POINTS.into_iter().find(|point| *point == name).ok_or_else(wrong)?;
+        let left = AtomicU32::new(times.parse().map_err(|_| wrong())?);
+        Ok(Self { point, of, left })
+    }
+}
+
+/// Reads where to die, and watches the partition's events for it; to be called before anybody else watches.
+pub(super) fn watch(partition: &Partition) -> Result<(), String> {
+    if let Some(text) = std::env::var_os("HOTADD_FAULT") {
+        let fault = text.to_string_lossy().parse()?;
+        // There is one daemon in a process.
+        let _ = FAULT.set(fault);
+    }
+    partition.observe(see).map_err(|error| error.to_string())?.keep();
+    Ok(())
+}
+
+fn see(event: &Event) {
+    if event.occasion != Occasion::Change {
+        return;
+    }
+    let point = match (event.kind, event.state) {
+        (EventKind::Appeared, _) => "appeared",
+        (EventKind::Calling, Some(State::AddStart)) => "asked",
+        (EventKind::AddStart, _) => "agreed",
+        (EventKind::Veto, _) => "veto",
+        (EventKind::Started, _) => "started",
+        (EventKind::Calling, Some(State::AddComplete)) => "completing",
+        (EventKind::AddComplete, _) => "completed",
+        (EventKind::Calling, Some(State::AddFailure)) => "failing",
+        (EventKind::AddFailure, _) => "failed",
+        (EventKind::Joined, _) => "joined",
+        (EventKind::Refused, _) => "refused",
+        _ => return,
+    };
+    if let Some(id) = event.id {
+        pass(point, id);
+    }
+}
+
+/// A point is passed.
+pub(super) fn pass(point: &str, id: HardwareId) {
+    let Some(fault) = FAULT.get() else { return };
+    if fault.point == point
+        && fault.of.is_none_or(|of| of == id)
+        && fault.left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        let _ = kill_process(getpid(), Signal::KILL);
+        // It comes in a moment, and nothing may happen in that.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Hardware that has points before and after its write.
+#[derive(Debug)]
+pub(super) struct Faulty(pub(super) Arc<dyn Hardware>);
+
+impl Hardware for Faulty {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        self.0.active()
+    }
+
+    fn maximum(&self) -> u32 {
+        self.0.maximum()
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        self.0.candidates()
+    }
+
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+        self.0.admits(id)
+    }
+
+    fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+        pass("before-write", id);
+        let started = self.0.start(id);
+        pass("after-write", id);
+        started
+    }
+
+    fn stop(&self, id: HardwareId) -> Result<(), PlatformError> {
+        self.0.stop(id)
+    }
+
+    fn survey(&self, expected: &[HardwareId]) -> Survey {
+        self.0.survey(expected)
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        Arc::clone(&self.0).watch(nudge);
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Limit`]: how much of what one source says is worth writing down. What is left out is counted, and said.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The time that the numbers below are for.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Lines of one source.
+const EACH: u64 = 100;
+
+/// Lines of all together.
+const ALL: u64 = 1000;
+
+/// Sources that are told apart. Further ones count as one.
+const SOURCES: usize = 256;
+
+/// How they are called.
+const OTHERS: &str = "others";
+
+/// What was said since a window began.
+pub(super) struct Limit {
+    began: Instant,
+    all: u64,
+    sources: BTreeMap<String, u64>,
+    left_out: BTreeMap<String, u64>,
+}
+
+/// How many lines of whom were left out.
+pub(super) type LeftOut = BTreeMap<String, u64>;
+
+impl Limit {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { began: now, all: 0, sources: BTreeMap::new(), left_out: BTreeMap::new() }
+    }
+
+    /// Whether a line of this source is to be written. If not it is counted.
+    pub(super) fn admits(&mut self, source: &str) -> bool {
+        let known = self.sources.contains_key(source) || self.sources.len() < SOURCES;
+        let source = if known { source } else { OTHERS };
+        let said = self.sources.entry(source.to_owned()).or_default();
+        let admitted = *said < EACH && self.all < ALL;
+        if admitted {
+            *said += 1;
+            self.all += 1;
+        } else {
+            *self.left_out.entry(source.to_owned()).or_default() += 1;
+        }
+        admitted
+    }
+
+    /// Begins the next window if this one is over. What was left out in it is to be said then.
+    pub(super) fn turn(&mut self, now: Instant) -> LeftOut {
+        if now.saturating_duration_since(self.began) < WINDOW {
+            return LeftOut::new();
+        }
+        let left_out = self.end();
+        *self = Self::new(now);
+        left_out
+    }
+
+    /// What was left out so far is to be said now.
+    pub(super) fn end(&mut self) -> LeftOut {
+        std::mem::take(&mut self.left_out)
+    }
+
+    /// When it is to be said that lines were left out, if some were.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.left_out.is_empty()).then(|| self.began + WINDOW)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(limit: &mut Limit, source: &str, times: u64) -> u64 {
+        (0..times).filter(|_| limit.admits(source)).count() as u64
+    }
+
+    #[test]
+    fn who_floods_is_cut_off_and_others_are_heard() {
+        let began = Instant::now();
+        let mut limit = Limit::new(began);
+        assert_eq!(admitted(&mut limit, "quiet", EACH), EACH, "that much is no flood");
+        assert_eq!(limit.due(), None);
+        assert_eq!(admitted(&mut limit, "flood", EACH + 5000), EACH);
+        assert!(limit.admits("a third one"), "it is heard all the same");
+        assert_eq!(limit.turn(began + WINDOW / 2), LeftOut::new(), "said once a window");
+        assert_eq!(limit.due(), Some(began + WINDOW));
+        let left_out = limit.turn(began + WINDOW);
+        assert_eq!(left_out, [("flood".to_owned(), 5000)].into(), "how many, and whose");
+        assert!(limit.admits("flood"), "it is heard again");
+        assert_eq!(limit.due(), None, "what was said is not said again");
+    }
+
+    #[test]
+    fn many_names_are_no_way_round_and_take_no_room() {
+        let mut limit = Limit::new(Instant::now());
+        let said = (0..100_000).filter(|n| limit.admits(&format!("name {n}"))).count() as u64;
+        let sources = u64::try_from(SOURCES).unwrap();
+        assert_eq!(said, sources + EACH, "one each, and what is allowed for all others");
+        assert_eq!(limit.sources.len(), SOURCES + 1);
+        assert_eq!(limit.end(), [(OTHERS.to_owned(), 100_000 - said)].into());
+        let mut limit = Limit::new(Instant::now());
+        let said: u64 = (0..200).map(|n| admitted(&mut limit, &n.to_string(), EACH)).sum();
+        assert_eq!(said, ALL, "all together have a limit");
+    }
+}

@@ -1,0 +1,318 @@
+//! [`Manager`]: the daemon from its beginning to its end, on the main thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use hotadd::{CpuList, Event, EventKind, HardwareId, Partition, PartyId};
+use hotadd_service::notify::Notify;
+use hotadd_service::{Adder, Service};
+use rustix::process::geteuid;
+
+use super::config::{Config, Party};
+#[cfg(feature = "fault-points")]
+use super::fault;
+use super::hardware::Governed;
+use super::keeper::Keeper;
+use super::log::Log;
+use super::parties::Parties;
+use super::pulse::Pulse;
+use super::reload::Reloading;
+use super::{Message, RUN, listen};
+use crate::run::descriptors;
+use crate::run::drivers::Terms;
+use crate::run::fence::Fence;
+use crate::view::{Note, View, Weight};
+
+/// What it is called.
+const NAME: &str = "system";
+
+/// How long a driver may hold up the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The machine's partition manager.
+pub(super) struct Manager {
+    pub(super) config: Config,
+    pub(super) partition: Partition,
+    pub(super) governed: Governed,
+    pub(super) view: View,
+    pub(super) log: Log,
+    pub(super) notify: Notify,
+    pub(super) messages: Receiver<Message>,
+    pub(super) sender: Sender<Message>,
+    pub(super) keeper: Arc<Keeper>,
+    /// Those that were off when it began, each as it was plugged in then.
+    pub(super) off: Vec<(HardwareId, Option<u64>)>,
+    pub(super) adder: Adder,
+    pub(super) service: Option<Arc<Service>>,
+    pub(super) parties: Arc<Parties>,
+    /// Where the configuration is, if it is not in its usual place.
+    pub(super) file: Option<PathBuf>,
+    pub(super) reloading: Reloading,
+    /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
+    pub(super) rejoin: Option<Instant>,
+    pub(super) pulse: Pulse,
+    /// When it is to be seen next whether all threads turn.
+    pub(super) beat: Instant,
+    /// That one does not was said.
+    pub(super) stuck: bool,
+    pub(super) plugging: Option<Sender<()>>,
+}
+
+impl Manager {
+    pub(super) fn begin(file: Option<PathBuf>, config: Config, log: Log) -> Result<Self, String> {
+        let (sender, messages) = mpsc::channel();
+        listen(sender.clone()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let waker = sender.clone();
+        log.wakes(move || drop(waker.send(Message::LeftOut)));
+        let notify = Notify::from_env().map_err(|error| error.to_string())?;
+        let governed = Governed::new(&config.hardware)?;
+        let hardware = governed.hardware();
+        // Before anything of the partition: what comes while that is made is in neither its list nor its events.
+        let off = hardware.candidates();
+        let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
+        #[cfg(feature = "fault-points")]
+        let hardware = Arc::new(fault::Faulty(hardware));
+        let partition = Partition::over(hardware).map_err(|error| error.to_string())?;
+        #[cfg(feature = "fault-points")]
+        fault::watch(&partition)?;
+        let known = governed.clone();
+        let plugging = Box::new(move |id| known.plugging(id));
+        let pulse = Pulse::new(Instant::now());
+        let felt = pulse.clone();
+        let observation = partition.observe(move |event: &Event| felt.observe(event));
+        observation.map_err(|error| error.to_string())?.keep();
+        let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log.clone()));
+        let kept = Arc::clone(&keeper);
+        let observation = partition.observe(move |event: &Event| kept.observe(event));
+        observation.map_err(|error| error.to_string())?.keep();
+        let active = partition.active();
+        keeper.begin(active.iter().map(|p| p.id));
+        let rows = active.iter().map(|p| (p.id, p.index.get()));
+        let view = View::new(partition.hardware(), String::new(), rows, partition.candidates());
+        let observer = sender.clone();
+        let observe = move |event: &Event| {
+            // Nobody listens any more: it has ended.
+            let _ = observer.send(Message::Event(Box::new(event.clone())));
+        };
+        partition.observe(observe).map_err(|error| error.to_string())?.keep();
+        let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
+        Ok(Self {
+            config,
+            partition,
+            governed,
+            view,
+            log,
+            notify,
+            messages,
+            sender,
+            keeper,
+            off,
+            adder,
+            service: None,
+            parties: Arc::default(),
+            file,
+            reloading: Reloading::default(),
+            rejoin: None,
+            pulse,
+            beat: Instant::now(),
+            stuck: false,
+            plugging: None,
+        })
+    }
+
+    /// Governs until it is told to end.
+    pub(super) fn conduct(mut self) -> Result<(), String> {
+        let began = self.register();
+        let ended = began.and_then(|()| {
+            loop {
+                match self.next() {
+                    Some(Message::Registered(all)) => {
+                        all?;
+                        self.open()?;
+                        self.reloading.may_begin = true;
+                        self.reload_if_asked();
+                    }
+                    Some(Message::Signal) => return Ok(()),
+                    Some(Message::Reload) => {
+                        self.reloading.asked = true;
+                        self.reload_if_asked();
+                    }
+                    Some(Message::Reloaded(outcome)) => self.reloaded(outcome),
+                    Some(message) => self.take(message),
+                    None => self.look_who_is_back(true),
+                }
+            }
+        });
+        self.end();
+        ended
+    }
+
+    /// Registers the parties of the configuration, on a thread of their own: one may take its time.
+    fn register(&mut self) -> Result<(), String> {
+        descriptors::raise();
+        let turned = self.sender.clone();
+        let log = move |what: &str| drop(turned.send(Message::Turned(what.to_owned())));
+        let service = Service::new(&self.partition, self.name(), Arc::new(log));
+        let service = Arc::new(service.map_err(|error| error.to_string())?);
+        self.service = Some(service);
+        let specs: Vec<_> = self.config.parties.iter().map(Party::spec).collect();
+        self.keeper.configured(specs.iter().map(|spec| spec.name.clone()).collect());
+        let (terms, parties) =
+            (self.terms(self.config.limits.timeout()), Arc::clone(&self.parties));
+        let done = self.sender.clone();
+        let register = move || {
+            let registered = parties.change(&terms, &specs);
+            let _ = done.send(Message::Registered(registered));
+        };
+        let thread = std::thread::Builder::new().name("hotadd-drivers".to_owned()).spawn(register);
+        thread.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// What parties of the configuration are registered with.
+    pub(super) fn terms(&self, timeout: Duration) -> Terms {
+        let to = self.log.clone();
+        Terms {
+            partition: self.partition.clone(),
+            fence: Fence::Nothing,
+            service: self.service.clone(),
+            timeout,
+            // At once, and not by way of the main thread: who says more than can be written waits for its own words.
+            heard: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
+        }
+    }
+
+    /// Waits for something to happen, and tells the service manager meanwhile that it does. `None` if those who are waited for have
+    /// had their time.
+    fn next(&mut self) -> Option<Message> {
+        loop {
+            self.log.say_left_out(false);
+            let now = Instant::now();
+            let turn = self.beat(now);
+            let left = self.rejoin.map(|until| until.saturating_duration_since(now));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            let left_out = self.log.due().map(|due| due.saturating_duration_since(now));
+            let heard = match turn.into_iter().chain(left).chain(left_out).min() {
+                Some(within) => self.messages.recv_timeout(within),
+                None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match heard {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                // We hold a sender ourselves.
+                Err(RecvTimeoutError::Disconnected) => return Some(Message::Signal),
+            }
+        }
+    }
+
+    /// Tells the service manager, as often as it wants to hear it, that all threads turn. Says how long until the next time.
+    fn beat(&mut self, now: Instant) -> Option<Duration> {
+        // Each is asked, and looked at when it has had the time for an answer, twice in the time between two words.
+        let interval = self.notify.interval()? / 2;
+        if now >= self.beat {
+            self.beat = now + interval;
+            let limit = |party| {
+                self.service.as_ref().and_then(|service| service.time_limit(PartyId(party)))
+            };
+            let stuck = self.pulse.stuck(now, self.adder.adding_since(), limit);
+            match stuck {
+                None => self.say("WATCHDOG=1"),
+                Some(who) if !self.stuck => {
+                    let says = format!(
+                        "hotadd: {who} is stuck: the watchdog is not told that all is well"
+                    );
+                    self.log.line(Weight::Bad, &says);
+                }
+                Some(_) => {}
+            }
+            self.stuck = stuck.is_some();
+            // One that is still at the last question is not asked another.
+            if let (Some(service), None) = (&self.service, stuck) {
+                self.pulse.ask(|answer| service.call(answer));
+            }
+        }
+        Some(self.beat.saturating_duration_since(now))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => {
+                if let Some(note) = self.view.take(&event) {
+                    self.log.event(&event, &note);
+                }
+                // Parties come and go for as long as the machine runs.
+                self.view.drivers.retain(|driver| driver.registered);
+                if event.kind == EventKind::Registered {
+                    self.look_who_is_back(false);
+                }
+            }
+            Message::Turned(what) => self.log.turned(&what),
+            Message::Signal
+            | Message::Reload
+            | Message::Registered(_)
+            | Message::Reloaded(_)
+            | Message::LeftOut
+            | Message::Left => {}
+        }
+    }
+
+    /// Adds no more, lets everybody go, and leaves the processors as they are.
+    fn end(mut self) {
+        // Whom we send away ourselves will come back, and refuses nothing by that.
+        self.keeper.end();
+        self.say("STOPPING=1");
+        (self.rejoin, self.plugging) = (None, None);
+        self.adder.end();
+        let (service, parties) = (self.service.take(), Arc::clone(&self.parties));
+        let until = Instant::now() + GRACE + parties.grace();
+        let done = self.sender.clone();
+        let leave = move || {
+            // Those in other processes first: an add that one of them holds up is over then.
+            let parties = parties.end();
+            drop(service);
+            drop(parties);
+            let _ = done.send(Message::Left);
+        };
+        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
+        let mut left = thread.is_err();
+        while !left {
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::Left) => left = true,
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        if !left {
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a party", |waiting| waiting.driver.as_str());
+            let busy = format!("hotadd: {who} is still busy and is not waited for");
+            self.log.line(Weight::Bad, &busy);
+        }
+        self.log.say_left_out(true);
+        let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
+        self.log.line(Weight::Plain, &format!("ended; processors {active} stay as they are"));
+    }
+
+    pub(super) fn say(&self, what: &str) {
+        if let Err(error) = self.notify.say(what) {
+            self.log
+                .line(Weight::Bad, &format!("hotadd: {what} reaches no service manager: {error}"));
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.config.service.name.as_ref().map_or(NAME, |name| &name.0.0)
+    }
+
+    /// Where it listens: the machine's folder is root's.
+    pub(super) fn socket(&self) -> PathBuf {
+        match &self.config.service.socket {
+            Some(socket) => socket.0.0.clone(),
+            None if geteuid().is_root() => Path::new(RUN).join(self.name()),
+            None => hotadd_service::runtime_dir().join(self.name()),
+        }
+    }
+}
