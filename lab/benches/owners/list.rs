@@ -48,16 +48,18 @@ echo $! > /run/owner.pid
 until grep -q 'listening at' /run/daemon.said; do sleep 0.02; done
 : > /run/agents.pid
 for n in $(seq {parties}); do
-lab-agent /run/hotadd/system agent$n > /run/agent$n.said 2>&1 &
+lab-agent /run/hotadd/system agent$n --later > /run/agent$n.said 2>&1 &
 echo $! >> /run/agents.pid
+# Not all at once: a connection has only so long to say who it is.
+until [ $((n % 10)) != 0 ] || grep -q registered /run/agent$n.said; do sleep 0.02; done
 done
 for n in $(seq {parties}); do
 until grep -q registered /run/agent$n.said; do sleep 0.02; done
 done"
         ),
         before: QUIET,
-        // Agents outlive it, and would go on looking for it.
-        stop: format!("{STOP}; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"),
+        // Agents outlive it, and would go on looking for it; the next one would wait for them.
+        stop: format!("{STOP}; rm -f /run/hotadd/system.decided; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"),
     }
 }
 

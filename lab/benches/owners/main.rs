@@ -92,7 +92,7 @@ fn one(guest: &Guest, owner: &Owner, id: u32) -> Outcome<Sample> {
 }
 
 fn script(guest: &Guest, script: &str) -> Outcome<()> {
-    let output = guest.run(&["sh", "-e", "-c", script])?;
+    let output = guest.run_within(LIMIT * 2, &["sh", "-e", "-c", script])?;
     if output.status.success() {
         return Ok(());
     }

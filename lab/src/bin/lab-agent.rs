@@ -1,8 +1,9 @@
 //! Parties of a partition in a guest, written in Rust.
 //!
-//! `lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
+//! `lab-agent SOCKET NAME [--later] [HOW=LIST]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
 //! `refuse`s to add some, or all but some (`only`); ends in the middle of its answer for others (`crash`), never answers for others
 //! (`hang`), and refuses to let others go (`keep`). It says what it is told, a line for each notice.
+//! With `--later` it does not ask to hear of the processors that are there already.
 //! What the file ORDERS says at that moment, such as `crash=3`, comes before what it was told at the start.
 
 use std::error::Error;
@@ -23,15 +24,18 @@ const HANGS: Duration = Duration::from_secs(2);
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(socket), Some(name)) = (args.next(), args.next()) else {
-        return Err("usage: lab-agent SOCKET NAME [HOW=LIST]... [ORDERS]".into());
+        return Err("usage: lab-agent SOCKET NAME [--later] [HOW=LIST]... [ORDERS]".into());
     };
-    let (ways, orders): (Vec<_>, Vec<_>) = args.partition(|arg| arg.contains('='));
+    let (later, args): (Vec<_>, Vec<_>) = args.partition(|arg| arg == "--later");
+    let (ways, orders): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| arg.contains('='));
     let ways = ways.iter().map(|way| parse(way)).collect::<Result<Vec<_>, _>>()?;
     let partition = Partition::connect(Path::new(&socket))?;
     let may_hang = !orders.is_empty() || ways.iter().any(|(how, _)| matches!(how, How::Hang));
     let limit = if may_hang { HANGS } else { LIMIT };
     let party = Party { name: name.clone(), ways, orders: orders.into_iter().next() };
-    let _registration = partition.party(&name).time_limit(limit).register(party)?;
+    let registering = partition.party(&name).time_limit(limit);
+    let registering = if later.is_empty() { registering } else { registering.later_only() };
+    let _registration = registering.register(party)?;
     println!("{name} is registered");
     loop {
         thread::park();
