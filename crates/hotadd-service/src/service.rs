@@ -227,6 +227,11 @@ impl Service {
         Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 
+    /// Is found no more: removes the sockets. Those who are connected stay so until this is dropped.
+    pub fn close(&self) {
+        lock(&self.places).clear();
+    }
+
     /// Calls this on the thread that serves all connections, when that comes to it; not if it has ended. It must not wait.
     pub fn call(&self, what: impl FnOnce() + Send + 'static) {
         self.handle.spawn(async move { what() });
@@ -254,7 +259,7 @@ impl fmt::Debug for Service {
 impl Drop for Service {
     fn drop(&mut self) {
         // First of all, so that nobody new finds it.
-        lock(&self.places).clear();
+        self.close();
         self.stop.notify_one();
         if let Some(thread) = self.thread.take()
             // From inside the log it would wait for itself.

@@ -5,8 +5,8 @@
 pub(crate) struct Owner {
     /// What the table calls it.
     pub(crate) name: &'static str,
-    /// A program of this workspace that it takes, as package and name.
-    pub(crate) program: Option<(&'static str, &'static str)>,
+    /// The programs of this workspace that it takes, as package and name.
+    pub(crate) programs: &'static [(&'static str, &'static str)],
     /// Begins it, and ends when it is ready for a processor.
     pub(crate) start: String,
     /// Run when it is ready: what is under way ends, so that nothing of it is measured.
@@ -17,12 +17,9 @@ pub(crate) struct Owner {
 
 /// All of them. Some are one and the same program, by which ways to wait for the kernel's lock are compared.
 pub(crate) fn all() -> Vec<Owner> {
-    let acpi = "flip=/sys/firmware/acpi/hotplug/pci_root/enabled";
     vec![
         listener("bare listener", "now"),
-        listener("the same, 10 ms later", "after=10"),
         listener("the same, upon bind@", "bind"),
-        listener("the same, behind ACPI's lock", acpi),
         Owner {
             start: format!("systemctl stop {UDEV}\n{}", listener("", "now").start),
             before: "",
@@ -31,7 +28,37 @@ pub(crate) fn all() -> Vec<Owner> {
         },
         udev("udevd, with a worker", WORKER),
         udev("udevd, without", QUIET),
+        daemon("hotadd, no party", 0),
+        daemon("hotadd, 1 party", 1),
+        daemon("hotadd, 10 parties", 10),
+        daemon("hotadd, 100 parties", 100),
     ]
+}
+
+/// `hotadd daemon` with parties that agree, each a process of its own.
+fn daemon(name: &'static str, parties: u32) -> Owner {
+    Owner {
+        name,
+        programs: &[("hotadd-cli", "hotadd"), ("lab", "lab-agent")],
+        start: format!(
+            "mkdir -p /etc/hotadd; echo '[hardware]
+at-start = \"leave\"' > /etc/hotadd/hotadd.toml
+hotadd daemon > /run/daemon.said 2>&1 &
+echo $! > /run/owner.pid
+until grep -q 'listening at' /run/daemon.said; do sleep 0.02; done
+: > /run/agents.pid
+for n in $(seq {parties}); do
+lab-agent /run/hotadd/system agent$n > /run/agent$n.said 2>&1 &
+echo $! >> /run/agents.pid
+done
+for n in $(seq {parties}); do
+until grep -q registered /run/agent$n.said; do sleep 0.02; done
+done"
+        ),
+        before: QUIET,
+        // Agents outlive it, and would go on looking for it.
+        stop: format!("{STOP}; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"),
+    }
 }
 
 /// udevd has no event under way, and no worker: those that are idle it ends when it is told to read its rules.
@@ -50,7 +77,7 @@ const STOP: &str = "kill $(cat /run/owner.pid); tail --pid=$(cat /run/owner.pid)
 fn listener(name: &'static str, how: &str) -> Owner {
     Owner {
         name,
-        program: Some(("lab", "lab-onliner")),
+        programs: &[("lab", "lab-onliner")],
         start: format!(
             "[ -p /run/up ] || mkfifo /run/up
 lab-onliner /run/up {how} > /dev/console 2>&1 &
@@ -68,7 +95,7 @@ fn udev(name: &'static str, before: &'static str) -> Owner {
     let file = "/run/udev/rules.d/80-cpu.rules";
     Owner {
         name,
-        program: None,
+        programs: &[],
         start: format!(
             "mkdir -p /run/udev/rules.d; echo '{rule}' > {file}; udevadm control --reload"
         ),

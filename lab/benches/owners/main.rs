@@ -54,7 +54,7 @@ fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sam
         );
     }
     let mut lab = Lab::new(kernel)?.debian()?.memory(2048).cpus(AT_BOOT, most);
-    let mut programs: Vec<_> = owners.iter().filter_map(|owner| owner.program).collect();
+    let mut programs: Vec<_> = owners.iter().flat_map(|owner| owner.programs).copied().collect();
     programs.sort_unstable();
     programs.dedup();
     for (package, name) in programs {

@@ -164,6 +164,8 @@ impl Manager {
         let done = self.sender.clone();
         let register = move || {
             let registered = parties.change(&terms, &specs);
+            // Whoever hears of it may want to be the last that has the service.
+            drop(terms);
             let _ = done.send(Message::Registered(registered));
         };
         let thread = std::thread::Builder::new().name("hotadd-drivers".to_owned()).spawn(register);
@@ -266,6 +268,10 @@ impl Manager {
         self.say("STOPPING=1");
         (self.rejoin, self.plugging) = (None, None);
         self.adder.end();
+        // By name, and not with the last that has it: parties may still be registering.
+        if let Some(service) = &self.service {
+            service.close();
+        }
         let (service, parties) = (self.service.take(), Arc::clone(&self.parties));
         let until = Instant::now() + GRACE + parties.grace();
         let done = self.sender.clone();

@@ -163,8 +163,9 @@ fn a_program_that_was_built_with_them_dies_at_its_point() {
     let stage = Stage::simulated("simulate = '1+2'\n");
     let mut command = stage.command();
     command.env("HOTADD_FAULT", "joined@2");
-    let mut daemon = crate::stage::Daemon::start(stage, command);
+    let mut daemon = crate::stage::Daemon::start(stage.clone(), command);
     let ended = daemon.process.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
-    daemon.until("processor 1 joined");
+    let note = fs::read_to_string(stage.path("run/try.decided")).unwrap();
+    assert!(note.contains("{\"0\":0,\"1\":0}"), "1 was decided about, and 2 not yet: {note}");
 }

@@ -1,17 +1,18 @@
 //! [`Fresh`]: processors that were plugged in just now, and how long to leave them alone.
 //!
 //! The kernel says that a processor was added while it still holds its hot-plug lock. A write to `online` meanwhile is tried
-//! again inside the kernel after a sleep, and takes 9 to 22 ms longer than one that comes when the lock is free. There is
-//! nothing to wait on: the kernel does not say when it lets go, and whatever else needs the lock sleeps in the same way.
-//! So this is a guess, and this file its one place. A wrong one costs time and nothing else.
+//! again inside the kernel after a sleep, and takes 9 to 22 ms longer than one that comes when the lock is free. Up to Linux 6.1
+//! the processor's `bind` event comes when that is over or nearly so, and is waited for. Later kernels tell nothing: there the
+//! write is made at once. A time to wait would be a guess that is wrong in both directions, as the lock is held for 3 to 70 ms, depending
+//! on how many slots the machine has; and what else needs the lock sleeps in the same way.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hotadd_core::HardwareId;
 
-/// How long the lock is held after the add event, with something to spare: half of the time up to 2.5 ms on Linux 6.1 and up
-/// to 7 ms on 6.12, in an emulated guest. Drivers that were asked meanwhile have used up some or all of it.
+/// How long to wait for the event at most. It comes within 1 to 3 ms in an emulated guest; drivers that were asked meanwhile
+/// have used up some or all of it.
 pub(super) const BOUND: Duration = Duration::from_millis(10);
 
 /// Processors that were plugged in just now.

@@ -107,7 +107,9 @@ impl State {
         match event.action {
             Action::Add => {
                 self.plugged.heard(event.id, sequence);
-                self.fresh.added(event.id, Instant::now());
+                if binds_last {
+                    self.fresh.added(event.id, Instant::now());
+                }
             }
             Action::Bind if binds_last => return self.fresh.settled(event.id),
             Action::Remove => return self.fresh.settled(event.id),
