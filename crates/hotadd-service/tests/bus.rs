@@ -237,6 +237,30 @@ fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
 }
 
 #[test]
+fn a_call_that_has_a_partition_started_is_answered_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    // What the bus starts says that it was called for, by reading here, and is no partition. That comes by itself.
+    let called = folder.path().join("called");
+    assert!(Command::new("mkfifo").arg(&called).status().unwrap().success());
+    let services = folder.path().join("services");
+    std::fs::create_dir(&services).unwrap();
+    let service = format!(
+        "[D-BUS Service]\nName=org.hotadd.Partition.demo\nExec=/bin/cat {}\n",
+        called.display()
+    );
+    std::fs::write(services.join("org.hotadd.Partition.demo.service"), service).unwrap();
+    let daemon = Daemon::that_starts(folder.path(), &services);
+    let peer = Peer::on_bus(&daemon.address);
+    peer.begin("GetParties", &());
+    let called = std::fs::File::options().write(true).open(&called).unwrap();
+    let served = Served::new(1, 1);
+    served.service().join_bus(&address(&daemon)).unwrap();
+    // The bus sends it the call before it says that the name is its.
+    peer.end::<Vec<(u64, String, i32, bool)>>().expect("the call was kept");
+    drop(called);
+}
+
+#[test]
 fn a_message_that_is_too_large_is_passed_over_and_others_are_served() {
     let bus = OnBus::new(1, 1);
     let (peer, agent) = (bus.peer(), bus.peer());
