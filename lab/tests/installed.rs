@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::daemon::{LIMIT, SAID, agent, hotadd, online, put, told, until};
+use common::daemon::{LIMIT, SAID, agent, hotadd, is_sandboxed, online, put, told, until};
 use common::journal::{follow, records};
 use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
@@ -86,6 +86,7 @@ fn is_installed_and_begins(kernel: Kernel, guest: &Guest) {
     assert!(line.ends_with("/run/hotadd/system and on the system bus"), "{kernel}: {line}");
     let modes = run(guest, &["stat", "-c", "%a %U:%G", "/run/hotadd", "/run/hotadd/system"]);
     assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: who gets in at the socket");
+    is_sandboxed(guest);
 }
 
 fn udevs_rule_is_found_and_shadowed(kernel: Kernel, guest: &Guest) {
@@ -132,7 +133,8 @@ fn a_veto_keeps_it_off_and_is_in_the_journal(kernel: Kernel, guest: &Guest) {
     guest.add_cpu(2).unwrap();
     until(guest, SAID, "2 stays out");
     assert_eq!(online(guest, 2), "0", "{kernel}: one refused, and it stays off (A3)");
-    let refused = records(guest, "hotadd", "HOTADD_EVENT=refused");
+    let refused = run(guest, &["journalctl", "-u", "hotadd", "HOTADD_EVENT=refused", "-o", "json"]);
+    let refused = records(&refused);
     let [record] = &refused[..] else { panic!("{kernel}: one record of it: {refused:?}") };
     for (field, is) in [
         ("HOTADD_PROCESSOR", "2"),
@@ -140,10 +142,25 @@ fn a_veto_keeps_it_off_and_is_in_the_journal(kernel: Kernel, guest: &Guest) {
         ("HOTADD_CLAUSE", "A3"),
         ("HOTADD_STATUS", "STATUS_INSUFFICIENT_RESOURCES"),
         ("PRIORITY", "4"),
+        ("SYSLOG_IDENTIFIER", "hotadd"),
         ("_SYSTEMD_UNIT", "hotadd.service"),
     ] {
         assert_eq!(record[field], is, "{kernel}: {field} in {record}");
     }
+    assert!(record.get("HOTADD_ERRNO").is_none(), "{kernel}: none that says nothing: {record}");
+
+    let of_it = run(guest, &["journalctl", "-u", "hotadd", "HOTADD_PROCESSOR=2"]);
+    assert_eq!(of_it.matches("processor 2 stays out").count(), 1, "{kernel}: said once: {of_it}");
+    assert!(!of_it.contains("processor 1 joined"), "{kernel}: of no other one: {of_it}");
+    let warnings = run(guest, &["journalctl", "-u", "hotadd", "-p", "warning"]);
+    assert!(warnings.contains("processor 2 stays out"), "{kernel}: it is a warning: {warnings}");
+    assert!(!warnings.contains("processor 1 joined"), "{kernel}: that is none: {warnings}");
+    let joined = ["journalctl", "-u", "hotadd", "HOTADD_EVENT=joined", "-o", "json"];
+    let joined = records(&run(guest, &joined));
+    let of_1 = joined.iter().find(|record| record["HOTADD_PROCESSOR"] == "1").unwrap();
+    assert_eq!(of_1["PRIORITY"], "5", "{kernel}: it came: {of_1}");
+    let took = of_1["HOTADD_TOOK_US"].as_str().and_then(|took| took.parse::<u64>().ok());
+    assert!(took.is_some(), "{kernel}: in microseconds: {of_1}");
 }
 
 fn others_may_look_and_no_more(kernel: Kernel, guest: &Guest) {
@@ -227,6 +244,7 @@ fn stopped_it_leaves_the_processors_and_a_call_starts_it(kernel: Kernel, guest: 
     until(guest, SAID, "ended; processors 0-1,3-4 stay as they are");
     assert_eq!(guest.read(&cpu("online")).unwrap(), before, "{kernel}: nothing was reversed");
     assert_eq!(show(guest, "ActiveState"), "inactive", "{kernel}: it stays away");
+    guest.read("/run/hotadd/system.decided").expect("what was decided is for the next one");
 
     let call =
         "busctl call org.hotadd.Hotadd1 /org/hotadd/Partition org.freedesktop.DBus.Peer Ping";
