@@ -128,7 +128,12 @@ impl Keeper {
             (EventKind::Refused, Some(id), _) if event.clause != Some("A8") => {
                 self.decide(&mut state, id);
             }
-            (EventKind::Appeared, Some(id), _) => drop(state.decided.processors.remove(&id.0)),
+            // What the file says of it is of one that had its place, and told apart by its number. Whoever adds it is not kept
+            // waiting for a file.
+            (EventKind::Appeared, Some(id), _) => {
+                state.decided.processors.remove(&id.0);
+                return;
+            }
             (EventKind::Registered, _, Some(party)) => state.registered.push(party.name.clone()),
             (EventKind::Deregistered, _, Some(party)) => {
                 state.registered = without(&state.registered, std::slice::from_ref(&party.name));

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -16,6 +18,44 @@ pub(super) fn read(path: &Path) -> Result<String, Errno> {
     let file = File::open(path).map_err(|error| errno(&error))?;
     let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| errno(&error))?;
     if read as u64 > LONGEST { Err(Errno::IO) } else { Ok(text) }
+}
+
+/// A file that is always there and read again and again. Once it is open that takes one call: the kernel writes the text anew
+/// for each read from the start.
+#[derive(Debug)]
+pub(super) struct Kept {
+    path: PathBuf,
+    file: OnceLock<File>,
+}
+
+impl Kept {
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { path, file: OnceLock::new() }
+    }
+
+    /// As [`read`].
+    pub(super) fn read(&self) -> Result<String, Errno> {
+        let file = match self.file.get() {
+            Some(file) => file,
+            None => {
+                let file = File::open(&self.path).map_err(|error| errno(&error))?;
+                self.file.get_or_init(|| file)
+            }
+        };
+        let mut text = Vec::new();
+        let mut page = [0; 4096];
+        loop {
+            let read = file.read_at(&mut page, text.len() as u64).map_err(|error| errno(&error))?;
+            text.extend_from_slice(&page[..read]);
+            if text.len() as u64 > LONGEST {
+                return Err(Errno::IO);
+            }
+            // All of it fits into the room that there was.
+            if read < page.len() {
+                return String::from_utf8(text).map_err(|_| Errno::IO);
+            }
+        }
+    }
 }
 
 /// Writes to a file that is there.

@@ -9,7 +9,7 @@ use rustix::fs::Access;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::CpuList;
-use crate::hardware::file::{read, write};
+use crate::hardware::file::{Kept, write};
 use crate::hardware::uevents;
 
 /// The kernel's own error.
@@ -70,13 +70,23 @@ const BACKLOG: usize = 4 << 20;
 pub(super) struct Linux {
     /// `/sys`, or what a test takes for it.
     sys: PathBuf,
+    /// In the order of [`List`].
+    lists: [Kept; 3],
+    sequence: Kept,
     binds_last: bool,
 }
 
 impl Linux {
     pub(super) fn new() -> Self {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Self { sys: "/sys".into(), binds_last: binds_last(&release) }
+        Self::at("/sys".into(), binds_last(&release))
+    }
+
+    fn at(sys: PathBuf, binds_last: bool) -> Self {
+        let cpu = sys.join("devices/system/cpu");
+        let lists = [List::Possible, List::Present, List::Online];
+        let lists = lists.map(|list| Kept::new(cpu.join(list.name())));
+        Self { lists, sequence: Kept::new(sys.join("kernel/uevent_seqnum")), sys, binds_last }
     }
 
     fn of(&self, id: HardwareId) -> PathBuf {
@@ -86,7 +96,7 @@ impl Linux {
 
 impl Kernel for Linux {
     fn list(&self, list: List) -> Result<CpuList, Errno> {
-        let text = read(&self.sys.join("devices/system/cpu").join(list.name()))?;
+        let text = self.lists[list as usize].read()?;
         text.parse().ok().filter(|list: &CpuList| !list.is_empty()).ok_or(Errno::IO)
     }
 
@@ -99,7 +109,7 @@ impl Kernel for Linux {
     }
 
     fn sequence(&self) -> Result<u64, Errno> {
-        read(&self.sys.join("kernel/uevent_seqnum"))?.trim().parse().map_err(|_| Errno::IO)
+        self.sequence.read()?.trim().parse().map_err(|_| Errno::IO)
     }
 
     fn binds_last(&self) -> bool {
@@ -150,7 +160,7 @@ mod tests {
         fs::write(cpu.join("online"), "0\n").unwrap();
         fs::write(cpu.join("cpu1/online"), "0\n").unwrap();
         fs::write(folder.path().join("kernel/uevent_seqnum"), "1742\n").unwrap();
-        let linux = Linux { sys: folder.path().to_owned(), binds_last: false };
+        let linux = Linux::at(folder.path().to_owned(), false);
         (folder, linux)
     }
 
@@ -206,7 +216,8 @@ mod tests {
             assert_eq!(linux.list(List::Online), Err(Errno::IO), "{:.20?}", text);
         }
         fs::remove_file(&online).unwrap();
-        assert_eq!(linux.list(List::Online), Err(Errno::NOENT));
+        let other = Linux::at(folder.path().to_owned(), false);
+        assert_eq!(other.list(List::Online), Err(Errno::NOENT));
         fs::write(folder.path().join("kernel/uevent_seqnum"), "-1").unwrap();
         assert_eq!(linux.sequence(), Err(Errno::IO));
     }

@@ -132,6 +132,10 @@ impl Hotplug {
     /// For the watcher: whether the partition should look.
     fn is_due(&self) -> bool {
         let mut state = self.lock();
+        // Then the look itself reads the lists.
+        if state.has_news() {
+            return true;
+        }
         let [online, present] = [List::Online, List::Present].map(|list| self.kernel.list(list));
         state.is_due(online.as_ref().map_err(|e| *e), present.as_ref().map_err(|e| *e))
     }

@@ -33,6 +33,11 @@ impl Plugged {
         }
     }
 
+    /// Whether an event was news.
+    pub(super) fn has_heard(&self) -> bool {
+        !self.heard.is_empty()
+    }
+
     /// Whether there is news, if these are plugged in. Those that were pulled out are none: they are forgotten.
     pub(super) fn is_due(&mut self, present: &CpuList) -> bool {
         self.seen.retain(|id| present.contains(*id));

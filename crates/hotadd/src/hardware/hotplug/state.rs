@@ -118,6 +118,11 @@ impl State {
         false
     }
 
+    /// Whether events alone say that there is something to look at more closely.
+    pub(super) fn has_news(&self) -> bool {
+        !self.left.is_empty() || self.plugged.has_heard()
+    }
+
     /// Whether there is something to look at more closely, if this is what is online and plugged in.
     pub(super) fn is_due(
         &mut self,
