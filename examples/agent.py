@@ -4,8 +4,9 @@
     agent.py NAME [--bus BUS] [--refuse LIST] [--level N] [--delay SECONDS]
 
 NAME is that of a running partition: `hotadd run --name NAME ...`. With --bus it is found on a message bus (session, system or
-an address) on which that run is, too: `hotadd run --name NAME --bus BUS ...`. It needs nothing of hotadd but the two files in dbus/,
-and of Python the standard D-Bus binding (Debian, Ubuntu: python3-gi).
+an address) on which that run is, too: `hotadd run --name NAME --bus BUS ...`. `agent.py system --bus system` takes part in the
+daemon's, that of the whole machine. It needs nothing of hotadd but the two files in dbus/, and of Python the standard D-Bus
+binding (Debian, Ubuntu: python3-gi).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from gi.repository import Gio, GLib
 HERE = pathlib.Path(__file__).resolve().parent
 INTERFACE = (HERE.parent / "dbus" / "org.hotadd.Agent1.xml").read_text()
 PARTITION = "/org/hotadd/Partition"
+MACHINE = "org.hotadd.Hotadd1"  # what the daemon is called on the system bus
 OURS = "/example/Agent"
 REMOVAL = 2  # flag of Register: tell it of removals too
 
@@ -39,6 +41,9 @@ def runtime_dir():
 def over_socket(name):
     """A connection to the partition, and to nobody else."""
     path = os.path.join(runtime_dir(), name)
+    of_the_machine = os.path.join("/run/hotadd", name)
+    if not os.path.exists(path) and os.path.exists(of_the_machine):
+        path = of_the_machine
     try:
         return Gio.DBusConnection.new_for_address_sync(
             f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None
@@ -51,12 +56,13 @@ def on_bus(bus, name):
     """A connection to a bus, and who the partition is there."""
     flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
     kinds = {"session": Gio.BusType.SESSION, "system": Gio.BusType.SYSTEM}
+    known_as = MACHINE if (bus, name) == ("system", "system") else f"org.hotadd.Partition.{name}"
     try:
         address = Gio.dbus_address_get_for_bus_sync(kinds[bus], None) if bus in kinds else bus
         connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
         owner = connection.call_sync(
             "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
-            GLib.Variant("(s)", (f"org.hotadd.Partition.{name}",)), GLib.VariantType("(s)"),
+            GLib.Variant("(s)", (known_as,)), GLib.VariantType("(s)"),
             Gio.DBusCallFlags.NONE, -1, None,
         )
     except GLib.Error as error:

@@ -140,8 +140,9 @@ fn decided(guest: &Guest, id: usize, case: &str) {
 fn told(guest: &Guest, id: usize, then: Then, case: &str) {
     for name in ["pool", "fragile"] {
         let heard = guest.read(&format!("/tmp/{name}")).unwrap();
-        let of =
-            |line: &str| Some(line.strip_suffix(&format!(" {id}"))?.split_once(' ')?.1.to_owned());
+        // `pool AddFailure 3 as 0:3: STATUS_UNSUCCESSFUL`
+        let (name_of, id_of) = (format!("{name} "), format!(" {id} as "));
+        let of = |line: &str| Some(line.strip_prefix(&name_of)?.split_once(&id_of)?.0.to_owned());
         let heard: Vec<_> = heard.lines().filter_map(of).collect();
         let all = format!("{case}: {name} heard {heard:?}");
         let refuses = name == "fragile" && matches!(then, Refused | StaysOut);

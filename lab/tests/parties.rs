@@ -5,8 +5,8 @@ mod common;
 use std::io::Write;
 use std::path::Path;
 
-use common::daemon::{SAID, agent, online, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel, text};
+use common::daemon::{SAID, agent, is_sandboxed, online, start, told, until, with_daemon};
+use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
 
 on_each_kernel!(four_kinds_of_parties_agree_or_each_of_them_refuses);
@@ -147,19 +147,4 @@ fn script(guest: &Guest) {
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     guest.put(file.path(), "/etc/hotadd/ready").unwrap();
     assert!(guest.run(&["chmod", "755", "/etc/hotadd/ready"]).unwrap().status.success());
-}
-
-/// The driver's process has no more rights than it needs, although the daemon is root.
-fn is_sandboxed(guest: &Guest) {
-    let found = guest.run(&["pgrep", "-f", "host --time-limit"]).unwrap();
-    let pid = text(&found.stdout).trim().to_owned();
-    let status = guest.read(&format!("/proc/{pid}/status")).unwrap();
-    let of = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        line.unwrap_or_else(|| panic!("{key} in {status}")).split_whitespace().collect::<Vec<_>>()
-    };
-    assert_eq!(of("Uid:"), ["65534"; 4], "it is nobody");
-    assert_eq!(of("CapEff:"), ["0000000000000000"], "it may nothing");
-    assert_eq!(of("NoNewPrivs:"), ["1"], "and never will");
-    assert_eq!(of("Seccomp:"), ["2"], "its system calls are limited");
 }

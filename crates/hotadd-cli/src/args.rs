@@ -293,7 +293,7 @@ fn list(text: &str) -> Result<CpuList, String> {
     Ok(list)
 }
 
-fn bus(text: &str) -> Result<BusAddress, String> {
+pub(crate) fn bus(text: &str) -> Result<BusAddress, String> {
     let no_bus = |_| {
         "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
     };

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 
+use nix::errno::Errno;
 use nix::unistd::Group;
 use rustix::process::geteuid;
 
@@ -50,6 +51,8 @@ impl Right {
 /// | on a bus | the same | these: everything; everybody else may look, and asks polkit for more |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
+    /// Whether it is that of a whole machine.
+    machine: bool,
     group: Option<Members>,
 }
 
@@ -90,7 +93,7 @@ impl Access {
     /// The user that serves the partition, and root. They may do everything; nobody else gets in.
     #[must_use]
     pub const fn own() -> Self {
-        Self { group: None }
+        Self { machine: false, group: None }
     }
 
     /// For the partition of a whole machine. The user that serves it, root and the members of this group may do everything, at
@@ -107,22 +110,32 @@ impl Access {
         if let Ok(gid) = group.parse::<u32>()
             && gid != u32::MAX
         {
-            return Ok(Self { group: Some(Members { name: group.to_owned(), gid }) });
+            let members = Members { name: group.to_owned(), gid };
+            return Ok(Self { machine: true, group: Some(members) });
         }
         match Group::from_name(group) {
             Ok(Some(found)) => {
                 let members = Members { name: group.to_owned(), gid: found.gid.as_raw() };
-                Ok(Self { group: Some(members) })
+                Ok(Self { machine: true, group: Some(members) })
             }
-            Ok(None) => Err(AccessError::NoGroup(group.to_owned())),
+            // Without a list of groups there is none.
+            Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => {
+                Err(AccessError::NoGroup(group.to_owned()))
+            }
             Err(errno) => Err(AccessError::Lookup { name: group.to_owned(), error: errno.into() }),
         }
+    }
+
+    /// The same without a group: the user that serves it and root may do everything, and at a socket nobody else gets in.
+    #[must_use]
+    pub const fn machine_without_group() -> Self {
+        Self { machine: true, group: None }
     }
 
     /// Whether it is that of a whole machine.
     #[must_use]
     pub const fn is_machine(&self) -> bool {
-        self.group.is_some()
+        self.machine
     }
 
     /// The group that a socket belongs to.
@@ -140,10 +153,10 @@ impl Access {
 
     /// What a peer on a bus may do; `None` if it does not get in.
     pub(crate) fn trust_on_bus(&self, peer: &Peer) -> Option<Trust> {
-        match &self.group {
-            _ if self.is_ours(peer) => Some(Trust::Full),
-            None => None,
-            Some(_) => Some(Trust::AsAuthorized { member: self.is_member(peer) }),
+        if self.is_ours(peer) {
+            Some(Trust::Full)
+        } else {
+            self.machine.then(|| Trust::AsAuthorized { member: self.is_member(peer) })
         }
     }
 
@@ -200,6 +213,15 @@ mod tests {
         assert_eq!(trust(&member), Some(Trust::AsAuthorized { member: true }));
         assert_eq!(trust(&stranger), Some(Trust::AsAuthorized { member: false }));
         assert_eq!(trust(&peer(0, &[])), Some(Trust::Full));
+    }
+
+    #[test]
+    fn without_a_group_a_machines_is_for_root_and_on_a_bus_everybody_may_ask_polkit() {
+        let access = Access::machine_without_group();
+        assert!(access.is_machine() && access.gid().is_none());
+        let stranger = peer(STRANGER, &[0]);
+        assert!(access.admits(&peer(0, &[])) && !access.admits(&stranger));
+        assert_eq!(access.trust_on_bus(&stranger), Some(Trust::AsAuthorized { member: false }));
     }
 
     #[test]

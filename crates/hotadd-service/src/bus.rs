@@ -87,6 +87,8 @@ pub(crate) struct Bus {
     polkit: Polkit,
     ask: UnboundedSender<Question>,
     questions: UnboundedReceiver<Question>,
+    /// What came before it began to serve: who has it started by calling it is told to it before it is told that the name is its.
+    early: Vec<Message>,
 }
 
 /// Somebody on the bus who has sent us something.
@@ -133,6 +135,7 @@ impl Bus {
             polkit,
             ask,
             questions,
+            early: Vec::new(),
         };
         bus.ask("Hello", &()).await?;
         bus.ask("AddMatch", &GOING).await?;
@@ -159,6 +162,9 @@ impl Bus {
         loop {
             let message = self.reader.message().await.map_err(|error| error.to_string())?;
             if message.header().reply_serial() != Some(serial) {
+                if self.early.len() < MOST_WAITING {
+                    self.early.push(message);
+                }
                 continue;
             }
             return match message.message_type() {
@@ -170,6 +176,7 @@ impl Bus {
 
     /// Serves everybody on the bus, until the bus is gone.
     pub(crate) async fn serve(mut self) {
+        std::mem::take(&mut self.early).into_iter().for_each(|message| self.take(message));
         let lost = loop {
             match self.next().await {
                 Ok(Next::Message(message)) => self.take(message),

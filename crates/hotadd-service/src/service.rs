@@ -195,15 +195,36 @@ impl Service {
     /// # Errors
     /// If there is no such bus, it does not answer within 10 seconds, or does not give us the name.
     pub fn join_bus(&self, address: &BusAddress) -> Result<(), ServiceError> {
-        let failed = |reason| ServiceError::Bus { bus: address.to_string(), reason };
-        let name = self.core.bus_name();
-        if zbus::names::WellKnownName::try_from(name.as_str()).is_err() {
-            return Err(failed(format!("{name} is no name there")));
-        }
+        self.has_name_for(address)?;
         let (joined, outcome) = channel();
         self.handle.spawn(stay::on_bus(Arc::clone(&self.core), address.clone(), joined));
         let outcome = outcome.recv().unwrap_or_else(|_| Err("the service has ended".to_owned()));
-        outcome.map_err(failed)
+        outcome.map_err(|reason| ServiceError::Bus { bus: address.to_string(), reason })
+    }
+
+    /// The same for a bus that need not be there, or not give us the name: it is tried until it is joined, and the log says so.
+    /// Waits for the first try so long at most, and returns whether that has worked.
+    ///
+    /// # Errors
+    /// If the partition's name is none on a bus.
+    pub fn join_bus_when_there(
+        &self,
+        address: &BusAddress,
+        wait: Duration,
+    ) -> Result<bool, ServiceError> {
+        self.has_name_for(address)?;
+        let (first, outcome) = channel();
+        self.handle.spawn(stay::when_there(Arc::clone(&self.core), address.clone(), first));
+        Ok(outcome.recv_timeout(wait).unwrap_or(false))
+    }
+
+    fn has_name_for(&self, address: &BusAddress) -> Result<(), ServiceError> {
+        let name = self.core.bus_name();
+        if zbus::names::WellKnownName::try_from(name.as_str()).is_ok() {
+            return Ok(());
+        }
+        let reason = format!("{name} is no name there");
+        Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 
     /// Is found no more: removes the sockets. Those who are connected stay so until this is dropped.

@@ -26,12 +26,38 @@ pub(crate) async fn on_bus(
     address: BusAddress,
     joined: Sender<Result<(), String>>,
 ) {
-    let mut bus = match join(&core, &address).await {
+    match join(&core, &address).await {
         // Who asked for it has not gone without it.
-        Ok(bus) if joined.send(Ok(())).is_ok() => bus,
-        Ok(_) => return,
-        Err(reason) => return drop(joined.send(Err(reason))),
+        Ok(bus) if joined.send(Ok(())).is_ok() => stay(core, address, bus).await,
+        Ok(_) => {}
+        Err(reason) => drop(joined.send(Err(reason))),
+    }
+}
+
+/// Joins a bus as soon as it is there, and stays on it. Says what came of the first try, which not everybody waits for.
+pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Sender<bool>) {
+    let bus = match join(&core, &address).await {
+        Ok(bus) => {
+            if first.send(true).is_err() {
+                (core.log)(&format!("{address}: it was joined"));
+            }
+            bus
+        }
+        Err(reason) => {
+            let says = format!("{address}: it cannot be joined yet, and is tried again: {reason}");
+            (core.log)(&says);
+            let _ = first.send(false);
+            let mut wait = FIRST;
+            let bus = again(&core, &address, &mut wait, true).await;
+            (core.log)(&format!("{address}: it was joined"));
+            bus
+        }
     };
+    stay(core, address, bus).await;
+}
+
+/// Stays until the service ends.
+async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
     let mut wait = FIRST;
     loop {
         let began = Instant::now();
@@ -42,21 +68,30 @@ pub(crate) async fn on_bus(
         if began.elapsed() >= GOOD {
             wait = FIRST;
         }
-        let mut complained = false;
-        bus = loop {
-            sleep(wait).await;
-            wait = (wait * 2).min(LAST);
-            match join(&core, &address).await {
-                Ok(bus) => break bus,
-                // Once is enough: it is tried until it works.
-                Err(_) if complained => {}
-                Err(reason) => {
-                    complained = true;
-                    (core.log)(&format!("{address}: it cannot be joined again yet: {reason}"));
-                }
-            }
-        };
+        bus = again(&core, &address, &mut wait, false).await;
         (core.log)(&format!("{address}: it was joined again"));
+    }
+}
+
+/// Tries until it works.
+async fn again(
+    core: &Arc<Core>,
+    address: &BusAddress,
+    wait: &mut Duration,
+    mut complained: bool,
+) -> Bus {
+    loop {
+        sleep(*wait).await;
+        *wait = (*wait * 2).min(LAST);
+        match join(core, address).await {
+            Ok(bus) => return bus,
+            // Once is enough.
+            Err(_) if complained => {}
+            Err(reason) => {
+                complained = true;
+                (core.log)(&format!("{address}: it cannot be joined again yet: {reason}"));
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use hotadd::wire::{self, MAX_MESSAGE, WireProcessor};
 use hotadd::{Error, EventKind, HardwareId, State, Status};
@@ -204,6 +205,59 @@ fn a_bus_that_ends_is_joined_again_and_who_was_on_it_is_gone() {
     peer.agrees_to(State::AddStart, party);
     peer.agrees_to(State::AddComplete, party);
     peer.end::<Changed>().unwrap();
+}
+
+#[test]
+fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    // Where it will be.
+    let mut daemon = Daemon::start(folder.path());
+    daemon.kill();
+    std::fs::remove_file(&daemon.socket).unwrap();
+    let served = Served::new(1, 1);
+    let join = |wait| served.service().join_bus_when_there(&address(&daemon), wait);
+    assert!(!join(Duration::from_secs(60)).unwrap(), "nobody listens there");
+    served.logged("it cannot be joined yet, and is tried again");
+    let daemon = Daemon::start(folder.path());
+    served.logged("it was joined");
+    assert!(parties(&Peer::on_bus(&daemon.address)).is_empty(), "it answers there");
+
+    let other = Served::new(1, 1);
+    let wait = Duration::from_secs(60);
+    // The name is the first one's: it is tried again until that has gone.
+    assert!(!other.service().join_bus_when_there(&address(&daemon), wait).unwrap());
+    other.logged("is somebody else's");
+    drop(served.end_service());
+    other.logged("it was joined");
+    let there = "org.hotadd.Partition.2nd is no name there";
+    let log = std::sync::Arc::new(|_: &str| ());
+    let none = Service::new(&other.partition, "2nd", log).unwrap();
+    let refused = none.join_bus_when_there(&address(&daemon), wait).unwrap_err().to_string();
+    assert!(refused.contains(there), "what never will be is not tried: {refused}");
+}
+
+#[test]
+fn a_call_that_has_a_partition_started_is_answered_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    // What the bus starts says that it was called for, by reading here, and is no partition. That comes by itself.
+    let called = folder.path().join("called");
+    assert!(Command::new("mkfifo").arg(&called).status().unwrap().success());
+    let services = folder.path().join("services");
+    std::fs::create_dir(&services).unwrap();
+    let service = format!(
+        "[D-BUS Service]\nName=org.hotadd.Partition.demo\nExec=/bin/cat {}\n",
+        called.display()
+    );
+    std::fs::write(services.join("org.hotadd.Partition.demo.service"), service).unwrap();
+    let daemon = Daemon::that_starts(folder.path(), &services);
+    let peer = Peer::on_bus(&daemon.address);
+    peer.begin("GetParties", &());
+    let called = std::fs::File::options().write(true).open(&called).unwrap();
+    let served = Served::new(1, 1);
+    served.service().join_bus(&address(&daemon)).unwrap();
+    // The bus sends it the call before it says that the name is its.
+    peer.end::<Vec<(u64, String, i32, bool)>>().expect("the call was kept");
+    drop(called);
 }
 
 #[test]

@@ -59,7 +59,9 @@ done"
         ),
         before: QUIET,
         // Agents outlive it, and would go on looking for it; the next one would wait for them.
-        stop: format!("{STOP}; rm -f /run/hotadd/system.decided; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"),
+        stop: format!(
+            "{STOP}; rm -f /run/hotadd/system.decided; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"
+        ),
     }
 }
 

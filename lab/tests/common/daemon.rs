@@ -89,3 +89,18 @@ pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
     let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string()) && line.contains(" as ");
     lines.filter(of).map(str::to_owned).collect()
 }
+
+/// The driver's process has no more rights than it needs, although the daemon is root.
+pub(crate) fn is_sandboxed(guest: &Guest) {
+    let found = guest.run(&["pgrep", "-f", "host --time-limit"]).unwrap();
+    let pid = text(&found.stdout).trim().to_owned();
+    let status = guest.read(&format!("/proc/{pid}/status")).unwrap();
+    let of = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_else(|| panic!("{key} in {status}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(of("Uid:"), ["65534"; 4], "it is nobody");
+    assert_eq!(of("CapEff:"), ["0000000000000000"], "it may nothing");
+    assert_eq!(of("NoNewPrivs:"), ["1"], "and never will");
+    assert_eq!(of("Seccomp:"), ["2"], "its system calls are limited");
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hotadd::CpuList;
 use hotadd::hardware::{Hardware, Simulated};
+use hotadd_service::{Access, BusAddress};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -78,6 +79,27 @@ pub(crate) enum AtStart {
 pub(crate) struct ServiceKeys {
     pub(crate) name: Option<Text<Name>>,
     pub(crate) socket: Option<Text<AbsolutePath>>,
+    /// Whose members may do everything.
+    pub(crate) group: Option<Text<Group>>,
+    pub(crate) bus: Option<Text<Bus>>,
+}
+
+/// Which message bus to be on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bus {
+    None,
+    On(BusAddress),
+}
+
+impl FromStr for Bus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            bus => args::bus(bus).map(Self::On).map_err(|why| format!("{why}, or it is none")),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +165,11 @@ read_by! {
     Rejoin(Duration) by rejoin;
     Name(String) by args::name;
     AbsolutePath(PathBuf) by absolute;
+    Group(Access) by group;
+}
+
+fn group(text: &str) -> Result<Access, String> {
+    Access::machine(text).map_err(|error| error.to_string())
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
@@ -304,7 +331,7 @@ mod tests {
     fn everything_can_be_said() {
         let config = Config::read(
             "[hardware]\nkind = 'simulated'\nat-start = 'add'\nsimulate = '2+4,delay=1'\nplug = '4-5'\nplug-every = '10ms'\n\
-             [service]\nname = 'try'\nsocket = '/run/x/try'\n[limits]\ntimeout = '250ms'\n\
+             [service]\nname = 'try'\nsocket = '/run/x/try'\ngroup = 'root'\nbus = 'none'\n[limits]\ntimeout = '250ms'\n\
              [[party]]\ndriver = 'exec:/bin/true,level=-1'\n[[party]]\ndriver = 'sample:veto=3'\n",
         )
         .unwrap();
@@ -346,6 +373,14 @@ mod tests {
             ("[limits]\nrejoin = '1h'", "2: limits.rejoin: it is longer than 10m"),
             ("[limits]\ntimeout = '1h'", "2: limits.timeout: a time limit is from 1ms to 10m"),
             ("[service]\nname = '.x'", "2: service.name: a name is 1 to 64 of"),
+            (
+                "[service]\ngroup = 'hotadd-no-such-group'",
+                "2: service.group: there is no group hotadd-no-such-group; `groupadd --system ",
+            ),
+            (
+                "[service]\nbus = 'all'",
+                "2: service.bus: a bus is session, system or an address such as ",
+            ),
             ("[service]\nsocket = 'x'", "2: service.socket: \"x\" does not begin with /"),
             (
                 "[[party]]\ndriver = 'sample'\n[[party]]\ndriver = 'smaple'",

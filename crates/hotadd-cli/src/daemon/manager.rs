@@ -1,6 +1,6 @@
 //! [`Manager`]: the daemon from its beginning to its end, on the main thread.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use hotadd::{CpuList, Event, EventKind, HardwareId, Partition, PartyId};
 use hotadd_service::notify::Notify;
 use hotadd_service::{Adder, Service};
-use rustix::process::geteuid;
 
 use super::config::{Config, Party};
 #[cfg(feature = "fault-points")]
@@ -19,7 +18,7 @@ use super::log::Log;
 use super::parties::Parties;
 use super::pulse::Pulse;
 use super::reload::Reloading;
-use super::{Message, RUN, listen};
+use super::{Message, listen};
 use crate::run::descriptors;
 use crate::run::drivers::Terms;
 use crate::run::fence::Fence;
@@ -154,7 +153,8 @@ impl Manager {
         descriptors::raise();
         let turned = self.sender.clone();
         let log = move |what: &str| drop(turned.send(Message::Turned(what.to_owned())));
-        let service = Service::new(&self.partition, self.name(), Arc::new(log));
+        let service =
+            Service::with_access(&self.partition, self.name(), self.access(), Arc::new(log));
         let service = Arc::new(service.map_err(|error| error.to_string())?);
         self.service = Some(service);
         let specs: Vec<_> = self.config.parties.iter().map(Party::spec).collect();
@@ -311,14 +311,5 @@ impl Manager {
 
     pub(super) fn name(&self) -> &str {
         self.config.service.name.as_ref().map_or(NAME, |name| &name.0.0)
-    }
-
-    /// Where it listens: the machine's folder is root's.
-    pub(super) fn socket(&self) -> PathBuf {
-        match &self.config.service.socket {
-            Some(socket) => socket.0.0.clone(),
-            None if geteuid().is_root() => Path::new(RUN).join(self.name()),
-            None => hotadd_service::runtime_dir().join(self.name()),
-        }
     }
 }

@@ -13,6 +13,7 @@ mod parties;
 mod plug;
 mod pulse;
 mod reload;
+mod whereabouts;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -13,23 +13,18 @@ use crate::view::Weight;
 impl Manager {
     /// All have registered: others may come, and processors too.
     pub(super) fn open(&mut self) -> Result<(), String> {
-        let socket = self.socket();
-        if let Some(service) = &self.service {
-            service.open(&socket).map_err(|error| error.to_string())?;
-        }
+        let found = self.be_found()?;
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         let (kind, off) = (self.partition.hardware(), self.partition.candidates());
         let off: CpuList = off.into_iter().collect();
         let off = if off.is_empty() { "none".to_owned() } else { off.to_string() };
         let pretended =
             if self.governed.simulated().is_some() { ", which do not exist" } else { "" };
-        let at = socket.display();
-        let begins = format!(
-            "{kind} processors{pretended}: {active} are active, off: {off}; listening at {at}"
-        );
+        let begins =
+            format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
         // With the socket the place beside it is ours, and nobody else's.
-        self.keeper.open(&socket);
+        self.keeper.open(&self.socket());
         self.say(&format!("READY=1\n{}", self.status()));
         let missing = self.keeper.missing();
         if missing.is_empty() {

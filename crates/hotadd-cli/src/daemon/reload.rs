@@ -119,6 +119,12 @@ impl Config {
         if self.service.socket != old.service.socket {
             stays.push("service.socket");
         }
+        if self.service.group != old.service.group {
+            stays.push("service.group");
+        }
+        if self.service.bus != old.service.bus {
+            stays.push("service.bus");
+        }
         self.service = old.service.clone();
         (self, stays)
     }

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod found;
 mod lives;
 mod logs;
 mod reload;

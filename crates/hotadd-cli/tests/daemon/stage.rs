@@ -29,8 +29,13 @@ impl Stage {
 
     /// Writes the configuration anew.
     pub(crate) fn write(&self, config: &str) {
+        self.write_with(config, "");
+    }
+
+    /// The same, with these keys of the service.
+    pub(crate) fn write_with(&self, config: &str, service: &str) {
         let socket = self.path("run/try");
-        let config = format!("{config}\n[service]\nname = 'try'\nsocket = '{socket}'\n");
+        let config = format!("{config}\n[service]\nname = 'try'\nsocket = '{socket}'\n{service}\n");
         fs::write(self.path("hotadd.toml"), config).unwrap();
     }
 

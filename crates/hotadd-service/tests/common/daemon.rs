@@ -15,6 +15,15 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(folder: &Path) -> Self {
+        Self::of_a_session(folder, "")
+    }
+
+    /// The same, which starts the services of this folder when they are called.
+    pub fn that_starts(folder: &Path, services: &Path) -> Self {
+        Self::of_a_session(folder, &format!("<servicedir>{}</servicedir>", services.display()))
+    }
+
+    fn of_a_session(folder: &Path, more: &str) -> Self {
         // As a session's, but that it lets everybody in and forwards answers to calls of others: who they are, and what
         // that is, is for us to see.
         let policy = r#"<type>session</type><auth>EXTERNAL</auth>
@@ -25,7 +34,7 @@ impl Daemon {
             <allow send_type="error" send_requested_reply="false"/>
             <allow receive_type="error" receive_requested_reply="false"/>
             </policy>"#;
-        Self::with(folder, policy)
+        Self::with(folder, &format!("{policy}{more}"))
     }
 
     /// One that would start the services of this folder.
