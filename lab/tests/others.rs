@@ -17,7 +17,7 @@ fn bring(guest: &Guest, id: u32) {
 fn what_somebody_else_brings_online_is_taken_off_again_or_said(kernel: Kernel) {
     // The files that do it without an event are there for processors that were present at boot.
     let guest = with_daemon(kernel).cpus(2, 4).kernel_line("maxcpus=1").boot().unwrap();
-    start(&guest, "[hardware]\npolicy = 'revoke'");
+    start(&guest, "[hardware]\npolicy = 'revoke'\nat-start = 'leave'");
     agent(&guest, "pool", &["refuse=2"]);
     guest.add_cpu(2).unwrap();
     until(&guest, SAID, "2 stays out");
