@@ -1,7 +1,7 @@
 //! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only.
 //!
-//! `cargo bench -p lab --bench owners -- [ROUNDS]` prints tables. Nothing depends on the figures. Without `--bench`, as `cargo test`
-//! has it, there is one round, and no table.
+//! `cargo bench -p lab --bench owners -- [ROUNDS]` prints tables. Nothing depends on the figures. Without `--bench`, as
+//! `cargo test --bench owners` has it, there is one round, and no table.
 
 mod list;
 mod table;
