@@ -1,7 +1,8 @@
 //! [`Config`]: what the daemon is told by its file, and which line and key of that are wrong.
 
 use std::fmt::Display;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -182,11 +183,23 @@ fn rejoin(text: &str) -> Result<Duration, String> {
     if time > args::LONGEST_TIMEOUT { Err("it is longer than 10m".to_owned()) } else { Ok(time) }
 }
 
+/// The most that a configuration has, in bytes: thousands of parties fit in.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What is in a file, as long as that has an end within reason: a device may go on for ever.
+fn whole(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if File::open(file)?.take(MOST_BYTES + 1).read_to_string(&mut text)? as u64 > MOST_BYTES {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
 impl Config {
     /// Reads a file; without one the usual, or what holds if there is none. Says what is wrong and where.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, String> {
         let file = path.unwrap_or(Path::new(FILE));
-        match std::fs::read_to_string(file) {
+        match whole(file) {
             Ok(text) => Self::read(&text).map_err(|wrong| format!("{}:{wrong}", file.display())),
             Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 Ok(Self::default())
