@@ -27,10 +27,22 @@ impl Plugged {
 
     /// The kernel says that it was plugged in.
     pub(super) fn heard(&mut self, id: HardwareId, sequence: u64) {
-        let known = self.known.get(&id).map_or(self.began, |known| self.began.max(*known));
-        if sequence > known {
+        if self.is_later(id, sequence) {
             self.heard.insert(id);
         }
+    }
+
+    /// The kernel says that it was pulled out. If it is there at the next look, it was plugged in meanwhile: its switch goes
+    /// before the kernel says this.
+    pub(super) fn gone(&mut self, id: HardwareId, sequence: u64) {
+        if self.is_later(id, sequence) {
+            self.seen.remove(&id);
+        }
+    }
+
+    /// Whether an event says something that is not known yet.
+    fn is_later(&self, id: HardwareId, sequence: u64) -> bool {
+        sequence > self.known.get(&id).map_or(self.began, |known| self.began.max(*known))
     }
 
     /// Whether an event was news.
@@ -86,6 +98,17 @@ mod tests {
         assert_eq!(plugged.look(&list("0-2"), 110, |_| true), [], "once");
         assert!(!plugged.is_due(&list("0-1")), "one that is pulled out is no news");
         assert!(plugged.is_due(&list("0-2")), "and is, when it comes back without an event");
+    }
+
+    #[test]
+    fn one_that_was_said_to_be_pulled_is_news_when_it_is_there_again() {
+        let mut plugged = Plugged::begin(&list("0-2"), 100);
+        plugged.gone(TWO, 101);
+        assert_eq!(plugged.look(&list("0-2"), 101, |_| false), [], "it is on its way out");
+        assert_eq!(plugged.look(&list("0-2"), 103, |_| true), [TWO], "its add event was lost");
+        plugged.gone(TWO, 101);
+        plugged.gone(TWO, 103);
+        assert_eq!(plugged.look(&list("0-2"), 103, |_| true), [], "that was known");
     }
 
     #[test]

@@ -112,7 +112,10 @@ impl State {
                 }
             }
             Action::Bind if binds_last => return self.fresh.settled(event.id),
-            Action::Remove => return self.fresh.settled(event.id),
+            Action::Remove => {
+                self.plugged.gone(event.id, sequence);
+                return self.fresh.settled(event.id);
+            }
             _ => {}
         }
         false
