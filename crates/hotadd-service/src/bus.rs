@@ -13,7 +13,6 @@ use std::task::Poll;
 
 use hotadd::Status;
 use rustix::process::geteuid;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
 use zbus::Message;
@@ -31,6 +30,7 @@ use crate::pending::Loss;
 use crate::polkit::{self, Polkit};
 use crate::reader::{Lost, Reader};
 use crate::route::{OverBus, Route};
+use crate::socket::Socket;
 
 /// The bus itself, as a peer on it.
 const BUS: &str = "org.freedesktop.DBus";
@@ -114,12 +114,12 @@ enum Next {
 impl Bus {
     /// Joins the bus and takes the partition's name there.
     pub(crate) async fn join(core: Arc<Core>, address: BusAddress) -> Result<Self, String> {
-        let stream = address.connect().and_then(UnixStream::from_std);
-        let stream = Arc::new(stream.map_err(|error| error.to_string())?);
-        let mut reader = Reader::of_bus(Arc::clone(&stream));
+        let socket = address.connect().and_then(Socket::new);
+        let socket = Arc::new(socket.map_err(|error| error.to_string())?);
+        let mut reader = Reader::of_bus(Arc::clone(&socket));
         let said = |error: Lost| error.to_string();
-        handshake::introduce(&mut reader, &stream, geteuid().as_raw()).await.map_err(said)?;
-        let outbox = Arc::new(Outbox::new(stream));
+        handshake::introduce(&mut reader, &socket, geteuid().as_raw()).await.map_err(said)?;
+        let outbox = Arc::new(Outbox::new(socket));
         let (leave, left) = unbounded_channel();
         let (ask, questions) = unbounded_channel();
         let (peers, asked, polkit) = (HashMap::new(), HashMap::new(), Polkit::default());

@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hotadd::{Event, Registration, Status};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zbus::Message;
 use zbus::message::Type;
@@ -24,6 +23,7 @@ use crate::reader::{Lost, Reader};
 use crate::remote::Agent;
 use crate::route::Route;
 use crate::service::Ending;
+use crate::socket::Socket;
 use crate::{dispatch, handshake, lock};
 
 /// How long the handshake may take.
@@ -81,14 +81,14 @@ impl Connection {
     /// Serves a connection of its own until it ends. `uid` is who the kernel says the peer is, where that is asked for.
     pub(crate) async fn serve(
         self: Arc<Self>,
-        stream: Arc<UnixStream>,
+        socket: Arc<Socket>,
         uid: Option<u32>,
         ending: Option<Ending>,
     ) {
         let served = Served { connection: self, ending };
         let connection = &served.connection;
-        let mut reader = Reader::new(Arc::clone(&stream));
-        let shaking = handshake::perform(&mut reader, &stream, uid, &connection.core.guid);
+        let mut reader = Reader::new(Arc::clone(&socket));
+        let shaking = handshake::perform(&mut reader, &socket, uid, &connection.core.guid);
         let lost = match timeout(HANDSHAKE, shaking).await {
             Ok(Ok(())) => {
                 connection.open();

@@ -3,11 +3,8 @@
 
 use std::io;
 
-use tokio::io::Interest;
-use tokio::net::UnixStream;
-
-use crate::outbox::send_now;
 use crate::reader::{Lost, Reader};
+use crate::socket::Socket;
 
 /// The longest line that makes sense.
 const LONGEST: usize = 256;
@@ -36,7 +33,7 @@ enum Step {
 /// otherwise, and it may have become another user since.
 pub(crate) async fn perform(
     reader: &mut Reader,
-    stream: &UnixStream,
+    socket: &Socket,
     uid: Option<u32>,
     guid: &str,
 ) -> Result<(), Lost> {
@@ -51,23 +48,19 @@ pub(crate) async fn perform(
         let line = std::str::from_utf8(line).map_err(|_| Lost::Garbled("no handshake"))?;
         match answer(&mut step, line, uid, guid) {
             Answer::Begin => return Ok(()),
-            Answer::Line(line) => write(stream, line.as_bytes()).await?,
+            Answer::Line(line) => write(socket, line.as_bytes()).await?,
         }
     }
     Err(Lost::Garbled("a handshake without end"))
 }
 
 /// The other side of it: introduces this process as `uid` to whoever listens.
-pub(crate) async fn introduce(
-    reader: &mut Reader,
-    stream: &UnixStream,
-    uid: u32,
-) -> Result<(), Lost> {
-    write(stream, format!("\0AUTH EXTERNAL {}\r\n", hex(uid)).as_bytes()).await?;
+pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) -> Result<(), Lost> {
+    write(socket, format!("\0AUTH EXTERNAL {}\r\n", hex(uid)).as_bytes()).await?;
     if !reader.line(LONGEST).await?.starts_with(b"OK ") {
         return Err(Lost::Garbled("no agreement that we are who we are"));
     }
-    write(stream, b"BEGIN\r\n").await?;
+    write(socket, b"BEGIN\r\n").await?;
     Ok(())
 }
 
@@ -107,12 +100,11 @@ fn hex(uid: u32) -> String {
     uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"))
 }
 
-async fn write(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+async fn write(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_io(Interest::WRITABLE, || send_now(stream, bytes)) {
+        match socket.send_now(bytes) {
             Ok(wrote) => bytes = bytes.get(wrote..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
             Err(error) => return Err(error),
         }
     }

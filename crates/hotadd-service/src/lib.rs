@@ -46,6 +46,7 @@ mod said;
 pub mod script;
 mod service;
 mod signal;
+mod socket;
 mod stay;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,14 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::net::{SendFlags, Shutdown, send, shutdown};
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use zbus::Message;
 
 use crate::lock;
+use crate::socket::Socket;
 
 /// How many bytes may wait for a peer: all its parties may be sent a set at once, some 3 MiB.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -39,7 +37,7 @@ pub(crate) enum Stuck {
 
 /// The writing side of a connection.
 pub(crate) struct Outbox {
-    stream: Arc<UnixStream>,
+    socket: Arc<Socket>,
     state: Mutex<State>,
     /// How many bytes wait. Written under the lock; read without it, because whoever sends holds the lock across a system
     /// call that wakes the peer, and the reading side is not to wait for that between any two messages.
@@ -61,8 +59,8 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Arc<UnixStream>) -> Self {
-        Self { stream, state: Mutex::default(), bytes: AtomicUsize::new(0), queued: Notify::new() }
+    pub(crate) fn new(socket: Arc<Socket>) -> Self {
+        Self { socket, state: Mutex::default(), bytes: AtomicUsize::new(0), queued: Notify::new() }
     }
 
     /// Sends a message behind those that were sent before. From any thread; never waits. On a closed connection it does
@@ -77,7 +75,7 @@ impl Outbox {
         }
         let bytes: &[u8] = message.data();
         if state.queue.is_empty() {
-            state.sent = match send_now(&self.stream, bytes) {
+            state.sent = match self.socket.send_now(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -122,7 +120,7 @@ impl Outbox {
             self.queued.notified().await;
         };
         loop {
-            let writable = timeout_at(deadline, self.stream.writable()).await;
+            let writable = timeout_at(deadline, self.socket.writable()).await;
             if writable.map_err(|_| Stuck::Silent)?.is_err() || self.flush() {
                 return Ok(());
             }
@@ -136,9 +134,8 @@ impl Outbox {
         while let Some(message) = state.queue.front() {
             let bytes: &[u8] = message.data();
             let rest = bytes.get(state.sent..).unwrap_or_default();
-            let wrote = self.stream.try_io(Interest::WRITABLE, || send_now(&self.stream, rest));
             let all = rest.len();
-            match wrote {
+            match self.socket.send_now(rest) {
                 Ok(wrote) => {
                     progress = true;
                     self.bytes.fetch_sub(wrote, Ordering::Relaxed);
@@ -170,14 +167,6 @@ impl Outbox {
     fn fail(&self, state: &mut State) {
         *state = State { closed: true, ..State::default() };
         self.bytes.store(0, Ordering::Relaxed);
-        // One that the peer has closed already cannot be shut down, and need not be.
-        let _ = shutdown(&*self.stream, Shutdown::Both);
+        self.socket.shut_down();
     }
-}
-
-/// Sends what the socket takes without waiting; and without a signal if the peer is gone, also in a program that has not set
-/// SIGPIPE aside.
-pub(crate) fn send_now(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    rustix::io::retry_on_intr(|| send(stream, bytes, flags)).map_err(Into::into)
 }

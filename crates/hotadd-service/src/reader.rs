@@ -1,18 +1,16 @@
 //! [`Reader`]: whole messages from a socket, and nothing larger, slower or stranger than a message may be.
 //!
-//! It buffers by itself, so that what is decoded is complete and of a size that was checked. A plain `recv` without room for control messages makes the kernel close whatever descriptors
-//! were sent along.
+//! It buffers by itself, so that what is decoded is complete and of a size that was checked.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hotadd::wire::message::{self, Unsound};
-use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use zbus::Message;
+
+use crate::socket::Socket;
 
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,7 +37,7 @@ pub(crate) enum Lost {
 /// The reading side of a connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    stream: Arc<UnixStream>,
+    socket: Arc<Socket>,
     buffer: Vec<u8>,
     /// What of the buffer was handed out already.
     taken: usize,
@@ -53,14 +51,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) const fn new(stream: Arc<UnixStream>) -> Self {
+    pub(crate) const fn new(socket: Arc<Socket>) -> Self {
         let buffer = Vec::new();
-        Self { stream, buffer, taken: 0, deadline: None, sequence: 0, forwarded: false, excess: 0 }
+        Self { socket, buffer, taken: 0, deadline: None, sequence: 0, forwarded: false, excess: 0 }
     }
 
     /// Reads from a bus: a message that is too large, or is none, is its sender's doing, and not the bus's.
-    pub(crate) const fn of_bus(stream: Arc<UnixStream>) -> Self {
-        let mut reader = Self::new(stream);
+    pub(crate) const fn of_bus(socket: Arc<Socket>) -> Self {
+        let mut reader = Self::new(socket);
         reader.forwarded = true;
         reader
     }
@@ -149,42 +147,13 @@ impl Reader {
         }
     }
 
-    /// Reads what there is, at least a byte and at most `most`.
-    async fn fill(&mut self, most: usize) -> Result<(), Lost> {
-        loop {
-            self.stream.readable().await?;
-            // From here to the end nothing waits, so that this may be dropped while it waits.
-            self.buffer.drain(..self.taken);
-            self.taken = 0;
-            let filled = self.buffer.len();
-            self.buffer.resize(filled + most, 0);
-            let room = self.buffer.get_mut(filled..).unwrap_or_default();
-            let stream = &*self.stream;
-            let mut read = None;
-            let tried = stream.try_io(Interest::READABLE, || {
-                let (_, got) = recv(stream, room, RecvFlags::empty())?;
-                read = Some(got);
-                // Less than there is room for is all there is: to say so spares the call that would find nothing. The end
-                // of the stream stays where it is.
-                if (1..most).contains(&got) {
-                    Err(io::ErrorKind::WouldBlock.into())
-                } else {
-                    Ok(())
-                }
-            });
-            self.buffer.truncate(filled + read.unwrap_or(0));
-            match (read, tried) {
-                (Some(0), _) => return Err(Lost::Closed),
-                (Some(_), _) => return Ok(()),
-                (None, Err(error)) if is_passing(&error) => {}
-                (None, Err(error)) => return Err(error.into()),
-                (None, Ok(())) => {}
-            }
+    /// Reads what there is, at least a byte, with room for `least`.
+    async fn fill(&mut self, least: usize) -> Result<(), Lost> {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        match self.socket.read(&mut self.buffer, least).await? {
+            0 => Err(Lost::Closed),
+            _ => Ok(()),
         }
     }
-}
-
-/// Whether it goes away by itself.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -23,6 +23,7 @@ use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::place::{Place, PlaceError, is_name};
 use crate::route::Route;
+use crate::socket::Socket;
 use crate::stay;
 
 /// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
@@ -174,13 +175,12 @@ impl Service {
     /// # Errors
     /// If there are too many connections, or the socket is no such socket.
     pub fn attach(&self, stream: UnixStream, ending: Option<Ending>) -> Result<(), ServiceError> {
-        stream.set_nonblocking(true)?;
-        let stream = {
+        let socket = {
             let _runtime = self.handle.enter();
-            tokio::net::UnixStream::from_std(stream)?
+            Socket::new(stream)?
         };
-        let peer = Peer::of(&stream)?;
-        if !admit(&self.core, stream, &peer, None, ending, &self.handle) {
+        let peer = Peer::of(&socket)?;
+        if !admit(&self.core, socket, &peer, None, ending, &self.handle) {
             return Err(io::Error::other("it has its limit of connections").into());
         }
         Ok(())
@@ -278,8 +278,9 @@ impl Drop for Service {
 /// Accepts connections, for as long as the runtime lives.
 async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let accepted = listener.accept().await;
+        let socket = match accepted.and_then(|(stream, _)| Socket::new(stream.into_std()?)) {
+            Ok(socket) => socket,
             Err(error) => {
                 (core.log)(&format!("no connection can be accepted: {error}"));
                 tokio::time::sleep(BREATH).await;
@@ -287,10 +288,10 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
             }
         };
         // Who it is, before a byte of it is read.
-        let Ok(peer) = Peer::of(&stream) else { continue };
+        let Ok(peer) = Peer::of(&socket) else { continue };
         if !core.access.admits(&peer) {
             core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
-        } else if !admit(&core, stream, &peer, Some(peer.uid), None, &Handle::current()) {
+        } else if !admit(&core, socket, &peer, Some(peer.uid), None, &Handle::current()) {
             core.refused(&peer, "there are too many");
         }
     }
@@ -299,19 +300,19 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
 /// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
 fn admit(
     core: &Arc<Core>,
-    stream: tokio::net::UnixStream,
+    socket: Socket,
     peer: &Peer,
     uid: Option<u32>,
     ending: Option<Ending>,
     handle: &Handle,
 ) -> bool {
-    let stream = Arc::new(stream);
-    let route = Route::Own(Outbox::new(Arc::clone(&stream)));
+    let socket = Arc::new(socket);
+    let route = Route::Own(Outbox::new(Arc::clone(&socket)));
     let connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
     let connection = Arc::new(connection);
     let joined = core.join(&connection);
     if joined {
-        handle.spawn(connection.serve(stream, uid, ending));
+        handle.spawn(connection.serve(socket, uid, ending));
     }
     joined
 }
