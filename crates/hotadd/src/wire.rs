@@ -1,12 +1,11 @@
 //! What goes over the wire between a partition and parties in other processes: the names and types of
 //! `org.hotadd.Partition1` and `org.hotadd.Agent1`, as their XML in the repository's `dbus/` says.
 
-use std::collections::HashMap;
-
 use hotadd_core::{
     ActiveSet, Epoch, Errno, HardwareId, Notice, Processor, ProcessorIndex, Standing, State, Status,
 };
-use zbus::zvariant::{OwnedValue, Value};
+use serde::{Deserialize, Serialize};
+use zbus::zvariant::{Type, as_value};
 
 pub mod message;
 pub mod socket;
@@ -60,10 +59,26 @@ pub const MAX_TIME_LIMIT_MS: u32 = 600_000;
 pub type WireProcessor = (u32, u16, u8, u32);
 
 /// The arguments of every call of `org.hotadd.Agent1`: party, processor, epoch, details. Signature `t(uqyu)ta{sv}`.
-pub type WireNotice<'a> = (u64, WireProcessor, u64, HashMap<&'a str, Value<'a>>);
+pub type WireNotice = (u64, WireProcessor, u64, Details);
 
-/// The same, received.
-pub type OwnedWireNotice = (u64, WireProcessor, u64, HashMap<String, OwnedValue>);
+/// What is said of a notice where there is something to say. Others than these are passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, Type)]
+#[serde(default)]
+#[zvariant(signature = "a{sv}")]
+pub struct Details {
+    /// Why a Failure came, if not [`Status::SUCCESS`].
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub status: Option<u32>,
+    /// The kernel's error in a Failure, positive.
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub errno: Option<u32>,
+    /// The processor left without anybody having been asked (X2).
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub surprise: Option<bool>,
+    /// The set that the notice speaks of, for who asked for it.
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub set: Option<WireSet>,
+}
 
 /// A set: epoch, maximum, the known processors as (id, standing), ascending by index, those being added as (index, id).
 /// Standing is 0 for one that has left, 1 for an active one, 2 for an active one that nobody was asked about. Signature
@@ -140,44 +155,34 @@ pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet,
 
 /// The arguments of a call that tells a party of a notice.
 #[must_use]
-pub fn notice<'a>(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> WireNotice<'a> {
-    let mut details = HashMap::new();
-    if notice.status() != Status::SUCCESS {
-        details.insert("status", Value::U32(notice.status().to_raw()));
-    }
-    if let Some(errno) = notice.errno() {
-        details.insert("errno", Value::U32(errno.to_raw().unsigned_abs()));
-    }
-    if notice.is_surprise() {
-        details.insert("surprise", Value::Bool(true));
-    }
-    if let Some(with_set) = with_set {
-        details.insert("set", Value::from(set(with_set)));
-    }
+pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> WireNotice {
+    let status = notice.status();
+    let details = Details {
+        status: (status != Status::SUCCESS).then(|| status.to_raw()),
+        errno: notice.errno().map(|errno| errno.to_raw().unsigned_abs()),
+        surprise: notice.is_surprise().then_some(true),
+        set: with_set.map(set),
+    };
     (party, processor(notice.processor()), notice.epoch().0, details)
 }
 
 /// A notice from the arguments of a call, the party that it is for, and the set that came with it.
 ///
 /// # Errors
-/// If something is out of range or of the wrong type.
+/// If something is out of range.
 pub fn read_notice(
     state: State,
-    (party, processor, epoch, mut details): OwnedWireNotice,
+    (party, processor, epoch, details): WireNotice,
 ) -> Result<(u64, Notice, Option<ActiveSet>), Malformed> {
-    let wrong = |_| Malformed("a detail of a notice is of the wrong type");
-    let number = |name| details.get(name).map(|v| u32::try_from(v).map_err(wrong)).transpose();
-    let status = number("status")?.map_or(Status::SUCCESS, Status::from_raw);
-    let errno = number("errno")?.map(|errno| Errno::from_raw(errno.cast_signed()));
-    let surprise = details.get("surprise").map(|v| bool::try_from(v).map_err(wrong)).transpose()?;
-    let set = details.remove("set").map(|v| WireSet::try_from(v).map_err(wrong)).transpose()?;
+    let status = details.status.map_or(Status::SUCCESS, Status::from_raw);
+    let errno = details.errno.map(|errno| Errno::from_raw(errno.cast_signed()));
     let mut notice = Notice::new(state, read_processor(processor)?)
         .with_failure(status, errno)
         .at_epoch(Epoch(epoch));
-    if surprise == Some(true) {
+    if details.surprise == Some(true) {
         notice = notice.as_surprise();
     }
-    Ok((party, notice, set.map(read_set).transpose()?))
+    Ok((party, notice, details.set.map(read_set).transpose()?))
 }
 
 /// The name of the error by which a party vetoes with this status.
@@ -192,4 +197,40 @@ pub fn veto_status(error_name: &str) -> Status {
     let digits = error_name.strip_prefix(STATUS_ERROR).filter(|digits| digits.len() == 8);
     let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
     value.map_or(Status::UNSUCCESSFUL, Status::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use zbus::zvariant::serialized::Context;
+    use zbus::zvariant::{LE, Value, to_bytes};
+
+    use super::*;
+
+    /// What is read of a notice with this detail besides its status.
+    fn read(name: &str, value: impl Into<Value<'static>>) -> zbus::zvariant::Result<Details> {
+        let details = HashMap::from([("status", Value::from(5_u32)), (name, value.into())]);
+        let processor: WireProcessor = (1, 0, 1, 1);
+        let context = Context::new_dbus(LE, 0);
+        let bytes = to_bytes(context, &(7_u64, processor, 3_u64, details)).unwrap();
+        let ((_, _, _, details), _): (WireNotice, _) = bytes.deserialize()?;
+        Ok(details)
+    }
+
+    #[test]
+    fn details_that_a_later_version_may_have_are_passed_over() {
+        let rows = vec![(1_u32, "text"), (2, "more")];
+        for value in [Value::from(rows), Value::from("text"), Value::new(Value::from(1_u8))] {
+            let details = read("later", value.try_clone().unwrap()).unwrap();
+            assert_eq!(details, Details { status: Some(5), ..Details::default() }, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn details_of_the_wrong_type_are_not_taken() {
+        assert!(read("surprise", true).is_ok_and(|details| details.surprise == Some(true)));
+        assert!(read("surprise", 1_u32).is_err());
+        assert!(read("set", "0-3").is_err());
+    }
 }

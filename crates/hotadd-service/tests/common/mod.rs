@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::StreamExt;
 use hotadd::hardware::Simulated;
-use hotadd::wire::{self, OwnedWireNotice, WireError};
+use hotadd::wire::{self, WireError, WireNotice};
 use hotadd::{Event, Notice, Partition, State};
 use hotadd_service::{Access, Log, MACHINE_BUS_NAME, Service};
 use rustix::process::{Gid, Uid};
@@ -429,7 +429,7 @@ impl Asked {
         let member = header.member().unwrap().to_string();
         let state = State::ALL.into_iter().find(|state| state.name() == member).unwrap();
         let path = header.path().unwrap().to_string();
-        let body = call.body().deserialize::<OwnedWireNotice>().unwrap();
+        let body = call.body().deserialize::<WireNotice>().unwrap();
         let (party, notice, set) = wire::read_notice(state, body).unwrap();
         drop(header);
         Self { call, path, party, notice, set }

@@ -10,7 +10,7 @@ use crate::remote::desk::Desk;
 use crate::remote::line::Line;
 use crate::remote::link::Lost;
 use crate::remote::read;
-use crate::wire::{self, OwnedWireNotice};
+use crate::wire::{self, WireNotice};
 
 /// How much of a driver's reason goes over the wire, in bytes.
 const MAX_REASON: usize = 4096;
@@ -68,7 +68,7 @@ impl Desk {
         let state = State::ALL.into_iter().find(|state| state.name() == member);
         let state =
             state.ok_or_else(|| Wrong::new(UNKNOWN_METHOD, "an agent has no such method"))?;
-        let arguments: OwnedWireNotice =
+        let arguments: WireNotice =
             read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
         let (party, notice, set) = wire::read_notice(state, arguments)
             .map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
