@@ -3,11 +3,10 @@
 
 use std::io;
 
+use hotadd::wire::hello;
+
 use crate::reader::{Lost, Reader};
 use crate::socket::Socket;
-
-/// The longest line that makes sense.
-const LONGEST: usize = 256;
 
 /// How many lines a peer may need.
 const LINES: usize = 16;
@@ -39,7 +38,7 @@ pub(crate) async fn perform(
 ) -> Result<(), Lost> {
     let mut step = Step::default();
     for at in 0..LINES {
-        let line = reader.line(LONGEST).await?;
+        let line = reader.line(hello::LONGEST).await?;
         let line = match (at, line.as_slice()) {
             (0, [0, line @ ..]) => line,
             (0, _) => return Err(Lost::Garbled("no handshake")),
@@ -56,11 +55,11 @@ pub(crate) async fn perform(
 
 /// The other side of it: introduces this process as `uid` to whoever listens.
 pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) -> Result<(), Lost> {
-    write(socket, format!("\0AUTH EXTERNAL {}\r\n", hex(uid)).as_bytes()).await?;
-    if !reader.line(LONGEST).await?.starts_with(b"OK ") {
+    write(socket, hello::introduction(uid).as_bytes()).await?;
+    if !hello::is_welcome(&reader.line(hello::LONGEST).await?) {
         return Err(Lost::Garbled("no agreement that we are who we are"));
     }
-    write(socket, b"BEGIN\r\n").await?;
+    write(socket, hello::BEGIN).await?;
     Ok(())
 }
 
@@ -93,11 +92,7 @@ fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
 
 /// Whether the hexadecimal digits of decimal digits say this user id.
 fn names(said: &str, uid: u32) -> bool {
-    said.eq_ignore_ascii_case(&hex(uid))
-}
-
-fn hex(uid: u32) -> String {
-    uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"))
+    said.eq_ignore_ascii_case(&hello::hex(uid))
 }
 
 async fn write(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {

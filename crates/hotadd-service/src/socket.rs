@@ -25,13 +25,11 @@ impl Socket {
         watch(stream, Interest::READABLE).map(Self)
     }
 
-    /// Waits until there is something to read, and reads it behind what is in the buffer, which has room for `least` bytes then;
-    /// 0 at the end. May be dropped at any point: then nothing was read.
-    pub(crate) async fn read(&self, buffer: &mut Vec<u8>, least: usize) -> io::Result<usize> {
+    /// Waits until there is something to read, and reads it behind what is in the buffer, where there is room; 0 at the end. May be
+    /// dropped at any point: then nothing was read.
+    pub(crate) async fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             let mut ready = self.0.readable().await?;
-            // From here to the end nothing waits.
-            buffer.reserve(least);
             let most = buffer.capacity() - buffer.len();
             let mut read = None;
             let tried = ready.try_io(|stream| {

@@ -1,14 +1,18 @@
 //! What goes over the wire between a partition and parties in other processes: the names and types of
 //! `org.hotadd.Partition1` and `org.hotadd.Agent1`, as their XML in the repository's `dbus/` says.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use hotadd_core::{
     ActiveSet, Epoch, Errno, HardwareId, Notice, Processor, ProcessorIndex, Standing, State, Status,
 };
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::{Type, as_value};
 
+pub mod hello;
 pub mod message;
-pub mod socket;
+pub mod stream;
 
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
@@ -185,6 +189,22 @@ pub fn read_notice(
     Ok((party, notice, details.set.map(read_set).transpose()?))
 }
 
+/// What to say to somebody who may not connect to a partition's socket: for whom it is.
+#[must_use]
+pub fn denied(path: &Path) -> String {
+    match std::fs::metadata(path) {
+        // A machine's partition is for a group.
+        Ok(found) if found.mode() & 0o020 != 0 => {
+            let group = found.gid();
+            format!(
+                "access is denied. It is for root and the members of group {group} (`getent group {group}`); who has just \
+                 become one logs in again"
+            )
+        }
+        _ => "access is denied. Run as the user that started the partition".to_owned(),
+    }
+}
+
 /// The name of the error by which a party vetoes with this status.
 #[must_use]
 pub fn veto_error(status: Status) -> String {
@@ -232,5 +252,21 @@ mod tests {
         assert!(read("surprise", true).is_ok_and(|details| details.surprise == Some(true)));
         assert!(read("surprise", 1_u32).is_err());
         assert!(read("set", "0-3").is_err());
+    }
+
+    #[test]
+    fn who_may_not_connect_is_told_for_whom_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("demo");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mode = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            denied(&path)
+        };
+        assert!(mode(0o600).contains("as the user that started"));
+        let group = std::fs::metadata(&path).unwrap().gid();
+        assert!(mode(0o660).contains(&format!("root and the members of group {group} ")));
     }
 }

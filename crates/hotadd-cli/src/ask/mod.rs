@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod socket;
 mod talk;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotadd::Status;
-use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError, socket};
+use hotadd::wire::{self, ERROR, PARTITION, PARTITION_PATH, WireError};
 use hotadd_service::{BusAddress, MACHINE_BUS_NAME, bus_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +16,7 @@ use zbus::proxy::{self, CacheProperties, MethodFlags};
 use zbus::zvariant::DynamicType;
 use zbus::{Connection, Proxy, connection};
 
+use super::socket;
 use crate::args::Ask;
 
 /// The error of a bus on which nobody has the name.
@@ -249,7 +250,7 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
             path.display()
         ),
         io::ErrorKind::PermissionDenied => {
-            let why = socket::denied(path);
+            let why = wire::denied(path);
             format!("partition {name} cannot be reached at {}: {why}", path.display())
         }
         _ => format!("partition {name} cannot be reached at {}: {error}", path.display()),

@@ -7,7 +7,6 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId};
-use tokio::sync::mpsc::UnboundedSender;
 use zbus::Message;
 
 use crate::error::{Action, Error};
@@ -16,6 +15,7 @@ use crate::observation::{Observation, Seat};
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
+use crate::remote::orders::Orders;
 use crate::remote::read::{self, About};
 
 /// How many processors are asked for at once, so that the answer is no larger than a message may be.
@@ -28,7 +28,7 @@ pub(super) type To<T> = mpsc::Sender<Result<T, Error>>;
 
 pub(crate) struct Client {
     pub(super) common: Arc<Common>,
-    pub(super) commands: UnboundedSender<Command>,
+    pub(super) orders: Orders,
     /// The agent thread: who asks from there asks from inside a callback.
     pub(super) thread: ThreadId,
     pub(super) hardware: &'static str,
@@ -191,8 +191,7 @@ impl Client {
         self.outside("registering")?;
         let (to, outcome) = mpsc::channel();
         let recruit = Recruit { name: name.into(), level, replay, time_limit, driver };
-        let sent = self.commands.send(Command::Register(recruit, to));
-        sent.map_err(|_| Error::Disconnected)?;
+        self.orders.send(Command::Register(recruit, to))?;
         outcome.recv().map_err(|_| Error::Disconnected)?.map_err(|(error, driver)| {
             bury(driver);
             error
@@ -231,7 +230,7 @@ impl Client {
     ) -> Result<T, Error> {
         self.outside(what)?;
         let (to, outcome) = mpsc::channel();
-        self.commands.send(command(to)).map_err(|_| Error::Disconnected)?;
+        self.orders.send(command(to))?;
         outcome.recv().map_err(|_| Error::Disconnected)?
     }
 

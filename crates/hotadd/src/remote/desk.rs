@@ -1,16 +1,11 @@
 //! [`Desk`]: the agent thread. Connects, serves the connection until it is lost, and connects again.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use zbus::Message;
 use zbus::message::Type;
 
@@ -21,8 +16,9 @@ use crate::published::Published;
 use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
 use crate::remote::crew::Crew;
 use crate::remote::line::{Backoff, Due, Line, Pending};
-use crate::remote::link::{Lost, Next, Opened, Source, lost};
+use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
 use crate::remote::names;
+use crate::remote::orders::{Inbox, orders};
 use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
@@ -30,7 +26,7 @@ const GOOD: Duration = Duration::from_secs(2);
 
 pub(super) struct Desk {
     source: Source,
-    commands: UnboundedReceiver<Command>,
+    inbox: Inbox,
     pub(super) common: Arc<Common>,
     pub(super) crew: Crew,
     pub(super) observers: Observers,
@@ -53,17 +49,11 @@ impl From<Lost> for End {
 /// Starts the agent thread and waits until it has connected.
 pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let (ready, outcome) = mpsc::channel();
-    let (sender, commands) = unbounded_channel();
+    let (orders, mut inbox) = orders()
+        .map_err(|error| Error::Protocol(format!("no thread could be waited for: {error}")))?;
     let run = move || {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                let error = Error::Protocol(format!("no runtime could be started: {error}"));
-                return drop(ready.send(Err(error)));
-            }
-        };
-        match runtime.block_on(source.open()) {
+        // Nobody has a handle yet.
+        match source.open(&mut inbox, &mut |_| {}) {
             Ok(opened) => {
                 let common = Arc::new(Common {
                     published: Published::new(opened.set.clone()),
@@ -73,8 +63,7 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
-                Desk { source, commands, common, crew, observers: Observers::default() }
-                    .run(&runtime, opened);
+                Desk { source, inbox, common, crew, observers: Observers::default() }.run(opened);
             }
             Err(error) => drop(ready.send(Err(error))),
         }
@@ -83,17 +72,17 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let thread =
         thread.map_err(|error| Error::Protocol(format!("no thread could be started: {error}")))?;
     let (common, hardware) = outcome.recv().map_err(|_| Error::Disconnected)??;
-    Ok(Arc::new(Client { common, commands: sender, thread: thread.thread().id(), hardware }))
+    Ok(Arc::new(Client { common, orders, thread: thread.thread().id(), hardware }))
 }
 
 impl Desk {
-    fn run(mut self, runtime: &Runtime, opened: Opened) {
+    fn run(mut self, opened: Opened) {
         let mut opened = Some(opened);
         let mut backoff = Backoff::new();
         loop {
             let attempt = match opened.take() {
                 Some(opened) => Some(Ok(opened)),
-                None => self.reconnect(runtime, backoff.next()),
+                None => self.reconnect(backoff.next()),
             };
             let Some(attempt) = attempt else { return };
             let Ok(Opened { link, set, candidates, early, .. }) = attempt else { continue };
@@ -102,7 +91,7 @@ impl Desk {
             self.keep_candidates(candidates);
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
-            let mut line = Line::new(runtime, link, self.crew.numbers().into());
+            let mut line = Line::new(link, self.crew.numbers().into());
             let Err(end) = self.serve(&mut line, &early);
             self.common.connected.store(false, Ordering::Release);
             self.lose(line);
@@ -114,45 +103,34 @@ impl Desk {
             }
             if !self.source.is_lasting() {
                 // Nothing more can come: only those are served who do not know yet.
-                let Self { mut commands, mut crew, mut observers, .. } = self;
-                while let Some(command) = commands.blocking_recv() {
-                    refuse(&mut crew, &mut observers, command);
-                }
-                return;
+                let Self { mut inbox, mut crew, mut observers, .. } = self;
+                return inbox.attend(&mut |command| refuse(&mut crew, &mut observers, command));
             }
         }
     }
 
     /// Waits a while and connects, and tells everybody meanwhile that there is no connection. `None` if nobody holds a handle
     /// any more.
-    fn reconnect(&mut self, runtime: &Runtime, wait: Duration) -> Option<Result<Opened, Error>> {
-        let Self { source, commands, crew, observers, .. } = self;
-        let mut attempt = pin!(async {
-            tokio::time::sleep(wait).await;
-            source.open().await
-        });
-        loop {
-            let next = runtime.block_on(poll_fn(|cx| match commands.poll_recv(cx) {
-                Poll::Ready(command) => Poll::Ready(Err(command)),
-                Poll::Pending => attempt.as_mut().poll(cx).map(Ok),
-            }));
-            match next {
-                Ok(opened) => return Some(opened),
-                Err(Some(command)) => refuse(crew, observers, command),
-                Err(None) => return None,
-            }
+    fn reconnect(&mut self, wait: Duration) -> Option<Result<Opened, Error>> {
+        let Self { source, inbox, crew, observers, .. } = self;
+        let mut refuse = |command| refuse(crew, observers, command);
+        let until = Instant::now() + wait;
+        let mut patience = Patience { inbox, refuse: &mut refuse, until };
+        if patience.sleep() == Over::Closed {
+            return None;
         }
+        // If the handles go meanwhile, the next wait ends at once.
+        Some(source.open(inbox, &mut refuse))
     }
 
     /// Serves a connection until its end.
-    fn serve(&mut self, line: &mut Line<'_>, early: &[Message]) -> Result<Infallible, End> {
+    fn serve(&mut self, line: &mut Line, early: &[Message]) -> Result<Infallible, End> {
         for message in early {
             self.take(line, message)?;
         }
         self.register_again(line)?;
         loop {
-            let runtime = line.runtime;
-            match runtime.block_on(line.link.next(&mut self.commands, line.retry)) {
+            match line.link.next(&mut self.inbox, line.retry) {
                 Next::Message(message) => self.take(line, &message)?,
                 Next::Command(command) => self.obey(line, command)?,
                 Next::Now => {
@@ -172,7 +150,7 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, line: &mut Line<'_>, message: &Message) -> Result<(), Lost> {
+    fn take(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
         match message.message_type() {
             Type::MethodCall => self.dispatch(line, message),
             Type::Signal => self.signal(line, message),
@@ -180,7 +158,7 @@ impl Desk {
         }
     }
 
-    fn obey(&mut self, line: &mut Line<'_>, command: Command) -> Result<(), Lost> {
+    fn obey(&mut self, line: &mut Line, command: Command) -> Result<(), Lost> {
         match command {
             Command::Register(recruit, to) => match self.crew.take_in(recruit) {
                 Ok(number) => self.register(line, number, Some(to)),
@@ -218,7 +196,7 @@ impl Desk {
     }
 
     /// The connection is gone: whoever waits is told so, and what the drivers agreed to is open.
-    fn lose(&mut self, mut line: Line<'_>) {
+    fn lose(&mut self, mut line: Line) {
         for (_, due) in std::mem::take(&mut line.due) {
             self.settle(due);
         }
@@ -260,12 +238,6 @@ impl Desk {
         }
         self.crew.sweep();
         waiting.into_iter().for_each(|release| release());
-        // Within the runtime, which closes the socket.
-        let runtime = line.runtime;
-        runtime.block_on(async {
-            drop(line);
-            tokio::task::yield_now().await;
-        });
     }
 
     /// Tells everybody who watches why the connection was closed from here.

@@ -36,7 +36,7 @@ impl From<Veto> for Wrong {
 
 impl Desk {
     /// A call has come.
-    pub(super) fn dispatch(&mut self, line: &mut Line<'_>, call: &Message) -> Result<(), Lost> {
+    pub(super) fn dispatch(&mut self, line: &mut Line, call: &Message) -> Result<(), Lost> {
         let answer = self.answer(line, call);
         let header = call.header();
         if header.primary().flags().contains(Flags::NoReplyExpected) {
@@ -51,7 +51,7 @@ impl Desk {
         line.send(&reply.map_err(|_| Lost)?)
     }
 
-    fn answer(&mut self, line: &mut Line<'_>, call: &Message) -> Result<(), Wrong> {
+    fn answer(&mut self, line: &mut Line, call: &Message) -> Result<(), Wrong> {
         let header = call.header();
         let path = header.path().map_or("", |path| path.as_str());
         let number = path.strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
@@ -120,12 +120,7 @@ impl Desk {
     }
 
     /// The partition has deregistered an agent unasked (L3).
-    fn deregistered(
-        &mut self,
-        line: &mut Line<'_>,
-        number: u32,
-        call: &Message,
-    ) -> Result<(), Wrong> {
+    fn deregistered(&mut self, line: &mut Line, number: u32, call: &Message) -> Result<(), Wrong> {
         let (party, _, _): (u64, u32, String) =
             read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
         self.is_of(number, party)?;

@@ -3,11 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hotadd_core::Epoch;
-use tokio::runtime::Runtime;
-use tokio::time::Instant;
 use zbus::Message;
 
 use crate::event::Event;
@@ -36,8 +34,7 @@ pub(super) enum Due {
     Release(Box<dyn FnOnce()>),
 }
 
-pub(super) struct Line<'r> {
-    pub(super) runtime: &'r Runtime,
+pub(super) struct Line {
     pub(super) link: Link,
     pending: HashMap<NonZeroU32, Pending>,
     pub(super) due: VecDeque<(Epoch, Due)>,
@@ -52,10 +49,9 @@ pub(super) struct Line<'r> {
     pub(super) unsound: Option<Unsound>,
 }
 
-impl<'r> Line<'r> {
-    pub(super) fn new(runtime: &'r Runtime, link: Link, again: VecDeque<u32>) -> Self {
+impl Line {
+    pub(super) fn new(link: Link, again: VecDeque<u32>) -> Self {
         Self {
-            runtime,
             link,
             pending: HashMap::new(),
             due: VecDeque::new(),
@@ -69,7 +65,7 @@ impl<'r> Line<'r> {
     }
 
     pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
-        self.runtime.block_on(self.link.send(message))
+        self.link.send(message)
     }
 
     /// Sends a call and remembers what its reply is for. Also if it cannot be sent: whoever waits is released when the

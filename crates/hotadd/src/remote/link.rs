@@ -1,25 +1,29 @@
 //! [`Link`]: one connection to a partition, from the handshake to its end.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hotadd_core::{ActiveSet, HardwareId};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::Instant;
-use zbus::export::futures_core::Stream;
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
+    send, socket_with,
+};
+use rustix::process::geteuid;
+use zbus::Message;
 use zbus::zvariant::OwnedValue;
-use zbus::{Connection, Message, MessageStream, connection};
 
 use crate::error::Error;
 use crate::remote::client::Command;
+use crate::remote::orders::{Asked, Inbox, Woken};
 use crate::remote::read;
-use crate::wire::{self, message::Unsound, socket};
+use crate::wire::message::Unsound;
+use crate::wire::stream::Stream;
+use crate::wire::{self, hello};
 
 /// How long a partition may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,8 +40,9 @@ pub(super) enum Source {
 }
 
 pub(super) struct Link {
-    connection: Connection,
-    stream: MessageStream,
+    /// Never waited in.
+    socket: UnixStream,
+    stream: Stream,
 }
 
 /// What a new connection begins with.
@@ -48,6 +53,23 @@ pub(super) struct Opened {
     pub(super) hardware: String,
     /// What came meanwhile.
     pub(super) early: Vec<Message>,
+}
+
+/// How long somebody waits for a connection, and what is said meanwhile to whoever asks for something.
+pub(super) struct Patience<'a> {
+    pub(super) inbox: &'a mut Inbox,
+    pub(super) refuse: &'a mut dyn FnMut(Command),
+    pub(super) until: Instant,
+}
+
+/// Why somebody waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Late,
+    /// The connection is gone; if it was closed from here, why.
+    Lost(Option<Unsound>),
+    /// All handles are gone.
+    Closed,
 }
 
 /// What there is to do next.
@@ -89,26 +111,23 @@ impl Source {
     }
 
     fn denied(&self) -> String {
-        socket::denied(match self {
+        wire::denied(match self {
             Self::Path(path) => path,
             Self::Socket(_) => Path::new(""),
         })
     }
 
     /// Connects, and reads what is active.
-    pub(super) async fn open(&self) -> Result<Opened, Error> {
-        match tokio::time::timeout(PATIENCE, self.open_slowly()).await {
-            Ok(opened) => opened,
-            Err(_) => Err(self.unreachable("something is there, but it does not answer")),
-        }
-    }
-
-    async fn open_slowly(&self) -> Result<Opened, Error> {
+    pub(super) fn open(
+        &self,
+        inbox: &mut Inbox,
+        refuse: &mut dyn FnMut(Command),
+    ) -> Result<Opened, Error> {
         let socket = match self {
-            Self::Path(path) => tokio::net::UnixStream::connect(path).await,
+            Self::Path(path) => connected(path),
             Self::Socket(socket) => {
                 let Some(socket) = socket.take() else { return Err(Error::Disconnected) };
-                socket.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(socket))
+                socket.set_nonblocking(true).map(|()| socket)
             }
         };
         let socket = socket.map_err(|error| {
@@ -123,29 +142,122 @@ impl Source {
                 _ => error.to_string(),
             })
         })?;
-        let connection = connection::Builder::socket(socket::checked(socket)).p2p().build().await;
-        let connection = connection
-            .map_err(|error| self.unreachable(format!("no connection came about: {error}")))?;
-        // On this thread alone nothing is read before the stream is there.
-        let stream = MessageStream::from(&connection);
-        Link { connection, stream }.greet().await
+        let link = Link { socket, stream: Stream::of_peer() };
+        let patience = Patience { inbox, refuse, until: Instant::now() + PATIENCE };
+        link.begin(patience).map_err(|failed| match failed {
+            Failed::Over(Over::Late) => {
+                self.unreachable("something is there, but it does not answer")
+            }
+            Failed::Over(Over::Closed) => Error::Disconnected,
+            Failed::Over(Over::Lost(None)) => {
+                self.unreachable("no connection came about: it was closed")
+            }
+            Failed::Over(Over::Lost(Some(unsound))) => lost(Some(unsound)),
+            Failed::Otherwise(error) => error,
+        })
+    }
+}
+
+/// Why a connection did not come about.
+enum Failed {
+    Over(Over),
+    Otherwise(Error),
+}
+
+impl From<Over> for Failed {
+    fn from(over: Over) -> Self {
+        Self::Over(over)
+    }
+}
+
+impl From<Lost> for Failed {
+    fn from(Lost: Lost) -> Self {
+        Self::Over(Over::Lost(None))
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+/// Connects without waiting for somebody who has no time to accept.
+fn connected(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+impl Patience<'_> {
+    /// Waits until a connection can be read from.
+    fn wait(&mut self, socket: &UnixStream) -> Result<(), Over> {
+        self.wait_for(Some((socket, PollFlags::IN)))
+    }
+
+    /// Waits until the time is over, or all handles are gone.
+    pub(super) fn sleep(&mut self) -> Over {
+        self.wait_for(None).err().unwrap_or(Over::Late)
+    }
+
+    fn wait_for(&mut self, connection: Option<(&UnixStream, PollFlags)>) -> Result<(), Over> {
+        loop {
+            match self.inbox.wait(connection, Some(self.until)) {
+                Ok(Woken::Ready) => return Ok(()),
+                Ok(Woken::Late) => return Err(Over::Late),
+                Ok(Woken::Rung) => match self.inbox.take() {
+                    Asked::Command(command) => (self.refuse)(command),
+                    Asked::Nothing => {}
+                    Asked::Closed => return Err(Over::Closed),
+                },
+                Err(_) => return Err(Over::Lost(None)),
+            }
+        }
     }
 }
 
 impl Link {
-    /// Reads what is active and what the hardware is called.
-    async fn greet(mut self) -> Result<Opened, Error> {
+    /// Says who we are, and reads what is active and what the hardware is called.
+    fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
+        self.write(hello::introduction(geteuid().as_raw()).as_bytes())?;
+        let answer = loop {
+            if let Some(line) = self.stream.line() {
+                break line;
+            }
+            if self.stream.len() > hello::LONGEST {
+                return Err(Error::Protocol("the handshake does not end".to_owned()).into());
+            }
+            patience.wait(&self.socket)?;
+            self.read()?;
+        };
+        if !hello::is_welcome(&answer) {
+            return Err(Error::Protocol("it does not believe who we are".to_owned()).into());
+        }
+        self.write(hello::BEGIN)?;
+        self.greet(patience)
+    }
+
+    fn greet(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
         let get_set = read::call("GetSet", &())?;
         let get_hardware = Message::method_call(wire::PARTITION_PATH, "Get")
             .and_then(|call| call.interface("org.freedesktop.DBus.Properties"))
             .and_then(|call| call.build(&(wire::PARTITION, "Hardware")))
             .map_err(|error| Error::Protocol(error.to_string()))?;
         for call in [&get_set, &get_hardware] {
-            self.send(call).await.map_err(|Lost| Error::Disconnected)?;
+            self.send(call)?;
         }
         let (mut set, mut hardware, mut early) = (None, None, Vec::new());
         loop {
-            let message = self.receive().await?;
+            let message = loop {
+                match self.stream.message() {
+                    Ok(Some(message)) => break message,
+                    Ok(None) => {}
+                    Err(unsound) => return Err(Over::Lost(Some(unsound)).into()),
+                }
+                patience.wait(&self.socket)?;
+                self.read()?;
+            };
             let reply_to = message.header().reply_serial();
             if reply_to == Some(get_set.primary_header().serial_num()) {
                 set = Some(read::set(&message)?);
@@ -157,55 +269,71 @@ impl Link {
             } else if early.len() < MAX_EARLY {
                 early.push(message);
             } else {
-                return Err(Error::Protocol("it does not say what is active".to_owned()));
+                return Err(Error::Protocol("it does not say what is active".to_owned()).into());
             }
             if let (Some((set, candidates)), Some(hardware)) = (&set, &hardware) {
                 let (set, candidates) = (ActiveSet::clone(set), Vec::clone(candidates));
-                return Ok(Opened {
-                    link: self,
-                    set,
-                    candidates,
-                    hardware: hardware.clone(),
-                    early,
-                });
+                let hardware = hardware.clone();
+                return Ok(Opened { link: self, set, candidates, hardware, early });
             }
         }
     }
 
-    pub(super) async fn send(&self, message: &Message) -> Result<(), Lost> {
-        self.connection.send(message).await.map_err(|_| Lost)
+    /// Sends a message. If the partition does not read, this waits for it.
+    pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
+        self.write(message.data())
     }
 
-    /// The next message.
-    async fn receive(&mut self) -> Result<Message, Error> {
-        let next = poll_fn(|cx| Pin::new(&mut self.stream).poll_next(cx)).await;
-        next.ok_or(Error::Disconnected)?.map_err(|error| lost(socket::unsound(&error)))
+    fn write(&self, mut bytes: &[u8]) -> Result<(), Lost> {
+        use rustix::io::Errno;
+        while !bytes.is_empty() {
+            // Without a signal if nobody is there, also in a program that has not set SIGPIPE aside.
+            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
+                    // Interrupted or not, it is tried again.
+                    let _ = poll(&mut room, None);
+                }
+                Err(_) => return Err(Lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there. Without room for control messages: descriptors that come along are closed by the kernel.
+    fn read(&mut self) -> Result<(), Lost> {
+        use rustix::io::Errno;
+        match recv(&self.socket, spare_capacity(self.stream.room()), RecvFlags::empty()) {
+            Ok((0, _)) => Err(Lost),
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => Ok(()),
+            Err(_) => Err(Lost),
+        }
     }
 
     /// What there is to do next, messages first.
-    pub(super) async fn next(
-        &mut self,
-        commands: &mut UnboundedReceiver<Command>,
-        until: Option<Instant>,
-    ) -> Next {
-        let mut sleep = until.map(|until| Box::pin(tokio::time::sleep_until(until)));
-        poll_fn(|cx| {
-            match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => return Poll::Ready(Next::Message(message)),
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Next::Lost(socket::unsound(&error)));
+    pub(super) fn next(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Next {
+        loop {
+            match self.stream.message() {
+                Ok(Some(message)) => return Next::Message(message),
+                Ok(None) => {}
+                Err(unsound) => return Next::Lost(Some(unsound)),
+            }
+            match inbox.wait(Some((&self.socket, PollFlags::IN)), until) {
+                Ok(Woken::Ready) => {
+                    if self.read() == Err(Lost) {
+                        return Next::Lost(None);
+                    }
                 }
-                Poll::Ready(None) => return Poll::Ready(Next::Lost(None)),
-                Poll::Pending => {}
+                Ok(Woken::Rung) => match inbox.take() {
+                    Asked::Command(command) => return Next::Command(command),
+                    Asked::Nothing => {}
+                    Asked::Closed => return Next::Closed,
+                },
+                Ok(Woken::Late) => return Next::Now,
+                Err(_) => return Next::Lost(None),
             }
-            if let Poll::Ready(command) = commands.poll_recv(cx) {
-                return Poll::Ready(command.map_or(Next::Closed, Next::Command));
-            }
-            match &mut sleep {
-                Some(sleep) => sleep.as_mut().poll(cx).map(|()| Next::Now),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        }
     }
 }

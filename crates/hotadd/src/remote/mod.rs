@@ -8,8 +8,7 @@
 //!                                 └─ Crew: the drivers, each with its `hotadd_core::Agent`
 //! ```
 //! One thread for each connected partition does everything: it reads the connection in order, calls the drivers, answers, and
-//! hands replies to the threads that wait for them. It is inside the runtime only while it reads or writes, so a driver
-//! may block in a callback, and run a runtime of its own.
+//! hands replies to the threads that wait for them.
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,6 +23,7 @@ mod dispatch;
 mod line;
 mod link;
 mod names;
+mod orders;
 mod read;
 mod replies;
 mod signals;

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use hotadd_core::{ActiveSet, Epoch, HardwareId};
-use tokio::time::Instant;
 use zbus::Message;
 use zbus::message::Type;
 use zbus::zvariant::ObjectPath;
@@ -20,7 +20,7 @@ impl Desk {
     /// Sends Register for a driver.
     pub(super) fn register(
         &mut self,
-        line: &mut Line<'_>,
+        line: &mut Line,
         number: u32,
         to: Option<mpsc::Sender<Enlisted>>,
     ) -> Result<(), Lost> {
@@ -46,7 +46,7 @@ impl Desk {
     }
 
     /// Registers the next of those that were registered over an earlier connection. One by one, so that they keep their order.
-    pub(super) fn register_again(&mut self, line: &mut Line<'_>) -> Result<(), Lost> {
+    pub(super) fn register_again(&mut self, line: &mut Line) -> Result<(), Lost> {
         while let Some(number) = line.again.pop_front() {
             let due = |m: &&mut _| is_to_register(m);
             if self.crew.get(number).filter(due).is_some() {
@@ -59,7 +59,7 @@ impl Desk {
     /// Tells the partition that a driver left. Its entry stays until the partition knows.
     pub(super) fn send_off(
         &mut self,
-        line: &mut Line<'_>,
+        line: &mut Line,
         number: u32,
         to: Option<To<Option<BoxedDriver>>>,
     ) -> Result<(), Lost> {
@@ -78,7 +78,7 @@ impl Desk {
     }
 
     /// A reply has come.
-    pub(super) fn reply(&mut self, line: &mut Line<'_>, message: &Message) -> Result<(), Lost> {
+    pub(super) fn reply(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
         let serial = message.header().reply_serial();
         let Some(pending) = serial.and_then(|serial| line.answered(serial)) else { return Ok(()) };
         let agreed = message.message_type() == Type::MethodReturn;
@@ -129,7 +129,7 @@ impl Desk {
     /// Register was answered.
     fn registered(
         &mut self,
-        line: &mut Line<'_>,
+        line: &mut Line,
         number: u32,
         to: Option<mpsc::Sender<Enlisted>>,
         message: &Message,
@@ -165,7 +165,7 @@ impl Desk {
     /// A driver is registered, and was told everything that goes with it.
     fn enrolled(
         &mut self,
-        line: &mut Line<'_>,
+        line: &mut Line,
         number: u32,
         to: Option<mpsc::Sender<Enlisted>>,
         epoch: Epoch,
@@ -188,7 +188,7 @@ impl Desk {
     }
 
     /// A driver that was registered before is not now. It tries again after a while: as long as it lives it is to be asked.
-    pub(super) fn refused(&mut self, line: &mut Line<'_>, number: u32) {
+    pub(super) fn refused(&mut self, line: &mut Line, number: u32) {
         let Some(member) = self.crew.get(number) else { return };
         member.agent.lost();
         member.set_party(None);
@@ -203,7 +203,7 @@ impl Desk {
     }
 
     /// Something is to be done once the replica is at this epoch. Events keep their order.
-    pub(super) fn due(&mut self, line: &mut Line<'_>, epoch: Epoch, due: Due) -> Result<(), Lost> {
+    pub(super) fn due(&mut self, line: &mut Line, epoch: Epoch, due: Due) -> Result<(), Lost> {
         let waits = matches!(due, Due::Event(_)) && !line.due.is_empty();
         if !waits && epoch <= self.common.published.summary().0 {
             self.settle(due);
@@ -214,7 +214,7 @@ impl Desk {
     }
 
     /// The replica is as new as it was `count` entries ago.
-    fn refreshed(&mut self, line: &mut Line<'_>, count: usize) -> Result<(), Lost> {
+    fn refreshed(&mut self, line: &mut Line, count: usize) -> Result<(), Lost> {
         line.refreshing = false;
         let current = self.common.published.summary().0;
         // Those that it was asked for are settled in any case: a partition that does not get there is not waited for.
@@ -267,7 +267,7 @@ fn is_to_register(member: &crate::remote::crew::Member) -> bool {
 }
 
 /// Asks for the set on behalf of everything that waits for it.
-fn refresh(line: &mut Line<'_>) -> Result<(), Lost> {
+fn refresh(line: &mut Line) -> Result<(), Lost> {
     line.refreshing = true;
     let call = read::call("GetSet", &()).map_err(|_| Lost)?;
     let count = line.due.len();

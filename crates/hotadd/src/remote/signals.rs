@@ -12,7 +12,7 @@ use crate::remote::{names, read};
 use crate::wire::{self, WireProcessor};
 
 impl Desk {
-    pub(super) fn signal(&mut self, line: &mut Line<'_>, message: &Message) -> Result<(), Lost> {
+    pub(super) fn signal(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
         let epoch = self.common.published.summary().0;
         // One that this version does not know, or that is not what it should be, changes nothing.
         let Ok(Some(event)) = event(message, epoch) else { return Ok(()) };

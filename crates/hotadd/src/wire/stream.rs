@@ -1,0 +1,182 @@
+//! [`Stream`]: what a peer has sent so far, and the messages in it.
+
+use zbus::Message;
+
+use crate::wire::message::{self, Unsound};
+
+/// For how much there is room at least before each reading: most messages are some 200 bytes.
+const ROOM: usize = 4096;
+
+/// What was read of a peer and not taken yet. Nothing is taken before it is complete, of a size that was checked, and sound.
+#[derive(Debug, Default)]
+pub struct Stream {
+    bytes: Vec<u8>,
+    /// How much of it was taken.
+    taken: usize,
+    sequence: u64,
+    /// Others than the one at the other end have written what is read.
+    forwarded: bool,
+    /// How much of a message that is passed over is still to come.
+    excess: u64,
+}
+
+impl Stream {
+    /// What one peer sends. A message that is not sound is the last.
+    #[must_use]
+    pub fn of_peer() -> Self {
+        Self::default()
+    }
+
+    /// What comes over a message bus. A message that is not sound, or too large, is its sender's doing and not the bus's: it is
+    /// passed over.
+    #[must_use]
+    pub fn of_bus() -> Self {
+        Self { forwarded: true, ..Self::default() }
+    }
+
+    /// Where what is read goes: behind what is there, and there is room.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        self.bytes.reserve(ROOM);
+        &mut self.bytes
+    }
+
+    /// Whether a part of a message is there, of one that is not passed over.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        !self.rest().is_empty() && self.excess == 0
+    }
+
+    /// How much is there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rest().len()
+    }
+
+    /// Whether nothing is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Puts what was taken too much back in front, and leaves nothing there.
+    pub fn put_back(&mut self, bytes: &mut Vec<u8>) {
+        self.bytes.splice(self.taken..self.taken, bytes.drain(..));
+    }
+
+    /// Takes what is there, as far as there is room for it, and says how much that is.
+    pub fn take(&mut self, room: &mut [u8]) -> usize {
+        let length = room.len().min(self.len());
+        room[..length].copy_from_slice(&self.rest()[..length]);
+        self.taken += length;
+        length
+    }
+
+    /// Takes a line, and leaves its end out; `None` if there is no whole one. Of the handshake only.
+    pub fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.rest().windows(2).position(|two| two == b"\r\n")?;
+        let line = self.rest().get(..end).unwrap_or_default().to_vec();
+        self.taken += end + 2;
+        Some(line)
+    }
+
+    /// Takes a message; `None` if there is no whole one. One of a type to be ignored is.
+    ///
+    /// # Errors
+    /// If it is not sound. What is behind it cannot be trusted either.
+    pub fn message(&mut self) -> Result<Option<Message>, Unsound> {
+        loop {
+            let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));
+            self.taken += passed;
+            self.excess -= passed as u64;
+            let length = match message::length(self.rest()) {
+                Err(Unsound::TooLarge(excess)) if self.forwarded => {
+                    self.excess = excess;
+                    continue;
+                }
+                length => length?,
+            };
+            let Some(whole) = length.and_then(|length| self.rest().get(..length)) else {
+                return Ok(None);
+            };
+            let (length, decoded) = (whole.len(), message::decode(whole, self.sequence + 1));
+            self.sequence += 1;
+            self.taken += length;
+            match decoded {
+                Ok(Some(message)) => return Ok(Some(message)),
+                Ok(None) => {}
+                Err(_) if self.forwarded => {}
+                Err(unsound) => return Err(unsound),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::zvariant::ObjectPath;
+
+    use super::*;
+    use crate::wire::MAX_MESSAGE;
+
+    fn call(member: &'static str, body: &str) -> Vec<u8> {
+        let path = ObjectPath::from_static_str_unchecked("/a");
+        let call = Message::method_call(path, member).unwrap().build(&body).unwrap();
+        call.data().to_vec()
+    }
+
+    /// The members of the messages that are taken when these bytes come in pieces of this size.
+    fn reads(mut stream: Stream, bytes: &[u8], size: usize) -> Result<Vec<String>, Unsound> {
+        let mut members = Vec::new();
+        for piece in bytes.chunks(size) {
+            stream.room().extend_from_slice(piece);
+            while let Some(message) = stream.message()? {
+                members.push(message.header().member().unwrap().to_string());
+            }
+        }
+        assert!(!stream.is_midway(), "{} bytes are left", stream.len());
+        Ok(members)
+    }
+
+    #[test]
+    fn messages_are_whole_however_they_come() {
+        let bytes = [call("First", "x"), call("Second", &"y".repeat(5000))].concat();
+        for size in [1, 7, 16, 4096, 100_000] {
+            assert_eq!(reads(Stream::of_peer(), &bytes, size).unwrap(), ["First", "Second"]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_sound_is_the_last_of_a_peer_and_over_a_bus_it_is_passed_over() {
+        let mut unsound_name = call("Name", "x");
+        let at = unsound_name.windows(4).position(|name| name == b"Name").unwrap();
+        unsound_name[at] = b'-';
+        let large = call("Large", &"x".repeat(2 * MAX_MESSAGE));
+        for bad in [unsound_name, large] {
+            let bytes = [bad, call("Next", "x")].concat();
+            for size in [100, 4096, bytes.len()] {
+                assert!(reads(Stream::of_peer(), &bytes, size).is_err(), "the peer's own doing");
+                let read = reads(Stream::of_bus(), &bytes, size).unwrap();
+                assert_eq!(read, ["Next"], "one sender does not cost us the bus");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_taken_without_their_ends_and_messages_begin_behind_them() {
+        let mut stream = Stream::of_peer();
+        stream.room().extend_from_slice(b"OK 12\r\nAGREE");
+        assert_eq!(stream.line().unwrap(), b"OK 12");
+        assert_eq!(stream.line(), None, "there is no whole one");
+        stream.room().extend_from_slice(b"\r\n");
+        stream.room().extend_from_slice(&call("First", "x"));
+        assert_eq!(stream.line().unwrap(), b"AGREE");
+        let first = stream.message().unwrap().unwrap();
+        assert_eq!(first.header().member().unwrap().as_str(), "First");
+    }
+}
