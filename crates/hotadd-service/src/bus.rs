@@ -157,7 +157,7 @@ impl Bus {
         B: serde::Serialize + DynamicType,
     {
         let call = to_bus(method, body).map_err(|error| error.to_string())?;
-        self.outbox.send(&call).map_err(|error| error.to_string())?;
+        self.outbox.send(call.data()).map_err(|error| error.to_string())?;
         let serial = call.primary_header().serial_num();
         loop {
             let message = self.reader.message().await.map_err(|error| error.to_string())?;
@@ -410,7 +410,7 @@ impl Bus {
     }
 
     fn send(&self, message: &Message) {
-        if let Err(stuck) = self.outbox.send(message) {
+        if let Err(stuck) = self.outbox.send(message.data()) {
             (self.core.log)(&format!("{}: {stuck}", self.address));
             self.outbox.close();
         }

@@ -19,7 +19,7 @@ use crate::core::Core;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
 use crate::pending::{Loss, Pending};
-use crate::reader::{Lost, Reader};
+use crate::reader::{Lost, Reader, Received};
 use crate::remote::Agent;
 use crate::route::Route;
 use crate::service::Ending;
@@ -113,7 +113,7 @@ impl Connection {
         loop {
             let room = outbox.has_room();
             let next = {
-                let mut message = pin!(reader.message());
+                let mut message = pin!(reader.received());
                 let mut drained = pin!(outbox.drain());
                 poll_fn(|context| {
                     // A peer that is sent more than it reads is not asked for more.
@@ -132,7 +132,11 @@ impl Connection {
                 .await
             };
             let taken = match next {
-                Ok(Some(message)) => self.take(message),
+                Ok(Some(Received::Agreed(serial))) => {
+                    self.pending.agreed(serial);
+                    Ok(())
+                }
+                Ok(Some(Received::Message(message))) => self.take(message),
                 Ok(None) => Ok(()),
                 Err(lost) => Err(lost),
             };
@@ -160,6 +164,11 @@ impl Connection {
 
     /// Sends a message. From any thread; never waits.
     pub(crate) fn send(&self, message: &Message) {
+        self.send_bytes(message.data());
+    }
+
+    /// Sends the bytes of a message. From any thread; never waits.
+    pub(crate) fn send_bytes(&self, message: &[u8]) {
         if let Err(stuck) = self.route.send(message) {
             self.stuck(stuck);
         }

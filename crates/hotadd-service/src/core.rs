@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::access::Access;
 use crate::bus::{MACHINE_BUS_NAME, bus_name};
+use crate::calls::Calls;
 use crate::connection::Connection;
 use crate::ledger::Ledger;
 use crate::peer::Peer;
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) log: Log,
     pub(crate) access: Access,
+    pub(crate) calls: Calls,
     refusals: Refusals,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// The last connection is gone.
@@ -64,6 +66,7 @@ impl Core {
             ledger: Mutex::default(),
             log,
             access,
+            calls: Calls::default(),
             refusals: Refusals::default(),
             connections: Mutex::default(),
             emptied: Notify::new(),

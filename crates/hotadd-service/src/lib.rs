@@ -21,6 +21,7 @@ mod adder;
 mod address;
 mod authority;
 mod bus;
+mod calls;
 pub mod children;
 mod connection;
 mod core;

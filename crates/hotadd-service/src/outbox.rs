@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-use zbus::Message;
 
 use crate::lock;
 use crate::socket::Socket;
@@ -50,7 +49,7 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Message>,
+    queue: VecDeque<Vec<u8>>,
     /// What the socket has taken of the first one.
     sent: usize,
     /// When the peer must have read something.
@@ -68,12 +67,11 @@ impl Outbox {
     ///
     /// # Errors
     /// If too much waits already. The connection is then to be closed.
-    pub(crate) fn send(&self, message: &Message) -> Result<(), Stuck> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Stuck> {
         let mut state = lock(&self.state);
         if state.closed {
             return Ok(());
         }
-        let bytes: &[u8] = message.data();
         if state.queue.is_empty() {
             state.sent = match self.socket.send_now(bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
@@ -91,7 +89,7 @@ impl Outbox {
         } else {
             self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         }
-        state.queue.push_back(message.clone());
+        state.queue.push_back(bytes.to_vec());
         drop(state);
         self.queued.notify_one();
         Ok(())
@@ -132,8 +130,7 @@ impl Outbox {
         let mut state = lock(&self.state);
         let mut progress = false;
         while let Some(message) = state.queue.front() {
-            let bytes: &[u8] = message.data();
-            let rest = bytes.get(state.sent..).unwrap_or_default();
+            let rest = message.get(state.sent..).unwrap_or_default();
             let all = rest.len();
             match self.socket.send_now(rest) {
                 Ok(wrote) => {

@@ -14,7 +14,9 @@ use crate::lock;
 /// What came of a call.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A reply, and when it came.
+    /// A reply that agrees, and when it came.
+    Agreed(Instant),
+    /// Another reply, and when it came.
     Reply(Message, Instant),
     /// None will come.
     Lost(Loss),
@@ -79,18 +81,24 @@ impl Pending {
 
     /// An answer has come. One that nobody waits for is dropped.
     pub(crate) fn answered(&self, serial: NonZeroU32, reply: Message) {
-        let waiting = lock(&self.state).waiting.remove(&serial);
-        if let Some(waiting) = waiting {
-            // Whoever gave up meanwhile does not want it.
-            let _ = waiting.to.send(Answer::Reply(reply, Instant::now()));
-        }
+        self.tell(serial, || Answer::Reply(reply, Instant::now()));
+    }
+
+    /// The same, of an answer that agrees.
+    pub(crate) fn agreed(&self, serial: NonZeroU32) {
+        self.tell(serial, || Answer::Agreed(Instant::now()));
     }
 
     /// No answer will come to this one.
     pub(crate) fn lost(&self, serial: NonZeroU32, loss: &Loss) {
+        self.tell(serial, || Answer::Lost(loss.clone()));
+    }
+
+    fn tell(&self, serial: NonZeroU32, answer: impl FnOnce() -> Answer) {
         let waiting = lock(&self.state).waiting.remove(&serial);
         if let Some(waiting) = waiting {
-            let _ = waiting.to.send(Answer::Lost(loss.clone()));
+            // Whoever gave up meanwhile does not want it.
+            let _ = waiting.to.send(answer());
         }
     }
 

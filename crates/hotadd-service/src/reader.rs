@@ -1,6 +1,7 @@
 //! [`Reader`]: whole messages from a socket, and nothing larger, slower or stranger than a message may be.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,14 @@ pub(crate) enum Lost {
     Unsound(#[from] Unsound),
     #[error("its connection was closed, because it sent a part of a message and then nothing for {} s", PATIENCE.as_secs())]
     Halfway,
+}
+
+/// What a peer has sent.
+pub(crate) enum Received {
+    /// It agrees to the call with this serial.
+    Agreed(NonZeroU32),
+    /// Anything else.
+    Message(Message),
 }
 
 /// The reading side of a connection.
@@ -73,15 +82,36 @@ impl Reader {
                 self.deadline = None;
                 return Ok(message);
             }
-            if self.stream.is_midway() {
-                let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-                let filled = timeout_at(deadline, self.fill()).await;
-                filled.map_err(|_| Lost::Halfway)??;
-            } else {
-                self.deadline = None;
-                self.fill().await?;
-            }
+            self.more().await?;
         }
+    }
+
+    /// What was sent next.
+    ///
+    /// May be dropped at any point and called again, as [`message`](Self::message).
+    pub(crate) async fn received(&mut self) -> Result<Received, Lost> {
+        loop {
+            let agreed = self.stream.agreement().map(Received::Agreed);
+            let received = match agreed {
+                None => self.stream.message()?.map(Received::Message),
+                agreed => agreed,
+            };
+            if let Some(received) = received {
+                self.deadline = None;
+                return Ok(received);
+            }
+            self.more().await?;
+        }
+    }
+
+    /// Reads more, if it comes in time.
+    async fn more(&mut self) -> Result<(), Lost> {
+        if !self.stream.is_midway() {
+            self.deadline = None;
+            return self.fill().await;
+        }
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+        timeout_at(deadline, self.fill()).await.map_err(|_| Lost::Halfway)?
     }
 
     /// Reads what there is, at least a byte.

@@ -88,22 +88,29 @@ impl RemoteDriver {
     }
 
     fn send(&self, notice: &Notice) -> zbus::Result<Option<Begun>> {
-        let set = self.terms.with_set.then(|| self.partition.active());
-        let body = wire::notice(self.party, notice, set.as_deref());
-        let route = &self.connection.route;
-        let call = route
-            .call(&self.agent.path, notice.state().name())?
-            .interface(wire::AGENT)?
-            .build(&body)?;
+        let (serial, call) = self.call(notice)?;
         let left = lock(&self.agent.left);
         if *left {
             return Ok(None);
         }
-        let serial = call.primary_header().serial_num();
         let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
         let at = Instant::now();
-        self.connection.send(&call);
+        self.connection.send_bytes(&call);
         Ok(Some(Begun { serial, at, answer }))
+    }
+
+    /// The call for a notice, and its serial.
+    fn call(&self, notice: &Notice) -> zbus::Result<(NonZeroU32, Vec<u8>)> {
+        let set = self.terms.with_set.then(|| self.partition.active());
+        let (path, route) = (&self.agent.path, &self.connection.route);
+        if matches!(route, Route::Own(_)) {
+            return self.connection.core.calls.make(path, self.party, notice, set);
+        }
+        let call = route
+            .call(path, notice.state().name())?
+            .interface(wire::AGENT)?
+            .build(&wire::notice(self.party, notice, set.as_deref()))?;
+        Ok((call.primary_header().serial_num(), call.data().to_vec()))
     }
 
     /// Waits for the answer to a call that was sent.
@@ -111,6 +118,10 @@ impl RemoteDriver {
         let limit = self.terms.time_limit;
         let left = limit.saturating_sub(begun.at.elapsed());
         match begun.answer.recv_timeout(left) {
+            Ok(Answer::Agreed(at)) => {
+                self.took = Some(at.saturating_duration_since(begun.at));
+                Ok(())
+            }
             Ok(Answer::Reply(reply, at)) => {
                 self.took = Some(at.saturating_duration_since(begun.at));
                 judge(&reply, state)

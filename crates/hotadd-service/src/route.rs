@@ -33,7 +33,7 @@ pub(crate) struct OverBus {
 
 impl Route {
     /// Sends a message. From any thread; never waits.
-    pub(crate) fn send(&self, message: &Message) -> Result<(), Stuck> {
+    pub(crate) fn send(&self, message: &[u8]) -> Result<(), Stuck> {
         match self {
             Self::Own(outbox) => outbox.send(message),
             Self::Bus(over) => over.outbox.send(message),

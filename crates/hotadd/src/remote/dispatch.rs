@@ -42,12 +42,10 @@ impl Desk {
         if header.primary().flags().contains(Flags::NoReplyExpected) {
             return Ok(());
         }
-        let reply = match answer {
-            Ok(()) => Message::method_return(&header).and_then(|reply| reply.build(&())),
-            Err(Wrong(name, reason)) => {
-                Message::error(&header, name).and_then(|reply| reply.build(&reason))
-            }
+        let Err(Wrong(name, reason)) = answer else {
+            return line.link.agree(header.primary().serial_num());
         };
+        let reply = Message::error(&header, name).and_then(|reply| reply.build(&reason));
         line.send(&reply.map_err(|_| Lost)?)
     }
 

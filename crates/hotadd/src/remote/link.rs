@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::remote::client::Command;
 use crate::remote::orders::{Asked, Inbox, Woken};
 use crate::remote::read;
-use crate::wire::message::Unsound;
+use crate::wire::message::{self, Unsound};
 use crate::wire::stream::Stream;
 use crate::wire::{self, hello};
 
@@ -282,6 +283,11 @@ impl Link {
     /// Sends a message. If the partition does not read, this waits for it.
     pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
         self.write(message.data())
+    }
+
+    /// Agrees to a call of the partition.
+    pub(super) fn agree(&self, call: NonZeroU32) -> Result<(), Lost> {
+        self.write(&message::agree(call))
     }
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), Lost> {

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -90,6 +91,37 @@ pub fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Unsound> {
         Poll::Ready(Ok(message)) => Ok(Some(message)),
         _ => Err(Unsound::NoMessage),
     }
+}
+
+/// How long a message is that agrees and does no more, in bytes.
+pub const AGREEMENT: usize = 24;
+
+/// The message that agrees to a call: a reply without a body. Its serial is the call's, as nobody answers it.
+#[must_use]
+pub fn agree(call: NonZeroU32) -> [u8; AGREEMENT] {
+    let mut message = [0; AGREEMENT];
+    let call = call.get().to_le_bytes();
+    // A reply that wants none, in version 1.
+    message[..4].copy_from_slice(&[b'l', 2, 1, 1]);
+    message[8..12].copy_from_slice(&call);
+    message[FIELDS_LENGTH] = 8;
+    message[START..START + 4].copy_from_slice(&[5, 1, b'u', 0]);
+    message[START + 4..].copy_from_slice(&call);
+    message
+}
+
+/// The call that a message agrees to, if it does that and no more. Everybody who is asked sends one such: it is read in a hundredth of
+/// the time of another.
+#[must_use]
+pub fn agreement(bytes: &[u8; AGREEMENT]) -> Option<NonZeroU32> {
+    let [order @ (b'l' | b'B'), 2, _, 1, body @ ..] = bytes else { return None };
+    let (numbers, field) = (bytes.first_chunk::<START>()?, bytes.last_chunk::<8>()?);
+    let [5, 1, b'u', 0, call @ ..] = field else { return None };
+    if body[..4] != [0; 4] || number(numbers, 8) == 0 || number(numbers, FIELDS_LENGTH) != 8 {
+        return None;
+    }
+    let call = if *order == b'B' { u32::from_be_bytes(*call) } else { u32::from_le_bytes(*call) };
+    NonZeroU32::new(call)
 }
 
 /// A number in the byte order of its message.
@@ -293,6 +325,29 @@ mod tests {
         assert_eq!(wrong(0, 1_u32), Unsound::Field("field without a code"));
         assert_eq!(wrong(5, 0_u32), Unsound::NoMessage, "no serial is 0");
         assert_eq!(wrong(8, 5_u32), Unsound::NoMessage, "a number is no signature");
+    }
+
+    #[test]
+    fn an_agreement_is_what_zbus_takes_for_an_empty_reply_and_nothing_else_is() {
+        let call = NonZeroU32::new(0x0102_0304).unwrap();
+        let bytes = agree(call);
+        for at in 0..AGREEMENT {
+            for byte in 0..=255 {
+                let mut bytes = bytes;
+                bytes[at] = byte;
+                let Some(agreed) = agreement(&bytes) else { continue };
+                let read = decode(&bytes, 1).unwrap().unwrap();
+                assert_eq!(read.message_type(), zbus::message::Type::MethodReturn, "{bytes:?}");
+                assert_eq!(read.header().reply_serial(), Some(agreed), "{bytes:?}");
+                assert!(read.body().is_empty(), "{bytes:?}");
+            }
+        }
+        assert_eq!(agreement(&bytes), Some(call));
+        let path = ObjectPath::from_static_str_unchecked("/a");
+        let call = Message::method_call(path, "AddStart").unwrap().build(&()).unwrap();
+        let reply = Message::method_return(&call.header()).unwrap().build(&()).unwrap();
+        let bytes = <[u8; AGREEMENT]>::try_from(&**reply.data()).unwrap();
+        assert_eq!(agreement(&bytes), Some(call.primary_header().serial_num()), "zbus's own");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! [`Stream`]: what a peer has sent so far, and the messages in it.
 
+use std::num::NonZeroU32;
+
 use zbus::Message;
 
 use crate::wire::message::{self, Unsound};
@@ -85,6 +87,15 @@ impl Stream {
         Some(line)
     }
 
+    /// Takes a message that [agrees](message::agreement) and does no more; `None` if that is not the next, or not whole.
+    pub fn agreement(&mut self) -> Option<NonZeroU32> {
+        let agreed = message::agreement(self.rest().first_chunk()?);
+        let agreed = agreed.filter(|_| self.excess == 0)?;
+        self.taken += message::AGREEMENT;
+        self.sequence += 1;
+        Some(agreed)
+    }
+
     /// Takes a message; `None` if there is no whole one. One of a type to be ignored is.
     ///
     /// # Errors
@@ -165,6 +176,20 @@ mod tests {
                 assert_eq!(read, ["Next"], "one sender does not cost us the bus");
             }
         }
+    }
+
+    #[test]
+    fn agreements_are_taken_between_other_messages() {
+        let mut stream = Stream::of_peer();
+        let five = NonZeroU32::new(5).unwrap();
+        let bytes = [call("First", "x"), message::agree(five).to_vec()].concat();
+        stream.room().extend_from_slice(&bytes[..bytes.len() - 1]);
+        assert_eq!(stream.agreement(), None, "first another message");
+        assert!(stream.message().unwrap().is_some());
+        assert_eq!(stream.agreement(), None, "it is not whole");
+        stream.room().extend_from_slice(&bytes[bytes.len() - 1..]);
+        assert_eq!(stream.agreement(), Some(five));
+        assert!(stream.is_empty());
     }
 
     #[test]
