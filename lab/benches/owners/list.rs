@@ -9,30 +9,40 @@ pub(crate) struct Owner {
     pub(crate) programs: &'static [(&'static str, &'static str)],
     /// Begins it, and ends when it is ready for a processor.
     pub(crate) start: String,
-    /// Run when it is ready: what is under way ends, so that nothing of it is measured.
+    /// Run before each processor: what is under way ends, so that nothing of it is measured.
     pub(crate) before: &'static str,
+    /// Run when the processor `$id` is online: ends when everybody has been told.
+    pub(crate) after: String,
     /// Ends it.
     pub(crate) stop: String,
 }
 
-/// All of them. Some are one and the same program, by which ways to wait for the kernel's lock are compared.
+/// All of them. Each is alone, without udevd, unless its name says otherwise.
 pub(crate) fn all() -> Vec<Owner> {
     vec![
-        listener("bare listener", "now"),
-        listener("the same, upon bind@", "bind"),
-        Owner {
-            start: format!("systemctl stop {UDEV}\n{}", listener("", "now").start),
-            before: "",
-            stop: format!("{STOP}\nsystemctl start {UDEV}"),
-            ..listener("bare listener, no udevd", "now")
-        },
+        alone(listener("bare listener", "now", 0)),
+        alone(listener("the same, upon bind@", "bind", 0)),
+        alone(listener("the same that asks 10 bare", "now", 10)),
+        alone(listener("the same that asks 100 bare", "now", 100)),
         udev("udevd, with a worker", WORKER),
         udev("udevd, without", QUIET),
-        daemon("hotadd, no party", 0),
-        daemon("hotadd, 1 party", 1),
-        daemon("hotadd, 10 parties", 10),
-        daemon("hotadd, 100 parties", 100),
+        alone(daemon("hotadd, no party", 0)),
+        alone(daemon("hotadd, 1 party", 1)),
+        alone(daemon("hotadd, 10 parties", 10)),
+        alone(daemon("hotadd, 100 parties", 100)),
+        Owner { before: WORKER, ..listener("bare listener beside udevd", "now", 0) },
+        Owner { before: WORKER, ..daemon("hotadd, 10, beside udevd", 10) },
     ]
+}
+
+/// With no udevd beside it, which looks at every event too.
+fn alone(owner: Owner) -> Owner {
+    Owner {
+        start: format!("systemctl stop {UDEV}\n{}", owner.start),
+        before: "",
+        stop: format!("{}\nsystemctl start {UDEV}", owner.stop),
+        ..owner
+    }
 }
 
 /// `hotadd daemon` with parties that agree, each a process of its own.
@@ -58,6 +68,12 @@ until grep -q registered /run/agent$n.said; do sleep 0.02; done
 done"
         ),
         before: QUIET,
+        after: format!(
+            "until grep -q \"processor $id joined\" /run/daemon.said; do sleep 0.02; done
+for n in $(seq {parties}); do
+until grep -q \"AddComplete $id \" /run/agent$n.said; do sleep 0.02; done
+done"
+        ),
         // Agents outlive it, and would go on looking for it; the next one would wait for them.
         stop: format!(
             "{STOP}; rm -f /run/hotadd/system.decided; for agent in $(cat /run/agents.pid); do kill -9 $agent; done"
@@ -77,17 +93,18 @@ const UDEV: &str = "systemd-udevd-kernel.socket systemd-udevd-control.socket sys
 
 const STOP: &str = "kill $(cat /run/owner.pid); tail --pid=$(cat /run/owner.pid) -f /dev/null";
 
-/// The least that it takes. It says in a pipe when it listens.
-fn listener(name: &'static str, how: &str) -> Owner {
+/// The least that it takes, with so many parties that get a byte and send it back. It says in a pipe when it listens.
+fn listener(name: &'static str, how: &str, parties: u32) -> Owner {
     Owner {
         name,
         programs: &[("lab", "lab-onliner")],
         start: format!(
             "[ -p /run/up ] || mkfifo /run/up
-lab-onliner /run/up {how} > /dev/console 2>&1 &
+lab-onliner /run/up {how} {parties} > /dev/console 2>&1 &
 echo $! > /run/owner.pid; cat /run/up"
         ),
         before: QUIET,
+        after: String::new(),
         stop: STOP.into(),
     }
 }
@@ -104,6 +121,7 @@ fn udev(name: &'static str, before: &'static str) -> Owner {
             "mkdir -p /run/udev/rules.d; echo '{rule}' > {file}; udevadm control --reload"
         ),
         before,
+        after: String::new(),
         stop: format!("rm {file}; udevadm control --reload"),
     }
 }

@@ -1,4 +1,5 @@
-//! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only.
+//! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only, each
+//! behind one that is not measured and that has whoever takes part run once.
 //!
 //! `cargo bench -p lab --bench owners -- [ROUNDS]` prints tables. Nothing depends on the figures. Without `--bench`, as
 //! `cargo test --bench owners` has it, there is one round, and no table.
@@ -19,13 +20,16 @@ use table::Sample;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Of each owner.
-const ROUNDS: u32 = 15;
+const ROUNDS: u32 = 10;
 
 /// What a guest may have.
 const MOST: u32 = 250;
 
 /// There at boot: one for the owner and one for what else the kernel does.
 const AT_BOOT: u32 = 2;
+
+/// That come in a turn: one to run everything once, which would else be read from the disk and translated, and one to measure.
+const A_TURN: u32 = 2;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -47,7 +51,7 @@ fn main() -> Outcome<()> {
 
 /// For each owner what was seen.
 fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sample>>> {
-    let most = AT_BOOT + u32::try_from(owners.len())? * rounds;
+    let most = AT_BOOT + A_TURN * u32::try_from(owners.len())? * rounds;
     if most > MOST {
         return Err(
             format!("{rounds} rounds take {most} processors, and a guest has {MOST}").into()
@@ -71,24 +75,35 @@ fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sam
             let sample = one(&guest, &owners[which], next)
                 .map_err(|e| format!("{kernel}, {}: {e}", owners[which].name))?;
             samples[which].push(sample);
-            next += 1;
+            next += A_TURN;
         }
     }
     Ok(samples)
 }
 
-/// One processor that one owner brings online.
-fn one(guest: &Guest, owner: &Owner, id: u32) -> Outcome<Sample> {
+/// A turn of an owner, from this processor on: the last that it brings online.
+fn one(guest: &Guest, owner: &Owner, first: u32) -> Outcome<Sample> {
     script(guest, &owner.start)?;
-    script(guest, owner.before)?;
-    trace::clear(guest)?;
-    let from = guest.next_uevent()?;
-    guest.plug(id as usize)?;
-    let device = format!("@/devices/system/cpu/cpu{id}");
-    let online = guest.uevent(from, &format!("online{device}"), LIMIT)?.at_us;
-    let add = guest.uevent(from, &format!("add{device}"), LIMIT)?.at_us;
+    let ids = first..first + A_TURN;
+    let mut last = None;
+    for id in ids.clone() {
+        script(guest, owner.before)?;
+        trace::clear(guest)?;
+        let from = guest.next_uevent()?;
+        guest.plug(id as usize)?;
+        let device = format!("@/devices/system/cpu/cpu{id}");
+        let online = guest.uevent(from, &format!("online{device}"), LIMIT)?.at_us;
+        let add = guest.uevent(from, &format!("add{device}"), LIMIT)?.at_us;
+        let heard = online.saturating_sub(add);
+        script(guest, &format!("id={id}\n{}", owner.after))?;
+        last = Some(Sample { times: trace::times(guest, id)?, heard });
+    }
     script(guest, &owner.stop)?;
-    Ok(Sample { times: trace::times(guest, id)?, heard: online.saturating_sub(add) })
+    // With each that runs the next takes longer, and this machine has less for all.
+    for id in ids {
+        script(guest, &format!("echo 0 > /sys/devices/system/cpu/cpu{id}/online"))?;
+    }
+    last.ok_or_else(|| "no processor was brought online".into())
 }
 
 fn script(guest: &Guest, script: &str) -> Outcome<()> {

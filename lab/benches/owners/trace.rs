@@ -1,10 +1,11 @@
 //! When the kernel did what, by its own tracing.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use lab::Guest;
 
-use crate::Outcome;
+use crate::{LIMIT, Outcome};
 
 const TRACING: &str = "/sys/kernel/tracing";
 
@@ -54,10 +55,18 @@ pub(crate) fn clear(guest: &Guest) -> Outcome<()> {
     Ok(guest.write(&format!("{TRACING}/trace"), "\n")?)
 }
 
-/// What was seen of a processor that is online.
+/// What was seen of a processor that is online, once the write has returned.
 pub(crate) fn times(guest: &Guest, id: u32) -> Outcome<Times> {
-    let text = guest.read(&format!("{TRACING}/trace"))?;
-    read(&text, &format!("cpu{id}")).ok_or_else(|| format!("cpu{id} is not in:\n{text}").into())
+    let began = Instant::now();
+    loop {
+        let text = guest.read(&format!("{TRACING}/trace"))?;
+        if let Some(times) = read(&text, &format!("cpu{id}")) {
+            return Ok(times);
+        }
+        if began.elapsed() > LIMIT {
+            return Err(format!("cpu{id} is not in:\n{text}").into());
+        }
+    }
 }
 
 fn read(text: &str, name: &str) -> Option<Times> {
