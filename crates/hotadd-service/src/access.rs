@@ -15,7 +15,7 @@ use crate::peer::Peer;
 /// What a peer may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// To read the set, the parties, the history, and to be told what happens.
+    /// To read the set, the parties, the history, why processors are out, and to be told what happens.
     Look,
     /// To be a party, which may refuse processors and is waited for.
     Register,

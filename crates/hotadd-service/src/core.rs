@@ -147,7 +147,11 @@ impl Core {
 
     /// Something happened. On the thread of the transaction, inside it: nothing here waits.
     pub(crate) fn observe(&self, event: &Event) {
-        let gone = lock(&self.ledger).write(event);
+        let is_active = |id| {
+            let set = self.partition.active();
+            set.by_id(id).is_some_and(|processor| set.contains(processor.index))
+        };
+        let gone = lock(&self.ledger).write(event, is_active);
         if let (Some(connection), Some(party)) =
             (gone.and_then(|gone| gone.upgrade()), &event.party)
         {

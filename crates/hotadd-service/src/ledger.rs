@@ -1,13 +1,15 @@
-//! [`Ledger`]: what happened lately, who is registered and who is being waited for, as the partition's events tell it.
+//! [`Ledger`]: what happened lately, why processors are out, who is registered and who is being waited for, as the partition's
+//! events tell it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hotadd::wire::MAX_MESSAGE;
-use hotadd::{Event, EventKind, Level, PartyInfo};
+use hotadd::{Event, EventKind, HardwareId, Level, PartyInfo};
 
 use crate::connection::Connection;
+use crate::kept_out::{KeptOut, Refusal};
 use crate::record::Record;
 
 /// How many events are kept.
@@ -29,6 +31,7 @@ type Remote = (Weak<Connection>, Duration);
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
+    kept_out: KeptOut,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
     remote: HashMap<u64, Remote>,
@@ -41,7 +44,11 @@ impl Ledger {
     }
 
     /// Writes an event down. Returns the connection over which its party was called, if it is registered no longer.
-    pub(crate) fn write(&mut self, event: &Event) -> Option<Weak<Connection>> {
+    pub(crate) fn write(
+        &mut self,
+        event: &Event,
+        is_active: impl FnOnce(HardwareId) -> bool,
+    ) -> Option<Weak<Connection>> {
         let party = event.party.as_ref();
         if let Some(party) = party {
             if event.kind == EventKind::Calling {
@@ -57,6 +64,7 @@ impl Ledger {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.history.push_back(Arc::new((time, event.clone())));
+        self.kept_out.observe(event, time, is_active);
         match (event.kind, party) {
             (EventKind::Registered, Some(party)) => {
                 self.roster.insert(party.id.0, party.clone());
@@ -87,6 +95,11 @@ impl Ledger {
     pub(crate) fn latest(&self, most: usize) -> Vec<Entry> {
         let skipped = self.history.len().saturating_sub(most);
         self.history.iter().skip(skipped).cloned().collect()
+    }
+
+    /// Why this processor and those behind it are out, as many as fit into one message.
+    pub(crate) fn kept_out(&self, first: u32) -> Vec<(u32, Arc<Refusal>)> {
+        self.kept_out.from(first)
     }
 
     /// The parties in calling order: id, name, level, whether it is in another process.

@@ -28,6 +28,7 @@ mod core;
 mod dispatch;
 mod handshake;
 pub mod host;
+mod kept_out;
 mod ledger;
 pub mod notify;
 mod outbox;

@@ -12,6 +12,7 @@ use crate::access::Right;
 use crate::bus::MOST_PARTIES;
 use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
+use crate::kept_out;
 use crate::ledger;
 use crate::lock;
 use crate::remote::{Agent, RemoteDriver, Terms};
@@ -41,6 +42,7 @@ enum Request {
     Rehearse(HardwareId),
     GetSet,
     GetHistory(usize),
+    GetRefusals(u32),
 }
 
 /// The arguments of Register.
@@ -60,7 +62,7 @@ impl Request {
             Self::Add(_) | Self::AddBatch(..) => Some("adding"),
             Self::Remove(_) => Some("removing"),
             Self::Rehearse(_) => Some("rehearsing"),
-            Self::GetSet | Self::GetHistory(_) => None,
+            Self::GetSet | Self::GetHistory(_) | Self::GetRefusals(_) => None,
         }
     }
 }
@@ -97,6 +99,7 @@ pub(crate) fn prepare(
             let most = usize::try_from(arguments::<u32>(&body)?).unwrap_or(usize::MAX);
             (Request::GetHistory(most), "hotadd-history")
         }
+        "GetRefusals" => (Request::GetRefusals(arguments(&body)?), "hotadd-refusals"),
         other => return Err(unknown_method(other)),
     };
     // Here, and not when it begins: until then an agent may have been asked something else.
@@ -114,7 +117,7 @@ impl Prepared {
     /// What it takes to ask for it.
     pub(crate) const fn right(&self) -> Right {
         match self.request {
-            Request::GetSet | Request::GetHistory(_) => Right::Look,
+            Request::GetSet | Request::GetHistory(_) | Request::GetRefusals(_) => Right::Look,
             Request::Register(_) => Right::Register,
             Request::Add(_) | Request::AddBatch(..) | Request::Remove(_) | Request::Rehearse(_) => {
                 Right::Change
@@ -223,6 +226,10 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
         Request::GetHistory(most) => {
             let latest = lock(&connection.core.ledger).latest(most);
             answer(call, &ledger::lines(&latest))
+        }
+        Request::GetRefusals(first) => {
+            let kept_out = lock(&connection.core.ledger).kept_out(first);
+            answer(call, &kept_out.into_iter().map(kept_out::row).collect::<Vec<_>>())
         }
     }
 }

@@ -11,7 +11,7 @@ use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State};
 use hotadd_service::{Access, BusAddress};
 use zbus::Message;
-use zbus::message::Flags;
+use zbus::message::{Flags, Type};
 use zbus::zvariant::OwnedValue;
 
 use common::daemon::Daemon;
@@ -115,6 +115,8 @@ fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
     let stranger = bus.peer(STRANGER);
     stranger.call::<_, (wire::WireSet, Vec<u32>)>("GetSet", &()).expect("everybody may look");
     stranger.call::<_, Vec<String>>("GetHistory", &5_u32).expect("at the past, too");
+    stranger.begin("GetRefusals", &0_u32);
+    assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at what is out, and why");
     for (method, right) in
         [("Add", "change"), ("Remove", "change"), ("Rehearse", "change"), ("AddBatch", "change")]
     {

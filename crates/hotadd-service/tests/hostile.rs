@@ -38,8 +38,8 @@ const LIMIT: &str = "org.hotadd.Error.Limit";
 fn wrong_arguments_are_answered_with_an_error() {
     let served = Served::new(1, 1);
     let peer = served.peer();
-    for method in ["Register", "Add", "AddBatch", "Remove", "Rehearse", "Deregister", "GetHistory"]
-    {
+    let takes_some = ["Register", "Add", "AddBatch", "Remove", "Rehearse", "Deregister"];
+    for method in takes_some.into_iter().chain(["GetHistory", "GetRefusals"]) {
         fails(peer.call(method, &("nonsense", 1.5)), INVALID);
         fails(peer.call(method, &()), INVALID);
     }

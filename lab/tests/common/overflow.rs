@@ -51,6 +51,10 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
     }
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("active: 0,2 (2 processors"), "{kernel}: as it is: {status}");
+    for n in 3..=last {
+        let line = format!("processor {n} stays out: pool refused: ");
+        assert_eq!(status.matches(&line).count(), 1, "{kernel}: {line:?} is in {status}");
+    }
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0,2", "{kernel}: nothing was started");
     assert!(!said.contains("2 vanished"), "{kernel}: who is back is not missed: {said}");
 

@@ -1,9 +1,9 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod out;
 mod socket;
 mod talk;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
 use serde_json::{Value, json};
 
+use self::out::Out;
 use self::talk::{Failure, Refusal, Talk};
 use crate::args::{Ask, Change, History};
 use crate::view::millis;
@@ -54,14 +55,18 @@ impl From<Failure> for AskError {
     }
 }
 
-/// `hotadd status`: the active set, who is registered, what is waited for, what happened last.
+/// `hotadd status`: the active set, who is registered, what is waited for, what is out and why.
 pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let talk = Talk::with(ask)?;
     let (set, candidates): (WireSet, Vec<u32>) = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
-    let Lately { refused, vanished } = lately(&talk)?;
+    let Out { refused, vanished } = Out::of(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
+    // An older service also has what was refused because it was active already (A8).
+    let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
+    let refused = refused.into_iter().filter(|(id, _)| !is_active(HardwareId(*id)));
+    let refused: Vec<Value> = refused.map(|(_, event)| event).collect();
     let list = |ids: &mut dyn Iterator<Item = HardwareId>| ids.collect::<CpuList>().to_string();
     let active = list(&mut set.iter().map(|p| p.id));
     let unagreed = list(&mut set.iter().filter(|p| !set.is_agreed(p.index)).map(|p| p.id));
@@ -208,33 +213,6 @@ fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
     let parties: Vec<(u64, String, i32, bool)> = talk.call("GetParties", &())?;
     let party = |(id, name, level, remote)| json!({ "party": id, "name": name, "level": level, "remote": remote });
     Ok(parties.into_iter().map(party).collect())
-}
-
-/// What the history says of processors that are out.
-struct Lately {
-    /// The last refusal of each that has not joined since.
-    refused: Vec<Value>,
-    /// Those that left without asking and have not joined since.
-    vanished: CpuList,
-}
-
-fn lately(talk: &Talk) -> Result<Lately, Failure> {
-    let events: Vec<String> = talk.call("GetHistory", &(1_000_u32,))?;
-    let (mut refused, mut vanished) = (BTreeMap::new(), BTreeSet::new());
-    for event in events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok()) {
-        let Some(id) = event["id"].as_u64().and_then(|id| u32::try_from(id).ok()) else { continue };
-        match event["event"].as_str() {
-            Some("refused") if event["replay"].is_null() => drop(refused.insert(id, event)),
-            Some("joined") => {
-                refused.remove(&id);
-                vanished.remove(&id);
-            }
-            Some("left") if event["surprise"] == true => drop(vanished.insert(id)),
-            _ => {}
-        }
-    }
-    let vanished = vanished.into_iter().map(HardwareId).collect();
-    Ok(Lately { refused: refused.into_values().collect(), vanished })
 }
 
 fn party_line(party: &Value) -> String {

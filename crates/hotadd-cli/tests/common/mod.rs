@@ -81,6 +81,13 @@ pub fn allowed() -> Vec<u32> {
     list.ids().iter().map(|id| id.0).collect()
 }
 
+/// The processors that stay out, as `hotadd status` says: which, and why.
+pub fn stay_out(status: &str) -> Vec<(u32, &str)> {
+    let lines = status.lines().filter_map(|line| line.strip_prefix("processor "));
+    let parts = lines.filter_map(|line| line.split_once(" stays out: "));
+    parts.map(|(id, why)| (id.parse().unwrap(), why)).collect()
+}
+
 /// Two processors to work with, or a line that says why a test is skipped.
 pub fn two_processors(test: &str) -> Option<(u32, u32)> {
     if let [first, second, ..] = allowed()[..] {

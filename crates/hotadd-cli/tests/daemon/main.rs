@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod found;
+mod kept_out;
 mod lives;
 mod logs;
 mod reload;

@@ -1,0 +1,125 @@
+//! [`KeptOut`]: why processors are out. Of each the last refusal, or the last start that failed, until it joins.
+//!
+//! The history has this too, but only as long as there is room; here nothing makes way for something newer about another
+//! processor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hotadd::wire::MAX_MESSAGE;
+use hotadd::{Event, EventKind, HardwareId, MAX_PROCESSORS, Occasion, Status};
+
+use crate::remote::presentable;
+
+/// Of how many processors it is kept: a partition has no more.
+const MOST: usize = MAX_PROCESSORS as usize;
+
+/// How much of a message they may fill; the rest is its header.
+const MOST_BYTES: usize = MAX_MESSAGE - 1024;
+
+/// What one takes in a message besides its texts: numbers, lengths, and what aligns them.
+const ROW_BYTES: usize = 64;
+
+/// Why a processor is out: its id, who refused, the status, the errno, the clause, the reason, and when that was, in
+/// milliseconds since 1970. Signature `(usuusst)`.
+pub(crate) type Row = (u32, String, u32, u32, &'static str, String, u64);
+
+/// Why a processor is out.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Empty if it was no party.
+    party: String,
+    status: Status,
+    /// 0 if there is none.
+    errno: u32,
+    clause: &'static str,
+    reason: String,
+    /// Milliseconds since 1970.
+    time: u64,
+    /// The how many'th it was: clocks are set back.
+    nth: u64,
+}
+
+/// Why processors are out.
+#[derive(Default)]
+pub(crate) struct KeptOut {
+    refusals: BTreeMap<u32, Arc<Refusal>>,
+    /// How many there were.
+    count: u64,
+}
+
+impl KeptOut {
+    /// Something happened at this time, in milliseconds since 1970.
+    pub(crate) fn observe(
+        &mut self,
+        event: &Event,
+        time: u64,
+        is_active: impl FnOnce(HardwareId) -> bool,
+    ) {
+        // A party that may not register refuses a processor that is active.
+        let (Some(id), Occasion::Change) = (event.id, event.occasion) else { return };
+        match event.kind {
+            // Where one is plugged in the one that was refused is gone. That one is pulled out which never joined is no event.
+            EventKind::Joined | EventKind::Appeared => drop(self.refusals.remove(&id.0)),
+            EventKind::Refused if !is_active(id) => self.refused(id, event, time),
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, id: HardwareId, event: &Event, time: u64) {
+        let status = event.status.unwrap_or(Status::UNSUCCESSFUL);
+        if event.clause == Some("A8") {
+            match status {
+                // There is no such processor, or none any more: nothing keeps it out.
+                Status::NO_SUCH_DEVICE | Status::DEVICE_DOES_NOT_EXIST => {
+                    self.refusals.remove(&id.0);
+                    return;
+                }
+                // Who asked is wrong. It says nothing of the processor.
+                Status::INVALID_PARAMETER => return,
+                _ => {}
+            }
+        }
+        self.count += 1;
+        let refusal = Refusal {
+            party: event.party.as_ref().map(|p| presentable(&p.name)).unwrap_or_default(),
+            status,
+            errno: event.errno.map_or(0, |errno| errno.to_raw().unsigned_abs()),
+            clause: event.clause.unwrap_or_default(),
+            reason: event.reason.as_deref().map(presentable).unwrap_or_default(),
+            time,
+            nth: self.count,
+        };
+        self.refusals.insert(id.0, Arc::new(refusal));
+        if self.refusals.len() > MOST {
+            self.make_room();
+        }
+    }
+
+    /// More ids than there can be processors at a time: they were pulled out, or nobody was asked about them. The oldest of
+    /// the latter goes first.
+    fn make_room(&mut self) {
+        let rank = |refusal: &Refusal| (refusal.clause != "A8", refusal.nth);
+        let oldest = self.refusals.iter().min_by_key(|(_, refusal)| rank(refusal));
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.refusals.remove(&id);
+        }
+    }
+
+    /// Those of this processor and the ones behind it, ascending: as many as fit into one message.
+    pub(crate) fn from(&self, first: u32) -> Vec<(u32, Arc<Refusal>)> {
+        let mut bytes = 0;
+        let fits = |(_, refusal): &(&u32, &Arc<Refusal>)| {
+            bytes += ROW_BYTES + refusal.party.len() + refusal.reason.len();
+            bytes <= MOST_BYTES
+        };
+        let fitting = self.refusals.range(first..).take_while(fits);
+        fitting.map(|(id, refusal)| (*id, Arc::clone(refusal))).collect()
+    }
+}
+
+/// A refusal for the wire.
+pub(crate) fn row((id, refusal): (u32, Arc<Refusal>)) -> Row {
+    let Refusal { party, status, errno, clause, reason, time, .. } = &*refusal;
+    (id, party.clone(), status.to_raw(), *errno, clause, reason.clone(), *time)
+}

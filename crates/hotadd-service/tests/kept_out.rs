@@ -1,0 +1,236 @@
+//! Why processors are out: whoever asks is told of each, however long ago it was and whatever happened since.
+
+mod common;
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+use hotadd::wire::MAX_MESSAGE;
+use hotadd::{
+    Errno, HardwareId, MAX_PROCESSORS, Notice, Partition, PlatformError, Registration, State,
+    Status, Veto,
+};
+use hotadd_service::Service;
+
+use common::{Peer, Served};
+
+/// Id, party, status, errno, clause, reason, time.
+type Refusal = (u32, String, u32, u32, String, String, u64);
+
+/// What one answer has, from this id on.
+fn page(peer: &Peer, first: u32) -> Vec<Refusal> {
+    peer.begin("GetRefusals", &first);
+    let answer = peer.answer();
+    let bytes = answer.data().len();
+    assert!(bytes <= MAX_MESSAGE, "{bytes} bytes are more than a peer takes");
+    answer.body().deserialize().unwrap()
+}
+
+/// All of them, and in how many answers they came.
+fn all(peer: &Peer) -> (Vec<Refusal>, usize) {
+    let mut all: Vec<Refusal> = Vec::new();
+    let mut answers = 0;
+    loop {
+        let more = page(peer, all.last().map_or(0, |last| last.0 + 1));
+        if more.is_empty() {
+            assert!(all.is_sorted_by(|a, b| a.0 < b.0), "ascending, and each once");
+            return (all, answers);
+        }
+        answers += 1;
+        all.extend(more);
+    }
+}
+
+/// Of which processors there is one.
+fn ids(peer: &Peer) -> Vec<u32> {
+    all(peer).0.into_iter().map(|refusal| refusal.0).collect()
+}
+
+const NONE: [u32; 0] = [];
+
+/// A party that refuses every processor from this one on.
+fn refuses_from(partition: &Partition, first: u32, reason: String) -> Registration {
+    let driver = move |notice: &Notice| match notice.state() {
+        State::AddStart if notice.processor().id.0 >= first => {
+            Err(Veto::new(Status::INSUFFICIENT_RESOURCES, reason.clone()))
+        }
+        _ => Ok(()),
+    };
+    partition.register("pool", driver).unwrap()
+}
+
+#[test]
+fn a11_who_kept_a_processor_out_is_told_with_status_clause_reason_and_time() {
+    let served = Served::new(1, 3);
+    let peer = served.peer();
+    assert_eq!(page(&peer, 0), [], "nobody was refused yet");
+    let millis = || u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let before = millis();
+    let pool = refuses_from(&served.partition, 2, "no room".to_owned());
+    served.hardware.fail_start(HardwareId(1), Errno::EIO);
+    for id in 1..=2 {
+        served.partition.add(HardwareId(id)).unwrap_err();
+    }
+    drop(pool);
+    let told = page(&peer, 0);
+    let after = millis();
+    let [failed, refused] = &told[..] else { panic!("two were kept out: {told:?}") };
+    let status = Status::INSUFFICIENT_RESOURCES.to_raw();
+    assert_eq!(
+        (refused.0, &*refused.1, refused.2, refused.3, &*refused.4, &*refused.5),
+        (2, "pool", status, 0, "A3", "no room"),
+        "who is registered no longer is named all the same"
+    );
+    let status = Status::from_errno(Errno::EIO).to_raw();
+    assert_eq!((failed.0, &*failed.1, failed.2, failed.3, &*failed.4), (1, "", status, 5, "A4"));
+    assert!(failed.5.contains("the platform failed to add it"), "{}", failed.5);
+    for refusal in &told {
+        assert!((before..=after).contains(&refusal.6), "when it was: {refusal:?}");
+    }
+    assert_eq!(page(&peer, 2), std::slice::from_ref(refused), "from the one on that is asked for");
+    assert_eq!(page(&peer, u32::MAX), []);
+
+    // The last word counts.
+    served.hardware.fail_start(HardwareId(2), Errno::EIO);
+    served.partition.add(HardwareId(2)).unwrap_err();
+    assert_eq!((&*page(&peer, 2)[0].1, &*page(&peer, 2)[0].4), ("", "A4"));
+}
+
+#[test]
+fn it_is_forgotten_when_the_processor_joins_whoever_brings_it_in() {
+    let served = Served::new(1, 4);
+    let peer = served.peer();
+    let pool = refuses_from(&served.partition, 1, "no room".to_owned());
+    for id in 1..=4 {
+        served.partition.add(HardwareId(id)).unwrap_err();
+    }
+    drop(pool);
+    assert_eq!(ids(&peer), [1, 2, 3, 4]);
+    served.partition.add(HardwareId(1)).unwrap();
+    assert_eq!(ids(&peer), [2, 3, 4], "by agreement");
+    served.hardware.intrude(HardwareId(2));
+    assert_eq!(ids(&peer), [3, 4], "by somebody else (Q3)");
+    served.partition.remove(HardwareId(1)).unwrap();
+    assert_eq!(ids(&peer), [3, 4], "it left, and nobody has refused it since");
+
+    // Pulling one out that never joined is no event.
+    served.hardware.unplug(HardwareId(3));
+    served.hardware.unplug(HardwareId(4));
+    assert_eq!(ids(&peer), [3, 4], "it is out, and that was the last said of it");
+    served.hardware.plug(HardwareId(3));
+    assert_eq!(ids(&peer), [4], "this is another one, about which nobody was asked");
+    served.partition.add(HardwareId(4)).unwrap_err();
+    assert_eq!(ids(&peer), NONE, "it was looked for, and is not there: nothing keeps it out");
+}
+
+#[test]
+fn what_keeps_no_processor_out_is_none() {
+    let served = Served::new(2, 1);
+    let peer = served.peer();
+    let add = |id| served.partition.add(HardwareId(id)).unwrap_err();
+    add(1);
+    add(77);
+    assert_eq!(
+        ids(&peer),
+        NONE,
+        "one that is active is in, and one that does not exist is nowhere"
+    );
+    let no = |_: &Notice| Err(Veto::from("no"));
+    served.partition.register("late", no).unwrap_err();
+    assert_eq!(ids(&peer), NONE, "R4: who may not register keeps nobody out");
+    let _pool = refuses_from(&served.partition, 2, "no room".to_owned());
+    served.partition.rehearse(HardwareId(2)).unwrap();
+    served.partition.remove(HardwareId(2)).unwrap_err();
+    assert_eq!(ids(&peer), NONE, "A10: a rehearsal keeps nobody out, nor does what cannot leave");
+    add(2);
+    let twice = vec![2_u32, 2];
+    peer.begin("AddBatch", &(twice, true));
+    peer.answer();
+    let told = page(&peer, 0);
+    assert_eq!((told.len(), &*told[0].1), (1, "pool"), "a question that is none changes nothing");
+}
+
+#[test]
+fn of_as_many_as_there_can_be_each_is_told_though_the_history_has_lost_them() {
+    const SPARE: u32 = MAX_PROCESSORS - 1;
+    let served = Served::new(1, SPARE);
+    let _pool = refuses_from(&served.partition, 1, "ü".repeat(5000));
+    for id in 1..=SPARE {
+        served.partition.add(HardwareId(id)).unwrap_err();
+        served.drop_events();
+    }
+    let peer = served.peer();
+    let lines: Vec<String> = peer.call("GetHistory", &u32::MAX).unwrap();
+    assert!(lines.len() < SPARE as usize, "the history is too short for them: {}", lines.len());
+    let (told, answers) = all(&peer);
+    assert!(told.iter().map(|refusal| refusal.0).eq(1..=SPARE), "each of them");
+    let all_there = |text: &str| text.trim_end_matches('…').len() == 512;
+    assert!(told.iter().all(|refusal| all_there(&refusal.5)), "with the reason, of 512 bytes");
+    assert!(told.iter().all(|refusal| refusal.1 == "pool"), "and who it was");
+    assert!((8..=16).contains(&answers), "{answers} answers for 1.2 MB, of 128 KiB each");
+}
+
+/// Hardware with every processor that there is a number for, of which none starts. The odd ones are not admitted.
+#[derive(Debug)]
+struct Endless;
+
+impl Hardware for Endless {
+    fn name(&self) -> &'static str {
+        "endless"
+    }
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(vec![HardwareId(0)])
+    }
+    fn maximum(&self) -> u32 {
+        MAX_PROCESSORS
+    }
+    fn candidates(&self) -> Vec<HardwareId> {
+        Vec::new()
+    }
+    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+        let (status, reason) = (Status::ACCESS_DENIED, "not this one".to_owned());
+        if id.0.is_multiple_of(2) { Ok(()) } else { Err(NotAdmitted { status, reason }) }
+    }
+    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Err(Errno::EIO.into())
+    }
+    fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+    fn survey(&self, _: &[HardwareId]) -> Survey {
+        Survey::default()
+    }
+    fn watch(self: Arc<Self>, _: Nudge) {}
+}
+
+#[test]
+fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run").join("demo");
+    let partition = Partition::over(Arc::new(Endless)).unwrap();
+    let _service = Service::listen(&partition, "demo", &path).unwrap();
+    let peer = Peer::connect(UnixStream::connect(&path).unwrap());
+    let add = |id| partition.add(HardwareId(id)).unwrap_err();
+    add(1);
+    assert_eq!(page(&peer, 0)[0].5, "not this one", "A8: that it is not admitted is told, too");
+    // As many as there may be, and then some that nobody was asked about (A8).
+    let most = MAX_PROCESSORS as usize;
+    let tried: Vec<u32> = (1..=MAX_PROCESSORS).map(|nth| 2 * nth).collect();
+    for id in &tried {
+        add(*id);
+    }
+    for id in (1..=199).step_by(2) {
+        add(id);
+    }
+    assert!(ids(&peer) == tried, "what was not even tried takes nobody's place");
+    // One that is there already, and two that are not.
+    for id in [2, 10_000, 10_002] {
+        add(id);
+    }
+    let kept = ids(&peer);
+    assert_eq!(kept.len(), most, "one each is all that is kept");
+    assert_eq!(kept[..2], [2, 8], "those that were tried longest ago have made room");
+    assert_eq!(kept[most - 2..], [10_000, 10_002]);
+}
