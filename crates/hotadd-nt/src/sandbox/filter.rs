@@ -59,13 +59,8 @@ const FREE: &[c_long] = &[
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_gettime,
     libc::SYS_timerfd_settime,
-    // The descriptors that it has, and the asynchronous runtime's.
+    // The descriptors that it has, and what wakes the thread that waits for its connection.
     libc::SYS_close,
-    libc::SYS_epoll_create1,
-    libc::SYS_epoll_ctl,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-    libc::SYS_epoll_wait,
     libc::SYS_eventfd2,
     libc::SYS_fstat,
     libc::SYS_getpeername,
@@ -120,8 +115,7 @@ fn bound() -> Vec<(c_long, Vec<Demand>)> {
         (libc::SYS_arch_prctl, vec![(0, ALL, ARCH_SET_GS)]),
         // Limits are read, those of itself.
         (libc::SYS_prlimit64, vec![(0, u32::MAX.into(), 0), (2, ALL, 0)]),
-        // What the asynchronous runtime wakes itself with.
-        (libc::SYS_socketpair, vec![(0, u32::MAX.into(), libc::AF_UNIX as u64)]),
+        // Whether a descriptor is waited for in a call.
         (libc::SYS_ioctl, vec![(1, u32::MAX.into(), libc::FIONBIO)]),
     ];
     // Names of threads and of memory, and what the kernel told it at its start.

@@ -1,13 +1,13 @@
 //! [`Orders`] and [`Inbox`]: what handles ask of the agent thread, and how it waits for that and a connection at once.
 
-use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::error::Error;
 use crate::remote::client::Command;
@@ -15,14 +15,14 @@ use crate::remote::client::Command;
 /// The handles' end.
 pub(super) struct Orders {
     commands: Sender<Command>,
-    /// A byte for each command, unless so many wait that there is no room for one.
-    bell: PipeWriter,
+    /// An eventfd: readable once it was rung, until it is read.
+    bell: Arc<OwnedFd>,
 }
 
 /// The agent thread's end.
 pub(super) struct Inbox {
     commands: Receiver<Command>,
-    bell: PipeReader,
+    bell: Arc<OwnedFd>,
     /// The bell was rung, and there may be commands.
     rung: bool,
 }
@@ -48,9 +48,9 @@ pub(super) enum Asked {
 
 pub(super) fn orders() -> io::Result<(Orders, Inbox)> {
     let (sender, receiver) = mpsc::channel();
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let inbox = Inbox { commands: receiver, bell: reader.into(), rung: false };
-    Ok((Orders { commands: sender, bell: writer.into() }, inbox))
+    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let inbox = Inbox { commands: receiver, bell: Arc::clone(&bell), rung: false };
+    Ok((Orders { commands: sender, bell }, inbox))
 }
 
 impl Orders {
@@ -66,15 +66,14 @@ impl Orders {
     }
 
     fn ring(&self) {
-        // If there is no room it was rung and not heard yet.
-        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.bell, &[0]));
+        // It fails only if it was rung 2^64 times and never heard.
+        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.bell, &1_u64.to_ne_bytes()));
     }
 }
 
 impl Drop for Orders {
     fn drop(&mut self) {
-        // First the commands end, and then it is rung for that: that the bell is gone may not be heard, if the program has forked
-        // and its child holds it.
+        // First the commands end, and then it is rung for that.
         drop(std::mem::replace(&mut self.commands, mpsc::channel().0));
         self.ring();
     }
@@ -136,7 +135,7 @@ impl Inbox {
             if rings {
                 self.rung = true;
                 // Before the commands are taken, so that none is left behind without a bell.
-                let _ = rustix::io::read(&self.bell, &mut [0; 64]);
+                let _ = rustix::io::read(&self.bell, &mut [0; 8]);
             }
             if ready {
                 return Ok(Woken::Ready);
@@ -186,7 +185,7 @@ mod tests {
                 }
             }
         });
-        assert_eq!(arrived, 4 * each, "also those for which there was no room in the pipe");
+        assert_eq!(arrived, 4 * each, "however many came while it was at another");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const EACH: u64 = 500;
 
 /// Lines of all together.
-const ALL: u64 = 1000;
+const ALL: u64 = 2000;
 
 /// Sources that are told apart. Further ones count as one.
 const SOURCES: usize = 256;
