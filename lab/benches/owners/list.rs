@@ -11,7 +11,7 @@ pub(crate) struct Owner {
     pub(crate) start: String,
     /// Run before each processor: what is under way ends, so that nothing of it is measured.
     pub(crate) before: &'static str,
-    /// Run when the processor `$id` is online: ends when everybody has been told.
+    /// Run when the processor `$id` is online: ends when all that follows from it is done.
     pub(crate) after: String,
     /// Ends it.
     pub(crate) stop: String,
@@ -72,6 +72,10 @@ done"
             "until grep -q \"processor $id joined\" /run/daemon.said; do sleep 0.02; done
 for n in $(seq {parties}); do
 until grep -q \"AddComplete $id \" /run/agent$n.said; do sleep 0.02; done
+done
+# What everybody asks for then is answered too: the daemon takes no more time.
+took=; until [ \"$took\" = \"$(cut -d' ' -f14,15 /proc/$(cat /run/owner.pid)/stat)\" ]; do
+took=$(cut -d' ' -f14,15 /proc/$(cat /run/owner.pid)/stat); sleep 0.2
 done"
         ),
         // Agents outlive it, and would go on looking for it; the next one would wait for them.

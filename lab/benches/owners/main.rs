@@ -84,9 +84,8 @@ fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sam
 /// A turn of an owner, from this processor on: the last that it brings online.
 fn one(guest: &Guest, owner: &Owner, first: u32) -> Outcome<Sample> {
     script(guest, &owner.start)?;
-    let ids = first..first + A_TURN;
     let mut last = None;
-    for id in ids.clone() {
+    for id in first..first + A_TURN {
         script(guest, owner.before)?;
         trace::clear(guest)?;
         let from = guest.next_uevent()?;
@@ -95,14 +94,12 @@ fn one(guest: &Guest, owner: &Owner, first: u32) -> Outcome<Sample> {
         let online = guest.uevent(from, &format!("online{device}"), LIMIT)?.at_us;
         let add = guest.uevent(from, &format!("add{device}"), LIMIT)?.at_us;
         let heard = online.saturating_sub(add);
-        script(guest, &format!("id={id}\n{}", owner.after))?;
         last = Some(Sample { times: trace::times(guest, id)?, heard });
+        // With each that runs the next takes longer, and this machine has less for all.
+        script(guest, &format!("echo 0 > /sys/devices/system/cpu/cpu{id}/online"))?;
+        script(guest, &format!("id={id}\n{}", owner.after))?;
     }
     script(guest, &owner.stop)?;
-    // With each that runs the next takes longer, and this machine has less for all.
-    for id in ids {
-        script(guest, &format!("echo 0 > /sys/devices/system/cpu/cpu{id}/online"))?;
-    }
     last.ok_or_else(|| "no processor was brought online".into())
 }
 
