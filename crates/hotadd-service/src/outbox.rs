@@ -32,6 +32,9 @@ pub(crate) enum Stuck {
     Silent,
     #[error("it was disconnected, because it does not read what is sent to it")]
     Full,
+    /// There is no descriptor left, say.
+    #[error("it was disconnected, because it cannot be seen when it reads")]
+    Unseen,
 }
 
 /// The writing side of a connection.
@@ -119,7 +122,8 @@ impl Outbox {
         };
         loop {
             let writable = timeout_at(deadline, self.socket.writable()).await;
-            if writable.map_err(|_| Stuck::Silent)?.is_err() || self.flush() {
+            writable.map_err(|_| Stuck::Silent)?.map_err(|_| Stuck::Unseen)?;
+            if self.flush() {
                 return Ok(());
             }
         }

@@ -29,6 +29,9 @@ use crate::wire::{self, hello};
 /// How long a partition may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long to wait for one that has no room for another connection, before it is asked again.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// How many messages may come before a partition has said what is active.
 const MAX_EARLY: usize = 1000;
 
@@ -124,8 +127,22 @@ impl Source {
         inbox: &mut Inbox,
         refuse: &mut dyn FnMut(Command),
     ) -> Result<Opened, Error> {
+        let until = Instant::now() + PATIENCE;
         let socket = match self {
-            Self::Path(path) => connected(path),
+            Self::Path(path) => loop {
+                match connected(path) {
+                    // More connect at this moment than it has room for.
+                    Err(error)
+                        if error.kind() == ErrorKind::WouldBlock && Instant::now() < until =>
+                    {
+                        let until = Instant::now() + BREATH;
+                        if (Patience { inbox, refuse, until }).sleep() == Over::Closed {
+                            return Err(Error::Disconnected);
+                        }
+                    }
+                    connected => break connected,
+                }
+            },
             Self::Socket(socket) => {
                 let Some(socket) = socket.take() else { return Err(Error::Disconnected) };
                 socket.set_nonblocking(true).map(|()| socket)
@@ -140,11 +157,14 @@ impl Source {
                     "nobody listens there. The partition has ended: start it again".to_owned()
                 }
                 ErrorKind::PermissionDenied => self.denied(),
+                ErrorKind::WouldBlock => {
+                    "it accepts no connection: more wait for that than it has room for".to_owned()
+                }
                 _ => error.to_string(),
             })
         })?;
         let link = Link { socket, stream: Stream::of_peer() };
-        let patience = Patience { inbox, refuse, until: Instant::now() + PATIENCE };
+        let patience = Patience { inbox, refuse, until };
         link.begin(patience).map_err(|failed| match failed {
             Failed::Over(Over::Late) => {
                 self.unreachable("something is there, but it does not answer")
@@ -183,7 +203,7 @@ impl From<Error> for Failed {
     }
 }
 
-/// Connects without waiting for somebody who has no time to accept.
+/// Connects, if there is room for one more who waits to be accepted.
 fn connected(path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

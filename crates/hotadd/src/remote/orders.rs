@@ -151,6 +151,7 @@ impl Inbox {
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -167,17 +168,19 @@ mod tests {
     fn commands_of_many_threads_all_arrive_and_the_end_of_the_handles_is_heard() {
         let (orders, mut inbox) = orders().unwrap();
         let no_connection = None::<(&UnixStream, PollFlags)>;
+        let much_later = Some(Instant::now() + Duration::from_secs(60));
         let each = 5000;
         let (mut arrived, mut closed) = (0, false);
         thread::scope(|scope| {
-            let orders = std::sync::Arc::new(orders);
+            let orders = Arc::new(orders);
             for _ in 0..4 {
-                let orders = std::sync::Arc::clone(&orders);
+                let orders = Arc::clone(&orders);
                 scope.spawn(move || (0..each).for_each(|_| orders.send(observers()).unwrap()));
             }
             drop(orders);
             while !closed {
-                assert_eq!(inbox.wait(no_connection, None).unwrap(), Woken::Rung);
+                let woken = inbox.wait(no_connection, much_later).unwrap();
+                assert_eq!(woken, Woken::Rung, "{arrived} have arrived, and it is not rung");
                 match inbox.take() {
                     Asked::Command(_) => arrived += 1,
                     Asked::Nothing => {}

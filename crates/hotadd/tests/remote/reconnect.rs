@@ -47,6 +47,29 @@ fn what_was_prepared_completes_once_if_it_joined_meanwhile() {
 }
 
 #[test]
+fn a_partition_that_has_no_room_for_another_connection_is_waited_for() {
+    let place = Place::new();
+    let listener = place.listen();
+    // Room for one who waits to be accepted.
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = std::os::unix::net::UnixStream::connect(&place.0).unwrap();
+    let full = || {
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+        let flags = SocketFlags::NONBLOCK;
+        let family = AddressFamily::UNIX;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).unwrap();
+        rustix::net::connect(&socket, &SocketAddrUnix::new(&place.0).unwrap())
+    };
+    assert_eq!(full(), Err(rustix::io::Errno::AGAIN), "there is no room, or nothing is tried");
+    let accept = || {
+        drop((listener.accept().unwrap(), first));
+        Fake::accept(&listener, set(1, 1, false))
+    };
+    let (_fake, partition) = both(accept, || Partition::connect(&place.0).unwrap());
+    assert_eq!(partition.count(), 1);
+}
+
+#[test]
 fn what_was_prepared_fails_once_if_it_did_not_join_also_when_the_partition_is_a_new_one() {
     let (place, listener, fake, partition, log, _registration) = in_the_middle_of_an_add();
     drop((fake, listener));
