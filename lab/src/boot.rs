@@ -179,7 +179,7 @@ impl Lab {
         let port = process.connects(&agent, until).map_err(lost)?;
         let control = process.connects(&qmp, until).map_err(lost)?;
         let guest = Guest {
-            qmp: Qmp::meet(control, console.clone())?,
+            qmp: Qmp::meet(control, console.clone(), said)?,
             agent: Mutex::new(Agent::meet(port, console.clone(), until)?),
             _process: process,
             console,
@@ -222,8 +222,9 @@ impl Lab {
     fn command(&self, dir: &Path, console: &Console) -> Command {
         let mut qemu = self.qemu.command();
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        // With one thread for all processors, taking one away aborts QEMU.
-        qemu.args(["-accel", "tcg,thread=multi"]);
+        // With one thread for all processors, taking one away aborts QEMU. So does adding one when it has no room left for translated
+        // code, of which it has 2 GiB at most.
+        qemu.args(["-accel", "tcg,thread=multi,tb-size=2048"]);
         // Linux 6.12 offers no slots for hot-plug on an emulated machine, unless it takes it for one of VMware's.
         qemu.args(["-machine", "q35,vmport=on"]);
         // Linux 6.1 sees threads of a core only on Intel's; others start faster, without the remedies for Intel's faults.

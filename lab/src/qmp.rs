@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) struct Qmp {
     to: Mutex<UnixStream>,
     heard: Arc<Heard>,
     console: Console,
+    /// The file with what QEMU says.
+    said: PathBuf,
 }
 
 #[derive(Default)]
@@ -36,7 +39,7 @@ struct State {
 
 impl Qmp {
     /// Begins on a new connection.
-    pub(crate) fn meet(stream: UnixStream, console: Console) -> Result<Qmp, Error> {
+    pub(crate) fn meet(stream: UnixStream, console: Console, said: PathBuf) -> Result<Qmp, Error> {
         let from = stream.try_clone().map_err(Error::here("QEMU's control channel"))?;
         let heard = Arc::new(Heard::default());
         let shared = heard.clone();
@@ -49,7 +52,7 @@ impl Qmp {
                 shared.more.notify_all();
             })
             .map_err(Error::here("a thread for QEMU's control channel"))?;
-        let qmp = Qmp { to: Mutex::new(stream), heard, console };
+        let qmp = Qmp { to: Mutex::new(stream), heard, console, said };
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
     }
@@ -90,8 +93,10 @@ impl Qmp {
     }
 
     fn lost(&self, command: &str) -> Error {
+        let did = if self.heard.state().over { "ended at" } else { "did not answer" };
+        let said = std::fs::read_to_string(&self.said).unwrap_or_default();
         Error::Lost {
-            what: format!("has a QEMU that did not answer {command}"),
+            what: format!("has a QEMU that {did} {command} and said {said:?}"),
             console: self.console.tail(),
         }
     }
