@@ -229,8 +229,7 @@ impl Lab {
         qemu.args(["-machine", "q35,vmport=on"]);
         // Linux 6.1 sees threads of a core only on Intel's; others start faster, without the remedies for Intel's faults.
         let vendor = if self.threads > 1 { ",vendor=GenuineIntel" } else { "" };
-        // With MONITOR, one that was switched off spins.
-        qemu.arg("-cpu").arg(format!("max,-hypervisor,-monitor{vendor}"));
+        qemu.arg("-cpu").arg(format!("max,-hypervisor{vendor}"));
         qemu.args(["-smbios", "type=1,serial=VMware-42"]);
         let threads = self.threads;
         let (at_boot, most, sockets) = (self.at_boot, self.most, self.most / threads.max(1));
