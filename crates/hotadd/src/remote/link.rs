@@ -214,7 +214,7 @@ fn connected(path: &Path) -> io::Result<UnixStream> {
 impl Patience<'_> {
     /// Waits until a connection can be read from.
     fn wait(&mut self, socket: &UnixStream) -> Result<(), Over> {
-        self.wait_for(Some((socket, PollFlags::IN)))
+        self.wait_for(Some(socket))
     }
 
     /// Waits until the time is over, or all handles are gone.
@@ -222,7 +222,7 @@ impl Patience<'_> {
         self.wait_for(None).err().unwrap_or(Over::Late)
     }
 
-    fn wait_for(&mut self, connection: Option<(&UnixStream, PollFlags)>) -> Result<(), Over> {
+    fn wait_for(&mut self, connection: Option<&UnixStream>) -> Result<(), Over> {
         loop {
             match self.inbox.wait(connection, Some(self.until)) {
                 Ok(Woken::Ready) => return Ok(()),
@@ -359,7 +359,7 @@ impl Link {
                 Ok(None) => {}
                 Err(unsound) => return Next::Lost(Some(unsound)),
             }
-            match inbox.wait(Some((&self.socket, PollFlags::IN)), until) {
+            match inbox.wait(Some(&self.socket), until) {
                 Ok(Woken::Ready) => {
                     if self.read() == Err(Lost) {
                         return Next::Lost(None);

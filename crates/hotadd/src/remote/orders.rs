@@ -30,7 +30,7 @@ pub(super) struct Inbox {
 /// What there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// The connection can be read from, or written to, as was asked.
+    /// The connection can be read from.
     Ready,
     /// There may be commands.
     Rung,
@@ -105,7 +105,7 @@ impl Inbox {
     /// If the kernel has no room for that.
     pub(super) fn wait(
         &mut self,
-        connection: Option<(&impl AsFd, PollFlags)>,
+        connection: Option<&impl AsFd>,
         until: Option<Instant>,
     ) -> io::Result<Woken> {
         loop {
@@ -119,7 +119,7 @@ impl Inbox {
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 match connection {
-                    Some((connection, flags)) => PollFd::new(connection, flags),
+                    Some(connection) => PollFd::new(connection, PollFlags::IN),
                     // Not looked at.
                     None => PollFd::new(&self.bell, PollFlags::empty()),
                 },
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn commands_of_many_threads_all_arrive_and_the_end_of_the_handles_is_heard() {
         let (orders, mut inbox) = orders().unwrap();
-        let no_connection = None::<(&UnixStream, PollFlags)>;
+        let no_connection = None::<&UnixStream>;
         let much_later = Some(Instant::now() + Duration::from_secs(60));
         let each = 5000;
         let (mut arrived, mut closed) = (0, false);
@@ -195,16 +195,15 @@ mod tests {
     fn a_connection_comes_before_commands_and_commands_before_the_time() {
         let (orders, mut inbox) = orders().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let readable = || Some((&ours, PollFlags::IN));
         let now = Some(Instant::now());
-        assert_eq!(inbox.wait(readable(), now).unwrap(), Woken::Late);
+        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Late);
         orders.send(observers()).unwrap();
-        assert_eq!(inbox.wait(readable(), now).unwrap(), Woken::Rung);
+        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Rung);
         rustix::io::write(&theirs, b"x").unwrap();
-        assert_eq!(inbox.wait(readable(), now).unwrap(), Woken::Ready);
+        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Ready);
         rustix::io::read(&ours, &mut [0; 1]).unwrap();
-        assert_eq!(inbox.wait(readable(), now).unwrap(), Woken::Rung, "it is still there");
+        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Rung, "it is still there");
         assert_eq!(taken(&mut inbox), 1);
-        assert_eq!(inbox.wait(readable(), now).unwrap(), Woken::Late, "and said once");
+        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Late, "and said once");
     }
 }
