@@ -13,10 +13,19 @@ const LIMIT: Duration = Duration::from_secs(720);
 /// What the machine has installed.
 const STATUS: &str = "/var/lib/dpkg/status";
 
+/// Where the machine has its package sources, besides the folder of the same name.
+const SOURCES: &str = "/etc/apt/sources.list";
+
+/// What every Debian checks Debian's lists with.
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// Package lists of our own, by the sources and keys of the machine: those of the machine may be old or missing, and only
-/// root may renew them.
+/// root may renew them. With the newer packages that Debian makes for its last release, of which apt takes only what is asked
+/// for.
 pub(crate) struct Apt {
     dir: PathBuf,
+    /// What Debian calls those newer packages here.
+    backports: Option<String>,
     /// What was wrong with renewing them. Only said if a package is then not found.
     complaint: String,
 }
@@ -27,12 +36,43 @@ impl Apt {
         for folder in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(folder)).map_err(Error::here("a folder for apt"))?;
         }
-        let mut apt = Apt { dir: dir.to_owned(), complaint: String::new() };
-        let output = apt.run(&["apt-get", "update", "-qq"], dir)?;
+        let mut apt = Apt { dir: dir.to_owned(), backports: None, complaint: String::new() };
+        let sources = fs::read_to_string(SOURCES).unwrap_or_default();
+        apt.renew(&sources)?;
+        if let Some(release) = debian()
+            && let Some(mirror) = apt.mirror(&release)?
+        {
+            let suite = format!("{release}-backports");
+            // It has to say no more than the machine does if that knows them already.
+            if apt.mirror(&suite)?.is_none() {
+                apt.renew(&format!("{sources}\ndeb [signed-by={KEYS}] {mirror} {suite} main\n"))?;
+            }
+            apt.backports = apt.mirror(&suite)?.and(Some(suite));
+        }
+        Ok(apt)
+    }
+
+    fn renew(&mut self, sources: &str) -> Result<(), Error> {
+        fs::write(self.sources(), sources).map_err(Error::here("a list of sources"))?;
+        let output = self.run(&["apt-get", "update", "-qq"], &self.dir)?;
         // The first says which source cannot be reached and why, the last only that there was one.
         let text = String::from_utf8_lossy(&output.stderr);
-        apt.complaint = text.lines().next().unwrap_or_default().trim().to_owned();
-        Ok(apt)
+        self.complaint = text.lines().next().unwrap_or_default().trim().to_owned();
+        Ok(())
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.dir.join("sources.list")
+    }
+
+    /// Where the packages of a release come from, if their list could be had.
+    fn mirror(&self, release: &str) -> Result<Option<String>, Error> {
+        let codename = format!("Codename: {release}");
+        let args = ["apt-get", "indextargets", "--format", "$(REPO_URI)"];
+        let which = ["Created-By: Packages", &codename, "Component: main"];
+        let output = self.run(&[&args[..], &which].concat(), &self.dir)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().next().map(str::to_owned))
     }
 
     /// The package that stands behind the first of some metapackages that depends on one beginning with `prefix`.
@@ -49,26 +89,33 @@ impl Apt {
         Err(self.unavailable(&what))
     }
 
-    /// A package and what it needs that the machine does not have.
+    /// A package, as new as can be had, and what it needs that the machine does not have.
     pub(crate) fn missing_for(&self, package: &str) -> Result<Vec<String>, Error> {
-        self.closure(&[package], Path::new(STATUS))
+        let newest = self.backports.as_ref().map(|suite| format!("--target-release={suite}"));
+        let options: Vec<&str> = newest.iter().map(String::as_str).collect();
+        self.closure(&options, &[package], Path::new(STATUS))
     }
 
     /// Packages and all that they need, on a machine that has nothing.
     pub(crate) fn all_for(&self, packages: &[&str]) -> Result<Vec<String>, Error> {
         let nothing = self.dir.join("status");
         fs::write(&nothing, "").map_err(Error::here("a list of no packages"))?;
-        self.closure(packages, &nothing)
+        self.closure(&[], packages, &nothing)
     }
 
-    fn closure(&self, packages: &[&str], status: &Path) -> Result<Vec<String>, Error> {
+    /// Each as `NAME=VERSION`.
+    fn closure(
+        &self,
+        options: &[&str],
+        packages: &[&str],
+        status: &Path,
+    ) -> Result<Vec<String>, Error> {
         let mut args = vec!["apt-get", "install", "-s", "--no-install-recommends"];
+        args.extend(options);
         args.extend(packages);
         let output = self.run_with(&args, &self.dir, status)?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let words = text.lines().filter_map(|line| line.strip_prefix("Inst "));
-        let found: Vec<_> =
-            words.filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned())).collect();
+        let found: Vec<_> = text.lines().filter_map(installs).collect();
         if !output.status.success() || found.is_empty() {
             return Err(self.unavailable(&format!(
                 "{}: {}",
@@ -113,6 +160,7 @@ impl Apt {
         for (name, value) in [
             ("Dir::State", self.dir.as_path()),
             ("Dir::State::status", status),
+            ("Dir::Etc::sourcelist", &self.sources()),
             ("Dir::Cache", self.dir.as_path()),
             // As root apt would become another user, who may not write here.
             ("APT::Sandbox::User", Path::new("root")),
@@ -135,6 +183,23 @@ impl Apt {
     }
 }
 
+/// The release that this machine runs, if it is Debian's.
+fn debian() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let value = |key: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        found.map(|value| value.trim_matches('"').to_owned())
+    };
+    value("VERSION_CODENAME").filter(|_| value("ID").as_deref() == Some("debian"))
+}
+
+/// The package and version of a line of apt's about what it would do: `Inst NAME [OLD] (NEW ...`.
+fn installs(line: &str) -> Option<String> {
+    let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
+    let version = rest.split_once('(')?.1.split_whitespace().next()?;
+    Some(format!("{name}={version}"))
+}
+
 fn absent(program: &str) -> impl FnOnce(std::io::Error) -> Error {
     let program = program.to_owned();
     move |e| Error::Unavailable(format!("what it takes is fetched with {program}: {e}"))
@@ -144,4 +209,18 @@ fn absent(program: &str) -> impl FnOnce(std::io::Error) -> Error {
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_installed_or_renewed_is_taken_at_its_new_version() {
+        let new = "Inst seabios (1.16.3-2~bpo12+1 Debian Backports:oldstable-backports [all])";
+        assert_eq!(installs(new).as_deref(), Some("seabios=1.16.3-2~bpo12+1"));
+        let renewed = "Inst libc6 [2.36-9] (2.36-10 Debian:12.1/stable [amd64]) []";
+        assert_eq!(installs(renewed).as_deref(), Some("libc6=2.36-10"));
+        assert_eq!(installs("Conf libc6 (2.36-10 Debian:12.1/stable [amd64])"), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
@@ -184,7 +184,8 @@ impl Lab {
             _process: process,
             console,
             kernel: self.kernel,
-            unplugged: AtomicBool::new(false),
+            made: AtomicU32::new(self.at_boot),
+            most: self.most,
             _dir: dir,
         };
         if self.debian.is_some() {

@@ -39,18 +39,18 @@ impl Guest {
     /// Plugs a processor in, and does not look at what becomes of it in the guest.
     ///
     /// # Errors
-    /// If the slot is taken, or a processor was ever taken away: QEMU does not survive that.
+    /// If the slot is taken, or as many processors were made as there are slots: QEMU has room for no more, also when some of
+    /// them were taken away, and ends.
     pub fn plug(&self, n: usize) -> Result<(), Error> {
         let slot = self.slot(n)?;
         let refused = |reason: String| Error::Qemu { command: "device_add".into(), reason };
         if slot.object.is_some() {
             return Err(refused(format!("there is a processor in slot {n}")));
         }
-        // QEMU goes on writing to what a processor that was taken away had for the memory map, as soon as that changes, which it
-        // does for each one added (seen with 7.2: a corrupted heap, and an end at some later time).
-        if self.unplugged.load(Ordering::Relaxed) {
-            let reason = "it corrupts its memory when one is added after one was taken away";
-            return Err(refused(format!("{reason}: boot another guest")));
+        let taken = |made| (made < self.most).then_some(made + 1);
+        if self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
+            let all = format!("it has made {} processors, those that are gone included", self.most);
+            return Err(refused(format!("{all}: boot a guest with more slots")));
         }
         let mut arguments = slot.place;
         arguments["driver"] = slot.kind.into();
@@ -58,7 +58,7 @@ impl Guest {
         self.qmp.execute("device_add", arguments).map(drop)
     }
 
-    /// Takes the processor in slot `n` out, and waits until Linux has let it go and it is gone. None can be added after that.
+    /// Takes the processor in slot `n` out, and waits until Linux has let it go and it is gone.
     ///
     /// # Errors
     /// If there is none, or Linux does not let it go.
@@ -69,7 +69,6 @@ impl Guest {
             return Err(Error::Qemu { command: command(), reason });
         };
         let from = self.qmp.events().len();
-        self.unplugged.store(true, Ordering::Relaxed);
         self.qmp.execute("device_del", json!({ "id": object }))?;
         let outcome = self.qmp.event(from, LIMIT, |event| outcome(event, n));
         match outcome {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Output};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,8 +32,9 @@ pub struct Guest {
     pub(crate) _process: Process,
     pub(crate) console: Console,
     pub(crate) kernel: Kernel,
-    /// Whether a processor was ever taken out.
-    pub(crate) unplugged: AtomicBool,
+    /// How many processors there were ever, and how many there can be. A count of its own, which orders nothing.
+    pub(crate) made: AtomicU32,
+    pub(crate) most: u32,
     pub(crate) _dir: TempDir,
 }
 

@@ -15,6 +15,10 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// Where the packages have the firmware: they expect it to be linked into one place when they are installed.
 const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
+/// The first that is known to bear what is done here. With 7.2 every 25th kernel with several processors ends while it boots,
+/// because it patches code that another processor runs; and no processor can be added after one was taken away.
+const FIRST: u32 = 10;
+
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 
 /// Package lists, renewed when they are first needed.
@@ -71,13 +75,44 @@ impl Qemu {
         command
     }
 
+    /// Whether it does, and is new enough.
     fn runs(&self) -> Result<(), String> {
         let mut command = self.command();
         command.arg("--version");
         match within::output(&mut command, Duration::from_secs(30)) {
-            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) if output.status.success() => {
+                recent(&String::from_utf8_lossy(&output.stdout))
+            }
             Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
             Err(e) => Err(format!("{PROGRAM}: {e}")),
         }
+    }
+}
+
+/// Whether a QEMU that says this of its version is new enough.
+fn recent(said: &str) -> Result<(), String> {
+    let version = said.split_whitespace().find_map(|word| word.split_once('.'));
+    match version.and_then(|(major, _)| major.parse::<u32>().ok()) {
+        Some(major) if major >= FIRST => Ok(()),
+        _ => {
+            let said = said.lines().next().unwrap_or("one that does not say its version");
+            Err(format!("it takes QEMU {FIRST} or later, and what can be had is {said}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_ends_kernels_is_not_taken() {
+        assert_eq!(recent("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\n..."), Ok(()));
+        assert_eq!(recent("QEMU emulator version 11.1.50\n"), Ok(()));
+        let old =
+            recent("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright").unwrap_err();
+        assert!(old.contains("QEMU 10") && old.contains("7.2.22"), "{old}");
+        assert!(!old.contains("Copyright"), "one line: {old}");
+        assert!(recent("").is_err(), "it says nothing");
     }
 }

@@ -90,6 +90,20 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let (said, code) = hotadd(&guest, &["add", "3"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("it is not plugged in"), "{kernel}: {said}");
+
+    // Whoever pulled it out plugs it in again, and then another one: when that has joined, this one's story is over.
+    for n in [3, 4] {
+        guest.add_cpu(n).unwrap();
+    }
+    until(&guest, SAID, "4 joined");
+    for name in ["pool", "other"] {
+        let last = told(&guest, name, 3).split_off(3);
+        let again = ["AddStart 3 as 0:3", "AddComplete 3 as 0:3"];
+        assert_eq!(last, again, "{kernel}: {name} knows it by the index that it had (X3)");
+    }
+    let (status, _) = hotadd(&guest, &["status"]);
+    assert!(status.contains("active: 0-4 (5"), "{kernel}: {status}");
+    assert!(!status.contains("vanished"), "{kernel}: it is back: {status}");
 }
 
 /// What runs on a processor that leaves runs on, elsewhere: until now.

@@ -13,8 +13,11 @@ use crate::common::daemon::{self, LIMIT, SAID, SOCKET, online, until, with_daemo
 const KILL: i32 = 9;
 const AGENTS: [&str; 3] = ["one", "two", "three"];
 
-/// Processors that can ever be there. Linux takes longer to start one the more there are.
+/// Processors that can be there at once. Linux takes longer to start one the more there are.
 const MOST: u32 = 20;
+
+/// Processors that QEMU can make, those that it takes away again included.
+const SLOTS: u32 = 80;
 
 /// What the daemon may take, with its program, in KiB.
 const MOST_KIB: u64 = 10_000;
@@ -47,7 +50,11 @@ pub(crate) struct Machine {
     rng: Rng,
     daemon: u32,
     agents: BTreeMap<&'static str, u32>,
+    /// Of the first of these processors all are plugged in but those that were pulled out.
     plugged: u32,
+    pulled: BTreeSet<u32>,
+    /// How many QEMU has made.
+    made: u32,
     /// Those that came in behind the daemon's back while it ran.
     unagreed: BTreeSet<u32>,
     /// How many the daemon had open when all was up.
@@ -57,7 +64,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn boot(kernel: Kernel, seed: u64) -> Self {
-        let lab = with_daemon(kernel).cpus(AT_BOOT, MOST).kernel_line("maxcpus=1");
+        let lab = with_daemon(kernel).cpus(AT_BOOT, SLOTS).kernel_line("maxcpus=1");
         let guest = lab.boot().unwrap();
         let states = guest.read(&cpu("hotplug/states")).unwrap();
         let state = states.lines().find(|line| line.ends_with("sched:active")).unwrap();
@@ -69,6 +76,8 @@ impl Machine {
             daemon,
             agents: BTreeMap::new(),
             plugged: AT_BOOT,
+            pulled: BTreeSet::new(),
+            made: AT_BOOT,
             unagreed: BTreeSet::new(),
             descriptors: 0,
             failing,
@@ -83,7 +92,7 @@ impl Machine {
         let (on, off) = (self.online(), self.offline());
         let removable: Vec<u32> = on.iter().copied().filter(|id| *id != 0).collect();
         match self.rng.u32(..100) {
-            0..20 if self.plugged < MOST => self.plug(),
+            0..20 if self.has_room() => self.plug(),
             0..45 if !off.is_empty() => {
                 let id = self.any(&off);
                 self.add(id)
@@ -95,11 +104,16 @@ impl Machine {
                 self.unagreed.remove(&id);
                 format!("remove {id}")
             }
-            65..75 if !removable.is_empty() => {
+            65..71 if !removable.is_empty() => {
                 let id = self.any(&removable);
                 self.switch(id, false)
             }
-            75..83 if !off.is_empty() => {
+            71..77 => {
+                let pullable: Vec<u32> =
+                    on.into_iter().chain(off).filter(|id| *id >= AT_BOOT).collect();
+                if pullable.is_empty() { self.kill() } else { self.pull(&pullable) }
+            }
+            77..83 if !off.is_empty() => {
                 let id = self.any(&off);
                 self.switch(id, true)
             }
@@ -115,10 +129,17 @@ impl Machine {
         }
     }
 
-    /// The hypervisor plugs one in, and the daemon asks for it by itself.
+    fn has_room(&self) -> bool {
+        self.made < SLOTS && (self.plugged < MOST || !self.pulled.is_empty())
+    }
+
+    /// The hypervisor plugs one in, and the daemon asks for it by itself. Linux 6.1 numbers them as they come, and hangs with one
+    /// behind an empty slot.
     fn plug(&mut self) -> String {
-        let id = self.plugged;
-        self.plugged += 1;
+        let back = self.pulled.pop_first();
+        let id = back.unwrap_or(self.plugged);
+        self.plugged = self.plugged.max(id + 1);
+        self.made += 1;
         let (who, way) = self.order(id);
         self.guest.plug(id as usize).unwrap();
         self.comes_to(&format!("{id} has come to its outcome"), |status| {
@@ -129,6 +150,19 @@ impl Machine {
         });
         self.judge(id, who, way);
         format!("plug {id}, {who} is to {}", way.word())
+    }
+
+    /// The hypervisor takes one out, whether it is on or off.
+    fn pull(&mut self, pullable: &[u32]) -> String {
+        let id = self.any(pullable);
+        let on = self.online().contains(&id);
+        self.guest.remove_cpu(id as usize).unwrap();
+        self.pulled.insert(id);
+        self.unagreed.remove(&id);
+        self.comes_to(&format!("{id} is gone"), |status| {
+            !["active", "candidates", "unagreed"].iter().any(|list| contains(&status[list], id))
+        });
+        format!("pull {id}, which is {}", if on { "on (X2)" } else { "off" })
     }
 
     /// Somebody asks for it.
