@@ -1,21 +1,13 @@
-//! Partitions that are none: `hotadd` asks whoever listens, and what it is told ends in an error, never in a panic. And one that
-//! is served by an older program.
+//! Partitions that are none: `hotadd` asks whoever listens, and what it is told ends in an error, never in a panic.
 
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::channel;
 use std::thread;
 
-use hotadd::Partition;
-use hotadd::hardware::Simulated;
-use hotadd::wire::{self, PARTITION_PATH, WireSet};
-use serde_json::{Value, json};
-use zbus::{Guid, connection};
-
-use common::{hotadd, stay_out, stderr, stdout};
+use common::{hotadd, stderr};
 
 /// Has the handshake with a client, and says the serial of its first call.
 fn greet(stream: &UnixStream) -> u32 {
@@ -89,69 +81,5 @@ fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
 #[test]
 fn an_answer_of_another_type_is_called_nonsense() {
     let said = status_of(2, None);
-    assert!(said.contains("the partition answered GetSet with nonsense"), "{said}");
-}
-
-/// A partition that is served by a program of before there was GetRefusals.
-struct Older {
-    set: WireSet,
-    events: Vec<Value>,
-}
-
-#[zbus::interface(name = "org.hotadd.Partition1")]
-impl Older {
-    fn get_set(&self) -> (WireSet, Vec<u32>) {
-        (self.set.clone(), vec![2])
-    }
-
-    fn get_parties(&self) -> Vec<(u64, String, i32, bool)> {
-        Vec::new()
-    }
-
-    fn get_waiting(&self) -> Vec<(String, String, u32, u64)> {
-        Vec::new()
-    }
-
-    fn get_history(&self, most: u32) -> Vec<String> {
-        assert_eq!(most, 1000);
-        self.events.iter().map(Value::to_string).collect()
-    }
-}
-
-#[test]
-fn status_of_an_older_service_says_what_its_history_does() {
-    let refused = |id: u32, reason: &str| json!({ "event": "refused", "driver": "pool", "id": id, "reason": reason });
-    let partition = Partition::simulated(&Simulated::new(2, 1).unwrap()).unwrap();
-    let older = Older {
-        set: wire::set(&partition.active()),
-        events: vec![
-            refused(1, "no room"),
-            refused(2, "none at all"),
-            json!({ "event": "joined", "id": 1 }),
-            json!({ "event": "refused", "id": 0, "reason": "it is active already", "clause": "A8" }),
-        ],
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("hotadd");
-    std::fs::DirBuilder::new().mode(0o700).create(&place).unwrap();
-    let (listens, listening) = channel();
-    let serving = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::UnixListener::bind(place.join("demo")).unwrap();
-            listens.send(()).unwrap();
-            let (stream, _) = listener.accept().await.unwrap();
-            let served = connection::Builder::unix_stream(stream).p2p();
-            let served = served.server(Guid::generate()).unwrap();
-            let served = served.serve_at(PARTITION_PATH, older).unwrap().build().await.unwrap();
-            // Until it hangs up.
-            served.closed().await;
-        });
-    });
-    listening.recv().unwrap();
-    let output = hotadd(&["status"]).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = stdout(&output);
-    assert_eq!(stay_out(&said), [(2, "pool refused: none at all")], "{said}");
-    serving.join().unwrap();
+    assert!(said.contains("the partition answered GetCandidates with nonsense"), "{said}");
 }

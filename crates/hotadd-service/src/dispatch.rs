@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hotadd::wire::{PARTITION, PARTITION_PATH};
+use hotadd::wire::{self, PARTITION, PARTITION_PATH};
 use zbus::Message;
 use zbus::names::InterfaceName;
 use zbus::zvariant::Value;
@@ -63,8 +63,9 @@ pub(crate) fn unknown_method(method: &str) -> Refusal {
 
 /// The methods of the partition that wait for nobody; `None` for the others.
 fn at_once(connection: &Connection, call: &Message, method: &str) -> Option<Reply> {
-    let ledger = &connection.core.ledger;
+    let (ledger, partition) = (&connection.core.ledger, &connection.core.partition);
     Some(match method {
+        "GetSet" => no_arguments(call).and_then(|()| answer(call, &wire::set(&partition.active()))),
         "Deregister" => deregister(connection, call),
         "GetParties" => no_arguments(call).and_then(|()| answer(call, &lock(ledger).parties())),
         "GetWaiting" => no_arguments(call).and_then(|()| answer(call, &lock(ledger).waiting())),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hotadd::wire::MAX_MESSAGE;
 use hotadd::{Event, EventKind, HardwareId, Level, PartyInfo};
 
+use crate::absent::{Absence, Absent};
 use crate::connection::Connection;
-use crate::kept_out::{KeptOut, Refusal};
 use crate::record::Record;
 
 /// How many events are kept.
@@ -31,7 +31,7 @@ type Remote = (Weak<Connection>, Duration);
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
-    kept_out: KeptOut,
+    absent: Absent,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
     remote: HashMap<u64, Remote>,
@@ -64,7 +64,7 @@ impl Ledger {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.history.push_back(Arc::new((time, event.clone())));
-        self.kept_out.observe(event, time, is_active);
+        self.absent.observe(event, time, is_active);
         match (event.kind, party) {
             (EventKind::Registered, Some(party)) => {
                 self.roster.insert(party.id.0, party.clone());
@@ -98,8 +98,8 @@ impl Ledger {
     }
 
     /// Why this processor and those behind it are out, as many as fit into one message.
-    pub(crate) fn kept_out(&self, first: u32) -> Vec<(u32, Arc<Refusal>)> {
-        self.kept_out.from(first)
+    pub(crate) fn absent(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
+        self.absent.from(first)
     }
 
     /// The parties in calling order: id, name, level, whether it is in another process.

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod absent;
 mod access;
 mod adder;
 mod address;
@@ -28,7 +29,6 @@ mod core;
 mod dispatch;
 mod handshake;
 pub mod host;
-mod kept_out;
 mod ledger;
 pub mod notify;
 mod outbox;

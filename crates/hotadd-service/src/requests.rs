@@ -8,11 +8,11 @@ use hotadd::{Answer, Batch, Change, Error, HardwareId, Status};
 use zbus::Message;
 use zbus::zvariant::OwnedObjectPath;
 
+use crate::absent;
 use crate::access::Right;
 use crate::bus::MOST_PARTIES;
 use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
-use crate::kept_out;
 use crate::ledger;
 use crate::lock;
 use crate::remote::{Agent, RemoteDriver, Terms};
@@ -40,9 +40,9 @@ enum Request {
     AddBatch(Vec<HardwareId>, Batch),
     Remove(HardwareId),
     Rehearse(HardwareId),
-    GetSet,
+    GetCandidates,
     GetHistory(usize),
-    GetRefusals(u32),
+    GetAbsent(u32),
 }
 
 /// The arguments of Register.
@@ -62,7 +62,7 @@ impl Request {
             Self::Add(_) | Self::AddBatch(..) => Some("adding"),
             Self::Remove(_) => Some("removing"),
             Self::Rehearse(_) => Some("rehearsing"),
-            Self::GetSet | Self::GetHistory(_) | Self::GetRefusals(_) => None,
+            Self::GetCandidates | Self::GetHistory(_) | Self::GetAbsent(_) => None,
         }
     }
 }
@@ -93,13 +93,15 @@ pub(crate) fn prepare(
         "AddBatch" => (read_batch(call)?, "hotadd-batch"),
         "Remove" => (Request::Remove(id()?), "hotadd-remove"),
         "Rehearse" => (Request::Rehearse(id()?), "hotadd-rehearse"),
-        // The candidates may have to wait for the platform.
-        "GetSet" => no_arguments(call).map(|()| (Request::GetSet, "hotadd-set"))?,
+        // They may have to wait for the platform.
+        "GetCandidates" => {
+            no_arguments(call).map(|()| (Request::GetCandidates, "hotadd-candidates"))?
+        }
         "GetHistory" => {
             let most = usize::try_from(arguments::<u32>(&body)?).unwrap_or(usize::MAX);
             (Request::GetHistory(most), "hotadd-history")
         }
-        "GetRefusals" => (Request::GetRefusals(arguments(&body)?), "hotadd-refusals"),
+        "GetAbsent" => (Request::GetAbsent(arguments(&body)?), "hotadd-absent"),
         other => return Err(unknown_method(other)),
     };
     // Here, and not when it begins: until then an agent may have been asked something else.
@@ -117,7 +119,7 @@ impl Prepared {
     /// What it takes to ask for it.
     pub(crate) const fn right(&self) -> Right {
         match self.request {
-            Request::GetSet | Request::GetHistory(_) | Request::GetRefusals(_) => Right::Look,
+            Request::GetCandidates | Request::GetHistory(_) | Request::GetAbsent(_) => Right::Look,
             Request::Register(_) => Right::Register,
             Request::Add(_) | Request::AddBatch(..) | Request::Remove(_) | Request::Rehearse(_) => {
                 Right::Change
@@ -218,18 +220,17 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
             let answers: Vec<_> = rehearsal.answers.into_iter().map(answer_row).collect();
             answer(call, &(wire::processor(rehearsal.processor), answers))
         }
-        Request::GetSet => {
-            let set = wire::set(&partition.active());
+        Request::GetCandidates => {
             let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
-            answer(call, &(set, candidates))
+            answer(call, &candidates)
         }
         Request::GetHistory(most) => {
             let latest = lock(&connection.core.ledger).latest(most);
             answer(call, &ledger::lines(&latest))
         }
-        Request::GetRefusals(first) => {
-            let kept_out = lock(&connection.core.ledger).kept_out(first);
-            answer(call, &kept_out.into_iter().map(kept_out::row).collect::<Vec<_>>())
+        Request::GetAbsent(first) => {
+            let absent = lock(&connection.core.ledger).absent(first);
+            answer(call, &absent.into_iter().map(absent::row).collect::<Vec<_>>())
         }
     }
 }

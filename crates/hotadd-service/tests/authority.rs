@@ -113,9 +113,10 @@ fn refusal(peer: &Peer) -> (String, String) {
 fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
     let Some(bus) = OnBus::new() else { return };
     let stranger = bus.peer(STRANGER);
-    stranger.call::<_, (wire::WireSet, Vec<u32>)>("GetSet", &()).expect("everybody may look");
+    stranger.call::<_, wire::WireSet>("GetSet", &()).expect("everybody may look");
+    stranger.call::<_, Vec<u32>>("GetCandidates", &()).expect("everybody may look");
     stranger.call::<_, Vec<String>>("GetHistory", &5_u32).expect("at the past, too");
-    stranger.begin("GetRefusals", &0_u32);
+    stranger.begin("GetAbsent", &0_u32);
     assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at what is out, and why");
     for (method, right) in
         [("Add", "change"), ("Remove", "change"), ("Rehearse", "change"), ("AddBatch", "change")]

@@ -115,7 +115,7 @@ fn a_program_that_says_that_it_asks_from_elsewhere_waits_its_turn() {
     is_refused(&peer);
     peer.agree(&second.call);
     peer.begin("GetSet", &());
-    peer.end::<(wire::WireSet, Vec<u32>)>().unwrap();
+    peer.end::<wire::WireSet>().unwrap();
     drop(first);
 }
 

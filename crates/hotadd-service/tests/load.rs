@@ -127,7 +127,8 @@ fn a_thousand_agents_hear_every_add_once_and_leave_nothing_behind() {
     let active: Vec<_> = served.partition.active().iter().map(|p| p.id.0).collect();
     assert_eq!(active, expected, "exactly those joined that everybody agreed to (A3, A4)");
     let peer = served.peer();
-    let (set, candidates): (WireSet, Vec<u32>) = peer.call("GetSet", &()).unwrap();
+    let set: WireSet = peer.call("GetSet", &()).unwrap();
+    let candidates: Vec<u32> = peer.call("GetCandidates", &()).unwrap();
     let seen: Vec<_> = set.2.iter().filter(|known| known.1 == 1).map(|known| known.0).collect();
     assert_eq!(seen, expected, "who asks over the wire sees the same set");
     assert_eq!(candidates.len() + seen.len(), (1 + ADDS) as usize);

@@ -58,19 +58,21 @@ impl From<Failure> for AskError {
 /// `hotadd status`: the active set, who is registered, what is waited for, what is out and why.
 pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let talk = Talk::with(ask)?;
-    let (set, candidates): (WireSet, Vec<u32>) = talk.call("GetSet", &())?;
+    let candidates: Vec<u32> = talk.call("GetCandidates", &())?;
+    let set: WireSet = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
     let Out { refused, vanished } = Out::of(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
-    // An older service also has what was refused because it was active already (A8).
-    let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
-    let refused = refused.into_iter().filter(|(id, _)| !is_active(HardwareId(*id)));
+    // One that has joined between two answers is in, and nothing else.
+    let is_out = |id| set.by_id(id).is_none_or(|processor| !set.contains(processor.index));
+    let refused = refused.into_iter().filter(|(id, _)| is_out(HardwareId(*id)));
     let refused: Vec<Value> = refused.map(|(_, event)| event).collect();
+    let vanished: CpuList = vanished.into_iter().filter(|id| is_out(*id)).collect();
     let list = |ids: &mut dyn Iterator<Item = HardwareId>| ids.collect::<CpuList>().to_string();
     let active = list(&mut set.iter().map(|p| p.id));
     let unagreed = list(&mut set.iter().filter(|p| !set.is_agreed(p.index)).map(|p| p.id));
-    let spare = list(&mut candidates.into_iter().map(HardwareId));
+    let spare = list(&mut candidates.into_iter().map(HardwareId).filter(|id| is_out(*id)));
     if ask.json {
         print(&json!({
             "epoch": set.epoch().0, "active": active, "unagreed": unagreed, "candidates": spare,

@@ -126,12 +126,16 @@ impl Client {
     }
 
     pub(crate) fn candidates(&self) -> Vec<HardwareId> {
-        // Without a connection, or inside a callback, those of the last time.
-        let asked = self.call("asking", || read::call("GetSet", &()));
-        if let Ok((_, candidates)) = asked.and_then(|reply| read::set(&reply)) {
-            return candidates;
+        let asked = self.call("asking", || read::call("GetCandidates", &()));
+        let asked = asked.and_then(|reply| read::candidates(&reply));
+        let mut last = self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(candidates) = asked {
+            *last = candidates;
         }
-        self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        // Without a connection, or inside a callback, those of the last time that have not joined since.
+        let set = self.common.published.load();
+        let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
+        last.iter().copied().filter(|id| !is_active(*id)).collect()
     }
 
     pub(crate) fn add(&self, id: HardwareId) -> Result<Change, Error> {

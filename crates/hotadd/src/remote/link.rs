@@ -276,10 +276,12 @@ impl Link {
             .and_then(|call| call.interface("org.freedesktop.DBus.Properties"))
             .and_then(|call| call.build(&(wire::PARTITION, "Hardware")))
             .map_err(|error| Error::Protocol(error.to_string()))?;
-        for call in [&get_set, &get_hardware] {
+        let get_candidates = read::call("GetCandidates", &())?;
+        for call in [&get_set, &get_hardware, &get_candidates] {
             self.send(call)?;
         }
-        let (mut set, mut hardware, mut early) = (None, None, Vec::new());
+        let (mut set, mut hardware, mut candidates) = (None, None, None);
+        let mut early = Vec::new();
         loop {
             let message = loop {
                 match self.stream.message() {
@@ -298,16 +300,19 @@ impl Link {
                 let value = message.body().deserialize::<OwnedValue>().ok();
                 let name = value.and_then(|value| String::try_from(value).ok());
                 hardware = Some(name.unwrap_or_else(|| "unknown".to_owned()));
+            } else if reply_to == Some(get_candidates.primary_header().serial_num()) {
+                candidates = Some(read::candidates(&message)?);
             } else if early.len() < MAX_EARLY {
                 early.push(message);
             } else {
                 return Err(Error::Protocol("it does not say what is active".to_owned()).into());
             }
-            if let (Some((set, candidates)), Some(hardware)) = (&set, &hardware) {
-                let (set, candidates) = (ActiveSet::clone(set), Vec::clone(candidates));
-                let hardware = hardware.clone();
-                return Ok(Opened { link: self, set, candidates, hardware, early });
-            }
+            (set, hardware, candidates) = match (set, hardware, candidates) {
+                (Some(set), Some(hardware), Some(candidates)) => {
+                    return Ok(Opened { link: self, set, candidates, hardware, early });
+                }
+                some => some,
+            };
         }
     }
 

@@ -65,13 +65,19 @@ pub(super) fn reply<T: DeserializeOwned + zvariant::Type>(
 }
 
 /// The reply to GetSet.
-pub(super) fn set(message: &Message) -> Result<(ActiveSet, Vec<HardwareId>), Error> {
+pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
     if message.message_type() != Type::MethodReturn {
         return Err(Error::Protocol("it does not say what is active".to_owned()));
     }
-    let (set, candidates): (WireSet, Vec<u32>) = body(message)?;
-    let set = wire::read_set(set).map_err(malformed)?;
-    Ok((set, candidates.into_iter().map(HardwareId).collect()))
+    wire::read_set(body::<WireSet>(message)?).map_err(malformed)
+}
+
+/// The reply to GetCandidates.
+pub(super) fn candidates(message: &Message) -> Result<Vec<HardwareId>, Error> {
+    if message.message_type() != Type::MethodReturn {
+        return Err(Error::Protocol("it does not say what could be added".to_owned()));
+    }
+    Ok(body::<Vec<u32>>(message)?.into_iter().map(HardwareId).collect())
 }
 
 /// The reply to Add or Remove.

@@ -108,15 +108,14 @@ impl Desk {
                 Ok(())
             }
             Pending::Refresh(count) => {
-                if let Ok((set, candidates)) = read::set(message) {
+                if let Ok(set) = read::set(message) {
                     self.renew(set);
-                    self.keep_candidates(candidates);
                 }
                 self.refreshed(line, count)
             }
             Pending::Reconcile(number) => {
                 let member = self.crew.get(number).filter(|member| member.party.is_some());
-                if let (Some(member), Ok((set, _))) = (member, read::set(message)) {
+                if let (Some(member), Ok(set)) = (member, read::set(message)) {
                     let owed = member.agent.reconcile(&set);
                     self.renew(set);
                     self.crew.tell_owed(number, &owed);

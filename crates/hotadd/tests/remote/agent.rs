@@ -29,32 +29,13 @@ fn r3_the_replay_has_been_heard_before_registering_returns() {
     assert_eq!(registration.epoch().0, 1);
     assert!(registration.is_registered());
     assert_eq!(partition.hardware(), "fake");
-    assert_eq!(partition.candidates_of(&mut fake), [HardwareId(6), HardwareId(7)]);
+    let answer = || {
+        let request = fake.request("GetCandidates");
+        fake.reply(&request, &vec![0_u32, 6]);
+    };
+    let ((), candidates) = both(answer, || partition.candidates());
+    assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
     both(|| leave(&mut fake, 7), || drop(registration));
-}
-
-/// Asks for the candidates while the partition answers.
-trait Candidates {
-    fn candidates_of(&self, fake: &mut Fake) -> Vec<HardwareId>;
-}
-
-impl Candidates for Partition {
-    fn candidates_of(&self, fake: &mut Fake) -> Vec<HardwareId> {
-        // The fake answers GetSet on the side, while it waits for something else.
-        let (_, candidates) = both(
-            || {
-                let request = fake.request("Rehearse");
-                fake.refuse(&request, "Limit", &("enough".into(), 0, 0, 0, String::new()));
-            },
-            || {
-                let candidates = self.candidates();
-                let refused = self.rehearse(HardwareId(5)).unwrap_err();
-                assert_eq!((refused.to_string().as_str(), refused.clause()), ("enough", "R7"));
-                candidates
-            },
-        );
-        candidates
-    }
 }
 
 /// Answers Deregister.

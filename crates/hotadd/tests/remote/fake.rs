@@ -78,6 +78,8 @@ impl Fake {
         let mut fake = Self::silent(socket, set);
         let hardware = fake.request("Get");
         fake.reply(&hardware, &Value::from("fake"));
+        let candidates = fake.request("GetCandidates");
+        fake.reply(&candidates, &vec![6_u32, 7]);
         fake
     }
 
@@ -133,7 +135,7 @@ impl Fake {
     fn gave_set(&self, message: &Message) -> bool {
         let is_set = message.header().member().is_some_and(|m| m.as_str() == "GetSet");
         if is_set {
-            self.reply(message, &(wire::set(&self.set), vec![6_u32, 7]));
+            self.reply(message, &wire::set(&self.set));
         }
         is_set
     }

@@ -1,4 +1,5 @@
-//! [`KeptOut`]: why processors are out. Of each the last refusal, or the last start that failed, until it joins.
+//! [`Absent`]: why processors are out. Of each what was last said of it: that it was refused, failed to start, or left without asking;
+//! until it joins.
 //!
 //! The history has this too, but only as long as there is room; here nothing makes way for something newer about another
 //! processor.
@@ -20,13 +21,13 @@ const MOST_BYTES: usize = MAX_MESSAGE - 1024;
 /// What one takes in a message besides its texts: numbers, lengths, and what aligns them.
 const ROW_BYTES: usize = 64;
 
-/// Why a processor is out: its id, who refused, the status, the errno, the clause, the reason, and when that was, in
-/// milliseconds since 1970. Signature `(usuusst)`.
+/// Why a processor is out: its id, who refused, the status (0 if it left without asking), the errno, the clause, the reason, and
+/// when that was, in milliseconds since 1970. Signature `(usuusst)`.
 pub(crate) type Row = (u32, String, u32, u32, &'static str, String, u64);
 
 /// Why a processor is out.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Absence {
     /// Empty if it was no party.
     party: String,
     status: Status,
@@ -42,13 +43,13 @@ pub(crate) struct Refusal {
 
 /// Why processors are out.
 #[derive(Default)]
-pub(crate) struct KeptOut {
-    refusals: BTreeMap<u32, Arc<Refusal>>,
+pub(crate) struct Absent {
+    absences: BTreeMap<u32, Arc<Absence>>,
     /// How many there were.
     count: u64,
 }
 
-impl KeptOut {
+impl Absent {
     /// Something happened at this time, in milliseconds since 1970.
     pub(crate) fn observe(
         &mut self,
@@ -60,8 +61,9 @@ impl KeptOut {
         let (Some(id), Occasion::Change) = (event.id, event.occasion) else { return };
         match event.kind {
             // Where one is plugged in the one that was refused is gone. That one is pulled out which never joined is no event.
-            EventKind::Joined | EventKind::Appeared => drop(self.refusals.remove(&id.0)),
+            EventKind::Joined | EventKind::Appeared => drop(self.absences.remove(&id.0)),
             EventKind::Refused if !is_active(id) => self.refused(id, event, time),
+            EventKind::Left if event.surprise => self.keep(id, Status::SUCCESS, event, time),
             _ => {}
         }
     }
@@ -72,7 +74,9 @@ impl KeptOut {
             match status {
                 // There is no such processor, or none any more: nothing keeps it out.
                 Status::NO_SUCH_DEVICE | Status::DEVICE_DOES_NOT_EXIST => {
-                    self.refusals.remove(&id.0);
+                    if self.absences.get(&id.0).is_some_and(|absence| absence.clause != "X2") {
+                        self.absences.remove(&id.0);
+                    }
                     return;
                 }
                 // Who asked is wrong. It says nothing of the processor.
@@ -80,8 +84,12 @@ impl KeptOut {
                 _ => {}
             }
         }
+        self.keep(id, status, event, time);
+    }
+
+    fn keep(&mut self, id: HardwareId, status: Status, event: &Event, time: u64) {
         self.count += 1;
-        let refusal = Refusal {
+        let absence = Absence {
             party: event.party.as_ref().map(|p| presentable(&p.name)).unwrap_or_default(),
             status,
             errno: event.errno.map_or(0, |errno| errno.to_raw().unsigned_abs()),
@@ -90,8 +98,8 @@ impl KeptOut {
             time,
             nth: self.count,
         };
-        self.refusals.insert(id.0, Arc::new(refusal));
-        if self.refusals.len() > MOST {
+        self.absences.insert(id.0, Arc::new(absence));
+        if self.absences.len() > MOST {
             self.make_room();
         }
     }
@@ -99,27 +107,27 @@ impl KeptOut {
     /// More ids than there can be processors at a time: they were pulled out, or nobody was asked about them. The oldest of
     /// the latter goes first.
     fn make_room(&mut self) {
-        let rank = |refusal: &Refusal| (refusal.clause != "A8", refusal.nth);
-        let oldest = self.refusals.iter().min_by_key(|(_, refusal)| rank(refusal));
+        let rank = |absence: &Absence| (absence.clause != "A8", absence.nth);
+        let oldest = self.absences.iter().min_by_key(|(_, absence)| rank(absence));
         if let Some(id) = oldest.map(|(id, _)| *id) {
-            self.refusals.remove(&id);
+            self.absences.remove(&id);
         }
     }
 
     /// Those of this processor and the ones behind it, ascending: as many as fit into one message.
-    pub(crate) fn from(&self, first: u32) -> Vec<(u32, Arc<Refusal>)> {
+    pub(crate) fn from(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
         let mut bytes = 0;
-        let fits = |(_, refusal): &(&u32, &Arc<Refusal>)| {
-            bytes += ROW_BYTES + refusal.party.len() + refusal.reason.len();
+        let fits = |(_, absence): &(&u32, &Arc<Absence>)| {
+            bytes += ROW_BYTES + absence.party.len() + absence.reason.len();
             bytes <= MOST_BYTES
         };
-        let fitting = self.refusals.range(first..).take_while(fits);
-        fitting.map(|(id, refusal)| (*id, Arc::clone(refusal))).collect()
+        let fitting = self.absences.range(first..).take_while(fits);
+        fitting.map(|(id, absence)| (*id, Arc::clone(absence))).collect()
     }
 }
 
-/// A refusal for the wire.
-pub(crate) fn row((id, refusal): (u32, Arc<Refusal>)) -> Row {
-    let Refusal { party, status, errno, clause, reason, time, .. } = &*refusal;
+/// One for the wire.
+pub(crate) fn row((id, absence): (u32, Arc<Absence>)) -> Row {
+    let Absence { party, status, errno, clause, reason, time, .. } = &*absence;
     (id, party.clone(), status.to_raw(), *errno, clause, reason.clone(), *time)
 }

@@ -17,11 +17,11 @@ use hotadd_service::Service;
 use common::{Peer, Served};
 
 /// Id, party, status, errno, clause, reason, time.
-type Refusal = (u32, String, u32, u32, String, String, u64);
+type Absence = (u32, String, u32, u32, String, String, u64);
 
 /// What one answer has, from this id on.
-fn page(peer: &Peer, first: u32) -> Vec<Refusal> {
-    peer.begin("GetRefusals", &first);
+fn page(peer: &Peer, first: u32) -> Vec<Absence> {
+    peer.begin("GetAbsent", &first);
     let answer = peer.answer();
     let bytes = answer.data().len();
     assert!(bytes <= MAX_MESSAGE, "{bytes} bytes are more than a peer takes");
@@ -29,8 +29,8 @@ fn page(peer: &Peer, first: u32) -> Vec<Refusal> {
 }
 
 /// All of them, and in how many answers they came.
-fn all(peer: &Peer) -> (Vec<Refusal>, usize) {
-    let mut all: Vec<Refusal> = Vec::new();
+fn all(peer: &Peer) -> (Vec<Absence>, usize) {
+    let mut all: Vec<Absence> = Vec::new();
     let mut answers = 0;
     loop {
         let more = page(peer, all.last().map_or(0, |last| last.0 + 1));
@@ -123,6 +123,31 @@ fn it_is_forgotten_when_the_processor_joins_whoever_brings_it_in() {
     assert_eq!(ids(&peer), [4], "this is another one, about which nobody was asked");
     served.partition.add(HardwareId(4)).unwrap_err();
     assert_eq!(ids(&peer), NONE, "it was looked for, and is not there: nothing keeps it out");
+}
+
+#[test]
+fn x2_one_that_left_without_asking_is_out_until_it_joins_or_is_plugged_in() {
+    let served = Served::new(3, 1);
+    let peer = served.peer();
+    for id in [1, 2] {
+        served.hardware.unplug(HardwareId(id));
+    }
+    let told = page(&peer, 0);
+    let said = |row: &Absence| (row.0, row.1.clone(), row.2, row.3, row.4.clone());
+    let gone = |id| (id, String::new(), Status::SUCCESS.to_raw(), 0, "X2".to_owned());
+    assert_eq!(told.iter().map(said).collect::<Vec<_>>(), [gone(1), gone(2)]);
+    served.partition.add(HardwareId(1)).unwrap_err();
+    assert_eq!(ids(&peer), [1, 2], "it is looked for, and has left all the same");
+    served.hardware.plug(HardwareId(1));
+    assert_eq!(ids(&peer), [2], "X3: it is back, and nobody has been asked about it");
+    served.partition.remove(HardwareId(1)).unwrap_err();
+
+    let pool = refuses_from(&served.partition, 1, "no room".to_owned());
+    served.partition.add(HardwareId(1)).unwrap_err();
+    assert_eq!(&*page(&peer, 0)[0].4, "A3", "the last word counts");
+    drop(pool);
+    served.partition.add(HardwareId(1)).unwrap();
+    assert_eq!(ids(&peer), [2]);
 }
 
 #[test]
