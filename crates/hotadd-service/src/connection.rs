@@ -291,7 +291,12 @@ impl Drop for Served {
         // There is no reason only if the task panicked.
         let mut loss = lock(&connection.closed).get_or_insert_with(lost).clone();
         connection.route.close();
-        let own_wish = matches!(loss.status, Status::PIPE_BROKEN | Status::CANCELLED);
+        let own_wish = match loss.status {
+            Status::PIPE_BROKEN | Status::CANCELLED => true,
+            // It went with something unread, such as the news that a processor has joined. Nobody misses it who was no party.
+            Status::CONNECTION_RESET => connection.parties.names().is_empty(),
+            _ => false,
+        };
         if !own_wish {
             connection.report(&loss);
         }

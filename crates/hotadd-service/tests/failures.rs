@@ -10,6 +10,7 @@ use hotadd::{Error, EventKind, HardwareId, State, Status, Veto};
 use hotadd_service::Why;
 use zbus::Message;
 
+use common::line::Line;
 use common::{Peer, Served};
 
 /// What Add returns.
@@ -181,4 +182,33 @@ fn agents_do_not_hold_up_one_another() {
     let joined = [(); 2].map(|()| other.agrees_until_answered());
     assert!(joined.iter().all(|answer| *answer), "{joined:?}");
     assert_eq!(served.partition.count(), 2);
+}
+
+/// Somebody who reads nothing of what everybody is told; a party if there is a name.
+async fn deaf(served: &Served, name: Option<&str>) -> Line {
+    let mut line = Line::connect(&served.path).await.unwrap();
+    if let Some(name) = name {
+        line.register(name, wire::LATER_ONLY, 0).await.unwrap();
+    } else {
+        line.ping().await.unwrap();
+    }
+    line.next_said().await.expect("it is answered");
+    line
+}
+
+#[test]
+fn who_goes_with_something_unread_is_missed_if_it_is_a_party() {
+    let served = Served::new(1, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let nobody = runtime.block_on(deaf(&served, None));
+    let pool = runtime.block_on(deaf(&served, Some("pool")));
+    served.hardware.intrude(HardwareId(1));
+    served.wait(|event| event.kind == EventKind::Joined);
+    runtime.block_on(async { drop(nobody) });
+    // The thread that answers this has noticed before that it has gone.
+    served.peer().ping();
+    runtime.block_on(async { drop(pool) });
+    let said = served.said("its connection was closed");
+    assert!(said.contains("(pool)"), "{said}");
+    assert_eq!(served.log(), Vec::<String>::new(), "nobody else is missed");
 }

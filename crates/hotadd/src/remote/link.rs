@@ -11,8 +11,8 @@ use hotadd_core::{ActiveSet, HardwareId};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
-    connect, recv, send, shutdown, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
+    send, socket_with,
 };
 use rustix::process::geteuid;
 use zbus::Message;
@@ -238,17 +238,6 @@ impl Patience<'_> {
     }
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        // To the other end a socket that is closed with something unread is one that broke. Nothing more can come behind this, and
-        // what has come is read.
-        let _ = shutdown(&self.socket, Shutdown::Both);
-        while self.read().is_ok_and(|read| read > 0) {
-            self.stream = Stream::of_peer();
-        }
-    }
-}
-
 impl Link {
     /// Says who we are, and reads what is active and what the hardware is called.
     fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
@@ -344,14 +333,12 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what is there, and says how much that is. Without room for control messages: descriptors that come along are closed by
-    /// the kernel.
-    fn read(&mut self) -> Result<usize, Lost> {
+    /// Reads what is there. Without room for control messages: descriptors that come along are closed by the kernel.
+    fn read(&mut self) -> Result<(), Lost> {
         use rustix::io::Errno;
         match recv(&self.socket, spare_capacity(self.stream.room()), RecvFlags::empty()) {
             Ok((0, _)) => Err(Lost),
-            Ok((read, _)) => Ok(read),
-            Err(Errno::INTR | Errno::AGAIN) => Ok(0),
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => Ok(()),
             Err(_) => Err(Lost),
         }
     }
