@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::CpuList;
 use hotadd_service::BusAddress;
@@ -204,7 +205,7 @@ pub(crate) struct Host {
 #[command(after_help = ASK_HELP)]
 pub(crate) struct Ask {
     /// The partition's name, or the path of its socket; not needed when there is only one
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) partition: Option<String>,
 
     /// Look for it on this message bus: session, system or an address

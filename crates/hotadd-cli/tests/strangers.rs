@@ -83,3 +83,29 @@ fn an_answer_of_another_type_is_called_nonsense() {
     let said = status_of(2, None);
     assert!(said.contains("the partition answered GetCandidates with nonsense"), "{said}");
 }
+
+#[test]
+fn where_there_is_no_partition_what_there_is_instead_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("hotadd");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("file"), "").unwrap();
+    drop(UnixListener::bind(place.join("left")).unwrap());
+    let said = |args: &[&str], code: i32| {
+        let output = hotadd(args).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+    let begins = "`hotadd run --name";
+    for (name, what, advice) in [
+        ("none", "there is no running partition none (nothing is at ", begins),
+        ("file", "file, which is no socket; ", begins),
+        ("left", "partition left has ended: nobody listens at ", begins),
+        ("/nowhere/none", "(nothing is at /nowhere/none); ", "without -p"),
+        ("/etc/passwd", "/etc/passwd, which is no socket; ", "without -p"),
+    ] {
+        let said = said(&["status", "-p", name], 3);
+        assert!(said.contains(what) && said.contains(advice), "{name}: {said}");
+    }
+    said(&["status", "-p", ""], 2);
+}

@@ -179,14 +179,7 @@ async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
             let [own, system] = folders().map(|folder| folder.join(name));
             if !own.exists() && system.exists() { system } else { own }
         }
-        None => {
-            let [own, system] = folders();
-            the_only(if sockets(&own).is_empty() && !sockets(&system).is_empty() {
-                &system
-            } else {
-                &own
-            })?
-        }
+        None => the_only()?,
     };
     let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
     connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
@@ -242,19 +235,37 @@ fn several(names: &[&str]) -> Failure {
     Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
 }
 
+/// Why there is nobody at a path.
 fn absent(path: &Path, error: &io::Error) -> Failure {
-    let name = path.file_name().unwrap_or_default().display();
+    let (place, name) = (path.display(), path.file_name().unwrap_or_default().display());
+    let own_folders = folders();
+    let starts = match own_folders.iter().position(|folder| path.parent() == Some(folder)) {
+        Some(0) => format!("`hotadd run --name {name}` starts one"),
+        Some(_) => "`hotadd daemon` starts that of a machine".to_owned(),
+        None => "`hotadd status` without -p finds those that run".to_owned(),
+    };
     Failure::NoPartition(match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
-            "there is no running partition {name} (looked at {}); `hotadd run --name {name}` starts one",
-            path.display()
-        ),
+        io::ErrorKind::NotFound => {
+            format!("there is no running partition {name} (nothing is at {place}); {starts}")
+        }
+        // The kernel says the same of a file that is no socket.
+        io::ErrorKind::ConnectionRefused if !is_socket(path) => {
+            format!("there is no partition at {place}, which is no socket; {starts}")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            format!("partition {name} has ended: nobody listens at {place}; {starts}")
+        }
         io::ErrorKind::PermissionDenied => {
             let why = wire::denied(path);
-            format!("partition {name} cannot be reached at {}: {why}", path.display())
+            format!("partition {name} cannot be reached at {place}: {why}")
         }
-        _ => format!("partition {name} cannot be reached at {}: {error}", path.display()),
+        _ => format!("partition {name} cannot be reached at {place}: {error}"),
     })
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// Where partitions are found: this user's, and the machine's.
@@ -264,22 +275,21 @@ fn folders() -> [PathBuf; 2] {
 
 fn sockets(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let socket = |entry: &fs::DirEntry| {
-        use std::os::unix::fs::FileTypeExt;
-        entry.file_type().is_ok_and(|kind| kind.is_socket())
-    };
-    let mut paths: Vec<_> = entries.filter(socket).map(|entry| entry.path()).collect();
+    let paths = entries.map(|entry| entry.path());
+    let mut paths: Vec<_> = paths.filter(|path| is_socket(path)).collect();
     paths.sort();
     paths
 }
 
-/// The partition to talk to when none is named.
-fn the_only(dir: &Path) -> Result<PathBuf, Failure> {
-    let names = sockets(dir);
-    match names.as_slice() {
+/// The partition to talk to when none is named: one of this user's, or else the machine's.
+fn the_only() -> Result<PathBuf, Failure> {
+    let [own, system] = folders();
+    let names = Some(sockets(&own)).filter(|names| !names.is_empty());
+    match names.unwrap_or_else(|| sockets(&system)).as_slice() {
         [] => Err(Failure::NoPartition(format!(
-            "no partition is running (none listens in {}); `hotadd run --name NAME` starts one",
-            dir.display()
+            "no partition is running (there is none in {} or {}); `hotadd run --name NAME` starts one, `hotadd daemon` that of a machine",
+            own.display(),
+            system.display()
         ))),
         [one] => Ok(one.clone()),
         many => {
