@@ -53,18 +53,20 @@ fn daemon(name: &'static str, parties: u32) -> Owner {
         start: format!(
             "mkdir -p /etc/hotadd; echo '[hardware]
 at-start = \"leave\"' > /etc/hotadd/hotadd.toml
+# What those before have said is not waited for.
+rm -f /run/*.said
 hotadd daemon > /run/daemon.said 2>&1 &
 echo $! > /run/owner.pid
-until grep -q 'listening at' /run/daemon.said; do sleep 0.02; done
+until grep -qs 'listening at' /run/daemon.said; do sleep 0.02; done
 : > /run/agents.pid
 for n in $(seq {parties}); do
 lab-agent /run/hotadd/system agent$n --later > /run/agent$n.said 2>&1 &
 echo $! >> /run/agents.pid
 # Not all at once: a connection has only so long to say who it is.
-until [ $((n % 10)) != 0 ] || grep -q registered /run/agent$n.said; do sleep 0.02; done
+until [ $((n % 10)) != 0 ] || grep -qs registered /run/agent$n.said; do sleep 0.02; done
 done
 for n in $(seq {parties}); do
-until grep -q registered /run/agent$n.said; do sleep 0.02; done
+until grep -qs registered /run/agent$n.said; do sleep 0.02; done
 done"
         ),
         before: QUIET,

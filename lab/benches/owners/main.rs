@@ -73,7 +73,7 @@ fn measure(kernel: Kernel, owners: &[Owner], rounds: u32) -> Outcome<Vec<Vec<Sam
         for place in 0..owners.len() {
             let which = (round + place) % owners.len();
             let sample = one(&guest, &owners[which], next)
-                .map_err(|e| format!("{kernel}, {}: {e}", owners[which].name))?;
+                .map_err(|e| format!("{kernel}, {}: {e}\n{}", owners[which].name, said(&guest)))?;
             samples[which].push(sample);
             next += A_TURN;
         }
@@ -101,6 +101,12 @@ fn one(guest: &Guest, owner: &Owner, first: u32) -> Outcome<Sample> {
     }
     script(guest, &owner.stop)?;
     last.ok_or_else(|| "no processor was brought online".into())
+}
+
+/// What owners and parties have said last.
+fn said(guest: &Guest) -> String {
+    let said = guest.run(&["sh", "-c", "tail -n 5 /run/*.said"]);
+    said.map_or_else(|e| e.to_string(), |said| String::from_utf8_lossy(&said.stdout).into_owned())
 }
 
 fn script(guest: &Guest, script: &str) -> Outcome<()> {
