@@ -205,6 +205,9 @@ impl Partition {
     }
 
     /// The processors that the hardware could add now, ascending. Waits for a change under way.
+    ///
+    /// Of a partition in another process it has those that were last known, less those that have joined since, if that cannot be
+    /// asked: inside a callback, and without a connection.
     #[must_use]
     pub fn candidates(&self) -> Vec<HardwareId> {
         match &self.seat {

@@ -19,6 +19,7 @@ use crate::remote::line::{Backoff, Due, Line, Pending};
 use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
 use crate::remote::names;
 use crate::remote::orders::{Inbox, orders};
+use crate::remote::read;
 use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
@@ -59,7 +60,7 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
                     published: Published::new(opened.set.clone()),
                     connected: AtomicBool::new(true),
                     departures: AtomicBool::new(false),
-                    candidates: Mutex::new(opened.candidates.clone()),
+                    candidates: Mutex::default(),
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
@@ -85,10 +86,9 @@ impl Desk {
                 None => self.reconnect(backoff.next()),
             };
             let Some(attempt) = attempt else { return };
-            let Ok(Opened { link, set, candidates, early, .. }) = attempt else { continue };
+            let Ok(Opened { link, set, early, .. }) = attempt else { continue };
             // Another connection may lead to another partition, whose epochs have nothing to do with those so far.
             self.common.published.publish(set);
-            self.keep_candidates(candidates);
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
             let mut line = Line::new(link, self.crew.numbers().into());
@@ -129,6 +129,9 @@ impl Desk {
             self.take(line, message)?;
         }
         self.register_again(line)?;
+        // Not waited for: the answer may have to wait for the platform.
+        let ask = read::call("GetCandidates", &()).map_err(|_| Lost)?;
+        line.call(&ask, Pending::Candidates)?;
         loop {
             match line.link.next(&mut self.inbox, line.retry) {
                 Next::Message(message) => self.take(line, &message)?,
@@ -223,7 +226,10 @@ impl Desk {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None) | Pending::Refresh(_) | Pending::Reconcile(_) => {}
+                Pending::Register(_, None)
+                | Pending::Refresh(_)
+                | Pending::Reconcile(_)
+                | Pending::Candidates => {}
             }
         }
         self.crew.sweep();

@@ -25,6 +25,8 @@ pub(super) enum Pending {
     Refresh(usize),
     /// The set, for a driver that registered again without a replay.
     Reconcile(u32),
+    /// What could be added, for whoever asks when the partition cannot be.
+    Candidates,
 }
 
 /// What waits until the replica is as new as it.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hotadd_core::{ActiveSet, HardwareId};
+use hotadd_core::ActiveSet;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
@@ -53,7 +53,6 @@ pub(super) struct Link {
 pub(super) struct Opened {
     pub(super) link: Link,
     pub(super) set: ActiveSet,
-    pub(super) candidates: Vec<HardwareId>,
     pub(super) hardware: String,
     /// What came meanwhile.
     pub(super) early: Vec<Message>,
@@ -265,12 +264,10 @@ impl Link {
             .and_then(|call| call.interface("org.freedesktop.DBus.Properties"))
             .and_then(|call| call.build(&(wire::PARTITION, "Hardware")))
             .map_err(|error| Error::Protocol(error.to_string()))?;
-        let get_candidates = read::call("GetCandidates", &())?;
-        for call in [&get_set, &get_hardware, &get_candidates] {
+        for call in [&get_set, &get_hardware] {
             self.send(call)?;
         }
-        let (mut set, mut hardware, mut candidates) = (None, None, None);
-        let mut early = Vec::new();
+        let (mut set, mut hardware, mut early) = (None, None, Vec::new());
         loop {
             let message = loop {
                 match self.stream.message() {
@@ -289,16 +286,14 @@ impl Link {
                 let value = message.body().deserialize::<OwnedValue>().ok();
                 let name = value.and_then(|value| String::try_from(value).ok());
                 hardware = Some(name.unwrap_or_else(|| "unknown".to_owned()));
-            } else if reply_to == Some(get_candidates.primary_header().serial_num()) {
-                candidates = Some(read::candidates(&message)?);
             } else if early.len() < MAX_EARLY {
                 early.push(message);
             } else {
                 return Err(Error::Protocol("it does not say what is active".to_owned()).into());
             }
-            (set, hardware, candidates) = match (set, hardware, candidates) {
-                (Some(set), Some(hardware), Some(candidates)) => {
-                    return Ok(Opened { link: self, set, candidates, hardware, early });
+            (set, hardware) = match (set, hardware) {
+                (Some(set), Some(hardware)) => {
+                    return Ok(Opened { link: self, set, hardware, early });
                 }
                 some => some,
             };

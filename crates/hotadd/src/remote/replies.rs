@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use hotadd_core::{ActiveSet, Epoch, HardwareId};
+use hotadd_core::{ActiveSet, Epoch};
 use zbus::Message;
 use zbus::message::Type;
 use zbus::zvariant::ObjectPath;
@@ -112,6 +112,13 @@ impl Desk {
                     self.renew(set);
                 }
                 self.refreshed(line, count)
+            }
+            Pending::Candidates => {
+                if let Ok(candidates) = read::candidates(message) {
+                    let last = self.common.candidates.lock();
+                    *last.unwrap_or_else(PoisonError::into_inner) = candidates;
+                }
+                Ok(())
             }
             Pending::Reconcile(number) => {
                 let member = self.crew.get(number).filter(|member| member.party.is_some());
@@ -254,10 +261,6 @@ impl Desk {
         if let Ok(set) = ActiveSet::assemble(set.epoch(), set.maximum(), known, []) {
             self.common.published.publish(set);
         }
-    }
-
-    pub(super) fn keep_candidates(&self, candidates: Vec<HardwareId>) {
-        *self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner) = candidates;
     }
 }
 

@@ -29,11 +29,7 @@ fn r3_the_replay_has_been_heard_before_registering_returns() {
     assert_eq!(registration.epoch().0, 1);
     assert!(registration.is_registered());
     assert_eq!(partition.hardware(), "fake");
-    let answer = || {
-        let request = fake.request("GetCandidates");
-        fake.reply(&request, &vec![0_u32, 6]);
-    };
-    let ((), candidates) = both(answer, || partition.candidates());
+    let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates());
     assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
     both(|| leave(&mut fake, 7), || drop(registration));
 }

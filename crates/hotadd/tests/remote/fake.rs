@@ -73,13 +73,11 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// Answers GetSet with this set until told otherwise.
+    /// Answers GetSet with this set until told otherwise, and GetCandidates.
     pub(crate) fn over(socket: UnixStream, set: ActiveSet) -> Self {
         let mut fake = Self::silent(socket, set);
         let hardware = fake.request("Get");
         fake.reply(&hardware, &Value::from("fake"));
-        let candidates = fake.request("GetCandidates");
-        fake.reply(&candidates, &vec![6_u32, 7]);
         fake
     }
 
@@ -126,18 +124,24 @@ impl Fake {
         self.send(&signal.build(body).unwrap());
     }
 
-    /// Waits for GetSet and answers it.
-    pub(crate) fn give_set(&mut self) {
+    /// Waits for GetSet or GetCandidates and answers it.
+    pub(crate) fn give(&mut self, what: &str) {
         let message = self.receive().expect("the connection is gone");
-        assert!(self.gave_set(&message), "not GetSet: {message}");
+        assert_eq!(self.gave(&message).as_deref(), Some(what), "{message}");
     }
 
-    fn gave_set(&self, message: &Message) -> bool {
-        let is_set = message.header().member().is_some_and(|m| m.as_str() == "GetSet");
-        if is_set {
-            self.reply(message, &wire::set(&self.set));
-        }
-        is_set
+    /// What was asked for, if it was answered.
+    fn gave(&self, message: &Message) -> Option<String> {
+        let member = message.header().member()?.to_string();
+        let answer = Message::method_return(&message.header()).unwrap();
+        let answer = match &*member {
+            "GetSet" => answer.build(&wire::set(&self.set)),
+            "GetCandidates" => answer.build(&vec![0_u32, 6]),
+            _ => return None,
+        };
+        // Who asks by itself may be gone.
+        let _ = self.runtime.block_on(self.connection.send(&answer.unwrap()));
+        Some(member)
     }
 
     fn receive(&mut self) -> Option<Message> {
@@ -146,11 +150,11 @@ impl Fake {
         self.runtime.block_on(next)?.ok()
     }
 
-    /// The next message that is not GetSet, which is answered here; `None` once the connection is gone.
+    /// The next message that is not answered here; `None` once the connection is gone.
     fn next(&mut self) -> Option<Message> {
         loop {
             let message = self.receive()?;
-            if !self.gave_set(&message) {
+            if self.gave(&message).is_none() {
                 return Some(message);
             }
         }

@@ -105,7 +105,7 @@ fn a9_a_batch_says_what_became_of_each() {
             let refused =
                 (2_u32, false, wire::processor(at(2)), 0_u64, vetoed, "no", raw, 0_u32, "pool");
             fake.reply(&request, &vec![joined, refused]);
-            fake.give_set();
+            fake.give("GetSet");
         },
         || partition.add_batch(&ids, Batch::Each),
     );

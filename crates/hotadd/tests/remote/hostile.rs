@@ -122,7 +122,7 @@ fn what_d_bus_says_to_ignore_is_ignored() {
             reply[2] |= 0xF0;
             fake.send_bare(&reply);
             // For the replica.
-            fake.give_set();
+            fake.give("GetSet");
         },
         || assert_eq!(partition.add(HardwareId(1)).unwrap().processor, at(1)),
     );
