@@ -6,14 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
 use hotadd::wire::MAX_MESSAGE;
 use hotadd::{
-    Errno, HardwareId, MAX_PROCESSORS, Notice, Partition, PlatformError, Registration, State,
-    Status, Veto,
+    Errno, HardwareId, MAX_PROCESSORS, Notice, Partition, Registration, State, Status, Veto,
 };
 use hotadd_service::Service;
 
+use common::endless::Endless;
 use common::{Peer, Served};
 
 /// Id, party, status, errno, clause, reason, time.
@@ -197,44 +196,11 @@ fn of_as_many_as_there_can_be_each_is_told_though_the_history_has_lost_them() {
     assert!((8..=16).contains(&answers), "{answers} answers for 1.2 MB, of 128 KiB each");
 }
 
-/// Hardware with every processor that there is a number for, of which none starts. The odd ones are not admitted.
-#[derive(Debug)]
-struct Endless;
-
-impl Hardware for Endless {
-    fn name(&self) -> &'static str {
-        "endless"
-    }
-    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
-        Ok(vec![HardwareId(0)])
-    }
-    fn maximum(&self) -> u32 {
-        MAX_PROCESSORS
-    }
-    fn candidates(&self) -> Vec<HardwareId> {
-        Vec::new()
-    }
-    fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
-        let (status, reason) = (Status::ACCESS_DENIED, "not this one".to_owned());
-        if id.0.is_multiple_of(2) { Ok(()) } else { Err(NotAdmitted { status, reason }) }
-    }
-    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
-        Err(Errno::EIO.into())
-    }
-    fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
-        Ok(())
-    }
-    fn survey(&self, _: &[HardwareId]) -> Survey {
-        Survey::default()
-    }
-    fn watch(self: Arc<Self>, _: Nudge) {}
-}
-
 #[test]
 fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
-    let partition = Partition::over(Arc::new(Endless)).unwrap();
+    let partition = Partition::over(Arc::<Endless>::default()).unwrap();
     let _service = Service::listen(&partition, "demo", &path).unwrap();
     let peer = Peer::connect(UnixStream::connect(&path).unwrap());
     let add = |id| partition.add(HardwareId(id)).unwrap_err();

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
 use hotadd::{
-    Batch, Driver, Errno, Error, EventKind, HardwareId, Notice, Partition, PlatformError,
-    Registration, Removal, Status, Veto,
+    Batch, Driver, Error, EventKind, HardwareId, Notice, Partition, Registration, Removal, Status,
+    Veto,
 };
 use hotadd_service::{Log, Service};
 
+use common::endless::Endless;
 use common::{PATIENCE, Served};
 
 /// What drivers heard, in order, whoever called them.
@@ -380,52 +380,19 @@ fn a_driver_that_comes_over_a_socket_pair_is_one_like_any_other() {
     assert!(heard.take().ends_with("d AddStart 1, d AddComplete 1"));
 }
 
-/// Hardware that does not say what could be added as long as somebody holds it.
-#[derive(Debug, Default)]
-struct Busy(Mutex<()>);
-
-impl Hardware for Busy {
-    fn name(&self) -> &'static str {
-        "busy"
-    }
-    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
-        Ok(vec![HardwareId(0)])
-    }
-    fn maximum(&self) -> u32 {
-        4
-    }
-    fn candidates(&self) -> Vec<HardwareId> {
-        drop(self.0.lock().unwrap());
-        vec![HardwareId(3)]
-    }
-    fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
-        Ok(())
-    }
-    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
-        Err(Errno::EIO.into())
-    }
-    fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
-        Ok(())
-    }
-    fn survey(&self, _: &[HardwareId]) -> Survey {
-        Survey::default()
-    }
-    fn watch(self: Arc<Self>, _: Nudge) {}
-}
-
 #[test]
 fn an_agent_connects_and_registers_while_the_platform_is_busy() {
-    let hardware = Arc::new(Busy::default());
-    let partition = Partition::over(Arc::clone(&hardware) as Arc<dyn Hardware>).unwrap();
+    let hardware = Arc::<Endless>::default();
+    let partition = Partition::over(hardware.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
     let _service = Service::listen(&partition, "demo", &path).unwrap();
-    let held = hardware.0.lock().unwrap();
+    let held = hardware.busy.lock().unwrap();
     let there = Partition::connect(&path).unwrap();
     assert_eq!(there.count(), 1);
     let heard = Heard::default();
     let registration = there.register("pool", heard.driver("pool")).unwrap();
     assert!(registration.is_registered(), "{}", heard.take());
     drop(held);
-    assert_eq!(there.candidates(), [HardwareId(3)]);
+    assert_eq!(there.candidates(), [HardwareId(2)]);
 }

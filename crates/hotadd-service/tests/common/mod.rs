@@ -5,6 +5,7 @@
 
 pub mod counts;
 pub mod daemon;
+pub mod endless;
 pub mod line;
 
 use std::collections::HashMap;
