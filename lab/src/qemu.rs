@@ -15,8 +15,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// Where the packages have the firmware: they expect it to be linked into one place when they are installed.
 const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
-/// The first that is known to bear what is done here. With 7.2 every 25th kernel with several processors ends while it boots,
-/// because it patches code that another processor runs; and no processor can be added after one was taken away.
+/// The first that was seen to bear what is done here. With 7.2 kernels with several processors end now and then while they boot
+/// (docs/lab.md), and no processor can be added after one was taken away.
 const FIRST: u32 = 10;
 
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];

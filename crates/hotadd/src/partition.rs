@@ -204,7 +204,7 @@ impl Partition {
         self.published().summary().0
     }
 
-    /// The processors that the hardware could add now, ascending. Waits for a change under way.
+    /// The processors that the hardware could add now, ascending. May have to wait for a change under way.
     ///
     /// Of a partition in another process it has those that were last known, less those that have joined since, if that cannot be
     /// asked: inside a callback, and without a connection.

@@ -160,7 +160,10 @@ impl Machine {
         self.pulled.insert(id);
         self.unagreed.remove(&id);
         self.comes_to(&format!("{id} is gone"), |status| {
-            !["active", "candidates", "unagreed"].iter().any(|list| contains(&status[list], id))
+            let gone = !["active", "candidates", "unagreed"]
+                .iter()
+                .any(|list| contains(&status[list], id));
+            gone && (!on || contains(&status["vanished"], id))
         });
         format!("pull {id}, which is {}", if on { "on (X2)" } else { "off" })
     }

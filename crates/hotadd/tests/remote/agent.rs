@@ -30,8 +30,8 @@ fn r3_the_replay_has_been_heard_before_registering_returns() {
     assert!(registration.is_registered());
     assert_eq!(partition.hardware(), "fake");
     let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates());
-    assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
     both(|| leave(&mut fake, 7), || drop(registration));
+    assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
 }
 
 /// Answers Deregister.
