@@ -2,7 +2,7 @@
 //! from inside the first (D3).
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, thread_local};
 
@@ -20,6 +20,17 @@ pub(crate) struct Inside;
 impl<T> Gate<T> {
     pub(crate) fn new(data: T) -> Self {
         Self { inside: AtomicU64::new(0), data: Mutex::new(data) }
+    }
+
+    /// Enters if nobody is inside, this thread included.
+    pub(crate) fn try_enter(&self) -> Option<Guard<'_, T>> {
+        let data = match self.data.try_lock() {
+            Ok(data) => data,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.inside.store(token(), Ordering::Relaxed);
+        Some(Guard { gate: self, data })
     }
 
     /// Waits until nobody else is inside, and enters.

@@ -15,7 +15,7 @@ use crate::observers::{Ended, Observer, Observers};
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
 use crate::runner::{Runner, panic_message};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, Ordering, fence};
 
 /// How many drivers one partition takes (R7).
 const MAX_PARTIES: usize = 65_536;
@@ -65,8 +65,8 @@ impl Inner {
         present(&parties);
         let ended = state.observers.take_ended();
         let pushed = state.observers.push(observer);
+        self.leave(state);
         // Outside the gate, as with drivers.
-        drop(state);
         drop(ended);
         Ok(pushed)
     }
@@ -76,7 +76,7 @@ impl Inner {
         let mut state = self.enter("observing")?;
         let ended = state.observers.take_ended();
         let left = state.observers.len();
-        drop(state);
+        self.leave(state);
         drop(ended);
         Ok(left)
     }
@@ -322,9 +322,21 @@ impl Inner {
         }
         drop(state);
         self.bury(departed);
-        // Relaxed: set by this thread, inside the gate that it has just left; another thread's nudge enters by itself.
-        if self.look_again.swap(false, Ordering::Relaxed) {
-            self.nudge();
+        // Orders leaving the gate before reading the flag, see `nudge_soon`.
+        fence(Ordering::SeqCst);
+        self.look_if_asked();
+    }
+
+    /// Looks if that was asked for, and nobody is inside: who is looks when it leaves.
+    fn look_if_asked(&self) {
+        // Relaxed: the fences before order it.
+        if self.look_again.load(Ordering::Relaxed)
+            && let Some(mut state) = self.gate.try_enter()
+        {
+            // Inside, so that what is asked for from now on is looked for once more.
+            self.look_again.store(false, Ordering::Relaxed);
+            self.survey(&mut state);
+            self.leave(state);
         }
     }
 
@@ -375,5 +387,14 @@ impl Nudged for Inner {
             }
             Err(_) => self.look_again.store(true, Ordering::Relaxed),
         }
+    }
+
+    /// Two threads, two words. This one writes the flag and then tries the gate; whoever is inside leaves the gate and then reads
+    /// the flag. With a fence between the two steps of each, one of the two sees what the other wrote: either this thread gets in,
+    /// or the other one looks.
+    fn nudge_soon(&self) {
+        self.look_again.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.look_if_asked();
     }
 }

@@ -160,7 +160,7 @@ fn masks(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
     let first = match start {
         Some(list) => list.clone(),
         None => {
-            let all = Affinity::new(Tree::Descendants, None).map_err(|e| no_masks(&e))?.allowed();
+            let all = Affinity::available().map_err(|e| no_masks(&e))?;
             all.ids().first().copied().into_iter().collect()
         }
     };

@@ -12,10 +12,14 @@ mod cpuset;
 #[cfg(not(loom))]
 mod file;
 #[cfg(not(loom))]
+mod holding;
+#[cfg(not(loom))]
 mod hotplug;
 mod simulated;
 #[cfg(not(loom))]
 mod uevents;
+#[cfg(not(loom))]
+mod watch;
 
 #[cfg(not(loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
@@ -88,7 +92,8 @@ pub struct Survey {
     pub vanished: Vec<HardwareId>,
     /// Running, but not expected to (Q3).
     pub intruded: Vec<HardwareId>,
-    /// Plugged in since the last look, and off: they could be added now. Each is named once, however long it stays off.
+    /// Within reach since the last look, and not before (H2): plugged in, brought online, gained by a cpuset above, or put into a
+    /// mask by somebody. They could be added now. Each is named once, however long it stays out.
     pub appeared: Vec<HardwareId>,
     /// What was wrong and has been put right, a sentence each.
     pub repaired: Vec<String>,
@@ -101,6 +106,11 @@ pub struct Nudge(pub(crate) Weak<dyn Nudged>);
 /// What a nudge reaches.
 pub(crate) trait Nudged: Send + Sync {
     fn nudge(&self);
+
+    /// Waits for nobody.
+    fn nudge_soon(&self) {
+        self.nudge();
+    }
 }
 
 impl Nudge {
@@ -112,6 +122,15 @@ impl Nudge {
     pub fn nudge(&self) -> bool {
         let Some(partition) = self.0.upgrade() else { return false };
         partition.nudge();
+        true
+    }
+
+    /// As [`nudge`](Self::nudge), but waits for nobody: while a transaction is under way, its thread does the looking when it is
+    /// over.
+    #[cfg_attr(loom, expect(dead_code, reason = "no hardware that watches is modelled"))]
+    pub(crate) fn soon(&self) -> bool {
+        let Some(partition) = self.0.upgrade() else { return false };
+        partition.nudge_soon();
         true
     }
 

@@ -131,9 +131,13 @@ fn oneself() {
     all(&crate::both(first, second));
     affinity.stop(second).unwrap();
     all(&list(first));
-    drop((affinity, family));
+    drop(affinity);
+    all(&whole);
+    drop(family);
 
     // Now as if somebody had started us on one processor.
+    let us = getpid().as_raw_nonzero().get().unsigned_abs();
+    masks(us).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
     let bound = Affinity::new(Tree::Current, None).unwrap();
     assert_eq!((bound.set(), bound.allowed()), (list(first), list(first)));
     assert_eq!(bound.candidates(), []);

@@ -31,7 +31,7 @@ impl Drop for Witness {
 
 /// A partition of this process's children that starts on as many processors as the scenario says.
 pub(crate) fn stage(scenario: &Scenario) -> Result<Stage, String> {
-    let allowed = Affinity::new(Tree::Descendants, None).unwrap().allowed();
+    let allowed = Affinity::available().unwrap();
     scenario.needs(u32::try_from(allowed.len()).unwrap(), false)?;
     let ids: Vec<HardwareId> = allowed.ids().to_vec();
     let first: CpuList = ids[..scenario.active as usize].iter().copied().collect();

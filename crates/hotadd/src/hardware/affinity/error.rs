@@ -12,12 +12,12 @@ pub enum AffinityError {
     #[error("the list of processors to start on is empty; name at least one")]
     Empty,
     /// Some of the processors to start on do not run.
-    #[error("not online: {ids}; online are {online}")]
+    #[error("not online: {ids}; this process may use {allowed}")]
     NotOnline {
         /// Those that are not.
         ids: CpuList,
-        /// Those that are.
-        online: CpuList,
+        /// Those that the process may use and that are online.
+        allowed: CpuList,
     },
     /// Some of the processors to start on are not ours to use.
     #[error("outside the set that this process may use: {ids}; it may use {allowed}")]
@@ -31,7 +31,7 @@ pub enum AffinityError {
     #[error("cannot {doing}: {errno}")]
     Kernel {
         /// What was tried, as in "cannot …".
-        doing: &'static str,
+        doing: String,
         /// The kernel's answer.
         errno: Errno,
     },

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use hotadd_core::HardwareId;
 use rustix::process::Pid;
 
 use super::kernel::{Errno, Kernel};
-use super::mask::Mask;
-use super::stat::Stat;
+use crate::hardware::holding::{Mask, Masks, Owner, Processes, Stat, Table};
 
 /// A thread, by its id in [`World::threads`].
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Thread {
     pub(super) refuses: Option<Errno>,
     pub(super) ended: bool,
     pub(super) immovable: bool,
+    pub(super) born: u64,
 }
 
 type Event = Box<dyn FnMut(&mut World) + Send>;
@@ -36,15 +37,44 @@ pub(super) struct World {
     pub(super) at_set: Option<Event>,
     /// How many masks were set.
     pub(super) sets: usize,
+    pub(super) ticks: u64,
+    /// Masks are kept as they were set, as from 6.2 on; otherwise whatever comes or goes overwrites all of them.
+    pub(super) keeps: bool,
 }
 
 impl World {
     /// Adds a thread with its maker's mask.
     pub(super) fn born(&mut self, thread: i32, process: i32, parent: i32, mask: Mask) {
         let (cpuset, refuses) = (Mask::full(), None);
-        let born =
-            Thread { process, parent, mask, cpuset, refuses, ended: false, immovable: false };
-        self.threads.insert(thread, born);
+        let born = self.ticks;
+        let new =
+            Thread { process, parent, mask, cpuset, refuses, ended: false, immovable: false, born };
+        self.threads.insert(thread, new);
+    }
+
+    /// Processors come online and go offline, or are allowed and not.
+    pub(super) fn turn(&mut self, online: &str, permitted: &str) {
+        (self.online, self.permitted) = (mask(online), mask(permitted));
+        if !self.keeps {
+            let full = self.online.and(&self.permitted);
+            self.threads.values_mut().for_each(|thread| thread.mask = full);
+        }
+    }
+
+    fn shown(&self, thread: &Thread) -> Mask {
+        let all = self.online.and(&self.permitted);
+        let own = thread.mask.and(&all);
+        match self.keeps {
+            // A thread must run somewhere.
+            true if own.is_empty() => all,
+            true => own,
+            false => thread.mask.and(&self.online),
+        }
+    }
+
+    /// A hand from outside, or the thread itself, sets its mask.
+    pub(super) fn taskset(&mut self, thread: i32, list: &str) {
+        self.threads.get_mut(&thread).unwrap().mask = mask(list);
     }
 
     fn find(&mut self, pid: Pid) -> Result<&mut Thread, Errno> {
@@ -58,6 +88,7 @@ impl World {
             parent: Pid::from_raw(thread.parent),
             ended: thread.ended,
             immovable: thread.immovable,
+            born: Some(thread.born),
         })
     }
 }
@@ -77,6 +108,8 @@ impl Fake {
             at_pass: VecDeque::new(),
             at_set: None,
             sets: 0,
+            ticks: 100,
+            keeps: false,
         };
         world.born(10, 10, 0, all);
         Self(Arc::new(Mutex::new(world)))
@@ -89,8 +122,7 @@ impl Fake {
     /// The threads' masks, as `10: 0-1, 11: 0`.
     pub(super) fn masks(&self) -> String {
         let world = self.world();
-        let each =
-            world.threads.iter().map(|(id, t)| format!("{id}: {}", t.mask.and(&world.online)));
+        let each = world.threads.iter().map(|(id, t)| format!("{id}: {}", world.shown(t)));
         each.collect::<Vec<_>>().join(", ")
     }
 }
@@ -108,24 +140,35 @@ impl Kernel for Fake {
         Ok(self.world().possible)
     }
 
-    fn online(&self) -> Result<Mask, Errno> {
-        Ok(self.world().online)
-    }
-
     fn permitted(&self) -> Result<Mask, Errno> {
         let world = self.world();
         Ok(world.permitted.and(&world.online))
     }
 
-    fn processes(&self, but: &HashSet<Pid>) -> Result<(Vec<Stat>, bool), Errno> {
+    fn permitted_here(&self) -> Result<Mask, Errno> {
+        self.permitted()
+    }
+
+    fn is_off(&self, id: HardwareId) -> bool {
+        !self.world().online.contains(id)
+    }
+}
+
+impl Processes for Fake {
+    fn processes(&self, but: &HashSet<Pid>) -> Result<Table, Errno> {
         let mut world = self.world();
         if let Some(mut event) = world.at_pass.pop_front() {
             event(&mut world);
         }
-        let first =
-            world.threads.iter().filter(|(id, t)| **id == t.process && !but.contains(&pid(**id)));
-        let found: Result<_, _> = first.map(|(id, _)| world.stat(*id)).collect();
-        Ok((found?, false))
+        let mut table = Table::default();
+        for (id, _) in world.threads.iter().filter(|(id, t)| **id == t.process) {
+            if but.contains(&pid(*id)) {
+                table.passed.insert(pid(*id));
+            } else {
+                table.found.push(world.stat(*id)?);
+            }
+        }
+        Ok(table)
     }
 
     fn threads(&self, process: Pid) -> Result<Vec<Pid>, Errno> {
@@ -133,20 +176,23 @@ impl Kernel for Fake {
         let ours = world.threads.iter().filter(|(_, t)| pid(t.process) == process);
         Ok(ours.map(|(id, _)| pid(*id)).collect())
     }
+}
 
+impl Masks for Fake {
     fn stat(&self, pid: Pid) -> Result<Stat, Errno> {
         self.world().stat(pid.as_raw_nonzero().get())
     }
 
     fn mask(&self, thread: Pid) -> Result<Mask, Errno> {
         let mut world = self.world();
-        let online = world.online;
-        world.find(thread).map(|t| t.mask.and(&online))
+        let thread = *world.find(thread)?;
+        Ok(world.shown(&thread))
     }
 
     fn set_mask(&self, thread: Pid, mask: &Mask) -> Result<(), Errno> {
         let mut world = self.world();
         let (online, permitted) = (world.online, world.permitted);
+        let keeps = world.keeps;
         let found = world.find(thread)?;
         if let Some(errno) = found.refuses {
             return Err(errno);
@@ -155,13 +201,27 @@ impl Kernel for Fake {
         if found.immovable || cut.and(&online).is_empty() {
             return Err(Errno::INVAL);
         }
-        found.mask = cut;
+        // What was once asked for comes back when it can be had.
+        found.mask = if keeps { *mask } else { cut };
         world.sets += 1;
         if let Some(mut event) = world.at_set.take() {
             event(&mut world);
             world.at_set.get_or_insert(event);
         }
         Ok(())
+    }
+
+    fn owner(&self, thread: Pid) -> Option<Owner> {
+        let process = pid(self.world().find(thread).ok()?.process);
+        Some(Owner { process, name: "a".to_owned() })
+    }
+
+    fn ticks(&self) -> u64 {
+        self.world().ticks
+    }
+
+    fn overwrites(&self) -> bool {
+        !self.world().keeps
     }
 }
 

@@ -5,55 +5,58 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod kernel;
-mod mask;
-mod repair;
-mod settle;
-mod stat;
+mod state;
 #[cfg(test)]
 mod tests;
-mod tree;
-mod watch;
 
 use std::io::{self, PipeWriter};
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use hotadd_core::{HardwareId, Status};
 use rustix::process::Pid;
 
-use self::kernel::{Errno, Kernel, Linux};
-use self::repair::State;
-use self::settle::{Plan, Whose, change};
+use self::kernel::{Errno, Kernel, POSSIBLE};
+use self::state::State;
 use super::NotAdmitted;
+use super::holding::{Arrivals, Hold, Linux, Means, Members, TreeOf};
 use crate::CpuList;
 
 pub use self::error::AffinityError;
-pub use self::mask::Mask;
-pub use self::tree::Tree;
+pub use super::holding::{Mask, Tree};
 
 /// Processors as affinity masks grant them: the partition is a tree of processes, and each of its threads has the
 /// partition's mask. Starting a processor adds it to all of these masks, stopping one takes it away.
 ///
 /// The processors themselves are online all along; what changes is who may run there. Nothing here needs a privilege.
 ///
+/// # Holding
+/// From the moment it exists it holds the threads to its processors (H1): the mask of every thread is set, also where it has
+/// all that there are, so that none reaches by itself what becomes available later. All masks are looked through when a
+/// processor comes or goes, and every 250 ms ([`poll_every`](Self::poll_every)). One that reaches outside of the set is put
+/// back and reported, with the thread and the masks, and what it asked for counts as a request (H3).
+///
+/// When it is dropped, what it held may run anywhere again.
+///
 /// # What it does not do
-/// - A thread that has set a mask of its own is left alone: it is in nobody's partition. Stopping a processor on which
-///   such a thread may run fails with `EBUSY`, because the processor would go on working. A thread that has set exactly
-///   the partition's mask looks like all others and is treated so.
+/// - A mask that is smaller than the set is the thread's own, and stays as it is; the thread does not get what joins later.
+///   Stopping a processor on which such a thread may run fails with `EBUSY`, because the processor would go on working. A
+///   thread that has set exactly the partition's mask looks like all others and is treated so.
 /// - Workers that the kernel makes for a program (those of `io_uring`) choose their processors themselves.
-/// - It holds nobody by force: any program may widen its own mask. [`Cpuset`](super::Cpuset) is for that.
+/// - A program, or somebody else, may widen its masks; until the next look it runs there.
+///   [`Cpuset`](super::Cpuset) does not let it.
 /// - It reaches processors 0 to 1,023, and a kernel made for at most 1,024.
 /// - A process that changes its user id can refuse us; then nothing changes for anybody (`EPERM`, A4).
 /// - Before Linux 6.2, in a cgroup with the cpuset controller, a hot-plug of any processor resets all masks. That is
 ///   put right and reported, but for some milliseconds the partition's threads may have run anywhere.
-/// - A thread in the making during a change may be found a second later only; that too is reported.
+/// - A thread in the making during a change may be found at the next look only; that too is reported.
 #[derive(Debug)]
 pub struct Affinity {
     kernel: Box<dyn Kernel>,
-    /// What we were confined to by somebody's `taskset`; `None` when to nothing.
-    ceiling: Option<Mask>,
     possible: Mask,
+    poll: Duration,
     /// Held through every change and every probe, so that none of our own threads is taken for the program's.
     state: Mutex<State>,
     /// Closed with this, which ends the watcher.
@@ -61,43 +64,57 @@ pub struct Affinity {
 }
 
 impl Affinity {
-    /// A partition of the processes in `tree`.
+    /// A partition of the processes in `tree`, held to its processors from now on (H1).
     ///
-    /// It starts with the processors `start_on`; every thread of the tree that may run elsewhere is narrowed to them at
-    /// once. Without `start_on` it starts with the calling thread's mask, and sets none. If the calling thread was
-    /// itself confined (by `taskset`, say), that mask bounds the partition for good.
+    /// It starts with the processors `start_on`, or else with all that the threads of this process may run on together; a
+    /// thread of the tree that may run elsewhere is narrowed at once. If this process was itself confined (by `taskset`, say),
+    /// that bounds the partition until somebody widens one of its masks.
     ///
     /// # Errors
     /// If a processor to start on is not online or not ours, or the kernel refuses; nothing is then changed.
     pub fn new(tree: Tree, start_on: Option<&CpuList>) -> Result<Self, AffinityError> {
-        let (root, caller) = (rustix::process::getpid(), rustix::thread::gettid());
-        Self::on(Box::new(Linux), root, caller, tree, start_on)
+        Self::on(Box::new(Linux), rustix::process::getpid(), tree, start_on)
+    }
+
+    /// The processors that a partition of this process's could start on: those that its threads may run on together, by their
+    /// own masks (H4). Sets none.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn available() -> Result<CpuList, AffinityError> {
+        let (_, _, allowed) = reach(&Linux, rustix::process::getpid())?;
+        Ok(allowed.list())
+    }
+
+    /// How long a change may go unnoticed that the kernel tells nobody of, such as that of a mask; 250 ms if this is not called. At
+    /// least 10 ms. Each look reads the mask of every thread: about 1 ms for 1,000 threads.
+    #[must_use]
+    pub fn poll_every(mut self, every: Duration) -> Self {
+        self.poll = every.max(Duration::from_millis(10));
+        self
     }
 
     fn on(
         kernel: Box<dyn Kernel>,
         root: Pid,
-        caller: Pid,
         tree: Tree,
         start_on: Option<&CpuList>,
     ) -> Result<Self, AffinityError> {
-        let fails = |doing| move |e| AffinityError::Kernel { doing, errno: raw(e) };
-        let possible = kernel.possible().map_err(fails("read which processors there can be"))?;
-        let online = kernel.online().map_err(fails("read which processors are online"))?;
-        let own = kernel.mask(caller).map_err(fails("read this thread's affinity mask"))?;
-        let permitted = kernel.permitted().map_err(fails("find out the allowed processors"))?;
-        kernel.stat(root).map_err(fails("find this process in /proc"))?;
-        let full = permitted.and(&online);
-        let allowed = full.and(&own);
+        let possible = kernel.possible().map_err(fails("read", POSSIBLE))?;
+        let (full, own, allowed) = reach(&*kernel, root)?;
         let mut set = allowed;
         if let Some(list) = start_on {
-            let outside =
-                |mask: &Mask| list.ids().iter().copied().filter(|id| !mask.contains(*id)).collect();
-            let (off, barred): (CpuList, CpuList) = (outside(&online), outside(&allowed));
+            let outside = |id: &HardwareId| !allowed.contains(*id);
+            let outside: Vec<_> = list.ids().iter().copied().filter(outside).collect();
+            let known = possible.or(&full);
+            let is_off = |id: &HardwareId| !known.contains(*id) || kernel.is_off(*id);
+            let (off, barred): (Vec<_>, Vec<_>) = outside.into_iter().partition(is_off);
+            let (off, barred): (CpuList, CpuList) =
+                (off.into_iter().collect(), barred.into_iter().collect());
             match () {
                 () if list.is_empty() => return Err(AffinityError::Empty),
                 () if !off.is_empty() => {
-                    return Err(AffinityError::NotOnline { ids: off, online: online.list() });
+                    return Err(AffinityError::NotOnline { ids: off, allowed: allowed.list() });
                 }
                 () if !barred.is_empty() => {
                     return Err(AffinityError::NotAllowed { ids: barred, allowed: allowed.list() });
@@ -105,15 +122,20 @@ impl Affinity {
                 () => set = Mask::of(list.ids().iter().copied()),
             }
         }
-        let mut state = State::new(root, tree, set, full);
-        if start_on.is_some() {
-            let plan = Plan::new(Whose::Outside, set);
-            change(&*kernel, &mut state.members, plan, own)
-                .map_err(fails("narrow the masks of all threads"))?;
-            state.expect_late(own);
-        }
-        let ceiling = (own != full).then_some(own);
-        Ok(Self { kernel, ceiling, possible, state: Mutex::new(state), watched: OnceLock::new() })
+        let mut hold = Hold::new(set, Means::Mask);
+        let mut members = Members::new(root, tree);
+        hold.begin(&*kernel, &mut TreeOf { members: &mut members, kernel: &*kernel })
+            .map_err(fails("set the masks of all threads under", "/proc"))?;
+        let ceiling = (!full.is_within(&own)).then_some(own);
+        let arrivals = Arrivals::new(allowed.ids());
+        let state = State { hold, members, arrivals, ceiling, seen: full, lost: false };
+        Ok(Self {
+            kernel,
+            possible: possible.or(&full),
+            poll: Duration::from_millis(250),
+            state: Mutex::new(state),
+            watched: OnceLock::new(),
+        })
     }
 
     /// The processors that the partition may have and that are online now. From any thread; waits for a change under
@@ -121,13 +143,13 @@ impl Affinity {
     #[must_use]
     pub fn allowed(&self) -> CpuList {
         let state = self.lock();
-        self.within_ceiling(&self.full().unwrap_or(state.seen)).list()
+        state.allowed(&self.kernel.permitted().unwrap_or(state.seen)).list()
     }
 
     /// The processors that the partition has. From any thread; waits for a change under way.
     #[must_use]
     pub fn set(&self) -> CpuList {
-        self.lock().set.list()
+        self.lock().hold.set().list()
     }
 
     /// The partition's mask, for a thread or process to adopt. From any thread; waits for a change under way.
@@ -136,7 +158,7 @@ impl Affinity {
     /// gap.
     #[must_use]
     pub fn mask(&self) -> Mask {
-        self.lock().set
+        self.lock().hold.set()
     }
 
     /// Starts a command with the partition's mask, whatever the mask of the calling thread. From any thread; waits for
@@ -149,7 +171,7 @@ impl Affinity {
     /// The command's own, or the kernel's.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let state = self.lock();
-        let mask = state.set;
+        let mask = state.hold.set();
         thread::scope(|scope| {
             let spawn = move || {
                 mask.adopt()?;
@@ -165,23 +187,13 @@ impl Affinity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the kernel permits and has online now. Only with the state locked.
-    fn full(&self) -> Result<Mask, Errno> {
-        Ok(self.kernel.permitted()?.and(&self.kernel.online()?))
-    }
-
-    fn within_ceiling(&self, full: &Mask) -> Mask {
-        self.ceiling.map_or(*full, |ceiling| full.and(&ceiling))
-    }
-
-    fn check(&self, id: HardwareId, full: &Mask) -> Result<(), NotAdmitted> {
-        let allowed = self.within_ceiling(full);
+    fn check(&self, id: HardwareId, allowed: &Mask) -> Result<(), NotAdmitted> {
         let (status, reason) = if allowed.contains(id) {
             return Ok(());
         } else if !self.possible.contains(id) {
             let reason = format!("there is no such processor; this machine has {}", self.possible);
             (Status::NO_SUCH_DEVICE, reason)
-        } else if self.kernel.online().is_ok_and(|online| !online.contains(id)) {
+        } else if self.kernel.is_off(id) {
             (Status::DEVICE_OFF_LINE, "it is not online".into())
         } else {
             (Status::ACCESS_DENIED, format!("it is outside this process's allowed set {allowed}"))
@@ -189,32 +201,42 @@ impl Affinity {
         Err(NotAdmitted { status, reason })
     }
 
-    /// Gives all threads the mask `to`. On an error all is as before.
-    fn change(
-        &self,
-        state: &mut State,
-        to: Mask,
-        leaving: Option<HardwareId>,
-    ) -> Result<(), Errno> {
-        let old = state.set;
-        // If all processors had vanished, the kernel has given the threads whatever there was.
-        let from = if old.is_empty() { state.seen } else { old };
-        let plan = Plan { leaving, ..Plan::new(Whose::Wearing(vec![from]), to) };
-        let result = change(&*self.kernel, &mut state.members, plan, from);
-        if result.is_ok() {
-            state.changed(to);
-        }
-        state.expect_late(if result.is_ok() { from } else { to });
-        result.map(drop)
-    }
-
-    /// For the watcher: whether the partition should look, given whether it heard of a hot-plug.
-    fn is_due(&self, hotplug: bool) -> bool {
+    /// Looks through all masks and puts back what is wrong, and says whether there is something to tell. `hotplug`: a processor
+    /// has just come or gone.
+    fn look(&self, hotplug: bool) -> bool {
         let mut state = self.lock();
-        state.stirred |= hotplug;
-        let full = self.full().unwrap_or(state.seen);
-        state.is_due(&full)
+        let full = self.kernel.permitted_here().unwrap_or(state.seen);
+        state.look(&*self.kernel, full, hotplug);
+        state.is_due()
     }
+}
+
+/// What it held may run anywhere again, as far as somebody else's confinement goes.
+impl Drop for Affinity {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.release(&*self.kernel);
+    }
+}
+
+/// What the kernel permits; what the threads of this process have; and what they may have of it.
+fn reach(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
+    let permitted = kernel.permitted().map_err(fails("find out", "the permitted processors"))?;
+    let task = format!("/proc/{root}/task");
+    let threads = kernel.threads(root).map_err(fails("read", &task))?;
+    let mut own = Mask::none();
+    for thread in threads {
+        match kernel.mask(thread) {
+            Ok(mask) => own = own.or(&mask),
+            Err(Errno::SRCH) => {}
+            Err(errno) => return Err(fails("read", "a thread's affinity mask")(errno)),
+        }
+    }
+    Ok((permitted, own, permitted.and(&own)))
+}
+
+fn fails<'a>(verb: &'a str, what: &'a str) -> impl Fn(Errno) -> AffinityError + 'a {
+    move |e| AffinityError::Kernel { doing: format!("{verb} {what}"), errno: raw(e) }
 }
 
 fn raw(errno: Errno) -> hotadd_core::Errno {

@@ -2,17 +2,21 @@
 //! them.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread;
+use std::time::Duration;
 
 use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, Status};
+use rustix::process::Pid;
 
-use super::kernel::Errno;
+use super::kernel::{Errno, Kernel};
 use super::look::{Look, only, with};
 use super::state::State;
-use super::{Cpuset, raw, watch};
+use super::{Cpuset, raw};
 use crate::CpuList;
+use crate::hardware::holding::{Moment, Population, Swept};
+use crate::hardware::uevents::Uevent;
+use crate::hardware::watch::{self, Watched};
 use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
 
 impl Hardware for Cpuset {
@@ -25,7 +29,7 @@ impl Hardware for Cpuset {
         let sequence = self.sequence();
         let look = Look::at(&*self.kernel).map_err(failed)?;
         let active = look.effective.ids().to_vec();
-        *state = State::new(look, sequence);
+        state.restart(look, sequence);
         Ok(active)
     }
 
@@ -64,7 +68,7 @@ impl Hardware for Cpuset {
                 no(Status::DEVICE_ALREADY_ATTACHED, reason)
             };
         }
-        if !self.kernel.online().map_err(unreadable)?.contains(id) {
+        if self.kernel.is_off(id) {
             return no(Status::DEVICE_OFF_LINE, "it is not online".into());
         }
         if let Some(why) = self.kernel.standing().map_err(unreadable)?.complaint() {
@@ -115,6 +119,7 @@ impl Hardware for Cpuset {
             ))
         })?;
         state.started(id, sequence, after);
+        self.keep(&mut state, true);
         Ok(())
     }
 
@@ -140,6 +145,8 @@ impl Hardware for Cpuset {
             })?
         };
         state.stopped(id, after);
+        state.arrivals.expect(id);
+        self.keep(&mut state, true);
         Ok(())
     }
 
@@ -155,6 +162,11 @@ impl Hardware for Cpuset {
             }
         };
         let left = state.take_left();
+        if !left.is_empty() {
+            // They were away, and are news if they are back.
+            state.arrivals.forget(&left);
+            state.above = CpuList::default();
+        }
         let stayed: BTreeSet<HardwareId> = expected
             .iter()
             .copied()
@@ -183,26 +195,78 @@ impl Hardware for Cpuset {
             expected.iter().copied().filter(|id| !stayed.contains(id)).collect();
         let intruded = look.effective.ids().iter().copied().filter(|id| !stayed.contains(id));
         let intruded = intruded.collect();
+        let stirred = look.effective != *state.effective();
         state.looked(look, &stayed, sequence);
-        Survey { vanished: vanished.into_iter().collect(), intruded, repaired, ..Survey::default() }
+        self.keep(&mut state, stirred);
+        self.reach(&mut state);
+        repaired.extend(state.hold.take_reports());
+        let vanished = vanished.into_iter().collect();
+        Survey { vanished, intruded, appeared: state.arrivals.take(), repaired }
     }
 
     fn watch(self: Arc<Self>, nudge: Nudge) {
-        let Ok((gone, open)) = io::pipe() else { return };
-        // Called once. A second watcher would only ask twice.
-        if self.watched.set(open).is_err() {
-            return;
+        watch::start(&self, &self.watched, nudge);
+    }
+}
+
+impl Watched for Cpuset {
+    fn every(&self) -> Duration {
+        self.poll
+    }
+
+    fn listen(&self) -> Result<OwnedFd, Errno> {
+        self.kernel.listen()
+    }
+
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        self.kernel.receive(socket, buffer)
+    }
+
+    fn notices(&self) -> Result<OwnedFd, Errno> {
+        self.kernel.notices()
+    }
+
+    // What was lost needs no care of its own: the files are read in any case.
+    fn look(&self, heard: &[Uevent], _lost: bool) -> bool {
+        let mut state = self.lock();
+        // What the kernel says of a processor that it cannot have is nonsense, and not to be kept.
+        heard
+            .iter()
+            .filter(|event| self.possible.contains(event.id))
+            .for_each(|event| state.heard(*event));
+        let look = Look::at(&*self.kernel);
+        // When something else is effective the partition hears of it first, and then the threads are held to that.
+        if look.as_ref().is_ok_and(|look| look.effective == *state.effective()) {
+            self.keep(&mut state, !heard.is_empty());
         }
-        // Before the partition looks once more, so that nothing is missed between that look and the first event.
-        let watcher = watch::Watcher::new(&*self.kernel);
-        let cpuset = Arc::downgrade(&self);
-        let thread = thread::Builder::new().name("hotadd-watch".into());
-        // Without the thread a change is not seen.
-        let _ = thread.spawn(move || watcher.watch(&cpuset, &gone, &nudge));
+        self.reach(&mut state);
+        state.is_due(look.as_ref().map_err(|errno| *errno))
     }
 }
 
 impl Cpuset {
+    /// Looks through the masks of its threads (H1). `stirred`: a processor or the cpuset has just changed.
+    pub(super) fn keep(&self, state: &mut State, stirred: bool) {
+        let moment = Moment { full: state.hold.set(), stirred };
+        let mut threads = ThreadsOf(&*self.kernel);
+        if let Err(errno) = state.hold.enforce(self.kernel.masks(), &mut threads, moment) {
+            let errno = raw(errno);
+            state.hold.report(format!("the masks could not be looked through: {errno}"));
+        }
+    }
+
+    /// Notes what has come within reach, in the cgroup above (H2).
+    pub(super) fn reach(&self, state: &mut State) {
+        let Ok(above) = self.kernel.above() else { return };
+        if above == state.above {
+            return;
+        }
+        let Ok(allowed) = super::allowed(&*self.kernel) else { return };
+        let members = state.hold.set();
+        state.arrivals.reach(allowed.ids().iter().copied(), |id| members.contains(id));
+        state.above = above;
+    }
+
     /// Writes the list, and looks at what comes of it. What makes the partition invalid, or does not come to what it should, is
     /// taken back, and is the error.
     fn change(
@@ -290,4 +354,24 @@ impl Cpuset {
 
 fn failed(errno: Errno) -> PlatformError {
     PlatformError::from(raw(errno))
+}
+
+/// The threads of a cgroup, as where threads are found.
+pub(super) struct ThreadsOf<'a>(pub(super) &'a dyn Kernel);
+
+impl Population for ThreadsOf<'_> {
+    fn sweep(
+        &mut self,
+        _quick: bool,
+        visit: &mut dyn FnMut(Pid) -> Result<(), Errno>,
+    ) -> Result<Swept, Errno> {
+        let mut swept = Swept::default();
+        for thread in self.0.threads()? {
+            match visit(thread) {
+                Err(Errno::SRCH) => swept.missed = true,
+                visited => visited?,
+            }
+        }
+        Ok(swept)
+    }
 }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hotadd_core::HardwareId;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::process::Pid;
 
 use super::CpusetKind;
 use super::kernel::{Errno, Holder, Kernel, Standing};
 use crate::CpuList;
+use crate::hardware::holding::{Mask, Masks, Owner, Stat};
 
 type Hook = Box<dyn FnOnce(&mut World) + Send>;
 
@@ -44,10 +46,23 @@ pub(super) struct World {
     pub(super) before: Option<Hook>,
     /// Nobody can listen.
     pub(super) deaf: bool,
+    /// The threads in it.
+    threads: BTreeMap<i32, Thread>,
+    /// What was effective when their masks were last brought up to date.
+    applied: BTreeSet<u32>,
     sequence: u64,
     messages: VecDeque<Vec<u8>>,
     bell: Option<OwnedFd>,
     notice: Option<OwnedFd>,
+}
+
+/// A thread's mask, as the kernel keeps it.
+#[derive(Clone, Debug)]
+struct Thread {
+    /// What was set; `None` if nothing ever was.
+    asked: Option<BTreeSet<u32>>,
+    /// Where it runs, as far as that is online.
+    mask: BTreeSet<u32>,
 }
 
 pub(super) fn set(list: &str) -> BTreeSet<u32> {
@@ -89,6 +104,61 @@ impl World {
         (self.stuck, self.is_unguarded) = (None, false);
         self.settle();
         ring(self.notice.as_ref());
+    }
+
+    /// A thread comes in that never set a mask. 6.12 leaves its mask alone if the cpuset has all that it had before; 6.1 does not.
+    pub(super) fn attach(&mut self, thread: i32) {
+        self.apply();
+        let mask = if self.is_6_1 || self.effective_set() != self.free() {
+            self.effective_set()
+        } else {
+            self.possible.clone()
+        };
+        self.threads.insert(thread, Thread { asked: None, mask });
+        ring(self.notice.as_ref());
+    }
+
+    /// A thread sets its mask.
+    pub(super) fn pin(&mut self, thread: i32, list: &str) {
+        assert_eq!(self.set_mask(thread, set(list)), Ok(()));
+    }
+
+    /// The threads' masks, as `10: 0-1, 11: 0`.
+    pub(super) fn masks(&mut self) -> String {
+        let masks = self.thread_masks();
+        let each = masks.iter().map(|(id, mask)| format!("{id}: {}", show(mask)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The threads' masks, less what is offline.
+    pub(super) fn thread_masks(&mut self) -> BTreeMap<i32, BTreeSet<u32>> {
+        self.apply();
+        self.threads.iter().map(|(id, thread)| (*id, &thread.mask & &self.online)).collect()
+    }
+
+    /// What is effective is brought into the masks, when it has changed.
+    fn apply(&mut self) {
+        let effective = self.effective_set();
+        if effective == self.applied {
+            return;
+        }
+        for thread in self.threads.values_mut() {
+            let asked = thread.asked.as_ref().filter(|_| !self.is_6_1);
+            let own = asked.map_or_else(|| effective.clone(), |asked| asked & &effective);
+            thread.mask = if own.is_empty() { effective.clone() } else { own };
+        }
+        self.applied = effective;
+    }
+
+    pub(super) fn set_mask(&mut self, thread: i32, asked: BTreeSet<u32>) -> Result<(), Errno> {
+        self.apply();
+        let mask = &asked & &self.effective_set();
+        let thread = self.threads.get_mut(&thread).ok_or(Errno::SRCH)?;
+        if mask.is_empty() {
+            return Err(Errno::INVAL);
+        }
+        *thread = Thread { asked: Some(asked), mask };
+        Ok(())
     }
 
     /// All events that were not read are lost.
@@ -176,8 +246,8 @@ impl Kernel for Fake {
         Ok(show(&self.world().possible))
     }
 
-    fn online(&self) -> Result<CpuList, Errno> {
-        Ok(show(&self.world().online))
+    fn is_off(&self, id: HardwareId) -> bool {
+        !self.world().online.contains(&id.0)
     }
 
     fn cpus(&self) -> Result<CpuList, Errno> {
@@ -271,6 +341,14 @@ impl Kernel for Fake {
         Ok(Some(length))
     }
 
+    fn threads(&self) -> Result<Vec<Pid>, Errno> {
+        Ok(self.world().threads.keys().filter_map(|id| Pid::from_raw(*id)).collect())
+    }
+
+    fn masks(&self) -> &dyn Masks {
+        self
+    }
+
     fn notices(&self) -> Result<OwnedFd, Errno> {
         let mut world = self.world();
         if world.deaf {
@@ -279,6 +357,38 @@ impl Kernel for Fake {
         let bell = eventfd(0, EventfdFlags::NONBLOCK)?;
         world.notice = Some(bell.as_fd().try_clone_to_owned().unwrap());
         Ok(bell)
+    }
+}
+
+impl Masks for Fake {
+    fn stat(&self, pid: Pid) -> Result<Stat, Errno> {
+        let known = self.world().threads.contains_key(&pid.as_raw_nonzero().get());
+        let stat = Stat { pid, parent: None, ended: false, immovable: false, born: Some(0) };
+        if known { Ok(stat) } else { Err(Errno::SRCH) }
+    }
+
+    fn mask(&self, thread: Pid) -> Result<Mask, Errno> {
+        let mut world = self.world();
+        world.apply();
+        let found = world.threads.get(&thread.as_raw_nonzero().get()).ok_or(Errno::SRCH)?;
+        Ok(Mask::of((&found.mask & &world.online).into_iter().map(HardwareId)))
+    }
+
+    fn set_mask(&self, thread: Pid, mask: &Mask) -> Result<(), Errno> {
+        let asked = mask.ids().map(|id| id.0).collect();
+        self.world().set_mask(thread.as_raw_nonzero().get(), asked)
+    }
+
+    fn owner(&self, thread: Pid) -> Option<Owner> {
+        Some(Owner { process: thread, name: "a".to_owned() })
+    }
+
+    fn ticks(&self) -> u64 {
+        0
+    }
+
+    fn overwrites(&self) -> bool {
+        self.world().is_6_1
     }
 }
 

@@ -5,12 +5,15 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use hotadd_core::HardwareId;
 use rustix::fs::{Access, inotify};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+use rustix::process::Pid;
 
 use super::CpusetKind;
 use crate::CpuList;
 use crate::hardware::file::{errno, read, write};
+use crate::hardware::holding::{self, Masks};
 use crate::hardware::uevents;
 
 /// The kernel's own error.
@@ -73,8 +76,8 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// The processors that there can ever be.
     fn possible(&self) -> Result<CpuList, Errno>;
 
-    /// Those that run.
-    fn online(&self) -> Result<CpuList, Errno>;
+    /// Whether this processor is known to be off.
+    fn is_off(&self, id: HardwareId) -> bool;
 
     /// What is written in the cpuset. Empty if it has all that the cgroup above has.
     fn cpus(&self) -> Result<CpuList, Errno>;
@@ -112,7 +115,14 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 
-    /// A descriptor that is readable when somebody wrote the list, or the partition became valid or invalid.
+    /// The threads in it, and in the cgroups in it.
+    fn threads(&self) -> Result<Vec<Pid>, Errno>;
+
+    /// What reads and sets their masks.
+    fn masks(&self) -> &dyn Masks;
+
+    /// A descriptor that is readable when somebody wrote the list, here or above, or moved a process in, or the partition became
+    /// valid or invalid.
     fn notices(&self) -> Result<OwnedFd, Errno>;
 }
 
@@ -143,8 +153,10 @@ impl Kernel for Linux {
         self.processors("possible")
     }
 
-    fn online(&self) -> Result<CpuList, Errno> {
-        self.processors("online")
+    fn is_off(&self, id: HardwareId) -> bool {
+        // Of each processor by itself: the list of all may be a container's picture (H4).
+        let file = self.sys.join(format!("devices/system/cpu/cpu{id}/online"));
+        read(&file).is_ok_and(|text| text.trim() == "0")
     }
 
     fn cpus(&self) -> Result<CpuList, Errno> {
@@ -206,8 +218,50 @@ impl Kernel for Linux {
         for name in ["cpuset.cpus", "cpuset.cpus.partition"] {
             inotify::add_watch(&queue, self.group.join(name), inotify::WatchFlags::MODIFY)?;
         }
+        for name in ["cgroup.procs", "cgroup.threads"] {
+            let _ = inotify::add_watch(&queue, self.group.join(name), inotify::WatchFlags::MODIFY);
+        }
+        for above in self.group.ancestors().skip(1).take_while(|above| **above != *Path::new("/")) {
+            // The topmost has no such file, and what is above it is no cgroup.
+            let list = above.join("cpuset.cpus");
+            let _ = inotify::add_watch(&queue, list, inotify::WatchFlags::MODIFY);
+        }
         Ok(queue)
     }
+
+    fn threads(&self) -> Result<Vec<Pid>, Errno> {
+        let mut threads = Vec::new();
+        let mut groups = vec![self.group.clone()];
+        let mut seen = 0;
+        while let Some(group) = groups.pop().filter(|_| seen < MOST) {
+            seen += 1;
+            match lines(&group.join("cgroup.threads")) {
+                Ok(ids) => threads.extend(ids),
+                // A cgroup below has gone meanwhile, or is of those that cannot have threads.
+                Err(_) if group != self.group => {}
+                Err(errno) => return Err(errno),
+            }
+            groups.extend(below(&group));
+        }
+        Ok(threads)
+    }
+
+    fn masks(&self) -> &dyn Masks {
+        &holding::Linux
+    }
+}
+
+/// The ids in a file that may be long, one a line. Of another pid namespace they are 0, and passed over.
+fn lines(path: &Path) -> Result<Vec<Pid>, Errno> {
+    let text = fs::read_to_string(path).map_err(|error| errno(&error))?;
+    Ok(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect())
+}
+
+/// The cgroups directly in this one.
+fn below(group: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(group).into_iter().flatten().filter_map(Result::ok);
+    let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    groups.take(MOST).map(|entry| entry.path()).collect()
 }
 
 fn list(path: &Path) -> Result<CpuList, Errno> {
@@ -300,7 +354,7 @@ mod tests {
         fs::write(&partition, "").unwrap();
         linux.write_kind(CpusetKind::Root).unwrap();
         assert_eq!(fs::read_to_string(&partition).unwrap(), "root", "the kernel's word alone");
-        assert_eq!(linux.online(), Err(Errno::NOENT), "nothing is made up");
+        assert_eq!(linux.possible(), Err(Errno::NOENT), "nothing is made up");
     }
 
     #[test]

@@ -13,23 +13,24 @@ mod place;
 mod state;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::io::PipeWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use self::backend::ThreadsOf;
 use self::group::Group;
 use self::kernel::{Errno, Kernel, Linux};
 use self::look::{Look, only};
 use self::state::State;
-use super::uevents::Uevent;
+use super::holding::Mask;
 use crate::CpuList;
 
 pub use self::door::Door;
 pub use self::error::CpusetError;
 pub use self::options::{CpusetKind, CpusetOptions};
+pub(super) use self::place::own_groups;
 
 /// A cpuset: the processors that the processes of a cgroup may run on. Starting a processor adds it to `cpuset.cpus`, stopping
 /// one takes it out.
@@ -55,9 +56,15 @@ pub use self::options::{CpusetKind, CpusetOptions};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// # Holding
+/// Linux leaves the masks of threads alone when they are moved into a cpuset that has all that they had before; from then on they
+/// run on whatever comes online, whatever the cpuset has. So the mask of every thread in it is set once (H1), and all are looked
+/// through when something changes, and every 250 ms ([`CpusetOptions::poll`]). What comes within reach of the cgroup above has
+/// appeared (H2).
+///
 /// # What counts
 /// What is effective, `cpuset.cpus.effective`: after each write it is read back, and whenever the kernel says that something
-/// happened, another process wrote to the cpuset, or a second has passed. A write that fails is a failed start with the
+/// happened, another process wrote to the cpuset, or a quarter of a second has passed. A write that fails is a failed start with the
 /// kernel's errno (A4). One after which the processor is not effective, or the partition invalid, is taken back, and is a failed
 /// start with the kernel's own reason.
 ///
@@ -137,10 +144,11 @@ impl Cpuset {
     /// # Errors
     /// If this process may not move any there.
     pub fn door(&self) -> Result<Door, CpusetError> {
-        Ok(Door(Arc::new(group::open_procs(&self.path)?)))
+        Ok(Door(Arc::new(group::open_procs(&self.path)?), Mask::full()))
     }
 
-    /// Moves a process into it, with all of its threads. Its children of before stay where they are.
+    /// Moves a process into it, with all of its threads, which are held to it from then on. Its children of before stay where they
+    /// are.
     ///
     /// # Errors
     /// The kernel's: there is no such process, or it may not be moved.
@@ -149,7 +157,9 @@ impl Cpuset {
         super::file::write(&procs, process.to_string().as_bytes()).map_err(|errno| {
             let doing = format!("move process {process} into {}", self.path.display());
             CpusetError::Kernel { doing, errno: raw(errno) }
-        })
+        })?;
+        self.keep(&mut self.lock(), false);
+        Ok(())
     }
 
     /// Removes the cgroup if it was made and is empty, and has the controller disabled again where that was enabled for it and
@@ -199,7 +209,17 @@ impl Cpuset {
                 let _ = cpuset.take_back(&before);
             }
         })?;
-        *cpuset.lock() = State::new(began, cpuset.sequence());
+        let mut state = State::new(began, cpuset.sequence());
+        let held = state.hold.begin(cpuset.kernel.masks(), &mut ThreadsOf(&*cpuset.kernel));
+        held.map_err(|errno| cpuset.fails("hold the threads of", errno)).inspect_err(|_| {
+            if !fresh {
+                let _ = cpuset.take_back(&before);
+            }
+        })?;
+        cpuset.reach(&mut state);
+        // What is there at the beginning is no news.
+        state.arrivals.take();
+        *cpuset.lock() = state;
         Ok(cpuset)
     }
 
@@ -267,27 +287,13 @@ impl Cpuset {
     fn sequence(&self) -> u64 {
         self.kernel.sequence().unwrap_or(u64::MAX)
     }
-
-    /// For the watcher: takes note of a uevent.
-    fn heard(&self, event: Uevent) {
-        // What the kernel says of a processor that it cannot have is nonsense, and not to be kept.
-        if self.possible.contains(event.id) {
-            self.lock().heard(event);
-        }
-    }
-
-    /// For the watcher: whether the partition should look.
-    fn is_due(&self) -> bool {
-        let state = self.lock();
-        let look = Look::at(&*self.kernel);
-        state.is_due(look.as_ref().map_err(|errno| *errno))
-    }
 }
 
 /// Those that a cpuset may take: online, in the cgroup above, and nobody's own.
 fn allowed(kernel: &dyn Kernel) -> Result<CpuList, Errno> {
-    let (online, beside) = (kernel.online()?, kernel.beside()?);
-    let free = |id| online.contains(id) && !beside.iter().any(|holder| holder.cpus.contains(id));
+    // What is effective there is online.
+    let beside = kernel.beside()?;
+    let free = |id| !beside.iter().any(|holder| holder.cpus.contains(id));
     Ok(only(&kernel.above()?, free))
 }
 

@@ -54,10 +54,10 @@ impl fmt::Display for CpusetKind {
 
 impl CpusetOptions {
     /// A new cpuset is a member and begins with the first processor that it may have; one that was there before stays as it is.
-    /// Its files are read every second.
+    /// Its files are read, and the masks of its threads, every 250 ms.
     #[must_use]
     pub fn new() -> Self {
-        Self { kind: None, start: None, poll: Duration::from_secs(1) }
+        Self { kind: None, start: None, poll: Duration::from_millis(250) }
     }
 
     /// The kind that it is to be.

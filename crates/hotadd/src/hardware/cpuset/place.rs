@@ -35,6 +35,14 @@ pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
     Ok(places)
 }
 
+/// The cgroups that this process is in, its own first, as far as they can be seen.
+pub(in crate::hardware) fn own_groups() -> Vec<PathBuf> {
+    let read = |path: &str| read(Path::new(path)).unwrap_or_default();
+    let home = home(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    let Ok(Home { top, own }) = home else { return Vec::new() };
+    own.ancestors().take_while(|group| group.starts_with(&top)).map(Path::to_owned).collect()
+}
+
 /// Whether we can make cgroups there and move processes from here into them.
 fn is_ours(place: &Path) -> bool {
     let may = |path: &Path| rustix::fs::access(path, Access::WRITE_OK).is_ok();

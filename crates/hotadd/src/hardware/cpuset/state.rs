@@ -7,10 +7,16 @@ use hotadd_core::HardwareId;
 use super::kernel::{Errno, Standing};
 use super::look::Look;
 use crate::CpuList;
+use crate::hardware::holding::{Arrivals, Hold, Mask, Means};
 use crate::hardware::uevents::{Action, Uevent};
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// Holds the threads to what is effective.
+    pub(super) hold: Hold,
+    pub(super) arrivals: Arrivals,
+    /// What the cgroup above had when it was last seen.
+    pub(super) above: CpuList,
     /// Those in the partition, each with the number of the last uevent before it came: what is said of it by later ones it has
     /// done as a member.
     members: BTreeMap<HardwareId, u64>,
@@ -28,7 +34,29 @@ impl State {
     /// The effective ones are the members. `sequence` was read before they were.
     pub(super) fn new(seen: Look, sequence: u64) -> Self {
         let members = seen.effective.ids().iter().map(|id| (*id, sequence)).collect();
-        Self { members, left: BTreeSet::new(), seen, blind: false, unsaid: Vec::new() }
+        Self {
+            hold: Hold::new(mask(&seen.effective), Means::Cpuset),
+            arrivals: Arrivals::default(),
+            above: CpuList::default(),
+            members,
+            left: BTreeSet::new(),
+            seen,
+            blind: false,
+            unsaid: Vec::new(),
+        }
+    }
+
+    /// It looks like this now, and that is the beginning. What is known of its threads stays.
+    pub(super) fn restart(&mut self, seen: Look, sequence: u64) {
+        self.members = seen.effective.ids().iter().map(|id| (*id, sequence)).collect();
+        self.hold.set_is(mask(&seen.effective));
+        self.left.clear();
+        self.seen = seen;
+    }
+
+    /// What was effective when it was last seen.
+    pub(super) fn effective(&self) -> &CpuList {
+        &self.seen.effective
     }
 
     pub(super) fn is_member(&self, id: HardwareId) -> bool {
@@ -57,6 +85,7 @@ impl State {
         self.left.remove(&id);
         self.seen.effective = self.members.keys().copied().collect();
         self.seen.cpus = after.cpus;
+        self.hold.set_is(mask(&self.seen.effective));
     }
 
     /// Takes note of a uevent.
@@ -73,7 +102,8 @@ impl State {
     pub(super) fn is_due(&self, look: Result<&Look, Errno>) -> bool {
         look.map_or(!self.blind, |look| {
             self.blind || !self.left.is_empty() || !self.unsaid.is_empty() || *look != self.seen
-        })
+        }) || self.hold.has_reports()
+            || self.arrivals.has_news()
     }
 
     /// Nothing can be read. Said once.
@@ -96,6 +126,9 @@ impl State {
         for id in look.effective.ids() {
             self.members.entry(*id).or_insert(sequence);
         }
+        if look.effective != self.seen.effective {
+            self.hold.set_is(mask(&look.effective));
+        }
         self.seen = look;
     }
 
@@ -116,4 +149,9 @@ impl State {
             (None, _) => format!("the cpuset is a valid {is} again"),
         })
     }
+}
+
+/// A list as a mask.
+pub(super) fn mask(list: &CpuList) -> Mask {
+    Mask::of(list.ids().iter().copied())
 }

@@ -1,8 +1,8 @@
 //! [`Hotplug`] as a [`Hardware`]: starting and stopping are writes to `online`, and the list says what came of them.
 
-use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread;
+use std::time::Duration;
 
 use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
@@ -10,7 +10,9 @@ use super::kernel::{Errno, List};
 use super::options::Intruders;
 use super::plugged::Plugged;
 use super::state::State;
-use super::{Hotplug, raw, watch};
+use super::{Hotplug, raw};
+use crate::hardware::uevents::Uevent;
+use crate::hardware::watch::{self, Watched};
 use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
 
 impl Hardware for Hotplug {
@@ -147,17 +149,32 @@ impl Hardware for Hotplug {
     }
 
     fn watch(self: Arc<Self>, nudge: Nudge) {
-        let Ok((gone, open)) = io::pipe() else { return };
-        // Called once. A second watcher would only ask twice.
-        if self.watched.set(open).is_err() {
-            return;
-        }
-        // Before the partition looks once more, so that nothing is missed between that look and the first event.
-        let watcher = watch::Watcher::new(&*self.kernel);
-        let hotplug = Arc::downgrade(&self);
-        let thread = thread::Builder::new().name("hotadd-watch".into());
-        // Without the thread a change is not seen.
-        let _ = thread.spawn(move || watcher.watch(&hotplug, &gone, &nudge));
+        watch::start(&self, &self.watched, nudge);
+    }
+}
+
+impl Watched for Hotplug {
+    fn every(&self) -> Duration {
+        self.options.poll
+    }
+
+    fn listen(&self) -> Result<OwnedFd, Errno> {
+        self.kernel.listen()
+    }
+
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        self.kernel.receive(socket, buffer)
+    }
+
+    fn notices(&self) -> Result<OwnedFd, Errno> {
+        // Nobody is told of writes to these files.
+        Err(Errno::OPNOTSUPP)
+    }
+
+    // What was lost needs no care of its own: the list is read in any case.
+    fn look(&self, heard: &[Uevent], _lost: bool) -> bool {
+        heard.iter().for_each(|event| self.heard(*event));
+        self.is_due()
     }
 }
 

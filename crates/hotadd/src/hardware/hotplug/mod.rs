@@ -11,7 +11,6 @@ mod quiet;
 mod state;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::io::PipeWriter;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -21,6 +21,10 @@ enum Act {
     Spoil(u32, bool),
     Refuse,
     Lose,
+    /// A thread comes in.
+    Attach(i32),
+    /// A thread sets its mask.
+    Pin(i32, BTreeSet<u32>),
     Look,
 }
 
@@ -41,6 +45,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => (id(), any::<bool>()).prop_map(|(id, spoils)| Act::Spoil(id, spoils)),
         1 => Just(Act::Refuse),
         1 => Just(Act::Lose),
+        2 => (10..13_i32).prop_map(Act::Attach),
+        2 => (10..13_i32, some()).prop_map(|(thread, list)| Act::Pin(thread, list)),
         4 => Just(Act::Look),
     ];
     prop::collection::vec(act, 1..40)
@@ -82,6 +88,11 @@ fn act(rig: &mut Rig, act: Act, agreed: &mut BTreeSet<u32>) {
         }),
         Act::Refuse => rig.act(|w| w.refusals.push_back(Some(Errno::BUSY))),
         Act::Lose => rig.act(World::lose),
+        Act::Attach(thread) => rig.act(|world| world.attach(thread)),
+        // If it can have none of these, or is not there, nothing is changed.
+        Act::Pin(thread, list) => rig.act(|world| {
+            let _ = world.set_mask(thread, list);
+        }),
         Act::Look => look(rig, agreed),
     }
 }
@@ -98,7 +109,7 @@ fn look(rig: &mut Rig, agreed: &mut BTreeSet<u32>) {
         let Ok(id) = first.parse::<u32>() else { continue };
         if line.ends_with("joined") {
             agreed.insert(id);
-        } else {
+        } else if line.ends_with("vanished") {
             agreed.remove(&id);
         }
     }
@@ -106,6 +117,11 @@ fn look(rig: &mut Rig, agreed: &mut BTreeSet<u32>) {
     let effective: Vec<u32> =
         rig.cpuset.kernel.effective().unwrap().ids().iter().map(|id| id.0).collect();
     assert_eq!(active, effective, "what is effective is what counts");
+    for (thread, mask) in rig.fake.world().thread_masks() {
+        // With no processor left they run wherever the kernel puts them.
+        let held = effective.is_empty() || mask.iter().all(|id| effective.contains(id));
+        assert!(held, "{thread} runs on {mask:?} of {effective:?} (H1)");
+    }
     let known: Vec<u32> = agreed.iter().copied().collect();
     assert_eq!(active, known, "and nobody is in it of whom nothing was said");
 }

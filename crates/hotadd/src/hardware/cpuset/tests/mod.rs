@@ -2,6 +2,7 @@
 
 mod changing;
 mod histories;
+mod holding;
 mod others;
 
 use std::path::Path;
@@ -11,9 +12,9 @@ use std::time::Duration;
 use hotadd_core::HardwareId;
 
 use super::fake::{Fake, World};
-use super::watch::Watcher;
 use super::{Cpuset, CpusetError, CpusetKind, CpusetOptions};
 use crate::hardware::Hardware;
+use crate::hardware::watch::Watcher;
 use crate::partition::Seat;
 use crate::{Change, Error, EventKind, Observation, Partition};
 
@@ -44,7 +45,7 @@ impl Rig {
         fake.world().deaf = true;
         let partition = Partition::over(Arc::clone(&cpuset) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
-        let watcher = Watcher::new(&fake);
+        let watcher = Watcher::new(&*cpuset);
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&told);
         let observation = partition.observe(move |event| {
@@ -52,6 +53,7 @@ impl Rig {
             let says = match event.kind {
                 EventKind::Breach => format!("breach {}: {reason}", event.clause.unwrap()),
                 EventKind::Joined if !event.agreed => format!("{} joined", event.id.unwrap()),
+                EventKind::Appeared => format!("{} appeared", event.id.unwrap()),
                 EventKind::Left if event.surprise => format!("{} vanished", event.id.unwrap()),
                 _ => return,
             };
@@ -69,7 +71,7 @@ impl Rig {
 
     /// One round of the watcher. Says whether it found something to look at.
     fn look(&mut self) -> bool {
-        let due = self.watcher.hear(&self.cpuset);
+        let due = self.watcher.look(&*self.cpuset);
         if due {
             match &self.partition.seat {
                 Seat::Here(inner) => crate::hardware::Nudged::nudge(&**inner),

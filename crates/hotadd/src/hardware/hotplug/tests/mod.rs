@@ -12,9 +12,9 @@ use std::time::Duration;
 use hotadd_core::{HardwareId, State};
 
 use super::fake::{Fake, World};
-use super::watch::Watcher;
 use super::{Hotplug, HotplugOptions, Intruders};
 use crate::hardware::Hardware;
+use crate::hardware::watch::Watcher;
 use crate::partition::Seat;
 use crate::{
     Change, Error, EventKind, Notice, Observation, Partition, Registration, Removal, Veto,
@@ -84,7 +84,7 @@ impl Rig {
         fake.world().deaf = true;
         let partition = Partition::over(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
-        let watcher = Watcher::new(&fake);
+        let watcher = Watcher::new(&*hotplug);
         let told = Arc::new(Mutex::new(Vec::new()));
         let driver = partition.party("driver").later_only().register(Driver(Arc::clone(&told)));
         let heard = Arc::clone(&told);
@@ -112,7 +112,7 @@ impl Rig {
 
     /// One round of the watcher. Says whether it found something to look at.
     fn look(&mut self) -> bool {
-        let due = self.watcher.hear(&self.hotplug);
+        let due = self.watcher.look(&*self.hotplug);
         if due {
             let inner = self.inner();
             inner.nudge();

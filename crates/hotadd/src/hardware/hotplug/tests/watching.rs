@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::super::fake::{Fake, Way};
 use super::super::kernel::Errno;
-use super::super::watch::Watcher;
 use super::super::{Hotplug, HotplugOptions};
+use crate::hardware::watch::Watcher;
 use crate::hardware::{Hardware, Nudge, Nudged};
 use crate::{EventKind, HardwareId, Partition};
 
@@ -112,10 +112,10 @@ fn plugged(binds_last: bool, bound: Duration) -> (Fake, Arc<Hotplug>, Watcher) {
     options.quiet = bound;
     let hotplug = Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap());
     hotplug.active().unwrap();
-    let mut watcher = Watcher::new(&fake);
+    let mut watcher = Watcher::new(&*hotplug);
     fake.world().plug(1);
     let bind = fake.world().take_last();
-    assert!(watcher.hear(&hotplug), "it could be added");
+    assert!(watcher.look(&*hotplug), "it could be added");
     fake.world().send(bind);
     (fake, hotplug, watcher)
 }
@@ -133,7 +133,7 @@ fn a_start_waits_no_longer_than_for_the_bind_where_that_comes_last() {
         move || hotplug.start(ONE)
     });
     told.store(true, Ordering::SeqCst);
-    watcher.hear(&hotplug);
+    watcher.look(&*hotplug);
     assert_eq!(
         start.join().unwrap(),
         Ok(()),
@@ -167,6 +167,6 @@ fn one_that_is_pulled_while_a_start_waits_for_it_is_a_failed_start_a4() {
         let hotplug = Arc::clone(&hotplug);
         move || hotplug.start(ONE)
     });
-    watcher.hear(&hotplug);
+    watcher.look(&*hotplug);
     assert_eq!(start.join().unwrap().unwrap_err().errno, Some(crate::Errno::ENOENT));
 }

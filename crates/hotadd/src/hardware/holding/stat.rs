@@ -7,14 +7,16 @@ const NO_SETAFFINITY: u32 = 0x0400_0000;
 
 /// A process, or a thread by its own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) pid: Pid,
+pub(in crate::hardware) struct Stat {
+    pub(in crate::hardware) pid: Pid,
     /// `None` if the parent is outside our pid namespace.
-    pub(super) parent: Option<Pid>,
+    pub(in crate::hardware) parent: Option<Pid>,
     /// Over, and only waiting to be reaped. Of a process this speaks of its first thread; others may still run.
-    pub(super) ended: bool,
+    pub(in crate::hardware) ended: bool,
     /// The kernel lets nobody set its mask.
-    pub(super) immovable: bool,
+    pub(in crate::hardware) immovable: bool,
+    /// When it was made, in ticks of 10 ms since boot; `None` if the line does not say.
+    pub(in crate::hardware) born: Option<u64>,
 }
 
 impl Stat {
@@ -36,6 +38,7 @@ impl Stat {
             parent: positive(parent),
             ended: matches!(state, "Z" | "X" | "x"),
             immovable: flags & NO_SETAFFINITY != 0,
+            born: fields.nth(12).and_then(|field| field.parse().ok()),
         })
     }
 }
@@ -75,7 +78,13 @@ mod tests {
         ];
         for name in names {
             let stat = Stat::parse(&line(name)).unwrap();
-            let want = Stat { pid: pid(42), parent: Some(pid(7)), ended: false, immovable: false };
+            let want = Stat {
+                pid: pid(42),
+                parent: Some(pid(7)),
+                ended: false,
+                immovable: false,
+                born: Some(100),
+            };
             assert_eq!(stat, want, "for {}", name.escape_ascii());
         }
     }

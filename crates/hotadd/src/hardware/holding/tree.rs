@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::kernel::{Errno, Kernel, Linux};
+use super::linux::Linux;
+use super::threads::{Population, Processes, Swept, Table};
 
 /// Which processes a partition of affinity masks governs.
 ///
@@ -42,7 +44,7 @@ pub(super) struct Look {
 
 /// A [`Tree`] of a given process, and what earlier looks at it have taught.
 #[derive(Debug)]
-pub(super) struct Members {
+pub(in crate::hardware) struct Members {
     root: Pid,
     tree: Tree,
     /// Processes whose parent was not in the table at the last look, with that parent.
@@ -52,7 +54,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(root: Pid, tree: Tree) -> Self {
+    pub(in crate::hardware) fn new(root: Pid, tree: Tree) -> Self {
         Self { root, tree, orphans: HashSet::new(), strangers: HashSet::new() }
     }
 
@@ -62,11 +64,13 @@ impl Members {
     /// When a process names a parent that is not in the table, the parent ended while we read, and its descendants may
     /// be ours. When two looks in a row say the same of it, the parent is not gone but hidden from us (another
     /// user's, on a `/proc` that hides those), and so not one of ours.
-    pub(super) fn look(&mut self, kernel: &dyn Kernel, quick: bool) -> Result<Look, Errno> {
+    pub(super) fn look(&mut self, kernel: &dyn Processes, quick: bool) -> Result<Look, Errno> {
         if !quick {
             self.strangers.clear();
         }
-        let (all, missed) = kernel.processes(&self.strangers)?;
+        let Table { found: all, passed, missed } = kernel.processes(&self.strangers)?;
+        // One that has ended is forgotten, or whoever gets its id would be taken for it.
+        self.strangers = passed;
         let known: HashSet<Pid> = all.iter().map(|process| process.pid).collect();
         let mut orphans = HashSet::new();
         let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
@@ -94,5 +98,38 @@ impl Members {
         self.strangers.extend(known.difference(&not_strangers));
         self.orphans = orphans;
         Ok(Look { processes, torn, missed })
+    }
+}
+
+/// A tree on a kernel, as where threads are found.
+pub(in crate::hardware) struct TreeOf<'a> {
+    pub(in crate::hardware) members: &'a mut Members,
+    pub(in crate::hardware) kernel: &'a dyn Processes,
+}
+
+impl Population for TreeOf<'_> {
+    fn sweep(
+        &mut self,
+        quick: bool,
+        visit: &mut dyn FnMut(Pid) -> Result<(), Errno>,
+    ) -> Result<Swept, Errno> {
+        let look = self.members.look(self.kernel, quick)?;
+        let mut swept = Swept { torn: look.torn, missed: look.missed };
+        for process in look.processes {
+            let threads = match self.kernel.threads(process) {
+                Err(Errno::SRCH) => {
+                    swept.missed = true;
+                    continue;
+                }
+                threads => threads?,
+            };
+            for thread in threads {
+                match visit(thread) {
+                    Err(Errno::SRCH) => swept.missed = true,
+                    visited => visited?,
+                }
+            }
+        }
+        Ok(swept)
     }
 }

@@ -8,11 +8,11 @@ use rustix::thread::CpuSet;
 use crate::CpuList;
 
 /// Processors that one mask can name: ids 0 to 1,023, the width of the kernel interface's `cpu_set_t`.
-pub(super) const WIDTH: u32 = 1024;
+pub(in crate::hardware) const WIDTH: u32 = 1024;
 
 /// An affinity mask: the processors on which a thread may run. A plain value, cheap to copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Mask(pub(super) CpuSet);
+pub struct Mask(pub(in crate::hardware) CpuSet);
 
 impl Mask {
     /// Sets the calling thread's own mask to this one.
@@ -31,12 +31,21 @@ impl Mask {
     }
 
     /// Every processor that a mask can name.
-    pub(super) fn full() -> Self {
+    pub(in crate::hardware) fn full() -> Self {
         Self::of((0..WIDTH).map(HardwareId))
     }
 
+    /// None at all: no thread can have it.
+    pub(in crate::hardware) fn none() -> Self {
+        Self(CpuSet::new())
+    }
+
+    pub(in crate::hardware) fn count(&self) -> u32 {
+        self.0.count()
+    }
+
     /// These processors. An id that no mask can name is left out.
-    pub(super) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
+    pub(in crate::hardware) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
         let mut set = CpuSet::new();
         for HardwareId(id) in ids {
             if id < WIDTH {
@@ -50,34 +59,38 @@ impl Mask {
         id < WIDTH && self.0.is_set(id as usize)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::hardware) fn is_empty(&self) -> bool {
         self.0.count() == 0
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = HardwareId> + '_ {
+    pub(in crate::hardware) fn ids(&self) -> impl Iterator<Item = HardwareId> + '_ {
         (0..WIDTH).map(HardwareId).filter(|id| self.contains(*id))
     }
 
-    pub(super) fn list(&self) -> CpuList {
+    pub(in crate::hardware) fn list(&self) -> CpuList {
         self.ids().collect()
     }
 
-    pub(super) fn and(&self, other: &Self) -> Self {
+    pub(in crate::hardware) fn and(&self, other: &Self) -> Self {
         Self::of(self.ids().filter(|id| other.contains(*id)))
     }
 
-    pub(super) fn without(&self, other: &Self) -> Self {
+    pub(in crate::hardware) fn or(&self, other: &Self) -> Self {
+        Self::of(self.ids().chain(other.ids()))
+    }
+
+    pub(in crate::hardware) fn without(&self, other: &Self) -> Self {
         Self::of(self.ids().filter(|id| !other.contains(*id)))
     }
 
-    pub(super) fn with(mut self, HardwareId(id): HardwareId) -> Self {
+    pub(in crate::hardware) fn with(mut self, HardwareId(id): HardwareId) -> Self {
         if id < WIDTH {
             self.0.set(id as usize);
         }
         self
     }
 
-    pub(super) fn is_within(&self, other: &Self) -> bool {
+    pub(in crate::hardware) fn is_within(&self, other: &Self) -> bool {
         self.without(other).is_empty()
     }
 }

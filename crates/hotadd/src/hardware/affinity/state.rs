@@ -1,0 +1,87 @@
+//! [`State`]: what a partition of masks remembers: its hold on the threads, and what is within reach.
+
+use std::time::Instant;
+
+use hotadd_core::HardwareId;
+
+use super::kernel::{Errno, Kernel};
+use crate::hardware::holding::{Arrivals, Hold, Mask, Members, Moment, TreeOf};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) hold: Hold,
+    pub(super) members: Members,
+    pub(super) arrivals: Arrivals,
+    /// What this process was confined to by somebody's `taskset`, and what somebody has put into its masks since; `None` when it
+    /// was confined to nothing.
+    pub(super) ceiling: Option<Mask>,
+    /// What the kernel permitted when we last looked.
+    pub(super) seen: Mask,
+    /// Processors have vanished from the set, and the partition has not been told.
+    pub(super) lost: bool,
+}
+
+impl State {
+    /// What the partition may have of this.
+    pub(super) fn allowed(&self, full: &Mask) -> Mask {
+        self.ceiling.map_or(*full, |ceiling| full.and(&ceiling))
+    }
+
+    /// Looks through everything, given what the kernel permits now.
+    pub(super) fn look(&mut self, kernel: &dyn Kernel, full: Mask, hotplug: bool) {
+        if let Err(errno) = self.catch_up(kernel, full, hotplug) {
+            let errno = super::raw(errno);
+            self.hold.report(format!("the masks could not be looked through: {errno}"));
+        }
+    }
+
+    /// Drops processors that are gone from the set, puts masks right, and notes what has appeared.
+    pub(super) fn catch_up(
+        &mut self,
+        kernel: &dyn Kernel,
+        full: Mask,
+        hotplug: bool,
+    ) -> Result<(), Errno> {
+        let moment = Moment { full, stirred: hotplug || full != self.seen };
+        self.seen = full;
+        if !self.hold.set().is_within(&full) {
+            self.hold.left_with(&full);
+            self.lost = true;
+        }
+        let mut tree = TreeOf { members: &mut self.members, kernel };
+        let enforced = self.hold.enforce(kernel, &mut tree, moment);
+        let requested = self.hold.take_requested();
+        if let Some(ceiling) = &mut self.ceiling {
+            *ceiling = ceiling.or(&requested);
+        }
+        let set = self.hold.set();
+        let allowed = self.allowed(&full);
+        self.arrivals.reach(allowed.ids(), |id| set.contains(id));
+        self.arrivals.request(requested.ids(), Instant::now());
+        enforced
+    }
+
+    /// Gives those that follow the set `to`.
+    pub(super) fn change(
+        &mut self,
+        kernel: &dyn Kernel,
+        to: Mask,
+        leaving: Option<HardwareId>,
+    ) -> Result<(), Errno> {
+        let moment = Moment { full: self.seen, stirred: false };
+        let mut tree = TreeOf { members: &mut self.members, kernel };
+        self.hold.change(kernel, &mut tree, to, leaving, moment)
+    }
+
+    /// Whether the partition has something to hear.
+    pub(super) fn is_due(&self) -> bool {
+        self.lost || self.hold.has_reports() || self.arrivals.has_news()
+    }
+
+    /// Lets go of the threads.
+    pub(super) fn release(&mut self, kernel: &dyn Kernel) {
+        let to = self.ceiling.unwrap_or_else(Mask::full);
+        let mut tree = TreeOf { members: &mut self.members, kernel };
+        self.hold.release(kernel, &mut tree, to);
+    }
+}

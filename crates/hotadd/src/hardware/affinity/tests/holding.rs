@@ -1,0 +1,274 @@
+//! Holding (H1 to H4): whatever brings other processors within reach of a thread, none is used before everybody agreed.
+
+use super::*;
+
+const TWO: HardwareId = HardwareId(2);
+
+/// As a program has it: all that it may run on, on a kernel that keeps masks.
+fn process(fake: &Fake) -> Affinity {
+    Affinity::on(Box::new(fake.clone()), pid(10), Tree::Current, None).unwrap()
+}
+
+/// A machine of four whose kernel keeps masks, of which these are online.
+fn machine(online: &str) -> Fake {
+    let fake = Fake::new("0-3");
+    fake.world().keeps = true;
+    fake.world().turn(online, "0-3");
+    fake
+}
+
+#[test]
+fn h1_a_partition_of_everything_sets_masks_too_and_what_comes_reaches_nobody() {
+    let fake = machine("0-2");
+    fake.world().born(20, 20, 10, mask("0-3"));
+    let affinity = process(&fake);
+    assert_eq!(affinity.set().to_string(), "0-2");
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2", "nobody has had the time to repair anything");
+    assert_eq!(survey(&affinity), Survey { appeared: vec![HardwareId(3)], ..Survey::default() });
+    assert_eq!(survey(&affinity), Survey::default(), "and it appears once");
+}
+
+#[test]
+fn h1_masks_are_read_back_and_one_that_does_not_take_is_an_error() {
+    let fake = Fake::new("0-3");
+    fake.world().threads.get_mut(&10).unwrap().cpuset = mask("2-3");
+    fake.world().born(20, 20, 10, mask("0-3"));
+    let error = make(&fake, "0-1").unwrap_err();
+    assert_eq!(error.errno(), Some(Number::EINVAL), "{error}");
+    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3", "nothing is changed for anybody");
+}
+
+#[test]
+fn h1_opening_takes_nothing_from_a_program_whose_threads_have_masks_of_their_own() {
+    let fake = machine("0-3");
+    fake.world().taskset(10, "0");
+    fake.world().born(11, 10, 10, mask("1"));
+    fake.world().born(12, 10, 10, mask("0-2"));
+    let affinity = process(&fake);
+    assert_eq!(affinity.set().to_string(), "0-2", "what its threads may use together");
+    assert_eq!(fake.masks(), "10: 0, 11: 1, 12: 0-2");
+    affinity.stop(TWO).unwrap();
+    assert_eq!(fake.masks(), "10: 0, 11: 1, 12: 0-1");
+}
+
+#[test]
+fn h1_processors_that_are_away_are_taken_out_of_masks_when_they_are_first_set() {
+    let fake = machine("0-3");
+    fake.world().taskset(10, "0-3");
+    fake.world().born(20, 20, 10, mask("1,3"));
+    fake.world().turn("0-2", "0-3");
+    let affinity = process(&fake);
+    assert_eq!(fake.masks(), "10: 0-2, 20: 1");
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(fake.masks(), "10: 0-2, 20: 1", "the kernel remembers no more than was set");
+    drop(affinity);
+}
+
+#[test]
+fn h2_a_cpuset_above_that_grows_is_an_appearance_and_one_that_shrinks_takes_it_back() {
+    let fake = machine("0-3");
+    fake.world().turn("0-3", "0");
+    let affinity = process(&fake);
+    fake.world().turn("0-3", "0-1");
+    assert!(affinity.look(false), "the poll finds it");
+    assert_eq!(fake.masks(), "10: 0");
+    fake.world().turn("0-3", "0");
+    affinity.look(false);
+    assert_eq!(survey(&affinity), Survey::default(), "gone before anybody was told");
+    fake.world().turn("0-3", "0-1");
+    assert_eq!(survey(&affinity).appeared, [ONE]);
+    affinity.start(ONE).unwrap();
+    assert_eq!(fake.masks(), "10: 0-1");
+    assert_eq!(survey(&affinity).appeared, []);
+}
+
+#[test]
+fn h2_candidates_of_the_beginning_and_what_was_removed_do_not_appear() {
+    let fake = machine("0-3");
+    let affinity = partition(&fake, "0");
+    assert_eq!(survey(&affinity).appeared, []);
+    affinity.start(ONE).unwrap();
+    affinity.stop(ONE).unwrap();
+    assert_eq!(survey(&affinity).appeared, []);
+    fake.world().turn("0,2-3", "0-3");
+    survey(&affinity);
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(survey(&affinity).appeared, [ONE], "it was away and is back");
+}
+
+#[test]
+fn h2_whoever_was_begun_under_taskset_is_asked_for_nothing_outside_of_it() {
+    let fake = machine("0-2");
+    fake.world().taskset(10, "0");
+    let affinity = process(&fake);
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(survey(&affinity).appeared, []);
+    assert_eq!(affinity.allowed().to_string(), "0");
+}
+
+#[test]
+fn h3_a_mask_that_somebody_widened_is_put_back_reported_and_a_request() {
+    let fake = machine("0-1");
+    fake.world().taskset(10, "0");
+    let affinity = process(&fake);
+    fake.world().born(11, 10, 10, mask("0"));
+    affinity.look(false);
+    fake.world().taskset(11, "0-1");
+    assert!(affinity.look(false));
+    assert_eq!(fake.masks(), "10: 0, 11: 0");
+    let says = "somebody set the mask of thread 11 of process 10 (a) to 0-1, outside of the partition; now 0 again";
+    let found = survey(&affinity);
+    assert_eq!((found.repaired, found.appeared), (vec![says.to_owned()], vec![ONE]));
+    assert_eq!(affinity.allowed().to_string(), "0-1", "the ceiling is raised");
+    affinity.start(ONE).unwrap();
+    assert_eq!(fake.masks(), "10: 0-1, 11: 0-1");
+}
+
+#[test]
+fn h3_a_refused_request_is_not_repeated_by_who_goes_on_widening() {
+    let fake = machine("0-1");
+    let affinity = partition(&fake, "0");
+    for round in 0..5 {
+        fake.world().taskset(10, "0-1");
+        let found = survey(&affinity);
+        assert_eq!(found.appeared.len(), usize::from(round == 0), "round {round}");
+        assert_eq!(found.repaired.len(), 1, "each time it is reported");
+        assert_eq!(fake.masks(), "10: 0");
+    }
+}
+
+#[test]
+fn h3_many_threads_are_one_sentence_that_names_some() {
+    let fake = machine("0-1");
+    let affinity = partition(&fake, "0");
+    for thread in 11..20 {
+        fake.world().born(thread, 10, 10, mask("0-1"));
+    }
+    let says = "somebody set the masks of thread 11 of process 10 (a), thread 12 of process 10 (a), thread 13 of process 10 \
+                (a) and 6 more threads to 0-1, outside of the partition; now 0 again";
+    fake.world().ticks = 1_000;
+    survey(&affinity);
+    for thread in 11..20 {
+        fake.world().taskset(thread, "0-1");
+    }
+    assert_eq!(survey(&affinity).repaired, [says]);
+}
+
+#[test]
+fn h3_what_was_put_back_is_what_the_thread_had() {
+    let fake = machine("0-3");
+    let affinity = partition(&fake, "0-1");
+    fake.world().taskset(10, "1");
+    fake.world().born(20, 20, 10, mask("0-1"));
+    survey(&affinity);
+    fake.world().taskset(10, "0,2");
+    fake.world().taskset(20, "2-3");
+    survey(&affinity);
+    assert_eq!(fake.masks(), "10: 1, 20: 0-1", "not what happens to be left of the new mask");
+}
+
+#[test]
+fn h3_what_an_operator_asked_for_is_granted_when_it_joins() {
+    let fake = machine("0-3");
+    fake.world().taskset(10, "0");
+    let affinity = process(&fake);
+    fake.world().taskset(10, "1");
+    assert_eq!(survey(&affinity).appeared, [ONE]);
+    assert_eq!(fake.masks(), "10: 0");
+    affinity.start(ONE).unwrap();
+    assert_eq!(fake.masks(), "10: 1", "taskset -p 1, with everybody's consent");
+    survey(&affinity);
+    assert_eq!(fake.masks(), "10: 1");
+}
+
+#[test]
+fn h3_a_mask_inside_of_the_set_stays_whatever_joins_or_leaves_beside_it() {
+    let fake = machine("0-3");
+    let affinity = partition(&fake, "0");
+    fake.world().born(20, 20, 10, mask("0"));
+    affinity.start(ONE).unwrap();
+    // Within the second after one joined, and just before the next does.
+    fake.world().taskset(20, "0");
+    affinity.start(TWO).unwrap();
+    assert_eq!(fake.masks(), "10: 0-2, 20: 0");
+    survey(&affinity);
+    affinity.stop(TWO).unwrap();
+    survey(&affinity);
+    assert_eq!(fake.masks(), "10: 0-1, 20: 0");
+}
+
+#[test]
+fn h3_a_change_that_is_taken_back_leaves_masks_that_look_like_it() {
+    let fake = machine("0-3");
+    let affinity = partition(&fake, "0-1");
+    fake.world().born(20, 20, 10, mask("0"));
+    fake.world().born(30, 30, 10, mask("1"));
+    assert_eq!(affinity.stop(ONE).unwrap_err().errno, Some(Number::EBUSY));
+    assert_eq!(fake.masks(), "10: 0-1, 20: 0, 30: 1", "20 has set what all would have had");
+}
+
+#[test]
+fn h3_a_new_thread_that_pins_itself_is_told_from_one_that_was_made_during_the_change() {
+    let fake = machine("0-3");
+    let affinity = partition(&fake, "0");
+    affinity.start(ONE).unwrap();
+    fake.world().born(11, 10, 10, mask("0"));
+    fake.world().ticks += 10;
+    fake.world().born(12, 10, 10, mask("0-1"));
+    fake.world().taskset(12, "0");
+    let says = "1 thread born while the partition changed still had 0; now 0-1";
+    assert_eq!(survey(&affinity).repaired, [says]);
+    assert_eq!(fake.masks(), "10: 0-1, 11: 0-1, 12: 0");
+}
+
+#[test]
+fn h3_masks_of_their_own_that_an_old_kernel_overwrote_are_given_back() {
+    let fake = Fake::new("0-3");
+    fake.world().online = mask("0-2");
+    let affinity = partition(&fake, "0-1");
+    fake.world().born(20, 20, 10, mask("1"));
+    survey(&affinity);
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3");
+    assert!(affinity.look(true));
+    assert_eq!(fake.masks(), "10: 0-1, 20: 1");
+    assert_eq!(survey(&affinity).appeared, [HardwareId(3)], "and that was no request of anybody's");
+    assert_eq!(affinity.allowed().to_string(), "0-3");
+}
+
+#[test]
+fn h3_a_process_that_refuses_to_be_put_back_is_reported_once() {
+    let fake = machine("0-1");
+    let affinity = partition(&fake, "0");
+    fake.world().born(20, 20, 10, mask("0-1"));
+    fake.world().threads.get_mut(&20).unwrap().refuses = Some(Errno::PERM);
+    let says = "of 1 mask outside of the partition none could be put back to 0, thread 20's among them: EPERM (1)";
+    assert_eq!(survey(&affinity).repaired, [says]);
+    assert_eq!(survey(&affinity).repaired, [""; 0]);
+}
+
+#[test]
+fn h4_the_lists_of_a_container_are_not_believed_where_the_process_has_a_mask() {
+    let fake = machine("0-3");
+    // As lxcfs shows it.
+    fake.world().possible = mask("0");
+    fake.world().taskset(10, "1");
+    let affinity = process(&fake);
+    assert_eq!(affinity.set().to_string(), "1");
+    assert!(affinity.maximum() >= 2);
+}
+
+#[test]
+fn what_was_held_may_run_anywhere_again_when_the_partition_is_gone() {
+    let fake = machine("0-2");
+    let affinity = partition(&fake, "0");
+    fake.world().born(20, 20, 10, mask("0"));
+    drop(affinity);
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3");
+    fake.world().taskset(10, "1");
+    fake.world().taskset(20, "1");
+    drop(process(&fake));
+    assert_eq!(fake.masks(), "10: 1, 20: 1", "as far as it was confined before");
+}

@@ -1,0 +1,411 @@
+//! [`Hold`]: what a partition that holds its threads remembers of them, and the rule by which it judges each.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use hotadd_core::HardwareId;
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::breach::{Why, sentences};
+use super::mask::Mask;
+use super::settle::{Effort, Plan, Put, Settled, Verdict, settle};
+use super::threads::{Masks, Population};
+
+/// How long after a change its leftovers may turn up: threads in the making, or a kernel that overwrites masks late.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a thread that follows the partition is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hardware) enum Means {
+    /// The set itself.
+    Mask,
+    /// Everything: a cpuset cuts it to the set, now and whenever the set changes.
+    Cpuset,
+}
+
+/// What the kernel has at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::hardware) struct Moment {
+    /// What it permits and has online: the mask that it gives when it overwrites masks.
+    pub(in crate::hardware) full: Mask,
+    /// A processor or a cpuset has just changed.
+    pub(in crate::hardware) stirred: bool,
+}
+
+/// Holds threads to a set.
+#[derive(Debug)]
+pub(in crate::hardware) struct Hold {
+    set: Mask,
+    means: Means,
+    /// Every thread's mask as it was last seen or made. One that is not in it is new.
+    known: HashMap<Pid, Mask>,
+    /// Masks that were put back although they did not have the whole set: once what they ask for has joined, they are granted.
+    wishes: HashMap<Pid, Wish>,
+    /// The set before the last changes.
+    recent: Vec<Recent>,
+    /// The set before processors vanished from it.
+    former: Option<Mask>,
+    /// Something came or went: masks that were set before may hold what is away, unseen.
+    scrub: bool,
+    /// Until when the kernel may overwrite masks.
+    stirred: Option<Instant>,
+    /// What the kernel refused when it was last said.
+    refused: Option<Errno>,
+    reports: Vec<String>,
+    /// Processors outside of the set that somebody has put into masks.
+    requested: Mask,
+}
+
+/// A mask that somebody gave a thread, and what it has instead.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    wanted: Mask,
+    has: Mask,
+}
+
+/// A set that was replaced. A thread that was being made at that time would have it.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    mask: Mask,
+    /// The latest birth of such a thread, in ticks.
+    born_by: u64,
+    until: Instant,
+}
+
+impl Hold {
+    pub(in crate::hardware) fn new(set: Mask, means: Means) -> Self {
+        Self {
+            set,
+            means,
+            known: HashMap::new(),
+            wishes: HashMap::new(),
+            recent: Vec::new(),
+            former: None,
+            scrub: false,
+            stirred: None,
+            refused: None,
+            reports: Vec::new(),
+            requested: Mask::none(),
+        }
+    }
+
+    /// The set that threads are held to.
+    pub(in crate::hardware) fn set(&self) -> Mask {
+        self.set
+    }
+
+    /// What was put right and not yet reported.
+    pub(in crate::hardware) fn take_reports(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reports)
+    }
+
+    pub(in crate::hardware) fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Something else that is to be reported.
+    pub(in crate::hardware) fn report(&mut self, sentence: String) {
+        if self.reports.last() != Some(&sentence) {
+            self.reports.push(sentence);
+        }
+    }
+
+    /// The processors outside of the set that somebody has put into masks since this was last asked.
+    pub(in crate::hardware) fn take_requested(&mut self) -> Mask {
+        std::mem::replace(&mut self.requested, Mask::none())
+    }
+
+    /// Takes hold of all threads (H1): sets the mask of each, and reads it back. On an error all is as before.
+    pub(in crate::hardware) fn begin(
+        &mut self,
+        masks: &dyn Masks,
+        population: &mut dyn Population,
+    ) -> Result<(), Errno> {
+        let mut settled = Settled::default();
+        let mut wishes = HashMap::new();
+        let judge = &mut |thread, mask: &Mask| {
+            if mask.is_within(&self.set) {
+                return Ok(Verdict::Refresh { give: self.give(mask) });
+            }
+            let to = self.inside(mask);
+            if to != self.set {
+                wishes.insert(thread, Wish { wanted: *mask, has: to });
+            }
+            Ok(Verdict::Put { give: self.give(&to), to, why: Why::Ours })
+        };
+        let plan = Plan { effort: Effort::Strict, leaving: None };
+        let result = settle(masks, population, judge, plan, &mut settled);
+        if let Err(errno) = result {
+            // Of a thread that was made meanwhile nobody knows what its maker had.
+            undo(masks, population, &settled.put, None);
+            return Err(errno);
+        }
+        let was = settled.put.iter().map(|put| put.was).max_by_key(Mask::count);
+        self.replaced(masks, was.into_iter());
+        (self.known, self.wishes) = (settled.seen, wishes);
+        Ok(())
+    }
+
+    /// Gives those that follow the set `to`, and those that wished for something that has now joined what they wished for. On an
+    /// error all is as before.
+    pub(in crate::hardware) fn change(
+        &mut self,
+        masks: &dyn Masks,
+        population: &mut dyn Population,
+        to: Mask,
+        leaving: Option<HardwareId>,
+        moment: Moment,
+    ) -> Result<(), Errno> {
+        // If all processors had vanished, the kernel has given each thread whatever there was.
+        let from = if self.set.is_empty() { moment.full } else { self.set };
+        let adrift = self.set.is_empty();
+        let mut settled = Settled::default();
+        let judge = &mut |thread: Pid, mask: &Mask| {
+            let granted = self.granted(thread, mask, &to);
+            let to = match granted {
+                Some(granted) => granted,
+                None if *mask == from || (adrift && !mask.is_within(&to)) => to,
+                None => return Ok(Verdict::Leave),
+            };
+            if to == *mask {
+                return Ok(Verdict::Leave);
+            }
+            Ok(Verdict::Put { give: to, to, why: Why::Ours })
+        };
+        let plan = Plan { effort: Effort::Strict, leaving };
+        let result = settle(masks, population, judge, plan, &mut settled);
+        if let Err(errno) = result {
+            undo(
+                masks,
+                population,
+                &settled.put,
+                Some(&Meanwhile { to, from, known: &self.known }),
+            );
+            self.replaced(masks, [to].into_iter());
+            return Err(errno);
+        }
+        self.replaced(masks, [from].into_iter());
+        for put in &settled.put {
+            if let Some(wish) = self.wishes.get_mut(&put.thread).filter(|wish| wish.has == put.was)
+            {
+                wish.has = put.now;
+            }
+        }
+        self.known = settled.seen;
+        self.set_is(to);
+        Ok(())
+    }
+
+    /// The set is this one from now on, by means of the kernel's own. All masks are fresh: none holds a processor that is away.
+    pub(in crate::hardware) fn set_is(&mut self, set: Mask) {
+        self.take_along(&set);
+        (self.set, self.former) = (set, None);
+        let known = &self.known;
+        self.wishes
+            .retain(|thread, wish| known.contains_key(thread) && !wish.wanted.is_within(&set));
+    }
+
+    /// These processors are all that is left of the set.
+    pub(in crate::hardware) fn left_with(&mut self, full: &Mask) {
+        let set = self.set.and(full);
+        self.take_along(&set);
+        self.former = Some(std::mem::replace(&mut self.set, set));
+        for wish in self.wishes.values_mut() {
+            let left = wish.has.and(&set);
+            wish.has = if left.is_empty() { set } else { left };
+        }
+    }
+
+    /// Those that follow the set follow it to this one.
+    fn take_along(&mut self, to: &Mask) {
+        let from = self.set;
+        let masks =
+            self.known.values_mut().chain(self.wishes.values_mut().map(|wish| &mut wish.has));
+        masks.filter(|mask| **mask == from).for_each(|mask| *mask = *to);
+    }
+
+    /// Looks through all threads, and puts back what reaches outside of the set (H3), or was lost or made wrong by no doing of
+    /// the thread's own. What it found is reported and requested.
+    pub(in crate::hardware) fn enforce(
+        &mut self,
+        masks: &dyn Masks,
+        population: &mut dyn Population,
+        moment: Moment,
+    ) -> Result<(), Errno> {
+        let now = Instant::now();
+        if moment.stirred {
+            self.stirred = Some(now + GRACE);
+            self.scrub = true;
+        }
+        self.stirred = self.stirred.filter(|until| *until > now);
+        self.recent.retain(|recent| recent.until > now);
+        // With nothing left there is no mask to give; the kernel has put the threads wherever it could.
+        if self.set.is_empty() {
+            return Ok(());
+        }
+        let mut settled = Settled::default();
+        let mut strays = Vec::new();
+        let judge = &mut |thread, mask: &Mask| {
+            let verdict = self.judge(masks, thread, mask, &moment)?;
+            if let Verdict::Put { to, why: Why::Somebody, .. } = verdict {
+                strays.push((thread, Wish { wanted: *mask, has: to }));
+            }
+            Ok(verdict)
+        };
+        let effort = if moment.stirred { Effort::Stubborn } else { Effort::Look };
+        let plan = Plan { effort, leaving: None };
+        let result = settle(masks, population, judge, plan, &mut settled);
+        for (thread, wish) in strays {
+            self.requested = self.requested.or(&wish.wanted.without(&self.set));
+            if !self.set.is_within(&wish.wanted) {
+                self.wishes.insert(thread, wish);
+            }
+        }
+        self.reports.extend(sentences(&settled.put, masks));
+        let refused = settled.refused.map(|(.., errno)| errno);
+        if let (Some((count, thread, errno)), true) = (settled.refused, refused != self.refused) {
+            let (to, errno) = (self.set, hotadd_core::Errno::from_raw(errno.raw_os_error()));
+            let masks = if count == 1 { "1 mask".to_owned() } else { format!("{count} masks") };
+            self.reports.push(format!(
+                "of {masks} outside of the partition none could be put back to {to}, thread {thread}'s among them: {errno}"
+            ));
+        }
+        self.refused = refused;
+        self.scrub &= result.is_err();
+        self.known = settled.seen;
+        // Who has set another mask since wishes for something else.
+        self.wishes.retain(|thread, wish| self.known.get(thread) == Some(&wish.has));
+        result
+    }
+
+    /// Gives back what was taken: all that follow the set may run anywhere again.
+    pub(in crate::hardware) fn release(
+        &mut self,
+        masks: &dyn Masks,
+        population: &mut dyn Population,
+        to: Mask,
+    ) {
+        let from = self.set;
+        let judge = &mut |_, mask: &Mask| {
+            Ok(match *mask == from {
+                true => Verdict::Refresh { give: to },
+                false => Verdict::Leave,
+            })
+        };
+        let plan = Plan { effort: Effort::Stubborn, leaving: None };
+        // Nobody is left to be told.
+        let _ = settle(masks, population, judge, plan, &mut Settled::default());
+    }
+
+    fn judge(
+        &self,
+        masks: &dyn Masks,
+        thread: Pid,
+        mask: &Mask,
+        moment: &Moment,
+    ) -> Result<Verdict, Errno> {
+        let known = self.known.get(&thread);
+        let put = |to: Mask, why| Verdict::Put { give: self.give(&to), to, why };
+        let right = match self.scrub {
+            true => Verdict::Refresh { give: self.give(mask) },
+            false => Verdict::Leave,
+        };
+        let shaken = self.stirred.is_some();
+        if *mask == self.set {
+            // What the kernel has just overwritten was the thread's own.
+            let own = known.filter(|own| shaken && **own != self.set && masks.overwrites());
+            let own = own.map(|own| self.inside(own)).filter(|own| *own != self.set);
+            return Ok(match own {
+                Some(own) => put(own, Why::Kernel),
+                None if known.is_none() && self.means == Means::Cpuset => {
+                    Verdict::Refresh { give: self.give(mask) }
+                }
+                None => right,
+            });
+        }
+        if known == Some(mask) && mask.is_within(&self.set) {
+            return Ok(right);
+        }
+        let recent = self.recent.iter().find(|recent| recent.mask.and(&moment.full) == *mask);
+        if mask.is_within(&self.set) {
+            // One that was made while the set grew has the set of before. Any other one that has it has set it itself.
+            let late = match (recent, known) {
+                (Some(recent), None) => {
+                    masks.stat(thread)?.born.is_some_and(|born| born <= recent.born_by)
+                }
+                _ => false,
+            };
+            return Ok(if late { put(self.set, Why::Late) } else { right });
+        }
+        let former = self.former.map(|former| former.and(&moment.full));
+        let why = match () {
+            // It is the set that has changed.
+            () if known == Some(mask) => Why::Ours,
+            // Nobody can set a mask outside of a cpuset.
+            () if self.means == Means::Cpuset => Why::Stale,
+            () if shaken && *mask == moment.full => Why::Kernel,
+            () if known.is_none() && recent.is_some() => return Ok(put(self.set, Why::Late)),
+            () if former == Some(*mask) => Why::Returned,
+            () => Why::Somebody,
+        };
+        Ok(put(self.inside(known.unwrap_or(mask)), why))
+    }
+
+    /// What is left of a mask inside of the set; if nothing is, the set.
+    fn inside(&self, mask: &Mask) -> Mask {
+        let inside = mask.and(&self.set);
+        if inside.is_empty() { self.set } else { inside }
+    }
+
+    fn give(&self, mask: &Mask) -> Mask {
+        let follows = *mask == self.set && self.means == Means::Cpuset;
+        if follows { Mask::full() } else { *mask }
+    }
+
+    /// What a thread gets of what it wished for, if it still has what it was given instead.
+    fn granted(&self, thread: Pid, mask: &Mask, to: &Mask) -> Option<Mask> {
+        let wish = self.wishes.get(&thread).filter(|wish| wish.has == *mask)?;
+        let granted = wish.wanted.and(to);
+        (!granted.is_empty() && !granted.is_within(&self.set)).then_some(granted)
+    }
+
+    /// After a change, or one taken back, threads that were being made meanwhile would have these masks.
+    fn replaced(&mut self, masks: &dyn Masks, sets: impl Iterator<Item = Mask>) {
+        // The clock of births is coarse: one tick more.
+        let (born_by, until) = (masks.ticks() + 1, Instant::now() + GRACE);
+        for mask in sets {
+            self.recent.retain(|recent| recent.mask != mask);
+            self.recent.push(Recent { mask, born_by, until });
+        }
+    }
+}
+
+/// A change that is taken back: who was made meanwhile has `to` and should have `from`. Who was known before and has `to` has set
+/// it itself.
+struct Meanwhile<'a> {
+    to: Mask,
+    from: Mask,
+    known: &'a HashMap<Pid, Mask>,
+}
+
+/// Gives the threads that were set the masks that they had before.
+fn undo(
+    masks: &dyn Masks,
+    population: &mut dyn Population,
+    put: &[Put],
+    meanwhile: Option<&Meanwhile<'_>>,
+) {
+    let put: HashMap<Pid, &Put> = put.iter().map(|put| (put.thread, put)).collect();
+    let judge = &mut |thread: Pid, mask: &Mask| {
+        let to = match (put.get(&thread), meanwhile) {
+            (Some(put), _) if put.now == *mask => put.was,
+            (None, Some(new)) if new.to == *mask && !new.known.contains_key(&thread) => new.from,
+            _ => return Ok(Verdict::Leave),
+        };
+        Ok(Verdict::Put { give: to, to, why: Why::Ours })
+    };
+    let plan = Plan { effort: Effort::Stubborn, leaving: None };
+    // The first error is the one to report, whatever comes of this.
+    let _ = settle(masks, population, judge, plan, &mut Settled::default());
+}

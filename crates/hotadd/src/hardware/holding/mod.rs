@@ -1,0 +1,31 @@
+//! Holding (H1, H3): keeping the threads of a partition to its set, whatever brings other processors within their reach.
+//!
+//! One rule for every hardware that runs threads:
+//! - A thread whose mask equals the set **follows** the partition: it gets each processor that joins.
+//! - A thread whose mask lies inside of the set and is smaller has a mask of its own, which is left exactly as it is.
+//! - A mask that reaches outside of the set is put back, reported, and taken for a request.
+//!
+//! A hardware says where its threads are found ([`Population`]) and what a follower is given ([`Means`]); [`Hold`] does the
+//! rest.
+
+mod arrivals;
+mod breach;
+mod hold;
+mod linux;
+mod mask;
+mod settle;
+mod stat;
+mod threads;
+mod tree;
+
+pub(super) use self::arrivals::Arrivals;
+pub(super) use self::hold::{Hold, Means, Moment};
+pub(super) use self::linux::Linux;
+pub use self::mask::Mask;
+#[cfg(test)]
+pub(super) use self::stat::Stat;
+pub(super) use self::threads::{Masks, Population, Processes, Swept};
+#[cfg(test)]
+pub(super) use self::threads::{Owner, Table};
+pub use self::tree::Tree;
+pub(super) use self::tree::{Members, TreeOf};
