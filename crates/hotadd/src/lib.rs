@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(any(test, loom)), warn(clippy::unwrap_used))]
 
+mod adder;
 mod cpulist;
 mod error;
 mod event;
@@ -40,9 +41,11 @@ mod remote;
 mod runner;
 mod sample;
 mod sync;
+mod weak;
 #[cfg(feature = "dbus")]
 pub mod wire;
 
+pub use adder::Adder;
 pub use cpulist::{CpuList, CpuListError};
 pub use error::{Action, Error};
 pub use event::{Event, EventKind, Occasion};

@@ -1,11 +1,11 @@
-//! What appears is added, once, with everybody's consent.
+//! What appears is added, once, with everybody's consent (H2).
 
-use std::sync::mpsc::{Receiver, channel};
+use std::cell::RefCell;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use hotadd::hardware::Simulated;
-use hotadd::{EventKind, HardwareId, Notice, Partition, State};
-use hotadd_service::Adder;
+use hotadd::{Adder, EventKind, HardwareId, Notice, Partition, State};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -55,18 +55,79 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
     assert_eq!(next(), (joined, 2), "when it is asked for");
 }
 
+/// Says so when it is dropped.
+struct SaysSo(Sender<()>);
+
+impl Drop for SaysSo {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+thread_local! {
+    /// Dropped when the thread ends.
+    static END: RefCell<Option<SaysSo>> = const { RefCell::new(None) };
+}
+
+/// A driver that has the thread that asks it say when it ends, and what hears that.
+fn thread_of_the_add() -> (impl Fn(&Notice) -> Result<(), hotadd::Veto> + Send, Receiver<()>) {
+    let (sender, ended) = channel();
+    let driver = move |notice: &Notice| {
+        if notice.state() == State::AddComplete && notice.processor().id >= HardwareId(2) {
+            END.set(Some(SaysSo(sender.clone())));
+        }
+        Ok(())
+    };
+    (driver, ended)
+}
+
 #[test]
 fn nothing_is_added_once_it_has_ended() {
     let (hardware, partition, verdicts) = rig();
-    drop(Adder::start(&partition).unwrap());
+    let (driver, ended) = thread_of_the_add();
+    let _party = partition.register("party", driver).unwrap();
+    let adder = Adder::start(&partition).unwrap();
     hardware.plug(HardwareId(2));
-    // Whatever it would have added, it would have added before this one, or has ended.
-    drop(partition);
+    assert_eq!(verdicts.recv_timeout(LONG), Ok((EventKind::Joined, 2)));
+    drop(adder);
+    ended.recv_timeout(LONG).expect("its thread ends, although the partition lives");
+    hardware.plug(HardwareId(3));
+    partition.add(HardwareId(4)).unwrap_err();
     assert_eq!(
         verdicts.recv_timeout(LONG),
-        Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
-        "its thread has ended, and added nothing"
+        Ok((EventKind::Refused, 4)),
+        "nothing was decided of 3 before"
     );
+}
+
+#[test]
+fn it_does_not_keep_its_partition_and_its_thread_ends_with_that() {
+    let (hardware, partition, verdicts) = rig();
+    let (driver, ended) = thread_of_the_add();
+    let party = partition.register("party", driver).unwrap();
+    let adder = Adder::start(&partition).unwrap();
+    hardware.plug(HardwareId(2));
+    assert_eq!(verdicts.recv_timeout(LONG), Ok((EventKind::Joined, 2)));
+    drop((party, partition));
+    ended.recv_timeout(LONG).expect("its thread ends with the partition, and not with itself");
+    assert_eq!(
+        verdicts.try_recv(),
+        Err(TryRecvError::Disconnected),
+        "the partition and its observers are gone"
+    );
+    drop(adder);
+}
+
+#[test]
+fn one_that_has_joined_before_its_turn_is_passed_over() {
+    let (hardware, partition, verdicts) = rig();
+    let adder = Adder::listen(&partition).unwrap();
+    (2..4).for_each(|id| hardware.plug(HardwareId(id)));
+    partition.add(HardwareId(2)).unwrap();
+    adder.begin();
+    let two = [(); 2].map(|()| verdicts.recv_timeout(LONG).expect("a verdict comes"));
+    let joined = EventKind::Joined;
+    assert_eq!(two, [(joined, 2), (joined, 3)], "it is not refused for being active already");
 }
 
 #[test]
