@@ -21,6 +21,9 @@ use crate::weak::WeakPartition;
 /// It has a thread of its own, `hotadd-adder`. It does not keep the partition alive, and its thread ends with the partition.
 /// All methods may be called from any thread, also from inside callbacks of the partition.
 ///
+/// A partition with [`Follow::Ask`](crate::Follow::Ask) needs none. An `Adder` is for a program that decides when adding begins. It
+/// hears nothing while the partition has [`Follow::Manual`](crate::Follow::Manual).
+///
 /// Dropping it ends that, and waits for nobody: an add that is under way goes on, and those behind it are not begun.
 #[derive(Debug)]
 #[must_use = "dropping an Adder ends it at once; keep it for as long as processors are to be added"]
@@ -115,6 +118,11 @@ impl Adder {
     pub fn end(&self) {
         self.queue.end();
     }
+
+    /// Ends it, and says which it would have added next.
+    pub(crate) fn into_waiting(self) -> VecDeque<HardwareId> {
+        self.queue.end()
+    }
 }
 
 impl Queue {
@@ -149,9 +157,12 @@ impl Queue {
         }
     }
 
-    fn end(&self) {
-        self.lock().ended = true;
+    /// Returns those that are not begun any more.
+    fn end(&self) -> VecDeque<HardwareId> {
+        let mut state = self.lock();
+        state.ended = true;
         self.changed.notify_all();
+        std::mem::take(&mut state.waiting)
     }
 }
 

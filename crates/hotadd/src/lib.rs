@@ -24,6 +24,7 @@ mod adder;
 mod cpulist;
 mod error;
 mod event;
+mod follow;
 mod gate;
 pub mod hardware;
 mod inner;
@@ -49,6 +50,7 @@ pub use adder::Adder;
 pub use cpulist::{CpuList, CpuListError};
 pub use error::{Action, Error};
 pub use event::{Event, EventKind, Occasion};
+pub use follow::Follow;
 pub use hotadd_core::{
     ActiveSet, Driver, Epoch, Errno, GROUP_SIZE, HardwareId, Level, MAX_GROUPS, MAX_PROCESSORS,
     Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, Standing,

@@ -1,27 +1,18 @@
-//! What appears is added, once, with everybody's consent (H2).
+//! An [`Adder`] adds what appears, once, with everybody's consent.
 
-use std::cell::RefCell;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 
 use hotadd::hardware::Simulated;
 use hotadd::{Adder, EventKind, HardwareId, Notice, Partition, State};
 
-/// Far longer than anything here takes.
-const LONG: Duration = Duration::from_secs(30);
+use crate::rig::{LONG, Told, hardware, hear, next, thread_of_the_add};
 
-/// Processors 0 and 1, of which 2 to 5 are not plugged in, and what becomes of those that are added.
-fn rig() -> (std::sync::Arc<Simulated>, Partition, Receiver<(EventKind, u32)>) {
-    let hardware = Simulated::new(2, 4).unwrap();
-    (2..6).for_each(|id| hardware.unplug(HardwareId(id)));
+/// A partition that reports, and what becomes of those that are added.
+fn rig() -> (Arc<Simulated>, Partition, Told) {
+    let hardware = hardware();
     let partition = Partition::simulated(&hardware).unwrap();
-    let (sender, verdicts) = channel();
-    let observe = move |event: &hotadd::Event| {
-        if matches!(event.kind, EventKind::Joined | EventKind::Refused) {
-            let _ = sender.send((event.kind, event.id.unwrap().0));
-        }
-    };
-    partition.observe(observe).unwrap().keep();
+    let verdicts = hear(&partition, &[EventKind::Joined, EventKind::Refused]);
     (hardware, partition, verdicts)
 }
 
@@ -35,7 +26,7 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
     let _party = partition.register("party", refuses).unwrap();
     let adder = Adder::start(&partition).unwrap();
     (2..5).for_each(|id| hardware.plug(HardwareId(id)));
-    let next = || verdicts.recv_timeout(LONG).expect("a verdict comes");
+    let next = || next(&verdicts);
     let three = [next(), next(), next()];
     let (joined, refused) = (EventKind::Joined, EventKind::Refused);
     assert_eq!(
@@ -55,32 +46,6 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
     assert_eq!(next(), (joined, 2), "when it is asked for");
 }
 
-/// Says so when it is dropped.
-struct SaysSo(Sender<()>);
-
-impl Drop for SaysSo {
-    fn drop(&mut self) {
-        let _ = self.0.send(());
-    }
-}
-
-thread_local! {
-    /// Dropped when the thread ends.
-    static END: RefCell<Option<SaysSo>> = const { RefCell::new(None) };
-}
-
-/// A driver that has the thread that asks it say when it ends, and what hears that.
-fn thread_of_the_add() -> (impl Fn(&Notice) -> Result<(), hotadd::Veto> + Send, Receiver<()>) {
-    let (sender, ended) = channel();
-    let driver = move |notice: &Notice| {
-        if notice.state() == State::AddComplete && notice.processor().id >= HardwareId(2) {
-            END.set(Some(SaysSo(sender.clone())));
-        }
-        Ok(())
-    };
-    (driver, ended)
-}
-
 #[test]
 fn nothing_is_added_once_it_has_ended() {
     let (hardware, partition, verdicts) = rig();
@@ -88,16 +53,12 @@ fn nothing_is_added_once_it_has_ended() {
     let _party = partition.register("party", driver).unwrap();
     let adder = Adder::start(&partition).unwrap();
     hardware.plug(HardwareId(2));
-    assert_eq!(verdicts.recv_timeout(LONG), Ok((EventKind::Joined, 2)));
+    assert_eq!(next(&verdicts), (EventKind::Joined, 2));
     drop(adder);
     ended.recv_timeout(LONG).expect("its thread ends, although the partition lives");
     hardware.plug(HardwareId(3));
     partition.add(HardwareId(4)).unwrap_err();
-    assert_eq!(
-        verdicts.recv_timeout(LONG),
-        Ok((EventKind::Refused, 4)),
-        "nothing was decided of 3 before"
-    );
+    assert_eq!(next(&verdicts), (EventKind::Refused, 4), "nothing was decided of 3 before");
 }
 
 #[test]
@@ -107,7 +68,7 @@ fn it_does_not_keep_its_partition_and_its_thread_ends_with_that() {
     let party = partition.register("party", driver).unwrap();
     let adder = Adder::start(&partition).unwrap();
     hardware.plug(HardwareId(2));
-    assert_eq!(verdicts.recv_timeout(LONG), Ok((EventKind::Joined, 2)));
+    assert_eq!(next(&verdicts), (EventKind::Joined, 2));
     drop((party, partition));
     ended.recv_timeout(LONG).expect("its thread ends with the partition, and not with itself");
     assert_eq!(
@@ -125,7 +86,7 @@ fn one_that_has_joined_before_its_turn_is_passed_over() {
     (2..4).for_each(|id| hardware.plug(HardwareId(id)));
     partition.add(HardwareId(2)).unwrap();
     adder.begin();
-    let two = [(); 2].map(|()| verdicts.recv_timeout(LONG).expect("a verdict comes"));
+    let two = [(); 2].map(|()| next(&verdicts));
     let joined = EventKind::Joined;
     assert_eq!(two, [(joined, 2), (joined, 3)], "it is not refused for being active already");
 }
@@ -141,10 +102,10 @@ fn what_appears_before_it_begins_is_added_then_and_each_once() {
     assert_eq!(partition.count(), 2, "nobody is asked before it has begun");
     adder.begin();
     hardware.plug(HardwareId(4));
-    let three = std::iter::repeat_with(|| verdicts.recv_timeout(LONG).expect("a verdict comes"));
+    let three = [(); 3].map(|()| next(&verdicts));
     let joined = EventKind::Joined;
     assert_eq!(
-        three.take(3).collect::<Vec<_>>(),
+        three,
         [(joined, 2), (joined, 3), (joined, 4)],
         "each once, although two were named twice"
     );
