@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hotadd::CpuList;
+use hotadd::{CpuList, Follow};
 use hotadd_service::BusAddress;
 
 use crate::spec::{DriverSpec, SimulateSpec};
@@ -83,6 +83,20 @@ pub(crate) struct Run {
     /// there is none
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration)]
     pub(crate) every: Duration,
+
+    /// Ask for no processor and change nothing before the command has run for this long. A runtime (a JVM, Go, OpenMP) sizes itself
+    /// by the processors that it sees at its start: with this it sees those of --start, and no other
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) after: Option<Duration>,
+
+    /// What to do with a processor that appears while the command runs, also after --add is done. ask: ask the drivers, and add it if
+    /// they agree; report: only say so; no: nothing, it can be added by `hotadd add`
+    #[arg(long, value_name = "ask|report|no", default_value = "ask", value_parser = follow)]
+    pub(crate) follow: Follow,
+
+    /// How often to look for changes that the kernel does not announce, from 10ms to 1h: the longest that one goes unnoticed
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = poll)]
+    pub(crate) poll: Duration,
 
     /// Simulated processors instead of real ones: ACTIVE+SPARE[,fail-start=LIST][,delay=MS]
     #[arg(long, value_name = "SPEC")]
@@ -259,7 +273,8 @@ Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usa
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
-if one refuses, that processor stays out. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
+if one refuses, that processor stays out. A processor that appears later (plugged in, brought online, gained by the cpuset \
+above) is asked for in the same way until the command ends; --follow changes that. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \
@@ -316,6 +331,15 @@ fn add(text: &str) -> Result<Add, String> {
     }
 }
 
+fn follow(text: &str) -> Result<Follow, String> {
+    match text {
+        "ask" => Ok(Follow::Ask),
+        "report" => Ok(Follow::Report),
+        "no" => Ok(Follow::Manual),
+        _ => Err("say ask, report or no".to_owned()),
+    }
+}
+
 /// The longest time anybody can mean by a duration here.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -335,6 +359,14 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
         return Err("a time limit is from 1ms to 10m".to_owned());
+    }
+    Ok(time)
+}
+
+fn poll(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(10) || time > Duration::from_secs(60 * 60) {
+        return Err("a poll is from 10ms to 1h".to_owned());
     }
     Ok(time)
 }

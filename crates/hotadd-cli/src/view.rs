@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hotadd::{Event, EventKind, HardwareId, Occasion, State};
+use hotadd::{Event, EventKind, Follow, HardwareId, Occasion, State};
 use hotadd_service::host::Said;
 
 /// How many lines of history are kept for the board.
@@ -25,6 +25,8 @@ pub(crate) struct View {
     /// What happened last, oldest first.
     pub(crate) notes: Vec<Note>,
     pub(crate) epoch: u64,
+    /// What is done with a processor that appears; `None` where that is nothing to tell of.
+    pub(crate) follow: Option<Follow>,
     /// Steps per second of the built-in load, by processor; `None` when there is no such load.
     pub(crate) rates: Option<BTreeMap<HardwareId, f64>>,
     pub(crate) began: Instant,
@@ -128,6 +130,7 @@ impl View {
             waiting: None,
             notes: Vec::new(),
             epoch: 1,
+            follow: None,
             rates: None,
             began: Instant::now(),
         }
@@ -162,6 +165,7 @@ impl View {
             EventKind::Joined | EventKind::Refused | EventKind::Left | EventKind::RemoveRefused => {
                 self.concluded(event);
             }
+            EventKind::Appeared => self.appeared(event),
             _ => {}
         }
         let note = self.note(event)?;
@@ -172,6 +176,13 @@ impl View {
     /// Takes in what a driver said. Returns the line that tells a person of it.
     pub(crate) fn hear(&mut self, driver: &str, said: &Said) -> Note {
         let note = Note::of_driver(driver, said);
+        self.keep(&note);
+        note
+    }
+
+    /// A line of history that is about no event.
+    pub(crate) fn remark(&mut self, weight: Weight, text: String) -> Note {
+        let note = Note { text, weight };
         self.keep(&note);
         note
     }
@@ -263,6 +274,17 @@ impl View {
         }
     }
 
+    /// A row for it, if it was not known. Of one that was away, what is known from before is over.
+    fn appeared(&mut self, event: &Event) {
+        let Some(row) = self.row(event) else { return };
+        if matches!(row.state, RowState::Active | RowState::Uninvited) {
+            return;
+        }
+        row.state = RowState::Spare;
+        row.answers.clear();
+        (row.why, row.took) = (None, None);
+    }
+
     fn note(&self, event: &Event) -> Option<Note> {
         let id = event.id.map(|id| format!("processor {id}")).unwrap_or_default();
         let party = event.party.as_ref().map(|p| p.name.as_str()).unwrap_or_default();
@@ -298,7 +320,14 @@ impl View {
                 let known = [status, event.clause].into_iter().flatten().collect::<Vec<_>>();
                 (Weight::Bad, format!("{id} stays {stays}: {who}{reason} ({})", known.join(", ")))
             }
-            EventKind::Appeared => (Weight::Plain, format!("{id} appeared")),
+            EventKind::Appeared => {
+                let follows = match self.follow {
+                    Some(Follow::Ask) => "; everybody is asked",
+                    Some(Follow::Report) => "; nobody is asked (--follow report)",
+                    Some(Follow::Manual) | None => "",
+                };
+                (Weight::Plain, format!("{id} appeared{follows}"))
+            }
             EventKind::Breach => {
                 let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
                 (
@@ -349,6 +378,77 @@ mod tests {
     use hotadd::{Notice, Partition, Veto};
 
     use super::*;
+
+    /// What is seen of a partition of processor 0 in which processor 1 appears, and then something else happens.
+    fn after_an_appearance(
+        follow: Follow,
+        then: impl FnOnce(&Partition, &Simulated),
+    ) -> (View, Vec<String>) {
+        let hardware = Simulated::new(1, 1).unwrap();
+        hardware.unplug(HardwareId(1));
+        let partition = Partition::simulated(&hardware).unwrap();
+        let mut view =
+            View::new("simulated", String::new(), [(HardwareId(0), 0)], partition.candidates());
+        view.follow = Some(follow);
+        assert!(!view.processors.contains_key(&HardwareId(1)), "nobody knows it at the start");
+        let seen = Arc::new(Mutex::new((view, Vec::new())));
+        let into = Arc::clone(&seen);
+        let see = move |event: &Event| {
+            let (view, notes) = &mut *into.lock().unwrap();
+            notes.extend(view.take(event).map(|note| note.text));
+        };
+        let observation = partition.observe(see).unwrap();
+        hardware.plug(HardwareId(1));
+        then(&partition, &hardware);
+        drop((observation, partition));
+        let seen = Arc::into_inner(seen).expect("the observer is dropped");
+        seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn h2_one_that_appears_has_a_row_and_a_line_that_says_whether_anybody_is_asked() {
+        let lines = [
+            (Follow::Ask, "processor 1 appeared; everybody is asked"),
+            (Follow::Report, "processor 1 appeared; nobody is asked (--follow report)"),
+        ];
+        for (follow, line) in lines {
+            let (view, notes) = after_an_appearance(follow, |_, _| ());
+            assert_eq!(notes, [line]);
+            assert_eq!(view.processors[&HardwareId(1)].state, RowState::Spare);
+        }
+    }
+
+    #[test]
+    fn h2_what_became_of_one_that_appeared_is_in_its_row_until_it_appears_anew() {
+        let (view, notes) = after_an_appearance(Follow::Ask, |partition, _| {
+            partition.add(HardwareId(1)).unwrap();
+        });
+        let row = &view.processors[&HardwareId(1)];
+        assert_eq!((row.state, row.index), (RowState::Active, Some(1)));
+        assert!(notes[1].starts_with("processor 1 joined"), "{notes:?}");
+
+        let no = |notice: &Notice| match notice.processor().id {
+            HardwareId(1) => Err(Veto::from("no")),
+            _ => Ok(()),
+        };
+        let refused = |partition: &Partition| {
+            let _party = partition.register("pool", no).unwrap();
+            partition.add(HardwareId(1)).unwrap_err();
+        };
+        let (view, notes) = after_an_appearance(Follow::Ask, |partition, _| refused(partition));
+        assert!(notes.iter().any(|n| n.starts_with("processor 1 stays out: pool refused: no")));
+        let row = &view.processors[&HardwareId(1)];
+        assert_eq!((row.state, row.answers.len()), (RowState::Refused, 1));
+        assert!(row.why.as_ref().is_some_and(|why| why.starts_with("pool")), "{row:?}");
+
+        let (view, _) = after_an_appearance(Follow::Ask, |partition, hardware| {
+            refused(partition);
+            hardware.unplug(HardwareId(1));
+            hardware.plug(HardwareId(1));
+        });
+        let row = &view.processors[&HardwareId(1)];
+        assert_eq!((row.state, row.answers.len(), &row.why), (RowState::Spare, 0, &None));
+    }
 
     #[test]
     fn who_refused_before_is_not_said_to_have_agreed_when_nobody_is_asked() {

@@ -117,6 +117,34 @@ fn a4_a_failed_start_is_reported_with_its_errno_and_the_rest_go_on() {
 }
 
 #[test]
+fn nothing_joins_before_the_time_that_the_command_was_given_to_start_in() {
+    let output = output(&["run", "--simulate", "1+1", "--after", "1h", "--json", "--", "true"]);
+    assert_eq!(output.status.code(), Some(0), "nobody waits for it: {}", stderr(&output));
+    let all = events(&stdout(&output));
+    assert_eq!(names(&all), ["partition", "exit"], "1 was to be added, in an hour");
+    assert_eq!(of(&all, "partition")[0]["add"], "1");
+}
+
+#[test]
+fn after_that_time_everything_planned_is_done() {
+    let began = std::time::Instant::now();
+    let args = ["run", "--simulate", "1+2", "--after", "300ms", "--every", "0s", "--json"];
+    let output = output(&args);
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(of(&events(&stdout(&output)), "joined").len(), 2, "{}", stderr(&output));
+}
+
+#[test]
+fn h2_whatever_is_to_follow_what_is_planned_is_done_all_the_same() {
+    for follow in ["ask", "report", "no"] {
+        let args = ["run", "--simulate", "1+2", "--every", "0s", "--follow", follow, "--json"];
+        let all = events(&stdout(&output(&args)));
+        assert_eq!(of(&all, "joined").len(), 2, "{follow}");
+        assert!(of(&all, "refused").is_empty(), "{follow}: nothing is asked for twice");
+    }
+}
+
+#[test]
 fn levels_and_order_of_registration_are_the_order_of_the_calls() {
     let drivers = [
         "--driver",

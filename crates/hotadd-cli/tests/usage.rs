@@ -108,6 +108,11 @@ fn an_unknown_driver_or_option_is_named_with_what_there_is() {
     );
     assert!(complaint(&["run", "--every", "5"]).contains("a duration looks like 500ms"));
     assert!(complaint(&["run", "--every", "48h"]).contains("longer than a day"));
+    assert!(complaint(&["run", "--after", "soon"]).contains("a duration looks like 500ms"));
+    assert!(complaint(&["run", "--follow", "yes"]).contains("say ask, report or no"));
+    for poll in ["9ms", "0s", "61m"] {
+        assert!(complaint(&["run", "--poll", poll]).contains("a poll is from 10ms to 1h"));
+    }
     assert!(complaint(&["run", "--json", "--events", "x"]).contains("cannot be used with"));
     assert!(complaint(&["walk"]).contains("walk"));
     assert!(complaint(&[]).contains("Usage"));

@@ -18,7 +18,6 @@
 
 mod absent;
 mod access;
-mod adder;
 mod address;
 mod authority;
 mod bus;
@@ -54,7 +53,6 @@ mod stay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use access::{Access, AccessError};
-pub use adder::Adder;
 pub use address::BusAddress;
 pub use bus::{MACHINE_BUS_NAME, bus_name};
 pub use place::{PlaceError, is_name, runtime_dir};

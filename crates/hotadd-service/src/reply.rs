@@ -75,7 +75,9 @@ pub(crate) const fn name(error: &Error) -> &'static str {
         Error::NotJoining { .. } => "NotJoining",
         Error::NotRemovable { .. } => "NotRemovable",
         Error::InsideCallback(_) => "InsideCallback",
-        Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) => "Limit",
+        Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) | Error::NoThread { .. } => {
+            "Limit"
+        }
         Error::NotRegistered(_) => "NotRegistered",
         Error::Crashed(_) => "Crashed",
         // Everything else keeps a processor out before anybody is asked.

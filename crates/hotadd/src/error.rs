@@ -98,6 +98,14 @@ pub enum Error {
     /// It was asked for from inside a callback of the same partition (D3). Do it from another thread, or after the callback.
     #[error("{0} from inside a driver's callback would wait for itself for ever")]
     InsideCallback(&'static str),
+    /// The system has no thread for it (R7). Nothing was done; it may be tried again.
+    #[error("no thread could be started for {what}: {errno}")]
+    NoThread {
+        /// What the thread was to do.
+        what: &'static str,
+        /// The system's error.
+        errno: Errno,
+    },
     /// No more parties can register (R7).
     #[error("the partition has its limit of {0} registered drivers")]
     TooManyParties(usize),
@@ -152,6 +160,7 @@ impl Error {
             Self::NotAddable { status, .. } => *status,
             Self::NotRemovable { .. } => Status::INVALID_DEVICE_STATE,
             Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
+            Self::NoThread { errno, .. } => Status::from_errno(*errno),
             Self::TooManyParties(_) | Self::Limit(_) => Status::QUOTA_EXCEEDED,
             Self::Denied(_) => Status::ACCESS_DENIED,
             Self::Unreachable { .. } => Status::OBJECT_NAME_NOT_FOUND,
@@ -187,6 +196,7 @@ impl Error {
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
                 error.errno
             }
+            Self::NoThread { errno, .. } => Some(*errno),
             #[cfg(not(loom))]
             Self::Affinity(error) => error.errno(),
             _ => None,
@@ -218,7 +228,9 @@ impl Error {
             #[cfg(not(loom))]
             Self::Affinity(_) => "A8",
             Self::InsideCallback(_) => "D3",
-            Self::TooManyParties(_) | Self::BadName(_) | Self::Limit(_) => "R7",
+            Self::TooManyParties(_) | Self::BadName(_) | Self::Limit(_) | Self::NoThread { .. } => {
+                "R7"
+            }
             Self::NotRegistered(_) => "D2",
             Self::Crashed(_)
             | Self::Unreachable { .. }
@@ -238,6 +250,12 @@ impl Error {
             Self::NotAddable { id, .. } | Self::NotRemovable { id, .. } => Some(*id),
             _ => None,
         }
+    }
+
+    pub(crate) fn no_thread(what: &'static str, error: &std::io::Error) -> Self {
+        // What starts threads reports the number of `pthread_create`; without one it is the limit that is known best.
+        let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
+        Self::NoThread { what, errno }
     }
 
     /// The same refusal, of a driver that was registering.

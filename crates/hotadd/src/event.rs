@@ -46,7 +46,8 @@ pub enum EventKind {
     Left,
     /// The processor was not removed.
     RemoveRefused,
-    /// A processor was plugged in, and is off: it can be added. Nobody is asked by that alone.
+    /// A processor has appeared, and can be added (H2). Whether everybody is asked now is what the partition was told to
+    /// [follow](crate::Follow).
     Appeared,
     /// Somebody broke the contract: a driver, the platform, or a hand from outside.
     Breach,

@@ -8,6 +8,7 @@ use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Trans
 
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
+use crate::follow::Following;
 use crate::gate::{Gate, Guard};
 use crate::hardware::{Hardware, Nudged};
 use crate::member::{Member, PartyInfo, Place, Shared};
@@ -24,6 +25,7 @@ pub(crate) struct Inner {
     gate: Gate<State>,
     pub(crate) published: Published,
     pub(crate) hardware: Arc<dyn Hardware>,
+    pub(crate) following: Following,
     /// Somebody departed since the gate was last left.
     departures: AtomicBool,
     /// A nudge came from inside a callback; look when the transaction is over.
@@ -50,6 +52,7 @@ impl Inner {
             gate: Gate::new(state),
             published: Published::new(set),
             hardware,
+            following: Following::new(),
             departures: AtomicBool::new(false),
             look_again: AtomicBool::new(false),
         }
@@ -182,6 +185,7 @@ impl Inner {
                 return all(&error);
             }
         };
+        self.following.decided(ids);
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
         runner.run(&mut transaction, parties, None);
         let refusal = Runner::refusal(&transaction, parties, Action::Add);
@@ -273,6 +277,7 @@ impl Inner {
                 runner.vanished(processor);
             }
         }
+        self.following.decided(&survey.intruded);
         for id in survey.intruded {
             let (mut runner, parties) = self.runner_over(state, Occasion::Change);
             match Transaction::intruded(runner.set, id) {
@@ -289,7 +294,7 @@ impl Inner {
                 }
             }
         }
-        for id in survey.appeared {
+        for id in self.following.appeared(survey.appeared, &state.set, &*self.hardware) {
             self.runner(state, Occasion::Change).appeared(id);
         }
         for sentence in survey.repaired {

@@ -20,9 +20,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(any(test, loom)), warn(clippy::unwrap_used))]
 
+mod adder;
 mod cpulist;
 mod error;
 mod event;
+mod follow;
 mod gate;
 pub mod hardware;
 mod inner;
@@ -40,12 +42,15 @@ mod remote;
 mod runner;
 mod sample;
 mod sync;
+mod weak;
 #[cfg(feature = "dbus")]
 pub mod wire;
 
+pub use adder::Adder;
 pub use cpulist::{CpuList, CpuListError};
 pub use error::{Action, Error};
 pub use event::{Event, EventKind, Occasion};
+pub use follow::Follow;
 pub use hotadd_core::{
     ActiveSet, Driver, Epoch, Errno, GROUP_SIZE, HardwareId, Level, MAX_GROUPS, MAX_PROCESSORS,
     Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, Standing,

@@ -7,6 +7,7 @@ use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 
 use crate::error::Error;
 use crate::event::Event;
+use crate::follow::Follow;
 #[cfg(not(loom))]
 use crate::hardware::{Affinity, Tree};
 use crate::hardware::{Hardware, Nudge, Simulated};
@@ -85,14 +86,28 @@ impl Partition {
         Self::over(Arc::new(Affinity::new(Tree::Current, None)?))
     }
 
-    /// A partition over any hardware.
+    /// A partition over any hardware. A processor that appears is [reported](Follow::Report) until [`follow`](Self::follow) sets
+    /// another policy.
     ///
     /// # Errors
     /// [`Error::Hardware`] if the hardware cannot tell what runs.
     pub fn over(hardware: Arc<dyn Hardware>) -> Result<Self, Error> {
+        Self::over_following(hardware, Follow::Report)
+    }
+
+    /// As [`over`](Self::over), with the policy for processors that appear from the first moment (H2).
+    ///
+    /// With [`Follow::Manual`] nothing is lost that appears before observers and drivers are there: it waits for
+    /// [`follow`](Self::follow). With [`Follow::Ask`] a processor may join before any driver has registered, which then hears of it
+    /// when it registers (R3).
+    ///
+    /// # Errors
+    /// As [`over`](Self::over). [`Error::NoThread`] with [`Follow::Ask`].
+    pub fn over_following(hardware: Arc<dyn Hardware>, follow: Follow) -> Result<Self, Error> {
         let ids = hardware.active().map_err(Error::Hardware)?;
         let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
         let inner = Arc::new(Inner::new(set, Arc::clone(&hardware)));
+        inner.follow(follow)?;
         let nudge = Nudge(Arc::downgrade(&inner) as _);
         hardware.watch(nudge.clone());
         // What changed between asking and watching is not to go unseen.

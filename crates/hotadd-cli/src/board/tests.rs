@@ -122,6 +122,34 @@ fn each_processor_has_a_row_with_every_drivers_answer() {
 }
 
 #[test]
+fn h2_a_processor_that_nobody_knew_at_the_start_gets_a_row_and_the_board_room_for_it() {
+    let mut view = view(1, 0, &["sample"]);
+    let mut memory = Memory::default();
+    memory.observe(&view);
+    let height = area(&view, SMALL).height;
+    let hardware = hotadd::hardware::Simulated::new(1, 1).unwrap();
+    hardware.unplug(HardwareId(1));
+    let partition = hotadd::Partition::simulated(&hardware).unwrap();
+    let (sender, events) = std::sync::mpsc::channel();
+    let observe = move |event: &hotadd::Event| drop(sender.send(event.clone()));
+    partition.observe(observe).unwrap().keep();
+    hardware.plug(HardwareId(1));
+    view.follow = Some(hotadd::Follow::Ask);
+    for event in events.try_iter() {
+        view.take(&event);
+    }
+    memory.observe(&view);
+    assert_eq!(area(&view, SMALL).height, height + 1);
+    let shown = shown_after(&memory, &view, SMALL);
+    assert!(shown[3].starts_with("    1      –  "), "{}", shown.join("\n"));
+    assert!(
+        shown.iter().any(|row| row.ends_with("processor 1 appeared; everybody is asked")),
+        "{}",
+        shown.join("\n")
+    );
+}
+
+#[test]
 fn the_load_has_a_bar_for_each_processor_and_a_total() {
     let mut memory = Memory::default();
     let mut before = with_load(view(1, 3, &[]));

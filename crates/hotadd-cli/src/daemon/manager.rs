@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, EventKind, HardwareId, Partition, PartyId};
+use hotadd::{Adder, CpuList, Event, EventKind, HardwareId, Partition, PartyId};
+use hotadd_service::Service;
 use hotadd_service::notify::Notify;
-use hotadd_service::{Adder, Service};
 
 use super::config::{Config, Party};
 #[cfg(feature = "fault-points")]

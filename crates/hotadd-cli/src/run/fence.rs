@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hotadd::CpuList;
 use hotadd::hardware::{
@@ -45,11 +46,16 @@ pub(crate) struct Built {
 }
 
 impl Fence {
-    /// Makes one that begins with these processors, or with the first that there is.
-    pub(crate) fn build(over: Option<Over>, start: Option<&CpuList>) -> Result<Built, CannotBegin> {
+    /// Makes one that begins with these processors, or with the first that there is. A change of which the kernel tells nobody is
+    /// found within `poll`.
+    pub(crate) fn build(
+        over: Option<Over>,
+        start: Option<&CpuList>,
+        poll: Duration,
+    ) -> Result<Built, CannotBegin> {
         let instead = match over {
             Some(Over::Affinity) => None,
-            _ => match cpuset(start) {
+            _ => match cpuset(start, poll) {
                 Ok((cpuset, door)) => {
                     let hardware = Arc::clone(&cpuset) as _;
                     return Ok(Built {
@@ -62,6 +68,7 @@ impl Fence {
                 Err(error) => Some(error.to_string()),
             },
         };
+        // Masks have no poll of their own yet: `masks(start)?.poll_every(poll)`, once they have.
         let affinity = Arc::new(masks(start)?);
         let hardware = Arc::clone(&affinity) as _;
         Ok(Built { fence: Self::Masks(affinity), hardware, instead })
@@ -129,8 +136,8 @@ impl Way {
 }
 
 /// A cpuset in the first place where one can be made.
-fn cpuset(start: Option<&CpuList>) -> Result<(Arc<Cpuset>, Door), CpusetError> {
-    let mut options = CpusetOptions::new();
+fn cpuset(start: Option<&CpuList>, poll: Duration) -> Result<(Arc<Cpuset>, Door), CpusetError> {
+    let mut options = CpusetOptions::new().poll(poll);
     if let Some(start) = start {
         options = options.start_on(start.clone());
     }

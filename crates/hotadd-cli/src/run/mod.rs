@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, HardwareId, Partition};
+use hotadd::{CpuList, Event, Follow, HardwareId, Partition};
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
 use hotadd_service::{Service, ServiceError};
@@ -28,12 +28,12 @@ use self::drivers::{Drivers, Terms};
 use self::fence::Fence;
 use self::load::Load;
 use self::output::{Output, Wanted};
-use self::plan::{CannotBegin, Plan};
+use self::plan::{CannotBegin, Course, Plan};
 use self::said::{Heard, Line};
 use self::signals::Received;
 use crate::args::Run;
 use crate::spec::DriverSpec;
-use crate::view::View;
+use crate::view::{View, Weight};
 
 /// How often the board is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,6 +66,8 @@ pub(crate) enum Message {
     Said(Line),
     /// All drivers are deregistered, and their processes gone.
     Left,
+    /// What appears cannot be followed.
+    NotFollowed(hotadd::Error),
     /// Everything planned was done.
     Planned,
     /// The command ended.
@@ -186,9 +188,14 @@ impl Session {
         // The built-in load is first shown on the processors that it starts on; a command is not kept waiting.
         let first =
             if self.child.is_some() && !self.has_command { args.every } else { Duration::ZERO };
-        let (partition, every, sender) = (plan.partition, args.every, sender.clone());
+        // With a time of its own before all changes it needs none before the first.
+        let (after, first) =
+            args.after.map_or((Duration::ZERO, first), |after| (after, Duration::ZERO));
+        let course = Course { follow: args.follow, after, first, every: args.every };
+        let sender = sender.clone();
         let carry_out = move || {
-            plan::carry_out(&partition, &plan.changes, first, every, &stopped);
+            let cannot_follow = |error| drop(sender.send(Message::NotFollowed(error)));
+            plan::carry_out(&plan.partition, &plan.changes, course, &stopped, cannot_follow);
             let _ = sender.send(Message::Planned);
         };
         std::thread::Builder::new()
@@ -339,6 +346,10 @@ impl Session {
             Message::Signal(received) => self.signalled(received),
             Message::Said(line) => self.said(&line),
             Message::Registered(_) | Message::Left => {}
+            Message::NotFollowed(error) => {
+                let text = format!("a processor that appears is not asked for: {error}");
+                self.output.note(Some(&self.view.remark(Weight::Bad, text)), &self.view);
+            }
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
         }
@@ -393,6 +404,8 @@ impl Session {
     fn end(mut self) -> ExitCode {
         self.look_at_child();
         self.plan = None;
+        // No further one is asked for. That needs no thread, and waits for nobody.
+        let _ = self.partition.follow(Follow::Manual);
         let began = Instant::now();
         while !self.planned && began.elapsed() < GRACE {
             if let Ok(message) = self.messages.recv_timeout(TICK) {
@@ -483,5 +496,6 @@ fn view_of(args: &Run, plan: &Plan) -> View {
     if args.command.is_empty() && plan.fence.is_real() {
         view.rates = Some(BTreeMap::new());
     }
+    view.follow = Some(args.follow);
     view
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
-use hotadd::{CpuList, HardwareId, Partition};
+use hotadd::{CpuList, Follow, HardwareId, Partition};
 
 use super::fence::{Built, Fence};
 use crate::args::{Add, Run};
@@ -48,10 +48,12 @@ impl Plan {
                 let hardware = simulated(spec, args.start.as_ref())?;
                 Built { fence: Fence::Nothing, hardware, instead: None }
             }
-            None => Fence::build(args.over, args.start.as_ref())?,
+            None => Fence::build(args.over, args.start.as_ref(), args.poll)?,
         };
         let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
-        let partition = Partition::over(Arc::clone(&hardware)).map_err(system)?;
+        // What appears before the drivers are there waits until they can be asked.
+        let partition = Partition::over_following(Arc::clone(&hardware), Follow::Manual);
+        let partition = partition.map_err(system)?;
         let add = to_add(&args.add, &partition, &*hardware)?;
         let remove = to_remove(args.remove.as_ref(), &add, &partition)?;
         let changes =
@@ -128,22 +130,170 @@ fn to_remove(
     Ok(remove.ids().to_vec())
 }
 
-/// Adds and removes, one by one. What comes of each is heard through events.
+/// When the changes of a plan are made, and what is done with a processor that appears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
+    pub(crate) follow: Follow,
+    /// Before anybody is asked for anything.
+    pub(crate) after: Duration,
+    /// Before the first change, behind that.
+    pub(crate) first: Duration,
+    /// From one change to the next.
+    pub(crate) every: Duration,
+}
+
+/// Follows what appears, adds and removes, one by one. Everybody who is to be asked has registered. What comes of each is heard
+/// through events. If what appears cannot be followed that is told, and the changes are made all the same.
 pub(crate) fn carry_out(
     partition: &Partition,
     changes: &[Change],
-    first: Duration,
-    every: Duration,
+    course: Course,
     stopped: &Receiver<()>,
+    cannot_follow: impl Fn(hotadd::Error),
 ) {
+    let Course { follow, after, first, every } = course;
+    let set = || partition.follow(follow).unwrap_or_else(&cannot_follow);
+    // To report changes nothing for the command, and needs no time before it.
+    if follow != Follow::Ask {
+        set();
+    }
+    if !pause(after, stopped) {
+        return;
+    }
+    if follow == Follow::Ask {
+        set();
+    }
     for (nth, change) in changes.iter().enumerate() {
-        let pause = if nth == 0 { first } else { every };
-        if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+        if !pause(if nth == 0 { first } else { every }, stopped) {
             return;
         }
         let _ = match change {
+            // It appeared while it was still to be added, and has joined by that.
+            Change::Add(id) if is_active(partition, *id) => continue,
             Change::Add(id) => partition.add(*id),
             Change::Remove(id) => partition.remove(*id),
         };
+    }
+}
+
+/// Lets some time pass. Returns false if the run ends meanwhile.
+fn pause(time: Duration, stopped: &Receiver<()>) -> bool {
+    stopped.recv_timeout(time) != Err(RecvTimeoutError::Disconnected)
+}
+
+fn is_active(partition: &Partition, id: HardwareId) -> bool {
+    let active = partition.active();
+    active.by_id(id).is_some_and(|processor| active.contains(processor.index))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use hotadd::EventKind::{Appeared, Joined, Refused};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Far longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(30);
+
+    type Told = Receiver<(hotadd::EventKind, u32)>;
+
+    fn hear(partition: &Partition) -> Told {
+        let (sender, told) = channel();
+        let observe = move |event: &hotadd::Event| {
+            if matches!(event.kind, Appeared | Joined | Refused) {
+                let _ = sender.send((event.kind, event.id.map_or(u32::MAX, |id| id.0)));
+            }
+        };
+        partition.observe(observe).unwrap().keep();
+        told
+    }
+
+    /// Processor 0; 1 and 2 can be added; 3 appeared before anybody was there to hear of it or to be asked.
+    fn rig() -> (Partition, Told) {
+        let hardware = Simulated::new(1, 3).unwrap();
+        hardware.unplug(HardwareId(3));
+        hardware.plug(HardwareId(3));
+        let partition = Partition::over_following(hardware, Follow::Manual).unwrap();
+        let told = hear(&partition);
+        (partition, told)
+    }
+
+    fn course(follow: Follow, after: Duration) -> Course {
+        Course { follow, after, first: Duration::ZERO, every: Duration::ZERO }
+    }
+
+    /// Nothing keeps anybody from following here.
+    fn none(error: hotadd::Error) {
+        std::panic::panic_any(error);
+    }
+
+    fn running() -> (Sender<()>, Receiver<()>) {
+        channel()
+    }
+
+    #[test]
+    fn h2_what_appeared_before_the_drivers_were_there_is_asked_for_with_what_was_planned() {
+        let (partition, told) = rig();
+        let (_stop, stopped) = running();
+        let changes = [1, 2].map(|id| Change::Add(HardwareId(id)));
+        carry_out(&partition, &changes, course(Follow::Ask, Duration::ZERO), &stopped, none);
+        let mut four = [(); 4].map(|()| told.recv_timeout(LONG).unwrap());
+        assert_eq!(four[0], (Appeared, 3));
+        // Two threads add now.
+        four.sort_by_key(|(_, id)| *id);
+        assert_eq!(four, [(Joined, 1), (Joined, 2), (Appeared, 3), (Joined, 3)]);
+    }
+
+    #[test]
+    fn h2_what_is_reported_or_waits_is_not_asked_for() {
+        for follow in [Follow::Report, Follow::Manual] {
+            let (partition, told) = rig();
+            let (_stop, stopped) = running();
+            let changes = [Change::Add(HardwareId(1))];
+            carry_out(&partition, &changes, course(follow, Duration::ZERO), &stopped, none);
+            let mut expected = vec![(Appeared, 3), (Joined, 1)];
+            expected.retain(|(kind, _)| follow == Follow::Report || *kind == Joined);
+            assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
+            assert_eq!(partition.following(), follow);
+        }
+    }
+
+    #[test]
+    fn h2_before_the_command_has_had_its_time_nobody_is_asked_but_all_is_reported() {
+        for follow in [Follow::Ask, Follow::Report] {
+            let (partition, told) = rig();
+            let (stop, stopped) = running();
+            // The run ends in that time.
+            drop(stop);
+            let changes = [Change::Add(HardwareId(1))];
+            carry_out(&partition, &changes, course(follow, HOUR), &stopped, none);
+            let expected = (follow == Follow::Report).then_some((Appeared, 3));
+            assert_eq!(told.try_iter().collect::<Vec<_>>(), Vec::from_iter(expected));
+            assert_ne!(partition.following(), Follow::Ask);
+        }
+    }
+
+    #[test]
+    fn h2_what_has_joined_because_it_appeared_is_not_added_a_second_time() {
+        let (partition, told) = rig();
+        let (_stop, stopped) = running();
+        partition.add(HardwareId(1)).unwrap();
+        let changes = [1, 2].map(|id| Change::Add(HardwareId(id)));
+        carry_out(&partition, &changes, course(Follow::Manual, Duration::ZERO), &stopped, none);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [(Joined, 1), (Joined, 2)]);
+    }
+
+    #[test]
+    fn a_plan_ends_with_the_run_whatever_it_waits_for() {
+        let (partition, told) = rig();
+        let (stop, stopped) = running();
+        drop(stop);
+        let ends = Course { first: HOUR, ..course(Follow::Manual, Duration::ZERO) };
+        carry_out(&partition, &[Change::Add(HardwareId(1))], ends, &stopped, none);
+        assert!(told.try_recv().is_err(), "also where it waits for nothing");
     }
 }

@@ -1,7 +1,7 @@
 //! Requests to a partition in another process, and what becomes of their refusals.
 
 use hotadd::wire::{self, WireError};
-use hotadd::{Batch, Errno, Error, HardwareId, Notice, Partition, PartyId, Status};
+use hotadd::{Batch, Errno, Error, Follow, HardwareId, Notice, Partition, PartyId, Status};
 
 use crate::fake::{FIRST, Fake, Place, at, both, pair, set};
 
@@ -31,6 +31,18 @@ fn a_count_after_an_add_counts_it() {
         },
     );
     assert_eq!(change.processor, at(1));
+}
+
+#[test]
+fn h2_what_follows_an_appearance_is_decided_where_the_partition_is() {
+    let (_fake, partition) = pair(1);
+    assert_eq!(partition.following(), Follow::Manual);
+    for follow in [Follow::Ask, Follow::Report, Follow::Manual] {
+        let error = partition.follow(follow).unwrap_err();
+        assert_eq!(error.status(), Status::ACCESS_DENIED);
+        let says = "not allowed: the process that has the partition decides";
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
 }
 
 #[test]

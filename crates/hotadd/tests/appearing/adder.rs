@@ -1,27 +1,18 @@
-//! What appears is added, once, with everybody's consent.
+//! An [`Adder`] adds what appears, once, with everybody's consent.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 
 use hotadd::hardware::Simulated;
-use hotadd::{EventKind, HardwareId, Notice, Partition, State};
-use hotadd_service::Adder;
+use hotadd::{Adder, EventKind, HardwareId, Notice, Partition, State};
 
-/// Far longer than anything here takes.
-const LONG: Duration = Duration::from_secs(30);
+use crate::rig::{LONG, Told, hardware, hear, next, thread_of_the_add};
 
-/// Processors 0 and 1, of which 2 to 5 are not plugged in, and what becomes of those that are added.
-fn rig() -> (std::sync::Arc<Simulated>, Partition, Receiver<(EventKind, u32)>) {
-    let hardware = Simulated::new(2, 4).unwrap();
-    (2..6).for_each(|id| hardware.unplug(HardwareId(id)));
+/// A partition that reports, and what becomes of those that are added.
+fn rig() -> (Arc<Simulated>, Partition, Told) {
+    let hardware = hardware();
     let partition = Partition::simulated(&hardware).unwrap();
-    let (sender, verdicts) = channel();
-    let observe = move |event: &hotadd::Event| {
-        if matches!(event.kind, EventKind::Joined | EventKind::Refused) {
-            let _ = sender.send((event.kind, event.id.unwrap().0));
-        }
-    };
-    partition.observe(observe).unwrap().keep();
+    let verdicts = hear(&partition, &[EventKind::Joined, EventKind::Refused]);
     (hardware, partition, verdicts)
 }
 
@@ -35,7 +26,7 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
     let _party = partition.register("party", refuses).unwrap();
     let adder = Adder::start(&partition).unwrap();
     (2..5).for_each(|id| hardware.plug(HardwareId(id)));
-    let next = || verdicts.recv_timeout(LONG).expect("a verdict comes");
+    let next = || next(&verdicts);
     let three = [next(), next(), next()];
     let (joined, refused) = (EventKind::Joined, EventKind::Refused);
     assert_eq!(
@@ -58,15 +49,46 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
 #[test]
 fn nothing_is_added_once_it_has_ended() {
     let (hardware, partition, verdicts) = rig();
-    drop(Adder::start(&partition).unwrap());
+    let (driver, ended) = thread_of_the_add();
+    let _party = partition.register("party", driver).unwrap();
+    let adder = Adder::start(&partition).unwrap();
     hardware.plug(HardwareId(2));
-    // Whatever it would have added, it would have added before this one, or has ended.
-    drop(partition);
+    assert_eq!(next(&verdicts), (EventKind::Joined, 2));
+    drop(adder);
+    ended.recv_timeout(LONG).expect("its thread ends, although the partition lives");
+    hardware.plug(HardwareId(3));
+    partition.add(HardwareId(4)).unwrap_err();
+    assert_eq!(next(&verdicts), (EventKind::Refused, 4), "nothing was decided of 3 before");
+}
+
+#[test]
+fn it_does_not_keep_its_partition_and_its_thread_ends_with_that() {
+    let (hardware, partition, verdicts) = rig();
+    let (driver, ended) = thread_of_the_add();
+    let party = partition.register("party", driver).unwrap();
+    let adder = Adder::start(&partition).unwrap();
+    hardware.plug(HardwareId(2));
+    assert_eq!(next(&verdicts), (EventKind::Joined, 2));
+    drop((party, partition));
+    ended.recv_timeout(LONG).expect("its thread ends with the partition, and not with itself");
     assert_eq!(
-        verdicts.recv_timeout(LONG),
-        Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
-        "its thread has ended, and added nothing"
+        verdicts.try_recv(),
+        Err(TryRecvError::Disconnected),
+        "the partition and its observers are gone"
     );
+    drop(adder);
+}
+
+#[test]
+fn one_that_has_joined_before_its_turn_is_passed_over() {
+    let (hardware, partition, verdicts) = rig();
+    let adder = Adder::listen(&partition).unwrap();
+    (2..4).for_each(|id| hardware.plug(HardwareId(id)));
+    partition.add(HardwareId(2)).unwrap();
+    adder.begin();
+    let two = [(); 2].map(|()| next(&verdicts));
+    let joined = EventKind::Joined;
+    assert_eq!(two, [(joined, 2), (joined, 3)], "it is not refused for being active already");
 }
 
 #[test]
@@ -80,10 +102,10 @@ fn what_appears_before_it_begins_is_added_then_and_each_once() {
     assert_eq!(partition.count(), 2, "nobody is asked before it has begun");
     adder.begin();
     hardware.plug(HardwareId(4));
-    let three = std::iter::repeat_with(|| verdicts.recv_timeout(LONG).expect("a verdict comes"));
+    let three = [(); 3].map(|()| next(&verdicts));
     let joined = EventKind::Joined;
     assert_eq!(
-        three.take(3).collect::<Vec<_>>(),
+        three,
         [(joined, 2), (joined, 3), (joined, 4)],
         "each once, although two were named twice"
     );
