@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use hotadd::hardware::{Affinity, Tree};
-use hotadd::{CpuList, Error, HardwareId, Partition, Status};
+use hotadd::{CpuList, Error, Follow, HardwareId, Partition, Status};
 use hotadd_nt::World;
 
 thread_local! {
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn hotadd_start_on(cpus: *const c_char) -> i32 {
         let list = list.map_err(|error| (Status::INVALID_PARAMETER, error.to_string()))?;
         let affinity = Affinity::new(Tree::Current, Some(&list))
             .map_err(|error| of(&Error::Affinity(error)))?;
-        Partition::over(Arc::new(affinity)).map_err(|error| of(&error))
+        Partition::over_following(Arc::new(affinity), Follow::Ask).map_err(|error| of(&error))
     };
     told(begin(partition))
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::follow::Follow;
 #[cfg(not(loom))]
-use crate::hardware::{Affinity, Tree};
+use crate::hardware::{Affinity, Tree, Watching};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
@@ -76,14 +76,33 @@ impl Partition {
         Self::over(Arc::clone(hardware) as Arc<dyn Hardware>)
     }
 
-    /// A partition of this process and all its descendants, which begins with the processors that the calling thread may
-    /// run on. Adding one widens the affinity mask of every thread.
+    /// A partition of this process and all its descendants, which begins with the processors that its threads may run on
+    /// together, and holds them to these (H1): none of its threads runs on another one before everybody has agreed.
+    ///
+    /// What appears, because it came online, a cpuset above gained it, or somebody put it into a mask, is asked for at once and
+    /// joins by agreement ([`Follow::Ask`], H2); [`follow`](Self::follow) says otherwise. A mask that somebody makes wider than the
+    /// set is put back and reported within 250 ms (H3). Masks that are smaller than the set are their threads' own, and stay. The
+    /// windows that are left are on the page of limits.
+    ///
+    /// When the last handle is gone, what was held may run anywhere again.
+    ///
+    /// # Errors
+    /// [`Error::Affinity`] if the kernel does not tell what it should, or does not let the masks be set;
+    /// [`Error::NoThread`] if there can be no thread.
+    #[cfg(not(loom))]
+    pub fn process() -> Result<Self, Error> {
+        Self::over_following(Arc::new(Affinity::new(Tree::Current, None)?), Follow::Ask)
+    }
+
+    /// A partition that only watches which processors this process may run on. It sets no mask and promises nothing: what comes
+    /// is used before anybody is asked, and is reported as joined without agreement up to 250 ms later (Q3). Nothing can be added
+    /// or removed.
     ///
     /// # Errors
     /// [`Error::Affinity`] if the kernel does not tell what it should.
     #[cfg(not(loom))]
-    pub fn process() -> Result<Self, Error> {
-        Self::over(Arc::new(Affinity::new(Tree::Current, None)?))
+    pub fn watch_process() -> Result<Self, Error> {
+        Self::over(Arc::new(Watching::new()?))
     }
 
     /// A partition over any hardware. A processor that appears is [reported](Follow::Report) until [`follow`](Self::follow) sets

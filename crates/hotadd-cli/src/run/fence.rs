@@ -68,8 +68,7 @@ impl Fence {
                 Err(error) => Some(error.to_string()),
             },
         };
-        // Masks have no poll of their own yet: `masks(start)?.poll_every(poll)`, once they have.
-        let affinity = Arc::new(masks(start)?);
+        let affinity = Arc::new(masks(start)?.poll_every(poll));
         let hardware = Arc::clone(&affinity) as _;
         Ok(Built { fence: Self::Masks(affinity), hardware, instead })
     }

@@ -20,6 +20,8 @@ mod simulated;
 mod uevents;
 #[cfg(not(loom))]
 mod watch;
+#[cfg(not(loom))]
+mod watching;
 
 #[cfg(not(loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
@@ -28,6 +30,8 @@ pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 #[cfg(not(loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 pub use simulated::Simulated;
+#[cfg(not(loom))]
+pub use watching::Watching;
 
 /// A platform that starts and stops processors.
 ///

@@ -185,3 +185,21 @@ fn adopting_the_mask_binds_the_calling_thread_only() {
     });
     assert_eq!((adopted.join().unwrap(), own()), (list(first), before));
 }
+
+#[test]
+fn h1_a_partition_of_this_process_sets_the_masks_of_all_its_threads_also_where_it_has_everything() {
+    let Some(_turn) = partition("holding everything") else { return };
+    role::pass("held");
+}
+
+#[test]
+fn h3_a_mask_that_is_widened_from_outside_is_put_back_and_the_processor_asked_for() {
+    let Some(_turn) = partition("widening from outside") else { return };
+    role::pass("widened");
+}
+
+#[test]
+fn q3_a_partition_that_only_watches_sets_no_mask_and_says_what_came_and_went() {
+    let Some(_turn) = partition("watching") else { return };
+    role::pass("watched");
+}

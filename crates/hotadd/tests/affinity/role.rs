@@ -3,11 +3,14 @@
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use hotadd::hardware::{Affinity, Hardware, Tree};
-use hotadd::{Errno, Status};
+use hotadd::{CpuList, Errno, EventKind, Notice, Observation, Partition, State, Status, Veto};
 use rustix::process::{Uid, WaitOptions, getpid, set_child_subreaper, wait};
 use rustix::thread::set_thread_res_uid;
 
@@ -74,6 +77,9 @@ fn play() {
         Ok("oneself") => oneself(),
         Ok("refusal") => refusal(),
         Ok("chain") => chain(),
+        Ok("held") => held(),
+        Ok("widened") => widened(),
+        Ok("watched") => watched(),
         _ => println!("no role to play"),
     }
 }
@@ -117,7 +123,7 @@ fn oneself() {
     let whole = own_mask();
     let (first, second) = (whole.ids()[0], whole.ids()[1]);
     let family = Actor(command("family", "2 0").spawn().unwrap()).ready();
-    let all = |mask: &hotadd::CpuList| {
+    let all = |mask: &CpuList| {
         let masks = masks(getpid().as_raw_nonzero().get().unsigned_abs());
         assert!(
             masks.len() > 4 && masks.iter().all(|(_, m)| m == mask),
@@ -172,6 +178,109 @@ fn refusal() {
     }
     assert_eq!(affinity.set(), list(first));
     affinity.start(second).expect("root may move both");
+}
+
+fn us() -> u32 {
+    getpid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// What happens in a partition, a line each.
+fn told(partition: &Partition) -> (Observation, Receiver<String>) {
+    let (sender, told) = channel();
+    let observation = partition.observe(move |event| {
+        let id = event.id.map(|id| id.to_string()).unwrap_or_default();
+        let line = match (event.kind, event.agreed) {
+            (EventKind::Joined, true) => format!("{id} joined"),
+            (EventKind::Joined, false) => format!("{id} joined without agreement"),
+            (EventKind::Left, _) => format!("{id} left"),
+            (EventKind::Refused, _) => format!("{id} refused"),
+            (EventKind::Breach, _) => event.reason.clone().unwrap_or_default(),
+            _ => return,
+        };
+        let _ = sender.send(line);
+    });
+    (observation.unwrap(), told)
+}
+
+fn until(told: &Receiver<String>, wanted: &str) {
+    loop {
+        let line = told.recv_timeout(Duration::from_secs(60)).expect(wanted);
+        println!("{line}");
+        if line.contains(wanted) {
+            return;
+        }
+    }
+}
+
+/// No system call tells a mask that was set from one that was not, but a thread that never set one has bits of processors that are
+/// not there.
+fn held() {
+    let family = Actor(command("family", "2 0").spawn().unwrap()).ready();
+    let partition = Partition::process().unwrap();
+    let active: CpuList = partition.active().iter().map(|p| p.id).collect();
+    let raw = |thread: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        list.unwrap().trim().parse::<CpuList>().unwrap()
+    };
+    for (thread, _) in masks(us()) {
+        let thread = thread.as_raw_nonzero().get().unsigned_abs();
+        assert_eq!(raw(thread), active, "of thread {thread}, as the kernel has it");
+    }
+    drop(family);
+}
+
+fn widened() {
+    let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
+    masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
+    let partition = Partition::process().unwrap();
+    assert_eq!(partition.count(), 1, "it was begun on one");
+    let (_observation, told) = told(&partition);
+    let agrees = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&agrees);
+    let driver = move |notice: &Notice| match notice.state() {
+        State::AddStart if notice.processor().id == second && !asked.load(Ordering::SeqCst) => {
+            Err(Veto::new(Status::INSUFFICIENT_RESOURCES, "not yet"))
+        }
+        _ => Ok(()),
+    };
+    let _registration = partition.register("careful", driver).unwrap();
+    // As taskset does, from another process: by thread id, both processors.
+    let widen = || {
+        let thread = rustix::thread::gettid();
+        let list = format!("{first},{second}");
+        let taskset = Command::new("taskset").args(["-cp", &list, &thread.to_string()]).output();
+        assert!(taskset.unwrap().status.success());
+        thread
+    };
+    let thread = widen();
+    until(&told, &format!("somebody set the mask of thread {thread} of process"));
+    until(&told, &format!("{second} refused"));
+    crate::proc::wait_until("it is put back", || own_mask() == list(first));
+    assert_eq!(partition.count(), 1);
+    agrees.store(true, Ordering::SeqCst);
+    // Ten seconds of widening are one request, so this one asks itself.
+    partition.add(second).unwrap();
+    until(&told, &format!("{second} joined"));
+    assert_eq!(own_mask(), crate::both(first, second));
+    assert_eq!(partition.count(), 2);
+}
+
+fn watched() {
+    let whole = own_mask();
+    let (first, second) = (whole.ids()[0], whole.ids()[1]);
+    let all = |mask: &CpuList| masks(us()).iter().all(|(_, m)| m == mask);
+    let partition = Partition::watch_process().unwrap();
+    assert_eq!(partition.hardware(), "watching");
+    let (_observation, told) = told(&partition);
+    let refused = partition.add(first).unwrap_err().to_string();
+    assert!(refused.contains("only watches"), "{refused}");
+    masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
+    until(&told, &format!("{second} left"));
+    assert!(all(&list(first)), "nobody's mask is touched");
+    crate::proc::pin(rustix::thread::gettid(), second);
+    until(&told, &format!("{second} joined without agreement"));
+    assert_eq!(own_mask(), list(second), "nor put back");
 }
 
 /// Processes that each fork the next and exit at once, while the mask goes to and fro.

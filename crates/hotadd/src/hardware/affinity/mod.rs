@@ -86,6 +86,11 @@ impl Affinity {
         Ok(allowed.list())
     }
 
+    /// How many processors there can ever be.
+    pub(in crate::hardware) fn possible_count() -> Result<u32, AffinityError> {
+        Ok(Linux.possible().map_err(fails("read", POSSIBLE))?.count())
+    }
+
     /// How long a change may go unnoticed that the kernel tells nobody of, such as that of a mask; 250 ms if this is not called. At
     /// least 10 ms. Each look reads the mask of every thread: about 1 ms for 1,000 threads.
     #[must_use]

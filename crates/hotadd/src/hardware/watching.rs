@@ -1,0 +1,137 @@
+//! [`Watching`]: the processors that this process may run on, as they come and go, held by nobody.
+
+use std::io::PipeWriter;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hotadd_core::{Errno as Number, HardwareId, PlatformError, Status};
+use rustix::io::Errno;
+use rustix::process::{Pid, getpid};
+
+use super::affinity::AffinityError;
+use super::holding::{Linux, Mask, Masks, Processes};
+use super::uevents::{self, Uevent};
+use super::watch::{self, Watched};
+use super::{Affinity, Hardware, NotAdmitted, Nudge, Survey};
+
+/// How often masks are read of whose change nobody tells.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The processors that this process's threads may run on together, by their own masks (H4). Sets none.
+///
+/// It promises nothing: a processor that comes within reach is used at once, and is then reported as joined without agreement
+/// (Q3), up to 250 ms later; one that goes has vanished (X2). Nobody is asked, and nothing can be added or removed.
+/// [`Affinity`] is the one that holds.
+#[derive(Debug)]
+pub struct Watching {
+    maximum: u32,
+    process: Pid,
+    seen: Mutex<Mask>,
+    /// Closed with this, which ends the watcher.
+    watched: OnceLock<PipeWriter>,
+}
+
+impl Watching {
+    /// Watches this process.
+    ///
+    /// # Errors
+    /// If the kernel does not tell what there is.
+    pub fn new() -> Result<Self, AffinityError> {
+        let maximum = Affinity::possible_count()?;
+        let process = getpid();
+        let seen = reach(process).map_err(|errno| AffinityError::Kernel {
+            doing: "read the affinity masks of this process".to_owned(),
+            errno: Number::from_raw(errno.raw_os_error()),
+        })?;
+        Ok(Self { maximum, process, seen: Mutex::new(seen), watched: OnceLock::new() })
+    }
+}
+
+/// What the threads of a process may run on together. A thread that ends meanwhile is passed over.
+fn reach(process: Pid) -> Result<Mask, Errno> {
+    let mut all = Mask::none();
+    for thread in Linux.threads(process)? {
+        match Linux.mask(thread) {
+            Ok(mask) => all = all.or(&mask),
+            Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(all)
+}
+
+const REASON: &str = "this partition only watches; one that holds its threads can add and remove";
+
+impl Hardware for Watching {
+    fn name(&self) -> &'static str {
+        "watching"
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        let seen = reach(self.process)
+            .map_err(|errno| PlatformError::from(Number::from_raw(errno.raw_os_error())))?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        Ok(seen.ids().collect())
+    }
+
+    fn maximum(&self) -> u32 {
+        self.maximum
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        Vec::new()
+    }
+
+    fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
+        Err(NotAdmitted { status: Status::ACCESS_DENIED, reason: REASON.to_owned() })
+    }
+
+    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Err(refused())
+    }
+
+    fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Err(refused())
+    }
+
+    fn survey(&self, expected: &[HardwareId]) -> Survey {
+        let Ok(now) = reach(self.process) else { return Survey::default() };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let vanished = expected.iter().copied().filter(|id| !now.contains(*id)).collect();
+        let intruded = now.ids().filter(|id| !expected.contains(id)).collect();
+        Survey { vanished, intruded, ..Survey::default() }
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        watch::start(&self, &self.watched, nudge);
+    }
+}
+
+impl Watched for Watching {
+    fn every(&self) -> Duration {
+        POLL
+    }
+
+    fn listen(&self) -> Result<OwnedFd, Errno> {
+        uevents::listen()
+    }
+
+    fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        uevents::receive(socket, buffer)
+    }
+
+    fn notices(&self) -> Result<OwnedFd, Errno> {
+        watch::cpusets_above()
+    }
+
+    fn look(&self, _: &[Uevent], _: bool) -> bool {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        reach(self.process).is_ok_and(|now| now != seen)
+    }
+}
+
+fn refused() -> PlatformError {
+    let (status, errno) = (Status::ACCESS_DENIED, Some(Number::EACCES));
+    PlatformError { status, errno, reason: Some(REASON.to_owned()) }
+}
