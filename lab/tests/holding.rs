@@ -46,7 +46,7 @@ fn its_vm_is_given_a_vcpu(kernel: Kernel) {
     holder.until(mark, "2 vanished");
     guest.write(&cpu("cpu2/online"), "1").unwrap();
     holder.until(mark, "2 refused: ");
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     let total = holder.total();
     total.show(kernel, "it is taken offline and brought online");
     assert_eq!(holder.masks()[&pinned], "0", "{kernel}: what a thread has set itself stays (H3)");
@@ -76,7 +76,7 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     comes_online(guest, first);
     let refused = holder.until(mark, &format!("{first} refused: "));
     assert!(refused.contains("last refused to add"), "{kernel}: who it was: {refused}");
-    stays_out(kernel, holder, "0");
+    holder.stays_on("0");
     let now = holder.masks();
     let same = before.iter().all(|(thread, mask)| now.get(thread).is_none_or(|now| now == mask));
     assert!(same, "{kernel}: every mask is as it was: {before:?}, now {now:?}");
@@ -87,7 +87,7 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     let after = at.parse::<u64>().unwrap().saturating_sub(came);
     println!("{kernel}: {second} joined {} ms after its uevent", after / 1000);
     holder.runs_on(second);
-    stays_out(kernel, holder, &format!("0,{second}"));
+    holder.stays_on(&format!("0,{second}"));
     holder.nothing_joined_without_agreement();
 }
 
@@ -96,20 +96,6 @@ fn comes_online(guest: &Guest, id: u32) -> u64 {
     let from = guest.next_uevent().unwrap();
     assert_eq!(guest.add_cpu(id as usize).unwrap(), id, "slots are filled in order");
     guest.uevent(from, &format!("online@/devices/system/cpu/cpu{id}"), LIMIT).unwrap().at_us
-}
-
-/// The program has this set and no other processor, and stays there.
-fn stays_out(kernel: Kernel, holder: &mut Holder<'_>, set: &str) {
-    let rest = holder.comes_to_rest();
-    assert_eq!(rest.set, set, "{kernel}: the active set: {rest:?}");
-    assert_eq!(rest.count as usize, common::holder::ids(set).len(), "{kernel}: count() follows");
-    let may = common::holder::ids(set);
-    for (thread, mask) in holder.masks() {
-        let mask = common::holder::ids(&mask);
-        assert!(mask.is_subset(&may), "{kernel}: thread {thread} may run on {mask:?}, not {set}");
-    }
-    let rest = holder.rest();
-    assert_eq!((rest.outside, rest.slotless), (0, 0), "{kernel}: it stays so: {rest:?}");
 }
 
 /// On Linux 6.12 nothing may be outside. Linux 6.1 resets masks by itself, and threads may run elsewhere until that is found.
@@ -130,18 +116,18 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     let of_box = |list: &str| guest.write("/cgroup/box/cpuset.cpus", list).unwrap();
     let start = "echo 0 > /cgroup/box/in/cgroup.procs; exec $holder";
     let mut holder = Holder::start(&guest, "holder", start);
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
 
     // As `docker update --cpuset-cpus` does: a cgroup above grows.
     holder.order("refuse 1");
     let mark = holder.mark();
     of_box("0-1");
     holder.until(mark, "1 refused: ");
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     of_box("0-2");
     holder.until(mark, "2 joined @");
     holder.runs_on(2);
-    stays_out(kernel, &mut holder, "0,2");
+    holder.stays_on("0,2");
     let total = holder.total();
     total.show(kernel, "a cpuset above grows");
     is_within_its_window(kernel, &total);
@@ -149,7 +135,7 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     // It shrinks: what is taken away is gone at once. It comes back by consent.
     of_box("0-1");
     holder.until(mark, "2 vanished"); // X2
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     let mark = holder.mark();
     of_box("0-2");
     holder.until(mark, "2 joined @"); // X3
@@ -161,11 +147,11 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     of_its_own("0");
     holder.until(mark, "2 vanished");
     of_box("0-3");
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     of_its_own("0,3");
     holder.until(mark, "3 joined @");
     holder.runs_on(3);
-    stays_out(kernel, &mut holder, "0,3");
+    holder.stays_on("0,3");
     let total = holder.total();
     total.show(kernel, "cpusets shrink and grow");
     is_within_its_window(kernel, &total);
@@ -176,7 +162,7 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
 fn an_operator_widens_an_affinity(kernel: Kernel) {
     let guest = with_holder(kernel).cpus(4, 4).boot().unwrap();
     let mut holder = Holder::start(&guest, "holder", "exec taskset 1 $holder");
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     let before = holder.masks();
 
     // As `taskset -acp` does.
@@ -188,7 +174,7 @@ fn an_operator_widens_an_affinity(kernel: Kernel) {
     assert!(thread && found.contains("0-1"), "{kernel}: whose mask, and which (H3): {found}");
     holder.until(mark, "1 refused: ");
     holder.all_masks_are("0");
-    stays_out(kernel, &mut holder, "0");
+    holder.stays_on("0");
     let total = holder.total();
     total.show(kernel, "masks are widened, and the processor is refused");
     assert!(total.ids.iter().all(|id| *id == 1), "{kernel}: nowhere but there: {total:?}");
@@ -198,14 +184,14 @@ fn an_operator_widens_an_affinity(kernel: Kernel) {
     holder.until(mark, "2 joined @");
     holder.all_masks_are("0,2");
     holder.runs_on(2);
-    stays_out(kernel, &mut holder, "0,2");
+    holder.stays_on("0,2");
 
     holder.order("refuse 3");
     let mark = holder.mark();
     holder.widen("0,2-3");
     holder.until(mark, "3 refused: ");
     holder.all_masks_are("0,2");
-    stays_out(kernel, &mut holder, "0,2");
+    holder.stays_on("0,2");
 
     // A mask inside of the set is the thread's own. All masks have been looked at when another one was put back.
     let threads: Vec<String> = holder.masks().keys().map(u32::to_string).collect();
@@ -232,7 +218,7 @@ fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
     run(&guest, "echo 0 > /tmp/online; mount -o bind /tmp/online /sys/devices/system/cpu/online");
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0", "{kernel}: this is what is shown");
     let mut holder = Holder::start(&guest, "holder", "exec taskset 2 $holder");
-    stays_out(kernel, &mut holder, "1");
+    holder.stays_on("1");
     assert!(masks(&guest, holder.pid).values().all(|mask| mask == "1"), "{kernel}: H4");
     holder.end();
 

@@ -164,6 +164,20 @@ impl<'a> Holder<'a> {
         }
     }
 
+    /// It has this set, runs on no other processor and may not, and goes on like that.
+    pub(crate) fn stays_on(&mut self, set: &str) {
+        let (kernel, may) = (self.guest.kernel(), ids(set));
+        let rest = self.comes_to_rest();
+        assert_eq!(ids(&rest.set), may, "{kernel}: the active set; {}", self.evidence());
+        assert_eq!(rest.count as usize, may.len(), "{kernel}: count() follows: {rest:?}");
+        for (thread, mask) in self.masks() {
+            let inside = ids(&mask).is_subset(&may);
+            assert!(inside, "{kernel}: thread {thread} may run on {mask}, and the set is {set}");
+        }
+        let rest = self.rest();
+        assert_eq!((rest.outside, rest.slotless), (0, 0), "{kernel}: it stays so: {rest:?}");
+    }
+
     /// What the kernel says where each of its threads may run.
     pub(crate) fn masks(&self) -> BTreeMap<u32, String> {
         masks(self.guest, self.pid)

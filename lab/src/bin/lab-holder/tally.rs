@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::busy::bit;
 
 /// What a thread has found.
+#[derive(Clone, Copy)]
 pub(crate) enum Sample {
     /// On a processor of the set, which has a slot.
     Inside(u32),
