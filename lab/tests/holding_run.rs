@@ -23,7 +23,8 @@ const LOOPS: &str = "for i in 1 2 3 4; do (while :; do :; done) & done; echo $$ 
 while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";
 
 fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(3, 5).boot().unwrap();
+    let lab = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
+    let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 5).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     let begin = |over: &str| {
         run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
@@ -70,6 +71,7 @@ fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kern
 
 fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(kernel: Kernel) {
     let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
+    let lab = lab.program("lab", "lab-holder").unwrap();
     let guest = lab.cpus(2, 4).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     for over in ["cpuset", "affinity"] {
@@ -137,14 +139,8 @@ impl<'a> Command<'a> {
 
     /// Looks many times.
     fn look(&self) -> Seen {
-        // Field 39 of its stat is the processor that it ran on last.
         let list: Vec<String> = self.processes[1..].iter().map(u32::to_string).collect();
-        let script = format!(
-            "awk 'BEGIN {{ n = split(\"{}\", p); for (i = 0; i < 200; i++) for (k = 1; k <= n; k++) {{
-                f = \"/proc/\" p[k] \"/stat\"; getline line < f; close(f); split(line, a); on[a[39]]++ }}
-                for (c in on) print c, on[c] }}'",
-            list.join(" ")
-        );
+        let script = format!("lab-holder look 200 {}", list.join(" "));
         let on = |line: &str| {
             let (id, times) = line.split_once(' ')?;
             Some((id.parse().ok()?, times.parse().ok()?))

@@ -4,9 +4,10 @@
 //! `lab-holder ORDERS [THREADS [PIN]]` takes lines from the pipe ORDERS: `report NAME` says what the threads have counted since
 //! the last report, `refuse N` and `agree` switch what a driver answers, `end` ends. The first thread sets its own mask to PIN.
 //! `lab-holder widen PID LIST` and `lab-holder set TID LIST` are somebody else: they set the masks of all threads of a process,
-//! or of one thread.
+//! or of one thread. `lab-holder look TIMES PID...` says where processes run.
 
 mod busy;
+mod look;
 mod masks;
 mod tally;
 
@@ -33,6 +34,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     match args[..] {
         ["widen", process, list] => masks::set_all(process.parse()?, &list.parse()?),
         ["set", thread, list] => masks::set_one(Some(thread.parse()?), &list.parse()?),
+        ["look", times, ref processes @ ..] => look::look(times.parse()?, processes),
         [orders] => hold(orders, 6, None),
         [orders, threads] => hold(orders, threads.parse()?, None),
         [orders, threads, pin] => hold(orders, threads.parse()?, Some(pin)),
