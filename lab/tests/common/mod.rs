@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
 pub(crate) mod daemon;
+pub(crate) mod holder;
 pub(crate) mod journal;
 pub(crate) mod overflow;
 

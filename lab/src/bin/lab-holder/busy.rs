@@ -1,0 +1,82 @@
+//! The busy threads: each looks all the time where it runs, and whether that is in the partition.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hotadd::{CpuList, HardwareId, Partition, PerProcessor};
+
+use crate::masks;
+use crate::tally::{Sample, Tally};
+
+/// What all threads look at.
+pub(crate) struct Shared {
+    pub(crate) partition: Partition,
+    pub(crate) table: PerProcessor<AtomicU64>,
+    /// The processors of which all drivers have agreed that they may be started, and that are not yet in the set: one bit each.
+    pub(crate) agreed: Arc<AtomicU64>,
+}
+
+/// The bit of a processor. There are no more than 64 in these guests.
+pub(crate) fn bit(id: u32) -> u64 {
+    1u64.checked_shl(id).unwrap_or(0)
+}
+
+/// The active processors, as a list.
+pub(crate) fn set(partition: &Partition) -> CpuList {
+    partition.active().iter().map(|processor| processor.id).collect()
+}
+
+/// Starts a thread, which begins to look once the partition is there.
+pub(crate) fn begin(
+    shared: Arc<OnceLock<Shared>>,
+    pin: Option<CpuList>,
+) -> io::Result<Arc<Mutex<Tally>>> {
+    let tally: Arc<Mutex<Tally>> = Arc::default();
+    let counted = Arc::clone(&tally);
+    let run = move || {
+        if let Some(pin) = pin {
+            match masks::set_one(None, &pin) {
+                Ok(()) => println!("pinned {}", rustix::thread::gettid()),
+                Err(error) => println!("error: pinning to {pin}: {error}"),
+            }
+        }
+        while shared.get().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let Some(shared) = shared.get() else { return };
+        loop {
+            let sample = sample(shared);
+            counted.lock().unwrap_or_else(PoisonError::into_inner).count(sample);
+        }
+    };
+    thread::Builder::new().name("busy".into()).spawn(run)?;
+    Ok(tally)
+}
+
+/// Where this thread runs, judged by the set in force at that moment. If the set has changed meanwhile, it is not known which of
+/// the two was in force.
+fn sample(shared: &Shared) -> Sample {
+    let before = shared.partition.active();
+    let agreed = shared.agreed.load(Ordering::SeqCst);
+    let id = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(u32::MAX);
+    let still_agreed = shared.agreed.load(Ordering::SeqCst);
+    let after = shared.partition.active();
+    if before.epoch() != after.epoch() || (agreed ^ still_agreed) & bit(id) != 0 {
+        return Sample::Unknown;
+    }
+    let processor = after.by_id(HardwareId(id)).filter(|known| after.contains(known.index));
+    match processor {
+        None if agreed & bit(id) != 0 => Sample::Starting,
+        None => Sample::Outside(id),
+        Some(processor) => match shared.table.get(processor.index) {
+            Some(slot) => {
+                slot.fetch_add(1, Ordering::Relaxed);
+                Sample::Inside(id)
+            }
+            None => Sample::Slotless,
+        },
+    }
+}

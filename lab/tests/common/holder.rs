@@ -1,0 +1,279 @@
+//! `lab-holder` in a guest: a program whose busy threads look all the time whether they run where they may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use hotadd::{CpuList, HardwareId};
+use lab::{Guest, Kernel, Lab};
+
+use super::{lab, text};
+
+/// Longer than anything takes in an emulated machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many samples are taken for granted: some tenths of a second of all threads.
+const ENOUGH: u64 = 200_000;
+
+/// A guest to be, with the program at hand.
+pub(crate) fn with_holder(kernel: Kernel) -> Lab {
+    lab(kernel).program("lab", "lab-holder").unwrap()
+}
+
+/// The program, which runs.
+pub(crate) struct Holder<'a> {
+    guest: &'a Guest,
+    pub(crate) pid: u32,
+    name: &'static str,
+    reports: u32,
+    /// All counts since the last [`total`](Self::total).
+    sum: Counts,
+}
+
+/// What the threads have counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) samples: u64,
+    pub(crate) outside: u64,
+    /// Which processors these were on.
+    pub(crate) ids: BTreeSet<u32>,
+    /// The longest time in which one thread was outside, in milliseconds.
+    pub(crate) longest_ms: f64,
+    /// From the first to the last sample outside, on all threads.
+    pub(crate) span_ms: f64,
+    pub(crate) slotless: u64,
+    /// Where it ran inside of the set.
+    pub(crate) on: BTreeSet<u32>,
+    pub(crate) set: String,
+    pub(crate) count: u32,
+    /// As it was reported.
+    pub(crate) line: String,
+}
+
+impl<'a> Holder<'a> {
+    /// Starts it by this script, in which `$holder` is the program and its name for orders.
+    pub(crate) fn start(guest: &'a Guest, name: &'static str, script: &str) -> Self {
+        let orders = format!("/tmp/{name}.orders");
+        assert!(guest.run(&["mkfifo", &orders]).unwrap().status.success(), "{orders} is made");
+        let script = format!("set -e; holder='lab-holder {orders}'; {script}");
+        let pid = guest.start(&["sh", "-c", &script], &format!("/tmp/{name}")).unwrap();
+        let mut holder = Self { guest, pid, name, reports: 0, sum: Counts::default() };
+        holder.until(0, "up: ");
+        let begun = holder.rest();
+        assert_eq!((begun.outside, begun.slotless), (0, 0), "before anything happens: {begun:?}");
+        holder
+    }
+
+    pub(crate) fn order(&self, line: &str) {
+        let script = format!("echo {line} > /tmp/{}.orders", self.name);
+        let ran = self.guest.run(&["sh", "-c", &script]).unwrap();
+        assert!(ran.status.success(), "the order {line}: {}", text(&ran.stderr));
+    }
+
+    fn said(&self) -> String {
+        // With the newline at its end, which says that the last line is whole.
+        text(&self.guest.get(&format!("/tmp/{}", self.name)).unwrap())
+    }
+
+    /// What it says after this has not been said yet.
+    pub(crate) fn mark(&self) -> usize {
+        self.said().len()
+    }
+
+    /// Waits until a line is said after a mark that begins so, and gives it.
+    pub(crate) fn until(&mut self, mark: usize, begins: &str) -> String {
+        self.until_one(mark, &[begins])
+    }
+
+    /// Waits for a line that begins in one of these ways.
+    pub(crate) fn until_one(&mut self, mark: usize, begins: &[&str]) -> String {
+        let began = Instant::now();
+        loop {
+            let said = self.said();
+            let whole = &said[..said.rfind('\n').map_or(0, |end| end + 1)];
+            let mut lines = whole.get(mark..).unwrap_or_default().lines();
+            if let Some(line) =
+                lines.find(|line| begins.iter().any(|begin| line.starts_with(begin)))
+            {
+                return line.to_owned();
+            }
+            if began.elapsed() > LIMIT {
+                panic!("{begins:?} is said within {LIMIT:?}; {}", self.evidence());
+            }
+        }
+    }
+
+    /// What is known about it, for who reads that a test has failed.
+    fn evidence(&mut self) -> String {
+        let masks = self.masks();
+        let counts = if masks.is_empty() { None } else { Some(self.report()) };
+        format!(
+            "counted since the last report: {counts:?}\nmasks: {masks:?}\nsaid: {}",
+            self.said()
+        )
+    }
+
+    /// What the threads have counted since the last report.
+    pub(crate) fn report(&mut self) -> Counts {
+        self.reports += 1;
+        let name = format!("report {} ", self.reports);
+        self.order(name.trim_end());
+        let line = self.guest.line(&format!("/tmp/{}", self.name), &name, LIMIT).unwrap();
+        let counts = Counts::parse(&line);
+        self.sum.add(&counts);
+        counts
+    }
+
+    /// All that was counted since the last time this was asked.
+    pub(crate) fn total(&mut self) -> Counts {
+        self.report();
+        std::mem::take(&mut self.sum)
+    }
+
+    /// Lets the threads look around for a while; what they have counted in that while.
+    pub(crate) fn rest(&mut self) -> Counts {
+        let began = Instant::now();
+        let mut sum = Counts::default();
+        while sum.samples < ENOUGH {
+            sum.add(&self.report());
+            assert!(began.elapsed() < LIMIT, "the threads go on: {sum:?}");
+        }
+        sum
+    }
+
+    /// Waits until the threads have looked around for a while and all were where they may be.
+    pub(crate) fn comes_to_rest(&mut self) -> Counts {
+        let began = Instant::now();
+        loop {
+            let rest = self.rest();
+            if rest.outside == 0 {
+                return rest;
+            }
+            assert!(began.elapsed() < LIMIT, "they stop running elsewhere: {rest:?}");
+        }
+    }
+
+    /// Waits until its threads have run on this processor, which has joined.
+    pub(crate) fn runs_on(&mut self, id: u32) {
+        let began = Instant::now();
+        loop {
+            let counts = self.report();
+            if counts.on.contains(&id) {
+                return;
+            }
+            assert!(began.elapsed() < LIMIT, "threads run on {id}, which has joined: {counts:?}");
+        }
+    }
+
+    /// It has this set, runs on no other processor and may not, and goes on like that.
+    pub(crate) fn stays_on(&mut self, set: &str) {
+        let (kernel, may) = (self.guest.kernel(), ids(set));
+        let rest = self.comes_to_rest();
+        assert_eq!(ids(&rest.set), may, "{kernel}: the active set; {}", self.evidence());
+        assert_eq!(rest.count as usize, may.len(), "{kernel}: count() follows: {rest:?}");
+        for (thread, mask) in self.masks() {
+            let inside = ids(&mask).is_subset(&may);
+            assert!(inside, "{kernel}: thread {thread} may run on {mask}, and the set is {set}");
+        }
+        let rest = self.rest();
+        assert_eq!((rest.outside, rest.slotless), (0, 0), "{kernel}: it stays so: {rest:?}");
+    }
+
+    /// What the kernel says where each of its threads may run.
+    pub(crate) fn masks(&self) -> BTreeMap<u32, String> {
+        masks(self.guest, self.pid)
+    }
+
+    /// Waits until every thread may run exactly there.
+    pub(crate) fn all_masks_are(&mut self, list: &str) {
+        let began = Instant::now();
+        while !self.masks().values().all(|mask| mask == list) {
+            if began.elapsed() > LIMIT {
+                panic!("all masks are {list} within {LIMIT:?}: {}", self.evidence());
+            }
+        }
+    }
+
+    /// Sets the masks of all its threads, as `taskset -ap` does.
+    pub(crate) fn widen(&self, list: &str) {
+        let ran = self.guest.run(&["lab-holder", "widen", &self.pid.to_string(), list]).unwrap();
+        assert!(ran.status.success(), "{}", text(&ran.stdout));
+    }
+
+    /// Nobody joined whom nobody had agreed to.
+    pub(crate) fn nothing_joined_without_agreement(&self) {
+        let said = self.said();
+        assert!(!said.contains("joined without agreement"), "Q3: everybody was asked: {said}");
+    }
+
+    pub(crate) fn end(mut self) {
+        let begun = self.rest();
+        assert_eq!((begun.outside, begun.slotless), (0, 0), "at the end: {begun:?}");
+        self.order("end");
+        assert!(self.guest.wait(self.pid, LIMIT).unwrap().success(), "{}", self.said());
+    }
+}
+
+impl Counts {
+    fn parse(line: &str) -> Self {
+        let field = |name: &str| {
+            let of = |word: &'_ str| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+            line.split(' ').find_map(of).unwrap_or_else(|| panic!("{name} in {line}"))
+        };
+        let number = |name: &str| field(name).parse::<u64>().unwrap();
+        let ms = |name: &str| field(name).parse::<f64>().unwrap();
+        let ids = |name: &str| ids(&field(name));
+        Self {
+            samples: number("samples"),
+            outside: number("outside"),
+            ids: ids("ids"),
+            longest_ms: ms("longest_ms"),
+            span_ms: ms("last_ms") - ms("first_ms"),
+            slotless: number("slotless"),
+            on: ids("on"),
+            set: field("set"),
+            count: field("count").parse().unwrap(),
+            line: line.to_owned(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.outside += other.outside;
+        self.slotless += other.slotless;
+        self.ids.extend(&other.ids);
+        self.on.extend(&other.on);
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
+        self.span_ms = self.span_ms.max(other.span_ms);
+        self.set.clone_from(&other.set);
+        self.count = other.count;
+        self.line.clone_from(&other.line);
+    }
+
+    /// Says what was measured: how much of the time, and for how long at most, threads were where they should not be.
+    pub(crate) fn show(&self, kernel: Kernel, what: &str) {
+        let Self { samples, outside, ids, longest_ms, span_ms, .. } = self;
+        #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
+        let percent = *outside as f64 * 100.0 / (*samples).max(1) as f64;
+        println!(
+            "{kernel}: {what}: {outside} of {samples} samples outside ({percent:.3} %), on {ids:?}, \
+             longest {longest_ms:.1} ms, all within {span_ms:.1} ms of a report"
+        );
+    }
+}
+
+/// What the kernel says where each thread of a process may run; one that ends meanwhile is left out.
+pub(crate) fn masks(guest: &Guest, pid: u32) -> BTreeMap<u32, String> {
+    let script = format!("grep -H Cpus_allowed_list /proc/{pid}/task/*/status");
+    let ran = guest.run(&["sh", "-c", &script]).unwrap();
+    let of = |line: &str| {
+        let (path, mask) = line.split_once(":Cpus_allowed_list:\t")?;
+        Some((path.split('/').nth(4)?.parse().ok()?, mask.to_owned()))
+    };
+    text(&ran.stdout).lines().filter_map(of).collect()
+}
+
+/// The numbers of a list such as `0-2,5`; none of an empty one.
+pub(crate) fn ids(list: &str) -> BTreeSet<u32> {
+    let list: CpuList = list.parse().unwrap_or_default();
+    list.ids().iter().map(|HardwareId(id)| *id).collect()
+}

@@ -1,0 +1,205 @@
+//! `hotadd run` on real kernels, begun on all processors that are online: what comes later is asked for, and the command runs there
+//! only if everybody agrees. Over masks, over a cpuset, and inside of a service that systemd confines.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::daemon::{put, until};
+use common::holder::{LIMIT, ids, masks};
+use common::{cpu, lab, on_each_kernel, text};
+use lab::{Guest, Kernel};
+
+on_each_kernel!(
+    a_command_that_has_all_processors_gets_no_more_than_is_agreed_to,
+    a_service_that_systemd_confines_gets_no_more_than_is_agreed_to,
+);
+
+/// What `hotadd run --json` says.
+const SAID: &str = "/tmp/run";
+
+/// The command: loops that are always ready to run somewhere. They end with it.
+const LOOPS: &str = "for i in 1 2 3 4; do (while :; do :; done) & done; echo $$ > /tmp/command
+while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";
+
+fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kernel) {
+    let lab = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
+    let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 5).boot().unwrap();
+    put(&guest, LOOPS, "/tmp/loops");
+    let begin = |over: &str| {
+        run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
+        let words =
+            "hotadd run --start 0-2 --add none --driver sample:veto=3 --name x --json --over";
+        let argv: Vec<&str> = words.split(' ').chain([over, "--", "sh", "/tmp/loops"]).collect();
+        let pid = guest.start(&argv, SAID).unwrap();
+        (pid, Command::begun(&guest))
+    };
+    let end = |pid: u32| {
+        run(&guest, "touch /tmp/end");
+        let ended = guest.wait(pid, LIMIT).unwrap();
+        assert!(ended.success(), "{kernel}: {ended}: {}", guest.read(SAID).unwrap());
+    };
+
+    let (pid, command) = begin("cpuset");
+    command.runs_within(kernel, "0-2", "at the beginning, over a cpuset");
+    for id in [3, 4] {
+        assert_eq!(guest.add_cpu(id).unwrap() as usize, id);
+    }
+    guest.write(&cpu("cpu3/online"), "1").unwrap();
+    command.runs_within(kernel, "0-2", "3 is plugged in and online, over a cpuset");
+    refused(&guest, 3);
+    guest.write(&cpu("cpu4/online"), "1").unwrap();
+    joined(kernel, &guest, 4);
+    command.comes_to(kernel, 4);
+    command.runs_within(kernel, "0-2,4", "4 has joined, over a cpuset");
+    end(pid);
+
+    for id in [3, 4] {
+        guest.write(&cpu(&format!("cpu{id}/online")), "0").unwrap();
+    }
+    let (pid, command) = begin("affinity");
+    command.runs_within(kernel, "0-2", "at the beginning, over masks");
+    guest.write(&cpu("cpu3/online"), "1").unwrap();
+    command.runs_within(kernel, "0-2", "3 comes online, over masks");
+    refused(&guest, 3);
+    guest.write(&cpu("cpu4/online"), "1").unwrap();
+    joined(kernel, &guest, 4);
+    command.comes_to(kernel, 4);
+    command.runs_within(kernel, "0-2,4", "4 has joined, over masks");
+    end(pid);
+}
+
+fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(kernel: Kernel) {
+    let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
+    let lab = lab.program("lab", "lab-holder").unwrap();
+    let guest = lab.cpus(2, 4).boot().unwrap();
+    put(&guest, LOOPS, "/tmp/loops");
+    for over in ["cpuset", "affinity"] {
+        run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
+        // All that is online. In a cgroup of its own, as far as it makes one.
+        let service = format!(
+            "rm -f {SAID}; systemd-run --quiet --unit={over} -pAllowedCPUs=0-1 -pDelegate=yes \
+             -pStandardOutput=append:{SAID} -pStandardError=append:{SAID} hotadd run --over {over} \
+             --start 0-1 --add none --driver sample:veto=2 --json -- sh /tmp/loops"
+        );
+        run(&guest, &service);
+        let command = Command::begun(&guest);
+        let allow = |list: &str| {
+            run(&guest, &format!("systemctl set-property --runtime {over} AllowedCPUs={list}"));
+        };
+        command.runs_within(kernel, "0-1", &format!("in a service, over {over}"));
+        for id in [2, 3] {
+            if over == "cpuset" {
+                assert_eq!(guest.add_cpu(id).unwrap() as usize, id);
+            }
+            guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
+        }
+        // The service may not run there, whoever would agree.
+        command.runs_within(kernel, "0-1", &format!("2-3 come online, over {over}"));
+        allow("0-2");
+        refused(&guest, 2);
+        command.comes_to_rest(kernel, "0-1", &format!("AllowedCPUs=0-2, over {over}"));
+        allow("0-3");
+        joined(kernel, &guest, 3);
+        command.comes_to(kernel, 3);
+        command.comes_to_rest(kernel, "0-1,3", &format!("AllowedCPUs=0-3, over {over}"));
+        run(&guest, "touch /tmp/end");
+        let over_at = format!("until ! systemctl is-active --quiet {over}; do sleep 0.1; done");
+        run(&guest, &over_at);
+        for id in [2, 3] {
+            guest.write(&cpu(&format!("cpu{id}/online")), "0").unwrap();
+        }
+    }
+}
+
+/// The command and its loops.
+struct Command<'a> {
+    guest: &'a Guest,
+    processes: Vec<u32>,
+}
+
+/// Where its processes may run, and where they were seen.
+#[derive(Debug)]
+struct Seen {
+    masks: Vec<String>,
+    /// How often on which processor.
+    on: Vec<(u32, u32)>,
+}
+
+impl<'a> Command<'a> {
+    /// Waits for it.
+    fn begun(guest: &'a Guest) -> Self {
+        let shell: u32 = run(guest, "cat /tmp/command").trim().parse().unwrap();
+        let children = guest.read(&format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        let loops = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        let processes: Vec<u32> = [shell].into_iter().chain(loops).collect();
+        assert!(processes.len() >= 5, "the loops of {shell}: {children}");
+        Self { guest, processes: processes[..5].to_vec() }
+    }
+
+    /// Looks many times.
+    fn look(&self) -> Seen {
+        let list: Vec<String> = self.processes[1..].iter().map(u32::to_string).collect();
+        let script = format!("lab-holder look 200 {}", list.join(" "));
+        let on = |line: &str| {
+            let (id, times) = line.split_once(' ')?;
+            Some((id.parse().ok()?, times.parse().ok()?))
+        };
+        let mut on: Vec<_> = run(self.guest, &script).lines().filter_map(on).collect();
+        on.sort_unstable();
+        let of = |pid: &u32| masks(self.guest, *pid).into_values();
+        Seen { masks: self.processes.iter().flat_map(of).collect(), on }
+    }
+
+    /// Every process runs, and may run, only there.
+    fn runs_within(&self, kernel: Kernel, set: &str, when: &str) {
+        let seen = self.look();
+        println!("{kernel}: {when}: {seen:?}");
+        let elsewhere: Vec<_> = seen.on.iter().filter(|(id, _)| !ids(set).contains(id)).collect();
+        assert!(elsewhere.is_empty(), "{kernel}: {when}: it runs on {elsewhere:?}: {seen:?}");
+        assert!(seen.are_within(set), "{kernel}: {when}: it may run outside of {set}: {seen:?}");
+    }
+
+    /// Waits until that is so: where Linux 6.1 resets masks it may take until that is found.
+    fn comes_to_rest(&self, kernel: Kernel, set: &str, when: &str) {
+        let began = Instant::now();
+        if kernel == Kernel::V6_1 {
+            while !self.look().are_within(set) {
+                assert!(began.elapsed() < LIMIT, "{kernel}: {when}: {:?}", self.look());
+            }
+        }
+        self.runs_within(kernel, set, when);
+    }
+
+    /// Waits until a loop runs there.
+    fn comes_to(&self, kernel: Kernel, id: u32) {
+        let began = Instant::now();
+        while !self.look().on.iter().any(|(on, _)| *on == id) {
+            assert!(began.elapsed() < LIMIT, "{kernel}: it runs on {id}: {:?}", self.look());
+        }
+    }
+}
+
+impl Seen {
+    fn are_within(&self, set: &str) -> bool {
+        self.masks.iter().all(|mask| ids(mask).is_subset(&ids(set)))
+    }
+}
+
+fn joined(kernel: Kernel, guest: &Guest, id: u32) {
+    let line = until(guest, SAID, &format!("\"joined\",\"id\":{id},"));
+    assert!(!line.contains("\"agreed\":false"), "{kernel}: {id} joined by agreement: {line}");
+}
+
+fn refused(guest: &Guest, id: u32) {
+    let by = "\"event\":\"refused\",\"driver\":\"sample\",\"level\":0";
+    until(guest, SAID, &format!("{by},\"id\":{id},"));
+}
+
+/// What a script says, which succeeds.
+fn run(guest: &Guest, script: &str) -> String {
+    let script = format!("set -e; {script}");
+    let ran = guest.run_within(Duration::from_secs(120), &["sh", "-c", &script]).unwrap();
+    assert!(ran.status.success(), "{script}: {}", text(&ran.stderr));
+    text(&ran.stdout)
+}

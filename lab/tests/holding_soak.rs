@@ -1,0 +1,165 @@
+//! Processors that are plugged in, pulled out and switched at random, each brought online at once by somebody else, under a program
+//! on `Partition::process()` whose driver agrees or refuses: its threads run nowhere but where everybody has agreed. A tenth of
+//! `HOTADD_SOAK` is how often on each kernel, and `HOTADD_SEED` repeats a run.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::holder::{Holder, with_holder};
+use common::{cpu, on_each_kernel};
+use fastrand::Rng;
+use lab::{Guest, Kernel};
+
+on_each_kernel!(whatever_comes_no_thread_runs_where_nobody_has_agreed);
+
+/// Processors that can be there at once.
+const MOST: u32 = 5;
+
+/// Processors that QEMU can make, those that it takes away again included.
+const SLOTS: u32 = 100;
+
+fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
+    let said = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let steps = said("HOTADD_SOAK").unwrap_or(200) / 10;
+    let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("{kernel}: {steps} steps, HOTADD_SEED={seed}");
+    let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
+    let guest = lab.cpus(1, SLOTS).memory(512).boot().unwrap();
+    let up = "mkfifo /tmp/up; lab-onliner /tmp/up now > /tmp/onliner 2>&1 & cat /tmp/up";
+    assert!(guest.run(&["sh", "-c", up]).unwrap().status.success());
+    let mut machine = Machine::begin(&guest, seed);
+    for step in 0..steps {
+        let what = machine.step();
+        println!("{kernel}: step {step}: {what}");
+        machine.holds();
+    }
+    let total = machine.holder.total();
+    total.show(kernel, &format!("{steps} steps"));
+    assert_eq!((total.outside, total.slotless), (0, 0), "{kernel}, seed {seed}: {total:?}");
+    machine.holder.nothing_joined_without_agreement();
+    machine.holder.end();
+}
+
+/// A machine whose processors come and go, and what is known about them. Processor 0 is always there.
+struct Machine<'a> {
+    guest: &'a Guest,
+    holder: Holder<'a>,
+    rng: Rng,
+    /// Of the first of these processors all are plugged in but those that were pulled out.
+    plugged: u32,
+    pulled: BTreeSet<u32>,
+    /// How many QEMU has made.
+    made: u32,
+    joined: BTreeSet<u32>,
+    /// Online, but not wanted.
+    refused: BTreeSet<u32>,
+    off: BTreeSet<u32>,
+}
+
+impl<'a> Machine<'a> {
+    fn begin(guest: &'a Guest, seed: u64) -> Self {
+        Self {
+            guest,
+            holder: Holder::start(guest, "holder", "exec $holder"),
+            rng: Rng::with_seed(seed),
+            plugged: 1,
+            pulled: BTreeSet::new(),
+            made: 1,
+            joined: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            off: BTreeSet::new(),
+        }
+    }
+
+    /// Does something, and waits for what must come of it. Says what.
+    fn step(&mut self) -> String {
+        let there: Vec<u32> = self.joined.union(&self.refused).copied().collect();
+        let off: Vec<u32> = self.off.iter().copied().collect();
+        let has_room = there.len() + off.len() < MOST as usize && self.made < SLOTS;
+        match self.rng.u32(..10) {
+            0..4 if has_room => self.plug(),
+            4..6 if !there.is_empty() => {
+                let id = self.any(&there);
+                self.switch_off(id)
+            }
+            6..8 if !off.is_empty() => {
+                let id = self.any(&off);
+                self.switch_on(id)
+            }
+            _ if !there.is_empty() => {
+                let id = self.any(&there);
+                self.pull(id)
+            }
+            _ if has_room => self.plug(),
+            _ => {
+                let id = self.any(&off);
+                self.switch_on(id)
+            }
+        }
+    }
+
+    /// Linux 6.1 numbers them as they come, and hangs with one behind an empty slot.
+    fn plug(&mut self) -> String {
+        let id = self.pulled.pop_first().unwrap_or(self.plugged);
+        self.plugged = self.plugged.max(id + 1);
+        self.made += 1;
+        let way = self.comes(id, |guest| guest.plug(id as usize).unwrap());
+        format!("{id} is plugged in, {way}")
+    }
+
+    fn switch_on(&mut self, id: u32) -> String {
+        self.off.remove(&id);
+        let way = self.comes(id, |guest| {
+            guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
+        });
+        format!("{id} is switched on, {way}")
+    }
+
+    /// It comes online, and the driver is told before what to answer.
+    fn comes(&mut self, id: u32, act: impl FnOnce(&Guest)) -> &'static str {
+        let agree = self.rng.u32(..3) > 0;
+        self.holder.order(&if agree { "agree".to_owned() } else { format!("refuse {id}") });
+        let mark = self.holder.mark();
+        act(self.guest);
+        if agree {
+            self.holder.until(mark, &format!("{id} joined @"));
+            self.joined.insert(id);
+            return "and joins";
+        }
+        self.holder.until(mark, &format!("{id} refused: "));
+        self.refused.insert(id);
+        "and is refused"
+    }
+
+    fn switch_off(&mut self, id: u32) -> String {
+        self.off.insert(id);
+        self.goes(id, |guest| guest.write(&cpu(&format!("cpu{id}/online")), "0").unwrap());
+        format!("{id} is switched off")
+    }
+
+    fn pull(&mut self, id: u32) -> String {
+        self.pulled.insert(id);
+        self.goes(id, |guest| guest.remove_cpu(id as usize).unwrap());
+        format!("{id} is pulled out")
+    }
+
+    fn goes(&mut self, id: u32, act: impl FnOnce(&Guest)) {
+        let mark = self.holder.mark();
+        act(self.guest);
+        self.refused.remove(&id);
+        if self.joined.remove(&id) {
+            self.holder.until(mark, &format!("{id} vanished")); // X2
+        }
+    }
+
+    /// What must hold at rest.
+    fn holds(&mut self) {
+        let set: Vec<String> = [0].iter().chain(&self.joined).map(u32::to_string).collect();
+        self.holder.stays_on(&set.join(","));
+    }
+
+    fn any(&mut self, of: &[u32]) -> u32 {
+        of[self.rng.usize(..of.len())]
+    }
+}
