@@ -15,6 +15,8 @@ mod file;
 mod holding;
 #[cfg(not(loom))]
 mod hotplug;
+#[cfg(all(test, not(loom)))]
+mod nudging;
 mod simulated;
 #[cfg(not(loom))]
 mod uevents;

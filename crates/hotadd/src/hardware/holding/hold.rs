@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::breach::{Why, sentences};
+use super::known::Known;
 use super::mask::Mask;
 use super::settle::{Effort, Plan, Put, Settled, Verdict, settle};
 use super::threads::{Masks, Population};
@@ -39,7 +40,7 @@ pub(in crate::hardware) struct Hold {
     set: Mask,
     means: Means,
     /// Every thread's mask as it was last seen or made. One that is not in it is new.
-    known: HashMap<Pid, Mask>,
+    known: Known,
     /// Masks that were put back although they did not have the whole set: once what they ask for has joined, they are granted.
     wishes: HashMap<Pid, Wish>,
     /// The set before the last changes.
@@ -78,7 +79,7 @@ impl Hold {
         Self {
             set,
             means,
-            known: HashMap::new(),
+            known: Known::new(set),
             wishes: HashMap::new(),
             recent: Vec::new(),
             former: None,
@@ -122,7 +123,7 @@ impl Hold {
         masks: &dyn Masks,
         population: &mut dyn Population,
     ) -> Result<(), Errno> {
-        let mut settled = Settled::default();
+        let mut settled = Settled::new(self.set);
         let mut wishes = HashMap::new();
         let judge = &mut |thread, mask: &Mask| {
             if mask.is_within(&self.set) {
@@ -160,7 +161,7 @@ impl Hold {
         // If all processors had vanished, the kernel has given each thread whatever there was.
         let from = if self.set.is_empty() { moment.full } else { self.set };
         let adrift = self.set.is_empty();
-        let mut settled = Settled::default();
+        let mut settled = Settled::new(to);
         let judge = &mut |thread: Pid, mask: &Mask| {
             let granted = self.granted(thread, mask, &to);
             let to = match granted {
@@ -203,7 +204,7 @@ impl Hold {
         (self.set, self.former) = (set, None);
         let known = &self.known;
         self.wishes
-            .retain(|thread, wish| known.contains_key(thread) && !wish.wanted.is_within(&set));
+            .retain(|thread, wish| known.get(*thread).is_some() && !wish.wanted.is_within(&set));
     }
 
     /// These processors are all that is left of the set.
@@ -220,8 +221,8 @@ impl Hold {
     /// Those that follow the set follow it to this one.
     fn take_along(&mut self, to: &Mask) {
         let from = self.set;
-        let masks =
-            self.known.values_mut().chain(self.wishes.values_mut().map(|wish| &mut wish.has));
+        self.known.follow(*to);
+        let masks = self.wishes.values_mut().map(|wish| &mut wish.has);
         masks.filter(|mask| **mask == from).for_each(|mask| *mask = *to);
     }
 
@@ -244,7 +245,7 @@ impl Hold {
         if self.set.is_empty() {
             return Ok(());
         }
-        let mut settled = Settled::default();
+        let mut settled = Settled::new(self.set);
         let mut strays = Vec::new();
         let judge = &mut |thread, mask: &Mask| {
             let verdict = self.judge(masks, thread, mask, &moment)?;
@@ -275,7 +276,7 @@ impl Hold {
         self.scrub &= result.is_err();
         self.known = settled.seen;
         // Who has set another mask since wishes for something else.
-        self.wishes.retain(|thread, wish| self.known.get(thread) == Some(&wish.has));
+        self.wishes.retain(|thread, wish| self.known.get(*thread) == Some(&wish.has));
         result
     }
 
@@ -295,7 +296,7 @@ impl Hold {
         };
         let plan = Plan { effort: Effort::Stubborn, leaving: None };
         // Nobody is left to be told.
-        let _ = settle(masks, population, judge, plan, &mut Settled::default());
+        let _ = settle(masks, population, judge, plan, &mut Settled::new(to));
     }
 
     fn judge(
@@ -305,7 +306,7 @@ impl Hold {
         mask: &Mask,
         moment: &Moment,
     ) -> Result<Verdict, Errno> {
-        let known = self.known.get(&thread);
+        let known = self.known.get(thread);
         let put = |to: Mask, why| Verdict::Put { give: self.give(&to), to, why };
         let right = match self.scrub {
             true => Verdict::Refresh { give: self.give(mask) },
@@ -386,7 +387,7 @@ impl Hold {
 struct Meanwhile<'a> {
     to: Mask,
     from: Mask,
-    known: &'a HashMap<Pid, Mask>,
+    known: &'a Known,
 }
 
 /// Gives the threads that were set the masks that they had before.
@@ -400,12 +401,12 @@ fn undo(
     let judge = &mut |thread: Pid, mask: &Mask| {
         let to = match (put.get(&thread), meanwhile) {
             (Some(put), _) if put.now == *mask => put.was,
-            (None, Some(new)) if new.to == *mask && !new.known.contains_key(&thread) => new.from,
+            (None, Some(new)) if new.to == *mask && new.known.get(thread).is_none() => new.from,
             _ => return Ok(Verdict::Leave),
         };
         Ok(Verdict::Put { give: to, to, why: Why::Ours })
     };
     let plan = Plan { effort: Effort::Stubborn, leaving: None };
     // The first error is the one to report, whatever comes of this.
-    let _ = settle(masks, population, judge, plan, &mut Settled::default());
+    let _ = settle(masks, population, judge, plan, &mut Settled::new(Mask::none()));
 }

@@ -1,11 +1,12 @@
 //! Threads and their masks on the kernel that we run on.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
@@ -17,6 +18,9 @@ use crate::hardware::file::errno;
 
 /// Ticks a second in `/proc/PID/stat`: the same on every architecture (`USER_HZ`).
 const TICKS: u64 = 100;
+
+/// Bytes of a directory that are listed at once: some thousand threads.
+const LISTED: usize = 64 * 1024;
 
 /// The kernel that we run on.
 #[derive(Debug)]
@@ -91,11 +95,16 @@ impl Processes for Linux {
 
 /// The entries of a directory that are process or thread ids, in the order in which the kernel lists them.
 fn numbers(directory: &Path) -> Result<Vec<Pid>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(gone)?;
     let mut ids = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|e| gone(errno(&e)))? {
-        let entry = entry.map_err(|e| gone(errno(&e)))?;
-        let id = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        ids.extend(id.and_then(|id| Pid::from_raw(id.try_into().ok()?)));
+    let mut buffer = Vec::with_capacity(LISTED);
+    // Raw: a process may have tens of thousands of threads, and this is done four times a second.
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(gone)?;
+        let name = std::str::from_utf8(entry.file_name().to_bytes()).ok();
+        ids.extend(name.and_then(|name| Pid::from_raw(name.parse().ok()?)));
     }
     Ok(ids)
 }

@@ -11,6 +11,7 @@
 mod arrivals;
 mod breach;
 mod hold;
+mod known;
 mod linux;
 mod mask;
 mod settle;

@@ -18,13 +18,14 @@
 //!
 //! Whoever slips through is found by the looks that follow a change, see the `hold` module.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use hotadd_core::HardwareId;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::breach::Why;
+use super::known::Known;
 use super::mask::Mask;
 use super::threads::{Masks, Population};
 
@@ -74,7 +75,7 @@ pub(super) struct Plan {
 }
 
 /// What became of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Settled {
     pub(super) passes: u32,
     /// Threads that were given another mask, each once.
@@ -82,7 +83,14 @@ pub(super) struct Settled {
     /// How many threads the kernel refused to set, one of them, and its reason; only when stubborn.
     pub(super) refused: Option<(usize, Pid, Errno)>,
     /// The masks as the last pass left them.
-    pub(super) seen: HashMap<Pid, Mask>,
+    pub(super) seen: Known,
+}
+
+impl Settled {
+    /// Nothing yet. Most threads are to end with `set`.
+    pub(super) fn new(set: Mask) -> Self {
+        Self { passes: 0, put: Vec::new(), refused: None, seen: Known::new(set) }
+    }
 }
 
 /// A thread that was given another mask.
@@ -115,7 +123,8 @@ pub(super) fn settle(
         missed: false,
         held: false,
     };
-    let (mut quiet, mut sure, mut quick) = (0, 0, look);
+    // What reaches outside is to be put back first of all.
+    let (mut quiet, mut sure, mut quick) = (0, 0, plan.effort != Effort::Strict);
     while work.settled.passes < PASSES {
         work.pass(population, quick)?;
         if look && work.settled.passes == 1 && !work.busy {
@@ -163,6 +172,7 @@ impl Work<'_> {
             }
             visited => visited,
         })?;
+        self.settled.seen.sort();
         self.missed |= swept.missed;
         // A look that finds nothing to set is over: the next one sees what a torn table hid.
         self.busy |= swept.torn && self.plan.effort != Effort::Look;
@@ -207,7 +217,7 @@ impl Work<'_> {
     }
 
     fn saw(&mut self, thread: Pid, mask: Mask) {
-        self.settled.seen.insert(thread, mask);
+        self.settled.seen.saw(thread, mask);
     }
 
     /// Sets a thread's mask, and says what it then is.

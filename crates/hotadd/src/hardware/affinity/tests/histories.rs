@@ -72,6 +72,8 @@ struct Model {
     looked: (BTreeMap<i32, Rule>, BTreeMap<i32, Set>),
     /// An old kernel has overwritten masks a short time ago: what looks like that may be its doing.
     shaken: bool,
+    /// It has done so since the last look.
+    overwritten: bool,
 }
 
 impl Model {
@@ -236,7 +238,7 @@ fn turn(fake: &Fake, model: &mut Model) {
         // All masks are overwritten, also what somebody has just set.
         model.touched.clear();
         (model.threads, model.wishes) = model.looked.clone();
-        model.shaken = true;
+        (model.shaken, model.overwritten) = (true, true);
     }
 }
 
@@ -258,7 +260,13 @@ fn look(fake: &Fake, affinity: &Affinity, model: &mut Model) {
     );
     if model.reached != reach {
         model.unseen.clear();
+    } else if model.overwritten {
+        // There and back between two looks, and without an event: that looks as if the threads had set their masks themselves.
+        for rule in model.threads.values_mut().filter(|rule| matches!(rule, Rule::Own(_))) {
+            *rule = Rule::Inside;
+        }
     }
+    model.overwritten = false;
     model.reached = reach;
     model.touched.clear();
     if model.set.is_empty() {
@@ -313,6 +321,7 @@ proptest! {
             reached: all,
             looked: Default::default(),
             shaken: false,
+            overwritten: false,
         };
         model.looked.0 = model.threads.clone();
         for one in &acts {

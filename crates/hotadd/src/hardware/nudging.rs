@@ -1,0 +1,105 @@
+//! Tests of nudges that wait for nobody: none is lost, whatever else goes on in the partition.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use hotadd_core::{HardwareId, PlatformError};
+
+use super::{Hardware, NotAdmitted, Nudge, Survey};
+use crate::Partition;
+
+/// Hardware that counts how often it is looked at.
+#[derive(Debug, Default)]
+struct Counting {
+    looks: AtomicU64,
+    nudge: OnceLock<Nudge>,
+}
+
+impl Hardware for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(vec![HardwareId(0)])
+    }
+
+    fn maximum(&self) -> u32 {
+        2
+    }
+
+    fn candidates(&self) -> Vec<HardwareId> {
+        vec![HardwareId(1)]
+    }
+
+    fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
+        Ok(())
+    }
+
+    fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    fn survey(&self, _: &[HardwareId]) -> Survey {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        Survey::default()
+    }
+
+    fn watch(self: Arc<Self>, nudge: Nudge) {
+        self.nudge.set(nudge).expect("one partition");
+    }
+}
+
+#[test]
+fn a_nudge_that_waits_for_nobody_is_not_lost_whoever_is_inside() {
+    let hardware = Arc::new(Counting::default());
+    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let nudge = hardware.nudge.get().unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    partition.rehearse(HardwareId(1)).unwrap();
+                    partition.observers().unwrap();
+                }
+            });
+        }
+        for round in 0..20_000 {
+            let before = hardware.looks.load(Ordering::SeqCst);
+            assert!(nudge.soon());
+            let asked = Instant::now();
+            while hardware.looks.load(Ordering::SeqCst) == before {
+                let lost = asked.elapsed() > Duration::from_secs(60);
+                if lost {
+                    over.store(true, Ordering::Relaxed);
+                }
+                assert!(!lost, "nudge {round} was lost");
+                std::hint::spin_loop();
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_nudge_that_waits_for_nobody_returns_from_inside_a_callback_and_is_done_afterwards() {
+    let hardware = Arc::new(Counting::default());
+    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let inside = Arc::clone(&hardware);
+    let during = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&during);
+    let driver = move |_: &crate::Notice| {
+        assert!(inside.nudge.get().unwrap().soon());
+        seen.store(inside.looks.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(())
+    };
+    let _registration = partition.register("nudging", driver).unwrap();
+    let looked = hardware.looks.load(Ordering::SeqCst);
+    assert!(looked > during.load(Ordering::SeqCst), "looked when the registering was over");
+}
