@@ -118,7 +118,10 @@ fn say(event: &Event) {
         EventKind::Joined => println!("{id} joined without agreement @{at}"),
         EventKind::Left if event.surprise => println!("{id} vanished @{at}"),
         EventKind::Left => println!("{id} left @{at}"),
-        EventKind::Refused | EventKind::RemoveRefused => println!("{id} refused: {reason} @{at}"),
+        EventKind::Refused | EventKind::RemoveRefused => {
+            let by = event.party.as_ref().map(|party| &*party.name).unwrap_or_default();
+            println!("{id} refused: {by}: {reason} @{at}");
+        }
         EventKind::Appeared => println!("{id} appeared @{at}"),
         EventKind::Breach => println!("found: {reason} @{at}"),
         _ => {}
