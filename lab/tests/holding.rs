@@ -75,7 +75,7 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     let mark = holder.mark();
     comes_online(guest, first);
     let refused = holder.until(mark, &format!("{first} refused: "));
-    assert!(refused.contains("last refused to add"), "{kernel}: who it was: {refused}");
+    assert!(refused.contains(": last: "), "{kernel}: who it was: {refused}");
     holder.stays_on("0");
     let now = holder.masks();
     let same = before.iter().all(|(thread, mask)| now.get(thread).is_none_or(|now| now == mask));

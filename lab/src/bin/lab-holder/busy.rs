@@ -11,6 +11,9 @@ use hotadd::{CpuList, HardwareId, Partition, PerProcessor};
 use crate::masks;
 use crate::tally::{Sample, Tally};
 
+/// How many samples a thread takes before it says so.
+const BATCH: u64 = 1000;
+
 /// What all threads look at.
 pub(crate) struct Shared {
     pub(crate) partition: Partition,
@@ -47,9 +50,14 @@ pub(crate) fn begin(
             thread::sleep(Duration::from_millis(1));
         }
         let Some(shared) = shared.get() else { return };
+        let mut own = Tally::default();
         loop {
             let sample = sample(shared);
-            counted.lock().unwrap_or_else(PoisonError::into_inner).count(sample);
+            own.count(sample);
+            // Seldom, so that who reports need not wait for it; but at once what must not be counted as later than it was.
+            if own.samples() >= BATCH || !matches!(sample, Sample::Inside(_)) {
+                counted.lock().unwrap_or_else(PoisonError::into_inner).add(&own.take());
+            }
         }
     };
     thread::Builder::new().name("busy".into()).spawn(run)?;

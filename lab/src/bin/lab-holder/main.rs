@@ -69,10 +69,9 @@ fn hold(orders: &str, threads: usize, pin: Option<&str>) -> Result<(), Box<dyn E
     if let Some(pin) = pin {
         all.push(begin(Some(pin))?);
     }
-    println!("up: {} active: {}", std::process::id(), busy::set(&partition));
-
     // Also for writing, so that it does not end when somebody who gave an order is gone.
     let orders = BufReader::new(OpenOptions::new().read(true).write(true).open(orders)?);
+    println!("up: {} active: {}", std::process::id(), busy::set(&partition));
     for line in orders.lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
@@ -118,7 +117,10 @@ fn say(event: &Event) {
         EventKind::Joined => println!("{id} joined without agreement @{at}"),
         EventKind::Left if event.surprise => println!("{id} vanished @{at}"),
         EventKind::Left => println!("{id} left @{at}"),
-        EventKind::Refused | EventKind::RemoveRefused => println!("{id} refused: {reason} @{at}"),
+        EventKind::Refused | EventKind::RemoveRefused => {
+            let by = event.party.as_ref().map(|party| &*party.name).unwrap_or_default();
+            println!("{id} refused: {by}: {reason} @{at}");
+        }
         EventKind::Appeared => println!("{id} appeared @{at}"),
         EventKind::Breach => println!("found: {reason} @{at}"),
         _ => {}

@@ -67,7 +67,17 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// What was counted; it begins anew. Who is outside at this moment still is so since then.
+    pub(crate) fn take(&mut self) -> Self {
+        let since = self.since;
+        mem::replace(self, Self { since, ..Self::default() })
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
         self.samples += other.samples;
         self.outside += other.outside;
         self.starting += other.starting;
@@ -87,10 +97,7 @@ impl Tally {
 pub(crate) fn take(all: &[Arc<Mutex<Tally>>]) -> Tally {
     let mut sum = Tally::default();
     for tally in all {
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who is outside at this moment has been so since before the report.
-        let since = tally.since;
-        sum.add(&mem::replace(&mut *tally, Tally { since, ..Tally::default() }));
+        sum.add(&tally.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
     sum
 }

@@ -1,0 +1,34 @@
+// What Go sees when it starts, once its mask has grown, and when it was told.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+func mask() string {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, list, _ := strings.Cut(string(status), "Cpus_allowed_list:\t")
+	list, _, _ = strings.Cut(list, "\n")
+	return list
+}
+
+func say(word string) {
+	minor := 0
+	fmt.Sscanf(runtime.Version(), "go1.%d", &minor)
+	fmt.Printf("%s minor=%d NumCPU=%d GOMAXPROCS=%d\n", word, minor, runtime.NumCPU(), runtime.GOMAXPROCS(0))
+}
+
+func main() {
+	say("start")
+	began := mask()
+	for mask() == began {
+		time.Sleep(10 * time.Millisecond)
+	}
+	say("joined")
+	runtime.GOMAXPROCS(2)
+	say("told")
+}
