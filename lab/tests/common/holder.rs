@@ -105,10 +105,15 @@ impl<'a> Holder<'a> {
     fn evidence(&mut self) -> String {
         let masks = self.masks();
         let counts = if masks.is_empty() { None } else { Some(self.report()) };
-        format!(
-            "counted since the last report: {counts:?}\nmasks: {masks:?}\nsaid: {}",
-            self.said()
-        )
+        let script = format!(
+            "echo online: $(cat /sys/devices/system/cpu/online); cd /proc/{}/task
+            for t in *; do echo $t: $(cat $t/comm $t/wchan); done",
+            self.pid
+        );
+        let threads = self.guest.run(&["sh", "-c", &script]).map(|ran| text(&ran.stdout));
+        let threads = threads.unwrap_or_else(|error| error.to_string());
+        let said = self.said();
+        format!("counted: {counts:?}\nmasks: {masks:?}\nthreads: {threads}\nsaid: {said}")
     }
 
     /// What the threads have counted since the last report.
