@@ -8,8 +8,8 @@ use lab::{Guest, Kernel, Lab};
 
 use super::{lab, text};
 
-/// Longer than anything takes in an emulated machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than anything takes in an emulated machine, also one whose processors are all busy.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// How many samples are taken for granted: some tenths of a second of all threads.
 const ENOUGH: u64 = 200_000;
@@ -105,10 +105,15 @@ impl<'a> Holder<'a> {
     fn evidence(&mut self) -> String {
         let masks = self.masks();
         let counts = if masks.is_empty() { None } else { Some(self.report()) };
-        format!(
-            "counted since the last report: {counts:?}\nmasks: {masks:?}\nsaid: {}",
-            self.said()
-        )
+        let script = format!(
+            "echo online: $(cat /sys/devices/system/cpu/online); cd /proc/{}/task
+            for t in *; do echo $t: $(cat $t/comm $t/wchan); done",
+            self.pid
+        );
+        let threads = self.guest.run(&["sh", "-c", &script]).map(|ran| text(&ran.stdout));
+        let threads = threads.unwrap_or_else(|error| error.to_string());
+        let said = self.said();
+        format!("counted: {counts:?}\nmasks: {masks:?}\nthreads: {threads}\nsaid: {said}")
     }
 
     /// What the threads have counted since the last report.
