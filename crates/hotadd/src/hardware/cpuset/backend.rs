@@ -360,11 +360,7 @@ fn failed(errno: Errno) -> PlatformError {
 pub(super) struct ThreadsOf<'a>(pub(super) &'a dyn Kernel);
 
 impl Population for ThreadsOf<'_> {
-    fn sweep(
-        &mut self,
-        _quick: bool,
-        visit: &mut dyn FnMut(Pid) -> Result<(), Errno>,
-    ) -> Result<Swept, Errno> {
+    fn sweep(&mut self, visit: &mut dyn FnMut(Pid) -> Result<(), Errno>) -> Result<Swept, Errno> {
         let mut swept = Swept::default();
         for thread in self.0.threads()? {
             match visit(thread) {

@@ -58,7 +58,7 @@ pub(super) type Judge<'a> = &'a mut dyn FnMut(Pid, &Mask) -> Result<Verdict, Err
 /// How thorough to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// One quick pass if that finds nothing to do: there will be another look.
+    /// One pass if that finds nothing to do: there will be another look.
     Look,
     /// Until it is certain, and going on with the others when the kernel refuses one.
     Stubborn,
@@ -123,21 +123,17 @@ pub(super) fn settle(
         missed: false,
         held: false,
     };
-    // What reaches outside is to be put back first of all.
-    let (mut quiet, mut sure, mut quick) = (0, 0, plan.effort != Effort::Strict);
+    let (mut quiet, mut sure) = (0, 0);
     while work.settled.passes < PASSES {
-        work.pass(population, quick)?;
+        work.pass(population)?;
         if look && work.settled.passes == 1 && !work.busy {
             return Ok(());
         }
         quiet = if work.busy { 0 } else { quiet + 1 };
-        sure = if work.busy || work.missed || quick { 0 } else { sure + 1 };
-        if sure == SURE || (quiet >= PATIENT && !quick) {
+        sure = if work.busy || work.missed { 0 } else { sure + 1 };
+        if sure == SURE || quiet >= PATIENT {
             return if work.held { Err(Errno::BUSY) } else { Ok(()) };
         }
-        // While there is something to do, be quick about it, to overtake whoever makes more of it. And when somebody
-        // got away, every other pass is quick, to see more of what is so short-lived.
-        quick = work.busy || (work.missed && !quick);
     }
     Err(Errno::AGAIN)
 }
@@ -159,12 +155,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn pass(&mut self, population: &mut dyn Population, quick: bool) -> Result<(), Errno> {
+    fn pass(&mut self, population: &mut dyn Population) -> Result<(), Errno> {
         (self.busy, self.missed, self.held) = (false, false, false);
         self.settled.refused = None;
         self.settled.seen.clear();
         let stubborn = self.plan.effort != Effort::Strict;
-        let swept = population.sweep(quick, &mut |thread| match self.visit(thread) {
+        let swept = population.sweep(&mut |thread| match self.visit(thread) {
             Err(errno) if stubborn && errno != Errno::SRCH => {
                 let before = self.settled.refused.map_or(0, |(times, ..)| times);
                 self.settled.refused = Some((before + 1, thread, errno));

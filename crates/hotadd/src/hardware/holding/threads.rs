@@ -59,13 +59,8 @@ pub(in crate::hardware) struct Table {
 
 /// Where the threads of a partition are found.
 pub(in crate::hardware) trait Population {
-    /// Visits every thread once. `quick` may rely on what the last sweep has taught. An error of a visit ends the sweep, but for
-    /// `ESRCH`: that thread has ended.
-    fn sweep(
-        &mut self,
-        quick: bool,
-        visit: &mut dyn FnMut(Pid) -> Result<(), Errno>,
-    ) -> Result<Swept, Errno>;
+    /// Visits every thread once. An error of a visit ends the sweep, but for `ESRCH`: that thread has ended.
+    fn sweep(&mut self, visit: &mut dyn FnMut(Pid) -> Result<(), Errno>) -> Result<Swept, Errno>;
 }
 
 /// How well a sweep went.

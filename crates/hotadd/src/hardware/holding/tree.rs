@@ -27,7 +27,7 @@ impl Tree {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn processes(self) -> std::io::Result<Vec<u32>> {
-        let look = Members::new(rustix::process::getpid(), self).look(&Linux, false)?;
+        let look = Members::new(rustix::process::getpid(), self).look(&Linux)?;
         Ok(look.processes.iter().map(|pid| pid.as_raw_nonzero().get().cast_unsigned()).collect())
     }
 }
@@ -49,7 +49,7 @@ pub(in crate::hardware) struct Members {
     tree: Tree,
     /// Processes whose parent was not in the table at the last look, with that parent.
     orphans: HashSet<(Pid, Pid)>,
-    /// Processes that were not ours at the last look. None of them can become ours, save by its id's being used again.
+    /// Processes that were not ours at the last look, and are there.
     strangers: HashSet<Pid>,
 }
 
@@ -58,18 +58,14 @@ impl Members {
         Self { root, tree, orphans: HashSet::new(), strangers: HashSet::new() }
     }
 
-    /// Finds the processes of the tree. A quick look takes the last look's strangers for strangers and reads the others
-    /// only, so that what it finds is fresher by far.
+    /// Finds the processes of the tree. The strangers of the last look are strangers still, and are not read again: none of them
+    /// can become ours, and one that has ended is forgotten, so that whoever gets its id is not taken for it.
     ///
     /// When a process names a parent that is not in the table, the parent ended while we read, and its descendants may
     /// be ours. When two looks in a row say the same of it, the parent is not gone but hidden from us (another
     /// user's, on a `/proc` that hides those), and so not one of ours.
-    pub(super) fn look(&mut self, kernel: &dyn Processes, quick: bool) -> Result<Look, Errno> {
-        if !quick {
-            self.strangers.clear();
-        }
+    pub(super) fn look(&mut self, kernel: &dyn Processes) -> Result<Look, Errno> {
         let Table { found: all, passed, missed } = kernel.processes(&self.strangers)?;
-        // One that has ended is forgotten, or whoever gets its id would be taken for it.
         self.strangers = passed;
         let known: HashSet<Pid> = all.iter().map(|process| process.pid).collect();
         let mut orphans = HashSet::new();
@@ -108,12 +104,8 @@ pub(in crate::hardware) struct TreeOf<'a> {
 }
 
 impl Population for TreeOf<'_> {
-    fn sweep(
-        &mut self,
-        quick: bool,
-        visit: &mut dyn FnMut(Pid) -> Result<(), Errno>,
-    ) -> Result<Swept, Errno> {
-        let look = self.members.look(self.kernel, quick)?;
+    fn sweep(&mut self, visit: &mut dyn FnMut(Pid) -> Result<(), Errno>) -> Result<Swept, Errno> {
+        let look = self.members.look(self.kernel)?;
         let mut swept = Swept { torn: look.torn, missed: look.missed };
         for process in look.processes {
             let threads = match self.kernel.threads(process) {
