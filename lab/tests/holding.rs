@@ -227,6 +227,23 @@ fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
     let (out, said) = (text(&ran.stdout), text(&ran.stderr));
     assert!(ran.status.success(), "{kernel}: it begins on what it has (H4): {said}");
     assert_eq!(out, "Cpus_allowed_list:\t1\n", "{kernel}: {said}");
+
+    // What is hidden is named.
+    for (folder, file) in
+        [("/sys/devices/system/cpu", "/sys/devices/system/cpu/possible"), ("/proc", "/proc/")]
+    {
+        for over in ["affinity", "cpuset"] {
+            let hide =
+                format!("mount -t tmpfs none {folder}; exec hotadd run --over {over} -- true");
+            let ran = guest.run(&["unshare", "-m", "sh", "-c", &hide]).unwrap();
+            let said = text(&ran.stderr);
+            assert!(
+                !ran.status.success(),
+                "{kernel}: without {folder} nothing is promised: {said}"
+            );
+            assert!(said.contains(file), "{kernel}: {file} is named, over {over} (H4): {said}");
+        }
+    }
 }
 
 /// What a script says, which succeeds.

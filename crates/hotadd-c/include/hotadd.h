@@ -3,9 +3,11 @@
  * KeRegisterProcessorChangeCallback and the queries around it, as Windows documents them for drivers, for programs on
  * Linux. A callback registers and hears of every processor; before one joins it is asked, and may refuse.
  *
- * The processors are those of this process and its children, beginning with those that the thread which makes the first
- * of these calls may run on (or with what hotadd_start_on says); or those of the partition that hotadd_connect names. A processor is called by its index
- * (dense, in the order in which they joined), by group and number (64 to a group), and by Linux's own number, here `id`.
+ * The processors are those of this process and its children, beginning with those that its threads may run on together
+ * (or with what hotadd_start_on says); or those of the partition that hotadd_connect names. From the first of these calls
+ * on the process is held to its processors: the masks of its threads are set, and one that reaches outside is put back.
+ * What comes later is asked for, and joins if every callback agrees. A processor is called by its index (dense, in the
+ * order in which they joined), by group and number (64 to a group), and by Linux's own number, here `id`.
  *
  * All functions may be called from any thread. Inside a callback registering and adding are refused with
  * STATUS_POSSIBLE_DEADLOCK; queries and deregistering work.
@@ -84,8 +86,8 @@ ULONG KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber);
 
 /* What Windows leaves to the machine. Each returns a status; hotadd_error has the sentence. */
 
-/* Begins with these processors of this process and its children, a list such as "0-3,8", instead of all that the calling
- * thread may run on. To be called before any other function here. */
+/* Begins with these processors of this process and its children, a list such as "0-3,8", instead of all that its
+ * threads may run on. To be called before any other function here. */
 NTSTATUS hotadd_start_on(const char *cpus);
 /* Uses the partition that another process has under this name (`hotadd run --name NAME`), or at this path, instead of
  * this process's own. To be called before any other function here. */

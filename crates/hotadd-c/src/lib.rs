@@ -31,7 +31,7 @@ fn of(error: &Error) -> (Status, String) {
     (error.status(), error.to_string())
 }
 
-/// Begins with these processors alone, instead of all that the calling thread may run on.
+/// Begins with these processors alone, instead of all that the threads of this process may run on.
 ///
 /// # Safety
 /// A C string.

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+/// Where the kernel lists the processors that there can ever be.
+pub(super) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
 /// The most that such a file has is a page, of 64 KiB on some machines.
 const LONGEST: u64 = 65_536;
 

@@ -199,6 +199,12 @@ fn h3_a_mask_that_is_widened_from_outside_is_put_back_and_the_processor_asked_fo
 }
 
 #[test]
+fn h3_two_partitions_of_one_process_must_both_agree() {
+    let Some(_turn) = partition("two partitions") else { return };
+    role::pass("two");
+}
+
+#[test]
 fn q3_a_partition_that_only_watches_sets_no_mask_and_says_what_came_and_went() {
     let Some(_turn) = partition("watching") else { return };
     role::pass("watched");

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use hotadd::hardware::{Affinity, Hardware, Tree};
-use hotadd::{CpuList, Errno, EventKind, Notice, Observation, Partition, State, Status, Veto};
+use hotadd::{
+    CpuList, Errno, EventKind, HardwareId, Notice, Observation, Partition, State, Status, Veto,
+};
 use rustix::process::{Uid, WaitOptions, getpid, set_child_subreaper, wait};
 use rustix::thread::set_thread_res_uid;
 
@@ -80,6 +82,7 @@ fn play() {
         Ok("held") => held(),
         Ok("widened") => widened(),
         Ok("watched") => watched(),
+        Ok("two") => two(),
         _ => println!("no role to play"),
     }
 }
@@ -264,6 +267,33 @@ fn widened() {
     until(&told, &format!("{second} joined"));
     assert_eq!(own_mask(), crate::both(first, second));
     assert_eq!(partition.count(), 2);
+}
+
+/// A library in this process and the program itself.
+fn two() {
+    let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
+    masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
+    let program = Partition::process().unwrap();
+    let library = Partition::process().unwrap();
+    let agrees = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&agrees);
+    let driver = move |notice: &Notice| match notice.state() {
+        State::AddStart if notice.processor().id == second && !asked.load(Ordering::SeqCst) => {
+            Err(Veto::new(Status::INSUFFICIENT_RESOURCES, "not yet"))
+        }
+        _ => Ok(()),
+    };
+    let _registration = library.register("careful", driver).unwrap();
+    let (_observation, told) = told(&library);
+    program.add(HardwareId(second.0)).expect_err("it is bounded, as it was begun on one");
+    crate::proc::pin(rustix::thread::gettid(), second);
+    until(&told, &format!("{second} refused"));
+    crate::proc::wait_until("the one that refuses has its way", || own_mask() == list(first));
+    agrees.store(true, Ordering::SeqCst);
+    library.add(second).unwrap();
+    crate::proc::wait_until("both have agreed", || {
+        own_mask().contains(second) && program.count() == 2 && library.count() == 2
+    });
 }
 
 fn watched() {

@@ -6,14 +6,11 @@ use std::thread;
 use hotadd_core::HardwareId;
 
 use crate::CpuList;
-use crate::hardware::file::{errno, read};
+use crate::hardware::file::{POSSIBLE, errno, read};
 use crate::hardware::holding::{Linux, Mask, Processes};
 
 /// The kernel's own error.
 pub(super) type Errno = rustix::io::Errno;
-
-/// Where the kernel lists the processors that there can ever be.
-pub(super) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
 /// Asks and tells the kernel.
 pub(super) trait Kernel: Processes {

@@ -18,9 +18,10 @@ use std::time::Duration;
 use hotadd_core::{HardwareId, Status};
 use rustix::process::Pid;
 
-use self::kernel::{Errno, Kernel, POSSIBLE};
+use self::kernel::{Errno, Kernel};
 use self::state::State;
 use super::NotAdmitted;
+use super::file::POSSIBLE;
 use super::holding::{Arrivals, Hold, Linux, Means, Members, TreeOf};
 use crate::CpuList;
 

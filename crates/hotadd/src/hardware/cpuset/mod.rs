@@ -24,6 +24,7 @@ use self::group::Group;
 use self::kernel::{Errno, Kernel, Linux};
 use self::look::{Look, only};
 use self::state::State;
+use super::file::POSSIBLE;
 use super::holding::Mask;
 use crate::CpuList;
 
@@ -193,7 +194,10 @@ impl Cpuset {
             doing: format!("read the cpuset {}", path.display()),
             errno: raw(errno),
         };
-        let possible = kernel.possible().map_err(fails)?;
+        let possible = kernel.possible().map_err(|errno| CpusetError::Kernel {
+            doing: format!("read {POSSIBLE}"),
+            errno: raw(errno),
+        })?;
         let before = Look::at(&*kernel).map_err(fails)?;
         let cpuset = Self {
             poll: options.poll,

@@ -18,8 +18,13 @@ struct Home {
 
 /// The cgroups in which this process may make others, the best first. None is changed.
 pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
-    let read = |path: &str| read(Path::new(path)).unwrap_or_default();
-    let (mounts, cgroups) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
+    let read = |path: &str| {
+        read(Path::new(path)).map_err(|errno| {
+            let errno = super::raw(errno);
+            CpusetError::NoPlace(format!("{path} cannot be read: {errno}"))
+        })
+    };
+    let (mounts, cgroups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
     let Home { top, own } = home(&mounts, &cgroups).map_err(CpusetError::NoPlace)?;
     unconfined(&top, &own)?;
     let mut places = vec![own.clone(), top];

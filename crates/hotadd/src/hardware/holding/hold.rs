@@ -145,6 +145,7 @@ impl Hold {
         let was = settled.put.iter().map(|put| put.was).max_by_key(Mask::count);
         self.replaced(masks, was.into_iter());
         (self.known, self.wishes) = (settled.seen, wishes);
+        self.say_refused(settled.refused);
         Ok(())
     }
 
@@ -264,20 +265,25 @@ impl Hold {
             }
         }
         self.reports.extend(sentences(&settled.put, masks));
-        let refused = settled.refused.map(|(.., errno)| errno);
-        if let (Some((count, thread, errno)), true) = (settled.refused, refused != self.refused) {
-            let (to, errno) = (self.set, hotadd_core::Errno::from_raw(errno.raw_os_error()));
-            let masks = if count == 1 { "1 mask".to_owned() } else { format!("{count} masks") };
-            self.reports.push(format!(
-                "of {masks} outside of the partition none could be put back to {to}, thread {thread}'s among them: {errno}"
-            ));
-        }
-        self.refused = refused;
+        self.say_refused(settled.refused);
         self.scrub &= result.is_err();
         self.known = settled.seen;
         // Who has set another mask since wishes for something else.
         self.wishes.retain(|thread, wish| self.known.get(*thread) == Some(&wish.has));
         result
+    }
+
+    /// Says, when it has changed, which masks could not be set.
+    fn say_refused(&mut self, refused: Option<(usize, Pid, Errno)>) {
+        let now = refused.map(|(.., errno)| errno);
+        if let Some((count, thread, errno)) = refused.filter(|_| now != self.refused) {
+            let (to, errno) = (self.set, hotadd_core::Errno::from_raw(errno.raw_os_error()));
+            let threads = if count == 1 { "thread" } else { "threads" };
+            self.reports.push(format!(
+                "the masks of {count} {threads} could not be set to {to}, thread {thread}'s among them: {errno}"
+            ));
+        }
+        self.refused = now;
     }
 
     /// Gives back what was taken: all that follow the set may run anywhere again.

@@ -80,7 +80,7 @@ pub(super) struct Settled {
     pub(super) passes: u32,
     /// Threads that were given another mask, each once.
     pub(super) put: Vec<Put>,
-    /// How many threads the kernel refused to set, one of them, and its reason; only when stubborn.
+    /// How many threads the kernel refused to set, one of them, and its reason. If strict, only of those whose masks are right.
     pub(super) refused: Option<(usize, Pid, Errno)>,
     /// The masks as the last pass left them.
     pub(super) seen: Known,
@@ -162,8 +162,7 @@ impl Work<'_> {
         let stubborn = self.plan.effort != Effort::Strict;
         let swept = population.sweep(&mut |thread| match self.visit(thread) {
             Err(errno) if stubborn && errno != Errno::SRCH => {
-                let before = self.settled.refused.map_or(0, |(times, ..)| times);
-                self.settled.refused = Some((before + 1, thread, errno));
+                self.refused(thread, errno);
                 Ok(())
             }
             visited => visited,
@@ -184,10 +183,8 @@ impl Work<'_> {
                 self.saw(thread, before);
             }
             Verdict::Refresh { give } => {
-                if self.refreshed.insert(thread)
-                    && let Err(errno) = self.masks.set_mask(thread, &give)
-                {
-                    self.excuse(thread, errno)?;
+                if !self.refreshed.contains(&thread) {
+                    self.refresh(thread, &give)?;
                 }
                 self.saw(thread, before);
             }
@@ -210,6 +207,26 @@ impl Work<'_> {
             self.held |= !self.masks.stat(thread)?.ended;
         }
         Ok(())
+    }
+
+    /// What can be seen of the thread's mask is right: a refusal is to be said, and no reason to give up.
+    fn refresh(&mut self, thread: Pid, give: &Mask) -> Result<(), Errno> {
+        if let Err(errno) = self.masks.set_mask(thread, give) {
+            return match self.excuse(thread, errno) {
+                Err(errno) if errno != Errno::SRCH => {
+                    self.refused(thread, errno);
+                    Ok(())
+                }
+                excused => excused,
+            };
+        }
+        self.refreshed.insert(thread);
+        Ok(())
+    }
+
+    fn refused(&mut self, thread: Pid, errno: Errno) {
+        let before = self.settled.refused.map_or(0, |(times, ..)| times);
+        self.settled.refused = Some((before + 1, thread, errno));
     }
 
     fn saw(&mut self, thread: Pid, mask: Mask) {

@@ -243,9 +243,21 @@ fn h3_a_process_that_refuses_to_be_put_back_is_reported_once() {
     let affinity = partition(&fake, "0");
     fake.world().born(20, 20, 10, mask("0-1"));
     fake.world().threads.get_mut(&20).unwrap().refuses = Some(Errno::PERM);
-    let says = "of 1 mask outside of the partition none could be put back to 0, thread 20's among them: EPERM (1)";
+    let says = "the masks of 1 thread could not be set to 0, thread 20's among them: EPERM (1)";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(survey(&affinity).repaired, [""; 0]);
+}
+
+#[test]
+fn h1_a_process_that_refuses_is_no_reason_not_to_hold_the_others_if_its_mask_is_right() {
+    let fake = machine("0-2");
+    fake.world().born(20, 20, 10, mask("0-2"));
+    fake.world().threads.get_mut(&20).unwrap().refuses = Some(Errno::PERM);
+    let affinity = process(&fake);
+    let says = "the masks of 1 thread could not be set to 0-2, thread 20's among them: EPERM (1)";
+    assert_eq!(survey(&affinity).repaired, [says]);
+    fake.world().turn("0-3", "0-3");
+    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2");
 }
 
 #[test]
