@@ -294,11 +294,12 @@ impl Inner {
                 }
             }
         }
-        for id in self.following.appeared(survey.appeared, &state.set, &*self.hardware) {
-            self.runner(state, Occasion::Change).appeared(id);
-        }
+        // What somebody did comes before the request that it is taken for (H3).
         for sentence in survey.repaired {
             self.runner(state, Occasion::Change).breach("Q3", None, None, sentence);
+        }
+        for id in self.following.appeared(survey.appeared, &state.set, &*self.hardware) {
+            self.runner(state, Occasion::Change).appeared(id);
         }
     }
 

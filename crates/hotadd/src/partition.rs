@@ -84,7 +84,7 @@ impl Partition {
     /// set is put back and reported within 250 ms (H3). Masks that are smaller than the set are their threads' own, and stay. The
     /// windows that are left are on the page of limits.
     ///
-    /// When the last handle is gone, what was held may run anywhere again.
+    /// When the last handle is dropped, the threads may run anywhere again.
     ///
     /// # Errors
     /// [`Error::Affinity`] if the kernel does not tell what it should, or does not let the masks be set;

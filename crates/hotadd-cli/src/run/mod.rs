@@ -309,7 +309,7 @@ impl Session {
         let mut last_change = Instant::now();
         loop {
             match self.messages.recv_timeout(self.patience()) {
-                Ok(Message::Planned) => last_change = self.planned(),
+                Ok(Message::Planned) => (self.planned, last_change) = (true, Instant::now()),
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -329,11 +329,6 @@ impl Session {
     fn patience(&self) -> Duration {
         let quiet = self.has_command && self.planned && !self.output.is_board();
         if quiet { IDLE } else { TICK }
-    }
-
-    fn planned(&mut self) -> Instant {
-        self.planned = true;
-        Instant::now()
     }
 
     fn take(&mut self, message: Message) {

@@ -39,7 +39,7 @@ pub use super::holding::{Mask, Tree};
 /// processor comes or goes, and every 250 ms ([`poll_every`](Self::poll_every)). One that reaches outside of the set is put
 /// back and reported, with the thread and the masks, and what it asked for counts as a request (H3).
 ///
-/// When it is dropped, what it held may run anywhere again.
+/// When it is dropped, its threads may run anywhere again.
 ///
 /// # What it does not do
 /// - A mask that is smaller than the set is the thread's own, and stays as it is; the thread does not get what joins later.
@@ -207,7 +207,7 @@ impl Affinity {
         Err(NotAdmitted { status, reason })
     }
 
-    /// Looks through all masks and puts back what is wrong, and says whether there is something to tell. `hotplug`: a processor
+    /// Reads all masks, puts back the wrong ones, and returns whether the partition has something to hear. `hotplug`: a processor
     /// has just come or gone.
     fn look(&self, hotplug: bool) -> bool {
         let mut state = self.lock();
@@ -217,7 +217,7 @@ impl Affinity {
     }
 }
 
-/// What it held may run anywhere again, as far as somebody else's confinement goes.
+/// Its threads may run anywhere again, within the mask that this process was begun with.
 impl Drop for Affinity {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);

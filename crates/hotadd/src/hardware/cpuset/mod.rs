@@ -58,9 +58,9 @@ pub(super) use self::place::own_groups;
 /// ```
 ///
 /// # Holding
-/// Linux leaves the masks of threads alone when they are moved into a cpuset that has all that they had before; from then on they
-/// run on whatever comes online, whatever the cpuset has. So the mask of every thread in it is set once (H1), and all are looked
-/// through when something changes, and every 250 ms ([`CpusetOptions::poll`]). What comes within reach of the cgroup above has
+/// Linux 6.12 keeps the mask of a thread that moves into a cpuset with the same processors as before. Such a thread then runs on
+/// every processor that comes online, whatever the cpuset has. So the mask of every thread in the cpuset is set once (H1), and all
+/// masks are read when something changes and every 250 ms ([`CpusetOptions::poll`]). A processor that the cgroup above gains has
 /// appeared (H2).
 ///
 /// # What counts

@@ -41,7 +41,7 @@ pub(in crate::hardware) struct Hold {
     means: Means,
     /// Every thread's mask as it was last seen or made. One that is not in it is new.
     known: Known,
-    /// Masks that were put back although they did not have the whole set: once what they ask for has joined, they are granted.
+    /// Masks that were put back and that did not ask for the whole set. They are granted once the processors in them have joined.
     wishes: HashMap<Pid, Wish>,
     /// The set before the last changes.
     recent: Vec<Recent>,
@@ -199,7 +199,8 @@ impl Hold {
         Ok(())
     }
 
-    /// The set is this one from now on, by means of the kernel's own. All masks are fresh: none holds a processor that is away.
+    /// The set is this one from now on; the masks have been set, by us or by the cpuset. None of them holds a processor that is
+    /// away.
     pub(in crate::hardware) fn set_is(&mut self, set: Mask) {
         self.take_along(&set);
         (self.set, self.former) = (set, None);
@@ -227,8 +228,8 @@ impl Hold {
         masks.filter(|mask| **mask == from).for_each(|mask| *mask = *to);
     }
 
-    /// Looks through all threads, and puts back what reaches outside of the set (H3), or was lost or made wrong by no doing of
-    /// the thread's own. What it found is reported and requested.
+    /// Reads the masks of all threads. Puts back each mask that reaches outside of the set (H3), and each that the kernel or the
+    /// moment of a change has left wrong. Keeps reports of both, and the processors that somebody asked for.
     pub(in crate::hardware) fn enforce(
         &mut self,
         masks: &dyn Masks,
@@ -268,7 +269,7 @@ impl Hold {
         self.say_refused(settled.refused);
         self.scrub &= result.is_err();
         self.known = settled.seen;
-        // Who has set another mask since wishes for something else.
+        // A thread that has set another mask since then no longer wants this one.
         self.wishes.retain(|thread, wish| self.known.get(*thread) == Some(&wish.has));
         result
     }
@@ -286,7 +287,7 @@ impl Hold {
         self.refused = now;
     }
 
-    /// Gives back what was taken: all that follow the set may run anywhere again.
+    /// Lets go: every thread that follows the set gets the mask `to`.
     pub(in crate::hardware) fn release(
         &mut self,
         masks: &dyn Masks,
@@ -388,8 +389,8 @@ impl Hold {
     }
 }
 
-/// A change that is taken back: who was made meanwhile has `to` and should have `from`. Who was known before and has `to` has set
-/// it itself.
+/// A change that is taken back. A thread that was made meanwhile has `to` and should have `from`. A thread that was known before and
+/// has `to` set that mask itself.
 struct Meanwhile<'a> {
     to: Mask,
     from: Mask,

@@ -237,7 +237,7 @@ impl Work<'_> {
     fn put(&mut self, thread: Pid, before: &Mask, give: &Mask) -> Result<Mask, Errno> {
         for _ in 0..TRIES {
             match self.masks.set_mask(thread, give) {
-                // Whoever had an old mask may have handed it on, even if he has ended since.
+                // A thread with an old mask may have made others, even if it has ended since.
                 Ok(()) | Err(Errno::SRCH) => self.busy = true,
                 Err(errno) => return self.excuse(thread, errno).map(|()| *before),
             }

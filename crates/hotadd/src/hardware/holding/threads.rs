@@ -66,7 +66,7 @@ pub(in crate::hardware) trait Population {
 /// How well a sweep went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::hardware) struct Swept {
-    /// What was read contradicts itself; some threads may be missing.
+    /// The process table contradicted itself; some threads may be missing.
     pub(in crate::hardware) torn: bool,
     /// Some process or thread, ours or not, ended before it was visited.
     pub(in crate::hardware) missed: bool,
