@@ -19,6 +19,7 @@
 //! Whoever slips through is found by the looks that follow a change, see the `hold` module.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use hotadd_core::HardwareId;
 use rustix::io::Errno;
@@ -37,6 +38,11 @@ const SURE: u32 = 2;
 
 /// Passes in a row that must find nothing to set, if all the time somebody ends before he is visited.
 const PATIENT: u32 = 30;
+
+/// The same, where a pass takes so long that the time is up: a processor that has to be shared with many is not to hold up the add.
+/// Whoever slips through then is found by the looks that follow.
+const HURRIED: u32 = 4;
+const TIME: Duration = Duration::from_millis(500);
 
 /// Tries for a thread whose mask does not take. More than one, as it may have set the old mask itself just then.
 const TRIES: u32 = 3;
@@ -123,6 +129,7 @@ pub(super) fn settle(
         missed: false,
         held: false,
     };
+    let began = Instant::now();
     let (mut quiet, mut sure) = (0, 0);
     while work.settled.passes < PASSES {
         work.pass(population)?;
@@ -131,7 +138,8 @@ pub(super) fn settle(
         }
         quiet = if work.busy { 0 } else { quiet + 1 };
         sure = if work.busy || work.missed { 0 } else { sure + 1 };
-        if sure == SURE || quiet >= PATIENT {
+        let patient = if began.elapsed() > TIME { HURRIED } else { PATIENT };
+        if sure == SURE || quiet >= patient {
             return if work.held { Err(Errno::BUSY) } else { Ok(()) };
         }
     }
@@ -146,9 +154,9 @@ struct Work<'a> {
     refreshed: HashSet<Pid>,
     /// Threads that were set and counted; the kernel can overwrite one again between two passes.
     counted: HashSet<Pid>,
-    /// This pass found something to set, or read a torn table.
+    /// This pass found something to set.
     busy: bool,
-    /// In this pass somebody ended before he was visited.
+    /// In this pass somebody ended before he was visited, or the table was torn.
     missed: bool,
     /// In this pass a thread was seen that keeps to the leaving processor.
     held: bool,
@@ -168,9 +176,8 @@ impl Work<'_> {
             visited => visited,
         })?;
         self.settled.seen.sort();
-        self.missed |= swept.missed;
-        // A look that finds nothing to set is over: the next one sees what a torn table hid.
-        self.busy |= swept.torn && self.plan.effort != Effort::Look;
+        // A torn table hides some as those are hidden who have ended.
+        self.missed |= swept.missed || swept.torn;
         self.settled.passes += 1;
         Ok(())
     }
