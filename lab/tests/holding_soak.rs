@@ -21,7 +21,7 @@ const SLOTS: u32 = 100;
 
 fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
-    let steps = said("HOTADD_SOAK").unwrap_or(200) / 10;
+    let steps = said("HOTADD_SOAK").unwrap_or(100) / 10;
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {steps} steps, HOTADD_SEED={seed}");
     let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
