@@ -28,7 +28,9 @@ fn a_partition_answers_questions_while_the_guest_gets_a_processor(kernel: Kernel
     let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(2, 3).boot().unwrap();
     let script = "echo up > /tmp/up; until [ -e /tmp/end ]; do sleep 0.1; done";
     guest.run(&["mkfifo", "/tmp/up"]).unwrap();
-    let run = ["hotadd", "run", "--name", "demo", "--add", "none", "--", "sh", "-c", script];
+    // What comes waits for somebody to ask.
+    let run = "hotadd run --name demo --add none --follow no -- sh -c".split(' ');
+    let run: Vec<&str> = run.chain([script]).collect();
     let pid = guest.start(&run, "/tmp/said").unwrap();
     // Reading ends when the command has written, which is after the partition is there.
     assert_eq!(guest.run(&["cat", "/tmp/up"]).unwrap().stdout, b"up\n");
