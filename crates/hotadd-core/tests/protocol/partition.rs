@@ -102,6 +102,8 @@ impl Partition {
             }
             let Some((agreed, departed)) = self.run(&mut out, sights) else { return out };
             self.members.retain(|member| !departed.contains(&member.id));
+            let active = self.view.active();
+            self.members.iter_mut().for_each(|m| m.unheard.retain(|p| active.contains(p)));
             if let Some(Job { kind: Kind::Replay(member), .. }) = self.job.take() {
                 // It may also crash when it is told that all is well.
                 if agreed && !departed.contains(&member.id) {
@@ -116,6 +118,9 @@ impl Partition {
 
     fn admit(&mut self, mut member: Member, out: &mut Vec<Out>) {
         member.had = self.view.active();
+        if member.spec.later_only {
+            member.unheard.clone_from(&member.had);
+        }
         out.push(Out::Reply(member.line, Down::Registered(member.id, self.view.epoch)));
         self.members.push(member);
     }
@@ -124,6 +129,7 @@ impl Partition {
     fn run(&mut self, out: &mut Vec<Out>, sights: &Sights) -> Option<(bool, Vec<PartyId>)> {
         let job = self.job.as_mut()?;
         let base = job.base.set();
+        let mut set = base.clone();
         let mut registry = Registry::new(16);
         let mut transaction = match &job.kind {
             Kind::Add(id) => Transaction::add(&base, &[*id]).expect("it was looked at before"),
@@ -139,9 +145,9 @@ impl Partition {
         let mut acted = job.acted.clone().into_iter();
         loop {
             match transaction.step() {
-                Step::Publish(set) => {
-                    self.view = View::of(set);
-                    transaction.published();
+                Step::Publish => {
+                    set = transaction.publish(&set);
+                    self.view = View::of(&set);
                 }
                 Step::Call(_) => {
                     let mut caller = Caller { job, out, waits: false };
@@ -202,6 +208,8 @@ struct Doll {
     line: LineId,
     level: Level,
     hears_removal: bool,
+    /// What it was not told of (R2).
+    unheard: BTreeSet<Processor>,
     lost: bool,
     departed: bool,
 }
@@ -213,6 +221,7 @@ impl Doll {
             line: member.line,
             level: Level(member.spec.level),
             hears_removal: member.spec.hears_removal,
+            unheard: member.unheard.clone(),
             lost: member.lost,
             departed: false,
         }
@@ -231,6 +240,9 @@ impl Party for Doll {
     }
     fn hears_removal(&self) -> bool {
         self.hears_removal
+    }
+    fn heard_of(&self, processor: Processor) -> bool {
+        !self.unheard.contains(&processor)
     }
     fn at_once(&self) -> bool {
         true

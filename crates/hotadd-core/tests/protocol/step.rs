@@ -170,6 +170,7 @@ impl World {
                     lost: false,
                     life: side.life,
                     had: Default::default(),
+                    unheard: Default::default(),
                 });
                 partition.next_party += 1;
             }

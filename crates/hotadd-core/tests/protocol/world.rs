@@ -103,6 +103,8 @@ pub(crate) struct Member {
     pub(crate) life: u8,
     /// What was active when it registered.
     pub(crate) had: BTreeSet<Processor>,
+    /// What is active and it was not told of (X4).
+    pub(crate) unheard: BTreeSet<Processor>,
 }
 
 /// A call, and so what its answer belongs to. Never the same for two calls that could be mistaken for each other.
