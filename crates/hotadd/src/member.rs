@@ -1,11 +1,13 @@
 //! [`Member`]: a registered driver as the registry keeps it, and [`PartyInfo`], what others may know of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use hotadd_core::{Driver, Level, Party, PartyId};
+use hotadd_core::{Driver, Level, Party, PartyId, Processor, ProcessorIndex, Veto};
 
 use crate::error::Error;
+use crate::required::Required;
 use crate::sync::{AtomicBool, Ordering};
 
 /// How long a driver's name may be, in bytes.
@@ -53,6 +55,11 @@ pub(crate) struct Shared {
     pub(crate) at_once: bool,
     /// Once true it stays true, and the driver is not called again (D1).
     departed: AtomicBool,
+    /// The active processors that it was not told of, and so does not hear the end of either (X4). std's lock, also under loom: only
+    /// the thread inside the gate has it.
+    unheard: Mutex<BTreeSet<ProcessorIndex>>,
+    /// The required party that it stands for, if it does (L4).
+    required: OnceLock<Weak<Required>>,
     pub(crate) name: Box<str>,
 }
 
@@ -62,7 +69,8 @@ impl Shared {
     }
 
     /// Relaxed, here and below: the flag decides something only inside the gate, where it is set and read by the one
-    /// thread inside. Elsewhere it is a report of what already happened.
+    /// thread inside. An observer may set it on another thread that looks meanwhile; then the lock of `Telling::calls` orders it
+    /// before the next call. Elsewhere it is a report of what already happened.
     pub(crate) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }
@@ -70,6 +78,39 @@ impl Shared {
     /// Returns whether it had departed before.
     pub(crate) fn depart(&self) -> bool {
         self.departed.swap(true, Ordering::Relaxed)
+    }
+
+    /// It has crashed: it is not called again, and if it was required, it is missing (L3, L4).
+    pub(crate) fn crash(&self, veto: &Veto) {
+        self.depart();
+        if let Some(required) = self.required.get().and_then(Weak::upgrade) {
+            required.lost(veto.status(), veto.reason().to_owned());
+        }
+    }
+
+    /// Stands for a required party.
+    pub(crate) fn require(&self, required: Weak<Required>) {
+        // Said once, before it is registered.
+        let _ = self.required.set(required);
+    }
+
+    fn unheard(&self) -> MutexGuard<'_, BTreeSet<ProcessorIndex>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It registers without being told of these (R2).
+    pub(crate) fn not_told_of(&self, active: BTreeSet<ProcessorIndex>) {
+        *self.unheard() = active;
+    }
+
+    /// This one joined, and it was not told (Q3).
+    pub(crate) fn not_told(&self, processor: Processor) {
+        self.unheard().insert(processor.index);
+    }
+
+    /// This one has left. When it joins again, that is another time.
+    pub(crate) fn has_left(&self, processor: Processor) {
+        self.unheard().remove(&processor.index);
     }
 }
 
@@ -88,8 +129,16 @@ impl Member {
         driver: Box<dyn Driver + Send>,
     ) -> Self {
         let Place { level, at_once } = place;
-        let departed = AtomicBool::new(false);
-        let shared = Shared { id, level, hears_removal, at_once, departed, name: name.into() };
+        let shared = Shared {
+            id,
+            level,
+            hears_removal,
+            at_once,
+            departed: AtomicBool::new(false),
+            unheard: Mutex::default(),
+            required: OnceLock::new(),
+            name: name.into(),
+        };
         Self { driver, shared: Arc::new(shared) }
     }
 }
@@ -112,6 +161,9 @@ impl Party for Member {
         self.shared.hears_removal
     }
 
+    fn heard_of(&self, processor: Processor) -> bool {
+        !self.shared.unheard().contains(&processor.index)
+    }
     fn at_once(&self) -> bool {
         self.shared.at_once
     }

@@ -79,7 +79,7 @@ impl Rig {
     fn with(fake: Fake, intruders: Intruders) -> Self {
         let mut options = HotplugOptions::new().intruders(intruders).poll(Duration::MAX);
         options.quiet = Duration::ZERO;
-        let hotplug = Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap());
+        let hotplug = Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap());
         // The partition's own watcher hears nothing and sleeps for ever.
         fake.world().deaf = true;
         let partition = Partition::over(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();

@@ -1,6 +1,7 @@
 //! Starting and stopping: one write, and then the list says what came of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hotadd_core::{Errno as Number, HardwareId, State, Status};
 
@@ -182,7 +183,7 @@ fn a_processor_that_is_gone_already_is_stopped_without_a_write_x1() {
 fn a_machine_that_cannot_be_read_is_an_error_by_name() {
     let fake = Fake::new("0", "0", "0");
     fake.world().readings.push_back(Some(Errno::ACCESS));
-    let error = Hotplug::on(Box::new(fake), HotplugOptions::new()).unwrap_err();
+    let error = Hotplug::on(Arc::new(fake), HotplugOptions::new()).unwrap_err();
     assert_eq!(error, HotplugError::Unreadable { list: "online", errno: Number::EACCES });
     assert_eq!(error.to_string(), "cannot read which processors are online: EACCES (13)");
 }
