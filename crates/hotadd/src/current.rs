@@ -109,6 +109,8 @@ impl Current {
     /// Makes the transaction's next set from the one in force.
     pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> &ActiveSet {
         self.set = transaction.publish(&self.set);
+        // One that has joined is like any other from now on.
+        self.asked.retain(|id| self.set.active(*id).is_none());
         self.started.clear();
         self.stopped.clear();
         &self.set

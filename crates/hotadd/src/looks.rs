@@ -142,6 +142,8 @@ impl Inner {
             let Some(mut state) = self.gate.try_enter() else { return };
             // Inside, so that what is asked for from now on is looked for once more.
             self.look_again.store(false, Ordering::Relaxed);
+            // Also if somebody has looked during the transaction: what waited for its end joins now.
+            self.look.store(true, Ordering::Relaxed);
             self.look();
             self.settle(&mut state);
             self.leave_once(state);

@@ -183,7 +183,7 @@ impl<'a> Runner<'a> {
             } else {
                 let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;
                 self.inner.with_current(|current| current.touch(id));
-                self.breach("Q4", Some(processor), None, format!("{processor}: {reason}"));
+                self.breach("Q4", Some(processor), None, reason.clone());
                 reason
             };
             Error::Touched { processor, reason }
