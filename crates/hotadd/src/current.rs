@@ -24,6 +24,8 @@ pub(crate) struct Current {
     stopped: Vec<HardwareId>,
     /// What changed without asking, in order, until the parties have been told.
     untold: Vec<Untold>,
+    /// The processor that the transaction under way removes had left without asking before it was stopped.
+    preceded: bool,
     /// Intruders that were reported and have not joined yet.
     reported: Vec<HardwareId>,
 }
@@ -54,6 +56,7 @@ impl Current {
             started: Vec::new(),
             stopped: Vec::new(),
             untold: Vec::new(),
+            preceded: false,
             reported: Vec::new(),
         }
     }
@@ -113,16 +116,24 @@ impl Current {
         self.asked.retain(|id| self.set.active(*id).is_none());
         self.started.clear();
         self.stopped.clear();
+        for processor in transaction.changed() {
+            if self.set.active(processor.id).is_none() {
+                self.left(*processor);
+            }
+        }
         &self.set
     }
 
-    /// Everybody who heard of it was told that this one left, as agreed. Returns whether it had left without asking meanwhile, and
-    /// was not back.
-    pub(crate) fn told(&mut self, processor: Processor) -> bool {
+    /// It has left as agreed. Everybody who heard of it is about to be told so, and is not told of what went before besides.
+    fn left(&mut self, processor: Processor) {
         let last = self.untold.iter().rfind(|untold| untold.processor() == processor);
-        let vanished = matches!(last, Some(Untold::Left(_)));
+        self.preceded = matches!(last, Some(Untold::Left(_)));
         self.untold.retain(|untold| untold.processor() != processor);
-        vanished
+    }
+
+    /// Whether the processor that was removed had left without asking before that, and was not back.
+    pub(crate) fn take_preceded(&mut self) -> bool {
+        std::mem::take(&mut self.preceded)
     }
 
     pub(crate) fn next_untold(&mut self) -> Option<Untold> {

@@ -141,7 +141,7 @@ impl Inner {
 
     /// Tells a driver that is about to register of every active processor (R3, R4).
     fn replay(&self, state: &mut State, member: &mut Member) -> Result<(), Error> {
-        let mut transaction = self.with_current(|current| Transaction::replay(current.set()));
+        let mut transaction = self.begin(state, |current| Transaction::replay(current.set()));
         let mut runner = self.runner(state, Occasion::Replay);
         runner.run(&mut transaction, std::slice::from_mut(member), None);
         let refusal = runner.refusal(&transaction, std::slice::from_ref(member), Action::Add);
@@ -196,7 +196,9 @@ impl Inner {
         };
         // Before they are looked at: what is switched from now on is noticed (Q4).
         let monitor = self.hardware.monitor(ids);
-        let admitted = self.admit(ids).and_then(|()| self.begin(|set| Transaction::add(set, ids)));
+        let admitted = self
+            .admit(ids)
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::add(set, ids)));
         let admitted = admitted.and_then(|begun| self.all_there(ids).map(|()| begun));
         let mut transaction = match admitted {
             Ok(transaction) => transaction,
@@ -239,8 +241,9 @@ impl Inner {
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let mut state = self.enter("rehearsing")?;
-        let begun =
-            self.admit(&[id]).and_then(|()| self.begin(|set| Transaction::rehearse(set, id)));
+        let begun = self
+            .admit(&[id])
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::rehearse(set, id)));
         let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -267,7 +270,7 @@ impl Inner {
     pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
         let began = Instant::now();
         let mut state = self.enter("removing")?;
-        let begun = self.with_current(|current| Transaction::remove(current.set(), id));
+        let begun = self.begin(&mut state, |current| Transaction::remove(current.set(), id));
         let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(why) => {
@@ -282,7 +285,7 @@ impl Inner {
         runner.run(&mut transaction, parties, None);
         let processor = transaction.processors()[0];
         let refusal = runner.refusal(&transaction, parties, Action::Remove);
-        let vanished = refusal.is_none() && self.with_current(|current| current.told(processor));
+        let vanished = self.with_current(Current::take_preceded);
         if refusal.is_none() {
             self.ended(&state, processor);
         }
@@ -304,12 +307,25 @@ impl Inner {
         result
     }
 
-    /// Makes a transaction that asks about processors.
-    fn begin(
+    /// Makes a transaction from a set of which everybody was told all that has changed without asking: what comes later is told
+    /// when it is over (X4).
+    fn begin<T>(&self, state: &mut State, make: impl Fn(&mut Current) -> T) -> T {
+        loop {
+            let begun = self.with_current(|current| (!current.has_untold()).then(|| make(current)));
+            match begun {
+                Some(begun) => return begun,
+                None => self.settle(state),
+            }
+        }
+    }
+
+    /// The same for one that asks about processors.
+    fn begin_asking(
         &self,
-        make: impl FnOnce(&ActiveSet) -> Result<Transaction, NotAddable>,
+        state: &mut State,
+        make: impl Fn(&ActiveSet) -> Result<Transaction, NotAddable>,
     ) -> Result<Transaction, Error> {
-        self.with_current(|current| {
+        self.begin(state, |current| {
             let transaction = make(current.set()).map_err(Error::not_addable)?;
             current.ask(&transaction);
             Ok(transaction)
@@ -335,10 +351,7 @@ impl Inner {
         if self.telling.is_inside() {
             return Err(Error::InsideCallback(what));
         }
-        let mut state = self.gate.enter().map_err(|_| Error::InsideCallback(what))?;
-        // What changed before is told before.
-        self.settle(&mut state);
-        Ok(state)
+        self.gate.enter().map_err(|_| Error::InsideCallback(what))
     }
 
     /// Ends a transaction: does what had to wait for its end, opens the gate, and looks if that was asked for meanwhile.
