@@ -174,9 +174,8 @@ fn q4_one_that_vanishes_while_its_removal_is_asked_about_has_left_once() {
 fn q4_a_replay_names_one_that_leaves_meanwhile_and_its_end_follows() {
     let world = World::new(3, 0);
     let hardware = Arc::clone(&world.hardware);
-    let mut once = Some(move || hardware.vanish(HardwareId(2)));
     let late = world.driver("late").hears_removal();
-    let late = late.when(AddStart, 0, move || drop(once.take().map(|vanish| vanish())));
+    let late = late.when(AddStart, 0, move || hardware.vanish(HardwareId(2)));
     let _late = late.try_join().unwrap();
     world.journal.expect(
         "in pairs (X4)",
