@@ -116,10 +116,8 @@ impl Current {
         self.asked.retain(|id| self.set.active(*id).is_none());
         self.started.clear();
         self.stopped.clear();
-        for processor in transaction.changed() {
-            if self.set.active(processor.id).is_none() {
-                self.left(*processor);
-            }
+        if transaction.is_removal() {
+            transaction.changed().iter().for_each(|processor| self.left(*processor));
         }
         &self.set
     }

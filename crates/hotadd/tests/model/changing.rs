@@ -179,8 +179,9 @@ impl Model {
         }
         self.drop_active(&[processor]);
         let epoch = self.epoch;
-        self.tell_left(processor, false);
+        // Who is told of this end is not told of what went before besides.
         self.untold.retain(|untold| untold.processor() != processor);
+        self.tell_left(processor, false);
         Ok((processor, epoch))
     }
 
