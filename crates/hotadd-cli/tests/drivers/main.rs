@@ -7,6 +7,7 @@ mod common;
 mod built;
 mod faults;
 mod files;
+mod joining;
 mod life;
 mod rust;
 mod sandbox;

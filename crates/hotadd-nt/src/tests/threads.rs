@@ -7,7 +7,7 @@ use hotadd::HardwareId;
 use crate::abi::Abi;
 use crate::ex::work;
 use crate::tests::events::{event, set, wait};
-use crate::tests::{BOTH, Memory, RUNNING, call, routine, scene};
+use crate::tests::{BOTH, Memory, RUNNING, alone, call, routine, scene};
 use crate::types::UnicodeString;
 use crate::{ob, world};
 
@@ -314,6 +314,7 @@ fn a_callback_object_tells_all_who_have_registered() {
 #[test]
 fn the_systems_object_for_processors_tells_of_each_that_joined() {
     scene();
+    let _alone = alone();
     for (abi, id) in [(Abi::Win64, RUNNING + 28), (Abi::SysV, RUNNING + 29)] {
         let (status, object) = open(abi, "\\Callback\\ProcessorAdd", 0, 1);
         assert_eq!(status, 0);
