@@ -9,5 +9,6 @@ mod faults;
 mod files;
 mod joining;
 mod life;
+mod processor_add;
 mod rust;
 mod sandbox;

@@ -1,4 +1,4 @@
-//! A driver's callback for these tests: a closure.
+//! A driver's callback for these tests: a closure that is registered by either of the two ways.
 
 use crate::abi::Abi;
 use crate::tests::{call, routine};
@@ -24,7 +24,15 @@ type Act<'a> = Box<dyn Fn(Change) -> Option<u32> + Sync + 'a>;
 pub(super) struct Listener<'a> {
     abi: Abi,
     handle: usize,
+    by: By,
     _act: Box<Act<'a>>,
+}
+
+/// How it is registered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Change,
+    Object,
 }
 
 routine! {
@@ -52,12 +60,41 @@ impl<'a> Listener<'a> {
             hear(abi) => usize, &raw const *act as usize => usize, 0 => u32,
         ) -> usize);
         assert_ne!(handle, 0, "it is registered");
-        Self { abi, handle, _act: act }
+        Self { abi, handle, by: By::Change, _act: act }
+    }
+
+    /// By ExRegisterCallback, with this object.
+    pub(super) fn with(
+        abi: Abi,
+        object: usize,
+        act: impl Fn(Change) -> Option<u32> + Sync + 'a,
+    ) -> Self {
+        let act: Box<Act<'a>> = Box::new(Box::new(act));
+        let handle = call!(abi, ExRegisterCallback(
+            object => usize, hear(abi) => usize, &raw const *act as usize => usize,
+        ) -> usize);
+        assert_ne!(handle, 0, "it is registered");
+        Self { abi, handle, by: By::Object, _act: act }
+    }
+
+    pub(super) fn handle(&self) -> usize {
+        self.handle
+    }
+
+    /// It was unregistered by other means.
+    pub(super) fn forget(mut self) {
+        self.handle = 0;
     }
 }
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        call!(self.abi, KeDeregisterProcessorChangeCallback(self.handle => usize));
+        match self.by {
+            _ if self.handle == 0 => {}
+            By::Change => {
+                call!(self.abi, KeDeregisterProcessorChangeCallback(self.handle => usize));
+            }
+            By::Object => call!(self.abi, ExUnregisterCallback(self.handle => usize)),
+        }
     }
 }

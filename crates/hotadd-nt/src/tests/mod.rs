@@ -19,6 +19,7 @@ mod lists;
 mod locks;
 mod memory;
 mod pools;
+mod processor_add;
 mod spin;
 mod strings;
 mod threads;
