@@ -3,9 +3,7 @@
 //! It has a lock of its own beside the gate, so that looks go on while a transaction waits for a party (Q4). With the lock held
 //! the hardware may be called, and nobody else.
 
-use std::collections::BTreeSet;
-
-use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, ProcessorIndex, Transaction};
+use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, Transaction};
 
 use crate::hardware::{Hardware, Survey};
 use crate::looks::Finding;
@@ -143,10 +141,10 @@ impl Current {
     }
 
     /// What somebody who registers now without a replay is not told of (R2), and so of its end neither (X4).
-    pub(crate) fn unheard(&self) -> BTreeSet<ProcessorIndex> {
+    pub(crate) fn unheard(&self) -> Vec<Processor> {
         // One that has left may still have to be told of.
         let untold = self.untold.iter().map(|untold| untold.processor());
-        self.set.iter().chain(untold).map(|p| p.index).collect()
+        self.set.iter().chain(untold).collect()
     }
 
     /// Looks at the hardware, and changes the set by what left or came without asking (X2, Q3). Each finding is told with the set

@@ -22,6 +22,7 @@ use crate::required::{AllRequired, Required};
 use crate::runner::{Runner, panic_message};
 use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 use crate::telling::Telling;
+use crate::unheard::Unheard;
 
 /// How many drivers one partition takes (R7).
 const MAX_PARTIES: usize = 65_536;
@@ -45,12 +46,14 @@ pub(crate) struct Inner {
 /// What only the thread inside the gate touches.
 pub(crate) struct State {
     pub(crate) registry: Registry<Member>,
+    pub(crate) unheard: Unheard,
     next_id: u64,
 }
 
 impl Inner {
     pub(crate) fn new(set: ActiveSet, hardware: Arc<dyn Hardware>) -> Self {
-        let state = State { registry: Registry::new(MAX_PARTIES), next_id: 1 };
+        let registry = Registry::new(MAX_PARTIES);
+        let state = State { registry, unheard: Unheard::default(), next_id: 1 };
         Self {
             gate: Gate::new(state),
             current: Mutex::new(Current::new(set.clone())),
@@ -113,7 +116,7 @@ impl Inner {
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);
         let mut member = Member::new(id, place, name, hears_removal, driver);
         if let Some(required) = required {
-            member.shared.require(required);
+            self.required.stands_for(id, required);
         }
         let told = if crashed {
             Err(Error::Crashed(member.shared.info()))
@@ -123,14 +126,17 @@ impl Inner {
             Ok(())
         };
         if let Err(error) = told {
+            self.required.forget(id);
             self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
             self.leave(state);
             self.bury([member]);
             return Err(error);
         }
         let shared = Arc::clone(&member.shared);
-        if !replay {
-            self.with_current(|current| shared.not_told_of(current.unheard()));
+        if !replay && hears_removal {
+            for processor in self.with_current(|current| current.unheard()) {
+                state.unheard.insert(id, processor);
+            }
         }
         state.registry.insert(member);
         self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
@@ -172,6 +178,7 @@ impl Inner {
             return gone();
         };
         shared.depart();
+        self.forget(&mut state, shared.id);
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
         self.leave(state);
         self.bury([member]);
@@ -281,13 +288,14 @@ impl Inner {
                 return Err(error);
             }
         };
+        Self::exclude(&state, transaction.processors()[0]);
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
         runner.run(&mut transaction, parties, None);
         let processor = transaction.processors()[0];
         let refusal = runner.refusal(&transaction, parties, Action::Remove);
         let vanished = self.with_current(Current::take_preceded);
         if refusal.is_none() {
-            self.ended(&state, processor);
+            state.unheard.has_left(processor);
         }
         let mut runner = self.runner(&mut state, Occasion::Change);
         let result = match refusal {
@@ -372,6 +380,7 @@ impl Inner {
             let swept = state.registry.sweep();
             for member in &swept {
                 let info = member.shared.info();
+                self.forget(&mut state, info.id);
                 self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
             }
             departed.extend(swept);
@@ -379,6 +388,12 @@ impl Inner {
         }
         drop(state);
         self.bury(departed);
+    }
+
+    /// This party is registered no longer.
+    fn forget(&self, state: &mut State, party: PartyId) {
+        state.unheard.forget(party);
+        self.required.forget(party);
     }
 
     /// Drops drivers that are registered no longer. Outside the gate: a driver's own drop may well deregister others. One
