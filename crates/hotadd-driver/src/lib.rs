@@ -42,6 +42,10 @@
 //! A driver that cannot have memory refuses a processor; one that insists (`Box::new`, `Vec::push`) stops the system, as
 //! Rust's library panics then. A [`Veto`] itself takes some 40 bytes.
 //!
+//! # What Windows does not say
+//! The context of a callback has no field that tells a replay from a live add: [`Notice::is_replay`] is always false here. Nor does it
+//! have the hardware id: it is the index.
+//!
 //! # What is tested
 //! Drivers made with it run as `.so` and as `.sys` in hotadd's own host. On Windows itself they have not been tried.
 #![no_std]

@@ -83,6 +83,9 @@ pub struct Details {
     /// The processor left without anybody having been asked (X2).
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub surprise: Option<bool>,
+    /// It is part of a registration, and about a processor that was active before (Q5).
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub replay: Option<bool>,
     /// The set that the notice speaks of, for who asked for it.
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub set: Option<WireSet>,
@@ -169,6 +172,7 @@ pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> Wire
         status: (status != Status::SUCCESS).then(|| status.to_raw()),
         errno: notice.errno().map(|errno| errno.to_raw().unsigned_abs()),
         surprise: notice.is_surprise().then_some(true),
+        replay: notice.is_replay().then_some(true),
         set: with_set.map(set),
     };
     (party, processor(notice.processor()), notice.epoch().0, details)
@@ -190,6 +194,9 @@ pub fn read_notice(
         .at_epoch(Epoch(epoch));
     if details.surprise == Some(true) {
         notice = notice.as_surprise();
+    }
+    if details.replay == Some(true) {
+        notice = notice.as_replay();
     }
     Ok((party, notice, details.set.map(read_set).transpose()?))
 }

@@ -70,14 +70,15 @@ fn a3_a_name_without_a_status_refuses_all_the_same() {
 fn notice() -> impl Strategy<Value = Notice> {
     let errno = prop::option::of(1..=i32::MAX);
     let parts = (0..State::ALL.len(), 0..2048_u32, any::<u32>(), any::<u64>());
-    (parts, status(), errno, any::<bool>()).prop_map(
-        |((state, index, id, epoch), status, errno, surprise)| {
+    (parts, status(), errno, any::<(bool, bool)>()).prop_map(
+        |((state, index, id, epoch), status, errno, (surprise, replay))| {
             let index = ProcessorIndex::new(index).expect("an index in range");
             let processor = Processor { index, id: HardwareId(id) };
             let notice = Notice::new(State::ALL[state], processor)
                 .with_failure(status, errno.map(Errno::from_raw))
                 .at_epoch(Epoch(epoch));
-            if surprise { notice.as_surprise() } else { notice }
+            let notice = if surprise { notice.as_surprise() } else { notice };
+            if replay { notice.as_replay() } else { notice }
         },
     )
 }
