@@ -63,6 +63,15 @@ fn a3_every_exit_status_but_0_refuses_and_none_is_a_crash() {
 }
 
 #[test]
+fn q5_a_refusal_by_the_hardware_id_of_its_second_argument_holds() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "[ \"$1 $2\" != 'add-start 1' ]"), LONG);
+    let error = rig.add(1).expect_err("a script that refuses processor 1");
+    assert_eq!(error.status(), Status::UNSUCCESSFUL);
+    rig.add(2).expect("and no other");
+}
+
+#[test]
 fn without_a_line_the_exit_status_is_the_reason() {
     let stage = Stage::new();
     let rig = Rig::new(&stage.script("hook", "echo not this one; exit 3"), LONG);
