@@ -116,3 +116,65 @@ fn a10_a_rehearsal_of_many_who_have_much_to_say_fits_into_a_message() {
         assert_eq!(given.answer.unwrap_err().status(), Status::DEVICE_BUSY, "{}", given.party);
     }
 }
+
+/// Words as names and reasons are made of, also of what stands round them in a sentence.
+fn words(random: &mut fastrand::Rng, most: usize) -> String {
+    let parts = [
+        "x",
+        " ",
+        ": ",
+        "(",
+        ")",
+        "ä",
+        "\u{202e}",
+        "'",
+        "\"",
+        "\\",
+        "#2",
+        "processor 1",
+        "refused to add ",
+        "STATUS_DEVICE_BUSY, 0x80000011",
+        "0xC0000001",
+        "%s",
+        "\t",
+        "\u{1f600}",
+    ];
+    let mut words = String::new();
+    for _ in 0..random.usize(1..8) {
+        let part = parts[random.usize(..parts.len())];
+        if words.len() + part.len() <= most {
+            words += part;
+        }
+    }
+    if words.is_empty() { "x".to_owned() } else { words }
+}
+
+#[test]
+fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process() {
+    let served = Served::new(1, 1);
+    let there = Partition::connect(&served.path).unwrap();
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..300 {
+        let name = words(&mut random, 64).replace('\t', "_");
+        let reason = words(&mut random, 400);
+        let driver = refuses(&served.partition, &name, &reason);
+        let here = served.partition.add(ONE).unwrap_err();
+        let far = there.add(ONE).unwrap_err();
+        assert_eq!(far.to_string(), here.to_string());
+        let (Error::Vetoed { veto, .. }, Error::Vetoed { veto: told, .. }) = (&here, &far) else {
+            panic!("{here}: {far}");
+        };
+        assert_eq!(veto, told, "status and reason, as {name} gave them");
+        assert_eq!(far.party().map(|party| &party.name), Some(&name));
+        let rehearsal = there.rehearse(ONE).unwrap();
+        assert_eq!(rehearsal.answers[0].answer.as_ref().err(), Some(veto), "{name} in a rehearsal");
+        assert_eq!(rehearsal.answers[0].party.name, name);
+        drop(driver);
+        let reason = reason.trim().to_owned();
+        // Who registers over there and refuses what is active (R4).
+        let refuses = move |_: &Notice| Err(Veto::new(Status::DEVICE_BUSY, reason.clone()));
+        let refused = there.register(&name, refuses).unwrap_err();
+        assert_eq!(refused.party().map(|party| &party.name), Some(&name), "{refused}");
+        assert_eq!(refused.status(), Status::DEVICE_BUSY, "{refused}");
+    }
+}

@@ -110,7 +110,8 @@ impl Terms {
     fn host(&self, spec: &DriverSpec, hosted: Hosted) -> Result<Host, String> {
         let service = self.service.as_ref().ok_or("there is nothing that serves its process")?;
         let time_limit = self.time_limit(spec);
-        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), &spec.text];
+        // Behind --, as the name of a file may begin like an option.
+        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
         let (name, heard) = (spec.name.clone(), Arc::clone(&self.heard));
         let host = HostSpec {
             name: spec.name.clone(),
