@@ -77,7 +77,7 @@ pub mod expanded {
 /// it.
 ///
 /// Takes a function or closure that makes the driver, `fn() -> Result<impl Driver, Status>`. An error is what `DriverEntry`
-/// returns: the driver is then not loaded (L1). If one of the active processors is refused, it returns that status (R4).
+/// returns (STATUS_UNSUCCESSFUL, if it is the status of a success): the driver is then not loaded (L1). If one of the active processors is refused, it returns that status (R4).
 ///
 /// Memory comes from the nonpaged pool, under the tag `Rust` or the one that is given as a second argument
 /// (`windows_driver!(make, *b"PcpU")`). A panic is a bug check, after its message has been printed.

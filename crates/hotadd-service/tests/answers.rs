@@ -153,6 +153,7 @@ fn words(random: &mut fastrand::Rng, most: usize) -> String {
 fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process() {
     let served = Served::new(1, 1);
     let there = Partition::connect(&served.path).unwrap();
+    let peer = served.peer();
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..300 {
         let name = words(&mut random, 64).replace('\t', "_");
@@ -166,6 +167,11 @@ fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process
         };
         assert_eq!(veto, told, "status and reason, as {name} gave them");
         assert_eq!(far.party().map(|party| &party.name), Some(&name));
+        let events: Vec<String> = peer.call("GetHistory", &3_u32).unwrap();
+        let mut events = events.iter().map(|line| serde_json::from_str(line).unwrap());
+        let written = events.rfind(|event: &serde_json::Value| event["event"] == "veto").unwrap();
+        assert_eq!(written["driver"], *name, "in the history");
+        assert_eq!(written["reason"], *reason, "in the history");
         let rehearsal = there.rehearse(ONE).unwrap();
         assert_eq!(rehearsal.answers[0].answer.as_ref().err(), Some(veto), "{name} in a rehearsal");
         assert_eq!(rehearsal.answers[0].party.name, name);
