@@ -14,7 +14,7 @@ use hotadd_service::script::Script;
 use super::descriptors;
 use super::fence::Fence;
 use super::said::ToPeople;
-use crate::spec::{DriverSpec, FileSpec, SampleSpec, What};
+use crate::spec::{DriverSpec, ExecSpec, FileSpec, SampleSpec, What};
 
 /// How long a driver's process may take to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -93,10 +93,12 @@ impl Terms {
                     let registered = self.party(spec).register(sample_of(sample));
                     drivers.push(registered.map_err(|error| error.to_string())?);
                 }
-                What::Exec(path) => {
+                What::Exec(ExecSpec { path, later }) => {
                     let mut script = Script::new(path).map_err(|error| error.to_string())?;
                     script = script.time_limit(self.time_limit(spec)).started_by(self.start());
-                    let registered = self.party(spec).at_once().register(script);
+                    let party = self.party(spec).at_once();
+                    let party = if *later { party.later_only() } else { party };
+                    let registered = party.register(script);
                     drivers.push(registered.map_err(|error| error.to_string())?);
                 }
             }
@@ -108,7 +110,8 @@ impl Terms {
     fn host(&self, spec: &DriverSpec, hosted: Hosted) -> Result<Host, String> {
         let service = self.service.as_ref().ok_or("there is nothing that serves its process")?;
         let time_limit = self.time_limit(spec);
-        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), &spec.text];
+        // Behind --, as the name of a file may begin like an option.
+        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
         let (name, heard) = (spec.name.clone(), Arc::clone(&self.heard));
         let host = HostSpec {
             name: spec.name.clone(),

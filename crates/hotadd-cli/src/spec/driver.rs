@@ -28,9 +28,17 @@ pub(crate) struct DriverSpec {
 pub(crate) enum What {
     Sample(SampleSpec),
     /// A program, or a folder of them.
-    Exec(PathBuf),
+    Exec(ExecSpec),
     /// A Windows driver, or a native one.
     File(FileSpec),
+}
+
+/// A program, or a folder of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecSpec {
+    pub(crate) path: PathBuf,
+    /// It is not run for the processors that are active when it registers (R2).
+    pub(crate) later: bool,
 }
 
 /// A driver's file.
@@ -207,17 +215,23 @@ fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
     }
     let path = PathBuf::from(path);
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let what = What::Exec(path);
-    let mut spec = DriverSpec { name, level: 0, timeout: None, what, text: text.to_owned() };
-    for (key, value) in options_of(options, &[])? {
+    let mut exec = ExecSpec { path, later: false };
+    let (mut name, mut level, mut timeout) = (name, 0, None);
+    for (key, value) in options_of(options, &["later"])? {
         match key {
-            "level" => spec.level = number(key, &value, "a whole number such as -1")?,
-            "name" => spec.name = value,
-            "timeout" => spec.timeout = Some(time(key, &value)?),
-            _ => return Err(format!("exec has no option {key:?}; it has level, name and timeout")),
+            "level" => level = number(key, &value, "a whole number such as -1")?,
+            "name" => name = value,
+            "timeout" => timeout = Some(time(key, &value)?),
+            "later" if value.is_empty() => exec.later = true,
+            "later" => return Err("later takes no value".to_owned()),
+            _ => {
+                return Err(format!(
+                    "exec has no option {key:?}; it has level, name, timeout and later"
+                ));
+            }
         }
     }
-    Ok(spec)
+    Ok(DriverSpec { name, level, timeout, what: What::Exec(exec), text: text.to_owned() })
 }
 
 fn restarts(value: &str) -> Result<u32, String> {
@@ -314,8 +328,12 @@ mod tests {
         let spec = read("exec:/etc/hooks/prepare,level=3,timeout=100");
         assert_eq!((&*spec.name, spec.level), ("prepare", 3));
         assert_eq!(spec.timeout, Some(Duration::from_millis(100)));
-        assert_eq!(spec.what, What::Exec("/etc/hooks/prepare".into()));
+        let path = PathBuf::from("/etc/hooks/prepare");
+        assert_eq!(spec.what, What::Exec(ExecSpec { path, later: false }));
         assert_eq!(read("exec:hooks/,name=x").name, "x");
+        let path = PathBuf::from("hooks/");
+        assert_eq!(read("exec:hooks/,later").what, What::Exec(ExecSpec { path, later: true }));
+        assert_eq!(read("exec:hooks/,later,name=x").name, "x", "later takes no value");
     }
 
     #[test]
@@ -393,10 +411,11 @@ mod tests {
             why("sample:isolated,restart=x"),
             "restart: \"x\" is not a number, at most 1000"
         );
+        assert_eq!(why("exec:/x,later=1"), "later takes no value");
         assert_eq!(why("exec"), "exec needs a program or a folder of programs: exec:PATH");
         assert_eq!(
             why("exec:/x,veto=1"),
-            "exec has no option \"veto\"; it has level, name and timeout"
+            "exec has no option \"veto\"; it has level, name, timeout and later"
         );
     }
 }
