@@ -262,3 +262,18 @@ fn limit_text(limit: Duration) -> String {
         format!("{} ms", limit.as_millis())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_words_steer_no_terminal_and_turn_no_line() {
+        assert_eq!(presentable(" a\n\u{1b}[2J\0b "), "a  [2J b");
+        for turns in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}'] {
+            assert_eq!(presentable(&format!("a{turns}b")), "a\u{fffd}b");
+        }
+        let long = presentable(&"\u{202e}".repeat(LONGEST_REASON));
+        assert!(long.len() <= LONGEST_REASON + '…'.len_utf8(), "{} bytes", long.len());
+    }
+}

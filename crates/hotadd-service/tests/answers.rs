@@ -9,6 +9,8 @@ use std::thread;
 use hotadd::wire::{self, message};
 use hotadd::{Batch, Error, HardwareId, Notice, Partition, State, Status, Veto};
 
+use zbus::Message;
+
 use common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
@@ -45,6 +47,29 @@ fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
     let error = adding.join().unwrap().expect_err("nobody knows what it answered");
     let said = "it answered AddStart with 4 bytes that have no signature";
     assert_eq!((error.status(), &*error.reason()), (Status::INVALID_NETWORK_RESPONSE, said));
+}
+
+#[test]
+fn l3_an_error_whose_name_d_bus_does_not_allow_refuses_and_the_reason_says_so() {
+    let served = Served::new(1, 1);
+    let stream = UnixStream::connect(&served.path).unwrap();
+    let mut bare = stream.try_clone().unwrap();
+    let peer = Peer::connect(stream);
+    peer.register("digits", wire::LATER_ONLY, 0, 0);
+    let partition = served.adder();
+    let adding = thread::spawn(move || partition.add(ONE));
+    let asked = peer.asked();
+    // As one would write it who does not know: the last part begins with a digit.
+    let name = wire::veto_error(Status::DEVICE_BUSY);
+    let error =
+        Message::error(&asked.call.header(), name.as_str()).unwrap().build(&"busy").unwrap();
+    let mut bytes = error.data().to_vec();
+    let at = bytes.windows(9).position(|part| part == b"x80000011").unwrap();
+    bytes[at..at + 9].copy_from_slice(b"800000110");
+    bare.write_all(&bytes).unwrap();
+    let error = adding.join().unwrap().expect_err("it is no agreement");
+    assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
+    assert!(error.reason().contains("whose error name is none"), "{error}");
 }
 
 #[test]
