@@ -13,6 +13,8 @@ use crate::wrong::Wrong;
 pub(crate) struct World {
     /// The hardware ids of the processors that run. They outlive the partition.
     pub(crate) running: BTreeSet<u32>,
+    /// Those of them that somebody switched on by hand, unless the partition that is there has found them at its start.
+    pub(crate) by_hand: BTreeSet<u32>,
     /// The partition's process, unless it is down.
     pub(crate) partition: Option<Partition>,
     pub(crate) sides: Vec<Side>,
@@ -39,6 +41,8 @@ pub(crate) struct Budget {
     pub(crate) timeouts: u8,
     /// An agent that is not registered gives up for good.
     pub(crate) give_ups: u8,
+    /// Somebody switches a processor on or off by hand.
+    pub(crate) switches: u8,
 }
 
 /// A set, in a form that can be compared.
@@ -76,6 +80,12 @@ impl View {
     pub(crate) fn active(&self) -> BTreeSet<Processor> {
         self.set().iter().collect()
     }
+
+    /// The active ones that joined without agreement (Q3).
+    pub(crate) fn unagreed(&self) -> BTreeSet<Processor> {
+        let set = self.set();
+        set.iter().filter(|p| !set.is_agreed(p.index)).collect()
+    }
 }
 
 /// A partition's process.
@@ -88,7 +98,20 @@ pub(crate) struct Partition {
     /// Register calls that wait for their turn.
     pub(crate) waiting: Vec<Member>,
     pub(crate) job: Option<Job>,
+    /// What looks have found, until the parties have been told (Q4).
+    pub(crate) untold: Vec<Untold>,
+    /// The agents that the operator named (L4).
+    pub(crate) named: BTreeSet<usize>,
     pub(crate) next_party: u64,
+}
+
+/// A change that nobody was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Untold {
+    /// It left (X2).
+    Left(Processor),
+    /// It joined without agreement (Q3).
+    Came(Processor),
 }
 
 /// What the partition knows of a party, and (`life`, `had`) what the properties need to know.
@@ -97,11 +120,13 @@ pub(crate) struct Member {
     pub(crate) id: PartyId,
     pub(crate) line: LineId,
     pub(crate) spec: Spec,
+    /// It registers with a replay.
+    pub(crate) replay: bool,
     /// The partition has noticed that its connection is gone.
     pub(crate) lost: bool,
     /// Which life of the agent's process this is.
     pub(crate) life: u8,
-    /// What was active when it registered.
+    /// What was active when it registered, and has not left since.
     pub(crate) had: BTreeSet<Processor>,
     /// What is active and it was not told of (X4).
     pub(crate) unheard: BTreeSet<Processor>,
@@ -118,6 +143,10 @@ pub(crate) struct Job {
     pub(crate) kind: Kind,
     /// The set at its beginning.
     pub(crate) base: View,
+    /// The sets from which it made others.
+    pub(crate) published: Vec<View>,
+    /// Somebody switched on the processor that is being added (Q4).
+    pub(crate) touched: bool,
     /// The calls that were sent.
     pub(crate) sent: BTreeSet<Key>,
     pub(crate) answers: BTreeMap<Key, Answer>,
@@ -134,6 +163,7 @@ pub(crate) enum Kind {
     Add(HardwareId),
     Remove(HardwareId),
     Replay(Member),
+    Vanished(Processor),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,8 +193,8 @@ pub(crate) struct Line {
 /// From an agent to the partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Up {
-    Register,
-    GetSet,
+    /// Whether it asks for a replay.
+    Register(bool),
     Answer(Key, bool),
 }
 
@@ -176,7 +206,6 @@ pub(crate) enum Down {
     Registered(PartyId, Epoch),
     /// Register has failed.
     Refused,
-    Set(View),
     Deregistered(PartyId),
 }
 
@@ -186,6 +215,8 @@ pub(crate) struct Spec {
     pub(crate) later_only: bool,
     pub(crate) hears_removal: bool,
     pub(crate) level: i32,
+    /// By the operator: without it nothing is added (L4).
+    pub(crate) named: bool,
 }
 
 impl Spec {
