@@ -11,17 +11,17 @@ impl Partition {
     /// Looks at what runs: what left is out of the set at once, and what came is in it, but for the processor that is being asked
     /// about. Whoever is to be told is told later.
     pub(crate) fn look(&mut self, running: &BTreeSet<u32>, sights: &Sights) {
-        let set = self.view.set();
+        let active = self.view.active();
         let meanwhile = self.job.is_some();
         // What the transaction has started or stopped, and not published yet, is found when that is in the set.
         let own = |id: HardwareId| self.job.as_ref().is_some_and(|job| job.switched(id));
-        let ids = set.iter().map(|p| p.id);
+        let ids = active.iter().map(|p| p.id);
         let gone: Vec<HardwareId> =
             ids.filter(|id| !running.contains(&id.0) && !own(*id)).collect();
         let ids = running.iter().copied().map(HardwareId);
         let came: Vec<HardwareId> =
-            ids.filter(|id| set.active(*id).is_none() && !own(*id)).collect();
-        if let Some((set, lost)) = set.lose(&gone) {
+            ids.filter(|id| !self.view.is_active(*id) && !own(*id)).collect();
+        if let Some((set, lost)) = self.view.set().lose(&gone) {
             self.view = View::of(&set);
             self.untold.extend(lost.into_iter().map(Untold::Left));
             sights.see(if meanwhile { Sight::VanishedMeanwhile } else { Sight::Vanished });
@@ -84,7 +84,7 @@ impl Partition {
         let acting = self.job.as_ref().and_then(|job| job.acting);
         acting.is_some_and(|processor| {
             matches!(self.job, Some(Job { kind: Kind::Remove(_), .. }))
-                && self.view.set().active(processor.id).is_none()
+                && !self.view.is_active(processor.id)
         })
     }
 }

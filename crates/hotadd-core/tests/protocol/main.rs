@@ -184,9 +184,9 @@ fn three_at_once() {
 
 #[test]
 fn processors_that_somebody_switches_while_others_are_being_asked() {
-    let budget = Budget { adds: 1, removals: 1, switches: 2, vetoes: 1, platform: 1, ..NONE };
+    let budget = Budget { adds: 1, removals: 1, switches: 3, vetoes: 1, platform: 1, ..NONE };
     check(
-        protocol("switches", &[HEARS, PLAIN], budget),
+        protocol("switches", &[HEARS, LATER], budget),
         &[
             Sight::Vanished,
             Sight::VanishedMeanwhile,
@@ -200,7 +200,7 @@ fn processors_that_somebody_switches_while_others_are_being_asked() {
 
 #[test]
 fn processors_that_somebody_switches_while_connections_break() {
-    let budget = Budget { adds: 1, switches: 2, losses: 1, ..NONE };
+    let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
     check(
         protocol("switches, losses", &[HEARS], budget),
         &[Sight::VanishedMeanwhile, Sight::Touched, Sight::OwedSurprise, Sight::OwedFailure],
@@ -209,10 +209,19 @@ fn processors_that_somebody_switches_while_connections_break() {
 
 #[test]
 fn processors_that_somebody_switches_and_drivers_that_want_no_replay() {
-    let budget = Budget { adds: 1, switches: 2, losses: 1, ..NONE };
+    let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
     check(
         protocol("switches, later only", &[LATER], budget),
         &[Sight::VanishedMeanwhile, Sight::IntrudedMeanwhile, Sight::OwedSurprise, Sight::Kept],
+    );
+}
+
+#[test]
+fn processors_that_somebody_switches_while_the_partition_restarts() {
+    let budget = Budget { adds: 1, switches: 2, partition_crashes: 1, losses: MORE, ..NONE };
+    check(
+        protocol("switches, restart", &[HEARS], budget),
+        &[Sight::Touched, Sight::RestartedOpen, Sight::OwedSurprise, Sight::OwedComplete],
     );
 }
 
@@ -236,7 +245,7 @@ fn named_parties_that_go_missing_and_come_back() {
 
 #[test]
 fn named_parties_and_others() {
-    let budget = Budget { adds: 2, losses: 1, ..NONE };
+    let budget = Budget { adds: 2, losses: 1, switches: 1, vetoes: 1, ..NONE };
     check(
         protocol("named, others", &[NAMED, Spec { level: 1, ..PLAIN }], budget),
         &[Sight::RefusedMissing, Sight::ObjectedMissing, Sight::AddedAgain, Sight::VetoedByLoss],

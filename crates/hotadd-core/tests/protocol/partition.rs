@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hotadd_core::{
-    Errno, HardwareId, PlatformError, Processor, Registry, State, Step, Transaction,
-};
+use hotadd_core::{Errno, PlatformError, Processor, Registry, State, Step, Transaction};
 
 use crate::doll::{Caller, Doll};
 use crate::world::{Answer, Down, Job, Key, Kind, LineId, Member, Partition, Untold, View};
@@ -234,12 +232,10 @@ impl Partition {
 
     /// Whether a processor can be added, or removed.
     pub(crate) fn admits(&self, kind: &Kind) -> bool {
-        let set = self.view.set();
-        let active = |id: HardwareId| set.by_id(id).is_some_and(|p| set.contains(p.index));
         self.job.is_none()
             && match kind {
-                Kind::Add(id) => !active(*id),
-                Kind::Remove(id) => active(*id) && set.count() > 1,
+                Kind::Add(id) => !self.view.is_active(*id),
+                Kind::Remove(id) => self.view.is_active(*id) && self.view.count() > 1,
                 Kind::Replay(_) | Kind::Vanished(_) => true,
             }
     }

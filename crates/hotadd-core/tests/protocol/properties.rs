@@ -86,9 +86,14 @@ fn has_agreed(world: &World) -> bool {
 /// What somebody switched on by hand is not in the set, or marked there.
 fn is_not_passed_off(world: &World) -> bool {
     let Some(partition) = &world.partition else { return true };
-    let set = partition.view.set();
     let own = |p: &Processor| partition.job.as_ref().is_some_and(|job| job.switched(p.id));
-    set.iter().all(|p| !set.is_agreed(p.index) || !world.by_hand.contains(&p.id.0) || own(&p))
+    let by_hand = |p: &Processor| world.by_hand.contains(&p.id.0);
+    world.by_hand.is_empty()
+        || !partition
+            .view
+            .active()
+            .iter()
+            .any(|p| by_hand(p) && partition.view.is_agreed(*p) && !own(p))
 }
 
 /// Whether agents have registered more often than vetoes and faults can make them.

@@ -147,9 +147,7 @@ impl World {
             return;
         };
         // One that joined without agreement is not the one that the agent speaks of, but the same another time.
-        let set = partition.view.set();
-        let processor = notice.processor();
-        let active = set.active(processor.id) == Some(processor) && set.is_agreed(processor.index);
+        let active = partition.view.is_agreed(notice.processor());
         match notice.state() {
             State::AddFailure if active && notice.status() == Status::CONNECTION_RESET => {
                 self.note(Wrong::FalseFailure);

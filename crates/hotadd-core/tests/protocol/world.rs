@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotadd_core::{
-    ActiveSet, Agent, Epoch, HardwareId, Notice, PartyId, Processor, Standing, State,
+    ActiveSet, Agent, Epoch, HardwareId, Notice, PartyId, Processor, ProcessorIndex, Standing,
+    State,
 };
 
 use crate::wrong::Wrong;
@@ -77,14 +78,35 @@ impl View {
             .expect("it was a set")
     }
 
+    /// Every known processor, at the place of its index.
+    fn processors(&self) -> impl Iterator<Item = (Processor, Standing)> + '_ {
+        let index = |at: usize| ProcessorIndex::new(at as u32).expect("it is below the maximum");
+        let numbered = self.known.iter().enumerate();
+        numbered.map(move |(at, (id, how))| (Processor { index: index(at), id: *id }, *how))
+    }
+
     pub(crate) fn active(&self) -> BTreeSet<Processor> {
-        self.set().iter().collect()
+        self.processors().filter(|(_, how)| *how != Standing::Gone).map(|(p, _)| p).collect()
     }
 
     /// The active ones that joined without agreement (Q3).
     pub(crate) fn unagreed(&self) -> BTreeSet<Processor> {
-        let set = self.set();
-        set.iter().filter(|p| !set.is_agreed(p.index)).collect()
+        self.processors().filter(|(_, how)| *how == Standing::Unagreed).map(|(p, _)| p).collect()
+    }
+
+    /// How many are active.
+    pub(crate) fn count(&self) -> usize {
+        self.known.iter().filter(|(_, how)| *how != Standing::Gone).count()
+    }
+
+    /// Whether this one is active.
+    pub(crate) fn is_active(&self, id: HardwareId) -> bool {
+        self.known.iter().any(|(known, how)| *known == id && *how != Standing::Gone)
+    }
+
+    /// Whether this one is active, and agreed.
+    pub(crate) fn is_agreed(&self, processor: Processor) -> bool {
+        self.processors().any(|known| known == (processor, Standing::Active))
     }
 }
 
