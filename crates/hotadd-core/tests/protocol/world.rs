@@ -221,7 +221,7 @@ pub(crate) enum Up {
 }
 
 /// From the partition to an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Down {
     Call(PartyId, Notice),
     /// Register has succeeded.
