@@ -32,6 +32,16 @@
 //! The replay is all the AddStart calls, then all the AddComplete calls (R3). So an AddStart that comes behind an AddComplete
 //! belongs to an add, even if it overtakes the reply to Register.
 //!
+//! # What is a replay to the driver (Q5)
+//! A notice that is passed on says what the partition says of it. So behind a reconnection an AddStart is a replay if the processor
+//! is active and the driver has not been told of it, also if it joined while the connection was gone: nobody can refuse it
+//! any more. What is owed is made here, and is as true as can be told:
+//!
+//! - AddComplete and AddFailure are of a replay exactly if the AddStart was that the driver agreed to, so that the calls about one
+//!   processor agree. They end that call, whatever has told how it ended: the outcome of a live add is live, although a replay
+//!   brought it up.
+//! - RemoveComplete and RemoveFailure are never of a replay.
+//!
 //! # How to use it
 //! ```text
 //! connect ─▶ registering() ─▶ Register is sent ─▶ notices of the replay: notice(), answered()
@@ -92,6 +102,8 @@ struct Entry {
     held: Held,
     /// Whether the partition at the other end of the present connection stands to it.
     settled: bool,
+    /// Whether the AddStart to which an outcome is due was of a replay (Q5).
+    replay: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -218,7 +230,8 @@ impl Agent {
             }
             _ => return,
         };
-        self.held.insert(notice.processor, Entry { held, settled: self.phase != Phase::Away });
+        let settled = self.phase != Phase::Away;
+        self.held.insert(notice.processor, Entry { held, settled, replay: notice.replay });
     }
 
     /// Register has been answered with success: the replay, if there is one, is over. Returns what the driver is owed.
@@ -269,7 +282,10 @@ impl Agent {
         self.lost();
         let held = core::mem::take(&mut self.held);
         let owed = held.into_iter().filter_map(|(processor, entry)| match entry.held {
-            Held::Prepared => Some(self.reset(State::AddFailure, processor)),
+            Held::Prepared => {
+                let failure = self.reset(State::AddFailure, processor);
+                Some(entry.of_its_add(failure))
+            }
             Held::Joined => None,
             Held::Leaving { .. } => Some(self.reset(State::RemoveFailure, processor)),
         });

@@ -366,7 +366,9 @@ impl Transaction {
         if self.is_removal() { remove } else { add }
     }
 
-    fn is_removal(&self) -> bool {
+    /// Whether it is about processors that leave.
+    #[must_use]
+    pub const fn is_removal(&self) -> bool {
         matches!(self.kind, Kind::Remove | Kind::Vanished)
     }
 

@@ -3,9 +3,7 @@
 //! It has a lock of its own beside the gate, so that looks go on while a transaction waits for a party (Q4). With the lock held
 //! the hardware may be called, and nobody else.
 
-use std::collections::BTreeSet;
-
-use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, ProcessorIndex, Transaction};
+use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, Transaction};
 
 use crate::hardware::{Hardware, Survey};
 use crate::looks::Finding;
@@ -24,6 +22,8 @@ pub(crate) struct Current {
     stopped: Vec<HardwareId>,
     /// What changed without asking, in order, until the parties have been told.
     untold: Vec<Untold>,
+    /// The processor that the transaction under way removes had left without asking before it was stopped.
+    preceded: bool,
     /// Intruders that were reported and have not joined yet.
     reported: Vec<HardwareId>,
 }
@@ -54,6 +54,7 @@ impl Current {
             started: Vec::new(),
             stopped: Vec::new(),
             untold: Vec::new(),
+            preceded: false,
             reported: Vec::new(),
         }
     }
@@ -109,18 +110,26 @@ impl Current {
     /// Makes the transaction's next set from the one in force.
     pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> &ActiveSet {
         self.set = transaction.publish(&self.set);
+        // One that has joined is like any other from now on.
+        self.asked.retain(|id| self.set.active(*id).is_none());
         self.started.clear();
         self.stopped.clear();
+        if transaction.is_removal() {
+            transaction.changed().iter().for_each(|processor| self.left(*processor));
+        }
         &self.set
     }
 
-    /// Everybody who heard of it was told that this one left, as agreed. Returns whether it had left without asking meanwhile, and
-    /// was not back.
-    pub(crate) fn told(&mut self, processor: Processor) -> bool {
+    /// It has left as agreed. Everybody who heard of it is about to be told so, and is not told of what went before besides.
+    fn left(&mut self, processor: Processor) {
         let last = self.untold.iter().rfind(|untold| untold.processor() == processor);
-        let vanished = matches!(last, Some(Untold::Left(_)));
+        self.preceded = matches!(last, Some(Untold::Left(_)));
         self.untold.retain(|untold| untold.processor() != processor);
-        vanished
+    }
+
+    /// Whether the processor that was removed had left without asking before that, and was not back.
+    pub(crate) fn take_preceded(&mut self) -> bool {
+        std::mem::take(&mut self.preceded)
     }
 
     pub(crate) fn next_untold(&mut self) -> Option<Untold> {
@@ -132,10 +141,10 @@ impl Current {
     }
 
     /// What somebody who registers now without a replay is not told of (R2), and so of its end neither (X4).
-    pub(crate) fn unheard(&self) -> BTreeSet<ProcessorIndex> {
+    pub(crate) fn unheard(&self) -> Vec<Processor> {
         // One that has left may still have to be told of.
         let untold = self.untold.iter().map(|untold| untold.processor());
-        self.set.iter().chain(untold).map(|p| p.index).collect()
+        self.set.iter().chain(untold).collect()
     }
 
     /// Looks at the hardware, and changes the set by what left or came without asking (X2, Q3). Each finding is told with the set

@@ -167,9 +167,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that says it.
+    /// The status that says it. Always an error: what says nothing of the kind, such as the 0 of a partition in another process, is
+    /// [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn status(&self) -> Status {
+        let status = self.given_status();
+        if status.is_error() { status } else { Status::UNSUCCESSFUL }
+    }
+
+    fn given_status(&self) -> Status {
         match self {
             Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.status(),
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {

@@ -22,6 +22,7 @@ use crate::required::{AllRequired, Required};
 use crate::runner::{Runner, panic_message};
 use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 use crate::telling::Telling;
+use crate::unheard::Unheard;
 
 /// How many drivers one partition takes (R7).
 const MAX_PARTIES: usize = 65_536;
@@ -45,12 +46,14 @@ pub(crate) struct Inner {
 /// What only the thread inside the gate touches.
 pub(crate) struct State {
     pub(crate) registry: Registry<Member>,
+    pub(crate) unheard: Unheard,
     next_id: u64,
 }
 
 impl Inner {
     pub(crate) fn new(set: ActiveSet, hardware: Arc<dyn Hardware>) -> Self {
-        let state = State { registry: Registry::new(MAX_PARTIES), next_id: 1 };
+        let registry = Registry::new(MAX_PARTIES);
+        let state = State { registry, unheard: Unheard::default(), next_id: 1 };
         Self {
             gate: Gate::new(state),
             current: Mutex::new(Current::new(set.clone())),
@@ -113,7 +116,7 @@ impl Inner {
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);
         let mut member = Member::new(id, place, name, hears_removal, driver);
         if let Some(required) = required {
-            member.shared.require(required);
+            self.required.stands_for(id, required);
         }
         let told = if crashed {
             Err(Error::Crashed(member.shared.info()))
@@ -123,14 +126,17 @@ impl Inner {
             Ok(())
         };
         if let Err(error) = told {
+            self.required.forget(id);
             self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
             self.leave(state);
             self.bury([member]);
             return Err(error);
         }
         let shared = Arc::clone(&member.shared);
-        if !replay {
-            self.with_current(|current| shared.not_told_of(current.unheard()));
+        if !replay && hears_removal {
+            for processor in self.with_current(|current| current.unheard()) {
+                state.unheard.insert(id, processor);
+            }
         }
         state.registry.insert(member);
         self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
@@ -141,7 +147,7 @@ impl Inner {
 
     /// Tells a driver that is about to register of every active processor (R3, R4).
     fn replay(&self, state: &mut State, member: &mut Member) -> Result<(), Error> {
-        let mut transaction = self.with_current(|current| Transaction::replay(current.set()));
+        let mut transaction = self.begin(state, |current| Transaction::replay(current.set()));
         let mut runner = self.runner(state, Occasion::Replay);
         runner.run(&mut transaction, std::slice::from_mut(member), None);
         let refusal = runner.refusal(&transaction, std::slice::from_ref(member), Action::Add);
@@ -172,6 +178,7 @@ impl Inner {
             return gone();
         };
         shared.depart();
+        self.forget(&mut state, shared.id);
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
         self.leave(state);
         self.bury([member]);
@@ -196,7 +203,9 @@ impl Inner {
         };
         // Before they are looked at: what is switched from now on is noticed (Q4).
         let monitor = self.hardware.monitor(ids);
-        let admitted = self.admit(ids).and_then(|()| self.begin(|set| Transaction::add(set, ids)));
+        let admitted = self
+            .admit(ids)
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::add(set, ids)));
         let admitted = admitted.and_then(|begun| self.all_there(ids).map(|()| begun));
         let mut transaction = match admitted {
             Ok(transaction) => transaction,
@@ -239,8 +248,9 @@ impl Inner {
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let mut state = self.enter("rehearsing")?;
-        let begun =
-            self.admit(&[id]).and_then(|()| self.begin(|set| Transaction::rehearse(set, id)));
+        let begun = self
+            .admit(&[id])
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::rehearse(set, id)));
         let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -267,7 +277,7 @@ impl Inner {
     pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
         let began = Instant::now();
         let mut state = self.enter("removing")?;
-        let begun = self.with_current(|current| Transaction::remove(current.set(), id));
+        let begun = self.begin(&mut state, |current| Transaction::remove(current.set(), id));
         let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(why) => {
@@ -278,13 +288,14 @@ impl Inner {
                 return Err(error);
             }
         };
+        Self::exclude(&state, transaction.processors()[0]);
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
         runner.run(&mut transaction, parties, None);
         let processor = transaction.processors()[0];
         let refusal = runner.refusal(&transaction, parties, Action::Remove);
-        let vanished = refusal.is_none() && self.with_current(|current| current.told(processor));
+        let vanished = self.with_current(Current::take_preceded);
         if refusal.is_none() {
-            self.ended(&state, processor);
+            state.unheard.has_left(processor);
         }
         let mut runner = self.runner(&mut state, Occasion::Change);
         let result = match refusal {
@@ -304,12 +315,25 @@ impl Inner {
         result
     }
 
-    /// Makes a transaction that asks about processors.
-    fn begin(
+    /// Makes a transaction from a set of which everybody was told all that has changed without asking: what comes later is told
+    /// when it is over (X4).
+    fn begin<T>(&self, state: &mut State, make: impl Fn(&mut Current) -> T) -> T {
+        loop {
+            let begun = self.with_current(|current| (!current.has_untold()).then(|| make(current)));
+            match begun {
+                Some(begun) => return begun,
+                None => self.settle(state),
+            }
+        }
+    }
+
+    /// The same for one that asks about processors.
+    fn begin_asking(
         &self,
-        make: impl FnOnce(&ActiveSet) -> Result<Transaction, NotAddable>,
+        state: &mut State,
+        make: impl Fn(&ActiveSet) -> Result<Transaction, NotAddable>,
     ) -> Result<Transaction, Error> {
-        self.with_current(|current| {
+        self.begin(state, |current| {
             let transaction = make(current.set()).map_err(Error::not_addable)?;
             current.ask(&transaction);
             Ok(transaction)
@@ -335,10 +359,7 @@ impl Inner {
         if self.telling.is_inside() {
             return Err(Error::InsideCallback(what));
         }
-        let mut state = self.gate.enter().map_err(|_| Error::InsideCallback(what))?;
-        // What changed before is told before.
-        self.settle(&mut state);
-        Ok(state)
+        self.gate.enter().map_err(|_| Error::InsideCallback(what))
     }
 
     /// Ends a transaction: does what had to wait for its end, opens the gate, and looks if that was asked for meanwhile.
@@ -359,6 +380,7 @@ impl Inner {
             let swept = state.registry.sweep();
             for member in &swept {
                 let info = member.shared.info();
+                self.forget(&mut state, info.id);
                 self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
             }
             departed.extend(swept);
@@ -366,6 +388,12 @@ impl Inner {
         }
         drop(state);
         self.bury(departed);
+    }
+
+    /// This party is registered no longer.
+    fn forget(&self, state: &mut State, party: PartyId) {
+        state.unheard.forget(party);
+        self.required.forget(party);
     }
 
     /// Drops drivers that are registered no longer. Outside the gate: a driver's own drop may well deregister others. One

@@ -46,6 +46,7 @@ mod runner;
 mod sample;
 mod sync;
 mod telling;
+mod unheard;
 mod weak;
 #[cfg(feature = "dbus")]
 pub mod wire;

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::event::{Event, EventKind, Occasion};
 use crate::hardware::Nudged;
 use crate::inner::{Inner, State};
+use crate::member::Member;
 use crate::sync::{Ordering, fence, lock, try_lock};
 
 /// What a look has found.
@@ -118,21 +119,25 @@ impl Inner {
                 Untold::Left(processor) => {
                     let set = self.published.load();
                     let mut transaction = Transaction::vanished(&set, &[processor]);
+                    Self::exclude(state, processor);
                     let (mut runner, parties) = self.runner_over(state, Occasion::Change);
                     runner.run(&mut transaction, parties, None);
-                    self.ended(state, processor);
+                    state.unheard.has_left(processor);
                 }
                 Untold::Came(processor) => {
-                    let parties = state.registry.parties();
-                    parties.iter().for_each(|member| member.shared.not_told(processor));
+                    let State { registry, unheard, .. } = &mut *state;
+                    let hear = registry.parties().iter().filter(|m| m.shared.hears_removal());
+                    hear.for_each(|member| unheard.insert(member.shared.id, processor));
                 }
             }
         }
     }
 
-    /// A processor has left, and everybody who heard of its coming was told.
-    pub(crate) fn ended(&self, state: &State, processor: Processor) {
-        state.registry.parties().iter().for_each(|member| member.shared.has_left(processor));
+    /// Who was not told that this processor joined is not told that it leaves (X4).
+    pub(crate) fn exclude(state: &State, processor: Processor) {
+        for Member { shared, .. } in state.registry.parties() {
+            shared.exclude(state.unheard.contains(shared.id, processor));
+        }
     }
 
     /// Looks, and tells everybody, if that was asked for and nobody is inside: who is does so when it leaves.
@@ -142,6 +147,8 @@ impl Inner {
             let Some(mut state) = self.gate.try_enter() else { return };
             // Inside, so that what is asked for from now on is looked for once more.
             self.look_again.store(false, Ordering::Relaxed);
+            // Also if somebody has looked during the transaction: what waited for its end joins now.
+            self.look.store(true, Ordering::Relaxed);
             self.look();
             self.settle(&mut state);
             self.leave_once(state);

@@ -1,13 +1,11 @@
 //! [`Member`]: a registered driver as the registry keeps it, and [`PartyInfo`], what others may know of it.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::Arc;
 
-use hotadd_core::{Driver, Level, Party, PartyId, Processor, ProcessorIndex, Veto};
+use hotadd_core::{Driver, Level, Party, PartyId, Processor};
 
 use crate::error::Error;
-use crate::required::Required;
 use crate::sync::{AtomicBool, Ordering};
 
 /// How long a driver's name may be, in bytes.
@@ -55,11 +53,8 @@ pub(crate) struct Shared {
     pub(crate) at_once: bool,
     /// Once true it stays true, and the driver is not called again (D1).
     departed: AtomicBool,
-    /// The active processors that it was not told of, and so does not hear the end of either (X4). std's lock, also under loom: only
-    /// the thread inside the gate has it.
-    unheard: Mutex<BTreeSet<ProcessorIndex>>,
-    /// The required party that it stands for, if it does (L4).
-    required: OnceLock<Weak<Required>>,
+    /// It was not told of the processor that the transaction under way is about, and so is not told of its end (X4).
+    excluded: AtomicBool,
     pub(crate) name: Box<str>,
 }
 
@@ -80,37 +75,14 @@ impl Shared {
         self.departed.swap(true, Ordering::Relaxed)
     }
 
-    /// It has crashed: it is not called again, and if it was required, it is missing (L3, L4).
-    pub(crate) fn crash(&self, veto: &Veto) {
-        self.depart();
-        if let Some(required) = self.required.get().and_then(Weak::upgrade) {
-            required.lost(veto.status(), veto.reason().to_owned());
-        }
+    /// Whether it is told of the removal that is about to begin (X4).
+    pub(crate) fn exclude(&self, excluded: bool) {
+        self.excluded.store(excluded, Ordering::Relaxed);
     }
 
-    /// Stands for a required party.
-    pub(crate) fn require(&self, required: Weak<Required>) {
-        // Said once, before it is registered.
-        let _ = self.required.set(required);
-    }
-
-    fn unheard(&self) -> MutexGuard<'_, BTreeSet<ProcessorIndex>> {
-        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It registers without being told of these (R2).
-    pub(crate) fn not_told_of(&self, active: BTreeSet<ProcessorIndex>) {
-        *self.unheard() = active;
-    }
-
-    /// This one joined, and it was not told (Q3).
-    pub(crate) fn not_told(&self, processor: Processor) {
-        self.unheard().insert(processor.index);
-    }
-
-    /// This one has left. When it joins again, that is another time.
-    pub(crate) fn has_left(&self, processor: Processor) {
-        self.unheard().remove(&processor.index);
+    /// Whether it asked for removal notices (X1).
+    pub(crate) const fn hears_removal(&self) -> bool {
+        self.hears_removal
     }
 }
 
@@ -135,8 +107,7 @@ impl Member {
             hears_removal,
             at_once,
             departed: AtomicBool::new(false),
-            unheard: Mutex::default(),
-            required: OnceLock::new(),
+            excluded: AtomicBool::new(false),
             name: name.into(),
         };
         Self { driver, shared: Arc::new(shared) }
@@ -161,8 +132,9 @@ impl Party for Member {
         self.shared.hears_removal
     }
 
-    fn heard_of(&self, processor: Processor) -> bool {
-        !self.shared.unheard().contains(&processor.index)
+    fn heard_of(&self, _: Processor) -> bool {
+        // Of one processor at a time it is said before the transaction.
+        !self.shared.excluded.load(Ordering::Relaxed)
     }
     fn at_once(&self) -> bool {
         self.shared.at_once

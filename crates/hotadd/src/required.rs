@@ -1,11 +1,12 @@
 //! [`RequiredParty`]: a party that the operator named, without which no processor joins (L4).
 
 // std's locks, also under loom: they are never held while anything is called.
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use hotadd_core::{Level, PartyId, Status};
+use hotadd_core::{Level, PartyId, Status, Veto};
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -173,19 +174,47 @@ impl Required {
     }
 }
 
-/// The required parties of a partition, in the order in which they were named.
+/// The required parties of a partition.
 #[derive(Default)]
-pub(crate) struct AllRequired(Mutex<Vec<Weak<Required>>>);
+pub(crate) struct AllRequired {
+    /// In the order in which they were named.
+    all: Mutex<Vec<Weak<Required>>>,
+    /// Which drivers stand for which of them.
+    drivers: Mutex<BTreeMap<PartyId, Weak<Required>>>,
+}
 
 impl AllRequired {
     fn all(&self) -> Vec<Arc<Required>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|required| required.strong_count() > 0);
         all.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn push(&self, required: &Arc<Required>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(required));
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::downgrade(required));
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<PartyId, Weak<Required>>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This driver stands for a required party.
+    pub(crate) fn stands_for(&self, driver: PartyId, required: Weak<Required>) {
+        self.drivers().insert(driver, required);
+    }
+
+    /// This driver is registered no longer.
+    pub(crate) fn forget(&self, driver: PartyId) {
+        self.drivers().remove(&driver);
+    }
+
+    /// This driver has crashed: if it stood for a required party, that one is missing (L3, L4).
+    pub(crate) fn crashed(&self, driver: PartyId, veto: &Veto) {
+        let required = self.drivers().get(&driver).and_then(Weak::upgrade);
+        if let Some(required) = required {
+            required.lost(veto.status(), veto.reason().to_owned());
+        }
     }
 
     /// Those that are missing.

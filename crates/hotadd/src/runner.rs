@@ -93,7 +93,8 @@ impl<'a> Runner<'a> {
                         if let Err(veto) = &answer
                             && veto.is_crash()
                         {
-                            member.shared.crash(veto);
+                            member.shared.depart();
+                            self.inner.required.crashed(member.shared.id, veto);
                             flag.store(true, Ordering::Relaxed);
                         }
                         answer
@@ -124,7 +125,8 @@ impl<'a> Runner<'a> {
 
     /// Deregisters a party that has crashed, and says so (L3).
     fn crashed(&mut self, shared: &Shared, veto: &Veto, processor: Option<Processor>) {
-        shared.crash(veto);
+        shared.depart();
+        self.inner.required.crashed(shared.id, veto);
         // Relaxed: read by the same thread when it leaves the gate.
         self.inner.departures.store(true, Ordering::Relaxed);
         let reason = format!("{}; it is deregistered", veto.reason());
@@ -183,7 +185,7 @@ impl<'a> Runner<'a> {
             } else {
                 let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;
                 self.inner.with_current(|current| current.touch(id));
-                self.breach("Q4", Some(processor), None, format!("{processor}: {reason}"));
+                self.breach("Q4", Some(processor), None, reason.clone());
                 reason
             };
             Error::Touched { processor, reason }

@@ -259,8 +259,10 @@ fn why(event: &Value) -> String {
     let driver =
         event["driver"].as_str().map(|name| format!("{name} refused: ")).unwrap_or_default();
     let driver = if event["event"] == "refused" { driver } else { String::new() };
-    let known: Vec<_> =
-        ["status_name", "errno_name", "clause"].iter().filter_map(|k| event[k].as_str()).collect();
+    // A status without a name here is told by its number.
+    let status = event["status_name"].as_str().or_else(|| event["status"].as_str());
+    let others = ["errno_name", "clause"].iter().map(|key| event[key].as_str());
+    let known: Vec<_> = std::iter::once(status).chain(others).flatten().collect();
     let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
     printable(&format!("{driver}{}{known}", text(&event["reason"])))
 }
@@ -355,5 +357,19 @@ mod tests {
         let asked = json!({ "event": "left", "id": 1 });
         assert_eq!(line(asked), "left processor 1", "this one was");
         assert_eq!(line(json!({ "event": "joined", "id": 2 })), "joined processor 2");
+    }
+
+    #[test]
+    fn a3_the_status_of_a_refusal_is_told_with_or_without_a_name() {
+        let refusal = |status: Status| {
+            json!({
+                "event": "refused", "driver": "pool", "reason": "no", "clause": "A3",
+                "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+            })
+        };
+        let named = why(&refusal(Status::DEVICE_BUSY));
+        assert_eq!(named, "pool refused: no (STATUS_DEVICE_BUSY, A3)");
+        let unnamed = why(&refusal(Status::from_raw(0x8000_1234)));
+        assert_eq!(unnamed, "pool refused: no (0x80001234, A3)");
     }
 }

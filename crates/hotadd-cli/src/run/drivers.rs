@@ -15,7 +15,7 @@ use hotadd_service::{Named, NotRegistered, Service};
 use super::descriptors;
 use super::fence::Fence;
 use super::said::ToPeople;
-use crate::spec::{DriverSpec, FileSpec, SampleSpec, What};
+use crate::spec::{DriverSpec, ExecSpec, FileSpec, SampleSpec, What};
 
 /// How long a driver's process may take to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -103,7 +103,8 @@ impl Terms {
                 });
                 self.here(spec, 0, required, register)
             }
-            What::Exec(path) => {
+            What::Exec(ExecSpec { path, restarts, later }) => {
+                let later = *later;
                 let (path, limit, start) = (path.clone(), self.time_limit(spec), self.start());
                 let (partition, of) = (self.partition.clone(), spec.clone());
                 let party = required.map(|named| named.party().clone());
@@ -113,9 +114,10 @@ impl Terms {
                     })?;
                     let script = script.time_limit(limit).started_by(Arc::clone(&start));
                     let registering = party_of(&partition, &of, party.as_ref()).at_once();
+                    let registering = if later { registering.later_only() } else { registering };
                     registering.register(script).map_err(|error| not(&of, &error))
                 });
-                self.here(spec, spec.restarts, required, register)
+                self.here(spec, *restarts, required, register)
             }
         }
     }
@@ -152,7 +154,8 @@ impl Terms {
             NotRegistered::new(&spec.name, Status::DEVICE_NOT_READY, why.to_owned())
         })?;
         let time_limit = self.time_limit(spec);
-        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), &spec.text];
+        // Behind --, as the name of a file may begin like an option.
+        let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
         let (name, heard) = (spec.name.clone(), Arc::clone(&self.heard));
         let host = HostSpec {
             name: spec.name.clone(),

@@ -22,8 +22,6 @@ pub(crate) struct DriverSpec {
     pub(crate) timeout: Option<Duration>,
     /// What becomes of adds while its party is missing (L4), if it says so itself.
     pub(crate) when_missing: Option<WhenMissing>,
-    /// Of a program: how often it is registered again.
-    pub(crate) restarts: u32,
     pub(crate) what: What,
     /// As it was given, for the process of its own that reads it again.
     pub(crate) text: String,
@@ -33,9 +31,19 @@ pub(crate) struct DriverSpec {
 pub(crate) enum What {
     Sample(SampleSpec),
     /// A program, or a folder of them.
-    Exec(PathBuf),
+    Exec(ExecSpec),
     /// A Windows driver, or a native one.
     File(FileSpec),
+}
+
+/// A program, or a folder of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecSpec {
+    pub(crate) path: PathBuf,
+    /// How often it is registered again.
+    pub(crate) restarts: u32,
+    /// It is not run for the processors that are active when it registers (R2).
+    pub(crate) later: bool,
 }
 
 /// A driver's file.
@@ -174,7 +182,7 @@ fn file(text: &str) -> Result<DriverSpec, String> {
         }
     }
     let (what, text) = (What::File(file), text.to_owned());
-    Ok(DriverSpec { name, level, timeout, when_missing, restarts: 0, what, text })
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
 }
 
 fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
@@ -227,7 +235,7 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
     }
     sample.isolated = isolated.then_some(restart.unwrap_or(0));
     let (what, text) = (What::Sample(sample), text.to_owned());
-    Ok(DriverSpec { name, level, timeout, when_missing, restarts: 0, what, text })
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
 }
 
 fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
@@ -237,24 +245,26 @@ fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
     }
     let path = PathBuf::from(path);
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let what = What::Exec(path);
-    let (timeout, when_missing, text) = (None, None, text.to_owned());
-    let mut spec = DriverSpec { name, level: 0, timeout, when_missing, restarts: 0, what, text };
-    for (key, value) in options_of(options, &[])? {
+    let mut exec = ExecSpec { path, restarts: 0, later: false };
+    let (mut name, mut level, mut timeout, mut when_missing) = (name, 0, None, None);
+    for (key, value) in options_of(options, &["later"])? {
         match key {
-            "level" => spec.level = number(key, &value, "a whole number such as -1")?,
-            "name" => spec.name = value,
-            "timeout" => spec.timeout = Some(time(key, &value)?),
-            "restart" => spec.restarts = restarts(&value)?,
-            "when-missing" => spec.when_missing = Some(missing(&value)?),
+            "level" => level = number(key, &value, "a whole number such as -1")?,
+            "name" => name = value,
+            "timeout" => timeout = Some(time(key, &value)?),
+            "restart" => exec.restarts = restarts(&value)?,
+            "when-missing" => when_missing = Some(missing(&value)?),
+            "later" if value.is_empty() => exec.later = true,
+            "later" => return Err("later takes no value".to_owned()),
             _ => {
                 return Err(format!(
-                    "exec has no option {key:?}; it has level, name, timeout, restart and when-missing"
+                    "exec has no option {key:?}; it has level, name, timeout, restart, when-missing and later"
                 ));
             }
         }
     }
-    Ok(spec)
+    let (what, text) = (What::Exec(exec), text.to_owned());
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
 }
 
 fn missing(value: &str) -> Result<WhenMissing, String> {
@@ -359,8 +369,15 @@ mod tests {
         let spec = read("exec:/etc/hooks/prepare,level=3,timeout=100");
         assert_eq!((&*spec.name, spec.level), ("prepare", 3));
         assert_eq!(spec.timeout, Some(Duration::from_millis(100)));
-        assert_eq!(spec.what, What::Exec("/etc/hooks/prepare".into()));
+        let path = PathBuf::from("/etc/hooks/prepare");
+        assert_eq!(spec.what, What::Exec(ExecSpec { path, restarts: 0, later: false }));
         assert_eq!(read("exec:hooks/,name=x").name, "x");
+        let path = PathBuf::from("hooks/");
+        assert_eq!(
+            read("exec:hooks/,later").what,
+            What::Exec(ExecSpec { path, restarts: 0, later: true })
+        );
+        assert_eq!(read("exec:hooks/,later,name=x").name, "x", "later takes no value");
     }
 
     #[test]
@@ -372,7 +389,8 @@ mod tests {
                 assert_eq!(spec.when_missing, Some(meant), "{driver}");
             }
         }
-        assert_eq!(read("exec:/x,restart=3").restarts, 3);
+        let What::Exec(exec) = read("exec:/x,restart=3").what else { panic!("it is a program") };
+        assert_eq!(exec.restarts, 3);
         let wrong = "exec:/x,when-missing=ask".parse::<DriverSpec>().unwrap_err();
         assert_eq!(wrong, "when-missing: \"ask\" is neither refuse nor skip");
     }
@@ -452,10 +470,11 @@ mod tests {
             why("sample:isolated,restart=x"),
             "restart: \"x\" is not a number, at most 1000"
         );
+        assert_eq!(why("exec:/x,later=1"), "later takes no value");
         assert_eq!(why("exec"), "exec needs a program or a folder of programs: exec:PATH");
         assert_eq!(
             why("exec:/x,veto=1"),
-            "exec has no option \"veto\"; it has level, name, timeout, restart and when-missing"
+            "exec has no option \"veto\"; it has level, name, timeout, restart, when-missing and later"
         );
     }
 }

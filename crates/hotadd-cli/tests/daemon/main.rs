@@ -287,3 +287,22 @@ fn who_is_not_root_is_told_so_before_anything_begins() {
         stderr(&failed)
     );
 }
+
+#[test]
+fn a_party_of_the_configuration_that_says_later_is_not_told_what_runs_already_r2_q5() {
+    let stage = Stage::simulated("simulate = '1+1'\n");
+    let mut config = fs::read_to_string(stage.path("hotadd.toml")).unwrap();
+    for (name, option) in [("later", ",later"), ("all", "")] {
+        let script =
+            stage.script(name, &format!("echo \"$1 $2 $HOTADD_REPLAY\" >>$stage/{name}.heard"));
+        config += &format!("[[party]]\ndriver = 'exec:{script}{option}'\n");
+    }
+    fs::write(stage.path("hotadd.toml"), config).unwrap();
+    let heard = ["later.heard", "all.heard"].map(|name| stage.path(name));
+    let mut daemon = stage.start();
+    daemon.until("processor 1 joined");
+    let [later, all] = heard.map(|path| fs::read_to_string(path).unwrap());
+    let live = "add-start 1 0\nadd-complete 1 0\n";
+    assert_eq!(later, live);
+    assert_eq!(all, format!("add-start 0 1\nadd-complete 0 1\n{live}"));
+}

@@ -84,16 +84,18 @@ impl Agent {
 
     /// It has turned out whether a processor is active. Returns what the driver is owed if that is news to it.
     pub(super) fn settle(&mut self, processor: Processor, active: bool) -> Option<Notice> {
-        let held = self.held.get(&processor)?.held;
+        let entry = *self.held.get(&processor)?;
         if !active {
             self.held.remove(&processor);
         }
-        match (held, active) {
+        match (entry.held, active) {
             (Held::Prepared, true) => {
                 self.hold(processor, Held::Joined);
-                Some(self.owed(State::AddComplete, processor))
+                Some(entry.of_its_add(self.owed(State::AddComplete, processor)))
             }
-            (Held::Prepared, false) => Some(self.reset(State::AddFailure, processor)),
+            (Held::Prepared, false) => {
+                Some(entry.of_its_add(self.reset(State::AddFailure, processor)))
+            }
             (Held::Joined, true) => {
                 self.hold(processor, Held::Joined);
                 None
@@ -135,7 +137,8 @@ impl Agent {
     }
 
     fn hold(&mut self, processor: Processor, held: Held) {
-        self.held.insert(processor, Entry { held, settled: SETTLED });
+        // Its add has come to its end: no outcome of it is due.
+        self.held.insert(processor, Entry { held, settled: SETTLED, replay: false });
     }
 
     /// A removal came to nothing.
@@ -145,6 +148,13 @@ impl Agent {
         } else {
             self.held.remove(&processor);
         }
+    }
+}
+
+impl Entry {
+    /// The outcome of the add that it stands for: of a replay if its beginning was (Q5).
+    pub(super) const fn of_its_add(self, outcome: Notice) -> Notice {
+        if self.replay { outcome.as_replay() } else { outcome }
     }
 }
 

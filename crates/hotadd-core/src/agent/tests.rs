@@ -57,6 +57,9 @@ impl Desk {
         if notice.status() == Status::CONNECTION_RESET {
             line += " reset";
         }
+        if notice.is_replay() {
+            line += " replay";
+        }
         self.heard.push(line);
     }
 
@@ -339,4 +342,43 @@ fn a_partition_that_breaks_the_protocol_does_not_reach_the_driver() {
     }
     assert!(matches!(desk.told(State::AddComplete, P0()), Then::Breach(_)));
     assert_eq!(desk.heard(), "");
+}
+
+#[test]
+fn q5_an_outcome_is_of_a_replay_exactly_if_its_beginning_was() {
+    // Told by the replay of a registration that was cut off; by a live add; and by both, one after the other.
+    let start = Notice::new(State::AddStart, P1());
+    for (begins, outcome) in [(start.as_replay(), " replay"), (start, "")] {
+        for (joined, expected) in [(true, "AddComplete 1"), (false, "AddFailure 1 reset")] {
+            let mut desk = Desk::new(Agent::new());
+            if begins.is_replay() {
+                desk.agent.registering();
+            } else {
+                desk.register(&[P0()]);
+            }
+            assert_eq!(desk.comes(&begins, true), Then::Call);
+            desk.agent.lost();
+            desk.heard();
+            let mut abandoned = desk.agent.clone();
+            let active = if joined { vec![P1()] } else { vec![] };
+            desk.register(&active);
+            assert_eq!(desk.heard(), format!("{expected}{outcome}"), "settled by a reconnection");
+            let owed = abandoned.abandon();
+            assert_eq!(owed[0].is_replay(), begins.is_replay(), "settled by giving up");
+        }
+    }
+}
+
+#[test]
+fn q5_what_joined_while_the_connection_was_gone_is_told_as_a_replay() {
+    let mut desk = Desk::new(Agent::new());
+    desk.register(&[P0()]);
+    desk.agent.registering();
+    desk.heard();
+    for state in [State::AddStart, State::AddComplete] {
+        for processor in [P0(), P1()] {
+            desk.comes(&Notice::new(state, processor).as_replay(), true);
+        }
+    }
+    assert_eq!(desk.heard(), "AddStart 1 replay, AddComplete 1 replay");
 }

@@ -261,6 +261,7 @@ impl Transaction {
         Notice {
             state: self.state(add, remove),
             surprise: self.kind == Kind::Vanished,
+            replay: self.kind == Kind::Replay,
             processor: self.processors.first().copied().unwrap_or(nobody),
             status: failure.status,
             errno: failure.errno,

@@ -53,6 +53,8 @@ pub(crate) struct Rig {
     pub(crate) journal: Vec<String>,
     /// Answers other than agreement.
     pub(crate) vetoes: BTreeMap<Cue, Status>,
+    /// For each call of the journal whether it was of a replay.
+    pub(crate) replays: Vec<bool>,
     /// Calls that unwind.
     pub(crate) crashes: BTreeSet<Cue>,
     /// Calls in which somebody, named second, is deregistered.
@@ -78,6 +80,7 @@ impl Rig {
             set: ActiveSet::first(&ids(active), maximum).expect("a first set"),
             journal: Vec::new(),
             vetoes: BTreeMap::new(),
+            replays: Vec::new(),
             crashes: BTreeSet::new(),
             departures: BTreeMap::new(),
             fail_start: BTreeMap::new(),
@@ -204,6 +207,7 @@ impl Rig {
             line += " surprise";
         }
         self.journal.push(line);
+        self.replays.push(notice.is_replay());
         if let Some(leaver) = self.departures.get(&cue) {
             let doll = all.iter().find(|d| d.name == *leaver).expect("it is registered");
             doll.departed.set(true);

@@ -18,6 +18,9 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         always("every outcome is of a Start, and the only one", |_, w| {
             w.wrong != Some(Wrong::OutcomeOfNothing)
         }),
+        always("an outcome is of a replay if its Start was, and only then (Q5)", |_, w| {
+            w.wrong != Some(Wrong::MixedReplay)
+        }),
         always("what a driver is told is so", |_, w| {
             let lies = [Wrong::FalseComplete, Wrong::FalseFailure, Wrong::FalseLeave];
             !w.wrong.is_some_and(|wrong| lies.contains(&wrong))

@@ -87,7 +87,10 @@ impl World {
         let processor = notice.processor();
         let ran = self.running.contains(&processor.id.0);
         match (notice.state(), agreed) {
-            (State::AddStart, true) => _ = side.told.insert(processor, Told::AddStart { ran }),
+            (State::AddStart, true) => {
+                let replay = notice.is_replay();
+                side.told.insert(processor, Told::AddStart { ran, replay });
+            }
             (State::AddStart, false) => sights.see(Sight::Vetoed),
             (_, true) => _ = side.told.insert(processor, Told::RemoveStart),
             (_, false) => {}
@@ -185,13 +188,20 @@ impl World {
             ) => {
                 wrong = Some(Wrong::StartOnStart);
             }
-            (State::AddComplete, Some(Told::AddStart { ran })) => {
+            (State::AddComplete, Some(Told::AddStart { ran, replay })) => {
                 side.told.insert(processor, Told::AddComplete { left: !runs });
                 if !ran {
                     wrong = Some(Wrong::FalseComplete);
+                } else if replay != notice.is_replay() {
+                    wrong = Some(Wrong::MixedReplay);
                 }
             }
-            (State::AddFailure, Some(Told::AddStart { .. })) => _ = side.told.remove(&processor),
+            (State::AddFailure, Some(Told::AddStart { replay, .. })) => {
+                side.told.remove(&processor);
+                if replay != notice.is_replay() {
+                    wrong = Some(Wrong::MixedReplay);
+                }
+            }
             (State::RemoveStart, _) => {}
             (State::RemoveComplete, Some(Told::RemoveStart)) => _ = side.told.remove(&processor),
             (State::RemoveComplete, Some(Told::AddComplete { .. })) if notice.is_surprise() => {

@@ -125,7 +125,7 @@ impl World {
         self.running.insert(processor.id.0);
         for (told, how) in self.sides.iter_mut().flat_map(|side| &mut side.told) {
             if told.id == processor.id
-                && let Told::AddStart { ran } = how
+                && let Told::AddStart { ran, .. } = how
             {
                 *ran = true;
             }

@@ -227,8 +227,8 @@ pub(crate) enum Registration {
 /// What a driver was told of a processor last, by its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Told {
-    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while.
-    AddStart { ran: bool },
+    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while. `replay`: as part of a replay (Q5).
+    AddStart { ran: bool, replay: bool },
     /// AddComplete. `left`: it has stopped since, whether or not the driver knows.
     AddComplete { left: bool },
     /// RemoveStart, and it agreed.

@@ -11,6 +11,8 @@ pub(crate) enum Wrong {
     ToldTwice,
     /// A driver is told an outcome of what it did not agree to, or a second one.
     OutcomeOfNothing,
+    /// A driver is told the outcome of a live add as one of a replay, or the other way round (Q5).
+    MixedReplay,
     /// A driver is told that a processor joined that never ran.
     FalseComplete,
     /// A driver is told that the connection kept a processor out that is active.

@@ -132,7 +132,8 @@ pub(crate) trait Nudged: Send + Sync {
 impl Nudge {
     /// Has the partition [survey](Hardware::survey) the hardware and report what changed, on this thread and before this returns.
     /// While a transaction is under way the set and the observers hear of it before this returns (Q4), and the parties when the
-    /// transaction is over. From inside an observer, the observers hear of it when that returns.
+    /// transaction is over. While another thread is changing the set, or has a processor started or stopped, that thread looks when it
+    /// has done so, and this does not wait for it. From inside an observer, the observers hear of it when that returns.
     ///
     /// Returns false when the partition is gone.
     #[expect(clippy::must_use_candidate, reason = "a partition that is gone needs no nudge")]

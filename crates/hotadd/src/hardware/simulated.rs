@@ -137,8 +137,8 @@ impl Simulated {
         self.look();
     }
 
-    /// Takes a running processor away without asking (X2). The set and the observers hear of it before this returns; while a
-    /// transaction is under way, the drivers do when it is over.
+    /// Takes a running processor away without asking (X2). The set and the observers hear of it at once; while a transaction
+    /// is under way, the drivers do when it is over.
     pub fn vanish(&self, id: HardwareId) {
         self.change(id, |p| (p.running, p.switched) = (false, p.switched + 1));
         self.look();

@@ -318,6 +318,23 @@ mod tests {
     }
 
     #[test]
+    fn a8_an_error_with_the_status_of_a_success_is_an_error() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let names =
+            ["Vetoed", "Platform", "NotAddable", "NotRemovable", "Stuck", "NotJoining", "Missing"];
+        for name in names {
+            for status in [0, 0x103, 0x4000_0000, 0x7FFF_FFFF] {
+                let wire = ("no".to_owned(), status, 0, 3, "pool".to_owned());
+                let error = error(&format!("{}{name}", wire::ERROR), wire, &about(&set));
+                assert!(
+                    error.status().is_error(),
+                    "{name} with 0x{status:08X} is taken for success"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn who_may_not_is_told_so_in_the_partitions_words() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let add = call("Add", &1_u32).unwrap();

@@ -20,6 +20,9 @@ pub(super) enum Way {
     Target,
 }
 
+/// What a reading of the socket gives: a message, a stranger's message, an error.
+type Reading = Result<Option<Vec<u8>>, Errno>;
+
 type Hook = Box<dyn FnOnce(&mut World) + Send>;
 
 #[derive(Default)]
@@ -50,10 +53,10 @@ pub(super) struct World {
     pub(super) deaf: bool,
     pub(super) binds_last: bool,
     sequence: u64,
-    messages: VecDeque<Result<Option<Vec<u8>>, Errno>>,
+    messages: VecDeque<Reading>,
     bell: Option<OwnedFd>,
     /// What those who listen besides have not read.
-    besides: BTreeMap<RawFd, VecDeque<Result<Option<Vec<u8>>, Errno>>>,
+    besides: BTreeMap<RawFd, VecDeque<Reading>>,
 }
 
 impl World {
@@ -146,6 +149,13 @@ impl World {
     pub(super) fn lose(&mut self) {
         self.messages.clear();
         self.send(Err(Errno::NOBUFS));
+    }
+
+    /// The same for those who listen besides.
+    pub(super) fn lose_besides(&mut self) {
+        for besides in self.besides.values_mut() {
+            *besides = VecDeque::from([Err(Errno::NOBUFS)]);
+        }
     }
 
     /// Whether an event that is still to be read says that this processor left.

@@ -86,7 +86,8 @@ impl Rig {
         fake.world().deaf = false;
         let watcher = Watcher::new(&*hotplug);
         let told = Arc::new(Mutex::new(Vec::new()));
-        let driver = partition.party("driver").later_only().register(Driver(Arc::clone(&told)));
+        let driver = partition.register("driver", Driver(Arc::clone(&told)));
+        told.lock().unwrap().clear();
         let heard = Arc::clone(&told);
         let observation = partition.observe(move |event| {
             let says = match event.kind {
