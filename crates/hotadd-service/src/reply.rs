@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Partition(Error),
     /// A limit of the service.
     Limit(String),
+    /// A party that the operator named was not started anew.
+    NotStarted { party: String, status: Status, message: String },
     /// There is no such party, or it is another connection's.
     NotRegistered(u64),
 }
@@ -60,6 +62,9 @@ impl Refusal {
                 let status = Status::QUOTA_EXCEEDED.to_raw();
                 own("Limit", (wire::text(message, MAX_TEXT), status, 0, 0, String::new()))
             }
+            Self::NotStarted { party, status, message } => {
+                own("NotStarted", (message.clone(), status.to_raw(), 0, 0, party.clone()))
+            }
             Self::NotRegistered(party) => {
                 let message = format!("this connection has no party {party}");
                 let status = Status::INVALID_HANDLE.to_raw();
@@ -76,6 +81,8 @@ pub(crate) const fn name(error: &Error) -> &'static str {
         Error::Platform { .. } | Error::Hardware(_) => "Platform",
         Error::Stuck { .. } => "Stuck",
         Error::NotJoining { .. } => "NotJoining",
+        Error::Missing { .. } => "Missing",
+        Error::Touched { .. } => "Touched",
         Error::NotRemovable { .. } => "NotRemovable",
         Error::InsideCallback(_) => "InsideCallback",
         Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) | Error::NoThread { .. } => {

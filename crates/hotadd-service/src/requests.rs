@@ -15,6 +15,7 @@ use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
 use crate::ledger;
 use crate::lock;
+use crate::missing;
 use crate::remote::{Agent, RemoteDriver, Terms};
 use crate::reply::{self, Refusal, Reply, answer, arguments, no_arguments};
 
@@ -41,6 +42,8 @@ enum Request {
     Remove(HardwareId),
     Rehearse(HardwareId),
     GetCandidates,
+    GetMissing,
+    RestartParty(String),
     GetHistory(usize),
     GetAbsent(u32),
 }
@@ -62,7 +65,10 @@ impl Request {
             Self::Add(_) | Self::AddBatch(..) => Some("adding"),
             Self::Remove(_) => Some("removing"),
             Self::Rehearse(_) => Some("rehearsing"),
-            Self::GetCandidates | Self::GetHistory(_) | Self::GetAbsent(_) => None,
+            Self::RestartParty(_) => Some("restarting a party"),
+            Self::GetCandidates | Self::GetMissing | Self::GetHistory(_) | Self::GetAbsent(_) => {
+                None
+            }
         }
     }
 }
@@ -97,6 +103,8 @@ pub(crate) fn prepare(
         "GetCandidates" => {
             no_arguments(call).map(|()| (Request::GetCandidates, "hotadd-candidates"))?
         }
+        "GetMissing" => no_arguments(call).map(|()| (Request::GetMissing, "hotadd-missing"))?,
+        "RestartParty" => (Request::RestartParty(arguments(&body)?), "hotadd-restart"),
         "GetHistory" => {
             let most = usize::try_from(arguments::<u32>(&body)?).unwrap_or(usize::MAX);
             (Request::GetHistory(most), "hotadd-history")
@@ -119,11 +127,16 @@ impl Prepared {
     /// What it takes to ask for it.
     pub(crate) const fn right(&self) -> Right {
         match self.request {
-            Request::GetCandidates | Request::GetHistory(_) | Request::GetAbsent(_) => Right::Look,
+            Request::GetCandidates
+            | Request::GetMissing
+            | Request::GetHistory(_)
+            | Request::GetAbsent(_) => Right::Look,
             Request::Register(_) => Right::Register,
-            Request::Add(_) | Request::AddBatch(..) | Request::Remove(_) | Request::Rehearse(_) => {
-                Right::Change
-            }
+            Request::Add(_)
+            | Request::AddBatch(..)
+            | Request::Remove(_)
+            | Request::Rehearse(_)
+            | Request::RestartParty(_) => Right::Change,
         }
     }
 
@@ -226,6 +239,11 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
             let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
             answer(call, &candidates)
         }
+        Request::GetMissing => answer(call, &missing::rows(partition.missing())),
+        Request::RestartParty(name) => {
+            missing::restart(connection, &name)?;
+            answer(call, &())
+        }
         Request::GetHistory(most) => {
             let latest = lock(&connection.core.ledger).latest(most);
             answer(call, &ledger::lines(&latest))
@@ -243,6 +261,9 @@ fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> 
     let mut registering = core.partition.party(&name).level(level).at_once();
     if later_only {
         registering = registering.later_only();
+    }
+    if let Some(named) = &connection.named {
+        registering = registering.required(named.party());
     }
     let agent = Arc::new(Agent::new(agent));
     let mut party = None;

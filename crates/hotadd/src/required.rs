@@ -59,7 +59,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    fn new(name: &str, since: SystemTime, status: Status, reason: String) -> Self {
+    pub(crate) fn new(name: &str, since: SystemTime, status: Status, reason: String) -> Self {
         let party = PartyInfo { id: PartyId(0), name: name.to_owned(), level: Level(0) };
         Self { party, since, status, reason }
     }
@@ -145,6 +145,8 @@ impl Required {
     pub(crate) fn lost(&self, status: Status, reason: String) {
         let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
         let mut state = self.lock();
+        // That it has not registered yet was not told.
+        let first = state.losses == 0;
         state.losses += 1;
         let known = state.missing.as_ref().map(|missing| missing.since);
         let since = known.unwrap_or_else(SystemTime::now);
@@ -153,7 +155,7 @@ impl Required {
         let says = (missing.status, missing.reason.clone());
         state.missing = Some(missing);
         drop(state);
-        if known.is_none() {
+        if first || known.is_none() {
             self.tell(EventKind::Missing, party, Some(says));
         }
     }
@@ -246,14 +248,14 @@ impl Partition {
         Ok(RequiredParty(required))
     }
 
-    /// The required parties that are missing, in the order in which they were named (L4). A partition in another process does not
-    /// say.
+    /// The required parties that are missing, in the order in which they were named (L4). A partition in another process is asked; without
+    /// a connection, or inside a callback, the answer is none.
     #[must_use]
     pub fn missing(&self) -> Vec<Missing> {
         match &self.seat {
             Seat::Here(inner) => inner.required.missing(),
             #[cfg(feature = "dbus")]
-            Seat::There(_) => Vec::new(),
+            Seat::There(client) => client.missing(),
         }
     }
 }

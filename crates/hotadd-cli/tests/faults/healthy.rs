@@ -125,6 +125,7 @@ impl Stage {
             grace: Duration::from_secs(1),
             loads: false,
             heard: None,
+            required: None,
         };
         Host::start(&self.partition, &self.service, spec)
     }
