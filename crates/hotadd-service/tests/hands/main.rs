@@ -102,7 +102,7 @@ impl Case {
     /// Whether it runs when somebody has switched it so often.
     fn runs(&self) -> bool {
         let ran = [0, 1, 3].contains(&self.id);
-        ran == (self.times % 2 == 0)
+        ran == self.times.is_multiple_of(2)
     }
 
     fn play(self) {

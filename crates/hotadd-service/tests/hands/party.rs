@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use hotadd::{Driver, Notice, Removal, State, Veto};
 
-/// What all were told, in order: who, what, of which processor, whether as a surprise.
+/// Who was told what, of which processor, and whether as a surprise.
+type Told = (&'static str, State, u32, bool);
+
+/// What all were told, in order.
 #[derive(Clone, Default)]
-pub(crate) struct Journal(Arc<Mutex<Vec<(&'static str, State, u32, bool)>>>);
+pub(crate) struct Journal(Arc<Mutex<Vec<Told>>>);
 
 impl Journal {
     /// X4.
