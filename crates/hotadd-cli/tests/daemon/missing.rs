@@ -99,7 +99,7 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
 
 #[test]
 fn l4_a_script_killed_by_a_signal_refuses_by_name_until_a_reload_brings_it_back() {
-    missing_until_a_reload("kill -KILL $$", "", "it was killed by SIGKILL");
+    missing_until_a_reload("kill -KILL $$", "", "was killed by SIGKILL");
 }
 
 #[test]
