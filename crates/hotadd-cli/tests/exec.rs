@@ -91,7 +91,10 @@ fn r2_a_program_that_says_later_is_not_run_for_the_processors_to_start_on() {
 fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
     let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
     for (option, timeout) in [(",timeout=200", "5s"), ("", "200ms")] {
-        let output = run(&format!("exec:{}{option}", path.display()), &["--timeout", timeout]);
+        let output = run(
+            &format!("exec:{}{option},when-missing=skip", path.display()),
+            &["--timeout", timeout],
+        );
         assert!(output.status.success(), "{}", stderr(&output));
         let events = events(&stdout(&output));
         assert_eq!(of(&events, "veto")[0]["reason"], "no answer in 200 ms");
@@ -99,6 +102,20 @@ fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
         assert_eq!(of(&events, "deregistered")[0]["driver"], "stuck");
         assert_eq!(of(&events, "joined")[0]["id"], 2, "the next add works");
     }
+}
+
+#[test]
+fn l4_a_program_that_did_not_answer_in_time_is_missing_and_nothing_is_added_without_it() {
+    let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
+    let output = run(&format!("exec:{},timeout=200", path.display()), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    assert_eq!(of(&events, "missing")[0]["driver"], "stuck");
+    let refused = of(&events, "refused");
+    let by = |at: usize| (&refused[at]["id"], &refused[at]["driver"], &refused[at]["clause"]);
+    assert_eq!(by(0), (&1.into(), &"stuck".into(), &"A3".into()));
+    assert_eq!(by(1), (&2.into(), &"stuck".into(), &"L4".into()));
+    assert_eq!(of(&events, "exit")[0]["active"], "0");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod found;
 mod kept_out;
 mod lives;
 mod logs;
+mod missing;
 mod reload;
 mod stage;
 
@@ -241,8 +242,8 @@ fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
 }
 
 #[test]
-fn a_party_that_cannot_register_keeps_it_from_beginning_r4() {
-    let stage = Stage::simulated("[[party]]\ndriver = 'sample:veto=1'\n");
+fn a_party_that_cannot_register_and_may_be_skipped_keeps_it_from_beginning_r4() {
+    let stage = Stage::simulated("[[party]]\ndriver = 'sample:veto=1'\nwhen-missing = 'skip'\n");
     let failed = stage.fails();
     assert_eq!(
         failed.status.code(),
