@@ -30,8 +30,6 @@ impl Agent {
             self.kept.insert(processor);
             return Reaction { owed, then: Then::Agree };
         }
-        // It is added, so it is not the one that was active before.
-        self.kept.remove(&processor);
         Reaction { owed, then: Then::Call }
     }
 

@@ -145,6 +145,29 @@ fn x4_who_was_not_told_that_a_processor_joined_is_not_told_that_it_leaves() {
 }
 
 #[test]
+fn q4_one_that_vanishes_while_everybody_is_asked_to_let_go_of_it_is_counted_out_once() {
+    let mut rig = Rig::new(3).with(&["a"]);
+    let transaction = Transaction::remove(&rig.set, HardwareId(1)).unwrap();
+    rig.set = rig.set.lose(&ids(&[1])).unwrap().0;
+    assert!(rig.run(transaction).is_agreed());
+    let told = ["a RemoveStart 1", "stop 1", "publish e2: 0 2", "a RemoveComplete 1"];
+    rig.expect("the set stays as it is, and what was begun is ended (X4)", &told);
+    assert_eq!((rig.set.count(), rig.set.epoch().0), (2, 2));
+}
+
+#[test]
+fn q4_what_is_lost_while_an_add_comes_to_nothing_stays_lost() {
+    let mut rig = Rig::new(3).with(&["a"]);
+    rig.veto("a", State::AddStart, 3, Status::NO_MEMORY);
+    let mut transaction = Transaction::add(&rig.set, &ids(&[3])).unwrap();
+    rig.set = transaction.publish(&rig.set);
+    rig.set = rig.set.lose(&ids(&[1])).unwrap().0;
+    rig.run(transaction);
+    assert_eq!((rig.active(), rig.set.epoch().0), (vec![0, 2], 2));
+    assert!(rig.set.proposed().is_empty(), "and its name is withdrawn");
+}
+
+#[test]
 fn q4_what_left_or_came_during_a_transaction_is_not_undone_by_it() {
     let mut rig = Rig::new(4).with(&["a"]);
     let mut transaction = Transaction::add(&rig.set, &ids(&[4])).unwrap();

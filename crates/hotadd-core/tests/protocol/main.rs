@@ -149,7 +149,7 @@ fn drivers_that_want_no_replay_and_answer_too_late() {
 fn processors_that_leave() {
     let budget = Budget { adds: 1, removals: 1, losses: 1, partition_crashes: MORE, ..NONE };
     check(
-        protocol("removals", &[LATER, HEARS], budget),
+        Protocol { addable: vec![1, 2], ..protocol("removals", &[LATER, HEARS], budget) },
         &[Sight::Left, Sight::OwedRemoval, Sight::OwedSurprise],
     );
 }

@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         always("an outcome is of a replay if its Start was, and only then (Q5)", |_, w| {
             w.wrong != Some(Wrong::MixedReplay)
         }),
+        always("who wants no replay is told none (R2)", |_, w| w.wrong != Some(Wrong::Replayed)),
         always("nobody hears of the end of what it did not hear the beginning of (X4)", |_, w| {
             w.wrong != Some(Wrong::EndOfNothing)
         }),

@@ -170,8 +170,12 @@ impl World {
         let runs = self.running.contains(&processor.id.0);
         let side = &mut self.sides[at];
         let told = side.told.get(&processor).copied();
-        let mut wrong = (notice.state().is_removal() && !side.spec.hears_removal)
-            .then_some(Wrong::UnwantedRemoval);
+        let mut wrong = None;
+        if notice.state().is_removal() && !side.spec.hears_removal {
+            wrong = Some(Wrong::UnwantedRemoval);
+        } else if notice.is_replay() && side.spec.later_only {
+            wrong = Some(Wrong::Replayed);
+        }
         match (notice.state(), told) {
             (State::AddStart, Some(Told::AddComplete { .. })) if side.spec.hears_removal => {
                 wrong = Some(Wrong::ToldTwice);

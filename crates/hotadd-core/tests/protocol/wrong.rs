@@ -15,6 +15,8 @@ pub(crate) enum Wrong {
     MixedReplay,
     /// A driver hears of the end of what it did not hear the beginning of (X4).
     EndOfNothing,
+    /// A driver that wants no replay is told one (R2).
+    Replayed,
     /// A driver is told that a processor joined that never ran.
     FalseComplete,
     /// A driver is told that the connection kept a processor out that is active.
