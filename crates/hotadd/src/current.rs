@@ -20,6 +20,8 @@ pub(crate) struct Current {
     started: Vec<HardwareId>,
     /// Stopped by it, and still in the set.
     stopped: Vec<HardwareId>,
+    /// A look came when one of these was not in the set, or still in it: it has not looked at that one.
+    early: bool,
     /// What changed without asking, in order, until the parties have been told.
     untold: Vec<Untold>,
     /// The processor that the transaction under way removes had left without asking before it was stopped.
@@ -53,6 +55,7 @@ impl Current {
             touched: Vec::new(),
             started: Vec::new(),
             stopped: Vec::new(),
+            early: false,
             untold: Vec::new(),
             preceded: false,
             reported: Vec::new(),
@@ -107,8 +110,9 @@ impl Current {
         self.set.active(id).is_none() && !self.started.contains(&id)
     }
 
-    /// Makes the transaction's next set from the one in force.
-    pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> &ActiveSet {
+    /// Makes the transaction's next set from the one in force. Also says whether a look is due, because one came too early for what
+    /// has joined or left by this.
+    pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> (&ActiveSet, bool) {
         self.set = transaction.publish(&self.set);
         // One that has joined is like any other from now on.
         self.asked.retain(|id| self.set.active(*id).is_none());
@@ -117,7 +121,7 @@ impl Current {
         if transaction.is_removal() {
             transaction.changed().iter().for_each(|processor| self.left(*processor));
         }
-        &self.set
+        (&self.set, std::mem::take(&mut self.early))
     }
 
     /// It has left as agreed. Everybody who heard of it is about to be told so, and is not told of what went before besides.
@@ -156,6 +160,7 @@ impl Current {
     ) -> (Vec<HardwareId>, Vec<HardwareId>) {
         let in_set = self.set.iter().map(|p| p.id).filter(|id| !self.stopped.contains(id));
         let expected: Vec<HardwareId> = in_set.chain(self.started.iter().copied()).collect();
+        self.early |= !self.started.is_empty() || !self.stopped.is_empty();
         let Survey { mut vanished, intruded, mut appeared, repaired } = hardware.survey(&expected);
         // One that was started and is gone again is found when it is in the set.
         vanished.retain(|id| !self.started.contains(id));

@@ -45,7 +45,12 @@ impl<'a> Runner<'a> {
         loop {
             match transaction.step() {
                 Step::Publish => self.inner.with_current(|current| {
-                    self.inner.published.publish(current.advance(transaction).clone());
+                    let (set, look) = current.advance(transaction);
+                    self.inner.published.publish(set.clone());
+                    if look {
+                        // Relaxed: read by this very thread when it lets go of the set.
+                        self.inner.look.store(true, Ordering::Relaxed);
+                    }
                 }),
                 Step::Call(state) => {
                     self.call(transaction, parties, state, asked.as_deref_mut());

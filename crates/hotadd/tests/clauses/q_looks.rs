@@ -333,3 +333,30 @@ fn q4_the_set_and_what_runs_are_one_whatever_somebody_switches_in_the_middle_of_
         assert!(follows, "{entry} after {before:?} (X4)");
     }
 }
+
+#[test]
+fn q4_one_that_goes_between_its_start_and_its_joining_is_found_before_anybody_is_told_more() {
+    let world = World::new(1, 2);
+    let hardware = Arc::clone(&world.hardware);
+    // The platform's event comes between the start and the set that has the processor.
+    let observe = world.partition.observe(move |event| {
+        if event.kind == EventKind::Started {
+            hardware.vanish(HardwareId(1));
+        }
+    });
+    observe.unwrap().keep();
+    let hardware = Arc::clone(&world.hardware);
+    let back = move || hardware.intrude(HardwareId(1));
+    let _a = world.driver("a").hears_removal().when(AddComplete, 1, back).join();
+    world.add(1).expect("everybody agreed, and it was started");
+    let set = world.partition.active();
+    assert_eq!(world.active(), [0, 1]);
+    assert!(
+        !set.is_agreed(set.by_id(HardwareId(1)).unwrap().index),
+        "it was away, and somebody has brought it back (Q3)"
+    );
+    world.journal.expect(
+        "in pairs (X4)",
+        &["a AddStart 1", "a AddComplete 1", "a RemoveComplete 1 surprise"],
+    );
+}
