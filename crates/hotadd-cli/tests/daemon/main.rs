@@ -142,8 +142,13 @@ fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
         let listens = fs::exists(daemon.stage.path("run/try")).unwrap();
         assert!(listens, "it is ready when it listens, and not before");
         assert_eq!([told(), told()], ["WATCHDOG=1", "WATCHDOG=1"], "again and again");
-        daemon.end(Signal::TERM);
-        let last = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
+        let last = std::thread::scope(|scope| {
+            // What nobody reads fills the socket, and who tells waits then.
+            let last =
+                scope.spawn(|| std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1"));
+            daemon.end(Signal::TERM);
+            last.join().unwrap()
+        });
         assert_eq!(last.as_deref(), Some("STOPPING=1"));
         socket.set_nonblocking(true).unwrap();
         assert!(socket.recv(&mut [0; 64]).is_err(), "and nothing behind it");
