@@ -25,7 +25,7 @@ OURS = "/example/Agent"
 REMOVAL = 2  # flag of Register: tell it of removals too
 
 # STATUS_INSUFFICIENT_RESOURCES: an error's name may carry the status of a veto.
-REFUSE = "org.hotadd.Error.Status.C000009A"
+REFUSE = "org.hotadd.Error.Status.xC000009A"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 
 

@@ -62,7 +62,8 @@ typedef void PROCESSOR_CALLBACK_FUNCTION(PVOID CallbackContext, PKE_PROCESSOR_CH
                                          PNTSTATUS OperationStatus);
 typedef PROCESSOR_CALLBACK_FUNCTION *PPROCESSOR_CALLBACK_FUNCTION;
 
-/* The callback also hears of every processor that is active already, before registering returns. */
+/* The callback also hears of every processor that is active already, before registering returns. Windows defines no field that would
+ * tell these calls from those about a processor that is being added, and so there is none. */
 #define KE_PROCESSOR_CHANGE_ADD_EXISTING 1
 
 /* A handle; or NULL, if the callback refused an active processor or could not be registered. */

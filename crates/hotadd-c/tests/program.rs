@@ -2,7 +2,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::fs::{self, DirBuilder};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -125,4 +125,33 @@ fn a_c_program_hears_of_the_processors_of_another_process() {
         "registering inside (D3): {stderr}"
     );
     partition.add(HardwareId(66)).expect("nobody is left to refuse");
+}
+
+#[test]
+fn a3_a_c_program_refuses_with_every_error_status_and_with_no_other() {
+    let installed = Installed::new();
+    let program = installed.build("tests/statuses.c");
+    let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
+    let folder = installed.0.path().join("hotadd");
+    DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
+    let mut child = installed
+        .command(&program)
+        .args(["demo", "1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let rest = [0, 1, 0x11, 0xFFFF, 0x1_0000, 0x0FFF_FFFF];
+    let statuses: Vec<u32> =
+        (0..16_u32).flat_map(|high| rest.map(|rest| high << 28 | rest)).collect();
+    let lines: String = statuses.iter().map(|status| format!("{status:08X}\n")).collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let said = text(&child.wait_with_output().unwrap().stdout);
+    let expected = statuses.iter().map(|status| {
+        // What is no error refuses nothing (A2), and the processor joins.
+        let came_to = if status.cast_signed() < 0 { *status } else { 0 };
+        format!("{status:08X} {came_to:08X}\n")
+    });
+    assert_eq!(said, expected.collect::<String>(), "the status that it set, and that of the add");
 }

@@ -24,8 +24,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Show a running partition: its processors, its parties, what is waited for, what was refused
     Status(Ask),
-    /// List the parties of a running partition in the order in which they are called
-    Parties(Ask),
+    /// List the parties of a running partition in the order in which they are called, and those that are missing; or start one anew
+    Parties(Parties),
     /// Add processors to a running partition, one by one, if everybody agrees
     Add(Change),
     /// Remove processors from a running partition, one by one, if everybody agrees
@@ -108,8 +108,10 @@ pub(crate) struct Run {
     pub(crate) over: Option<Over>,
 
     /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated];
-    /// exec:PATH[,level=N][,name=X][,timeout=MS] for a program or a folder of programs; or a Windows driver's file, .sys or
-    /// .so: FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]
+    /// exec:PATH[,level=N][,name=X][,timeout=MS][,restart=N][,later] for a program or a folder of programs, which is not run for the
+    /// processors to start on if it says later; or a Windows driver's file, .sys or
+    /// .so: FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]. While one is missing, because it crashed or
+    /// did not answer in time, every add is refused by its name; with ,when-missing=skip it is not asked any more
     #[arg(long = "driver", value_name = "SPEC")]
     pub(crate) drivers: Vec<DriverSpec>,
 
@@ -231,6 +233,18 @@ pub(crate) struct Ask {
     pub(crate) json: bool,
 }
 
+/// `hotadd parties`.
+#[derive(Args, Debug)]
+pub(crate) struct Parties {
+    /// Start this party of the configuration or of --driver anew: end what is left of it and register it again. Until it is there,
+    /// nothing is added
+    #[arg(long, value_name = "PARTY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) restart: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
 /// Which processors are meant.
 #[derive(Args, Debug)]
 pub(crate) struct Change {
@@ -269,12 +283,14 @@ Exit status: 0 if nothing is in the way, 1 if something brings processors online
 shadow was refused; 2 for bad usage.";
 
 const ASK_HELP: &str = "\
-Exit status: 0 if all went as asked, 1 if a processor was refused, 2 for bad usage, 3 if there is no such partition.";
+Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition.";
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
 if one refuses, that processor stays out. A processor that appears later (plugged in, brought online, gained by the cpuset \
-above) is asked for in the same way until the command ends; --follow changes that. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
+above) is asked for in the same way until the command ends; --follow changes that. A program of exec: is run as PROGRAM STATE ID, \
+such as `./ready add-start 1`, and agrees by exit status 0; HOTADD_REPLAY=1 in its environment says that the processor was \
+active before it registered. The page on scripts, docs/scripts.md, has the rest. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \

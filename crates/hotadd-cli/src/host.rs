@@ -12,8 +12,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotadd::{Partition, Registration};
@@ -65,11 +63,7 @@ fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream
 fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) -> ExitCode {
     // Some drivers are here to crash.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // The replay is not what faults are for, unless that is said.
-    let replay = matches!(&args.driver.what, What::Sample(sample) if sample.replay);
-    let armed = Arc::new(AtomicBool::new(replay));
-    let registered = register(args, socket, &armed);
-    armed.store(true, Ordering::Release);
+    let registered = register(args, socket);
     let said = match &registered {
         Ok((registration, _)) => writeln!(report, "party {}\nok", registration.party().id.0),
         Err(reason) => writeln!(report, "no {}", reason.replace('\n', " ")),
@@ -90,18 +84,15 @@ fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) ->
 }
 
 /// Registers the driver. The partition's handle keeps the connection.
-fn register(
-    args: &args::Host,
-    socket: UnixStream,
-    armed: &Arc<AtomicBool>,
-) -> Result<(Registration, Partition), String> {
+fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Partition), String> {
     let What::Sample(sample) = &args.driver.what else {
         return Err("only a sample can be hosted".to_owned());
     };
     let raw = socket.try_clone().map_err(|error| error.to_string())?;
     let limit = Duration::from_millis(args.time_limit);
-    let driver =
-        Faulty::new(sample_of(sample), sample.faults.clone(), raw, Arc::clone(armed), limit);
+    // The replay is not what faults are for, unless that is said.
+    let replay = sample.replay;
+    let driver = Faulty::new(sample_of(sample), sample.faults.clone(), raw, replay, limit);
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
     let party = partition.party(&args.driver.name).level(args.driver.level).time_limit(limit);
     let registration = party.register(driver).map_err(|error| error.to_string())?;

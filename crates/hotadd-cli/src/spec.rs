@@ -8,7 +8,9 @@ use std::time::Duration;
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Errno, HardwareId};
 
-pub(crate) use self::driver::{DriverSpec, Fault, FileSpec, SampleSpec, What};
+pub(crate) use self::driver::{
+    DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing,
+};
 
 /// The longest delay that a specification may ask for.
 const LONGEST_DELAY_MS: u64 = 600_000;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hotadd::{Event, EventKind, Follow, HardwareId, Occasion, State};
 use hotadd_service::host::Said;
 
+use crate::degraded;
+
 /// How many lines of history are kept for the board.
 const NOTES: usize = 64;
 
@@ -328,6 +330,8 @@ impl View {
                 };
                 (Weight::Plain, format!("{id} appeared{follows}"))
             }
+            EventKind::Missing => (Weight::Bad, degraded::now(party, reason)),
+            EventKind::Present => (Weight::Good, degraded::over(party)),
             EventKind::Breach => {
                 let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
                 (

@@ -9,10 +9,11 @@ use std::process::Command;
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("README.md", include_str!("../../../README.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
+    ("docs/scripts.md", include_str!("../../../docs/scripts.md")),
     ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),

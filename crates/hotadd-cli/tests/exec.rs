@@ -44,11 +44,57 @@ fn a3_a_program_may_refuse_a_processor_and_says_why() {
     assert_eq!(of(&events, "exit")[0]["active"], "0,2");
 }
 
+/// The script that `docs/scripts.md` shows, with its first line.
+fn documented() -> &'static str {
+    let page = include_str!("../../../docs/scripts.md");
+    let (_, block) = page.split_once("```sh\n").expect("the page shows a script");
+    block.split("```").next().unwrap()
+}
+
+#[test]
+fn a3_the_documented_script_refuses_what_it_says_and_takes_part_in_everything_else() {
+    let body = documented().strip_prefix("#!/bin/sh\n").expect("it says what runs it");
+    let (_dir, path) = script("ready", body);
+    let driver = format!("exec:{}", path.display());
+    // Processor 1 is there from the beginning: there is nothing to refuse (R3).
+    let active =
+        output(&["run", "--simulate", "2+1", "--every", "0s", "--json", "--driver", &driver]);
+    assert!(active.status.success(), "{}", stderr(&active));
+    assert_eq!(of(&events(&stdout(&active)), "exit")[0]["active"], "0-2");
+    let output = run(&driver, &["--remove", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    let veto = of(&events, "veto")[0];
+    assert_eq!(
+        (&veto["id"], &veto["reason"]),
+        (&1.into(), &"there is no room for processor 1".into())
+    );
+    assert_eq!(of(&events, "left")[0]["id"], 2);
+    assert_eq!(of(&events, "exit")[0]["active"], "0");
+    assert!(of(&events, "breach").is_empty(), "{}", stdout(&output));
+}
+
+#[test]
+fn r2_a_program_that_says_later_is_not_run_for_the_processors_to_start_on() {
+    let (_dir, path) = script("log", "echo \"$1 $2 $HOTADD_REPLAY\" >>$here/heard");
+    for (option, replay) in [(",later", ""), ("", "add-start 0 1\nadd-complete 0 1\n")] {
+        let output = run(&format!("exec:{}{option}", path.display()), &["--add", "2"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let heard = path.with_file_name("heard");
+        let expected = format!("{replay}add-start 2 0\nadd-complete 2 0\n");
+        assert_eq!(fs::read_to_string(&heard).unwrap(), expected, "exec:PATH{option}");
+        fs::remove_file(heard).unwrap();
+    }
+}
+
 #[test]
 fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
     let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
     for (option, timeout) in [(",timeout=200", "5s"), ("", "200ms")] {
-        let output = run(&format!("exec:{}{option}", path.display()), &["--timeout", timeout]);
+        let output = run(
+            &format!("exec:{}{option},when-missing=skip", path.display()),
+            &["--timeout", timeout],
+        );
         assert!(output.status.success(), "{}", stderr(&output));
         let events = events(&stdout(&output));
         assert_eq!(of(&events, "veto")[0]["reason"], "no answer in 200 ms");
@@ -56,6 +102,20 @@ fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
         assert_eq!(of(&events, "deregistered")[0]["driver"], "stuck");
         assert_eq!(of(&events, "joined")[0]["id"], 2, "the next add works");
     }
+}
+
+#[test]
+fn l4_a_program_that_did_not_answer_in_time_is_missing_and_nothing_is_added_without_it() {
+    let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
+    let output = run(&format!("exec:{},timeout=200", path.display()), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = events(&stdout(&output));
+    assert_eq!(of(&events, "missing")[0]["driver"], "stuck");
+    let refused = of(&events, "refused");
+    let by = |at: usize| (&refused[at]["id"], &refused[at]["driver"], &refused[at]["clause"]);
+    assert_eq!(by(0), (&1.into(), &"stuck".into(), &"A3".into()));
+    assert_eq!(by(1), (&2.into(), &"stuck".into(), &"L4".into()));
+    assert_eq!(of(&events, "exit")[0]["active"], "0");
 }
 
 #[test]

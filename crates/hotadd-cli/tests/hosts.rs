@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 /// The driver fails while it is asked about processor 1.
 fn l3(fault: &str, status: &str, reason: &str) {
     let other = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
-    let mut live = Live::with(&format!("sample:isolated,name=weak,{fault}"));
+    let mut live = Live::with(&format!("sample:isolated,name=weak,when-missing=skip,{fault}"));
     let veto = live.until("veto");
     assert_eq!((&veto["driver"], &veto["id"]), (&"weak".into(), &1.into()));
     assert_eq!((&veto["status_name"], &veto["reason"]), (&status.into(), &reason.into()));
@@ -84,7 +84,7 @@ fn l3_a_closed_connection() {
 
 #[test]
 fn l3_a_crash_that_comes_too_late_for_a_veto_deregisters_all_the_same() {
-    let mut live = Live::with("sample:isolated,crash=add-complete");
+    let mut live = Live::with("sample:isolated,when-missing=skip,crash=add-complete");
     let breach = live.until("breach");
     assert_eq!((&breach["clause"], &breach["id"]), (&"L3".into(), &1.into()));
     assert_eq!(breach["reason"], "its process was killed by SIGKILL; it is deregistered");
@@ -101,7 +101,7 @@ fn l3_others_are_told_that_it_came_to_nothing() {
         "--driver",
         "sample:isolated,name=good",
         "--driver",
-        "sample:isolated,name=bad,level=1,crash=add-start",
+        "sample:isolated,name=bad,level=1,when-missing=skip,crash=add-start",
     ];
     let mut live = Live::start(&drivers);
     let failure = live.until("add-failure");
@@ -109,6 +109,32 @@ fn l3_others_are_told_that_it_came_to_nothing() {
     live.until("joined");
     let events = live.end();
     assert_eq!(of(&events, "deregistered")[0]["driver"], "bad");
+}
+
+#[test]
+fn l4_a_run_refuses_by_the_name_of_a_driver_that_crashed_and_nobody_is_asked() {
+    let mut live = Live::with("sample:isolated,name=weak,crash=add-start");
+    while live.until("refused")["id"] != 2 {}
+    let events = live.end();
+    assert_eq!(of(&events, "veto")[0]["id"], 1);
+    let missing = of(&events, "missing")[0];
+    assert_eq!((&missing["driver"], &missing["clause"]), (&"weak".into(), &"L4".into()));
+    assert_eq!(missing["reason"], "its process was killed by SIGKILL");
+    let refused = of(&events, "refused");
+    let last = refused.last().unwrap();
+    assert_eq!((&last["driver"], &last["clause"]), (&"weak".into(), &"L4".into()));
+    assert!(of(&events, "joined").is_empty(), "{events:#?}");
+    assert_eq!(of(&events, "missing").len(), 1, "{events:#?}");
+}
+
+#[test]
+fn l4_a_run_that_ends_misses_nobody() {
+    let script = "exec:/bin/true,when-missing=refuse";
+    let live = Live::start(&["--driver", "sample:isolated", "--driver", script]);
+    live.begins();
+    let events = live.end();
+    assert!(of(&events, "missing").is_empty(), "{events:#?}");
+    assert!(of(&events, "present").is_empty(), "that it registered first is no news");
 }
 
 #[test]
@@ -141,9 +167,11 @@ fn one_that_died_is_started_again_if_that_is_wanted_and_hears_of_what_is_active(
     live.until("registered");
     live.until("veto");
     live.until("deregistered");
+    // Before or behind that it is missing (L4).
     let told = live.until("add-start");
     assert_eq!((&told["replay"], &told["id"]), (&true.into(), &0.into()));
     live.until("registered");
+    assert_eq!(live.until("present")["driver"], "sample", "L4: it is there again");
     assert_eq!(live.hosts().len(), 1);
     live.end();
 }

@@ -9,12 +9,11 @@
 //! For each processor that the driver was told of, where it stands. A processor is the pair of index and hardware id: a
 //! partition that was restarted may give the same hardware id another index, and that is another processor.
 //!
-//! | held     | it was told                                  | turns out active      | turns out not active     |
-//! |----------|----------------------------------------------|-----------------------|--------------------------|
-//! | nothing  | nothing, or an outcome after which it is out |                       |                          |
-//! | prepared | AddStart, and it agreed                      | AddComplete → joined  | AddFailure → nothing     |
-//! | joined   | AddComplete                                  |                       | RemoveComplete (surprise, only if it hears of removals) → nothing |
-//! | leaving  | RemoveStart, and it agreed                   | RemoveFailure → joined, or nothing if it was never told of its add | RemoveComplete → nothing |
+//! | held     | the driver was told        | turns out active       | turns out not active     |
+//! |----------|----------------------------|------------------------|--------------------------|
+//! | prepared | AddStart, and it agreed    | AddComplete → joined   | AddFailure → nothing     |
+//! | joined   | AddComplete                |                        | RemoveComplete (surprise, only if it hears of removals) → nothing |
+//! | leaving  | RemoveStart, and it agreed | RemoveFailure → joined | RemoveComplete → nothing |
 //!
 //! While a connection lives, the notices that come over it are passed on and say how things turn out. When it is gone,
 //! everything held is *unsettled*: what the partition decided meanwhile is not known. Each is settled by the first that
@@ -23,35 +22,49 @@
 //! - AddStart in the replay: it is active. The driver is not asked again; what was open is told, and AddStart is agreed to
 //!   on its behalf. The replay's AddComplete or AddFailure of it (R4) is then kept from the driver as well.
 //! - AddStart after the replay: it is not active, or it could not be added now.
-//! - RemoveStart, or a surprise: it was active.
 //! - AddStart of a pair that has its index or its hardware id, but not both: the old pair is gone.
 //! - The end of the replay ([`registered`](Agent::registered)): whatever was not in it is not active.
-//! - Without a replay (R2), a set read after registering ([`reconcile`](Agent::reconcile)).
 //! - Giving up ([`abandon`](Agent::abandon)).
 //!
 //! The replay is all the AddStart calls, then all the AddComplete calls (R3). So an AddStart that comes behind an AddComplete
 //! belongs to an add, even if it overtakes the reply to Register.
 //!
+//! # What is a replay to the driver (Q5)
+//! A notice that is passed on says what the partition says of it. So behind a reconnection an AddStart is a replay if the processor
+//! is active and the driver has not been told of it, also if it joined while the connection was gone: nobody can refuse it
+//! any more. What is owed is made here, and is as true as can be told:
+//!
+//! - AddComplete and AddFailure are of a replay exactly if the AddStart was that the driver agreed to, so that the calls about one
+//!   processor agree. They end that call, whatever has told how it ended: the outcome of a live add is live, although a replay
+//!   brought it up.
+//! - RemoveComplete and RemoveFailure are never of a replay.
+//!
+//! # A driver that wants no replay
+//! As long as such a driver (R2) holds nothing, Register asks for none. Once it holds something, Register asks for one on the
+//! agent's own account: it settles what is held, and the partition then tells this party how each of these processors leaves,
+//! which it does only if it told the party that they joined (X4). Processors in that replay that the driver does not hold are
+//! *kept* from it: the agent agrees to all calls about them, from AddStart in the replay to the end of the processor or of the
+//! connection. A processor that joined while there was no connection is one of them, so the driver never hears of it.
+//!
 //! # How to use it
 //! ```text
-//! connect ─▶ registering() ─▶ Register is sent ─▶ notices of the replay: notice(), answered()
-//!    ▲                                                    │ reply             │ error reply
-//!    │                                                    ▼                   ▼
-//!    │        notices: notice(), answered() ◀── registered(), and        lost(), then try
-//!    │                     │                    with LATER_ONLY          again or abandon()
-//!    │                     │                    GetSet, reconcile()
+//! connect ─▶ registering() ─▶ Register is sent, with ─▶ notices of the replay: notice(), answered()
+//!    ▲                        LATER_ONLY if the               │ reply         │ error reply
+//!    │                        answer is false                 ▼               ▼
+//!    │        notices: notice(), answered() ◀──────── registered()        lost(), then try
+//!    │                     │                                              again or abandon()
 //!    └───── lost() ◀───────┘ the connection is gone, or Deregistered has come
 //! ```
 //! One thing at a time: [`answered`](Agent::answered) before anything else is done, but for [`lost`](Agent::lost), which
 //! may come while the driver is still being asked. What a method returns as owed is told to the driver at once, in order, and
 //! before the notice that brought it up. A driver that deregisters is owed nothing (D1, D3): drop its agent.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::notice::{Notice, State};
 use crate::processor::Processor;
-use crate::set::{ActiveSet, Epoch};
+use crate::set::Epoch;
 
 mod rules;
 #[cfg(test)]
@@ -64,12 +77,11 @@ pub struct Agent {
     hears_removal: bool,
     phase: Phase,
     held: BTreeMap<Processor, Entry>,
+    /// Active processors that the partition told this party of, and the agent did not tell the driver of. Of the present
+    /// registration.
+    kept: BTreeSet<Processor>,
     /// The latest that was heard of.
     epoch: Epoch,
-    /// That of the set in force when it registered. None before that is known.
-    since: Option<Epoch>,
-    /// That of the set by which everything was settled. A surprise up to it is no news.
-    reconciled: Epoch,
 }
 
 /// Where the driver stands with one processor.
@@ -80,11 +92,7 @@ pub enum Held {
     /// It was told AddComplete.
     Joined,
     /// It agreed to RemoveStart, and has not been told an outcome.
-    Leaving {
-        /// Whether it had been told of the processor's add. It was not if it registered for later ones only (R2) or nobody was
-        /// asked (Q3).
-        joined: bool,
-    },
+    Leaving,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +100,8 @@ struct Entry {
     held: Held,
     /// Whether the partition at the other end of the present connection stands to it.
     settled: bool,
+    /// Whether the AddStart to which an outcome is due was of a replay (Q5).
+    replay: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,9 +152,8 @@ impl Agent {
             hears_removal: false,
             phase: Phase::Away,
             held: BTreeMap::new(),
+            kept: BTreeSet::new(),
             epoch: Epoch(0),
-            since: None,
-            reconciled: Epoch(0),
         }
     }
 
@@ -162,21 +171,18 @@ impl Agent {
         self
     }
 
-    /// Whether [`reconcile`](Self::reconcile) is to be called after registering: there is no replay that would tell.
-    #[must_use]
-    pub const fn wants_set(&self) -> bool {
-        self.later_only
-    }
-
     /// What the driver was told, ascending by index.
     pub fn held(&self) -> impl Iterator<Item = (Processor, Held)> + '_ {
         self.held.iter().map(|(processor, entry)| (*processor, entry.held))
     }
 
-    /// Register is about to be sent over a new connection, or once more over this one.
-    pub fn registering(&mut self) {
+    /// Register is about to be sent over a new connection, or once more over this one. Returns whether it asks for a replay.
+    #[must_use = "the partition must replay exactly if this says so"]
+    pub fn registering(&mut self) -> bool {
         self.lost();
-        self.phase = if self.later_only { Phase::Live } else { Phase::Replay };
+        let replay = !self.later_only || !self.held.is_empty();
+        self.phase = if replay { Phase::Replay } else { Phase::Live };
+        replay
     }
 
     /// A notice has come.
@@ -192,11 +198,7 @@ impl Agent {
             State::AddStart => self.add_start(notice.processor),
             State::AddComplete => self.add_complete(notice.processor),
             State::AddFailure => self.add_failure(notice.processor),
-            State::RemoveStart => {
-                // Whatever it was told last, the processor is active.
-                let owed = self.settle(notice.processor, true);
-                Reaction { owed: owed.into_iter().collect(), then: Then::Call }
-            }
+            State::RemoveStart => self.remove_start(notice.processor),
             State::RemoveComplete => self.remove_complete(notice),
             State::RemoveFailure => self.remove_failure(notice.processor),
         }
@@ -213,38 +215,19 @@ impl Agent {
         }
         let held = match notice.state {
             State::AddStart => Held::Prepared,
-            State::RemoveStart => {
-                Held::Leaving { joined: self.held.contains_key(&notice.processor) }
-            }
+            State::RemoveStart => Held::Leaving,
             _ => return,
         };
-        self.held.insert(notice.processor, Entry { held, settled: self.phase != Phase::Away });
+        let settled = self.phase != Phase::Away;
+        self.held.insert(notice.processor, Entry { held, settled, replay: notice.replay });
     }
 
-    /// Register has been answered with success: the replay, if there is one, is over. Returns what the driver is owed.
+    /// Register has been answered with success: the replay, if there was one, is over. Returns what the driver is owed.
     pub fn registered(&mut self, epoch: Epoch) -> Vec<Notice> {
-        let replayed = matches!(self.phase, Phase::Replay | Phase::Replayed);
-        self.since = Some(epoch);
         // A notice of a later change may have overtaken the reply.
         self.epoch = self.epoch.max(epoch);
         self.phase = Phase::Live;
-        if replayed { self.settle_rest(|_| false) } else { Vec::new() }
-    }
-
-    /// A set that was read after Register was answered. Returns what the driver is owed for whatever no notice has settled
-    /// yet.
-    ///
-    /// The set may be older than the latest notice. One that is older than the registration, because it was asked for during a
-    /// former one, is passed over: ask again. After a replay a set brings nothing new.
-    pub fn reconcile(&mut self, set: &ActiveSet) -> Vec<Notice> {
-        if self.since.is_none_or(|since| set.epoch() < since) {
-            return Vec::new();
-        }
-        self.epoch = self.epoch.max(set.epoch());
-        self.reconciled = set.epoch();
-        self.settle_rest(|processor| {
-            set.contains(processor.index) && set.by_index(processor.index) == Some(processor)
-        })
+        self.settle_rest()
     }
 
     /// The agent is registered no longer, although it did not ask for that: the connection is gone, Register was refused, or
@@ -253,8 +236,7 @@ impl Agent {
         self.phase = Phase::Away;
         // Epochs of another partition have nothing to do with those of this one.
         self.epoch = Epoch(0);
-        self.since = None;
-        self.reconciled = Epoch(0);
+        self.kept.clear();
         for entry in self.held.values_mut() {
             entry.settled = false;
         }
@@ -269,9 +251,12 @@ impl Agent {
         self.lost();
         let held = core::mem::take(&mut self.held);
         let owed = held.into_iter().filter_map(|(processor, entry)| match entry.held {
-            Held::Prepared => Some(self.reset(State::AddFailure, processor)),
+            Held::Prepared => {
+                let failure = self.reset(State::AddFailure, processor);
+                Some(entry.of_its_add(failure))
+            }
             Held::Joined => None,
-            Held::Leaving { .. } => Some(self.reset(State::RemoveFailure, processor)),
+            Held::Leaving => Some(self.reset(State::RemoveFailure, processor)),
         });
         owed.collect()
     }

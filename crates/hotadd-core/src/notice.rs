@@ -72,6 +72,7 @@ impl fmt::Display for State {
 pub struct Notice {
     pub(crate) state: State,
     pub(crate) surprise: bool,
+    pub(crate) replay: bool,
     pub(crate) processor: Processor,
     pub(crate) status: Status,
     pub(crate) errno: Option<Errno>,
@@ -86,6 +87,7 @@ impl Notice {
         Self {
             state,
             surprise: false,
+            replay: false,
             processor,
             status: Status::SUCCESS,
             errno: None,
@@ -112,6 +114,13 @@ impl Notice {
     #[must_use]
     pub const fn as_surprise(mut self) -> Self {
         self.surprise = true;
+        self
+    }
+
+    /// The same notice as part of a registration (R3).
+    #[must_use]
+    pub const fn as_replay(mut self) -> Self {
+        self.replay = true;
         self
     }
 
@@ -150,5 +159,16 @@ impl Notice {
     #[must_use]
     pub const fn is_surprise(&self) -> bool {
         self.surprise
+    }
+
+    /// Whether it is part of a registration, and about a processor that was active before (Q5, R3): a veto then keeps out the driver
+    /// that registers, and no processor (R4). Only ever true in AddStart, AddComplete and AddFailure; the three about one
+    /// processor agree.
+    ///
+    /// A partition in another process says it too. The interface of Windows has no field for it: a driver that is called
+    /// through that sees false.
+    #[must_use]
+    pub const fn is_replay(&self) -> bool {
+        self.replay
     }
 }

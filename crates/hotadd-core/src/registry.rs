@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::processor::Processor;
 use crate::status::Status;
 
 /// A registration's identity. Never used twice, and of no meaning to another partition (D2).
@@ -39,6 +40,12 @@ pub trait Party {
     fn departed(&self) -> bool;
     /// Whether it asked for removal notices (X1).
     fn hears_removal(&self) -> bool;
+    /// Whether it was told that this active processor is one: by AddComplete, in a replay or when the processor joined. Only
+    /// then it hears of its end (X4). A party that registered without a replay (R2) was not told of what was active then, and
+    /// nobody was told of a processor that joined without agreement (Q3).
+    ///
+    /// Asked in removals only.
+    fn heard_of(&self, processor: Processor) -> bool;
     /// Whether it is asked together with all others of its level that are, and not in turn: it lives in another process.
     /// Never changes.
     fn at_once(&self) -> bool {

@@ -105,7 +105,7 @@ impl ActiveSet {
         };
         let proposal = empty.propose(ids)?;
         let all = proposal.proposed.clone();
-        Ok(proposal.join(&all, true).withdraw())
+        Ok(proposal.join(&all, true))
     }
 
     /// The epoch at which this set came into force.
@@ -172,6 +172,12 @@ impl ActiveSet {
     pub fn by_id(&self, id: HardwareId) -> Option<Processor> {
         let proposed = || self.proposed.iter().find(|p| p.id == id).copied();
         self.known.index_of(id).map(|index| Processor { index, id }).or_else(proposed)
+    }
+
+    /// The active processor with this hardware id.
+    #[must_use]
+    pub fn active(&self, id: HardwareId) -> Option<Processor> {
+        self.by_id(id).filter(|p| self.contains(p.index))
     }
 
     /// The processor with this index: active, active before, or being added (A5, X3).
@@ -262,9 +268,38 @@ impl ActiveSet {
         Ok(set)
     }
 
+    /// The same set, in which these processors have names too, as [`propose`](Self::propose) gave them to them.
+    pub(crate) fn naming(&self, proposed: Vec<Processor>) -> Self {
+        Self { proposed, ..self.clone() }
+    }
+
+    /// The next set, in which this processor is active although no driver was asked (Q3), and what it is called.
+    ///
+    /// While others are being added it must be one that was active before: the next free indexes are theirs.
+    ///
+    /// # Errors
+    /// If it is active already or has no index left (A8).
+    pub fn intrude(&self, id: HardwareId) -> Result<(Self, Processor), NotAddable> {
+        let joined = self.propose(&[id])?.proposed;
+        Ok((self.join(&joined, false), joined[0]))
+    }
+
+    /// The next set, without those of these that are active: they have left without asking (X2). Also says which they were,
+    /// each once, in the order given. `None` if none was active.
+    #[must_use]
+    pub fn lose(&self, ids: &[HardwareId]) -> Option<(Self, Vec<Processor>)> {
+        let mut lost: Vec<Processor> = Vec::with_capacity(ids.len());
+        for processor in ids.iter().filter_map(|id| self.active(*id)) {
+            if !lost.contains(&processor) {
+                lost.push(processor);
+            }
+        }
+        (!lost.is_empty()).then(|| (self.leave(&lost), lost))
+    }
+
     /// The next set: these proposed processors are active in it.
     ///
-    /// Those of the proposal that did not join keep their names until [`withdraw`](Self::withdraw).
+    /// Those of the proposal that did not join keep their names until [`naming`](Self::naming) takes them.
     pub(crate) fn join(&self, joined: &[Processor], agreed: bool) -> Self {
         let mut set = self.clone();
         set.epoch.0 += 1;
@@ -281,22 +316,17 @@ impl ActiveSet {
         set
     }
 
-    /// The next set, without these processors.
+    /// The next set, without these processors. The same one if none of them is active.
     pub(crate) fn leave(&self, left: &[Processor]) -> Self {
         let mut set = self.clone();
-        set.epoch.0 += 1;
+        let left = left.iter().filter(|p| self.contains(p.index));
+        set.epoch.0 += u64::from(left.clone().next().is_some());
         for processor in left {
             put(&mut set.active, processor.index, false);
             put(&mut set.unagreed, processor.index, false);
             set.count -= 1;
         }
         set
-    }
-
-    /// The same set without the names of processors that did not join.
-    pub(crate) fn withdraw(mut self) -> Self {
-        self.proposed = Vec::new();
-        self
     }
 }
 

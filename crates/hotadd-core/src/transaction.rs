@@ -36,10 +36,9 @@ pub use together::Together;
 /// What is to be done now.
 #[derive(Debug)]
 #[must_use = "a step that is not carried out leaves the transaction where it is"]
-pub enum Step<'a> {
-    /// This set is in force from now on: make it the one that queries see, then call
-    /// [`published`](Transaction::published).
-    Publish(&'a ActiveSet),
+pub enum Step {
+    /// The set changes: have [`publish`](Transaction::publish) make the next one, and make it the one that queries see.
+    Publish,
     /// Call parties: [`call`](Transaction::call).
     Call(State),
     /// Start this processor, then call [`acted`](Transaction::acted).
@@ -111,7 +110,6 @@ enum Kind {
     Rehearsal,
     Remove,
     Vanished,
-    Intruded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +131,7 @@ enum Phase {
 pub struct Transaction {
     kind: Kind,
     phase: Phase,
-    /// The set in force, or about to be while publishing.
+    /// The set that this has put in force last.
     set: ActiveSet,
     processors: Vec<Processor>,
     /// Adding: how many of `processors`, from the first, run. Removing: how many have stopped.
@@ -170,9 +168,8 @@ impl Transaction {
     /// # Errors
     /// Before any driver hears of it, if one is active already, named twice or beyond the maximum (A8).
     pub fn add(set: &ActiveSet, ids: &[HardwareId]) -> Result<Self, NotAddable> {
-        let set = set.propose(ids)?;
-        let processors = set.proposed().to_vec();
-        Ok(Self::new(Kind::Add, Phase::Propose, set, processors))
+        let processors = set.propose(ids)?.proposed().to_vec();
+        Ok(Self::new(Kind::Add, Phase::Propose, set.clone(), processors))
     }
 
     /// Asking everybody whether this processor could be added, and adding nothing (A10).
@@ -196,42 +193,25 @@ impl Transaction {
     /// # Errors
     /// Before any driver hears of it, if it is not active or the only one that is.
     pub fn remove(set: &ActiveSet, id: HardwareId) -> Result<Self, NotRemovable> {
-        let processors = active(set, &[id]);
-        if processors.is_empty() {
-            return Err(NotRemovable::NotActive(id));
-        }
+        let processor = set.active(id).ok_or(NotRemovable::NotActive(id))?;
         if set.count() == 1 {
             return Err(NotRemovable::Last(id));
         }
-        Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), processors))
+        Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), [processor].into()))
     }
 
-    /// Reporting processors that are gone already (X2). Those that are not active are passed over, and repetitions too.
+    /// Telling of processors that have left without asking (X2): the set in force has [lost](ActiveSet::lose) them already.
     #[must_use]
-    pub fn vanished(set: &ActiveSet, ids: &[HardwareId]) -> Self {
-        let processors = active(set, ids);
-        let phase = if processors.is_empty() { Phase::Done } else { Phase::Publish };
-        let mut this = Self::new(Kind::Vanished, phase, set.leave(&processors), processors);
-        this.acted = this.processors.len();
-        this
-    }
-
-    /// Reporting a processor that runs although no driver agreed (Q3). No driver is called: they were not asked,
-    /// and must not be told that they were.
-    ///
-    /// # Errors
-    /// If it is active already or has no index left (A8).
-    pub fn intruded(set: &ActiveSet, id: HardwareId) -> Result<Self, NotAddable> {
-        let set = set.propose(&[id])?;
-        let processors = set.proposed().to_vec();
-        let set = set.join(&processors, false);
-        Ok(Self { acted: 1, ..Self::new(Kind::Intruded, Phase::Publish, set, processors) })
+    pub fn vanished(set: &ActiveSet, processors: &[Processor]) -> Self {
+        let phase = if processors.is_empty() { Phase::Done } else { Phase::Complete };
+        let acted = processors.len();
+        Self { acted, ..Self::new(Kind::Vanished, phase, set.clone(), processors.to_vec()) }
     }
 
     /// What is to be done now. Asking again without doing it gives the same answer.
-    pub fn step(&self) -> Step<'_> {
+    pub fn step(&self) -> Step {
         match self.phase {
-            Phase::Propose | Phase::Publish | Phase::Withdraw => Step::Publish(&self.set),
+            Phase::Propose | Phase::Publish | Phase::Withdraw => Step::Publish,
             Phase::Ask => Step::Call(self.state(State::AddStart, State::RemoveStart)),
             Phase::Complete => Step::Call(self.state(State::AddComplete, State::RemoveComplete)),
             Phase::Unwind => Step::Call(self.state(State::AddFailure, State::RemoveFailure)),
@@ -242,15 +222,23 @@ impl Transaction {
         }
     }
 
-    /// The set of the last [`Step::Publish`] is in force. Without effect in another step.
-    pub fn published(&mut self) {
-        match self.phase {
-            Phase::Propose => self.enter(Phase::Ask),
-            Phase::Publish if self.kind == Kind::Intruded => self.enter(Phase::Done),
-            Phase::Publish => self.enter(Phase::Complete),
-            Phase::Withdraw => self.enter(Phase::Done),
-            _ => {}
-        }
+    /// The set that is to be in force now, made from the one that is. That may be another one than this transaction has left:
+    /// processors may have left or joined meanwhile without being asked for (Q4). In a step other than [`Step::Publish`] it is
+    /// returned as it is.
+    pub fn publish(&mut self, current: &ActiveSet) -> ActiveSet {
+        self.set = match self.phase {
+            Phase::Propose => current.naming(self.processors.clone()),
+            Phase::Publish if self.is_removal() => current.leave(self.changed()),
+            Phase::Publish => current.join(self.changed(), true),
+            Phase::Withdraw => current.naming(Vec::new()),
+            _ => return current.clone(),
+        };
+        self.enter(match self.phase {
+            Phase::Propose => Phase::Ask,
+            Phase::Publish => Phase::Complete,
+            _ => Phase::Done,
+        });
+        self.set.clone()
     }
 
     /// What became of the [`Step::Start`] or [`Step::Stop`]. Without effect in another step.
@@ -264,7 +252,7 @@ impl Transaction {
             (Phase::Act, Ok(())) => {
                 self.acted += 1;
                 if self.acted == self.processors.len() {
-                    self.publish();
+                    self.enter(Phase::Publish);
                 }
             }
             (Phase::Act, Err(error)) => {
@@ -285,7 +273,7 @@ impl Transaction {
             // their indexes come first, and indexes are dense.
             (Phase::Undo, Err(error)) => {
                 self.stuck = Some((self.processors[self.acted - 1], error));
-                self.publish();
+                self.enter(Phase::Publish);
             }
             _ => {}
         }
@@ -368,7 +356,7 @@ impl Transaction {
         &self.processors[..self.acted]
     }
 
-    /// The set in force as of the last step.
+    /// The set that this transaction has put in force last; at its beginning, the one that it was made from.
     #[must_use]
     pub const fn set(&self) -> &ActiveSet {
         &self.set
@@ -378,7 +366,9 @@ impl Transaction {
         if self.is_removal() { remove } else { add }
     }
 
-    fn is_removal(&self) -> bool {
+    /// Whether it is about processors that leave.
+    #[must_use]
+    pub const fn is_removal(&self) -> bool {
         matches!(self.kind, Kind::Remove | Kind::Vanished)
     }
 
@@ -400,15 +390,6 @@ impl Transaction {
             _ if self.processors.is_empty() => self.enter(Phase::Withdraw),
             _ => self.enter(Phase::Act),
         }
-    }
-
-    fn publish(&mut self) {
-        self.set = if self.is_removal() {
-            self.set.leave(self.changed())
-        } else {
-            self.set.join(self.changed(), true)
-        };
-        self.enter(Phase::Publish);
     }
 
     /// Everybody has been told that it is done.
@@ -437,7 +418,6 @@ impl Transaction {
         if self.set.proposed().is_empty() {
             self.enter(Phase::Done);
         } else {
-            self.set = self.set.clone().withdraw();
             self.enter(Phase::Withdraw);
         }
     }
@@ -453,15 +433,4 @@ impl Transaction {
             (None, None) => PlatformError::of(Status::UNSUCCESSFUL),
         }
     }
-}
-
-fn active(set: &ActiveSet, ids: &[HardwareId]) -> Vec<Processor> {
-    let mut active: Vec<Processor> = Vec::with_capacity(ids.len());
-    for processor in ids.iter().filter_map(|id| set.by_id(*id)) {
-        // Each once, or the set would count it out twice.
-        if set.contains(processor.index) && !active.contains(&processor) {
-            active.push(processor);
-        }
-    }
-    active
 }

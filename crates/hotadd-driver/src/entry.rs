@@ -60,7 +60,7 @@ type Callback = unsafe extern "system" fn(
 /// Makes the driver and registers it for every processor there is and will be.
 ///
 /// # Errors
-/// What `make` returns; `STATUS_INSUFFICIENT_RESOURCES` if there is no memory for it; the status with which the driver refused an
+/// What `make` returns, as an error; `STATUS_INSUFFICIENT_RESOURCES` if there is no memory for it; the status with which the driver refused an
 /// active processor (R4); `STATUS_UNSUCCESSFUL` if the system did not register it for a reason of its own.
 pub fn enter<D: Driver + Send + 'static>(
     slot: &Slot,
@@ -70,7 +70,8 @@ pub fn enter<D: Driver + Send + 'static>(
     let mut boxed = Vec::new();
     boxed.try_reserve_exact(1).map_err(|_| Status::INSUFFICIENT_RESOURCES)?;
     let head = Head { handle: ptr::null_mut(), free: free::<D> };
-    boxed.push(Context { head, driver: make()?, refusal: Status::UNSUCCESSFUL });
+    let driver = make().map_err(as_error)?;
+    boxed.push(Context { head, driver, refusal: Status::UNSUCCESSFUL });
     let context: *mut Context<D> = Box::into_raw(boxed.into_boxed_slice()).cast();
     let callback: Callback = notify::<D>;
     // SAFETY: a function pointer all the same.
@@ -95,6 +96,11 @@ pub fn enter<D: Driver + Send + 'static>(
     // Release: unloading, on whichever thread, sees what it takes. The slot was empty, as DriverEntry is called once (L1).
     slot.0.store(context.cast(), Ordering::Release);
     Ok(())
+}
+
+/// A status as that of a driver that is not loaded: with any other than an error the system would take it for loaded (L1).
+fn as_error(status: Status) -> Status {
+    if status.is_error() { status } else { Status::UNSUCCESSFUL }
 }
 
 /// Deregisters the driver and drops it (D4). Nothing if there is none.
@@ -164,6 +170,16 @@ fn notice(change: &KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT) -> Option<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l1_a_driver_that_could_not_be_made_is_not_loaded_whatever_its_status_is() {
+        for status in [0, 0x103, 0x4000_0000, 0x7FFF_FFFF].map(Status::from_raw) {
+            assert_eq!(as_error(status), Status::UNSUCCESSFUL, "{status:?} says that it is loaded");
+        }
+        for status in [Status::NO_MEMORY, Status::DEVICE_BUSY, Status::from_raw(0x9FFF_FFFF)] {
+            assert_eq!(as_error(status), status);
+        }
+    }
 
     #[test]
     fn a_notice_says_what_windows_says_and_an_unknown_state_says_nothing() {

@@ -42,6 +42,10 @@
 //! A driver that cannot have memory refuses a processor; one that insists (`Box::new`, `Vec::push`) stops the system, as
 //! Rust's library panics then. A [`Veto`] itself takes some 40 bytes.
 //!
+//! # What Windows does not say
+//! The context of a callback has no field that tells a replay from a live add: [`Notice::is_replay`] is always false here. Nor does it
+//! have the hardware id: it is the index.
+//!
 //! # What is tested
 //! Drivers made with it run as `.so` and as `.sys` in hotadd's own host. On Windows itself they have not been tried.
 #![no_std]
@@ -73,7 +77,7 @@ pub mod expanded {
 /// it.
 ///
 /// Takes a function or closure that makes the driver, `fn() -> Result<impl Driver, Status>`. An error is what `DriverEntry`
-/// returns: the driver is then not loaded (L1). If one of the active processors is refused, it returns that status (R4).
+/// returns (STATUS_UNSUCCESSFUL, if it is the status of a success): the driver is then not loaded (L1). If one of the active processors is refused, it returns that status (R4).
 ///
 /// Memory comes from the nonpaged pool, under the tag `Rust` or the one that is given as a second argument
 /// (`windows_driver!(make, *b"PcpU")`). A panic is a bug check, after its message has been printed.

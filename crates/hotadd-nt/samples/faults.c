@@ -17,6 +17,7 @@
 #define FAULT_failentry 11 /* fails to load after having registered */
 #define FAULT_nounload 12  /* cannot be unloaded */
 #define FAULT_raise 13     /* raises an exception that nobody handles */
+#define FAULT_early 14     /* queues a DPC at a processor that has not joined */
 
 #define FAULT_TAG 'tluF'
 #define IS(fault) (FAULT == FAULT_##fault)
@@ -111,6 +112,29 @@ static VOID Fault(VOID)
 static VOID Fault(VOID)
 {
     ExRaiseStatus(STATUS_NO_MEMORY);
+}
+#elif IS(early)
+static KDPC Dpc;
+
+static VOID NTAPI Never(PKDPC Unused, PVOID Context, PVOID Argument1, PVOID Argument2)
+{
+    UNREFERENCED_PARAMETER(Unused);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    DbgPrint("fault: the DPC ran on processor %lu\n", KeGetCurrentProcessorNumberEx(NULL));
+}
+
+/* The index is that of the first processor to come. */
+static VOID Fault(VOID)
+{
+    ULONG next = KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS);
+    PROCESSOR_NUMBER number;
+
+    KeInitializeDpc(&Dpc, Never, NULL);
+    if (NT_SUCCESS(KeGetProcessorNumberFromIndex(next, &number)) &&
+        NT_SUCCESS(KeSetTargetProcessorDpcEx(&Dpc, &number)))
+        DbgPrint("fault: queued too early: %u\n", (ULONG)KeInsertQueueDpc(&Dpc, NULL, NULL));
 }
 #elif IS(registered) || IS(failentry) || IS(nounload)
 static VOID Fault(VOID)

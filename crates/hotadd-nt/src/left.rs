@@ -27,7 +27,7 @@ impl Left {
         let others = [
             ("device", io.devices),
             ("symbolic link", io.links),
-            ("registered callback function", ex::callbacks::left()),
+            ("registered callback function", ex::callbacks::unregister_all()),
             ("open handle", ob::handles::left()),
             ("referenced object", ob::references::left()),
             ("block of pages", mm::pages::left()),

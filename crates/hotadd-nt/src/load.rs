@@ -5,6 +5,7 @@ use std::fmt;
 use hotadd::Status;
 
 use crate::abi::Routine;
+use crate::ex::callbacks;
 use crate::fault::{self, Fault};
 use crate::file::{File, Kind};
 use crate::images::Image;
@@ -149,6 +150,7 @@ impl Drop for Driver {
         if self.begun {
             // Nothing may call into what is about to be gone.
             change::deregister_all();
+            callbacks::unregister_all();
         }
     }
 }

@@ -7,8 +7,8 @@ use std::ptr;
 use hotadd::{HardwareId, Processor, ProcessorIndex, ProcessorNumber};
 
 use crate::fault::Watched;
-use crate::ke::data;
 use crate::ke::object::Thread;
+use crate::ke::{data, processors};
 use crate::world;
 
 /// The processor block: drivers read it through gs, inlined by their compilers, so its places are fixed. Ours is one for
@@ -339,7 +339,9 @@ pub(crate) fn current_processor() -> Option<Processor> {
         Some(confined) if !world.real || confined.mask.is_power_of_two() => first(confined),
         _ if world.real => {
             let cpu = u32::try_from(rustix::thread::sched_getcpu()).ok()?;
-            active.by_id(HardwareId(cpu))
+            // Nothing runs on one that is being added (A5), whatever the kernel has this thread do.
+            let there = active.by_id(HardwareId(cpu))?;
+            processors::joined_in(&active, there.index)
         }
         _ => active.iter().next(),
     }

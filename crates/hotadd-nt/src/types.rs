@@ -40,8 +40,16 @@ pub(crate) struct GroupAffinity {
 
 const _: () = assert!(size_of::<GroupAffinity>() == 16);
 
+/// `KE_PROCESSOR_CHANGE_NOTIFY_STATE`.
+pub(crate) mod change_state {
+    pub(crate) const START: u32 = 0;
+    pub(crate) const COMPLETE: u32 = 1;
+    pub(crate) const FAILURE: u32 = 2;
+}
+
 /// `KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(crate) struct ChangeContext {
     pub(crate) state: u32,
     pub(crate) nt_number: u32,

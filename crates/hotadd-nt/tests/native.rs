@@ -86,6 +86,40 @@ fn l1_a_driver_hears_of_processors_and_may_refuse_them() {
 }
 
 #[test]
+fn a3_a_driver_refuses_with_every_error_status_and_with_no_other() {
+    const REST: [u32; 6] = [0, 1, 0x11, 0xFFFF, 0x1_0000, 0x0FFF_FFFF];
+    let built = Built::new();
+    let path = built.so(
+        "refuses.so",
+        r#"
+        static void *handle;
+        static void changed(void *context, CHANGE *change, int *status) {
+            static const unsigned rest[] = { 0, 1, 0x11, 0xFFFF, 0x10000, 0x0FFFFFFF };
+            static unsigned next;
+            if (change->state != 0) return;
+            *status = next / 6 << 28 | rest[next % 6];
+            next++;
+        }
+        static void unload(void *driver) { KeDeregisterProcessorChangeCallback(handle); }
+        int DriverEntry(void *driver, STRING *path) {
+            UNLOAD(driver) = unload;
+            return (handle = KeRegisterProcessorChangeCallback(changed, 0, 0)) ? 0 : 0xC0000001;
+        }"#,
+        &[],
+    );
+    let world = world();
+    let driver = load(&path).unwrap().begin().unwrap();
+    let spare = world.partition.candidates()[0];
+    for status in (0..16_u32).flat_map(|high| REST.map(|rest| high << 28 | rest)) {
+        let answers = world.partition.rehearse(spare).unwrap().answers;
+        let refused = answers[0].answer.as_ref().err().map(|veto| veto.status().to_raw());
+        let expected = (status.cast_signed() < 0).then_some(status);
+        assert_eq!(refused, expected, "what it set was 0x{status:08X}");
+    }
+    driver.unload().unwrap();
+}
+
+#[test]
 fn l1_a_driver_that_refuses_is_not_loaded_and_what_it_registered_is_deregistered() {
     let built = Built::new();
     let path = built.so(

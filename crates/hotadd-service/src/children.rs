@@ -21,6 +21,9 @@ use rustix::process::{
     pidfd_open,
 };
 
+/// The exit status of a process of which it is not known how it ended.
+const UNKNOWN: i32 = 255;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
@@ -42,7 +45,8 @@ impl Ending {
 
     fn of(status: WaitStatus) -> Self {
         let killed = status.terminating_signal().map(Self::Killed);
-        killed.unwrap_or_else(|| Self::Exited(status.exit_status().unwrap_or(0)))
+        // What is neither is not known, and so no success.
+        killed.unwrap_or_else(|| Self::Exited(status.exit_status().unwrap_or(UNKNOWN)))
     }
 }
 

@@ -16,6 +16,7 @@ use zbus::message::Type;
 use crate::authority::Authority;
 use crate::bus::MOST_PARTIES;
 use crate::core::Core;
+use crate::named::NamedConnection;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
 use crate::pending::{Loss, Pending};
@@ -42,6 +43,8 @@ pub(crate) struct Connection {
     /// The peer as the log calls it.
     peer: String,
     pub(crate) parties: Parties,
+    /// The required party that everybody on it stands for (L4), if it is that of its process.
+    pub(crate) named: Option<Arc<NamedConnection>>,
     requests: AtomicUsize,
     /// The handshake is over, and messages may be sent.
     open: AtomicBool,
@@ -72,6 +75,7 @@ impl Connection {
             authority,
             peer,
             parties: Parties::default(),
+            named: None,
             requests: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             closed: Mutex::new(None),
@@ -227,6 +231,10 @@ impl Connection {
     /// if there is no such party (D2).
     pub(crate) fn deregister(&self, party: u64) -> bool {
         let Some(Party { registration, agent }) = self.parties.remove(party) else { return false };
+        // First: until it is deregistered it is asked, and from then on it is missing.
+        if let Some(named) = &self.named {
+            named.leaves();
+        }
         agent.leave();
         lock(&self.core.ledger).strike(party);
         self.core.bury(registration);
@@ -257,6 +265,10 @@ impl Connection {
 
     /// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
     fn end(&self, loss: &Loss) {
+        // Before: no processor joins between the one and the other (L4).
+        if let Some(named) = &self.named {
+            named.lost(loss.status, &loss.reason);
+        }
         self.pending.fail_all(loss);
         for party in self.parties.close() {
             self.core.bury(party.registration);

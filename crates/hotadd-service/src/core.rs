@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use hotadd::{Event, Partition, Registration};
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::ledger::Ledger;
 use crate::peer::Peer;
 use crate::refusals::Refusals;
+use crate::restart::Restart;
 use crate::route::Route;
 use crate::service::Log;
 use crate::{lock, signal};
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) access: Access,
     pub(crate) calls: Calls,
+    /// What starts parties anew that the operator named, if somebody does.
+    pub(crate) restart: OnceLock<Restart>,
     refusals: Refusals,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// The last connection is gone.
@@ -67,6 +70,7 @@ impl Core {
             log,
             access,
             calls: Calls::default(),
+            restart: OnceLock::new(),
             refusals: Refusals::default(),
             connections: Mutex::default(),
             emptied: Notify::new(),

@@ -20,9 +20,10 @@ use hotadd::{Event, EventKind, Observation, Occasion, Partition, Status};
 
 pub use self::report::{LONGEST_LINE, Said};
 use self::watch::Watch;
-use crate::Service;
+pub(crate) use self::watch::pauses;
 use crate::children::{Ending, Start};
 use crate::script::span;
+use crate::{Named, Service};
 
 /// Where what a driver says goes. Called on a thread that belongs to its process: as long as it does not return, nothing more
 /// of what that process says is read.
@@ -51,6 +52,8 @@ pub struct HostSpec {
     pub loads: bool,
     /// Where what it says goes.
     pub heard: Option<Heard>,
+    /// The required party that its driver stands for (L4).
+    pub required: Option<Named>,
 }
 
 /// Why a driver in a process of its own did not register. The process is gone.
@@ -99,6 +102,32 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Why, without naming the driver.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotStarted { reason, .. } => {
+                format!("it cannot be given a process of its own: {reason}")
+            }
+            Self::Ended { ending, .. } => format!("it did not register: its process {ending}"),
+            Self::Refused { reason, .. } => format!("it did not register: {reason}"),
+            Self::NotLoaded { reason, .. } => format!("it is not loaded: {reason}"),
+            Self::Silent { time, .. } => format!("it did not register within {}", span(*time)),
+        }
+    }
+
+    /// The status that says it.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Ended { .. } => Status::PIPE_BROKEN,
+            Self::Silent { .. } => Status::IO_TIMEOUT,
+            _ => Status::UNSUCCESSFUL,
+        }
+    }
+}
+
 /// What a watching thread hears. The number is that of the process: there may have been others before.
 enum Word {
     /// A callback of its driver is registered.
@@ -110,6 +139,8 @@ enum Word {
     /// Its connection to the partition is gone.
     Lost(u32),
     Ended(u32, Ending),
+    /// Nothing of earlier processes can be called any more.
+    Alone,
     /// This party is registered no longer.
     Deregistered(u64),
     /// This party has crashed while it was called (L3).
@@ -171,6 +202,12 @@ impl Host {
     pub fn end(&self) {
         // It may have given up already.
         let _ = self.words.send(Word::Stop);
+    }
+
+    /// Whether it is kept no longer: its process is gone, and is not started again.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// The name that its driver registers under.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hotadd::wire::MAX_MESSAGE;
+use hotadd::wire::{MAX_MESSAGE, MAX_REASON};
 use hotadd::{Event, EventKind, HardwareId, Level, PartyInfo};
 
 use crate::absent::{Absence, Absent};
@@ -137,6 +137,7 @@ pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
     for (time, event) in entries.iter().rev().map(|entry| &**entry) {
         let Some(mut record) = Record::of(event) else { continue };
         record.time = Some(*time);
+        record.shorten(MAX_REASON);
         let Ok(line) = serde_json::to_string(&record) else { continue };
         // A length before it, a zero behind it, and what aligns the next.
         bytes += line.len() + 8;

@@ -28,7 +28,10 @@ mod core;
 mod dispatch;
 mod handshake;
 pub mod host;
+pub mod kept;
 mod ledger;
+mod missing;
+mod named;
 pub mod notify;
 mod outbox;
 mod parties;
@@ -42,6 +45,7 @@ mod refusals;
 mod remote;
 mod reply;
 mod requests;
+mod restart;
 mod route;
 mod said;
 pub mod script;
@@ -55,7 +59,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use access::{Access, AccessError};
 pub use address::BusAddress;
 pub use bus::{MACHINE_BUS_NAME, bus_name};
+pub use named::Named;
 pub use place::{PlaceError, is_name, runtime_dir};
+pub use restart::{NotRegistered, NotRestarted, Restart};
 pub use service::{Ending, Log, Service, ServiceError, Why};
 
 /// The examples of the page on agents, run as tests.

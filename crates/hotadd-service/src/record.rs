@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hotadd::wire;
 use hotadd::{Errno, Event, EventKind, Level, Occasion, PartyInfo, Processor, Status};
 use serde::Serialize;
 
@@ -102,6 +103,11 @@ impl Record {
             }
         }
         record
+    }
+
+    /// Cuts the reason to what can be sent, so that one party's does not take the place of all other events.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        self.reason = self.reason.take().map(|reason| wire::text(&reason, most));
     }
 
     fn set_status(&mut self, status: Status) {

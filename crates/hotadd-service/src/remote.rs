@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::lock;
 use crate::pending::{Answer, Loss};
 use crate::route::Route;
+use crate::said::harmless;
 
 /// The longest reason that is passed on, in bytes.
 const LONGEST_REASON: usize = 512;
@@ -44,6 +45,7 @@ impl Agent {
         let (status, reason) = lock(&self.crash).clone()?;
         let call = route.call(&self.path, wire::DEREGISTERED).ok()?;
         let call = call.interface(wire::AGENT).ok()?.with_flags(Flags::NoReplyExpected).ok()?;
+        let reason = wire::text(&reason, wire::MAX_REASON);
         call.build(&(party, status.to_raw(), reason)).ok()
     }
 }
@@ -201,11 +203,15 @@ fn judge(reply: &Message, state: State) -> Result<(), Veto> {
     let body = reply.body();
     if reply.message_type() == Type::MethodReturn {
         return match body.signature() {
-            Signature::Unit => Ok(()),
-            signature => Err(Veto::crash(
-                Status::INVALID_NETWORK_RESPONSE,
-                format!("it answered {state} with arguments ({signature}), where there are none"),
-            )),
+            Signature::Unit if body.is_empty() => Ok(()),
+            // What nobody can read is no agreement: a body that no signature speaks of.
+            Signature::Unit => Err(unreadable(format!(
+                "it answered {state} with {} bytes that have no signature",
+                body.len()
+            ))),
+            signature => Err(unreadable(format!(
+                "it answered {state} with arguments ({signature}), where there are none"
+            ))),
         };
     }
     let header = reply.header();
@@ -230,6 +236,11 @@ fn judge(reply: &Message, state: State) -> Result<(), Veto> {
     ))
 }
 
+/// An answer that does not follow the protocol (L3).
+fn unreadable(reason: String) -> Veto {
+    Veto::crash(Status::INVALID_NETWORK_RESPONSE, reason)
+}
+
 /// A stranger's words, fit for a terminal and a log.
 pub(crate) fn presentable(text: &str) -> String {
     let mut fit = String::with_capacity(text.len().min(LONGEST_REASON));
@@ -238,7 +249,7 @@ pub(crate) fn presentable(text: &str) -> String {
             fit.push('…');
             break;
         }
-        fit.push(if char.is_control() { ' ' } else { char });
+        fit.push(if char.is_control() { ' ' } else { harmless(char) });
     }
     fit
 }
@@ -249,5 +260,20 @@ fn limit_text(limit: Duration) -> String {
         format!("{} s", limit.as_secs())
     } else {
         format!("{} ms", limit.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_words_steer_no_terminal_and_turn_no_line() {
+        assert_eq!(presentable(" a\n\u{1b}[2J\0b "), "a  [2J b");
+        for turns in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}'] {
+            assert_eq!(presentable(&format!("a{turns}b")), "a\u{fffd}b");
+        }
+        let long = presentable(&"\u{202e}".repeat(LONGEST_REASON));
+        assert!(long.len() <= LONGEST_REASON + '…'.len_utf8(), "{} bytes", long.len());
     }
 }

@@ -1,13 +1,16 @@
 //! [`Refusal`]: the errors that requests are answered with, and the sending of answers.
 
-use hotadd::wire::{self, MAX_MESSAGE, WireError};
-use hotadd::{Error, Status};
+use hotadd::wire::{self, MAX_MESSAGE, MAX_REASON, WireError};
+use hotadd::{Error, Status, Veto};
 use serde::Serialize;
 use zbus::Message;
 use zbus::message::Flags;
 use zbus::zvariant::{DynamicDeserialize, DynamicType, Signature};
 
 use crate::connection::Connection;
+
+/// The longest sentence that is sent: a reason, and what leads to it.
+const MAX_TEXT: usize = MAX_REASON + 1024;
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) enum Refusal {
     Partition(Error),
     /// A limit of the service.
     Limit(String),
+    /// A party that the operator named was not started anew.
+    NotStarted { party: String, status: Status, message: String },
     /// There is no such party, or it is another connection's.
     NotRegistered(u64),
 }
@@ -50,12 +55,15 @@ impl Refusal {
         match self {
             Self::Standard(name, message) => {
                 let name = format!("org.freedesktop.DBus.Error.{name}");
-                Message::error(&header, name)?.build(&message.as_str())
+                Message::error(&header, name)?.build(&wire::text(message, MAX_TEXT))
             }
             Self::Partition(error) => own(name(error), body(error)),
             Self::Limit(message) => {
                 let status = Status::QUOTA_EXCEEDED.to_raw();
-                own("Limit", (message.clone(), status, 0, 0, String::new()))
+                own("Limit", (wire::text(message, MAX_TEXT), status, 0, 0, String::new()))
+            }
+            Self::NotStarted { party, status, message } => {
+                own("NotStarted", (message.clone(), status.to_raw(), 0, 0, party.clone()))
             }
             Self::NotRegistered(party) => {
                 let message = format!("this connection has no party {party}");
@@ -73,6 +81,8 @@ pub(crate) const fn name(error: &Error) -> &'static str {
         Error::Platform { .. } | Error::Hardware(_) => "Platform",
         Error::Stuck { .. } => "Stuck",
         Error::NotJoining { .. } => "NotJoining",
+        Error::Missing { .. } => "Missing",
+        Error::Touched { .. } => "Touched",
         Error::NotRemovable { .. } => "NotRemovable",
         Error::InsideCallback(_) => "InsideCallback",
         Error::TooManyParties(_) | Error::BadName(_) | Error::Limit(_) | Error::NoThread { .. } => {
@@ -90,7 +100,17 @@ pub(crate) fn body(error: &Error) -> WireError {
     let errno = error.errno().map_or(0, |errno| errno.to_raw().unsigned_abs());
     let id = error.id().map_or(0, |id| id.0);
     let party = error.party().map(|party| party.name.clone()).unwrap_or_default();
-    (error.to_string(), error.status().to_raw(), errno, id, party)
+    (sentence(error), error.status().to_raw(), errno, id, party)
+}
+
+/// What an error says, as it can be sent. Drivers of this process give reasons of any length, with anything in them; who reads it
+/// finds the reason between what leads to it and the status.
+fn sentence(error: &Error) -> String {
+    let mut sent = error.clone();
+    if let Error::Vetoed { veto, .. } | Error::NotJoining { veto, .. } = &mut sent {
+        *veto = Veto::new(veto.status(), wire::text(veto.reason(), MAX_REASON));
+    }
+    wire::text(&sent.to_string(), MAX_TEXT)
 }
 
 /// The arguments of a call.
@@ -129,7 +149,7 @@ impl Connection {
             return;
         }
         let message = reply.or_else(|refusal| refusal.message(call));
-        // An error whose text cannot be sent, as nothing that is written here, is not sent.
+        // Every name and text in it was made to be sent.
         if let Ok(message) = message {
             self.send(&message);
         }

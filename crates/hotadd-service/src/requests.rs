@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd::wire::{self, MAX_MESSAGE, MAX_TIME_LIMIT_MS, WireProcessor};
+use hotadd::wire::{self, MAX_MESSAGE, MAX_REASON, MAX_TIME_LIMIT_MS, WireProcessor};
 use hotadd::{Answer, Batch, Change, Error, HardwareId, Status};
 use zbus::Message;
 use zbus::zvariant::OwnedObjectPath;
@@ -15,6 +15,7 @@ use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
 use crate::ledger;
 use crate::lock;
+use crate::missing;
 use crate::remote::{Agent, RemoteDriver, Terms};
 use crate::reply::{self, Refusal, Reply, answer, arguments, no_arguments};
 
@@ -24,7 +25,7 @@ const TIME_LIMIT_MS: u32 = 5_000;
 /// How many processors one batch may have: its results must fit into a message.
 const MOST_IN_BATCH: usize = 512;
 
-/// What a result of a batch takes in a message besides its text: numbers, names, and what aligns them.
+/// What a result of a batch, or an answer of a rehearsal, takes in a message besides its text: numbers, names, and what aligns them.
 const RESULT_BYTES: usize = 160;
 
 /// How much of a message may be something else than results.
@@ -41,6 +42,8 @@ enum Request {
     Remove(HardwareId),
     Rehearse(HardwareId),
     GetCandidates,
+    GetMissing,
+    RestartParty(String),
     GetHistory(usize),
     GetAbsent(u32),
 }
@@ -62,7 +65,10 @@ impl Request {
             Self::Add(_) | Self::AddBatch(..) => Some("adding"),
             Self::Remove(_) => Some("removing"),
             Self::Rehearse(_) => Some("rehearsing"),
-            Self::GetCandidates | Self::GetHistory(_) | Self::GetAbsent(_) => None,
+            Self::RestartParty(_) => Some("restarting a party"),
+            Self::GetCandidates | Self::GetMissing | Self::GetHistory(_) | Self::GetAbsent(_) => {
+                None
+            }
         }
     }
 }
@@ -97,6 +103,8 @@ pub(crate) fn prepare(
         "GetCandidates" => {
             no_arguments(call).map(|()| (Request::GetCandidates, "hotadd-candidates"))?
         }
+        "GetMissing" => no_arguments(call).map(|()| (Request::GetMissing, "hotadd-missing"))?,
+        "RestartParty" => (Request::RestartParty(arguments(&body)?), "hotadd-restart"),
         "GetHistory" => {
             let most = usize::try_from(arguments::<u32>(&body)?).unwrap_or(usize::MAX);
             (Request::GetHistory(most), "hotadd-history")
@@ -119,11 +127,16 @@ impl Prepared {
     /// What it takes to ask for it.
     pub(crate) const fn right(&self) -> Right {
         match self.request {
-            Request::GetCandidates | Request::GetHistory(_) | Request::GetAbsent(_) => Right::Look,
+            Request::GetCandidates
+            | Request::GetMissing
+            | Request::GetHistory(_)
+            | Request::GetAbsent(_) => Right::Look,
             Request::Register(_) => Right::Register,
-            Request::Add(_) | Request::AddBatch(..) | Request::Remove(_) | Request::Rehearse(_) => {
-                Right::Change
-            }
+            Request::Add(_)
+            | Request::AddBatch(..)
+            | Request::Remove(_)
+            | Request::Rehearse(_)
+            | Request::RestartParty(_) => Right::Change,
         }
     }
 
@@ -209,20 +222,27 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
         Request::Register(request) => register(connection, call, request),
         Request::Add(id) => changed(partition.add(id)?),
         Request::AddBatch(ids, batch) => {
-            let most = (MAX_MESSAGE - HEADER_BYTES) / ids.len().max(1);
+            let most = text_bytes(ids.len());
             let results = partition.add_batch(&ids, batch);
-            let row = |(id, result)| batch_row(id, result, most.saturating_sub(RESULT_BYTES));
+            let row = |(id, result)| batch_row(id, result, most);
             answer(call, &results.into_iter().map(row).collect::<Vec<_>>())
         }
         Request::Remove(id) => changed(partition.remove(id)?),
         Request::Rehearse(id) => {
             let rehearsal = partition.rehearse(id)?;
-            let answers: Vec<_> = rehearsal.answers.into_iter().map(answer_row).collect();
+            let most = text_bytes(rehearsal.answers.len());
+            let row = |given| answer_row(given, most);
+            let answers: Vec<_> = rehearsal.answers.into_iter().map(row).collect();
             answer(call, &(wire::processor(rehearsal.processor), answers))
         }
         Request::GetCandidates => {
             let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
             answer(call, &candidates)
+        }
+        Request::GetMissing => answer(call, &missing::rows(partition.missing())),
+        Request::RestartParty(name) => {
+            missing::restart(connection, &name)?;
+            answer(call, &())
         }
         Request::GetHistory(most) => {
             let latest = lock(&connection.core.ledger).latest(most);
@@ -241,6 +261,9 @@ fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> 
     let mut registering = core.partition.party(&name).level(level).at_once();
     if later_only {
         registering = registering.later_only();
+    }
+    if let Some(named) = &connection.named {
+        registering = registering.required(named.party());
     }
     let agent = Arc::new(Agent::new(agent));
     let mut party = None;
@@ -265,6 +288,11 @@ fn register(connection: &Arc<Connection>, call: &Message, request: Register) -> 
     answer(call, &(party, epoch))
 }
 
+/// How long a text in each of so many rows may be, for all to fit into one message.
+fn text_bytes(rows: usize) -> usize {
+    ((MAX_MESSAGE - HEADER_BYTES) / rows.max(1)).saturating_sub(RESULT_BYTES).min(MAX_REASON)
+}
+
 /// A result of a batch: id, whether it joined, the processor, the epoch; and the error's name, message, status, errno,
 /// party.
 type BatchRow = (u32, bool, WireProcessor, u64, String, String, u32, u32, String);
@@ -277,21 +305,20 @@ fn batch_row(id: HardwareId, result: Result<Change, Error>, most: usize) -> Batc
         }
         Err(error) => {
             let name = format!("{}{}", wire::ERROR, reply::name(&error));
-            let (mut message, status, errno, _, party) = reply::body(&error);
-            let fits = (0..=most).rev().find(|at| message.is_char_boundary(*at));
-            message.truncate(fits.unwrap_or(0));
+            let (message, status, errno, _, party) = reply::body(&error);
+            let message = wire::text(&message, most);
             (id.0, false, (0, 0, 0, id.0), 0, name, message, status, errno, party)
         }
     }
 }
 
 /// An answer of a rehearsal: id, name, level, whether it agreed, status, reason, microseconds.
-fn answer_row(answer: Answer) -> (u64, String, i32, bool, u32, String, u64) {
+fn answer_row(answer: Answer, most: usize) -> (u64, String, i32, bool, u32, String, u64) {
     let Answer { party, answer, took } = answer;
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let (status, reason) = match &answer {
         Ok(()) => (Status::SUCCESS, String::new()),
-        Err(veto) => (veto.status(), veto.reason().to_owned()),
+        Err(veto) => (veto.status(), wire::text(veto.reason(), most)),
     };
     (party.id.0, party.name, party.level.0, answer.is_ok(), status.to_raw(), reason, micros)
 }

@@ -21,8 +21,8 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A driver that is a program, or a folder of programs that run in the order of their names; all of them must agree.
 ///
-/// A program is run anew for every notice, never through a shell, in `/`, with the [state](word) as its only argument. Exit
-/// status 0 agrees. Any other refuses, and the last line that it wrote to stderr is the reason. One that a signal ends or that
+/// A program is run anew for every notice, never through a shell, in `/`, with two arguments: the [state](word), and what the
+/// platform calls the processor. Exit status 0 agrees. Any other refuses, and the last line that it wrote to stderr is the reason. One that a signal ends or that
 /// runs beyond its time limit has crashed: it counts as a refusal, and the whole script is deregistered (L3). Then its
 /// process group is killed. What it writes to stdout goes to our stderr. No descriptor of ours is open in it; one that
 /// whoever started us left open for everybody is.
@@ -38,6 +38,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// | `HOTADD_EPOCH` | the epoch of the active set in force |
 /// | `HOTADD_STATUS`, `HOTADD_STATUS_NAME` | in the Failure states why: `0xC000009A` and its name, which may be empty; else `0x00000000` |
 /// | `HOTADD_SURPRISE` | 1 if the processor left without asking, else 0 |
+/// | `HOTADD_REPLAY` | 1 if the script is registering and the processor was active before (Q5), else 0 |
 ///
 /// In a folder the programs are the executable files whose names are made of letters, digits, `.`, `_` and `-`, but for hidden
 /// files and the backups of editors and package managers. When one refuses an `add-start`, those that had agreed before it
@@ -163,7 +164,8 @@ fn undo(notice: &Notice, veto: &Veto) -> Option<Notice> {
         _ => return None,
     };
     let undo = Notice::new(state, notice.processor()).with_failure(veto.status(), None);
-    Some(undo.at_epoch(notice.epoch()))
+    let undo = undo.at_epoch(notice.epoch());
+    Some(if notice.is_replay() { undo.as_replay() } else { undo })
 }
 
 fn named(name: &str, veto: &Veto) -> Veto {

@@ -19,9 +19,11 @@ use crate::authority::Authority;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::lock;
+use crate::named::NamedConnection;
 use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::place::{Place, PlaceError, is_name};
+use crate::restart::Restart;
 use crate::route::Route;
 use crate::socket::Socket;
 use crate::stay;
@@ -175,15 +177,33 @@ impl Service {
     /// # Errors
     /// If there are too many connections, or the socket is no such socket.
     pub fn attach(&self, stream: UnixStream, ending: Option<Ending>) -> Result<(), ServiceError> {
+        self.attach_named(stream, ending, None)
+    }
+
+    /// The same, for the process of a required party: it is missing when the connection is lost (L4).
+    pub(crate) fn attach_named(
+        &self,
+        stream: UnixStream,
+        ending: Option<Ending>,
+        named: Option<Arc<NamedConnection>>,
+    ) -> Result<(), ServiceError> {
         let socket = {
             let _runtime = self.handle.enter();
             Socket::new(stream)?
         };
         let peer = Peer::of(&socket)?;
-        if !admit(&self.core, socket, &peer, None, ending, &self.handle) {
+        let process = Attached { ending, named };
+        if !admit(&self.core, socket, &peer, None, process, &self.handle) {
             return Err(io::Error::other("it has its limit of connections").into());
         }
         Ok(())
+    }
+
+    /// Has parties that the operator named started anew by this, when somebody asks for it who may change the partition. Said once;
+    /// without it there are no such parties.
+    pub fn restart_by(&self, restart: Restart) {
+        // The first one counts.
+        let _ = self.core.restart.set(restart);
     }
 
     /// Joins a message bus under the name `org.hotadd.Partition.NAME`, or for the partition of a machine
@@ -291,10 +311,24 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
         let Ok(peer) = Peer::of(&socket) else { continue };
         if !core.access.admits(&peer) {
             core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
-        } else if !admit(&core, socket, &peer, Some(peer.uid), None, &Handle::current()) {
+        } else if !admit(
+            &core,
+            socket,
+            &peer,
+            Some(peer.uid),
+            Attached::default(),
+            &Handle::current(),
+        ) {
             core.refused(&peer, "there are too many");
         }
     }
+}
+
+/// What is known of the process behind a connection that was given to the service.
+#[derive(Default)]
+struct Attached {
+    ending: Option<Ending>,
+    named: Option<Arc<NamedConnection>>,
 }
 
 /// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
@@ -303,16 +337,17 @@ fn admit(
     socket: Socket,
     peer: &Peer,
     uid: Option<u32>,
-    ending: Option<Ending>,
+    process: Attached,
     handle: &Handle,
 ) -> bool {
     let socket = Arc::new(socket);
     let route = Route::Own(Outbox::new(Arc::clone(&socket)));
-    let connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
+    let mut connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
+    connection.named = process.named;
     let connection = Arc::new(connection);
     let joined = core.join(&connection);
     if joined {
-        handle.spawn(connection.serve(socket, uid, ending));
+        handle.spawn(connection.serve(socket, uid, process.ending));
     }
     joined
 }

@@ -6,7 +6,8 @@ use zbus::names::UniqueName;
 
 /// The signal that tells of this event, if one does: for one peer of a bus, or for whoever it is sent to.
 pub(crate) fn of(event: &Event, to: Option<&UniqueName<'static>>) -> Option<Message> {
-    let reason = event.reason.as_deref().unwrap_or_default();
+    // Of any length, with anything in it: what a driver of this process gives as its reason.
+    let reason = wire::text(event.reason.as_deref().unwrap_or_default(), wire::MAX_REASON);
     let party = event.party.as_ref().map_or("", |party| party.name.as_str());
     let message = match event.kind {
         EventKind::Joined => {
@@ -16,14 +17,14 @@ pub(crate) fn of(event: &Event, to: Option<&UniqueName<'static>>) -> Option<Mess
         // A driver that may not register says nothing of a processor that was to be added.
         EventKind::Refused if event.occasion == Occasion::Change => {
             let status = event.status.unwrap_or(Status::UNSUCCESSFUL).to_raw();
-            signal(to, "Refused", &(event.id?.0, party, status, reason))
+            signal(to, "Refused", &(event.id?.0, party, status, &*reason))
         }
         EventKind::Left => {
             let processor = wire::processor(event.processor?);
             signal(to, "Left", &(processor, event.epoch.0, event.surprise))
         }
         EventKind::Breach => {
-            signal(to, "Breach", &(party, event.clause.unwrap_or_default(), reason))
+            signal(to, "Breach", &(party, event.clause.unwrap_or_default(), &*reason))
         }
         _ => return None,
     };

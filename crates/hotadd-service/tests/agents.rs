@@ -168,11 +168,20 @@ fn a_higher_level_is_asked_behind_a_lower_one() {
 
 #[test]
 fn removals_are_heard_by_those_who_asked_for_them() {
-    let served = Served::new(3, 0);
+    let served = Served::new(2, 2);
     let peer = served.peer();
     let hears = peer.register("hears", wire::LATER_ONLY | wire::REMOVAL, 0, 0);
+    for id in [2, 3_u32] {
+        peer.begin("Add", &id);
+        peer.agrees_to(State::AddStart, hears);
+        peer.agrees_to(State::AddComplete, hears);
+        peer.end::<Changed>().unwrap();
+    }
     peer.register("deaf", wire::LATER_ONLY, 0, 0);
-    peer.begin("Remove", &1_u32);
+    let removed = served.partition.remove(HardwareId(1)).unwrap();
+    assert_eq!(removed.processor.id.0, 1, "of one that it was not told of nobody is asked (X4)");
+    peer.signal("Left");
+    peer.begin("Remove", &3_u32);
     peer.agrees_to(State::RemoveStart, hears);
     peer.agrees_to(State::RemoveComplete, hears);
     let (processor, epoch) = peer.end::<Changed>().unwrap();

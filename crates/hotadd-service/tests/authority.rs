@@ -118,13 +118,14 @@ fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
     stranger.call::<_, Vec<String>>("GetHistory", &5_u32).expect("at the past, too");
     stranger.begin("GetAbsent", &0_u32);
     assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at what is out, and why");
-    for (method, right) in
-        [("Add", "change"), ("Remove", "change"), ("Rehearse", "change"), ("AddBatch", "change")]
-    {
-        if method == "AddBatch" {
-            stranger.begin(method, &(vec![1_u32], false));
-        } else {
-            stranger.begin(method, &1_u32);
+    stranger.begin("GetMissing", &());
+    assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at who is missing (L4)");
+    let right = "change";
+    for method in ["Add", "Remove", "Rehearse", "AddBatch", "RestartParty"] {
+        match method {
+            "AddBatch" => stranger.begin(method, &(vec![1_u32], false)),
+            "RestartParty" => stranger.begin(method, &"ready"),
+            _ => stranger.begin(method, &1_u32),
         }
         let (name, text) = refusal(&stranger);
         assert_eq!(name, DENIED, "{method}");

@@ -39,11 +39,11 @@ fn wrong_arguments_are_answered_with_an_error() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let takes_some = ["Register", "Add", "AddBatch", "Remove", "Rehearse", "Deregister"];
-    for method in takes_some.into_iter().chain(["GetHistory", "GetAbsent"]) {
+    for method in takes_some.into_iter().chain(["GetHistory", "GetAbsent", "RestartParty"]) {
         fails(peer.call(method, &("nonsense", 1.5)), INVALID);
         fails(peer.call(method, &()), INVALID);
     }
-    for method in ["GetSet", "GetCandidates", "GetParties", "GetWaiting"] {
+    for method in ["GetSet", "GetCandidates", "GetParties", "GetWaiting", "GetMissing"] {
         fails(peer.call(method, &1_u32), INVALID);
     }
     peer.begin_register("pool", 16, 0, 0);

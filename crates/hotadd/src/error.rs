@@ -11,6 +11,7 @@ use hotadd_core::{
 use crate::hardware::AffinityError;
 use crate::hardware::NotAdmitted;
 use crate::member::PartyInfo;
+use crate::required::Missing;
 
 /// Whether a processor was to be added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +67,23 @@ pub enum Error {
         processor: Processor,
         /// The platform's error.
         error: PlatformError,
+    },
+    /// A party that the operator named is missing; nobody was asked (L4, A3).
+    #[error("{} is missing, and processor {id} is not added without it: {}", .missing.party, .missing.reason)]
+    Missing {
+        /// The processor that was to be added.
+        id: HardwareId,
+        /// Who is missing, since when and why.
+        missing: Missing,
+    },
+    /// Somebody else switched the processor while everybody was being asked about it, so that it was not started (Q4). Those who had
+    /// agreed have been told. It may be asked for again.
+    #[error("{processor} was not added: {reason}")]
+    Touched {
+        /// The processor that was to be added.
+        processor: Processor,
+        /// What was found.
+        reason: String,
     },
     /// The processor cannot be added at all; nobody was asked (A8).
     #[error("processor {id} cannot be added: {reason}")]
@@ -149,15 +167,23 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status that says it.
+    /// The status that says it. Always an error: what says nothing of the kind, such as the 0 of a partition in another process, is
+    /// [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn status(&self) -> Status {
+        let status = self.given_status();
+        if status.is_error() { status } else { Status::UNSUCCESSFUL }
+    }
+
+    fn given_status(&self) -> Status {
         match self {
             Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.status(),
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
                 error.status
             }
             Self::NotAddable { status, .. } => *status,
+            Self::Missing { missing, .. } => missing.status,
+            Self::Touched { .. } => Status::RETRY,
             Self::NotRemovable { .. } => Status::INVALID_DEVICE_STATE,
             Self::InsideCallback(_) => Status::POSSIBLE_DEADLOCK,
             Self::NoThread { errno, .. } => Status::from_errno(*errno),
@@ -184,7 +210,10 @@ impl Error {
             Self::Platform { action, error, .. } => {
                 format!("everybody agreed, but the platform failed to {action} it: {error}")
             }
-            Self::NotAddable { reason, .. } | Self::NotRemovable { reason, .. } => reason.clone(),
+            Self::NotAddable { reason, .. }
+            | Self::NotRemovable { reason, .. }
+            | Self::Touched { reason, .. } => reason.clone(),
+            Self::Missing { missing, .. } => format!("it is missing: {}", missing.reason),
             _ => self.to_string(),
         }
     }
@@ -203,10 +232,11 @@ impl Error {
         }
     }
 
-    /// The party that refused.
+    /// The party that refused. One that is missing (L4) has identity 0, which no party has.
     #[must_use]
     pub const fn party(&self) -> Option<&PartyInfo> {
         match self {
+            Self::Missing { missing, .. } => Some(&missing.party),
             Self::Vetoed { party, .. }
             | Self::NotJoining { party, .. }
             | Self::NotRegistered(party)
@@ -222,6 +252,8 @@ impl Error {
             Self::Vetoed { action: Action::Add, .. } => "A3",
             Self::Platform { action: Action::Add, .. } => "A4",
             Self::Vetoed { .. } | Self::Platform { .. } | Self::NotRemovable { .. } => "X1",
+            Self::Missing { .. } => "L4",
+            Self::Touched { .. } => "Q4",
             Self::NotJoining { .. } => "R4",
             Self::Stuck { .. } => "A9",
             Self::NotAddable { .. } | Self::Hardware(_) | Self::Denied(_) => "A8",
@@ -245,9 +277,12 @@ impl Error {
         match self {
             Self::Vetoed { processor, .. }
             | Self::NotJoining { processor, .. }
+            | Self::Touched { processor, .. }
             | Self::Platform { processor, .. }
             | Self::Stuck { processor, .. } => Some(processor.id),
-            Self::NotAddable { id, .. } | Self::NotRemovable { id, .. } => Some(*id),
+            Self::NotAddable { id, .. }
+            | Self::NotRemovable { id, .. }
+            | Self::Missing { id, .. } => Some(*id),
             _ => None,
         }
     }

@@ -53,6 +53,10 @@ pub enum EventKind {
     Breach,
     /// A party is registered no longer.
     Deregistered,
+    /// A party that the operator named is missing, and no processor joins without it (L4).
+    Missing,
+    /// One that was missing is there again (L4).
+    Present,
 }
 
 impl EventKind {
@@ -81,6 +85,8 @@ impl EventKind {
             Self::Appeared => "appeared",
             Self::Breach => "breach",
             Self::Deregistered => "deregistered",
+            Self::Missing => "missing",
+            Self::Present => "present",
         }
     }
 }

@@ -1,10 +1,8 @@
 //! [`Gate`]: one transaction at a time (A7), and a clear answer instead of a deadlock to whoever asks for a second one
 //! from inside the first (D3).
 
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, thread_local, try_lock};
 use std::ops::{Deref, DerefMut};
-use std::sync::{PoisonError, TryLockError};
-
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, thread_local};
 
 /// Guards `T` like a mutex, and knows which thread is inside.
 pub(crate) struct Gate<T> {
@@ -22,29 +20,36 @@ impl<T> Gate<T> {
         Self { inside: AtomicU64::new(0), data: Mutex::new(data) }
     }
 
+    /// Whether this thread is inside.
+    pub(crate) fn is_inside(&self) -> bool {
+        // Relaxed: as in `enter`.
+        self.inside.load(Ordering::Relaxed) == token()
+    }
+
     /// Enters if nobody is inside, this thread included.
     pub(crate) fn try_enter(&self) -> Option<Guard<'_, T>> {
-        let data = match self.data.try_lock() {
-            Ok(data) => data,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let data = try_lock(&self.data)?;
         self.inside.store(token(), Ordering::Relaxed);
         Some(Guard { gate: self, data })
     }
 
     /// Waits until nobody else is inside, and enters.
     pub(crate) fn enter(&self) -> Result<Guard<'_, T>, Inside> {
-        let me = token();
         // Relaxed: the only question is whether this very thread stored its own token, and a thread always sees its
         // own stores. Whatever another thread stores is not our token, seen or not.
-        if self.inside.load(Ordering::Relaxed) == me {
+        if self.is_inside() {
             return Err(Inside);
         }
         // A callback's panic is caught before it gets here; nothing is left half done that poison could tell of.
-        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inside.store(me, Ordering::Relaxed);
+        let data = lock(&self.data);
+        self.inside.store(token(), Ordering::Relaxed);
         Ok(Guard { gate: self, data })
+    }
+}
+
+impl<T: Default> Default for Gate<T> {
+    fn default() -> Self {
+        Self::new(T::default())
     }
 }
 

@@ -2,59 +2,69 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Transaction};
+use hotadd_core::{
+    ActiveSet, Driver, Epoch, HardwareId, NotAddable, PartyId, Registry, Transaction, Veto,
+};
 
+use crate::current::Current;
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
 use crate::follow::Following;
 use crate::gate::{Gate, Guard};
-use crate::hardware::{Hardware, Nudged};
+use crate::hardware::Hardware;
 use crate::member::{Member, PartyInfo, Place, Shared};
 use crate::observers::{Ended, Observer, Observers};
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
+use crate::required::{AllRequired, Required};
 use crate::runner::{Runner, panic_message};
-use crate::sync::{AtomicBool, Ordering, fence};
+use crate::sync::{AtomicBool, Mutex, Ordering, fence};
+use crate::telling::Telling;
+use crate::unheard::Unheard;
 
 /// How many drivers one partition takes (R7).
 const MAX_PARTIES: usize = 65_536;
 
 pub(crate) struct Inner {
-    gate: Gate<State>,
+    pub(crate) gate: Gate<State>,
+    pub(crate) current: Mutex<Current>,
     pub(crate) published: Published,
+    pub(crate) telling: Telling,
+    pub(crate) required: AllRequired,
     pub(crate) hardware: Arc<dyn Hardware>,
     pub(crate) following: Following,
     /// Somebody departed since the gate was last left.
-    departures: AtomicBool,
-    /// A nudge came from inside a callback; look when the transaction is over.
-    look_again: AtomicBool,
+    pub(crate) departures: AtomicBool,
+    /// Who leaves the gate is to look, and to tell the parties what changed without them.
+    pub(crate) look_again: AtomicBool,
+    /// Who lets go of the set in force is to look.
+    pub(crate) look: AtomicBool,
 }
 
 /// What only the thread inside the gate touches.
 pub(crate) struct State {
-    pub(crate) set: ActiveSet,
     pub(crate) registry: Registry<Member>,
-    pub(crate) observers: Observers,
+    pub(crate) unheard: Unheard,
     next_id: u64,
 }
 
 impl Inner {
     pub(crate) fn new(set: ActiveSet, hardware: Arc<dyn Hardware>) -> Self {
-        let state = State {
-            set: set.clone(),
-            registry: Registry::new(MAX_PARTIES),
-            observers: Observers::default(),
-            next_id: 1,
-        };
+        let registry = Registry::new(MAX_PARTIES);
+        let state = State { registry, unheard: Unheard::default(), next_id: 1 };
         Self {
             gate: Gate::new(state),
+            current: Mutex::new(Current::new(set.clone())),
+            telling: Telling::default(),
+            required: AllRequired::default(),
             published: Published::new(set),
             hardware,
             following: Following::new(),
             departures: AtomicBool::new(false),
             look_again: AtomicBool::new(false),
+            look: AtomicBool::new(false),
         }
     }
 
@@ -63,25 +73,26 @@ impl Inner {
         present: impl FnOnce(&[PartyInfo]),
         observer: Observer,
     ) -> Result<Ended, Error> {
-        let mut state = self.enter("observing")?;
+        let state = self.enter("observing")?;
         let parties: Vec<_> = state.registry.parties().iter().map(|m| m.shared.info()).collect();
         present(&parties);
-        let ended = state.observers.take_ended();
-        let pushed = state.observers.push(observer);
+        let changed =
+            self.observers_change(|observers| (observers.take_ended(), observers.push(observer)));
         self.leave(state);
-        // Outside the gate, as with drivers.
-        drop(ended);
-        Ok(pushed)
+        // What has ended is dropped outside the gate, as with drivers.
+        changed.map(|(_, pushed)| pushed)
     }
 
     /// Drops the observers that have ended, and says how many there are besides.
     pub(crate) fn observers(&self) -> Result<usize, Error> {
-        let mut state = self.enter("observing")?;
-        let ended = state.observers.take_ended();
-        let left = state.observers.len();
+        let state = self.enter("observing")?;
+        let changed = self.observers_change(|observers| (observers.take_ended(), observers.len()));
         self.leave(state);
-        drop(ended);
-        Ok(left)
+        changed.map(|(_, left)| left)
+    }
+
+    fn observers_change<R>(&self, what: impl FnOnce(&mut Observers) -> R) -> Result<R, Error> {
+        self.telling.change(what).map_err(|_| Error::InsideCallback("observing"))
     }
 
     pub(crate) fn register(
@@ -89,6 +100,7 @@ impl Inner {
         name: &str,
         place: Place,
         replay: bool,
+        required: Option<std::sync::Weak<Required>>,
         make: impl FnOnce(PartyId) -> Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
         PartyInfo::check_name(name)?;
@@ -103,6 +115,9 @@ impl Inner {
         let crashed = hears_removal.is_err();
         let hears_removal = hears_removal.map_err(std::mem::forget).unwrap_or(false);
         let mut member = Member::new(id, place, name, hears_removal, driver);
+        if let Some(required) = required {
+            self.required.stands_for(id, required);
+        }
         let told = if crashed {
             Err(Error::Crashed(member.shared.info()))
         } else if replay {
@@ -111,27 +126,32 @@ impl Inner {
             Ok(())
         };
         if let Err(error) = told {
+            self.required.forget(id);
             self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
             self.leave(state);
             self.bury([member]);
             return Err(error);
         }
         let shared = Arc::clone(&member.shared);
+        if !replay && hears_removal {
+            for processor in self.with_current(|current| current.unheard()) {
+                state.unheard.insert(id, processor);
+            }
+        }
         state.registry.insert(member);
         self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
-        let epoch = state.set.epoch();
+        let epoch = self.published.summary().0;
         self.leave(state);
         Ok((shared, epoch))
     }
 
     /// Tells a driver that is about to register of every active processor (R3, R4).
     fn replay(&self, state: &mut State, member: &mut Member) -> Result<(), Error> {
-        let mut transaction = Transaction::replay(&state.set);
+        let mut transaction = self.begin(state, |current| Transaction::replay(current.set()));
         let mut runner = self.runner(state, Occasion::Replay);
         runner.run(&mut transaction, std::slice::from_mut(member), None);
-        if let Some(error) =
-            Runner::refusal(&transaction, std::slice::from_ref(member), Action::Add)
-        {
+        let refusal = runner.refusal(&transaction, std::slice::from_ref(member), Action::Add);
+        if let Some(error) = refusal {
             return Err(error.while_registering());
         }
         // It may also crash when it is told that all is well (L3).
@@ -141,16 +161,24 @@ impl Inner {
     /// Waits for the transaction under way, unless it is this thread's own (D1, D3).
     pub(crate) fn deregister(&self, shared: &Shared) -> Result<(), Error> {
         let gone = || Err(Error::NotRegistered(shared.info()));
-        let Ok(mut state) = self.gate.enter() else {
+        let Ok(mut state) = self.enter("deregistering") else {
             // Inside a callback: nobody calls it from here on, and the transaction under way takes it out when it ends.
-            // Relaxed: whoever leaves the gate next is this thread.
+            let departed = shared.depart();
+            // Relaxed: as `Shared::departed` says.
             self.departures.store(true, Ordering::Relaxed);
-            return if shared.depart() { gone() } else { Ok(()) };
+            if !self.gate.is_inside() {
+                // An observer on a thread that looks, while another one may be calling the party (D1).
+                self.telling.wait_for(shared.id);
+                self.look_again.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+            }
+            return if departed { gone() } else { Ok(()) };
         };
         let Ok(member) = state.registry.remove(shared.level, shared.at_once, shared.id) else {
             return gone();
         };
         shared.depart();
+        self.forget(&mut state, shared.id);
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
         self.leave(state);
         self.bury([member]);
@@ -173,9 +201,12 @@ impl Inner {
             Ok(state) => state,
             Err(error) => return all(&error),
         };
+        // Before they are looked at: what is switched from now on is noticed (Q4).
+        let monitor = self.hardware.monitor(ids);
         let admitted = self
             .admit(ids)
-            .and_then(|()| Transaction::add(&state.set, ids).map_err(Error::not_addable));
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::add(set, ids)));
+        let admitted = admitted.and_then(|begun| self.all_there(ids).map(|()| begun));
         let mut transaction = match admitted {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -187,8 +218,10 @@ impl Inner {
         };
         self.following.decided(ids);
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
+        runner.monitor = monitor;
         runner.run(&mut transaction, parties, None);
-        let refusal = Runner::refusal(&transaction, parties, Action::Add);
+        let refusal = runner.refusal(&transaction, parties, Action::Add);
+        self.with_current(Current::asked);
         let stuck = transaction.stuck().map(|(processor, error)| Error::Stuck { processor, error });
         let joined = transaction.changed();
         for &processor in joined {
@@ -215,10 +248,10 @@ impl Inner {
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let mut state = self.enter("rehearsing")?;
-        let admitted = self
+        let begun = self
             .admit(&[id])
-            .and_then(|()| Transaction::rehearse(&state.set, id).map_err(Error::not_addable));
-        let mut transaction = match admitted {
+            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::rehearse(set, id)));
+        let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
                 self.leave(state);
@@ -228,9 +261,15 @@ impl Inner {
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Rehearsal);
         let mut asked = Vec::new();
         runner.run(&mut transaction, parties, Some(&mut asked));
+        self.with_current(Current::asked);
+        let missing = self.required.missing().into_iter().map(|missing| Answer {
+            answer: Err(Veto::new(missing.status, format!("it is missing: {}", missing.reason))),
+            party: missing.party,
+            took: Duration::ZERO,
+        });
         let answers = asked.into_iter().map(|(party, answer, took)| Answer { party, answer, took });
-        let rehearsal =
-            Rehearsal { processor: transaction.processors()[0], answers: answers.collect() };
+        let answers = missing.chain(answers).collect();
+        let rehearsal = Rehearsal { processor: transaction.processors()[0], answers };
         self.leave(state);
         Ok(rehearsal)
     }
@@ -238,7 +277,8 @@ impl Inner {
     pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
         let began = Instant::now();
         let mut state = self.enter("removing")?;
-        let mut transaction = match Transaction::remove(&state.set, id) {
+        let begun = self.begin(&mut state, |current| Transaction::remove(current.set(), id));
+        let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(why) => {
                 let error = Error::not_removable(why);
@@ -248,12 +288,22 @@ impl Inner {
                 return Err(error);
             }
         };
+        Self::exclude(&state, transaction.processors()[0]);
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Change);
         runner.run(&mut transaction, parties, None);
         let processor = transaction.processors()[0];
-        let result = match Runner::refusal(&transaction, parties, Action::Remove) {
+        let refusal = runner.refusal(&transaction, parties, Action::Remove);
+        let vanished = self.with_current(Current::take_preceded);
+        if refusal.is_none() {
+            state.unheard.has_left(processor);
+        }
+        let mut runner = self.runner(&mut state, Occasion::Change);
+        let result = match refusal {
             None => {
-                runner.changed(EventKind::Left, processor, began);
+                // One that vanished meanwhile was said to have left (X2).
+                if !vanished {
+                    runner.changed(EventKind::Left, processor, began);
+                }
                 Ok(Change { processor, epoch: transaction.set().epoch() })
             }
             Some(error) => {
@@ -265,41 +315,36 @@ impl Inner {
         result
     }
 
-    /// Looks at what really runs and reports the difference (X2, Q3).
-    fn survey(&self, state: &mut State) {
-        let expected: Vec<HardwareId> = state.set.iter().map(|p| p.id).collect();
-        let survey = self.hardware.survey(&expected);
-        if !survey.vanished.is_empty() {
-            let mut transaction = Transaction::vanished(&state.set, &survey.vanished);
-            let (mut runner, parties) = self.runner_over(state, Occasion::Change);
-            runner.run(&mut transaction, parties, None);
-            for &processor in transaction.processors() {
-                runner.vanished(processor);
+    /// Makes a transaction from a set of which everybody was told all that has changed without asking: what comes later is told
+    /// when it is over (X4).
+    fn begin<T>(&self, state: &mut State, make: impl Fn(&mut Current) -> T) -> T {
+        loop {
+            let begun = self.with_current(|current| (!current.has_untold()).then(|| make(current)));
+            match begun {
+                Some(begun) => return begun,
+                None => self.settle(state),
             }
         }
-        self.following.decided(&survey.intruded);
-        for id in survey.intruded {
-            let (mut runner, parties) = self.runner_over(state, Occasion::Change);
-            match Transaction::intruded(runner.set, id) {
-                Ok(mut transaction) => {
-                    runner.run(&mut transaction, parties, None);
-                    runner.intruded(transaction.processors()[0]);
-                }
-                Err(why) => {
-                    let why = Error::not_addable(why);
-                    let reason = format!(
-                        "processor {id} runs without agreement, and cannot be counted: {why}"
-                    );
-                    runner.breach("Q3", None, None, reason);
-                }
-            }
-        }
-        // What somebody did comes before the request that it is taken for (H3).
-        for sentence in survey.repaired {
-            self.runner(state, Occasion::Change).breach("Q3", None, None, sentence);
-        }
-        for id in self.following.appeared(survey.appeared, &state.set, &*self.hardware) {
-            self.runner(state, Occasion::Change).appeared(id);
+    }
+
+    /// The same for one that asks about processors.
+    fn begin_asking(
+        &self,
+        state: &mut State,
+        make: impl Fn(&ActiveSet) -> Result<Transaction, NotAddable>,
+    ) -> Result<Transaction, Error> {
+        self.begin(state, |current| {
+            let transaction = make(current.set()).map_err(Error::not_addable)?;
+            current.ask(&transaction);
+            Ok(transaction)
+        })
+    }
+
+    /// Whether every required party is there (L4).
+    fn all_there(&self, ids: &[HardwareId]) -> Result<(), Error> {
+        match (self.required.missing().into_iter().next(), ids) {
+            (Some(missing), [id, ..]) => Err(Error::Missing { id: *id, missing }),
+            _ => Ok(()),
         }
     }
 
@@ -310,40 +355,45 @@ impl Inner {
     }
 
     fn enter(&self, what: &'static str) -> Result<Guard<'_, State>, Error> {
+        // An observer may be told outside the gate, by a thread that looks. Whoever is inside the gate waits for it to return.
+        if self.telling.is_inside() {
+            return Err(Error::InsideCallback(what));
+        }
         self.gate.enter().map_err(|_| Error::InsideCallback(what))
     }
 
-    /// Ends a transaction: takes out who departed meanwhile, opens the gate, and does what had to wait for that.
-    fn leave(&self, mut state: Guard<'_, State>) {
-        let mut departed = Vec::new();
-        // Relaxed: set only by this thread, inside the gate. Again and again, because an observer that hears of one
-        // departure may deregister the next.
-        while self.departures.swap(false, Ordering::Relaxed) {
-            let swept = state.registry.sweep();
-            for member in &swept {
-                let info = member.shared.info();
-                self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
-            }
-            departed.extend(swept);
-        }
-        drop(state);
-        self.bury(departed);
-        // Orders leaving the gate before reading the flag, see `nudge_soon`.
+    /// Ends a transaction: does what had to wait for its end, opens the gate, and looks if that was asked for meanwhile.
+    fn leave(&self, state: Guard<'_, State>) {
+        self.leave_once(state);
+        // Orders leaving the gate before reading the flag, see `nudge`.
         fence(Ordering::SeqCst);
         self.look_if_asked();
     }
 
-    /// Looks if that was asked for, and nobody is inside: who is looks when it leaves.
-    fn look_if_asked(&self) {
-        // Relaxed: the fences before order it.
-        if self.look_again.load(Ordering::Relaxed)
-            && let Some(mut state) = self.gate.try_enter()
-        {
-            // Inside, so that what is asked for from now on is looked for once more.
-            self.look_again.store(false, Ordering::Relaxed);
-            self.survey(&mut state);
-            self.leave(state);
+    /// Tells the parties what changed without them, takes out who departed meanwhile, and opens the gate.
+    pub(crate) fn leave_once(&self, mut state: Guard<'_, State>) {
+        let mut departed = Vec::new();
+        self.settle(&mut state);
+        // Relaxed: as `Shared::departed` says. Again and again, because an observer that hears of one departure may deregister the
+        // next.
+        while self.departures.swap(false, Ordering::Relaxed) {
+            let swept = state.registry.sweep();
+            for member in &swept {
+                let info = member.shared.info();
+                self.forget(&mut state, info.id);
+                self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
+            }
+            departed.extend(swept);
+            self.settle(&mut state);
         }
+        drop(state);
+        self.bury(departed);
+    }
+
+    /// This party is registered no longer.
+    fn forget(&self, state: &mut State, party: PartyId) {
+        state.unheard.forget(party);
+        self.required.forget(party);
     }
 
     /// Drops drivers that are registered no longer. Outside the gate: a driver's own drop may well deregister others. One
@@ -353,7 +403,7 @@ impl Inner {
             let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(driver))) else { continue };
             let reason = format!("it panicked while it was dropped: {}", panic_message(&*panic));
             std::mem::forget(panic);
-            if let Ok(mut state) = self.gate.enter() {
+            if let Ok(mut state) = self.enter("reporting") {
                 let mut runner = self.runner(&mut state, Occasion::Change);
                 runner.breach("L3", None, Some(shared.info()), reason);
                 self.leave(state);
@@ -365,42 +415,13 @@ impl Inner {
         self.runner_over(state, occasion).0
     }
 
-    fn runner_over<'a>(
+    pub(crate) fn runner_over<'a>(
         &'a self,
         state: &'a mut State,
         occasion: Occasion,
     ) -> (Runner<'a>, &'a mut [Member]) {
-        let State { set, registry, observers, .. } = state;
-        let runner = Runner {
-            published: &self.published,
-            hardware: &*self.hardware,
-            set,
-            observers,
-            together: registry.has_at_once(),
-            departures: &self.departures,
-            occasion,
-        };
+        let registry = &mut state.registry;
+        let runner = Runner::new(self, registry.has_at_once(), occasion);
         (runner, registry.parties_mut())
-    }
-}
-
-impl Nudged for Inner {
-    fn nudge(&self) {
-        match self.gate.enter() {
-            Ok(mut state) => {
-                self.survey(&mut state);
-                self.leave(state);
-            }
-            Err(_) => self.look_again.store(true, Ordering::Relaxed),
-        }
-    }
-
-    /// Two threads, two words. This one writes the flag and then tries the gate; whoever is inside leaves the gate and then reads
-    /// the flag. With a fence between the two steps of each, one of the two sees what the other wrote: either this thread gets in,
-    /// or the other one looks.
-    fn nudge_soon(&self) {
-        self.look_again.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        self.look_if_asked();
     }
 }

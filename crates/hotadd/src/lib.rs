@@ -22,12 +22,14 @@
 
 mod adder;
 mod cpulist;
+mod current;
 mod error;
 mod event;
 mod follow;
 mod gate;
 pub mod hardware;
 mod inner;
+mod looks;
 mod member;
 mod observation;
 mod observers;
@@ -39,9 +41,12 @@ mod registering;
 mod registration;
 #[cfg(feature = "dbus")]
 mod remote;
+mod required;
 mod runner;
 mod sample;
 mod sync;
+mod telling;
+mod unheard;
 mod weak;
 #[cfg(feature = "dbus")]
 pub mod wire;
@@ -63,6 +68,7 @@ pub use partition::Partition;
 pub use per_processor::PerProcessor;
 pub use registering::Registering;
 pub use registration::Registration;
+pub use required::{Attempt, Missing, RequiredParty};
 pub use sample::Sample;
 
 /// The examples of the README, run as tests.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hotadd_core::{Driver, Level, Party, PartyId};
+use hotadd_core::{Driver, Level, Party, PartyId, Processor};
 
 use crate::error::Error;
 use crate::sync::{AtomicBool, Ordering};
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) at_once: bool,
     /// Once true it stays true, and the driver is not called again (D1).
     departed: AtomicBool,
+    /// It was not told of the processor that the transaction under way is about, and so is not told of its end (X4).
+    excluded: AtomicBool,
     pub(crate) name: Box<str>,
 }
 
@@ -62,7 +64,8 @@ impl Shared {
     }
 
     /// Relaxed, here and below: the flag decides something only inside the gate, where it is set and read by the one
-    /// thread inside. Elsewhere it is a report of what already happened.
+    /// thread inside. An observer may set it on another thread that looks meanwhile; then the lock of `Telling::calls` orders it
+    /// before the next call. Elsewhere it is a report of what already happened.
     pub(crate) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }
@@ -70,6 +73,16 @@ impl Shared {
     /// Returns whether it had departed before.
     pub(crate) fn depart(&self) -> bool {
         self.departed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it is told of the removal that is about to begin (X4).
+    pub(crate) fn exclude(&self, excluded: bool) {
+        self.excluded.store(excluded, Ordering::Relaxed);
+    }
+
+    /// Whether it asked for removal notices (X1).
+    pub(crate) const fn hears_removal(&self) -> bool {
+        self.hears_removal
     }
 }
 
@@ -88,8 +101,15 @@ impl Member {
         driver: Box<dyn Driver + Send>,
     ) -> Self {
         let Place { level, at_once } = place;
-        let departed = AtomicBool::new(false);
-        let shared = Shared { id, level, hears_removal, at_once, departed, name: name.into() };
+        let shared = Shared {
+            id,
+            level,
+            hears_removal,
+            at_once,
+            departed: AtomicBool::new(false),
+            excluded: AtomicBool::new(false),
+            name: name.into(),
+        };
         Self { driver, shared: Arc::new(shared) }
     }
 }
@@ -112,6 +132,10 @@ impl Party for Member {
         self.shared.hears_removal
     }
 
+    fn heard_of(&self, _: Processor) -> bool {
+        // Of one processor at a time it is said before the transaction.
+        !self.shared.excluded.load(Ordering::Relaxed)
+    }
     fn at_once(&self) -> bool {
         self.shared.at_once
     }

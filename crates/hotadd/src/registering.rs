@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::member::Place;
 use crate::partition::{Partition, Seat};
 use crate::registration::Registration;
+use crate::required::RequiredParty;
 
 /// A registration being put together. Made by [`Partition::party`].
 #[must_use = "nothing is registered until `register` is called"]
@@ -20,11 +21,20 @@ pub struct Registering<'a> {
     at_once: bool,
     replay: bool,
     time_limit: Option<Duration>,
+    required: Option<&'a RequiredParty>,
 }
 
 impl<'a> Registering<'a> {
     pub(crate) const fn new(partition: &'a Partition, name: &'a str) -> Self {
-        Self { partition, name, level: Level(0), at_once: false, replay: true, time_limit: None }
+        Self {
+            partition,
+            name,
+            level: Level(0),
+            at_once: false,
+            replay: true,
+            time_limit: None,
+            required: None,
+        }
     }
 
     /// Lower levels agree first and unwind last. 0 unless said otherwise.
@@ -58,6 +68,14 @@ impl<'a> Registering<'a> {
         self
     }
 
+    /// Stands for a party that is required (L4): when the driver crashes, that party is missing. A party may register several.
+    ///
+    /// Without effect in a partition of another process.
+    pub const fn required(mut self, party: &'a RequiredParty) -> Self {
+        self.required = Some(party);
+        self
+    }
+
     /// Registers the driver.
     ///
     /// # Errors
@@ -77,14 +95,15 @@ impl<'a> Registering<'a> {
         self,
         make: impl FnOnce(PartyId) -> D,
     ) -> Result<Registration, Error> {
-        let Self { partition, name, level, at_once, replay, time_limit } = self;
+        let Self { partition, name, level, at_once, replay, time_limit, required } = self;
         // Only a partition in another process looks at it.
         let _ = time_limit;
         match &partition.seat {
             Seat::Here(inner) => {
                 let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
-                let (shared, epoch) =
-                    inner.register(name, Place { level, at_once }, replay, make)?;
+                let required = required.map(|party| Arc::downgrade(&party.0));
+                let place = Place { level, at_once };
+                let (shared, epoch) = inner.register(name, place, replay, required, make)?;
                 Ok(Registration::here(Arc::clone(inner), shared, epoch))
             }
             #[cfg(feature = "dbus")]

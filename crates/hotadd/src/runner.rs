@@ -4,15 +4,14 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use hotadd_core::{ActiveSet, PlatformError, Processor, State, Status, Step, Transaction, Veto};
+use hotadd_core::{PlatformError, Processor, State, Status, Step, Transaction, Veto};
 
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
-use crate::hardware::Hardware;
+use crate::hardware::Monitor;
+use crate::inner::Inner;
 use crate::member::{Member, Shared};
-use crate::observers::Observers;
-use crate::published::Published;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::Ordering;
 
 mod telling;
 mod timed;
@@ -21,18 +20,21 @@ pub(crate) use timed::Asked;
 use timed::Timed;
 
 pub(crate) struct Runner<'a> {
-    pub(crate) published: &'a Published,
-    pub(crate) hardware: &'a dyn Hardware,
-    pub(crate) set: &'a mut ActiveSet,
-    pub(crate) observers: &'a mut Observers,
+    inner: &'a Inner,
     /// Whether some parties are asked at once.
-    pub(crate) together: bool,
-    /// Set when a party has departed and is to be swept out.
-    pub(crate) departures: &'a AtomicBool,
-    pub(crate) occasion: Occasion,
+    together: bool,
+    occasion: Occasion,
+    /// What notices whether somebody else switches the processors that are asked about.
+    pub(crate) monitor: Option<Box<dyn Monitor>>,
+    /// Why a processor was not started although every party that was asked has agreed.
+    objection: Option<Error>,
 }
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    pub(crate) const fn new(inner: &'a Inner, together: bool, occasion: Occasion) -> Self {
+        Self { inner, together, occasion, monitor: None, objection: None }
+    }
+
     /// Runs a transaction to its end. `parties` are the registry's or, for a replay, the new one.
     pub(crate) fn run(
         &mut self,
@@ -42,16 +44,23 @@ impl Runner<'_> {
     ) {
         loop {
             match transaction.step() {
-                Step::Publish(set) => {
-                    *self.set = set.clone();
-                    self.published.publish(set.clone());
-                    transaction.published();
-                }
+                Step::Publish => self.inner.with_current(|current| {
+                    let (set, look) = current.advance(transaction);
+                    self.inner.published.publish(set.clone());
+                    if look {
+                        // Relaxed: read by this very thread when it lets go of the set.
+                        self.inner.look.store(true, Ordering::Relaxed);
+                    }
+                }),
                 Step::Call(state) => {
                     self.call(transaction, parties, state, asked.as_deref_mut());
                 }
                 Step::Start(processor) => {
-                    let result = self.act(Action::Add, processor);
+                    let asked = transaction.changed().is_empty();
+                    let result = match self.object(processor, asked) {
+                        Some(objection) => Err(objection),
+                        None => self.act(Action::Add, processor),
+                    };
                     transaction.acted(result);
                 }
                 Step::Stop(processor) => {
@@ -71,12 +80,12 @@ impl Runner<'_> {
         state: State,
         mut asked: Option<&mut Asked>,
     ) {
-        let traced = !self.observers.is_empty() || asked.is_some();
+        let traced = self.inner.telling.is_observed() || asked.is_some();
         let mut begun = Vec::new();
         loop {
             // One net under the whole pass and not one under each call: a net costs more than a call.
             let pass = catch_unwind(AssertUnwindSafe(|| {
-                let flag = self.departures;
+                let flag = &self.inner.departures;
                 // Relaxed: set by a callback, on this thread.
                 let departures = || flag.load(Ordering::Relaxed);
                 if traced || self.together {
@@ -90,6 +99,7 @@ impl Runner<'_> {
                             && veto.is_crash()
                         {
                             member.shared.depart();
+                            self.inner.required.crashed(member.shared.id, veto);
                             flag.store(true, Ordering::Relaxed);
                         }
                         answer
@@ -121,8 +131,9 @@ impl Runner<'_> {
     /// Deregisters a party that has crashed, and says so (L3).
     fn crashed(&mut self, shared: &Shared, veto: &Veto, processor: Option<Processor>) {
         shared.depart();
+        self.inner.required.crashed(shared.id, veto);
         // Relaxed: read by the same thread when it leaves the gate.
-        self.departures.store(true, Ordering::Relaxed);
+        self.inner.departures.store(true, Ordering::Relaxed);
         let reason = format!("{}; it is deregistered", veto.reason());
         self.breach("L3", processor, Some(shared.info()), reason);
     }
@@ -130,14 +141,25 @@ impl Runner<'_> {
     /// Has the platform start or stop a processor.
     fn act(&mut self, action: Action, processor: Processor) -> Result<(), PlatformError> {
         let began = Instant::now();
-        let hardware = self.hardware;
-        let acted = catch_unwind(AssertUnwindSafe(|| match action {
-            Action::Add => hardware.start(processor.id),
-            Action::Remove => hardware.stop(processor.id),
-        }));
-        let result = acted.unwrap_or_else(|panic| {
-            std::mem::forget(panic);
-            Err(PlatformError { status: Status::DRIVER_INTERNAL_ERROR, errno: None, reason: None })
+        let (hardware, id) = (&*self.inner.hardware, processor.id);
+        let result = self.inner.with_current(|current| {
+            let acted = catch_unwind(AssertUnwindSafe(|| match action {
+                Action::Add => hardware.start(id),
+                // It vanished while everybody was being asked.
+                Action::Remove if current.is_gone(id) => Ok(()),
+                Action::Remove => hardware.stop(id),
+            }));
+            let result = acted.unwrap_or_else(|panic| {
+                std::mem::forget(panic);
+                let status = Status::DRIVER_INTERNAL_ERROR;
+                Err(PlatformError { status, errno: None, reason: None })
+            });
+            match (action, &result) {
+                (Action::Add, Ok(())) => current.started(id),
+                (Action::Remove, Ok(())) => current.stopped(id),
+                _ => {}
+            }
+            result
         });
         let mut event = self.event(match (action, &result) {
             (Action::Add, Ok(())) => EventKind::Started,
@@ -156,8 +178,31 @@ impl Runner<'_> {
         result
     }
 
+    /// Why a processor is not to be started although every party that was asked has agreed: a required party has gone missing (L4),
+    /// or, if they have been `asked` about it until now, somebody else switched it meanwhile (Q4).
+    fn object(&mut self, processor: Processor, asked: bool) -> Option<PlatformError> {
+        let id = processor.id;
+        let objection = if let Some(missing) = self.inner.required.missing().into_iter().next() {
+            Error::Missing { id, missing }
+        } else {
+            let reason = if self.inner.with_current(|current| current.is_touched(id)) {
+                "somebody else brought it in while everybody was being asked about it".to_owned()
+            } else {
+                let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;
+                self.inner.with_current(|current| current.touch(id));
+                self.breach("Q4", Some(processor), None, reason.clone());
+                reason
+            };
+            Error::Touched { processor, reason }
+        };
+        let (status, reason) = (objection.status(), Some(objection.reason()));
+        self.objection = Some(objection);
+        Some(PlatformError { status, errno: None, reason })
+    }
+
     /// Why a finished transaction came to nothing, if it did.
     pub(crate) fn refusal(
+        &mut self,
         transaction: &Transaction,
         parties: &[Member],
         action: Action,
@@ -171,7 +216,7 @@ impl Runner<'_> {
             });
         }
         let (processor, error) = transaction.platform_error()?;
-        Some(Error::Platform { action, processor, error })
+        Some(self.objection.take().unwrap_or(Error::Platform { action, processor, error }))
     }
 }
 

@@ -27,7 +27,8 @@ pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
 /// Signature `tus`.
 pub const DEREGISTERED: &str = "Deregistered";
 
-/// The prefix of an error name by which an agent's veto gives its status, followed by eight hex digits.
+/// The prefix of an error name by which an agent's veto gives its status. An `x` and eight hex digits follow: D-Bus allows no
+/// element of a name to begin with a digit, and that of a warning (0x8xxxxxxx) would.
 pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 
 /// The prefix of the error names of `org.hotadd.Partition1`.
@@ -56,6 +57,9 @@ pub const CONCURRENT: u32 = 8;
 /// The largest message that either side takes, in bytes. The largest that either sends is a set of 2,048 processors, some 40 KiB.
 pub const MAX_MESSAGE: usize = 128 * 1024;
 
+/// How much of a reason goes over the wire, in bytes.
+pub const MAX_REASON: usize = 4096;
+
 /// The longest time limit that a party may have, in milliseconds.
 pub const MAX_TIME_LIMIT_MS: u32 = 600_000;
 
@@ -79,6 +83,9 @@ pub struct Details {
     /// The processor left without anybody having been asked (X2).
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub surprise: Option<bool>,
+    /// It is part of a registration, and about a processor that was active before (Q5).
+    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
+    pub replay: Option<bool>,
     /// The set that the notice speaks of, for who asked for it.
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub set: Option<WireSet>,
@@ -165,6 +172,7 @@ pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> Wire
         status: (status != Status::SUCCESS).then(|| status.to_raw()),
         errno: notice.errno().map(|errno| errno.to_raw().unsigned_abs()),
         surprise: notice.is_surprise().then_some(true),
+        replay: notice.is_replay().then_some(true),
         set: with_set.map(set),
     };
     (party, processor(notice.processor()), notice.epoch().0, details)
@@ -179,12 +187,16 @@ pub fn read_notice(
     (party, processor, epoch, details): WireNotice,
 ) -> Result<(u64, Notice, Option<ActiveSet>), Malformed> {
     let status = details.status.map_or(Status::SUCCESS, Status::from_raw);
-    let errno = details.errno.map(|errno| Errno::from_raw(errno.cast_signed()));
+    let errno = details.errno.and_then(|errno| i32::try_from(errno).ok());
+    let errno = errno.filter(|errno| *errno > 0).map(Errno::from_raw);
     let mut notice = Notice::new(state, read_processor(processor)?)
         .with_failure(status, errno)
         .at_epoch(Epoch(epoch));
     if details.surprise == Some(true) {
         notice = notice.as_surprise();
+    }
+    if details.replay == Some(true) {
+        notice = notice.as_replay();
     }
     Ok((party, notice, details.set.map(read_set).transpose()?))
 }
@@ -205,18 +217,30 @@ pub fn denied(path: &Path) -> String {
     }
 }
 
-/// The name of the error by which a party vetoes with this status.
+/// The name of the error by which a party vetoes with this status (A3). A name of D-Bus for every status there is.
 #[must_use]
 pub fn veto_error(status: Status) -> String {
-    format!("{STATUS_ERROR}{:08X}", status.to_raw())
+    format!("{STATUS_ERROR}x{:08X}", status.to_raw())
 }
 
-/// The status that an error's name stands for; [`Status::UNSUCCESSFUL`] if it names none.
+/// The status that an error's name stands for, always an error: [`Status::UNSUCCESSFUL`] if it names none, or one that is not an
+/// error. Agents of earlier versions leave the `x` out.
 #[must_use]
 pub fn veto_status(error_name: &str) -> Status {
-    let digits = error_name.strip_prefix(STATUS_ERROR).filter(|digits| digits.len() == 8);
-    let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    value.map_or(Status::UNSUCCESSFUL, Status::from_raw)
+    let element = error_name.strip_prefix(STATUS_ERROR).unwrap_or_default();
+    let digits = element.strip_prefix(['x', 'X']).unwrap_or(element);
+    let hex = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = u32::from_str_radix(digits, 16).ok().filter(|_| hex);
+    value.map(Status::from_raw).filter(|status| status.is_error()).unwrap_or(Status::UNSUCCESSFUL)
+}
+
+/// A text as it can be sent: at most so many bytes, and without NUL, which D-Bus has no room for.
+#[must_use]
+pub fn text(text: &str, most: usize) -> String {
+    // What takes the place of a NUL is longer.
+    let text = text.replace('\0', "\u{FFFD}");
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or(0)].to_owned()
 }
 
 #[cfg(test)]

@@ -104,8 +104,8 @@ impl Driver for Recorder {
         record.memory.touch();
         thread::yield_now();
         let set = self.partition.active();
-        if set.epoch() != notice.epoch() {
-            record.fault("not the epoch in force (A5, Q2)");
+        if set.epoch() < notice.epoch() {
+            record.fault("the notice speaks of a set that is not in force yet (A5, Q2)");
         }
         record.memory.touch();
         if record.deregistered.load(SeqCst) {
@@ -269,7 +269,7 @@ fn two_adds_at_once_are_two_adds_one_after_the_other() {
 /// X2: a processor that vanishes in the middle of an add is reported once, whoever it is that reports it.
 #[test]
 fn a_processor_that_vanishes_during_an_add_is_reported_once() {
-    explore("vanish against add", None, || {
+    explore("vanish against add", Some(3), || {
         let (hardware, partition) = partition(1);
         let (record, registration) = register(&partition);
         let adder = thread::spawn({
@@ -277,8 +277,8 @@ fn a_processor_that_vanishes_during_an_add_is_reported_once() {
             move || partition.add(HardwareId(1)).unwrap()
         });
         hardware.vanish(HardwareId(0));
-        assert!(partition.active().iter().all(|p| p.id.0 != 0), "it is reported at once");
         adder.join().unwrap();
+        assert!(partition.active().iter().all(|p| p.id.0 != 0), "no nudge is lost");
         let told = lock(&record.told).clone();
         let gone = told.iter().filter(|t| **t == (State::RemoveComplete, 0, true)).count();
         assert_eq!((gone, told.len()), (1, 5));

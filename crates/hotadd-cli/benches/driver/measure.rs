@@ -157,6 +157,7 @@ fn host(
         grace: LIMIT,
         loads: driver != "sample:isolated",
         heard: None,
+        required: None,
     };
     Ok(Host::start(partition, service, spec)?)
 }

@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod missing;
 mod out;
 mod socket;
 mod talk;
@@ -12,9 +13,10 @@ use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
 use serde_json::{Value, json};
 
+use self::missing::Gone;
 use self::out::Out;
 use self::talk::{Failure, Refusal, Talk};
-use crate::args::{Ask, Change, History};
+use crate::args::{Ask, Change, History, Parties};
 use crate::view::millis;
 
 /// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
@@ -61,6 +63,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let candidates: Vec<u32> = talk.call("GetCandidates", &())?;
     let set: WireSet = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
+    let gone = Gone::all(&talk)?;
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
     let Out { refused, vanished } = Out::of(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
@@ -78,9 +81,11 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
             "epoch": set.epoch().0, "active": active, "unagreed": unagreed, "candidates": spare,
             "parties": parties, "waiting": waiting.iter().map(waiting_json).collect::<Vec<_>>(),
             "refused": refused, "vanished": vanished.to_string(),
+            "missing": gone.iter().map(Gone::json).collect::<Vec<_>>(),
         }));
         return Ok(true);
     }
+    gone.iter().for_each(|gone| println!("{}", gone.line()));
     println!("active: {active} ({} processors, epoch {})", set.count(), set.epoch());
     if !unagreed.is_empty() {
         println!("joined without agreement: {unagreed} (Q3)");
@@ -98,11 +103,17 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     Ok(true)
 }
 
-/// `hotadd parties`.
-pub(crate) fn parties(ask: &Ask) -> Result<bool, AskError> {
-    let parties = parties_of(&Talk::with(ask)?)?;
-    for party in parties {
+/// `hotadd parties`. False if one was to be started anew and is not registered.
+pub(crate) fn parties(parties: &Parties) -> Result<bool, AskError> {
+    let (ask, talk) = (&parties.ask, Talk::with(&parties.ask)?);
+    if let Some(name) = &parties.restart {
+        return missing::restart(&talk, parties, name);
+    }
+    for party in parties_of(&talk)? {
         if ask.json { print(&party) } else { println!("{}", party_line(&party)) }
+    }
+    for gone in Gone::all(&talk)? {
+        if ask.json { print(&gone.json()) } else { println!("{}", gone.line()) }
     }
     Ok(true)
 }
@@ -248,8 +259,10 @@ fn why(event: &Value) -> String {
     let driver =
         event["driver"].as_str().map(|name| format!("{name} refused: ")).unwrap_or_default();
     let driver = if event["event"] == "refused" { driver } else { String::new() };
-    let known: Vec<_> =
-        ["status_name", "errno_name", "clause"].iter().filter_map(|k| event[k].as_str()).collect();
+    // A status without a name here is told by its number.
+    let status = event["status_name"].as_str().or_else(|| event["status"].as_str());
+    let others = ["errno_name", "clause"].iter().map(|key| event[key].as_str());
+    let known: Vec<_> = std::iter::once(status).chain(others).flatten().collect();
     let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
     printable(&format!("{driver}{}{known}", text(&event["reason"])))
 }
@@ -344,5 +357,19 @@ mod tests {
         let asked = json!({ "event": "left", "id": 1 });
         assert_eq!(line(asked), "left processor 1", "this one was");
         assert_eq!(line(json!({ "event": "joined", "id": 2 })), "joined processor 2");
+    }
+
+    #[test]
+    fn a3_the_status_of_a_refusal_is_told_with_or_without_a_name() {
+        let refusal = |status: Status| {
+            json!({
+                "event": "refused", "driver": "pool", "reason": "no", "clause": "A3",
+                "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+            })
+        };
+        let named = why(&refusal(Status::DEVICE_BUSY));
+        assert_eq!(named, "pool refused: no (STATUS_DEVICE_BUSY, A3)");
+        let unnamed = why(&refusal(Status::from_raw(0x8000_1234)));
+        assert_eq!(unnamed, "pool refused: no (0x80001234, A3)");
     }
 }

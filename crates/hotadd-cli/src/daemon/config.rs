@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::args;
-use crate::spec::{DriverSpec, SimulateSpec};
+use crate::spec::{DriverSpec, SimulateSpec, WhenMissing};
 
 /// Where the configuration is unless it is said.
 pub(crate) const FILE: &str = "/etc/hotadd/hotadd.toml";
@@ -126,11 +126,18 @@ impl Limits {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Party {
     pub(crate) driver: Text<DriverSpec>,
+    /// What becomes of adds while it is missing (L4).
+    #[serde(rename = "when-missing")]
+    when_missing: Option<Spanned<WhenMissing>>,
 }
 
 impl Party {
     pub(crate) fn spec(&self) -> DriverSpec {
-        self.driver.0.clone()
+        let mut spec = self.driver.0.clone();
+        if let Some(when_missing) = &self.when_missing {
+            spec.when_missing = Some(*when_missing.get_ref());
+        }
+        spec
     }
 }
 
@@ -232,6 +239,12 @@ impl Config {
             .hardware
             .check()
             .map_err(|(at, key, what)| format!("{}: hardware.{key}: {what}", line(at)))?;
+        for (nth, party) in config.parties.iter().enumerate() {
+            if let (Some(key), Some(_)) = (&party.when_missing, party.driver.0.when_missing) {
+                let at = line(key.span().start);
+                return Err(format!("{at}: party[{nth}].when-missing: the driver says it already"));
+            }
+        }
         Ok(config)
     }
 }
@@ -398,6 +411,14 @@ mod tests {
             (
                 "[[party]]\ndriver = 'sample'\n[[party]]\ndriver = 'smaple'",
                 "4: party[1].driver: there is no driver \"smaple\"",
+            ),
+            (
+                "[[party]]\ndriver = 'sample'\nwhen-missing = 'ask'",
+                "3: party[0].when-missing: unknown variant `ask`, expected `refuse` or `skip`",
+            ),
+            (
+                "[[party]]\ndriver = 'sample:when-missing=skip'\nwhen-missing = 'refuse'",
+                "3: party[0].when-missing: the driver says it already",
             ),
             ("[[party]]\n", "1: party[0]: missing field `driver`"),
             ("[hardware]\nplug = '9'", "2: hardware.plug: it is for hardware.kind = \"simulated\""),

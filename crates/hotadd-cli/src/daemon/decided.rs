@@ -158,6 +158,22 @@ mod tests {
         assert!(!one().has(HardwareId(1), 17), "who is not named is undecided");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_parties_are_called_the_next_daemon_waits_for_the_same(
+            names in proptest::collection::vec("\\PC{1,16}", 0..8),
+            processors in proptest::collection::btree_map(0..2048_u32, proptest::prelude::any::<u64>(), 0..8),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("try.decided");
+            let mut decided = Decided::nothing(Of::this("hotplug"));
+            decided.processors = processors;
+            decided.parties = names;
+            decided.write(&path).unwrap();
+            proptest::prop_assert_eq!(Decided::read(&path, &Of::this("hotplug")), Ok(Some(decided)));
+        }
+    }
+
     #[test]
     fn of_another_start_of_the_machine_or_other_hardware_it_says_nothing() {
         let folder = tempfile::tempdir().unwrap();

@@ -124,8 +124,8 @@ impl Keeper {
         }
         match (event.kind, event.id, &event.party) {
             (EventKind::Joined | EventKind::Left, Some(id), _) => self.decide(&mut state, id),
-            // One that was refused at the door nobody was asked about (A8).
-            (EventKind::Refused, Some(id), _) if event.clause != Some("A8") => {
+            // One that was refused at the door, or because a party is missing, nobody was asked about (A8, L4).
+            (EventKind::Refused, Some(id), _) if !matches!(event.clause, Some("A8" | "L4")) => {
                 self.decide(&mut state, id);
             }
             // What the file says of it is of one that had its place, and told apart by its number. Whoever adds it is not kept

@@ -15,10 +15,10 @@ use super::fault;
 use super::hardware::Governed;
 use super::keeper::Keeper;
 use super::log::Log;
-use super::parties::Parties;
 use super::pulse::Pulse;
 use super::reload::Reloading;
 use super::{Message, listen};
+use crate::parties::{Beginning, Parties};
 use crate::run::descriptors;
 use crate::run::drivers::Terms;
 use crate::run::fence::Fence;
@@ -156,16 +156,16 @@ impl Manager {
         let service =
             Service::with_access(&self.partition, self.name(), self.access(), Arc::new(log));
         let service = Arc::new(service.map_err(|error| error.to_string())?);
+        service.restart_by(self.parties.restart());
         self.service = Some(service);
         let specs: Vec<_> = self.config.parties.iter().map(Party::spec).collect();
         self.keeper.configured(specs.iter().map(|spec| spec.name.clone()).collect());
+        self.parties.name(&self.partition, &specs)?;
         let (terms, parties) =
             (self.terms(self.config.limits.timeout()), Arc::clone(&self.parties));
         let done = self.sender.clone();
         let register = move || {
-            let registered = parties.change(&terms, &specs);
-            // Whoever hears of it may want to be the last that has the service.
-            drop(terms);
+            let registered = parties.begin(terms, Beginning::Degraded);
             let _ = done.send(Message::Registered(registered));
         };
         let thread = std::thread::Builder::new().name("hotadd-drivers".to_owned()).spawn(register);
@@ -178,7 +178,7 @@ impl Manager {
         Terms {
             partition: self.partition.clone(),
             fence: Fence::Nothing,
-            service: self.service.clone(),
+            service: self.service.as_ref().map(Arc::downgrade),
             timeout,
             // At once, and not by way of the main thread: who says more than can be written waits for its own words.
             heard: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
@@ -247,8 +247,10 @@ impl Manager {
                 }
                 // Parties come and go for as long as the machine runs.
                 self.view.drivers.retain(|driver| driver.registered);
-                if event.kind == EventKind::Registered {
-                    self.look_who_is_back(false);
+                match event.kind {
+                    EventKind::Registered => self.look_who_is_back(false),
+                    EventKind::Missing | EventKind::Present => self.say(&self.status()),
+                    _ => {}
                 }
             }
             Message::Turned(what) => self.log.turned(&what),

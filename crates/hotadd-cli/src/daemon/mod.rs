@@ -9,7 +9,6 @@ mod keeper;
 mod log;
 mod manager;
 mod opening;
-mod parties;
 mod plug;
 mod pulse;
 mod reload;
@@ -44,7 +43,7 @@ enum Message {
     Signal,
     /// We are told to read the configuration anew.
     Reload,
-    /// All parties of the configuration, or what kept one from registering.
+    /// The parties of the configuration have registered or are missing, or what keeps the daemon from beginning.
     Registered(Result<(), String>),
     /// A new configuration is in force, or what kept one of its parties from registering.
     Reloaded(Result<Box<Config>, String>),

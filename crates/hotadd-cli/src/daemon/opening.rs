@@ -8,6 +8,7 @@ use hotadd::{CpuList, HardwareId};
 use super::config::AtStart;
 use super::manager::Manager;
 use super::plug;
+use crate::degraded;
 use crate::view::Weight;
 
 impl Manager {
@@ -85,9 +86,20 @@ impl Manager {
     pub(super) fn status(&self) -> String {
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         let parties = self.view.drivers.iter().filter(|driver| driver.registered).count();
-        format!("STATUS=processors {active} are active; parties: {parties}")
+        let mut status = format!("STATUS=processors {active} are active; parties: {parties}");
+        let missing = self.partition.missing();
+        for missing in missing.iter().take(MOST_MISSING) {
+            status = format!("{status}; {}", degraded::line(missing));
+        }
+        if missing.len() > MOST_MISSING {
+            status = format!("{status}; and {} more are missing", missing.len() - MOST_MISSING);
+        }
+        status
     }
 }
+
+/// How many that are missing the service manager shows.
+const MOST_MISSING: usize = 3;
 
 /// `pool, fragile and 3 more`
 fn some_of(names: &[String]) -> String {

@@ -56,9 +56,7 @@ impl Manager {
         let (terms, parties) = (self.terms(timeout), Arc::clone(&self.parties));
         let (governed, done) = (self.governed.clone(), self.sender.clone());
         let change = move || {
-            let changed = parties.change(&terms, &specs);
-            // Whoever hears of it may want to be the last that has the service.
-            drop(terms);
+            let changed = parties.change(terms, &specs);
             let changed = changed.map(|()| {
                 // Waits for an add under way, as registering does.
                 governed.govern_as(&config.hardware);

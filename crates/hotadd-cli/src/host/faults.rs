@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotadd::{Driver, Notice, Removal, Sample, State, Veto};
@@ -24,8 +22,8 @@ pub(crate) struct Faulty {
     faults: Vec<(State, Fault)>,
     /// The connection, past everything that keeps it in order.
     raw: UnixStream,
-    /// Whether faults happen yet.
-    armed: Arc<AtomicBool>,
+    /// Whether faults happen in the replay, too.
+    replay: bool,
     time_limit: Duration,
 }
 
@@ -34,16 +32,17 @@ impl Faulty {
         sample: Sample,
         faults: Vec<(State, Fault)>,
         raw: UnixStream,
-        armed: Arc<AtomicBool>,
+        replay: bool,
         time_limit: Duration,
     ) -> Self {
-        Self { sample, faults, raw, armed, time_limit }
+        Self { sample, faults, raw, replay, time_limit }
     }
 
     /// Does wrong what is to go wrong now.
-    fn strike(&mut self, state: State) {
-        let Some((_, fault)) = self.faults.iter().find(|(when, _)| *when == state) else { return };
-        if !self.armed.load(Ordering::Acquire) {
+    fn strike(&mut self, notice: &Notice) {
+        let is_now = |(when, _): &&(State, Fault)| *when == notice.state();
+        let Some((_, fault)) = self.faults.iter().find(is_now) else { return };
+        if notice.is_replay() && !self.replay {
             return;
         }
         match fault {
@@ -87,7 +86,7 @@ impl Driver for Faulty {
     }
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
-        self.strike(notice.state());
+        self.strike(notice);
         self.sample.notify(notice)
     }
 }

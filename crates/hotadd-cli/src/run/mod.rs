@@ -8,6 +8,7 @@ mod first;
 mod load;
 mod output;
 mod plan;
+mod registering;
 mod said;
 mod signals;
 
@@ -18,13 +19,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, Follow, HardwareId, Partition};
+use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
+use hotadd_service::Service;
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
-use hotadd_service::{Service, ServiceError};
 
 use self::child::{Child, Stdout};
-use self::drivers::{Drivers, Terms};
+use self::drivers::Terms;
 use self::fence::Fence;
 use self::load::Load;
 use self::output::{Output, Wanted};
@@ -32,7 +33,7 @@ use self::plan::{CannotBegin, Course, Plan};
 use self::said::{Heard, Line};
 use self::signals::Received;
 use crate::args::Run;
-use crate::spec::DriverSpec;
+use crate::parties::Parties;
 use crate::view::{View, Weight};
 
 /// How often the board is drawn when nothing happens.
@@ -61,7 +62,7 @@ pub(crate) enum Message {
     /// From the built-in load: steps per second by processor.
     Rates(BTreeMap<HardwareId, f64>),
     /// All drivers, or what kept one from registering.
-    Registered(Result<Drivers, String>),
+    Registered(Result<(), String>),
     /// From a driver's process.
     Said(Line),
     /// All drivers are deregistered, and their processes gone.
@@ -94,7 +95,10 @@ struct Session {
     output: Output,
     messages: Receiver<Message>,
     sender: Sender<Message>,
-    drivers: Drivers,
+    /// Those of the command line.
+    parties: Arc<Parties>,
+    /// What speaks for the built-in load.
+    load: Option<Registration>,
     /// Whoever takes part from outside, or in a process of its own.
     service: Option<Arc<Service>>,
     child: Option<Child>,
@@ -133,7 +137,8 @@ impl Session {
             output,
             messages,
             sender: sender.clone(),
-            drivers: Drivers::default(),
+            parties: Arc::default(),
+            load: None,
             service: None,
             child: None,
             ending: None,
@@ -173,15 +178,17 @@ impl Session {
         // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
+        // First: nobody who comes to the service has a processor added without them (L4).
+        self.parties.name(&self.partition, &args.drivers).map_err(|why| (CANNOT_BEGIN, why))?;
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
         let terms = Terms {
             partition: self.partition.clone(),
             fence: plan.fence.clone(),
-            service: self.service.clone(),
+            service: self.service.as_ref().map(Arc::downgrade),
             timeout: args.timeout,
             heard: Heard::to(sender.clone()),
         };
-        self.register(&args.drivers, terms, sender)?;
+        self.register(terms, sender)?;
         self.start_child(args, &plan, sender)?;
         let (stop, stopped) = mpsc::channel();
         self.plan = Some(stop);
@@ -203,62 +210,6 @@ impl Session {
             .spawn(carry_out)
             .map_err(|e| system("no thread for the plan", &e))?;
         Ok(())
-    }
-
-    /// Opens the door to those in other processes, if there are to be any.
-    fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
-        let service = match &args.name {
-            Some(name) => {
-                descriptors::raise();
-                let path = hotadd_service::runtime_dir().join(name);
-                let service = Service::listen(&self.partition, name, &path)?;
-                if let Some(bus) = &args.bus {
-                    service.join_bus(bus)?;
-                }
-                service
-            }
-            // Whom it disconnects, and why, is seen in the events.
-            None if args.drivers.iter().any(DriverSpec::is_isolated) => {
-                Service::new(&self.partition, "run", Arc::new(|_| ()))?
-            }
-            None => return Ok(None),
-        };
-        Ok(Some(Arc::new(service)))
-    }
-
-    /// Registers the drivers, on a thread of their own: one may take its time, and is shown to.
-    fn register(
-        &mut self,
-        drivers: &[DriverSpec],
-        terms: Terms,
-        sender: &Sender<Message>,
-    ) -> Result<(), (u8, String)> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            (CANNOT_BEGIN, format!("the run does not begin: {error}"))
-        };
-        let (drivers, done) = (drivers.to_vec(), sender.clone());
-        let register_all = move || {
-            let _ = done.send(Message::Registered(terms.register(&drivers)));
-        };
-        std::thread::Builder::new()
-            .name("hotadd-drivers".to_owned())
-            .spawn(register_all)
-            .map_err(|e| cannot(&e))?;
-        loop {
-            match self.messages.recv_timeout(TICK) {
-                Ok(Message::Registered(all)) => {
-                    self.drivers = all.map_err(|e| cannot(&e))?;
-                    return Ok(());
-                }
-                Ok(message) => self.take(message),
-                Err(_) => {}
-            }
-            self.output.tick(&self.view);
-            if let Some(signal) = self.signal {
-                let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-                return Err((code, "ended by a signal before the run began".to_owned()));
-            }
-        }
     }
 
     fn start_child(
@@ -291,7 +242,7 @@ impl Session {
             };
             let load = Load::listen(orders, answers, sender.clone()).map_err(|e| cannot(&e))?;
             let registered = self.partition.register("load", load);
-            self.drivers.push(registered.map_err(|e| cannot(&e))?);
+            self.load = Some(registered.map_err(|e| cannot(&e))?);
         }
         self.child = Some(child);
         Ok(())
@@ -416,36 +367,6 @@ impl Session {
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
         self.finish(code);
         ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
-    }
-
-    /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
-    /// (D1), and leaving takes it along.
-    fn leave(&mut self) {
-        let (service, mut drivers) = (self.service.take(), std::mem::take(&mut self.drivers));
-        let until = Instant::now() + GRACE + drivers.grace();
-        let done = self.sender.clone();
-        let leave = move || {
-            // Those in other processes first: an add that one of them holds up is over then.
-            drivers.end_hosts();
-            drop(service);
-            drop(drivers);
-            let _ = done.send(Message::Left);
-        };
-        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
-        let mut left = thread.is_err();
-        while !left {
-            // What they say at the end is heard: one that is not listened to does not get there.
-            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Left) => left = true,
-                Ok(message) => self.take(message),
-                Err(_) => break,
-            }
-        }
-        if !left {
-            let waiting = self.view.waiting.as_ref();
-            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            eprintln!("hotadd: {who} is still busy and is not waited for");
-        }
     }
 
     fn end_child(&self) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hotadd::{CpuList, State};
 use hotadd_service::script::word;
+use serde::Deserialize;
 
 use super::{delay, list, number, options_of, time};
 
@@ -19,6 +20,8 @@ pub(crate) struct DriverSpec {
     pub(crate) level: i32,
     /// How long it may take over an answer, if it says so itself.
     pub(crate) timeout: Option<Duration>,
+    /// What becomes of adds while its party is missing (L4), if it says so itself.
+    pub(crate) when_missing: Option<WhenMissing>,
     pub(crate) what: What,
     /// As it was given, for the process of its own that reads it again.
     pub(crate) text: String,
@@ -28,9 +31,19 @@ pub(crate) struct DriverSpec {
 pub(crate) enum What {
     Sample(SampleSpec),
     /// A program, or a folder of them.
-    Exec(PathBuf),
+    Exec(ExecSpec),
     /// A Windows driver, or a native one.
     File(FileSpec),
+}
+
+/// A program, or a folder of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecSpec {
+    pub(crate) path: PathBuf,
+    /// How often it is registered again.
+    pub(crate) restarts: u32,
+    /// It is not run for the processors that are active when it registers (R2).
+    pub(crate) later: bool,
 }
 
 /// A driver's file.
@@ -82,7 +95,28 @@ pub(crate) enum Fault {
     Late,
 }
 
+/// What becomes of adds while a party is missing (L4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WhenMissing {
+    /// They are refused by its name.
+    #[default]
+    Refuse,
+    /// It is not asked.
+    Skip,
+}
+
 impl DriverSpec {
+    /// What becomes of adds while its party is missing.
+    pub(crate) fn when_missing(&self) -> WhenMissing {
+        self.when_missing.unwrap_or_default()
+    }
+
+    /// Whether it says the same as another, word for word.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.text == other.text && self.when_missing == other.when_missing
+    }
+
     /// Whether it is in a process of its own that speaks D-Bus.
     pub(crate) const fn is_isolated(&self) -> bool {
         match &self.what {
@@ -122,13 +156,14 @@ fn file(text: &str) -> Result<DriverSpec, String> {
     let path = PathBuf::from(path);
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut file = FileSpec { path, restarts: 0, alloc_fail: None, strict: false };
-    let (mut name, mut level, mut timeout) = (name, 0, None);
+    let (mut name, mut level, mut timeout, mut when_missing) = (name, 0, None, None);
     for (key, value) in options_of(options, &["strict"])? {
         match key {
             "level" => level = number(key, &value, "a whole number such as -1")?,
             "name" => name = value,
             "timeout" => timeout = Some(time(key, &value)?),
             "restart" => file.restarts = restarts(&value)?,
+            "when-missing" => when_missing = Some(missing(&value)?),
             "alloc-fail" => {
                 let like = "which of its allocations fails, from 1";
                 let nth = number(key, &value, like)?;
@@ -141,18 +176,19 @@ fn file(text: &str) -> Result<DriverSpec, String> {
             "strict" => return Err("strict takes no value".to_owned()),
             _ => {
                 return Err(format!(
-                    "a driver's file has no option {key:?}; it has level, name, timeout, restart, alloc-fail and strict"
+                    "a driver's file has no option {key:?}; it has level, name, timeout, restart, when-missing, alloc-fail and strict"
                 ));
             }
         }
     }
-    Ok(DriverSpec { name, level, timeout, what: What::File(file), text: text.to_owned() })
+    let (what, text) = (What::File(file), text.to_owned());
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
 }
 
 fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
     let mut sample = SampleSpec::default();
     let (mut name, mut level, mut timeout, mut restart) = ("sample".to_owned(), 0, None, None);
-    let mut isolated = false;
+    let (mut isolated, mut when_missing) = (false, None);
     // What only makes sense in a process of its own.
     let mut apart = None;
     for (key, value) in options_of(options, &["isolated", "replay"])? {
@@ -161,6 +197,7 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
             "delay" => sample.delay = delay(&value)?,
             "level" => level = number(key, &value, "a whole number such as -1")?,
             "name" => name = value,
+            "when-missing" => when_missing = Some(missing(&value)?),
             "isolated" | "replay" if !value.is_empty() => {
                 return Err(format!("{key} takes no value"));
             }
@@ -177,7 +214,7 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
             _ => {
                 let Some(fault) = fault(key, &value)? else {
                     return Err(format!(
-                        "sample has no option {key:?}; it has veto, delay, level, name, isolated, timeout, restart and, for \
+                        "sample has no option {key:?}; it has veto, delay, level, name, when-missing, isolated, timeout, restart and, for \
                          tests, crash, segv, abort, exit, hang, stop, garbage, half, disconnect, late and \
                          replay"
                     ));
@@ -197,7 +234,8 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
         return Err("replay needs something that goes wrong, such as crash=add-start".to_owned());
     }
     sample.isolated = isolated.then_some(restart.unwrap_or(0));
-    Ok(DriverSpec { name, level, timeout, what: What::Sample(sample), text: text.to_owned() })
+    let (what, text) = (What::Sample(sample), text.to_owned());
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
 }
 
 fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
@@ -207,17 +245,34 @@ fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
     }
     let path = PathBuf::from(path);
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let what = What::Exec(path);
-    let mut spec = DriverSpec { name, level: 0, timeout: None, what, text: text.to_owned() };
-    for (key, value) in options_of(options, &[])? {
+    let mut exec = ExecSpec { path, restarts: 0, later: false };
+    let (mut name, mut level, mut timeout, mut when_missing) = (name, 0, None, None);
+    for (key, value) in options_of(options, &["later"])? {
         match key {
-            "level" => spec.level = number(key, &value, "a whole number such as -1")?,
-            "name" => spec.name = value,
-            "timeout" => spec.timeout = Some(time(key, &value)?),
-            _ => return Err(format!("exec has no option {key:?}; it has level, name and timeout")),
+            "level" => level = number(key, &value, "a whole number such as -1")?,
+            "name" => name = value,
+            "timeout" => timeout = Some(time(key, &value)?),
+            "restart" => exec.restarts = restarts(&value)?,
+            "when-missing" => when_missing = Some(missing(&value)?),
+            "later" if value.is_empty() => exec.later = true,
+            "later" => return Err("later takes no value".to_owned()),
+            _ => {
+                return Err(format!(
+                    "exec has no option {key:?}; it has level, name, timeout, restart, when-missing and later"
+                ));
+            }
         }
     }
-    Ok(spec)
+    let (what, text) = (What::Exec(exec), text.to_owned());
+    Ok(DriverSpec { name, level, timeout, when_missing, what, text })
+}
+
+fn missing(value: &str) -> Result<WhenMissing, String> {
+    match value {
+        "refuse" => Ok(WhenMissing::Refuse),
+        "skip" => Ok(WhenMissing::Skip),
+        _ => Err(format!("when-missing: {value:?} is neither refuse nor skip")),
+    }
 }
 
 fn restarts(value: &str) -> Result<u32, String> {
@@ -314,8 +369,30 @@ mod tests {
         let spec = read("exec:/etc/hooks/prepare,level=3,timeout=100");
         assert_eq!((&*spec.name, spec.level), ("prepare", 3));
         assert_eq!(spec.timeout, Some(Duration::from_millis(100)));
-        assert_eq!(spec.what, What::Exec("/etc/hooks/prepare".into()));
+        let path = PathBuf::from("/etc/hooks/prepare");
+        assert_eq!(spec.what, What::Exec(ExecSpec { path, restarts: 0, later: false }));
         assert_eq!(read("exec:hooks/,name=x").name, "x");
+        let path = PathBuf::from("hooks/");
+        assert_eq!(
+            read("exec:hooks/,later").what,
+            What::Exec(ExecSpec { path, restarts: 0, later: true })
+        );
+        assert_eq!(read("exec:hooks/,later,name=x").name, "x", "later takes no value");
+    }
+
+    #[test]
+    fn l4_what_becomes_of_adds_while_a_party_is_missing_may_be_said() {
+        for driver in ["exec:/x", "sample:isolated", "sample:veto=1,3", "x.sys"] {
+            assert_eq!(read(driver).when_missing(), WhenMissing::Refuse, "{driver}");
+            for (word, meant) in [("skip", WhenMissing::Skip), ("refuse", WhenMissing::Refuse)] {
+                let spec = read(&format!("{driver},when-missing={word}"));
+                assert_eq!(spec.when_missing, Some(meant), "{driver}");
+            }
+        }
+        let What::Exec(exec) = read("exec:/x,restart=3").what else { panic!("it is a program") };
+        assert_eq!(exec.restarts, 3);
+        let wrong = "exec:/x,when-missing=ask".parse::<DriverSpec>().unwrap_err();
+        assert_eq!(wrong, "when-missing: \"ask\" is neither refuse nor skip");
     }
 
     #[test]
@@ -393,10 +470,11 @@ mod tests {
             why("sample:isolated,restart=x"),
             "restart: \"x\" is not a number, at most 1000"
         );
+        assert_eq!(why("exec:/x,later=1"), "later takes no value");
         assert_eq!(why("exec"), "exec needs a program or a folder of programs: exec:PATH");
         assert_eq!(
             why("exec:/x,veto=1"),
-            "exec has no option \"veto\"; it has level, name and timeout"
+            "exec has no option \"veto\"; it has level, name, timeout, restart, when-missing and later"
         );
     }
 }

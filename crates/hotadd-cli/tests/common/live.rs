@@ -61,15 +61,7 @@ impl Live {
 
     /// Its processes, with their arguments. Ended ones that nobody has waited for have none.
     pub fn processes(&self) -> Vec<(u32, String)> {
-        let own = format!("PPid:\t{}\n", self.run.id());
-        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
-            status.contains(&own).then_some((pid, words))
-        });
-        all.collect()
+        children_of(self.run.id())
     }
 
     /// Those of its drivers.
@@ -102,6 +94,19 @@ impl Drop for Live {
         let _ = self.run.kill();
         let _ = self.run.wait();
     }
+}
+
+/// The children of a process, with their arguments. Ended ones that nobody has waited for have none.
+pub fn children_of(parent: u32) -> Vec<(u32, String)> {
+    let own = format!("PPid:\t{parent}\n");
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
+        status.contains(&own).then_some((pid, words))
+    });
+    all.collect()
 }
 
 /// Looks again and again.

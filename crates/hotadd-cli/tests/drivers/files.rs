@@ -22,6 +22,14 @@ fn what_is_no_driver_is_not_loaded_and_it_is_said_what_it_is() {
 }
 
 #[test]
+fn a_file_whose_name_begins_like_an_option_is_a_file() {
+    let output = output(&["run", "--simulate", "1+0", "--driver=--time-limit.sys"]);
+    assert_eq!(output.status.code(), Some(1));
+    let why = "--time-limit.sys is not loaded: it cannot be read: No such file";
+    assert!(stderr(&output).contains(why), "{}", stderr(&output));
+}
+
+#[test]
 fn a_driver_is_inspected_without_being_loaded() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");

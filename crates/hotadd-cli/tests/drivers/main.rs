@@ -7,6 +7,8 @@ mod common;
 mod built;
 mod faults;
 mod files;
+mod joining;
 mod life;
+mod processor_add;
 mod rust;
 mod sandbox;

@@ -75,12 +75,27 @@ pub(crate) const FAULTS: [Fault; 11] = [
     Fault::Late,
 ];
 
+/// How the party stands with the operator (L4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The operator named it: nothing is added without it.
+    Named,
+    /// The operator named it, and it is skipped when it is missing.
+    Skipped,
+    /// The operator does not know it, and has named another that is healthy.
+    Stranger,
+}
+
+pub(crate) const STANDINGS: [Standing; 3] =
+    [Standing::Named, Standing::Skipped, Standing::Stranger];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
     pub(crate) occasion: Occasion,
     pub(crate) state: State,
     pub(crate) place: Place,
     pub(crate) fault: Fault,
+    pub(crate) standing: Standing,
 }
 
 /// Why an add or a removal comes to nothing that nothing else is wrong with.
@@ -94,8 +109,8 @@ pub(crate) enum Cause {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { occasion, state, place, fault } = self;
-        write!(f, "{fault:?} in {state} of {occasion:?}, {place:?}")
+        let Self { occasion, state, place, fault, standing } = self;
+        write!(f, "{fault:?} in {state} of {occasion:?}, {place:?}, {standing:?}")
     }
 }
 
@@ -104,7 +119,10 @@ impl Case {
         let mut all = Vec::new();
         for (occasion, state) in MOMENTS {
             for place in PLACES {
-                all.extend(FAULTS.map(|fault| Self { occasion, state, place, fault }));
+                for fault in FAULTS {
+                    let case = |standing| Self { occasion, state, place, fault, standing };
+                    all.extend(STANDINGS.map(case));
+                }
             }
         }
         all

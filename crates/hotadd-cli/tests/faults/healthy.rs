@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{Event, EventKind, Partition, Registration};
-use hotadd_service::Service;
 use hotadd_service::host::{Host, HostError, HostSpec};
+use hotadd_service::{Named, Service};
 
 use crate::case::LONG;
 use crate::left::comes_true;
@@ -24,6 +24,13 @@ pub(crate) struct Seat {
     pub(crate) at_once: bool,
     /// It writes down what it is told.
     pub(crate) records: bool,
+}
+
+/// Whether the operator has named the healthy party that is in a process of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Names,
+    NamesNobody,
 }
 
 /// A partition with its parties. They leave in the order of the fields.
@@ -70,14 +77,16 @@ impl Stage {
     }
 
     /// The same with healthy parties at three levels: in this process, behind a connection, and in a process of its own.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(operator: Operator) -> Self {
         let mut stage = Self::empty();
+        let named = (operator == Operator::Names).then(|| stage.names("healthy"));
         stage.there = Some(stage.connect());
         stage.afar = Some(stage.connect());
         stage.here("here0", 0);
         stage.agent("there0", 0);
         stage.here("here1", 1);
-        let healthy = stage.host("healthy", "sample:isolated,name=healthy,level=1", LONG, 0);
+        let healthy =
+            stage.host("healthy", "sample:isolated,name=healthy,level=1", LONG, 0, named.as_ref());
         stage.hosts.push(healthy.unwrap());
         stage.seats.push(Seat { name: "healthy", level: 1, at_once: true, records: false });
         stage.agent("there1", 1);
@@ -86,10 +95,18 @@ impl Stage {
         stage
     }
 
+    /// The operator names a party (L4), which is missing until its driver is there.
+    pub(crate) fn names(&self, name: &str) -> Named {
+        Named::new(self.partition.require(name).unwrap())
+    }
+
     fn connect(&self) -> Partition {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.service.attach(theirs, None).unwrap();
-        Partition::connect_over(ours).unwrap()
+        let there = Partition::connect_over(ours).unwrap();
+        // It asks once by itself, in a thread of the service that is gone or has its name by now.
+        drop(there.candidates());
+        there
     }
 
     fn here(&mut self, name: &'static str, level: i32) {
@@ -113,6 +130,7 @@ impl Stage {
         driver: &str,
         limit: Duration,
         restarts: u32,
+        required: Option<&Named>,
     ) -> Result<Host, HostError> {
         let args = ["host", "--time-limit", &limit.as_millis().to_string(), driver];
         let spec = HostSpec {
@@ -125,6 +143,7 @@ impl Stage {
             grace: Duration::from_secs(1),
             loads: false,
             heard: None,
+            required: required.cloned(),
         };
         Host::start(&self.partition, &self.service, spec)
     }

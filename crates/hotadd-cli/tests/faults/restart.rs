@@ -11,7 +11,7 @@ use crate::recorder::Told;
 fn l3_one_that_is_started_again_hears_of_what_is_active_and_is_asked_next_time() {
     let stage = Stage::empty();
     let driver = format!("sample:isolated,name={FAULTY},crash=remove-start");
-    let host = stage.host(FAULTY, &driver, LONG, 2).unwrap();
+    let host = stage.host(FAULTY, &driver, LONG, 2, None).unwrap();
     for restart in 1..=2 {
         stage.events();
         stage.partition.remove(HardwareId(1)).unwrap_err();

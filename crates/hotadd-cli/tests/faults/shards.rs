@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use hotadd_service::children::{Children, Ending, Offspring};
 
-use crate::case::{Case, FAULTS, LONG, MOMENTS, PLACES};
-use crate::healthy::Stage;
+use crate::case::{Case, FAULTS, LONG, MOMENTS, PLACES, STANDINGS};
+use crate::healthy::{Operator, Stage};
 use crate::left::Held;
 use crate::strike;
 
-/// How many processes share the cases. No divisor of the number of faults, so that each has its part of the slow ones.
-const SHARDS: usize = 9;
+/// How many processes share the cases. No divisor of the number of faults by standings, so that each has its part of the slow ones.
+const SHARDS: usize = 10;
 
 /// Says to a process of this binary which of the shards it is.
 const SHARD: &str = "HOTADD_TEST_SHARD";
@@ -27,7 +27,8 @@ const RAN: &str = "ran: ";
 pub(crate) fn all() {
     let began = Instant::now();
     let cases = Case::all();
-    assert_eq!(cases.len(), MOMENTS.len() * FAULTS.len() * PLACES.len(), "it is the product");
+    let product = MOMENTS.len() * FAULTS.len() * PLACES.len() * STANDINGS.len();
+    assert_eq!(cases.len(), product, "it is the product");
     let shards: Vec<_> =
         (0..SHARDS).map(|shard| thread::spawn(move || listen(start(shard)))).collect();
     let mut ran = BTreeSet::new();
@@ -58,7 +59,7 @@ pub(crate) fn play() {
     let current = watch();
     // With the first stage come, once and for all, the thread that waits for children and the pipe of tokio's signals.
     let Held { descriptors, threads, children } = Held::at_rest();
-    drop(Stage::new());
+    drop(Stage::new(Operator::NamesNobody));
     let bare = Held { descriptors: descriptors + 2, threads: threads + 1, children };
     bare.comes_back("a healthy stage leaves nothing behind");
     for case in Case::all().iter().skip(shard).step_by(SHARDS) {

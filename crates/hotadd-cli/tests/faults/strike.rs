@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hotadd::{Change, Errno, Error, Event, EventKind, HardwareId, State};
+use hotadd_service::Named;
 use hotadd_service::host::Host;
 
-use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place};
-use crate::healthy::{Seat, Stage, told};
+use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place, Standing};
+use crate::healthy::{Operator, Seat, Stage, told};
 use crate::left::Held;
 use crate::oracle;
 use crate::recorder::{REFUSAL, Told};
@@ -57,12 +58,19 @@ fn attempt(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
 }
 
 fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
-    let mut stage = if case.place == Place::Only { Stage::empty() } else { Stage::new() };
+    let operator = match case.standing {
+        Standing::Stranger => Operator::Names,
+        Standing::Named | Standing::Skipped => Operator::NamesNobody,
+    };
+    let mut stage = if case.place == Place::Only { Stage::empty() } else { Stage::new(operator) };
+    let named = (case.standing == Standing::Named).then(|| stage.names(FAULTY));
     let held = Held::at_rest();
-    let Struck { host, events, result } = strike(case, &mut stage, limit, last)?;
+    let Struck { host, events, result } = strike(case, &mut stage, named.as_ref(), limit, last)?;
     if !last && too_busy(case, &events) {
         return Err(TooBusy);
     }
+    // At once, before anything of it has had time to go.
+    let missing = is_missed(case, &stage);
     if let Some(result) = result {
         judge_result(case, &result, limit);
     }
@@ -76,18 +84,27 @@ fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
     stage.has_active(&active, &case.to_string());
     // Its handle is still there; all else is gone.
     held.comes_back(&format!("{case}: of the faulty party"));
+    assert_eq!(missing, is_missed(case, &stage), "{case}: L4: and it stays so");
+    // Without its operator nobody misses it.
+    drop((host, named));
     next_add(case, &stage, active);
-    drop(host);
     Ok(())
 }
 
 /// Has it go wrong.
-fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result<Struck, TooBusy> {
+fn strike(
+    case: &Case,
+    stage: &mut Stage,
+    named: Option<&Named>,
+    limit: Duration,
+    last: bool,
+) -> Result<Struck, TooBusy> {
     let driver = case.driver();
     if case.occasion == Occasion::Replay {
         stage.events();
         stage.journal.take();
-        let error = stage.host(FAULTY, &driver, limit, 0).map(drop).expect_err(&case.to_string());
+        let error = stage.host(FAULTY, &driver, limit, 0, named);
+        let error = error.map(drop).expect_err(&case.to_string());
         let said = error.to_string();
         let reasons = case.reasons(limit);
         if !last && too_busy_for(case, &said) {
@@ -102,7 +119,7 @@ fn strike(case: &Case, stage: &mut Stage, limit: Duration, last: bool) -> Result
         let events = stage.events_until(EventKind::Refused, FAULTY);
         return Ok(Struck { host: None, events, result: None });
     }
-    let host = match stage.host(FAULTY, &driver, limit, 0) {
+    let host = match stage.host(FAULTY, &driver, limit, 0, named) {
         Ok(host) => host,
         Err(_) if case.is_timed() && !last => return Err(TooBusy),
         Err(error) => panic!("{case}: it is healthy as yet: {error}"),
@@ -228,6 +245,29 @@ fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
     } else {
         assert_eq!(names(EventKind::Deregistered), [FAULTY], "{case}: L3: it is deregistered");
     }
+}
+
+/// L4: whether the next add is refused by the name of the faulty party, and nobody is asked; which has to be so if the operator named it,
+/// and only then.
+fn is_missed(case: &Case, stage: &Stage) -> bool {
+    let missing = stage.partition.missing();
+    let missing: Vec<_> = missing.iter().map(|missing| missing.party.name.as_str()).collect();
+    let named = case.standing == Standing::Named;
+    assert_eq!(missing, if named { vec![FAULTY] } else { vec![] }, "{case}: L4: who is missing");
+    if !named {
+        return false;
+    }
+    stage.events();
+    // One that nothing else is wrong with.
+    let refused = stage.partition.add(HardwareId(4));
+    let by_name = matches!(
+        &refused,
+        Err(Error::Missing { id: HardwareId(4), missing }) if missing.party.name == FAULTY
+    );
+    assert!(by_name, "{case}: L4: the next add is refused by its name: {refused:?}");
+    let events = stage.events();
+    assert_eq!(told(&events), [], "{case}: L4: nobody is asked");
+    true
 }
 
 /// Adds one more processor: those that are left are asked and told, and nobody else.

@@ -13,7 +13,7 @@ const SETTLED: bool = true;
 impl Agent {
     pub(super) fn add_start(&mut self, processor: Processor) -> Reaction {
         let replayed = self.phase == Phase::Replay;
-        if replayed && self.held.get(&processor).is_some_and(|entry| entry.settled) {
+        if replayed && (self.settled(processor).is_some() || self.kept.contains(&processor)) {
             return Reaction::breach("the replay names this processor twice");
         }
         // Indexes and hardware ids are given once: what has only one of the two in common is of a former partition.
@@ -23,8 +23,14 @@ impl Agent {
             former.into_iter().filter_map(|gone| self.settle(gone, false)).collect();
         // Active in a replay, and else not: it could not be added.
         owed.extend(self.settle(processor, replayed));
-        let then = if self.held.contains_key(&processor) { Then::Agree } else { Then::Call };
-        Reaction { owed, then }
+        if self.held.contains_key(&processor) {
+            return Reaction { owed, then: Then::Agree };
+        }
+        if replayed && self.later_only {
+            self.kept.insert(processor);
+            return Reaction { owed, then: Then::Agree };
+        }
+        Reaction { owed, then: Then::Call }
     }
 
     pub(super) fn add_complete(&mut self, processor: Processor) -> Reaction {
@@ -38,6 +44,7 @@ impl Agent {
                 Reaction::CALL
             }
             Some(Held::Joined) if replaying => Reaction::AGREE,
+            None if replaying && self.kept.contains(&processor) => Reaction::AGREE,
             _ => Reaction::breach("this agent was not asked about the processor"),
         }
     }
@@ -50,50 +57,56 @@ impl Agent {
             }
             // Registering has failed (R4). The processor has not, and the driver had it before.
             Some(Held::Joined) if self.is_replaying() => Reaction::AGREE,
+            None if self.is_replaying() && self.kept.remove(&processor) => Reaction::AGREE,
             _ => Reaction::breach("this agent was not asked about the processor"),
+        }
+    }
+
+    pub(super) fn remove_start(&self, processor: Processor) -> Reaction {
+        match self.settled(processor) {
+            Some(Held::Joined) => Reaction::CALL,
+            None if self.kept.contains(&processor) => Reaction::AGREE,
+            _ => Reaction::breach("this agent was not told that the processor joined"),
         }
     }
 
     pub(super) fn remove_complete(&mut self, notice: &Notice) -> Reaction {
         let processor = notice.processor;
-        let held = self.held.get(&processor).map(|entry| entry.held);
-        let mut owed = Vec::new();
-        match held {
-            Some(Held::Leaving { .. }) => {}
-            _ if !notice.surprise => return Reaction::breach("this agent was not asked about it"),
-            // It had joined before it vanished.
-            Some(Held::Prepared) => owed.extend(self.settle(processor, true)),
-            Some(Held::Joined) => {}
-            // The set by which everything was settled had overtaken this notice.
-            None if notice.epoch <= self.reconciled => return Reaction::AGREE,
-            None => {}
+        match self.settled(processor) {
+            Some(Held::Joined) if notice.surprise => {}
+            Some(Held::Leaving) => {}
+            None if self.kept.remove(&processor) => return Reaction::AGREE,
+            _ => return Reaction::breach("this agent does not hold the processor"),
         }
         self.held.remove(&processor);
-        Reaction { owed, then: Then::Call }
+        Reaction::CALL
     }
 
     pub(super) fn remove_failure(&mut self, processor: Processor) -> Reaction {
         match self.settled(processor) {
-            Some(Held::Leaving { joined }) => {
-                self.stays(processor, joined);
+            Some(Held::Leaving) => {
+                self.hold(processor, Held::Joined);
                 Reaction::CALL
             }
-            _ => Reaction::breach("this agent was not asked about it"),
+            None if self.kept.contains(&processor) => Reaction::AGREE,
+            _ => Reaction::breach("this agent was not asked about the removal"),
         }
     }
 
     /// It has turned out whether a processor is active. Returns what the driver is owed if that is news to it.
     pub(super) fn settle(&mut self, processor: Processor, active: bool) -> Option<Notice> {
-        let held = self.held.get(&processor)?.held;
+        let entry = *self.held.get(&processor)?;
         if !active {
             self.held.remove(&processor);
         }
-        match (held, active) {
+        match (entry.held, active) {
             (Held::Prepared, true) => {
                 self.hold(processor, Held::Joined);
-                Some(self.owed(State::AddComplete, processor))
+                Some(entry.of_its_add(self.owed(State::AddComplete, processor)))
             }
-            (Held::Prepared, false) => Some(self.reset(State::AddFailure, processor)),
+            (Held::Prepared, false) => {
+                Some(entry.of_its_add(self.reset(State::AddFailure, processor)))
+            }
             (Held::Joined, true) => {
                 self.hold(processor, Held::Joined);
                 None
@@ -101,19 +114,19 @@ impl Agent {
             (Held::Joined, false) => self
                 .hears_removal
                 .then(|| self.owed(State::RemoveComplete, processor).as_surprise()),
-            (Held::Leaving { joined }, true) => {
-                self.stays(processor, joined);
+            (Held::Leaving, true) => {
+                self.hold(processor, Held::Joined);
                 Some(self.reset(State::RemoveFailure, processor))
             }
-            (Held::Leaving { .. }, false) => Some(self.owed(State::RemoveComplete, processor)),
+            (Held::Leaving, false) => Some(self.owed(State::RemoveComplete, processor)),
         }
     }
 
-    /// Settles whatever is not, ascending by index.
-    pub(super) fn settle_rest(&mut self, active: impl Fn(Processor) -> bool) -> Vec<Notice> {
+    /// Whatever nothing has settled is not active. Ascending by index.
+    pub(super) fn settle_rest(&mut self) -> Vec<Notice> {
         let open = self.held.iter().filter(|(_, entry)| !entry.settled);
         let open: Vec<Processor> = open.map(|(processor, _)| *processor).collect();
-        open.into_iter().filter_map(|processor| self.settle(processor, active(processor))).collect()
+        open.into_iter().filter_map(|processor| self.settle(processor, false)).collect()
     }
 
     /// A failure that nobody has told: the connection was gone.
@@ -135,16 +148,15 @@ impl Agent {
     }
 
     fn hold(&mut self, processor: Processor, held: Held) {
-        self.held.insert(processor, Entry { held, settled: SETTLED });
+        // Its add has come to its end: no outcome of it is due.
+        self.held.insert(processor, Entry { held, settled: SETTLED, replay: false });
     }
+}
 
-    /// A removal came to nothing.
-    fn stays(&mut self, processor: Processor, joined: bool) {
-        if joined {
-            self.hold(processor, Held::Joined);
-        } else {
-            self.held.remove(&processor);
-        }
+impl Entry {
+    /// The outcome of the add that it stands for: of a replay if its beginning was (Q5).
+    pub(super) const fn of_its_add(self, outcome: Notice) -> Notice {
+        if self.replay { outcome.as_replay() } else { outcome }
     }
 }
 

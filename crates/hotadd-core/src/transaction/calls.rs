@@ -139,7 +139,7 @@ impl Transaction {
             let ahead = parties.len() - self.turn;
             for party in parties[..ahead].iter_mut().rev() {
                 self.turn += 1;
-                if party.hears_removal() && !departed(party) {
+                if hears_end(party, notice.processor) && !departed(party) {
                     each(party, notice)?;
                 }
             }
@@ -241,7 +241,8 @@ impl Transaction {
 
     #[inline]
     pub(super) fn passes_over<P: Party>(&self, party: &P, departures: &impl Fn() -> bool) -> bool {
-        (departures() && party.departed()) || (self.is_removal() && !party.hears_removal())
+        (departures() && party.departed())
+            || (self.is_removal() && !hears_end(party, self.processors[self.at]))
     }
 
     pub(super) fn has_refused(&self, position: usize) -> bool {
@@ -260,12 +261,18 @@ impl Transaction {
         Notice {
             state: self.state(add, remove),
             surprise: self.kind == Kind::Vanished,
+            replay: self.kind == Kind::Replay,
             processor: self.processors.first().copied().unwrap_or(nobody),
             status: failure.status,
             errno: failure.errno,
             epoch: self.set.epoch(),
         }
     }
+}
+
+/// Whether a party hears of a removal: it asked for such notices (X1), and heard of the beginning (X4).
+fn hears_end(party: &impl Party, processor: Processor) -> bool {
+    party.hears_removal() && party.heard_of(processor)
 }
 
 impl PlatformError {

@@ -273,8 +273,8 @@ fn a_step_asked_for_again_is_the_same_step_and_wrong_answers_do_nothing() {
     let first = format!("{:?}", transaction.step());
     transaction.acted(Ok(()));
     assert_eq!(format!("{:?}", transaction.step()), first, "nothing was started yet");
-    transaction.published();
+    let set = transaction.publish(&rig.set);
     let ask = format!("{:?}", transaction.step());
-    transaction.published();
-    assert_eq!(format!("{:?}", transaction.step()), ask, "nothing was published in between");
+    assert_eq!(transaction.publish(&set).epoch(), set.epoch());
+    assert_eq!(format!("{:?}", transaction.step()), ask, "nothing was to be published");
 }

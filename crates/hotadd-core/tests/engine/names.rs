@@ -52,6 +52,7 @@ fn a5_names_hold_from_add_start_until_after_add_failure_and_not_longer() {
     let mut transaction = Transaction::add(&rig.set, &ids(&[900])).unwrap();
     let expected = index(64);
     {
+        rig.set = transaction.publish(&rig.set);
         let set = transaction.set();
         let new = set.by_id(HardwareId(900)).expect("it translates while it is proposed");
         assert_eq!(new.index, expected);
@@ -111,7 +112,7 @@ fn a8_what_cannot_be_added_fails_before_there_is_a_transaction() {
     assert_eq!(why(&[7, 8]), beyond, "the first of the two still had an index");
     let rehearsal = Transaction::rehearse(&set, HardwareId(0)).unwrap_err();
     assert_eq!(rehearsal, NotAddable::AlreadyActive(HardwareId(0)));
-    let intruded = Transaction::intruded(&set, HardwareId(0)).unwrap_err();
+    let intruded = set.intrude(HardwareId(0)).unwrap_err();
     assert_eq!(intruded, NotAddable::AlreadyActive(HardwareId(0)));
 }
 

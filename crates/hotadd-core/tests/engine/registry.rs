@@ -7,7 +7,7 @@ use hotadd_core::{Errno, Level, PartyId, Registry, Status, Veto};
 use crate::rig::Doll;
 
 fn doll(name: &'static str, level: i32, id: u64) -> Doll {
-    Doll { name, level, id, removal: false, departed: Rc::default() }
+    Doll { name, level, id, removal: false, unheard: Vec::new(), departed: Rc::default() }
 }
 
 fn names(registry: &Registry<Doll>) -> Vec<&'static str> {

@@ -127,3 +127,19 @@ fn l3_a_party_that_crashes_while_its_replay_is_undone_hears_nothing_more() {
     rig.replay(doll);
     assert_eq!(rig.journal.last().unwrap(), "new crashed");
 }
+
+#[test]
+fn q5_the_calls_of_a_registration_can_be_told_from_all_others() {
+    let mut rig = Rig::new(2);
+    let doll = rig.doll("new", 0, true);
+    rig.replay(doll);
+    assert_eq!(std::mem::take(&mut rig.replays), [true; 4], "AddStart and AddComplete of both");
+    rig.veto("other", AddStart, 1, Status::INSUFFICIENT_RESOURCES);
+    let other = rig.doll("other", 0, true);
+    rig.replay(other);
+    assert_eq!(std::mem::take(&mut rig.replays), [true; 3], "AddStart, AddStart, AddFailure (R4)");
+    rig.add(&[2]);
+    rig.rehearse(3);
+    rig.remove(2);
+    assert_eq!(rig.replays, [false; 6], "an add, a rehearsal and a removal are none");
+}

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use hotadd_core::{
-    ActiveSet, Errno, HardwareId, Level, Notice, Party, PartyId, PlatformError, Registry, State,
-    Status, Step, Transaction, Veto,
+    ActiveSet, Errno, HardwareId, Level, Notice, Party, PartyId, PlatformError, Processor,
+    Registry, State, Status, Step, Transaction, Veto,
 };
 
 /// A party that does as the rig's script says.
@@ -21,6 +21,8 @@ pub(crate) struct Doll {
     pub(crate) level: i32,
     pub(crate) id: u64,
     pub(crate) removal: bool,
+    /// The active processors that it was not told of.
+    pub(crate) unheard: Vec<u32>,
     pub(crate) departed: Rc<Cell<bool>>,
 }
 
@@ -37,6 +39,9 @@ impl Party for Doll {
     fn hears_removal(&self) -> bool {
         self.removal
     }
+    fn heard_of(&self, processor: Processor) -> bool {
+        !self.unheard.contains(&processor.id.0)
+    }
 }
 
 /// The moment at which a doll does something out of the ordinary.
@@ -48,6 +53,8 @@ pub(crate) struct Rig {
     pub(crate) journal: Vec<String>,
     /// Answers other than agreement.
     pub(crate) vetoes: BTreeMap<Cue, Status>,
+    /// For each call of the journal whether it was of a replay.
+    pub(crate) replays: Vec<bool>,
     /// Calls that unwind.
     pub(crate) crashes: BTreeSet<Cue>,
     /// Calls in which somebody, named second, is deregistered.
@@ -73,6 +80,7 @@ impl Rig {
             set: ActiveSet::first(&ids(active), maximum).expect("a first set"),
             journal: Vec::new(),
             vetoes: BTreeMap::new(),
+            replays: Vec::new(),
             crashes: BTreeSet::new(),
             departures: BTreeMap::new(),
             fail_start: BTreeMap::new(),
@@ -97,7 +105,7 @@ impl Rig {
     pub(crate) fn doll(&mut self, name: &'static str, level: i32, removal: bool) -> Doll {
         let id = self.next;
         self.next += 1;
-        Doll { name, level, id, removal, departed: Rc::default() }
+        Doll { name, level, id, removal, unheard: Vec::new(), departed: Rc::default() }
     }
 
     pub(crate) fn veto(&mut self, name: &'static str, state: State, id: u32, status: Status) {
@@ -117,6 +125,14 @@ impl Rig {
     pub(crate) fn remove(&mut self, id: u32) -> Transaction {
         let transaction = Transaction::remove(&self.set, HardwareId(id)).expect("is active");
         self.run(transaction)
+    }
+
+    /// These have left without asking: the set loses them, and everybody is told.
+    pub(crate) fn vanish(&mut self, gone: &[u32]) -> Transaction {
+        let (set, lost) = self.set.lose(&ids(gone)).expect("one of them is active");
+        self.journal.push(published(&set));
+        self.set = set;
+        self.run(Transaction::vanished(&self.set, &lost))
     }
 
     /// Runs a transaction over everybody registered, and sweeps out who departed.
@@ -141,11 +157,9 @@ impl Rig {
     fn run_over(&mut self, mut transaction: Transaction, parties: &mut [Doll]) -> Transaction {
         loop {
             match transaction.step() {
-                Step::Publish(set) => {
-                    let line = published(set);
-                    self.set = set.clone();
-                    self.journal.push(line);
-                    transaction.published();
+                Step::Publish => {
+                    self.set = transaction.publish(&self.set);
+                    self.journal.push(published(&self.set));
                 }
                 Step::Call(_) => self.call(&mut transaction, parties),
                 Step::Start(p) => {
@@ -193,6 +207,7 @@ impl Rig {
             line += " surprise";
         }
         self.journal.push(line);
+        self.replays.push(notice.is_replay());
         if let Some(leaver) = self.departures.get(&cue) {
             let doll = all.iter().find(|d| d.name == *leaver).expect("it is registered");
             doll.departed.set(true);

@@ -13,6 +13,8 @@ use model::Protocol;
 use world::{Budget, Spec};
 use wrong::Sight;
 
+mod doll;
+mod looks;
 mod model;
 mod partition;
 mod properties;
@@ -21,9 +23,10 @@ mod step;
 mod world;
 mod wrong;
 
-const PLAIN: Spec = Spec { later_only: false, hears_removal: false, level: 0 };
+const PLAIN: Spec = Spec { later_only: false, hears_removal: false, level: 0, named: false };
 const HEARS: Spec = Spec { hears_removal: true, ..PLAIN };
-const LATER: Spec = Spec { later_only: true, hears_removal: true, level: 0 };
+const LATER: Spec = Spec { later_only: true, ..HEARS };
+const NAMED: Spec = Spec { named: true, ..PLAIN };
 const NONE: Budget = Budget {
     adds: 0,
     removals: 0,
@@ -34,6 +37,7 @@ const NONE: Budget = Budget {
     partition_crashes: 0,
     timeouts: 0,
     give_ups: 0,
+    switches: 0,
 };
 
 /// What an optimised build can do besides.
@@ -47,6 +51,7 @@ fn protocol(name: &'static str, agents: &[Spec], budget: Budget) -> Protocol {
         registered: agents.len(),
         running: vec![0, 2],
         addable: vec![1],
+        switchable: vec![1, 2],
         budget,
         sights: Arc::default(),
     }
@@ -62,7 +67,10 @@ fn check(protocol: Protocol, expected: &[Sight]) {
         checker.max_depth(),
         began.elapsed().as_secs_f32()
     );
-    checker.assert_properties();
+    if let Some((property, path)) = checker.discoveries().into_iter().next() {
+        let (end, actions) = (path.last_state().clone(), path.into_actions());
+        panic!("{name}: not so: {property}, behind\n{actions:?}\n{end:#?}");
+    }
     for &sight in expected {
         assert!(sights.has(sight), "{name}: {sight:?} never happens");
     }
@@ -141,7 +149,7 @@ fn drivers_that_want_no_replay_and_answer_too_late() {
 fn processors_that_leave() {
     let budget = Budget { adds: 1, removals: 1, losses: 1, partition_crashes: MORE, ..NONE };
     check(
-        protocol("removals", &[LATER, HEARS], budget),
+        Protocol { addable: vec![1, 2], ..protocol("removals", &[LATER, HEARS], budget) },
         &[Sight::Left, Sight::OwedRemoval, Sight::OwedSurprise],
     );
 }
@@ -171,5 +179,75 @@ fn three_at_once() {
     check(
         protocol("three", &[PLAIN, HEARS, Spec { level: 1, ..PLAIN }], budget),
         &[Sight::Joined, Sight::VetoedByLoss, Sight::OwedComplete, Sight::OwedFailure],
+    );
+}
+
+#[test]
+fn processors_that_somebody_switches_while_others_are_being_asked() {
+    let budget = Budget { adds: 1, removals: 1, switches: 3, vetoes: 1, platform: 1, ..NONE };
+    check(
+        protocol("switches", &[HEARS, LATER], budget),
+        &[
+            Sight::Vanished,
+            Sight::VanishedMeanwhile,
+            Sight::GoneBeforeStop,
+            Sight::Intruded,
+            Sight::IntrudedMeanwhile,
+            Sight::Touched,
+        ],
+    );
+}
+
+#[test]
+fn processors_that_somebody_switches_while_connections_break() {
+    let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
+    check(
+        protocol("switches, losses", &[HEARS], budget),
+        &[Sight::VanishedMeanwhile, Sight::Touched, Sight::OwedSurprise, Sight::OwedFailure],
+    );
+}
+
+#[test]
+fn processors_that_somebody_switches_and_drivers_that_want_no_replay() {
+    let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
+    check(
+        protocol("switches, later only", &[LATER], budget),
+        &[Sight::VanishedMeanwhile, Sight::IntrudedMeanwhile, Sight::OwedSurprise, Sight::Kept],
+    );
+}
+
+#[test]
+fn processors_that_somebody_switches_while_the_partition_restarts() {
+    let budget = Budget { adds: 1, switches: 2, partition_crashes: 1, losses: MORE, ..NONE };
+    check(
+        protocol("switches, restart", &[HEARS], budget),
+        &[Sight::Touched, Sight::RestartedOpen, Sight::OwedSurprise, Sight::OwedComplete],
+    );
+}
+
+#[test]
+fn intruders_that_wait_for_an_index() {
+    let budget = Budget { adds: 1, switches: 2, vetoes: 1, ..NONE };
+    check(
+        Protocol { switchable: vec![1, 3], ..protocol("waits", &[HEARS], budget) },
+        &[Sight::Waits, Sight::Touched, Sight::Joined],
+    );
+}
+
+#[test]
+fn named_parties_that_go_missing_and_come_back() {
+    let budget = Budget { adds: 2, losses: 1, timeouts: 1, agent_crashes: 1, ..NONE };
+    check(
+        protocol("named", &[NAMED], budget),
+        &[Sight::RefusedMissing, Sight::ObjectedMissing, Sight::AddedAgain, Sight::VetoedByTimeout],
+    );
+}
+
+#[test]
+fn named_parties_and_others() {
+    let budget = Budget { adds: 2, losses: 1, switches: 1, vetoes: 1, ..NONE };
+    check(
+        protocol("named, others", &[NAMED, Spec { level: 1, ..PLAIN }], budget),
+        &[Sight::RefusedMissing, Sight::ObjectedMissing, Sight::AddedAgain, Sight::VetoedByLoss],
     );
 }

@@ -6,7 +6,7 @@ use hotadd_core::HardwareId;
 use stateright::{Model, Property};
 
 use crate::properties;
-use crate::world::{Budget, Key, Kind, LineId, Partition, Registration, Side, Spec, World};
+use crate::world::{Budget, Key, Kind, Line, LineId, Registration, Side, Spec, World};
 use crate::wrong::Sights;
 
 /// A partition, its agents, and what may happen to them.
@@ -19,6 +19,8 @@ pub(crate) struct Protocol {
     /// The hardware ids of the processors that run at the beginning.
     pub(crate) running: Vec<u32>,
     pub(crate) addable: Vec<u32>,
+    /// Those that somebody may switch by hand.
+    pub(crate) switchable: Vec<u32>,
     pub(crate) budget: Budget,
     pub(crate) sights: Arc<Sights>,
 }
@@ -30,8 +32,12 @@ pub(crate) enum Action {
     Remove(u32),
     /// The platform starts or stops the processor that it is to, or fails to.
     Act(bool),
+    /// The partition does not have it started, although all agreed.
+    Object,
     /// The partition goes on after that.
     GoOn,
+    /// Somebody switches a processor on or off by hand.
+    Switch(u32),
     /// The next message of an agent reaches the partition.
     Up(LineId),
     /// The next message of the partition reaches an agent.
@@ -57,6 +63,7 @@ impl Action {
         match self {
             Self::Add(_)
             | Self::Remove(_)
+            | Self::Switch(_)
             | Self::Break(_)
             | Self::GiveUp(_)
             | Self::Timeout(_)
@@ -71,9 +78,14 @@ impl Action {
 impl Protocol {
     /// Whether nothing is left that must happen.
     pub(crate) fn is_quiet(&self, world: &World) -> bool {
+        let sends = |line: &Line| !line.up.is_empty() || !line.replies.is_empty();
+        if world.wrong.is_some() || world.lines.values().any(sends) {
+            // By far the most worlds, and what makes a check of all their actions worth avoiding.
+            return false;
+        }
         let mut actions = Vec::new();
         self.actions(world, &mut actions);
-        world.wrong.is_none() && actions.iter().all(|action| action.is_optional())
+        actions.iter().all(|action| action.is_optional())
     }
 
     /// Does what must happen, one after the other, until there is nothing left.
@@ -96,8 +108,9 @@ impl Model for Protocol {
     fn init_states(&self) -> Vec<World> {
         let running = self.running.iter().copied().collect();
         let mut world = World {
-            partition: Some(Partition::start(&running)),
+            partition: None,
             running,
+            by_hand: std::collections::BTreeSet::new(),
             sides: Vec::new(),
             lines: std::collections::BTreeMap::new(),
             budget: Budget::default(),
@@ -108,6 +121,14 @@ impl Model for Protocol {
                 world = self.calm(world);
             }
             world.sides.push(Side::new(*spec, 0, 0));
+            if at == 0 {
+                world.restart();
+            }
+            if spec.named
+                && let Some(partition) = &mut world.partition
+            {
+                partition.named.insert(at);
+            }
         }
         if self.registered == self.agents.len() {
             world = self.calm(world);
@@ -138,8 +159,13 @@ impl Model for Protocol {
                 }
                 match &partition.job {
                     Some(job) if job.acting.is_some() => {
-                        may(1, Action::Act(true));
-                        may(budget.platform, Action::Act(false));
+                        if partition.objects(&self.sights) {
+                            may(1, Action::Object);
+                        } else {
+                            may(1, Action::Act(true));
+                            let fails = budget.platform * u8::from(!partition.is_gone());
+                            may(fails, Action::Act(false));
+                        }
                     }
                     Some(job) => may(job.going.into(), Action::GoOn),
                     None => {}
@@ -149,6 +175,10 @@ impl Model for Protocol {
                 }
                 may(budget.partition_crashes, Action::CrashPartition);
             }
+        }
+        for &id in &self.switchable {
+            // One that nobody switches goes on running.
+            may(budget.switches, Action::Switch(id));
         }
         for (&id, line) in &world.lines {
             if line.served {

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hotadd_core::{
-    Errno, HardwareId, Level, Notice, Party, PartyId, PlatformError, Processor, Registry, State,
-    Status, Step, Together, Transaction, Veto,
-};
+use hotadd_core::{Errno, PlatformError, Processor, Registry, State, Step, Transaction};
 
-use crate::world::{Answer, Down, Job, Key, Kind, LineId, Member, Partition, View};
+use crate::doll::{Caller, Doll};
+use crate::world::{Answer, Down, Job, Key, Kind, LineId, Member, Partition, Untold, View};
 use crate::wrong::{Sight, Sights};
 
 /// What the partition sends: calls, and replies that take their time.
@@ -18,21 +16,25 @@ pub(crate) enum Out {
 }
 
 impl Partition {
-    pub(crate) fn start(running: &BTreeSet<u32>) -> Self {
+    pub(crate) fn start(running: &BTreeSet<u32>, named: BTreeSet<usize>) -> Self {
         Self {
             view: View::found(running),
             members: Vec::new(),
             waiting: Vec::new(),
             job: None,
+            untold: Vec::new(),
+            named,
             next_party: 1,
         }
     }
 
-    /// Begins an add or a removal. Nothing else must be under way.
+    /// Begins a transaction. Nothing else must be under way.
     pub(crate) fn begin(&mut self, kind: Kind) {
         self.job = Some(Job {
             kind,
             base: self.view.clone(),
+            published: Vec::new(),
+            touched: false,
             sent: BTreeSet::new(),
             answers: BTreeMap::new(),
             acting: None,
@@ -84,50 +86,62 @@ impl Partition {
     }
 
     /// Goes on until answers, the platform or requests are waited for.
-    pub(crate) fn advance(&mut self, sights: &Sights) -> Vec<Out> {
+    pub(crate) fn advance(&mut self, running: &BTreeSet<u32>, sights: &Sights) -> Vec<Out> {
         let mut out = Vec::new();
         loop {
-            if self.job.is_none() {
-                self.members.retain(|member| !member.lost);
-                if self.waiting.is_empty() {
-                    return out;
+            if self.job.is_some() {
+                let published = self.job.as_ref().map(|job| job.published.len());
+                let over = self.run(&mut out, sights);
+                if let Some(agreed) = over {
+                    self.ended(agreed, &mut out, sights);
                 }
-                let member = self.waiting.remove(0);
-                if member.spec.later_only {
-                    self.admit(member, &mut out);
-                } else {
-                    self.begin(Kind::Replay(member));
+                if self.job.as_ref().map(|job| job.published.len()) != published {
+                    // What was found before it was in the set, or waited for the end, is found now.
+                    self.look(running, sights);
+                }
+                if over.is_none() {
+                    return out;
                 }
                 continue;
             }
-            let Some((agreed, departed)) = self.run(&mut out, sights) else { return out };
-            self.members.retain(|member| !departed.contains(&member.id));
-            if let Some(Job { kind: Kind::Replay(member), .. }) = self.job.take() {
-                // It may also crash when it is told that all is well.
-                if agreed && !departed.contains(&member.id) {
-                    self.admit(member, &mut out);
+            self.members.retain(|member| !member.lost);
+            if !self.untold.is_empty() {
+                match self.untold.remove(0) {
+                    Untold::Left(processor) => self.begin(Kind::Vanished(processor)),
+                    Untold::Came(processor) => {
+                        self.members.iter_mut().for_each(|m| _ = m.unheard.insert(processor));
+                    }
+                }
+            } else if self.waiting.is_empty() {
+                return out;
+            } else {
+                let member = self.waiting.remove(0);
+                if member.replay {
+                    self.begin(Kind::Replay(member));
                 } else {
-                    sights.see(Sight::Refused);
-                    out.push(Out::Reply(member.line, Down::Refused));
+                    let active = self.view.active();
+                    self.admit(Member { unheard: active.clone(), ..member }, active, &mut out);
                 }
             }
         }
     }
 
-    fn admit(&mut self, mut member: Member, out: &mut Vec<Out>) {
-        member.had = self.view.active();
+    /// Registers a member. `had`: what was active when it was its turn.
+    fn admit(&mut self, member: Member, had: BTreeSet<Processor>, out: &mut Vec<Out>) {
+        let member = Member { had, ..member };
         out.push(Out::Reply(member.line, Down::Registered(member.id, self.view.epoch)));
         self.members.push(member);
     }
 
-    /// Runs the transaction as far as the answers go. If that is to its end: whether all agreed, and who has departed.
-    fn run(&mut self, out: &mut Vec<Out>, sights: &Sights) -> Option<(bool, Vec<PartyId>)> {
+    /// Runs the transaction as far as the answers go. Says whether all agreed, if that is to its end.
+    fn run(&mut self, out: &mut Vec<Out>, sights: &Sights) -> Option<bool> {
         let job = self.job.as_mut()?;
         let base = job.base.set();
         let mut registry = Registry::new(16);
         let mut transaction = match &job.kind {
             Kind::Add(id) => Transaction::add(&base, &[*id]).expect("it was looked at before"),
             Kind::Remove(id) => Transaction::remove(&base, *id).expect("it was looked at before"),
+            Kind::Vanished(processor) => Transaction::vanished(&base, &[*processor]),
             Kind::Replay(member) => {
                 registry.insert(Doll::of(member));
                 Transaction::replay(&base)
@@ -137,11 +151,23 @@ impl Partition {
             self.members.iter().for_each(|member| registry.insert(Doll::of(member)));
         }
         let mut acted = job.acted.clone().into_iter();
+        let mut published = job.published.clone().into_iter();
         loop {
             match transaction.step() {
-                Step::Publish(set) => {
-                    self.view = View::of(set);
-                    transaction.published();
+                Step::Publish => {
+                    if let Some(before) = published.next() {
+                        transaction.publish(&before.set());
+                        continue;
+                    }
+                    job.published.push(self.view.clone());
+                    let set = transaction.publish(&self.view.set());
+                    self.view = View::of(&set);
+                    for left in transaction.changed() {
+                        if set.active(left.id).is_none() {
+                            // All who heard of it are about to hear that it is gone, and not of what went before.
+                            self.untold.retain(|untold| untold.processor() != *left);
+                        }
+                    }
                 }
                 Step::Call(_) => {
                     let mut caller = Caller { job, out, waits: false };
@@ -156,7 +182,8 @@ impl Partition {
                         job.acting = Some(processor);
                         return None;
                     };
-                    transaction.acted(if ok { Ok(()) } else { Err(refusal()) });
+                    let refusal: PlatformError = Errno::EIO.into();
+                    transaction.acted(if ok { Ok(()) } else { Err(refusal) });
                 }
                 Step::Done => break,
             }
@@ -166,19 +193,50 @@ impl Partition {
             (Kind::Remove(_), true) => sights.see(Sight::Left),
             _ => {}
         }
-        let departed = registry.parties().iter().filter(|doll| doll.departed).map(|doll| doll.id);
-        Some((transaction.is_agreed(), departed.collect()))
+        let departed: Vec<_> =
+            registry.parties().iter().filter(|doll| doll.departed).map(|doll| doll.id).collect();
+        self.members.retain(|member| !departed.contains(&member.id));
+        if let Kind::Replay(member) = &mut job.kind {
+            // It may also crash when it is told that all is well.
+            member.lost |= departed.contains(&member.id);
+        }
+        Some(transaction.is_agreed())
+    }
+
+    /// The transaction is over.
+    fn ended(&mut self, agreed: bool, out: &mut Vec<Out>, sights: &Sights) {
+        match self.job.take().map(|job| (job.base, job.kind)) {
+            Some((base, Kind::Replay(member))) => {
+                if agreed && !member.lost {
+                    self.admit(member, base.active(), out);
+                } else {
+                    sights.see(Sight::Refused);
+                    out.push(Out::Reply(member.line, Down::Refused));
+                }
+            }
+            Some((_, Kind::Vanished(left))) => self.left(left),
+            Some((base, Kind::Remove(id))) if agreed => {
+                self.left(base.set().by_id(id).expect("it was active"));
+            }
+            _ => {}
+        }
+    }
+
+    /// It has left, and everybody who heard of it was told. When it joins again, that is another time.
+    fn left(&mut self, processor: Processor) {
+        for member in &mut self.members {
+            member.unheard.remove(&processor);
+            member.had.remove(&processor);
+        }
     }
 
     /// Whether a processor can be added, or removed.
     pub(crate) fn admits(&self, kind: &Kind) -> bool {
-        let set = self.view.set();
-        let active = |id: HardwareId| set.by_id(id).is_some_and(|p| set.contains(p.index));
         self.job.is_none()
             && match kind {
-                Kind::Add(id) => !active(*id),
-                Kind::Remove(id) => active(*id) && set.count() > 1,
-                Kind::Replay(_) => true,
+                Kind::Add(id) => !self.view.is_active(*id),
+                Kind::Remove(id) => self.view.is_active(*id) && self.view.count() > 1,
+                Kind::Replay(_) | Kind::Vanished(_) => true,
             }
     }
 
@@ -191,84 +249,10 @@ impl Partition {
     }
 }
 
-fn refusal() -> PlatformError {
-    Errno::EIO.into()
-}
-
-/// A member as the transaction sees it.
-#[derive(Debug)]
-struct Doll {
-    id: PartyId,
-    line: LineId,
-    level: Level,
-    hears_removal: bool,
-    lost: bool,
-    departed: bool,
-}
-
-impl Doll {
-    fn of(member: &Member) -> Self {
-        Self {
-            id: member.id,
-            line: member.line,
-            level: Level(member.spec.level),
-            hears_removal: member.spec.hears_removal,
-            lost: member.lost,
-            departed: false,
+impl Untold {
+    const fn processor(self) -> Processor {
+        match self {
+            Self::Left(processor) | Self::Came(processor) => processor,
         }
-    }
-}
-
-impl Party for Doll {
-    fn id(&self) -> PartyId {
-        self.id
-    }
-    fn level(&self) -> Level {
-        self.level
-    }
-    fn departed(&self) -> bool {
-        self.departed
-    }
-    fn hears_removal(&self) -> bool {
-        self.hears_removal
-    }
-    fn at_once(&self) -> bool {
-        true
-    }
-}
-
-/// Calls by sending, and answers from what has come. From the first answer that has not, nothing is done any more.
-struct Caller<'a> {
-    job: &'a mut Job,
-    out: &'a mut Vec<Out>,
-    waits: bool,
-}
-
-impl Together<Doll> for Caller<'_> {
-    fn begin(&mut self, doll: &mut Doll, notice: &Notice) {
-        let key = (doll.id, notice.state(), notice.processor());
-        if !self.waits && !doll.lost && self.job.sent.insert(key) {
-            self.out.push(Out::Send(doll.line, Down::Call(doll.id, *notice)));
-        }
-    }
-
-    fn call(&mut self, doll: &mut Doll, notice: &Notice) -> Result<(), Veto> {
-        if self.waits {
-            return Ok(());
-        }
-        self.begin(doll, notice);
-        let key = (doll.id, notice.state(), notice.processor());
-        let lost = doll.lost.then_some(Answer::Crashed);
-        match self.job.answers.get(&key).copied().or(lost) {
-            None => self.waits = true,
-            Some(Answer::Agreed) => {}
-            Some(Answer::Vetoed) => return Err(Status::UNSUCCESSFUL.into()),
-            Some(Answer::Crashed) => {
-                doll.departed = true;
-                self.job.answers.insert(key, Answer::Crashed);
-                return Err(Veto::crash(Status::CONNECTION_RESET, "its connection is gone"));
-            }
-        }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold, always and in the end.
 
+use hotadd_core::Processor;
 use stateright::Property;
 
 use crate::model::Protocol;
@@ -18,6 +19,13 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         always("every outcome is of a Start, and the only one", |_, w| {
             w.wrong != Some(Wrong::OutcomeOfNothing)
         }),
+        always("an outcome is of a replay if its Start was, and only then (Q5)", |_, w| {
+            w.wrong != Some(Wrong::MixedReplay)
+        }),
+        always("who wants no replay is told none (R2)", |_, w| w.wrong != Some(Wrong::Replayed)),
+        always("nobody hears of the end of what it did not hear the beginning of (X4)", |_, w| {
+            w.wrong != Some(Wrong::EndOfNothing)
+        }),
         always("what a driver is told is so", |_, w| {
             let lies = [Wrong::FalseComplete, Wrong::FalseFailure, Wrong::FalseLeave];
             !w.wrong.is_some_and(|wrong| lies.contains(&wrong))
@@ -27,6 +35,15 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         }),
         always("no processor is started before all agree (A1)", |_, w| {
             w.wrong != Some(Wrong::StartedUnasked)
+        }),
+        always("no processor is started while a named party is missing (L4)", |_, w| {
+            w.wrong != Some(Wrong::StartedMissing)
+        }),
+        always("nobody is asked while a named party is missing (L4)", |_, w| {
+            w.wrong != Some(Wrong::AskedMissing)
+        }),
+        always("what somebody switched on is not passed off as agreed (Q3)", |_, w| {
+            is_not_passed_off(w)
         }),
         always("who is given up has nothing open", |_, w| w.wrong != Some(Wrong::LeftOpen)),
         always("the partition keeps the protocol, as the agents know it", |_, w| {
@@ -55,15 +72,32 @@ fn always(name: &'static str, holds: fn(&Protocol, &World) -> bool) -> Property<
 /// replayed to them.
 fn has_agreed(world: &World) -> bool {
     let Some(partition) = &world.partition else { return true };
-    let active = partition.view.active();
+    let (active, unagreed) = (partition.view.active(), partition.view.unagreed());
     partition.members.iter().all(|member| {
         let (side, line) = (&world.sides[member.line.0], world.lines.get(&member.line));
         let both = side.standing == Registration::Registered(member.id)
             && line.is_some_and(|line| !line.broken && line.served)
             && !member.lost;
-        let exempt = |p| member.spec.later_only && member.had.contains(p);
+        let exempt = |p| {
+            member.spec.later_only && member.had.contains(p)
+                // Also one that it was told of, and is about to be told has left.
+                || unagreed.contains(p)
+        };
         !both || active.iter().all(|p| exempt(p) || side.told.contains_key(p))
     })
+}
+
+/// What somebody switched on by hand is not in the set, or marked there.
+fn is_not_passed_off(world: &World) -> bool {
+    let Some(partition) = &world.partition else { return true };
+    let own = |p: &Processor| partition.job.as_ref().is_some_and(|job| job.switched(p.id));
+    let by_hand = |p: &Processor| world.by_hand.contains(&p.id.0);
+    world.by_hand.is_empty()
+        || !partition
+            .view
+            .active()
+            .iter()
+            .any(|p| by_hand(p) && partition.view.is_agreed(*p) && !own(p))
 }
 
 /// Whether agents have registered more often than vetoes and faults can make them.
@@ -96,16 +130,21 @@ fn all_are_registered(world: &World) -> bool {
 
 fn all_know(world: &World) -> bool {
     let Some(partition) = &world.partition else { return false };
-    let active = partition.view.active();
+    let (active, unagreed) = (partition.view.active(), partition.view.unagreed());
     let ids: std::collections::BTreeSet<u32> = active.iter().map(|p| p.id.0).collect();
     ids == world.running
         && partition.members.iter().all(|member| {
             let side = &world.sides[member.line.0];
-            let exempt = |p| member.spec.later_only && member.had.contains(p);
+            // Nobody was told that it joined, unless that was before this party registered.
+            let silent = |p| unagreed.contains(p) && !member.had.contains(p);
+            let exempt = |p| member.spec.later_only && member.had.contains(p) || silent(p);
             let held: Vec<_> = side.agent.held().map(|(p, _)| p).collect();
             // Nothing is missing; and whoever hears of removals has nothing too much.
             active.iter().all(|p| exempt(p) || held.contains(p) && side.told.contains_key(p))
                 && (!side.spec.hears_removal
-                    || held.iter().chain(side.told.keys()).all(|p| active.contains(p)))
+                    || held
+                        .iter()
+                        .chain(side.told.keys())
+                        .all(|p| active.contains(p) && !silent(p)))
         })
 }

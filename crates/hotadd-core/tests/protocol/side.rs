@@ -2,7 +2,7 @@
 
 use hotadd_core::{Notice, State, Status, agent::Then};
 
-use crate::world::{Down, Registration, Told, Up, World};
+use crate::world::{Down, Kind, Registration, Told, Up, World};
 use crate::wrong::{Sight, Sights, Wrong};
 
 impl World {
@@ -16,8 +16,8 @@ impl World {
             line.served = true;
         }
         side.standing = Registration::Pending;
-        side.agent.registering();
-        self.send_up(at, Up::Register);
+        let replay = side.agent.registering();
+        self.send_up(at, Up::Register(replay));
     }
 
     /// The next message reaches an agent that is not busy.
@@ -56,17 +56,10 @@ impl World {
                 side.standing = Registration::Registered(party);
                 let owed = side.agent.registered(epoch);
                 self.owe(at, &owed, sights);
-                if self.sides[at].agent.wants_set() {
-                    self.send_up(at, Up::GetSet);
-                }
             }
             Down::Refused => {
                 self.sides[at].agent.lost();
                 self.sides[at].standing = Registration::Not;
-            }
-            Down::Set(view) => {
-                let owed = self.sides[at].agent.reconcile(&view.set());
-                self.owe(at, &owed, sights);
             }
             Down::Deregistered(party) => {
                 let side = &mut self.sides[at];
@@ -81,13 +74,20 @@ impl World {
 
     /// The driver has made up its mind.
     pub(crate) fn answer(&mut self, at: usize, agreed: bool, sights: &Sights) {
+        // One that was switched off by hand while it is replayed is told to have joined all the same, and then to have left.
+        let job = self.partition.as_ref().and_then(|partition| partition.job.as_ref());
+        let replayed = job.filter(|job| matches!(job.kind, Kind::Replay(_)));
+        let replayed = replayed.map(|job| job.base.active()).unwrap_or_default();
         let side = &mut self.sides[at];
         let Some((party, notice)) = side.asked.take() else { return };
         side.agent.answered(&notice, agreed);
         let processor = notice.processor();
-        let ran = self.running.contains(&processor.id.0);
+        let ran = self.running.contains(&processor.id.0) || replayed.contains(&processor);
         match (notice.state(), agreed) {
-            (State::AddStart, true) => _ = side.told.insert(processor, Told::AddStart { ran }),
+            (State::AddStart, true) => {
+                let replay = notice.is_replay();
+                side.told.insert(processor, Told::AddStart { ran, replay });
+            }
             (State::AddStart, false) => sights.see(Sight::Vetoed),
             (_, true) => _ = side.told.insert(processor, Told::RemoveStart),
             (_, false) => {}
@@ -149,7 +149,8 @@ impl World {
         let Some(partition) = self.partition.as_ref().filter(|_| !self.lines[&id].broken) else {
             return;
         };
-        let active = partition.view.active().contains(&notice.processor());
+        // One that joined without agreement is not the one that the agent speaks of, but the same another time.
+        let active = partition.view.is_agreed(notice.processor());
         match notice.state() {
             State::AddFailure if active && notice.status() == Status::CONNECTION_RESET => {
                 self.note(Wrong::FalseFailure);
@@ -160,14 +161,25 @@ impl World {
     }
 
     /// The driver is called. A Start that it is asked about changes nothing before it agrees.
+    ///
+    /// What it hears of one processor comes in pairs (X4): AddStart, AddComplete or AddFailure; after AddComplete, RemoveStart,
+    /// RemoveComplete or RemoveFailure, or a surprise RemoveComplete. A Start that it vetoes is as if it had not been. To a driver
+    /// that hears nothing of removals what has left may be added again.
     fn hear(&mut self, at: usize, notice: &Notice) {
         let processor = notice.processor();
         let runs = self.running.contains(&processor.id.0);
         let side = &mut self.sides[at];
         let told = side.told.get(&processor).copied();
-        let mut wrong = (notice.state().is_removal() && !side.spec.hears_removal)
-            .then_some(Wrong::UnwantedRemoval);
+        let mut wrong = None;
+        if notice.state().is_removal() && !side.spec.hears_removal {
+            wrong = Some(Wrong::UnwantedRemoval);
+        } else if notice.is_replay() && side.spec.later_only {
+            wrong = Some(Wrong::Replayed);
+        }
         match (notice.state(), told) {
+            (State::AddStart, Some(Told::AddComplete { .. })) if side.spec.hears_removal => {
+                wrong = Some(Wrong::ToldTwice);
+            }
             (State::AddStart, None | Some(Told::AddComplete { left: true })) => {
                 // The same under another index is another processor, but a driver that hears of removals has been told that
                 // the former is gone.
@@ -185,22 +197,31 @@ impl World {
             ) => {
                 wrong = Some(Wrong::StartOnStart);
             }
-            (State::AddComplete, Some(Told::AddStart { ran })) => {
+            (State::AddComplete, Some(Told::AddStart { ran, replay })) => {
                 side.told.insert(processor, Told::AddComplete { left: !runs });
                 if !ran {
                     wrong = Some(Wrong::FalseComplete);
+                } else if replay != notice.is_replay() {
+                    wrong = Some(Wrong::MixedReplay);
                 }
             }
-            (State::AddFailure, Some(Told::AddStart { .. })) => _ = side.told.remove(&processor),
-            (State::RemoveStart, _) => {}
-            (State::RemoveComplete, Some(Told::RemoveStart)) => _ = side.told.remove(&processor),
+            (State::AddFailure, Some(Told::AddStart { replay, .. })) => {
+                side.told.remove(&processor);
+                if replay != notice.is_replay() {
+                    wrong = Some(Wrong::MixedReplay);
+                }
+            }
+            (State::RemoveStart, Some(Told::AddComplete { .. })) => {}
+            (State::RemoveComplete, Some(Told::RemoveStart)) if !notice.is_surprise() => {
+                side.told.remove(&processor);
+            }
             (State::RemoveComplete, Some(Told::AddComplete { .. })) if notice.is_surprise() => {
                 side.told.remove(&processor);
             }
-            (State::RemoveComplete, None) if notice.is_surprise() => {}
             (State::RemoveFailure, Some(Told::RemoveStart)) => {
                 side.told.insert(processor, Told::AddComplete { left: !runs });
             }
+            (state, _) if state.is_removal() => wrong = Some(Wrong::EndOfNothing),
             _ => wrong = Some(Wrong::OutcomeOfNothing),
         }
         if let Some(wrong) = wrong {

@@ -1,10 +1,14 @@
 //! What each action does to the world.
 
-use hotadd_core::{HardwareId, PartyId, State};
+use std::collections::BTreeSet;
+
+use hotadd_core::{HardwareId, PartyId, Processor, State};
 
 use crate::model::Action;
 use crate::partition::Out;
-use crate::world::{Answer, Budget, Down, Kind, LineId, Member, Partition, Side, Told, Up, World};
+use crate::world::{
+    Answer, Budget, Down, Key, Kind, LineId, Member, Partition, Side, Told, Up, World,
+};
 use crate::wrong::{Sight, Sights, Wrong};
 
 impl World {
@@ -22,6 +26,11 @@ impl World {
             Action::Act(ok) => {
                 *platform -= u8::from(!ok);
                 self.act(ok, sights);
+            }
+            Action::Object => self.object(),
+            Action::Switch(id) => {
+                self.budget.switches -= 1;
+                self.switch(id, sights);
             }
             Action::GoOn => self.advance(sights),
             Action::Up(id) => self.arrive(id, sights),
@@ -78,41 +87,125 @@ impl World {
                 self.budget.partition_crashes -= 1;
                 self.crash_partition(sights);
             }
-            Action::RestartPartition => self.partition = Some(Partition::start(&self.running)),
+            Action::RestartPartition => self.restart(),
         }
     }
 
+    /// A partition starts, and takes what runs for its own.
+    pub(crate) fn restart(&mut self) {
+        let named = |at: &usize| self.sides[*at].spec.named;
+        let named: BTreeSet<usize> = (0..self.sides.len()).filter(named).collect();
+        self.by_hand.clear();
+        self.partition = Some(Partition::start(&self.running, named));
+    }
+
     fn begin(&mut self, kind: Kind, sights: &Sights) {
-        if let Some(partition) = &mut self.partition {
-            partition.begin(kind);
+        let Some(partition) = &mut self.partition else { return };
+        let adds = matches!(kind, Kind::Add(_));
+        if adds && partition.is_missing() {
+            // Refused at once, and nobody is asked (L4).
+            sights.see(Sight::RefusedMissing);
+            return;
+        }
+        partition.begin(kind);
+        if adds && self.lacks_a_named_party() {
+            self.note(Wrong::AskedMissing);
         }
         self.advance(sights);
     }
 
+    /// Whether a named party is not registered, or known to be gone.
+    fn lacks_a_named_party(&self) -> bool {
+        let Some(partition) = &self.partition else { return true };
+        let mut named = (0..self.sides.len()).filter(|at| self.sides[*at].spec.named);
+        named.any(|at| {
+            let crashed =
+                |id, (key, answer): (&Key, &Answer)| key.0 == id && *answer == Answer::Crashed;
+            !partition.members.iter().any(|member| {
+                let mut answers = partition.job.iter().flat_map(|job| &job.answers);
+                member.line.0 == at && !member.lost && !answers.any(|one| crashed(member.id, one))
+            })
+        })
+    }
+
+    /// Somebody switches a processor on or off by hand, and the partition looks at once.
+    fn switch(&mut self, id: u32, sights: &Sights) {
+        if self.running.contains(&id) {
+            self.stops(id);
+        } else {
+            // One that was on its way in and was switched off and on again before it was in is one of the partition's own, as far
+            // as anybody can see.
+            let job = self.partition.as_ref().and_then(|partition| partition.job.as_ref());
+            let own = job.is_some_and(|job| {
+                matches!(job.kind, Kind::Add(_)) && job.switched(HardwareId(id))
+            });
+            if !own {
+                self.by_hand.insert(id);
+            }
+            self.starts(id);
+        }
+        if let Some(partition) = &mut self.partition {
+            partition.look(&self.running, sights);
+            // Who waits for something goes on when that has come.
+            if partition.job.is_none() {
+                self.advance(sights);
+            }
+        }
+    }
+
+    fn starts(&mut self, id: u32) {
+        self.running.insert(id);
+        for (told, how) in self.sides.iter_mut().flat_map(|side| &mut side.told) {
+            if told.id.0 == id
+                && let Told::AddStart { ran, .. } = how
+            {
+                *ran = true;
+            }
+        }
+    }
+
+    fn stops(&mut self, id: u32) {
+        self.running.remove(&id);
+        self.by_hand.remove(&id);
+        for (told, how) in self.sides.iter_mut().flat_map(|side| &mut side.told) {
+            if told.id.0 == id
+                && let Told::AddComplete { left } = how
+            {
+                *left = true;
+            }
+        }
+    }
+
+    /// The processor that is to be started is not, because it was switched by hand or a named party is missing.
+    fn object(&mut self) {
+        let Some(job) = self.partition.as_mut().and_then(|p| p.job.as_mut()) else { return };
+        job.acting = None;
+        job.acted.push(false);
+        job.going = true;
+    }
+
+    /// The platform does as it is told, or fails to.
     fn act(&mut self, ok: bool, sights: &Sights) {
         let Some(partition) = &mut self.partition else { return };
-        let Some(processor) = partition.job.as_mut().and_then(|job| job.acting.take()) else {
-            return;
-        };
-        let job = partition.job.as_mut().expect("it acts");
+        let gone = partition.is_gone();
+        let Some(job) = &mut partition.job else { return };
+        let Some(processor) = job.acting.take() else { return };
         job.acted.push(ok);
         job.going = true;
         let adds = matches!(job.kind, Kind::Add(_));
         if !ok {
             sights.see(Sight::PlatformFailed);
-            return;
+        } else if gone {
+            sights.see(Sight::GoneBeforeStop);
+        } else if adds {
+            self.started(processor, sights);
+        } else {
+            self.stops(processor.id.0);
         }
-        if !adds {
-            self.running.remove(&processor.id.0);
-            for (told, how) in self.sides.iter_mut().flat_map(|side| &mut side.told) {
-                if told.id == processor.id
-                    && let Told::AddComplete { left } = how
-                {
-                    *left = true;
-                }
-            }
-            return;
-        }
+    }
+
+    fn started(&mut self, processor: Processor, sights: &Sights) {
+        let Some(partition) = &self.partition else { return };
         let mut asked = partition.all_agreed(processor);
         for member in &partition.members {
             let side = &self.sides[member.line.0];
@@ -122,17 +215,16 @@ impl World {
                 && side.life == member.life;
             asked &= !knows || matches!(side.told.get(&processor), Some(Told::AddStart { .. }));
         }
-        self.running.insert(processor.id.0);
-        for (told, how) in self.sides.iter_mut().flat_map(|side| &mut side.told) {
-            if told.id == processor.id
-                && let Told::AddStart { ran } = how
-            {
-                *ran = true;
-            }
-        }
         if !asked {
             self.note(Wrong::StartedUnasked);
         }
+        if self.lacks_a_named_party() {
+            self.note(Wrong::StartedMissing);
+        }
+        if self.sides.iter().any(|side| side.spec.named && side.connections > 1) {
+            sights.see(Sight::AddedAgain);
+        }
+        self.starts(processor.id.0);
     }
 
     fn advance(&mut self, sights: &Sights) {
@@ -140,7 +232,7 @@ impl World {
         if let Some(job) = &mut partition.job {
             job.going = false;
         }
-        let out = partition.advance(sights);
+        let out = partition.advance(&self.running, sights);
         self.send_down(out);
     }
 
@@ -162,22 +254,18 @@ impl World {
         let side = &self.sides[id.0];
         let Some(partition) = &mut self.partition else { return };
         match message {
-            Up::Register => {
+            Up::Register(replay) => {
                 partition.waiting.push(Member {
                     id: PartyId(partition.next_party),
                     line: id,
                     spec: side.spec,
+                    replay,
                     lost: false,
                     life: side.life,
                     had: Default::default(),
+                    unheard: Default::default(),
                 });
                 partition.next_party += 1;
-            }
-            Up::GetSet => {
-                // What was read is on its way for a while.
-                let reply = Out::Reply(id, Down::Set(partition.view.clone()));
-                self.send_down(vec![reply]);
-                return;
             }
             Up::Answer(key, agreed) => {
                 let answer = if agreed { Answer::Agreed } else { Answer::Vetoed };
@@ -187,7 +275,7 @@ impl World {
         self.advance(sights);
     }
 
-    fn time_out(&mut self, key: (PartyId, State, hotadd_core::Processor), sights: &Sights) {
+    fn time_out(&mut self, key: Key, sights: &Sights) {
         let Some(partition) = &mut self.partition else { return };
         partition.answered(key, Answer::Crashed, sights);
         let member = partition.members.iter().find(|member| member.id == key.0);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotadd_core::{
-    ActiveSet, Agent, Epoch, HardwareId, Notice, PartyId, Processor, Standing, State,
+    ActiveSet, Agent, Epoch, HardwareId, Notice, PartyId, Processor, ProcessorIndex, Standing,
+    State,
 };
 
 use crate::wrong::Wrong;
@@ -13,6 +14,8 @@ use crate::wrong::Wrong;
 pub(crate) struct World {
     /// The hardware ids of the processors that run. They outlive the partition.
     pub(crate) running: BTreeSet<u32>,
+    /// Those of them that somebody switched on by hand, unless the partition that is there has found them at its start.
+    pub(crate) by_hand: BTreeSet<u32>,
     /// The partition's process, unless it is down.
     pub(crate) partition: Option<Partition>,
     pub(crate) sides: Vec<Side>,
@@ -39,6 +42,8 @@ pub(crate) struct Budget {
     pub(crate) timeouts: u8,
     /// An agent that is not registered gives up for good.
     pub(crate) give_ups: u8,
+    /// Somebody switches a processor on or off by hand.
+    pub(crate) switches: u8,
 }
 
 /// A set, in a form that can be compared.
@@ -73,8 +78,35 @@ impl View {
             .expect("it was a set")
     }
 
+    /// Every known processor, at the place of its index.
+    fn processors(&self) -> impl Iterator<Item = (Processor, Standing)> + '_ {
+        let index = |at: usize| ProcessorIndex::new(at as u32).expect("it is below the maximum");
+        let numbered = self.known.iter().enumerate();
+        numbered.map(move |(at, (id, how))| (Processor { index: index(at), id: *id }, *how))
+    }
+
     pub(crate) fn active(&self) -> BTreeSet<Processor> {
-        self.set().iter().collect()
+        self.processors().filter(|(_, how)| *how != Standing::Gone).map(|(p, _)| p).collect()
+    }
+
+    /// The active ones that joined without agreement (Q3).
+    pub(crate) fn unagreed(&self) -> BTreeSet<Processor> {
+        self.processors().filter(|(_, how)| *how == Standing::Unagreed).map(|(p, _)| p).collect()
+    }
+
+    /// How many are active.
+    pub(crate) fn count(&self) -> usize {
+        self.known.iter().filter(|(_, how)| *how != Standing::Gone).count()
+    }
+
+    /// Whether this one is active.
+    pub(crate) fn is_active(&self, id: HardwareId) -> bool {
+        self.known.iter().any(|(known, how)| *known == id && *how != Standing::Gone)
+    }
+
+    /// Whether this one is active, and agreed.
+    pub(crate) fn is_agreed(&self, processor: Processor) -> bool {
+        self.processors().any(|known| known == (processor, Standing::Active))
     }
 }
 
@@ -88,7 +120,20 @@ pub(crate) struct Partition {
     /// Register calls that wait for their turn.
     pub(crate) waiting: Vec<Member>,
     pub(crate) job: Option<Job>,
+    /// What looks have found, until the parties have been told (Q4).
+    pub(crate) untold: Vec<Untold>,
+    /// The agents that the operator named (L4).
+    pub(crate) named: BTreeSet<usize>,
     pub(crate) next_party: u64,
+}
+
+/// A change that nobody was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Untold {
+    /// It left (X2).
+    Left(Processor),
+    /// It joined without agreement (Q3).
+    Came(Processor),
 }
 
 /// What the partition knows of a party, and (`life`, `had`) what the properties need to know.
@@ -97,12 +142,16 @@ pub(crate) struct Member {
     pub(crate) id: PartyId,
     pub(crate) line: LineId,
     pub(crate) spec: Spec,
+    /// It registers with a replay.
+    pub(crate) replay: bool,
     /// The partition has noticed that its connection is gone.
     pub(crate) lost: bool,
     /// Which life of the agent's process this is.
     pub(crate) life: u8,
-    /// What was active when it registered.
+    /// What was active when it registered, and has not left since.
     pub(crate) had: BTreeSet<Processor>,
+    /// What is active and it was not told of (X4).
+    pub(crate) unheard: BTreeSet<Processor>,
 }
 
 /// A call, and so what its answer belongs to. Never the same for two calls that could be mistaken for each other.
@@ -116,6 +165,10 @@ pub(crate) struct Job {
     pub(crate) kind: Kind,
     /// The set at its beginning.
     pub(crate) base: View,
+    /// The sets from which it made others.
+    pub(crate) published: Vec<View>,
+    /// Somebody switched on the processor that is being added (Q4).
+    pub(crate) touched: bool,
     /// The calls that were sent.
     pub(crate) sent: BTreeSet<Key>,
     pub(crate) answers: BTreeMap<Key, Answer>,
@@ -132,6 +185,7 @@ pub(crate) enum Kind {
     Add(HardwareId),
     Remove(HardwareId),
     Replay(Member),
+    Vanished(Processor),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,20 +215,19 @@ pub(crate) struct Line {
 /// From an agent to the partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Up {
-    Register,
-    GetSet,
+    /// Whether it asks for a replay.
+    Register(bool),
     Answer(Key, bool),
 }
 
 /// From the partition to an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Down {
     Call(PartyId, Notice),
     /// Register has succeeded.
     Registered(PartyId, Epoch),
     /// Register has failed.
     Refused,
-    Set(View),
     Deregistered(PartyId),
 }
 
@@ -184,6 +237,8 @@ pub(crate) struct Spec {
     pub(crate) later_only: bool,
     pub(crate) hears_removal: bool,
     pub(crate) level: i32,
+    /// By the operator: without it nothing is added (L4).
+    pub(crate) named: bool,
 }
 
 impl Spec {
@@ -225,8 +280,8 @@ pub(crate) enum Registration {
 /// What a driver was told of a processor last, by its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Told {
-    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while.
-    AddStart { ran: bool },
+    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while. `replay`: as part of a replay (Q5).
+    AddStart { ran: bool, replay: bool },
     /// AddComplete. `left`: it has stopped since, whether or not the driver knows.
     AddComplete { left: bool },
     /// RemoveStart, and it agreed.

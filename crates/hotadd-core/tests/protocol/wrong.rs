@@ -11,6 +11,12 @@ pub(crate) enum Wrong {
     ToldTwice,
     /// A driver is told an outcome of what it did not agree to, or a second one.
     OutcomeOfNothing,
+    /// A driver is told the outcome of a live add as one of a replay, or the other way round (Q5).
+    MixedReplay,
+    /// A driver hears of the end of what it did not hear the beginning of (X4).
+    EndOfNothing,
+    /// A driver that wants no replay is told one (R2).
+    Replayed,
     /// A driver is told that a processor joined that never ran.
     FalseComplete,
     /// A driver is told that the connection kept a processor out that is active.
@@ -21,6 +27,10 @@ pub(crate) enum Wrong {
     UnwantedRemoval,
     /// A processor is started although somebody who is registered has not agreed (A1).
     StartedUnasked,
+    /// A processor is started while a named party is missing (L4).
+    StartedMissing,
+    /// Somebody is asked about an add while a named party is missing (L4).
+    AskedMissing,
     /// A driver that is given up is left with something open.
     LeftOpen,
     /// An agent takes for a breach what the partition sends.
@@ -67,6 +77,24 @@ pub(crate) enum Sight {
     PlatformFailed,
     /// A processor leaves as agreed.
     Left,
+    /// A processor leaves without asking, while nobody is being asked and while somebody is.
+    Vanished,
+    VanishedMeanwhile,
+    /// One that everybody was asked to let go of is gone before it is stopped.
+    GoneBeforeStop,
+    /// A processor joins without agreement, while nobody is being asked and while somebody is.
+    Intruded,
+    IntrudedMeanwhile,
+    /// Somebody switches on the processor that is being asked about, and so it is not started.
+    Touched,
+    /// An intruder has no index until an add is over.
+    Waits,
+    /// An add is refused at once because a named party is missing.
+    RefusedMissing,
+    /// A named party goes missing when all have agreed, and the processor is not started.
+    ObjectedMissing,
+    /// A processor is added when a named party was missing and has come back.
+    AddedAgain,
 }
 
 /// The sights that were come by. Not part of the state: they are of the check as a whole.

@@ -1,21 +1,22 @@
 //! Callback objects: by a name, some register to be told, and others tell them.
 //!
-//! Of the system's own, `\Callback\ProcessorAdd` tells of every processor that has joined; the others never have anything to
-//! tell.
+//! Of the system's own, `\Callback\ProcessorAdd` tells of processors being added (`processor_add`); the others never have
+//! anything to tell.
 
 use std::sync::{Arc, LazyLock};
 
-use hotadd::{Driver, Notice, Registration, Status, Veto};
+use hotadd::{Registration, Status};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::abi::Routine;
 use crate::caller;
+use crate::ex::processor_add::Functions;
 use crate::export::nt;
 use crate::foreign::{In, Out};
+use crate::ke::change;
 use crate::ob::references;
 use crate::thread;
 use crate::types::{Boolean, NtStatus, UnicodeString, nt_status};
-use crate::world;
 
 /// `OBJECT_ATTRIBUTES`, as far as it counts here.
 #[repr(C)]
@@ -59,9 +60,9 @@ nt! {
     fn ExNotifyCallback(object: usize, first: usize, second: usize) { notify(object, first, second) }
 }
 
-const PROCESSOR_ADD: &str = "\\Callback\\ProcessorAdd";
+pub(super) const PROCESSOR_ADD: &str = "\\Callback\\ProcessorAdd";
 
-/// The objects of the system, each with whether it is told by us.
+/// The objects of the system.
 const SYSTEM: [&str; 3] = ["\\Callback\\SetSystemTime", "\\Callback\\PowerState", PROCESSOR_ADD];
 
 struct Object {
@@ -71,14 +72,17 @@ struct Object {
     name: String,
     several: bool,
     registered: Vec<Arc<Registered>>,
-    /// Our own party in the partition, while somebody is registered for `ProcessorAdd`.
+    /// The party that stands for the functions registered with `ProcessorAdd`, while there are some.
     party: Option<Registration>,
 }
 
-struct Registered {
+/// A function that is registered.
+pub(super) struct Registered {
+    /// The address of its object.
+    object: usize,
     handle: usize,
-    routine: Routine,
-    context: usize,
+    pub(super) routine: Routine,
+    pub(super) context: usize,
     /// The threads on which it runs.
     running: Mutex<Vec<usize>>,
 }
@@ -159,47 +163,43 @@ fn register(address: usize, function: usize, context: usize) -> usize {
     if !object.several && !object.registered.is_empty() {
         return 0;
     }
+    let of_system = object.name == PROCESSOR_ADD;
+    if of_system && change::inside() {
+        drop(objects);
+        refuse(&hotadd::Error::InsideCallback("registering"));
+        return 0;
+    }
     let running = Mutex::default();
-    object.registered.push(Arc::new(Registered { handle, routine, context, running }));
-    let needs_party = object.name == PROCESSOR_ADD && object.party.is_none();
+    let registered = Registered { object: address, handle, routine, context, running };
+    object.registered.push(Arc::new(registered));
+    let needs_party = of_system && object.party.is_none();
     drop(objects);
-    if needs_party && !hear_of_processors(address) {
+    if needs_party && let Err(error) = hear_of_processors(address) {
+        refuse(&error);
         unregister(handle);
         return 0;
     }
     handle
 }
 
-/// Has us told of every processor that joins.
-fn hear_of_processors(address: usize) -> bool {
-    struct Teller(usize);
-    impl Driver for Teller {
-        fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {
-            Ok(())
-        }
+fn refuse(error: &hotadd::Error) {
+    caller::breach(&format!("calls ExRegisterCallback for {PROCESSOR_ADD}: {error}"));
+}
 
-        fn add_complete(&mut self, notice: &Notice) {
-            notify(self.0, notice.processor().index.as_usize(), 0);
-        }
-    }
-    let world = world::get();
-    let name = format!("{} {PROCESSOR_ADD}", world.name);
-    let party = world.partition.party(&name).level(world.level).time_limit(world.time_limit);
-    match party.later_only().register(Teller(address)) {
-        Ok(registration) => {
-            let mut objects = objects();
-            let object = objects.at(address).expect("the system's stay");
-            // Two may have come at once; then one of them is dropped, and deregisters.
-            let other = object.party.replace(registration);
-            drop(objects);
-            drop(other);
-            true
-        }
-        Err(error) => {
-            caller::breach(&format!("calls ExRegisterCallback for {PROCESSOR_ADD}: {error}"));
-            false
-        }
-    }
+/// Has the functions told of processors.
+fn hear_of_processors(address: usize) -> Result<(), hotadd::Error> {
+    // Not under the lock: it waits for callbacks, and they may register and unregister too.
+    let registration = change::enlist(Functions::of(address), false)?;
+    let mut objects = objects();
+    let object = objects.at(address).expect("the system's stay");
+    // Two may have come at once: one of them goes. So it does if what it was made for has gone meanwhile.
+    let spare = match object.party {
+        None if !object.registered.is_empty() => object.party.replace(registration),
+        _ => Some(registration),
+    };
+    drop(objects);
+    drop(spare);
+    Ok(())
 }
 
 fn unregister(handle: usize) {
@@ -214,7 +214,7 @@ fn unregister(handle: usize) {
     let registered = object.registered.remove(at);
     let party = if object.registered.is_empty() { object.party.take() } else { None };
     drop(objects);
-    // Not under the lock: it waits for what may want the lock.
+    // Not under the lock: it waits for what may want the lock (D1).
     drop(party);
     let own = thread::own().id();
     let mut running = registered.running.lock();
@@ -226,26 +226,45 @@ fn unregister(handle: usize) {
 
 fn notify(address: usize, first: usize, second: usize) {
     let told = match objects().at(address) {
-        Some(object) => object.registered.clone(),
+        Some(object) if object.name == PROCESSOR_ADD => None,
+        Some(object) => Some(object.registered.clone()),
         None => return,
     };
-    let own = thread::own().id();
+    let Some(told) = told else {
+        // They would be told of what is not happening, and of ends without a beginning (X4).
+        let what = "which is the system's: none of its functions is called";
+        caller::breach(&format!("calls ExNotifyCallback for {PROCESSOR_ADD}, {what}"));
+        return;
+    };
     for one in told {
-        // Counted as running before it is looked whether it was unregistered meanwhile.
-        one.running.lock().push(own);
-        let still = objects()
-            .at(address)
-            .is_some_and(|object| object.registered.iter().any(|other| other.handle == one.handle));
-        if still {
-            // SAFETY: a CALLBACK_FUNCTION by the word of whoever registered it.
-            unsafe { one.routine.call([one.context, first, second, 0]) };
+        // SAFETY: a CALLBACK_FUNCTION by the word of whoever registered it.
+        one.run(|| unsafe { one.routine.call([one.context, first, second, 0]) });
+    }
+}
+
+/// The functions that are registered with an object at this moment, in that order.
+pub(super) fn registered(address: usize) -> Vec<Arc<Registered>> {
+    objects().at(address).map(|object| object.registered.clone()).unwrap_or_default()
+}
+
+impl Registered {
+    /// Calls it by `call`, unless it was unregistered meanwhile.
+    pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let own = thread::own().id();
+        // Counted as running before it is looked whether it was unregistered: whoever does that waits for it (D1).
+        self.running.lock().push(own);
+        let mut still = false;
+        if let Some(object) = objects().at(self.object) {
+            still = object.registered.iter().any(|other| other.handle == self.handle);
         }
-        let mut running = one.running.lock();
+        let result = still.then(call);
+        let mut running = self.running.lock();
         if let Some(at) = running.iter().position(|thread| *thread == own) {
             running.remove(at);
         }
         drop(running);
         RETURNED.notify_all();
+        result
     }
 }
 
@@ -256,7 +275,17 @@ pub(crate) fn forget(address: usize) {
     objects.all.retain(|object| !goes(object));
 }
 
-/// How many functions are registered.
-pub(crate) fn left() -> usize {
-    objects().all.iter().map(|object| object.registered.len()).sum()
+/// Has nobody called any more who is left of a driver that is unloaded (D4). Returns how many functions were registered.
+pub(crate) fn unregister_all() -> usize {
+    let mut objects = objects();
+    let left = objects.all.iter().map(|object| object.registered.len()).sum();
+    let mut parties = Vec::new();
+    for object in &mut objects.all {
+        object.registered.clear();
+        parties.extend(object.party.take());
+    }
+    drop(objects);
+    // Not under the lock, as above.
+    drop(parties);
+    left
 }

@@ -6,6 +6,7 @@ mod lists;
 mod lookaside;
 pub(crate) mod mutexes;
 pub mod pool;
+mod processor_add;
 mod push_locks;
 pub(crate) mod resources;
 mod rundown;

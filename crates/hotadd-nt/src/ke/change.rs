@@ -1,5 +1,6 @@
-//! `KeRegisterProcessorChangeCallback` and its opposite.
+//! `KeRegisterProcessorChangeCallback` and its opposite, and what a driver's callback is as a party.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use crate::abi::Routine;
 use crate::export::nt;
 use crate::fault::{self, Fault};
 use crate::thread;
-use crate::types::ChangeContext;
+use crate::types::{ChangeContext, change_state};
 use crate::world;
 
 /// `KE_PROCESSOR_CHANGE_ADD_EXISTING`.
@@ -62,33 +63,55 @@ impl Driver for Callback {
     }
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
-        let state = match notice.state() {
-            State::AddStart => 0,
-            State::AddComplete => 1,
-            State::AddFailure => 2,
-            // It did not ask for them, and Windows has no such states (X1).
-            _ => return Ok(()),
-        };
-        let processor = notice.processor();
-        let mut change = ChangeContext {
-            state,
-            nt_number: processor.index.get(),
-            status: notice.status().to_raw().cast_signed(),
-            number: processor.number().into(),
-        };
-        let mut status = Status::SUCCESS.to_raw();
-        let arguments = [self.context, &raw mut change as usize, &raw mut status as usize, 0];
-        fault::watch(world::get().time_limit, || {
-            // SAFETY: a PROCESSOR_CALLBACK_FUNCTION by the word of whoever registered it; the structures outlive the call.
-            unsafe { self.routine.call(arguments) }
-        });
-        if let Some(left) = thread::own().leftovers() {
-            let what = format!("returned from its callback {left}");
-            Fault::new(Status::UNSUCCESSFUL, what, self.routine.address()).raise();
-        }
-        let status = Status::from_raw(status);
-        if status.is_error() { Err(status.into()) } else { Ok(()) }
+        let Some(change) = change_of(notice) else { return Ok(()) };
+        fault::watch(world::get().time_limit, || call(self.routine, self.context, change))
     }
+}
+
+/// What a driver is told by a notice; `None` for those that it did not ask for, as Windows has no such states (X1).
+pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
+    let state = match notice.state() {
+        State::AddStart => change_state::START,
+        State::AddComplete => change_state::COMPLETE,
+        State::AddFailure => change_state::FAILURE,
+        _ => return None,
+    };
+    let processor = notice.processor();
+    Some(ChangeContext {
+        state,
+        nt_number: processor.index.get(),
+        status: notice.status().to_raw().cast_signed(),
+        number: processor.number().into(),
+    })
+}
+
+/// Calls one callback of a driver, with a change and a status of its own. Its answer is what it left in that status (A2, A3, A7).
+pub(crate) fn call(
+    routine: Routine,
+    context: usize,
+    mut change: ChangeContext,
+) -> Result<(), Veto> {
+    let mut status = Status::SUCCESS.to_raw();
+    let arguments = [context, &raw mut change as usize, &raw mut status as usize, 0];
+    let outer = INSIDE.replace(true);
+    // SAFETY: a PROCESSOR_CALLBACK_FUNCTION by the word of whoever registered it; the structures outlive the call.
+    unsafe { routine.call(arguments) };
+    INSIDE.set(outer);
+    if let Some(left) = thread::own().leftovers() {
+        let what = format!("returned from its callback {left}");
+        Fault::new(Status::UNSUCCESSFUL, what, routine.address()).raise();
+    }
+    let status = Status::from_raw(status);
+    if status.is_error() { Err(status.into()) } else { Ok(()) }
+}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside of such a callback.
+pub(crate) fn inside() -> bool {
+    INSIDE.get()
 }
 
 fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
@@ -101,17 +124,9 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
     if flags & !ADD_EXISTING != 0 {
         breach(&format!("KeRegisterProcessorChangeCallback: unknown flags {flags:#x} (R7)"));
     }
-    let handle = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    let name = match handle {
-        1 => world.name.clone(),
-        number => format!("{}#{number}", world.name),
-    };
-    let party = world.partition.party(&name).level(world.level);
-    let party = party.time_limit(world.time_limit + GRACE);
-    let party = if flags & ADD_EXISTING == 0 { party.later_only() } else { party };
-    match party.register(Callback { routine, context }) {
+    match enlist(Callback { routine, context }, flags & ADD_EXISTING != 0) {
         Ok(registration) => {
-            world.console.registered(&registration.party());
+            let handle = LAST.fetch_add(1, Ordering::Relaxed) + 1;
             handles().get_or_insert_default().insert(handle, registration);
             handle
         }
@@ -123,6 +138,25 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
             0
         }
     }
+}
+
+/// Registers a party by the driver's next name: the first by its own, later ones with a number behind it.
+pub(crate) fn enlist(
+    driver: impl Driver + Send + 'static,
+    existing: bool,
+) -> Result<Registration, hotadd::Error> {
+    static NAMED: AtomicUsize = AtomicUsize::new(0);
+    let world = world::get();
+    let name = match NAMED.fetch_add(1, Ordering::Relaxed) + 1 {
+        1 => world.name.clone(),
+        number => format!("{}#{number}", world.name),
+    };
+    let party = world.partition.party(&name).level(world.level);
+    let party = party.time_limit(world.time_limit + GRACE);
+    let party = if existing { party } else { party.later_only() };
+    let registration = party.register(driver)?;
+    world.console.registered(&registration.party());
+    Ok(registration)
 }
 
 fn deregister(handle: usize) {

@@ -8,9 +8,8 @@ use crate::caller;
 use crate::export::nt;
 use crate::foreign::In;
 use crate::ke::object::Dpc;
-use crate::ke::{irql, lanes};
+use crate::ke::{irql, lanes, processors};
 use crate::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
-use crate::world;
 
 /// `DpcObject`.
 const ORDINARY: u8 = 19;
@@ -28,9 +27,9 @@ nt! {
         initialize(dpc, lanes::THREADED, routine, context);
     }
 
-    /// Queues a DPC. Returns whether it was not queued already.
+    /// Queues a DPC. Returns whether it did: not if it is queued already, or its processor has not joined (A5).
     fn KeInsertQueueDpc(dpc: &Dpc, first: usize, second: usize) -> Boolean {
-        Boolean::from(insert(dpc, [first, second], None))
+        Boolean::from(queue(dpc, [first, second]))
     }
 
     /// Takes a DPC out of its queue. Returns whether it was in one.
@@ -39,10 +38,10 @@ nt! {
     /// Waits until all DPCs that are queued at this moment have run.
     fn KeFlushQueuedDpcs() { flush() }
 
-    /// Aims a DPC at a processor of group 0. It must be active when the DPC is queued.
+    /// Aims a DPC at a processor of group 0 that has joined. Any other number changes nothing.
     fn KeSetTargetProcessorDpc(dpc: &Dpc, number: i8) { aim_old(dpc, number) }
 
-    /// Aims a DPC at an active processor.
+    /// Aims a DPC at a processor, also at one that is being added (A5).
     fn KeSetTargetProcessorDpcEx(dpc: &Dpc, number: In<ProcessorNumber>) -> NtStatus {
         aim(dpc, number.get())
     }
@@ -61,29 +60,53 @@ fn initialize(dpc: &Dpc, kind: u8, routine: usize, context: usize) {
     dpc.queued.store(0, Ordering::Release);
 }
 
-/// Queues a DPC where it is aimed at, or else at `otherwise`, or else where the caller is.
-pub(crate) fn insert(dpc: &Dpc, arguments: [usize; 2], otherwise: Option<ProcessorIndex>) -> bool {
+/// What came of queueing a DPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Now,
+    /// It was queued before, and stays where it is.
+    Already,
+    /// It is aimed at the processor of this index, which has not joined.
+    NotJoined(u16),
+}
+
+fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
+    let queued = insert(dpc, arguments, None);
+    if let Queued::NotJoined(index) = queued {
+        caller::breach(&format!(
+            "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
+            std::ptr::from_ref(dpc) as usize
+        ));
+    }
+    queued == Queued::Now
+}
+
+/// Queues a DPC where it is aimed at, or else at `otherwise`, or else where the caller is. One that is aimed at a processor that
+/// has not joined is not queued: it would run nowhere, or somewhere else.
+pub(crate) fn insert(
+    dpc: &Dpc,
+    arguments: [usize; 2],
+    otherwise: Option<ProcessorIndex>,
+) -> Queued {
     if ![ORDINARY, lanes::THREADED].contains(&dpc.kind.load(Ordering::Relaxed)) {
         let address = std::ptr::from_ref(dpc) as usize;
         caller::fault(format!("queues the DPC at {address:#x}, which was not initialised"));
     }
     let aimed = dpc.target.load(Ordering::Relaxed).checked_sub(1);
     let at = match aimed {
-        Some(index) => match target(index.into()) {
+        Some(index) => match ProcessorIndex::new(index.into()).filter(|at| has_joined(*at)) {
             Some(at) => at,
-            None => caller::fault(format!(
-                "queues a DPC aimed at processor {index}, which is not active"
-            )),
+            // It was aimed elsewhere when it was queued, and that counts.
+            None if dpc.queued.load(Ordering::Acquire) != 0 => return Queued::Already,
+            None => return Queued::NotJoined(index),
         },
         None => otherwise.unwrap_or_else(irql::here),
     };
-    lanes::insert(dpc, at, arguments)
+    if lanes::insert(dpc, at, arguments) { Queued::Now } else { Queued::Already }
 }
 
-/// The processor of that index, if DPCs can run there.
-fn target(index: u32) -> Option<ProcessorIndex> {
-    let index = ProcessorIndex::new(index)?;
-    lanes::known(index).map(|processor| processor.index)
+fn has_joined(index: ProcessorIndex) -> bool {
+    processors::joined(index).is_some()
 }
 
 fn flush() {
@@ -91,23 +114,34 @@ fn flush() {
     lanes::flush();
 }
 
+/// By the public page a number at or above the number of active processors changes nothing. One that has left counts still: no
+/// driver has heard of that, and all numbers stay what they were (X1, X3).
 fn aim_old(dpc: &Dpc, number: i8) {
-    let Ok(index) = u16::try_from(number) else {
-        caller::breach(&format!("calls KeSetTargetProcessorDpc for processor {number}"));
-        return;
-    };
-    dpc.target.store(index + 1, Ordering::Relaxed);
+    let number = u8::try_from(number).map_err(|_| number);
+    let place = number.map(|number| hotadd::ProcessorNumber { group: 0, number });
+    let index = place.ok().and_then(hotadd::ProcessorNumber::index).filter(|at| has_joined(*at));
+    match index {
+        Some(index) => aim_at(dpc, index),
+        None => caller::breach(&format!(
+            "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC stays aimed where it was",
+            number.map_or_else(i32::from, i32::from)
+        )),
+    }
 }
 
 fn aim(dpc: &Dpc, number: ProcessorNumber) -> NtStatus {
-    let place = hotadd::ProcessorNumber { group: number.group, number: number.number };
-    let active = world::get().partition.active();
-    let index = place.index().filter(|index| number.reserved == 0 && active.contains(*index));
-    let Some(target) = index.and_then(|index| u16::try_from(index.get() + 1).ok()) else {
+    let named = if number.reserved == 0 { processors::by_number(number) } else { None };
+    let Some(processor) = named else {
         return nt_status(Status::INVALID_PARAMETER);
     };
-    dpc.target.store(target, Ordering::Relaxed);
+    aim_at(dpc, processor.index);
     0
+}
+
+fn aim_at(dpc: &Dpc, index: ProcessorIndex) {
+    let target =
+        u16::try_from(index.get() + 1).expect("there are some thousand processors at most");
+    dpc.target.store(target, Ordering::Relaxed);
 }
 
 fn set_importance(dpc: &Dpc, importance: i32) {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hotadd::{MAX_PROCESSORS, Processor, ProcessorIndex};
+use hotadd::{MAX_PROCESSORS, ProcessorIndex};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::abi::Routine;
@@ -239,13 +239,6 @@ fn settle(at: ProcessorIndex) {
 
 /// Whether it was said that a thread cannot be pinned. Once is enough.
 static REFUSED: AtomicBool = AtomicBool::new(false);
-
-/// The processor of that index. `None` for one that never joined.
-pub(crate) fn known(at: ProcessorIndex) -> Option<Processor> {
-    let set = world::get().partition.active();
-    let joined = || set.known().any(|(processor, _)| processor.index == at);
-    if set.contains(at) || joined() { set.by_index(at) } else { None }
-}
 
 /// `ThreadedDpcObject`, as the kind of a [`Dpc`].
 pub(crate) const THREADED: u8 = 24;

@@ -137,6 +137,16 @@ pub(crate) fn by_number(number: ProcessorNumber) -> Option<Processor> {
     active().by_number(hotadd::ProcessorNumber { group, number })
 }
 
+/// The processor of this index if it is active or was: not one that is being added for the first time (A5).
+pub(crate) fn joined(index: ProcessorIndex) -> Option<Processor> {
+    joined_in(&active(), index)
+}
+
+pub(crate) fn joined_in(active: &ActiveSet, index: ProcessorIndex) -> Option<Processor> {
+    let was = || active.known().any(|(processor, _)| processor.index == index);
+    if active.contains(index) || was() { active.by_index(index) } else { None }
+}
+
 fn count_and_mask(to: Out<u64>) -> u32 {
     let mask = active().group_mask(0);
     to.put_if_wanted(mask);

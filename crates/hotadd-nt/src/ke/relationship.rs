@@ -34,7 +34,10 @@ pub(crate) fn query(
 ) -> NtStatus {
     let of = match number.non_null() {
         None => None,
-        Some(number) => match processors::by_number(number.get()) {
+        // Of one that is being added there is nothing to tell: what is told are masks, and these do not have it (A5).
+        Some(number) => match processors::by_number(number.get())
+            .and_then(|processor| processors::joined(processor.index))
+        {
             None => return nt_status(Status::INVALID_PARAMETER),
             some => some,
         },

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, MutexGuard};
 use crate::caller;
 use crate::export::nt;
 use crate::ke::dispatch::{self, Dispatcher};
+use crate::ke::dpc::Queued;
 use crate::ke::object::{Dpc, Header, Kind, Timer};
 use crate::ke::{dpc, irql, waits};
 use crate::types::Boolean;
@@ -69,6 +70,8 @@ struct Running {
     dpc: usize,
     /// The processor that set it.
     from: ProcessorIndex,
+    /// Whether its DPC could not be queued when it expired last.
+    refused: bool,
 }
 
 /// Told when the first timer is another.
@@ -115,6 +118,7 @@ fn set(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
         period: Duration::from_millis(u64::try_from(period).unwrap_or(0)),
         dpc: dpc.map_or(0, |dpc| std::ptr::from_ref(dpc) as usize),
         from: irql::here(),
+        refused: false,
     };
     let due = waits::due(due);
     let mut dispatcher = dispatch::lock();
@@ -157,31 +161,40 @@ fn run() {
             Some(due) if due > Instant::now() => {
                 CHANGED.wait_until(&mut dispatcher, due);
             }
-            Some(_) => expire(&mut dispatcher),
+            Some(_) => {
+                if let Some(index) = expire(&mut dispatcher) {
+                    let what = format!(
+                        "a timer's DPC is aimed at processor {index}, which has not joined (A5): it does not run"
+                    );
+                    MutexGuard::unlocked(&mut dispatcher, || caller::breach(&what));
+                }
+            }
         }
     }
 }
 
-/// Lets the first timer expire.
-fn expire(dispatcher: &mut Dispatcher) {
-    let Some(((due, _), running)) = dispatcher.timers.due.pop_first() else {
-        return;
-    };
+/// Lets the first timer expire. Returns the processor of its DPC if that cannot be queued there, and could the last time.
+fn expire(dispatcher: &mut Dispatcher) -> Option<u16> {
+    let ((due, _), mut running) = dispatcher.timers.due.pop_first()?;
     dispatcher.timers.places.remove(&running.timer);
     // SAFETY: it was a `&Timer` when it was set, and its driver keeps it for as long as it is.
     let timer = unsafe { &*(running.timer as *const Timer) };
     // SAFETY: the same, or null.
     let dpc = unsafe { (running.dpc as *const Dpc).as_ref() };
-    let from = running.from;
+    timer.header.set_state(1);
+    dispatcher.offer(&timer.header);
+    // One that is queued still, from the period before, is not queued twice.
+    let queued = dpc.map(|dpc| dpc::insert(dpc, [0, 0], Some(running.from)));
+    let refused = match queued {
+        Some(Queued::NotJoined(index)) => Some(index),
+        _ => None,
+    };
+    let told = running.refused;
+    running.refused = refused.is_some();
     if !running.period.is_zero() {
         // Of those that were missed, as when this machine slept, one is made up for.
         let next = (due + running.period).max(Instant::now());
         dispatcher.timers.insert(next, running);
     }
-    timer.header.set_state(1);
-    dispatcher.offer(&timer.header);
-    if let Some(dpc) = dpc {
-        // One that is queued still, from the period before, is not queued twice.
-        dpc::insert(dpc, [0, 0], Some(from));
-    }
+    refused.filter(|_| !told)
 }

@@ -14,21 +14,21 @@ use crate::types::{GroupAffinity, ProcessorNumber};
 use crate::{thread, world};
 
 /// What a DPC of these tests tells: the processor and level that it saw, and its arguments.
-type Told = (u32, u8, usize, usize);
+pub(super) type Told = (u32, u8, usize, usize);
 
 /// What a DPC gets as its context.
-struct Context {
-    abi: Abi,
+pub(super) struct Context {
+    pub(super) abi: Abi,
     told: Mutex<Vec<Told>>,
-    done: Memory<0x18>,
+    pub(super) done: Memory<0x18>,
 }
 
 impl Context {
-    fn new(abi: Abi) -> Self {
+    pub(super) fn new(abi: Abi) -> Self {
         Self { abi, told: Mutex::default(), done: event(abi, 1, 0) }
     }
 
-    fn told(&self) -> Vec<Told> {
+    pub(super) fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.told.lock().unwrap())
     }
 }
@@ -42,7 +42,7 @@ fn number_by_gs() -> u32 {
 }
 
 routine! {
-    fn tell(_dpc: usize, context: usize, first: usize, second: usize) {
+    pub(super) fn tell(_dpc: usize, context: usize, first: usize, second: usize) {
         // SAFETY: what these tests make their DPCs with.
         let context = unsafe { &*(context as *const Context) };
         let level = call!(context.abi, KeGetCurrentIrql() -> u8);
@@ -53,18 +53,18 @@ routine! {
     }
 }
 
-fn dpc(abi: Abi, routine: usize, context: &Context) -> Memory<0x40> {
+pub(super) fn dpc(abi: Abi, routine: usize, context: &Context) -> Memory<0x40> {
     let dpc = Memory::new();
     let context = std::ptr::from_ref(context) as usize;
     call!(abi, KeInitializeDpc(dpc.at() => *mut u8, routine => usize, context => usize));
     dpc
 }
 
-fn insert(abi: Abi, dpc: &Memory<0x40>, first: usize) -> u8 {
+pub(super) fn insert(abi: Abi, dpc: &Memory<0x40>, first: usize) -> u8 {
     call!(abi, KeInsertQueueDpc(dpc.at() => *mut u8, first => usize, 7 => usize) -> u8)
 }
 
-fn aim(abi: Abi, dpc: &Memory<0x40>, index: u32) -> i32 {
+pub(super) fn aim(abi: Abi, dpc: &Memory<0x40>, index: u32) -> i32 {
     let number = ProcessorNumber {
         group: u16::try_from(index / 64).unwrap(),
         number: u8::try_from(index % 64).unwrap(),
@@ -76,9 +76,9 @@ fn aim(abi: Abi, dpc: &Memory<0x40>, index: u32) -> i32 {
 }
 
 /// Keeps a processor busy until it is dropped, so that what is queued there stays queued.
-struct Busy(#[expect(dead_code, reason = "dropped")] mpsc::Sender<()>);
+pub(super) struct Busy(#[expect(dead_code, reason = "dropped")] mpsc::Sender<()>);
 
-fn keep_busy(index: u32) -> Busy {
+pub(super) fn keep_busy(index: u32) -> Busy {
     let (busy, free) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     lanes::call(ProcessorIndex::new(index).unwrap(), move || {
@@ -366,66 +366,5 @@ fn an_interrupt_of_all_runs_on_all_at_once() {
         assert_eq!(result, 1000, "what it returned where it was called from");
         assert!(all.met.into_inner() >= RUNNING);
         assert_eq!(call!(abi, KeGetCurrentIrql() -> u8), 0, "and back");
-    }
-}
-
-/// A driver's callback that waits, inside AddComplete and without limit, for a DPC on the processor that joined.
-#[test]
-fn a5_a_dpc_on_the_joining_processor_runs_while_add_complete_waits_for_it() {
-    struct Adds {
-        context: Context,
-        dpc: Memory<0x40>,
-        starts: AtomicU32,
-    }
-    routine! {
-        fn changed(context: usize, change: usize, status: usize) {
-            // SAFETY: what this test registers with.
-            let adds = unsafe { &*(context as *const Adds) };
-            // SAFETY: a KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT, whose first part this is.
-            let [state, index] = unsafe { *(change as *const [u32; 2]) };
-            let abi = adds.context.abi;
-            match state {
-                0 => {
-                    if aim(abi, &adds.dpc, index) == 0 {
-                        // SAFETY: where the callback's answer goes.
-                        unsafe { *(status as *mut u32) = 0xC000_0001 };
-                    }
-                    adds.starts.fetch_add(1, Ordering::SeqCst);
-                }
-                1 => {
-                    assert_eq!(aim(abi, &adds.dpc, index), 0, "it is active now");
-                    assert_eq!(insert(abi, &adds.dpc, index as usize), 1);
-                    wait(abi, adds.context.done.at(), true);
-                }
-                _ => {}
-            }
-        }
-    }
-    scene();
-    for (abi, ids) in [(Abi::Win64, RUNNING..RUNNING + 10), (Abi::SysV, RUNNING + 10..RUNNING + 20)]
-    {
-        let context = Context::new(abi);
-        let dpc = dpc(abi, tell(abi), &context);
-        let adds = Adds { context, dpc, starts: AtomicU32::new(0) };
-        // The DPC's context is a part of what is now at another place.
-        let place = &raw const adds.context as usize;
-        call!(abi, KeInitializeDpc(adds.dpc.at() => *mut u8, tell(abi) => usize, place => usize));
-        let handle = call!(abi, KeRegisterProcessorChangeCallback(
-            changed(abi) => usize, &raw const adds as usize => usize, 0 => u32,
-        ) -> usize);
-        assert_ne!(handle, 0);
-        for id in ids.clone() {
-            let change = world::get().partition.add(HardwareId(id)).unwrap();
-            let joined = change.processor.index.get();
-            let told = adds.context.told();
-            assert_eq!(
-                told,
-                [(joined, 2, joined as usize, 7)],
-                "it ran there, and AddComplete saw it"
-            );
-        }
-        assert_eq!(adds.starts.load(Ordering::SeqCst), 10);
-        call!(abi, KeDeregisterProcessorChangeCallback(handle => usize));
-        call!(abi, KeFlushQueuedDpcs());
     }
 }

@@ -99,12 +99,6 @@ stopped! {
     asking_for_pool_or_to_be_stopped: "0xc000009a asked for 300000000 bytes of pool, tag 'Test', or to be stopped" => || {
         call!(Abi::Win64, ExAllocatePool2(0x60 => u64, 300_000_000 => usize, TEST => u32) -> usize);
     };
-    queueing_a_dpc_for_a_processor_that_never_joined: "queues a DPC aimed at processor 101, which is not active" => || {
-        let dpc = Memory::<0x40>::new();
-        call!(Abi::Win64, KeInitializeDpc(dpc.at() => *mut u8, 1 => usize, 0 => usize));
-        call!(Abi::Win64, KeSetTargetProcessorDpc(dpc.at() => *mut u8, 101 => i8));
-        call!(Abi::Win64, KeInsertQueueDpc(dpc.at() => *mut u8, 0 => usize, 0 => usize) -> u8);
-    };
     queueing_a_dpc_that_was_not_initialised: "which was not initialised" => || {
         let dpc = Memory::<0x40>::new();
         call!(Abi::Win64, KeInsertQueueDpc(dpc.at() => *mut u8, 0 => usize, 0 => usize) -> u8);

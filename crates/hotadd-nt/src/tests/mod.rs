@@ -3,6 +3,8 @@
 //! The tests of one process share a world: 100 simulated processors, in two groups, of which 70 run at first. What a driver
 //! may do only once happens in a process of its own: see [`fault_of`].
 
+mod aimed;
+mod changes;
 mod clock;
 mod convention;
 mod devices;
@@ -10,12 +12,14 @@ mod dpcs;
 mod events;
 mod faults;
 mod headers;
+mod joining;
 mod layouts;
 mod library;
 mod lists;
 mod locks;
 mod memory;
 mod pools;
+mod processor_add;
 mod spin;
 mod strings;
 mod threads;
@@ -23,7 +27,7 @@ mod timers;
 
 use std::fmt::Write as _;
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hotadd::Partition;
@@ -61,8 +65,8 @@ pub(crate) use call;
 
 /// Defines a function as a driver would, in both conventions: `name(abi)` is its address.
 macro_rules! routine {
-    (fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block) => {
-        fn $name(abi: $crate::abi::Abi) -> usize {
+    ($visible:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block) => {
+        $visible fn $name(abi: $crate::abi::Abi) -> usize {
             fn body($($argument: $type),*) $(-> $return)? $body
             extern "win64" fn win64($($argument: $type),*) $(-> $return)? { body($($argument),*) }
             extern "sysv64" fn sysv($($argument: $type),*) $(-> $return)? { body($($argument),*) }
@@ -161,6 +165,21 @@ pub(crate) fn scene() -> &'static Scene {
         assert!(world.begin().is_ok(), "the first and only one");
         Scene { heard }
     })
+}
+
+/// Held by a test that changes the partition, or registers to be told of changes: others would be told of its changes too.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scene {
+    /// The breaches that name this, since the last look for it. Other tests have breaches of their own at the same time.
+    pub(crate) fn breaches(&self, naming: &str) -> Vec<String> {
+        let mut heard = self.heard.0.lock().unwrap();
+        let is_one = |text: &mut String| text.starts_with("breach: ") && text.contains(naming);
+        heard.extract_if(.., is_one).collect()
+    }
 }
 
 /// In a process of its own: what the test of that name in `faults` is stopped with.

@@ -2,14 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use hotadd::HardwareId;
-
 use crate::abi::Abi;
 use crate::ex::work;
+use crate::ob;
 use crate::tests::events::{event, set, wait};
-use crate::tests::{BOTH, Memory, RUNNING, call, routine, scene};
+use crate::tests::{BOTH, Memory, call, routine, scene};
 use crate::types::UnicodeString;
-use crate::{ob, world};
 
 const INVALID_HANDLE: i32 = 0xC000_0008_u32.cast_signed();
 const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();
@@ -251,7 +249,7 @@ fn work_items_run_and_may_wait_for_one_another() {
 }
 
 /// Opens a callback object by its name.
-fn open(abi: Abi, name: &str, create: u8, several: u8) -> (i32, usize) {
+pub(super) fn open(abi: Abi, name: &str, create: u8, several: u8) -> (i32, usize) {
     let mut units: Vec<u16> = name.encode_utf16().collect();
     let bytes = u16::try_from(units.len() * 2).unwrap();
     let name = UnicodeString { length: bytes, maximum_length: bytes, buffer: units.as_mut_ptr() };
@@ -308,23 +306,5 @@ fn a_callback_object_tells_all_who_have_registered() {
         assert_eq!(register(abi, single, &sum), 0, "it takes one only");
         call!(abi, ExUnregisterCallback(handle => usize));
         call!(abi, ObfDereferenceObject(single => usize) -> isize);
-    }
-}
-
-#[test]
-fn the_systems_object_for_processors_tells_of_each_that_joined() {
-    scene();
-    for (abi, id) in [(Abi::Win64, RUNNING + 28), (Abi::SysV, RUNNING + 29)] {
-        let (status, object) = open(abi, "\\Callback\\ProcessorAdd", 0, 1);
-        assert_eq!(status, 0);
-        let sum = AtomicUsize::new(0);
-        let handle = register(abi, object, &sum);
-        let change = world::get().partition.add(HardwareId(id)).unwrap();
-        let joined = change.processor.index.as_usize() * 100;
-        call!(abi, ExUnregisterCallback(handle => usize));
-        let told = sum.load(Ordering::SeqCst);
-        // Other tests add processors too.
-        assert!(told >= joined, "told {told}, of {joined} among others");
-        call!(abi, ObfDereferenceObject(object => usize) -> isize);
     }
 }

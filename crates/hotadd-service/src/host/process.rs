@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use hotadd::Attempt;
 use rustix::process::Signal;
 
 use super::report::{Line, Report};
 use super::{HostSpec, Word};
 use crate::children::{Children, Offspring};
+use crate::named::NamedConnection;
 use crate::{Service, Why};
 
 /// How long it may take to end when it was killed: the kernel may be busy on its behalf.
@@ -30,6 +32,7 @@ pub(super) struct Process {
     report: Arc<Report>,
     /// How long it may take to end when it is told to, before it is killed.
     grace: Duration,
+    named: Option<Arc<NamedConnection>>,
 }
 
 impl Process {
@@ -60,6 +63,7 @@ impl Process {
             stream: Arc::new(stream),
             report: Arc::default(),
             grace: spec.grace,
+            named: spec.required.as_ref().map(|named| Arc::new(named.connects(spec.loads))),
         };
         let ended = words.clone();
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
@@ -76,7 +80,8 @@ impl Process {
             let _ = lost.send(Word::Lost(number));
             why
         };
-        service.attach(served, Some(Box::new(ending))).map_err(|error| error.to_string())?;
+        let attached = service.attach_named(served, Some(Box::new(ending)), process.named.clone());
+        attached.map_err(|error| error.to_string())?;
         Ok(process)
     }
 
@@ -100,6 +105,13 @@ impl Process {
         std::thread::Builder::new().name("hotadd-report".to_owned()).spawn(listen).map(drop)
     }
 
+    /// Its driver has begun: the party is there (L4).
+    pub(super) fn begins(&self, attempt: Option<Attempt>) {
+        if let (Some(named), Some(attempt)) = (&self.named, attempt) {
+            named.begins(attempt);
+        }
+    }
+
     /// Ends it without giving it time for anything.
     pub(super) fn kill(&self) {
         self.child.kill_group(Signal::KILL);
@@ -108,6 +120,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Whoever drops it knows why the party is missing from now on, or has no need of it.
+        if let Some(named) = &self.named {
+            named.release();
+        }
         // At the end of this it deregisters its driver and ends. It may still speak.
         let _ = self.stream.shutdown(Shutdown::Write);
         if self.child.wait_timeout(self.grace).is_none() {

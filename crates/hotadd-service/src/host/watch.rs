@@ -7,7 +7,7 @@ use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::Partition;
+use hotadd::{Partition, Status};
 
 use super::process::Process;
 use super::{HostError, HostSpec, Word};
@@ -47,6 +47,9 @@ enum Kept {
     Stopped,
 }
 
+/// Why the party of a process is missing: status, reason.
+type Loss = (Status, String);
+
 /// The host is to end.
 struct Stopped;
 
@@ -74,12 +77,21 @@ impl Watch {
             if number > 0 && self.rest(pauses.next().unwrap_or(LONGEST_PAUSE)).is_err() {
                 return;
             }
+            if self.alone().is_err() {
+                return;
+            }
+            let attempt = self.spec.required.as_ref().map(|named| named.party().attempt());
             match self.start(number) {
                 Ok((process, parties)) => {
+                    process.begins(attempt);
                     if number == 0 {
                         let _ = ready.send(Ok(()));
                     }
-                    let kept = self.keep(number, parties);
+                    let (kept, loss) = self.keep(number, parties);
+                    if kept != Kept::Stopped {
+                        // Before it is ended: what it has registered may be there until then.
+                        self.missing(number, loss);
+                    }
                     if kept == Kept::Broken {
                         process.kill();
                     }
@@ -94,7 +106,35 @@ impl Watch {
                     return;
                 }
                 // It is tried again, as if it had registered and died.
-                Err(Without::Error(_)) => {}
+                Err(Without::Error(error)) => {
+                    if let Some(named) = &self.spec.required {
+                        named.party().is_missing(error.status(), error.reason());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Its party is missing, if it is required (L4). What the partition knows of it already says it better.
+    fn missing(&self, number: u32, (status, mut reason): Loss) {
+        let Some(named) = &self.spec.required else { return };
+        if number > 0 && number == self.spec.restarts {
+            reason = format!("{reason}; it was started again {number} times");
+        }
+        named.lost(status, reason);
+    }
+
+    /// Waits until nothing of earlier processes can be called any more: what befalls that is not to count as the next one's.
+    fn alone(&self) -> Result<(), Stopped> {
+        let (Some(named), Some(sender)) = (&self.spec.required, self.sender.upgrade()) else {
+            return Ok(());
+        };
+        named.when_alone(move || drop(sender.send(Word::Alone)));
+        loop {
+            match self.words.recv() {
+                Ok(Word::Alone) => return Ok(()),
+                Ok(Word::Stop) | Err(_) => return Err(Stopped),
+                Ok(_) => {}
             }
         }
     }
@@ -185,21 +225,38 @@ impl Watch {
     }
 
     /// Waits until the process has ended or its driver is deregistered.
-    fn keep(&self, number: u32, mut parties: HashSet<u64>) -> Kept {
+    fn keep(&self, number: u32, mut parties: HashSet<u64>) -> (Kept, Loss) {
+        let loss = |status, reason: &str| (status, reason.to_owned());
         loop {
             match self.words.recv() {
                 Ok(Word::Party(from, party)) if from == number => drop(parties.insert(party)),
-                Ok(Word::Ended(from, _)) if from == number => return Kept::Over,
-                // It reports nonsense, or is not connected any more.
-                Ok(Word::Over(from, _) | Word::Lost(from)) if from == number => {
-                    return Kept::Broken;
+                Ok(Word::Ended(from, ending)) if from == number => {
+                    return (Kept::Over, (Status::PIPE_BROKEN, format!("its process {ending}")));
                 }
-                Ok(Word::Crashed(party)) if parties.contains(&party) => return Kept::Broken,
+                // It reports nonsense, has ended or is about to.
+                Ok(Word::Over(from, Some(fault))) if from == number => {
+                    return (Kept::Broken, fault);
+                }
+                Ok(Word::Over(from, None)) if from == number => {
+                    let nonsense = || "what its process reports makes no sense".to_owned();
+                    let ending = self.ending(number).map(|ending| format!("its process {ending}"));
+                    let loss = (Status::PIPE_BROKEN, ending.unwrap_or_else(nonsense));
+                    let kept = if self.stopped.get() { Kept::Stopped } else { Kept::Broken };
+                    return (kept, loss);
+                }
+                Ok(Word::Lost(from)) if from == number => {
+                    return (Kept::Broken, loss(Status::PIPE_BROKEN, "its connection was closed"));
+                }
+                Ok(Word::Crashed(party)) if parties.contains(&party) => {
+                    return (Kept::Broken, loss(Status::UNSUCCESSFUL, "it crashed"));
+                }
                 // A driver that is asked no more has no business in a process of its own, unless it may register again.
                 Ok(Word::Deregistered(party)) if parties.remove(&party) && !self.spec.loads => {
-                    return Kept::Over;
+                    return (Kept::Over, loss(Status::DEVICE_NOT_READY, "it was deregistered"));
                 }
-                Ok(Word::Stop) | Err(_) => return Kept::Stopped,
+                Ok(Word::Stop) | Err(_) => {
+                    return (Kept::Stopped, loss(Status::CANCELLED, "it was told to end"));
+                }
                 Ok(_) => {}
             }
         }
@@ -222,8 +279,8 @@ impl Watch {
     }
 }
 
-/// The pauses before each new start: who dies at once, again and again, is not to keep a processor busy with it.
-fn pauses() -> impl Iterator<Item = Duration> {
+/// The pauses before each new start, of processes and of scripts: who dies at once, again and again, is not to keep a processor busy with it.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     successors(Some(PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)))
 }
 

@@ -60,8 +60,10 @@ fn command(path: &Path, notice: &Notice) -> Command {
     let processor = notice.processor();
     let number = processor.number();
     let status = notice.status();
+    let flag = |condition| if condition { "1" } else { "0" };
     command
         .arg(word(notice.state()))
+        .arg(processor.id.to_string())
         .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
@@ -73,7 +75,8 @@ fn command(path: &Path, notice: &Notice) -> Command {
         .env("HOTADD_EPOCH", notice.epoch().0.to_string())
         .env("HOTADD_STATUS", format!("0x{:08X}", status.to_raw()))
         .env("HOTADD_STATUS_NAME", status.name().unwrap_or_default())
-        .env("HOTADD_SURPRISE", if notice.is_surprise() { "1" } else { "0" })
+        .env("HOTADD_SURPRISE", flag(notice.is_surprise()))
+        .env("HOTADD_REPLAY", flag(notice.is_replay()))
         .current_dir("/")
         .stdin(Stdio::null())
         // What our stdout is for is not the program's business.

@@ -48,6 +48,30 @@ fn one_that_exits_otherwise_refuses_with_the_last_line_of_its_stderr() {
 }
 
 #[test]
+fn a3_every_exit_status_but_0_refuses_and_none_is_a_crash() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "read code <$here/code; exit $code"), LONG);
+    for code in 1..=255 {
+        std::fs::write(stage.path("code"), format!("{code}\n")).unwrap();
+        let error = rig.add(1).expect_err("only 0 agrees");
+        let said = format!("exited with status {code}");
+        assert_eq!((error.status(), error.reason()), (Status::UNSUCCESSFUL, said));
+        assert!(rig.registration.is_registered(), "exit status {code} is a refusal and no crash");
+    }
+    std::fs::write(stage.path("code"), "0\n").unwrap();
+    rig.add(1).expect("0 agrees");
+}
+
+#[test]
+fn q5_a_refusal_by_the_hardware_id_of_its_second_argument_holds() {
+    let stage = Stage::new();
+    let rig = Rig::new(&stage.script("hook", "[ \"$1 $2\" != 'add-start 1' ]"), LONG);
+    let error = rig.add(1).expect_err("a script that refuses processor 1");
+    assert_eq!(error.status(), Status::UNSUCCESSFUL);
+    rig.add(2).expect("and no other");
+}
+
+#[test]
 fn without_a_line_the_exit_status_is_the_reason() {
     let stage = Stage::new();
     let rig = Rig::new(&stage.script("hook", "echo not this one; exit 3"), LONG);

@@ -5,6 +5,7 @@
 mod stage;
 
 mod answers;
+mod documented;
 mod folders;
 mod refused;
 mod surroundings;

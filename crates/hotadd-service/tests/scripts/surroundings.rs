@@ -28,11 +28,12 @@ fn the_environment_is_what_is_documented_and_nothing_else() {
         ("HOTADD_STATUS", "0x00000000"),
         ("HOTADD_STATUS_NAME", "STATUS_SUCCESS"),
         ("HOTADD_SURPRISE", "0"),
+        ("HOTADD_REPLAY", "0"),
     ]);
     assert_eq!(found, documented);
     assert_eq!(text.lines().count(), found.len());
     assert!(stage.read("add-complete").contains("HOTADD_EPOCH=2\n"));
-    assert_eq!((&*stage.read("pwd"), &*stage.read("count")), ("/\n", "1\n"));
+    assert_eq!((&*stage.read("pwd"), &*stage.read("count")), ("/\n", "2\n"));
 }
 
 #[test]

@@ -61,6 +61,13 @@ pub trait Hardware: Debug + Send + Sync {
     /// A status and a sentence that says why not, such as "it is not online".
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted>;
 
+    /// Watches these processors while everybody is asked about them (Q4). Called before they are looked at and before anybody is
+    /// asked. `None` if nobody can switch one past the partition, or nothing but a [`survey`](Self::survey) notices that.
+    fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
+        let _ = ids;
+        None
+    }
+
     /// Starts a processor: when this returns `Ok` it can run work.
     ///
     /// # Errors
@@ -75,11 +82,19 @@ pub trait Hardware: Debug + Send + Sync {
 
     /// Looks at what really runs, and puts right what the platform changed behind our back where it can.
     ///
-    /// Called after a [`Nudge`], while nothing else goes on. `expected` is the active set.
+    /// Called after a [`Nudge`], also while drivers are being asked (Q4), but never while a processor is being started or stopped.
+    /// `expected` is the active set.
     fn survey(&self, expected: &[HardwareId]) -> Survey;
 
     /// Hands over the way to say that something changed. Called once, when the partition is made.
     fn watch(self: Arc<Self>, nudge: Nudge);
+}
+
+/// Notices whether somebody switches processors that everybody is being asked about (Q4).
+pub trait Monitor: Debug + Send {
+    /// What somebody has done to one of them since the monitor was made, as a sentence without its full stop, if anything. If that cannot
+    /// be told, this says so: what is in doubt is not started.
+    fn switched(&mut self) -> Option<String>;
 }
 
 /// Why a processor cannot be added at all (A8).
@@ -112,31 +127,19 @@ pub struct Nudge(pub(crate) Weak<dyn Nudged>);
 /// What a nudge reaches.
 pub(crate) trait Nudged: Send + Sync {
     fn nudge(&self);
-
-    /// Waits for nobody.
-    fn nudge_soon(&self) {
-        self.nudge();
-    }
 }
 
 impl Nudge {
-    /// Has the partition [survey](Hardware::survey) the hardware and report what changed: on this thread and before
-    /// this returns or, from inside a callback, as soon as the transaction under way is over.
+    /// Has the partition [survey](Hardware::survey) the hardware and report what changed, on this thread and before this returns.
+    /// While a transaction is under way the set and the observers hear of it before this returns (Q4), and the parties when the
+    /// transaction is over. While another thread is changing the set, or has a processor started or stopped, that thread looks when it
+    /// has done so, and this does not wait for it. From inside an observer, the observers hear of it when that returns.
     ///
     /// Returns false when the partition is gone.
     #[expect(clippy::must_use_candidate, reason = "a partition that is gone needs no nudge")]
     pub fn nudge(&self) -> bool {
         let Some(partition) = self.0.upgrade() else { return false };
         partition.nudge();
-        true
-    }
-
-    /// As [`nudge`](Self::nudge), but waits for nobody: while a transaction is under way, its thread does the looking when it is
-    /// over.
-    #[cfg_attr(loom, expect(dead_code, reason = "no hardware that watches is modelled"))]
-    pub(crate) fn soon(&self) -> bool {
-        let Some(partition) = self.0.upgrade() else { return false };
-        partition.nudge_soon();
         true
     }
 

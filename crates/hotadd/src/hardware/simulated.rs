@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hotadd_core::{Errno, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
-use super::{Hardware, NotAdmitted, Nudge, Survey};
+use super::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
 
 /// Simulated processors: any number up to 2,048, with faults on demand. Nothing runs on them.
 ///
@@ -27,9 +27,11 @@ use super::{Hardware, NotAdmitted, Nudge, Survey};
 /// ```
 #[derive(Debug)]
 pub struct Simulated {
-    processors: Mutex<BTreeMap<HardwareId, Simulation>>,
+    processors: Arc<Mutex<Table>>,
     nudge: OnceLock<Nudge>,
 }
+
+type Table = BTreeMap<HardwareId, Simulation>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Simulation {
@@ -41,6 +43,8 @@ struct Simulation {
     fail_start: Option<Errno>,
     fail_stop: Option<Errno>,
     delay: Duration,
+    /// How often somebody switched it past the partition.
+    switched: u64,
 }
 
 /// A simulation that cannot be.
@@ -96,7 +100,8 @@ impl Simulated {
         if processors.len() > MAX_PROCESSORS as usize {
             return Err(SimulatedError::TooMany(processors.len() as u64));
         }
-        Ok(Arc::new(Self { processors: Mutex::new(processors), nudge: OnceLock::new() }))
+        let processors = Arc::new(Mutex::new(processors));
+        Ok(Arc::new(Self { processors, nudge: OnceLock::new() }))
     }
 
     /// From now on starting this processor fails. No effect on one that does not exist.
@@ -132,15 +137,18 @@ impl Simulated {
         self.look();
     }
 
-    /// Takes a running processor away without asking (X2). Inside a callback it is reported after the transaction.
+    /// Takes a running processor away without asking (X2). The set and the observers hear of it at once; while a transaction
+    /// is under way, the drivers do when it is over.
     pub fn vanish(&self, id: HardwareId) {
-        self.change(id, |p| p.running = false);
+        self.change(id, |p| (p.running, p.switched) = (false, p.switched + 1));
         self.look();
     }
 
-    /// Lets a processor join without asking (Q3). Inside a callback it is reported after the transaction.
+    /// Lets a processor join without asking (Q3), or, while everybody is being asked about it, run without joining (Q4).
     pub fn intrude(&self, id: HardwareId) {
-        self.change(id, |p| (p.running, p.absent) = (true, false));
+        self.change(id, |p| {
+            (p.running, p.absent, p.switched) = (true, false, p.switched + 1);
+        });
         self.look();
     }
 
@@ -150,8 +158,8 @@ impl Simulated {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<HardwareId, Simulation>> {
-        self.processors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        lock(&self.processors)
     }
 
     fn change(&self, id: HardwareId, change: impl FnOnce(&mut Simulation)) {
@@ -183,6 +191,29 @@ impl Simulated {
     }
 }
 
+/// Compares how often processors were switched.
+#[derive(Debug)]
+struct Switched {
+    processors: Arc<Mutex<Table>>,
+    before: Vec<(HardwareId, u64)>,
+}
+
+impl Monitor for Switched {
+    fn switched(&mut self) -> Option<String> {
+        let table = lock(&self.processors);
+        let mut before = self.before.iter();
+        let (id, _) =
+            before.find(|(id, before)| table.get(id).is_some_and(|p| p.switched != *before))?;
+        Some(format!(
+            "processor {id} was switched by somebody else while everybody was being asked about it"
+        ))
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Hardware for Simulated {
     fn name(&self) -> &'static str {
         "simulated"
@@ -207,6 +238,12 @@ impl Hardware for Simulated {
             Some(_) => Ok(()),
             None => no(Status::NO_SUCH_DEVICE, "there is no such processor in this simulation"),
         }
+    }
+
+    fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
+        let table = self.lock();
+        let before = ids.iter().filter_map(|id| Some((*id, table.get(id)?.switched))).collect();
+        Some(Box::new(Switched { processors: Arc::clone(&self.processors), before }))
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {

@@ -99,7 +99,7 @@ impl Watcher {
                 None => return,
             };
             // Somebody may be asked at this moment and take his time; the looks go on meanwhile.
-            if due && !nudge.soon() {
+            if due && !nudge.nudge() {
                 return;
             }
         }

@@ -17,6 +17,7 @@ use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::remote::orders::Orders;
 use crate::remote::read::{self, About};
+use crate::required::Missing;
 
 /// How many processors are asked for at once, so that the answer is no larger than a message may be.
 const PER_BATCH: usize = 100;
@@ -175,6 +176,12 @@ impl Client {
     pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
         let reply = self.call("observing", || read::call("GetParties", &()))?;
         self.about("observing", Action::Add, |about| read::parties(&reply, about))
+    }
+
+    /// The required parties that are missing; none if the partition cannot be asked.
+    pub(crate) fn missing(&self) -> Vec<Missing> {
+        let reply = self.call("asking", || read::call("GetMissing", &()));
+        reply.and_then(|reply| read::missing(&reply)).unwrap_or_default()
     }
 
     pub(crate) fn observe(self: &Arc<Self>, observer: Observer) -> Result<Observation, Error> {

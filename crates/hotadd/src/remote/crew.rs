@@ -20,7 +20,7 @@ pub(super) struct Member {
     pub(super) driver: Option<BoxedDriver>,
     pub(super) agent: Agent,
     pub(super) enrolled: Arc<Enrolled>,
-    /// Of Register.
+    /// Of Register, without LATER_ONLY: the agent decides that anew each time.
     pub(super) flags: u32,
     pub(super) time_limit_ms: u32,
     /// Register is under way.
@@ -66,7 +66,6 @@ impl Crew {
             agent = agent.hearing_removals();
         }
         if !replay {
-            flags |= wire::LATER_ONLY;
             agent = agent.later_only();
         }
         let member = Member {

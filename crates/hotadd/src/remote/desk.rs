@@ -226,10 +226,7 @@ impl Desk {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None)
-                | Pending::Refresh(_)
-                | Pending::Reconcile(_)
-                | Pending::Candidates => {}
+                Pending::Register(_, None) | Pending::Refresh(_) | Pending::Candidates => {}
             }
         }
         self.crew.sweep();

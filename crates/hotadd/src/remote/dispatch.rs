@@ -10,10 +10,7 @@ use crate::remote::desk::Desk;
 use crate::remote::line::Line;
 use crate::remote::link::Lost;
 use crate::remote::read;
-use crate::wire::{self, WireNotice};
-
-/// How much of a driver's reason goes over the wire, in bytes.
-const MAX_REASON: usize = 4096;
+use crate::wire::{self, MAX_REASON, WireNotice};
 
 const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
@@ -23,14 +20,14 @@ const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 struct Wrong(String, String);
 
 impl Wrong {
-    fn new(name: &str, reason: impl Into<String>) -> Self {
-        Self(name.to_owned(), reason.into())
+    fn new(name: &str, reason: impl AsRef<str>) -> Self {
+        Self(name.to_owned(), wire::text(reason.as_ref(), MAX_REASON))
     }
 }
 
 impl From<Veto> for Wrong {
     fn from(veto: Veto) -> Self {
-        Self(wire::veto_error(veto.status()), shown(veto.reason()))
+        Self::new(&wire::veto_error(veto.status()), veto.reason())
     }
 }
 
@@ -128,11 +125,4 @@ impl Desk {
         }
         Ok(())
     }
-}
-
-/// A reason as it can be sent: not without end, and without NUL, which D-Bus has no room for.
-fn shown(reason: &str) -> String {
-    let end = (0..=MAX_REASON.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
-    let end = end.unwrap_or(0);
-    reason[..end].replace('\0', "\u{FFFD}")
 }

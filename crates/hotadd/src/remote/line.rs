@@ -23,8 +23,6 @@ pub(super) enum Pending {
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
     /// The set, for the replica, and how much waited for it when it was asked for.
     Refresh(usize),
-    /// The set, for a driver that registered again without a replay.
-    Reconcile(u32),
     /// What could be added, for whoever asks when the partition cannot be.
     Candidates,
 }

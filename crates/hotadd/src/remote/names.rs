@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 /// Every clause of the contract.
 const CLAUSES: &[&str] = &[
     "R1", "R2", "R3", "R4", "R5", "R6", "R7", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9",
-    "A10", "A11", "D1", "D2", "D3", "D4", "L1", "L2", "L3", "X1", "X2", "X3", "Q1", "Q2", "Q3",
+    "A10", "A11", "H1", "H2", "H3", "H4", "H5", "D1", "D2", "D3", "D4", "L1", "L2", "L3", "L4",
+    "X1", "X2", "X3", "X4", "Q1", "Q2", "Q3", "Q4", "Q5",
 ];
 
 /// How much of a name is kept.
@@ -27,4 +28,26 @@ pub(super) fn hardware(name: &str) -> &'static str {
     let name: &'static str = Box::leak(name.into_boxed_str());
     names.insert(name);
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clause_of_the_contract_is_known_by_its_name() {
+        let contract = include_str!("../../../../docs/contract.md");
+        let named = |line: &'static str| line.strip_prefix("| ")?.split(' ').next();
+        let is_clause = |name: &&str| {
+            let (letter, number) = name.split_at(1);
+            letter.chars().all(|c| c.is_ascii_uppercase())
+                && !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let clauses: Vec<_> = contract.lines().filter_map(named).filter(is_clause).collect();
+        assert!(clauses.len() > 30, "only {clauses:?} were found in the contract");
+        for name in clauses {
+            assert_eq!(clause(name), Some(name), "a breach of it loses its clause on the wire");
+        }
+    }
 }

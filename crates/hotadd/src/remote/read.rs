@@ -1,6 +1,6 @@
 //! What a partition answers, turned into the types of this crate. Nothing that comes from there is taken on trust.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotadd_core::{
     ActiveSet, Epoch, Errno, HardwareId, Level, PartyId, PlatformError, Processor, ProcessorIndex,
@@ -15,6 +15,7 @@ use zbus::zvariant;
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
 use crate::outcome::{Answer, Change, Rehearsal};
+use crate::required::Missing;
 use crate::wire::{self, WireError, WireProcessor, WireSet};
 
 /// What became of one processor of a batch.
@@ -143,6 +144,19 @@ pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyI
     Ok(parties.into_iter().map(info).collect())
 }
 
+/// The reply to GetMissing: name, since when in microseconds since 1970, status, reason.
+pub(super) fn missing(message: &Message) -> Result<Vec<Missing>, Error> {
+    if message.message_type() != Type::MethodReturn {
+        return Err(Error::Protocol("it does not say who is missing".to_owned()));
+    }
+    let missing = |(name, since, status, reason): (String, u64, u32, String)| {
+        let since = UNIX_EPOCH.checked_add(Duration::from_micros(since)).unwrap_or(UNIX_EPOCH);
+        Missing::new(&name, since, Status::from_raw(status), reason)
+    };
+    let rows: Vec<(String, u64, u32, String)> = body(message)?;
+    Ok(rows.into_iter().map(missing).collect())
+}
+
 /// A party of whom no more is known.
 pub(super) const fn known_by_name(name: String) -> PartyInfo {
     PartyInfo { id: PartyId(0), name, level: Level(0) }
@@ -199,6 +213,21 @@ fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
         "NotAddable" => {
             let reason = without(&message, &format!("processor {id} cannot be added: "));
             Error::NotAddable { id, status, reason }
+        }
+        "Missing" => {
+            let party = party();
+            let lead = format!("{party} is missing, and processor {id} is not added without it: ");
+            let reason = without(&message, &lead);
+            // An error does not carry since when; GetMissing does.
+            Error::Missing {
+                id,
+                missing: Missing::new(&party.name, SystemTime::now(), status, reason),
+            }
+        }
+        "Touched" => {
+            let reason = message.split_once(" was not added: ");
+            let reason = reason.map_or(message.as_str(), |(_, reason)| reason).to_owned();
+            Error::Touched { processor, reason }
         }
         "NotRemovable" => {
             let reason = without(&message, &format!("processor {id} cannot be removed: "));
@@ -262,6 +291,46 @@ mod tests {
             assert_eq!(error.to_string(), whole);
             assert_eq!(error.status(), status);
             assert_eq!(error.id(), Some(HardwareId(3)));
+        }
+    }
+
+    #[test]
+    fn l4_q4_who_is_missing_and_who_touched_it_is_heard_in_another_process_too() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let since = UNIX_EPOCH + Duration::from_micros(1_234_567);
+        let gone = Missing::new("ready", since, Status::IO_TIMEOUT, "no answer in 5 s".to_owned());
+        let processor = find(&set, HardwareId(1));
+        let reason = "somebody else brought it in".to_owned();
+        let errors = [
+            ("Missing", Error::Missing { id: HardwareId(1), missing: gone }),
+            ("Touched", Error::Touched { processor, reason }),
+        ];
+        for (name, sent) in errors {
+            let party = sent.party().map(|party| party.name.clone()).unwrap_or_default();
+            let wire = (sent.to_string(), sent.status().to_raw(), 0, 1, party);
+            let heard = error(&format!("org.hotadd.Error.{name}"), wire, &about(&set));
+            assert_eq!(heard.to_string(), sent.to_string(), "{name}: the sentence is the same");
+            assert_eq!(heard.reason(), sent.reason(), "{name}");
+            assert_eq!((heard.status(), heard.clause()), (sent.status(), sent.clause()), "{name}");
+            let names = |error: &Error| error.party().map(|party| party.name.clone());
+            assert_eq!((heard.id(), names(&heard)), (sent.id(), names(&sent)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a8_an_error_with_the_status_of_a_success_is_an_error() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let names =
+            ["Vetoed", "Platform", "NotAddable", "NotRemovable", "Stuck", "NotJoining", "Missing"];
+        for name in names {
+            for status in [0, 0x103, 0x4000_0000, 0x7FFF_FFFF] {
+                let wire = ("no".to_owned(), status, 0, 3, "pool".to_owned());
+                let error = error(&format!("{}{name}", wire::ERROR), wire, &about(&set));
+                assert!(
+                    error.status().is_error(),
+                    "{name} with 0x{status:08X} is taken for success"
+                );
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::remote::desk::Desk;
 use crate::remote::line::{Due, Line, Pending};
 use crate::remote::link::Lost;
 use crate::remote::read::{self, About};
+use crate::wire;
 
 impl Desk {
     /// Sends Register for a driver.
@@ -26,12 +27,13 @@ impl Desk {
     ) -> Result<(), Lost> {
         let Some(member) = self.crew.get(number) else { return Ok(()) };
         member.registering = true;
-        member.agent.registering();
+        let later_only = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
+        let flags = member.flags | later_only;
         let path = member.path();
         let name = &*member.enrolled.name;
         let path = ObjectPath::from_str_unchecked(&path);
         let level = member.enrolled.level.0;
-        let call = read::call("Register", &(path, name, member.flags, level, member.time_limit_ms));
+        let call = read::call("Register", &(path, name, flags, level, member.time_limit_ms));
         match call {
             Ok(call) => line.call(&call, Pending::Register(number, to)),
             Err(error) => {
@@ -120,15 +122,6 @@ impl Desk {
                 }
                 Ok(())
             }
-            Pending::Reconcile(number) => {
-                let member = self.crew.get(number).filter(|member| member.party.is_some());
-                if let (Some(member), Ok(set)) = (member, read::set(message)) {
-                    let owed = member.agent.reconcile(&set);
-                    self.renew(set);
-                    self.crew.tell_owed(number, &owed);
-                }
-                Ok(())
-            }
         }
     }
 
@@ -149,14 +142,8 @@ impl Desk {
             Ok((party, epoch)) => {
                 member.set_party(Some(party));
                 let owed = member.agent.registered(Epoch(epoch));
-                let reconcile = member.agent.wants_set() && to.is_none();
                 self.crew.tell_owed(number, &owed);
-                self.enrolled(line, number, to, Epoch(epoch))?;
-                if reconcile {
-                    let call = read::call("GetSet", &()).map_err(|_| Lost)?;
-                    line.call(&call, Pending::Reconcile(number))?;
-                }
-                Ok(())
+                self.enrolled(line, number, to, Epoch(epoch))
             }
             Err(error) => {
                 match to {

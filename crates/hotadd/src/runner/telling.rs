@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hotadd_core::{HardwareId, Processor};
+use hotadd_core::Processor;
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -49,33 +49,6 @@ impl Runner<'_> {
         self.emit(&event);
     }
 
-    /// A processor was gone before anybody was told (X2).
-    pub(crate) fn vanished(&mut self, processor: Processor) {
-        let mut event = self.event(EventKind::Left);
-        event.concerns(processor);
-        event.surprise = true;
-        event.clause = Some("X2");
-        self.emit(&event);
-    }
-
-    /// A processor runs that nobody agreed to (Q3).
-    pub(crate) fn intruded(&mut self, processor: Processor) {
-        let reason = format!("{processor} was brought in by somebody else; no driver was asked");
-        self.breach("Q3", Some(processor), None, reason);
-        let mut event = self.event(EventKind::Joined);
-        event.concerns(processor);
-        event.agreed = false;
-        event.clause = Some("Q3");
-        self.emit(&event);
-    }
-
-    /// A processor could be added that was not there before.
-    pub(crate) fn appeared(&mut self, id: HardwareId) {
-        let mut event = self.event(EventKind::Appeared);
-        event.id = Some(id);
-        self.emit(&event);
-    }
-
     pub(crate) fn breach(
         &mut self,
         clause: &'static str,
@@ -102,10 +75,10 @@ impl Runner<'_> {
 
     /// An event of this occasion.
     pub(super) fn event(&self, kind: EventKind) -> Event {
-        Event { occasion: self.occasion, ..Event::new(kind, self.set.epoch()) }
+        Event { occasion: self.occasion, ..Event::new(kind, self.inner.published.summary().0) }
     }
 
-    pub(super) fn emit(&mut self, event: &Event) {
-        self.observers.tell(event);
+    pub(super) fn emit(&self, event: &Event) {
+        self.inner.telling.tell(event);
     }
 }

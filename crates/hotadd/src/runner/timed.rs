@@ -33,7 +33,12 @@ impl Together<Member> for Timed<'_, '_> {
         if self.calling(member, notice) {
             let at = Instant::now();
             // The cursor is not at this party yet, so that the net under the pass would take another for the culprit.
-            let done = catch_unwind(AssertUnwindSafe(|| member.driver.begin(notice)));
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let _call = self.runner.inner.telling.calls(member.shared.id);
+                if !member.shared.departed() {
+                    member.driver.begin(notice);
+                }
+            }));
             let crash = done.err().map(crash);
             self.begun.push(Begun { id: member.shared.id, at, crash });
         }
@@ -49,7 +54,12 @@ impl Together<Member> for Timed<'_, '_> {
         let (answer, took) = match crash {
             Some(veto) => (Err(veto), began.elapsed()),
             None => {
+                let call = self.runner.inner.telling.calls(member.shared.id);
+                if member.shared.departed() {
+                    return Ok(());
+                }
                 let answer = member.driver.notify(notice);
+                drop(call);
                 (answer, member.driver.answered_in().unwrap_or_else(|| began.elapsed()))
             }
         };

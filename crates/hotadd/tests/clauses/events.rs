@@ -231,8 +231,8 @@ fn x2_observers_hear_a_surprise_as_one() {
     world.watch();
     world.hardware.vanish(HardwareId(1));
     world.expect_events(
-        "marked as surprise from the call on",
-        &["calling a 1 surprise", "remove-complete a 1 surprise", "left 1 (X2) surprise"],
+        "marked as surprise, and said before the drivers are called",
+        &["left 1 (X2) surprise", "calling a 1 surprise", "remove-complete a 1 surprise"],
     );
 }
 

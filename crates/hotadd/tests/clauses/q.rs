@@ -217,7 +217,7 @@ fn q3_a_processor_brought_in_by_somebody_else_is_counted_but_never_called_agreed
 }
 
 #[test]
-fn q3_an_intruder_seen_inside_a_callback_is_reported_after_the_transaction() {
+fn q4_an_intruder_seen_inside_a_callback_is_reported_at_once() {
     let world = World::new(1, 2);
     let hardware = Arc::clone(&world.hardware);
     let intrude = move || hardware.intrude(HardwareId(2));
@@ -226,16 +226,16 @@ fn q3_an_intruder_seen_inside_a_callback_is_reported_after_the_transaction() {
     world.add(1).unwrap();
     assert_eq!(world.active(), [0, 1, 2], "reported by the time the add returns");
     world.expect_events(
-        "the add first",
+        "while the driver is called",
         &[
             "calling a 1",
             "add-start a 1",
             "started 1",
             "calling a 1",
-            "add-complete a 1",
-            "joined 1",
             "breach 2 (Q3)",
             "joined 2 (Q3) unagreed",
+            "add-complete a 1",
+            "joined 1",
         ],
     );
 }

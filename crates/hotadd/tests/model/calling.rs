@@ -1,7 +1,7 @@
 //! The reference model, continued: how drivers are called, one after another or, those of one level that asked for it,
 //! all at once.
 
-use hotadd::{State, Status};
+use hotadd::{HardwareId, State, Status};
 
 use crate::history::{Deed, Moment};
 use crate::journal::{Answer, Entry, Told, View};
@@ -124,6 +124,17 @@ impl Model {
         Some(if told.state.may_veto() { Err(answer) } else { Ok(()) })
     }
 
+    /// Q4: looks go on while drivers are called.
+    fn switch(&mut self, id: HardwareId, running: bool) {
+        self.machine(id, |m| m.running = running);
+        let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
+        if asked {
+            self.touched = true;
+            self.remarks.push("switched while everybody is asked".to_owned());
+        }
+        self.look();
+    }
+
     fn crash(&mut self, party: usize) {
         self.parties[party].crashed = true;
         self.part(party);
@@ -151,8 +162,8 @@ impl Model {
                 Deed::Panic => return End::Panicked,
                 Deed::Deregister(slot) => self.deregister_inside(party, slot),
                 Deed::Leave => self.deregister_inside(party, slot),
-                Deed::Vanish(id) => self.machine(id, |m| m.running = false),
-                Deed::Intrude(id) => self.machine(id, |m| m.running = true),
+                Deed::Vanish(id) => self.switch(id, false),
+                Deed::Intrude(id) => self.switch(id, true),
                 Deed::Reenter(reentry) => {
                     // D3.
                     let status = Status::POSSIBLE_DEADLOCK;

@@ -2,9 +2,9 @@
 
 use hotadd::{Action, Errno, HardwareId, State, Status};
 
-use crate::history::Removal;
+use crate::history::{Machine, Removal};
 use crate::journal::{Answer, Changed, Failure, Told};
-use crate::reference::{Model, Processor};
+use crate::reference::{Model, Party, Processor, Untold};
 
 impl Model {
     /// An atomic batch (A9), of which adding one processor is the simplest case.
@@ -14,6 +14,7 @@ impl Model {
             Ok(processors) => self.transaction(&processors),
         };
         self.proposed.clear();
+        self.touched = false;
         self.settle();
         ids.iter().copied().zip(results).collect()
     }
@@ -58,14 +59,20 @@ impl Model {
                 return vec![Err(failure); processors.len()];
             }
         }
+        // Q4.
+        if let (true, [processor, ..]) = (self.touched, processors) {
+            self.tell_failure(&agreed, Status::RETRY, None);
+            return vec![Err(Failure::Touched { processor: *processor }); processors.len()];
+        }
         for (at, &processor) in processors.iter().enumerate() {
             if let Err(errno) = self.start(processor.1) {
                 return self.start_failed(processors, at, errno, &agreed);
             }
         }
         self.join(processors, true);
+        let epoch = self.epoch;
         self.tell_complete(processors);
-        processors.iter().map(|p| Ok((*p, self.epoch))).collect()
+        processors.iter().map(|p| Ok((*p, epoch))).collect()
     }
 
     /// A3, A4: to those who agreed, the last first.
@@ -133,6 +140,7 @@ impl Model {
         let agreed: Vec<_> = who_agreed(&answers).map(|party| (party, processor)).collect();
         self.tell_failure(&agreed, Status::CANCELLED, None);
         self.proposed.clear();
+        self.touched = false;
         self.settle();
         Ok(answers)
     }
@@ -155,23 +163,34 @@ impl Model {
         if self.active.len() == 1 {
             return Err(Failure::NotRemovable(id));
         }
-        let answers = self.ask(&self.removal_order(), Told::new(State::RemoveStart, processor));
+        let answers =
+            self.ask(&self.removal_order(processor), Told::new(State::RemoveStart, processor));
         let agreed: Vec<usize> = who_agreed(&answers).collect();
         if let Some((party, status)) = first_refusal(&answers) {
             self.tell_stays(&agreed, processor, status, None);
             return Err(Failure::Vetoed { action, processor, party, status });
         }
-        if let Err(errno) = self.stop(id) {
+        // One that is gone already need not be stopped (X2).
+        if self.is_active(id)
+            && let Err(errno) = self.stop(id)
+        {
             self.tell_stays(&agreed, processor, Status::from_errno(errno), Some(errno));
             return Err(Failure::Platform { action, processor, errno });
         }
-        self.leave(&[processor], false);
-        Ok((processor, self.epoch))
+        self.drop_active(&[processor]);
+        let epoch = self.epoch;
+        // Who is told of this end is not told of what went before besides.
+        self.untold.retain(|untold| untold.processor() != processor);
+        self.tell_left(processor, false);
+        Ok((processor, epoch))
     }
 
-    fn removal_order(&self) -> Vec<usize> {
+    fn removal_order(&self, processor: Processor) -> Vec<usize> {
         let mut order = self.calling_order();
-        order.retain(|&n| self.parties[n].script.removal == Removal::Heard);
+        order.retain(|&n| {
+            let Party { script, unheard, .. } = &self.parties[n];
+            script.removal == Removal::Heard && !unheard.contains(&processor.0)
+        });
         order.reverse();
         order
     }
@@ -187,40 +206,67 @@ impl Model {
         self.tell(&order, Told { status, errno, ..Told::new(State::RemoveFailure, processor) });
     }
 
-    /// X1, X2: the set drops them first, then everybody who asked for it is told.
-    fn leave(&mut self, processors: &[Processor], surprise: bool) {
+    fn drop_active(&mut self, processors: &[Processor]) {
+        let mut dropped = false;
         for (index, _) in processors {
-            self.active.remove(index);
+            dropped |= self.active.remove(index);
             self.unagreed.remove(index);
         }
-        self.epoch += 1;
-        for &processor in processors {
-            let told = Told { surprise, ..Told::new(State::RemoveComplete, processor) };
-            self.tell(&self.removal_order(), told);
+        self.epoch += u64::from(dropped);
+    }
+
+    /// Everybody who asked for it, and was told that it joined (X4), is told that it has left.
+    fn tell_left(&mut self, processor: Processor, surprise: bool) {
+        let told = Told { surprise, ..Told::new(State::RemoveComplete, processor) };
+        self.tell(&self.removal_order(processor), told);
+        for party in &mut self.parties {
+            party.unheard.remove(&processor.0);
         }
     }
 
-    /// X2, Q3: what changed behind our back counts at once or, inside a transaction, as soon as it is over.
+    /// X2, Q3, Q4: the set follows what changed behind our back at once.
+    pub(crate) fn look(&mut self) {
+        let gone = |m: &Machine| !m.running && self.is_active(m.id);
+        let gone: Vec<HardwareId> =
+            self.machines.values().filter(|m| gone(m)).map(|m| m.id).collect();
+        let gone: Vec<Processor> =
+            gone.iter().filter_map(|id| self.active_processor(*id)).collect();
+        self.drop_active(&gone);
+        self.untold.extend(gone.into_iter().map(Untold::Left));
+        let came = |m: &Machine| m.running && !self.is_active(m.id);
+        let came: Vec<HardwareId> =
+            self.machines.values().filter(|m| came(m)).map(|m| m.id).collect();
+        for id in came {
+            let known = self.known.iter().position(|k| *k == id);
+            let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
+            // One that is being asked about does not join (Q4); and the next indexes are those of the proposed ones (A5).
+            if asked || (known.is_none() && !self.proposed.is_empty()) {
+                self.remarks.push("an intruder waits".to_owned());
+                continue;
+            }
+            // Q3: without agreement, and without anybody having been asked.
+            let processor = (known.unwrap_or(self.known.len()), id);
+            self.join(&[processor], false);
+            self.untold.push(Untold::Came(processor));
+        }
+    }
+
+    /// X2: the drivers are told when the transaction is over, and of the end of what they were told of (X4).
     pub(crate) fn settle(&mut self) {
         loop {
-            let of = |id: &HardwareId| self.active_processor(*id);
-            let unlike = |running: bool| {
-                let machines = self.machines.values();
-                let running = machines.filter(move |m| m.running == running).map(|m| m.id);
-                running.filter(|id| of(id).is_some() != self.machines[id].running)
-            };
-            let vanished: Vec<Processor> = unlike(false).filter_map(|id| of(&id)).collect();
-            let intruded: Vec<HardwareId> = unlike(true).collect();
-            if vanished.is_empty() && intruded.is_empty() {
+            while !self.untold.is_empty() {
+                match self.untold.remove(0) {
+                    Untold::Left(processor) => self.tell_left(processor, true),
+                    Untold::Came((index, _)) => {
+                        for party in self.parties.iter_mut().filter(|party| party.registered) {
+                            party.unheard.insert(index);
+                        }
+                    }
+                }
+            }
+            self.look();
+            if self.untold.is_empty() {
                 return;
-            }
-            if !vanished.is_empty() {
-                self.leave(&vanished, true);
-            }
-            for id in intruded {
-                // Q3: without agreement, and without anybody having been asked.
-                let known = self.known.iter().position(|k| *k == id);
-                self.join(&[(known.unwrap_or(self.known.len()), id)], false);
             }
         }
     }

@@ -119,7 +119,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn script() -> impl Strategy<Value = Script> {
     let level = prop_oneof![3 => Just(0), 1 => -1..=1_i32, 1 => any::<i32>()];
-    let replay = prop::bool::weighted(0.7);
+    let replay = prop::bool::weighted(0.85);
     let removal = prop_oneof![
         12 => Just(Removal::Unheard),
         20 => Just(Removal::Heard),

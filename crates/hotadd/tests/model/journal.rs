@@ -95,6 +95,10 @@ pub(crate) enum Failure {
         processor: Processor,
         errno: Errno,
     },
+    /// Somebody else switched it while everybody was being asked (Q4).
+    Touched {
+        processor: Processor,
+    },
     Stuck {
         processor: Processor,
         errno: Errno,

@@ -30,6 +30,24 @@ pub(crate) struct Model {
     pub(crate) remarks: Vec<String>,
     /// Names of processors that are being added (A5).
     pub(crate) proposed: Vec<Processor>,
+    /// Somebody switched one of them (Q4).
+    pub(crate) touched: bool,
+    /// What changed without asking, and the drivers were not told of yet.
+    pub(crate) untold: Vec<Untold>,
+}
+
+/// A change that nobody was asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Untold {
+    Left(Processor),
+    Came(Processor),
+}
+
+impl Untold {
+    pub(crate) fn processor(self) -> Processor {
+        let (Self::Left(processor) | Self::Came(processor)) = self;
+        processor
+    }
 }
 
 #[derive(Debug)]
@@ -44,6 +62,8 @@ pub(crate) struct Party {
     /// It crashed (L3).
     pub(crate) crashed: bool,
     pub(crate) calls: u32,
+    /// The indexes of active processors that it was not told of (X4).
+    pub(crate) unheard: BTreeSet<usize>,
 }
 
 impl Model {
@@ -61,6 +81,8 @@ impl Model {
             journal: Vec::new(),
             remarks: Vec::new(),
             proposed: Vec::new(),
+            touched: false,
+            untold: Vec::new(),
         }
     }
 
@@ -110,13 +132,18 @@ impl Model {
             broken: false,
             crashed: false,
             calls: 0,
+            unheard: BTreeSet::new(),
         });
         let Script { removal, replay, .. } = self.parties[party].script;
         let told = match (removal, replay) {
             (Removal::Panic, _) => Err(Failure::Crashed { party }),
             (_, true) => self.replay(party),
-            // R2: without ADD_EXISTING it hears of later ones only.
-            (_, false) => Ok(()),
+            // R2: without ADD_EXISTING it hears of later ones only. X4: and not of the end of the others.
+            (_, false) => {
+                let untold = self.untold.iter().map(|untold| untold.processor().0);
+                self.parties[party].unheard = self.active.iter().copied().chain(untold).collect();
+                Ok(())
+            }
         };
         self.parties[party].registered = told.is_ok();
         self.settle();
@@ -186,6 +213,7 @@ impl Model {
                 self.unagreed.insert(index);
             }
         }
+        self.proposed.retain(|processor| !processors.contains(processor));
         self.epoch += 1;
     }
 

@@ -8,8 +8,9 @@ use hotadd::hardware::Simulated;
 use hotadd::{Batch, Change, Error, Event, HardwareId, Partition, ProcessorIndex, ProcessorNumber};
 
 use crate::driver::{Scripted, Shared, lock, names, number};
-use crate::history::{History, Script, Step, World};
+use crate::history::{History, Removal, Script, Step, World};
 use crate::journal::{Course, Entry, Failure, Outcome};
+use crate::pairs::Pairs;
 use crate::reference::{Model, Processor};
 
 /// The real partition, and who is registered with it.
@@ -144,6 +145,7 @@ fn failure(error: &Error) -> Failure {
             processor: names(processor),
             errno: error.errno.expect("simulated faults have an errno"),
         },
+        Error::Touched { processor, .. } => Failure::Touched { processor: names(processor) },
         Error::Stuck { processor, ref error } => Failure::Stuck {
             processor: names(processor),
             errno: error.errno.expect("simulated faults have an errno"),
@@ -160,6 +162,7 @@ pub(crate) fn run(history: &History) -> Result<Vec<Course>, String> {
     let real = Real::new(&history.world);
     let mut model = Model::new(&history.world);
     let mut epochs = Epochs::default();
+    let mut pairs = Pairs::default();
     let mut all = Vec::new();
     compare(&real, &model, &mut epochs).map_err(|e| format!("at the start: {e}"))?;
     for (at, step) in history.steps.iter().enumerate() {
@@ -173,6 +176,8 @@ pub(crate) fn run(history: &History) -> Result<Vec<Course>, String> {
                 let observed = std::mem::take(&mut *lock(&real.shared.observed));
                 same("observed calls", &observed, &calls(&journal)).map_err(located)?;
             }
+            let hears = |party: usize| model.parties[party].script.removal == Removal::Heard;
+            pairs.check(&real_journal, hears).map_err(located)?;
             same_journal(real_journal, &journal, &mut epochs).map_err(located)?;
             same_outcome(real_outcome, &outcome, &mut epochs).map_err(located)?;
             compare(&real, &model, &mut epochs).map_err(located)?;

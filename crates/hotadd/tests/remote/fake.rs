@@ -225,8 +225,8 @@ impl Fake {
         self.answer(&call)
     }
 
-    /// Lets an agent register: the replay, then the reply.
-    pub(crate) fn admit(&mut self, path: &str, party: u64) {
+    /// Lets an agent register: the replay, then the reply. Says with which flags it did.
+    pub(crate) fn admit(&mut self, path: &str, party: u64) -> u32 {
         let request = self.request("Register");
         let body = request.body();
         let (agent, ..): (zbus::zvariant::ObjectPath<'_>, String, u32, i32, u32) =
@@ -238,7 +238,16 @@ impl Fake {
             }
         }
         self.reply(&request, &(party, self.set.epoch().0));
+        flags(&request)
     }
+}
+
+/// Those of Register.
+pub(crate) fn flags(request: &Message) -> u32 {
+    let body = request.body();
+    let (_, _, flags, ..): (zbus::zvariant::ObjectPath<'_>, String, u32, i32, u32) =
+        body.deserialize().unwrap();
+    flags
 }
 
 /// What drivers heard, in order.

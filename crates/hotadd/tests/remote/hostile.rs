@@ -158,7 +158,7 @@ fn a_call_that_is_not_what_it_should_be_does_not_reach_the_driver() {
     };
     assert!(wrong(FIRST, "AddStart", &far).ends_with("InvalidArgs"));
     // An outcome of something that was never asked.
-    assert_eq!(wrong(FIRST, "", &good("AddComplete")), "org.hotadd.Error.Status.C0000184");
+    assert_eq!(wrong(FIRST, "", &good("AddComplete")), "org.hotadd.Error.Status.xC0000184");
     assert_eq!(log.take(), "");
     drop(fake);
     drop(registration);

@@ -2,6 +2,7 @@
 
 mod agent;
 mod fake;
+mod forms;
 mod handles;
 mod hostile;
 mod reconnect;

@@ -1,8 +1,8 @@
 //! Connections that break, and partitions that come back.
 
-use hotadd::{Error, HardwareId, Notice, Partition, State, Status};
+use hotadd::{Driver, Error, HardwareId, Notice, Partition, Removal, State, Status, Veto, wire};
 
-use crate::fake::{FIRST, Fake, Log, Place, SECOND, both, pair, set};
+use crate::fake::{FIRST, Fake, Log, Place, SECOND, at, both, flags, pair, set};
 
 /// A listening partition, one driver registered with it as 7, and an add that the driver agreed to.
 fn in_the_middle_of_an_add()
@@ -136,30 +136,59 @@ fn one_that_is_refused_when_it_returns_tries_again_and_those_behind_it_are_not_h
 }
 
 #[test]
-fn a_driver_without_a_replay_learns_by_the_set_how_it_ended() {
+fn a_driver_without_a_replay_is_settled_by_one_of_its_agents_own() {
     let place = Place::new();
     let listener = place.listen();
     let (mut fake, partition) = both(
         || Fake::accept(&listener, set(1, 1, false)),
         || Partition::connect(&place.0).unwrap(),
     );
+    /// Hears of removals too.
+    struct Hears(Log);
+    impl Driver for Hears {
+        fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {
+            unreachable!("everything comes by notify")
+        }
+        fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
+            self.0.write(format!("{} {}", notice.state(), notice.processor().id));
+            Ok(())
+        }
+        fn removal(&mut self) -> Option<&mut dyn Removal> {
+            Some(self)
+        }
+    }
+    impl Removal for Hears {
+        fn remove_start(&mut self, _: &Notice) -> Result<(), Veto> {
+            unreachable!("everything comes by notify")
+        }
+    }
     let log = Log::default();
-    let admit = |fake: &mut Fake, party: u64| {
+    let without_a_replay = |fake: &mut Fake, party: u64| {
         let request = fake.request("Register");
+        assert_eq!(flags(&request) & wire::LATER_ONLY, wire::LATER_ONLY);
         fake.reply(&request, &(party, fake.set.epoch().0));
     };
     let (_, registration) = both(
-        || admit(&mut fake, 1),
-        || partition.party("p").later_only().register(log.driver("d")),
+        || without_a_replay(&mut fake, 1),
+        || partition.party("p").later_only().register(Hears(log.clone())),
     );
+    // As long as its driver holds nothing, the agent asks for no replay.
+    drop(fake);
+    let mut fake = Fake::accept(&listener, set(1, 1, false));
+    without_a_replay(&mut fake, 2);
     fake.set = set(1, 1, true);
-    fake.tell(FIRST, 1, State::AddStart, 1).unwrap();
+    fake.tell(FIRST, 2, State::AddStart, 1).unwrap();
     drop(fake);
     let mut fake = Fake::accept(&listener, set(2, 2, false));
-    admit(&mut fake, 2);
+    assert_eq!(fake.admit(FIRST, 3) & wire::LATER_ONLY, 0);
     settle(&mut fake);
-    settle(&mut fake);
-    assert_eq!(log.take(), "d AddStart 1, d AddComplete 1");
+    assert_eq!(log.take(), "AddStart 1, AddComplete 1", "and nothing of 0");
+    let gone = |which| Notice::new(State::RemoveComplete, at(which)).as_surprise();
+    for which in [1, 0] {
+        let call = fake.notice(FIRST, 3, &gone(which));
+        assert_eq!(fake.answer(&call), Ok(()));
+    }
+    assert_eq!(log.take(), "RemoveComplete 1", "and nothing of 0");
     drop(fake);
     drop(registration);
 }

@@ -106,7 +106,8 @@ impl Hardware for Cpuset {
         if before.effective.contains(id) {
             // It is somebody else's doing, and not to pass for ours (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            return Err(PlatformError { status, errno, reason: None });
+            let reason = Some("somebody else has brought it into the cpuset".to_owned());
+            return Err(PlatformError { status, errno, reason });
         }
         let after = self.change(&mut state, &before, &with(before.base(), id), |after| {
             if after.effective.contains(id) {

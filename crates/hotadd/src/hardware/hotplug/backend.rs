@@ -7,13 +7,14 @@ use std::time::Duration;
 use hotadd_core::{Errno as Number, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
 use super::kernel::{Errno, List};
+use super::monitor::Switches;
 use super::options::Intruders;
 use super::plugged::Plugged;
 use super::state::State;
 use super::{Hotplug, raw};
 use crate::hardware::uevents::Uevent;
 use crate::hardware::watch::{self, Watched};
-use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+use crate::hardware::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
 
 impl Hardware for Hotplug {
     fn name(&self) -> &'static str {
@@ -80,6 +81,10 @@ impl Hardware for Hotplug {
         }
     }
 
+    fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
+        Some(Box::new(Switches::new(&self.kernel, ids)))
+    }
+
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         let mut state = self.leave_alone(self.lock(), id);
         // Before the write: of one that is taken offline in this very moment, too much is said rather than too little.
@@ -87,7 +92,8 @@ impl Hardware for Hotplug {
         if self.is_online(id).map_err(failed)? {
             // It is somebody else's doing, and not to pass for ours (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            return Err(PlatformError { status, errno, reason: None });
+            let reason = Some("somebody else has brought it online".to_owned());
+            return Err(PlatformError { status, errno, reason });
         }
         self.kernel.switch(id, true).map_err(failed)?;
         if !self.is_online(id).map_err(failed)? {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hotadd_core::HardwareId;
@@ -19,6 +19,9 @@ pub(super) enum Way {
     /// Its `hotplug/target` file: no event, and the switch does not know.
     Target,
 }
+
+/// What a reading of the socket gives: a message, a stranger's message, an error.
+type Reading = Result<Option<Vec<u8>>, Errno>;
 
 type Hook = Box<dyn FnOnce(&mut World) + Send>;
 
@@ -50,8 +53,10 @@ pub(super) struct World {
     pub(super) deaf: bool,
     pub(super) binds_last: bool,
     sequence: u64,
-    messages: VecDeque<Result<Option<Vec<u8>>, Errno>>,
+    messages: VecDeque<Reading>,
     bell: Option<OwnedFd>,
+    /// What those who listen besides have not read.
+    besides: BTreeMap<RawFd, VecDeque<Reading>>,
 }
 
 impl World {
@@ -128,6 +133,7 @@ impl World {
 
     /// What the next reading of the socket gives: a message, a stranger's message, an error.
     pub(super) fn send(&mut self, message: Result<Option<Vec<u8>>, Errno>) {
+        self.besides.values_mut().for_each(|besides| besides.push_back(message.clone()));
         if let Some(bell) = &self.bell {
             rustix::io::write(bell, &1_u64.to_ne_bytes()).unwrap();
             self.messages.push_back(message);
@@ -143,6 +149,13 @@ impl World {
     pub(super) fn lose(&mut self) {
         self.messages.clear();
         self.send(Err(Errno::NOBUFS));
+    }
+
+    /// The same for those who listen besides.
+    pub(super) fn lose_besides(&mut self) {
+        for besides in self.besides.values_mut() {
+            *besides = VecDeque::from([Err(Errno::NOBUFS)]);
+        }
     }
 
     /// Whether an event that is still to be read says that this processor left.
@@ -241,12 +254,30 @@ impl Kernel for Fake {
         }
         let bell = eventfd(0, EventfdFlags::NONBLOCK)?;
         world.messages.clear();
+        world.besides.remove(&bell.as_raw_fd());
         world.bell = Some(bell.as_fd().try_clone_to_owned().unwrap());
+        Ok(bell)
+    }
+
+    fn monitor(&self) -> Result<OwnedFd, Errno> {
+        let mut world = self.world();
+        if world.deaf {
+            return Err(Errno::PROTONOSUPPORT);
+        }
+        let bell = eventfd(0, EventfdFlags::NONBLOCK)?;
+        world.besides.insert(bell.as_raw_fd(), VecDeque::new());
         Ok(bell)
     }
 
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
         let mut world = self.world();
+        if let Some(besides) = world.besides.get_mut(&socket.as_raw_fd()) {
+            let message = besides.pop_front().unwrap_or(Err(Errno::AGAIN))?;
+            return Ok(message.map(|message| {
+                buffer[..message.len()].copy_from_slice(&message);
+                message.len()
+            }));
+        }
         let Some(message) = world.messages.pop_front() else {
             rustix::io::read(socket, &mut [0; 8])?;
             return Err(Errno::AGAIN);

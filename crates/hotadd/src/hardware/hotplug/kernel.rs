@@ -58,6 +58,11 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// A descriptor that is readable when there are uevents.
     fn listen(&self) -> Result<OwnedFd, Errno>;
 
+    /// A second one, for who does not want to read the first one empty.
+    fn monitor(&self) -> Result<OwnedFd, Errno> {
+        self.listen()
+    }
+
     /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 }

@@ -5,6 +5,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod kernel;
+mod monitor;
 mod options;
 mod plugged;
 mod quiet;
@@ -13,7 +14,7 @@ mod state;
 mod tests;
 
 use std::io::PipeWriter;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use hotadd_core::HardwareId;
@@ -62,7 +63,7 @@ pub use self::options::{HotplugOptions, Intruders};
 ///   and does nothing. Starting and stopping it fail with `EIO`.
 #[derive(Debug)]
 pub struct Hotplug {
-    kernel: Box<dyn Kernel>,
+    kernel: Arc<dyn Kernel>,
     options: HotplugOptions,
     possible: CpuList,
     /// Held through every switching and every look, so that none of our own doing is taken for somebody else's.
@@ -79,10 +80,10 @@ impl Hotplug {
     /// # Errors
     /// If the kernel does not tell which processors there are.
     pub fn new(options: HotplugOptions) -> Result<Self, HotplugError> {
-        Self::on(Box::new(Linux::new()), options)
+        Self::on(Arc::new(Linux::new()), options)
     }
 
-    fn on(kernel: Box<dyn Kernel>, options: HotplugOptions) -> Result<Self, HotplugError> {
+    fn on(kernel: Arc<dyn Kernel>, options: HotplugOptions) -> Result<Self, HotplugError> {
         let possible = read(&*kernel, List::Possible)?;
         read(&*kernel, List::Present)?;
         read(&*kernel, List::Online)?;

@@ -149,7 +149,8 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
                 model.threads.insert(*thread, Rule::Follows);
             } else if visible.is_subset(&model.set) {
                 model.threads.insert(*thread, Rule::Own(visible));
-            } else if !model.set.is_subset(&visible) {
+            // Whoever asks for all that is left of the set, and more, follows it.
+            } else if !left.is_subset(&visible) {
                 model.wishes.insert(*thread, visible);
             }
         }

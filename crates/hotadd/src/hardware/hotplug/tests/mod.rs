@@ -79,14 +79,15 @@ impl Rig {
     fn with(fake: Fake, intruders: Intruders) -> Self {
         let mut options = HotplugOptions::new().intruders(intruders).poll(Duration::MAX);
         options.quiet = Duration::ZERO;
-        let hotplug = Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap());
+        let hotplug = Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap());
         // The partition's own watcher hears nothing and sleeps for ever.
         fake.world().deaf = true;
         let partition = Partition::over(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
         let watcher = Watcher::new(&*hotplug);
         let told = Arc::new(Mutex::new(Vec::new()));
-        let driver = partition.party("driver").later_only().register(Driver(Arc::clone(&told)));
+        let driver = partition.register("driver", Driver(Arc::clone(&told)));
+        told.lock().unwrap().clear();
         let heard = Arc::clone(&told);
         let observation = partition.observe(move |event| {
             let says = match event.kind {

@@ -1,10 +1,11 @@
 //! Starting and stopping: one write, and then the list says what came of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hotadd_core::{Errno as Number, HardwareId, State, Status};
 
-use super::super::fake::{Fake, Way};
+use super::super::fake::{Fake, Way, World};
 use super::super::kernel::Errno;
 use super::super::{Hotplug, HotplugError, HotplugOptions};
 use super::{Rig, breach, line};
@@ -133,7 +134,7 @@ fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
 }
 
 #[test]
-fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3() {
+fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3_q4() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
     let meddler = rig.partition.register("meddler", move |notice: &crate::Notice| {
@@ -143,11 +144,14 @@ fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3() 
         Ok(())
     });
     let _meddler = meddler.unwrap();
-    assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EEXIST));
+    let error = rig.add(1).unwrap_err();
+    assert_eq!((error.clause(), error.status()), ("Q4", Status::RETRY));
     assert_eq!(rig.writes(), [], "nothing is written to what runs");
     assert!(rig.look());
-    let failed = [line(State::AddStart, 1), line(State::AddFailure, 1), breach(1)];
-    assert_eq!(rig.told()[..3], failed);
+    let says = "was brought online by somebody else while everybody was being asked about it";
+    let breach = format!("breach Q4: processor 1 {says}");
+    let failed = [line(State::AddStart, 1), breach, line(State::AddFailure, 1)];
+    assert_eq!(rig.told(), [&failed[..], &["1 joined".to_owned()]].concat(), "one breach");
     assert!(
         !rig.partition
             .active()
@@ -158,8 +162,8 @@ fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3() 
 #[test]
 fn a_start_whose_outcome_cannot_be_read_fails_and_is_found_afterwards_a4_q3() {
     let mut rig = Rig::new("0-1", "0-1", "0");
-    // It can be read when it is asked for and before the write, and not after it.
-    rig.act(|w| w.readings.extend([None, None, Some(Errno::IO)]));
+    // It can be read when it is asked for, when all have agreed and before the write, and not after it.
+    rig.act(|w| w.readings.extend([None, None, None, Some(Errno::IO)]));
     assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
     assert_eq!(rig.active(), [0]);
     assert!(rig.look());
@@ -182,7 +186,7 @@ fn a_processor_that_is_gone_already_is_stopped_without_a_write_x1() {
 fn a_machine_that_cannot_be_read_is_an_error_by_name() {
     let fake = Fake::new("0", "0", "0");
     fake.world().readings.push_back(Some(Errno::ACCESS));
-    let error = Hotplug::on(Box::new(fake), HotplugOptions::new()).unwrap_err();
+    let error = Hotplug::on(Arc::new(fake), HotplugOptions::new()).unwrap_err();
     assert_eq!(error, HotplugError::Unreadable { list: "online", errno: Number::EACCES });
     assert_eq!(error.to_string(), "cannot read which processors are online: EACCES (13)");
 }
@@ -195,4 +199,40 @@ fn this_machine_can_be_looked_at_by_anybody() {
     assert!(!active.is_empty() && active.len() <= hotplug.maximum() as usize);
     assert_eq!(hotplug.survey(&active), crate::hardware::Survey::default(), "it stands still");
     assert_eq!(hotplug.name(), "hotplug");
+}
+
+#[test]
+fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
+    type Act = fn(&mut World);
+    let blink =
+        |w: &mut World| [true, false].into_iter().for_each(|on| w.switch(1, on, Way::Switch));
+    let replug = |w: &mut World| {
+        w.pull(1);
+        w.plug(1);
+    };
+    let meddling: [(Act, &str); 3] = [
+        (blink, "processor 1 was brought online"),
+        (replug, "processor 1 was pulled out"),
+        (World::lose_besides, "uevents were lost: it may have been switched"),
+    ];
+    for (act, says) in meddling {
+        let mut rig = Rig::new("0-1", "0-1", "0");
+        let fake = rig.fake.clone();
+        let meddler = rig.partition.party("meddler").later_only();
+        let meddler = meddler.register(move |notice: &crate::Notice| {
+            if notice.state() == State::AddStart {
+                act(&mut fake.world());
+            }
+            Ok(())
+        });
+        let error = rig.add(1).unwrap_err();
+        assert_eq!(error.clause(), "Q4", "{error}");
+        assert!(error.reason().starts_with(says), "{error}");
+        assert_eq!((rig.writes(), rig.active()), (vec![], vec![0]), "{says}: it is not started");
+        assert!(rig.told().iter().any(|told| told.starts_with(&format!("breach Q4: {says}"))));
+        drop(meddler);
+        rig.look();
+        rig.told();
+        rig.add(1).expect("nobody touches it now");
+    }
 }

@@ -27,7 +27,7 @@ impl Nudged for Listener {
 
 fn hotplug(fake: &Fake, poll: Duration) -> Arc<Hotplug> {
     let options = HotplugOptions::new().poll(poll);
-    Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap())
+    Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap())
 }
 
 /// Polls as often as it may, so that only a poll can be meant.
@@ -110,7 +110,7 @@ fn plugged(binds_last: bool, bound: Duration) -> (Fake, Arc<Hotplug>, Watcher) {
     fake.world().binds_last = binds_last;
     let mut options = HotplugOptions::new();
     options.quiet = bound;
-    let hotplug = Arc::new(Hotplug::on(Box::new(fake.clone()), options).unwrap());
+    let hotplug = Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap());
     hotplug.active().unwrap();
     let mut watcher = Watcher::new(&*hotplug);
     fake.world().plug(1);

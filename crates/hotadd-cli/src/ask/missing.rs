@@ -1,0 +1,81 @@
+//! Which parties of a running partition are missing that its operator named, and having one started anew (L4).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hotadd::Status;
+use serde_json::{Value, json};
+
+use super::talk::{Failure, Talk};
+use super::{AskError, EVERY, Shown, WireWaiting, print, printable};
+use crate::args::Parties;
+use crate::degraded;
+
+/// A missing party: name, since when in microseconds since 1970, status, reason.
+type WireMissing = (String, u64, u32, String);
+
+/// A party that is missing.
+pub(super) struct Gone {
+    name: String,
+    micros: u64,
+    status: Status,
+    reason: String,
+}
+
+impl Gone {
+    pub(super) fn all(talk: &Talk) -> Result<Vec<Self>, Failure> {
+        let missing: Vec<WireMissing> = talk.call("GetMissing", &())?;
+        let gone = |(name, micros, status, reason)| Self {
+            name,
+            micros,
+            status: Status::from_raw(status),
+            reason,
+        };
+        Ok(missing.into_iter().map(gone).collect())
+    }
+
+    pub(super) fn line(&self) -> String {
+        let since = UNIX_EPOCH.checked_add(Duration::from_micros(self.micros));
+        let since = since.unwrap_or_else(SystemTime::now);
+        printable(&degraded::since(&self.name, since, &self.reason))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Self { name, micros, status, reason } = self;
+        json!({
+            "name": name, "missing": true, "since": micros / 1000, "reason": reason,
+            "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+        })
+    }
+}
+
+/// `hotadd parties --restart`. False if the party is not registered.
+pub(super) fn restart(talk: &Talk, parties: &Parties, name: &str) -> Result<bool, AskError> {
+    let mut shown = Shown::default();
+    let watch = |waiting: WireWaiting| shown.waiting(&waiting);
+    let answer = talk.call_and_watch("RestartParty", &(name,), EVERY, "GetWaiting", watch);
+    shown.clear();
+    let json = parties.ask.json;
+    match answer {
+        Ok(()) => {
+            if json {
+                print(&json!({ "name": name, "restarted": true }));
+            } else {
+                println!("{} is registered", printable(name));
+            }
+            Ok(true)
+        }
+        Err(Failure::Refused(refusal)) => {
+            if json {
+                let status = refusal.status;
+                print(&json!({
+                    "name": name, "restarted": false, "error": refusal.name, "reason": refusal.message,
+                    "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+                }));
+            } else {
+                println!("{}", printable(&refusal.message));
+            }
+            Ok(false)
+        }
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,101 @@
+//! The parties of a run: serving those in other processes, registering those of the command line, and letting all go.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use hotadd_service::{Service, ServiceError};
+
+use super::drivers::Terms;
+use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK, descriptors};
+use crate::args::Run;
+use crate::parties::Beginning;
+use crate::spec::DriverSpec;
+
+impl Session {
+    /// Opens the door to those in other processes, if there are to be any.
+    pub(super) fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
+        let service = match &args.name {
+            Some(name) => {
+                descriptors::raise();
+                let path = hotadd_service::runtime_dir().join(name);
+                let service = Service::listen(&self.partition, name, &path)?;
+                if let Some(bus) = &args.bus {
+                    service.join_bus(bus)?;
+                }
+                service
+            }
+            // Whom it disconnects, and why, is seen in the events.
+            None if args.drivers.iter().any(DriverSpec::is_isolated) => {
+                Service::new(&self.partition, "run", Arc::new(|_| ()))?
+            }
+            None => return Ok(None),
+        };
+        service.restart_by(self.parties.restart());
+        Ok(Some(Arc::new(service)))
+    }
+
+    /// Registers the drivers, on a thread of their own: one may take its time, and is shown to.
+    pub(super) fn register(
+        &mut self,
+        terms: Terms,
+        sender: &Sender<Message>,
+    ) -> Result<(), (u8, String)> {
+        let cannot = |error: &dyn std::fmt::Display| {
+            (CANNOT_BEGIN, format!("the run does not begin: {error}"))
+        };
+        let (parties, done) = (Arc::clone(&self.parties), sender.clone());
+        let register_all = move || {
+            let _ = done.send(Message::Registered(parties.begin(terms, Beginning::WithAll)));
+        };
+        std::thread::Builder::new()
+            .name("hotadd-drivers".to_owned())
+            .spawn(register_all)
+            .map_err(|e| cannot(&e))?;
+        loop {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Registered(all)) => {
+                    return all.map_err(|e| cannot(&e));
+                }
+                Ok(message) => self.take(message),
+                Err(_) => {}
+            }
+            self.output.tick(&self.view);
+            if let Some(signal) = self.signal {
+                let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+                return Err((code, "ended by a signal before the run began".to_owned()));
+            }
+        }
+    }
+
+    /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
+    /// (D1), and leaving takes it along.
+    pub(super) fn leave(&mut self) {
+        let (service, load) = (self.service.take(), self.load.take());
+        let parties = Arc::clone(&self.parties);
+        let until = Instant::now() + GRACE + parties.grace();
+        let done = self.sender.clone();
+        let leave = move || {
+            // Those in other processes first: an add that one of them holds up is over then.
+            let others = parties.end();
+            drop(service);
+            drop((others, load));
+            let _ = done.send(Message::Left);
+        };
+        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
+        let mut left = thread.is_err();
+        while !left {
+            // What they say at the end is heard: one that is not listened to does not get there.
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::Left) => left = true,
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        if !left {
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
+            eprintln!("hotadd: {who} is still busy and is not waited for");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! L4: a party of the configuration that is missing is not consent, and what brings it back.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::common::live::{LONG, children_of, comes_true};
+use crate::common::{events, of, stdout};
+use crate::stage::{Daemon, Stage};
+use crate::told;
+
+const ANEW: &str = "the configuration was read anew";
+const KEYS: &str = "[hardware]\nkind = 'simulated'\nsimulate = '2+4'\nat-start = 'leave'\n";
+
+/// Writes down what it hears, and fails once, in this way, when it is asked about processor 2 and there is a file `once`.
+fn failing_once(stage: &Stage, fails: &str) -> String {
+    let fails = format!(
+        "echo \"$1 $HOTADD_ID\" >>$stage/ready.heard\n\
+         [ \"$1 $HOTADD_ID\" != 'add-start 2' ] || [ ! -e $stage/once ] || {{ rm $stage/once; {fails}; }}"
+    );
+    fs::write(stage.path("once"), "").unwrap();
+    stage.script("ready", &fails)
+}
+
+fn heard(stage: &Stage) -> String {
+    fs::read_to_string(stage.path("ready.heard")).unwrap_or_default()
+}
+
+/// A daemon with this party, over processors 0 and 1 of 6. `keys` are the party's other keys.
+fn with(stage: &Stage, driver: &str, keys: &str) -> Daemon {
+    stage.write(&format!("{KEYS}[[party]]\ndriver = '{driver}'\n{keys}\n"));
+    let mut daemon = stage.clone().start();
+    daemon.until("simulated processors");
+    daemon
+}
+
+/// What an add that is refused says.
+fn refused(daemon: &Daemon, id: &str) -> String {
+    let add = daemon.ask(&["add", id]);
+    assert_eq!(add.status.code(), Some(1), "{}", stdout(&add));
+    stdout(&add)
+}
+
+fn joins(daemon: &Daemon, id: &str) {
+    let add = daemon.ask(&["add", id]);
+    assert_eq!(add.status.code(), Some(0), "{}", stdout(&add));
+}
+
+fn one(daemon: &Daemon, args: &[&str]) -> Value {
+    let mut said = events(&stdout(&daemon.ask(&[args, &["--json"]].concat())));
+    assert_eq!(said.len(), 1, "{said:?}");
+    said.remove(0)
+}
+
+fn reload(daemon: &mut Daemon) {
+    daemon.send(Signal::HUP);
+    daemon.until(ANEW);
+}
+
+/// A script has failed once, for this reason: it is missing, and a reload whose configuration says the same brings it back.
+fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
+    let stage = Stage::new("");
+    let script = failing_once(&stage, fails);
+    let mut daemon = with(&stage, &format!("exec:{script}{options}"), "");
+    let first = refused(&daemon, "2");
+    assert!(
+        first.contains("ready refused to add processor 2") && first.contains(reason),
+        "{first}"
+    );
+    let line = daemon.until("degraded: ready is missing since ");
+    assert!(line.contains(reason) && line.contains("`hotadd parties --restart ready`"), "{line}");
+
+    let before = heard(&stage);
+    let next = refused(&daemon, "3");
+    let lead = "ready is missing, and processor 3 is not added without it: ";
+    assert!(next.starts_with(lead) && next.contains(reason), "L4: by its name: {next}");
+    let said = one(&daemon, &["add", "3"]);
+    let named = (&said["event"], &said["error"], &said["driver"]);
+    assert_eq!(named, (&"refused".into(), &"Missing".into(), &"ready".into()), "{said}");
+    assert_eq!(heard(&stage), before, "it is not asked");
+    let status = stdout(&daemon.ask(&["status"]));
+    assert!(status.contains("processor 3 stays out: ready refused: it is missing: "), "{status}");
+
+    reload(&mut daemon);
+    joins(&daemon, "3");
+    assert!(heard(&stage).ends_with("add-start 3\nadd-complete 3\n"), "it is asked again");
+    assert!(heard(&stage).contains("add-start 0\nadd-start 1\n"), "R3: it hears of what is active");
+    let history = daemon.history();
+    let gone = of(&history, "missing");
+    let said = (&gone[0]["driver"], &gone[0]["clause"]);
+    assert_eq!((gone.len(), said), (1, (&"ready".into(), &"L4".into())));
+    assert!(gone[0]["reason"].as_str().is_some_and(|why| why.contains(reason)), "{gone:?}");
+    assert_eq!(of(&history, "present").len(), 1, "{history:#?}");
+    let said = daemon.end(Signal::TERM);
+    assert!(said.iter().any(|line| line == "ready is there again, and is asked"), "{said:#?}");
+}
+
+#[test]
+fn l4_a_script_killed_by_a_signal_refuses_by_name_until_a_reload_brings_it_back() {
+    missing_until_a_reload("kill -KILL $$", "", "was killed by SIGKILL");
+}
+
+#[test]
+fn l4_a_script_that_was_late_once_refuses_by_name_until_a_reload_brings_it_back() {
+    missing_until_a_reload("exec sleep 1000", ",timeout=2000", "no answer in 2 s");
+}
+
+fn kill_host(daemon: &Daemon) {
+    let hosts = children_of(daemon.process.id());
+    let (pid, _) = hosts.iter().find(|(_, words)| words.contains(" host ")).expect("it has one");
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn l4_a_driver_whose_process_is_killed_between_two_adds_refuses_by_name_until_a_reload() {
+    let stage = Stage::new("");
+    let mut daemon = with(&stage, "sample:isolated,name=apart", "");
+    joins(&daemon, "2");
+    kill_host(&daemon);
+    // At once, whoever has noticed by now.
+    let said = refused(&daemon, "3");
+    assert!(said.contains("apart") && said.contains("processor 3"), "{said}");
+    let line = daemon.until("degraded: apart is missing since ");
+    assert!(line.contains("its process was killed by SIGKILL"), "{line}");
+    let said = refused(&daemon, "3");
+    assert!(
+        said.starts_with("apart is missing, and processor 3 is not added without it: "),
+        "{said}"
+    );
+    reload(&mut daemon);
+    joins(&daemon, "3");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_that_one_and_the_next() {
+    let stage = Stage::new("");
+    let mut daemon = with(&stage, "sample:isolated,name=apart,hang=add-start,timeout=600000", "");
+    let socket = stage.path("run/try");
+    let add = std::thread::spawn(move || {
+        crate::common::hotadd(&["add", "2", "-p", &socket]).output().unwrap()
+    });
+    comes_true("it is being asked", || {
+        stdout(&daemon.ask(&["status"])).contains("waiting for apart")
+    });
+    kill_host(&daemon);
+    let add = add.join().unwrap();
+    assert_eq!(add.status.code(), Some(1));
+    let said = stdout(&add);
+    assert!(
+        said.contains("apart refused to add processor 2: its process was killed by SIGKILL"),
+        "{said}"
+    );
+    let said = refused(&daemon, "3");
+    assert!(said.starts_with("apart is missing, and processor 3"), "{said}");
+    daemon.until("degraded: apart is missing since ");
+    assert_eq!(daemon.ask(&["parties", "--restart", "apart"]).status.code(), Some(0));
+    daemon.until("apart is there again");
+    assert!(!stdout(&daemon.ask(&["status"])).contains("degraded"));
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn l4_a_party_that_may_be_skipped_is_not_asked_any_more_and_nobody_misses_it() {
+    for (options, key) in [(",when-missing=skip", ""), ("", "when-missing = 'skip'")] {
+        let stage = Stage::new("");
+        let script = failing_once(&stage, "kill -KILL $$");
+        let mut daemon = with(&stage, &format!("exec:{script}{options}"), key);
+        refused(&daemon, "2");
+        joins(&daemon, "3");
+        assert!(!stdout(&daemon.ask(&["status"])).contains("degraded"));
+        // It is registered again all the same, by a reload.
+        reload(&mut daemon);
+        joins(&daemon, "4");
+        assert!(heard(&stage).ends_with("add-start 4\nadd-complete 4\n"));
+        let said = daemon.end(Signal::TERM);
+        assert!(!said.iter().any(|line| line.contains("is missing")), "{said:#?}");
+    }
+}
+
+#[test]
+fn l4_a_script_that_may_be_registered_again_comes_back_by_itself_and_only_so_often() {
+    let stage = Stage::new("");
+    let script = failing_once(&stage, "kill -KILL $$");
+    let mut daemon = with(&stage, &format!("exec:{script},restart=1"), "");
+    refused(&daemon, "2");
+    daemon.until("ready is there again");
+    assert!(heard(&stage).ends_with("add-complete 0\nadd-complete 1\n"), "R3: {}", heard(&stage));
+    joins(&daemon, "3");
+    fs::write(stage.path("once"), "").unwrap();
+    refused(&daemon, "2");
+    daemon.until("degraded: ready is missing since ");
+    let said = refused(&daemon, "4");
+    assert!(said.starts_with("ready is missing, and processor 4"), "{said}");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
+    let stage = Stage::new("");
+    let script = failing_once(&stage, "kill -KILL $$");
+    let mut daemon = with(&stage, &format!("exec:{script}"), "");
+    let restart = |daemon: &Daemon, name: &str| {
+        let said = daemon.ask(&["parties", "--restart", name]);
+        (said.status.code(), stdout(&said))
+    };
+    refused(&daemon, "2");
+    assert_eq!(restart(&daemon, "ready"), (Some(0), "ready is registered\n".to_owned()));
+    joins(&daemon, "3");
+    let before = heard(&stage).len();
+    assert_eq!(restart(&daemon, "ready").0, Some(0), "it is there, and starts all the same");
+    daemon.until("driver ready deregistered");
+    daemon.until("ready is there again");
+    let replay =
+        "add-start 0\nadd-start 1\nadd-start 3\nadd-complete 0\nadd-complete 1\nadd-complete 3\n";
+    assert_eq!(heard(&stage)[before..], *replay, "R3");
+    let answer = one(&daemon, &["parties", "--restart", "ready"]);
+    assert_eq!((&answer["name"], &answer["restarted"]), (&"ready".into(), &true.into()));
+
+    // One that refuses what is active is not registered, and missing from then on.
+    stage.script("ready", "echo 'no room' >&2; exit 1");
+    let (code, said) = restart(&daemon, "ready");
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("ready is not registered: it refused processor 0")
+            && said.contains("no room"),
+        "{said}"
+    );
+    let answer = one(&daemon, &["parties", "--restart", "ready"]);
+    assert_eq!((&answer["restarted"], &answer["error"]), (&false.into(), &"NotStarted".into()));
+    let said = refused(&daemon, "4");
+    assert!(said.starts_with("ready is missing") && said.contains("no room"), "{said}");
+    let (code, said) = restart(&daemon, "nobody");
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("nobody is no party of the configuration"), "{said}");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn l4_a_daemon_begins_without_a_party_refuses_by_its_name_and_says_so_everywhere() {
+    let stage = Stage::new("");
+    let path = stage.path("ready");
+    stage
+        .write(&format!("{KEYS}[[party]]\ndriver = 'exec:{path}'\n[[party]]\ndriver = 'sample'\n"));
+    let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let mut command = stage.command();
+    command.env("NOTIFY_SOCKET", stage.path("notify"));
+    let mut daemon = Daemon::start(stage.clone(), command);
+    let why = format!("{path} does not exist");
+    let line = daemon.until("degraded: ready is missing since ");
+    assert!(line.contains(&why), "the journal: {line}");
+    daemon.until("simulated processors");
+    let until = |what: &str, is: bool| {
+        std::iter::repeat_with(|| told(&socket))
+            .find(|said| said.contains("STATUS=") && said.contains(what) == is)
+    };
+    let shown = until("degraded: ready is missing since ", true).unwrap_or_default();
+    assert!(shown.contains(&why) && shown.contains("`hotadd parties --restart ready`"), "{shown}");
+    for question in ["status", "parties"] {
+        let said = stdout(&daemon.ask(&[question]));
+        let line = said.lines().find(|line| line.starts_with("degraded: ready is missing since "));
+        let line = line.unwrap_or_else(|| panic!("{question}: {said}"));
+        assert!(line.contains(&why) && line.contains("`hotadd parties --restart ready`"), "{line}");
+        assert!(said.contains("sample (#"), "the others are there: {said}");
+    }
+    let gone = one(&daemon, &["status"])["missing"][0].clone();
+    let listed = events(&stdout(&daemon.ask(&["parties", "--json"])));
+    assert!(listed.contains(&gone), "{listed:?}");
+    assert_eq!((&gone["name"], &gone["missing"]), (&"ready".into(), &true.into()));
+    assert!(gone["since"].as_u64().is_some_and(|ms| ms > 1_600_000_000_000), "{gone}");
+    assert_eq!(
+        (&gone["reason"], &gone["status_name"]),
+        (&why.into(), &"STATUS_UNSUCCESSFUL".into())
+    );
+    let said = refused(&daemon, "2");
+    assert!(
+        said.starts_with("ready is missing, and processor 2 is not added without it"),
+        "{said}"
+    );
+
+    stage.script("ready", "");
+    reload(&mut daemon);
+    assert!(until("degraded", false).is_some(), "the service manager is told that it is over");
+    joins(&daemon, "2");
+    assert_eq!(one(&daemon, &["status"])["missing"], serde_json::json!([]));
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn l4_who_was_refused_because_a_party_is_missing_is_undecided_for_the_next_daemon() {
+    let stage = Stage::new("");
+    let path = stage.path("ready");
+    let keys = KEYS.replace("at-start = 'leave'\n", "");
+    stage.write(&format!("{keys}[[party]]\ndriver = 'exec:{path}'\n"));
+    let mut daemon = stage.clone().start();
+    let line = daemon.until("processor 2 stays out: ready refused: it is missing: ");
+    assert!(line.contains("L4"), "{line}");
+    daemon.end(Signal::TERM);
+    stage.script("ready", "");
+    let mut daemon = stage.start();
+    daemon.until("processor 2 joined");
+    daemon.end(Signal::TERM);
+}

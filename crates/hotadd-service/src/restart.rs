@@ -1,0 +1,55 @@
+//! [`Restart`]: starting a party anew that the operator named, for whoever asks for it over a connection.
+
+use std::sync::Arc;
+
+use hotadd::Status;
+
+/// Starts the party of this name anew: ends what is left of it, registers it again, and says what came of that. Called on a thread of
+/// its own; may take as long as registering does.
+pub type Restart = Arc<dyn Fn(&str) -> Result<(), NotRestarted> + Send + Sync>;
+
+/// Why a party was not started anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotRestarted {
+    /// There is no such party, or it is not for us to start.
+    Unknown,
+    /// It was tried, and the party is not registered.
+    Failed(NotRegistered),
+}
+
+/// Why a party that the operator named is not registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRegistered {
+    /// The status that says it.
+    pub status: Status,
+    /// Why, in a sentence without its full stop, which need not name the party.
+    pub reason: String,
+    /// The same with its name.
+    pub sentence: String,
+}
+
+impl NotRegistered {
+    /// The party of this name is not registered, as this sentence says.
+    #[must_use]
+    pub fn new(name: &str, status: Status, sentence: String) -> Self {
+        let about = sentence.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+        let reason = about.map_or_else(|| sentence.clone(), |rest| format!("it {rest}"));
+        Self { status, reason, sentence }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_does_not_repeat_the_name() {
+        let of = |sentence: &str| {
+            NotRegistered::new("ready", Status::UNSUCCESSFUL, sentence.to_owned()).reason
+        };
+        assert_eq!(of("ready did not register: no room"), "it did not register: no room");
+        assert_eq!(of("/etc/ready does not exist"), "/etc/ready does not exist");
+        assert_eq!(of("readyness is not loaded"), "readyness is not loaded");
+    }
+}

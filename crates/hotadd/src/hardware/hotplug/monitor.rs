@@ -1,0 +1,78 @@
+//! [`Switches`]: notices who else switches a processor that everybody is being asked about (Q4).
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use hotadd_core::HardwareId;
+
+use super::kernel::{Kernel, List};
+use super::raw;
+use crate::hardware::Monitor;
+use crate::hardware::uevents::{self, Action, Uevent};
+
+/// Listens for itself: what the watcher of the partition has heard so far does not matter.
+#[derive(Debug)]
+pub(super) struct Switches {
+    kernel: Arc<dyn Kernel>,
+    ids: Vec<HardwareId>,
+    /// Without it one that is switched on and off again is not noticed.
+    socket: Option<OwnedFd>,
+}
+
+impl Switches {
+    pub(super) fn new(kernel: &Arc<dyn Kernel>, ids: &[HardwareId]) -> Self {
+        let socket = kernel.monitor().ok();
+        Self { kernel: Arc::clone(kernel), ids: ids.to_vec(), socket }
+    }
+
+    /// Reads what the kernel has said. The kernel sends before the write to a switch returns, so that nothing of what is over
+    /// comes later.
+    fn heard(&mut self) -> Option<String> {
+        let Some(socket) = &self.socket else { return None };
+        let mut switched = None;
+        loop {
+            let (mut any, mut lost) = (false, false);
+            let read = uevents::drain(
+                |buffer| self.kernel.receive(socket, buffer),
+                |message| {
+                    any = true;
+                    let event = Uevent::parse(message);
+                    // One without a number is a word that somebody put into the kernel's mouth.
+                    let event = event.filter(|e| e.sequence.is_some() && self.ids.contains(&e.id));
+                    let Some(event) = event else { return };
+                    let did = match event.action {
+                        Action::Online => "brought online",
+                        Action::Offline => "taken offline",
+                        Action::Remove => "pulled out",
+                        Action::Add | Action::Bind => return,
+                    };
+                    switched.get_or_insert_with(|| format!("processor {} was {did}", event.id));
+                },
+            );
+            lost |= !matches!(read, Ok(false));
+            if switched.is_none() && lost {
+                let says = "uevents were lost: it may have been switched";
+                switched = Some(says.to_owned());
+            }
+            if !any || switched.is_some() {
+                return switched;
+            }
+        }
+    }
+}
+
+impl Monitor for Switches {
+    fn switched(&mut self) -> Option<String> {
+        let says = match self.kernel.list(List::Online) {
+            Err(errno) => {
+                let errno = raw(errno);
+                return Some(format!("which processors are online cannot be read: {errno}"));
+            }
+            Ok(online) => match self.ids.iter().find(|id| online.contains(**id)) {
+                Some(id) => format!("processor {id} was brought online"),
+                None => self.heard()?,
+            },
+        };
+        Some(format!("{says} by somebody else while everybody was being asked about it"))
+    }
+}

@@ -1,0 +1,178 @@
+//! Looks at the hardware, also while a transaction is under way (Q4), and what is told of what they find.
+//!
+//! Whoever looks changes the set and tells the observers at once. The parties are told by the thread that is inside the gate, when
+//! its transaction is over: they are called one at a time, and each in its turn (A7).
+
+use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, Transaction};
+
+use crate::current::{Current, Untold};
+use crate::error::Error;
+use crate::event::{Event, EventKind, Occasion};
+use crate::hardware::Nudged;
+use crate::inner::{Inner, State};
+use crate::member::Member;
+use crate::sync::{Ordering, fence, lock, try_lock};
+
+/// What a look has found.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// It left without asking (X2).
+    Vanished(Processor),
+    /// It joined without agreement (Q3). `reported`: a finding of before has said so.
+    Intruded { processor: Processor, reported: bool },
+    /// Somebody else brought it in while everybody was being asked about it (Q4).
+    Touched(Processor),
+    /// An intruder that is counted when the add under way is over.
+    Waits(HardwareId),
+    /// An intruder that cannot be counted.
+    Uncountable(HardwareId, NotAddable),
+    /// Something was wrong and has been put right.
+    Repaired(String),
+}
+
+impl Finding {
+    /// What the observers hear of it.
+    fn events(self, set: &ActiveSet, mut each: impl FnMut(Event)) {
+        let mut event = |kind, clause, processor: Option<Processor>, reason: Option<String>| {
+            let mut event = Event::new(kind, set.epoch());
+            if let Some(processor) = processor {
+                event.concerns(processor);
+            }
+            event.surprise = kind == EventKind::Left;
+            event.agreed = kind != EventKind::Joined;
+            event.reason = reason;
+            event.clause = Some(clause);
+            each(event);
+        };
+        match self {
+            Self::Vanished(processor) => event(EventKind::Left, "X2", Some(processor), None),
+            Self::Intruded { processor, reported } => {
+                if !reported {
+                    let says = "was brought in by somebody else; no driver was asked";
+                    let reason = format!("{processor} {says}");
+                    event(EventKind::Breach, "Q3", Some(processor), Some(reason));
+                }
+                event(EventKind::Joined, "Q3", Some(processor), None);
+            }
+            Self::Touched(processor) => {
+                let says =
+                    "was brought in by somebody else while everybody was being asked about it";
+                let reason = format!("{processor} {says}");
+                event(EventKind::Breach, "Q4", Some(processor), Some(reason));
+            }
+            Self::Waits(id) => {
+                let says =
+                    "was brought in by somebody else; it is counted when the add under way is over";
+                let reason = format!("processor {id} {says}");
+                event(EventKind::Breach, "Q3", None, Some(reason));
+            }
+            Self::Uncountable(id, why) => {
+                let why = Error::not_addable(why);
+                let reason =
+                    format!("processor {id} runs without agreement, and cannot be counted: {why}");
+                event(EventKind::Breach, "Q3", None, Some(reason));
+            }
+            Self::Repaired(sentence) => event(EventKind::Breach, "Q3", None, Some(sentence)),
+        }
+    }
+}
+
+impl Inner {
+    /// Does something with the set in force. The hardware may be called meanwhile, and nobody else.
+    pub(crate) fn with_current<R>(&self, what: impl FnOnce(&mut Current) -> R) -> R {
+        let result = what(&mut lock(&self.current));
+        // Orders letting go of it before reading the flag, see `nudge`.
+        fence(Ordering::SeqCst);
+        self.look();
+        result
+    }
+
+    /// Looks, if that was asked for and nobody else has the set in force: who has it looks when it lets go of it.
+    fn look(&self) {
+        // Relaxed: the fences before order it.
+        while self.look.load(Ordering::Relaxed) {
+            let Some(mut current) = try_lock(&self.current) else { return };
+            self.look.store(false, Ordering::Relaxed);
+            let (intruded, appeared) = current.look(&*self.hardware, |set, finding| {
+                // Together with the set, so that events come in the order of the changes.
+                finding.events(set, |event| self.telling.push(event));
+            });
+            self.following.decided(&intruded);
+            for id in self.following.appeared(appeared, current.set(), &*self.hardware) {
+                let mut event = Event::new(EventKind::Appeared, current.set().epoch());
+                event.id = Some(id);
+                self.telling.push(event);
+            }
+            if current.set().epoch() != self.published.summary().0 {
+                self.published.publish(current.set().clone());
+            }
+            drop(current);
+            fence(Ordering::SeqCst);
+            self.telling.flush();
+        }
+    }
+
+    /// Tells the parties what changed without them.
+    pub(crate) fn settle(&self, state: &mut State) {
+        while let Some(untold) = self.with_current(Current::next_untold) {
+            match untold {
+                Untold::Left(processor) => {
+                    let set = self.published.load();
+                    let mut transaction = Transaction::vanished(&set, &[processor]);
+                    Self::exclude(state, processor);
+                    let (mut runner, parties) = self.runner_over(state, Occasion::Change);
+                    runner.run(&mut transaction, parties, None);
+                    state.unheard.has_left(processor);
+                }
+                Untold::Came(processor) => {
+                    let State { registry, unheard, .. } = &mut *state;
+                    let hear = registry.parties().iter().filter(|m| m.shared.hears_removal());
+                    hear.for_each(|member| unheard.insert(member.shared.id, processor));
+                }
+            }
+        }
+    }
+
+    /// Who was not told that this processor joined is not told that it leaves (X4).
+    pub(crate) fn exclude(state: &State, processor: Processor) {
+        for Member { shared, .. } in state.registry.parties() {
+            shared.exclude(state.unheard.contains(shared.id, processor));
+        }
+    }
+
+    /// Looks, and tells everybody, if that was asked for and nobody is inside: who is does so when it leaves.
+    pub(crate) fn look_if_asked(&self) {
+        // Relaxed: the fences before order it.
+        while self.look_again.load(Ordering::Relaxed) {
+            let Some(mut state) = self.gate.try_enter() else { return };
+            // Inside, so that what is asked for from now on is looked for once more.
+            self.look_again.store(false, Ordering::Relaxed);
+            // Also if somebody has looked during the transaction: what waited for its end joins now.
+            self.look.store(true, Ordering::Relaxed);
+            self.look();
+            self.settle(&mut state);
+            self.leave_once(state);
+            fence(Ordering::SeqCst);
+        }
+    }
+}
+
+impl Nudged for Inner {
+    /// There are two locks, the gate and that of the set in force, and a flag for each. This thread writes the flags and then tries
+    /// the locks; whoever has one lets go of it and then reads its flag. With a fence between the two steps of each, one of the two
+    /// sees what the other wrote: either this thread gets in, or the other one does what is asked.
+    fn nudge(&self) {
+        self.look_again.store(true, Ordering::Relaxed);
+        self.look.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.look_if_asked();
+        // Somebody is inside, and may have to wait for a party. The set and the observers are not to wait for that (Q4).
+        self.look();
+        if self.with_current(|current| current.has_untold()) {
+            // It may have left before this look.
+            self.look_again.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            self.look_if_asked();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! [`Unheard`]: which party was not told of which active processor, and so is not told of its end either (X4).
+
+use std::collections::BTreeMap;
+
+use hotadd_core::{MAX_GROUPS, PartyId, Processor};
+
+/// Of the parties that hear of removals. One that was told of everything is not in it, which is the usual case.
+#[derive(Debug, Default)]
+pub(crate) struct Unheard(BTreeMap<PartyId, Processors>);
+
+/// A bit for each processor, by group and number.
+type Processors = [u64; MAX_GROUPS as usize];
+
+impl Unheard {
+    /// This party is not told of this processor.
+    pub(crate) fn insert(&mut self, party: PartyId, processor: Processor) {
+        let number = processor.number();
+        let processors = self.0.entry(party).or_default();
+        processors[usize::from(number.group)] |= 1 << number.number;
+    }
+
+    /// Whether this party was not told of this processor.
+    pub(crate) fn contains(&self, party: PartyId, processor: Processor) -> bool {
+        let number = processor.number();
+        let processors = self.0.get(&party);
+        processors.is_some_and(|all| all[usize::from(number.group)] & (1 << number.number) != 0)
+    }
+
+    /// This processor has left: when it joins again, that is another time.
+    pub(crate) fn has_left(&mut self, processor: Processor) {
+        let number = processor.number();
+        self.0.retain(|_, processors| {
+            processors[usize::from(number.group)] &= !(1 << number.number);
+            processors.iter().any(|group| *group != 0)
+        });
+    }
+
+    /// This party is not registered any more.
+    pub(crate) fn forget(&mut self, party: PartyId) {
+        self.0.remove(&party);
+    }
+}
