@@ -71,10 +71,11 @@ impl Current {
         self.asked = transaction.processors().iter().map(|p| p.id).collect();
     }
 
-    /// The transaction that asked is over.
-    pub(crate) fn asked(&mut self) {
+    /// The transaction that asked is over. Returns whether somebody has touched what it asked about.
+    pub(crate) fn asked(&mut self) -> bool {
         self.asked.clear();
         self.reported.append(&mut self.touched);
+        !self.reported.is_empty()
     }
 
     /// Whether somebody else brought this one in while it was being asked about.

@@ -4,9 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hotadd_core::{
-    ActiveSet, Driver, Epoch, HardwareId, NotAddable, PartyId, Registry, Transaction, Veto,
-};
+use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Transaction, Veto};
 
 use crate::current::Current;
 use crate::error::{Action, Error};
@@ -203,10 +201,12 @@ impl Inner {
         };
         // Before they are looked at: what is switched from now on is noticed (Q4).
         let monitor = self.hardware.monitor(ids);
-        let admitted = self
-            .admit(ids)
-            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::add(set, ids)));
-        let admitted = admitted.and_then(|begun| self.all_there(ids).map(|()| begun));
+        let admitted = self.admit(ids).and_then(|()| {
+            self.begin_asking(&mut state, |set| {
+                let transaction = Transaction::add(set, ids).map_err(Error::not_addable)?;
+                self.all_there(ids).map(|()| transaction)
+            })
+        });
         let mut transaction = match admitted {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -221,7 +221,7 @@ impl Inner {
         runner.monitor = monitor;
         runner.run(&mut transaction, parties, None);
         let refusal = runner.refusal(&transaction, parties, Action::Add);
-        self.with_current(Current::asked);
+        self.end_asking();
         let stuck = transaction.stuck().map(|(processor, error)| Error::Stuck { processor, error });
         let joined = transaction.changed();
         for &processor in joined {
@@ -248,9 +248,11 @@ impl Inner {
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let mut state = self.enter("rehearsing")?;
-        let begun = self
-            .admit(&[id])
-            .and_then(|()| self.begin_asking(&mut state, |set| Transaction::rehearse(set, id)));
+        let begun = self.admit(&[id]).and_then(|()| {
+            self.begin_asking(&mut state, |set| {
+                Transaction::rehearse(set, id).map_err(Error::not_addable)
+            })
+        });
         let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -261,7 +263,7 @@ impl Inner {
         let (mut runner, parties) = self.runner_over(&mut state, Occasion::Rehearsal);
         let mut asked = Vec::new();
         runner.run(&mut transaction, parties, Some(&mut asked));
-        self.with_current(Current::asked);
+        self.end_asking();
         let missing = self.required.missing().into_iter().map(|missing| Answer {
             answer: Err(Veto::new(missing.status, format!("it is missing: {}", missing.reason))),
             party: missing.party,
@@ -327,17 +329,25 @@ impl Inner {
         }
     }
 
-    /// The same for one that asks about processors.
+    /// The same for one that asks about processors. If there is one, [`end_asking`](Self::end_asking) follows.
     fn begin_asking(
         &self,
         state: &mut State,
-        make: impl Fn(&ActiveSet) -> Result<Transaction, NotAddable>,
+        make: impl Fn(&ActiveSet) -> Result<Transaction, Error>,
     ) -> Result<Transaction, Error> {
         self.begin(state, |current| {
-            let transaction = make(current.set()).map_err(Error::not_addable)?;
+            let transaction = make(current.set())?;
             current.ask(&transaction);
             Ok(transaction)
         })
+    }
+
+    /// Nobody is being asked any more. What was touched meanwhile is looked at when this thread leaves the gate.
+    fn end_asking(&self) {
+        if self.with_current(Current::asked) {
+            // Relaxed: read by this very thread.
+            self.look_again.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether every required party is there (L4).

@@ -159,20 +159,33 @@ impl Inner {
 
 impl Nudged for Inner {
     /// There are two locks, the gate and that of the set in force, and a flag for each. This thread writes the flags and then tries
-    /// the locks; whoever has one lets go of it and then reads its flag. With a fence between the two steps of each, one of the two
-    /// sees what the other wrote: either this thread gets in, or the other one does what is asked.
+    /// the locks. A thread that has one of them releases it and then reads its flag. With a fence between the two steps of each
+    /// thread, one of the two sees what the other wrote: either this thread gets the lock, or the other one does what is asked.
+    ///
+    /// No lock is waited for: the hardware may call this from inside the partition.
     fn nudge(&self) {
         self.look_again.store(true, Ordering::Relaxed);
         self.look.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.look_if_asked();
-        // Somebody is inside, and may have to wait for a party. The set and the observers are not to wait for that (Q4).
-        self.look();
-        if self.with_current(|current| current.has_untold()) {
-            // It may have left before this look.
-            self.look_again.store(true, Ordering::Relaxed);
+        loop {
+            // A thread is inside, and may wait for a party. The set and the observers do not wait for that (Q4).
+            self.look();
+            // Whoever has the set is inside, and tells the parties when it leaves; or it runs this loop, and goes on below.
+            let Some(current) = try_lock(&self.current) else { return };
+            let untold = current.has_untold();
+            drop(current);
             fence(Ordering::SeqCst);
-            self.look_if_asked();
+            if self.look.load(Ordering::Relaxed) {
+                continue;
+            }
+            if untold {
+                // The thread that was inside may have left before this look.
+                self.look_again.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                self.look_if_asked();
+            }
+            return;
         }
     }
 }

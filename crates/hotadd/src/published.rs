@@ -17,7 +17,7 @@ const COUNT_BITS: u32 = 16;
 
 /// The set in force, and its epoch and count in a word of their own, for those who need no more.
 ///
-/// Written only from inside the gate, so writers never race.
+/// Written only with the lock of [`Current`](crate::current::Current), so writers never race.
 pub(crate) struct Published {
     snapshot: Snapshot,
     summary: AtomicU64,

@@ -39,6 +39,8 @@ impl Hardware for Counting {
     }
 
     fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+        // From inside the partition, which the trait allows.
+        assert!(self.nudge.get().unwrap().nudge());
         Ok(())
     }
 
@@ -103,4 +105,13 @@ fn q4_a_nudge_from_inside_a_callback_looks_before_it_returns() {
     };
     let _registration = partition.register("nudging", driver).unwrap();
     assert!(looked.load(Ordering::SeqCst), "the look did not wait for the registering");
+}
+
+#[test]
+fn q4_a_nudge_from_inside_the_hardware_does_not_wait_and_is_not_lost() {
+    let hardware = Arc::new(Counting::default());
+    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let before = hardware.looks.load(Ordering::SeqCst);
+    partition.add(HardwareId(1)).unwrap();
+    assert!(hardware.looks.load(Ordering::SeqCst) > before, "looked when the start was over");
 }

@@ -165,3 +165,17 @@ fn l4_strangers_that_go_are_simply_gone() {
     world.add(1).unwrap_err();
     world.add(1).expect("of the same name, and nobody's");
 }
+
+#[test]
+fn l4_a_refusal_for_a_missing_party_leaves_nothing_behind_q3() {
+    let world = World::new(1, 1);
+    let _pool = world.partition.require("pool").unwrap();
+    refused_for(&world, 1);
+    world.watch();
+    world.hardware.intrude(HardwareId(1));
+    assert_eq!(world.active(), [0, 1], "nobody is being asked about it");
+    world.expect_events(
+        "as one that nobody was asked about",
+        &["breach 1 (Q3)", "joined 1 (Q3) unagreed"],
+    );
+}

@@ -204,16 +204,15 @@ impl Run {
         });
         let result = if on { self.rig.add(id) } else { self.rig.remove(id) };
         let writes = self.rig.writes();
-        prop_assert!(
-            writes.is_empty() || writes == [(id, on)],
-            "one write, and no other: {writes:?}"
-        );
+        let wrote = writes.first() == Some(&(id, on));
+        // What was touched meanwhile is looked at when the change is over.
+        let revoked = &writes[usize::from(wrote)..];
         let mut world = self.rig.fake.world();
         let meddled = before.is_some() && world.before.is_none();
         (world.before, world.after) = (None, None);
         match &result {
             Ok(_) if on => {
-                prop_assert!(!writes.is_empty(), "it was switched by us, or it is not ours");
+                prop_assert!(wrote, "it was switched by us, or it is not ours");
                 self.seen.insert("added");
                 self.doubted.remove(&id);
                 // Everybody had agreed when somebody else was quicker than our write. And one that somebody switches off
@@ -229,14 +228,35 @@ impl Run {
             Err(error) => {
                 self.seen.extend(error.errno().and_then(crate::Errno::name));
                 // It was switched and could not be seen to be: for everybody it has failed.
-                let switched = on && !member && world.online().contains(&id);
+                let undone = revoked.contains(&(id, false));
+                let switched = on && !member && (undone || world.online().contains(&id));
                 if switched && world.ours.insert(id, false) == Some(true) {
                     *world.brought.entry(id).or_default() += 1;
                 }
-                if member && !writes.is_empty() && self.deaf {
+                if member && wrote && self.deaf {
                     self.doubted.insert(id);
                 }
             }
+        }
+        drop(world);
+        self.revoked(revoked)
+    }
+
+    /// Checks what a look has written.
+    fn revoked(&mut self, writes: &[(u32, bool)]) -> Result<(), TestCaseError> {
+        prop_assert!(self.revoke || writes.is_empty(), "a look wrote: {writes:?}");
+        let mut written: Vec<u32> = writes.iter().map(|(id, _)| *id).collect();
+        written.dedup();
+        prop_assert_eq!(written.len(), writes.len(), "a write was repeated: {:?}", writes);
+        for (id, on) in writes {
+            prop_assert!(!on, "a look may only switch off");
+            let times = self.revocations.entry(*id).or_default();
+            *times += 1;
+            let brought = self.rig.fake.world().brought.get(id).copied().unwrap_or(0);
+            prop_assert!(
+                *times <= brought,
+                "{id}: revoked {times} times, brought in {brought} times"
+            );
         }
         Ok(())
     }
@@ -257,20 +277,7 @@ impl Run {
         }
         self.unnoticed.retain(|id| self.rig.fake.world().is_present(*id));
         let writes = self.rig.writes();
-        prop_assert!(self.revoke || writes.is_empty(), "a look wrote: {writes:?}");
-        let mut written: Vec<u32> = writes.iter().map(|(id, _)| *id).collect();
-        written.dedup();
-        prop_assert_eq!(written.len(), writes.len(), "a write was repeated: {:?}", writes);
-        for (id, on) in writes {
-            prop_assert!(!on, "a look may only switch off");
-            let times = self.revocations.entry(id).or_default();
-            *times += 1;
-            let brought = self.rig.fake.world().brought.get(&id).copied().unwrap_or(0);
-            prop_assert!(
-                *times <= brought,
-                "{id}: revoked {times} times, brought in {brought} times"
-            );
-        }
+        self.revoked(&writes)?;
         if !readable {
             self.excused.extend(&before);
             return Ok(due);

@@ -147,7 +147,7 @@ fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3_q4
     let error = rig.add(1).unwrap_err();
     assert_eq!((error.clause(), error.status()), ("Q4", Status::RETRY));
     assert_eq!(rig.writes(), [], "nothing is written to what runs");
-    assert!(rig.look());
+    assert!(!rig.look(), "it was looked at when the add was over");
     let says = "was brought online by somebody else while everybody was being asked about it";
     let breach = format!("breach Q4: processor 1 {says}");
     let failed = [line(State::AddStart, 1), breach, line(State::AddFailure, 1)];
@@ -235,4 +235,23 @@ fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
         rig.told();
         rig.add(1).expect("nobody touches it now");
     }
+}
+
+#[test]
+fn q3_one_that_was_touched_and_is_brought_in_later_is_reported_again() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    let fake = rig.fake.clone();
+    let blinks = rig.partition.party("blinks").later_only();
+    let blinks = blinks.register(move |notice: &crate::Notice| {
+        if notice.state() == State::AddStart {
+            [true, false].into_iter().for_each(|on| fake.world().switch(1, on, Way::Switch));
+        }
+        Ok(())
+    });
+    assert_eq!(rig.add(1).unwrap_err().clause(), "Q4");
+    rig.told();
+    rig.act(|w| w.switch(1, true, Way::Switch));
+    assert!(rig.look());
+    assert_eq!(rig.told(), [breach(1), "1 joined".to_owned()]);
+    drop(blinks);
 }
