@@ -24,6 +24,17 @@ pub(crate) enum Right {
 }
 
 impl Right {
+    /// What it takes to call this method of a partition; `None` if there is none of this name.
+    pub(crate) fn to_call(method: &str) -> Option<Self> {
+        Some(match method {
+            "GetSet" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
+            | "GetHistory" | "GetAbsent" => Self::Look,
+            "Register" | "Deregister" => Self::Register,
+            "Add" | "AddBatch" | "Remove" | "Rehearse" | "RestartParty" => Self::Change,
+            _ => return None,
+        })
+    }
+
     /// The action of polkit that stands for it.
     pub(crate) const fn action(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use zbus::message::Flags;
 
 use crate::access::{Right, Trust};
+use crate::host::rights::{Rights, Trespass};
 use crate::peer::Peer;
 use crate::reply::Refusal;
 use crate::requests::Prepared;
@@ -14,6 +15,8 @@ pub(crate) enum Authority {
     Full,
     /// To look. For the rest somebody on its bus is asked.
     Asked(Claim),
+    /// To be a driver.
+    Driver(Rights),
 }
 
 /// Who wants something, and where it is asked whether that may be.
@@ -43,18 +46,37 @@ impl Authority {
         }
     }
 
+    /// Whether this method of the partition may be called at all.
+    ///
+    /// # Errors
+    /// If it may not, and whoever calls it is not to be served any longer.
+    pub(crate) fn lets_call(&self, method: &str) -> Result<(), Trespass> {
+        match self {
+            Self::Driver(_) => Rights::calls(method),
+            Self::Full | Self::Asked(_) => Ok(()),
+        }
+    }
+
     /// Does what was asked for, at once or as soon as it is known that it may be done.
-    pub(crate) fn settle(&self, prepared: Prepared) {
+    ///
+    /// # Errors
+    /// As [`lets_call`](Self::lets_call).
+    pub(crate) fn settle(&self, mut prepared: Prepared) -> Result<(), Trespass> {
         let right = prepared.right();
         match self {
+            Self::Driver(rights) => {
+                prepared.hold_to(rights)?;
+                prepared.begin();
+            }
             Self::Asked(claim) if right != Right::Look => {
                 let Claim { peer, member, questions } = claim;
                 let (peer, member) = (peer.clone(), *member);
                 // If the task has ended nobody is served any more.
                 let _ = questions.send(Question { prepared, right, peer, member });
             }
-            _ => prepared.begin(),
+            Self::Full | Self::Asked(_) => prepared.begin(),
         }
+        Ok(())
     }
 
     /// The user of somebody who gets nothing more than everybody does.

@@ -16,6 +16,7 @@ use zbus::message::Type;
 use crate::authority::Authority;
 use crate::bus::MOST_PARTIES;
 use crate::core::Core;
+use crate::host::rights::Trespass;
 use crate::named::NamedConnection;
 use crate::outbox::Stuck;
 use crate::parties::{Parties, Party};
@@ -313,8 +314,13 @@ impl Drop for Served {
             connection.report(&loss);
         }
         // What was closed from here has its reason here: a process that ends because of it does not know better.
-        let from_here =
-            matches!(loss.status, Status::INVALID_NETWORK_RESPONSE | Status::IO_TIMEOUT);
+        let from_here = matches!(
+            loss.status,
+            Status::INVALID_NETWORK_RESPONSE | Status::IO_TIMEOUT | Trespass::STATUS
+        );
+        if let (true, Authority::Driver(rights)) = (from_here, &connection.authority) {
+            (rights.closed)(&loss);
+        }
         let ending = self.ending.take();
         let ending = ending.filter(|_| !from_here && !connection.core.is_stopping());
         let Some(ending) = ending else { return connection.end(&loss) };
@@ -344,6 +350,7 @@ pub(crate) fn loss_of(lost: &Lost) -> Loss {
         Lost::Failed(_) => Status::IO_DEVICE_ERROR,
         Lost::Halfway => Status::IO_TIMEOUT,
         Lost::Garbled(_) | Lost::Unsound(_) => Status::INVALID_NETWORK_RESPONSE,
+        Lost::Trespass(_) => Trespass::STATUS,
     };
     let reason = match status {
         // What the kernel says of it adds nothing.

@@ -23,7 +23,7 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// Serves a call. What waits for somebody is handed to a thread of its own.
 ///
 /// # Errors
-/// If it is none: without a path or a method.
+/// If it is none, without a path or a method; or if it is not for whoever makes it.
 pub(crate) fn call(connection: &Arc<Connection>, call: &Message) -> Result<(), Lost> {
     let header = call.header();
     let (Some(path), Some(method)) = (header.path(), header.member()) else {
@@ -37,17 +37,17 @@ pub(crate) fn call(connection: &Arc<Connection>, call: &Message) -> Result<(), L
             Err(Refusal::Standard("UnknownObject", format!("there is nothing at {path}")))
         }
         (Some(PROPERTIES), method) => property(connection, call, method),
-        (Some(PARTITION) | None, method) => match at_once(connection, call, method) {
-            Some(reply) => reply,
-            None => match requests::prepare(connection, call, method) {
-                // It answers for itself.
-                Ok(prepared) => {
-                    connection.authority.settle(prepared);
-                    return Ok(());
-                }
-                Err(refusal) => Err(refusal),
-            },
-        },
+        (Some(PARTITION) | None, method) => {
+            connection.authority.lets_call(method)?;
+            match at_once(connection, call, method) {
+                Some(reply) => reply,
+                None => match requests::prepare(connection, call, method) {
+                    // It answers for itself.
+                    Ok(prepared) => return Ok(connection.authority.settle(prepared)?),
+                    Err(refusal) => Err(refusal),
+                },
+            }
+        }
         (Some(INTROSPECTABLE | PEER), method) => Err(unknown_method(method)),
         (Some(interface), _) => {
             Err(Refusal::Standard("UnknownInterface", format!("there is no {interface} here")))

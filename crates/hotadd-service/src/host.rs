@@ -6,6 +6,7 @@
 
 mod process;
 mod report;
+pub(crate) mod rights;
 mod watch;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub use self::report::{LONGEST_LINE, Said};
 use self::watch::Watch;
 pub(crate) use self::watch::pauses;
 use crate::children::{Ending, Start};
+use crate::pending::Loss;
 use crate::script::span;
 use crate::{Named, Service};
 
@@ -43,6 +45,8 @@ pub struct HostSpec {
     /// How often it is started again when it has ended or its driver was deregistered. Before the first time 100 ms pass,
     /// and each time twice as much as before.
     pub restarts: u32,
+    /// The level at which its driver registers (O1).
+    pub level: i32,
     /// How long its driver may take over one answer.
     pub time_limit: Duration,
     /// How long it may take to end when it is told to, before it is killed.
@@ -138,6 +142,8 @@ enum Word {
     Over(u32, Option<(Status, String)>),
     /// Its connection to the partition is gone.
     Lost(u32),
+    /// The partition has closed it, and this is why.
+    Closed(u32, Loss),
     Ended(u32, Ending),
     /// Nothing of earlier processes can be called any more.
     Alone,

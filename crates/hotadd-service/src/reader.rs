@@ -10,12 +10,13 @@ use hotadd::wire::stream::Stream;
 use tokio::time::{Instant, timeout_at};
 use zbus::Message;
 
+use crate::host::rights::Trespass;
 use crate::socket::Socket;
 
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why no more can be read.
+/// Why no more is read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
     /// The peer has closed the connection, between two messages or within one.
@@ -29,6 +30,9 @@ pub(crate) enum Lost {
     Unsound(#[from] Unsound),
     #[error("its connection was closed, because it sent a part of a message and then nothing for {} s", PATIENCE.as_secs())]
     Halfway,
+    /// A driver's process did more than being a driver.
+    #[error("{0}")]
+    Trespass(#[from] Trespass),
 }
 
 /// What a peer has sent.

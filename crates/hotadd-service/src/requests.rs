@@ -13,6 +13,7 @@ use crate::access::Right;
 use crate::bus::MOST_PARTIES;
 use crate::connection::{Connection, UnderWay};
 use crate::dispatch::unknown_method;
+use crate::host::rights::{Rights, Trespass};
 use crate::ledger;
 use crate::lock;
 use crate::missing;
@@ -78,6 +79,7 @@ pub(crate) struct Prepared {
     under_way: UnderWay,
     call: Message,
     request: Request,
+    right: Right,
     thread: &'static str,
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn prepare(
     call: &Message,
     method: &str,
 ) -> Result<Prepared, Refusal> {
+    let right = Right::to_call(method).ok_or_else(|| unknown_method(method))?;
     let body = call.body();
     let id = || arguments::<u32>(&body).map(HardwareId);
     let (request, thread) = match method {
@@ -120,24 +123,24 @@ pub(crate) fn prepare(
     }
     let too_many = || Refusal::Limit("too many requests are under way".to_owned());
     let under_way = connection.begin_request().ok_or_else(too_many)?;
-    Ok(Prepared { under_way, call: call.clone(), request, thread })
+    Ok(Prepared { under_way, call: call.clone(), request, right, thread })
 }
 
 impl Prepared {
     /// What it takes to ask for it.
     pub(crate) const fn right(&self) -> Right {
-        match self.request {
-            Request::GetCandidates
-            | Request::GetMissing
-            | Request::GetHistory(_)
-            | Request::GetAbsent(_) => Right::Look,
-            Request::Register(_) => Right::Register,
-            Request::Add(_)
-            | Request::AddBatch(..)
-            | Request::Remove(_)
-            | Request::Rehearse(_)
-            | Request::RestartParty(_) => Right::Change,
+        self.right
+    }
+
+    /// Has a driver's process be no more than its driver.
+    pub(crate) fn hold_to(&mut self, rights: &Rights) -> Result<(), Trespass> {
+        let has = self.under_way.connection.parties.count();
+        if let Request::Register(register) = &mut self.request {
+            rights.registers(&register.name, has)?;
+            register.level = rights.level;
+            register.terms.time_limit = rights.time_limit;
         }
+        Ok(())
     }
 
     pub(crate) const fn call(&self) -> &Message {
@@ -160,7 +163,7 @@ impl Prepared {
             let why = "this connection has its limit of parties".to_owned();
             return self.refuse(Refusal::Limit(why));
         }
-        let Self { under_way, call, request, thread } = self;
+        let Self { under_way, call, request, thread, .. } = self;
         let unbegun = call.clone();
         let work = move || {
             let connection = &under_way.connection;

@@ -18,6 +18,7 @@ use crate::address::BusAddress;
 use crate::authority::Authority;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::host::rights::Rights;
 use crate::lock;
 use crate::named::NamedConnection;
 use crate::outbox::Outbox;
@@ -177,22 +178,28 @@ impl Service {
     /// # Errors
     /// If there are too many connections, or the socket is no such socket.
     pub fn attach(&self, stream: UnixStream, ending: Option<Ending>) -> Result<(), ServiceError> {
-        self.attach_named(stream, ending, None)
+        self.attach_as(stream, Attached { ending, named: None, authority: Authority::Full })
     }
 
-    /// The same, for the process of a required party: it is missing when the connection is lost (L4).
-    pub(crate) fn attach_named(
+    /// The same, for the process of a driver: it may be that driver, and no more. If its party is required it is missing when the
+    /// connection is lost (L4).
+    pub(crate) fn attach_driver(
         &self,
         stream: UnixStream,
-        ending: Option<Ending>,
+        rights: Rights,
+        ending: Ending,
         named: Option<Arc<NamedConnection>>,
     ) -> Result<(), ServiceError> {
+        let authority = Authority::Driver(rights);
+        self.attach_as(stream, Attached { ending: Some(ending), named, authority })
+    }
+
+    fn attach_as(&self, stream: UnixStream, process: Attached) -> Result<(), ServiceError> {
         let socket = {
             let _runtime = self.handle.enter();
             Socket::new(stream)?
         };
         let peer = Peer::of(&socket)?;
-        let process = Attached { ending, named };
         if !admit(&self.core, socket, &peer, None, process, &self.handle) {
             return Err(io::Error::other("it has its limit of connections").into());
         }
@@ -316,7 +323,7 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
             socket,
             &peer,
             Some(peer.uid),
-            Attached::default(),
+            Attached::by_itself(),
             &Handle::current(),
         ) {
             core.refused(&peer, "there are too many");
@@ -324,11 +331,18 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
     }
 }
 
-/// What is known of the process behind a connection that was given to the service.
-#[derive(Default)]
+/// What is known of the process behind a connection.
 struct Attached {
     ending: Option<Ending>,
     named: Option<Arc<NamedConnection>>,
+    authority: Authority,
+}
+
+impl Attached {
+    /// Somebody who came by itself, and was let in.
+    const fn by_itself() -> Self {
+        Self { ending: None, named: None, authority: Authority::Full }
+    }
 }
 
 /// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
@@ -342,7 +356,7 @@ fn admit(
 ) -> bool {
     let socket = Arc::new(socket);
     let route = Route::Own(Outbox::new(Arc::clone(&socket)));
-    let mut connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
+    let mut connection = Connection::new(Arc::clone(core), route, process.authority, peer.name());
     connection.named = process.named;
     let connection = Arc::new(connection);
     let joined = core.join(&connection);

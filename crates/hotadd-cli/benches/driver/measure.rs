@@ -153,6 +153,7 @@ fn host(
         args,
         start: None,
         restarts: 0,
+        level: 0,
         time_limit: LIMIT,
         grace: LIMIT,
         loads: driver != "sample:isolated",

@@ -164,6 +164,7 @@ impl Terms {
             args: args.map(Into::into).to_vec(),
             start: Some(self.start()),
             restarts,
+            level: spec.level,
             time_limit,
             grace,
             loads,

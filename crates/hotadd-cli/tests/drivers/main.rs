@@ -7,6 +7,7 @@ mod common;
 mod built;
 mod faults;
 mod files;
+mod hostile;
 mod joining;
 mod life;
 mod processor_add;

@@ -132,6 +132,8 @@ impl Stage {
         restarts: u32,
         required: Option<&Named>,
     ) -> Result<Host, HostError> {
+        let level = driver.split(',').find_map(|option| option.strip_prefix("level="));
+        let level = level.map_or(0, |level| level.parse().unwrap());
         let args = ["host", "--time-limit", &limit.as_millis().to_string(), driver];
         let spec = HostSpec {
             name: name.to_owned(),
@@ -139,6 +141,7 @@ impl Stage {
             args: args.map(Into::into).to_vec(),
             start: None,
             restarts,
+            level,
             time_limit: limit,
             grace: Duration::from_secs(1),
             loads: false,

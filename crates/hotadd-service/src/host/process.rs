@@ -13,6 +13,7 @@ use hotadd::Attempt;
 use rustix::process::Signal;
 
 use super::report::{Line, Report};
+use super::rights::Rights;
 use super::{HostSpec, Word};
 use crate::children::{Children, Offspring};
 use crate::named::NamedConnection;
@@ -20,6 +21,9 @@ use crate::{Service, Why};
 
 /// How long it may take to end when it was killed: the kernel may be busy on its behalf.
 const KILLED: Duration = Duration::from_secs(1);
+
+/// How much longer a process is waited for that is about to say what its driver was doing when its time was up.
+const PLACE: Duration = Duration::from_millis(1500);
 
 /// How long the end of a connection may come before the end of its process. Both are on their way at the same time.
 const MEANWHILE: Duration = Duration::from_millis(200);
@@ -80,7 +84,17 @@ impl Process {
             let _ = lost.send(Word::Lost(number));
             why
         };
-        let attached = service.attach_named(served, Some(Box::new(ending)), process.named.clone());
+        let closed = words.clone();
+        let rights = Rights {
+            name: spec.name.clone(),
+            level: spec.level,
+            // What loads a file watches its driver itself, and says where it is when the time is up.
+            time_limit: spec.time_limit + if spec.loads { PLACE } else { Duration::ZERO },
+            several: spec.loads,
+            closed: Box::new(move |loss| drop(closed.send(Word::Closed(number, loss.clone())))),
+        };
+        let named = process.named.clone();
+        let attached = service.attach_driver(served, rights, Box::new(ending), named);
         attached.map_err(|error| error.to_string())?;
         Ok(process)
     }

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use hotadd::{Partition, Status};
 
 use super::process::Process;
-use super::{HostError, HostSpec, Word};
+use super::rights::Trespass;
+use super::{HostError, HostSpec, Said, Word};
 use crate::Service;
 use crate::children::Ending;
+use crate::pending::Loss as Closed;
 
 /// How long a process may take to connect, besides what its driver may take over its answers.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -174,6 +176,9 @@ impl Watch {
                 Ok(Word::Over(from, Some((_, fault)))) if from == number => {
                     return Err(self.refused(fault));
                 }
+                Ok(Word::Closed(from, loss)) if from == number => {
+                    return Err(self.refused(self.closed(number, loss).1));
+                }
                 Ok(Word::Over(from, None)) if from == number && said.is_none() => {
                     let ending = ended.or_else(|| self.ending(number));
                     return Err(Without::Error(match ending {
@@ -196,6 +201,20 @@ impl Watch {
         }
     }
 
+    /// Its connection was closed by the partition. What it may not do is a fault of its driver, which nobody else can tell of; of an
+    /// answer that does not come the process may be about to say more.
+    fn closed(&self, number: u32, loss: Closed) -> Loss {
+        if loss.status == Status::IO_TIMEOUT
+            && let Some(fault) = self.last_words(number)
+        {
+            return fault;
+        }
+        if let (Trespass::STATUS, Some(heard)) = (loss.status, &self.spec.heard) {
+            heard(Said::Fault(loss.status, loss.reason.clone()));
+        }
+        (loss.status, loss.reason)
+    }
+
     /// Its own words for why it did not begin.
     fn refused(&self, reason: String) -> Without {
         let name = self.spec.name.clone();
@@ -206,6 +225,22 @@ impl Watch {
         } else {
             HostError::Refused { name, reason }
         })
+    }
+
+    /// The fault that a process reports before it ends.
+    fn last_words(&self, number: u32) -> Option<Loss> {
+        let until = Instant::now() + MEANWHILE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.words.recv_timeout(left).ok()? {
+                Word::Over(from, fault) if from == number => return fault,
+                Word::Stop => {
+                    self.stopped.set(true);
+                    return None;
+                }
+                _ => {}
+            }
+        }
     }
 
     /// How a process ended that says nothing any more.
@@ -241,6 +276,11 @@ impl Watch {
                     let nonsense = || "what its process reports makes no sense".to_owned();
                     let ending = self.ending(number).map(|ending| format!("its process {ending}"));
                     let loss = (Status::PIPE_BROKEN, ending.unwrap_or_else(nonsense));
+                    let kept = if self.stopped.get() { Kept::Stopped } else { Kept::Broken };
+                    return (kept, loss);
+                }
+                Ok(Word::Closed(from, loss)) if from == number => {
+                    let loss = self.closed(number, loss);
                     let kept = if self.stopped.get() { Kept::Stopped } else { Kept::Broken };
                     return (kept, loss);
                 }
