@@ -236,8 +236,8 @@ pub(crate) struct Ask {
 /// `hotadd parties`.
 #[derive(Args, Debug)]
 pub(crate) struct Parties {
-    /// Start this party of the configuration or of --driver anew: end what is left of it and register it again. Until it is there,
-    /// nothing is added
+    /// Restart this party: end what is left of it and register it again. It must be one of the configuration or of --driver. Nothing
+    /// is added until it has registered
     #[arg(long, value_name = "PARTY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) restart: Option<String>,
 

@@ -32,7 +32,7 @@
 //! # What is a replay to the driver (Q5)
 //! A notice that is passed on says what the partition says of it. So behind a reconnection an AddStart is a replay if the processor
 //! is active and the driver has not been told of it, also if it joined while the connection was gone: nobody can refuse it
-//! any more. What is owed is made here, and is as true as can be told:
+//! any more. Calls that the driver is still owed are made up here, by these rules:
 //!
 //! - AddComplete and AddFailure are of a replay exactly if the AddStart was that the driver agreed to, so that the calls about one
 //!   processor agree. They end that call, whatever has told how it ended: the outcome of a live add is live, although a replay

@@ -31,14 +31,29 @@ pub struct Driver {
     object: Object,
     begun: bool,
     // Behind everything that lies in it.
-    _code: Code,
+    code: Code,
 }
 
 /// What holds a driver's code in memory.
-#[expect(dead_code, reason = "held, and let go at the end")]
 enum Code {
-    Native(Native),
-    Sys(pe::Loaded),
+    Native(Box<Native>),
+    Sys(#[expect(dead_code, reason = "held, and let go at the end")] pe::Loaded),
+}
+
+impl Code {
+    /// What runs before a native driver's DriverEntry.
+    fn construct(&self) {
+        if let Self::Native(native) = self {
+            native.construct();
+        }
+    }
+
+    /// What runs behind its unload.
+    fn destruct(&self) {
+        if let Self::Native(native) = self {
+            native.destruct();
+        }
+    }
 }
 
 /// Why a driver is not loaded.
@@ -52,8 +67,7 @@ pub struct EntryError(pub Status);
 pub struct Stays;
 
 impl File {
-    /// Brings the driver into memory and binds its imports. None of its own code runs yet, but for a native driver's
-    /// constructors.
+    /// Brings the driver into memory and binds its imports. None of its own code runs yet.
     ///
     /// # Errors
     /// If it cannot be loaded here, and why.
@@ -67,7 +81,7 @@ impl File {
             Kind::Native => {
                 let native = Native::load(&self.bytes, &self.name, options.strict)?;
                 let (entry, image) = (native.entry(), native.image());
-                Ok(Driver::new(&self.name, image, entry, Code::Native(native)))
+                Ok(Driver::new(&self.name, image, entry, Code::Native(Box::new(native))))
             }
         }
     }
@@ -77,7 +91,7 @@ impl Driver {
     fn new(name: &str, image: &'static Image, entry: Routine, code: Code) -> Self {
         let service = name.rsplit_once('.').map_or(name, |(service, _)| service);
         let object = Object::new(service, image, entry);
-        Self { name: name.to_owned(), entry, object, begun: false, _code: code }
+        Self { name: name.to_owned(), entry, object, begun: false, code }
     }
 
     /// Its file's name.
@@ -86,7 +100,7 @@ impl Driver {
         &self.name
     }
 
-    /// Calls its DriverEntry, once (L1). The [`World`](crate::World) must have begun.
+    /// Calls its DriverEntry, once (L1), and before that a native driver's constructors. The [`World`](crate::World) must have begun.
     ///
     /// # Errors
     /// The status with which it refused. It is gone then: what it registered is deregistered, and its Unload is not called.
@@ -96,6 +110,7 @@ impl Driver {
         // It may register, and then it is asked twice about every active processor.
         let limit = world::get().time_limit * (1 + 2 * world::get().partition.count());
         let status = fault::watch(limit, || {
+            self.code.construct();
             // SAFETY: a DRIVER_INITIALIZE, by the name under which it was found, and what it expects; both live as long as it.
             unsafe { self.entry.call(arguments) }
         });
@@ -151,6 +166,7 @@ impl Drop for Driver {
             // Nothing may call into what is about to be gone.
             change::deregister_all();
             callbacks::unregister_all();
+            fault::watch(world::get().time_limit, || self.code.destruct());
         }
     }
 }

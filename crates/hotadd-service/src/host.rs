@@ -4,6 +4,7 @@
 //! stdout is another socket, for the two of us: there it [reports](Said) line by line what becomes of its driver, and when
 //! we close our half of it it deregisters and ends.
 
+mod murmurs;
 mod process;
 mod report;
 pub(crate) mod rights;
@@ -31,7 +32,7 @@ use crate::{Named, Service};
 /// of what that process says is read.
 pub type Heard = Arc<dyn Fn(Said) + Send + Sync>;
 
-/// Which process hosts a driver.
+/// Which process hosts a driver. It begins with an empty environment.
 #[derive(Clone)]
 pub struct HostSpec {
     /// The name that its driver registers under.
@@ -54,7 +55,7 @@ pub struct HostSpec {
     /// Its driver is a file that the process loads. It may register several callbacks or none, and stays loaded when it
     /// deregisters them.
     pub loads: bool,
-    /// Where what it says goes.
+    /// Where what it says goes, what it writes to its error output too; our own, with its name, if this is `None`.
     pub heard: Option<Heard>,
     /// The required party that its driver stands for (L4).
     pub required: Option<Named>,

@@ -100,11 +100,17 @@ fn report_panics(reporter: &Arc<Reporter>) {
 fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
     // While we may: in the sandbox no file can be opened.
     let file = File::read(&spec.path).map_err(|error| error.to_string())?;
-    sandbox::drop_privileges().map_err(|error| error.to_string())?;
+    let failed = |error: sandbox::SandboxError| error.to_string();
+    sandbox::drop_privileges().map_err(failed)?;
+    if reporter.is_alone() {
+        // Whoever started us ended before the kernel knew that we are to end with it.
+        std::process::exit(1);
+    }
+    let teller = Arc::clone(reporter);
+    let tell = Box::new(move |status, what: std::fmt::Arguments<'_>| teller.end(status, what));
+    sandbox::restrict(tell).map_err(failed)?;
     let driver = file.load(Options { strict: spec.strict }).map_err(|error| error.to_string())?;
-    let reporter = Arc::clone(reporter);
-    let tell = Box::new(move |status, what: std::fmt::Arguments<'_>| reporter.end(status, what));
-    sandbox::confine(tell).map_err(|error| error.to_string())?;
+    sandbox::confine().map_err(failed)?;
     Ok(driver)
 }
 

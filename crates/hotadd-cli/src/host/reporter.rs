@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use hotadd::{PartyInfo, Status};
 use hotadd_nt::{Console, Fault};
 use hotadd_service::host::LONGEST_LINE;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The socket to report over.
 ///
@@ -17,6 +18,13 @@ pub(super) struct Reporter(UnixStream);
 impl Reporter {
     pub(super) const fn new(stream: UnixStream) -> Self {
         Self(stream)
+    }
+
+    /// Whether nobody is left to report to.
+    pub(super) fn is_alone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        let looked = poll(&mut fds, Some(&Timespec::default()));
+        looked.is_ok() && fds[0].revents().contains(PollFlags::HUP)
     }
 
     /// One line. What is too long goes on in further ones of the same kind.

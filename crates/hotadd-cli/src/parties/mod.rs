@@ -111,13 +111,13 @@ impl Parties {
         drop(state);
         end(&old);
         for one in stay.iter().filter(|one| one.is_gone()) {
-            // Why it is missing still is told by whoever asks who is missing.
+            // If that fails it is still missing, and `hotadd parties` says why.
             let _ = one.start_anew(&terms);
         }
         Ok(())
     }
 
-    /// What starts one of them anew for somebody who asks for it by name. It does not keep them.
+    /// A function that starts a party anew, given its name. It does not keep the parties alive.
     pub(crate) fn restart(self: &Arc<Self>) -> Restart {
         let these = Arc::downgrade(self);
         Arc::new(move |name| match these.upgrade() {

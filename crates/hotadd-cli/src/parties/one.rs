@@ -87,7 +87,8 @@ impl One {
         }
     }
 
-    /// Ends what is left of it and registers it again. Meanwhile adds are refused by its name, also if it would be skipped.
+    /// Ends what is left of it and registers it again. Until that is done every add is refused by its name, even where `when-missing` is
+    /// `skip`.
     pub(super) fn start_anew(&self, terms: &Terms) -> Result<(), NotRegistered> {
         let _meanwhile = match &self.required {
             Some(named) => {

@@ -11,6 +11,7 @@ use hotadd_service::host::{Host, HostSpec};
 use hotadd_service::kept::{Kept, Register};
 use hotadd_service::script::Script;
 use hotadd_service::{Named, NotRegistered, Service};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::descriptors;
 use super::fence::Fence;
@@ -148,6 +149,10 @@ impl Terms {
         required: Option<&Named>,
     ) -> Result<Driver, NotRegistered> {
         let Hosted { restarts, grace, loads } = hosted;
+        if loads {
+            // The driver's process may be this user's, as which it could look into this one's memory.
+            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        }
         let service = self.service.as_ref().and_then(Weak::upgrade);
         let service = service.ok_or_else(|| {
             let why = "there is nothing that serves its process";

@@ -178,7 +178,7 @@ impl Session {
         // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
-        // First: nobody who comes to the service has a processor added without them (L4).
+        // Before the service: whoever connects and adds a processor finds these parties required (L4).
         self.parties.name(&self.partition, &args.drivers).map_err(|why| (CANNOT_BEGIN, why))?;
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
         let terms = Terms {

@@ -219,7 +219,7 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
     let answer = one(&daemon, &["parties", "--restart", "ready"]);
     assert_eq!((&answer["name"], &answer["restarted"]), (&"ready".into(), &true.into()));
 
-    // One that refuses what is active is not registered, and missing from then on.
+    // A party that refuses an active processor is not registered. From then on it is missing.
     stage.script("ready", "echo 'no room' >&2; exit 1");
     let (code, said) = restart(&daemon, "ready");
     assert_eq!(code, Some(1));

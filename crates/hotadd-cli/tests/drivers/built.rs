@@ -25,11 +25,23 @@ impl Built {
 
     /// A native driver whose DriverEntry does this.
     pub(crate) fn doing(&self, name: &str, what: &str) -> String {
-        let source = self.folder.path().join(format!("{name}.c"));
-        let text = format!("int DriverEntry(void *driver, void *path) {{ {what} return 0; }}\n");
-        std::fs::write(&source, text).unwrap();
         // Its prototypes are the compiler's guesses: these functions take and return integers.
+        self.of(
+            name,
+            &format!("int DriverEntry(void *driver, void *path) {{ {what} return 0; }}\n"),
+        )
+    }
+
+    /// A native driver of this source.
+    pub(crate) fn of(&self, name: &str, text: &str) -> String {
+        let source = self.folder.path().join(format!("{name}.c"));
+        std::fs::write(&source, text).unwrap();
         self.cc(name, &source, &["-w", "-D_GNU_SOURCE"])
+    }
+
+    /// Where it builds.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn cc(&self, name: &str, source: &Path, flags: &[&str]) -> String {

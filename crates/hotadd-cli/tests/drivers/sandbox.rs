@@ -27,6 +27,74 @@ fn it_opens_no_file() {
     forbidden("open(\"/etc/passwd\", 0);", "openat");
 }
 
+/// The same, by a constructor, which runs before DriverEntry.
+fn forbidden_to_constructors(what: &str, call: &str) {
+    let built = Built::new();
+    let text = format!(
+        "__attribute__((constructor)) static void first(void) {{ {what} __asm__(\"\"); }} int DriverEntry(void *driver, void *path) {{ return 0; }}"
+    );
+    let driver = built.of("begins", &text);
+    let output = output(&["run", "--simulate", "1+1", "--json", "--driver", &driver]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{what}: {said}");
+    let expected = format!(
+        "begins.so is not loaded: makes the system call {call}, which its sandbox forbids, at begins.so+0x"
+    );
+    assert!(said.contains(&expected), "{what}: {said}");
+}
+
+#[test]
+fn its_constructors_reach_no_more_than_it_does() {
+    forbidden_to_constructors("open(\"/etc/passwd\", 0);", "openat");
+    let memory = "char path[64]; sprintf(path, \"/proc/%d/mem\", 1); open(path, 2);";
+    forbidden_to_constructors(memory, "openat");
+    forbidden_to_constructors("ptrace(16, 1, 0, 0);", "ptrace");
+    forbidden_to_constructors("socket(2, 1, 0);", "socket");
+    forbidden_to_constructors("fork();", "clone");
+    forbidden_to_constructors("creat(\"/tmp/hotadd-was-here\", 0600);", "creat");
+}
+
+#[test]
+fn its_constructors_and_destructors_run_in_their_order() {
+    let built = Built::new();
+    let text = r#"
+        int DbgPrint(const char *, ...);
+        struct driver { char before[0x68]; void (*unload)(void *); };
+        __attribute__((constructor(101))) static void first(void) { DbgPrint("first\n"); }
+        __attribute__((constructor(102))) static void second(void) { DbgPrint("second\n"); }
+        __attribute__((destructor(101))) static void last(void) { DbgPrint("last\n"); }
+        __attribute__((destructor(102))) static void before(void) { DbgPrint("before last\n"); }
+        static void unload(void *driver) { DbgPrint("unload\n"); }
+        int DriverEntry(struct driver *driver, void *path) { DbgPrint("entry\n"); driver->unload = unload; return 0; }"#;
+    let events = Run::new("1+0").driver(&built.of("order", text)).ends_well();
+    let said: Vec<_> = of(&events, "said").iter().map(|event| event["text"].clone()).collect();
+    assert_eq!(said, ["first", "second", "entry", "unload", "before last", "last"], "{events:#?}");
+}
+
+#[test]
+fn no_code_of_its_runs_while_it_is_loaded() {
+    let built = Built::new();
+    let chosen = "static int one(void) { return 1; } static int (*choose(void))(void) { return one; } int chosen(void) __attribute__((ifunc(\"choose\"))); int DriverEntry(void *driver, void *path) { return chosen() - 1; }";
+    let driver = built.of("chooses", chosen);
+    let output = output(&["run", "--simulate", "1+0", "--driver", &driver]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ifunc"), "{}", stderr(&output));
+}
+
+#[test]
+fn whoever_hosts_a_driver_cannot_be_looked_into_by_others_of_its_user() {
+    let built = Built::new();
+    let live = Live::start(&["--add", "none", "--driver", &built.doing("idle", "")]);
+    live.begins();
+    for (pid, whose) in [(live.run.id(), "hotadd's"), (live.hosts()[0].0, "the driver's")] {
+        use std::os::unix::fs::MetadataExt;
+        // Of a process that can be looked into, it belongs to its user; else to root. For root there is no difference to be seen.
+        let owner = fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid();
+        assert_eq!(owner, 0, "{whose} memory");
+    }
+    live.end();
+}
+
 #[test]
 fn it_makes_no_connection() {
     forbidden("socket(2, 1, 0);", "socket");

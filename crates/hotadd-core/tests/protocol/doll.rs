@@ -55,7 +55,7 @@ impl Party for Doll {
     }
 }
 
-/// Calls by sending, and answers from what has come. From the first answer that has not, nothing is done any more.
+/// A call is a message that is sent; its answer is taken from what has come. Where an answer has not come yet it does nothing more.
 pub(crate) struct Caller<'a> {
     pub(crate) job: &'a mut Job,
     pub(crate) out: &'a mut Vec<Out>,

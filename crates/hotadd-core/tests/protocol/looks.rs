@@ -9,7 +9,7 @@ use crate::wrong::{Sight, Sights};
 
 impl Partition {
     /// Looks at what runs: what left is out of the set at once, and what came is in it, but for the processor that is being asked
-    /// about. Whoever is to be told is told later.
+    /// about. The parties are told later.
     pub(crate) fn look(&mut self, running: &BTreeSet<u32>, sights: &Sights) {
         let active = self.view.active();
         let meanwhile = self.job.is_some();

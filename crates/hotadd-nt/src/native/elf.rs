@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use object::elf::{
     ET_DYN, PF_R, PF_W, PF_X, PT_GNU_RELRO, PT_LOAD, R_X86_64_64, R_X86_64_GLOB_DAT,
-    R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL, STB_WEAK, STT_TLS,
+    R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL, STB_WEAK, STT_GNU_IFUNC,
+    STT_TLS,
 };
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, Sym};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, Object, ObjectSection, RelocationFlags, RelocationTarget, SectionFlags};
 
+use super::dynamic::Dynamic;
 use crate::images::Span;
 use crate::pe::{FileError, Section};
 
@@ -40,6 +42,8 @@ pub(crate) struct Elf {
     pub(crate) sections: Vec<Section>,
     /// The pages that the linker makes read-only when it is through.
     pub(crate) sealed: Option<Range<usize>>,
+    /// What the linker does, and what it is kept from.
+    pub(crate) dynamic: Dynamic,
 }
 
 /// A symbol that others are to define.
@@ -126,6 +130,7 @@ impl Elf {
             inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
         });
 
+        let dynamic = Dynamic::parse(bytes, segments, endian)?;
         let table = file.elf_dynamic_symbol_table();
         let mut entry = None;
         let mut undefined = Vec::new();
@@ -136,7 +141,18 @@ impl Elf {
         })?;
         let (start, _) =
             section.file_range().ok_or_else(|| damaged("its dynamic symbols are nowhere"))?;
+        // What is read here by sections is what the linker reads by its own table.
+        let header = section.elf_section_header();
+        let linked = file.section_by_index(table.string_section()).ok();
+        let linked = linked.map(|names| names.elf_section_header().sh_addr(endian));
+        if header.sh_addr(endian) != dynamic.symbols || linked != Some(dynamic.names) {
+            return Err(damaged("its sections and what the linker reads are not the same"));
+        }
         for (index, symbol) in table.enumerate() {
+            if symbol.st_type() == STT_GNU_IFUNC {
+                let what = "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox";
+                return Err(FileError::Unsupported(what.into()));
+            }
             let name = symbol.name(endian, table.strings()).map_err(broken)?;
             let name = String::from_utf8_lossy(name).into_owned();
             if !symbol.is_undefined(endian) {
@@ -205,7 +221,7 @@ impl Elf {
         });
         let sections = sections.collect();
         let size = (size as usize).next_multiple_of(PAGE as usize);
-        Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed })
+        Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed, dynamic })
     }
 }
 

@@ -5,19 +5,22 @@
 //! (`wcslen`). So what is undefined is made weak in our copy of the file, the system's linker leaves what it does not know,
 //! and then each slot is filled from [the table of exports](crate::export).
 
+mod dynamic;
 mod elf;
 mod inspect;
 
 use std::ffi::{CString, c_void};
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MprotectFlags, mprotect};
 
+use self::dynamic::{Dynamic, Steps};
 pub(crate) use self::elf::Elf;
 use self::elf::Slot;
 pub(crate) use self::inspect::inspect;
@@ -37,6 +40,10 @@ const PAGE: usize = 4096;
 pub(crate) struct Native {
     image: &'static Image,
     entry: Routine,
+    base: usize,
+    /// What the linker does not run for it: its constructors and destructors.
+    begin: Steps,
+    end: Steps,
     _library: Library,
     /// What it was loaded from. Held, because the number is in the name that the linker knows it by, and it would take the next
     /// driver under the same number for this one.
@@ -45,14 +52,14 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    /// Loads a driver. Of its code only what the compiler has it do at the start runs: constructors. C has none.
+    /// Loads a driver. None of its code runs yet.
     pub(crate) fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Self, FileError> {
         let elf = Elf::parse(bytes)?;
         fault::install().map_err(|error| FileError::unwatched(&error))?;
         let file = copy(&elf, bytes, name)
             .map_err(|error| FileError::NoRoom(format!("a copy of it: {error}")))?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        // SAFETY: it is loaded in order to run: what its constructors do is as good or bad as all that it will do.
+        // SAFETY: a copy that was checked, and that tells the linker of no code to run: no constructors, no resolvers.
         let library = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) };
         // The linker's words begin with the path, which is of no use to anybody.
         let library = library
@@ -70,11 +77,37 @@ impl Native {
         let image = Image::native(name.to_owned(), base, elf.size, elf.mapped, missing_names);
         let image = images::enter(image);
         let image = image.ok_or_else(|| FileError::NoRoom("too many drivers".into()))?;
-        Ok(Self { image, entry, _library: library, _file: file, _missing: missing })
+        let Dynamic { begin, end, .. } = elf.dynamic;
+        let (_library, _file, _missing) = (library, file, missing);
+        Ok(Self { image, entry, base, begin, end, _library, _file, _missing })
     }
 
     pub(crate) fn entry(&self) -> Routine {
         self.entry
+    }
+
+    /// What the compiler has it do at the start: C++'s objects, `__attribute__((constructor))`. Each gets no arguments.
+    pub(crate) fn construct(&self) {
+        let Steps { function, pointers } = &self.begin;
+        let function = function.map(|at| self.base + at);
+        function.into_iter().chain(self.targets(pointers.clone())).for_each(run);
+    }
+
+    /// What the compiler has it do at the end.
+    pub(crate) fn destruct(&self) {
+        let Steps { function, pointers } = &self.end;
+        let function = function.map(|at| self.base + at);
+        let targets: Vec<usize> = self.targets(pointers.clone()).collect();
+        targets.into_iter().rev().chain(function).for_each(run);
+    }
+
+    /// The functions that these of its words point to. Read as each is run: the one before may have changed the next.
+    fn targets(&self, pointers: Range<usize>) -> impl Iterator<Item = usize> {
+        let base = self.base;
+        pointers.step_by(size_of::<usize>()).map(move |at| {
+            // SAFETY: words of its data, by what was checked in `Dynamic::parse`. Others may write to them: it is volatile.
+            unsafe { ptr::with_exposed_provenance::<usize>(base + at).read_volatile() }
+        })
     }
 
     pub(crate) fn image(&self) -> &'static Image {
@@ -85,6 +118,14 @@ impl Native {
 impl Drop for Native {
     fn drop(&mut self) {
         images::leave(self.image);
+    }
+}
+
+/// Runs a function that takes nothing. A null pointer is none.
+fn run(at: usize) {
+    if let Some(routine) = Routine::new(ptr::with_exposed_provenance(at)) {
+        // SAFETY: what the file calls a constructor or destructor: it takes no more than an argument count and two lists, all none.
+        unsafe { routine.call([0; 4]) };
     }
 }
 
@@ -145,15 +186,20 @@ fn system_has(name: &str) -> bool {
     !found.is_null()
 }
 
-/// A copy of the file in memory in which everything undefined is weak: the linker is to leave to us what it does not know.
+/// A copy of the file in memory in which everything undefined is weak: the linker is to leave to us what it does not know. It is told
+/// of no code to run. Nobody can change it any more: a driver that has its descriptor could change code that runs.
 fn copy(elf: &Elf, bytes: &[u8], name: &str) -> std::io::Result<fs::File> {
     let mut bytes = bytes.to_vec();
     for symbol in &elf.undefined {
         bytes[symbol.info] = (object::elf::STB_WEAK.0 << 4) | (bytes[symbol.info] & 0xf);
     }
+    elf.dynamic.take_out(&mut bytes);
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // A name for /proc/PID/maps; it may not be too long.
     let shown: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
-    let mut file = fs::File::from(rustix::fs::memfd_create(shown, MemfdFlags::CLOEXEC)?);
+    let mut file = fs::File::from(rustix::fs::memfd_create(shown, flags)?);
     file.write_all(&bytes)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
     Ok(file)
 }

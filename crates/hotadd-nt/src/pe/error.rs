@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use super::headers::MOST_BYTES;
 
 /// Why a file is not a driver that can be loaded. Each says what the file is.
@@ -48,7 +50,9 @@ impl FileError {
 /// # Errors
 /// It is a directory, too large, or unreadable.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path)?;
+    // A pipe would be waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
     let about = file.metadata()?;
     if about.is_dir() {
         return Err(FileError::NotADriver("a directory".into()));

@@ -130,25 +130,63 @@ fn bound() -> Vec<(c_long, Vec<Demand>)> {
     all
 }
 
+/// What else the system's linker does, and what closes the process behind it.
+const LOADING: &[c_long] = &[
+    libc::SYS_access,
+    libc::SYS_lseek,
+    libc::SYS_memfd_create,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_newfstatat,
+    libc::SYS_prctl,
+    libc::SYS_pread64,
+    libc::SYS_prlimit64,
+    libc::SYS_seccomp,
+    libc::SYS_statx,
+];
+
+/// The same, with these arguments.
+const LOADING_BOUND: &[(c_long, Demand)] = &[
+    // Files are read, not written or made.
+    (libc::SYS_openat, (2, WRITES, 0)),
+    (libc::SYS_fcntl, (1, u32::MAX as u64, libc::F_ADD_SEALS as u64)),
+];
+
+/// Every flag of open that is about more than reading.
+const WRITES: u64 = (libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_TRUNC
+    | libc::O_APPEND
+    | libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
+
+/// How far a driver's process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its file is about to be loaded, and none of its code runs.
+    Loading,
+    /// Its code runs.
+    Running,
+}
+
 /// Forbids all others, on all threads, for good.
-pub(super) fn install() -> Result<(), SandboxError> {
+pub(super) fn install(stage: Stage) -> Result<(), SandboxError> {
     let failed = |error: seccompiler::Error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
             SandboxError::new("the filter", error)
         }
         other => SandboxError::new("the filter", io::Error::other(other.to_string())),
     };
-    // The arguments of clone3 are in memory, where no filter sees them: with this the C library uses clone.
-    let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let clone3 = program(clone3, SeccompAction::Allow, enosys).map_err(failed)?;
-    let allowed = allowed().map_err(|error| failed(error.into()))?;
-    let allowed = program(allowed, SeccompAction::Trap, SeccompAction::Allow).map_err(failed)?;
+    let apply =
+        |program: BpfProgram| seccompiler::apply_filter_all_threads(&program).map_err(failed);
     // The strictest answer of several filters counts.
-    for program in [clone3, allowed] {
-        seccompiler::apply_filter_all_threads(&program).map_err(failed)?;
+    if stage == Stage::Loading {
+        // The arguments of clone3 are in memory, where no filter sees them: with this the C library uses clone.
+        let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+        let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        apply(program(clone3, SeccompAction::Allow, enosys).map_err(failed)?)?;
     }
-    Ok(())
+    let allowed = allowed(stage).map_err(|error| failed(error.into()))?;
+    apply(program(allowed, SeccompAction::Trap, SeccompAction::Allow).map_err(failed)?)
 }
 
 fn program(
@@ -160,10 +198,16 @@ fn program(
     Ok(filter.try_into()?)
 }
 
-fn allowed() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
+fn allowed(stage: Stage) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
         FREE.iter().map(|call| (*call, Vec::new())).collect();
-    for (call, demands) in bound() {
+    let mut bound = bound();
+    if stage == Stage::Loading {
+        bound.retain(|(call, _)| !LOADING.contains(call));
+        rules.extend(LOADING.iter().map(|call| (*call, Vec::new())));
+        bound.extend(LOADING_BOUND.iter().map(|(call, demand)| (*call, vec![*demand])));
+    }
+    for (call, demands) in bound {
         let conditions = demands.into_iter().map(|(argument, mask, value)| {
             let operator = SeccompCmpOp::MaskedEq(mask);
             SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)

@@ -1,7 +1,11 @@
 //! The sandbox of a driver's process: what a driver cannot reach cannot come to harm by its accidents.
 //!
-//! It is put up in two steps, because what is allowed to bring code into memory is not to be allowed to that code:
-//! [`drop_privileges`] once the file is read and before any of it runs, [`confine`] once it is in memory.
+//! It is put up in steps, because what brings code into memory may do more than that code:
+//! 1. [`close_inherited`] first of all: what whoever started us had open is nothing to a driver.
+//! 2. [`drop_privileges`] once the file is read.
+//! 3. [`restrict`] before the system's linker sees the file, which it trusts: from then on files can be read and code be brought in, and
+//!    that is all.
+//! 4. [`confine`] once it is in memory, and before any of it runs, constructors too.
 //!
 //! What is left: memory that is not executable, threads of its own, clocks, signals to itself, and the descriptors that it
 //! has, which are two sockets, the error output and nothing else.
@@ -15,6 +19,7 @@ use std::io;
 
 use hotadd::Status;
 
+use self::filter::Stage;
 use crate::ke::time;
 
 /// Who is told of a forbidden system call, on a thread of its own. It must not allocate, as the thread that made the call may
@@ -40,36 +45,65 @@ impl SandboxError {
     }
 }
 
-/// Gives up every privilege for good, and what no driver needs of memory, files and cores. To be called before there is a
-/// second thread.
+/// Closes every descriptor but the first three. To be called before anything else is opened.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn close_inherited() -> Result<(), SandboxError> {
+    // SAFETY: numbers alone. Nothing here owns a descriptor yet; the C library has not had it since Linux 5.9 everywhere.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(SandboxError::last("closing what was inherited")),
+    }
+}
+
+/// Gives up every privilege for good, and what no driver needs of memory, threads, files and cores. To be called before there is a
+/// second thread. From then on the process ends when the thread that started it does, and before ours when memory is short.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn drop_privileges() -> Result<(), SandboxError> {
+    few_arenas()?;
+    privileges::before_others();
     privileges::drop_all()?;
-    privileges::limit()
+    privileges::limit()?;
+    privileges::end_with_parent()
 }
 
-/// Forbids every system call but those that a loaded driver and its host need. A forbidden one is a
-/// fault that names it, and the end of the process.
+/// Leaves no more than what it takes to load a file: reading files, bringing code into memory, and what [`confine`] leaves. A forbidden
+/// system call is a fault that names it, and the end of the process. To be called before there is a second thread.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn confine(tell: Tell) -> Result<(), SandboxError> {
-    // The last look at a file.
-    time::prepare();
-    few_arenas()?;
-    privileges::seal()?;
+pub fn restrict(tell: Tell) -> Result<(), SandboxError> {
+    find_zone_once();
     forbidden::report(tell)?;
-    filter::install()
+    filter::install(Stage::Loading)
 }
 
-/// Bounds how many heaps the C library makes for threads. Without a bound it reads in a file how many processors this machine has,
-/// when a driver has come to some threads.
+/// Without this variable the C library looks at the file of the time zone again and again.
+fn find_zone_once() {
+    if std::env::var_os("TZ").is_none() {
+        // SAFETY: there is one thread.
+        unsafe { std::env::set_var("TZ", ":/etc/localtime") };
+    }
+    time::prepare();
+}
+
+/// Forbids every system call but those that a loaded driver and its host need.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn confine() -> Result<(), SandboxError> {
+    privileges::seal()?;
+    filter::install(Stage::Running)
+}
+
+/// The C library is to have one heap. With several it gives memory back in another way, for which it reads a file, as it does to find
+/// out how many there may be.
 fn few_arenas() -> Result<(), SandboxError> {
-    const MOST: libc::c_int = 16;
     // SAFETY: no conditions.
-    match unsafe { libc::mallopt(libc::M_ARENA_MAX, MOST) } {
+    match unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } {
         0 => Err(SandboxError::last("the heap's bounds")),
         _ => Ok(()),
     }

@@ -2,7 +2,9 @@
 
 use std::ptr;
 
-use rustix::process::{Resource, Rlimit, getuid, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getuid, set_parent_process_death_signal, setrlimit,
+};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::SandboxError;
@@ -14,6 +16,8 @@ const NOBODY: libc::uid_t = 65534;
 const ADDRESS_SPACE: u64 = 4 << 30;
 const STACK: u64 = 8 << 20;
 const FILES: u64 = 64;
+/// Far more than a driver starts, and few enough for any machine.
+const THREADS: u64 = 512;
 
 /// Becomes nobody if it is root, and holds no capability and gets none.
 pub(super) fn drop_all() -> Result<(), SandboxError> {
@@ -22,11 +26,56 @@ pub(super) fn drop_all() -> Result<(), SandboxError> {
     if getuid().is_root() {
         become_nobody()?;
     }
+    let alone = be_counted_alone();
     rustix::thread::clear_ambient_capability_set()
         .map_err(|error| SandboxError::new("ambient capabilities", error))?;
     let none = CapabilitySet::empty();
     let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    set_capabilities(None, none).map_err(|error| SandboxError::new("capabilities", error))
+    set_capabilities(None, none).map_err(|error| SandboxError::new("capabilities", error))?;
+    // What threads there are already count, unless this process is counted alone.
+    let others = if alone { 0 } else { threads_of(getuid().as_raw()) };
+    set_limit(Resource::Nproc, others + THREADS)
+}
+
+/// The kernel counts threads for each user, and within a user namespace for that alone. So this process gets one of its own, where it may;
+/// else what others of its user do counts as its doing. The namespace has no other use: nobody is known in it.
+fn be_counted_alone() -> bool {
+    // SAFETY: a number alone; and there is one thread.
+    unsafe { libc::unshare(libc::CLONE_NEWUSER) == 0 }
+}
+
+/// How many threads this user has.
+fn threads_of(uid: u32) -> u64 {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let statuses = processes.filter_map(|entry| {
+        entry.file_name().to_str()?.parse::<u32>().ok()?;
+        std::fs::read_to_string(entry.path().join("status")).ok()
+    });
+    let threads = |status: String| {
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        field("Uid:").filter(|real| *real == u64::from(uid)).and_then(|_| field("Threads:"))
+    };
+    statuses.filter_map(threads).sum()
+}
+
+/// When memory is short the kernel is to end this process before the one that started it.
+pub(super) fn before_others() {
+    const WORSE: i32 = 500;
+    const WORST: i32 = 1000;
+    let path = "/proc/self/oom_score_adj";
+    let inherited = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    let score = (inherited.unwrap_or(0) + WORSE).min(WORST);
+    // Where that is not possible it goes with the largest, as any other.
+    let _ = std::fs::write(path, score.to_string());
+}
+
+/// The kernel kills this process when the thread that started it ends: whatever has become of its own threads.
+pub(super) fn end_with_parent() -> Result<(), SandboxError> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| SandboxError::new("ending with its parent", error))
 }
 
 /// The C library's calls, which are for all threads; the kernel's are for one.
@@ -73,8 +122,9 @@ pub(super) fn limit() -> Result<(), SandboxError> {
     for (resource, most) in limits {
         set_limit(resource, most)?;
     }
-    // Changing the user has made it so that its own /proc is closed to it, which is where a native driver is loaded from.
-    set_dumpable(true)
+    // Nobody of the same user may look into it or attach to it.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| SandboxError::new("hiding", error))
 }
 
 fn set_limit(resource: Resource, most: u64) -> Result<(), SandboxError> {
@@ -84,7 +134,7 @@ fn set_limit(resource: Resource, most: u64) -> Result<(), SandboxError> {
     setrlimit(resource, limit).map_err(|error| SandboxError::new("limits", error))
 }
 
-/// Files grow no more, and nobody of the same user may look into it or attach to it.
+/// Files grow no more.
 pub(super) fn seal() -> Result<(), SandboxError> {
     // Its error output may be a file. It is to go without, not to be killed for it.
     // SAFETY: ignoring a signal runs nothing.
@@ -92,12 +142,5 @@ pub(super) fn seal() -> Result<(), SandboxError> {
         return Err(SandboxError::last("signals"));
     }
     // Not before: a native driver is loaded from a file in memory, which is one like others.
-    set_limit(Resource::Fsize, 0)?;
-    set_dumpable(false)
-}
-
-fn set_dumpable(yes: bool) -> Result<(), SandboxError> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    let behaviour = if yes { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
-    set_dumpable_behavior(behaviour).map_err(|error| SandboxError::new("hiding", error))
+    set_limit(Resource::Fsize, 0)
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use hotadd::Attempt;
 use rustix::process::Signal;
 
+use super::murmurs;
 use super::report::{Line, Report};
 use super::rights::Rights;
 use super::{HostSpec, Word};
@@ -53,8 +54,11 @@ impl Process {
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
+            // What is said to us there is nothing to a driver.
+            .env_clear()
             .stdin(Stdio::from(OwnedFd::from(its_own)))
             .stdout(Stdio::from(OwnedFd::from(reported)))
+            .stderr(Stdio::piped())
             .process_group(0);
         let child = Children::get().start(|| match &spec.start {
             Some(start) => start(&mut command),
@@ -62,8 +66,10 @@ impl Process {
         });
         // It holds the other ends of both sockets, and they would not close when the process has ended.
         drop(command);
+        let mut child = child.map_err(cannot)?;
+        let stderr = child.stderr.take();
         let process = Self {
-            child: Arc::new(child.map_err(cannot)?),
+            child: Arc::new(child),
             stream: Arc::new(stream),
             report: Arc::default(),
             grace: spec.grace,
@@ -72,6 +78,9 @@ impl Process {
         let ended = words.clone();
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
         process.listen(spec, number, words.clone()).map_err(cannot)?;
+        if let Some(stderr) = stderr {
+            murmurs::pass_on(stderr, spec).map_err(cannot)?;
+        }
         let (child, report) = (Arc::clone(&process.child), Arc::clone(&process.report));
         let lost = words.clone();
         let ending = move || {

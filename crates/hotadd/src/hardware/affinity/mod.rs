@@ -5,6 +5,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod kernel;
+mod spawner;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,13 @@ mod tests;
 use std::io::{self, PipeWriter};
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use hotadd_core::{HardwareId, Status};
 use rustix::process::Pid;
 
 use self::kernel::{Errno, Kernel};
+use self::spawner::Spawner;
 use self::state::State;
 use super::NotAdmitted;
 use super::file::POSSIBLE;
@@ -62,6 +63,7 @@ pub struct Affinity {
     state: Mutex<State>,
     /// Closed with this, which ends the watcher.
     watched: OnceLock<PipeWriter>,
+    spawner: Spawner,
 }
 
 impl Affinity {
@@ -141,6 +143,7 @@ impl Affinity {
             poll: Duration::from_millis(250),
             state: Mutex::new(state),
             watched: OnceLock::new(),
+            spawner: Spawner::default(),
         })
     }
 
@@ -170,23 +173,13 @@ impl Affinity {
     /// Starts a command with the partition's mask, whatever the mask of the calling thread. From any thread; waits for
     /// a change under way, and a change waits for it.
     ///
-    /// The child is made by a thread that ends at once: a parent-death signal that the child asks for would come
-    /// at once too.
+    /// The child is made by a thread that lives as long as this does: then comes a parent-death signal that the child asks for.
     ///
     /// # Errors
     /// The command's own, or the kernel's.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let state = self.lock();
-        let mask = state.hold.set();
-        thread::scope(|scope| {
-            let spawn = move || {
-                mask.adopt()?;
-                command.spawn()
-            };
-            let thread =
-                thread::Builder::new().name("hotadd-spawn".into()).spawn_scoped(scope, spawn)?;
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the spawning thread panicked")))
-        })
+        self.spawner.spawn(command, state.hold.set())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

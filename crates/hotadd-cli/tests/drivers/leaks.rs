@@ -1,0 +1,93 @@
+//! Nothing of ours leaks into a driver's process, and nothing of it goes raw to where ours goes.
+
+use std::process::{Command, Stdio};
+
+use crate::built::{Built, Run};
+use crate::common::{events, hotadd, of, output, stderr, stdout};
+
+/// A driver that finds what is not for it refuses to begin, with a status for each thing. Runs as `command` says.
+fn finds_nothing(what: &str, look: &str, start: impl FnOnce(&str) -> Command) {
+    let built = Built::new();
+    let driver = built.doing("looks", look);
+    let output = start(&driver).output().unwrap();
+    assert!(output.status.success(), "{what}: {}", stderr(&output));
+}
+
+#[test]
+fn what_whoever_started_us_has_open_is_closed_to_a_driver() {
+    // The descriptor is not marked to be closed, as those of a shell are not.
+    let look = "char byte; for (int fd = 7; fd < 10; fd += 2) if (read(fd, &byte, 1) > 0) return 0xE0000001;";
+    finds_nothing("an open file", look, |driver| {
+        let mut shell = Command::new("/bin/sh");
+        let line =
+            "exec 9</etc/passwd 7</etc/passwd; exec \"$0\" run --simulate 1+0 --driver \"$1\"";
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_hotadd"), driver]);
+        shell
+    });
+}
+
+#[test]
+fn the_environment_is_not_a_drivers() {
+    let look = "extern char **environ; if (environ[0] && (strncmp(environ[0], \"TZ=\", 3L) || environ[1])) return 0xE0000001;";
+    finds_nothing("a variable", look, |driver| {
+        let mut hotadd = hotadd(&["run", "--simulate", "1+0", "--driver", driver]);
+        hotadd.env("AWS_SECRET_ACCESS_KEY", "secret");
+        hotadd
+    });
+}
+
+#[test]
+fn what_a_driver_writes_to_its_error_output_is_cleaned_and_named() {
+    let built = Built::new();
+    let says = r#"static char text[] = "<0>\x1b[31mred\n\nsecond\r\n"; write(2, text, sizeof text - 1); printf("third\n"); fflush(0);"#;
+    let driver = built.doing("writes", says);
+    let output = output(&["run", "--simulate", "1+0", "--driver", &driver]);
+    let (out, err) = (stdout(&output), stderr(&output));
+    let shown = format!("{out}{err}");
+    assert!(output.status.success(), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "no escape sequence comes through: {shown:?}");
+    assert!(!shown.lines().any(|line| line.starts_with('<')), "no priority for a journal: {shown}");
+    for line in ["writes.so: <0>\u{fffd}[31mred", "writes.so: second\u{fffd}", "writes.so: third"] {
+        assert!(shown.lines().any(|shown| shown.trim() == line), "{line:?}: {shown}");
+    }
+}
+
+#[test]
+fn what_a_driver_writes_to_its_error_output_is_an_event_like_what_it_prints() {
+    let built = Built::new();
+    let driver = built.doing("writes", "write(2, \"one\\ntwo\", 7);");
+    let output = Run::new("1+0").driver(&driver).output();
+    let events = events(&stdout(&output));
+    let said: Vec<_> = of(&events, "said").iter().map(|event| event["text"].clone()).collect();
+    assert_eq!(said, ["one", "two"], "{events:#?}");
+}
+
+#[test]
+fn a_driver_cannot_change_its_code_through_what_it_was_loaded_from() {
+    let look = "void *mmap(); for (int fd = 0; fd < 64; fd++) { if (mmap(0, 4096, 3, 1, fd, 0L) != (void *)-1) return 0xE0000001; if (write(fd, 0, 0) == 0 && lseek(fd, 0, 1) >= 0) return 0xE0000002; }";
+    // lseek is not allowed; without it every socket would count.
+    let look = look.replace(" && lseek(fd, 0, 1) >= 0", " && 0");
+    finds_nothing("a writable mapping", &look, |driver| {
+        hotadd(&["run", "--simulate", "1+0", "--driver", driver])
+    });
+}
+
+/// Waits for nothing and says what the file is.
+fn no_file_of_its_kind(arguments: &[&str]) {
+    let child = hotadd(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    assert!(!output.status.success(), "{arguments:?}: {said}");
+    assert!(said.contains("not a regular file"), "{arguments:?}: {said}");
+}
+
+#[test]
+fn a_pipe_is_no_drivers_file_and_is_not_waited_for() {
+    let built = Built::new();
+    let pipe = built.folder().join("pipe.sys");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let pipe = pipe.to_str().unwrap();
+    no_file_of_its_kind(&["run", "--simulate", "1+0", "--driver", pipe]);
+    no_file_of_its_kind(&["inspect", pipe]);
+}

@@ -1,0 +1,152 @@
+//! A driver's process ends with us, and stays within its means; and what our own libraries do never ends it.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::built::{Built, Run};
+use crate::common::live::{Live, comes_true};
+use crate::common::{of, output, stderr};
+
+fn is_there(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // One that has ended and was not waited for is gone, too.
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+/// The driver's process is gone when hotadd was killed.
+fn ends_with_us(driver: &str) {
+    let live = Live::start(&["--add", "none", "--driver", driver]);
+    live.begins();
+    let (host, _) = live.hosts().remove(0);
+    kill(live.run.id());
+    comes_true("its process ends with hotadd", || !is_there(host));
+}
+
+#[test]
+fn a_driver_that_has_hung_all_of_its_threads_ends_when_hotadd_is_killed() {
+    let built = Built::new();
+    let hangs = "
+        static void hang(int signal) { for (;;) pause(); }
+        static void *last(void *pid) {
+            usleep(100000);
+            signal(12, hang);
+            for (long tid = (long)pid; tid < (long)pid + 64; tid++) syscall(234, (long)pid, tid, 12L);
+            for (;;) pause();
+        }
+        int DriverEntry(void *driver, void *path) {
+            unsigned long thread;
+            return pthread_create(&thread, 0, last, (void *)(long)getpid()) ? 0xE0000001 : 0;
+        }";
+    ends_with_us(&built.of("hangs", hangs));
+}
+
+#[test]
+fn a_driver_that_has_stopped_itself_ends_when_hotadd_is_killed() {
+    let built = Built::new();
+    let stops = "
+        static void *stop(void *none) { usleep(100000); kill(getpid(), 19); for (;;) pause(); }
+        int DriverEntry(void *driver, void *path) {
+            unsigned long thread;
+            return pthread_create(&thread, 0, stop, 0) ? 0xE0000001 : 0;
+        }";
+    ends_with_us(&built.of("stops", stops));
+}
+
+#[test]
+fn a_sample_that_hangs_ends_when_hotadd_is_killed() {
+    ends_with_us("sample:isolated");
+}
+
+#[test]
+fn a_driver_has_a_few_hundred_threads_and_no_more() {
+    let built = Built::new();
+    let breeds = "
+        static void *wait(void *none) { for (;;) pause(); }
+        int DriverEntry(void *driver, void *path) {
+            char attributes[64]; unsigned long thread; unsigned count = 0;
+            pthread_attr_init(attributes);
+            pthread_attr_setstacksize(attributes, 16384L);
+            while (count < 20000 && !pthread_create(&thread, attributes, wait, 0)) count++;
+            return 0xE0000000 | count;
+        }";
+    let output = Run::new("1+0").driver(&built.of("breeds", breeds)).output();
+    let said = stderr(&output);
+    let status = said.split("0xE0").nth(1).and_then(|rest| rest.get(..6));
+    let status = status.unwrap_or_else(|| panic!("it says how many: {said}"));
+    let count = u32::from_str_radix(status, 16).unwrap();
+    assert!((64..1024).contains(&count), "{count} threads");
+}
+
+#[test]
+fn when_memory_is_short_a_driver_goes_before_us() {
+    let built = Built::new();
+    let live = Live::start(&["--add", "none", "--driver", &built.doing("idle", "")]);
+    live.begins();
+    let (host, _) = live.hosts().remove(0);
+    let score = |pid: u32| -> i32 {
+        fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().parse().unwrap()
+    };
+    assert!(
+        score(host) > score(live.run.id()),
+        "{} and ours {}",
+        score(host),
+        score(live.run.id())
+    );
+    live.end();
+}
+
+#[test]
+fn what_our_allocator_does_never_ends_a_driver() {
+    let built = Built::new();
+    // On several threads, whose heaps the C library would trim.
+    let allocates = "
+        void *ExAllocatePool2(unsigned long long, unsigned long, unsigned); void ExFreePoolWithTag(void *, unsigned);
+        void *malloc(unsigned long); void free(void *);
+        static void *work(void *none) {
+            for (int round = 0; round < 30; round++) {
+                void *blocks[5];
+                for (int i = 0; i < 5; i++) if (!(blocks[i] = ExAllocatePool2(0x40, 90000, 'Test'))) return blocks;
+                for (int i = 0; i < 5; i++) ExFreePoolWithTag(blocks[i], 'Test');
+                for (int i = 0; i < 5; i++) if (!(blocks[i] = malloc(90000))) return blocks;
+                for (int i = 0; i < 5; i++) free(blocks[i]);
+            }
+            return 0;
+        }
+        int DriverEntry(void *driver, void *path) {
+            unsigned long threads[4]; void *failed = work(0), *result;
+            for (int i = 0; i < 4; i++) if (pthread_create(threads + i, 0, work, 0)) return 0xE0000001;
+            for (int i = 0; i < 4; i++) if (pthread_join(threads[i], &result) || result) failed = threads;
+            return failed ? 0xE0000002 : 0;
+        }";
+    let events = Run::new("1+0").driver(&built.of("allocates", allocates)).ends_well();
+    assert!(of(&events, "fault").is_empty(), "{events:#?}");
+}
+
+#[test]
+fn what_the_c_library_looks_up_for_itself_never_ends_a_driver() {
+    let built = Built::new();
+    let does = r#"
+        char *strerror(int); void *localtime(long *); void *malloc(unsigned long);
+        static void *leave(void *none) { pthread_exit((void *)7); }
+        static int order(const int *a, const int *b) { return *a - *b; }
+        int DriverEntry(void *driver, void *path) {
+            unsigned long thread; void *result; long now = 0; char text[64]; int wide[64];
+            static int many[100000];
+            for (int i = 0; i < 100000; i++) many[i] = 100000 - i;
+            qsort(many, 100000L, 4L, order);
+            if (many[0] != 1) return 0xE0000001;
+            if (!strerror(2) || !localtime(&now)) return 0xE0000002;
+            snprintf(text, 64L, "%f %ls", 1.5, L"wide");
+            mbstowcs(wide, "text", 64L);
+            if (pthread_create(&thread, 0, leave, 0) || pthread_join(thread, &result)) return 0xE0000003;
+            return result == (void *)7 ? 0 : 0xE0000004;
+        }"#;
+    let output = output(&["run", "--simulate", "1+0", "--driver", &built.of("does", does)]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}

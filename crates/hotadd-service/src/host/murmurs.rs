@@ -1,0 +1,62 @@
+//! What a driver's process writes to its error output: line by line, cleaned and under its driver's name, as all that it says. It never
+//! gets ours.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::ChildStderr;
+
+use super::report::LONGEST_LINE;
+use super::{HostSpec, Said};
+use crate::said::harmless;
+
+/// Passes on what is written, from a thread of its own, until nobody can write any more.
+pub(super) fn pass_on(stderr: ChildStderr, spec: &HostSpec) -> io::Result<()> {
+    let (name, heard) = (spec.name.clone(), spec.heard.clone());
+    let listen = move || {
+        lines(stderr, |line| match &heard {
+            Some(heard) => heard(Said::Printed(line)),
+            None => eprintln!("{name}: {line}"),
+        });
+    };
+    std::thread::Builder::new().name("hotadd-stderr".to_owned()).spawn(listen).map(drop)
+}
+
+/// Cuts what is written into lines. One that is too long is cut into several.
+fn lines(stream: impl Read, mut each: impl FnMut(String)) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::with_capacity(LONGEST_LINE);
+    loop {
+        line.clear();
+        match (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
+        if !text.trim().is_empty() {
+            each(text.chars().map(harmless).collect());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(written: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        lines(written, |line| all.push(line));
+        all
+    }
+
+    #[test]
+    fn what_is_written_is_cut_into_lines_and_can_do_no_harm() {
+        let written = b"one\n\n<0>\x1b[31mtwo\r\nthree \xff";
+        assert_eq!(heard(written), ["one", "<0>\u{fffd}[31mtwo\u{fffd}", "three \u{fffd}"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_passed_on_in_parts() {
+        let parts = heard(&[b'x'; 5 * LONGEST_LINE]);
+        assert_eq!(parts.len(), 5);
+        assert!(parts.iter().all(|part| part.len() <= LONGEST_LINE));
+    }
+}
