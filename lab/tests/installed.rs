@@ -87,6 +87,26 @@ fn is_installed_and_begins(kernel: Kernel, guest: &Guest) {
     let modes = run(guest, &["stat", "-c", "%a %U:%G", "/run/hotadd", "/run/hotadd/system"]);
     assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: who gets in at the socket");
     is_sandboxed(guest);
+    its_unit_gives_it_no_more_than_it_needs(kernel, guest);
+}
+
+/// The unit's sandbox, as systemd judges it; and that what it leaves out is explained in it.
+fn its_unit_gives_it_no_more_than_it_needs(kernel: Kernel, guest: &Guest) {
+    let judged = run(guest, &["systemd-analyze", "security", "--no-pager", "hotadd.service"]);
+    let overall = judged.lines().find_map(|line| line.split_once("Overall exposure level for "));
+    let score = overall.and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<f32>().ok());
+    assert!(score.is_some_and(|score| score <= 1.5), "{kernel}: {judged}");
+    let lacks: Vec<_> = judged
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('✗'))
+        .filter_map(|line| line.trim().split(['=', ' ']).next())
+        .collect();
+    let unit = include_str!("../../dist/hotadd.service");
+    for directive in lacks {
+        let explained =
+            unit.lines().any(|line| line.starts_with("#   ") && line.contains(directive));
+        assert!(explained, "{kernel}: the unit says why {directive} is as it is: {judged}");
+    }
 }
 
 fn udevs_rule_is_found_and_shadowed(kernel: Kernel, guest: &Guest) {

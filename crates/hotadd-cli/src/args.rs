@@ -293,7 +293,8 @@ such as `./ready add-start 1`, and agrees by exit status 0; HOTADD_REPLAY=1 in i
 active before it registered. The page on scripts, docs/scripts.md, has the rest. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
-Exit status: the command's own, 128 + the signal's number if a signal killed it; without a command 0. 1 if the run \
+Exit status: the command's own, 128 + the signal's number if a signal killed it; by HUP, INT \
+or TERM hotadd ends in the same way, once it has cleaned up. Without a command 0. 1 if the run \
 could not begin, 2 for bad usage, 126 if the command may not be run, 127 if there is no such command.
 
 Examples:

@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 
 use common::{events, hotadd, names, of, output, stderr, stdout, two_processors};
@@ -200,9 +201,22 @@ fn every_event_is_documented_and_every_field_too() {
 fn the_exit_status_is_the_commands_own() {
     assert_eq!(output(&["run", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
     assert_eq!(output(&["run", "--", "true"]).status.code(), Some(0));
+    let killed = output(&["run", "--json", "--", "sh", "-c", "kill -USR2 $$"]);
+    assert_eq!(killed.status.code(), Some(128 + 12), "128 + the signal's number");
+    assert_eq!(of(&events(&stdout(&killed)), "exit")[0]["signal"], 12);
+}
+
+#[test]
+fn a_run_whose_command_was_told_to_end_ends_by_the_same_signal_as_service_managers_expect() {
     let killed = output(&["run", "--json", "--", "sh", "-c", "kill -TERM $$"]);
-    assert_eq!(killed.status.code(), Some(128 + 15), "128 + the signal's number");
-    assert_eq!(of(&events(&stdout(&killed)), "exit")[0]["signal"], 15);
+    assert_eq!(killed.status.signal(), Some(15), "it is a clean stop, and no failure");
+    let exit = &events(&stdout(&killed));
+    let exit = of(exit, "exit")[0];
+    assert_eq!(
+        (&exit["signal"], &exit["code"]),
+        (&15.into(), &(128 + 15).into()),
+        "it has cleaned up"
+    );
 }
 
 #[test]
@@ -320,7 +334,7 @@ fn the_command_does_not_outlive_a_hotadd_that_is_killed() {
 }
 
 #[test]
-fn a_run_without_a_command_ends_at_a_signal_with_128_more() {
+fn a_run_without_a_command_ends_by_the_signal_that_ends_it() {
     let mut child = hotadd(&["run", "--every", "1h"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -329,7 +343,7 @@ fn a_run_without_a_command_ends_at_a_signal_with_128_more() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert_eq!(child.wait().unwrap().signal(), Some(2), "{rest}");
 }
 
 #[test]
@@ -341,7 +355,7 @@ fn a_driver_that_does_not_come_back_holds_nobody_up_for_ever() {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
 }
 
 #[test]

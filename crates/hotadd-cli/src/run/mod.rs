@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Run) -> ExitCode {
         Ok(session) => session.conduct(),
         Err((code, reason)) => {
             eprintln!("hotadd: {reason}");
-            ExitCode::from(code)
+            signals::end_with(code.into())
         }
     }
 }
@@ -366,7 +366,8 @@ impl Session {
         let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
         self.finish(code);
-        ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+        drop(self);
+        signals::end_with(code)
     }
 
     fn end_child(&self) {

@@ -1,11 +1,13 @@
 //! Signals that are sent to us, as messages.
 
 use std::io;
+use std::process::ExitCode;
 use std::sync::mpsc::Sender;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::WithOrigin;
+use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
 use super::Message;
@@ -16,6 +18,16 @@ pub(crate) struct Received {
     pub(crate) number: i32,
     /// From the terminal, which sends to everybody in the foreground and so to the command too.
     pub(crate) from_terminal: bool,
+}
+
+/// Ends this process with this exit status. If that stands for a signal that asks a program to end, it ends by that signal: a service
+/// manager takes that for a clean stop, and a shell stops its script.
+pub(crate) fn end_with(code: i32) -> ExitCode {
+    if [SIGHUP, SIGINT, SIGTERM].contains(&(code - 128)) {
+        // If it cannot be, the status says the same.
+        let _ = emulate_default_handler(code - 128);
+    }
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 /// Sends a message for every signal from now on.
