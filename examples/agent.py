@@ -5,8 +5,8 @@
 
 NAME is that of a running partition: `hotadd run --name NAME ...`. With --bus it is found on a message bus (session, system or
 an address) on which that run is, too: `hotadd run --name NAME --bus BUS ...`. `agent.py system --bus system` takes part in the
-daemon's, that of the whole machine. It needs nothing of hotadd but the two files in dbus/, and of Python the standard D-Bus
-binding (Debian, Ubuntu: python3-gi).
+daemon's, that of the whole machine. It needs no other file of hotadd, and of Python the standard D-Bus binding (Debian, Ubuntu:
+python3-gi).
 """
 
 import argparse
@@ -17,8 +17,19 @@ import time
 
 from gi.repository import Gio, GLib
 
-HERE = pathlib.Path(__file__).resolve().parent
-INTERFACE = (HERE.parent / "dbus" / "org.hotadd.Agent1.xml").read_text()
+# org.hotadd.Agent1, which dbus/org.hotadd.Agent1.xml describes in full.
+CALLS = ("AddStart", "AddComplete", "AddFailure", "RemoveStart", "RemoveComplete", "RemoveFailure")
+
+
+def method(name, *types):
+    """A method of an interface, for the binding."""
+    args = "".join(f'<arg type="{type}" direction="in"/>' for type in types)
+    return f'<method name="{name}">{args}</method>'
+
+
+INTERFACE = '<node><interface name="org.hotadd.Agent1">'
+INTERFACE += "".join(method(name, "t", "(uqyu)", "t", "a{sv}") for name in CALLS)
+INTERFACE += method("Deregistered", "t", "u", "s") + "</interface></node>"
 PARTITION = "/org/hotadd/Partition"
 MACHINE = "org.hotadd.Hotadd1"  # what the daemon is called on the system bus
 OURS = "/example/Agent"

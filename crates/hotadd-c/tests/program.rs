@@ -58,7 +58,8 @@ impl Installed {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.env("LD_LIBRARY_PATH", self.library()).env("XDG_RUNTIME_DIR", self.0.path());
+        // It finds the library by itself.
+        command.env_remove("LD_LIBRARY_PATH").env("XDG_RUNTIME_DIR", self.0.path());
         command
     }
 }

@@ -111,6 +111,8 @@ pub fn python() -> Command {
 pub struct Agent {
     pub process: Child,
     said: Lines<BufReader<ChildStdout>>,
+    /// Where it is.
+    _alone: tempfile::TempDir,
 }
 
 impl Agent {
@@ -123,10 +125,14 @@ impl Agent {
     /// The same, by a [`python`] that knows where the partition is.
     pub fn start_by(mut command: Command, args: &[&str]) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent.py");
-        command.arg(path).arg("demo").args(args).stdout(Stdio::piped());
+        // It works wherever it is copied to.
+        let alone = tempfile::tempdir().unwrap();
+        let copy = alone.path().join("agent.py");
+        std::fs::copy(path, &copy).unwrap();
+        command.arg(copy).arg("demo").args(args).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let said = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut this = Self { process, said };
+        let mut this = Self { process, said, _alone: alone };
         this.until("registered as party");
         this
     }
