@@ -9,6 +9,7 @@ mod crowd;
 mod face;
 mod memory;
 mod output;
+mod plain;
 mod sequences;
 mod table;
 #[cfg(test)]
@@ -24,6 +25,13 @@ use self::memory::Memory;
 pub(crate) use self::output::Output;
 use self::output::Writer;
 use crate::view::View;
+
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug)]
+struct Ink {
+    colours: bool,
+    utf8: bool,
+}
 
 /// The smallest terminal that has room for a board and the command.
 const SMALLEST: Size = Size { width: 40, height: 10 };
@@ -41,7 +49,7 @@ const AFRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Board {
     out: Output,
     writer: Writer,
-    colours: bool,
+    ink: Ink,
     memory: Memory,
     /// Where it is; `None` at first, and while the terminal is too small.
     area: Option<Rect>,
@@ -72,7 +80,10 @@ impl Board {
         let mut board = Self {
             out,
             writer: Writer::new(out)?,
-            colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ink: Ink {
+                colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                utf8: plain::is_utf8(),
+            },
             memory: Memory::default(),
             area: None,
             drawn: Buffer::default(),
@@ -103,7 +114,7 @@ impl Board {
         }
         let area = area(view, size);
         let now = Instant::now();
-        let buffer = face::render(view, &self.memory, area, now, self.colours);
+        let buffer = face::render(view, &self.memory, area, now, self.ink);
         let moved = self.area != Some(area);
         let fresh = moved || now.duration_since(self.afresh) >= AFRESH;
         if !fresh && buffer == self.drawn {
@@ -139,7 +150,9 @@ impl Board {
         if !too_small(size) {
             // One column less than there are: text that fills a row would be broken when the window is made narrower.
             let area = Rect { y: 0, width: size.width - 1, ..area(view, size) };
-            let buffer = face::render(view, &self.memory, area, Instant::now(), self.colours);
+            // It scrolls like any text: there is room for everything that was said.
+            let area = Rect { height: area.height + face::unsaid(view, area), ..area };
+            let buffer = face::render(view, &self.memory, area, Instant::now(), self.ink);
             bytes.extend(sequences::text(&buffer));
         }
         self.writer.write(bytes)?;

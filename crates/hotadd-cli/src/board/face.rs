@@ -1,5 +1,6 @@
 //! What the board looks like: a [`View`] laid out in rows of cells.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
@@ -7,10 +8,10 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span;
 
-use super::crowd;
 use super::memory::Memory;
 use super::table::Table;
-use crate::view::{RowState, View, Waiting, Weight, rate};
+use super::{Ink, crowd, plain};
+use crate::view::{Note, RowState, View, Waiting, Weight, rate};
 
 /// Lines of history that are shown.
 const NOTES: u16 = 3;
@@ -49,13 +50,7 @@ pub(super) fn height(view: &View, size: Size) -> u16 {
 }
 
 /// Draws the board in `area`.
-pub(super) fn render(
-    view: &View,
-    memory: &Memory,
-    area: Rect,
-    now: Instant,
-    colours: bool,
-) -> Buffer {
+pub(super) fn render(view: &View, memory: &Memory, area: Rect, now: Instant, ink: Ink) -> Buffer {
     let plan = Plan::new(view, area.width, area.height);
     let mut canvas = Canvas { view, memory, now, buffer: Buffer::empty(area) };
     let mut y = area.y;
@@ -84,10 +79,56 @@ pub(super) fn render(
     }
     canvas.notes(y, plan.notes);
     let mut buffer = canvas.buffer;
-    if !colours {
+    if !ink.colours {
         buffer.content.iter_mut().for_each(|cell| cell.fg = Color::Reset);
     }
+    if !ink.utf8 {
+        plain::in_ascii(&mut buffer);
+    }
     buffer
+}
+
+/// How many more rows it would take to show the last notes whole.
+pub(super) fn unsaid(view: &View, area: Rect) -> u16 {
+    let plan = Plan::new(view, area.width, area.height);
+    wanted(view, area.width, u16::MAX).saturating_sub(plan.notes)
+}
+
+/// How many rows the last notes take: a row each, and more for those that say why something went wrong.
+fn wanted(view: &View, width: u16, most: u16) -> u16 {
+    let notes = view.notes.iter().rev().take(NOTES.into());
+    let rows: usize = notes.map(|note| wrapped(note, width).len()).sum();
+    u16::try_from(rows).unwrap_or(most).min(most)
+}
+
+/// A note in rows. Only one that says why something went wrong has more than one.
+fn wrapped(note: &Note, width: u16) -> Vec<String> {
+    let text = harmless(&note.text);
+    let room = usize::from(width.saturating_sub(4)).max(1);
+    let mut rows = vec![String::new()];
+    if note.weight != Weight::Bad {
+        return vec![text];
+    }
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let row = rows.last_mut().map_or(0, |row| Span::raw(&**row).width());
+        let wide = Span::raw(word).width();
+        if row > 0 && row + 1 + wide > room {
+            rows.push(String::new());
+        }
+        for (at, char) in word.chars().enumerate() {
+            let Some(row) = rows.last_mut() else { break };
+            let used = Span::raw(&**row).width();
+            if used >= room {
+                rows.push(char.to_string());
+            } else {
+                if at == 0 && used > 0 {
+                    row.push(' ');
+                }
+                row.push(char);
+            }
+        }
+    }
+    rows
 }
 
 /// What there is room for, from top to bottom.
@@ -110,14 +151,15 @@ impl Plan {
         let rows = u16::try_from(view.processors.len()).unwrap_or(u16::MAX);
         let Some(left_of_rows) = left.checked_sub(rows) else {
             let waiting = left > 3;
-            let notes = if left > 8 { NOTES } else { 0 };
+            let notes = if left > 8 { NOTES.max(wanted(view, width, left - 8)) } else { 0 };
             let crowd = crowd::Plan::new(view, width, left - u16::from(waiting) - notes);
             return Self { total, crowd: Some(crowd), rows: 0, heading: false, waiting, notes };
         };
         // What is waited for is in the processor's row as well, but the drivers' names are not.
         let heading = left_of_rows > 0;
         let waiting = left_of_rows > 1;
-        let notes = left_of_rows.saturating_sub(2).min(NOTES);
+        let notes = left_of_rows.saturating_sub(2);
+        let notes = notes.min(NOTES.max(wanted(view, width, notes)));
         Self { total, crowd: None, rows, heading, waiting, notes }
     }
 
@@ -218,22 +260,29 @@ impl Canvas<'_> {
     }
 
     fn notes(&mut self, y: u16, rows: u16) {
-        let notes = &self.view.notes;
-        let first = notes.len().saturating_sub(rows.into());
-        for (note, y) in notes[first..].iter().zip(y..) {
-            let (mark, style) = match note.weight {
+        let width = self.buffer.area.width;
+        // From the newest on, as far as there is room; of the last one that fits in part, its beginning.
+        let mut lines = VecDeque::new();
+        for note in self.view.notes.iter().rev() {
+            let room = usize::from(rows).saturating_sub(lines.len());
+            if room == 0 {
+                break;
+            }
+            let whole = wrapped(note, width);
+            for (at, row) in whole.into_iter().enumerate().take(room).rev() {
+                lines.push_front((note.weight, at == 0, row));
+            }
+        }
+        for ((weight, first, row), y) in lines.into_iter().zip(y..) {
+            let (mark, style) = match weight {
                 Weight::Good => ("+", GOOD),
                 Weight::Bad => ("✕", BAD),
                 Weight::Plain => ("·", DIM),
             };
-            self.put(2, y, 1, mark, style);
-            self.put(
-                4,
-                y,
-                u16::MAX,
-                &note.text,
-                if note.weight == Weight::Bad { NORMAL } else { DIM },
-            );
+            if first {
+                self.put(2, y, 1, mark, style);
+            }
+            self.put(4, y, u16::MAX, &row, if weight == Weight::Bad { NORMAL } else { DIM });
         }
     }
 }

@@ -8,8 +8,10 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::Color;
 
 use super::memory::Memory;
-use super::{area, face, sequences};
+use super::{Ink, area, face, sequences};
 use crate::view::{AnswerCell, DriverRow, Note, RowState, View, Waiting, Weight};
+
+const INK: Ink = Ink { colours: true, utf8: true };
 
 const SMALL: Size = Size { width: 80, height: 24 };
 
@@ -94,7 +96,7 @@ fn rows(buffer: &Buffer) -> Vec<String> {
 }
 
 fn shown_after(memory: &Memory, view: &View, size: Size) -> Vec<String> {
-    let shown = rows(&face::render(view, memory, area(view, size), now(view), true));
+    let shown = rows(&face::render(view, memory, area(view, size), now(view), INK));
     assert_eq!(shown.len(), usize::from(face::height(view, size)));
     shown
 }
@@ -195,9 +197,53 @@ fn another_drivers_column_or_a_narrow_window_takes_room_from_the_others() {
   ⠹ waiting for pool: AddStart of proce…
   · driver number 8 registered
   + processor 1 joined
-  ✕ processor 2 stays out: pool: no mem…";
-    let shown = shown(&busy(), Size { width: 40, height: 16 });
+  ✕ processor 2 stays out: pool: no
+    memory for the stack of one more";
+    let shown = shown(&busy(), Size { width: 40, height: 20 });
     assert_eq!(shown, expected.trim_start().lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_cause_is_never_cut_off() {
+    let mut view = busy();
+    let cause = "processor 2 stays out: pool: there is no memory for the stack of one more worker, and the next one would take what is kept for the others, unbreakable0123456789012345678901234567890123456789end";
+    view.notes.push(note(cause, Weight::Bad));
+    view.notes.push(note("driver other registered", Weight::Plain));
+    let whole = |shown: Vec<String>| {
+        let from = shown.iter().position(|row| row.contains("stays out: pool: there")).unwrap();
+        let text: String = shown[from..].iter().map(|row| row.trim_start()).collect();
+        text.replace(' ', "")
+    };
+    for width in [40, 60, 80] {
+        let shown = shown(&view, Size { width, height: 40 });
+        assert!(whole(shown.clone()).contains("0123456789end"), "{width}: {}", shown.join("\n"));
+    }
+    // Where there is no room for it, there is when it is left behind as text.
+    let mut memory = Memory::default();
+    memory.observe(&view);
+    let at = area(&view, Size { width: 40, height: 12 });
+    let more = face::unsaid(&view, at);
+    assert!(more > 0, "it does not fit");
+    let at = Rect { height: at.height + more, ..at };
+    let left = rows(&face::render(&view, &memory, at, now(&view), INK));
+    assert!(whole(left.clone()).contains("0123456789end"), "{}", left.join("\n"));
+}
+
+#[test]
+fn without_utf_8_there_is_ascii_alone() {
+    let mut view = with_load(busy());
+    view.title = "m\u{e4}ke".to_owned();
+    let mut memory = Memory::default();
+    memory.observe(&view);
+    let ink = Ink { utf8: false, ..INK };
+    let shown = rows(&face::render(&view, &memory, area(&view, SMALL), now(&view), ink));
+    assert!(shown.iter().all(|row| row.is_ascii()), "{}", shown.join("\n"));
+    let expected = "-- m?ke ";
+    assert!(shown[0].starts_with(expected), "{}", shown[0]);
+    assert!(
+        shown.iter().any(|row| row.contains("x refused    + 0.11 ms  x 3.00 ms")),
+        "{shown:#?}"
+    );
 }
 
 #[test]
@@ -298,7 +344,8 @@ fn without_colours_there_are_none() {
     let view = busy();
     let at = area(&view, SMALL);
     let coloured = |colours| {
-        let buffer = face::render(&view, &Memory::default(), at, now(&view), colours);
+        let buffer =
+            face::render(&view, &Memory::default(), at, now(&view), Ink { colours, ..INK });
         buffer.content.iter().any(|cell| cell.fg != Color::Reset)
     };
     assert!(coloured(true));
@@ -340,7 +387,7 @@ impl Screen {
 
     fn board(&self) -> Buffer {
         let view = &self.view;
-        face::render(view, &Memory::default(), area(view, self.size), now(view), true)
+        face::render(view, &Memory::default(), area(view, self.size), now(view), INK)
     }
 
     fn paint(&mut self) {
