@@ -27,7 +27,7 @@ const BACKLOG: i32 = 1024;
 #[non_exhaustive]
 pub enum PlaceError {
     /// Not a name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
-    #[error("{0:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot")]
+    #[error("{:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot", hotadd::text::clean(.0))]
     BadName(String),
     /// Somebody else serves there.
     #[error("a partition named {0} is running already")]

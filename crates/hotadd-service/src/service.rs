@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition, PartyId, Status};
+use hotadd::{Observation, Partition, PartyId, Status, text};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
@@ -127,6 +127,7 @@ impl Service {
             return Err(PlaceError::BadName(name.chars().take(64).collect()).into());
         }
         let (leaving, left) = channel();
+        let log: Log = Arc::new(move |line| log(&text::clean(line)));
         let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();

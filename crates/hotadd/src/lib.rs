@@ -46,6 +46,7 @@ mod runner;
 mod sample;
 mod sync;
 mod telling;
+pub mod text;
 mod unheard;
 mod weak;
 #[cfg(feature = "dbus")]

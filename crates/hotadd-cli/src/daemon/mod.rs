@@ -26,6 +26,7 @@ use self::config::{Config, FILE};
 use self::log::Log;
 use self::manager::Manager;
 use crate::args::Daemon;
+use crate::say;
 use crate::view::Weight;
 
 /// Where the machine's partition is found.
@@ -58,11 +59,11 @@ pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     match Config::load(file) {
         Ok(_) => {
             let file = file.unwrap_or(Path::new(FILE));
-            println!("{}: ok", file.display());
+            say::line(format!("{}: ok", file.display()));
             ExitCode::SUCCESS
         }
         Err(wrong) => {
-            eprintln!("{wrong}");
+            say::note(&wrong);
             ExitCode::FAILURE
         }
     }

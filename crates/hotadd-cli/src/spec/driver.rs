@@ -8,7 +8,7 @@ use hotadd::{CpuList, State};
 use hotadd_service::script::word;
 use serde::Deserialize;
 
-use super::{delay, list, number, options_of, time};
+use super::{delay, list, number, options_of, time, with_name};
 
 /// More than anybody restarts a driver that dies again and again.
 const MOST_RESTARTS: u32 = 1000;
@@ -140,6 +140,7 @@ impl FromStr for DriverSpec {
                 "there is no driver {kind:?}; there are sample, exec:PATH, and files: x.sys, ./x.so"
             )),
         }
+        .and_then(with_name)
     }
 }
 
