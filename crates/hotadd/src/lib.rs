@@ -34,6 +34,8 @@ mod member;
 mod observation;
 mod observers;
 mod outcome;
+#[cfg(not(loom))]
+pub mod ownership;
 mod partition;
 mod per_processor;
 mod published;

@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod found;
 mod missing;
 mod out;
 mod socket;
