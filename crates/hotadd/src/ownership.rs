@@ -112,8 +112,11 @@ impl Untrusted {
 /// # Errors
 /// If not, or if it is no regular file.
 pub fn file(path: &Path) -> Result<PathBuf, Untrusted> {
-    let (real, found) = Believer::this().reach(path)?;
-    if found.is_file() { Ok(real) } else { Err(kind(path, "regular file")) }
+    let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
+    if !found.is_file() {
+        return Err(kind(path, "regular file"));
+    }
+    believer.unchanged(&real, &found).map(|()| real)
 }
 
 /// The same of a folder: nobody else can put anything into it.
@@ -121,8 +124,11 @@ pub fn file(path: &Path) -> Result<PathBuf, Untrusted> {
 /// # Errors
 /// If not, or if it is no folder.
 pub fn folder(path: &Path) -> Result<PathBuf, Untrusted> {
-    let (real, found) = Believer::this().reach(path)?;
-    if found.is_dir() { Ok(real) } else { Err(kind(path, "folder")) }
+    let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
+    if !found.is_dir() {
+        return Err(kind(path, "folder"));
+    }
+    believer.unchanged(&real, &found).map(|()| real)
 }
 
 /// The same of a folder for sockets, which is no link, and has none of the bits `barred` in its mode: 0o077 if it is for nobody else,
@@ -164,9 +170,7 @@ pub fn is_believed(uid: u32) -> bool {
 /// # Errors
 /// If it is no such file, or cannot be read.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
@@ -175,6 +179,16 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_long(most)));
     }
     Ok(bytes)
+}
+
+/// Opens a file to be read, and waits for nobody who should write to it if it is a pipe: what it is can be asked now.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn too_long(most: u64) -> String {
@@ -209,7 +223,7 @@ impl Believer {
         uid == 0 || uid == self.0
     }
 
-    /// Follows the path to its end, and asks about everything on the way.
+    /// Follows the path to its end, and asks about everything on the way there.
     fn reach(self, path: &Path) -> Result<(PathBuf, Metadata), Untrusted> {
         let whole = std::path::absolute(path).map_err(unreadable(path))?;
         let (mut at, mut links) = (PathBuf::from("/"), 0);
@@ -245,9 +259,13 @@ impl Believer {
             further.append(&mut rest);
             rest = further;
         }
-        self.owned(&at, &found)?;
-        self.unwritable(&at, &found)?;
         Ok((at, found))
+    }
+
+    /// That what is at the end of a path belongs to those who are believed, and to nobody else to write to.
+    fn unchanged(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
+        self.owned(path, found)?;
+        self.unwritable(path, found)
     }
 
     /// Whether a folder on the way is sticky; an error if others could replace what is in it.

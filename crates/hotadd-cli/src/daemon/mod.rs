@@ -57,8 +57,12 @@ enum Message {
 /// Says whether a configuration will do. Returns the exit status.
 pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     match Config::load(file) {
-        Ok(_) => {
+        Ok(config) => {
             let file = file.unwrap_or(Path::new(FILE));
+            if let Some(wrong) = config.untrusted() {
+                say::note(format!("{}: {wrong}", file.display()));
+                return ExitCode::FAILURE;
+            }
             say::line(format!("{}: ok", file.display()));
             ExitCode::SUCCESS
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use hotadd::ownership::{self, Untrusted};
 use hotadd::{CpuList, State};
 use hotadd_service::script::word;
 use serde::Deserialize;
@@ -104,6 +105,16 @@ pub(crate) enum WhenMissing {
     Refuse,
     /// It is not asked.
     Skip,
+}
+
+impl FileSpec {
+    /// Why it is not loaded, if others could change it. What is not there, or is no file, is told by who loads it.
+    pub(crate) fn untrusted(&self) -> Option<Untrusted> {
+        match ownership::file(&self.path) {
+            Ok(_) | Err(Untrusted::Unreadable { .. } | Untrusted::Kind { .. }) => None,
+            Err(why) => Some(why),
+        }
+    }
 }
 
 impl DriverSpec {

@@ -1,6 +1,5 @@
 //! [`FileError`]: why a file is not a driver that can be loaded; and reading one.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -48,7 +47,7 @@ impl FileError {
 /// # Errors
 /// It is a directory, too large, or unreadable.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path)?;
+    let file = hotadd::ownership::open(path)?;
     let about = file.metadata()?;
     if about.is_dir() {
         return Err(FileError::NotADriver("a directory".into()));

@@ -34,7 +34,9 @@ impl Stage {
 
     /// What root, this user, and somebody to whom all of this is foreign, say of `at/file` or what leads there.
     fn why(&self, believer: u32, name: &str) -> String {
-        match Believer(believer).reach(&self.path(name)) {
+        let believer = Believer(believer);
+        let reached = believer.reach(&self.path(name));
+        match reached.and_then(|(path, found)| believer.unchanged(&path, &found)) {
             Ok(_) => "fine".to_owned(),
             Err(why) => why.to_string().replace(&self.0.path().display().to_string(), "HERE"),
         }
