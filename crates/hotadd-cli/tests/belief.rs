@@ -121,7 +121,7 @@ fn who_listens_is_asked_of_the_kernel_before_a_word_is_said() {
     let place = folder.path().join("hotadd");
     fs::create_dir(&place).unwrap();
     fs::set_permissions(&place, Permissions::from_mode(0o700)).unwrap();
-    let mut python = Command::new("python3");
+    let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", LISTENS_AS_NOBODY]).arg(place.join("demo")).stdout(Stdio::piped());
     let mut python = Ended(python.spawn().expect("python3 is needed, as ./test installs it"));
     let mut lines = BufReader::new(python.0.stdout.take().unwrap()).lines();

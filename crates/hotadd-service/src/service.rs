@@ -25,6 +25,7 @@ use crate::peer::Peer;
 use crate::place::{Place, PlaceError, is_name};
 use crate::restart::Restart;
 use crate::route::Route;
+use crate::shares::Full;
 use crate::socket::Socket;
 use crate::stay;
 
@@ -194,10 +195,8 @@ impl Service {
         };
         let peer = Peer::of(&socket)?;
         let process = Attached { ending, named };
-        if !admit(&self.core, socket, &peer, None, process, &self.handle) {
-            return Err(io::Error::other("it has its limit of connections").into());
-        }
-        Ok(())
+        let admitted = admit(&self.core, socket, &peer, None, process, &self.handle);
+        admitted.map_err(|full| io::Error::other(full.to_string()).into())
     }
 
     /// Has parties that the operator named started anew by this, when somebody asks for it who may change the partition. Said once;
@@ -312,15 +311,10 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
         let Ok(peer) = Peer::of(&socket) else { continue };
         if !core.access.admits(&peer) {
             core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
-        } else if !admit(
-            &core,
-            socket,
-            &peer,
-            Some(peer.uid),
-            Attached::default(),
-            &Handle::current(),
-        ) {
-            core.refused(&peer, "there are too many");
+        } else if let Err(full) =
+            admit(&core, socket, &peer, Some(peer.uid), Attached::default(), &Handle::current())
+        {
+            core.refused(&peer, full);
         }
     }
 }
@@ -332,7 +326,7 @@ struct Attached {
     named: Option<Arc<NamedConnection>>,
 }
 
-/// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
+/// Begins to serve a connection, to be authenticated as `uid` if there is one, unless there are too many.
 fn admit(
     core: &Arc<Core>,
     socket: Socket,
@@ -340,15 +334,13 @@ fn admit(
     uid: Option<u32>,
     process: Attached,
     handle: &Handle,
-) -> bool {
+) -> Result<(), Full> {
     let socket = Arc::new(socket);
     let route = Route::Own(Outbox::new(Arc::clone(&socket)));
     let mut connection = Connection::new(Arc::clone(core), route, Authority::Full, peer.name());
     connection.named = process.named;
     let connection = Arc::new(connection);
-    let joined = core.join(&connection);
-    if joined {
-        handle.spawn(connection.serve(socket, uid, process.ending));
-    }
-    joined
+    core.join(&connection, uid)?;
+    handle.spawn(connection.serve(socket, uid, process.ending));
+    Ok(())
 }
