@@ -49,12 +49,21 @@ def runtime_dir():
     return os.path.join(user, "hotadd") if os.path.isdir(user) else f"/tmp/hotadd-{os.getuid()}"
 
 
+def believed(path):
+    """Whether nobody but root and this user can have put a socket there."""
+    ours = (0, os.geteuid())
+    folder, found = os.lstat(os.path.dirname(path)), os.lstat(path)
+    return folder.st_uid in ours and not folder.st_mode & 0o022 and found.st_uid in ours
+
+
 def over_socket(name):
     """A connection to the partition, and to nobody else."""
     path = os.path.join(runtime_dir(), name)
     of_the_machine = os.path.join("/run/hotadd", name)
     if not os.path.exists(path) and os.path.exists(of_the_machine):
         path = of_the_machine
+    if os.path.lexists(path) and not believed(path):
+        sys.exit(f"agent.py: what is at {path} is not believed: others may have put it there")
     try:
         return Gio.DBusConnection.new_for_address_sync(
             f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None

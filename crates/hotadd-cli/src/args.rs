@@ -283,7 +283,8 @@ Exit status: 0 if nothing is in the way, 1 if something brings processors online
 shadow was refused; 2 for bad usage.";
 
 const ASK_HELP: &str = "\
-Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition.";
+Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition, \
+or none that is believed: what others could have put there by its name is not.";
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \

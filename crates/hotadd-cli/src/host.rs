@@ -35,7 +35,7 @@ pub(crate) fn run(args: &args::Host) -> ExitCode {
     let (socket, report) = match take_sockets() {
         Ok(sockets) => sockets,
         Err(error) => {
-            eprintln!("hotadd: `hotadd host` is started by `hotadd run`: {error}");
+            crate::say::wrong(format!("`hotadd host` is started by `hotadd run`: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -6,8 +6,8 @@ use crate::args::Inspect;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) fn run(_: &Inspect) -> ExitCode {
-    eprintln!(
-        "hotadd: Windows drivers are machine code for x86-64 Linux, and this is another system"
+    crate::say::wrong(
+        "Windows drivers are machine code for x86-64 Linux, and this is another system",
     );
     ExitCode::FAILURE
 }
@@ -19,6 +19,7 @@ pub(crate) use here::run;
 mod here {
     use std::io::{self, Write};
 
+    use hotadd::text::clean;
     use hotadd_nt::{File, FileError, Import, Inspection, Provision};
     use serde_json::{Value, json};
 
@@ -31,8 +32,11 @@ mod here {
             let inspection = file.inspect()?;
             Ok((file.bytes().len(), inspection))
         });
-        let text =
-            if args.json { format!("{}\n", as_json(&name, &seen)) } else { shown(&name, &seen) };
+        let text = if args.json {
+            format!("{}\n", crate::say::cleaned(&as_json(&name, &seen)))
+        } else {
+            shown(&name, &seen)
+        };
         // Who closed our output wants no more of it.
         let _ = io::stdout().write_all(text.as_bytes());
         if seen.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -69,18 +73,15 @@ mod here {
 
     /// In lines.
     fn shown(name: &str, seen: &Seen) -> String {
-        let harmless = |text: &str| -> String {
-            text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
-        };
         let (size, seen) = match seen {
             Ok((size, seen)) => (size, seen),
-            Err(error) => return format!("{}: {}\n", harmless(name), harmless(&error.to_string())),
+            Err(error) => return format!("{}: {}\n", clean(name), clean(&error.to_string())),
         };
         let signed = if seen.signed { "signed (not verified)" } else { "not signed" };
         let entry =
             seen.entry.map_or("no entry point".to_owned(), |at| format!("entry at {at:#x}"));
         let mut lines = vec![
-            format!("{}: {}", harmless(name), seen.kind),
+            format!("{}: {}", clean(name), seen.kind),
             format!(
                 "{size} bytes, {} in memory; {entry}, {} relocations, {signed}",
                 seen.memory, seen.relocations
@@ -90,7 +91,7 @@ mod here {
         for section in &seen.sections {
             let write = if section.writable { "w" } else { "-" };
             let execute = if section.executable { "x" } else { "-" };
-            let (name, start, size) = (harmless(&section.name), section.start, section.size);
+            let (name, start, size) = (clean(&section.name), section.start, section.size);
             lines.push(format!("  r{write}{execute} {start:#8x} {size:8} {name}"));
         }
         lines.push("imports:".to_owned());
@@ -101,7 +102,7 @@ mod here {
                 (_, Provision::Data) => "provided, a variable",
                 (_, Provision::Function) => "provided",
             };
-            lines.push(format!("  {}: {from}", harmless(&import.name)));
+            lines.push(format!("  {}: {from}", clean(&import.name)));
         }
         let missing = seen.imports.iter().filter(|import| !provided(import)).count();
         lines.push(match missing {

@@ -13,6 +13,7 @@ mod inspect;
 mod papers;
 mod parties;
 mod run;
+mod say;
 mod spec;
 mod view;
 mod workload;

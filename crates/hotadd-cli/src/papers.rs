@@ -14,7 +14,10 @@ pub(crate) fn man(dir: &Path) -> ExitCode {
     match clap_mangen::generate_to(Cli::command(), dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hotadd: the man pages cannot be written to {}: {error}", dir.display());
+            crate::say::wrong(format!(
+                "the man pages cannot be written to {}: {error}",
+                dir.display()
+            ));
             ExitCode::FAILURE
         }
     }
@@ -28,7 +31,7 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
     match io::stdout().write_all(&script) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hotadd: the completions cannot be written: {error}");
+            crate::say::wrong(format!("the completions cannot be written: {error}"));
             ExitCode::FAILURE
         }
     }

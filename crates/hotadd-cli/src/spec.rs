@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
-use hotadd::{CpuList, Errno, HardwareId};
+use hotadd::{CpuList, Errno, HardwareId, text};
 
 pub(crate) use self::driver::{
     DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing,
@@ -92,6 +92,17 @@ fn options_of<'a>(text: &'a str, words: &[&str]) -> Result<Vec<(&'a str, String)
     Ok(options)
 }
 
+/// The driver, if its party can be called so (R7).
+fn with_name(driver: DriverSpec) -> Result<DriverSpec, String> {
+    if text::is_name(&driver.name) {
+        return Ok(driver);
+    }
+    Err(format!(
+        "{:?} is no name for a party: 1 to 64 bytes, all of which can be seen, with no blank at either end; name=NAME gives it one",
+        text::clean(&driver.name)
+    ))
+}
+
 fn list(key: &str, value: &str) -> Result<CpuList, String> {
     let list: CpuList = value.parse().map_err(|error| format!("{key}={value}: {error}"))?;
     if list.is_empty() { Err(format!("{key}= names no processor")) } else { Ok(list) }
@@ -121,6 +132,22 @@ fn time(key: &str, value: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn r7_a_driver_has_a_name_that_can_be_seen_or_is_refused() {
+        let bad =
+            ["", " ", "\u{3164}", "po\u{200b}ol", "a\u{202e}b", "a\u{1b}[2J", &"x".repeat(65)];
+        for name in bad {
+            for driver in ["sample:", "exec:/x,", "./x.so,"] {
+                let why = format!("{driver}name={name}").parse::<DriverSpec>().unwrap_err();
+                assert!(why.contains("is no name for a party"), "{driver}{name:?}: {why}");
+                assert!(text::is_clean(&why), "{why:?} shows what is to be hidden");
+            }
+        }
+        let why = "exec:/etc/po\u{ad}ol".parse::<DriverSpec>().unwrap_err();
+        assert!(why.contains("name=NAME"), "a file's name is none either: {why}");
+        assert_eq!("exec:/etc/po\u{ad}ol,name=pool".parse::<DriverSpec>().unwrap().name, "pool");
+    }
 
     #[test]
     fn a_simulation_is_read_with_all_its_options() {

@@ -7,7 +7,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
-use common::{hotadd, stderr};
+use common::fake::{Fake, refusal, reply};
+use common::{hotadd, stderr, stdout};
 
 /// Has the handshake with a client, and says the serial of its first call.
 fn greet(stream: &UnixStream) -> u32 {
@@ -108,4 +109,60 @@ fn where_there_is_no_partition_what_there_is_instead_is_said() {
         assert!(said.contains(what) && said.contains(advice), "{name}: {said}");
     }
     said(&["status", "-p", ""], 2);
+}
+
+/// What steers a terminal, breaks a line, turns the direction of reading around, or cannot be seen.
+const EVIL: &str =
+    "pool\u{1b}[2J\u{9b}H\r\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}\u{3164}!";
+
+#[test]
+fn what_a_partition_says_steers_no_terminal_and_hides_nothing_in_lines_nor_in_json() {
+    let event = serde_json::json!({ "event": "refused", "driver": EVIL, "id": 1, "reason": EVIL });
+    let event = event.to_string();
+    let fake = Fake::new(move |name, call| match name {
+        "Add" => {
+            let body = (EVIL.to_owned(), 0xC000_0001, 0, 1, EVIL.to_owned());
+            refusal(call, "org.hotadd.Error.Vetoed", &body)
+        }
+        "GetParties" => reply(call, &vec![(1_u64, EVIL, 0_i32, true)]),
+        "GetMissing" => reply(call, &vec![(EVIL, 1_u64, 0xC000_0001_u32, EVIL)]),
+        "GetHistory" => reply(call, &vec![event.as_str()]),
+        "Rehearse" => {
+            let no = (1_u64, EVIL, 0_i32, false, 0xC000_0001_u32, EVIL, 1_u64);
+            reply(call, &((1_u32, 0_u16, 1_u8, 1_u32), vec![no]))
+        }
+        _ => refusal(call, "org.hotadd.Error.Strange", &(EVIL.to_owned(), 0, 0, 0, String::new())),
+    });
+    for args in [
+        &["add", "1"][..],
+        &["rehearse", "1"],
+        &["parties"],
+        &["history"],
+        &["status"],
+        &["parties", "--restart", "pool"],
+    ] {
+        for more in [&[][..], &["--json"]] {
+            let args = [args, more].concat();
+            let output = hotadd(&args).env("XDG_RUNTIME_DIR", fake.runtime_dir()).output().unwrap();
+            for said in [stdout(&output), stderr(&output)] {
+                let bad: Vec<char> =
+                    said.chars().filter(|c| *c != '\n' && !hotadd::text::is_plain(*c)).collect();
+                assert!(bad.is_empty(), "{args:?} passes {bad:?} on: {said:?}");
+                assert!(!said.contains("\\u"), "{args:?} only wrote it otherwise: {said:?}");
+            }
+            let all = stdout(&output) + &stderr(&output);
+            assert!(all.contains("pool\u{fffd}[2J"), "{args:?} says what is left of it: {all:?}");
+        }
+    }
+}
+
+#[test]
+fn r7_a_partition_has_a_name_that_can_be_seen_or_does_not_begin() {
+    for name in
+        ["", " ", "\u{3164}", "de\u{200b}mo", "demo\u{202e}", "d\u{1b}[2J", "d\u{ad}", "d/x", ".d"]
+    {
+        let output =
+            hotadd(&["run", "--name", name, "--simulate", "1+1", "--", "true"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name:?} is taken for a name");
+    }
 }

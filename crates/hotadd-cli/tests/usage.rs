@@ -127,8 +127,8 @@ fn events_that_cannot_be_written_are_bad_usage() {
 #[test]
 fn a_driver_that_cannot_be_shown_or_refuses_what_is_active_keeps_the_run_from_beginning() {
     let output = output(&["run", "--simulate", "1+1", "--driver", "sample:name=\u{7}"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("is no name for a driver"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is no name for a party"), "{}", stderr(&output));
 
     let output = hotadd(&["run", "--simulate", "2+1", "--driver", "sample:veto=1", "--", "true"]);
     let output = { output }.output().unwrap();

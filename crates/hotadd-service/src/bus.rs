@@ -23,13 +23,14 @@ use zbus::zvariant::{DynamicType, OwnedValue};
 use crate::address::BusAddress;
 use crate::authority::{Authority, Question};
 use crate::connection::{Connection, Served, loss_of};
-use crate::core::{Core, MOST_CONNECTIONS};
+use crate::core::Core;
 use crate::handshake;
 use crate::outbox::Outbox;
 use crate::pending::Loss;
 use crate::polkit::{self, Polkit};
 use crate::reader::{Lost, Reader};
 use crate::route::{OverBus, Route};
+use crate::shares::MOST_CONNECTIONS;
 use crate::socket::Socket;
 
 /// The bus itself, as a peer on it.
@@ -355,9 +356,9 @@ impl Bus {
         };
         let (core, route) = (Arc::clone(&self.core), Route::Bus(over));
         let connection = Arc::new(Connection::new(core, route, authority, peer.name()));
-        if !self.core.join(&connection) {
-            self.core.refused(&peer, TOO_MANY);
-            return self.turn_away(&waiting, TOO_MANY);
+        if let Err(full) = self.core.join(&connection, Some(peer.uid)) {
+            self.core.refused(&peer, full);
+            return self.turn_away(&waiting, &full.to_string());
         }
         connection.open();
         let served = Served { connection, ending: None };

@@ -21,14 +21,18 @@ use crate::refusals::Refusals;
 use crate::restart::Restart;
 use crate::route::Route;
 use crate::service::Log;
+use crate::shares::{Full, Shares};
 use crate::{lock, signal};
-
-/// How many connections there may be.
-pub(crate) const MOST_CONNECTIONS: usize = 1024;
 
 /// How many requests that wait for somebody may be under way, over all connections, besides the first of each: every one has
 /// a thread.
 const MOST_REQUESTS: usize = 256;
+
+/// A connection that was taken in.
+struct Joined {
+    connection: Arc<Connection>,
+    user: Option<u32>,
+}
 
 /// What all connections of a service share.
 pub(crate) struct Core {
@@ -43,7 +47,8 @@ pub(crate) struct Core {
     /// What starts parties anew that the operator named, if somebody does.
     pub(crate) restart: OnceLock<Restart>,
     refusals: Refusals,
-    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    shares: Shares,
+    connections: Mutex<HashMap<u64, Joined>>,
     /// The last connection is gone.
     emptied: Notify,
     next: AtomicU64,
@@ -72,6 +77,7 @@ impl Core {
             calls: Calls::default(),
             restart: OnceLock::new(),
             refusals: Refusals::default(),
+            shares: Shares::new(),
             connections: Mutex::default(),
             emptied: Notify::new(),
             next: AtomicU64::new(1),
@@ -105,14 +111,15 @@ impl Core {
         self.refusals.tell(&self.log, uid, &format!("{who}: refused, because {why}"));
     }
 
-    /// Takes a connection in. False if there are too many, or none is served any more.
-    pub(crate) fn join(&self, connection: &Arc<Connection>) -> bool {
+    /// Takes a connection in: of this user, or of a process of the partition's own.
+    pub(crate) fn join(&self, connection: &Arc<Connection>, user: Option<u32>) -> Result<(), Full> {
         let mut connections = lock(&self.connections);
-        if connections.len() >= MOST_CONNECTIONS || self.is_stopping() {
-            return false;
+        if self.is_stopping() {
+            return Err(Full::Ended);
         }
-        connections.insert(connection.id, Arc::clone(connection));
-        true
+        self.shares.take(user, connections.values().map(|joined| joined.user))?;
+        connections.insert(connection.id, Joined { connection: Arc::clone(connection), user });
+        Ok(())
     }
 
     /// A connection is gone.
@@ -127,8 +134,9 @@ impl Core {
     /// How many parties there are on buses.
     pub(crate) fn parties_on_buses(&self) -> usize {
         let connections = lock(&self.connections);
-        let on_bus = |connection: &&Arc<Connection>| matches!(connection.route, Route::Bus(_));
-        connections.values().filter(on_bus).map(|connection| connection.parties.count()).sum()
+        let all = connections.values().map(|joined| &joined.connection);
+        let on_bus = all.filter(|connection| matches!(connection.route, Route::Bus(_)));
+        on_bus.map(|connection| connection.parties.count()).sum()
     }
 
     /// One more request has a thread, beside another of its connection. False if there are too many.
@@ -162,7 +170,10 @@ impl Core {
             connection.deregistered(party.id.0);
         }
         if let Some(signal) = signal::of(event, None) {
-            let connections: Vec<_> = lock(&self.connections).values().cloned().collect();
+            let connections: Vec<_> = {
+                let connections = lock(&self.connections);
+                connections.values().map(|joined| Arc::clone(&joined.connection)).collect()
+            };
             for connection in connections {
                 connection.tell(event, &signal);
             }
@@ -181,7 +192,7 @@ impl Core {
             let connections: Vec<_> = {
                 let connections = lock(&self.connections);
                 self.stopping.store(true, Ordering::Relaxed);
-                connections.values().cloned().collect()
+                connections.values().map(|joined| Arc::clone(&joined.connection)).collect()
             };
             if connections.is_empty() {
                 return;

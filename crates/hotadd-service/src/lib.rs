@@ -50,6 +50,7 @@ mod route;
 mod said;
 pub mod script;
 mod service;
+mod shares;
 mod signal;
 mod socket;
 mod stay;

@@ -16,6 +16,8 @@ use rustix::net::{
 };
 use rustix::process::{Gid, geteuid};
 
+use hotadd::ownership::{self, Untrusted};
+
 use crate::access::Access;
 
 /// How many may wait to be accepted: all that there may be, who come at once when a partition is started anew. One more is
@@ -27,18 +29,18 @@ const BACKLOG: i32 = 1024;
 #[non_exhaustive]
 pub enum PlaceError {
     /// Not a name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
-    #[error("{0:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot")]
+    #[error("{:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot", hotadd::text::clean(.0))]
     BadName(String),
     /// Somebody else serves there.
     #[error("a partition named {0} is running already")]
     Running(String),
-    /// The folder is not fit for a socket.
-    #[error("{path} {why}")]
+    /// The folder is not fit for a socket: others could put something else there, or see what is to be seen by nobody else.
+    #[error("{why}; for a socket the folder must have mode {mode} and be this user's own")]
     Folder {
-        /// The folder.
-        path: PathBuf,
         /// What is wrong with it.
-        why: &'static str,
+        why: Untrusted,
+        /// Which mode it must have at most.
+        mode: &'static str,
     },
     /// Something that is no socket has its path.
     #[error("{0} is there already, and is no socket")]
@@ -146,11 +148,8 @@ fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
 /// Makes the folder, or sees that nobody else can put anything into it.
 fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
     // Of a machine's partition everybody may see where it is.
-    let (mode, barred, open) = if access.is_machine() {
-        (0o755, 0o022, "is open to changes by others; it must have mode 0755 or less")
-    } else {
-        (0o700, 0o077, "is open to others; it must have mode 0700")
-    };
+    let (mode, barred, most) =
+        if access.is_machine() { (0o755, 0o022, "0755 or less") } else { (0o700, 0o077, "0700") };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(system("make the folder", path, error));
@@ -160,17 +159,8 @@ fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(|error| system("open the folder", path, error))?,
     }
-    let found = fs::symlink_metadata(path).map_err(|error| system("look at", path, error))?;
-    let why = if !found.is_dir() {
-        "is no folder"
-    } else if found.uid() != geteuid().as_raw() {
-        "belongs to somebody else"
-    } else if found.mode() & barred != 0 {
-        open
-    } else {
-        return Ok(());
-    };
-    Err(PlaceError::Folder { path: path.to_owned(), why })
+    // Whoever looks for the socket asks the same.
+    ownership::folder_of_sockets(path, barred).map_err(|why| PlaceError::Folder { why, mode: most })
 }
 
 /// Locks the file beside the socket. Who has the lock owns the path; the kernel drops it with the process.

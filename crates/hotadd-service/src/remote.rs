@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hotadd::text::clean_char;
 use hotadd::{Driver, Notice, Partition, Removal, State, Status, Veto, wire};
 use zbus::Message;
 use zbus::message::{Flags, Type};
@@ -14,7 +15,6 @@ use crate::connection::Connection;
 use crate::lock;
 use crate::pending::{Answer, Loss};
 use crate::route::Route;
-use crate::said::harmless;
 
 /// The longest reason that is passed on, in bytes.
 const LONGEST_REASON: usize = 512;
@@ -249,7 +249,7 @@ pub(crate) fn presentable(text: &str) -> String {
             fit.push('…');
             break;
         }
-        fit.push(if char.is_control() { ' ' } else { harmless(char) });
+        fit.push(clean_char(char));
     }
     fit
 }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_strangers_words_steer_no_terminal_and_turn_no_line() {
-        assert_eq!(presentable(" a\n\u{1b}[2J\0b "), "a  [2J b");
+        assert_eq!(presentable(" a\n\u{1b}[2J\0b "), "a \u{fffd}[2J\u{fffd}b");
         for turns in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}'] {
             assert_eq!(presentable(&format!("a{turns}b")), "a\u{fffd}b");
         }

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
+use hotadd::text::clean_char;
+
 /// Bytes that are kept.
 const KEPT: usize = 4096;
 
@@ -39,20 +41,12 @@ impl Tail {
     pub(crate) fn last_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0);
         let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())?;
-        let mut shown: String = line.chars().take(SHOWN).map(harmless).collect();
+        let mut shown: String = line.chars().take(SHOWN).map(clean_char).collect();
         if line.chars().nth(SHOWN).is_some() {
             shown.push('…');
         }
         Some(shown)
     }
-}
-
-/// Control characters move the cursor, and those that turn the direction of writing make a line say something else.
-pub(crate) fn harmless(c: char) -> char {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
-    if c.is_control() || turns || breaks { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 #[cfg(test)]

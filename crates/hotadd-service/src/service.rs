@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition, PartyId, Status};
+use hotadd::{Observation, Partition, PartyId, Status, text};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
@@ -26,6 +26,7 @@ use crate::peer::Peer;
 use crate::place::{Place, PlaceError, is_name};
 use crate::restart::Restart;
 use crate::route::Route;
+use crate::shares::Full;
 use crate::socket::Socket;
 use crate::stay;
 
@@ -128,6 +129,7 @@ impl Service {
             return Err(PlaceError::BadName(name.chars().take(64).collect()).into());
         }
         let (leaving, left) = channel();
+        let log: Log = Arc::new(move |line| log(&text::clean(line)));
         let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
@@ -200,10 +202,8 @@ impl Service {
             Socket::new(stream)?
         };
         let peer = Peer::of(&socket)?;
-        if !admit(&self.core, socket, &peer, None, process, &self.handle) {
-            return Err(io::Error::other("it has its limit of connections").into());
-        }
-        Ok(())
+        let admitted = admit(&self.core, socket, &peer, None, process, &self.handle);
+        admitted.map_err(|full| io::Error::other(full.to_string()).into())
     }
 
     /// Has parties that the operator named started anew by this, when somebody asks for it who may change the partition. Said once;
@@ -318,15 +318,10 @@ async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
         let Ok(peer) = Peer::of(&socket) else { continue };
         if !core.access.admits(&peer) {
             core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
-        } else if !admit(
-            &core,
-            socket,
-            &peer,
-            Some(peer.uid),
-            Attached::by_itself(),
-            &Handle::current(),
-        ) {
-            core.refused(&peer, "there are too many");
+        } else if let Err(full) =
+            admit(&core, socket, &peer, Some(peer.uid), Attached::by_itself(), &Handle::current())
+        {
+            core.refused(&peer, full);
         }
     }
 }
@@ -345,7 +340,7 @@ impl Attached {
     }
 }
 
-/// Begins to serve a connection, to be authenticated as `uid` if there is one. False if there are too many.
+/// Begins to serve a connection, to be authenticated as `uid` if there is one, unless there are too many.
 fn admit(
     core: &Arc<Core>,
     socket: Socket,
@@ -353,15 +348,13 @@ fn admit(
     uid: Option<u32>,
     process: Attached,
     handle: &Handle,
-) -> bool {
+) -> Result<(), Full> {
     let socket = Arc::new(socket);
     let route = Route::Own(Outbox::new(Arc::clone(&socket)));
     let mut connection = Connection::new(Arc::clone(core), route, process.authority, peer.name());
     connection.named = process.named;
     let connection = Arc::new(connection);
-    let joined = core.join(&connection);
-    if joined {
-        handle.spawn(connection.serve(socket, uid, process.ending));
-    }
-    joined
+    core.join(&connection, uid)?;
+    handle.spawn(connection.serve(socket, uid, process.ending));
+    Ok(())
 }

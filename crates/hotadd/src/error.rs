@@ -127,8 +127,9 @@ pub enum Error {
     /// No more parties can register (R7).
     #[error("the partition has its limit of {0} registered drivers")]
     TooManyParties(usize),
-    /// A name that cannot be shown (R7): empty, longer than 64 bytes, or with control characters.
-    #[error("{0:?} is no name for a driver: 1 to 64 bytes, no control characters")]
+    /// A name that cannot be shown (R7): empty, longer than 64 bytes, or with characters that steer, hide or cannot be seen, as
+    /// [`text::is_name`](crate::text::is_name) says.
+    #[error("{:?} is no name for a driver: 1 to 64 bytes, all of which can be seen, with no blank at either end", crate::text::clean(.0))]
     BadName(String),
     /// The party is registered no longer (D2): it crashed, and was deregistered then.
     #[error("{0} was deregistered already")]

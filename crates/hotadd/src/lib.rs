@@ -34,6 +34,8 @@ mod member;
 mod observation;
 mod observers;
 mod outcome;
+#[cfg(not(loom))]
+pub mod ownership;
 mod partition;
 mod per_processor;
 mod published;
@@ -46,6 +48,7 @@ mod runner;
 mod sample;
 mod sync;
 mod telling;
+pub mod text;
 mod unheard;
 mod weak;
 #[cfg(feature = "dbus")]

@@ -7,9 +7,7 @@ use hotadd_core::{Driver, Level, Party, PartyId, Processor};
 
 use crate::error::Error;
 use crate::sync::{AtomicBool, Ordering};
-
-/// How long a driver's name may be, in bytes.
-const MAX_NAME: usize = 64;
+use crate::text;
 
 /// Who a party is: enough to name it in an answer, a log line or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +23,8 @@ pub struct PartyInfo {
 impl PartyInfo {
     /// Whether a driver may have this name (R7).
     pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(Error::BadName(name.chars().take(MAX_NAME).collect()));
+        if !text::is_name(name) {
+            return Err(Error::BadName(name.chars().take(text::LONGEST_NAME).collect()));
         }
         Ok(())
     }
@@ -138,5 +136,23 @@ impl Party for Member {
     }
     fn at_once(&self) -> bool {
         self.shared.at_once
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r7_a_name_that_cannot_be_seen_is_refused_and_the_error_shows_nothing_of_it() {
+        for name in ["", "  ", "\u{3164}", "po\u{200b}ol", "pool\u{202e}", "\u{9b}2J", " pool"] {
+            let error = PartyInfo::check_name(name).unwrap_err();
+            assert_eq!(error.clause(), "R7", "{name:?}");
+            assert!(
+                text::is_clean(&error.to_string()),
+                "{name:?} is shown in its error: {error:?}"
+            );
+        }
+        PartyInfo::check_name("per-CPU pool").unwrap();
     }
 }

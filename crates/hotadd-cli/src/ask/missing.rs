@@ -6,9 +6,9 @@ use hotadd::Status;
 use serde_json::{Value, json};
 
 use super::talk::{Failure, Talk};
-use super::{AskError, EVERY, Shown, WireWaiting, print, printable};
+use super::{AskError, EVERY, Shown, WireWaiting};
 use crate::args::Parties;
-use crate::degraded;
+use crate::{degraded, say};
 
 /// A missing party: name, since when in microseconds since 1970, status, reason.
 type WireMissing = (String, u64, u32, String);
@@ -36,7 +36,7 @@ impl Gone {
     pub(super) fn line(&self) -> String {
         let since = UNIX_EPOCH.checked_add(Duration::from_micros(self.micros));
         let since = since.unwrap_or_else(SystemTime::now);
-        printable(&degraded::since(&self.name, since, &self.reason))
+        degraded::since(&self.name, since, &self.reason)
     }
 
     pub(super) fn json(&self) -> Value {
@@ -58,21 +58,21 @@ pub(super) fn restart(talk: &Talk, parties: &Parties, name: &str) -> Result<bool
     match answer {
         Ok(()) => {
             if json {
-                print(&json!({ "name": name, "restarted": true }));
+                say::json(&json!({ "name": name, "restarted": true }));
             } else {
-                println!("{} is registered", printable(name));
+                say::line(format!("{name} is registered"));
             }
             Ok(true)
         }
         Err(Failure::Refused(refusal)) => {
             if json {
                 let status = refusal.status;
-                print(&json!({
+                say::json(&json!({
                     "name": name, "restarted": false, "error": refusal.name, "reason": refusal.message,
                     "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
                 }));
             } else {
-                println!("{}", printable(&refusal.message));
+                say::line(&refusal.message);
             }
             Ok(false)
         }

@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod found;
 mod missing;
 mod out;
 mod socket;
@@ -9,6 +10,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hotadd::text::clean;
 use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
 use serde_json::{Value, json};
@@ -17,6 +19,7 @@ use self::missing::Gone;
 use self::out::Out;
 use self::talk::{Failure, Refusal, Talk};
 use crate::args::{Ask, Change, History, Parties};
+use crate::say;
 use crate::view::millis;
 
 /// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
@@ -38,7 +41,7 @@ pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(REFUSED),
         Err(AskError(failure)) => {
-            eprintln!("hotadd: {failure}");
+            say::wrong(&failure);
             ExitCode::from(match failure {
                 Failure::NoPartition(_) => NO_PARTITION,
                 Failure::Usage(_) => USAGE,
@@ -77,7 +80,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let unagreed = list(&mut set.iter().filter(|p| !set.is_agreed(p.index)).map(|p| p.id));
     let spare = list(&mut candidates.into_iter().map(HardwareId).filter(|id| is_out(*id)));
     if ask.json {
-        print(&json!({
+        say::json(&json!({
             "epoch": set.epoch().0, "active": active, "unagreed": unagreed, "candidates": spare,
             "parties": parties, "waiting": waiting.iter().map(waiting_json).collect::<Vec<_>>(),
             "refused": refused, "vanished": vanished.to_string(),
@@ -85,20 +88,20 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
         }));
         return Ok(true);
     }
-    gone.iter().for_each(|gone| println!("{}", gone.line()));
-    println!("active: {active} ({} processors, epoch {})", set.count(), set.epoch());
+    gone.iter().for_each(|gone| say::line(gone.line()));
+    say::line(format!("active: {active} ({} processors, epoch {})", set.count(), set.epoch()));
     if !unagreed.is_empty() {
-        println!("joined without agreement: {unagreed} (Q3)");
+        say::line(format!("joined without agreement: {unagreed} (Q3)"));
     }
     if !vanished.is_empty() {
-        println!("vanished without asking: {vanished} (X2)");
+        say::line(format!("vanished without asking: {vanished} (X2)"));
     }
-    println!("could be added: {}", if spare.is_empty() { "none" } else { &spare });
-    println!("parties: {}", if parties.is_empty() { "none" } else { "" });
-    parties.iter().for_each(|party| println!("  {}", party_line(party)));
-    waiting.iter().for_each(|waiting| println!("{}", waiting_line(waiting)));
+    say::line(format!("could be added: {}", if spare.is_empty() { "none" } else { &spare }));
+    say::line(format!("parties: {}", if parties.is_empty() { "none" } else { "" }));
+    parties.iter().for_each(|party| say::line(format!("  {}", party_line(party))));
+    waiting.iter().for_each(|waiting| say::line(waiting_line(waiting)));
     for event in refused {
-        println!("processor {} stays out: {}", text(&event["id"]), why(&event));
+        say::line(format!("processor {} stays out: {}", text(&event["id"]), why(&event)));
     }
     Ok(true)
 }
@@ -110,10 +113,10 @@ pub(crate) fn parties(parties: &Parties) -> Result<bool, AskError> {
         return missing::restart(&talk, parties, name);
     }
     for party in parties_of(&talk)? {
-        if ask.json { print(&party) } else { println!("{}", party_line(&party)) }
+        if ask.json { say::json(&party) } else { say::line(party_line(&party)) }
     }
     for gone in Gone::all(&talk)? {
-        if ask.json { print(&gone.json()) } else { println!("{}", gone.line()) }
+        if ask.json { say::json(&gone.json()) } else { say::line(gone.line()) }
     }
     Ok(true)
 }
@@ -134,23 +137,23 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
                 let epoch: u64 = epoch;
                 let (index, group, number, _) = processor;
                 if change.ask.json {
-                    print(&json!({
+                    say::json(&json!({
                         "event": done, "id": id.0, "index": index, "group": group,
                         "number": number, "epoch": epoch,
                     }));
                 } else {
-                    println!(
+                    say::line(format!(
                         "processor {id} {done} (index {index}, {group}:{number}, epoch {epoch})"
-                    );
+                    ));
                 }
             }
             Err(Failure::Refused(refusal)) => {
                 all = false;
                 let event = if add { "refused" } else { "remove-refused" };
                 if change.ask.json {
-                    print(&refusal_json(event, id.0, &refusal));
+                    say::json(&refusal_json(event, id.0, &refusal));
                 } else {
-                    println!("{}", refusal.message);
+                    say::line(&refusal.message);
                 }
             }
             Err(other) => return Err(other.into()),
@@ -173,9 +176,9 @@ pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
             Err(Failure::Refused(refusal)) => {
                 all = false;
                 if change.ask.json {
-                    print(&refusal_json("refused", id.0, &refusal));
+                    say::json(&refusal_json("refused", id.0, &refusal));
                 } else {
-                    println!("{}", refusal.message);
+                    say::line(&refusal.message);
                 }
                 continue;
             }
@@ -185,22 +188,21 @@ pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
         all &= agreed;
         if change.ask.json {
             let answers: Vec<_> = answers.iter().map(answer_json).collect();
-            print(&json!({ "id": id.0, "agreed": agreed, "answers": answers }));
+            say::json(&json!({ "id": id.0, "agreed": agreed, "answers": answers }));
             continue;
         }
         let verdict = if agreed { "could join" } else { "would be refused" };
-        println!("processor {id} {verdict}; asked: {}", answers.len());
+        say::line(format!("processor {id} {verdict}; asked: {}", answers.len()));
         for (_, name, level, agreed, status, reason, us) in answers {
             let took = millis(Duration::from_micros(us));
             let status = Status::from_raw(status);
-            let name = printable(&name);
             match agreed {
-                true => println!("  {name} (level {level}) agrees, in {took}"),
+                true => say::line(format!("  {name} (level {level}) agrees, in {took}")),
                 false => {
-                    println!(
+                    say::line(format!(
                         "  {name} (level {level}) refuses, in {took}: {} ({status:?})",
-                        printable(&reason)
-                    );
+                        reason
+                    ));
                 }
             }
         }
@@ -213,11 +215,9 @@ pub(crate) fn history(history: &History) -> Result<bool, AskError> {
     let talk = Talk::with(&history.ask)?;
     let events: Vec<String> = talk.call("GetHistory", &(history.most,))?;
     for event in events {
-        if history.ask.json {
-            println!("{}", printable(&event));
-        } else if let Ok(event) = serde_json::from_str::<Value>(&event) {
-            println!("{}", event_line(&event));
-        }
+        // What is no JSON is told nobody who reads JSON.
+        let Ok(event) = serde_json::from_str::<Value>(&event) else { continue };
+        if history.ask.json { say::json(&event) } else { say::line(event_line(&event)) }
     }
     Ok(true)
 }
@@ -230,7 +230,7 @@ fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
 
 fn party_line(party: &Value) -> String {
     let place = if party["remote"] == true { "in another process" } else { "in this process" };
-    let name = printable(party["name"].as_str().unwrap_or_default());
+    let name = party["name"].as_str().unwrap_or_default();
     format!("{name} (#{}, level {}, {place})", party["party"], party["level"])
 }
 
@@ -239,8 +239,7 @@ fn event_line(event: &Value) -> String {
     let time = event["time"].as_u64().map(clock).unwrap_or_default();
     let id =
         if event["id"].is_null() { String::new() } else { format!(" processor {}", event["id"]) };
-    let who =
-        event["driver"].as_str().map(|name| format!(" {}", printable(name))).unwrap_or_default();
+    let who = event["driver"].as_str().map(|name| format!(" {}", name)).unwrap_or_default();
     let took = event["us"].as_u64().map(|us| format!(" in {}", millis(Duration::from_micros(us))));
     let reason =
         if event["reason"].is_null() { String::new() } else { format!(": {}", why(event)) };
@@ -264,7 +263,7 @@ fn why(event: &Value) -> String {
     let others = ["errno_name", "clause"].iter().map(|key| event[key].as_str());
     let known: Vec<_> = std::iter::once(status).chain(others).flatten().collect();
     let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
-    printable(&format!("{driver}{}{known}", text(&event["reason"])))
+    format!("{driver}{}{known}", text(&event["reason"]))
 }
 
 /// The time of day, in UTC.
@@ -296,20 +295,11 @@ fn waiting_json((name, state, id, us): &(String, String, u32, u64)) -> Value {
 
 fn waiting_line((name, state, id, us): &(String, String, u32, u64)) -> String {
     let took = millis(Duration::from_micros(*us));
-    printable(&format!("waiting for {name}: {state} of processor {id}, {took}"))
+    format!("waiting for {name}: {state} of processor {id}, {took}")
 }
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Names and reasons come from others; what would steer a terminal is not passed on.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-fn print(value: &Value) {
-    println!("{value}");
 }
 
 /// What is said on stderr to somebody who waits: one line that is written over on a terminal, else a line each time.
@@ -325,11 +315,11 @@ impl Shown {
             return;
         }
         if std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{}", lines.join("; "));
+            eprint!("\r\x1b[K{}", clean(&lines.join("; ")));
             let _ = std::io::stderr().flush();
             self.line = true;
         } else {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(say::note);
         }
     }
 

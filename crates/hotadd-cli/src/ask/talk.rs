@@ -1,12 +1,9 @@
 //! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotadd::Status;
-use hotadd::wire::{self, ERROR, PARTITION, PARTITION_PATH, WireError};
+use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
 use hotadd_service::{BusAddress, MACHINE_BUS_NAME, bus_name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +13,7 @@ use zbus::proxy::{self, CacheProperties, MethodFlags};
 use zbus::zvariant::DynamicType;
 use zbus::{Connection, Proxy, connection};
 
+use super::found::Found;
 use super::socket;
 use crate::args::Ask;
 
@@ -173,15 +171,10 @@ fn broken(error: &dyn std::fmt::Display) -> Failure {
 }
 
 async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
-    let path = match partition {
-        Some(path) if path.contains('/') => PathBuf::from(path),
-        Some(name) => {
-            let [own, system] = folders().map(|folder| folder.join(name));
-            if !own.exists() && system.exists() { system } else { own }
-        }
-        None => the_only()?,
-    };
-    let stream = UnixStream::connect(&path).await.map_err(|error| absent(&path, &error))?;
+    let found = Found::of(partition)?;
+    let stream = UnixStream::connect(&found.path).await;
+    let stream = stream.map_err(|error| found.absent(&error))?;
+    found.believe(&stream)?;
     connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
 }
 
@@ -231,71 +224,6 @@ fn nobody(name: &str) -> String {
     )
 }
 
-fn several(names: &[&str]) -> Failure {
+pub(super) fn several(names: &[&str]) -> Failure {
     Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
-}
-
-/// Why there is nobody at a path.
-fn absent(path: &Path, error: &io::Error) -> Failure {
-    let (place, name) = (path.display(), path.file_name().unwrap_or_default().display());
-    let own_folders = folders();
-    let starts = match own_folders.iter().position(|folder| path.parent() == Some(folder)) {
-        Some(0) => format!("`hotadd run --name {name}` starts one"),
-        Some(_) => "`hotadd daemon` starts that of a machine".to_owned(),
-        None => "`hotadd status` without -p finds those that run".to_owned(),
-    };
-    Failure::NoPartition(match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("there is no running partition {name} (nothing is at {place}); {starts}")
-        }
-        // The kernel says the same of a file that is no socket.
-        io::ErrorKind::ConnectionRefused if !is_socket(path) => {
-            format!("there is no partition at {place}, which is no socket; {starts}")
-        }
-        io::ErrorKind::ConnectionRefused => {
-            format!("partition {name} has ended: nobody listens at {place}; {starts}")
-        }
-        io::ErrorKind::PermissionDenied => {
-            let why = wire::denied(path);
-            format!("partition {name} cannot be reached at {place}: {why}")
-        }
-        _ => format!("partition {name} cannot be reached at {place}: {error}"),
-    })
-}
-
-fn is_socket(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
-}
-
-/// Where partitions are found: this user's, and the machine's.
-fn folders() -> [PathBuf; 2] {
-    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
-}
-
-fn sockets(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    let mut paths: Vec<_> = paths.filter(|path| is_socket(path)).collect();
-    paths.sort();
-    paths
-}
-
-/// The partition to talk to when none is named: one of this user's, or else the machine's.
-fn the_only() -> Result<PathBuf, Failure> {
-    let [own, system] = folders();
-    let names = Some(sockets(&own)).filter(|names| !names.is_empty());
-    match names.unwrap_or_else(|| sockets(&system)).as_slice() {
-        [] => Err(Failure::NoPartition(format!(
-            "no partition is running (there is none in {} or {}); `hotadd run --name NAME` starts one, `hotadd daemon` that of a machine",
-            own.display(),
-            system.display()
-        ))),
-        [one] => Ok(one.clone()),
-        many => {
-            let name = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
-            let names: Vec<_> = many.iter().map(name).collect();
-            Err(several(&names.iter().map(String::as_str).collect::<Vec<_>>()))
-        }
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use hotadd::text::clean_char;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
@@ -103,7 +104,7 @@ fn wanted(view: &View, width: u16, most: u16) -> u16 {
 
 /// A note in rows. Only one that says why something went wrong has more than one.
 fn wrapped(note: &Note, width: u16) -> Vec<String> {
-    let text = harmless(&note.text);
+    let text = clean(&note.text).into_owned();
     let room = usize::from(width.saturating_sub(4)).max(1);
     let mut rows = vec![String::new()];
     if note.weight != Weight::Bad {
@@ -177,7 +178,7 @@ impl Canvas<'_> {
         if width == 0 {
             return x;
         }
-        let text = harmless(text);
+        let text = cut(text);
         if Span::raw(&text).width() <= usize::from(width) {
             return self.buffer.set_stringn(x, y, text, width.into(), style).0;
         }
@@ -207,7 +208,7 @@ impl Canvas<'_> {
         ];
         let length = |(a, b, c): &(String, String, String)| Span::raw(a.to_owned() + b + c).width();
         let room = usize::from(area.width).saturating_sub(9);
-        let title = Span::raw(harmless(&self.view.title)).width();
+        let title = Span::raw(cut(&self.view.title)).width();
         let fits = |form: &&(String, String, String)| length(form) + title.min(TITLE) <= room;
         let form = forms.iter().find(fits).unwrap_or(&forms[3]);
         let title_room = room.saturating_sub(length(form));
@@ -299,18 +300,9 @@ pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
     }
 }
 
-/// Names and reasons come from drivers: without what could move the cursor, or turn the reading direction around.
-fn harmless(text: &str) -> String {
-    let replace = |c: char| match c {
-        '\n' | '\t' => ' ',
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    text.chars().take(LONGEST).map(replace).collect()
+/// Names and reasons come from drivers: so much of them as can be shown, without what steers or hides.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST).map(clean_char).collect()
 }
 
 /// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.

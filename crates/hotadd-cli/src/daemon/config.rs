@@ -1,8 +1,7 @@
 //! [`Config`]: what the daemon is told by its file, and which line and key of that are wrong.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,13 +9,15 @@ use std::time::Duration;
 
 use hotadd::CpuList;
 use hotadd::hardware::{Hardware, Simulated};
+use hotadd::ownership::{self, Untrusted};
+use hotadd_service::script::{Script, ScriptError};
 use hotadd_service::{Access, BusAddress};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::args;
-use crate::spec::{DriverSpec, SimulateSpec, WhenMissing};
+use crate::spec::{DriverSpec, SimulateSpec, What, WhenMissing};
 
 /// Where the configuration is unless it is said.
 pub(crate) const FILE: &str = "/etc/hotadd/hotadd.toml";
@@ -193,13 +194,11 @@ fn rejoin(text: &str) -> Result<Duration, String> {
 /// The most that a configuration has, in bytes: thousands of parties fit in.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What is in a file, as long as that has an end within reason: a device may go on for ever.
-fn whole(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    if File::open(file)?.take(MOST_BYTES + 1).read_to_string(&mut text)? as u64 > MOST_BYTES {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
+/// What is in a file that nobody else may change: it says what is run. A pipe is not waited for, and a device may go on for ever.
+fn whole(file: &Path) -> Result<String, Untrusted> {
+    let unreadable = |error| Untrusted::Unreadable { path: file.to_owned(), error };
+    let bytes = ownership::read(&ownership::file(file)?, MOST_BYTES).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))
 }
 
 impl Config {
@@ -208,11 +207,26 @@ impl Config {
         let file = path.unwrap_or(Path::new(FILE));
         match whole(file) {
             Ok(text) => Self::read(&text).map_err(|wrong| format!("{}:{wrong}", file.display())),
-            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::default())
-            }
-            Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
+            Err(why) if path.is_none() && why.is_missing() => Ok(Self::default()),
+            Err(why) => Err(why.to_string()),
         }
+    }
+
+    /// Which party's program or file is not run because others could change it. The daemon begins without it, and it is missing (L4).
+    pub(crate) fn untrusted(&self) -> Option<String> {
+        let why = |spec: &DriverSpec| match &spec.what {
+            What::Exec(exec) => match Script::new(&exec.path) {
+                Err(ScriptError::Untrusted(why)) => Some(why),
+                // What is not there yet may be there when the daemon begins.
+                _ => None,
+            },
+            What::File(file) => file.untrusted(),
+            What::Sample(_) => None,
+        };
+        let mut parties = self.parties.iter().enumerate();
+        parties.find_map(|(nth, party)| {
+            why(&party.driver.0).map(|why| format!("party[{nth}].driver: {why}"))
+        })
     }
 
     /// Says what is wrong as `LINE: KEY: WHAT`.

@@ -26,6 +26,7 @@ use self::config::{Config, FILE};
 use self::log::Log;
 use self::manager::Manager;
 use crate::args::Daemon;
+use crate::say;
 use crate::view::Weight;
 
 /// Where the machine's partition is found.
@@ -56,13 +57,17 @@ enum Message {
 /// Says whether a configuration will do. Returns the exit status.
 pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     match Config::load(file) {
-        Ok(_) => {
+        Ok(config) => {
             let file = file.unwrap_or(Path::new(FILE));
-            println!("{}: ok", file.display());
+            if let Some(wrong) = config.untrusted() {
+                say::note(format!("{}: {wrong}", file.display()));
+                return ExitCode::FAILURE;
+            }
+            say::line(format!("{}: ok", file.display()));
             ExitCode::SUCCESS
         }
         Err(wrong) => {
-            eprintln!("{wrong}");
+            say::note(&wrong);
             ExitCode::FAILURE
         }
     }

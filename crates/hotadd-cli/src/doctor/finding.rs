@@ -90,7 +90,7 @@ impl Finding {
 
 /// Without what a terminal would obey.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    hotadd::text::clean(text).into_owned()
 }
 
 /// What a line of a file says, short enough to be shown.

@@ -66,7 +66,7 @@ struct Line {
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars().map(|char| if char.is_control() { ' ' } else { char }) {
+        for char in text.chars().map(hotadd::text::clean_char) {
             let end = self.length + char.len_utf8();
             if end >= LONGEST_LINE {
                 return Err(fmt::Error);

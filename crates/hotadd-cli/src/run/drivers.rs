@@ -89,7 +89,11 @@ impl Terms {
                 let hosted = Hosted { restarts: *restarts, grace: GRACE, loads: false };
                 self.host(spec, hosted, required)
             }
-            What::File(FileSpec { restarts, .. }) => {
+            What::File(file @ FileSpec { restarts, .. }) => {
+                if let Some(why) = file.untrusted() {
+                    let why = why.to_string();
+                    return Err(NotRegistered::new(&spec.name, Status::UNSUCCESSFUL, why));
+                }
                 // Its unload may take as long as an answer, and its process says so if it does not end.
                 let grace = self.time_limit(spec) + 3 * GRACE;
                 self.host(spec, Hosted { restarts: *restarts, grace, loads: true }, required)

@@ -110,7 +110,7 @@ impl Fence {
         if let Self::Cpuset(cpuset, _) = self
             && let Err(error) = cpuset.close()
         {
-            eprintln!("hotadd: {error}");
+            crate::say::wrong(error);
         }
     }
 }

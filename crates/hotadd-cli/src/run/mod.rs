@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Run) -> ExitCode {
     match Session::begin(args) {
         Ok(session) => session.conduct(),
         Err((code, reason)) => {
-            eprintln!("hotadd: {reason}");
+            crate::say::wrong(reason);
             signals::end_with(code.into())
         }
     }
@@ -374,7 +374,10 @@ impl Session {
         let left = child::end_leftovers();
         if !left.is_empty() {
             let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
-            eprintln!("hotadd: still running, and cannot be ended: process {}", pids.join(", "));
+            crate::say::wrong(format!(
+                "still running, and cannot be ended: process {}",
+                pids.join(", ")
+            ));
         }
         self.fence.close();
     }

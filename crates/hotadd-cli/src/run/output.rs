@@ -84,7 +84,7 @@ impl Output {
         if let Err(error) = written {
             // The command must not die of it; but whoever reads the events must not think that nothing happened.
             self.events = None;
-            eprintln!("hotadd: events end here, because they cannot be written: {error}");
+            crate::say::wrong(format!("events end here, because they cannot be written: {error}"));
         }
     }
 
@@ -130,8 +130,7 @@ impl Lines {
 
     fn say(&mut self, line: &str) {
         // Drivers name themselves and give reasons; what would steer a terminal is not passed on.
-        let line: String =
-            line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let line = hotadd::text::clean(line);
         // Who closed our output wants no more lines; the run goes on.
         let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
     }

@@ -95,7 +95,7 @@ impl Session {
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            eprintln!("hotadd: {who} is still busy and is not waited for");
+            crate::say::wrong(format!("{who} is still busy and is not waited for"));
         }
     }
 }

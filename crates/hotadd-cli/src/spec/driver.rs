@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use hotadd::ownership::{self, Untrusted};
 use hotadd::{CpuList, State};
 use hotadd_service::script::word;
 use serde::Deserialize;
 
-use super::{delay, list, number, options_of, time};
+use super::{delay, list, number, options_of, time, with_name};
 
 /// More than anybody restarts a driver that dies again and again.
 const MOST_RESTARTS: u32 = 1000;
@@ -106,6 +107,16 @@ pub(crate) enum WhenMissing {
     Skip,
 }
 
+impl FileSpec {
+    /// Why it is not loaded, if others could change it. What is not there, or is no file, is told by who loads it.
+    pub(crate) fn untrusted(&self) -> Option<Untrusted> {
+        match ownership::file(&self.path) {
+            Ok(_) | Err(Untrusted::Unreadable { .. } | Untrusted::Kind { .. }) => None,
+            Err(why) => Some(why),
+        }
+    }
+}
+
 impl DriverSpec {
     /// What becomes of adds while its party is missing.
     pub(crate) fn when_missing(&self) -> WhenMissing {
@@ -140,6 +151,7 @@ impl FromStr for DriverSpec {
                 "there is no driver {kind:?}; there are sample, exec:PATH, and files: x.sys, ./x.so"
             )),
         }
+        .and_then(with_name)
     }
 }
 

@@ -1,10 +1,7 @@
 //! [`FileError`]: why a file is not a driver that can be loaded; and reading one.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-use rustix::fs::{Mode, OFlags};
 
 use super::headers::MOST_BYTES;
 
@@ -50,9 +47,7 @@ impl FileError {
 /// # Errors
 /// It is a directory, too large, or unreadable.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    // A pipe would be waited for.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
+    let file = hotadd::ownership::open(path)?;
     let about = file.metadata()?;
     if about.is_dir() {
         return Err(FileError::NotADriver("a directory".into()));

@@ -69,7 +69,7 @@ fn text(image: &[u8], start: usize) -> Option<String> {
     let text = std::str::from_utf8(bytes.split(|byte| *byte == 0).next()?).ok()?;
     let whole = text.len() < bytes.len() && !text.is_empty();
     // Names are shown to people, and some are terminals' commands.
-    (whole && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    (whole && hotadd::text::is_clean(text)).then(|| text.to_owned())
 }
 
 fn imports(headers: &Headers, image: &[u8]) -> Result<Vec<Slot>, FileError> {

@@ -6,7 +6,7 @@ use std::process::ChildStderr;
 
 use super::report::LONGEST_LINE;
 use super::{HostSpec, Said};
-use crate::said::harmless;
+use hotadd::text::clean;
 
 /// Passes on what is written, from a thread of its own, until nobody can write any more.
 pub(super) fn pass_on(stderr: ChildStderr, spec: &HostSpec) -> io::Result<()> {
@@ -32,7 +32,7 @@ fn lines(stream: impl Read, mut each: impl FnMut(String)) {
         }
         let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
         if !text.trim().is_empty() {
-            each(text.chars().map(harmless).collect());
+            each(clean(&text).into_owned());
         }
     }
 }

@@ -18,9 +18,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hotadd::Status;
+use hotadd::text::clean;
 
 use crate::lock;
-use crate::said::harmless;
 
 /// The longest line that is read, with its end.
 pub const LONGEST_LINE: usize = 2048;
@@ -55,7 +55,7 @@ pub enum Said {
 fn parse(line: &[u8]) -> Option<Line> {
     let line = std::str::from_utf8(line).ok()?;
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let text = || rest.chars().map(harmless).collect::<String>();
+    let text = || clean(rest).into_owned();
     Some(match word {
         "party" => Line::Party(rest.parse().ok()?),
         "ok" if rest.is_empty() => Line::Ok,
@@ -65,7 +65,7 @@ fn parse(line: &[u8]) -> Option<Line> {
         "fault" => {
             let (status, what) = rest.split_once(' ')?;
             let status = u32::from_str_radix(status.strip_prefix("0x")?, 16).ok()?;
-            let what = what.chars().map(harmless).collect();
+            let what = clean(what).into_owned();
             Line::Said(Said::Fault(Status::from_raw(status), what))
         }
         "unloaded" => Line::Said(Said::Unloaded(text())),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hotadd::Status;
+use hotadd::text::clean_char;
 
 use crate::access::Right;
 use crate::pending::Loss;
@@ -55,7 +56,7 @@ impl Rights {
 
 /// What a driver's process made up, for people.
 fn shown(text: &str) -> String {
-    text.chars().take(64).map(crate::said::harmless).collect()
+    text.chars().take(64).map(clean_char).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hotadd::ownership::{self, Untrusted};
+
 use super::program::Program;
 
 /// More programs than anybody means to have in one folder.
@@ -31,17 +33,9 @@ pub enum ScriptError {
     /// It is a file that cannot be run.
     #[error("{} is not executable; `chmod +x` makes it so", .0.display())]
     NotExecutable(PathBuf),
-    /// Whoever may write to it could run anything with our rights.
-    #[error("everybody may write to {}, and so could run anything in your name; `chmod o-w` ends that", .0.display())]
-    Exposed(PathBuf),
-    /// The same of a group, when root runs it.
-    #[error("group {group} may write to {}, and so could run anything as root; `chmod g-w` ends that", path.display())]
-    ExposedToGroup {
-        /// What it may write to.
-        path: PathBuf,
-        /// The group's id.
-        group: u32,
-    },
+    /// Others could run anything with our rights.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// The folder has no program.
     #[error(
         "there is no program in {}: an executable file with a name of letters, digits, '.', '_' and '-'",
@@ -73,35 +67,12 @@ pub(super) fn find(path: &Path) -> Result<Found, ScriptError> {
 
 /// Whether a program can be run and nobody else may change it. Asked before every run: it may have changed.
 pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
-    let found = look_at(path)?;
-    if !found.is_file() {
+    if !look_at(path)?.is_file() {
         return Err(ScriptError::NoFile(path.to_owned()));
     }
-    for_nobody_else(path, &found)?;
-    // As it is written, and where links lead: whoever may replace a part of either decides what runs.
-    let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
-    for folder in path.ancestors().chain(real.ancestors()).skip(1) {
-        let found = look_at(folder)?;
-        // In a sticky folder such as /tmp nobody may replace what is another's.
-        if folder != real && found.mode() & 0o1000 == 0 {
-            for_nobody_else(folder, &found)?;
-        }
-    }
+    ownership::file(path)?;
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
         return Err(ScriptError::NotExecutable(path.to_owned()));
-    }
-    Ok(())
-}
-
-/// That neither everybody may write to it nor, when root asks, a group that is not root's: cron and sudo take nothing else
-/// either. Others often have a group to themselves, which may write to all that is theirs.
-fn for_nobody_else(path: &Path, found: &Metadata) -> Result<(), ScriptError> {
-    if found.mode() & 0o002 != 0 {
-        return Err(ScriptError::Exposed(path.to_owned()));
-    }
-    let group = found.gid();
-    if found.mode() & 0o020 != 0 && group != 0 && rustix::process::geteuid().is_root() {
-        return Err(ScriptError::ExposedToGroup { path: path.to_owned(), group });
     }
     Ok(())
 }
@@ -109,7 +80,7 @@ fn for_nobody_else(path: &Path, found: &Metadata) -> Result<(), ScriptError> {
 /// The programs in a folder, by name.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
     // Sticky or not: whoever may write to it could put another program here.
-    for_nobody_else(folder, &look_at(folder)?)?;
+    ownership::folder(folder)?;
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
         let entry = entry.map_err(|error| unreadable(folder, error))?;

@@ -46,6 +46,9 @@ impl Partition {
     ///   completes if it joined and fails if it did not. If the partition has been started anew meanwhile its epochs
     ///   begin anew too.
     ///
+    /// The path is the caller's choice, and whoever listens there is believed. Where others could have put a socket at it,
+    /// [`ownership::socket`](crate::ownership::socket) says so before.
+    ///
     /// # Errors
     /// [`Error::Unreachable`] if nobody listens there or answers within 10 seconds, [`Error::Protocol`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Error> {

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::text;
+
 /// Every clause of the contract.
 const CLAUSES: &[&str] = &[
     "R1", "R2", "R3", "R4", "R5", "R6", "R7", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9",
     "A10", "A11", "H1", "H2", "H3", "H4", "H5", "D1", "D2", "D3", "D4", "L1", "L2", "L3", "L4",
     "X1", "X2", "X3", "X4", "Q1", "Q2", "Q3", "Q4", "Q5",
 ];
-
-/// How much of a name is kept.
-const MAX_NAME: usize = 64;
 
 pub(super) fn clause(name: &str) -> Option<&'static str> {
     CLAUSES.iter().copied().find(|clause| *clause == name)
@@ -20,7 +19,7 @@ pub(super) fn clause(name: &str) -> Option<&'static str> {
 /// Keeps what a partition's hardware is called, once for each name that there is.
 pub(super) fn hardware(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-    let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    let name: String = text::clean(name).chars().take(text::LONGEST_NAME).collect();
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = names.get(name.as_str()) {
         return known;

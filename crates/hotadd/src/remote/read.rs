@@ -16,6 +16,7 @@ use crate::error::{Action, Error};
 use crate::member::PartyInfo;
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::required::Missing;
+use crate::text;
 use crate::wire::{self, WireError, WireProcessor, WireSet};
 
 /// What became of one processor of a batch.
@@ -36,6 +37,11 @@ pub(super) struct About<'a> {
     pub(super) party: Option<PartyInfo>,
     /// Knows the indexes.
     pub(super) set: &'a ActiveSet,
+}
+
+/// What a partition says, and those who take part in it, as it may be shown.
+pub(super) fn said(text: &str) -> String {
+    text::clean(text).into_owned()
 }
 
 /// A call of the partition.
@@ -125,10 +131,10 @@ pub(super) fn batch(
 /// The reply to Rehearse.
 pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsal, Error> {
     let (processor, answers): (WireProcessor, Vec<AnswerRow>) = reply(message, about)?;
-    let answer = |(id, name, level, agreed, status, reason, took)| {
-        let veto = || Veto::new(Status::from_raw(status), reason);
+    let answer = |(id, name, level, agreed, status, reason, took): AnswerRow| {
+        let veto = || Veto::new(Status::from_raw(status), said(&reason));
         Answer {
-            party: PartyInfo { id: PartyId(id), name, level: Level(level) },
+            party: PartyInfo { id: PartyId(id), name: said(&name), level: Level(level) },
             answer: if agreed { Ok(()) } else { Err(veto()) },
             took: Duration::from_micros(took),
         }
@@ -140,7 +146,11 @@ pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsa
 /// The reply to GetParties.
 pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyInfo>, Error> {
     let parties: Vec<(u64, String, i32, bool)> = reply(message, about)?;
-    let info = |(id, name, level, _)| PartyInfo { id: PartyId(id), name, level: Level(level) };
+    let info = |(id, name, level, _): (u64, String, i32, bool)| PartyInfo {
+        id: PartyId(id),
+        name: said(&name),
+        level: Level(level),
+    };
     Ok(parties.into_iter().map(info).collect())
 }
 
@@ -151,15 +161,15 @@ pub(super) fn missing(message: &Message) -> Result<Vec<Missing>, Error> {
     }
     let missing = |(name, since, status, reason): (String, u64, u32, String)| {
         let since = UNIX_EPOCH.checked_add(Duration::from_micros(since)).unwrap_or(UNIX_EPOCH);
-        Missing::new(&name, since, Status::from_raw(status), reason)
+        Missing::new(&said(&name), since, Status::from_raw(status), said(&reason))
     };
     let rows: Vec<(String, u64, u32, String)> = body(message)?;
     Ok(rows.into_iter().map(missing).collect())
 }
 
 /// A party of whom no more is known.
-pub(super) const fn known_by_name(name: String) -> PartyInfo {
-    PartyInfo { id: PartyId(0), name, level: Level(0) }
+pub(super) fn known_by_name(name: &str) -> PartyInfo {
+    PartyInfo { id: PartyId(0), name: said(name), level: Level(0) }
 }
 
 pub(super) fn malformed(what: wire::Malformed) -> Error {
@@ -174,7 +184,7 @@ fn refusal(message: &Message, about: &About<'_>) -> Error {
         Ok(wire) => error(name, wire, about),
         // An error of the connection, not of the partition.
         Err(_) => {
-            let sentence = body::<String>(message).unwrap_or_default();
+            let sentence = said(&body::<String>(message).unwrap_or_default());
             if wire::DENIALS.contains(&name) {
                 return Error::Denied(sentence);
             }
@@ -185,6 +195,7 @@ fn refusal(message: &Message, about: &About<'_>) -> Error {
 
 fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
     let (message, status, errno, id, party) = wire;
+    let (message, party) = (said(&message), said(&party));
     let (status, id) = (Status::from_raw(status), HardwareId(id));
     let errno = i32::try_from(errno).ok().filter(|errno| *errno != 0).map(Errno::from_raw);
     let processor = find(about.set, id);
@@ -192,7 +203,7 @@ fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
     let action = about.action;
     let party = || match &about.party {
         Some(us) if us.name == party => us.clone(),
-        _ => known_by_name(party.clone()),
+        _ => known_by_name(&party),
     };
     let veto = |lead: String| Veto::new(status, veto_reason(&message, &lead, status));
     match name.strip_prefix(wire::ERROR).unwrap_or(name) {
@@ -360,6 +371,24 @@ mod tests {
             let Error::Platform { error, .. } = error else { panic!("{error:?}") };
             assert_eq!(error.reason.as_deref(), words, "{message}");
         }
+    }
+
+    #[test]
+    fn what_a_partition_says_is_clean_before_it_is_an_error() {
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        let evil = "no\u{1b}[2J\u{202e}\u{200b}";
+        let kinds =
+            ["Vetoed", "NotJoining", "Platform", "Stuck", "NotAddable", "Missing", "Touched"];
+        for name in kinds.into_iter().chain(["NotRemovable", "Limit", "Crashed", "Strange"]) {
+            let wire = (evil.to_owned(), 0xC000_0001, 0, 3, evil.to_owned());
+            let error = error(&format!("{}{name}", wire::ERROR), wire, &about(&set));
+            for said in [error.to_string(), error.reason()] {
+                assert!(text::is_clean(&said), "{name} passes it on: {said:?}");
+            }
+        }
+        let add = call("Add", &1_u32).unwrap();
+        let denied = Message::error(&add.header(), wire::DENIALS[0]).unwrap().build(&evil).unwrap();
+        assert!(text::is_clean(&refusal(&denied, &about(&set)).to_string()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Error> {
     if (interface, path) != (wire::PARTITION, wire::PARTITION_PATH) {
         return Ok(None);
     }
-    let party = |name: String| (!name.is_empty()).then(|| read::known_by_name(name));
+    let party = |name: String| (!name.is_empty()).then(|| read::known_by_name(&name));
     let event = match header.member().map_or("", |member| member.as_str()) {
         "Joined" => {
             let (processor, epoch, agreed): (WireProcessor, u64, bool) = read::body(message)?;
@@ -55,7 +55,7 @@ fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Error> {
             event.id = Some(HardwareId(id));
             event.party = party(name);
             event.status = Some(Status::from_raw(status));
-            event.reason = Some(reason);
+            event.reason = Some(read::said(&reason));
             event
         }
         "Breach" => {
@@ -63,7 +63,7 @@ fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Error> {
             let mut event = Event::new(EventKind::Breach, epoch);
             event.party = party(name);
             event.clause = names::clause(&clause);
-            event.reason = Some(reason);
+            event.reason = Some(read::said(&reason));
             event
         }
         _ => return Ok(None),

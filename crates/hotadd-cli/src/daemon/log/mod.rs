@@ -151,7 +151,7 @@ impl Log {
 
 /// One line. Parties name themselves and give reasons: one line stays one line, and steers no terminal.
 fn emit(weight: Weight, text: &str, about: &About<'_>) {
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let text = hotadd::text::clean(text);
     let About { event, processor, party, clause, status, errno, took_us } = *about;
     macro_rules! say {
         ($level:ident) => {

@@ -1,0 +1,189 @@
+//! [`Found`]: the socket of the partition that is meant, and whether what listens there is believed.
+//!
+//! A name is looked up in folders, and what is there by that name is believed only if nobody else could have put it there, and if who
+//! listens is this user or root. A path is what somebody chose, and may be anybody's; whose it is then is said.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use hotadd::{ownership, wire};
+
+use super::talk::{Failure, several};
+use crate::say;
+
+/// A socket at which a partition should listen.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// It was given as a path, and not looked up.
+    chosen: bool,
+}
+
+impl Found {
+    /// The one that is meant or, if none is named, the only one that there is.
+    pub(super) fn of(partition: Option<&str>) -> Result<Self, Failure> {
+        let path = match partition {
+            Some(path) if path.contains('/') => {
+                return Ok(Self { path: PathBuf::from(path), chosen: true });
+            }
+            Some(name) => named(name)?,
+            None => the_only()?,
+        };
+        Ok(Self { path, chosen: false })
+    }
+
+    /// Asks the kernel who listens, before a word is said.
+    pub(super) fn believe(&self, connection: &impl AsFd) -> Result<(), Failure> {
+        let (uid, pid) = ownership::peer(connection)
+            .map_err(|error| Failure::Broken(format!("who listens cannot be told: {error}")))?;
+        if ownership::is_believed(uid) {
+            return Ok(());
+        }
+        let (path, who) = (self.path.display(), process(uid, pid));
+        if self.chosen {
+            say::note(format!("hotadd: the partition at {path} is that of {who}"));
+            return Ok(());
+        }
+        Err(Failure::NoPartition(format!(
+            "{who} listens at {path}, and is neither this user nor root; if that is the partition you mean, say -p {path}"
+        )))
+    }
+
+    /// Why there is nobody at the path.
+    pub(super) fn absent(&self, error: &io::Error) -> Failure {
+        absent(&self.path, error)
+    }
+}
+
+/// A process of another user, as far as it is known.
+fn process(uid: u32, pid: i32) -> String {
+    match pid {
+        0 => format!("a process of user {uid}"),
+        pid => format!("process {pid} of user {uid}"),
+    }
+}
+
+fn absent(path: &Path, error: &io::Error) -> Failure {
+    let (place, name) = (path.display(), path.file_name().unwrap_or_default().display());
+    let own_folders = folders();
+    let starts = match own_folders.iter().position(|folder| path.parent() == Some(folder)) {
+        Some(0) => format!("`hotadd run --name {name}` starts one"),
+        Some(_) => "`hotadd daemon` starts that of a machine".to_owned(),
+        None => "`hotadd status` without -p finds those that run".to_owned(),
+    };
+    Failure::NoPartition(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("there is no running partition {name} (nothing is at {place}); {starts}")
+        }
+        // The kernel says the same of a file that is no socket.
+        io::ErrorKind::ConnectionRefused if !is_socket(path) => {
+            format!("there is no partition at {place}, which is no socket; {starts}")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            format!("partition {name} has ended: nobody listens at {place}; {starts}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            let why = wire::denied(path);
+            format!("partition {name} cannot be reached at {place}: {why}")
+        }
+        _ => format!("partition {name} cannot be reached at {place}: {error}"),
+    })
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+/// Where partitions are found: this user's, and the machine's.
+fn folders() -> [PathBuf; 2] {
+    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
+}
+
+/// Why what is at a path that was looked up is not believed, for a line.
+fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
+    Failure::NoPartition(format!(
+        "what is at {} is not believed, because somebody else may have put it there: {why}; if it is the partition you mean, \
+         say -p {}",
+        path.display(),
+        path.display()
+    ))
+}
+
+/// The socket of this name: this user's, or else the machine's.
+fn named(name: &str) -> Result<PathBuf, Failure> {
+    let [own, system] = folders().map(|folder| folder.join(name));
+    let there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    if !there(&own) && !there(&system) {
+        // Nobody is asked about what is not there.
+        return Ok(own);
+    }
+    let ours = there(&own).then(|| believed(&own));
+    match ours {
+        Some(Ok(())) => Ok(own),
+        Some(Err(why)) if !there(&system) => Err(why),
+        passed_over => {
+            if let Some(Err(why)) = passed_over {
+                say::wrong(format!("passed over: {why}"));
+            }
+            believed(&system).map(|()| system)
+        }
+    }
+}
+
+/// That nobody else can have put a socket there. What is no socket is told when it is connected.
+fn believed(path: &Path) -> Result<(), Failure> {
+    match ownership::socket(path) {
+        Ok(()) => Ok(()),
+        Err(ownership::Untrusted::Kind { path: what, .. })
+            if what == path && !path.is_symlink() =>
+        {
+            Ok(())
+        }
+        Err(why) => Err(disbelief(path, &why)),
+    }
+}
+
+fn sockets(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut paths: Vec<_> = paths.filter(|path| is_socket(path)).collect();
+    paths.sort();
+    paths
+}
+
+/// The partition to talk to when none is named: one of this user's, or else the machine's.
+fn the_only() -> Result<PathBuf, Failure> {
+    let [own, system] = folders();
+    let (ours, machines) = (sockets(&own), sockets(&system));
+    let mut passed_over = None;
+    for paths in [ours, machines] {
+        let (believed, not): (Vec<_>, Vec<_>) =
+            paths.into_iter().map(|path| believed(&path).map(|()| path)).partition(Result::is_ok);
+        passed_over = passed_over.or_else(|| not.into_iter().find_map(Result::err));
+        let believed: Vec<PathBuf> = believed.into_iter().flatten().collect();
+        match believed.as_slice() {
+            [] => {}
+            [one] => {
+                if let Some(why) = passed_over {
+                    say::wrong(format!("passed over: {why}"));
+                }
+                return Ok(one.clone());
+            }
+            many => {
+                let name =
+                    |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
+                let names: Vec<_> = many.iter().map(name).collect();
+                return Err(several(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+            }
+        }
+    }
+    Err(passed_over.unwrap_or_else(|| {
+        Failure::NoPartition(format!(
+            "no partition is running (there is none in {} or {}); `hotadd run --name NAME` starts one, `hotadd daemon` that of a machine",
+            own.display(),
+            system.display()
+        ))
+    }))
+}

@@ -1,0 +1,181 @@
+//! Whom the command line believes: a name is this user's or root's, in a folder where nobody else can put anything; a path may be
+//! anybody's, and whose it is is said.
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::fake::{Fake, reply};
+use common::{hotadd, stderr, stdout};
+
+/// Nobody's user and group.
+const NOBODY: u32 = 65534;
+
+/// Whether others can be tried; if not, says so.
+fn can_be_others(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: {test}: only root can make files and processes of another user");
+    }
+    root
+}
+
+/// A partition that counts who asks it anything.
+fn counting() -> (Fake, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let fake = Fake::new(move |name, call| {
+        count.fetch_add(1, Ordering::SeqCst);
+        if name == "GetMissing" {
+            return reply(call, &Vec::<(String, u64, u32, String)>::new());
+        }
+        reply(call, &vec![(1_u64, "impostor", 0_i32, true)])
+    });
+    (fake, asked)
+}
+
+fn parties(runtime_dir: &Path, more: &[&str]) -> Output {
+    let args = [&["parties"], more].concat();
+    hotadd(&args).env("XDG_RUNTIME_DIR", runtime_dir).output().unwrap()
+}
+
+/// That nobody is asked by name, named or not, and why.
+fn not_believed(fake: &Fake, asked: &AtomicUsize, says: &str) {
+    let socket = fake.runtime_dir().join("hotadd/demo");
+    for more in [&[][..], &["-p", "demo"]] {
+        let output = parties(fake.runtime_dir(), more);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{more:?}: {}{said}", stdout(&output));
+        assert!(said.contains(says), "who could have put it there is said: {said}");
+        assert!(said.contains(&format!("say -p {}", socket.display())), "and what to do: {said}");
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "not a word is said to it");
+    }
+}
+
+#[test]
+fn a_partition_in_a_folder_that_others_may_write_to_is_not_believed() {
+    for (mode, who) in [(0o777, "everybody may write to "), (0o770, "may write to ")] {
+        let (fake, asked) = counting();
+        let folder = fake.runtime_dir().join("hotadd");
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        not_believed(&fake, &asked, who);
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+        let output = parties(fake.runtime_dir(), &[]);
+        assert!(stdout(&output).contains("impostor"), "it was that alone: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_partition_in_a_folder_of_another_user_is_not_believed_not_even_by_root() {
+    if !can_be_others("a folder of another user") {
+        return;
+    }
+    for name in ["hotadd", ""] {
+        let (fake, asked) = counting();
+        let place = fake.runtime_dir().join(name);
+        chown(&place, Some(NOBODY), None).unwrap();
+        let shown = place.display().to_string();
+        let says = format!("{} belongs to user 65534", shown.trim_end_matches('/'));
+        not_believed(&fake, &asked, &says);
+    }
+    let (fake, asked) = counting();
+    chown(fake.runtime_dir().join("hotadd/demo"), Some(NOBODY), None).unwrap();
+    not_believed(&fake, &asked, "demo belongs to user 65534");
+}
+
+/// Listens as nobody at a socket that root has bound, and says so.
+const LISTENS_AS_NOBODY: &str = r"
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.setresuid(65534, 65534, 65534)
+listener.listen()
+print('listens', flush=True)
+peer, _ = listener.accept()
+peer.settimeout(20)
+print('was told', len(peer.recv(4096)), 'bytes', flush=True)
+";
+
+/// Ended in any case.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn who_listens_is_asked_of_the_kernel_before_a_word_is_said() {
+    if !can_be_others("a process of another user that listens") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("hotadd");
+    fs::create_dir(&place).unwrap();
+    fs::set_permissions(&place, Permissions::from_mode(0o700)).unwrap();
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", LISTENS_AS_NOBODY]).arg(place.join("demo")).stdout(Stdio::piped());
+    let mut python = Ended(python.spawn().expect("python3 is needed, as ./test installs it"));
+    let mut lines = BufReader::new(python.0.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "listens");
+    let output = parties(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let says = format!("process {} of user 65534 listens at ", python.0.id());
+    assert!(stderr(&output).contains(&says), "{}", stderr(&output));
+    assert_eq!(lines.next().unwrap().unwrap(), "was told 0 bytes");
+}
+
+#[test]
+fn a_path_may_be_anybodys_and_whose_it_is_is_said() {
+    if !can_be_others("a partition of another user") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut run = Command::new("setpriv");
+    run.args([
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        env!("CARGO_BIN_EXE_hotadd"),
+    ]);
+    run.args([
+        "run",
+        "--name",
+        "demo",
+        "--simulate",
+        "1+1",
+        "--add",
+        "none",
+        "--json",
+        "--",
+        "cat",
+    ]);
+    run.env("XDG_RUNTIME_DIR", folder.path()).current_dir("/");
+    run.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut run = Ended(run.spawn().expect("setpriv is there"));
+    let socket = folder.path().join("hotadd/demo");
+    common::live::comes_true("the partition is there", || socket.exists());
+    let output = hotadd(&["status", "-p", socket.to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("active: 0 "), "{}", stdout(&output));
+    let says = format!(
+        "hotadd: the partition at {} is that of process {} of user 65534\n",
+        socket.display(),
+        run.0.id()
+    );
+    assert_eq!(stderr(&output), says);
+    let by_name = hotadd(&["status"]).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
+    assert_eq!(by_name.status.code(), Some(3), "by its name it is not believed");
+    drop(run.0.stdin.take());
+}

@@ -1,0 +1,342 @@
+//! Whose a path is, and who else could change what is there: asked before anything is read, run or believed because of where it is.
+//!
+//! Believed are root and this user. What matters is not the file alone: whoever may write to a folder on the way may put something
+//! else in the place of what is below it. So the path is walked from the root, and where it leads through symbolic links both
+//! are looked at, the folder of the link and the way to its target.
+//!
+//! | | for root | for others |
+//! |---|---|---|
+//! | the file or folder itself | belongs to root, and nobody else may write to it | belongs to root or this user, and not everybody may write to it |
+//! | folders on the way | the same, or sticky as /tmp is | not everybody may write to them, or sticky |
+//! | symbolic links | belong to root | in a sticky folder belong to root or this user |
+//!
+//! Others than root often have a group to themselves, which may write to all that is theirs: groups do not matter for them.
+//!
+//! ```
+//! use hotadd::ownership;
+//!
+//! ownership::file("/proc/version".as_ref())?;
+//! assert!(ownership::file("/dev/null".as_ref()).is_err(), "it is no file");
+//! # Ok::<(), ownership::Untrusted>(())
+//! ```
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+
+/// How many links are followed, as the kernel does.
+const MOST_LINKS: u32 = 40;
+
+/// The sticky bit: who may write to the folder may only replace what is theirs.
+const STICKY: u32 = 0o1000;
+
+/// Why what is at a path is not believed, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// It cannot be looked at, or is not there.
+    #[error("{} cannot be read: {error}", path.display())]
+    Unreadable {
+        /// What cannot be looked at.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It is somebody else's.
+    #[error("{} belongs to user {owner}, who could change what is run, read or believed in {}; {}", path.display(), whose(*.by), remedy(*.by, path))]
+    Owner {
+        /// What belongs to somebody else.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who was to believe it.
+        by: u32,
+    },
+    /// Everybody may write to it.
+    #[error("everybody may write to {}, and so could change what is run, read or believed in {}; `chmod o-w` ends that", path.display(), whose(*.by))]
+    Everybody {
+        /// What everybody may write to.
+        path: PathBuf,
+        /// Who was to believe it.
+        by: u32,
+    },
+    /// A group may write to it.
+    #[error("group {group} may write to {}, and so could change what is run, read or believed in {}; `chmod g-w` ends that", path.display(), whose(*.by))]
+    Group {
+        /// What it may write to.
+        path: PathBuf,
+        /// The group's number.
+        group: u32,
+        /// Who was to believe it.
+        by: u32,
+    },
+    /// It is something else than what was wanted.
+    #[error("{} is no {wanted}", path.display())]
+    Kind {
+        /// What was looked at.
+        path: PathBuf,
+        /// What it should be.
+        wanted: &'static str,
+    },
+}
+
+fn whose(by: u32) -> &'static str {
+    if by == 0 { "root's name" } else { "your name" }
+}
+
+fn remedy(by: u32, path: &Path) -> String {
+    match by {
+        0 => format!("`chown root {}` ends that", path.display()),
+        _ => "use one of your own".to_owned(),
+    }
+}
+
+impl Untrusted {
+    /// Whether there is nothing at the path.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// That a file, and the way to it, can be changed by nobody but those who are believed. Returns where links lead.
+///
+/// # Errors
+/// If not, or if it is no regular file.
+pub fn file(path: &Path) -> Result<PathBuf, Untrusted> {
+    let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
+    if !found.is_file() {
+        return Err(kind(path, "regular file"));
+    }
+    believer.unchanged(&real, &found).map(|()| real)
+}
+
+/// The same of a folder: nobody else can put anything into it.
+///
+/// # Errors
+/// If not, or if it is no folder.
+pub fn folder(path: &Path) -> Result<PathBuf, Untrusted> {
+    let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
+    if !found.is_dir() {
+        return Err(kind(path, "folder"));
+    }
+    believer.unchanged(&real, &found).map(|()| real)
+}
+
+/// The same of a folder for sockets, which is no link, and has none of the bits `barred` in its mode: 0o077 if it is for nobody else,
+/// 0o022 if others may see what is there.
+///
+/// # Errors
+/// If not.
+pub fn folder_of_sockets(path: &Path, barred: u32) -> Result<(), Untrusted> {
+    Believer::this().folder_of_sockets(path, barred)
+}
+
+/// That a socket which was looked up by its name is that of somebody who is believed, in a folder where nobody else can put one. Who
+/// answers there, [`peer`] tells once it is connected.
+///
+/// # Errors
+/// If not, or if it is no socket.
+pub fn socket(path: &Path) -> Result<(), Untrusted> {
+    Believer::this().socket(path)
+}
+
+/// Who listens at the other end of a socket that was connected: user and process, as the kernel had them when it began to listen. The
+/// process is 0 if it is that of another container.
+///
+/// # Errors
+/// If it is no connected Unix socket.
+pub fn peer(socket: &impl AsFd) -> io::Result<(u32, i32)> {
+    let credentials = socket_peercred(socket)?;
+    Ok((credentials.uid.as_raw(), rustix::process::Pid::as_raw(Some(credentials.pid))))
+}
+
+/// Whether this user is believed: root, or the one that this process runs as.
+#[must_use]
+pub fn is_believed(uid: u32) -> bool {
+    Believer::this().believes(uid)
+}
+
+/// What is in a regular file of at most so many bytes. A pipe or a device is not waited for, and is an error.
+///
+/// # Errors
+/// If it is no such file, or cannot be read.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    if file.take(most.saturating_add(1)).read_to_end(&mut bytes)? as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_long(most)));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file to be read, and waits for nobody who should write to it if it is a pipe: what it is can be asked now.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn too_long(most: u64) -> String {
+    match most >> 20 {
+        0 => format!("it is longer than {most} bytes"),
+        mib => format!("it is longer than {mib} MiB"),
+    }
+}
+
+fn kind(path: &Path, wanted: &'static str) -> Untrusted {
+    Untrusted::Kind { path: path.to_owned(), wanted }
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Untrusted + '_ {
+    |error| Untrusted::Unreadable { path: path.to_owned(), error }
+}
+
+/// Who is to believe.
+#[derive(Clone, Copy)]
+struct Believer(u32);
+
+impl Believer {
+    fn this() -> Self {
+        Self(geteuid().as_raw())
+    }
+
+    const fn is_root(self) -> bool {
+        self.0 == 0
+    }
+
+    const fn believes(self, uid: u32) -> bool {
+        uid == 0 || uid == self.0
+    }
+
+    /// Follows the path to its end, and asks about everything on the way there.
+    fn reach(self, path: &Path) -> Result<(PathBuf, Metadata), Untrusted> {
+        let whole = std::path::absolute(path).map_err(unreadable(path))?;
+        let (mut at, mut links) = (PathBuf::from("/"), 0);
+        let mut found = look_at(&at)?;
+        let mut rest = parts(&whole);
+        while let Some(part) = rest.pop_front() {
+            let sticky = self.passes(&at, &found)?;
+            if part == ".." {
+                // No link is in it, so that this is the folder above.
+                at.pop();
+                found = look_at(&at)?;
+                continue;
+            }
+            let next = at.join(&part);
+            let there = look_at(&next)?;
+            if !there.is_symlink() {
+                (at, found) = (next, there);
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(unreadable(&whole)(rustix::io::Errno::LOOP.into()));
+            }
+            if self.is_root() || sticky {
+                self.owned(&next, &there)?;
+            }
+            let target = fs::read_link(&next).map_err(unreadable(&next))?;
+            if target.is_absolute() {
+                at = PathBuf::from("/");
+                found = look_at(&at)?;
+            }
+            let mut further = parts(&target);
+            further.append(&mut rest);
+            rest = further;
+        }
+        Ok((at, found))
+    }
+
+    /// That what is at the end of a path belongs to those who are believed, and to nobody else to write to.
+    fn unchanged(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
+        self.owned(path, found)?;
+        self.unwritable(path, found)
+    }
+
+    /// Whether a folder on the way is sticky; an error if others could replace what is in it.
+    fn passes(self, path: &Path, found: &Metadata) -> Result<bool, Untrusted> {
+        if self.is_root() {
+            self.owned(path, found)?;
+        }
+        let sticky = found.is_dir() && found.mode() & STICKY != 0;
+        if !sticky {
+            self.unwritable(path, found)?;
+        }
+        Ok(sticky)
+    }
+
+    fn owned(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
+        let owner = found.uid();
+        if self.believes(owner) {
+            return Ok(());
+        }
+        Err(Untrusted::Owner { path: path.to_owned(), owner, by: self.0 })
+    }
+
+    fn unwritable(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
+        let (path, by) = (path.to_owned(), self.0);
+        if found.mode() & 0o002 != 0 {
+            return Err(Untrusted::Everybody { path, by });
+        }
+        if found.mode() & 0o020 != 0 && self.is_root() {
+            return Err(Untrusted::Group { path, group: found.gid(), by });
+        }
+        Ok(())
+    }
+
+    fn folder_of_sockets(self, path: &Path, barred: u32) -> Result<(), Untrusted> {
+        // Itself and not where it leads: this one is made and named by no one but us.
+        let found = look_at(path)?;
+        self.owned(path, &found)?;
+        if !found.is_dir() {
+            return Err(kind(path, "folder"));
+        }
+        self.reach(path)?;
+        let (open, by) = (found.mode() & barred, self.0);
+        let path = path.to_owned();
+        match open {
+            0 => Ok(()),
+            open if open & 0o007 != 0 => Err(Untrusted::Everybody { path, by }),
+            _ => Err(Untrusted::Group { path, group: found.gid(), by }),
+        }
+    }
+
+    fn socket(self, path: &Path) -> Result<(), Untrusted> {
+        self.folder_of_sockets(path.parent().unwrap_or(Path::new("/")), 0o022)?;
+        let found = look_at(path)?;
+        self.owned(path, &found)?;
+        if found.file_type().is_socket() { Ok(()) } else { Err(kind(path, "socket")) }
+    }
+}
+
+fn look_at(path: &Path) -> Result<Metadata, Untrusted> {
+    fs::symlink_metadata(path).map_err(unreadable(path))
+}
+
+/// The names on a path, and the steps upwards.
+fn parts(path: &Path) -> VecDeque<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests;
