@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::command::{self, Does};
+use super::command::{Does, Doubt, Follower, Run};
 use super::finding::{Finding, Level, MOST, excerpt};
-use super::script::Subject;
+use super::told::WHY_UNCLEAR;
 use super::tree::Tree;
 
 /// Where units are, what counts first.
@@ -21,10 +21,6 @@ const FOLDERS: [&str; 7] = [
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 ];
-
-/// Where programs are that a unit names without a folder.
-const PROGRAMS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A setting of a unit, and where it stands.
 #[derive(Debug)]
@@ -148,19 +144,59 @@ impl Units {
         }
     }
 
-    /// The units that bring processors online.
-    pub(crate) fn check(&self, tree: &Tree) -> Vec<Finding> {
+    /// The units that bring processors online, or may.
+    pub(crate) fn check(&self, follower: &Follower<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (name, settings) in &self.settings {
+            let variables = variables(settings);
+            let run = Run { variables: &variables, ..Run::new() };
             let commands = settings.iter().filter(|setting| setting.key.starts_with("Exec"));
             for setting in commands {
-                let does = command::look(tree, setting.value.as_bytes(), &PROGRAMS, Subject::Named);
-                let Does::Online(script) = does else { continue };
-                findings.push(self.finding(name, setting, script));
+                // systemd has two dollar signs for one, and does not know a name before a file of settings is read.
+                let text = setting.value.replace("$$", "$");
+                let told = match follower.command(text.as_bytes(), run) {
+                    Does::Online(script) => vec![self.finding(name, setting, script)],
+                    Does::Unclear(doubts) if self.is_started(name) => {
+                        let doubts = follower.news(doubts).into_iter();
+                        doubts.map(|doubt| unclear(name, setting, doubt)).collect()
+                    }
+                    Does::Unclear(_) | Does::Else => continue,
+                };
+                findings.extend(told);
             }
         }
+        findings.sort_by_key(|finding| finding.level);
         findings.truncate(MOST);
         findings
+    }
+
+    /// The commands of a unit, whatever they are for.
+    pub(crate) fn starts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let settings = self.settings.get(name).into_iter().flatten();
+        settings.filter(|setting| setting.key.starts_with("Exec")).map(|setting| &*setting.value)
+    }
+
+    /// Where a unit stands.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        self.settings.get(name)?.first().map(|setting| setting.file.clone())
+    }
+
+    /// Whether systemd has a unit in place of an init script.
+    pub(crate) fn replaces(&self, script: &Path) -> bool {
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".sh").unwrap_or(&name);
+        let link = name
+            .trim_start_matches(['S', 'K'])
+            .trim_start_matches(|char: char| char.is_ascii_digit());
+        [name, link].iter().any(|name| self.settings.contains_key(&format!("{name}.service")))
+    }
+
+    /// Has units started that something else starts. Whether there were others before.
+    pub(crate) fn start(&mut self, wanted: &BTreeSet<String>) -> bool {
+        let before = self.started.len();
+        self.started.extend(wanted.iter().map(|name| template(name)));
+        self.follow();
+        self.started.len() != before
     }
 
     fn finding(&self, name: &str, setting: &Setting, script: Option<(PathBuf, usize)>) -> Finding {
@@ -184,6 +220,23 @@ impl Units {
             .why("they run before anybody was asked (A1), and count as joined without agreement (Q3)")
             .fix(fix)
     }
+}
+
+fn unclear(name: &str, setting: &Setting, doubt: Doubt) -> Finding {
+    let what =
+        format!("the unit {name} is started, and runs what cannot be followed: {}", doubt.what);
+    Finding::new(Level::CannotTell, what)
+        .at(&setting.file, setting.line)
+        .why(WHY_UNCLEAR)
+        .fix(doubt.fix)
+}
+
+/// What a unit's commands find in their environment. Not what a file of settings has.
+fn variables(settings: &[Setting]) -> BTreeMap<String, String> {
+    let lines = settings.iter().filter(|setting| setting.key == "Environment");
+    let words = lines.flat_map(|setting| setting.value.split_whitespace());
+    let pairs = words.filter_map(|word| word.trim_matches(['"', '\'']).split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Of an instance, the template; of another unit, itself.

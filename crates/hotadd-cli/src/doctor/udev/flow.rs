@@ -15,6 +15,8 @@ const ACTIONS: [&str; 5] = ["add", "bind", "change", "online", "offline"];
 pub(crate) struct World<'a> {
     /// What the machine's firmware says of it under a name, if that is known.
     pub(crate) dmi: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    /// The machine's architecture as systemd names it, if that is known.
+    pub(crate) arch: Option<String>,
     /// What a command does.
     pub(crate) runs: &'a dyn Fn(&[u8], Subject) -> Does,
 }
@@ -43,9 +45,13 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     for (rule, actions) in reached.into_iter().enumerate() {
         // A rule for other devices can name a processor.
-        let subject = if actions.is_empty() { Subject::Named } else { Subject::Processor };
         let tokens = &rules[rule].tokens;
         let own = tokens.iter().any(names_processors);
+        let subject = match (actions.is_empty(), own) {
+            (true, _) => Subject::Named,
+            (false, true) => Subject::Processor,
+            (false, false) => Subject::Device,
+        };
         let (mut which, mut does) = (Vec::new(), None);
         for (index, token) in tokens.iter().enumerate() {
             match does_by(token, subject, world) {
@@ -53,8 +59,9 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
                     which.push(index);
                     does = Some(Does::Online(by));
                 }
-                Does::Unclear(path) if own && !actions.is_empty() && which.is_empty() => {
-                    does = Some(Does::Unclear(path));
+                // What other devices have run is not followed so far.
+                Does::Unclear(doubts) if !actions.is_empty() && which.is_empty() => {
+                    does = Some(Does::Unclear(doubts));
                 }
                 Does::Unclear(_) | Does::Else => {}
             }
@@ -115,6 +122,9 @@ fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
         // The folder in which the processors are has this name.
         ("KERNELS", _) => many(b"cpu").or(one(b"cpu")),
         ("DEVPATH", _) => many(b"/devices/system/cpu/cpu"),
+        ("CONST", Some(b"arch")) => {
+            world.arch.as_ref().map_or(Fit::Maybe, |arch| one(arch.as_bytes()))
+        }
         ("ATTR", Some(attribute)) => {
             let name = attribute.strip_prefix(b"[dmi/id]".as_slice());
             name.and_then(world.dmi).map_or(Fit::Maybe, |value| one(&value))
@@ -158,7 +168,7 @@ fn assigns_switch(token: &Token, attribute: &[u8], subject: Subject) -> bool {
         Some((_, file)) => (true, file),
         None => (script::is_switch(&attribute), &*attribute),
     };
-    let own = subject == Subject::Processor || named;
+    let own = subject != Subject::Named || named;
     let file = file.trim_start_matches('/');
     let switch = ["online", "hotplug/target"].contains(&file) || script::is_switch(&attribute);
     let value = String::from_utf8_lossy(&token.value);
@@ -174,6 +184,7 @@ mod tests {
     fn lines(file: &str, vendor: Option<&str>) -> Vec<usize> {
         let rules = parse(file.as_bytes());
         let world = World {
+            arch: Some("x86-64".to_owned()),
             dmi: &|_| vendor.map(|vendor| vendor.as_bytes().to_vec()),
             runs: &|command, subject| match script::scan(command, subject).is_empty() {
                 true => Does::Else,
@@ -233,9 +244,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_another_architecture_is_not_applied() {
+        check(r#"CONST{arch}=="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[]);
+        check(r#"CONST{arch}!="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
+        check(r#"CONST{arch}=="x86*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
+        let redhat = "SUBSYSTEM!=\"cpu\", GOTO=\"end\"\nCONST{arch}==\"ppc64*\", GOTO=\"end\"\n\
+            CONST{arch}==\"s390*\", ATTR{configure}==\"0\", GOTO=\"end\"\nATTR{online}=\"1\"\nLABEL=\"end\"\n";
+        check(redhat, &[4]);
+    }
+
+    #[test]
     fn the_events_on_which_it_happens_are_told() {
         let rules = parse(b"SUBSYSTEM==\"cpu\", ACTION==\"add|bind\", ATTR{online}=\"1\"");
-        let world = World { dmi: &|_| None, runs: &|_, _| Does::Else };
+        let world = World { arch: None, dmi: &|_| None, runs: &|_, _| Does::Else };
         assert_eq!(follow(&rules, &world)[0].actions, ["add", "bind"]);
     }
 }
