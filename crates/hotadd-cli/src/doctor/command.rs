@@ -65,8 +65,8 @@ impl Run<'_> {
     }
 }
 
-/// A file by its device and number, and for whom it is run.
-type Key = ((u64, u64), Subject);
+/// A file by its device and number, for whom it is run, and a hash of its variables.
+type Key = ((u64, u64), Subject, u64);
 
 /// Follows commands below a root. A script that many call is read once.
 pub(crate) struct Follower<'a> {
@@ -99,7 +99,9 @@ impl<'a> Follower<'a> {
     /// Those doubts that were not told yet.
     pub(crate) fn news(&self, doubts: Vec<Doubt>) -> Vec<Doubt> {
         let mut told = self.told.borrow_mut();
-        doubts.into_iter().filter(|doubt| told.insert(doubt.what.clone())).collect()
+        let is_new =
+            |doubt: &Doubt| doubt.what.starts_with(COMMAND) || told.insert(doubt.what.clone());
+        doubts.into_iter().filter(is_new).collect()
     }
 
     /// Looks at a command line.
@@ -252,11 +254,11 @@ impl Scene<'_> {
     }
 }
 
+/// What is not in a script is called so, and has no name of its own.
+const COMMAND: &str = "the command";
+
 fn at(source: Option<&Path>, line: usize) -> String {
-    source.map_or_else(
-        || "the command".to_owned(),
-        |path| format!("line {line} of {}", path.display()),
-    )
+    source.map_or_else(|| COMMAND.to_owned(), |path| format!("line {line} of {}", path.display()))
 }
 
 fn look_at(source: Option<&Path>, line: usize) -> String {

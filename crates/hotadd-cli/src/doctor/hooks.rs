@@ -29,7 +29,7 @@ const BOOT: &str = "a script at boot";
 const SLEEP: &str = "a script around sleep";
 const NET: &str = "a script for networks";
 
-const HOOKS: [Hook; 46] = [
+const HOOKS: &[Hook] = &[
     hook("/etc/cron.hourly", CRON, 0),
     hook("/etc/cron.daily", CRON, 0),
     hook("/etc/cron.weekly", CRON, 0),
@@ -41,6 +41,13 @@ const HOOKS: [Hook; 46] = [
     hook("/etc/rc.d", BOOT, 1),
     hook("/etc/init.d", BOOT, 1),
     hook("/etc/rcS.d", BOOT, 0),
+    hook("/etc/rc0.d", BOOT, 0),
+    hook("/etc/rc1.d", BOOT, 0),
+    hook("/etc/rc2.d", BOOT, 0),
+    hook("/etc/rc3.d", BOOT, 0),
+    hook("/etc/rc4.d", BOOT, 0),
+    hook("/etc/rc5.d", BOOT, 0),
+    hook("/etc/rc6.d", BOOT, 0),
     hook("/etc/local.d", BOOT, 0),
     hook("/etc/boot.d", BOOT, 0),
     hook("/etc/runit", BOOT, 1),
@@ -83,7 +90,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>, units: &Units) -> Vec<
     let mut findings = Vec::new();
     // Init scripts have many names.
     let mut looked = BTreeSet::new();
-    for hook in &HOOKS {
+    for hook in HOOKS {
         for path in files(tree, Path::new(hook.path), hook.depth) {
             if tree.id(&path).is_none_or(|id| !looked.insert(id)) {
                 continue;

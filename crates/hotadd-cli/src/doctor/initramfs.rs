@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use self::image::Member;
-use super::command::Follower;
+use super::command::{Does, Follower};
 use super::finding::{Finding, Level};
 use super::script::{self, Subject};
 use super::told::{WHY, WHY_UNCLEAR};
@@ -56,7 +56,27 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
             Content::Missing | Content::Folder | Content::Special => {}
         }
     }
+    if seen.is_empty()
+        && let Some(place) = apart(tree)
+    {
+        findings.push(unclear(
+            tree,
+            place,
+            "it has a file system of its own, on which no image is seen",
+        ));
+    }
     findings
+}
+
+/// Where images are, if fstab says that it is mounted.
+fn apart(tree: &Tree) -> Option<&'static Path> {
+    let text = tree.read(Path::new("/etc/fstab"))?;
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut places = lines.filter_map(|line| line.split_whitespace().nth(1));
+    places
+        .find_map(|place| ["/boot", "/efi"].into_iter().find(|wanted| *wanted == place))
+        .map(Path::new)
 }
 
 /// The files in a folder and in those below it.
@@ -77,7 +97,9 @@ fn is_image(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     // Those of kdump run after a crash, and have no processors to wait for.
     let image =
-        name.starts_with("initramfs") || name.starts_with("initrd") || name.ends_with(".initrd");
+        name.starts_with("initramfs") || name.starts_with("initrd") || name.starts_with("uinitrd");
+    let image =
+        image || [".img", ".initrd", ".cpio", ".cpio.gz"].iter().any(|end| name.ends_with(end));
     let unified = name.ends_with(".efi") && path.to_string_lossy().contains("EFI/Linux");
     (image || unified) && !name.contains("kdump") && !name.ends_with(".old-dkms")
 }
@@ -101,6 +123,19 @@ fn inside(tree: &Tree, follower: &Follower<'_>, path: &Path, members: &[Member])
         let file = udev::judge(tree, follower, &first.path, &first.text);
         if let Some(line) = file.online_line() {
             findings.push(problem(tree, path, &first.path, line));
+            continue;
+        }
+        let doubts = file.offences.iter().filter_map(|offence| match &offence.does {
+            Does::Unclear(doubts) => Some(doubts.clone()),
+            Does::Online(_) | Does::Else => None,
+        });
+        for doubt in follower.news(doubts.flatten().collect()) {
+            let what = format!(
+                "{} in it runs what cannot be followed: {}",
+                first.path.display(),
+                doubt.what
+            );
+            findings.push(unclear(tree, path, &what));
         }
     }
     findings

@@ -98,7 +98,8 @@ fn answer(findings: &[Finding]) -> Option<Level> {
 /// Everything that there is to say, what weighs most first.
 fn examine(tree: &Tree) -> Vec<Finding> {
     let follower = Follower::new(tree);
-    let mut units = Units::read(tree, udev::wanted_units(tree).into_iter());
+    let wanted = udev::wanted_units(tree).into_iter().chain(units::activated(tree));
+    let mut units = Units::read(tree, wanted);
     let mut findings = udev::check(tree, &follower);
     findings.extend(initramfs::check(tree, &follower));
     findings.extend(hotplug::check(tree, &follower));

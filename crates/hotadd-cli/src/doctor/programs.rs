@@ -294,8 +294,27 @@ const SHELLS: &[&str] = &[
 ];
 
 const INTERPRETERS: &[&str] = &[
-    "python", "perl", "ruby", "lua", "luajit", "node", "nodejs", "php", "tclsh", "expect", "guile",
-    "ucode", "pypy", "deno", "bun",
+    "python", "perl", "ruby", "lua", "luajit", "node", "nodejs", "php", "tclsh", "guile", "ucode",
+    "pypy", "deno", "bun",
+];
+
+const RUNNERS: &[&str] = &[
+    "make",
+    "gmake",
+    "ansible",
+    "ansible-playbook",
+    "ansible-pull",
+    "docker",
+    "podman",
+    "kubectl",
+    "at",
+    "batch",
+    "gdb",
+    "salt-call",
+    "puppet",
+    "chef-client",
+    "nix-shell",
+    "expect",
 ];
 
 /// Where a distribution puts its programs. Others are somebody's own.
@@ -333,6 +352,8 @@ pub(crate) const FOLDERS: [&str; 7] = [
 pub(crate) enum Kind {
     Plain,
     Wrapper,
+    /// It does what a file or somebody else says.
+    Runner,
     Shell,
     Interpreter,
     Other,
@@ -353,6 +374,8 @@ pub(crate) fn kind(program: &str) -> Kind {
         Kind::Plain
     } else if WRAPPERS.contains(&name) {
         Kind::Wrapper
+    } else if RUNNERS.contains(&name) {
+        Kind::Runner
     } else if SHELLS.contains(&name) {
         Kind::Shell
     } else if INTERPRETERS

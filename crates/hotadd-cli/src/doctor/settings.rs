@@ -47,6 +47,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let active = tree.read(Path::new("/etc/tuned/active_profile"));
     let active = active.map(|names| String::from_utf8_lossy(&names).into_owned());
     let mut findings = inittab(tree, follower);
+    findings.extend(modprobe(tree, follower));
     let mut looked = BTreeSet::new();
     for place in PLACES {
         for path in hooks::files(tree, Path::new(place.path), place.depth) {
@@ -77,6 +78,27 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
             }
         }
     }
+    findings
+}
+
+/// `install MODULE COMMAND`, which is run in place of loading a module (modprobe.d(5)).
+fn modprobe(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for folder in ["/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"] {
+        for path in hooks::files(tree, Path::new(folder), 0) {
+            let source = Source { what: "a command of modprobe", path: &path, line: None };
+            let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
+            for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
+                let mut words = line.trim().splitn(3, char::is_whitespace);
+                let runs = matches!(words.next(), Some("install" | "remove"));
+                let Some(command) = words.nth(1).filter(|_| runs) else { continue };
+                let does = follower.command(command.as_bytes(), Run::new());
+                let source = Source { line: Some(number), ..source };
+                findings.extend(source.findings(follower, does));
+            }
+        }
+    }
+    findings.truncate(MOST);
     findings
 }
 
@@ -126,7 +148,7 @@ fn tmpfiles(text: &[u8]) -> Vec<Hit> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| {
         let words: Vec<_> = line.split_whitespace().collect();
         let [kind, path, .., value] = words[..] else { return false };
-        kind.starts_with(['w', 'f', 'F'])
+        kind.starts_with(['w', 'f', 'F', 'C'])
             && script::is_switch(path)
             && words.len() > 5
             && !script::is_off(value)

@@ -78,6 +78,11 @@ fn all_ways_of_the_shell_to_call_are_followed() {
         "cat <<E\n$(/opt/wake)\nE",
         "/usr/bin/agent --hook=/opt/wake",
         "[[ -e /x && $(/opt/wake) ]]",
+        "for f in /opt/*; do $f; done",
+        "/opt/wak?",
+        "alias x=/opt/wake; x",
+        "ip netns exec x /opt/wake",
+        "taskset -c 0 /opt/wake",
     ] {
         let root = calling("etc/rc.local", &format!("#!/bin/sh\n{line}\n"));
         assert_eq!(root.seen().answer, "problem", "{line}: {:?}", root.seen().findings);
@@ -105,6 +110,13 @@ fn what_the_shell_would_find_out_when_it_runs_cannot_be_told() {
         "python3 -c 'import agent'",
         "systemctl start $X",
         "echo 'open",
+        "/opt/{wake,other}",
+        "/o*/wake",
+        "echo 1 | tee $X",
+        "perl -e 'print 1'",
+        "echo /opt/wake | at now",
+        "make -C /opt",
+        "alias x=$Y",
         "/usr/bin/agent /sys/devices/system/cpu/cpu1/online",
     ] {
         let root = Root::new();
@@ -113,6 +125,82 @@ fn what_the_shell_would_find_out_when_it_runs_cannot_be_told() {
         let finding = &root.seen().findings[0];
         assert!(!finding["do"].as_str().unwrap().is_empty(), "what to look at: {finding}");
     }
+}
+
+#[test]
+fn a_unit_is_found_under_all_its_names_and_with_all_that_is_dropped_in() {
+    let unit = "usr/lib/systemd/system/a-b.service";
+    let wants = "etc/systemd/system/multi-user.target.wants";
+    let started = |exec: &str| {
+        let root = Root::new();
+        root.file(unit, &format!("[Service]\nExecStart={exec}\n"));
+        root.file("opt/wake", ONLINE);
+        root.link(&format!("{wants}/a-b.service"), "../a-b.service");
+        root
+    };
+    for place in ["service.d", "a-.service.d", "a-b.service.d"] {
+        let root = started("/bin/true");
+        root.clear();
+        root.file(
+            &format!("etc/systemd/system/{place}/x.conf"),
+            "[Service]\nExecStartPre=/opt/wake\n",
+        );
+        assert_eq!(root.problems(), [format!("/etc/systemd/system/{place}/x.conf:2")]);
+    }
+    // By another name, by D-Bus, and as it was made while the machine runs.
+    let root = Root::new();
+    root.file(unit, "[Service]\nExecStart=/opt/wake\n");
+    root.file("opt/wake", ONLINE);
+    root.clear();
+    root.link("etc/systemd/system/other.service", "/usr/lib/systemd/system/a-b.service");
+    root.link(&format!("{wants}/other.service"), "../other.service");
+    assert_eq!(root.problems(), [format!("/{unit}:2")]);
+    let root = Root::new();
+    root.file(unit, "[Service]\nExecStart=/opt/wake\n");
+    root.file("opt/wake", ONLINE);
+    root.file(
+        "usr/share/dbus-1/system-services/x.service",
+        "[D-BUS Service]\nName=x\nSystemdService=a-b.service\n",
+    );
+    assert_eq!(root.problems(), [format!("/{unit}:2")]);
+    let root = Root::new();
+    root.file("run/systemd/transient/run-1.service", "[Service]\nExecStart=/opt/wake\n");
+    root.file("opt/wake", ONLINE);
+    assert_eq!(root.problems(), ["/run/systemd/transient/run-1.service:2"]);
+    // What only systemd knows.
+    started("/opt/%i").cannot_tell("calls a program whose name is not known");
+    let root = started("/bin/true");
+    root.file("etc/systemd/system/a-b.service.d/x.conf", "[Service]\nRootDirectory=/srv/other\n");
+    root.cannot_tell("runs programs of another root");
+}
+
+#[test]
+fn the_same_script_is_looked_at_anew_with_other_variables() {
+    let root = calling("opt/job", "#!/bin/sh\nwake\n");
+    root.file("etc/cron.d/a", "* * * * * root /opt/job\n");
+    root.clear();
+    root.file("etc/cron.d/b", "PATH=/opt\n* * * * * root /opt/job\n");
+    assert_eq!(root.problems(), ["/etc/cron.d/b:2"]);
+}
+
+#[test]
+fn programs_that_the_kernel_or_modprobe_is_told_to_run_are_not_passed_over() {
+    let root = Root::new();
+    root.file("proc/cmdline", "quiet init=/sbin/init root=/dev/vda\n");
+    root.clear();
+    root.file("proc/cmdline", "quiet init=/opt/init\n");
+    root.cannot_tell("init=/opt/init");
+    let root = calling("etc/modprobe.d/x.conf", "install foo /opt/wake; /sbin/modprobe -i foo\n");
+    assert_eq!(root.problems(), ["/etc/modprobe.d/x.conf:1"]);
+}
+
+#[test]
+fn hotadds_own_daemon_is_not_in_the_way() {
+    let root = Root::new();
+    root.program("usr/bin/hotadd", "/sys/devices/system/cpu/cpu%d/online");
+    root.file("etc/systemd/system/hotadd.service", "[Service]\nExecStart=/usr/bin/hotadd daemon\n");
+    root.link("etc/systemd/system/multi-user.target.wants/hotadd.service", "../hotadd.service");
+    root.clear();
 }
 
 #[test]
@@ -200,6 +288,9 @@ fn an_init_script_in_whose_place_systemd_has_a_unit_is_not_followed() {
     root.file("etc/init.d/foo", "#!/bin/sh\n\"$@\"\n");
     root.cannot_tell("line 2 of /etc/init.d/foo");
     root.file("usr/lib/systemd/system/foo.service", "[Service]\nExecStart=/bin/true\n");
+    root.cannot_tell("line 2 of /etc/init.d/foo");
+    // Where systemd runs, it has the unit and not the script.
+    fs::create_dir_all(root.path("run/systemd/system")).unwrap();
     root.clear();
     root.file("etc/init.d/foo", ONLINE);
     assert_eq!(root.problems(), ["/etc/init.d/foo:2"], "what it says plainly is told");

@@ -88,6 +88,17 @@ fn a_script_in_an_image_is_looked_at_too() {
 }
 
 #[test]
+fn images_on_a_file_system_that_is_not_there_cannot_be_told() {
+    let root = Root::new();
+    root.file("etc/fstab", "UUID=1 / ext4 defaults 0 1\n#UUID=2 /boot ext4 defaults 0 2\n");
+    root.clear();
+    root.file("etc/fstab", "UUID=1 / ext4 defaults 0 1\nUUID=2 /boot ext4 defaults 0 2\n");
+    root.cannot_tell("on which no image is seen");
+    root.bytes("boot/initrd.img-6", &cpio(&[]));
+    root.clear();
+}
+
+#[test]
 fn an_image_that_cannot_be_read_is_never_clear_and_the_command_that_reads_it_is_told() {
     let good = cpio(&[(RULES, "KERNEL==\"x\", SYMLINK+=\"y\"\n")]);
     let cut = &good[..good.len() / 2];

@@ -115,6 +115,16 @@ fn program(tree: &Tree, agent: &Agent) -> Option<PathBuf> {
     })
 }
 
+/// Whether a file is the program of an agent, in a place where that is looked for.
+pub(crate) fn is_known(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let named = AGENTS.iter().flat_map(|agent| agent.programs);
+    let additions = path.to_string_lossy().starts_with("/opt/VBoxGuestAdditions");
+    let usual = programs::FOLDERS.iter().any(|folder| path.parent() == Some(Path::new(folder)));
+    let mut named = named.filter(|program| programs::base(program) == name);
+    named.any(|program| usual || additions || path == Path::new(program))
+}
+
 /// Whether a process is one of an agent: by its program, or by the script that an interpreter runs.
 fn is_agents(process: &Process, agent: &Agent) -> bool {
     let mut names = process.iter().map(|word| programs::base(word));

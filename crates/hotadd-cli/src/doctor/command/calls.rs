@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::files::candidates;
-use super::{Does, Doubt, Follower, Run, Scene, Sum, prints, shown};
+use super::{Does, Doubt, Follower, Run, Scene, Sum, prints, says_on, shown};
 use crate::doctor::opaque;
 use crate::doctor::programs::{self, Kind, base};
 use crate::doctor::script;
 use crate::doctor::shell::{self, Piece, Simple, UNKNOWN, Word};
 use crate::doctor::tree::Content;
+
+const IN_OTHER_LANGUAGE: &str = "runs a text in another language, which is not followed";
 
 /// Programs whose last word is what they write to.
 const COPIES: [&str; 5] = ["cp", "mv", "install", "ln", "rsync"];
@@ -31,7 +33,8 @@ impl Follower<'_> {
         let more = words.filter(|_| !whole);
         let mut args: Vec<Word> = more.map(literal).collect();
         args.extend_from_slice(&simple.words[1..]);
-        if program.contains(UNKNOWN) {
+        let braces = !first.quoted && program.contains('{') && program.contains('}');
+        if braces || program.contains([UNKNOWN, char::REPLACEMENT_CHARACTER]) {
             let what = format!("calls a program whose name is not known ({})", shown(first));
             return unclear(scene.doubt(simple, &what));
         }
@@ -49,6 +52,14 @@ impl Follower<'_> {
         }
         match (name, programs::kind(program)) {
             ("." | "source", _) => self.read(scene, args, simple),
+            ("alias", _) => self.aliases(scene, args, simple),
+            ("ip", _) if args.iter().any(|word| word.literal() == Some("exec")) => {
+                self.wrapped(scene, name, args, simple)
+            }
+            (_, Kind::Runner) => {
+                let what = format!("calls {name}, which runs what is said elsewhere");
+                unclear(scene.doubt(simple, &what))
+            }
             ("eval" | "trap", _) => self.evaluated(scene, name, args, simple),
             ("find", _) => {
                 let commands = args.iter().position(|word| {
@@ -62,9 +73,7 @@ impl Follower<'_> {
             ("command" | "type", _) if args.first().is_some_and(|word| is_option(word, "vV")) => {
                 Does::Else
             }
-            ("awk" | "gawk" | "mawk", Kind::Plain) => {
-                self.inline(scene, &args[..args.len().min(2)], simple, true)
-            }
+            ("awk" | "gawk" | "mawk", Kind::Plain) => self.awk(scene, args, simple),
             (_, Kind::Plain) => Does::Else,
             (_, Kind::Wrapper) => self.wrapped(scene, name, args, simple),
             (_, Kind::Shell) => self.shells(scene, args, simple),
@@ -240,14 +249,9 @@ impl Follower<'_> {
 
     /// `python3 FILE`, `perl -e TEXT`
     fn interpreted(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
-        for (index, word) in args.iter().enumerate() {
+        for word in args {
             if is_option(word, "ceE") {
-                return self.inline(
-                    scene,
-                    &args[index + 1..args.len().min(index + 2)],
-                    simple,
-                    false,
-                );
+                return unclear(scene.doubt(simple, IN_OTHER_LANGUAGE));
             }
             if is_option(word, "mM") {
                 return unclear(scene.doubt(simple, "runs a module of another language"));
@@ -285,25 +289,31 @@ impl Follower<'_> {
         Does::Else
     }
 
-    /// A text in another language on the command line.
-    fn inline(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple, awk: bool) -> Does {
+    /// A program of awk on the command line.
+    fn awk(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
+        let calls = ["system(", "getline", "| \"", "|\""];
         for value in args.iter().flat_map(|word| scene.values(word)) {
-            let calls = if awk {
-                &["system("][..]
-            } else {
-                &["import", "system", "exec", "popen", "spawn", "`"]
-            };
-            let unknown = !awk && value.contains(UNKNOWN);
-            if unknown
-                || opaque::search(value.as_bytes()).said().is_some()
-                || calls.iter().any(|call| value.contains(call))
-            {
-                return unclear(
-                    scene.doubt(simple, "runs a text in another language, which is not followed"),
-                );
+            let sign = opaque::search(value.as_bytes()).said().is_some();
+            if sign || calls.iter().any(|call| value.contains(call)) {
+                return unclear(scene.doubt(simple, IN_OTHER_LANGUAGE));
             }
         }
         Does::Else
+    }
+
+    /// `alias NAME=TEXT`
+    fn aliases(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
+        let mut sum = Sum::default();
+        for word in args {
+            let Some(text) = text(word) else {
+                sum.doubt(scene.doubt(simple, "makes an alias that is not known"));
+                continue;
+            };
+            if let Some((_, text)) = text.split_once('=') {
+                sum.add(self.inner(scene, &[literal(text)], simple));
+            }
+        }
+        sum.does()
     }
 
     /// `run-parts FOLDER`
@@ -383,8 +393,13 @@ impl Follower<'_> {
             name if COPIES.contains(&name) => args.iter().skip(1).next_back().into_iter().collect(),
             _ => return Does::Else,
         };
-        let mut values = targets.into_iter().flat_map(|word| scene.values(word));
-        let switch = values.any(|value| script::is_switch(value.trim_start_matches("of=")));
+        let values: Vec<_> = targets.into_iter().flat_map(|word| scene.values(word)).collect();
+        let on = simple.piped && before.is_some_and(|before| says_on(scene, before));
+        if on && values.iter().any(|value| value.contains(UNKNOWN)) {
+            let what = "writes into a file whose name is not known";
+            return unclear(scene.doubt(simple, what));
+        }
+        let switch = values.iter().any(|value| script::is_switch(value.trim_start_matches("of=")));
         if switch && !off() { Does::Online(scene.place(simple.line)) } else { Does::Else }
     }
 }

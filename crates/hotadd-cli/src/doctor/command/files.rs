@@ -1,12 +1,20 @@
 //! Files that commands call: scripts, which are followed, and programs, which are searched.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{DEPTH, Does, Doubt, FILES, Follower, Run};
+use super::{DEPTH, Does, Doubt, FILES, Follower, Run, Sum};
+use crate::doctor::agents;
 use crate::doctor::opaque;
 use crate::doctor::programs::{self, Kind};
 use crate::doctor::script::{self, Subject};
 use crate::doctor::tree::Content;
+use crate::doctor::udev::glob::{self, Family, Fit};
+
+/// Where dist/install and packages put hotadd.
+const OURS: [&str; 4] =
+    ["/usr/bin/hotadd", "/usr/local/bin/hotadd", "/usr/sbin/hotadd", "/usr/local/sbin/hotadd"];
 
 /// Where a program or a script can be that is called by a name.
 pub(super) fn candidates(name: &str, source: Option<&Path>, folders: &[&str]) -> Vec<PathBuf> {
@@ -23,8 +31,29 @@ pub(super) fn candidates(name: &str, source: Option<&Path>, folders: &[&str]) ->
 }
 
 impl Follower<'_> {
-    /// Follows a file that is run: None if there is none.
+    /// Follows a file that is run, or all that a pattern names: None if there is none.
     pub(crate) fn file(&self, path: &Path, run: Run<'_>) -> Option<Does> {
+        let is_pattern = |text: &str| text.contains(['*', '?', '[']);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if !is_pattern(&path.to_string_lossy()) {
+            return self.one(path, run);
+        }
+        if is_pattern(&folder.to_string_lossy()) {
+            let what = format!("{} is a pattern of folders, which is not followed", path.display());
+            return Some(Does::Unclear(vec![Doubt::new(what, "see what it names")]));
+        }
+        let mut sum = Sum::default();
+        for other in self.tree.list(folder) {
+            let family = Family { name: other.as_bytes(), numbered: false };
+            if glob::fit(name.as_bytes(), family, false) != Fit::Never {
+                sum.add(self.one(&folder.join(&other), run).unwrap_or(Does::Else));
+            }
+        }
+        Some(sum.does())
+    }
+
+    fn one(&self, path: &Path, run: Run<'_>) -> Option<Does> {
         let unclear = |what: String| {
             let fix = format!("see what {} does", path.display());
             Some(Does::Unclear(vec![Doubt::new(what, fix)]))
@@ -39,7 +68,9 @@ impl Follower<'_> {
             Content::Special => return unclear(format!("{shown} is no regular file")),
             Content::Text(_) | Content::Binary(_) => {}
         }
-        let key = (self.tree.id(path)?, run.subject);
+        let mut hasher = DefaultHasher::new();
+        run.variables.hash(&mut hasher);
+        let key = (self.tree.id(path)?, run.subject, hasher.finish());
         if let Some(does) = self.known.borrow().get(&key) {
             return Some(does.clone());
         }
@@ -93,6 +124,10 @@ impl Follower<'_> {
     fn searched(&self, path: &Path, said: std::io::Result<Option<&str>>, run: Run<'_>) -> Does {
         let shown = path.display();
         let fix = format!("see what {shown} does, by its documentation");
+        // Agents that are known have findings of their own, and hotadd asks before it adds.
+        if agents::is_known(path) || OURS.iter().any(|ours| path == Path::new(ours)) {
+            return Does::Else;
+        }
         let what = match said {
             Err(error) => format!("{shown} cannot be looked into: {error}"),
             Ok(Some(sign)) => format!("{shown} is a program that cannot be followed, and {sign}"),

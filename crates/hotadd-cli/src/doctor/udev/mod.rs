@@ -3,7 +3,7 @@
 mod arch;
 pub(crate) mod cover;
 mod flow;
-mod glob;
+pub(crate) mod glob;
 mod rules;
 mod shadow;
 
