@@ -71,6 +71,14 @@ fn names_that_a_terminal_would_obey_are_shown_harmlessly() {
 }
 
 #[test]
+fn the_help_has_each_answer_with_its_exit_status() {
+    let help = common::stdout(&output(&["doctor", "--help"])).replace('\n', " ");
+    for said in ["0 for clear", "1 for problem", "3 for cannot tell", "2 for bad usage"] {
+        assert!(help.contains(said), "no {said:?}: {help}");
+    }
+}
+
+#[test]
 fn the_last_line_is_one_of_three_answers() {
     for (rule, status, answer) in [
         ("SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n", 1, "problem: "),

@@ -68,6 +68,11 @@ impl Tree {
         })
     }
 
+    /// Whether it is the machine's own root.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
     /// What could not be looked at so far.
     pub(crate) fn unread(&self) -> Vec<Unread> {
         let mut unread = self.unread.borrow().clone();
@@ -235,7 +240,7 @@ impl Tree {
             {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // Before Linux 5.6, or forbidden in a container. The machine's own root needs no help.
-                Err(Errno::NOSYS | Errno::PERM) if self.path == Path::new("/") => {
+                Err(Errno::NOSYS | Errno::PERM) if self.is_whole() => {
                     return rustix::fs::openat(&self.root, path, flags, Mode::empty());
                 }
                 result => return result,

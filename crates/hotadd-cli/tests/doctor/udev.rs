@@ -80,6 +80,21 @@ fn a_rule_for_another_hypervisor_is_not_in_the_way() {
 }
 
 #[test]
+fn a_rule_for_another_architecture_is_judged_by_the_system_below_the_root() {
+    let rule =
+        "CONST{arch}==\"s390*\", SUBSYSTEM==\"cpu\", ATTR{configure}=\"1\", ATTR{online}=\"1\"\n";
+    let root = Root::new();
+    root.file(&format!("{LIB}/41-cpu.rules"), rule);
+    for (machine, problems) in [(62, 0), (22, 1)] {
+        let mut program = vec![0; 64];
+        program[..6].copy_from_slice(b"\x7fELF\x02\x02");
+        program[19] = machine;
+        root.bytes("bin/sh", &program);
+        assert_eq!(root.problems().len(), problems, "a system for {machine}");
+    }
+}
+
+#[test]
 fn a_file_takes_the_place_of_those_of_its_name_in_later_folders() {
     let (usr, run) = (format!("{LIB}/40-x.rules"), "run/udev/rules.d/40-x.rules");
     let harmless = "SUBSYSTEM==\"cpu\", SYMLINK+=\"x\"\n";

@@ -170,6 +170,10 @@ impl Follower<'_> {
         if scene.run.depth >= super::DEPTH {
             return unclear(scene.doubt(simple, "has texts run inside of each other"));
         }
+        if self.files.get() >= super::FILES {
+            return unclear(scene.doubt(simple, "is left, as too much is run"));
+        }
+        self.files.set(self.files.get() + 1);
         let text = texts.join(" ");
         if !script::scan(text.as_bytes(), scene.run.subject).is_empty() {
             return Does::Online(scene.place(simple.line));

@@ -13,7 +13,7 @@ pub(crate) const UNKNOWN: char = '\u{1}';
 /// Of one word so many values are followed.
 const VALUES: usize = 16;
 /// For one word so many are looked up, and variables in variables so deep.
-const LOOKUPS: usize = 4000;
+const LOOKUPS: usize = 100;
 const DEPTH: usize = 6;
 
 /// A part of a word.
@@ -115,7 +115,7 @@ impl Shell {
     ) -> Vec<String> {
         let given = self.assigned.get(name).map(Vec::as_slice).unwrap_or_default();
         let left = looking.left.get().checked_sub(given.len() + 1);
-        if depth >= DEPTH || left.is_none() {
+        if depth >= DEPTH || left.is_none() || given.len() > VALUES {
             return vec![UNKNOWN.to_string()];
         }
         looking.left.set(left.unwrap_or(0));
@@ -205,6 +205,12 @@ mod tests {
         for text in ["a\necho 'b", "a\n$(b", "a\necho \"b", "a\n`b", "a\ncat <<E\nb", "a\n${b"] {
             assert_eq!(parse(text).odd.map(|(line, _)| line), Some(2), "{text}");
         }
+    }
+
+    #[test]
+    fn a_command_of_very_many_words_is_not_read_word_by_word_again() {
+        let shell = parse(&"! ".repeat(300_000));
+        assert!(shell.odd.is_some());
     }
 
     #[test]

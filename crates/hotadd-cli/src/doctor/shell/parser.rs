@@ -5,6 +5,9 @@ use super::{Piece, Shell, Simple, Word};
 /// Commands stand so deep inside of each other.
 pub(super) const NESTED: usize = 24;
 
+/// A command has so many words.
+const WORDS: usize = 1024;
+
 /// Words behind which a command begins.
 const BEFORE: [&str; 14] = [
     "if", "then", "else", "elif", "fi", "do", "done", "while", "until", "!", "{", "}", "time",
@@ -188,6 +191,9 @@ impl<'a> Reader<'a> {
         }
         if self.current.words.is_empty() {
             self.current.line = line;
+        }
+        if self.current.words.len() >= WORDS {
+            return self.odd(line, "a command has too many words");
         }
         let is = |word: &Word, text: &str| !word.quoted && word.literal() == Some(text);
         if self.begins() && is(&word, "[[") {

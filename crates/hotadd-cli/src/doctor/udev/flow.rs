@@ -38,12 +38,17 @@ pub(crate) struct Offence {
 pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     let mut reached: Vec<Vec<&'static str>> = vec![Vec::new(); rules.len()];
     for action in ACTIONS {
-        for rule in applied(rules, world, action) {
+        for rule in applied(rules, world, Some(action)) {
             reached[rule].push(action);
         }
     }
+    // What this machine never comes to, whatever the device is.
+    let possible: BTreeSet<_> = applied(rules, world, None).into_iter().collect();
     let mut offences = Vec::new();
     for (rule, actions) in reached.into_iter().enumerate() {
+        if !possible.contains(&rule) {
+            continue;
+        }
         // A rule for other devices can name a processor.
         let tokens = &rules[rule].tokens;
         let own = tokens.iter().any(names_processors);
@@ -73,8 +78,8 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     offences
 }
 
-/// The rules that may be applied on an event of a processor.
-fn applied(rules: &[Rule], world: &World<'_>, action: &str) -> Vec<usize> {
+/// The rules that may be applied on an event of a processor; without an action, on any event of any device.
+fn applied(rules: &[Rule], world: &World<'_>, action: Option<&str>) -> Vec<usize> {
     let labels: Vec<_> = rules.iter().map(|rule| rule.assigned("LABEL")).collect();
     let last: BTreeMap<_, _> =
         labels.iter().enumerate().filter_map(|(at, label)| Some(((*label)?, at))).collect();
@@ -103,7 +108,7 @@ fn applied(rules: &[Rule], world: &World<'_>, action: &str) -> Vec<usize> {
 }
 
 /// Whether a token lets a processor's event pass. One that compares nothing does.
-fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
+fn matches(token: &Token, world: &World<'_>, action: Option<&str>) -> Fit {
     // Whatever their operator is, what a program answers, or whether there was something to import, decides.
     if token.is("PROGRAM") || token.is("IMPORT") {
         return Fit::Maybe;
@@ -115,8 +120,10 @@ fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
         |name: &[u8]| glob::fit(&token.value, Family { name, numbered: false }, token.caseless);
     let many =
         |name: &[u8]| glob::fit(&token.value, Family { name, numbered: true }, token.caseless);
+    let of_device = ["ACTION", "SUBSYSTEM", "SUBSYSTEMS", "KERNEL", "KERNELS", "DEVPATH"];
     let fit = match (&*token.key, token.attribute.as_deref()) {
-        ("ACTION", _) => one(action.as_bytes()),
+        (key, _) if action.is_none() && of_device.contains(&key) => Fit::Maybe,
+        ("ACTION", _) => one(action.unwrap_or_default().as_bytes()),
         ("SUBSYSTEM" | "SUBSYSTEMS", _) => one(b"cpu"),
         ("KERNEL", _) => many(b"cpu"),
         // The folder in which the processors are has this name.
@@ -246,6 +253,10 @@ mod tests {
     #[test]
     fn a_rule_for_another_architecture_is_not_applied() {
         check(r#"CONST{arch}=="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[]);
+        check(r#"CONST{arch}=="s390*", SUBSYSTEM=="cpu", RUN+="/usr/sbin/chcpu -e %n""#, &[]);
+        let jump =
+            "CONST{arch}!=\"s390*\", GOTO=\"end\"\nRUN+=\"/usr/sbin/chcpu -e 1\"\nLABEL=\"end\"\n";
+        check(jump, &[]);
         check(r#"CONST{arch}!="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
         check(r#"CONST{arch}=="x86*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
         let redhat = "SUBSYSTEM!=\"cpu\", GOTO=\"end\"\nCONST{arch}==\"ppc64*\", GOTO=\"end\"\n\

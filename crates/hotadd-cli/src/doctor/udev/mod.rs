@@ -102,7 +102,7 @@ pub(crate) fn judge(tree: &Tree, follower: &Follower<'_>, path: &Path, text: &[u
             let inside = !name.contains(&b'/');
             inside.then(|| tree.read(&file)).flatten().map(|value| value.trim_ascii().to_vec())
         },
-        arch: arch::of_this_machine(),
+        arch: arch::of(tree),
         runs: &|text, subject| {
             follower.command(text, Run { subject, folders: &PROGRAMS, ..Run::new() })
         },
