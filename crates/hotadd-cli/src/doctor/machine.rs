@@ -5,6 +5,7 @@ use std::path::Path;
 use hotadd::{CpuList, HardwareId};
 
 use super::finding::{Finding, Level};
+use super::told::WHY_UNCLEAR;
 use super::tree::Tree;
 
 const CPU: &str = "/sys/devices/system/cpu";
@@ -72,12 +73,40 @@ fn parameters(line: &str) -> Vec<Finding> {
                 "processors are plugged in by ACPI: nothing will be seen",
                 "take it out, and boot again",
             ),
+            "init" | "rdinit" if !INITS.contains(&value) => {
+                findings.push(other_program(word));
+                continue;
+            }
+            "systemd.run" => {
+                findings.push(other_program(word));
+                continue;
+            }
             _ => continue,
         };
         findings
             .push(note(format!("the kernel was started with {word}"), CMDLINE).why(why).fix(fix));
     }
     findings
+}
+
+/// First programs that are looked at by their own settings.
+const INITS: [&str; 6] = [
+    "/sbin/init",
+    "/usr/sbin/init",
+    "/lib/systemd/systemd",
+    "/usr/lib/systemd/systemd",
+    "/bin/systemd",
+    "/sbin/openrc-init",
+];
+
+/// A program that the command line has run.
+fn other_program(word: &str) -> Finding {
+    let what =
+        format!("the kernel was started with {word}, which runs a program that is not followed");
+    Finding::new(Level::CannotTell, what)
+        .at(Path::new(CMDLINE), None)
+        .why(WHY_UNCLEAR)
+        .fix("see what that program does")
 }
 
 /// Kernels with known trouble.

@@ -1,11 +1,20 @@
 //! `hotadd doctor`: whether something else on this machine brings processors online, and what to do about it.
 
+mod agents;
 mod command;
+mod cron;
 mod finding;
+mod hooks;
+mod hotplug;
+mod initramfs;
 mod machine;
+mod opaque;
 mod owner;
+mod programs;
 mod script;
 mod settings;
+mod shell;
+mod told;
 mod tree;
 mod udev;
 mod units;
@@ -16,6 +25,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use self::command::Follower;
 use self::finding::{Finding, Level};
 use self::tree::Tree;
 use self::udev::cover::{self, Covered, Outcome};
@@ -25,9 +35,11 @@ use crate::args::Doctor;
 /// So many findings are told.
 const FINDINGS: usize = 1000;
 
-/// Something is in the way, or it cannot be told.
+/// Something is in the way.
 const IN_THE_WAY: u8 = 1;
 const USAGE: u8 = 2;
+/// Nothing was found, and there is something that could not be looked at or followed.
+const CANNOT_TELL: u8 = 3;
 
 /// Looks, and says what it sees. Returns the exit status.
 pub(crate) fn run(args: &Doctor) -> ExitCode {
@@ -38,7 +50,12 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let covered = match args.shadow.as_ref().map(|dir| cover::all(&tree, dir)).transpose() {
+    let covered = match args
+        .shadow
+        .as_ref()
+        .map(|dir| cover::all(&tree, &Follower::new(&tree), dir))
+        .transpose()
+    {
         Ok(covered) => covered.unwrap_or_default(),
         Err(error) => {
             let dir = args.shadow.as_deref().unwrap_or(Path::new("")).display();
@@ -47,11 +64,14 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
         }
     };
     let findings = examine(&tree);
-    let clear = findings.iter().all(|finding| finding.level == Level::Note);
+    let answer = answer(&findings);
     let text = if args.json {
         let findings: Vec<_> = findings.iter().map(Finding::json).collect();
         let shadows: Vec<_> = covered.iter().map(Covered::json).collect();
-        format!("{}\n", json!({ "clear": clear, "findings": findings, "shadows": shadows }))
+        format!(
+            "{}\n",
+            json!({ "answer": answer.map_or("clear", Level::name), "clear": answer.is_none(), "findings": findings, "shadows": shadows })
+        )
     } else {
         let done: String = covered.iter().map(Covered::shown).collect();
         let written = covered.iter().any(|covered| covered.outcome == Outcome::Written);
@@ -61,19 +81,42 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     // Who closed our output wants no more of it.
     let _ = io::stdout().write_all(text.as_bytes());
     let refused = covered.iter().any(|covered| covered.outcome == Outcome::Refused);
-    if clear && !refused { ExitCode::SUCCESS } else { ExitCode::from(IN_THE_WAY) }
+    match answer {
+        Some(Level::Problem) => ExitCode::from(IN_THE_WAY),
+        _ if refused => ExitCode::from(IN_THE_WAY),
+        Some(Level::CannotTell) => ExitCode::from(CANNOT_TELL),
+        Some(Level::Note) | None => ExitCode::SUCCESS,
+    }
+}
+
+/// What weighs most; None if all is clear.
+fn answer(findings: &[Finding]) -> Option<Level> {
+    let levels = findings.iter().map(|finding| finding.level);
+    levels.min().filter(|level| *level != Level::Note)
 }
 
 /// Everything that there is to say, what weighs most first.
 fn examine(tree: &Tree) -> Vec<Finding> {
-    let units = Units::read(tree, udev::wanted_units(tree).into_iter());
-    let mut findings = udev::check(tree);
-    findings.extend(units.check(tree));
-    findings.extend(settings::check(tree));
+    let follower = Follower::new(tree);
+    let wanted = udev::wanted_units(tree).into_iter().chain(units::activated(tree));
+    let mut units = Units::read(tree, wanted);
+    let mut findings = udev::check(tree, &follower);
+    findings.extend(initramfs::check(tree, &follower));
+    findings.extend(hotplug::check(tree, &follower));
+    findings.extend(cron::check(tree, &follower));
+    findings.extend(hooks::check(tree, &follower, &units));
+    findings.extend(settings::check(tree, &follower));
     findings.extend(machine::check(tree));
+    // What was followed so far starts units, and these may start others.
+    let mut of_units = units.check(&follower);
+    while units.start(&follower.wanted_units()) {
+        of_units.extend(units.check(&follower));
+    }
+    findings.extend(of_units);
+    findings.extend(agents::check(tree, &units));
     findings.extend(owner::check(tree, &units));
     findings.extend(tree.unread().into_iter().map(|unread| {
-        Finding::new(Level::Unknown, format!("not looked at: {}", unread.reason))
+        Finding::new(Level::CannotTell, format!("not looked at: {}", unread.reason))
             .at(&unread.path, None)
             .why("what is in it may bring processors online")
             .fix("run hotadd doctor as root, or look yourself")
@@ -83,7 +126,7 @@ fn examine(tree: &Tree) -> Vec<Finding> {
     if more > 0 {
         findings.truncate(FINDINGS);
         let what = format!("{more} further findings are not told");
-        findings.push(Finding::new(Level::Unknown, what).fix("see to these first"));
+        findings.push(Finding::new(Level::CannotTell, what).fix("see to these first"));
     }
     findings
 }
@@ -92,13 +135,17 @@ fn examine(tree: &Tree) -> Vec<Finding> {
 fn shown(findings: &[Finding]) -> String {
     let mut text: String = findings.iter().map(Finding::shown).collect();
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    let (problems, unknown) = (count(Level::Problem), count(Level::Unknown));
-    text += &match (problems, unknown) {
-        (0, 0) => "nothing brings processors online\n".to_owned(),
-        (0, _) => format!(
-            "whether something brings processors online cannot be told: {unknown} unknown\n"
+    let (problems, unknown) = (count(Level::Problem), count(Level::CannotTell));
+    text += &match answer(findings) {
+        Some(Level::Problem) => {
+            format!(
+                "problem: something brings processors online: {problems} found, {unknown} that cannot be told\n"
+            )
+        }
+        Some(Level::CannotTell) => format!(
+            "cannot tell: nothing was found that brings processors online, and {unknown} cannot be told\n"
         ),
-        _ => format!("something brings processors online: {problems} found, {unknown} unknown\n"),
+        Some(Level::Note) | None => "clear: nothing brings processors online\n".to_owned(),
     };
     text
 }

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use super::finding::excerpt;
 
 /// What a text is run for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     /// Whatever it names.
     Named,
-    /// A processor, which udev names by its variables.
+    /// Any device that comes, which may be a processor, and is named by variables.
+    Device,
+    /// A processor and nothing else, which is named by variables.
     Processor,
 }
 
@@ -40,6 +42,11 @@ pub(crate) fn is_off(value: &str) -> bool {
 /// Whether a path is a processor's switch by its name alone.
 pub(crate) fn is_switch(path: &str) -> bool {
     switch(path, false)
+}
+
+/// Whether a path may be the switch of a device whose name is not known.
+pub(crate) fn may_be_switch(path: &str) -> bool {
+    switch(path, true)
 }
 
 /// With `unnamed`, also if it is some device's whose name is not known.
@@ -83,7 +90,7 @@ impl Context {
     fn of(lines: &[(usize, String)], subject: Subject) -> Self {
         let named = lines.iter().any(|(_, line)| line.contains("system/cpu"));
         let mut context =
-            Self { unnamed: named || subject == Subject::Processor, variables: BTreeSet::new() };
+            Self { unnamed: named || subject != Subject::Named, variables: BTreeSet::new() };
         let plain: Vec<_> = lines.iter().map(|(_, line)| plain(line)).collect();
         for line in &plain {
             // NAME=PATH, NAME = PATH and for NAME in PATH ...

@@ -1,11 +1,14 @@
-//! What else runs at boot or from time to time: cron, init scripts, cloud-init, tuned, tmpfiles, sysfs.conf. Only their text is
-//! looked at.
+//! Settings of what runs at boot: inittab, upstart, cloud-init, tuned, tmpfiles, sysfs.conf. Their text is looked at, and the scripts
+//! of tuned's active profile and the commands of inittab are followed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::command::{Does, Follower, Run};
 use super::finding::{Finding, Level, MOST};
+use super::hooks;
 use super::script::{self, Hit, Subject};
+use super::told::{Source, WHY};
 use super::tree::Tree;
 
 /// Somewhere to look.
@@ -22,56 +25,46 @@ const fn place(path: &'static str, what: &'static str, depth: usize) -> Place {
     Place { path, what, depth }
 }
 
-const PLACES: [Place; 25] = [
-    place("/etc/crontab", "a line of cron", 0),
-    place("/etc/anacrontab", "a line of cron", 0),
-    place("/etc/cron.d", "a line of cron", 0),
-    place("/etc/cron.hourly", "a script of cron", 0),
-    place("/etc/cron.daily", "a script of cron", 0),
-    place("/etc/cron.weekly", "a script of cron", 0),
-    place("/etc/cron.monthly", "a script of cron", 0),
-    place("/var/spool/cron", "a line of cron", 1),
-    place("/etc/rc.local", "a script at boot", 0),
-    place("/etc/rc.d", "a script at boot", 1),
-    place("/etc/init.d", "a script at boot", 0),
-    place("/etc/init", "a script at boot", 0),
-    place("/etc/local.d", "a script at boot", 0),
+const PLACES: [Place; 10] = [
+    place("/etc/init", "a job of upstart", 0),
     place("/etc/cloud/cloud.cfg", "cloud-init", 0),
     place("/etc/cloud/cloud.cfg.d", "cloud-init", 0),
-    place("/var/lib/cloud/scripts", "a script of cloud-init", 1),
-    place("/var/lib/cloud/instance/scripts", "a script of cloud-init", 0),
     place("/var/lib/cloud/instance/user-data.txt", "cloud-init", 0),
     place("/var/lib/cloud/instance/cloud-config.txt", "cloud-init", 0),
     place("/etc/tuned", "a profile of tuned", 2),
     place("/usr/lib/tuned", "a profile of tuned", 2),
     place("/etc/sysfs.conf", "a setting of sysfsutils", 0),
     place("/etc/sysfs.d", "a setting of sysfsutils", 0),
-    place("/usr/lib/systemd/system-sleep", "a script after sleep", 0),
-    place("/etc/acpi", "a script for events of ACPI", 1),
+    place("/etc/laptop-mode", "a setting of laptop-mode", 1),
 ];
 
 /// Where settings of tmpfiles are. A file takes the place of those of the same name in later folders.
 const TMPFILES: [&str; 4] =
     ["/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d"];
 
-const WHY: &str = "processors come online before anybody was asked (A1), and count as joined without agreement (Q3)";
-
 /// Looks everywhere.
-pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let active = tree.read(Path::new("/etc/tuned/active_profile"));
     let active = active.map(|names| String::from_utf8_lossy(&names).into_owned());
-    let mut findings = Vec::new();
-    // Init scripts have many names.
+    let mut findings = inittab(tree, follower);
+    findings.extend(modprobe(tree, follower));
     let mut looked = BTreeSet::new();
     for place in PLACES {
-        for path in files(tree, Path::new(place.path), place.depth) {
+        for path in hooks::files(tree, Path::new(place.path), place.depth) {
             if tree.id(&path).is_none_or(|id| !looked.insert(id)) {
                 continue;
             }
-            let Some(text) = tree.read_text(&path) else { continue };
-            let found = found(&path, place.what, script::scan(&text, Subject::Named));
+            let source = Source { what: place.what, path: &path, line: None };
+            let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
+            let found = source.lines(&text, Subject::Named);
             let asleep = active.as_ref().is_some_and(|active| is_other_profile(&path, active));
-            findings.extend(found.map(|finding| if asleep { unused(finding) } else { finding }));
+            if found.is_empty() && !asleep && text.starts_with(b"#!") {
+                let does = follower.file(&path, Run::new()).unwrap_or(Does::Else);
+                findings.extend(source.findings(follower, does));
+            }
+            findings.extend(
+                found.into_iter().map(|finding| if asleep { unused(finding) } else { finding }),
+            );
         }
     }
     let mut seen = BTreeSet::new();
@@ -79,10 +72,50 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         for name in tree.list(folder) {
             let path = folder.join(&name);
             if seen.insert(name) {
-                let text = tree.read_text(&path).unwrap_or_default();
+                let source = Source { what: "a line of tmpfiles", path: &path, line: None };
+                let text = source.text(tree.look_into(&path), &mut findings).unwrap_or_default();
                 findings.extend(found(&path, "a line of tmpfiles", tmpfiles(&text)));
             }
         }
+    }
+    findings
+}
+
+/// `install MODULE COMMAND`, which is run in place of loading a module (modprobe.d(5)).
+fn modprobe(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for folder in ["/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"] {
+        for path in hooks::files(tree, Path::new(folder), 0) {
+            let source = Source { what: "a command of modprobe", path: &path, line: None };
+            let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
+            for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
+                let mut words = line.trim().splitn(3, char::is_whitespace);
+                let runs = matches!(words.next(), Some("install" | "remove"));
+                let Some(command) = words.nth(1).filter(|_| runs) else { continue };
+                let does = follower.command(command.as_bytes(), Run::new());
+                let source = Source { line: Some(number), ..source };
+                findings.extend(source.findings(follower, does));
+            }
+        }
+    }
+    findings.truncate(MOST);
+    findings
+}
+
+/// `ID:LEVELS:ACTION:COMMAND`
+fn inittab(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
+    let path = Path::new("/etc/inittab");
+    let mut findings = Vec::new();
+    let source = Source { what: "a line of inittab", path, line: None };
+    let Some(text) = source.text(tree.look_into(path), &mut findings) else { return findings };
+    findings.extend(source.lines(&text, Subject::Named));
+    for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()).take(MOST) {
+        let mut fields = line.splitn(4, ':');
+        let Some(command) = fields.nth(3).filter(|_| !line.starts_with('#')) else { continue };
+        let command = command.trim_start_matches(['+', '-', '@']);
+        let source = Source { line: Some(number), ..source };
+        findings
+            .extend(source.findings(follower, follower.command(command.as_bytes(), Run::new())));
     }
     findings
 }
@@ -109,28 +142,13 @@ fn found(path: &Path, what: &str, hits: Vec<Hit>) -> impl Iterator<Item = Findin
     })
 }
 
-/// A file, or those in a folder.
-fn files(tree: &Tree, path: &Path, depth: usize) -> Vec<PathBuf> {
-    let mut found = vec![path.to_owned()];
-    let mut level = vec![path.to_owned()];
-    for _ in 0..=depth {
-        let below = level
-            .iter()
-            .flat_map(|folder| tree.list(folder).into_iter().map(move |name| folder.join(name)));
-        level = below.collect();
-        // A folder is no file, and one that is not read is not missed.
-        found.extend(level.iter().cloned());
-    }
-    found
-}
-
 /// The lines of a file of tmpfiles that write to a processor's switch.
 fn tmpfiles(text: &[u8]) -> Vec<Hit> {
     let text = String::from_utf8_lossy(text);
     let lines = (1..).zip(text.lines()).filter(|(_, line)| {
         let words: Vec<_> = line.split_whitespace().collect();
         let [kind, path, .., value] = words[..] else { return false };
-        kind.starts_with(['w', 'f', 'F'])
+        kind.starts_with(['w', 'f', 'F', 'C'])
             && script::is_switch(path)
             && words.len() > 5
             && !script::is_off(value)

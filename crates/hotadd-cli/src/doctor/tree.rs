@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,20 @@ const TOLD: usize = 100;
 pub(crate) struct Unread {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Missing,
+    Folder,
+    /// A device, a pipe or a socket.
+    Special,
+    Text(Vec<u8>),
+    /// It has a NUL byte near its beginning.
+    Binary(File),
+    /// Why it could not be read.
+    Unread(String),
 }
 
 /// A root, and what was not readable below it.
@@ -54,6 +68,11 @@ impl Tree {
         })
     }
 
+    /// Whether it is the machine's own root.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
     /// What could not be looked at so far.
     pub(crate) fn unread(&self) -> Vec<Unread> {
         let mut unread = self.unread.borrow().clone();
@@ -68,24 +87,6 @@ impl Tree {
 
     /// A file's content. None if there is none, and also if it cannot be read, which is remembered.
     pub(crate) fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        self.content(path, |_| true)
-    }
-
-    /// As [`Tree::read`], but None for what is no text: it has a NUL byte near its beginning.
-    pub(crate) fn read_text(&self, path: &Path) -> Option<Vec<u8>> {
-        self.content(path, |head| !head.contains(&0))
-    }
-
-    /// As [`Tree::read_text`], of what may be a script or anything else: it must say so in its first bytes, and nothing is
-    /// remembered if it cannot be read.
-    pub(crate) fn read_if_script(&self, path: &Path) -> Option<Vec<u8>> {
-        let before = self.unread.borrow().len();
-        let text = self.content(path, |head| head.starts_with(b"#!") && !head.contains(&0));
-        self.unread.borrow_mut().truncate(before);
-        text
-    }
-
-    fn content(&self, path: &Path, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         // Looked at before it is opened: to open a device can be to start it, as a watchdog's.
         let fd = self.opened(path, OFlags::PATH)?;
         let result = (|| {
@@ -93,22 +94,76 @@ impl Tree {
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 return Ok(None);
             }
-            let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = File::from(rustix::fs::openat(CWD, itself, flags, Mode::empty())?);
+            let file = reopened(&fd)?;
             let mut bytes = Vec::new();
-            (&file).take(512).read_to_end(&mut bytes)?;
-            if !wanted(&bytes) {
-                return Ok(None);
-            }
-            (&file).take(LARGEST).read_to_end(&mut bytes)?;
+            (&file).take(LARGEST + 1).read_to_end(&mut bytes)?;
             self.bytes.set(self.bytes.get() + bytes.len() as u64);
             if bytes.len() as u64 > LARGEST {
-                return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
+                return Err(too_large());
             }
             Ok(Some(bytes))
         })();
         result.unwrap_or_else(|error| self.forgo(path, &error.to_string()))
+    }
+
+    /// What is at a path, of which nothing is remembered if it cannot be read: who asks says so.
+    pub(crate) fn look_into(&self, path: &Path) -> Content {
+        if self.spent() {
+            return Content::Unread("too much was looked at before, and this was left".to_owned());
+        }
+        let fd = match self.open(path, OFlags::PATH | OFlags::CLOEXEC) {
+            Ok(fd) => fd,
+            Err(error) if leads_nowhere(error) => return Content::Missing,
+            Err(error) => return Content::Unread(io::Error::from(error).to_string()),
+        };
+        let result = (|| {
+            let stat = rustix::fs::fstat(&fd)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => {}
+                FileType::Directory => return Ok(Content::Folder),
+                _ => return Ok(Content::Special),
+            }
+            let mut file = reopened(&fd)?;
+            let mut head = Vec::new();
+            (&file).take(512).read_to_end(&mut head)?;
+            if head.contains(&0) {
+                file.rewind()?;
+                return Ok(Content::Binary(file));
+            }
+            (&file).take(LARGEST).read_to_end(&mut head)?;
+            self.bytes.set(self.bytes.get() + head.len() as u64);
+            if head.len() as u64 > LARGEST {
+                return Err(too_large());
+            }
+            Ok(Content::Text(head))
+        })();
+        result.unwrap_or_else(|error: io::Error| Content::Unread(error.to_string()))
+    }
+
+    /// The words with which a process was started. None if it has ended.
+    pub(crate) fn command_line(&self, path: &Path) -> Option<Vec<u8>> {
+        const LONGEST: u64 = 64 << 10;
+        let fd = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC).ok()?;
+        let stat = rustix::fs::fstat(&fd).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let mut text = Vec::new();
+        File::from(fd).take(LONGEST).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// When a file was last changed, in seconds since 1970.
+    pub(crate) fn changed(&self, path: &Path) -> Option<i64> {
+        let stat = rustix::fs::fstat(self.opened(path, OFlags::PATH)?).ok()?;
+        Some(stat.st_mtime)
+    }
+
+    /// Where a file is when all links are followed, as a program in the root sees it.
+    pub(crate) fn real(&self, path: &Path) -> Option<PathBuf> {
+        let fd = self.opened(path, OFlags::PATH)?;
+        let (root, path) = (place(&self.root)?, place(&fd)?);
+        Some(Path::new("/").join(path.strip_prefix(root).ok()?))
     }
 
     /// The names in a folder, in order. None if there is none.
@@ -158,19 +213,24 @@ impl Tree {
     }
 
     fn opened(&self, path: &Path, flags: OFlags) -> Option<OwnedFd> {
-        if self.opened.get() >= OPENED || self.bytes.get() >= BYTES {
-            self.exhausted.set(true);
+        if self.spent() {
             return None;
         }
-        self.opened.set(self.opened.get() + 1);
         match self.open(path, flags | OFlags::CLOEXEC) {
             Ok(fd) => Some(fd),
-            // Nobody else can follow such a path either. NXIO is a socket, or a pipe with nobody behind it.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO) => {
-                None
-            }
+            Err(error) if leads_nowhere(error) => None,
             Err(error) => self.forgo(path, &io::Error::from(error).to_string()),
         }
+    }
+
+    /// Counts one more file, and says whether that is too many, which is remembered.
+    fn spent(&self) -> bool {
+        if self.opened.get() >= OPENED || self.bytes.get() >= BYTES {
+            self.exhausted.set(true);
+            return true;
+        }
+        self.opened.set(self.opened.get() + 1);
+        false
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -180,7 +240,7 @@ impl Tree {
             {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // Before Linux 5.6, or forbidden in a container. The machine's own root needs no help.
-                Err(Errno::NOSYS | Errno::PERM) if self.path == Path::new("/") => {
+                Err(Errno::NOSYS | Errno::PERM) if self.is_whole() => {
                     return rustix::fs::openat(&self.root, path, flags, Mode::empty());
                 }
                 result => return result,
@@ -197,6 +257,27 @@ impl Tree {
         }
         None
     }
+}
+
+/// Nobody else can follow such a path either. NXIO is a socket, or a pipe with nobody behind it.
+fn leads_nowhere(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO)
+}
+
+/// Opens for reading what was looked at.
+fn reopened(fd: &OwnedFd) -> io::Result<File> {
+    let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(CWD, itself, flags, Mode::empty())?))
+}
+
+/// Where an open file is.
+fn place(fd: &OwnedFd) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
+}
+
+fn too_large() -> io::Error {
+    io::Error::other(format!("it has more than {LARGEST} bytes"))
 }
 
 /// A file's device and number.
@@ -250,10 +331,10 @@ mod tests {
         fs::write(dir.path().join("last"), "").unwrap();
         let tree = Tree::new(dir.path()).unwrap();
         for _ in 0..OPENED {
-            tree.read_if_script(Path::new("/none"));
+            assert!(matches!(tree.look_into(Path::new("/none")), Content::Missing));
         }
-        assert!(tree.unread().is_empty(), "what may be anything is not missed");
-        assert_eq!(tree.read_if_script(Path::new("/last")), None);
+        assert!(tree.unread().is_empty(), "what is not there is not missed");
+        assert!(matches!(tree.look_into(Path::new("/last")), Content::Unread(_)));
         assert_eq!(tree.unread().len(), 1, "but that nothing more was looked at is");
     }
 }

@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::command::{self, Does};
+use super::command::{Does, Doubt, Follower, Run};
 use super::finding::{Finding, Level, MOST, excerpt};
-use super::script::Subject;
+use super::shell::UNKNOWN;
+use super::told::WHY_UNCLEAR;
 use super::tree::Tree;
 
 /// Where units are, what counts first.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 11] = [
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    TRANSIENT,
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
     "/run/systemd/system",
     "/run/systemd/generator",
     "/usr/local/lib/systemd/system",
@@ -22,9 +27,8 @@ const FOLDERS: [&str; 7] = [
     "/run/systemd/generator.late",
 ];
 
-/// Where programs are that a unit names without a folder.
-const PROGRAMS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Units here are made by what runs them, and gone with it.
+const TRANSIENT: &str = "/run/systemd/transient";
 
 /// A setting of a unit, and where it stands.
 #[derive(Debug)]
@@ -35,12 +39,37 @@ struct Setting {
     line: usize,
 }
 
+/// Where D-Bus is told what to start for a name.
+const ACTIVATED: [&str; 3] = [
+    "/usr/share/dbus-1/system-services",
+    "/usr/local/share/dbus-1/system-services",
+    "/etc/dbus-1/system-services",
+];
+
+/// The units that D-Bus starts when somebody asks for their names.
+pub(crate) fn activated(tree: &Tree) -> Vec<String> {
+    let mut units = Vec::new();
+    for folder in ACTIVATED.map(Path::new) {
+        for name in tree.list(folder) {
+            let text = tree.read(&folder.join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let named = text.lines().filter_map(|line| line.trim().strip_prefix("SystemdService="));
+            units.extend(named.map(|unit| unit.trim().to_owned()));
+        }
+    }
+    units
+}
+
 /// All units of a tree.
 #[derive(Debug, Default)]
 pub(crate) struct Units {
     settings: BTreeMap<String, Vec<Setting>>,
     /// The units that something starts, by name; of an instance, its template.
     started: BTreeSet<String>,
+    /// Other names of units.
+    aliases: BTreeMap<String, String>,
+    /// systemd is what starts services here.
+    in_charge: bool,
 }
 
 impl Units {
@@ -49,7 +78,9 @@ impl Units {
     /// `wanted` are those that something else starts.
     pub(crate) fn read(tree: &Tree, wanted: impl Iterator<Item = String>) -> Self {
         let started = wanted.map(|name| template(&name)).collect();
-        let mut units = Self { started, ..Self::default() };
+        let init = tree.real(Path::new("/sbin/init")).is_some_and(|init| init.ends_with("systemd"));
+        let runs = tree.kind(Path::new("/run/systemd/system")) == Some(FileType::Directory);
+        let mut units = Self { started, in_charge: init || runs, ..Self::default() };
         let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut drops: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
         let mut seen = Vec::new();
@@ -79,6 +110,9 @@ impl Units {
                 } else if is_unit(&name) && tree.kind(&path) == Some(FileType::Directory) {
                     continue;
                 } else if is_unit(&name) {
+                    if folder == Path::new(TRANSIENT) {
+                        units.started.insert(template(&name));
+                    }
                     names.entry(name).or_insert(path);
                 }
             }
@@ -87,7 +121,11 @@ impl Units {
             // An alias; the unit itself is there under its own name.
             let target = tree.link(&path);
             let other = target.as_ref().and_then(|target| target.file_name());
-            if other.is_some_and(|other| *other != *name && is_unit(&other.to_string_lossy())) {
+            if let Some(other) = other.map(|other| other.to_string_lossy().into_owned())
+                && other != name
+                && is_unit(&other)
+            {
+                units.aliases.insert(name, other);
                 continue;
             }
             // Masked.
@@ -96,7 +134,8 @@ impl Units {
                 continue;
             }
             let mut settings = Vec::new();
-            let own = drops.get(&name).into_iter().flat_map(BTreeMap::values);
+            let own = dropped_in(&name);
+            let own = own.iter().filter_map(|name| drops.get(name)).flat_map(BTreeMap::values);
             for file in [&path].into_iter().chain(own) {
                 add(&mut settings, file, &tree.read(file).unwrap_or_default());
             }
@@ -133,6 +172,11 @@ impl Units {
         let targets = self.settings.keys().filter(|name| name.ends_with(".target"));
         let mut open: Vec<_> = self.started.iter().chain(targets).cloned().collect();
         while let Some(name) = open.pop() {
+            if let Some(unit) = self.aliases.get(&name).map(|unit| template(unit))
+                && self.started.insert(unit.clone())
+            {
+                open.push(unit);
+            }
             let Some(settings) = self.settings.get(&name) else { continue };
             let pulled = settings.iter().filter(|setting| pulls.contains(&&*setting.key));
             let mut next: Vec<_> =
@@ -148,19 +192,77 @@ impl Units {
         }
     }
 
-    /// The units that bring processors online.
-    pub(crate) fn check(&self, tree: &Tree) -> Vec<Finding> {
+    /// The units that bring processors online, or may.
+    pub(crate) fn check(&self, follower: &Follower<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (name, settings) in &self.settings {
+            let variables = variables(settings);
+            let run = Run { variables: &variables, ..Run::new() };
             let commands = settings.iter().filter(|setting| setting.key.starts_with("Exec"));
             for setting in commands {
-                let does = command::look(tree, setting.value.as_bytes(), &PROGRAMS, Subject::Named);
-                let Does::Online(script) = does else { continue };
-                findings.push(self.finding(name, setting, script));
+                // systemd has two dollar signs for one, and does not know a name before a file of settings is read.
+                let text = specified(&setting.value.replace("$$", "$"));
+                let told = match follower.command(text.as_bytes(), run) {
+                    Does::Online(script) => vec![self.finding(name, setting, script)],
+                    Does::Unclear(doubts) if self.is_started(name) => {
+                        let doubts = follower.news(doubts).into_iter();
+                        doubts.map(|doubt| unclear(name, setting, doubt)).collect()
+                    }
+                    Does::Unclear(_) | Does::Else => continue,
+                };
+                findings.extend(told);
             }
         }
+        let elsewhere = self.settings.iter().filter(|(name, _)| self.is_started(name));
+        for (name, setting) in
+            elsewhere.flat_map(|(name, settings)| settings.iter().map(move |one| (name, one)))
+        {
+            if ["RootDirectory", "RootImage"].contains(&&*setting.key) && setting.value != "/" {
+                let what = format!("runs programs of another root ({})", setting.value);
+                let fix = format!("see what {} has", setting.value);
+                findings.extend(
+                    follower
+                        .news(vec![Doubt { what: format!("{name} {what}"), fix }])
+                        .into_iter()
+                        .map(|doubt| unclear(name, setting, doubt)),
+                );
+            }
+        }
+        findings.sort_by_key(|finding| finding.level);
         findings.truncate(MOST);
         findings
+    }
+
+    /// The commands of a unit, whatever they are for.
+    pub(crate) fn starts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let settings = self.settings.get(name).into_iter().flatten();
+        settings.filter(|setting| setting.key.starts_with("Exec")).map(|setting| &*setting.value)
+    }
+
+    /// Where a unit stands.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        self.settings.get(name)?.first().map(|setting| setting.file.clone())
+    }
+
+    /// Whether systemd has a unit in place of an init script.
+    pub(crate) fn replaces(&self, script: &Path) -> bool {
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".sh").unwrap_or(&name);
+        let link = name
+            .trim_start_matches(['S', 'K'])
+            .trim_start_matches(|char: char| char.is_ascii_digit());
+        self.in_charge
+            && [name, link]
+                .iter()
+                .any(|name| self.settings.contains_key(&format!("{name}.service")))
+    }
+
+    /// Has units started that something else starts. Whether there were others before.
+    pub(crate) fn start(&mut self, wanted: &BTreeSet<String>) -> bool {
+        let before = self.started.len();
+        self.started.extend(wanted.iter().map(|name| template(name)));
+        self.follow();
+        self.started.len() != before
     }
 
     fn finding(&self, name: &str, setting: &Setting, script: Option<(PathBuf, usize)>) -> Finding {
@@ -184,6 +286,47 @@ impl Units {
             .why("they run before anybody was asked (A1), and count as joined without agreement (Q3)")
             .fix(fix)
     }
+}
+
+fn unclear(name: &str, setting: &Setting, doubt: Doubt) -> Finding {
+    let what =
+        format!("the unit {name} is started, and runs what cannot be followed: {}", doubt.what);
+    Finding::new(Level::CannotTell, what)
+        .at(&setting.file, setting.line)
+        .why(WHY_UNCLEAR)
+        .fix(doubt.fix)
+}
+
+/// What a unit's commands find in their environment. Not what a file of settings has.
+fn variables(settings: &[Setting]) -> BTreeMap<String, String> {
+    let lines = settings.iter().filter(|setting| setting.key == "Environment");
+    let words = lines.flat_map(|setting| setting.value.split_whitespace());
+    let pairs = words.filter_map(|word| word.trim_matches(['"', '\'']).split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A command without systemd's specifiers (`%i`), which are not known.
+fn specified(command: &str) -> String {
+    let mut text = String::new();
+    let mut chars = command.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '%' => text.push(if chars.next() == Some('%') { '%' } else { UNKNOWN }),
+            char => text.push(char),
+        }
+    }
+    text
+}
+
+/// The names under which a unit can have drop-ins: its own, those of all that begin so (`a-.service`), and those of its kind.
+fn dropped_in(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if let Some((stem, kind)) = name.rsplit_once('.') {
+        let dashes = stem.match_indices('-').map(|(at, _)| format!("{}.{kind}", &stem[..=at]));
+        names.extend(dashes.filter(|other| other != name));
+        names.push(kind.to_owned());
+    }
+    names
 }
 
 /// Of an instance, the template; of another unit, itself.

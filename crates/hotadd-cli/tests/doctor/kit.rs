@@ -16,6 +16,8 @@ pub struct Root(TempDir);
 #[derive(Debug)]
 pub struct Seen {
     pub status: i32,
+    /// problem, cannot tell or clear.
+    pub answer: String,
     pub findings: Vec<Value>,
     pub shadows: Vec<Value>,
 }
@@ -35,6 +37,44 @@ impl Root {
         let path = self.path(inside);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file that is no text.
+    pub fn bytes(&self, inside: &str, bytes: &[u8]) {
+        let path = self.path(inside);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Writes what looks like a compiled program, with a text in it.
+    pub fn program(&self, inside: &str, text: &str) {
+        let mut program = vec![0; 64];
+        program[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        program.extend_from_slice(text.as_bytes());
+        program.push(0);
+        self.bytes(inside, &program);
+    }
+
+    /// What is said of one level.
+    pub fn said(&self, level: &str) -> Vec<String> {
+        let findings = self.seen().findings;
+        let of = findings.iter().filter(|finding| finding["level"] == level);
+        of.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Asserts that it cannot be told, and that this is said of it.
+    #[track_caller]
+    pub fn cannot_tell(&self, about: &str) {
+        let seen = self.seen();
+        assert_eq!(seen.answer, "cannot tell", "{about}: {:?}", seen.findings);
+        let said = self.said("cannot tell");
+        assert!(said.iter().any(|said| said.contains(about)), "nothing about {about:?}: {said:?}");
+    }
+
+    #[track_caller]
+    pub fn clear(&self) {
+        let seen = self.seen();
+        assert_eq!(seen.answer, "clear", "{:?}", seen.findings);
     }
 
     /// Makes a link, and its folders.
@@ -63,7 +103,7 @@ impl Root {
             format!("{}:{}", place["file"].as_str().expect("a file"), place["line"])
         });
         let places: Vec<_> = places.collect();
-        assert_eq!(seen.status, i32::from(!places.is_empty()), "{:?}", seen.findings);
+        assert_eq!(seen.status == 1, !places.is_empty(), "{:?}", seen.findings);
         places
     }
 }
@@ -77,8 +117,20 @@ pub fn seen(output: &Output) -> Seen {
     let list =
         |name: &str| said[name].as_array().unwrap_or_else(|| panic!("no {name}: {said}")).clone();
     let (findings, shadows) = (list("findings"), list("shadows"));
+    let answer = said["answer"].as_str().expect("an answer").to_owned();
     if shadows.is_empty() {
+        let expected = match &*answer {
+            "problem" => 1,
+            "cannot tell" => 3,
+            "clear" => 0,
+            other => panic!("{other:?} is no answer: {said}"),
+        };
+        assert_eq!(status, expected, "each answer has an exit status of its own: {said}");
         assert_eq!(said["clear"], status == 0, "{said}");
     }
-    Seen { status, findings, shadows }
+    let levels: Vec<_> =
+        findings.iter().map(|finding| finding["level"].as_str().unwrap()).collect();
+    let weighs = ["problem", "cannot tell"].into_iter().find(|level| levels.contains(level));
+    assert_eq!(answer, weighs.unwrap_or("clear"), "the answer is what weighs most: {said}");
+    Seen { status, answer, findings, shadows }
 }

@@ -180,3 +180,34 @@ fn a_folder_that_is_none_is_bad_usage() {
         assert!(said.stdout.is_empty(), "nothing else is done");
     }
 }
+
+#[test]
+fn a_folder_that_leads_into_a_store_is_told_with_what_to_do_and_nothing_is_written() {
+    // Into a store that is not there.
+    let missing = Root::new();
+    missing.file(ORIGINAL, REDHAT);
+    missing.link("etc/udev/rules.d", missing.path("nix/store/x-udev-rules").to_str().unwrap());
+    // Into one where nobody may write, not even root.
+    let closed = Root::new();
+    closed.file(ORIGINAL, REDHAT);
+    closed.link("etc/udev/rules.d", "/sys/kernel");
+    let roots = [missing, closed];
+    for root in &roots {
+        let said = shadow(root);
+        let told = stderr(&said);
+        assert_eq!(said.status.code(), Some(2), "{told}");
+        for part in [
+            "--shadow: ",
+            "cannot be used",
+            "is a link to",
+            "nothing was written",
+            "--shadow DIR",
+            "NixOS",
+        ] {
+            assert!(told.contains(part), "it does not say {part:?}: {told}");
+        }
+        assert!(said.stdout.is_empty(), "nothing else is done");
+    }
+    assert!(!roots[0].path("nix").exists(), "no store was made");
+    assert!(!roots[1].path("etc/udev/rules.d/40-redhat.rules").exists());
+}

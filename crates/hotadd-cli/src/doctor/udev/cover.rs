@@ -7,10 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::shadow::{self, Header};
 use super::{FOLDERS, RuleFile};
+use crate::doctor::command::Follower;
 use crate::doctor::finding::harmless;
 use crate::doctor::tree::{LARGEST, Tree, identity};
 
@@ -64,29 +66,78 @@ enum There {
 ///
 /// # Errors
 /// The folder is none, or cannot be looked at.
-pub(crate) fn all(tree: &Tree, dir: &Path) -> io::Result<Vec<Covered>> {
+pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Result<Vec<Covered>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let id = identity(rustix::fs::open(dir, flags, Mode::empty())?);
+    let folder = rustix::fs::open(dir, flags, Mode::empty());
+    let id = identity(folder.map_err(|error| unusable(dir, error.into()))?);
     // Which of udev's folders it is. It can be none: then who asks will put the shadows where they belong.
     let rank = FOLDERS.iter().position(|folder| id.is_some() && tree.id(Path::new(folder)) == id);
-    let mut covered = Vec::new();
+    let mut plans = Vec::new();
     for (name, paths) in super::names(tree) {
         let path = dir.join(&name);
-        if let Some((outcome, said)) = cover(tree, &path, rank, &paths) {
-            covered.push(Covered { path, outcome, said });
+        if let Some(plan) = cover(tree, follower, &path, rank, &paths) {
+            plans.push((path, plan));
         }
     }
-    Ok(covered)
+    // Before the first is written: all or none, if the folder is none that can be written to.
+    if plans.iter().any(|(_, plan)| matches!(plan, Plan::Write { .. })) {
+        temporary(dir).map_err(|error| unusable(dir, error))?;
+    }
+    let covered = plans.into_iter().map(|(path, plan)| {
+        let (outcome, said) = match plan {
+            Plan::Leave(outcome, said) => (outcome, said),
+            Plan::Write { text, over, said } => match put(&path, &text, over) {
+                Ok(()) => (Outcome::Written, said),
+                Err(error) => (Outcome::Refused, format!("it cannot be written: {error}")),
+            },
+        };
+        Covered { path, outcome, said }
+    });
+    Ok(covered.collect())
+}
+
+/// Why a folder cannot be used, and what to do instead.
+fn unusable(dir: &Path, error: io::Error) -> io::Error {
+    let link = dir.ancestors().find_map(|path| Some((path, fs::read_link(path).ok()?)));
+    let read_only = Errno::from_io_error(&error) == Some(Errno::ROFS);
+    let advice = "write the shadows into a folder of your own (--shadow DIR), and give them to what makes that folder \
+                  (on NixOS services.udev.packages or environment.etc)";
+    match link {
+        Some((link, target)) => io::Error::new(
+            error.kind(),
+            format!(
+                "{error}; {} is a link to {}, and nothing was written: {advice}",
+                link.display(),
+                target.display()
+            ),
+        ),
+        None if read_only => {
+            io::Error::new(error.kind(), format!("{error}, and nothing was written: {advice}"))
+        }
+        None => error,
+    }
+}
+
+/// What is to be done for one file.
+enum Plan {
+    Leave(Outcome, String),
+    Write {
+        text: Vec<u8>,
+        /// One of ours is there.
+        over: bool,
+        said: String,
+    },
 }
 
 /// Covers the files of one name, the one that counts first. None if there is nothing to do.
 fn cover(
     tree: &Tree,
+    follower: &Follower<'_>,
     path: &Path,
     rank: Option<usize>,
     paths: &[PathBuf],
-) -> Option<(Outcome, String)> {
-    let refused = |said: String| Some((Outcome::Refused, said));
+) -> Option<Plan> {
+    let refused = |said: String| Some(Plan::Leave(Outcome::Refused, said));
     let order = |path: &Path| FOLDERS.iter().position(|folder| path.starts_with(folder));
     let there = there(path);
     let own = rank.map(|rank| Path::new(FOLDERS[rank]));
@@ -98,14 +149,14 @@ fn cover(
     };
     let Some(source) = source else {
         let said = "there is no other file of that name any more; this one can be deleted";
-        return Some((Outcome::Kept, said.to_owned()));
+        return Some(Plan::Leave(Outcome::Kept, said.to_owned()));
     };
     let text = tree.read(source)?;
-    let file = super::judge(tree, source, &text);
+    let file = super::judge(tree, follower, source, &text);
     if !shadow::is_needed(&file) {
         let said =
             format!("{} brings nothing online any more; this one can be deleted", source.display());
-        return matches!(there, There::Shadow(..)).then_some((Outcome::Kept, said));
+        return matches!(there, There::Shadow(..)).then_some(Plan::Leave(Outcome::Kept, said));
     }
     if own.is_some_and(|own| source.starts_with(own)) {
         return refused(format!("it is the source itself; put # before {}", lines(&file)));
@@ -125,7 +176,7 @@ fn cover(
     if made.len() as u64 > LARGEST {
         return refused(format!("it would have more than {LARGEST} bytes; write it yourself"));
     }
-    let left = super::judge(tree, source, &made);
+    let left = super::judge(tree, follower, source, &made);
     if shadow::is_needed(&left) {
         return refused(format!(
             "what is left without {} still brings processors online; write the file yourself",
@@ -146,17 +197,13 @@ fn cover(
             );
         }
         There::Shadow(_, text) if *text == made => {
-            return Some((Outcome::Kept, format!("it is up to date with {}", source.display())));
+            let said = format!("it is up to date with {}", source.display());
+            return Some(Plan::Leave(Outcome::Kept, said));
         }
         There::Shadow(..) | There::Nothing => {}
     }
-    match put(path, &made, matches!(there, There::Shadow(..))) {
-        Ok(()) => Some((
-            Outcome::Written,
-            format!("it takes the place of {}, without {}", source.display(), lines(&file)),
-        )),
-        Err(error) => refused(format!("it cannot be written: {error}")),
-    }
+    let said = format!("it takes the place of {}, without {}", source.display(), lines(&file));
+    Some(Plan::Write { text: made, over: matches!(there, There::Shadow(..)), said })
 }
 
 fn there(path: &Path) -> There {
@@ -188,12 +235,15 @@ fn lines(file: &RuleFile) -> String {
     format!("line {}{more}", lines.collect::<Vec<_>>().join(", "))
 }
 
+/// A file in a folder, gone when it is dropped. udev passes over its name.
+fn temporary(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(OsStr::new(".hotadd-")).suffix(".tmp").tempfile_in(dir)
+}
+
 /// Writes a file in one piece: whoever looks sees the old one or the new one. Without `over` nothing is written over.
 fn put(path: &Path, text: &[u8], over: bool) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    // udev passes over other names.
-    let mut file =
-        tempfile::Builder::new().prefix(OsStr::new(".hotadd-")).suffix(".tmp").tempfile_in(dir)?;
+    let mut file = temporary(dir)?;
     file.write_all(text)?;
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;

@@ -15,6 +15,8 @@ const ACTIONS: [&str; 5] = ["add", "bind", "change", "online", "offline"];
 pub(crate) struct World<'a> {
     /// What the machine's firmware says of it under a name, if that is known.
     pub(crate) dmi: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    /// The machine's architecture as systemd names it, if that is known.
+    pub(crate) arch: Option<String>,
     /// What a command does.
     pub(crate) runs: &'a dyn Fn(&[u8], Subject) -> Does,
 }
@@ -36,16 +38,25 @@ pub(crate) struct Offence {
 pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     let mut reached: Vec<Vec<&'static str>> = vec![Vec::new(); rules.len()];
     for action in ACTIONS {
-        for rule in applied(rules, world, action) {
+        for rule in applied(rules, world, Some(action)) {
             reached[rule].push(action);
         }
     }
+    // What this machine never comes to, whatever the device is.
+    let possible: BTreeSet<_> = applied(rules, world, None).into_iter().collect();
     let mut offences = Vec::new();
     for (rule, actions) in reached.into_iter().enumerate() {
+        if !possible.contains(&rule) {
+            continue;
+        }
         // A rule for other devices can name a processor.
-        let subject = if actions.is_empty() { Subject::Named } else { Subject::Processor };
         let tokens = &rules[rule].tokens;
         let own = tokens.iter().any(names_processors);
+        let subject = match (actions.is_empty(), own) {
+            (true, _) => Subject::Named,
+            (false, true) => Subject::Processor,
+            (false, false) => Subject::Device,
+        };
         let (mut which, mut does) = (Vec::new(), None);
         for (index, token) in tokens.iter().enumerate() {
             match does_by(token, subject, world) {
@@ -53,8 +64,9 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
                     which.push(index);
                     does = Some(Does::Online(by));
                 }
-                Does::Unclear(path) if own && !actions.is_empty() && which.is_empty() => {
-                    does = Some(Does::Unclear(path));
+                // What other devices have run is not followed so far.
+                Does::Unclear(doubts) if !actions.is_empty() && which.is_empty() => {
+                    does = Some(Does::Unclear(doubts));
                 }
                 Does::Unclear(_) | Does::Else => {}
             }
@@ -66,8 +78,8 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     offences
 }
 
-/// The rules that may be applied on an event of a processor.
-fn applied(rules: &[Rule], world: &World<'_>, action: &str) -> Vec<usize> {
+/// The rules that may be applied on an event of a processor; without an action, on any event of any device.
+fn applied(rules: &[Rule], world: &World<'_>, action: Option<&str>) -> Vec<usize> {
     let labels: Vec<_> = rules.iter().map(|rule| rule.assigned("LABEL")).collect();
     let last: BTreeMap<_, _> =
         labels.iter().enumerate().filter_map(|(at, label)| Some(((*label)?, at))).collect();
@@ -96,7 +108,7 @@ fn applied(rules: &[Rule], world: &World<'_>, action: &str) -> Vec<usize> {
 }
 
 /// Whether a token lets a processor's event pass. One that compares nothing does.
-fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
+fn matches(token: &Token, world: &World<'_>, action: Option<&str>) -> Fit {
     // Whatever their operator is, what a program answers, or whether there was something to import, decides.
     if token.is("PROGRAM") || token.is("IMPORT") {
         return Fit::Maybe;
@@ -108,13 +120,18 @@ fn matches(token: &Token, world: &World<'_>, action: &str) -> Fit {
         |name: &[u8]| glob::fit(&token.value, Family { name, numbered: false }, token.caseless);
     let many =
         |name: &[u8]| glob::fit(&token.value, Family { name, numbered: true }, token.caseless);
+    let of_device = ["ACTION", "SUBSYSTEM", "SUBSYSTEMS", "KERNEL", "KERNELS", "DEVPATH"];
     let fit = match (&*token.key, token.attribute.as_deref()) {
-        ("ACTION", _) => one(action.as_bytes()),
+        (key, _) if action.is_none() && of_device.contains(&key) => Fit::Maybe,
+        ("ACTION", _) => one(action.unwrap_or_default().as_bytes()),
         ("SUBSYSTEM" | "SUBSYSTEMS", _) => one(b"cpu"),
         ("KERNEL", _) => many(b"cpu"),
         // The folder in which the processors are has this name.
         ("KERNELS", _) => many(b"cpu").or(one(b"cpu")),
         ("DEVPATH", _) => many(b"/devices/system/cpu/cpu"),
+        ("CONST", Some(b"arch")) => {
+            world.arch.as_ref().map_or(Fit::Maybe, |arch| one(arch.as_bytes()))
+        }
         ("ATTR", Some(attribute)) => {
             let name = attribute.strip_prefix(b"[dmi/id]".as_slice());
             name.and_then(world.dmi).map_or(Fit::Maybe, |value| one(&value))
@@ -158,7 +175,7 @@ fn assigns_switch(token: &Token, attribute: &[u8], subject: Subject) -> bool {
         Some((_, file)) => (true, file),
         None => (script::is_switch(&attribute), &*attribute),
     };
-    let own = subject == Subject::Processor || named;
+    let own = subject != Subject::Named || named;
     let file = file.trim_start_matches('/');
     let switch = ["online", "hotplug/target"].contains(&file) || script::is_switch(&attribute);
     let value = String::from_utf8_lossy(&token.value);
@@ -174,6 +191,7 @@ mod tests {
     fn lines(file: &str, vendor: Option<&str>) -> Vec<usize> {
         let rules = parse(file.as_bytes());
         let world = World {
+            arch: Some("x86-64".to_owned()),
             dmi: &|_| vendor.map(|vendor| vendor.as_bytes().to_vec()),
             runs: &|command, subject| match script::scan(command, subject).is_empty() {
                 true => Does::Else,
@@ -233,9 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_another_architecture_is_not_applied() {
+        check(r#"CONST{arch}=="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[]);
+        check(r#"CONST{arch}=="s390*", SUBSYSTEM=="cpu", RUN+="/usr/sbin/chcpu -e %n""#, &[]);
+        let jump =
+            "CONST{arch}!=\"s390*\", GOTO=\"end\"\nRUN+=\"/usr/sbin/chcpu -e 1\"\nLABEL=\"end\"\n";
+        check(jump, &[]);
+        check(r#"CONST{arch}!="s390*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
+        check(r#"CONST{arch}=="x86*", SUBSYSTEM=="cpu", ATTR{online}="1""#, &[1]);
+        let redhat = "SUBSYSTEM!=\"cpu\", GOTO=\"end\"\nCONST{arch}==\"ppc64*\", GOTO=\"end\"\n\
+            CONST{arch}==\"s390*\", ATTR{configure}==\"0\", GOTO=\"end\"\nATTR{online}=\"1\"\nLABEL=\"end\"\n";
+        check(redhat, &[4]);
+    }
+
+    #[test]
     fn the_events_on_which_it_happens_are_told() {
         let rules = parse(b"SUBSYSTEM==\"cpu\", ACTION==\"add|bind\", ATTR{online}=\"1\"");
-        let world = World { dmi: &|_| None, runs: &|_, _| Does::Else };
+        let world = World { arch: None, dmi: &|_| None, runs: &|_, _| Does::Else };
         assert_eq!(follow(&rules, &world)[0].actions, ["add", "bind"]);
     }
 }

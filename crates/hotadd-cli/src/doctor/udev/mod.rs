@@ -1,8 +1,9 @@
 //! udev's rules: which files count, and which of their lines bring processors online.
 
+mod arch;
 pub(crate) mod cover;
 mod flow;
-mod glob;
+pub(crate) mod glob;
 mod rules;
 mod shadow;
 
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use self::flow::{Offence, World};
 use self::rules::Rule;
-use super::command::{self, Does};
+use super::command::{Does, Follower, Run};
 use super::finding::{Finding, Level, MOST, excerpt};
-use super::tree::Tree;
+use super::told::WHY_UNCLEAR;
+use super::tree::{Content, Tree};
 
 /// Where rules are. A file takes the place of those of the same name in later folders.
 pub(crate) const FOLDERS: [&str; 5] = [
@@ -27,7 +29,18 @@ pub(crate) const FOLDERS: [&str; 5] = [
 ];
 
 /// Where programs are that rules name without a folder.
-const PROGRAMS: [&str; 2] = ["/usr/lib/udev", "/lib/udev"];
+const PROGRAMS: [&str; 10] = [
+    "/usr/lib/udev",
+    "/lib/udev",
+    "/usr/local/lib/udev",
+    "/etc/udev",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/local/bin",
+];
 
 const WHY: &str = "a processor that is plugged in runs before anybody was asked (A1), and counts as joined without agreement (Q3)";
 
@@ -67,8 +80,20 @@ fn folders(tree: &Tree) -> Vec<&'static Path> {
     folders
 }
 
+/// Which of udev's folders a file is in, the one that counts most being 0. None for what is no rule.
+pub(crate) fn rank(path: &Path) -> Option<usize> {
+    let rules = path.extension() == Some(OsStr::new("rules"));
+    FOLDERS.iter().position(|folder| rules && path.parent() == Some(Path::new(folder)))
+}
+
+/// Whether a file is a shadow that hotadd doctor has written.
+pub(crate) fn is_shadow(tree: &Tree, path: &Path) -> bool {
+    let Content::Text(text) = tree.look_into(path) else { return false };
+    shadow::header(&text).is_some()
+}
+
 /// Follows what a file says.
-pub(crate) fn judge(tree: &Tree, path: &Path, text: &[u8]) -> RuleFile {
+pub(crate) fn judge(tree: &Tree, follower: &Follower<'_>, path: &Path, text: &[u8]) -> RuleFile {
     let rules = rules::parse(text);
     let world = World {
         dmi: &|name| {
@@ -77,22 +102,39 @@ pub(crate) fn judge(tree: &Tree, path: &Path, text: &[u8]) -> RuleFile {
             let inside = !name.contains(&b'/');
             inside.then(|| tree.read(&file)).flatten().map(|value| value.trim_ascii().to_vec())
         },
-        runs: &|text, subject| command::look(tree, text, &PROGRAMS, subject),
+        arch: arch::of(tree),
+        runs: &|text, subject| {
+            follower.command(text, Run { subject, folders: &PROGRAMS, ..Run::new() })
+        },
     };
     let offences = flow::follow(&rules, &world);
     RuleFile { path: path.to_owned(), rules, offences }
 }
 
+impl RuleFile {
+    /// The first line that brings processors online.
+    pub(crate) fn online_line(&self) -> Option<usize> {
+        let mut offences = self.offences.iter();
+        let offence = offences.find(|offence| matches!(offence.does, Does::Online(_)))?;
+        Some(self.rules[offence.rule].lines.0)
+    }
+}
+
 /// Looks at all files that count.
-pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for paths in names(tree).values() {
         let Some((path, others)) = paths.split_first() else { continue };
         // One that is masked, by a link to /dev/null, cannot be read, and has no rules.
         let Some(text) = tree.read(path) else { continue };
-        let file = judge(tree, path, &text);
+        let file = judge(tree, follower, path, &text);
         findings.extend(age(tree, &text, path, others.first()));
-        findings.extend(file.offences.iter().take(MOST).map(|offence| finding(&file, offence)));
+        findings.extend(
+            file.offences
+                .iter()
+                .take(MOST)
+                .flat_map(|offence| findings_of(follower, &file, offence)),
+        );
         let odd = file.rules.iter().filter(|rule| is_odd(rule));
         findings.extend(odd.take(MOST).map(|rule| odd_rule(path, rule)));
     }
@@ -143,7 +185,7 @@ fn age(tree: &Tree, text: &[u8], path: &Path, original: Option<&PathBuf>) -> Opt
 }
 
 fn odd_rule(path: &Path, rule: &Rule) -> Finding {
-    Finding::new(Level::Unknown, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
+    Finding::new(Level::CannotTell, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
         .at(path, rule.lines.0)
         .why("it speaks of a processor's switch; udev passes over a rule that it does not understand")
         .fix("correct the rule, or take it away")
@@ -155,39 +197,40 @@ fn is_odd(rule: &Rule) -> bool {
     rule.tokens.is_empty() && text.contains("cpu") && text.contains("online")
 }
 
-fn finding(file: &RuleFile, offence: &Offence) -> Finding {
+fn findings_of(follower: &Follower<'_>, file: &RuleFile, offence: &Offence) -> Vec<Finding> {
     let rule = &file.rules[offence.rule];
     let on = match &offence.actions[..] {
         [] => "on an event of another device".to_owned(),
         actions => format!("on {}", actions.join(", ")),
     };
-    let (level, what) = match &offence.does {
-        Does::Online(Some((script, line))) => (
-            Level::Problem,
-            format!(
-                "a udev rule runs {}, which brings processors online in line {line}, {on}",
-                script.display()
-            ),
+    let what = match &offence.does {
+        Does::Unclear(doubts) => {
+            let doubts = follower.news(doubts.clone()).into_iter();
+            let told = doubts.map(|doubt| {
+                let what =
+                    format!("a udev rule runs what cannot be followed, {on}: {}", doubt.what);
+                Finding::new(Level::CannotTell, what)
+                    .at(&file.path, rule.lines.0)
+                    .why(WHY_UNCLEAR)
+                    .fix(doubt.fix)
+            });
+            return told.collect();
+        }
+        Does::Online(Some((script, line))) => format!(
+            "a udev rule runs {}, which brings processors online in line {line}, {on}",
+            script.display()
         ),
-        Does::Unclear(program) => (
-            Level::Note,
-            format!(
-                "a udev rule for processors runs {}, a program that cannot be looked into, {on}",
-                program.display()
-            ),
-        ),
-        _ => {
+        Does::Online(None) | Does::Else => {
             let tokens = offence.tokens.iter().map(|index| {
                 let span = rule.tokens[*index].span.clone();
                 excerpt(&rule.text[span])
             });
             let tokens = tokens.collect::<Vec<_>>().join(", ");
-            (Level::Problem, format!("a udev rule brings processors online {on}: {tokens}"))
+            format!("a udev rule brings processors online {on}: {tokens}")
         }
     };
-    let fix =
-        if level == Level::Note { "see what the program does".to_owned() } else { fix(file, rule) };
-    Finding::new(level, what).at(&file.path, rule.lines.0).why(WHY).fix(fix)
+    let finding = Finding::new(Level::Problem, what).at(&file.path, rule.lines.0);
+    vec![finding.why(WHY).fix(fix(file, rule))]
 }
 
 fn fix(file: &RuleFile, rule: &Rule) -> String {

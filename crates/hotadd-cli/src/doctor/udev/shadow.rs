@@ -129,6 +129,7 @@ mod tests {
     fn judged(text: &[u8]) -> RuleFile {
         let rules = parse(text);
         let world = World {
+            arch: None,
             dmi: &|_| None,
             runs: &|command, subject| match script::scan(command, subject).is_empty() {
                 true => Does::Else,

@@ -1,0 +1,222 @@
+//! Images for the beginning of the boot: they have udev and rules of their own, taken along when they were made, whatever stands in
+//! `/etc/udev/rules.d` since.
+
+mod image;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use self::image::Member;
+use super::command::{Does, Follower};
+use super::finding::{Finding, Level};
+use super::script::{self, Subject};
+use super::told::{WHY, WHY_UNCLEAR};
+use super::tree::{Content, Tree};
+use super::udev;
+
+/// Where images are, and how many folders further down.
+const FOLDERS: [(&str, usize); 5] = [
+    // A folder for each machine, and in it one for each kernel (the boot loader specification).
+    ("/boot", 2),
+    ("/efi", 2),
+    ("/boot/efi/EFI/Linux", 0),
+    ("/boot/EFI/Linux", 0),
+    ("/efi/EFI/Linux", 0),
+];
+/// So many images are read.
+const IMAGES: usize = 12;
+
+/// Looks at all images.
+pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    let paths = FOLDERS.iter().flat_map(|(folder, depth)| below(tree, Path::new(folder), *depth));
+    for path in paths.filter(|path| is_image(path)) {
+        if tree.id(&path).is_none_or(|id| !seen.insert(id)) {
+            continue;
+        }
+        if seen.len() > IMAGES {
+            findings.push(unclear(tree, &path, &format!("there are more than {IMAGES} images")));
+            break;
+        }
+        match tree.look_into(&path) {
+            Content::Binary(file) => match image::members(&file) {
+                Ok(members) => findings.extend(inside(tree, follower, &path, &members)),
+                Err(why) => findings.push(unclear(tree, &path, &why)),
+            },
+            Content::Text(text) => {
+                let result = image::members_of(&text);
+                match result {
+                    Ok(members) => findings.extend(inside(tree, follower, &path, &members)),
+                    Err(why) => findings.push(unclear(tree, &path, &why)),
+                }
+            }
+            Content::Unread(why) => findings.push(unclear(tree, &path, &why)),
+            Content::Missing | Content::Folder | Content::Special => {}
+        }
+    }
+    if seen.is_empty()
+        && let Some(place) = apart(tree)
+    {
+        findings.push(unclear(
+            tree,
+            place,
+            "it has a file system of its own, on which no image is seen",
+        ));
+    }
+    findings
+}
+
+/// Where images are, if fstab says that it is mounted.
+fn apart(tree: &Tree) -> Option<&'static Path> {
+    let text = tree.read(Path::new("/etc/fstab"))?;
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut places = lines.filter_map(|line| line.split_whitespace().nth(1));
+    places
+        .find_map(|place| ["/boot", "/efi"].into_iter().find(|wanted| *wanted == place))
+        .map(Path::new)
+}
+
+/// The files in a folder and in those below it.
+fn below(tree: &Tree, folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in tree.list(folder) {
+        let path = folder.join(name);
+        if depth > 0 && matches!(tree.look_into(&path), Content::Folder) {
+            found.extend(below(tree, &path, depth - 1));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn is_image(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    // Those of kdump run after a crash, and have no processors to wait for.
+    let image =
+        name.starts_with("initramfs") || name.starts_with("initrd") || name.starts_with("uinitrd");
+    let image =
+        image || [".img", ".initrd", ".cpio", ".cpio.gz"].iter().any(|end| name.ends_with(end));
+    let unified = name.ends_with(".efi") && path.to_string_lossy().contains("EFI/Linux");
+    (image || unified) && !name.contains("kdump") && !name.ends_with(".old-dkms")
+}
+
+/// What an image has that brings processors online.
+fn inside(tree: &Tree, follower: &Follower<'_>, path: &Path, members: &[Member]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut rules: BTreeMap<OsString, Vec<&Member>> = BTreeMap::new();
+    for member in members {
+        if udev::rank(&member.path).is_some() {
+            let name = member.path.file_name().unwrap_or_default().to_owned();
+            rules.entry(name).or_default().push(member);
+        } else if let Some(hit) = script::scan(&member.text, Subject::Named).first() {
+            findings.push(problem(tree, path, &member.path, hit.line));
+        }
+    }
+    for members in rules.values() {
+        let Some(first) = members.iter().min_by_key(|member| udev::rank(&member.path)) else {
+            continue;
+        };
+        let file = udev::judge(tree, follower, &first.path, &first.text);
+        if let Some(line) = file.online_line() {
+            findings.push(problem(tree, path, &first.path, line));
+            continue;
+        }
+        let doubts = file.offences.iter().filter_map(|offence| match &offence.does {
+            Does::Unclear(doubts) => Some(doubts.clone()),
+            Does::Online(_) | Does::Else => None,
+        });
+        for doubt in follower.news(doubts.flatten().collect()) {
+            let what = format!(
+                "{} in it runs what cannot be followed: {}",
+                first.path.display(),
+                doubt.what
+            );
+            findings.push(unclear(tree, path, &what));
+        }
+    }
+    findings
+}
+
+fn problem(tree: &Tree, image: &Path, member: &Path, line: usize) -> Finding {
+    let what = format!(
+        "the initramfs brings processors online by line {line} of its own {}",
+        member.display()
+    );
+    let age = older(tree, image, member.file_name().unwrap_or_default().to_string_lossy().as_ref());
+    Finding::new(Level::Problem, what)
+        .at(image, None)
+        .why(format!("{WHY}; what is in /etc/udev/rules.d counts there only after the image is made again{age}"))
+        .fix(format!("hotadd doctor --shadow /etc/udev/rules.d, then {}", rebuild(tree)))
+}
+
+fn unclear(tree: &Tree, image: &Path, why: &str) -> Finding {
+    let what = format!("what is in an initramfs cannot be read: {why}");
+    let age =
+        shadows(tree).into_iter().map(|name| older(tree, image, &name)).find(|age| !age.is_empty());
+    let name = image.display();
+    Finding::new(Level::CannotTell, what)
+        .at(image, None)
+        .why(format!("{WHY_UNCLEAR}: it has rules of udev of its own{}", age.unwrap_or_default()))
+        .fix(format!(
+            "{} | grep rules.d, and see whether a rule there sets online; if so, {}",
+            list(tree, &name.to_string()),
+            rebuild(tree)
+        ))
+}
+
+/// The names of the shadows that hotadd doctor has written.
+fn shadows(tree: &Tree) -> Vec<String> {
+    let folder = Path::new(udev::FOLDERS[0]);
+    let names = tree.list(folder).into_iter();
+    let shadows = names.filter(|name| udev::is_shadow(tree, &folder.join(name)));
+    shadows.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// Says so if an image was made before a shadow was written.
+fn older(tree: &Tree, image: &Path, name: &str) -> String {
+    let shadow = Path::new(udev::FOLDERS[0]).join(name);
+    match (tree.changed(image), tree.changed(&shadow)) {
+        (Some(image), Some(written)) if image < written => {
+            format!("; it is older than {}", shadow.display())
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whose tools make images here.
+fn maker(tree: &Tree) -> &'static str {
+    let tools = ["dracut", "update-initramfs", "mkinitcpio", "mkinitfs"];
+    let is_there = |tool: &str| {
+        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+            .iter()
+            .any(|folder| tree.kind(&Path::new(folder).join(tool)).is_some())
+    };
+    tools.into_iter().find(|tool| is_there(tool)).unwrap_or("")
+}
+
+/// The command that makes all images again.
+fn rebuild(tree: &Tree) -> &'static str {
+    match maker(tree) {
+        "dracut" => "dracut --force --regenerate-all",
+        "update-initramfs" => "update-initramfs -u -k all",
+        "mkinitcpio" => "mkinitcpio -P",
+        "mkinitfs" => "mkinitfs",
+        _ => {
+            "make it again (dracut --force --regenerate-all, update-initramfs -u -k all, or mkinitcpio -P)"
+        }
+    }
+}
+
+/// The command that lists what an image has.
+fn list(tree: &Tree, image: &str) -> String {
+    match maker(tree) {
+        "dracut" => format!("lsinitrd {image}"),
+        "update-initramfs" => format!("lsinitramfs {image}"),
+        "mkinitcpio" => format!("lsinitcpio {image}"),
+        _ => format!("list it (lsinitrd, lsinitramfs or lsinitcpio {image})"),
+    }
+}

@@ -1,0 +1,74 @@
+//! Rules, units, scripts and agents as distributions and hypervisors have them, retyped as facts: `corpus/NAME.case` is a root and the
+//! answer to it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::kit::Root;
+
+/// A file of the corpus.
+struct Case {
+    about: String,
+    expect: String,
+    /// What is said, of the answer's level.
+    says: Option<String>,
+    root: Root,
+}
+
+/// Reads a file: lines `key: value`, then files, each behind a line `--- PATH`, `--- elf PATH` or `--- link PATH`.
+fn read(text: &str) -> Case {
+    let (head, files) = text.split_once("\n--- ").expect("a file behind ---");
+    let key = |name: &str| {
+        let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.map(str::to_owned)
+    };
+    let root = Root::new();
+    for file in files.split("\n--- ") {
+        let (name, content) = file.split_once('\n').expect("a name, and a content");
+        match name.split_once(' ') {
+            Some(("elf", path)) => root.program(path, content),
+            Some(("link", path)) => root.link(path, content.trim()),
+            Some((kind, _)) => panic!("{kind} is no kind of file"),
+            // As in a file of its own, the last line has an end.
+            None => root.file(name, &format!("{}\n", content.trim_end_matches('\n'))),
+        }
+    }
+    let needed = |name| key(name).unwrap_or_else(|| panic!("no {name}: {head}"));
+    Case { about: needed("about"), expect: needed("expect"), says: key("says"), root }
+}
+
+#[test]
+fn what_distributions_and_hypervisors_have_gets_the_right_answer() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/corpus");
+    let mut wrong = Vec::new();
+    let mut answers = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the corpus") {
+        let path = entry.expect("a file").path();
+        let text = fs::read_to_string(&path).expect("it is text");
+        let case = read(&text);
+        let seen = case.root.seen();
+        let told = seen.findings.iter().filter(|finding| finding["level"] == *case.expect);
+        let mut told = told.flat_map(|finding| [&finding["what"], &finding["where"]["file"]]);
+        let says = case.says.as_ref().is_none_or(|says| {
+            told.any(|told| told.as_str().is_some_and(|told| told.contains(says)))
+        });
+        if seen.answer != case.expect || !says {
+            wrong.push(format!(
+                "{} ({}): expected {}, {:?}; got {}: {:#?}",
+                path.file_name().unwrap().display(),
+                case.about,
+                case.expect,
+                case.says,
+                seen.answer,
+                seen.findings
+                    .iter()
+                    .filter(|finding| finding["level"] != "note")
+                    .collect::<Vec<_>>()
+            ));
+        }
+        *answers.entry(case.expect).or_insert(0) += 1;
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(answers.values().sum::<i32>() >= 25, "{answers:?}");
+    assert_eq!(answers.len(), 3, "each answer is in the corpus: {answers:?}");
+}
