@@ -104,7 +104,7 @@ fn wanted(view: &View, width: u16, most: u16) -> u16 {
 
 /// A note in rows. Only one that says why something went wrong has more than one.
 fn wrapped(note: &Note, width: u16) -> Vec<String> {
-    let text = clean(&note.text).into_owned();
+    let text = cut(&note.text);
     let room = usize::from(width.saturating_sub(4)).max(1);
     let mut rows = vec![String::new()];
     if note.weight != Weight::Bad {
