@@ -63,6 +63,7 @@ fn all_ways_of_the_shell_to_call_are_followed() {
         "for p in /bin/true /opt/wake; do $p; done",
         "${P:-/opt/wake}",
         "eval /opt/wake",
+        "D=/opt; P=$D/wake; f() { eval \"$P\"; }; eval f",
         "trap '/opt/wake' EXIT",
         "bash -ec '/opt/wake now'",
         "sudo -u root env A=b /opt/wake",

@@ -182,10 +182,7 @@ impl Follower<'_> {
         for inner in &mut shell.commands {
             inner.line = simple.line;
         }
-        shell.functions.extend(scene.shell.functions.iter().cloned());
-        for (name, values) in &scene.shell.assigned {
-            shell.assigned.entry(name.clone()).or_default().extend(values.iter().cloned());
-        }
+        shell.borrow(scene.shell);
         self.shell(&shell, scene.source, Run { depth: scene.run.depth + 1, ..scene.run })
     }
 

@@ -78,6 +78,40 @@ pub(crate) fn parse(text: &str) -> Shell {
 }
 
 impl Shell {
+    /// Takes over what is called and named here and stands in the text around.
+    pub(crate) fn borrow(&mut self, outer: &Self) {
+        let words = |words: &[Word]| -> Vec<String> {
+            let pieces = words.iter().flat_map(|word| &word.pieces);
+            let names = pieces.filter_map(|piece| match piece {
+                Piece::Variable(name, _) => Some(name.clone()),
+                Piece::Literal(_) | Piece::Unknown => None,
+            });
+            names.collect()
+        };
+        let mut names: Vec<_> = vec!["PATH".to_owned()];
+        for command in &self.commands {
+            let called = command.words.first().and_then(Word::literal);
+            let called = called.filter(|name| outer.functions.contains(*name)).map(str::to_owned);
+            self.functions.extend(called);
+            names.extend(words(&command.words));
+            names.extend(words(&command.into));
+        }
+        names.extend(self.assigned.values().flat_map(|values| words(values)));
+        let mut taken = BTreeSet::new();
+        while let Some(name) = names.pop() {
+            let Some(values) = outer.assigned.get(&name) else { continue };
+            if !taken.insert(name.clone()) {
+                continue;
+            }
+            // What has more values, or is made of more, is not known anyway.
+            let values = &values[..values.len().min(VALUES + 1)];
+            if taken.len() < LOOKUPS {
+                names.extend(words(values));
+            }
+            self.assigned.entry(name).or_default().extend(values.iter().cloned());
+        }
+    }
+
     /// What a word can be; what is not known is [`UNKNOWN`] in it.
     pub(crate) fn values(&self, word: &Word, outer: &BTreeMap<String, String>) -> Vec<String> {
         let looking = Looking { outer, left: Cell::new(LOOKUPS) };
@@ -202,7 +236,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_told_with_its_line() {
-        for text in ["a\necho 'b", "a\n$(b", "a\necho \"b", "a\n`b", "a\ncat <<E\nb", "a\n${b"] {
+        for text in [
+            "a\necho 'b",
+            "a\n$(b",
+            "a\necho \"b",
+            "a\n`b",
+            "a\ncase x in",
+            "a\ncat <<E\nb",
+            "a\n${b",
+        ] {
             assert_eq!(parse(text).odd.map(|(line, _)| line), Some(2), "{text}");
         }
     }

@@ -103,8 +103,11 @@ impl<'a> Reader<'a> {
         loop {
             let Some(char) = self.peek() else {
                 self.finish(&mut cases);
-                if let Some((line, _)) = self.texts.first().map(|_| (self.line, ())) {
-                    self.odd(line, "a text behind << is not ended");
+                if !self.texts.is_empty() {
+                    self.odd(self.line, "a text behind << is not ended");
+                }
+                if !cases.is_empty() {
+                    self.odd(self.line, "a case is not ended");
                 }
                 return false;
             };
