@@ -231,6 +231,10 @@ pub(crate) struct Ask {
     /// Answer in JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// How long to wait for an answer [default: 5s; what waits for parties, as long as these may take]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// `hotadd parties`.
@@ -287,7 +291,11 @@ Exit status: 0 for clear, 1 for problem or if a shadow was refused, 3 for cannot
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition, \
-or none that is believed: what others could have put there by its name is not.";
+or none that is believed: what others could have put there by its name is not; 130 after Ctrl-C.
+
+A partition that does not answer within 5 s, or --timeout, is an error. Adding, removing, rehearsing and starting a party anew wait for \
+parties, which have time limits of their own: after a second who is waited for is shown on stderr. What was asked for goes on in the \
+partition when this ends before it.";
 
 const AFTER_HELP: &str = "\
 The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use hotadd::{ownership, wire};
 
+use super::patience::Process;
 use super::talk::{Failure, several};
 use crate::say;
 
@@ -35,16 +36,17 @@ impl Found {
     }
 
     /// Asks the kernel who listens, before a word is said.
-    pub(super) fn believe(&self, connection: &impl AsFd) -> Result<(), Failure> {
+    pub(super) fn believe(&self, connection: &impl AsFd) -> Result<Process, Failure> {
         let (uid, pid) = ownership::peer(connection)
             .map_err(|error| Failure::Broken(format!("who listens cannot be told: {error}")))?;
+        let process = Process { place: self.path.clone(), pid };
         if ownership::is_believed(uid) {
-            return Ok(());
+            return Ok(process);
         }
-        let (path, who) = (self.path.display(), process(uid, pid));
+        let (path, who) = (self.path.display(), of(uid, pid));
         if self.chosen {
             say::note(format!("hotadd: the partition at {path} is that of {who}"));
-            return Ok(());
+            return Ok(process);
         }
         Err(Failure::NoPartition(format!(
             "{who} listens at {path}, and is neither this user nor root; if that is the partition you mean, say -p {path}"
@@ -58,7 +60,7 @@ impl Found {
 }
 
 /// A process of another user, as far as it is known.
-fn process(uid: u32, pid: i32) -> String {
+fn of(uid: u32, pid: i32) -> String {
     match pid {
         0 => format!("a process of user {uid}"),
         pid => format!("process {pid} of user {uid}"),
@@ -88,6 +90,9 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
             let why = wire::denied(path);
             format!("partition {name} cannot be reached at {place}: {why}")
         }
+        io::ErrorKind::WouldBlock => format!(
+            "partition {name} at {place} accepts nobody: more wait for that than it has room for; is its process stopped?"
+        ),
         _ => format!("partition {name} cannot be reached at {place}: {error}"),
     })
 }

@@ -6,7 +6,7 @@ use hotadd::Status;
 use serde_json::{Value, json};
 
 use super::talk::{Failure, Talk};
-use super::{AskError, EVERY, Shown, WireWaiting};
+use super::{AskError, Shown, WireWaiting};
 use crate::args::Parties;
 use crate::{degraded, say};
 
@@ -52,7 +52,7 @@ impl Gone {
 pub(super) fn restart(talk: &Talk, parties: &Parties, name: &str) -> Result<bool, AskError> {
     let mut shown = Shown::default();
     let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-    let answer = talk.call_and_watch("RestartParty", &(name,), EVERY, "GetWaiting", watch);
+    let answer = talk.call_and_watch("RestartParty", &(name,), watch);
     shown.clear();
     let json = parties.ask.json;
     match answer {

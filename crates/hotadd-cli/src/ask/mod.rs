@@ -3,6 +3,7 @@
 mod found;
 mod missing;
 mod out;
+mod patience;
 mod socket;
 mod talk;
 
@@ -28,24 +29,26 @@ type WireAnswer = (u64, String, i32, bool, u32, String, u64);
 /// Who is waited for: name, state, id, microseconds.
 type WireWaiting = Vec<(String, String, u32, u64)>;
 
-/// How often somebody who waits is told what for.
-const EVERY: Duration = Duration::from_millis(500);
-
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const NO_PARTITION: u8 = 3;
+/// As a shell says it of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 /// Gives the exit status, after saying what went wrong.
 pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(REFUSED),
+        // Who pressed Ctrl-C knows why.
+        Err(AskError(Failure::Interrupted(None))) => ExitCode::from(INTERRUPTED),
         Err(AskError(failure)) => {
             say::wrong(&failure);
             ExitCode::from(match failure {
+                Failure::Interrupted(_) => INTERRUPTED,
                 Failure::NoPartition(_) => NO_PARTITION,
                 Failure::Usage(_) => USAGE,
-                Failure::Refused(_) | Failure::Broken(_) => REFUSED,
+                Failure::Refused(_) | Failure::Broken(_) | Failure::Silent(_) => REFUSED,
             })
         }
     }
@@ -129,7 +132,7 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
     let mut shown = Shown::default();
     for id in change.list.ids() {
         let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-        let answer = talk.call_and_watch(method, &(id.0,), EVERY, "GetWaiting", watch);
+        let answer = talk.call_and_watch(method, &(id.0,), watch);
         shown.clear();
         match answer {
             Ok((processor, epoch)) => {
@@ -169,7 +172,7 @@ pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
     let mut shown = Shown::default();
     for id in change.list.ids() {
         let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-        let answer = talk.call_and_watch("Rehearse", &(id.0,), EVERY, "GetWaiting", watch);
+        let answer = talk.call_and_watch("Rehearse", &(id.0,), watch);
         shown.clear();
         let (_, answers): (WireProcessor, Vec<WireAnswer>) = match answer {
             Ok(answer) => answer,

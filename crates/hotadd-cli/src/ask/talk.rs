@@ -1,5 +1,6 @@
 //! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use hotadd::Status;
@@ -9,16 +10,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use zbus::proxy::{self, CacheProperties, MethodFlags};
 use zbus::zvariant::DynamicType;
 use zbus::{Connection, Proxy, connection};
 
+use super::WireWaiting;
 use super::found::Found;
+use super::patience::{Over, Patience, Process, silent};
 use super::socket;
 use crate::args::Ask;
 
 /// The error of a bus on which nobody has the name.
 const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
+
+/// After how long somebody who waits is told what for, and how often then.
+const FIRST: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// A connection to a running partition.
 pub(super) struct Talk {
@@ -26,6 +34,9 @@ pub(super) struct Talk {
     connection: Connection,
     /// What the partition is called on a bus.
     name: Option<String>,
+    /// At a socket, whose that is.
+    process: Option<Process>,
+    patience: Patience,
 }
 
 /// Why there is no answer, or not the one that was hoped for.
@@ -40,6 +51,12 @@ pub(super) enum Failure {
     /// The partition says no: exit status 1.
     #[error("{}", .0.message)]
     Refused(Refusal),
+    /// It does not answer in time: exit status 1.
+    #[error("{0}")]
+    Silent(String),
+    /// Ctrl-C: exit status 130. What goes on without us.
+    #[error("interrupted{}", .0.as_deref().map(|what| format!("; {what}")).unwrap_or_default())]
+    Interrupted(Option<String>),
     /// The connection broke, or what came over it makes no sense: exit status 1.
     #[error("{0}")]
     Broken(String),
@@ -62,49 +79,107 @@ impl Talk {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(|e| broken(&e))?;
         let partition = ask.partition.as_deref();
-        let (connection, name) = match &ask.bus {
-            Some(bus) => runtime.block_on(on_bus(bus, partition))?,
-            None => (runtime.block_on(over_socket(partition))?, None),
+        let patience = runtime.block_on(async { Patience::new(ask.timeout) });
+        let patience = patience.map_err(|e| broken(&e))?;
+        let process = OnceCell::new();
+        let connecting = async {
+            match &ask.bus {
+                Some(bus) => on_bus(bus, partition).await,
+                None => Ok((over_socket(partition, &process).await?, None)),
+            }
         };
-        Ok(Self { runtime, connection, name })
+        let connected = runtime.block_on(patience.wait(patience.end(), connecting));
+        let process = process.into_inner();
+        let (connection, name) = match connected {
+            Ok(connected) => connected?,
+            Err(Over::Interrupted) => return Err(Failure::Interrupted(None)),
+            Err(Over::Late) => {
+                return Err(Failure::Silent(silent(process.as_ref(), patience.limit())));
+            }
+        };
+        Ok(Self { runtime, connection, name, process, patience })
     }
 
-    /// Calls a method and waits for its reply, however long that takes.
+    /// Calls a method that waits for nobody, and waits for its reply.
     pub(super) fn call<R: DeserializeOwned + zbus::zvariant::Type>(
         &self,
         method: &str,
         arguments: &(impl Serialize + DynamicType + Sync),
     ) -> Result<R, Failure> {
-        self.runtime.block_on(self.ask(method, arguments))
+        self.runtime.block_on(async {
+            match self.patience.wait(self.patience.end(), self.ask(method, arguments)).await {
+                Ok(answer) => answer,
+                Err(Over::Interrupted) => Err(Failure::Interrupted(None)),
+                Err(Over::Late) => Err(self.silent().await),
+            }
+        })
     }
 
-    /// The same, and every so often `meanwhile` is given what another method replies.
-    pub(super) fn call_and_watch<R, W>(
+    /// Calls one that waits for parties, for as long as these may take. Meanwhile `meanwhile` is given every so often who is waited
+    /// for; if that cannot be had, the partition does not answer.
+    pub(super) fn call_and_watch<R>(
         &self,
         method: &str,
         arguments: &(impl Serialize + DynamicType + Sync),
-        every: Duration,
-        watch: &str,
-        mut meanwhile: impl FnMut(W),
+        mut meanwhile: impl FnMut(WireWaiting),
     ) -> Result<R, Failure>
     where
         R: DeserializeOwned + zbus::zvariant::Type,
-        W: DeserializeOwned + zbus::zvariant::Type,
     {
-        self.runtime.block_on(async {
-            let mut answer = std::pin::pin!(self.ask(method, arguments));
+        let goes_on = || {
+            "what was asked for goes on in the partition; `hotadd status` and `hotadd history` tell what becomes of it"
+                .to_owned()
+        };
+        let watching = async {
+            tokio::time::sleep(FIRST).await;
             loop {
+                let until = Instant::now() + self.patience.limit();
+                match tokio::time::timeout_at(until, self.ask("GetWaiting", &())).await {
+                    Ok(Ok(waiting)) => meanwhile(waiting),
+                    // Only to have something to show: that it is refused says that it answers.
+                    Ok(Err(_)) => {}
+                    Err(_) => return self.silent().await,
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        self.runtime.block_on(async {
+            let answer = async {
                 tokio::select! {
-                    answer = &mut answer => return answer,
-                    () = tokio::time::sleep(every) => {
-                        // Only to have something to show: if it cannot be had, the answer will say why.
-                        if let Ok(seen) = self.ask(watch, &()).await {
-                            meanwhile(seen);
-                        }
-                    }
+                    biased;
+                    answer = self.ask(method, arguments) => answer,
+                    silent = watching => Err(silent),
+                }
+            };
+            match self.patience.wait(self.patience.end_with_parties(), answer).await {
+                Ok(Err(Failure::Silent(why))) => {
+                    let unknown = "whether what was asked for is done is not known";
+                    Err(Failure::Silent(format!("{why}; {unknown}")))
+                }
+                Ok(answer) => answer,
+                Err(Over::Interrupted) => Err(Failure::Interrupted(Some(goes_on()))),
+                Err(Over::Late) => {
+                    let within = humantime::format_duration(self.patience.limit());
+                    Err(Failure::Silent(format!("no answer within {within}; {}", goes_on())))
                 }
             }
         })
+    }
+
+    /// That it does not answer. On a bus that says which process it is.
+    async fn silent(&self) -> Failure {
+        let mut process = self.process.clone();
+        if let Some(name) = &self.name {
+            let asking = async {
+                let dbus = zbus::fdo::DBusProxy::new(&self.connection).await?;
+                let name = name.as_str().try_into().map_err(zbus::Error::from)?;
+                zbus::Result::Ok(dbus.get_connection_unix_process_id(name).await?)
+            };
+            let pid = tokio::time::timeout(FIRST, asking).await;
+            let pid = pid.ok().and_then(Result::ok).and_then(|pid| i32::try_from(pid).ok());
+            process = Some(Process { place: name.into(), pid: pid.unwrap_or(0) });
+        }
+        Failure::Silent(silent(process.as_ref(), self.patience.limit()))
     }
 
     /// Calls it, and lets people be asked for a password where the partition is one of a machine.
@@ -170,11 +245,15 @@ fn broken(error: &dyn std::fmt::Display) -> Failure {
     Failure::Broken(error.to_string())
 }
 
-async fn over_socket(partition: Option<&str>) -> Result<Connection, Failure> {
+async fn over_socket(
+    partition: Option<&str>,
+    process: &OnceCell<Process>,
+) -> Result<Connection, Failure> {
     let found = Found::of(partition)?;
     let stream = UnixStream::connect(&found.path).await;
     let stream = stream.map_err(|error| found.absent(&error))?;
-    found.believe(&stream)?;
+    let listens = found.believe(&stream)?;
+    process.get_or_init(|| listens);
     connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
 }
 

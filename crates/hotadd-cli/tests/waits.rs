@@ -1,0 +1,187 @@
+//! How long the command line waits for a partition, what it says meanwhile, and that Ctrl-C ends it.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use common::fake::{Fake, reply};
+use common::live::{LONG, comes_true};
+use common::{hotadd, stderr, stdout};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Before, a partition that did not answer was waited for as long as this.
+const BEFORE: Duration = Duration::from_secs(25);
+
+/// A run under a name that goes on until it is dropped.
+struct Run {
+    process: Child,
+    _stdin: ChildStdin,
+    folder: tempfile::TempDir,
+}
+
+impl Run {
+    fn new(driver: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let args =
+            ["run", "--name", "demo", "--simulate", "1+2", "--add", "none", "--json", "--driver"];
+        let mut run = hotadd(&[&args[..], &[driver, "--", "cat"]].concat());
+        run.env("XDG_RUNTIME_DIR", folder.path()).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut process = run.spawn().unwrap();
+        let stdin = process.stdin.take().unwrap();
+        let run = Self { process, _stdin: stdin, folder };
+        comes_true("the partition answers", || {
+            run.ask(&["status"]).output().unwrap().status.success()
+        });
+        run
+    }
+
+    fn ask(&self, args: &[&str]) -> Command {
+        asking(self.folder.path(), args)
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn asking(runtime_dir: &Path, args: &[&str]) -> Command {
+    let mut command = hotadd(args);
+    command.env("XDG_RUNTIME_DIR", runtime_dir);
+    command
+}
+
+/// Starts it, to read what it says on stderr.
+fn start(mut command: Command) -> (Child, BufReader<ChildStderr>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap());
+    (child, lines)
+}
+
+/// Presses Ctrl-C, and says what comes on stderr from then on.
+fn interrupt(mut child: Child, mut lines: BufReader<ChildStderr>) -> String {
+    let began = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut said = String::new();
+    lines.read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "it exits, and is not killed: {status}; {said}");
+    assert!(began.elapsed() < Duration::from_secs(4), "at once, and not when its time is over");
+    said
+}
+
+#[test]
+fn a_stopped_partition_is_waited_for_five_seconds_and_its_process_and_what_to_do_are_said() {
+    let run = Run::new("sample");
+    run.send(Signal::STOP);
+    let pid = run.process.id();
+    for (args, within) in [
+        (&["status"][..], "5s"),
+        (&["status", "--timeout", "300ms"], "300ms"),
+        (&["parties", "--timeout", "300ms"], "300ms"),
+        (&["history", "--timeout", "300ms"], "300ms"),
+        (&["add", "1", "--timeout", "300ms"], "300ms"),
+        (&["rehearse", "1", "--timeout", "300ms"], "300ms"),
+        (&["parties", "--restart", "sample", "--timeout", "300ms"], "300ms"),
+    ] {
+        let began = Instant::now();
+        let output = run.ask(args).output().unwrap();
+        let took = began.elapsed();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", stdout(&output));
+        assert!(took < BEFORE, "{args:?} took {took:?}");
+        let said = stderr(&output);
+        let says =
+            format!("does not answer within {within}, because its process {pid} is stopped; ");
+        assert!(said.contains(&says), "{args:?}: {said}");
+        assert!(said.contains(&format!("`kill -CONT {pid}` has it go on")), "{args:?}: {said}");
+    }
+    run.send(Signal::CONT);
+    comes_true("it answers again", || run.ask(&["status"]).output().unwrap().status.success());
+}
+
+#[test]
+fn ctrl_c_ends_a_question_at_once() {
+    let (asked, was_asked) = channel();
+    let asked = std::sync::Mutex::new(asked);
+    let fake = Fake::new(move |_, _| {
+        let _ = asked.lock().unwrap().send(());
+        None
+    });
+    for args in [&["status"][..], &["parties"], &["history"]] {
+        let (child, lines) = start(asking(fake.runtime_dir(), args));
+        was_asked.recv_timeout(LONG).expect("it asks");
+        assert_eq!(interrupt(child, lines), "", "{args:?}: who pressed it knows");
+    }
+}
+
+#[test]
+fn who_is_waited_for_is_shown_and_after_ctrl_c_the_request_goes_on_in_the_partition() {
+    let scripts = tempfile::tempdir().unwrap();
+    let script = scripts.path().join("slow");
+    fs::write(&script, "#!/bin/sh\ncase \"$1 $2\" in 'add-start 1') sleep 4;; esac\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = Run::new(&format!("exec:{}", script.display()));
+    comes_true("its party is registered", || {
+        stdout(&run.ask(&["parties"]).output().unwrap()).starts_with("slow (#")
+    });
+    let (child, mut lines) = start(run.ask(&["add", "1"]));
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting for slow: AddStart of processor 1, "), "{line}");
+    let said = interrupt(child, lines);
+    let says = "interrupted; what was asked for goes on in the partition; `hotadd status` and ";
+    assert!(said.contains(says), "{said}");
+    comes_true("it has joined all the same", || {
+        stdout(&run.ask(&["status"]).output().unwrap()).contains("active: 0-1 ")
+    });
+}
+
+#[test]
+fn an_add_waits_for_parties_as_long_as_the_partition_answers_or_for_as_long_as_it_is_told() {
+    let answers = Fake::new(|name, call| match name {
+        "GetWaiting" => reply(call, &vec![("slow", "AddStart", 1_u32, 1_500_000_u64)]),
+        _ => None,
+    });
+    let (mut child, mut lines) = start(asking(answers.runtime_dir(), &["add", "1"]));
+    let mut line = String::new();
+    let began = Instant::now();
+    // It asks twice a second: longer than it would wait for an answer.
+    for _ in 0..14 {
+        line.clear();
+        lines.read_line(&mut line).unwrap();
+        assert!(line.starts_with("waiting for slow: "), "{line}");
+    }
+    assert!(
+        began.elapsed() > Duration::from_secs(6),
+        "it began after a second and asks not too often"
+    );
+    assert_eq!(child.try_wait().unwrap(), None, "it waits for the party still");
+    interrupt(child, lines);
+
+    let output =
+        asking(answers.runtime_dir(), &["add", "1", "--timeout", "1500ms"]).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no answer within 1s 500ms; what was asked for goes on "), "{said}");
+
+    let silent = Fake::new(|_, _| None);
+    let began = Instant::now();
+    let output = asking(silent.runtime_dir(), &["add", "1"]).output().unwrap();
+    let said = stderr(&output);
+    assert!(began.elapsed() < BEFORE, "one that answers nothing is not waited for: {said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let says = format!("process {}, does not answer within 5s", std::process::id());
+    assert!(said.contains(&says) && said.contains("is done is not known"), "{said}");
+}
