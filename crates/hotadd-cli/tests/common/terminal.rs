@@ -128,7 +128,7 @@ impl Agent {
         // It works wherever it is copied to.
         let alone = tempfile::tempdir().unwrap();
         let copy = alone.path().join("agent.py");
-        std::fs::copy(path, &copy).unwrap();
+        fs::copy(path, &copy).unwrap();
         command.arg(copy).arg("demo").args(args).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let said = BufReader::new(process.stdout.take().unwrap()).lines();
