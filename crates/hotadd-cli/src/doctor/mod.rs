@@ -2,6 +2,8 @@
 
 mod command;
 mod finding;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod machine;
 mod owner;
 mod script;
