@@ -26,6 +26,9 @@ mod export;
 pub mod fault;
 mod file;
 mod foreign;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod images;
 mod io;
 mod ke;

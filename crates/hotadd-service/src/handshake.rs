@@ -13,14 +13,14 @@ const LINES: usize = 16;
 
 /// What a line is answered with.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+pub(crate) enum Answer {
     Line(String),
     Begin,
 }
 
 /// What has been agreed so far.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
-enum Step {
+pub(crate) enum Step {
     #[default]
     Unknown,
     /// It was asked who it is.
@@ -63,7 +63,7 @@ pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) ->
     Ok(())
 }
 
-fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
+pub(crate) fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
     let mut words = line.split(' ');
     let (command, first, second) = (words.next(), words.next(), words.next());
     let said = match (*step, command, first) {

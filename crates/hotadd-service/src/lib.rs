@@ -26,6 +26,9 @@ pub mod children;
 mod connection;
 mod core;
 mod dispatch;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 pub mod host;
 pub mod kept;

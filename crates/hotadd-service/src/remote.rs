@@ -199,7 +199,7 @@ impl Removal for RemoteDriver {
 }
 
 /// What a reply says.
-fn judge(reply: &Message, state: State) -> Result<(), Veto> {
+pub(crate) fn judge(reply: &Message, state: State) -> Result<(), Veto> {
     let body = reply.body();
     if reply.message_type() == Type::MethodReturn {
         return match body.signature() {

@@ -36,7 +36,7 @@ const HEADER_BYTES: usize = 1024;
 const KNOWN: u32 = wire::LATER_ONLY | wire::REMOVAL | wire::WITH_SET | wire::CONCURRENT;
 
 /// What is asked for.
-enum Request {
+pub(crate) enum Request {
     Register(Register),
     Add(HardwareId),
     AddBatch(Vec<HardwareId>, Batch),
@@ -50,7 +50,7 @@ enum Request {
 }
 
 /// The arguments of Register.
-struct Register {
+pub(crate) struct Register {
     name: String,
     level: i32,
     later_only: bool,
@@ -94,9 +94,23 @@ pub(crate) fn prepare(
     method: &str,
 ) -> Result<Prepared, Refusal> {
     let right = Right::to_call(method).ok_or_else(|| unknown_method(method))?;
+    let (request, thread) = read(call, method)?;
+    // Here, and not when it begins: until then an agent may have been asked something else.
+    if let Some(doing) = request.doing()
+        && connection.pending.is_inside()
+    {
+        return Err(Error::InsideCallback(doing).into());
+    }
+    let too_many = || Refusal::Limit("too many requests are under way".to_owned());
+    let under_way = connection.begin_request().ok_or_else(too_many)?;
+    Ok(Prepared { under_way, call: call.clone(), request, right, thread })
+}
+
+/// What a call asks for, and the name of the thread that does it.
+pub(crate) fn read(call: &Message, method: &str) -> Result<(Request, &'static str), Refusal> {
     let body = call.body();
     let id = || arguments::<u32>(&body).map(HardwareId);
-    let (request, thread) = match method {
+    Ok(match method {
         "Register" => (Request::Register(read_register(call)?), "hotadd-register"),
         "Add" => (Request::Add(id()?), "hotadd-add"),
         "AddBatch" => (read_batch(call)?, "hotadd-batch"),
@@ -114,16 +128,7 @@ pub(crate) fn prepare(
         }
         "GetAbsent" => (Request::GetAbsent(arguments(&body)?), "hotadd-absent"),
         other => return Err(unknown_method(other)),
-    };
-    // Here, and not when it begins: until then an agent may have been asked something else.
-    if let Some(doing) = request.doing()
-        && connection.pending.is_inside()
-    {
-        return Err(Error::InsideCallback(doing).into());
-    }
-    let too_many = || Refusal::Limit("too many requests are under way".to_owned());
-    let under_way = connection.begin_request().ok_or_else(too_many)?;
-    Ok(Prepared { under_way, call: call.clone(), request, right, thread })
+    })
 }
 
 impl Prepared {

@@ -26,6 +26,9 @@ mod current;
 mod error;
 mod event;
 mod follow;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 pub mod hardware;
 mod inner;

@@ -230,7 +230,7 @@ impl Config {
     }
 
     /// Says what is wrong as `LINE: KEY: WHAT`.
-    fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let syntax = |error: &toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);

@@ -1,6 +1,6 @@
 //! `hotadd daemon`: the machine's processors, governed in the foreground. What is plugged in is added if everybody agrees.
 
-mod config;
+pub(crate) mod config;
 mod decided;
 #[cfg(feature = "fault-points")]
 mod fault;

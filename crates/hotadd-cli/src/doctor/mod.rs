@@ -4,6 +4,8 @@ mod agents;
 mod command;
 mod cron;
 mod finding;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hooks;
 mod hotplug;
 mod initramfs;

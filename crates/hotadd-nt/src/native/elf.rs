@@ -7,10 +7,10 @@ use object::elf::{
     R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL, STB_WEAK, STT_GNU_IFUNC,
     STT_TLS,
 };
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, Sym};
 use object::{Endianness, Object, ObjectSection, RelocationFlags, RelocationTarget, SectionFlags};
 
-use super::dynamic::Dynamic;
+use super::dynamic::{Dynamic, Layout};
 use crate::images::Span;
 use crate::pe::{FileError, Section};
 
@@ -130,7 +130,8 @@ impl Elf {
             inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
         });
 
-        let dynamic = Dynamic::parse(bytes, segments, endian)?;
+        let mut layout = Layout::new(bytes, segments, endian);
+        let dynamic = Dynamic::parse(&mut layout)?;
         let table = file.elf_dynamic_symbol_table();
         let mut entry = None;
         let mut undefined = Vec::new();
@@ -142,10 +143,10 @@ impl Elf {
         let (start, _) =
             section.file_range().ok_or_else(|| damaged("its dynamic symbols are nowhere"))?;
         // What is read here by sections is what the linker reads by its own table.
-        let header = section.elf_section_header();
-        let linked = file.section_by_index(table.string_section()).ok();
-        let linked = linked.map(|names| names.elf_section_header().sh_addr(endian));
-        if header.sh_addr(endian) != dynamic.symbols || linked != Some(dynamic.names) {
+        let names = file.section_by_index(table.string_section()).ok();
+        let names = names.and_then(|names| Some(names.file_range()?.0));
+        let reads = |names| dynamic.reads(&layout, (start, table.len()), names);
+        if !names.is_some_and(reads) {
             return Err(damaged("its sections and what the linker reads are not the same"));
         }
         for (index, symbol) in table.enumerate() {
@@ -168,10 +169,13 @@ impl Elf {
             if binding == STB_GLOBAL || binding == STB_WEAK {
                 let info = usize::try_from(start).ok().and_then(|start| {
                     let at = start.checked_add(index.0.checked_mul(SYMBOL)?)?.checked_add(INFO)?;
-                    (at < bytes.len()).then_some(at)
+                    // It is changed, and nothing may be that was checked.
+                    let free = !dynamic.checked.iter().any(|range| range.contains(&at));
+                    (at < bytes.len() && free).then_some(at)
                 });
-                let info =
-                    info.ok_or_else(|| damaged("its dynamic symbols are outside the file"))?;
+                let info = info.ok_or_else(|| {
+                    damaged("its dynamic symbols are outside the file, or lie over another table")
+                })?;
                 numbers.insert(index.0, undefined.len());
                 undefined.push(Undefined { name, weak: binding == STB_WEAK, info });
             }

@@ -7,8 +7,10 @@
 
 mod dynamic;
 mod elf;
+mod hash;
 mod inspect;
 
+use std::error::Error as _;
 use std::ffi::{CString, c_void};
 use std::fs;
 use std::io::Write;
@@ -61,9 +63,11 @@ impl Native {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: a copy that was checked, and that tells the linker of no code to run: no constructors, no resolvers.
         let library = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) };
-        // The linker's words begin with the path, which is of no use to anybody.
-        let library = library
-            .map_err(|error| FileError::Unsupported(error.to_string().replace(&path, name)))?;
+        // What the linker says is behind the error, and begins with the path, which is of no use to anybody.
+        let library = library.map_err(|error| {
+            let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            FileError::Unsupported(said.replace(&path, name))
+        })?;
         // SAFETY: a symbol that is used as an address alone.
         let entry = unsafe { library.get::<*const c_void>(b"DriverEntry\0") };
         let entry = entry.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
@@ -186,14 +190,20 @@ fn system_has(name: &str) -> bool {
     !found.is_null()
 }
 
-/// A copy of the file in memory in which everything undefined is weak: the linker is to leave to us what it does not know. It is told
-/// of no code to run. Nobody can change it any more: a driver that has its descriptor could change code that runs.
-fn copy(elf: &Elf, bytes: &[u8], name: &str) -> std::io::Result<fs::File> {
+/// The file as the linker is given it: everything undefined is weak, since the linker is to leave to us what it does not know; and it is
+/// told of no code to run.
+pub(crate) fn for_the_linker(elf: &Elf, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for symbol in &elf.undefined {
         bytes[symbol.info] = (object::elf::STB_WEAK.0 << 4) | (bytes[symbol.info] & 0xf);
     }
     elf.dynamic.take_out(&mut bytes);
+    bytes
+}
+
+/// That in memory. Nobody can change it any more: a driver that has its descriptor could change code that runs.
+fn copy(elf: &Elf, bytes: &[u8], name: &str) -> std::io::Result<fs::File> {
+    let bytes = for_the_linker(elf, bytes);
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // A name for /proc/PID/maps; it may not be too long.
     let shown: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();

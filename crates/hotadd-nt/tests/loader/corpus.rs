@@ -44,7 +44,7 @@ fn the_fixtures_are_what_their_sources_make() {
 #[test]
 fn what_fuzzing_begins_with_is_gone_through_without_harm() {
     let mut drivers = 0;
-    for entry in fs::read_dir(folder("fuzz/corpus/loader")).unwrap() {
+    for entry in fs::read_dir(folder("../../fuzz/corpus/loader")).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         // As the fuzz target does it.
         if inspect(&bytes).is_ok() {
@@ -57,7 +57,7 @@ fn what_fuzzing_begins_with_is_gone_through_without_harm() {
 #[test]
 fn every_command_that_the_page_about_fuzzing_shows_is_for_a_target_that_is_there() {
     let page = include_str!("../../../../docs/fuzzing.md");
-    let manifest = include_str!("../../fuzz/Cargo.toml");
+    let manifest = include_str!("../../../../fuzz/Cargo.toml");
     let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "it shows some");
     for command in commands {

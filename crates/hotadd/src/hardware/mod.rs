@@ -35,6 +35,12 @@ pub use simulated::Simulated;
 #[cfg(not(loom))]
 pub use watching::Watching;
 
+/// The processor that a message of the kernel is about.
+#[cfg(fuzzing)]
+pub(crate) fn uevent_of(message: &[u8]) -> Option<HardwareId> {
+    uevents::Uevent::parse(message).map(|event| event.id)
+}
+
 /// A platform that starts and stops processors.
 ///
 /// Calls come one at a time, from the thread that adds or removes, and may block. None of them may call back into the

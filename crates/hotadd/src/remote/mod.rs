@@ -20,6 +20,8 @@ mod client;
 mod crew;
 mod desk;
 mod dispatch;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod line;
 mod link;
 mod names;

@@ -24,7 +24,7 @@ impl Desk {
 }
 
 /// A signal as the event that it tells of.
-fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Error> {
+pub(super) fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Error> {
     let header = message.header();
     let interface = header.interface().map_or("", |interface| interface.as_str());
     let path = header.path().map_or("", |path| path.as_str());

@@ -120,6 +120,18 @@ impl RuleFile {
     }
 }
 
+/// Follows what a file says, on a machine without any other.
+#[cfg(fuzzing)]
+pub(crate) fn judge_alone(text: &[u8]) -> (Vec<Rule>, Vec<Offence>) {
+    let rules = rules::parse(text);
+    let runs = |text: &[u8], subject| match super::script::scan(text, subject).is_empty() {
+        true => Does::Else,
+        false => Does::Online(None),
+    };
+    let offences = flow::follow(&rules, &World { dmi: &|_| None, arch: None, runs: &runs });
+    (rules, offences)
+}
+
 /// Looks at all files that count.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();

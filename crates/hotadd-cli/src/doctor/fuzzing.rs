@@ -1,0 +1,44 @@
+//! What the fuzz targets call of the doctor.
+
+use super::script::{self, Subject};
+use super::udev;
+
+/// A file of udev's rules.
+///
+/// # Panics
+/// If a part of a rule is outside of it.
+pub fn rules(file: &[u8]) {
+    let lines = file.split(|byte| *byte == b'\n').count();
+    let (rules, offences) = udev::judge_alone(file);
+    for offence in offences {
+        let rule = rules.get(offence.rule).expect("a rule of the file");
+        assert!(offence.tokens.iter().all(|token| *token < rule.tokens.len()), "{offence:?}");
+    }
+    for rule in rules {
+        let (first, last) = rule.lines;
+        assert!(1 <= first && first <= last && last <= lines, "lines {first} to {last} of {lines}");
+        for token in &rule.tokens {
+            assert!(
+                rule.text.get(token.span.clone()).is_some(),
+                "{token:?} is outside of its rule"
+            );
+        }
+    }
+}
+
+/// A script, a command line or a file of settings.
+///
+/// # Panics
+/// If a line that is found is none of the text, or cannot be shown to people.
+pub fn shell(text: &[u8]) {
+    let shown = String::from_utf8_lossy(text);
+    // That it comes to an end, whatever the text is.
+    drop(super::shell::parse(&shown));
+    let lines = shown.lines().count();
+    for subject in [Subject::Named, Subject::Processor, Subject::Device] {
+        for hit in script::scan(text, subject) {
+            assert!((1..=lines).contains(&hit.line), "line {} of {lines}", hit.line);
+            assert!(!hit.text.chars().any(char::is_control), "{:?} is shown to people", hit.text);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a partition sends, through every reader that it may come to.
+
+use hotadd_core::{ActiveSet, Epoch, HardwareId, Level, PartyId, State};
+use zbus::Message;
+
+use crate::error::Action;
+use crate::member::PartyInfo;
+use crate::remote::read::{self, About};
+use crate::remote::{names, signals};
+use crate::wire::stream::Stream;
+use crate::wire::{self, WireNotice};
+
+/// Reads what came over a connection. Returns how many messages it was.
+pub fn partition(bytes: &[u8]) -> usize {
+    let mut stream = Stream::of_peer();
+    stream.room().extend_from_slice(bytes);
+    let mut count = 0;
+    while let Ok(Some(message)) = stream.message() {
+        let _ = format!("{message:?}");
+        every_reader(&message);
+        count += 1;
+    }
+    count
+}
+
+/// Which reader a reply comes to depends on the call, which is not in the message.
+fn every_reader(message: &Message) {
+    let empty = wire::read_set((0, 4, vec![(0, 1)], Vec::new()));
+    let set = read::set(message).or(empty.map_err(read::malformed));
+    let Ok(set) = set else { return };
+    check(&set);
+    let us = PartyInfo { id: PartyId(1), name: "us".to_owned(), level: Level(0) };
+    for (action, party) in [(Action::Add, None), (Action::Remove, Some(us))] {
+        let about = About { what: "adding", action, party, set: &set };
+        // What an error says is shown to people.
+        let _ = read::change(message, &about).map_err(|error| error.to_string());
+        let _ = read::rehearsal(message, &about).map_err(|error| error.to_string());
+        let _ = read::batch(message, &[HardwareId(1)], &about);
+        let _ = read::parties(message, &about);
+    }
+    let _ = read::candidates(message);
+    let _ = read::missing(message);
+    let _ = read::epoch(message);
+    let _ = signals::event(message, Epoch(1));
+    let _ = read::body::<String>(message).map(|name| names::hardware(&name).len());
+    for state in State::ALL {
+        let Ok(arguments) = read::body::<WireNotice>(message) else { break };
+        if let Ok((_, _, Some(set))) = wire::read_notice(state, arguments) {
+            check(&set);
+        }
+    }
+}
+
+/// That a set from outside is one: what is active is known, and found by its id.
+fn check(set: &ActiveSet) {
+    for (processor, _) in set.known() {
+        assert!(set.by_id(processor.id).is_some(), "{processor} is in the set, and not found");
+    }
+    let again = wire::read_set(wire::set(set)).map(|again| wire::set(&again));
+    assert_eq!(again, Ok(wire::set(set)), "it reads back as another");
+}

@@ -1,0 +1,15 @@
+//! A list of processors, as the kernel writes it: what is read is written as what it was.
+#![no_main]
+
+use hotadd::CpuList;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(list) = text.parse::<CpuList>() {
+        assert!(
+            list.ids().is_sorted_by(|a, b| a < b),
+            "{list} is not ascending, or names one twice"
+        );
+        assert_eq!(list.to_string().parse(), Ok(list), "it reads back as another");
+    }
+});

@@ -1,0 +1,8 @@
+//! A native driver's file, up to what the system's linker is given of it. Nothing is loaded.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = hotadd_nt::fuzzing::native(bytes);
+});

@@ -1,0 +1,6 @@
+//! A script or a command line, as the doctor looks through it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &[u8]| hotadd_cli::shell(text));
