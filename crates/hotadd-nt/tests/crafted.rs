@@ -20,6 +20,7 @@ const DT_SYMTAB: u64 = 6;
 const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
 const DT_RELAENT: u64 = 9;
+const DT_INIT: u64 = 12;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_INIT_ARRAY: u64 = 25;
 const DT_FINI_ARRAY: u64 = 26;
@@ -244,6 +245,11 @@ fn constructors_and_destructors_outside_of_its_data_are_refused() {
         ("over the end of memory", |elf| elf.value(DT_INIT_ARRAY, u64::MAX - 7), SENTENCE),
         ("without end", |elf| elf.value(DT_INIT_ARRAYSZ, u64::MAX - 7), SENTENCE),
         ("a part of a pointer", |elf| elf.value(DT_INIT_ARRAYSZ, 4), SENTENCE),
+        (
+            "a function at the end of memory",
+            |elf| elf.value(DT_INIT, u64::MAX - 7),
+            "damaged: its constructors are outside of it",
+        ),
         ("destructors in its headers", |elf| elf.value(DT_FINI_ARRAY, 0), SENTENCE),
     ]);
 }

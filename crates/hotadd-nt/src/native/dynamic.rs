@@ -229,7 +229,12 @@ impl Dynamic {
             if size > 0 && (!size.is_multiple_of(WORD) || !layout.is_data(start, size)) {
                 return Err(damaged("its constructors are outside its data"));
             }
-            // Checked to be inside the image, which is far smaller than the address space.
+            // What begins with this address is called.
+            if function.is_some_and(|at| layout.offset(at, 1).is_none()) {
+                return Err(damaged("its constructors are outside of it"));
+            }
+            // Checked to be inside the image, which is far smaller than the address space. None are nowhere.
+            let start = if size == 0 { 0 } else { start };
             let pointers = start as usize..start as usize + size as usize;
             Ok(Steps { function: function.map(|at| at as usize), pointers })
         };
