@@ -4,11 +4,35 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
 use hotadd_service::BusAddress;
 
 use crate::spec::{DriverSpec, SimulateSpec};
+
+/// What was said on the command line. What is wrong with it is said, and ends the process; with a hint where somebody forgot what comes
+/// before a command.
+pub(crate) fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if let Some(word) = command_without_dashes(&error) {
+            let hint = format!(
+                "{error}\nhint: a command of one's own comes behind --: hotadd run -- {word}"
+            );
+            hint.lines().for_each(crate::say::note);
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
+}
+
+/// The first word that `hotadd run` does not know and that is no option.
+fn command_without_dashes(error: &clap::Error) -> Option<String> {
+    let runs = std::env::args_os().nth(1).is_some_and(|word| word == "run");
+    let ContextValue::String(word) = error.get(ContextKind::InvalidArg)? else { return None };
+    (runs && error.kind() == ErrorKind::UnknownArgument && !word.starts_with('-'))
+        .then(|| word.clone())
+}
 
 /// Adds processors to running programs, with the consent of everybody who must prepare for them.
 #[derive(Debug, Parser)]
@@ -291,7 +315,8 @@ Exit status: 0 for clear, 1 for problem or if a shadow was refused, 3 for cannot
 
 const ASK_HELP: &str = "\
 Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition, \
-or none that is believed: what others could have put there by its name is not; 130 after Ctrl-C.
+or none that is believed: what others could have put there by its name is not; 74 if what it has to say cannot be written, 130 after \
+Ctrl-C. Who closes its output is no failure.
 
 A partition that does not answer within 5 s, or --timeout, is an error. Adding, removing, rehearsing and starting a party anew wait for \
 parties, which have time limits of their own: after a second who is waited for is shown on stderr. What was asked for goes on in the \

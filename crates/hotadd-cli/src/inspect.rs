@@ -17,7 +17,6 @@ pub(crate) use here::run;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod here {
-    use std::io::{self, Write};
 
     use hotadd::text::clean;
     use hotadd_nt::{File, FileError, Import, Inspection, Provision};
@@ -37,8 +36,7 @@ mod here {
         } else {
             shown(&name, &seen)
         };
-        // Who closed our output wants no more of it.
-        let _ = io::stdout().write_all(text.as_bytes());
+        crate::say::whole(&text);
         if seen.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 

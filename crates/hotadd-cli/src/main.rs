@@ -20,12 +20,10 @@ mod workload;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command, Config};
+use crate::args::{Command, Config};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let code = match args::parse().command {
         Command::Run(run) => run::run(&run),
         Command::Status(ask) => ask::report(ask::status(&ask)),
         Command::Parties(ask) => ask::report(ask::parties(&ask)),
@@ -41,5 +39,6 @@ fn main() -> ExitCode {
         Command::Completions { shell } => papers::completions(shell),
         Command::Host(host) => host::run(&host),
         Command::Workload => workload::run(),
-    }
+    };
+    say::finish(code)
 }

@@ -1,6 +1,5 @@
 //! `hotadd man` and `hotadd completions`: what packages install beside the command, made from its arguments.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -28,11 +27,6 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
     // In one piece: clap_complete panics when its reader goes away.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "hotadd", &mut script);
-    match io::stdout().write_all(&script) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            crate::say::wrong(format!("the completions cannot be written: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    crate::say::whole(&String::from_utf8_lossy(&script));
+    ExitCode::SUCCESS
 }

@@ -2,19 +2,47 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use hotadd::text::clean;
 use serde_json::Value;
 
+/// The exit status of a command that could not say what came of it: EX_IOERR.
+const UNSAID: u8 = 74;
+
+/// Why something could not be written to stdout.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
 /// A line for people, on stdout.
 pub(crate) fn line(text: impl AsRef<str>) {
-    // Who closed our output wants no more of it.
-    let _ = writeln!(io::stdout(), "{}", clean(text.as_ref()));
+    whole(&format!("{}\n", clean(text.as_ref())));
+}
+
+/// A text that is clean already, on stdout.
+pub(crate) fn whole(text: &str) {
+    let written = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = written.and_then(|()| io::stdout().flush()) {
+        // The first one counts.
+        let _ = LOST.set(error);
+    }
+}
+
+/// The exit status of a command that is through, if this is what came of what it did: another one if it could not say so. Who has closed
+/// our output wanted no more of it, and that is no failure.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    match LOST.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            wrong(format!("what it had to say could not be written: {error}"));
+            ExitCode::from(UNSAID)
+        }
+        _ => code,
+    }
 }
 
 /// An answer for programs, on stdout.
 pub(crate) fn json(value: &Value) {
-    let _ = writeln!(io::stdout(), "{}", cleaned(value));
+    whole(&format!("{}\n", cleaned(value)));
 }
 
 /// What went wrong, on stderr.

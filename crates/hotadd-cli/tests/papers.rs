@@ -86,6 +86,6 @@ fn other_shells_have_completions_too_and_a_full_disk_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut command = hotadd(&["completions", "fish"]);
     let failed = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
-    assert_eq!(failed.status.code(), Some(1));
-    assert!(stderr(&failed).contains("the completions cannot be written"), "{}", stderr(&failed));
+    assert_eq!(failed.status.code(), Some(74));
+    assert!(stderr(&failed).contains("could not be written"), "{}", stderr(&failed));
 }

@@ -26,6 +26,13 @@ fn a_malformed_list_is_named_with_what_is_wrong_in_it() {
 }
 
 #[test]
+fn who_forgets_the_dashes_before_a_command_is_told_where_they_go() {
+    let said = complaint(&["run", "make", "-j8"]);
+    assert!(said.contains("hotadd run -- make"), "{said}");
+    assert!(!complaint(&["run", "--mkae"]).contains("hint"), "that is no command");
+}
+
+#[test]
 fn what_keeps_the_command_is_one_of_two_and_no_matter_in_a_simulation() {
     let said = complaint(&["run", "--over", "cgroup", "--", "true"]);
     assert!(said.contains("possible values: cpuset, affinity"), "{said}");

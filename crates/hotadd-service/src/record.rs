@@ -41,6 +41,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rehearsal: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     surprise: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agreed: Option<bool>,
@@ -137,6 +139,7 @@ impl Record {
             reason: event.reason.clone(),
             clause: event.clause,
             replay: yes(event.occasion == Occasion::Replay),
+            rehearsal: yes(event.occasion == Occasion::Rehearsal),
             surprise: yes(event.surprise),
             agreed: (!event.agreed).then_some(false),
             epoch: Some(event.epoch.0),

@@ -35,6 +35,15 @@ const INVALID: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 const LIMIT: &str = "org.hotadd.Error.Limit";
 
 #[test]
+fn a_batch_has_512_processors_at_most() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    let ids: Vec<u32> = (1..=513).collect();
+    fails(peer.call("AddBatch", &(ids, false)), LIMIT);
+    assert_eq!(served.partition.active().count(), 1, "none of them was asked about");
+}
+
+#[test]
 fn wrong_arguments_are_answered_with_an_error() {
     let served = Served::new(1, 1);
     let peer = served.peer();

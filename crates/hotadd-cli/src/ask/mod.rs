@@ -14,6 +14,8 @@ use std::time::Duration;
 use hotadd::text::clean;
 use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use self::missing::Gone;
@@ -246,7 +248,11 @@ fn event_line(event: &Value) -> String {
     let took = event["us"].as_u64().map(|us| format!(" in {}", millis(Duration::from_micros(us))));
     let reason =
         if event["reason"].is_null() { String::new() } else { format!(": {}", why(event)) };
-    let replay = if event["replay"] == true { " (replay)" } else { "" };
+    let replay = match (&event["replay"], &event["rehearsal"]) {
+        (Value::Bool(true), _) => " (replay)",
+        (_, Value::Bool(true)) => " (rehearsal)",
+        _ => "",
+    };
     let unasked = match (event["event"].as_str(), &event["surprise"], &event["agreed"]) {
         (Some("left" | "remove-complete"), Value::Bool(true), _) => " without asking (X2)",
         (Some("joined"), _, Value::Bool(false)) => " without agreement (Q3)",
@@ -269,11 +275,11 @@ fn why(event: &Value) -> String {
     format!("{driver}{}{known}", text(&event["reason"]))
 }
 
-/// The time of day, in UTC.
+/// The date and the time of day where this is read.
 fn clock(ms: u64) -> String {
-    let seconds = ms / 1_000 % 86_400;
-    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, ms % 1_000)
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let local = time.map(|time| time.to_zoned(TimeZone::system()));
+    local.map(|local| local.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default()
 }
 
 fn answer_json((party, name, level, agreed, status, reason, us): &WireAnswer) -> Value {

@@ -21,7 +21,6 @@ mod tree;
 mod udev;
 mod units;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -80,8 +79,7 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
         let next = if written { "now: udevadm control --reload\n" } else { "" };
         format!("{done}{next}{}", shown(&findings))
     };
-    // Who closed our output wants no more of it.
-    let _ = io::stdout().write_all(text.as_bytes());
+    crate::say::whole(&text);
     let refused = covered.iter().any(|covered| covered.outcome == Outcome::Refused);
     match answer {
         Some(Level::Problem) => ExitCode::from(IN_THE_WAY),

@@ -154,3 +154,29 @@ fn bad_names_are_bad_usage() {
         assert_eq!(output.status.code(), Some(2), "{name:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn the_history_marks_rehearsals_and_has_dates_and_local_time() {
+    let terminal =
+        Terminal::start("history", &["--simulate", "1+2", "--driver", "sample", "--", "cat"]);
+    terminal.hotadd(&["rehearse", "2"]);
+    let history = |zone: &str| {
+        let mut command = hotadd(&["history"]);
+        command.env("XDG_RUNTIME_DIR", &terminal.dir).env("TZ", zone);
+        stdout(&command.output().unwrap())
+    };
+    let (here, there) = (history("UTC0"), history("XST-9"));
+    let asked = |history: &str| {
+        let line = history.lines().find(|line| line.contains("add-start processor 2 sample"));
+        line.unwrap_or_else(|| panic!("nobody was asked: {history}")).to_owned()
+    };
+    let (here, there) = (asked(&here), asked(&there));
+    assert!(here.contains("sample (rehearsal)"), "{here}");
+    // 2026-11-29 05:20:11.123 add-start ...
+    let hour = |line: &str| -> u32 {
+        let (date, time) = (line.get(..10).unwrap(), line.get(11..).unwrap());
+        assert_eq!(date.split('-').map(str::len).collect::<Vec<_>>(), [4, 2, 2], "{line}");
+        time.get(..2).unwrap().parse().unwrap()
+    };
+    assert_eq!((hour(&here) + 9) % 24, hour(&there), "{here}, {there}");
+}

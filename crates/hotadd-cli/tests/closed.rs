@@ -1,0 +1,57 @@
+//! Where a command's output goes: nobody may want it any more, and there may be no room for it.
+
+mod common;
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use common::terminal::Terminal;
+use common::{hotadd, stderr};
+
+/// Commands that say something whenever they are run.
+const ALL: [&[&str]; 11] = [
+    &["status"],
+    &["status", "--json"],
+    &["history"],
+    &["history", "--json"],
+    &["rehearse", "2"],
+    &["rehearse", "2", "--json"],
+    &["parties", "--json", "--restart", "nobody"],
+    &["completions", "bash"],
+    &["doctor"],
+    &["doctor", "--json"],
+    &["inspect", "/proc/self/exe"],
+];
+
+fn command(terminal: &Terminal, words: &[&str]) -> Command {
+    let mut command = hotadd(words);
+    command.env("XDG_RUNTIME_DIR", &terminal.dir);
+    command
+}
+
+#[test]
+fn who_closes_a_commands_output_is_no_failure_and_no_panic() {
+    let terminal = Terminal::start("closed", &["--simulate", "1+2", "--", "cat"]);
+    terminal.hotadd(&["add", "1"]);
+    for words in ALL {
+        let whole = command(&terminal, words).output().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(&terminal, words).stdout(Stdio::from(writer)).output().unwrap();
+        assert_eq!(output.status.code(), whole.status.code(), "{words:?}");
+        assert_eq!(stderr(&output), stderr(&whole), "{words:?}: it is quiet about it");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error_with_an_exit_status_of_its_own() {
+    let terminal = Terminal::start("full", &["--simulate", "1+2", "--", "cat"]);
+    terminal.hotadd(&["add", "1"]);
+    for words in ALL {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = command(&terminal, words).stdout(full).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(74), "{words:?}: {said}");
+        assert!(said.contains("No space left on device"), "{words:?}: {said}");
+    }
+}
