@@ -311,6 +311,23 @@ impl Offspring {
     }
 }
 
+/// Why a process could not be started. Where it is this machine that has no room for one more, that is said, with what to look at: the
+/// program is not to blame.
+pub(crate) fn not_started(error: &io::Error) -> String {
+    let of = |what: &str| format!("this machine lets us start no further process: {error}; {what}");
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::AGAIN) => {
+            of("it is the limit of processes (TasksMax= of the unit, `ulimit -u`)")
+        }
+        Some(Errno::MFILE) => {
+            of("it is the limit of descriptors (LimitNOFILE= of the unit, `ulimit -n`)")
+        }
+        Some(Errno::NFILE) => of("all of the machine's descriptors are in use (fs.file-max)"),
+        Some(Errno::NOMEM) => of("there is no memory for it"),
+        _ => format!("it cannot be run: {error}"),
+    }
+}
+
 /// What is kept is whole between any two statements, and so also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -16,7 +16,7 @@ use super::murmurs;
 use super::report::{Line, Report};
 use super::rights::Rights;
 use super::{HostSpec, Word};
-use crate::children::{Children, Offspring};
+use crate::children::{Children, Offspring, not_started};
 use crate::named::NamedConnection;
 use crate::{Service, Why};
 
@@ -48,7 +48,7 @@ impl Process {
         number: u32,
         words: &Sender<Word>,
     ) -> Result<Self, String> {
-        let cannot = |error: std::io::Error| error.to_string();
+        let cannot = |error: std::io::Error| not_started(&error);
         let (served, its_own) = UnixStream::pair().map_err(cannot)?;
         let (stream, reported) = UnixStream::pair().map_err(cannot)?;
         let mut command = Command::new(&spec.program);

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use super::{find, span, word};
-use crate::children::{Children, Ending, Offspring, Start};
+use crate::children::{Children, Ending, Offspring, Start, not_started};
 use crate::said::Tail;
 
 /// How long one that was killed may take to be gone. The kernel may be busy on its behalf, and we do not wait for that.
@@ -93,7 +93,7 @@ fn cannot_run(error: &io::Error) -> Veto {
         Some(ENOEXEC) => "; does it begin with a line such as #!/bin/sh?",
         _ => "",
     };
-    let reason = format!("it cannot be run: {error}{hint}");
+    let reason = format!("{}{hint}", not_started(error));
     Veto::new(status.unwrap_or(Status::UNSUCCESSFUL), reason)
 }
 

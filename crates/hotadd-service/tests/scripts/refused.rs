@@ -3,8 +3,13 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 
+use hotadd::hardware::Simulated;
+use hotadd::{HardwareId, Partition};
 use hotadd_service::script::Script;
+use rustix::io::Errno;
 
 use crate::stage::{LONG, Rig, Stage};
 
@@ -162,4 +167,26 @@ fn no_shell_steps_in_for_a_missing_first_line() {
     assert!(reason.starts_with("it cannot be run: Exec format error"), "{reason}");
     assert!(reason.ends_with("; does it begin with a line such as #!/bin/sh?"), "{reason}");
     assert!(!stage.path("ran").exists());
+}
+
+#[test]
+fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() {
+    let stage = Stage::new();
+    let path = stage.script("hook", "");
+    let cases = [
+        (Errno::AGAIN, "TasksMax="),
+        (Errno::MFILE, "LimitNOFILE="),
+        (Errno::NFILE, "fs.file-max"),
+        (Errno::NOMEM, "there is no memory for it"),
+    ];
+    for (errno, look_at) in cases {
+        let full = move |_: &mut Command| Err(errno.into());
+        let script = Script::new(&path).unwrap().started_by(Arc::new(full));
+        let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
+        let party = partition.party("script").later_only().register(script).unwrap();
+        let said = partition.add(HardwareId(1)).unwrap_err().to_string();
+        assert!(said.contains("this machine lets us start no further process"), "{said}");
+        assert!(said.contains(look_at) && !said.contains("cannot be run"), "{said}");
+        assert!(party.is_registered(), "it has done nothing wrong: {said}");
+    }
 }
