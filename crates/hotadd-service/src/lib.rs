@@ -64,7 +64,7 @@ pub use access::{Access, AccessError};
 pub use address::BusAddress;
 pub use bus::{MACHINE_BUS_NAME, bus_name};
 pub use named::Named;
-pub use place::{PlaceError, is_name, runtime_dir};
+pub use place::{PlaceError, check_place, is_name, runtime_dir};
 pub use restart::{NotRegistered, NotRestarted, Restart};
 pub use service::{Ending, Log, Service, ServiceError, Why};
 

@@ -77,6 +77,32 @@ pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(fit)
 }
 
+/// Whether a service could be at this path, as far as that is to be seen without making anything there.
+///
+/// # Errors
+/// Why it could not. Whether one is there already is not asked.
+pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    SocketAddrUnix::new(path).map_err(|error| system("listen at", path, error.into()))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    match fs::symlink_metadata(folder) {
+        Ok(_) => sees_only_us(folder, access)?,
+        // It is made; what it is made in is not.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = folder.parent().unwrap_or(Path::new("/"));
+            let above =
+                fs::metadata(above).map_err(|error| system("make the folder", folder, error))?;
+            if !above.is_dir() {
+                return Err(system("make the folder", folder, Errno::NOTDIR.into()));
+            }
+        }
+        Err(error) => return Err(system("look at", folder, error)),
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(PlaceError::NoSocket(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
 /// A socket that is listened on, and the right to be at its path. Dropping it removes both.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -148,8 +174,7 @@ fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
 /// Makes the folder, or sees that nobody else can put anything into it.
 fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
     // Of a machine's partition everybody may see where it is.
-    let (mode, barred, most) =
-        if access.is_machine() { (0o755, 0o022, "0755 or less") } else { (0o700, 0o077, "0700") };
+    let mode = if access.is_machine() { 0o755 } else { 0o700 };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(system("make the folder", path, error));
@@ -159,7 +184,13 @@ fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(|error| system("open the folder", path, error))?,
     }
-    // Whoever looks for the socket asks the same.
+    sees_only_us(path, access)
+}
+
+/// Sees that nobody else can put anything into the folder. Whoever looks for the socket asks the same.
+fn sees_only_us(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    let (barred, most) =
+        if access.is_machine() { (0o022, "0755 or less") } else { (0o077, "0700") };
     ownership::folder_of_sockets(path, barred).map_err(|why| PlaceError::Folder { why, mode: most })
 }
 

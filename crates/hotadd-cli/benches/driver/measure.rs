@@ -146,7 +146,8 @@ fn host(
     service: &Arc<Service>,
     driver: &str,
 ) -> Result<Host, Box<dyn Error>> {
-    let args = ["host", "--time-limit", "5000", driver].map(Into::into).to_vec();
+    let named = format!("{driver},name=idle");
+    let args = ["host", "--time-limit", "5000", &named].map(Into::into).to_vec();
     let spec = HostSpec {
         name: "idle".to_owned(),
         program: env!("CARGO_BIN_EXE_hotadd").into(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hotadd::CpuList;
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::ownership::{self, Untrusted};
-use hotadd_service::script::{Script, ScriptError};
+use hotadd_service::script::Script;
 use hotadd_service::{Access, BusAddress};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -212,15 +212,12 @@ impl Config {
         }
     }
 
-    /// Which party's program or file is not run because others could change it. The daemon begins without it, and it is missing (L4).
-    pub(crate) fn untrusted(&self) -> Option<String> {
+    /// Which party's program or file would not be run, because it is not there or others could change it. The daemon begins without it,
+    /// and it is missing (L4).
+    pub(crate) fn unusable(&self) -> Option<String> {
         let why = |spec: &DriverSpec| match &spec.what {
-            What::Exec(exec) => match Script::new(&exec.path) {
-                Err(ScriptError::Untrusted(why)) => Some(why),
-                // What is not there yet may be there when the daemon begins.
-                _ => None,
-            },
-            What::File(file) => file.untrusted(),
+            What::Exec(exec) => Script::new(&exec.path).err().map(|error| error.to_string()),
+            What::File(file) => file.unusable(),
             What::Sample(_) => None,
         };
         let mut parties = self.parties.iter().enumerate();

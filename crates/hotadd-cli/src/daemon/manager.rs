@@ -24,9 +24,6 @@ use crate::run::drivers::Terms;
 use crate::run::fence::Fence;
 use crate::view::{Note, View, Weight};
 
-/// What it is called.
-const NAME: &str = "system";
-
 /// How long a driver may hold up the end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -150,6 +147,8 @@ impl Manager {
 
     /// Registers the parties of the configuration, on a thread of their own: one may take its time.
     fn register(&mut self) -> Result<(), String> {
+        // Before anybody is called.
+        self.config.check_place().map_err(|error| error.to_string())?;
         descriptors::raise();
         let turned = self.sender.clone();
         let log = move |what: &str| drop(turned.send(Message::Turned(what.to_owned())));
@@ -312,6 +311,6 @@ impl Manager {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.config.service.name.as_ref().map_or(NAME, |name| &name.0.0)
+        self.config.name()
     }
 }

@@ -59,7 +59,8 @@ pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
             let file = file.unwrap_or(Path::new(FILE));
-            if let Some(wrong) = config.untrusted() {
+            let place = config.check_place().err().map(|why| format!("service.socket: {why}"));
+            if let Some(wrong) = config.unusable().or(place) {
                 say::note(format!("{}: {wrong}", file.display()));
                 return ExitCode::FAILURE;
             }

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hotadd_service::{Access, AccessError, BusAddress};
+use hotadd_service::{Access, AccessError, BusAddress, PlaceError, check_place};
 use rustix::process::geteuid;
 
 use super::RUN;
 use super::config::{Bus, Config, Kind};
 use super::manager::Manager;
 use crate::view::Weight;
+
+/// What the partition is called, unless it is said.
+const NAME: &str = "system";
 
 /// Whose members may do everything, unless it is said.
 const GROUP: &str = "hotadd";
@@ -23,35 +26,59 @@ impl Config {
         let pretends = self.hardware.kind == Kind::Simulated && self.service.socket.is_some();
         geteuid().is_root() && !pretends
     }
-}
 
-impl Manager {
+    /// What the partition is called.
+    pub(super) fn name(&self) -> &str {
+        self.service.name.as_ref().map_or(NAME, |name| &name.0.0)
+    }
+
     /// Where it listens: the machine's folder is root's.
     pub(super) fn socket(&self) -> PathBuf {
-        match &self.config.service.socket {
+        match &self.service.socket {
             Some(socket) => socket.0.0.clone(),
             None if geteuid().is_root() => Path::new(RUN).join(self.name()),
             None => hotadd_service::runtime_dir().join(self.name()),
         }
     }
 
+    /// Who may do what with it; and why it is not everybody who could, where there is no group.
+    fn access(&self) -> (Access, Option<AccessError>) {
+        if let Some(group) = &self.service.group {
+            return (group.0.0.clone(), None);
+        }
+        if !self.is_the_machines() {
+            return (Access::own(), None);
+        }
+        match Access::machine(GROUP) {
+            Ok(access) => (access, None),
+            Err(error) => (Access::machine_without_group(), Some(error)),
+        }
+    }
+
+    /// Whether it could listen there.
+    pub(super) fn check_place(&self) -> Result<(), PlaceError> {
+        check_place(&self.socket(), &self.access().0)
+    }
+}
+
+impl Manager {
+    /// Where it listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.config.socket()
+    }
+
     /// Who may do what with it. Says who is missing where it could be more.
     pub(super) fn access(&self) -> Access {
-        if let Some(group) = &self.config.service.group {
-            return group.0.0.clone();
-        }
-        if !self.config.is_the_machines() {
-            return Access::own();
-        }
-        Access::machine(GROUP).unwrap_or_else(|error| {
+        let (access, missing) = self.config.access();
+        if let Some(error) = missing {
             let alone = format!("only root may connect to the socket: {error}");
             let weight = match error {
                 AccessError::NoGroup(_) => Weight::Plain,
                 _ => Weight::Bad,
             };
             self.log.line(weight, &alone);
-            Access::machine_without_group()
-        })
+        }
+        access
     }
 
     /// The message bus that it is to be on.

@@ -117,6 +117,20 @@ impl FileSpec {
     }
 }
 
+impl FileSpec {
+    /// Why it would not be loaded, as far as its file says.
+    pub(crate) fn unusable(&self) -> Option<String> {
+        if let Some(why) = self.untrusted() {
+            return Some(why.to_string());
+        }
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        let read = hotadd_nt::File::read(&self.path).and_then(|file| file.inspect().map(drop));
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        let read = ownership::open(&self.path).map(drop);
+        read.err().map(|error| format!("{}: {error}", self.path.display()))
+    }
+}
+
 impl DriverSpec {
     /// What becomes of adds while its party is missing.
     pub(crate) fn when_missing(&self) -> WhenMissing {

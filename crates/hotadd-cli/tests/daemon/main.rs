@@ -249,6 +249,39 @@ fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
 }
 
 #[test]
+fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_before() {
+    // A file that is not there, and one that is no driver.
+    for (driver, says) in [
+        ("exec:/nowhere/at-all", "party[0].driver: /nowhere/at-all does not exist"),
+        ("/nowhere/at-all.sys", "party[0].driver: /nowhere/at-all.sys: it cannot be read"),
+        ("/proc/version,name=x", "party[0].driver: "),
+    ] {
+        let stage = Stage::simulated(&format!("[[party]]\ndriver = '{driver}'\n"));
+        let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
+        let said = stderr(&checked);
+        assert_eq!(checked.status.code(), Some(1), "{driver}: {said}{}", stdout(&checked));
+        assert!(said.contains(says), "{driver}: {said}");
+    }
+    // A folder that everybody may write to.
+    let stage = Stage::simulated("");
+    let script = stage.script("heard", "echo called >>$(dirname $0)/called");
+    stage.write(&format!(
+        "[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[[party]]\ndriver = 'exec:{script}'\n"
+    ));
+    fs::create_dir_all(stage.path("run")).unwrap();
+    fs::set_permissions(stage.path("run"), fs::Permissions::from_mode(0o777)).unwrap();
+    let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
+    let (said, begun) = (stderr(&checked), stage.fails());
+    assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
+    assert!(said.contains("service.socket: everybody may write to "), "{said}");
+    assert!(stderr(&begun).contains("everybody may write to "), "{}", stderr(&begun));
+    assert!(
+        !fs::exists(stage.path("called")).unwrap(),
+        "nobody was called for a daemon that cannot begin"
+    );
+}
+
+#[test]
 fn a_party_that_cannot_register_and_may_be_skipped_keeps_it_from_beginning_r4() {
     let stage = Stage::simulated("[[party]]\ndriver = 'sample:veto=1'\nwhen-missing = 'skip'\n");
     let failed = stage.fails();
