@@ -1,6 +1,7 @@
 //! The small language of `--driver` and `--simulate`: `word[:option[,option]...]`.
 
 mod driver;
+mod file;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use hotadd::ownership::{self, Untrusted};
 use hotadd::{CpuList, State};
 use hotadd_service::script::word;
 use serde::Deserialize;
@@ -105,30 +104,6 @@ pub(crate) enum WhenMissing {
     Refuse,
     /// It is not asked.
     Skip,
-}
-
-impl FileSpec {
-    /// Why it is not loaded, if others could change it. What is not there, or is no file, is told by who loads it.
-    pub(crate) fn untrusted(&self) -> Option<Untrusted> {
-        match ownership::file(&self.path) {
-            Ok(_) | Err(Untrusted::Unreadable { .. } | Untrusted::Kind { .. }) => None,
-            Err(why) => Some(why),
-        }
-    }
-}
-
-impl FileSpec {
-    /// Why it would not be loaded, as far as its file says.
-    pub(crate) fn unusable(&self) -> Option<String> {
-        if let Some(why) = self.untrusted() {
-            return Some(why.to_string());
-        }
-        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        let read = hotadd_nt::File::read(&self.path).and_then(|file| file.inspect().map(drop));
-        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-        let read = ownership::open(&self.path).map(drop);
-        read.err().map(|error| format!("{}: {error}", self.path.display()))
-    }
 }
 
 impl DriverSpec {
