@@ -99,6 +99,6 @@ mod tests {
     fn what_it_says_cannot_harm_the_sentence_that_names_it() {
         let long = format!("\u{202e}\n{}", "x".repeat(1000));
         let why = Rights::calls(&long).unwrap_err().to_string();
-        assert!(why.starts_with("calls \u{fffd}\u{fffd}xxx") && why.len() < 200, "{why}");
+        assert!(why.starts_with("calls \u{fffd} xxx") && why.len() < 200, "{why}");
     }
 }
