@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,6 +107,21 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
         status.contains(&own).then_some((pid, words))
     });
     all.collect()
+}
+
+/// Runs a command to its end, which has to come by itself.
+pub fn ends(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > LONG {
+            child.kill().unwrap();
+            panic!("it waits for ever: {:?}", child.wait_with_output());
+        }
+        // As below.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// Looks again and again.

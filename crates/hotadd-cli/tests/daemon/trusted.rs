@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::process::Output;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::common::live::LONG;
+use crate::common::live::ends;
 use crate::common::{hotadd, stderr, stdout};
 use crate::stage::Stage;
 
@@ -16,20 +15,6 @@ const NOBODY: u32 = 65534;
 
 fn mode(stage: &Stage, name: &str, mode: u32) {
     fs::set_permissions(stage.path(name), fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Runs to its end, which has to come by itself.
-fn ends(mut command: Command) -> Output {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let began = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if began.elapsed() > LONG {
-            child.kill().unwrap();
-            panic!("it waits for ever: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    child.wait_with_output().unwrap()
 }
 
 fn check(stage: &Stage) -> Output {

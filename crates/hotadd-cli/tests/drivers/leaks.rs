@@ -1,8 +1,9 @@
 //! Nothing of ours leaks into a driver's process, and nothing of it goes raw to where ours goes.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::built::{Built, Run};
+use crate::common::live::ends;
 use crate::common::{events, hotadd, of, output, stderr, stdout};
 
 /// A driver that finds what is not for it refuses to begin, with a status for each thing. Runs as `command` says.
@@ -64,18 +65,15 @@ fn what_a_driver_writes_to_its_error_output_is_an_event_like_what_it_prints() {
 
 #[test]
 fn a_driver_cannot_change_its_code_through_what_it_was_loaded_from() {
-    let look = "void *mmap(); for (int fd = 0; fd < 64; fd++) { if (mmap(0, 4096, 3, 1, fd, 0L) != (void *)-1) return 0xE0000001; if (write(fd, 0, 0) == 0 && lseek(fd, 0, 1) >= 0) return 0xE0000002; }";
-    // lseek is not allowed; without it every socket would count.
-    let look = look.replace(" && lseek(fd, 0, 1) >= 0", " && 0");
-    finds_nothing("a writable mapping", &look, |driver| {
+    let look = "void *mmap(); for (int fd = 0; fd < 64; fd++) if (mmap(0, 4096, 3, 1, fd, 0L) != (void *)-1) return 0xE0000001;";
+    finds_nothing("a writable mapping", look, |driver| {
         hotadd(&["run", "--simulate", "1+0", "--driver", driver])
     });
 }
 
 /// Waits for nothing and says what the file is.
 fn no_file_of_its_kind(arguments: &[&str]) {
-    let child = hotadd(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = ends(hotadd(arguments));
     let said = format!("{}{}", stdout(&output), stderr(&output));
     assert!(!output.status.success(), "{arguments:?}: {said}");
     assert!(said.contains("not a regular file"), "{arguments:?}: {said}");

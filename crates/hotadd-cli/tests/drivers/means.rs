@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::built::{Built, Run};
+use crate::built::{Built, Form, Run};
 use crate::common::live::{Live, comes_true};
 use crate::common::{of, output, stderr};
 
@@ -19,52 +19,77 @@ fn kill(pid: u32) {
     kill_process(pid, Signal::KILL).unwrap();
 }
 
-/// The driver's process is gone when hotadd was killed.
-fn ends_with_us(driver: &str) {
+/// What the kernel says of a thread under this name.
+fn field(status: &str, name: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+/// The states of all threads of a process.
+fn threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok()).collect()
+}
+
+/// The driver's process can do nothing any more of its own accord, and is gone when hotadd was killed.
+fn ends_with_us(driver: &str, is_stuck: impl Fn(&[String]) -> bool) {
     let live = Live::start(&["--add", "none", "--driver", driver]);
-    live.begins();
-    let (host, _) = live.hosts().remove(0);
+    let mut host = None;
+    comes_true("the driver is stuck", || {
+        host = live.hosts().first().map(|(pid, _)| *pid);
+        host.is_some_and(|host| is_stuck(&threads(host)))
+    });
     kill(live.run.id());
-    comes_true("its process ends with hotadd", || !is_there(host));
+    comes_true("its process ends with hotadd", || !is_there(host.unwrap()));
 }
 
 #[test]
 fn a_driver_that_has_hung_all_of_its_threads_ends_when_hotadd_is_killed() {
     let built = Built::new();
+    // Each thread stays in the handler, where the signal is blocked.
     let hangs = "
         static void hang(int signal) { for (;;) pause(); }
-        static void *last(void *pid) {
-            usleep(100000);
-            signal(12, hang);
-            for (long tid = (long)pid; tid < (long)pid + 64; tid++) syscall(234, (long)pid, tid, 12L);
-            for (;;) pause();
-        }
         int DriverEntry(void *driver, void *path) {
-            unsigned long thread;
-            return pthread_create(&thread, 0, last, (void *)(long)getpid()) ? 0xE0000001 : 0;
+            long pid = getpid(), own = syscall(186);
+            signal(12, hang);
+            for (long tid = pid; tid < pid + 64; tid++) if (tid != own) syscall(234, pid, tid, 12L);
+            syscall(234, pid, own, 12L);
+            for (;;) pause();
         }";
-    ends_with_us(&built.of("hangs", hangs));
+    let hangs_there = |status: &String| {
+        let blocked = u64::from_str_radix(&field(status, "SigBlk:"), 16).unwrap_or(0);
+        blocked & (1 << 11) != 0
+    };
+    ends_with_us(&built.of("hangs", hangs), |threads| {
+        threads.len() > 2 && threads.iter().all(hangs_there)
+    });
+}
+
+fn all_are_stopped(threads: &[String]) -> bool {
+    !threads.is_empty() && threads.iter().all(|status| field(status, "State:").starts_with('T'))
 }
 
 #[test]
 fn a_driver_that_has_stopped_itself_ends_when_hotadd_is_killed() {
     let built = Built::new();
-    let stops = "
-        static void *stop(void *none) { usleep(100000); kill(getpid(), 19); for (;;) pause(); }
-        int DriverEntry(void *driver, void *path) {
-            unsigned long thread;
-            return pthread_create(&thread, 0, stop, 0) ? 0xE0000001 : 0;
-        }";
-    ends_with_us(&built.of("stops", stops));
+    ends_with_us(&built.doing("stops", "kill(getpid(), 19);"), all_are_stopped);
 }
 
 #[test]
-fn a_sample_that_hangs_ends_when_hotadd_is_killed() {
-    ends_with_us("sample:isolated");
+fn a_sample_that_has_stopped_itself_ends_when_hotadd_is_killed() {
+    ends_with_us("sample:isolated,stop=add-start,replay,timeout=60000", all_are_stopped);
 }
 
 #[test]
-fn a_driver_has_a_few_hundred_threads_and_no_more() {
+fn a_driver_may_have_a_thread_for_each_of_many_processors() {
+    let percpu = Form::Sys.sample("percpu");
+    let events = Run::new("1+700").driver(&percpu.path).ends_well();
+    assert!(of(&events, "fault").is_empty(), "{:#?}", of(&events, "fault"));
+    assert_eq!(of(&events, "joined").len(), 700, "each has its DPC's thread");
+}
+
+#[test]
+fn a_driver_has_threads_for_all_processors_and_some_more_but_not_without_end() {
     let built = Built::new();
     let breeds = "
         static void *wait(void *none) { for (;;) pause(); }
@@ -80,7 +105,7 @@ fn a_driver_has_a_few_hundred_threads_and_no_more() {
     let status = said.split("0xE0").nth(1).and_then(|rest| rest.get(..6));
     let status = status.unwrap_or_else(|| panic!("it says how many: {said}"));
     let count = u32::from_str_radix(status, 16).unwrap();
-    assert!((64..1024).contains(&count), "{count} threads");
+    assert!((2048..4096).contains(&count), "{count} threads");
 }
 
 #[test]

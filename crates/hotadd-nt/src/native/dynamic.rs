@@ -336,8 +336,7 @@ impl Layout<'_> {
                 continue;
             }
             if kind == R_X86_64_IRELATIVE.0 {
-                let what = "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox";
-                return Err(unsupported(what));
+                return Err(chosen_while_loaded());
             }
             let known = [
                 R_X86_64_RELATIVE,
@@ -374,7 +373,14 @@ impl Layout<'_> {
     }
 }
 
-fn damaged(what: &str) -> FileError {
+/// What would run its code before the sandbox is closed.
+pub(super) fn chosen_while_loaded() -> FileError {
+    unsupported(
+        "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox",
+    )
+}
+
+pub(super) fn damaged(what: &str) -> FileError {
     FileError::Damaged(what.to_owned())
 }
 

@@ -10,7 +10,7 @@ use object::elf::{
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, Sym};
 use object::{Endianness, Object, ObjectSection, RelocationFlags, RelocationTarget, SectionFlags};
 
-use super::dynamic::{Dynamic, Layout};
+use super::dynamic::{Dynamic, Layout, chosen_while_loaded, damaged};
 use crate::images::Span;
 use crate::pe::{FileError, Section};
 
@@ -151,8 +151,7 @@ impl Elf {
         }
         for (index, symbol) in table.enumerate() {
             if symbol.st_type() == STT_GNU_IFUNC {
-                let what = "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox";
-                return Err(FileError::Unsupported(what.into()));
+                return Err(chosen_while_loaded());
             }
             let name = symbol.name(endian, table.strings()).map_err(broken)?;
             let name = String::from_utf8_lossy(name).into_owned();
@@ -227,10 +226,6 @@ impl Elf {
         let size = (size as usize).next_multiple_of(PAGE as usize);
         Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed, dynamic })
     }
-}
-
-fn damaged(what: &str) -> FileError {
-    FileError::Damaged(what.to_owned())
 }
 
 pub(super) fn no_entry() -> FileError {

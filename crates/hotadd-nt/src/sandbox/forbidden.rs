@@ -87,8 +87,9 @@ pub(super) fn report(tell: Tell) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Writes down what was called, and stops this thread, unless the driver has nothing to do with it. It may be called while the C library holds its locks, as in fork, and
-/// on a stack that has room for little more than the registers, as when the C library has all threads change their user.
+/// Writes down what was called, and stops this thread, unless the driver has nothing to do with it. It may be called while the C
+/// library holds its locks, as in fork, and on a stack that has room for little more than the registers, as when the C library has
+/// all threads change their user.
 extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_void) {
     // SAFETY: the kernel's word on this signal, which has this form; it lives until this returns.
     let refused = unsafe { &*info.cast::<Refused>() };

@@ -16,8 +16,8 @@ const NOBODY: libc::uid_t = 65534;
 const ADDRESS_SPACE: u64 = 4 << 30;
 const STACK: u64 = 8 << 20;
 const FILES: u64 = 64;
-/// Far more than a driver starts, and few enough for any machine.
-const THREADS: u64 = 512;
+/// A thread for the DPCs of each processor that there can be, and as many of its own as any driver starts.
+const THREADS: u64 = hotadd::MAX_PROCESSORS as u64 + 512;
 
 /// Becomes nobody if it is root, and holds no capability and gets none.
 pub(super) fn drop_all() -> Result<(), SandboxError> {
