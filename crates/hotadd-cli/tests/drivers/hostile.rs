@@ -5,7 +5,8 @@ use zbus::Message;
 use zbus::zvariant::{DynamicType, ObjectPath};
 
 use crate::built::{Built, Run};
-use crate::common::{events, of, stderr, stdout};
+use crate::common::live::ends;
+use crate::common::{events, hotadd, of, stderr, stdout};
 
 /// C that sends this call to the partition over whatever sockets the process has but the one that it reports over.
 fn calls<B: Serialize + DynamicType>(method: &str, body: &B) -> String {
@@ -61,17 +62,32 @@ fn a_drivers_process_is_no_other_party() {
 
 #[test]
 fn what_a_drivers_process_says_of_its_time_limit_and_level_counts_for_nothing() {
-    // A second callback by its own name is its right. It never answers, and the operator's limit is what counts.
+    // A second callback by its own name is its right. This one never answers: whoever would is hung by a signal before it registers, and
+    // the operator's limit is what counts, not ten minutes.
     let agent = ObjectPath::try_from("/org/hotadd/Nowhere").unwrap();
     let register = calls("Register", &(&agent, "hostile.so#2", 1_u32, 7_i32, 600_000_u32));
+    let source = format!(
+        "static void hang(int signal) {{ for (;;) pause(); }}
+        int DriverEntry(void *driver, void *path) {{
+            long pid = getpid(), own = syscall(186);
+            signal(12, hang);
+            for (long tid = pid; tid < pid + 64; tid++) if (tid != own) syscall(234, pid, tid, 12L);
+            {register} return 0;
+        }}"
+    );
     let built = Built::new();
-    let driver = built.doing("hostile", &register);
-    let output = Run::new("1+1").driver(&format!("{driver},timeout=500,level=-2")).output();
-    let events = events(&stdout(&output));
+    let driver = format!("{},timeout=500,level=-2,when-missing=skip", built.of("hostile", &source));
+    let args = ["run", "--simulate", "1+1", "--every", "0s", "--json", "--driver", &driver];
+    let events = events(&stdout(&ends(hotadd(&args))));
     let registered = of(&events, "registered");
-    assert_eq!(registered.len(), 1, "{events:#?}{}", stderr(&output));
+    assert_eq!(registered.len(), 1, "{events:#?}");
     assert_eq!(registered[0]["level"], -2);
-    let refused = of(&events, "refused");
-    assert_eq!(refused.len(), 1, "{events:#?}");
+    let veto = of(&events, "veto");
+    assert_eq!(veto.len(), 1, "{events:#?}");
+    assert_eq!(
+        (&veto[0]["driver"], &veto[0]["status_name"]),
+        (&"hostile.so#2".into(), &"STATUS_IO_TIMEOUT".into()),
+        "{events:#?}"
+    );
     assert!(of(&events, "joined").is_empty(), "{events:#?}");
 }

@@ -1,9 +1,11 @@
 //! What a driver's process can reach: nothing.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::built::{Built, Form, Run};
-use crate::common::live::Live;
+use crate::common::live::{Live, children_of, comes_true};
 use crate::common::{of, output, stderr};
 
 /// A driver that does this does not get far, and it is said why.
@@ -81,18 +83,38 @@ fn no_code_of_its_runs_while_it_is_loaded() {
     assert!(stderr(&output).contains("ifunc"), "{}", stderr(&output));
 }
 
+/// Of a process that can be looked into, its memory belongs to its user; else to root.
 #[test]
 fn whoever_hosts_a_driver_cannot_be_looked_into_by_others_of_its_user() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    /// Anybody but root, for whom there is no difference to be seen.
+    const ANYBODY: u32 = 64_321;
     let built = Built::new();
-    let live = Live::start(&["--add", "none", "--driver", &built.doing("idle", "")]);
-    live.begins();
-    for (pid, whose) in [(live.run.id(), "hotadd's"), (live.hosts()[0].0, "the driver's")] {
-        use std::os::unix::fs::MetadataExt;
-        // Of a process that can be looked into, it belongs to its user; else to root. For root there is no difference to be seen.
-        let owner = fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid();
-        assert_eq!(owner, 0, "{whose} memory");
+    let driver = built.doing("idle", "");
+    // Where anybody can run it.
+    let program = built.folder().join("hotadd");
+    fs::copy(env!("CARGO_BIN_EXE_hotadd"), &program).unwrap();
+    for path in [built.folder(), &program, Path::new(&driver)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    live.end();
+    let mut command = Command::new(&program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(ANYBODY).gid(ANYBODY);
+    }
+    command.args(["run", "--simulate", "1+0", "--driver", &driver, "--", "cat"]);
+    let mut run = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let hosts = || children_of(run.id()).into_iter().filter(|(_, words)| words.contains(" host "));
+    let started = || children_of(run.id()).iter().any(|(_, words)| words == "cat");
+    comes_true("the command runs", started);
+    let pids = hosts().map(|(pid, _)| (pid, "the driver's")).chain([(run.id(), "hotadd's")]);
+    let owners: Vec<_> = pids
+        .map(|(pid, whose)| (whose, fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid()))
+        .collect();
+    drop(run.stdin.take());
+    assert!(run.wait().unwrap().success());
+    assert_eq!(owners, [("the driver's", 0), ("hotadd's", 0)], "whose memory it is");
 }
 
 #[test]
