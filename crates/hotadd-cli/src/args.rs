@@ -11,13 +11,12 @@ use hotadd_service::BusAddress;
 
 use crate::spec::{DriverSpec, SimulateSpec};
 
-/// What was said on the command line. What is wrong with it is said, and ends the process; with a hint where somebody forgot what comes
-/// before a command.
+/// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         if let Some(word) = command_without_dashes(&error) {
             let hint = format!(
-                "{error}\nhint: a command of one's own comes behind --: hotadd run -- {word}"
+                "{error}\nhint: the command that is to be run comes behind --: hotadd run -- {word}"
             );
             hint.lines().for_each(crate::say::note);
             std::process::exit(error.exit_code());

@@ -11,12 +11,9 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use common::fake::{Fake, reply};
-use common::live::{LONG, comes_true};
+use common::live::{LONG, comes_true, ends};
 use common::{hotadd, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Before, a partition that did not answer was waited for as long as this.
-const BEFORE: Duration = Duration::from_secs(25);
 
 /// A run under a name that goes on until it is dropped.
 struct Run {
@@ -72,13 +69,11 @@ fn start(mut command: Command) -> (Child, BufReader<ChildStderr>) {
 
 /// Presses Ctrl-C, and says what comes on stderr from then on.
 fn interrupt(mut child: Child, mut lines: BufReader<ChildStderr>) -> String {
-    let began = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut said = String::new();
     lines.read_to_string(&mut said).unwrap();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130), "it exits, and is not killed: {status}; {said}");
-    assert!(began.elapsed() < Duration::from_secs(4), "at once, and not when its time is over");
     said
 }
 
@@ -96,11 +91,8 @@ fn a_stopped_partition_is_waited_for_five_seconds_and_its_process_and_what_to_do
         (&["rehearse", "1", "--timeout", "300ms"], "300ms"),
         (&["parties", "--restart", "sample", "--timeout", "300ms"], "300ms"),
     ] {
-        let began = Instant::now();
-        let output = run.ask(args).output().unwrap();
-        let took = began.elapsed();
+        let output = ends(run.ask(args));
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", stdout(&output));
-        assert!(took < BEFORE, "{args:?} took {took:?}");
         let said = stderr(&output);
         let says =
             format!("does not answer within {within}, because its process {pid} is stopped; ");
@@ -170,18 +162,19 @@ fn an_add_waits_for_parties_as_long_as_the_partition_answers_or_for_as_long_as_i
     assert_eq!(child.try_wait().unwrap(), None, "it waits for the party still");
     interrupt(child, lines);
 
-    let output =
-        asking(answers.runtime_dir(), &["add", "1", "--timeout", "1500ms"]).output().unwrap();
+    let output = ends(asking(answers.runtime_dir(), &["add", "1", "--timeout", "1500ms"]));
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("no answer within 1s 500ms; what was asked for goes on "), "{said}");
 
     let silent = Fake::new(|_, _| None);
-    let began = Instant::now();
-    let output = asking(silent.runtime_dir(), &["add", "1"]).output().unwrap();
+    let output = ends(asking(silent.runtime_dir(), &["add", "1"]));
     let said = stderr(&output);
-    assert!(began.elapsed() < BEFORE, "one that answers nothing is not waited for: {said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
     let says = format!("process {}, does not answer within 5s", std::process::id());
-    assert!(said.contains(&says) && said.contains("is done is not known"), "{said}");
+    assert!(
+        said.contains(&says)
+            && said.contains("it is not known whether the request was carried out"),
+        "{said}"
+    );
 }

@@ -4,10 +4,10 @@
 //! stdout is another socket, for the two of us: there it [reports](Said) line by line what becomes of its driver, and when
 //! we close our half of it it deregisters and ends.
 
-mod murmurs;
 mod process;
 mod report;
 pub(crate) mod rights;
+mod stderr;
 mod watch;
 
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! [`Found`]: the socket of the partition that is meant, and whether what listens there is believed.
 //!
-//! A name is looked up in folders, and what is there by that name is believed only if nobody else could have put it there, and if who
-//! listens is this user or root. A path is what somebody chose, and may be anybody's; whose it is then is said.
+//! A name is looked up in two folders. The socket there is believed only if nobody else could have put it there, and if the process that
+//! listens is this user's or root's. A path was chosen by whoever gave it, and may be anybody's; then it is said whose it is.
 
 use std::fs;
 use std::io;
@@ -106,10 +106,10 @@ fn folders() -> [PathBuf; 2] {
     [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
 }
 
-/// Why what is at a path that was looked up is not believed, for a line.
+/// The error for a socket that was found by its name and is not believed.
 fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
     Failure::NoPartition(format!(
-        "what is at {} is not believed, because somebody else may have put it there: {why}; if it is the partition you mean, \
+        "the socket {} is not believed, because somebody else could have put it there: {why}; to use it all the same, \
          say -p {}",
         path.display(),
         path.display()
@@ -137,7 +137,7 @@ fn named(name: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-/// That nobody else can have put a socket there. What is no socket is told when it is connected.
+/// Checks that nobody else can have put a socket there. If it is no socket, connecting to it says so.
 fn believed(path: &Path) -> Result<(), Failure> {
     match ownership::socket(path) {
         Ok(()) => Ok(()),

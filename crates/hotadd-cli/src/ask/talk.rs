@@ -153,7 +153,7 @@ impl Talk {
             };
             match self.patience.wait(self.patience.end_with_parties(), answer).await {
                 Ok(Err(Failure::Silent(why))) => {
-                    let unknown = "whether what was asked for is done is not known";
+                    let unknown = "it is not known whether the request was carried out";
                     Err(Failure::Silent(format!("{why}; {unknown}")))
                 }
                 Ok(answer) => answer,

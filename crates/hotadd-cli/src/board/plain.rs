@@ -1,4 +1,4 @@
-//! A board for terminals that show ASCII alone: what a locale of C or POSIX, or none, stands for.
+//! A board for terminals that show only ASCII: the locale is C or POSIX, or there is none.
 
 use std::env;
 
@@ -12,7 +12,7 @@ pub(super) fn is_utf8() -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Puts something in ASCII into the place of everything else. What has two columns is followed by an empty cell, which stays.
+/// Replaces every character that is not ASCII. One that is two columns wide is followed by an empty cell, which stays.
 pub(super) fn in_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if cell.symbol().is_ascii() {

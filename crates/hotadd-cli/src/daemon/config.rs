@@ -194,7 +194,8 @@ fn rejoin(text: &str) -> Result<Duration, String> {
 /// The most that a configuration has, in bytes: thousands of parties fit in.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What is in a file that nobody else may change: it says what is run. A pipe is not waited for, and a device may go on for ever.
+/// Reads a configuration. Nobody else may be able to change it, because it says what is run. A pipe or a device is refused: it could
+/// be waited for without end.
 fn whole(file: &Path) -> Result<String, Untrusted> {
     let unreadable = |error| Untrusted::Unreadable { path: file.to_owned(), error };
     let bytes = ownership::read(&ownership::file(file)?, MOST_BYTES).map_err(unreadable)?;

@@ -64,7 +64,7 @@ pub fn close_inherited() -> Result<(), SandboxError> {
 /// If the kernel refuses.
 pub fn drop_privileges() -> Result<(), SandboxError> {
     few_arenas()?;
-    privileges::before_others();
+    privileges::raise_oom_score();
     privileges::drop_all()?;
     privileges::limit()?;
     privileges::end_with_parent()

@@ -62,7 +62,7 @@ fn threads_of(uid: u32) -> u64 {
 }
 
 /// When memory is short the kernel is to end this process before the one that started it.
-pub(super) fn before_others() {
+pub(super) fn raise_oom_score() {
     const WORSE: i32 = 500;
     const WORST: i32 = 1000;
     let path = "/proc/self/oom_score_adj";

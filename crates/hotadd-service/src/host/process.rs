@@ -12,9 +12,9 @@ use std::time::Duration;
 use hotadd::Attempt;
 use rustix::process::Signal;
 
-use super::murmurs;
 use super::report::{Line, Report};
 use super::rights::Rights;
+use super::stderr;
 use super::{HostSpec, Word};
 use crate::children::{Children, Offspring, not_started};
 use crate::named::NamedConnection;
@@ -79,7 +79,7 @@ impl Process {
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
         process.listen(spec, number, words.clone()).map_err(cannot)?;
         if let Some(stderr) = stderr {
-            murmurs::pass_on(stderr, spec).map_err(cannot)?;
+            stderr::pass_on(stderr, spec).map_err(cannot)?;
         }
         let (child, report) = (Arc::clone(&process.child), Arc::clone(&process.report));
         let lost = words.clone();
