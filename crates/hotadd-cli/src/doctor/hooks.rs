@@ -11,16 +11,16 @@ use super::tree::{Content, Tree};
 use super::units::Units;
 
 /// Somewhere to look.
-struct Hook {
+pub(super) struct Hook {
     /// A file, or a folder whose files are meant.
-    path: &'static str,
+    pub(super) path: &'static str,
     /// How what is there is called.
-    what: &'static str,
+    pub(super) what: &'static str,
     /// How many folders further down.
-    depth: usize,
+    pub(super) depth: usize,
 }
 
-const fn hook(path: &'static str, what: &'static str, depth: usize) -> Hook {
+pub(super) const fn hook(path: &'static str, what: &'static str, depth: usize) -> Hook {
     Hook { path, what, depth }
 }
 

@@ -6,36 +6,22 @@ use std::path::Path;
 
 use super::command::{Does, Follower, Run};
 use super::finding::{Finding, Level, MOST};
-use super::hooks;
+use super::hooks::{self, Hook, hook};
 use super::script::{self, Hit, Subject};
 use super::told::{Source, WHY};
 use super::tree::Tree;
 
-/// Somewhere to look.
-struct Place {
-    /// A file, or a folder whose files are meant.
-    path: &'static str,
-    /// How what is there is called.
-    what: &'static str,
-    /// How many folders further down.
-    depth: usize,
-}
-
-const fn place(path: &'static str, what: &'static str, depth: usize) -> Place {
-    Place { path, what, depth }
-}
-
-const PLACES: [Place; 10] = [
-    place("/etc/init", "a job of upstart", 0),
-    place("/etc/cloud/cloud.cfg", "cloud-init", 0),
-    place("/etc/cloud/cloud.cfg.d", "cloud-init", 0),
-    place("/var/lib/cloud/instance/user-data.txt", "cloud-init", 0),
-    place("/var/lib/cloud/instance/cloud-config.txt", "cloud-init", 0),
-    place("/etc/tuned", "a profile of tuned", 2),
-    place("/usr/lib/tuned", "a profile of tuned", 2),
-    place("/etc/sysfs.conf", "a setting of sysfsutils", 0),
-    place("/etc/sysfs.d", "a setting of sysfsutils", 0),
-    place("/etc/laptop-mode", "a setting of laptop-mode", 1),
+const PLACES: [Hook; 10] = [
+    hook("/etc/init", "a job of upstart", 0),
+    hook("/etc/cloud/cloud.cfg", "cloud-init", 0),
+    hook("/etc/cloud/cloud.cfg.d", "cloud-init", 0),
+    hook("/var/lib/cloud/instance/user-data.txt", "cloud-init", 0),
+    hook("/var/lib/cloud/instance/cloud-config.txt", "cloud-init", 0),
+    hook("/etc/tuned", "a profile of tuned", 2),
+    hook("/usr/lib/tuned", "a profile of tuned", 2),
+    hook("/etc/sysfs.conf", "a setting of sysfsutils", 0),
+    hook("/etc/sysfs.d", "a setting of sysfsutils", 0),
+    hook("/etc/laptop-mode", "a setting of laptop-mode", 1),
 ];
 
 /// Where settings of tmpfiles are. A file takes the place of those of the same name in later folders.
