@@ -19,8 +19,9 @@ public class Counts {
     }
 
     public static void main(String[] args) throws Exception {
-        say("start");
+        // Before it says that it has started: from then on a processor may join.
         var began = mask();
+        say("start");
         while (mask().equals(began)) {
             Thread.sleep(10);
         }

@@ -23,8 +23,9 @@ func say(word string) {
 }
 
 func main() {
-	say("start")
+	// Before it says that it has started: from then on a processor may join.
 	began := mask()
+	say("start")
 	for mask() == began {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -6,8 +6,9 @@ const mask = () => /Cpus_allowed_list:\t(.*)/.exec(fs.readFileSync('/proc/self/s
 const parallel = os.availableParallelism ?? (() => 0);
 const say = word => console.log(`${word} availableParallelism=${parallel()} cpus=${os.cpus().length}`);
 
-say('start');
+// Before it says that it has started: from then on a processor may join.
 const began = mask();
+say('start');
 const look = setInterval(() => {
   if (mask() === began) return;
   clearInterval(look);
