@@ -26,6 +26,7 @@ pub mod children;
 mod connection;
 mod core;
 mod dispatch;
+mod entrance;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -4,7 +4,6 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -12,9 +11,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use rustix::process::{Gid, geteuid};
+use tokio::net::UnixListener;
 
 use hotadd::ownership::{self, Untrusted};
 
@@ -83,7 +83,7 @@ pub fn is_name(name: &str) -> bool {
 /// Why it could not. Whether one is there already is not asked.
 pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
     SocketAddrUnix::new(path).map_err(|error| system("listen at", path, error.into()))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     match fs::symlink_metadata(folder) {
         Ok(_) => sees_only_us(folder, access)?,
         // It is made; what it is made in is not.
@@ -103,16 +103,41 @@ pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
     }
 }
 
-/// A socket that is listened on, and the right to be at its path. Dropping it removes both.
+/// Which file it is, by whatever name. While it is open or bound no other has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct File {
+    device: u64,
+    inode: u64,
+}
+
+impl File {
+    /// What is at a path; `None` if nothing is, or it cannot be seen.
+    fn at(path: &Path) -> Option<Self> {
+        let found = fs::symlink_metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
+
+    /// What a descriptor is open for.
+    fn of(open: &OwnedFd) -> rustix::io::Result<Self> {
+        let found = fstat(open)?;
+        Ok(Self { device: found.st_dev, inode: found.st_ino })
+    }
+}
+
+/// A socket that is listened on, and the right to be at its path. Dropping it removes both, but nothing that somebody else has put
+/// there meanwhile.
 #[derive(Debug)]
 pub(crate) struct Place {
+    name: String,
     path: PathBuf,
     lock_path: PathBuf,
-    _lock: OwnedFd,
+    lock: OwnedFd,
+    /// `None` as long as there is none of ours.
+    socket: Option<File>,
 }
 
 impl Place {
-    /// Takes the path, and listens there.
+    /// Takes the path, and listens there. Inside the runtime that is to serve it.
     pub(crate) fn take(
         name: &str,
         path: &Path,
@@ -121,50 +146,98 @@ impl Place {
         if !is_name(name) {
             return Err(PlaceError::BadName(name.chars().take(64).collect()));
         }
-        prepare_folder(path.parent().unwrap_or(Path::new(".")), access)?;
+        prepare_folder(folder_of(path), access)?;
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
         let lock = take_lock(name, &lock_path)?;
-        // From here on it is cleaned up. With the lock in hand a socket at the path is nobody's who keeps to it.
-        let place = Self { path: path.to_owned(), lock_path, _lock: lock };
+        // From here on it is cleaned up.
+        let (name, path) = (name.to_owned(), path.to_owned());
+        let mut place = Self { name, path, lock_path, lock, socket: None };
+        let listener = place.listen(access)?;
+        Ok((place, listener))
+    }
+
+    /// Takes what was removed of it again: the socket, its lock, the folder. `None` if the socket is there.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take). What is left is as it was, and may be tried again.
+    pub(crate) fn again(&mut self, access: &Access) -> Result<Option<UnixListener>, PlaceError> {
+        if !self.is_locked() {
+            prepare_folder(folder_of(&self.path), access)?;
+            self.lock = take_lock(&self.name, &self.lock_path)?;
+        }
+        if self.has_socket() {
+            return Ok(None);
+        }
+        self.listen(access).map(Some)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// With the lock in hand: a socket at the path is nobody's who keeps to it.
+    fn listen(&mut self, access: &Access) -> Result<UnixListener, PlaceError> {
+        self.socket = None;
+        let path = &self.path;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
-                return Err(place.leave_path(PlaceError::NoSocket(path.to_owned())));
+                return Err(PlaceError::NoSocket(path.clone()));
             }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
-                return Err(place.leave_path(PlaceError::Running(name.to_owned())));
-            }
+            Ok(_) if is_listened_on(path) => return Err(PlaceError::Running(self.name.clone())),
             Ok(_) => fs::remove_file(path).map_err(|e| system("remove the stale", path, e))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(place.leave_path(system("look at", path, error))),
+            Err(error) => return Err(system("look at", path, error)),
         }
         let failed = |what| move |error: Errno| system(what, path, error.into());
-        let listener = listen_at(path).map_err(failed("listen at"))?;
+        let listener = listen_at(path).map_err(|error| system("listen at", path, error))?;
+        // The folder is ours alone to write to: what is at the path is what was just put there.
+        self.socket = File::at(path);
         if let Some(gid) = access.gid() {
-            // The folder is ours alone to write to: what is at the path is what was just put there.
             let gid = Some(Gid::from_raw(gid));
             chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(failed("give to its group"))?;
             chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
                 .map_err(failed("open to its group"))?;
         }
-        Ok((place, listener))
+        Ok(listener)
     }
 
-    /// What is at the path is somebody else's, and stays.
-    fn leave_path(mut self, error: PlaceError) -> PlaceError {
-        self.path = PathBuf::new();
-        error
+    fn has_socket(&self) -> bool {
+        self.socket.is_some() && self.socket == File::at(&self.path)
+    }
+
+    fn is_locked(&self) -> bool {
+        File::of(&self.lock).is_ok_and(|lock| File::at(&self.lock_path) == Some(lock))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The socket first: who takes the lock next finds nothing. What is gone already need not be removed.
-        let _ = fs::remove_file(&self.path);
-        let _ = fs::remove_file(&self.lock_path);
+        // The socket first: who takes the lock next finds nothing. What cannot be removed is replaced by who comes next.
+        if self.has_socket() {
+            let _ = fs::remove_file(&self.path);
+        }
+        if self.is_locked() {
+            let _ = fs::remove_file(&self.lock_path);
+        }
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Whether somebody listens at a socket who knows nothing of the lock. Who has as many waiting as there may be does, too.
+fn is_listened_on(path: &Path) -> bool {
+    let refused = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    !matches!(refused(), Err(Errno::CONNREFUSED | Errno::NOENT))
 }
 
 fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
@@ -205,19 +278,18 @@ fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
             other => other.map_err(failed)?,
         }
         // Its owner may have removed it between opening and locking: then it is a lock on nothing.
-        let locked = fstat(&file).map_err(failed)?;
-        if fs::symlink_metadata(path).is_ok_and(|there| there.ino() == locked.st_ino) {
+        if File::at(path) == Some(File::of(&file).map_err(failed)?) {
             return Ok(file);
         }
     }
 }
 
-fn listen_at(path: &Path) -> rustix::io::Result<UnixListener> {
+fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // Before it is bound, so that it is never open to others.
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     listen(&socket, BACKLOG)?;
-    Ok(socket.into())
+    UnixListener::from_std(socket.into())
 }

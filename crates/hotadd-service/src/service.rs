@@ -18,6 +18,7 @@ use crate::address::BusAddress;
 use crate::authority::Authority;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::entrance::{Entrance, Held};
 use crate::host::rights::Rights;
 use crate::lock;
 use crate::named::NamedConnection;
@@ -54,9 +55,6 @@ impl From<String> for Why {
 /// returns the parties of the connection are waited for, within their time limits; it should not take more than a second.
 pub type Ending = Box<dyn FnOnce() -> Option<Why> + Send>;
 
-/// How long to wait when no more connections can be accepted, for lack of descriptors.
-const BREATH: Duration = Duration::from_millis(100);
-
 /// Why a partition cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,7 +88,7 @@ pub struct Service {
     handle: Handle,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
-    places: Mutex<Vec<Place>>,
+    places: Mutex<Vec<Held>>,
     observation: Option<Observation>,
 }
 
@@ -159,18 +157,19 @@ impl Service {
     }
 
     /// Listens at one more socket. Only those get in who have [`Access`]: the socket has mode 0600, in a folder of mode 0700,
-    /// both of this user; or for the partition of a machine 0660 and the group's, in a folder of mode 0755.
+    /// both of this user; or for the partition of a machine 0660 and the group's, in a folder of mode 0755. If it is deleted it is
+    /// made again, within about a second.
     ///
     /// # Errors
     /// If the socket cannot be made there.
     pub fn open(&self, path: &Path) -> Result<(), ServiceError> {
-        let (place, listener) = Place::take(&self.core.name, path, &self.core.access)?;
-        let accepting = {
+        let taken = {
             let _runtime = self.handle.enter();
-            accept(Arc::clone(&self.core), tokio::net::UnixListener::from_std(listener)?)
+            Place::take(&self.core.name, path, &self.core.access)?
         };
-        self.handle.spawn(accepting);
-        lock(&self.places).push(place);
+        let entrance = Entrance::new(Arc::clone(&self.core), taken);
+        lock(&self.places).push(entrance.place());
+        self.handle.spawn(entrance.serve());
         Ok(())
     }
 
@@ -256,7 +255,7 @@ impl Service {
 
     /// Is found no more: removes the sockets. Those who are connected stay so until this is dropped.
     pub fn close(&self) {
-        lock(&self.places).clear();
+        lock(&self.places).drain(..).for_each(|place| *lock(&place) = None);
     }
 
     /// Calls this on the thread that serves all connections, when that comes to it; not if it has ended. It must not wait.
@@ -302,32 +301,8 @@ impl Drop for Service {
     }
 }
 
-/// Accepts connections, for as long as the runtime lives.
-async fn accept(core: Arc<Core>, listener: tokio::net::UnixListener) {
-    loop {
-        let accepted = listener.accept().await;
-        let socket = match accepted.and_then(|(stream, _)| Socket::new(stream.into_std()?)) {
-            Ok(socket) => socket,
-            Err(error) => {
-                (core.log)(&format!("no connection can be accepted: {error}"));
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
-        // Who it is, before a byte of it is read.
-        let Ok(peer) = Peer::of(&socket) else { continue };
-        if !core.access.admits(&peer) {
-            core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
-        } else if let Err(full) =
-            admit(&core, socket, &peer, Some(peer.uid), Attached::by_itself(), &Handle::current())
-        {
-            core.refused(&peer, full);
-        }
-    }
-}
-
 /// What is known of the process behind a connection.
-struct Attached {
+pub(crate) struct Attached {
     ending: Option<Ending>,
     named: Option<Arc<NamedConnection>>,
     authority: Authority,
@@ -335,13 +310,13 @@ struct Attached {
 
 impl Attached {
     /// Somebody who came by itself, and was let in.
-    const fn by_itself() -> Self {
+    pub(crate) const fn by_itself() -> Self {
         Self { ending: None, named: None, authority: Authority::Full }
     }
 }
 
 /// Begins to serve a connection, to be authenticated as `uid` if there is one, unless there are too many.
-fn admit(
+pub(crate) fn admit(
     core: &Arc<Core>,
     socket: Socket,
     peer: &Peer,

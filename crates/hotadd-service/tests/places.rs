@@ -8,8 +8,8 @@ use std::os::unix::net::UnixListener;
 use std::sync::Barrier;
 use std::thread;
 
-use hotadd::Partition;
 use hotadd::hardware::Simulated;
+use hotadd::{Partition, State};
 use hotadd_service::{PlaceError, Service, ServiceError};
 
 use common::Served;
@@ -99,6 +99,69 @@ fn names_that_could_be_paths_are_none() {
     for name in ["demo", "a.b", "A-1_x"] {
         assert!(hotadd_service::is_name(name));
     }
+}
+
+#[test]
+fn a_socket_that_is_deleted_is_made_again_and_who_was_connected_stays() {
+    let served = Served::new(1, 1);
+    let before = served.peer();
+    let party = before.register("steady", 0, 0, 1000);
+    fs::remove_file(&served.path).unwrap();
+    served.logged("was deleted, and is made again");
+    let after = served.peer();
+    after.ping();
+    let mode = fs::metadata(&served.path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "it is as closed as the first one was");
+    before.ping();
+    // Who had registered before is asked about what somebody adds who came after.
+    after.begin("Add", &1_u32);
+    before.agrees_to(State::AddStart, party);
+}
+
+#[test]
+fn a_folder_that_is_deleted_with_all_in_it_is_made_again() {
+    let served = Served::new(1, 0);
+    let folder = served.path.parent().unwrap();
+    fs::remove_dir_all(folder).unwrap();
+    served.logged("was deleted, and is made again");
+    served.peer().ping();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
+    assert!(again.to_string().contains("running already"), "it has its lock again: {again}");
+    let served = served.end_service();
+    assert!(!served.path.exists(), "it is cleaned up as the first one would have been");
+}
+
+#[test]
+fn who_has_taken_a_deleted_place_keeps_it() {
+    let served = Served::new(1, 0);
+    let folder = served.path.parent().unwrap();
+    fs::remove_dir_all(folder).unwrap();
+    // It may have been quicker, and then the place is its own again.
+    let Ok(other) = Service::listen(&partition(), "demo", &served.path) else {
+        return served.logged("was deleted, and is made again");
+    };
+    served.logged("cannot be made again: a partition named demo is running already");
+    let served = served.end_service();
+    served.peer().ping();
+    assert!(served.path.with_extension("lock").exists(), "nor is its lock taken from it");
+    drop(other);
+    assert!(!served.path.exists());
+}
+
+#[test]
+fn what_cannot_be_made_again_is_said_once_and_made_when_it_can() {
+    let served = Served::new(1, 0);
+    fs::remove_file(&served.path).unwrap();
+    // Something else may have its path for a while; unless the socket was quicker, which is as well.
+    if fs::create_dir(&served.path).is_err() {
+        return served.logged("was deleted, and is made again");
+    }
+    let said = served.said("cannot be made again");
+    assert!(said.contains("is there already, and is no socket; it is tried each second"), "{said}");
+    fs::remove_dir(&served.path).unwrap();
+    served.logged("was deleted, and is made again");
+    served.peer().ping();
 }
 
 #[test]
