@@ -151,3 +151,16 @@ fn a_program_runs_where_the_partition_does_and_keeps_no_processor_from_leaving()
     let expected = "add-start 1\nadd-complete 1\nadd-start 1\nadd-complete 2\nremove-start 2\nremove-complete 1\n";
     assert_eq!(masks, expected);
 }
+
+#[test]
+fn what_a_program_leaves_running_ends_with_the_run() {
+    let body = "[ $1 = add-start ] && [ $HOTADD_ID = 1 ] || exit 0\n\
+                setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >$here/pid";
+    let (_dir, path) = script("leaves", body);
+    let output = run(&format!("exec:{},later", path.display()), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(of(&events(&stdout(&output)), "exit")[0]["active"], "0-2", "it was not waited for");
+    let pid = fs::read_to_string(path.with_file_name("pid")).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    assert!(stat.is_err(), "process {pid} is left running: {stat:?}");
+}

@@ -327,10 +327,11 @@ fn nothing_is_left_running_when_the_command_has_ended() {
 
 #[test]
 fn the_command_does_not_outlive_a_hotadd_that_is_killed() {
-    let (mut child, pids) = start("echo $$; exec sleep 1000");
+    let (mut child, pids) = start("sleep 1000 >/dev/null & echo $$ $!; exec sleep 1000");
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
     assert!(ends(pids[0]), "the command runs on alone");
+    kill_process(pids[1], Signal::KILL).expect("what it has started was not ended");
 }
 
 #[test]

@@ -123,6 +123,16 @@ fn the_commands_output_and_the_board_do_not_disturb_each_other() {
 }
 
 #[test]
+fn a_full_screen_command_draws_over_the_board() {
+    let draw = format!("printf '\\033[2J\\033[{ROWS};1HFULL'");
+    let (written, status) = on_terminal(&["run", "--add", "none", "--", "sh", "-c", &draw], false);
+    assert!(status.success());
+    let end = written.windows(4).position(|word| word == b"FULL").expect("it is passed on") + 4;
+    let shown = screen(&written[..end]);
+    assert_eq!(shown.lines().last(), Some("FULL"), "in the board's last row:\n{shown}");
+}
+
+#[test]
 fn plain_lines_when_it_is_not_a_terminal() {
     let output = common::output(&["run", "--simulate", "1+1"]);
     let said = common::stdout(&output);

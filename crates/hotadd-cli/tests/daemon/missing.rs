@@ -239,6 +239,26 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
 }
 
 #[test]
+fn l4_parties_of_one_name_are_started_anew_together_and_stand_behind_all_others_of_their_level() {
+    let stage = Stage::new("");
+    let party = |driver: &str| format!("[[party]]\ndriver = '{driver}'\n");
+    let twin = party("sample:name=twin");
+    stage.write(&format!("{KEYS}{twin}{}{twin}", party("sample")));
+    let mut daemon = stage.clone().start();
+    daemon.until("simulated processors");
+    let names = |daemon: &Daemon| -> Vec<String> {
+        let listed = events(&stdout(&daemon.ask(&["parties", "--json"])));
+        listed.iter().map(|party| party["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&daemon), ["twin", "sample", "twin"]);
+    let restarted = daemon.ask(&["parties", "--restart", "twin"]);
+    assert_eq!(restarted.status.code(), Some(0), "{}", stdout(&restarted));
+    assert_eq!(names(&daemon), ["sample", "twin", "twin"], "the order of the calls (A1)");
+    joins(&daemon, "2");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
 fn l4_a_daemon_begins_without_a_party_refuses_by_its_name_and_says_so_everywhere() {
     let stage = Stage::new("");
     let path = stage.path("ready");

@@ -39,6 +39,13 @@ impl Built {
         self.cc(name, &source, &["-w", "-D_GNU_SOURCE"])
     }
 
+    /// The same with our headers, as a driver's author builds it.
+    pub(crate) fn with_headers(&self, name: &str, text: &str) -> String {
+        let source = self.folder.path().join(format!("{name}.c"));
+        std::fs::write(&source, text).unwrap();
+        self.cc(name, &source, &["@../include/native.flags", "-I../include"])
+    }
+
     /// Where it builds.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

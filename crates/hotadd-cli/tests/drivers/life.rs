@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::built::{Form, Run};
+use crate::built::{Built, Form, Run};
 use crate::common::{events, names, of, stderr, stdout};
 
 /// What a driver printed, in order, without its name and what it says when it is loaded.
@@ -211,4 +211,23 @@ fn it_hears_of_this_machines_processors_too() {
     let lines = printed(&events, &percpu.name);
     assert!(lines.contains(&"processor 1: the DPC ran on processor 1".to_owned()), "{lines:#?}");
     left_nothing(&events, &percpu.name);
+}
+
+#[test]
+fn l4_one_that_has_deregistered_everything_is_there_although_it_is_not_asked() {
+    let source = "#include <ntddk.h>\n\
+        static PVOID handle;\n\
+        static VOID NTAPI changed(PVOID context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change, PNTSTATUS status) { }\n\
+        static VOID unload(PDRIVER_OBJECT driver) { DbgPrint(\"left\\n\"); }\n\
+        NTSTATUS DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path) {\n\
+            driver->DriverUnload = unload;\n\
+            handle = KeRegisterProcessorChangeCallback(changed, NULL, 0);\n\
+            KeDeregisterProcessorChangeCallback(handle);\n\
+            return STATUS_SUCCESS;\n\
+        }\n";
+    let built = Built::new();
+    let events = Run::new("1+2").driver(&built.with_headers("leaver", source)).ends_well();
+    assert_eq!(of(&events, "exit")[0]["active"], "0-2", "{events:#?}");
+    assert!(of(&events, "missing").is_empty(), "{events:#?}");
+    assert_eq!(printed(&events, "leaver.so"), ["left"]);
 }

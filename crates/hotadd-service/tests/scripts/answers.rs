@@ -112,6 +112,16 @@ fn l3_one_that_takes_too_long_is_killed_with_all_that_it_started() {
 }
 
 #[test]
+fn l3_what_has_left_the_group_of_one_that_takes_too_long_runs_on() {
+    let stage = Stage::new();
+    let body = "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >$here/pid; wait";
+    let rig = Rig::new(&stage.script("hook", body), Duration::from_secs(1));
+    assert_eq!(rig.refusal(1), "no answer in 1 s");
+    let pid = stage.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::KILL).expect("nobody else has ended it");
+}
+
+#[test]
 fn a_flood_on_stderr_is_drained_and_its_end_is_the_reason() {
     let stage = Stage::new();
     let body =

@@ -82,3 +82,13 @@ fn what_editors_and_package_managers_leave_behind_is_not_run() {
     let script = Script::new(&stage.path("hooks")).unwrap();
     assert_eq!(script.programs().collect::<Vec<_>>(), ["link", "real"]);
 }
+
+#[test]
+fn each_program_of_a_folder_has_the_whole_time_limit() {
+    let stage = Stage::new();
+    for name in ["a", "b", "c"] {
+        stage.script(&format!("hooks/{name}"), "[ $1 != add-start ] || sleep 1");
+    }
+    let rig = Rig::new(&stage.path("hooks"), std::time::Duration::from_millis(2900));
+    rig.add(1).expect("together they take longer, and none of them does");
+}

@@ -1,6 +1,7 @@
 //! What no real machine does on demand: refusals, events at the worst moment, other people's hands on the switches.
 
 mod appearing;
+mod blind;
 mod histories;
 mod others;
 mod switching;

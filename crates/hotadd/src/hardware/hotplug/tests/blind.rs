@@ -1,0 +1,78 @@
+//! What nobody can see of other people's hands, and two partitions of one machine: docs/limits.md says so, and no more than this is so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotadd_core::State;
+
+use super::super::fake::{Way, World};
+use super::super::{Hotplug, HotplugOptions, Intruders};
+use super::{Rig, breach, line};
+use crate::hardware::Hardware;
+use crate::{HardwareId, Partition};
+
+#[test]
+fn what_leaves_and_comes_back_while_events_are_lost_is_not_noticed() {
+    let mut rig = Rig::new("0-1", "0-1", "0-1");
+    rig.act(|w| {
+        w.switch(1, false, Way::Switch);
+        w.switch(1, true, Way::Switch);
+        w.lose();
+    });
+    assert!(!rig.look(), "the list is the same");
+    assert_eq!((rig.told(), rig.active()), (vec![], vec![0, 1]));
+}
+
+#[test]
+fn one_that_is_pulled_and_plugged_while_events_are_lost_does_not_appear_anew() {
+    let mut rig = Rig::new("0-3", "0-2", "0-1");
+    rig.act(|w| {
+        w.pull(2);
+        w.plug(2);
+        w.lose();
+    });
+    rig.look();
+    assert_eq!(rig.told(), [""; 0], "it was off before, and is off");
+    assert_eq!(rig.partition.candidates(), [HardwareId(2)], "it can be asked for as before");
+}
+
+#[test]
+fn one_that_somebody_starts_right_before_our_write_passes_for_ours() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    rig.act(|w| w.before = Some(Box::new(|w: &mut World| w.switch(1, true, Way::Switch))));
+    rig.add(1).expect("everybody had agreed");
+    assert_eq!(rig.told(), [line(State::AddStart, 1), line(State::AddComplete, 1)]);
+    rig.look();
+    assert_eq!((rig.told(), rig.active()), (vec![], vec![0, 1]));
+}
+
+#[test]
+fn one_that_somebody_blinks_right_before_our_write_joins_and_is_reported() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    let blink = |w: &mut World| {
+        w.switch(1, true, Way::Switch);
+        w.switch(1, false, Way::Switch);
+    };
+    rig.act(|w| w.before = Some(Box::new(blink)));
+    rig.add(1).expect("what we wrote has brought it online");
+    assert_eq!(rig.told(), [line(State::AddStart, 1), line(State::AddComplete, 1)]);
+    assert!(rig.look(), "that it went offline was said, and not when");
+    let gone = format!("{} surprise", line(State::RemoveComplete, 1));
+    assert_eq!(rig.told(), [breach(1), "1 joined".to_owned(), gone]);
+    assert_eq!(rig.active(), [0, 1]);
+}
+
+#[test]
+fn two_partitions_of_one_machine_take_each_other_for_intruders() {
+    let mut rig = Rig::new("0-1", "0-1", "0");
+    let options = HotplugOptions::new().intruders(Intruders::Report).poll(Duration::MAX);
+    let other = Hotplug::on(Arc::new(rig.fake.clone()), options).unwrap();
+    let other = Partition::over(Arc::new(other) as Arc<dyn Hardware>).unwrap();
+    other.add(HardwareId(1)).unwrap();
+    assert!(rig.look());
+    assert_eq!(
+        rig.told(),
+        [breach(1), "1 joined".to_owned()],
+        "who agreed there was not asked here"
+    );
+}
