@@ -11,6 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hotadd_testing::Need;
+
 use common::fake::{Fake, reply};
 use common::{hotadd, stderr, stdout};
 
@@ -19,11 +21,7 @@ const NOBODY: u32 = 65534;
 
 /// Whether others can be tried; if not, says so.
 fn can_be_others(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: {test}: only root can make files and processes of another user");
-    }
-    root
+    Need::Root.is_met(test)
 }
 
 /// A partition that counts who asks it anything.

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hotadd_testing::{Need, skip};
+
 use common::{commands, events, is_walked, names, stderr, stdout};
 
 const PAGES: [(&str, &str); 9] = [
@@ -110,7 +112,7 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
             };
             let known_here = common::allowed().len() > 1 || !shown.contains("--add 1");
             if !known_here {
-                eprintln!("skipped: {command}: needs two allowed processors, and there is one");
+                skip(Need::TwoProcessors, &command);
                 continue;
             }
             let output = run(&shown, &dir);

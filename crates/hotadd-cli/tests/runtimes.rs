@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use hotadd_testing::{Need, skip};
+
 use common::{hotadd, output, stderr, two_processors};
 
 /// Seconds after which a program is ended that waits in vain.
@@ -77,11 +79,11 @@ impl Drop for Program {
 }
 
 /// Whether a command is there, or a line that says that it is not.
-fn at_hand(command: &str, version: &str) -> bool {
+fn at_hand(command: &'static str, version: &str) -> bool {
     let ran = Command::new(command).arg(version).output();
     let there = ran.is_ok_and(|ran| ran.status.success());
     if !there {
-        eprintln!("skipped: what this runtime notices: {command} is missing");
+        skip(Need::Program(command), "what this runtime notices");
     }
     there
 }
@@ -118,7 +120,7 @@ fn openmp_keeps_its_team_until_it_is_told() {
     let mut gcc = Command::new("gcc");
     gcc.args(["-O1", "-fopenmp", &text("counts.c"), "-o"]).arg(&built);
     if !gcc.output().unwrap().status.success() {
-        eprintln!("skipped: what this runtime notices: gcc has no OpenMP");
+        skip(Need::OpenMp, "what this runtime notices");
         return;
     }
     let Some(mut program) = Program::start("openmp", &[path(&built)]) else { return };

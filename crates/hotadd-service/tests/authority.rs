@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State};
 use hotadd_service::{Access, BusAddress};
+use hotadd_testing::Need;
 use zbus::Message;
 use zbus::message::{Flags, Type};
 use zbus::zvariant::OwnedValue;
@@ -39,8 +40,7 @@ struct OnBus {
 impl OnBus {
     /// `None` if it could not be tried, which is said.
     fn new() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: only root can be somebody else on a bus");
+        if !Need::Root.is_met("who may do what on a bus") {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use hotadd::wire::{self, MAX_MESSAGE, WireProcessor};
 use hotadd::{Error, EventKind, HardwareId, State, Status};
 use hotadd_service::{BusAddress, Service, ServiceError};
+use hotadd_testing::Need;
 use zbus::Message;
 
 use common::daemon::Daemon;
@@ -112,8 +113,7 @@ fn nobody_on_a_bus_deregisters_or_answers_for_another() {
 
 #[test]
 fn another_user_on_a_bus_is_refused() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can be somebody else");
+    if !Need::Root.is_met("another user on a bus is refused") {
         return;
     }
     let bus = OnBus::new(1, 1);

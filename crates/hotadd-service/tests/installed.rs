@@ -12,6 +12,7 @@ use std::time::Instant;
 use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State};
 use hotadd_service::{Access, BusAddress, MACHINE_BUS_NAME};
+use hotadd_testing::{Need, skip};
 use zbus::Message;
 
 use common::daemon::Daemon;
@@ -67,12 +68,13 @@ struct System {
 impl System {
     /// `None` if it cannot be had here, which is said.
     fn new() -> Option<Self> {
+        const WHAT: &str = "the files of dist/";
         let without = |what: &str| {
-            eprintln!("skipped: the files of dist/ are not tried, as {what}");
+            skip(Need::Polkit, &format!("{WHAT}: {what}"));
             None::<Self>
         };
-        if !rustix::process::geteuid().is_root() {
-            return without("only root can have a bus for all users");
+        if !Need::Root.is_met(WHAT) {
+            return None;
         }
         let places = ["/usr/lib/polkit-1/polkitd", "/usr/libexec/polkitd"];
         let Some(program) = places.into_iter().find(|path| Path::new(path).exists()) else {

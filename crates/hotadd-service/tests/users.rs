@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use hotadd::wire;
 use hotadd_service::{Access, PlaceError, Service, ServiceError};
-use rustix::process::{getegid, geteuid};
+use hotadd_testing::Need;
+use rustix::process::getegid;
 
 use common::Served;
 
@@ -73,11 +74,7 @@ fn adds(path: &Path, group: u32, id: u32) -> bool {
 
 /// Whether others can be tried; if not, says so.
 fn can_be_others() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can start a process of another user");
-    }
-    root
+    Need::Root.is_met("processes of other users")
 }
 
 /// Opens the way to a service's folder, which has a mode of its own.
@@ -127,8 +124,7 @@ fn a_machines_socket_is_for_its_group_in_a_folder_that_others_may_see() {
 
 #[test]
 fn a_group_that_its_server_may_not_give_a_socket_to_is_an_error_and_leaves_no_socket() {
-    if geteuid().is_root() {
-        eprintln!("skipped: root may give a socket to any group");
+    if !Need::AnotherUser.is_met("a group that its server may not give a socket to") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ pub mod terminal;
 
 use std::process::{Command, Output};
 
+use hotadd_testing::{Need, skip};
 use serde_json::Value;
 
 /// The command under test.
@@ -94,6 +95,6 @@ pub fn two_processors(test: &str) -> Option<(u32, u32)> {
     if let [first, second, ..] = allowed()[..] {
         return Some((first, second));
     }
-    eprintln!("skipped: {test}: needs two allowed processors, and there is one");
+    skip(Need::TwoProcessors, test);
     None
 }

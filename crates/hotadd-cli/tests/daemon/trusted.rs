@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::Output;
 
+use hotadd_testing::Need;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::common::live::ends;
@@ -36,11 +37,7 @@ fn neither(stage: &Stage, says: &str) {
 
 /// Whether files can be given away; says so if not.
 fn can_give(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: {test}: only root can make files of another user");
-    }
-    root
+    Need::Root.is_met(test)
 }
 
 #[test]

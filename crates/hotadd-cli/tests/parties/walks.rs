@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use hotadd_testing::Need;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::terminal::{Agent, python};
-use crate::common::{allowed, commands, hotadd, is_walked, stdout};
+use crate::common::{commands, hotadd, is_walked, stdout};
 use crate::daemon::Daemon;
 
 /// The first terminal: a run in the background, and the folder of its socket.
@@ -52,8 +53,7 @@ fn timeless(line: &str) -> String {
 
 /// Goes a page's walk-through; gives how many of its commands were run.
 fn walk(page: &str, test: &str) -> Option<usize> {
-    if allowed().get(..2) != Some(&[0, 1]) {
-        eprintln!("skipped: {test}: needs processors 0 and 1, and may run on {:?}", allowed());
+    if !Need::FirstTwo.is_met(test) {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

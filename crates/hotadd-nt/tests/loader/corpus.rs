@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hotadd_nt::pe::{inspect, load};
+use hotadd_testing::{Need, skip};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -23,8 +24,7 @@ fn has_tools() -> bool {
 #[test]
 fn the_fixtures_are_what_their_sources_make() {
     if !has_tools() {
-        eprintln!("skipped: clang-14, lld-14 and llvm-14 are not all here");
-        return;
+        return skip(Need::Clang14, "the fixtures are what their sources make");
     }
     let to = std::env::temp_dir().join(format!("hotadd-fixtures-{}", std::process::id()));
     fs::create_dir_all(&to).unwrap();

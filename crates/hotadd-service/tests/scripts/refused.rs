@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Partition};
 use hotadd_service::script::Script;
+use hotadd_testing::Need;
 use rustix::io::Errno;
 
 use crate::stage::{LONG, Rig, Stage};
@@ -75,13 +76,9 @@ fn neither_is_what_everybody_may_replace() {
     Script::new(&stage.path("link")).unwrap();
 }
 
-/// Whether this is root; says so if not.
+/// Whether this is root, who can give a file to a group that is not its own; says so if not.
 fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can give a file to a group that is not its own");
-    }
-    root
+    Need::Root.is_met("what root does not run")
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn number(text: &[u8]) -> Option<u64> {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use hotadd_testing::{Need, skip};
     use proptest::prelude::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::net::{SendFlags, getsockname, sendto};
@@ -238,21 +239,21 @@ mod tests {
     fn nobody_needs_a_privilege_to_listen() {
         match listen() {
             Ok(socket) => assert!(drain(|b| receive(&socket, b), |_| ()).is_ok()),
-            Err(errno) => println!("no uevents here ({errno}): the poll must do"),
+            Err(errno) => skip(Need::Uevents, &format!("listening, which gave {errno},")),
         }
     }
 
     #[test]
     fn the_kernels_word_is_told_from_anybody_elses() {
         let (Ok(socket), Ok(stranger)) = (listen(), listen()) else {
-            return println!("skipped: no uevents here");
+            return skip(Need::Uevents, "the kernel's word");
         };
         let port = SocketAddrNetlink::try_from(getsockname(&socket).unwrap()).unwrap();
         let to = SocketAddrNetlink::new(port.pid(), 0);
         match sendto(&stranger, OFFLINE, SendFlags::empty(), &to) {
             Ok(_) => wait(&socket, |message| message.is_none()),
             Err(errno) => {
-                println!("a stranger's message: skipped, the kernel refuses it ({errno})");
+                skip(Need::Uevents, &format!("a stranger's message, which gave {errno},"));
             }
         }
         // /dev/null is asked to say that it has changed, which changes nothing.
@@ -260,9 +261,7 @@ mod tests {
             Ok(()) => wait(&socket, |message| {
                 message.is_some_and(|m| m.starts_with(b"change@/devices/virtual/mem/null\0"))
             }),
-            Err(error) => {
-                println!("the kernel's message: skipped, only root can ask for it ({error})");
-            }
+            Err(error) => skip(Need::Uevents, &format!("the kernel's message: {error}; it")),
         }
     }
 }

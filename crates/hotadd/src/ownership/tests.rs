@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use hotadd_testing::Need;
 use tempfile::TempDir;
 
 use super::*;
@@ -49,11 +50,7 @@ fn ours() -> u32 {
 
 /// Whether files can be given away; says so if not.
 fn can_give() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can make files of other users");
-    }
-    root
+    Need::Root.is_met("files of other users")
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::hardware::{Affinity, AffinityError, Hardware, Tree};
 use hotadd::{CpuList, HardwareId, Status};
+use hotadd_testing::{Need, skip};
 
 use proc::{masks, parse, wait_until};
 use role::Actor;
@@ -25,7 +26,7 @@ fn partition(test: &str) -> Option<(MutexGuard<'static, ()>, Affinity, HardwareI
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let allowed = Affinity::available().unwrap();
     let [first, second, ..] = allowed.ids() else {
-        println!("{test} skipped: it needs two processors, and only {allowed} is allowed");
+        skip(Need::TwoProcessors, test);
         return None;
     };
     let affinity = Affinity::new(Tree::Descendants, Some(&list(*first))).unwrap();
@@ -147,8 +148,7 @@ fn a_process_governs_itself_within_the_mask_it_was_given_a8() {
 #[test]
 fn a_child_that_refuses_a_start_leaves_nobody_widened_a4() {
     let Some(_turn) = partition("a refusal by the kernel") else { return };
-    if !rustix::process::geteuid().is_root() {
-        println!("a refusal by the kernel: skipped, only root can make a child that refuses");
+    if !Need::Root.is_met("a child that refuses") {
         return;
     }
     role::pass("refusal");

@@ -167,11 +167,12 @@ impl Hold {
             let granted = self.granted(thread, mask, &to);
             let to = match granted {
                 Some(granted) => granted,
-                None if *mask == from || (adrift && !mask.is_within(&to)) => to,
+                None if *mask == from || adrift => to,
                 None => return Ok(Verdict::Leave),
             };
             if to == *mask {
-                return Ok(Verdict::Leave);
+                // What it had before all had vanished is hidden in its mask, and would come back with them.
+                return Ok(if adrift { Verdict::Refresh { give: to } } else { Verdict::Leave });
             }
             Ok(Verdict::Put { give: to, to, why: Why::Ours })
         };

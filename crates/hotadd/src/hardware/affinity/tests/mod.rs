@@ -243,6 +243,19 @@ fn a_partition_that_lost_every_processor_can_be_given_another_x2() {
 }
 
 #[test]
+fn h1_what_had_vanished_is_not_hidden_in_masks_once_another_one_was_added() {
+    let fake = Fake::new("0-1");
+    fake.world().keeps = true;
+    let affinity = partition(&fake, "1");
+    fake.world().turn("0-1", "0");
+    assert_eq!(affinity.survey(&[ONE]).vanished, [ONE]);
+    assert_eq!(fake.masks(), "10: 0", "the kernel runs it where it can");
+    affinity.start(HardwareId(0)).unwrap();
+    fake.world().turn("0-1", "0-1");
+    assert_eq!(fake.masks(), "10: 0", "and the one of before does not come back by itself");
+}
+
+#[test]
 fn a_thread_that_was_being_made_during_a_change_is_found_afterwards() {
     let (fake, affinity) = family("0-1");
     affinity.start(ONE).unwrap();

@@ -97,6 +97,8 @@ struct Run {
     unnoticed: BTreeSet<u32>,
     /// How often each was taken offline by a look.
     revocations: BTreeMap<u32, u32>,
+    /// What the driver and the observer were told since the last look.
+    told: Vec<String>,
     /// What has happened in this history, for the test that all of it does.
     seen: BTreeSet<&'static str>,
 }
@@ -118,6 +120,7 @@ impl Run {
             deaf: false,
             doubted: BTreeSet::new(),
             revocations: BTreeMap::new(),
+            told: Vec::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -169,6 +172,21 @@ impl Run {
             Act::Look => drop(self.look()?),
             Act::Check => self.check()?,
         }
+        self.hear()
+    }
+
+    /// Hears what was told, before the world goes on: an add that fails looks around by itself.
+    fn hear(&mut self) -> Result<(), TestCaseError> {
+        let told = self.rig.told();
+        let appeared = told.iter().filter_map(|line| line.strip_suffix(" appeared"));
+        for id in appeared.map(|id| id.parse().unwrap()) {
+            prop_assert!(
+                self.plugged.remove(&id),
+                "{id} appeared, and was not plugged in: {told:?}"
+            );
+            self.seen.insert("appeared");
+        }
+        self.told.extend(told);
         Ok(())
     }
 
@@ -266,15 +284,8 @@ impl Run {
         let before = self.rig.fake.world().online();
         let readable = self.rig.fake.world().readings.is_empty();
         let due = self.rig.look();
-        let told = self.rig.told();
-        let appeared = told.iter().filter_map(|line| line.strip_suffix(" appeared"));
-        for id in appeared.map(|id| id.parse().unwrap()) {
-            prop_assert!(
-                self.plugged.remove(&id),
-                "{id} appeared, and was not plugged in: {told:?}"
-            );
-            self.seen.insert("appeared");
-        }
+        self.hear()?;
+        let told = std::mem::take(&mut self.told);
         self.unnoticed.retain(|id| self.rig.fake.world().is_present(*id));
         let writes = self.rig.writes();
         self.revoked(&writes)?;
