@@ -1,5 +1,6 @@
 //! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
 
+use std::cell::Cell;
 use std::cell::OnceCell;
 use std::time::Duration;
 
@@ -126,18 +127,26 @@ impl Talk {
     where
         R: DeserializeOwned + zbus::zvariant::Type,
     {
+        // Of one that has said nothing since nobody knows whether it has read what it was asked for.
+        let answers = Cell::new(false);
         let goes_on = || {
-            "what was asked for goes on in the partition; `hotadd status` and `hotadd history` tell what becomes of it"
-                .to_owned()
+            let what = match answers.get() {
+                true => "what was asked for goes on in the partition",
+                false => "it is not known whether the partition does what was asked for",
+            };
+            format!("{what}; `hotadd status` and `hotadd history` tell what becomes of it")
         };
         let watching = async {
             tokio::time::sleep(FIRST).await;
             loop {
                 let until = Instant::now() + self.patience.limit();
                 match tokio::time::timeout_at(until, self.ask("GetWaiting", &())).await {
-                    Ok(Ok(waiting)) => meanwhile(waiting),
+                    Ok(Ok(waiting)) => {
+                        answers.set(true);
+                        meanwhile(waiting);
+                    }
                     // Only to have something to show: that it is refused says that it answers.
-                    Ok(Err(_)) => {}
+                    Ok(Err(_)) => answers.set(true),
                     Err(_) => return self.silent().await,
                 }
                 tokio::time::sleep(EVERY).await;

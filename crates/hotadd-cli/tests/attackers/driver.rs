@@ -1,0 +1,369 @@
+//! A hostile driver's file (hostile.c): the operator gives it to a daemon that runs, and it does what it can, when its code is loaded,
+//! in DriverEntry, on a thread of its own, or while it is asked about a processor.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::Signal;
+use serde::Serialize;
+use tempfile::TempDir;
+use zbus::Message;
+use zbus::zvariant::{DynamicType, ObjectPath};
+
+use crate::common::live::{children_of, comes_true};
+use crate::common::{stderr, stdout};
+use crate::stage::Daemon;
+use crate::who::{NOBODY, Who, config};
+use crate::{Attempts, is_clean, try_all};
+
+/// The moments at which it tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Entry = 1,
+    Constructor,
+    Thread,
+    Asked,
+}
+
+impl When {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Entry => "",
+            Self::Constructor => " before DriverEntry",
+            Self::Thread => " on a thread of its own",
+            Self::Asked => " while it is asked",
+        }
+    }
+}
+
+/// What it tries, the function in hostile.c, and what hotadd has to say of it.
+type Try = (&'static str, &'static str, &'static str);
+
+/// System calls that its sandbox forbids.
+const FORBIDDEN: [Try; 20] = [
+    ("opens /etc/passwd", "reads_a_file", "openat"),
+    ("makes a file", "makes_a_file", "openat"),
+    ("removes a file", "removes_a_file", "unlink"),
+    ("opens the memory of a process of its user", "opens_memory", "openat"),
+    ("opens the switch of processor 1", "opens_a_processor", "openat"),
+    ("connects to a port", "connects_by_tcp", "socket"),
+    ("connects to the partition as anybody else", "connects_to_the_partition", "socket"),
+    ("listens to the kernel", "connects_to_the_kernel", "socket"),
+    ("makes a process", "makes_a_process", "clone"),
+    ("runs touch", "runs_a_program", "execve"),
+    ("kills a process of its user", "kills", "kill"),
+    ("kills a thread of a process of its user", "kills_a_thread", "tgkill"),
+    ("moves a process of its user", "moves_another", "sched_setaffinity"),
+    ("ptraces a process of its user", "traces", "ptrace"),
+    ("ptraces whoever hosts it", "traces_whoever_hosts_it", "getppid"),
+    ("becomes root", "becomes_root", "setuid"),
+    ("raises its limits", "raises_its_limits", "prlimit64"),
+    ("makes memory that it may write and run", "makes_code", "mmap"),
+    ("makes data code", "makes_data_code", "mprotect"),
+    ("makes its code writable", "writes_to_its_code", "mprotect"),
+];
+
+/// More of them, by name and number, from which sandboxes have been left.
+const CALLS: [(&str, u32); 17] = [
+    ("process_vm_readv", 310),
+    ("process_vm_writev", 311),
+    ("io_uring_setup", 425),
+    ("bpf", 321),
+    ("userfaultfd", 323),
+    ("perf_event_open", 298),
+    ("unshare", 272),
+    ("setns", 308),
+    ("mount", 165),
+    ("chroot", 161),
+    ("memfd_create", 319),
+    ("execveat", 322),
+    ("vfork", 58),
+    ("pidfd_open", 434),
+    ("keyctl", 250),
+    ("init_module", 175),
+    ("reboot", 169),
+];
+
+/// What it does to others or to us without a forbidden call, while it is asked about a processor: the add is refused by its name.
+const FAILS: [Try; 5] = [
+    ("hangs all of its threads", "hangs", "no answer in "),
+    ("stops itself", "stops", "no answer in "),
+    ("exits as if all were well", "ends", "its process exited with status 0"),
+    ("crashes", "crashes", "access violation writing 0x10"),
+    ("sends nonsense over all sockets", "sends_nonsense", "it sent what is no message"),
+];
+
+/// What its means end.
+const TOO_MUCH: [Try; 2] = [
+    ("makes 12,000 threads", "makes_threads", "its process exited with status 7"),
+    ("takes 8 GiB of memory", "takes_memory", "its process exited with status 7"),
+];
+
+/// What it may do, and what nothing comes of: it registers.
+const IN_VAIN: [Try; 5] = [
+    ("reads the descriptors 7 to 9, which hotadd was given", "reads_what_is_open", ""),
+    (
+        "searches its environment and its stack for a variable of hotadd's",
+        "reads_the_environment",
+        "",
+    ),
+    ("maps what it has open, to write to it", "maps_what_it_has_open", ""),
+    ("answers 2,000 calls of others", "answers_for_others", ""),
+    ("writes escapes, priorities and lines of ours, 4,000 times", "floods", ""),
+];
+
+/// What is the operator's alone.
+const SECRET: &str = "the secret-of-the-operator, 8317";
+
+/// A daemon, and what a driver of its may want to reach.
+struct Scene {
+    daemon: Daemon,
+    folder: TempDir,
+    victim: Victim,
+    port: TcpListener,
+}
+
+impl Scene {
+    fn new(who: Who) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The driver's process could, were it let.
+        fs::write(folder.path().join("kept"), "").unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let victim = Victim::of(who);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        port.set_nonblocking(true).unwrap();
+        let stage = who.stage("");
+        fs::write(stage.path("secret"), SECRET).unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "exec 7<\"$0\" 8<\"$0\" 9<\"$0\"; exec \"$@\""])
+            .arg(stage.path("secret"));
+        let daemon = stage.command();
+        shell.arg(daemon.get_program()).args(daemon.get_args()).env("OPERATORS", SECRET);
+        shell.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
+        let mut daemon = Daemon::start(stage, who.command(shell));
+        daemon.until("simulated processors");
+        Self { daemon, folder, victim, port }
+    }
+
+    /// Builds it for one attempt. Returns its line in a configuration.
+    fn build(&self, does: &str, when: When, more: &[String]) -> String {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attackers/hostile.c");
+        let path = self.daemon.stage.path("hostile.so");
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-shared", "-fPIC", "-w", "-D_GNU_SOURCE", "-Wl,-Bsymbolic", "-pthread"]);
+        cc.args([format!("-DATTEMPT={does}"), format!("-DWHEN={}", when as u32)]);
+        cc.arg(format!("-DFOLDER=\"{}\"", self.folder.path().display()));
+        cc.arg(format!("-DSOCKET=\"{}\"", self.daemon.stage.path("run/try")));
+        cc.arg(format!("-DPORT={}", self.port.local_addr().unwrap().port()));
+        cc.arg(format!("-DVICTIM={}", self.victim.0.id())).args(more);
+        let built = cc.args([source, "-o", &path]).output().expect("a C compiler");
+        assert!(built.status.success(), "{}", stderr(&built));
+        // Only of those that hang the end is waited for.
+        let limit = if matches!(does, "hangs" | "stops") { 500 } else { 20_000 };
+        format!("[[party]]\ndriver = '{path},when-missing=skip,timeout={limit}'\n")
+    }
+
+    fn reads(&self, more: &str) {
+        self.daemon.stage.write(&config(more));
+        self.daemon.send(Signal::HUP);
+    }
+
+    fn add(&self, id: &str) -> std::process::Output {
+        self.daemon.ask(&["add", id])
+    }
+
+    /// That it tried, that nothing came of it, and that an honest add works. Returns all that the daemon said.
+    fn survives(mut self, does: &str, active: &str) -> Vec<String> {
+        let status = stdout(&self.daemon.ask(&["status"]));
+        assert!(status.contains(&format!("active: {active} ")), "it changed the set: {status}");
+        let refused = self.add("5");
+        assert!(stdout(&refused).contains("honest refused"), "others are asked: {refused:?}");
+        let honest = self.add("4");
+        assert!(honest.status.success(), "an honest add: {}{}", stdout(&honest), stderr(&honest));
+
+        assert!(!self.folder.path().join("made").exists(), "it made a file");
+        assert!(self.folder.path().join("kept").exists(), "it removed a file");
+        assert!(self.port.accept().is_err(), "it came by the port");
+        assert_eq!(self.victim.0.try_wait().unwrap(), None, "it ended another process");
+        let victim = fs::read_to_string(format!("/proc/{}/status", self.victim.0.id())).unwrap();
+        assert!(victim.contains("TracerPid:\t0\n"), "it traces another process: {victim}");
+        let own = fs::read_to_string("/proc/self/status").unwrap();
+        let mask = |status: &str| {
+            status.split("Cpus_allowed:").nth(1).unwrap().lines().next().unwrap().to_owned()
+        };
+        assert_eq!(mask(&victim), mask(&own), "it moved another process");
+
+        let history = stdout(&self.daemon.ask(&["history", "--json"]));
+        let pid = self.daemon.process.id();
+        self.reads("");
+        comes_true("its process is gone", || {
+            !children_of(pid).iter().any(|(_, words)| words.contains(" host "))
+        });
+        let lines = self.daemon.end(Signal::TERM);
+        let all = lines.join("\n");
+        assert!(all.contains(&format!("hostile.so: tries {does}")), "it was not tried: {all}");
+        assert!(!all.contains("got through"), "{all}");
+        for (secret, what) in [("ret-of-the-op", "a secret"), ("root:x:", "/etc/passwd")] {
+            assert!(!all.contains(secret) && !history.contains(secret), "it has {what}: {all}");
+        }
+        is_clean(&all);
+        lines
+    }
+}
+
+/// A process of the user that a driver's process has.
+struct Victim(Child);
+
+impl Victim {
+    fn of(who: Who) -> Self {
+        let user = if who.is_root() { Who(NOBODY) } else { who };
+        let mut sleep = Command::new("sleep");
+        sleep.arg("600").stdin(Stdio::null());
+        Self(user.command(sleep).spawn().unwrap())
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// It is not loaded, or its add is refused, because of what it does.
+fn is_ended(who: Who, does: &str, when: When, why: &str, more: &[String]) -> String {
+    let mut scene = Scene::new(who);
+    let party = scene.build(does, when, more);
+    scene.reads(&party);
+    let said = if when == When::Asked {
+        scene.daemon.until("the configuration was read anew");
+        let add = scene.add("2");
+        assert_eq!(add.status.code(), Some(1), "it joined: {}", stdout(&add));
+        stdout(&add)
+    } else {
+        scene.daemon.until("hotadd: the configuration stays as it was: hostile.so ")
+    };
+    assert!(said.contains(why), "it did not end by {why:?}: {said}");
+    let lines = scene.survives(does, "0-1");
+    let threads = lines.iter().find(|line| line.starts_with("hostile.so: has "));
+    let said = said.trim_start_matches("hotadd: the configuration stays as it was: ").trim();
+    threads.map_or(said.to_owned(), |threads| format!("{said} ({threads})"))
+}
+
+/// It registers, is asked, and the processor joins.
+fn is_in_vain(who: Who, does: &str, when: When, more: &[String]) -> String {
+    let mut scene = Scene::new(who);
+    let party = scene.build(does, when, more);
+    scene.reads(&party);
+    scene.daemon.until("the configuration was read anew");
+    let add = scene.add("2");
+    assert!(add.status.success(), "it holds up the others: {}{}", stdout(&add), stderr(&add));
+    scene.survives(does, "0-2");
+    stdout(&add)
+}
+
+/// C that is this message, a call of the partition.
+fn call<B: Serialize + DynamicType>(method: &str, body: &B) -> [String; 1] {
+    let message = Message::method_call("/org/hotadd/Partition", method).unwrap();
+    let message = message.interface("org.hotadd.Partition1").unwrap().build(body).unwrap();
+    let bytes: Vec<String> = message.data().iter().map(u8::to_string).collect();
+    [format!("-DCALL={}", bytes.join(","))]
+}
+
+/// What it says to the partition over its own socket.
+fn messages() -> Vec<(&'static str, [String; 1], &'static str)> {
+    let agent = ObjectPath::try_from("/org/hotadd/Agent").unwrap();
+    let register = |name: &str| call("Register", &(&agent, name, 0_u32, 0_i32, 600_000_u32));
+    vec![
+        ("adds processor 3", call("Add", &3_u32), "calls Add"),
+        ("adds processors 3 and 4", call("AddBatch", &(vec![3_u32, 4], false)), "calls AddBatch"),
+        ("removes processor 1", call("Remove", &1_u32), "calls Remove"),
+        ("rehearses an add", call("Rehearse", &3_u32), "calls Rehearse"),
+        ("has another party started anew", call("RestartParty", &"honest"), "calls RestartParty"),
+        ("registers as another party", register("honest"), "registers as honest"),
+        ("registers by a name that cannot be seen", register("\u{200b}"), "registers as "),
+        ("calls what there is not", call("Explode", &"c:"), "calls Explode"),
+    ]
+}
+
+/// hotadd is killed while the driver has hung all of its threads, or stopped its process.
+fn ends_with_us(who: Who, does: &str) -> String {
+    let mut scene = Scene::new(who);
+    let party = scene.build(does, When::Entry, &[]);
+    scene.reads(&party.replace("timeout=500", "timeout=600000"));
+    scene.daemon.until(&format!("hostile.so: tries {does}"));
+    let (host, _) = children_of(scene.daemon.process.id())
+        .into_iter()
+        .find(|(_, words)| words.contains(" host "))
+        .expect("it has a process");
+    let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    scene.daemon.kill();
+    comes_true("its process ends with hotadd", || {
+        let stat = stat(host);
+        stat.is_empty() || stat.contains(") Z ")
+    });
+    "its process ended with hotadd".to_owned()
+}
+
+fn all(who: Who) -> Attempts {
+    let mut attempts = Attempts::by(format!("a driver's file, of a daemon of user {}", who.0));
+    // What the sandbox forbids does not depend on who we are: where both are tried the moments are shared out.
+    let both = who != Who::all()[0];
+    let moments = match (both, who.is_root()) {
+        (true, _) => &[When::Entry][..],
+        (false, true) => &[When::Constructor, When::Asked],
+        (false, false) => &[When::Entry, When::Constructor, When::Asked],
+    };
+    for (what, does, name) in FORBIDDEN {
+        for when in moments.iter().copied() {
+            let why = format!("makes the system call {name}, which its sandbox forbids");
+            let what = format!("{what}{}", when.words());
+            attempts.add(what, move || is_ended(who, does, when, &why, &[]));
+        }
+    }
+    for (name, number) in CALLS.into_iter().filter(|_| !both) {
+        let why = format!("makes the system call {name}, which its sandbox forbids");
+        let number = [format!("-DNUMBER={number}")];
+        attempts.add(format!("makes the system call {name}{}", When::Thread.words()), move || {
+            is_ended(who, "makes_a_call", When::Thread, &why, &number)
+        });
+    }
+    // The C library asks for it first, and takes another if there is none.
+    attempts.add("makes the system call clone3", move || {
+        is_in_vain(who, "makes_a_call", When::Entry, &["-DNUMBER=435".to_owned()])
+    });
+    attempts.add("opens a file as a program of 32 bits does", move || {
+        is_ended(who, "makes_a_call_of_32_bits", When::Entry, "killed by SIGSYS", &[])
+    });
+    for (what, message, why) in messages() {
+        for when in if both { &[When::Asked][..] } else { &[When::Entry, When::Constructor] } {
+            let what = format!("{what} over its own socket{}", when.words());
+            let message = message.clone();
+            attempts.add(what, move || is_ended(who, "sends_a_message", *when, why, &message));
+        }
+    }
+    for (when, list) in [(When::Asked, &FAILS[..]), (When::Entry, &TOO_MUCH)] {
+        for (what, does, why) in list.iter().copied() {
+            let what = format!("{what}{}", when.words());
+            attempts.add(what, move || is_ended(who, does, when, why, &[]));
+        }
+    }
+    for (what, does, _) in IN_VAIN {
+        for when in [When::Entry, When::Asked] {
+            let what = format!("{what}{}", when.words());
+            attempts.add(what, move || is_in_vain(who, does, when, &[]));
+        }
+    }
+    for (what, does) in [("hangs all of its threads", "hangs"), ("stops itself", "stops")] {
+        attempts.add(format!("{what}, and hotadd is killed"), move || ends_with_us(who, does));
+    }
+    attempts
+}
+
+#[test]
+fn what_a_hostile_driver_tries() {
+    try_all(Who::all().into_iter().map(all));
+}
