@@ -1,7 +1,6 @@
 //! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
 
-use std::cell::Cell;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use hotadd::Status;

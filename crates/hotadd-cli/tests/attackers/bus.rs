@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
+use hotadd_testing::Need;
 use rustix::process::Signal;
 
 use crate::common::live::ends;
@@ -113,8 +114,7 @@ fn all() -> Attempts {
 
 #[test]
 fn what_a_stranger_on_a_bus_tries() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("not tried: a stranger on a bus: only root can be one");
+    if !Need::Root.is_met("a stranger on a bus") {
         return;
     }
     try_all([all()]);
