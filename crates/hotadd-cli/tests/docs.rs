@@ -11,8 +11,9 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("README.md", include_str!("../../../README.md")),
+    ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
     ("docs/scripts.md", include_str!("../../../docs/scripts.md")),
@@ -65,6 +66,23 @@ fn is_run_in_a_guest(command: &str) -> bool {
     test.contains(&format!("[\"{}\"]", words.join("\", \"")))
 }
 
+/// Whether a command is `cargo test` or `cargo bench` of a package and a file that exist.
+fn is_test_or_bench(command: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    [("cargo test -p ", " --test ", "tests"), ("cargo bench -p ", " --bench ", "benches")]
+        .iter()
+        .any(|(start, option, folder)| {
+            let words = command.strip_prefix(start).and_then(|rest| rest.split_once(option));
+            words.is_some_and(|(package, rest)| {
+                let name = rest.split(' ').next().unwrap_or_default();
+                ["crates", "."].iter().any(|parent| {
+                    let file = root.join(parent).join(package).join(folder).join(name);
+                    file.is_dir() || file.with_extension("rs").is_file()
+                })
+            })
+        })
+}
+
 fn run(command: &str, dir: &Path) -> std::process::Output {
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
@@ -90,15 +108,8 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
                 continue;
             }
             let Some(shown) = here(&command) else {
-                // `./test` is what runs this, and it runs every bench once.
-                let bench = command
-                    .strip_prefix("cargo bench -p ")
-                    .and_then(|rest| rest.split_once(" --bench "));
-                let known = bench.is_some_and(|(package, bench)| {
-                    let path =
-                        format!("{}/../{package}/benches/{bench}.rs", env!("CARGO_MANIFEST_DIR"));
-                    Path::new(&path).exists()
-                });
+                // `./test` runs every test, and every bench once.
+                let known = is_test_or_bench(&command);
                 // The tests of the C library install it so, elsewhere.
                 let known = known || command.starts_with("make -C crates/hotadd-c install ");
                 let known = known || is_run_in_a_guest(&command);
