@@ -263,6 +263,11 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_is_cut_to_4096_bytes() {
+        assert_eq!(text(&"x".repeat(5000), MAX_REASON).len(), 4096);
+    }
+
+    #[test]
     fn details_that_a_later_version_may_have_are_passed_over() {
         let rows = vec![(1_u32, "text"), (2, "more")];
         for value in [Value::from(rows), Value::from("text"), Value::new(Value::from(1_u8))] {

@@ -59,6 +59,13 @@ impl Hardware for Counting {
 }
 
 #[test]
+fn q3_what_changes_between_asking_and_watching_is_looked_at() {
+    let hardware = Arc::new(Counting::default());
+    let _partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    assert_eq!(hardware.looks.load(Ordering::SeqCst), 1, "without a nudge of the hardware's");
+}
+
+#[test]
 fn a_nudge_is_not_lost_whoever_is_inside() {
     let hardware = Arc::new(Counting::default());
     let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();

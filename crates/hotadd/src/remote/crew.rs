@@ -171,3 +171,17 @@ fn milliseconds(limit: Duration) -> u32 {
     let up = limit.as_nanos().div_ceil(1_000_000).clamp(1, wire::MAX_TIME_LIMIT_MS.into());
     u32::try_from(up).unwrap_or(wire::MAX_TIME_LIMIT_MS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_is_rounded_up_and_never_becomes_the_partitions_default() {
+        assert_eq!(milliseconds(Duration::ZERO), 1, "0 would ask for the default of five seconds");
+        assert_eq!(milliseconds(Duration::from_nanos(1)), 1);
+        assert_eq!(milliseconds(Duration::from_micros(1001)), 2);
+        assert_eq!(milliseconds(Duration::from_secs(600)), 600_000);
+        assert_eq!(milliseconds(Duration::MAX), 600_000, "the longest limit that there is");
+    }
+}

@@ -268,6 +268,17 @@ mod tests {
         bytes
     }
 
+    #[test]
+    fn a_message_may_have_128_kib_and_not_a_byte_more() {
+        let begins = |body: u32| {
+            let mut bytes = vec![b'l', 1, 0, 1];
+            bytes.extend([body, 9, 0].iter().flat_map(|number| number.to_le_bytes()));
+            length(&bytes)
+        };
+        assert_eq!(begins(131_072 - 16), Ok(Some(131_072)));
+        assert_eq!(begins(131_072 - 15), Err(Unsound::TooLarge(131_073)));
+    }
+
     /// What is wrong with a message with this field.
     fn wrong(code: u8, value: impl Into<Value<'static>>) -> Unsound {
         decode(&message(Endian::Little, &[(code, value.into())]), 1).unwrap_err()

@@ -7,7 +7,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use hotadd::wire::{self, WireError};
 use hotadd::{
@@ -20,6 +21,9 @@ use zbus::export::serde::Serialize;
 use zbus::message::Type;
 use zbus::zvariant::{DynamicType, Value};
 use zbus::{Connection, Guid, Message, MessageStream, connection};
+
+/// After which a conversation is given up, and the whole test process with it.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const FIRST: &str = "/org/hotadd/Agent/1";
 pub(crate) const SECOND: &str = "/org/hotadd/Agent/2";
@@ -283,11 +287,23 @@ pub(crate) fn both<A: Send, B>(
     there: impl FnOnce() -> A + Send,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
-    std::thread::scope(|scope| {
+    // If one side fails an assertion, the other one waits for a message that never comes.
+    let (over, ended) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!(
+                "one side of a conversation has waited for {DEADLINE:?}: see what failed above"
+            );
+            std::process::abort();
+        }
+    });
+    let ends = std::thread::scope(|scope| {
         let there = scope.spawn(there);
         let here = here();
         (there.join().unwrap(), here)
-    })
+    });
+    drop(over);
+    ends
 }
 
 /// A connected pair: the partition's side, and this side.

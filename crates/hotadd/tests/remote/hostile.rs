@@ -105,6 +105,37 @@ fn a_partition_that_begins_with_what_is_no_message_is_not_connected_to() {
 }
 
 #[test]
+fn a_partition_may_send_1000_messages_before_it_says_what_is_active_and_no_more() {
+    for (early, connects) in [(1000, true), (1001, false)] {
+        let place = Place::new();
+        let listener = place.listen();
+        let (_, connected) = both(
+            || {
+                let mut fake = Fake::silent(listener.accept().unwrap().0, set(1, 1, false));
+                for _ in 0..early {
+                    fake.signal("Unknown", &());
+                }
+                if connects {
+                    let hardware = fake.request("Get");
+                    fake.reply(&hardware, &zbus::zvariant::Value::from("fake"));
+                    fake.until_closed();
+                } else {
+                    fake.drain();
+                }
+            },
+            || Partition::connect(&place.0).map(drop),
+        );
+        match connected {
+            Ok(()) => assert!(connects, "{early} messages were kept"),
+            Err(error) => {
+                assert!(!connects, "{early}: {error}");
+                assert!(error.to_string().contains("it does not say what is active"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_d_bus_says_to_ignore_is_ignored() {
     let (mut fake, partition) = pair(1);
     both(
