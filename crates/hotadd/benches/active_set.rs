@@ -9,7 +9,7 @@ use hotadd::hardware::Simulated;
 
 fn main() {
     // Loom's primitives work inside its models only.
-    if cfg!(loom) {
+    if cfg!(hotadd_loom) {
         return;
     }
     let mut criterion = Criterion::default().configure_from_args();

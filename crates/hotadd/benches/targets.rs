@@ -69,7 +69,7 @@ struct Line {
 
 fn main() {
     // Loom's primitives work inside its models only.
-    if cfg!(loom) {
+    if cfg!(hotadd_loom) {
         return;
     }
     // Without this argument it is `cargo test` that asks whether the benches still run: once, and not for figures.

@@ -14,7 +14,7 @@ use hotadd::MAX_PROCESSORS;
 
 fn main() {
     // Loom's primitives work inside its models only.
-    if cfg!(loom) {
+    if cfg!(hotadd_loom) {
         return;
     }
     let mut criterion = Criterion::default().configure_from_args();

@@ -7,7 +7,7 @@ use hotadd_core::{
     Errno, HardwareId, NotAddable, NotRemovable, PlatformError, Processor, Status, Veto,
 };
 
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 use crate::hardware::AffinityError;
 use crate::hardware::NotAdmitted;
 use crate::member::PartyInfo;
@@ -162,7 +162,7 @@ pub enum Error {
     #[error("the hardware cannot tell which processors run: {0}")]
     Hardware(PlatformError),
     /// The partition cannot be made over this process's affinity masks.
-    #[cfg(not(loom))]
+    #[cfg(not(hotadd_loom))]
     #[error(transparent)]
     Affinity(#[from] AffinityError),
 }
@@ -196,7 +196,7 @@ impl Error {
             Self::BadName(_) => Status::INVALID_PARAMETER,
             Self::NotRegistered(_) => Status::INVALID_HANDLE,
             Self::Crashed(_) => Status::DRIVER_INTERNAL_ERROR,
-            #[cfg(not(loom))]
+            #[cfg(not(hotadd_loom))]
             Self::Affinity(error) => {
                 error.errno().map_or(Status::INVALID_PARAMETER, Status::from_errno)
             }
@@ -227,7 +227,7 @@ impl Error {
                 error.errno
             }
             Self::NoThread { errno, .. } => Some(*errno),
-            #[cfg(not(loom))]
+            #[cfg(not(hotadd_loom))]
             Self::Affinity(error) => error.errno(),
             _ => None,
         }
@@ -258,7 +258,7 @@ impl Error {
             Self::NotJoining { .. } => "R4",
             Self::Stuck { .. } => "A9",
             Self::NotAddable { .. } | Self::Hardware(_) | Self::Denied(_) => "A8",
-            #[cfg(not(loom))]
+            #[cfg(not(hotadd_loom))]
             Self::Affinity(_) => "A8",
             Self::InsideCallback(_) => "D3",
             Self::TooManyParties(_) | Self::BadName(_) | Self::Limit(_) | Self::NoThread { .. } => {

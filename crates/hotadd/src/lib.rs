@@ -18,7 +18,7 @@
 //! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(not(any(test, loom)), warn(clippy::unwrap_used))]
+#![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
 
 mod adder;
 mod cpulist;
@@ -37,7 +37,7 @@ mod member;
 mod observation;
 mod observers;
 mod outcome;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub mod ownership;
 mod partition;
 mod per_processor;

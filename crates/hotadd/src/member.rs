@@ -139,7 +139,7 @@ impl Party for Member {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(hotadd_loom)))]
 mod tests {
     use super::*;
 

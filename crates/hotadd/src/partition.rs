@@ -8,7 +8,7 @@ use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::Follow;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 use crate::hardware::{Affinity, Tree, Watching};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
@@ -89,7 +89,7 @@ impl Partition {
     /// # Errors
     /// [`Error::Affinity`] if the kernel does not tell what it should, or does not let the masks be set;
     /// [`Error::NoThread`] if there can be no thread.
-    #[cfg(not(loom))]
+    #[cfg(not(hotadd_loom))]
     pub fn process() -> Result<Self, Error> {
         Self::over_following(Arc::new(Affinity::new(Tree::Current, None)?), Follow::Ask)
     }
@@ -100,7 +100,7 @@ impl Partition {
     ///
     /// # Errors
     /// [`Error::Affinity`] if the kernel does not tell what it should.
-    #[cfg(not(loom))]
+    #[cfg(not(hotadd_loom))]
     pub fn watch_process() -> Result<Self, Error> {
         Self::over(Arc::new(Watching::new()?))
     }

@@ -6,10 +6,10 @@ use hotadd_core::{ActiveSet, Epoch};
 
 use crate::sync::{AtomicU64, Ordering};
 
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 type Snapshot = arc_swap::ArcSwap<ActiveSet>;
 /// Loom cannot look into arc-swap, which has proofs of its own; what is checked here is the order of the two stores.
-#[cfg(loom)]
+#[cfg(hotadd_loom)]
 type Snapshot = modelled::ArcSwap;
 
 /// Low bits of the summary word: the count, up to 2,048. The rest: the epoch, enough for 10^14 changes.
@@ -57,7 +57,7 @@ fn summary(set: &ActiveSet) -> u64 {
 
 /// No more than arc-swap promises: a pointer that is stored with Release and loaded with Acquire. A lock in its place
 /// would order more, and hide a missing order from loom.
-#[cfg(loom)]
+#[cfg(hotadd_loom)]
 mod modelled {
     use super::{ActiveSet, Arc};
     use loom::sync::atomic::{AtomicUsize, Ordering};

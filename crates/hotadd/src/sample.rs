@@ -200,12 +200,12 @@ fn attend(id: HardwareId, mut block: Vec<u8>, orders: &Receiver<()>) {
 /// Goes to the processor, if it is a real one. A simulated one cannot be gone to, and an affinity that is refused leaves the
 /// worker where it is, which does no harm.
 fn settle_on(id: HardwareId) {
-    #[cfg(not(loom))]
+    #[cfg(not(hotadd_loom))]
     if (id.0 as usize) < rustix::thread::CpuSet::MAX_CPU {
         let mut set = rustix::thread::CpuSet::new();
         set.set(id.0 as usize);
         let _ = rustix::thread::sched_setaffinity(None, &set);
     }
-    #[cfg(loom)]
+    #[cfg(hotadd_loom)]
     let _ = id;
 }

@@ -1,6 +1,6 @@
-//! The primitives that loom must see: its own under `--cfg loom`, std's otherwise.
+//! The primitives that loom must see: its own under `--cfg hotadd_loom`, std's otherwise.
 
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub(crate) use std::{
     sync::{
         Mutex, MutexGuard,
@@ -9,7 +9,7 @@ pub(crate) use std::{
     thread_local,
 };
 
-#[cfg(loom)]
+#[cfg(hotadd_loom)]
 pub(crate) use loom::{
     sync::{
         Mutex, MutexGuard,

@@ -1,10 +1,10 @@
 //! Every interleaving of two or three threads over one partition, as loom explores them.
 //!
-//! `RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p hotadd --test loom --release`
+//! `RUSTFLAGS="--cfg hotadd_loom" CARGO_TARGET_DIR=target/loom cargo test -p hotadd --test loom --release`
 //!
 //! What drivers write down is kept in std's atomics and locks, which loom does not see: they add no interleavings and no
 //! order. A panic in a driver is caught by the partition (L3), so drivers count faults instead of asserting.
-#![cfg(loom)]
+#![cfg(hotadd_loom)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
 //! `PerProcessor`: a table that has a value for every processor before anything can run there.
-#![cfg(not(loom))]
+#![cfg(not(hotadd_loom))]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

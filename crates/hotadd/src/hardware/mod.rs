@@ -5,34 +5,34 @@ use std::sync::{Arc, Weak};
 
 use hotadd_core::{HardwareId, PlatformError, Status};
 
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod affinity;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod cpuset;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod file;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod holding;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod hotplug;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(hotadd_loom)))]
 mod nudging;
 mod simulated;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod uevents;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod watch;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 mod watching;
 
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub use affinity::{Affinity, AffinityError, Mask, Tree};
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 pub use simulated::Simulated;
-#[cfg(not(loom))]
+#[cfg(not(hotadd_loom))]
 pub use watching::Watching;
 
 /// The processor that a message of the kernel is about.

@@ -1,7 +1,7 @@
 //! Partitions of affinity masks over real processes on this machine's processors. None is taken offline.
 //!
 //! The backend governs all children of this process, so the tests take turns.
-#![cfg(not(loom))]
+#![cfg(not(hotadd_loom))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod proc;

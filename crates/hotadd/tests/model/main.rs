@@ -2,7 +2,7 @@
 //! parties that are asked at once, from the rule that heads `hotadd_core`'s `transaction::together`.
 //!
 //! `PROPTEST_CASES=100000 cargo test --release --test model` looks longer.
-#![cfg(not(loom))]
+#![cfg(not(hotadd_loom))]
 
 mod calling;
 mod changing;

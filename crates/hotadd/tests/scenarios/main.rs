@@ -1,4 +1,4 @@
-#![cfg(not(loom))]
+#![cfg(not(hotadd_loom))]
 //! One table of scenarios, run over every kind of partition that this machine can give.
 //!
 //! A scenario speaks of processors as 0, 1, 2 ... in the order in which they become known; a [`Stage`] says what the
