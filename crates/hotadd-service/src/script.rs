@@ -21,11 +21,12 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A driver that is a program, or a folder of programs that run in the order of their names; all of them must agree.
 ///
-/// A program is run anew for every notice, never through a shell, in `/`, with two arguments: the [state](word), and what the
-/// platform calls the processor. Exit status 0 agrees. Any other refuses, and the last line that it wrote to stderr is the reason. One that a signal ends or that
-/// runs beyond its time limit has crashed: it counts as a refusal, and the whole script is deregistered (L3). Then its
-/// process group is killed. What it writes to stdout goes to our stderr. No descriptor of ours is open in it; one that
-/// whoever started us left open for everybody is.
+/// The program is run anew for every notice, never through a shell, in `/`, with two arguments: the [state](word), and the
+/// hardware id of the processor. Exit status 0 agrees. Any other exit status refuses, and the last line on stderr is the
+/// reason. A program that is ended by a signal or exceeds its time limit has crashed: that counts as a refusal, and the whole
+/// script is deregistered (L3). A program that exceeds its time limit is killed with its process group. Its stdout goes to
+/// our stderr. The program inherits no descriptor that this process opened. It inherits those that were open without
+/// close-on-exec when this process started.
 ///
 /// Its environment is exactly:
 ///
