@@ -67,6 +67,17 @@ pub(crate) enum Seat {
     There(Arc<Client>),
 }
 
+impl Seat {
+    /// The partition itself, if it is in this process.
+    pub(crate) fn here(&self) -> Option<&Arc<Inner>> {
+        match self {
+            Self::Here(inner) => Some(inner),
+            #[cfg(feature = "dbus")]
+            Self::There(_) => None,
+        }
+    }
+}
+
 impl Partition {
     /// A partition of processors that do not exist: for tests, and for what no test machine has.
     ///

@@ -231,13 +231,9 @@ impl Partition {
     /// [`Error::BadName`] (R7); [`Error::Denied`] for a partition in another process: its operator decides.
     pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
         PartyInfo::check_name(name)?;
-        let inner = match &self.seat {
-            Seat::Here(inner) => inner,
-            #[cfg(feature = "dbus")]
-            Seat::There(_) => {
-                let why = "who is required in a partition of another process its operator decides";
-                return Err(Error::Denied(why.to_owned()));
-            }
+        let Some(inner) = self.seat.here() else {
+            let why = "the operator of a partition in another process decides who is required";
+            return Err(Error::Denied(why.to_owned()));
         };
         let reason = "it has not registered yet".to_owned();
         let missing = Missing::new(name, SystemTime::now(), Status::DEVICE_NOT_READY, reason);

@@ -1,0 +1,37 @@
+//! Which public types may be sent and shared between threads, and moved while pinned. A private field must not change this unnoticed.
+#![cfg(not(hotadd_loom))]
+
+use hotadd::hardware::{Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching};
+use hotadd::{
+    ActiveSet, Adder, Batch, Change, CpuList, Error, Event, Missing, Notice, Observation,
+    Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty, Sample, Veto,
+};
+
+/// Compiles only if all types have the traits.
+macro_rules! are {
+    ($bounds:path: $($type:ty),* $(,)?) => {
+        const _: () = {
+            const fn has<T: $bounds>() {}
+            $(has::<$type>();)*
+        };
+    };
+}
+
+/// May be used from any thread, and moved.
+trait Free: Send + Sync + Unpin + 'static {}
+impl<T: Send + Sync + Unpin + 'static> Free for T {}
+
+are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Sample);
+are!(Free: ActiveSet, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
+are!(Free: Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching);
+// `?` passes it on as any other error.
+are!(Free: Error);
+
+#[test]
+fn errors_pass_through_question_marks_into_boxes() {
+    fn fails() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err(Error::InsideCallback("adding"))?;
+        Ok(())
+    }
+    assert!(fails().is_err());
+}
