@@ -63,7 +63,7 @@ pub enum CpuListError {
     /// There is nothing between two commas, or at an end.
     #[error("it has an empty part; a list looks like 0-3,8")]
     EmptyPart,
-    /// Something that is not a number.
+    /// A part is not a number.
     #[error("{0:?} is not a processor number; a list looks like 0-3,8")]
     NotANumber(String),
     /// A number too large to be one.

@@ -113,7 +113,8 @@ impl<'a> Runner<'a> {
             if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
                 asked.push((shared.info(), Err(veto.clone()), Duration::ZERO));
             }
-            // A crash while asking is the latest refusal. The events of the other passes name the processor themselves.
+            // A crash while asking is the latest refusal, which names the processor. The other passes do not record the
+            // processor.
             let refusal = transaction.refusals().last().filter(|_| state.may_veto());
             let processor = refusal.map(|r| r.processor);
             if let Some(processor) = processor {

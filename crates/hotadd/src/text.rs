@@ -18,8 +18,8 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 /// The longest name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Whether a character has no effect other than being visible. The other characters control the terminal, break the line, change
-/// the reading direction, or are invisible, so that different texts look the same.
+/// Whether a character is plain: visible, and without another effect. The other characters control the terminal, break the line,
+/// change the reading direction, or are invisible, so that different texts look the same.
 ///
 /// The others are the controls (C0, DEL, C1), the formats (bidirectional controls, joiners and other zero-width characters, the
 /// soft hyphen, the byte order mark, tags), the line and paragraph separators of Unicode, and the few invisible letters and
