@@ -111,9 +111,8 @@ impl Current {
         self.set.active(id).is_none() && !self.started.contains(&id)
     }
 
-    /// Makes the transaction's next set from the current one. Also returns whether a check is due, because an earlier one came
-    /// too
-    /// early for the processors that this step lets join or leave.
+    /// Makes the transaction's next set from the current one. Also returns whether a check is due, because an earlier one
+    /// came too early for the processors that this step lets join or leave.
     pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> (&ActiveSet, bool) {
         self.set = transaction.publish(&self.set);
         // A processor that has joined is treated like any other from now on.

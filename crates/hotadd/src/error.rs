@@ -77,8 +77,7 @@ pub enum Error {
         missing: Missing,
     },
     /// Another process switched the processor while the parties were being asked about it, so it was not started (Q4). The
-    /// parties
-    /// that had agreed have been told. The add may be requested again.
+    /// parties that had agreed have been told. The add may be requested again.
     #[error("{processor} was not added: {reason}")]
     Touched {
         /// The processor that was to be added.

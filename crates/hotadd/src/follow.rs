@@ -42,9 +42,8 @@ pub(crate) struct Following {
 #[derive(Debug)]
 struct State {
     policy: Follow,
-    /// Processors that were not reported yet, each once, in the order of appearance. Bounded: when another one appears, those
-    /// that
-    /// are no longer candidates are taken out.
+    /// Processors that were not reported yet, each once, in the order of appearance. Bounded: when another one appears,
+    /// those that are no longer candidates are taken out.
     waiting: Vec<HardwareId>,
     /// The adder; exists only while the policy is to ask.
     adder: Option<Adder>,
@@ -147,18 +146,17 @@ impl Partition {
     /// Sets the policy for processors that appear from now on (H2). The new policy also applies to the processors that have
     /// [waited](Follow::Manual), except those that joined, were refused or vanished meanwhile.
     ///
-    /// Changing from [`Follow::Ask`] to another policy does not wait: an add in progress continues, and no further one begins.
-    /// The
-    /// processors behind it wait if the new policy is [`Follow::Manual`]. Otherwise they stay out until somebody adds them.
+    /// Changing from [`Follow::Ask`] to another policy does not wait: an add in progress continues, and no further one
+    /// begins. The processors behind it wait if the new policy is [`Follow::Manual`]. Otherwise they stay out until
+    /// somebody adds them.
     ///
     /// May be called from any thread at any time, also from inside callbacks. If processors have waited, it waits for a
-    /// transaction
-    /// in progress and then reports them. From inside a callback it returns at once, and they are reported after the transaction.
+    /// transaction in progress and then reports them. From inside a callback it returns at once, and they are reported
+    /// after the transaction.
     ///
     /// # Errors
-    /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another process,
-    /// whose
-    /// owner decides. The policy is then unchanged.
+    /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another
+    /// process, whose owner decides. The policy is then unchanged.
     pub fn follow(&self, follow: Follow) -> Result<(), Error> {
         match &self.seat {
             Seat::Here(inner) => inner.follow(follow),

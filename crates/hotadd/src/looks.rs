@@ -160,12 +160,10 @@ impl Inner {
 }
 
 impl Nudged for Inner {
-    /// There are two locks, that of the gate and that of the current set, and a flag for each. This thread writes the flags and
-    /// then
-    /// tries the locks. A thread that holds one of the locks releases it and then reads its flag. With a fence between the two
-    /// steps
-    /// of each thread, one of the two sees what the other wrote: either this thread gets the lock, or the other one does the
-    /// work.
+    /// There are two locks, that of the gate and that of the current set, and a flag for each. This thread writes the flags
+    /// and then tries the locks. A thread that holds one of the locks releases it and then reads its flag. With a fence
+    /// between the two steps of each thread, one of the two sees what the other wrote: either this thread gets the lock, or
+    /// the other one does the work.
     ///
     /// This never waits for a lock: the hardware may call it from inside the partition.
     fn nudge(&self) {

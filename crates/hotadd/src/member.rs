@@ -61,10 +61,9 @@ impl Shared {
         PartyInfo { id: self.id, name: self.name.to_string(), level: self.level }
     }
 
-    /// Relaxed, here and below: the flag decides something only inside the gate, where the one thread inside sets and reads it.
-    /// An
-    /// observer may set it on another thread that checks the hardware meanwhile; then the lock of `Telling::calls` orders it
-    /// before the next call. Elsewhere the flag reports what already happened.
+    /// Relaxed, here and below: the flag decides something only inside the gate, where the one thread inside sets and reads
+    /// it. An observer may set it on another thread that checks the hardware meanwhile; then the lock of `Telling::calls`
+    /// orders it before the next call. Elsewhere the flag reports what already happened.
     pub(crate) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }

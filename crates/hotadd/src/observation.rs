@@ -42,8 +42,7 @@ impl Observation {
     }
 
     /// Ends the observation like dropping, but does not wait: the observer may still be told of an event in progress. The
-    /// observer
-    /// is dropped at the next event, or when another observer is added.
+    /// observer is dropped at the next event, or when another observer is added.
     pub fn end_soon(self) {
         self.ended.store(true, Ordering::Relaxed);
         self.keep();

@@ -80,11 +80,11 @@ impl Partition {
     /// may run on, and holds the threads to them (H1): none of its threads runs on another processor before all parties have
     /// agreed.
     ///
-    /// A processor appears when it comes online, when a cpuset above gains it, or when somebody puts it into a mask. The parties
-    /// are asked about it at once, and it joins if all agree ([`Follow::Ask`], H2). [`follow`](Self::follow) sets another
-    /// policy. A
-    /// mask that somebody makes wider than the set is put back and reported within 250 ms (H3). A mask that is smaller than the
-    /// set belongs to its thread and is not changed. `docs/limits.md` lists the windows that are left.
+    /// A processor appears when it comes online, when a cpuset above gains it, or when somebody puts it into a mask. The
+    /// parties are asked about it at once, and it joins if all agree ([`Follow::Ask`], H2). [`follow`](Self::follow) sets
+    /// another policy. A mask that somebody makes wider than the set is put back and reported within 250 ms (H3). A mask
+    /// that is smaller than the set belongs to its thread and is not changed. `docs/limits.md` lists the windows that are
+    /// left.
     ///
     /// When the last handle is dropped, the threads may run on every processor again.
     ///

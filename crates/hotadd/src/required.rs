@@ -17,10 +17,9 @@ use crate::partition::{Partition, Seat};
 /// A party that the operator named and without which no processor joins (L4). While it is missing, every add is refused at once.
 /// The refusal names the party, and no other party is asked. Made by [`Partition::require`].
 ///
-/// The party is missing until an attempt [succeeds](Attempt::succeeded). After that it is missing as soon as one of its drivers
-/// [crashes](crate::Registering::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be cloned. When
-/// the
-/// last clone is dropped, the party is no longer required.
+/// The party is missing until an attempt [succeeds](Attempt::succeeded). After that it is missing as soon as one of its
+/// drivers [crashes](crate::Registering::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be
+/// cloned. When the last clone is dropped, the party is no longer required.
 ///
 /// All methods may be called from any thread at any time, also from inside callbacks. They do not wait.
 ///
@@ -99,11 +98,9 @@ impl RequiredParty {
         Attempt { party: self.clone(), losses: self.0.lock().losses }
     }
 
-    /// Reports the party as missing. From now on every add is refused, also an add in progress whose processor was not started
-    /// yet.
-    /// `reason` is a sentence without its full stop. A status that is not an error becomes [`Status::UNSUCCESSFUL`]. If the
-    /// party was
-    /// already missing, the time is kept and the reason is replaced.
+    /// Reports the party as missing. From now on every add is refused, also an add in progress whose processor was not
+    /// started yet. `reason` is a sentence without its full stop. A status that is not an error becomes
+    /// [`Status::UNSUCCESSFUL`]. If the party was already missing, the time is kept and the reason is replaced.
     pub fn is_missing(&self, status: Status, reason: impl Into<String>) {
         self.0.lost(status, reason.into());
     }

@@ -68,8 +68,8 @@ pub trait Hardware: Debug + Send + Sync {
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted>;
 
     /// Watches these processors while the parties are asked about them (Q4). Called before the processors are checked and
-    /// before any
-    /// party is asked. `None` if no other process can switch a processor, or if only a [`survey`](Self::survey) detects it.
+    /// before any party is asked. `None` if no other process can switch a processor, or if only a [`survey`](Self::survey)
+    /// detects it.
     fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
         let _ = ids;
         None
@@ -90,8 +90,7 @@ pub trait Hardware: Debug + Send + Sync {
     /// Checks which processors are running, and reverts what was changed without the partition where it can.
     ///
     /// Called after a [`Nudge`], also while drivers are being asked (Q4), but never while a processor is being started or
-    /// stopped.
-    /// `expected` is the active set.
+    /// stopped. `expected` is the active set.
     fn survey(&self, expected: &[HardwareId]) -> Survey;
 
     /// Passes the [`Nudge`] by which the hardware reports that something changed. Called once, when the partition is made.
@@ -140,12 +139,10 @@ pub(crate) trait Nudged: Send + Sync {
 
 impl Nudge {
     /// Makes the partition [survey](Hardware::survey) the hardware and report what changed, on this thread and before this
+    /// returns. While a transaction is in progress, the set is updated and the observers are told before this returns (Q4).
+    /// The parties are told when the transaction is over. If another thread is changing the set, or is starting or stopping
+    /// a processor, this does not wait: that thread checks afterwards. Inside an observer, the observers are told when it
     /// returns.
-    /// While a transaction is in progress, the set is updated and the observers are told before this returns (Q4). The parties
-    /// are
-    /// told when the transaction is over. If another thread is changing the set, or is starting or stopping a processor, this
-    /// does
-    /// not wait: that thread checks afterwards. Inside an observer, the observers are told when it returns.
     ///
     /// Returns false if the partition is gone.
     #[expect(clippy::must_use_candidate, reason = "a partition that is gone needs no nudge")]

@@ -20,10 +20,9 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// All processors that the threads of this process may run on, by their own masks (H4). Sets no mask.
 ///
-/// It holds no thread. A processor that becomes available is used at once, and is reported up to 250 ms later as joined without
-/// agreement (Q3). A processor that is no longer available has vanished (X2). No party is asked, and processors cannot be added
-/// or
-/// removed. [`Affinity`] is the hardware that holds threads.
+/// It holds no thread. A processor that becomes available is used at once, and is reported up to 250 ms later as joined
+/// without agreement (Q3). A processor that is no longer available has vanished (X2). No party is asked, and processors
+/// cannot be added or removed. [`Affinity`] is the hardware that holds threads.
 #[derive(Debug)]
 pub struct Watching {
     maximum: u32,

@@ -70,10 +70,9 @@ pub struct Affinity {
 impl Affinity {
     /// Makes a partition of the processes in `tree`, which is held to its processors from now on (H1).
     ///
-    /// It starts with the processors `start_on`, or by default with all that the threads of this process may run on. The mask
-    /// of a
-    /// thread in the tree that may run elsewhere is narrowed at once. If this process was itself confined (by `taskset`, for
-    /// example), that bounds the partition until the mask of one of its threads is widened.
+    /// It starts with the processors `start_on`, or by default with all that the threads of this process may run on. The
+    /// mask of a thread in the tree that may run elsewhere is narrowed at once. If this process was itself confined (by
+    /// `taskset`, for example), that bounds the partition until the mask of one of its threads is widened.
     ///
     /// # Errors
     /// If a processor in `start_on` is not online or not available to this process, or the kernel refuses. Nothing is then
@@ -97,9 +96,8 @@ impl Affinity {
         Ok(Linux.possible().map_err(fails("read", POSSIBLE))?.count())
     }
 
-    /// Sets the interval of the checks that find changes without a kernel event, such as that of a mask. The default is 250 ms,
-    /// the
-    /// minimum 10 ms. Each check reads the mask of every thread: about 1 ms for 1,000 threads.
+    /// Sets the interval of the checks that find changes without a kernel event, such as that of a mask. The default is 250
+    /// ms, the minimum 10 ms. Each check reads the mask of every thread: about 1 ms for 1,000 threads.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll = every.max(Duration::from_millis(10));
@@ -173,9 +171,8 @@ impl Affinity {
         self.lock().hold.set()
     }
 
-    /// Starts a command with the partition's mask, whatever the mask of the calling thread is. May be called from any thread.
-    /// Waits
-    /// for a change in progress, and a change waits for it.
+    /// Starts a command with the partition's mask, whatever the mask of the calling thread is. May be called from any
+    /// thread. Waits for a change in progress, and a change waits for it.
     ///
     /// The child is started by a thread that lives as long as this value. A parent-death signal that the child requests is sent
     /// when that thread ends.

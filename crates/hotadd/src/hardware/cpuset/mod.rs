@@ -64,11 +64,10 @@ pub(super) use self::place::own_groups;
 /// cgroup above gains has appeared (H2).
 ///
 /// # What counts
-/// The list of effective processors, `cpuset.cpus.effective`, is authoritative. It is read after each write, when the kernel
-/// reports an event, when another process writes to the cpuset, and every 250 ms. A write that fails is a failed start with the
-/// kernel's errno (A4). If the processor is not effective after a write, or the cpuset partition is invalid, the write is
-/// reverted.
-/// This is a failed start with the kernel's reason.
+/// The list of effective processors, `cpuset.cpus.effective`, is authoritative. It is read after each write, when the
+/// kernel reports an event, when another process writes to the cpuset, and every 250 ms. A write that fails is a failed
+/// start with the kernel's errno (A4). If the processor is not effective after a write, or the cpuset partition is invalid,
+/// the write is reverted. This is a failed start with the kernel's reason.
 ///
 /// # What it does not do
 /// - It does not prevent processes with write access to the cgroup, or to one above, from changing it. It reports the change
@@ -96,8 +95,7 @@ pub struct Cpuset {
 
 impl Cpuset {
     /// Governs an existing cgroup and the processes in it. It keeps the processors that it has, and gets others only by
-    /// consent: an
-    /// empty `cpuset.cpus` is filled with the effective processors.
+    /// consent: an empty `cpuset.cpus` is filled with the effective processors.
     ///
     /// Dropping this value does not change the cgroup.
     ///
@@ -109,8 +107,7 @@ impl Cpuset {
     }
 
     /// Makes a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there if
-    /// necessary. If
-    /// the parent cgroup itself has processes, the new cgroup is made `threaded`.
+    /// necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
     ///
     /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes.
     ///
@@ -124,9 +121,8 @@ impl Cpuset {
         Self::of(Group::make(parent.as_ref(), name)?, options, true)
     }
 
-    /// The cgroups in which this process can [create](Self::create) cpusets for the processes that it starts, the best first:
-    /// its own
-    /// cgroup, and for root also the topmost. Never empty. Changes nothing.
+    /// The cgroups in which this process can [create](Self::create) cpusets for the processes that it starts, the best
+    /// first: its own cgroup, and for root also the topmost. Never empty. Changes nothing.
     ///
     /// # Errors
     /// [`CpusetError::NoPlace`] with the reason, if there is none.
@@ -171,8 +167,7 @@ impl Cpuset {
     }
 
     /// Removes the cgroup if it was made by [`create`](Self::create) and is empty. Disables the controller again if it was
-    /// enabled for
-    /// this cgroup and no other cgroup can use it. An adopted cgroup stays. A second call does nothing.
+    /// enabled for this cgroup and no other cgroup can use it. An adopted cgroup stays. A second call does nothing.
     ///
     /// # Errors
     /// If processes are left in the cgroup; the error names them. The cgroup then stays, also when this value is dropped.
@@ -294,9 +289,8 @@ impl Cpuset {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor might
-    /// be
-    /// old.
+    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor
+    /// might be old.
     fn sequence(&self) -> u64 {
         self.kernel.sequence().unwrap_or(u64::MAX)
     }

@@ -102,9 +102,8 @@ impl Hotplug {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor might
-    /// be
-    /// old.
+    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor
+    /// might be old.
     fn sequence(&self) -> u64 {
         self.kernel.sequence().unwrap_or(u64::MAX)
     }
