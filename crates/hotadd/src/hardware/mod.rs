@@ -120,8 +120,8 @@ pub struct Survey {
     pub vanished: Vec<HardwareId>,
     /// Running, but not expected to (Q3).
     pub intruded: Vec<HardwareId>,
-    /// Within reach since the last look, and not before (H2): plugged in, brought online, gained by a cpuset above, or put into a
-    /// mask by somebody. They could be added now. Each is named once, however long it stays out.
+    /// Became available since the last check (H2): plugged in, brought online, gained by a cpuset above, or put into a mask by
+    /// another process. They could be added now. Each is reported once, however long it stays out.
     pub appeared: Vec<HardwareId>,
     /// What was wrong and has been repaired, a sentence for each.
     pub repaired: Vec<String>,
