@@ -21,8 +21,7 @@
 //!
 //! - AddStart in the replay: the processor is active. The driver is not asked again. It is told the outcome that is due, and the
 //!   agent agrees to AddStart on its behalf. The replay's AddComplete or AddFailure (R4) is then not passed on either.
-//!   on its behalf. The replay's AddComplete or AddFailure of it (R4) is then kept from the driver as well.
-//! - AddStart after the replay: the processor is not active, or it could not be added now.
+//! - AddStart after the replay: the processor is not active; otherwise it could not be added now.
 //! - AddStart of a pair that has its index or its hardware id, but not both: the old pair is gone.
 //! - The end of the replay ([`registered`](Agent::registered)): a processor that was not in the replay is not active.
 //! - Giving up ([`abandon`](Agent::abandon)).
