@@ -86,7 +86,7 @@ impl Partition {
     /// that is smaller than the set belongs to its thread and is not changed. `docs/limits.md` lists the windows that are
     /// left.
     ///
-    /// When the last handle is dropped, the threads may run on every processor again.
+    /// When the last handle is dropped, the threads may run anywhere again.
     ///
     /// # Errors
     /// [`Error::Affinity`] if the kernel does not give the required information, or does not let the masks be set.

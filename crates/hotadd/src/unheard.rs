@@ -26,7 +26,7 @@ impl Unheard {
         processors.is_some_and(|all| all[usize::from(number.group)] & (1 << number.number) != 0)
     }
 
-    /// The processor has left. If it joins again, the parties are told.
+    /// The processor has left: the entries for it are removed, because a later join is a new one.
     pub(crate) fn has_left(&mut self, processor: Processor) {
         let number = processor.number();
         self.0.retain(|_, processors| {

@@ -32,7 +32,7 @@ pub use super::holding::{Mask, Tree};
 /// Processors by affinity masks. The partition is a tree of processes, and each of its threads has the partition's mask.
 /// Starting a processor adds it to all of these masks, stopping a processor removes it.
 ///
-/// The processors are always online; only the permission to run there changes. This needs no privilege.
+/// A start or a stop does not switch a processor on or off; it only changes where the threads may run. This needs no privilege.
 ///
 /// # Holding
 /// The partition holds the threads to its processors from the moment it exists (H1). It sets the mask of every thread, even if
@@ -40,7 +40,7 @@ pub use super::holding::{Mask, Tree};
 /// comes or goes, and every 250 ms ([`poll_every`](Self::poll_every)). A mask that reaches outside of the set is put back and
 /// reported, with the thread and the masks. The mask that was asked for counts as a request (H3).
 ///
-/// When this is dropped, its threads may run on every processor again.
+/// When this is dropped, its threads may run anywhere again.
 ///
 /// # What it does not do
 /// - It does not change a mask that is smaller than the set. Such a mask belongs to the thread, and the thread does not get
@@ -212,7 +212,7 @@ impl Affinity {
     }
 }
 
-/// Lets the threads run on every processor again, within the mask with which this process was started.
+/// Lets the threads run anywhere again, within the mask with which this process was started.
 impl Drop for Affinity {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
