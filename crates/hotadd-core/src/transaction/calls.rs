@@ -111,7 +111,7 @@ impl Transaction {
         }
         while self.at < self.acted {
             let mut tell = |party: &mut P, notice: &Notice| {
-                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                // An answer to a Complete changes nothing (A6); the runner reports it.
                 let _ = each(party, notice).map_err(ignore);
                 ControlFlow::Continue(())
             };

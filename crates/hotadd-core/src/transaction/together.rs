@@ -82,7 +82,7 @@ impl Transaction {
         while self.at < self.acted {
             notice.processor = self.processors[self.at];
             while self.turn < parties.len() {
-                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                // An answer to a Complete changes nothing (A6); the runner reports it.
                 self.run_forward(parties, departures, together, &notice, |_, _, _| {});
             }
             self.at += 1;
