@@ -1,12 +1,12 @@
-//! [`Agent`]: the rules of one driver that lives in another process than its partition.
+//! [`Agent`]: the rules for one driver that is in another process than its partition.
 //!
-//! Between the two lies a connection that can break at any moment, and a partition that can end and come back. The agent
-//! sits on the driver's side. It remembers what the driver was told, so that the driver need not know of any of this:
-//! whatever happens to the connection, it is told of every processor exactly once (R5), and everything that it agreed
-//! to comes to an outcome, to one outcome only.
+//! The connection between the two can break at any moment, and the partition can end and come back. The agent is on the
+//! driver's side. It remembers what the driver was told, so that the driver does not have to handle this. Whatever happens to
+//! the connection, the driver is told of every processor exactly once (R5), and every AddStart or RemoveStart to which it agreed
+//! gets exactly one outcome.
 //!
 //! # What is remembered
-//! For each processor that the driver was told of, where it stands. A processor is the pair of index and hardware id: a
+//! For each processor of which the driver was told, its state. A processor is the pair of index and hardware id: a
 //! partition that was restarted may give the same hardware id another index, and that is another processor.
 //!
 //! | held     | the driver was told        | turns out active       | turns out not active     |
@@ -15,36 +15,37 @@
 //! | joined   | AddComplete                |                        | RemoveComplete (surprise, only if it hears of removals) → nothing |
 //! | leaving  | RemoveStart, and it agreed | RemoveFailure → joined | RemoveComplete → nothing |
 //!
-//! While a connection lives, the notices that come over it are passed on and say how things turn out. When it is gone,
-//! everything held is *unsettled*: what the partition decided meanwhile is not known. Each is settled by the first that
-//! tells, once connected again:
+//! While a connection exists, its notices are passed on and give the outcomes. When it is lost, everything held is *unsettled*:
+//! it is not known what the partition decided meanwhile. After a reconnection, each processor is settled by the first of these
+//! events that applies:
 //!
-//! - AddStart in the replay: it is active. The driver is not asked again; what was open is told, and AddStart is agreed to
-//!   on its behalf. The replay's AddComplete or AddFailure of it (R4) is then kept from the driver as well.
-//! - AddStart after the replay: it is not active, or it could not be added now.
+//! - AddStart in the replay: the processor is active. The driver is not asked again. It is told the outcome that is due, and the
+//!   agent agrees to AddStart on its behalf. The replay's AddComplete or AddFailure (R4) is then not passed on either.
+//! - AddStart after the replay: the processor is not active; otherwise it could not be added now.
 //! - AddStart of a pair that has its index or its hardware id, but not both: the old pair is gone.
-//! - The end of the replay ([`registered`](Agent::registered)): whatever was not in it is not active.
+//! - The end of the replay ([`registered`](Agent::registered)): a processor that was not in the replay is not active.
 //! - Giving up ([`abandon`](Agent::abandon)).
 //!
-//! The replay is all the AddStart calls, then all the AddComplete calls (R3). So an AddStart that comes behind an AddComplete
-//! belongs to an add, even if it overtakes the reply to Register.
+//! The replay is all AddStart calls, then all AddComplete calls (R3). So an AddStart after an AddComplete belongs to an add,
+//! even if it overtakes the reply to Register.
 //!
 //! # What is a replay to the driver (Q5)
-//! A notice that is passed on says what the partition says of it. So behind a reconnection an AddStart is a replay if the processor
-//! is active and the driver has not been told of it, also if it joined while the connection was gone: nobody can refuse it
-//! any more. Calls that the driver is still owed are made up here, by these rules:
+//! A notice that is passed on keeps the partition's replay flag. So after a reconnection an AddStart is a replay if the processor
+//! is active and the driver has not been told of it, even if the processor joined while the connection was lost: it can no longer
+//! be refused. The agent itself makes the calls that the driver is still owed, by these rules:
 //!
-//! - AddComplete and AddFailure are of a replay exactly if the AddStart was that the driver agreed to, so that the calls about one
-//!   processor agree. They end that call, whatever has told how it ended: the outcome of a live add is live, although a replay
-//!   brought it up.
-//! - RemoveComplete and RemoveFailure are never of a replay.
+//! - AddComplete and AddFailure belong to a replay exactly if the AddStart to which the driver agreed did, so that the
+//!   calls about one processor agree. This does not depend on what reported the outcome: the outcome of a live add is live,
+//!   even if a replay reported it.
+//! - RemoveComplete and RemoveFailure never belong to a replay.
 //!
 //! # A driver that wants no replay
-//! As long as such a driver (R2) holds nothing, Register asks for none. Once it holds something, Register asks for one on the
-//! agent's own account: it settles what is held, and the partition then tells this party how each of these processors leaves,
-//! which it does only if it told the party that they joined (X4). Processors in that replay that the driver does not hold are
-//! *kept* from it: the agent agrees to all calls about them, from AddStart in the replay to the end of the processor or of the
-//! connection. A processor that joined while there was no connection is one of them, so the driver never hears of it.
+//! While such a driver (R2) holds nothing, Register does not ask for a replay. Once it holds something, Register asks for one for
+//! the agent itself. The replay settles what is held. It also makes the partition tell this party how each of these processors
+//! leaves, which the partition does only if it told the party that they joined (X4). Processors in that replay that the driver
+//! does not hold are *kept* from it: the agent agrees to all calls about them, from AddStart in the replay to the end of the
+//! processor or of the connection. This includes a processor that joined while there was no connection, so the driver is never
+//! told of it.
 //!
 //! # How to use it
 //! ```text
@@ -55,9 +56,9 @@
 //!    │                     │                                              again or abandon()
 //!    └───── lost() ◀───────┘ the connection is gone, or Deregistered has come
 //! ```
-//! One thing at a time: [`answered`](Agent::answered) before anything else is done, but for [`lost`](Agent::lost), which
-//! may come while the driver is still being asked. What a method returns as owed is told to the driver at once, in order, and
-//! before the notice that brought it up. A driver that deregisters is owed nothing (D1, D3): drop its agent.
+//! Do one thing at a time: call [`answered`](Agent::answered) before anything else, except [`lost`](Agent::lost), which
+//! may come while the driver is still being asked. Tell the driver the calls that a method returns as owed at once, in order, and
+//! before the notice that caused them. A driver that deregisters is owed nothing (D1, D3): drop its agent.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -70,21 +71,21 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-/// What a driver in another process was told, and so what it is owed. The [module](self) has the rules.
+/// What a driver in another process was told, and therefore is owed. The [module](self) describes the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Agent {
     later_only: bool,
     hears_removal: bool,
     phase: Phase,
     held: BTreeMap<Processor, Entry>,
-    /// Active processors that the partition told this party of, and the agent did not tell the driver of. Of the present
+    /// Active processors of which the partition told this party, but the agent did not tell the driver. Only for the current
     /// registration.
     kept: BTreeSet<Processor>,
-    /// The latest that was heard of.
+    /// The latest known epoch.
     epoch: Epoch,
 }
 
-/// Where the driver stands with one processor.
+/// The driver's state for one processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Held {
     /// It agreed to AddStart, and has not been told an outcome.
@@ -98,9 +99,9 @@ pub enum Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Entry {
     held: Held,
-    /// Whether the partition at the other end of the present connection stands to it.
+    /// Whether the partition at the other end of the current connection has confirmed this state.
     settled: bool,
-    /// Whether the AddStart to which an outcome is due was of a replay (Q5).
+    /// Whether the AddStart whose outcome is due belonged to a replay (Q5).
     replay: bool,
 }
 
@@ -108,32 +109,32 @@ struct Entry {
 enum Phase {
     /// Not registered.
     Away,
-    /// Registering, and AddStart is of active processors.
+    /// Registering. An AddStart is about an active processor.
     Replay,
-    /// Registering, and all active processors have been named.
+    /// Registering. All active processors have been named.
     Replayed,
     /// Registered, or registering without a replay.
     Live,
 }
 
-/// What to do with a notice that has come.
+/// What to do with a received notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the driver is to be told what it is owed, and the partition waits for an answer"]
 pub struct Reaction {
-    /// What to tell the driver first, in this order. What it answers to these changes nothing (A6).
+    /// What to tell the driver first, in this order. Its answers to these calls change nothing (A6).
     pub owed: Vec<Notice>,
-    /// What to do about the notice itself.
+    /// What to do with the notice itself.
     pub then: Then,
 }
 
-/// How to come to the answer to a notice.
+/// How to answer a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Then {
-    /// Call the driver, report what it says to a Start by [`Agent::answered`], and answer with that.
+    /// Call the driver, report its answer to a Start by [`Agent::answered`], and send this answer.
     Call,
-    /// Agree without calling the driver: it has been told.
+    /// Agree without calling the driver: it has already been told.
     Agree,
-    /// Answer with an error, without calling the driver: the partition must not send this now. Says why.
+    /// Answer with this error, without calling the driver: the partition must not send this notice now.
     Breach(&'static str),
 }
 
@@ -144,7 +145,7 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// The agent of a driver that was told nothing yet. It wants a replay (R3) and hears nothing of removals (X1).
+    /// Makes the agent of a driver that was told nothing yet. It wants a replay (R3) and no removal notices (X1).
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -164,19 +165,19 @@ impl Agent {
         self
     }
 
-    /// The same for a driver that hears of removals (X1).
+    /// The same for a driver that wants removal notices (X1).
     #[must_use]
     pub const fn hearing_removals(mut self) -> Self {
         self.hears_removal = true;
         self
     }
 
-    /// What the driver was told, ascending by index.
+    /// The processors of which the driver was told, ascending by index, with their states.
     pub fn held(&self) -> impl Iterator<Item = (Processor, Held)> + '_ {
         self.held.iter().map(|(processor, entry)| (*processor, entry.held))
     }
 
-    /// Register is about to be sent over a new connection, or once more over this one. Returns whether it asks for a replay.
+    /// Register is about to be sent over a new connection, or again over this one. Returns whether it asks for a replay.
     #[must_use = "the partition must replay exactly if this says so"]
     pub fn registering(&mut self) -> bool {
         self.lost();
@@ -185,7 +186,7 @@ impl Agent {
         replay
     }
 
-    /// A notice has come.
+    /// A notice was received.
     pub fn notice(&mut self, notice: &Notice) -> Reaction {
         if self.phase == Phase::Away {
             return Reaction::breach("this agent is not registered");
@@ -204,13 +205,12 @@ impl Agent {
         }
     }
 
-    /// The driver's answer to a Start that was passed on. Without effect for other notices.
+    /// Reports the driver's answer to a Start that was passed on. Has no effect for other notices.
     ///
-    /// The connection may be gone by now: then the answer reaches nobody, but what the driver agreed to still comes to an
-    /// outcome.
+    /// If the connection is already lost, the answer is not delivered, but what the driver agreed to still gets an outcome.
     pub fn answered(&mut self, notice: &Notice, agreed: bool) {
         if !agreed {
-            // It has cleaned up after itself (A3), or keeps the processor (X1).
+            // The driver has cleaned up after itself (A3), or keeps the processor (X1).
             return;
         }
         let held = match notice.state {
@@ -222,7 +222,7 @@ impl Agent {
         self.held.insert(notice.processor, Entry { held, settled, replay: notice.replay });
     }
 
-    /// Register has been answered with success: the replay, if there was one, is over. Returns what the driver is owed.
+    /// Register was answered with success: the replay, if there was one, is over. Returns the calls that the driver is owed.
     pub fn registered(&mut self, epoch: Epoch) -> Vec<Notice> {
         // A notice of a later change may have overtaken the reply.
         self.epoch = self.epoch.max(epoch);
@@ -230,11 +230,11 @@ impl Agent {
         self.settle_rest()
     }
 
-    /// The agent is registered no longer, although it did not ask for that: the connection is gone, Register was refused, or
-    /// the partition has said so. What is open stays open.
+    /// The agent is no longer registered, although it did not deregister: the connection is lost, Register was refused, or
+    /// the partition has reported it. Outcomes that are due stay due.
     pub fn lost(&mut self) {
         self.phase = Phase::Away;
-        // Epochs of another partition have nothing to do with those of this one.
+        // Epochs of another partition are not comparable with those of this one.
         self.epoch = Epoch(0);
         self.kept.clear();
         for entry in self.held.values_mut() {
@@ -242,11 +242,11 @@ impl Agent {
         }
     }
 
-    /// The driver will not be registered again, although it did not ask for that. Returns what it is owed, and forgets
-    /// everything.
+    /// The driver will not be registered again, although it did not deregister. Returns the calls that the driver is owed, and
+    /// forgets everything.
     ///
-    /// Nobody can say any more how a removal ended that it agreed to. It is told that the processor stays: what it keeps for
-    /// nothing does less harm than what it takes away too early.
+    /// The outcome of a removal to which the driver agreed can no longer be known. The driver is told that the processor stays:
+    /// keeping resources without need does less harm than freeing them too early.
     pub fn abandon(&mut self) -> Vec<Notice> {
         self.lost();
         let held = core::mem::take(&mut self.held);

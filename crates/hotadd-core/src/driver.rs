@@ -13,17 +13,17 @@ use crate::status::Status;
 
 /// A party that must prepare before a processor is used.
 ///
-/// All calls are made one at a time, never two at once (A7), from whichever thread adds, removes or
-/// registers; all calls of one add come on one thread. They may block, allocate and query the partition.
-/// They may drop any [registration](https://docs.rs/hotadd), their own included (D3); registering and adding
-/// from inside a call is refused with [`Status::POSSIBLE_DEADLOCK`].
+/// Calls come one at a time, never two at once (A7), on the thread that adds, removes or registers. All calls of one add
+/// come on one thread. A call may block, allocate and query the partition. It may drop any
+/// [registration](https://docs.rs/hotadd), its own included (D3). Registering and adding from inside a call are refused with
+/// [`Status::POSSIBLE_DEADLOCK`].
 ///
 /// A call that panics counts as a crash (L3): the driver is deregistered, and in `add_start` and
 /// `remove_start` the panic is a veto.
 ///
 /// # Closures
-/// A closure `FnMut(&Notice) -> Result<(), Veto>` is a driver too: it is called in the three Add states. What it
-/// returns counts in [`State::AddStart`] only; an error returned elsewhere changes nothing and is reported
+/// A closure `FnMut(&Notice) -> Result<(), Veto>` is a driver too. It is called in the three Add states. Its result
+/// counts only in [`State::AddStart`]. An error returned in another state changes nothing and is reported
 /// as a breach of the contract (A6).
 ///
 /// ```
@@ -53,7 +53,8 @@ use crate::status::Status;
 pub trait Driver {
     /// A processor is about to be started: prepare for it, or veto (A1, A2).
     ///
-    /// Inside this call the processor's names translate (A5), but it is not active and runs no work yet.
+    /// Inside this call the processor's index, number and hardware id can be converted (A5), but it is not active and runs no
+    /// work.
     ///
     /// # Errors
     /// A veto keeps the processor out. A driver that vetoes cleans up after itself: it is not told
@@ -70,32 +71,32 @@ pub trait Driver {
         let _ = notice;
     }
 
-    /// How this driver hears of removals. `None`, the default, hears nothing of them (X1).
+    /// The driver's handler of removal notices. `None`, the default: the driver gets no removal notices (X1).
     ///
-    /// Asked once when registering, and then before each removal notice; answer the same each time.
+    /// Called once at registration, and then before each removal notice. The answer must be the same each time.
     fn removal(&mut self) -> Option<&mut dyn Removal> {
         None
     }
 
-    /// Sets to work on an answer that [`notify`](Self::notify) will wait for.
+    /// Starts work on an answer. [`notify`](Self::notify) then waits for it.
     ///
-    /// Called only for a driver that registered to be asked at once with others of its level, before any of them is waited
-    /// for. Without it `notify` does all of the work. Should it panic, `notify` is not called: the crash is the answer (L3).
+    /// Called only for a driver that registered to be asked together with others of its level, before any of them is waited
+    /// for. Without it `notify` does all of the work. If it panics, `notify` is not called: the crash is the answer (L3).
     fn begin(&mut self, notice: &Notice) {
         let _ = notice;
     }
 
-    /// How long the last answer took, if the driver knows better than who waited for it.
+    /// How long the last answer took, if the driver knows this better than its caller, which only measures the wait.
     fn answered_in(&self) -> Option<Duration> {
         None
     }
 
-    /// The one call that a partition really makes: hands the notice to the method for its state.
+    /// The method that a partition calls. It passes the notice to the method for its state.
     ///
     /// Override it to treat all states alike, as a C callback does.
     ///
     /// # Errors
-    /// Counts in the Start states. In any other state an error changes nothing and is reported as a breach of
+    /// The result counts in the Start states. In any other state an error changes nothing and is reported as a breach of
     /// the contract (A6).
     #[inline]
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
@@ -118,21 +119,20 @@ pub trait Driver {
     }
 }
 
-/// The removal twins of a [`Driver`] (X1).
+/// The removal methods of a [`Driver`] (X1).
 pub trait Removal {
     /// A processor is about to be stopped: move off it, or veto.
     ///
     /// # Errors
-    /// A veto keeps the processor in; the driver is then not told RemoveFailure.
+    /// A veto keeps the processor in the partition. The driver is then not told RemoveFailure.
     fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto>;
 
-    /// The processor has left. It may have vanished unasked ([`Notice::is_surprise`], X2), in which case
-    /// there was no `remove_start`.
+    /// The processor has left. If it vanished without a remove ([`Notice::is_surprise`], X2), there was no `remove_start`.
     fn remove_complete(&mut self, notice: &Notice) {
         let _ = notice;
     }
 
-    /// The processor stays, although this driver agreed to let it go.
+    /// The processor stays, although this driver agreed to its removal.
     fn remove_failure(&mut self, notice: &Notice) {
         let _ = notice;
     }
@@ -151,7 +151,7 @@ impl<F: FnMut(&Notice) -> Result<(), Veto>> Driver for F {
 
 /// A driver's refusal: a status that is an error, and a reason for people.
 ///
-/// One pointer in size, so that agreeing costs nothing.
+/// One pointer in size, so that an agreement costs nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Veto(Box<Inner>);
 
@@ -163,17 +163,17 @@ struct Inner {
 }
 
 impl Veto {
-    /// A veto with a reason of its own.
+    /// Makes a veto with its own reason.
     ///
-    /// A veto is always an error: a status that is none becomes [`Status::UNSUCCESSFUL`].
+    /// A veto is always an error: a status that is not an error becomes [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
         let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
         Self(Box::new(Inner { status, reason: reason.into(), crash: false }))
     }
 
-    /// The answer on behalf of a party that can give none: it has crashed, is gone, or did not answer in time (L3). It
-    /// counts as a veto where one is possible, and in any state the party is deregistered.
+    /// Makes the answer for a party that cannot answer: it has crashed, is gone, or did not answer in time (L3). It counts as a
+    /// veto where a veto is possible. In any state the party is deregistered.
     #[must_use]
     pub fn crash(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
         let mut veto = Self::new(status, reason);
@@ -181,7 +181,7 @@ impl Veto {
         veto
     }
 
-    /// Whether it speaks for a party that has crashed (L3).
+    /// Whether this is the answer for a party that has crashed (L3).
     #[must_use]
     pub fn is_crash(&self) -> bool {
         self.0.crash
@@ -193,7 +193,7 @@ impl Veto {
         self.0.status
     }
 
-    /// Why, in the driver's words.
+    /// The reason, in the driver's words.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.0.reason

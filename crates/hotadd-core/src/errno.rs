@@ -1,4 +1,4 @@
-//! [`Errno`]: an error as Linux numbers it. A type of its own so that it cannot pass for a [`Status`].
+//! [`Errno`]: a Linux error number. A separate type, so that it cannot be used as a [`Status`].
 //!
 //! [`Status`]: crate::Status
 
@@ -30,7 +30,7 @@ impl Errno {
     }
 }
 
-/// Defines the named errors. The first columns of the public `asm-generic` headers.
+/// Defines the named errors: the first columns of the public `asm-generic` headers.
 macro_rules! errnos {
     ($($name:ident = $number:literal;)*) => {
         impl Errno {

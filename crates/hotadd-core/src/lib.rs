@@ -1,22 +1,21 @@
 //! The rules for adding a processor to a running system: every driver agrees first, or nothing happens.
 //!
-//! This crate is the contract and nothing else. It has no locks, no I/O, no threads and no clock; it does not know
-//! Linux, D-Bus or Windows. The [`hotadd`](https://docs.rs/hotadd) crate runs it over real processors, and is what
-//! programs use.
+//! This crate contains only the contract. It has no locks, no I/O, no threads and no clock, and does not depend on
+//! Linux, D-Bus or Windows. Programs use the [`hotadd`](https://docs.rs/hotadd) crate, which runs it on real processors.
 //!
 //! # Principles
-//! - **A transaction is a value.** [`Transaction`] says what is to be done next and takes the answer. The rules
-//!   exist once, whoever runs them.
+//! - **A transaction is a value.** [`Transaction`] says what to do next and takes the result. So there is only one
+//!   implementation of the rules, whatever runs them.
 //! - **The type says who may veto.** [`Driver::add_start`] returns a `Result`, `add_complete` and `add_failure` do not.
 //! - **A status is not an errno.** [`Status`] and [`Errno`] are different types with explicit conversions.
-//! - **What is read was once true.** An [`ActiveSet`] is an immutable value with an [`Epoch`].
+//! - **A set that was read was in force at one moment.** An [`ActiveSet`] is an immutable value with an [`Epoch`].
 //!
 //! # What it does not do
-//! - It does not serialise: whoever runs transactions runs one at a time (A7).
-//! - It does not remember drivers: [`Registry`] keeps the order of whatever [`Party`] the runner has.
-//! - It does not measure, wait or time out: those are answers that the runner gives.
+//! - It does not serialize: its caller, the runner, must run one transaction at a time (A7).
+//! - It does not store drivers: [`Registry`] keeps the order of the runner's [`Party`] values.
+//! - It does not measure, wait or time out: the runner does, and reports the results.
 //!
-//! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
+//! Clauses in parentheses (A3, Q1) refer to the contract, `docs/contract.md` in the repository.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]

@@ -7,20 +7,20 @@ use crate::processor::Processor;
 use crate::set::Epoch;
 use crate::status::Status;
 
-/// Which of the six moments a notice speaks of.
+/// The six states of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// A processor is about to be started: prepare for it, or veto (A1, A2).
     AddStart,
-    /// It has joined (A5).
+    /// The processor has joined (A5).
     AddComplete,
-    /// It did not join, although this driver had agreed: undo what was prepared (A3, A4).
+    /// The processor did not join, although this driver had agreed: undo what was prepared (A3, A4).
     AddFailure,
     /// A processor is about to be stopped: move off it, or veto (X1).
     RemoveStart,
-    /// It has left (X1), possibly without asking ([`Notice::is_surprise`], X2).
+    /// The processor has left (X1), possibly without a remove ([`Notice::is_surprise`], X2).
     RemoveComplete,
-    /// It stayed, although this driver had agreed (X1).
+    /// The processor stays, although this driver had agreed to its removal (X1).
     RemoveFailure,
 }
 
@@ -41,13 +41,13 @@ impl State {
         matches!(self, Self::AddStart | Self::RemoveStart)
     }
 
-    /// Whether this is one of the removal twins, which a driver opts into (X1).
+    /// Whether this is one of the three removal states, which a driver opts into (X1).
     #[must_use]
     pub const fn is_removal(self) -> bool {
         matches!(self, Self::RemoveStart | Self::RemoveComplete | Self::RemoveFailure)
     }
 
-    /// `AddStart`, `AddComplete` and so on.
+    /// The name: `AddStart`, `AddComplete` and so on.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,8 +80,8 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// A notice as a partition would send it, for a driver's own unit tests: `status` is
-    /// [`Status::SUCCESS`], the epoch 1.
+    /// Makes a notice as a partition would send it, for a driver's own unit tests: `status` is
+    /// [`Status::SUCCESS`], the epoch is 1.
     #[must_use]
     pub const fn new(state: State, processor: Processor) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Notice {
         }
     }
 
-    /// The same notice with the reason of a failure, as a partition in another process has sent it.
+    /// The same notice with the reason of a failure, as received from a partition in another process.
     #[must_use]
     pub const fn with_failure(mut self, status: Status, errno: Option<Errno>) -> Self {
         self.status = status;
@@ -110,27 +110,27 @@ impl Notice {
         self
     }
 
-    /// The same notice of a processor that left without asking (X2).
+    /// The same notice for a processor that left without a remove (X2).
     #[must_use]
     pub const fn as_surprise(mut self) -> Self {
         self.surprise = true;
         self
     }
 
-    /// The same notice as part of a registration (R3).
+    /// The same notice as part of a replay (R3).
     #[must_use]
     pub const fn as_replay(mut self) -> Self {
         self.replay = true;
         self
     }
 
-    /// The moment this notice speaks of.
+    /// The state of this notice.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// The processor it speaks of.
+    /// The processor concerned.
     #[must_use]
     pub const fn processor(&self) -> Processor {
         self.processor
@@ -143,7 +143,7 @@ impl Notice {
         self.status
     }
 
-    /// The platform's own error, where it was the platform that failed (A4).
+    /// The platform's own error, if the platform failed (A4).
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         self.errno
@@ -155,18 +155,18 @@ impl Notice {
         self.epoch
     }
 
-    /// Whether the processor was taken without asking (X2). Only ever true in RemoveComplete.
+    /// Whether the processor left without a remove (X2). True only in RemoveComplete.
     #[must_use]
     pub const fn is_surprise(&self) -> bool {
         self.surprise
     }
 
-    /// Whether it is part of a registration, and about a processor that was active before (Q5, R3): a veto then keeps out the driver
-    /// that registers, and no processor (R4). Only ever true in AddStart, AddComplete and AddFailure; the three about one
-    /// processor agree.
+    /// Whether this notice is part of a replay, about a processor that is already active (Q5, R3). A veto then refuses the
+    /// registration of this driver, not the processor (R4). True only in AddStart, AddComplete and AddFailure. The value is
+    /// the same in all calls about one processor.
     ///
-    /// A partition in another process says it too. The interface of Windows has no field for it: a driver that is called
-    /// through that sees false.
+    /// A partition in another process sends it too. The Windows interface has no field for it: a driver that is called through
+    /// that interface gets false.
     #[must_use]
     pub const fn is_replay(&self) -> bool {
         self.replay

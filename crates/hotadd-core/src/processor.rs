@@ -1,4 +1,4 @@
-//! What a processor is called: by index, by group and number, by hardware id.
+//! The names of a processor: index, group and number, hardware id.
 
 use core::fmt;
 
@@ -11,7 +11,7 @@ pub const MAX_GROUPS: u32 = 32;
 /// Processors in a partition, at most: 2,048.
 pub const MAX_PROCESSORS: u32 = GROUP_SIZE * MAX_GROUPS;
 
-/// A processor's index in its partition (`NtNumber`): dense, from 0, below [`MAX_PROCESSORS`], given in
+/// A processor's index in its partition (`NtNumber`): without gaps, from 0, below [`MAX_PROCESSORS`], given in
 /// order of first activation and never given to another processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
@@ -24,7 +24,7 @@ impl ProcessorIndex {
         if value < MAX_PROCESSORS { Some(Self(value)) } else { None }
     }
 
-    /// For positions that the set has already bounded.
+    /// For positions that the set has already checked.
     pub(crate) const fn of(position: usize) -> Self {
         debug_assert!(position < MAX_PROCESSORS as usize);
         #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_PROCESSORS")]
@@ -37,7 +37,7 @@ impl ProcessorIndex {
         self.0
     }
 
-    /// The index as a place in a slice.
+    /// The index as a position in a slice.
     #[must_use]
     pub const fn as_usize(self) -> usize {
         self.0 as usize
@@ -67,7 +67,7 @@ pub struct ProcessorNumber {
 }
 
 impl ProcessorNumber {
-    /// The index this number stands for; `None` if group or number is out of range.
+    /// The index of this number; `None` if group or number is out of range.
     #[must_use]
     pub const fn index(self) -> Option<ProcessorIndex> {
         if (self.number as u32) < GROUP_SIZE && (self.group as u32) < MAX_GROUPS {
@@ -84,7 +84,7 @@ impl fmt::Display for ProcessorNumber {
     }
 }
 
-/// What the platform calls a processor. On Linux the N of cpuN. May be sparse.
+/// The platform's number of a processor. On Linux the N of cpuN. May have gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct HardwareId(pub u32);
@@ -101,12 +101,12 @@ impl From<u32> for HardwareId {
     }
 }
 
-/// A processor under all its names.
+/// A processor with all its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Processor {
     /// Its index in the partition.
     pub index: ProcessorIndex,
-    /// What the platform calls it.
+    /// Its hardware id.
     pub id: HardwareId,
 }
 
@@ -119,7 +119,7 @@ impl Processor {
 }
 
 impl fmt::Display for Processor {
-    /// As people say it: by what the platform calls it.
+    /// The form for people: by the hardware id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "processor {}", self.id)
     }

@@ -1,4 +1,4 @@
-//! [`Registry`]: who is registered, in the order in which they are called.
+//! [`Registry`]: the registered parties, in calling order.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 use crate::processor::Processor;
 use crate::status::Status;
 
-/// A registration's identity. Never used twice, and of no meaning to another partition (D2).
+/// The identity of a registration. Never reused, and not valid in another partition (D2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct PartyId(pub u64);
@@ -17,8 +17,8 @@ impl fmt::Display for PartyId {
     }
 }
 
-/// Where a party stands: lower levels agree first and unwind last. Within a level those that are called in turn come
-/// first, in order of registration; then those that are asked all at once.
+/// A party's place in the calling order: lower levels agree first and unwind last. Within a level, the parties that are called
+/// in turn come first, in order of registration, then those that are asked together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Level(pub i32);
@@ -29,25 +29,25 @@ impl fmt::Display for Level {
     }
 }
 
-/// What the rules need to know of a registered party. How it is called is the runner's business.
+/// The properties of a registered party that the rules need. The runner determines how a party is called.
 pub trait Party {
     /// Its identity.
     fn id(&self) -> PartyId;
     /// Its level.
     fn level(&self) -> Level;
-    /// Whether it has been deregistered since the transaction under way began. Once true, always true; it
+    /// Whether the party has been deregistered since the transaction in progress began. Once true it stays true, and the party
     /// is not called again (D1, D3).
     fn departed(&self) -> bool;
-    /// Whether it asked for removal notices (X1).
+    /// Whether the party asked for removal notices (X1).
     fn hears_removal(&self) -> bool;
-    /// Whether it was told that this active processor is one: by AddComplete, in a replay or when the processor joined. Only
-    /// then it hears of its end (X4). A party that registered without a replay (R2) was not told of what was active then, and
-    /// nobody was told of a processor that joined without agreement (Q3).
+    /// Whether the party was told that this processor is active: by AddComplete, in a replay or when the processor joined. Only
+    /// then it is told of the processor's end (X4). A party that registered without a replay (R2) was not told of the processors
+    /// that were active then. No party was told of a processor that joined without agreement (Q3).
     ///
-    /// Asked in removals only.
+    /// Called in removals only.
     fn heard_of(&self, processor: Processor) -> bool;
-    /// Whether it is asked together with all others of its level that are, and not in turn: it lives in another process.
-    /// Never changes.
+    /// Whether the party is asked together with all others of its level that have this property, and not in turn: it is in
+    /// another process. The answer never changes.
     fn at_once(&self) -> bool {
         false
     }
@@ -55,18 +55,18 @@ pub trait Party {
 
 /// The registered parties, in calling order.
 ///
-/// It stays as it is while a transaction runs: a party that deregisters meanwhile says so by
+/// The order does not change while a transaction runs: a party that deregisters meanwhile reports so by
 /// [`Party::departed`] and is [swept](Self::sweep) out when the transaction is over.
 #[derive(Debug)]
 pub struct Registry<P> {
     parties: Vec<P>,
     limit: usize,
-    /// How many of them are asked at once.
+    /// The number of parties that are asked together.
     at_once: usize,
 }
 
 impl<P: Party> Registry<P> {
-    /// An empty registry that takes at most `limit` parties (R7).
+    /// Makes an empty registry for at most `limit` parties (R7).
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { parties: Vec::new(), limit, at_once: 0 }
@@ -80,13 +80,13 @@ impl<P: Party> Registry<P> {
         if self.parties.len() < self.limit { Ok(()) } else { Err(Status::QUOTA_EXCEEDED) }
     }
 
-    /// How many parties may register (R7).
+    /// The maximum number of parties (R7).
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Takes a party in, behind those of its level and kind that are there already. Ids must ascend.
+    /// Inserts a party, after the present ones of its level and kind. Ids must ascend.
     pub fn insert(&mut self, party: P) {
         let key = place(&party);
         let at = self.parties.partition_point(|p| place(p) < key);
@@ -94,7 +94,7 @@ impl<P: Party> Registry<P> {
         self.parties.insert(at, party);
     }
 
-    /// Whether some parties are asked at once, so that [`Transaction::call_together`] is the way to call them.
+    /// Whether some parties are asked together, so that they must be called by [`Transaction::call_together`].
     ///
     /// [`Transaction::call_together`]: crate::Transaction::call_together
     #[must_use]
@@ -105,7 +105,7 @@ impl<P: Party> Registry<P> {
     /// Takes a party out.
     ///
     /// # Errors
-    /// [`Status::INVALID_HANDLE`], changing nothing, if it is not registered here, at this place (D2).
+    /// [`Status::INVALID_HANDLE`] if it is not registered at this place of this registry; nothing changes (D2).
     pub fn remove(&mut self, level: Level, at_once: bool, id: PartyId) -> Result<P, Status> {
         let found = self.parties.binary_search_by_key(&(level, at_once, id), place);
         let party = found.map(|at| self.parties.remove(at)).map_err(|_| Status::INVALID_HANDLE)?;
@@ -113,7 +113,7 @@ impl<P: Party> Registry<P> {
         Ok(party)
     }
 
-    /// Takes out everyone who departed, in calling order.
+    /// Takes out all departed parties, in calling order.
     pub fn sweep(&mut self) -> Vec<P> {
         let swept: Vec<P> = self.parties.extract_if(.., |p| p.departed()).collect();
         self.at_once -= swept.iter().filter(|p| p.at_once()).count();
@@ -138,7 +138,7 @@ impl<P: Party> Registry<P> {
     }
 }
 
-/// The order of calling.
+/// The sort key of the calling order.
 fn place<P: Party>(party: &P) -> (Level, bool, PartyId) {
     (party.level(), party.at_once(), party.id())
 }

@@ -1,4 +1,4 @@
-//! [`ActiveSet`]: which processors are in the partition at one moment, and what each is called (Q1, Q2).
+//! [`ActiveSet`]: which processors are in the partition at one moment, and their indexes and numbers (Q1, Q2).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,26 +21,26 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The processors of a partition at one moment. A value: it never changes; a change makes another.
+/// The processors of a partition at one moment. An immutable value: a change makes another one.
 ///
-/// Cloning copies some 600 bytes and shares the translation tables.
+/// Cloning copies about 600 bytes and shares the translation tables.
 #[derive(Clone, Debug)]
 pub struct ActiveSet {
     epoch: Epoch,
     maximum: u32,
     count: u32,
     active: [u64; WORDS],
-    /// The active ones that no driver was asked about (Q3). A subset of `active`.
+    /// The active processors about which no driver was asked (Q3). A subset of `active`.
     unagreed: [u64; WORDS],
     known: Arc<Known>,
-    /// Processors being added. They translate (A5) but are not members.
+    /// Processors being added. They can be looked up (A5) but are not members.
     proposed: Vec<Processor>,
 }
 
-/// Every processor that was ever active, and so owns its index for good (X3).
+/// Every processor that was ever active, and so keeps its index (X3).
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// Each at the place of its index.
+    /// Each at the position of its index.
     processors: Vec<Processor>,
     by_id: Vec<(HardwareId, ProcessorIndex)>,
 }
@@ -59,37 +59,37 @@ impl Known {
     }
 }
 
-/// How a processor stands that was active once.
+/// The state of a processor that was ever active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// It has left.
+    /// The processor has left.
     Gone,
-    /// It is active.
+    /// The processor is active.
     Active,
-    /// It is active, and no driver was asked (Q3).
+    /// The processor is active, and no driver was asked (Q3).
     Unagreed,
 }
 
-/// Why a set cannot take the processors it was offered (A8).
+/// Why a set cannot take the proposed processors (A8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAddable {
-    /// It is active already.
+    /// The processor is already active.
     AlreadyActive(HardwareId),
-    /// It was named twice in one request.
+    /// The processor was named twice in one request.
     NamedTwice(HardwareId),
-    /// Every index that the partition has was given to a processor before.
+    /// Every index of the partition has already been given to a processor.
     BeyondMaximum {
-        /// The one that found no index.
+        /// The processor for which there is no index.
         id: HardwareId,
-        /// How many processors the partition can ever know.
+        /// The maximum number of different processors of the partition.
         maximum: u32,
     },
 }
 
 impl ActiveSet {
-    /// A partition's first set: these processors, in this order, at epoch 1.
+    /// Makes a partition's first set: these processors, in this order, at epoch 1.
     ///
-    /// `maximum` is how many different processors the partition can ever have, cut to [`MAX_PROCESSORS`].
+    /// `maximum` is the maximum number of different processors that the partition ever has, limited to [`MAX_PROCESSORS`].
     ///
     /// # Errors
     /// If an id comes twice or there are more than `maximum`.
@@ -108,19 +108,19 @@ impl ActiveSet {
         Ok(proposal.join(&all, true))
     }
 
-    /// The epoch at which this set came into force.
+    /// The epoch of this set.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// How many processors are active.
+    /// The number of active processors.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// How many different processors the partition can ever have. Every index is below it.
+    /// The maximum number of different processors that the partition ever has. Every index is below it.
     #[must_use]
     pub const fn maximum(&self) -> u32 {
         self.maximum
@@ -138,7 +138,7 @@ impl ActiveSet {
         has(&self.active, index) && !has(&self.unagreed, index)
     }
 
-    /// How many groups have at least one index that was given out or is being added.
+    /// The number of groups that have at least one index that was given out or is being added.
     #[must_use]
     pub fn group_count(&self) -> u32 {
         let last = self.proposed.iter().map(|p| p.index.get() + 1).max().unwrap_or(0);
@@ -157,17 +157,17 @@ impl ActiveSet {
         self.known.processors.iter().copied().filter(|p| self.contains(p.index))
     }
 
-    /// The active processors, ascending by index, in a list of their own.
+    /// The active processors, ascending by index, as a new list.
     #[must_use]
     pub fn to_vec(&self) -> Vec<Processor> {
         if self.count as usize == self.known.processors.len() {
-            // The usual case, in which nothing needs to be looked for.
+            // The usual case: all known processors are active.
             return self.known.processors.clone();
         }
         self.iter().collect()
     }
 
-    /// The processor with this hardware id: active, active before, or being added (A5, X3).
+    /// The processor with this hardware id: active, formerly active, or being added (A5, X3).
     #[must_use]
     pub fn by_id(&self, id: HardwareId) -> Option<Processor> {
         let proposed = || self.proposed.iter().find(|p| p.id == id).copied();
@@ -180,26 +180,26 @@ impl ActiveSet {
         self.by_id(id).filter(|p| self.contains(p.index))
     }
 
-    /// The processor with this index: active, active before, or being added (A5, X3).
+    /// The processor with this index: active, formerly active, or being added (A5, X3).
     #[must_use]
     pub fn by_index(&self, index: ProcessorIndex) -> Option<Processor> {
         let proposed = || self.proposed.iter().find(|p| p.index == index).copied();
         self.known.processors.get(index.as_usize()).copied().or_else(proposed)
     }
 
-    /// The processor with this group and number: active, active before, or being added (A5, X3).
+    /// The processor with this group and number: active, formerly active, or being added (A5, X3).
     #[must_use]
     pub fn by_number(&self, number: ProcessorNumber) -> Option<Processor> {
         self.by_index(number.index()?)
     }
 
-    /// The processors being added at the moment: they translate but are not active (A5).
+    /// The processors that are being added: they can be looked up but are not active (A5).
     #[must_use]
     pub fn proposed(&self) -> &[Processor] {
         &self.proposed
     }
 
-    /// Every processor that was ever active, ascending by index, and how it stands.
+    /// Every processor that was ever active, ascending by index, with its state.
     pub fn known(&self) -> impl Iterator<Item = (Processor, Standing)> + '_ {
         self.known.processors.iter().map(|p| {
             let standing = match (self.contains(p.index), self.is_agreed(p.index)) {
@@ -211,12 +211,12 @@ impl ActiveSet {
         })
     }
 
-    /// A set as another process has it, from what was sent of it: every [known](Self::known) processor ascending by
+    /// Makes a set from the data that another process sent: every [known](Self::known) processor ascending by
     /// index, and those being added.
     ///
     /// # Errors
-    /// If it is no set that could be: an id comes twice, there are more than `maximum`, or one that is being added has an
-    /// index that it cannot have.
+    /// If the set is invalid: an id comes twice, there are more than `maximum`, or a processor that is being added has an index
+    /// that it cannot have.
     pub fn assemble(
         epoch: Epoch,
         maximum: u32,
@@ -241,7 +241,7 @@ impl ActiveSet {
         }
     }
 
-    /// The same set, in which these processors have names too: their own of before (X3), or the next free indexes.
+    /// The same set, in which these processors can be looked up too: by their previous indexes (X3), or by the next free ones.
     pub(crate) fn propose(&self, ids: &[HardwareId]) -> Result<Self, NotAddable> {
         let mut set = self.clone();
         let mut next = self.known.processors.len();
@@ -268,24 +268,24 @@ impl ActiveSet {
         Ok(set)
     }
 
-    /// The same set, in which these processors have names too, as [`propose`](Self::propose) gave them to them.
+    /// The same set, in which these processors can be looked up too, as [`propose`](Self::propose) numbered them.
     pub(crate) fn naming(&self, proposed: Vec<Processor>) -> Self {
         Self { proposed, ..self.clone() }
     }
 
-    /// The next set, in which this processor is active although no driver was asked (Q3), and what it is called.
+    /// The next set, in which this processor is active although no driver was asked (Q3). Also returns the processor.
     ///
-    /// While others are being added it must be one that was active before: the next free indexes are theirs.
+    /// While others are being added, it must be a processor that was active before: the next free indexes belong to the others.
     ///
     /// # Errors
-    /// If it is active already or has no index left (A8).
+    /// If the processor is already active or there is no index left (A8).
     pub fn intrude(&self, id: HardwareId) -> Result<(Self, Processor), NotAddable> {
         let joined = self.propose(&[id])?.proposed;
         Ok((self.join(&joined, false), joined[0]))
     }
 
-    /// The next set, without those of these that are active: they have left without asking (X2). Also says which they were,
-    /// each once, in the order given. `None` if none was active.
+    /// The next set, without the active ones of these processors: they have left without a remove (X2). Also returns these, each
+    /// once, in the given order. `None` if none was active.
     #[must_use]
     pub fn lose(&self, ids: &[HardwareId]) -> Option<(Self, Vec<Processor>)> {
         let mut lost: Vec<Processor> = Vec::with_capacity(ids.len());
@@ -297,13 +297,13 @@ impl ActiveSet {
         (!lost.is_empty()).then(|| (self.leave(&lost), lost))
     }
 
-    /// The next set: these proposed processors are active in it.
+    /// The next set, in which these proposed processors are active.
     ///
-    /// Those of the proposal that did not join keep their names until [`naming`](Self::naming) takes them.
+    /// Proposed processors that did not join can still be looked up until [`naming`](Self::naming) removes them.
     pub(crate) fn join(&self, joined: &[Processor], agreed: bool) -> Self {
         let mut set = self.clone();
         set.epoch.0 += 1;
-        // If only part of a proposal joins it is its first part, so that indexes stay dense.
+        // If only part of a proposal joins, it is the first part, so that indexes have no gaps.
         for processor in joined {
             if self.known.index_of(processor.id).is_none() {
                 Arc::make_mut(&mut set.known).admit(*processor);
@@ -316,7 +316,7 @@ impl ActiveSet {
         set
     }
 
-    /// The next set, without these processors. The same one if none of them is active.
+    /// The next set, without these processors. The same set if none of them is active.
     pub(crate) fn leave(&self, left: &[Processor]) -> Self {
         let mut set = self.clone();
         let left = left.iter().filter(|p| self.contains(p.index));

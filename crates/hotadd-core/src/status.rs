@@ -1,6 +1,6 @@
-//! [`Status`]: what a driver answers with and is told, an NTSTATUS.
+//! [`Status`]: the NTSTATUS with which a driver answers, or which it is told.
 //!
-//! The numbers and names are those of the public Windows headers; the sentences are ours.
+//! The numbers and names are those of the public Windows headers. The sentences are hotadd's own.
 
 use core::fmt;
 
@@ -8,9 +8,9 @@ use crate::errno::Errno;
 
 /// An NTSTATUS: 32 bits, an error when negative as a signed number.
 ///
-/// Any value is representable, named or not, because drivers are free to use their own codes.
-/// The contract counts a status as an error exactly when [`is_error`](Self::is_error) says so, which
-/// includes the warnings (`0x8xxxxxxx`) and leaves out the informational codes (`0x4xxxxxxx`).
+/// Any value can be represented, named or not, because drivers may use their own codes. A status is an error exactly if
+/// [`is_error`](Self::is_error) says so. This includes the warnings (`0x8xxxxxxx`) and excludes the informational codes
+/// (`0x4xxxxxxx`).
 ///
 /// ```
 /// use hotadd_core::Status;
@@ -40,20 +40,20 @@ impl Status {
         self.0
     }
 
-    /// Whether the contract counts this as an error, and so as a veto: negative when signed (A2).
+    /// Whether this is an error, and so a veto: negative as a signed number (A2).
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.0.cast_signed() < 0
     }
 
-    /// The status that best says what a Linux error says; [`Status::UNSUCCESSFUL`] when none does.
+    /// The status that best matches a Linux error; [`Status::UNSUCCESSFUL`] if there is none.
     #[must_use]
     pub fn from_errno(errno: Errno) -> Self {
         ERRNO.iter().find(|(_, e)| *e == errno).map_or(Self::UNSUCCESSFUL, |(s, _)| *s)
     }
 
-    /// The Linux error that best says what this status says: `None` for a status that is not an
-    /// error, `EIO` for an error that has no better match.
+    /// The Linux error that best matches this status: `None` for a status that is not an error, `EIO` for an error that has
+    /// no better match.
     #[must_use]
     pub fn to_errno(self) -> Option<Errno> {
         if !self.is_error() {
@@ -64,7 +64,7 @@ impl Status {
     }
 }
 
-/// Defines the named statuses and the one table from which names and sentences are read.
+/// Defines the named statuses and the one table of names and sentences.
 macro_rules! statuses {
     ($($name:ident = $value:literal, $sentence:literal;)*) => {
         impl Status {
@@ -82,7 +82,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// What the status says, as a sentence without its full stop; `None` for an unnamed value.
+            /// The meaning of the status, as a sentence without its full stop; `None` for an unnamed value.
             #[must_use]
             pub const fn sentence(self) -> Option<&'static str> {
                 match self.0 {
@@ -170,7 +170,7 @@ const ERRNO: &[(Status, Errno)] = &[
     (Status::CANCELLED, Errno::ECANCELED),
 ];
 
-/// Statuses that Linux says with a word it also uses for another.
+/// Statuses for which Linux has only an error that also means another status.
 const ERRNO_ONE_WAY: &[(Status, Errno)] = &[
     (Status::NO_MEMORY, Errno::ENOMEM),
     (Status::DEVICE_ALREADY_ATTACHED, Errno::EEXIST),

@@ -1,8 +1,8 @@
 //! [`Transaction`]: every change of a partition, and every replay, as one state machine.
 //!
-//! A transaction is a value. Its [`step`](Transaction::step) says what is to be done now; whoever runs it does
-//! that, gives the answer, and asks again. It holds no lock and calls nobody by itself, so the same rules
-//! serve a partition in this process, one behind a socket, and a model checker.
+//! A transaction is a value. Its [`step`](Transaction::step) says what to do now. The runner does it, reports the result, and
+//! asks again. A transaction holds no lock and calls no other code by itself, so the same rules serve a partition in this
+//! process, a partition behind a socket, and a model checker.
 //!
 //! ```text
 //!            propose      ask        act       publish     tell
@@ -33,11 +33,11 @@ mod together;
 
 pub use together::Together;
 
-/// What is to be done now.
+/// What to do now.
 #[derive(Debug)]
 #[must_use = "a step that is not carried out leaves the transaction where it is"]
 pub enum Step {
-    /// The set changes: have [`publish`](Transaction::publish) make the next one, and make it the one that queries see.
+    /// The set changes: call [`publish`](Transaction::publish) to make the next one, and make it visible to queries.
     Publish,
     /// Call parties: [`call`](Transaction::call).
     Call(State),
@@ -45,18 +45,18 @@ pub enum Step {
     Start(Processor),
     /// Stop this processor, then call [`acted`](Transaction::acted).
     Stop(Processor),
-    /// It is over; the rest of the methods tell how it went.
+    /// The transaction is over. The other methods give its result.
     Done,
 }
 
-/// The platform's refusal to start or stop a processor (A4).
+/// The platform's failure to start or stop a processor (A4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformError {
     /// The status that every driver is told.
     pub status: Status,
-    /// The platform's own error, where it has one.
+    /// The platform's own error, if it has one.
     pub errno: Option<Errno>,
-    /// What the platform says of it beyond that, in a sentence.
+    /// The platform's additional reason, in a sentence.
     pub reason: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl From<Errno> for PlatformError {
     }
 }
 
-/// The platform's own words if it has some: `EINVAL (22): it is another's`.
+/// The platform's own reason, if it has one: `EINVAL (22): it is another's`.
 impl fmt::Display for PlatformError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errno {
@@ -83,7 +83,7 @@ impl fmt::Display for PlatformError {
     }
 }
 
-/// A refusal by the party at this position of the roster.
+/// A refusal by the party at this position of the slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The position in the slice that was handed to [`Transaction::call`].
@@ -94,12 +94,12 @@ pub struct Refusal {
     pub veto: Veto,
 }
 
-/// Why a removal cannot even be asked about.
+/// Why a removal is refused before any party is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotRemovable {
     /// The processor is not active.
     NotActive(HardwareId),
-    /// It is the only active one: a partition keeps something to run on.
+    /// The processor is the only active one, and a partition needs one to run on.
     Last(HardwareId),
 }
 
@@ -117,7 +117,7 @@ enum Phase {
     Propose,
     Ask,
     Act,
-    /// An atomic batch takes back what it had started.
+    /// An atomic batch stops the processors that it had started.
     Undo,
     Publish,
     Complete,
@@ -131,15 +131,15 @@ enum Phase {
 pub struct Transaction {
     kind: Kind,
     phase: Phase,
-    /// The set that this has put in force last.
+    /// The set that this transaction has published last.
     set: ActiveSet,
     processors: Vec<Processor>,
-    /// Adding: how many of `processors`, from the first, run. Removing: how many have stopped.
+    /// Adding: how many of `processors`, from the first, are running. Removing: how many have stopped.
     acted: usize,
-    /// The cursor of the pass under way: the processor, and how many parties have had their turn for it.
+    /// The cursor of the pass in progress: the processor, and how many parties have had their turn for it.
     at: usize,
     turn: usize,
-    /// How many turns are left of the run that was begun with.
+    /// How many turns are left of the run that was begun.
     begun: usize,
     refusals: Vec<Refusal>,
     error: Option<(Processor, PlatformError)>,
@@ -163,16 +163,16 @@ impl Transaction {
         }
     }
 
-    /// Adding these processors: all of them or, but for a platform that will not take one back, none (A9).
+    /// Adds these processors: all of them or none, unless the platform fails to stop one again (A9).
     ///
     /// # Errors
-    /// Before any driver hears of it, if one is active already, named twice or beyond the maximum (A8).
+    /// If a processor is already active, named twice or beyond the maximum (A8). No driver is then asked.
     pub fn add(set: &ActiveSet, ids: &[HardwareId]) -> Result<Self, NotAddable> {
         let processors = set.propose(ids)?.proposed().to_vec();
         Ok(Self::new(Kind::Add, Phase::Propose, set.clone(), processors))
     }
 
-    /// Asking everybody whether this processor could be added, and adding nothing (A10).
+    /// Asks all parties whether this processor could be added, and adds nothing (A10).
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -180,18 +180,18 @@ impl Transaction {
         Ok(Self { kind: Kind::Rehearsal, ..Self::add(set, &[id])? })
     }
 
-    /// Telling a party that registers with ADD_EXISTING of every active processor (R3). It is run over that
-    /// one party alone, which joins the registry if [`is_agreed`](Self::is_agreed) holds afterwards.
+    /// Tells a party of every active processor when it registers with a replay (R3). It runs on that party alone. The party
+    /// is inserted into the registry if [`is_agreed`](Self::is_agreed) holds afterwards.
     #[must_use]
     pub fn replay(set: &ActiveSet) -> Self {
         let processors = set.to_vec();
         Self::new(Kind::Replay, Phase::Ask, set.clone(), processors)
     }
 
-    /// Removing a processor (X1).
+    /// Removes a processor (X1).
     ///
     /// # Errors
-    /// Before any driver hears of it, if it is not active or the only one that is.
+    /// If the processor is not active or is the only active one. No driver is then asked.
     pub fn remove(set: &ActiveSet, id: HardwareId) -> Result<Self, NotRemovable> {
         let processor = set.active(id).ok_or(NotRemovable::NotActive(id))?;
         if set.count() == 1 {
@@ -200,7 +200,7 @@ impl Transaction {
         Ok(Self::new(Kind::Remove, Phase::Ask, set.clone(), [processor].into()))
     }
 
-    /// Telling of processors that have left without asking (X2): the set in force has [lost](ActiveSet::lose) them already.
+    /// Tells of processors that have left without a remove (X2). The current set has already [lost](ActiveSet::lose) them.
     #[must_use]
     pub fn vanished(set: &ActiveSet, processors: &[Processor]) -> Self {
         let phase = if processors.is_empty() { Phase::Done } else { Phase::Complete };
@@ -208,7 +208,7 @@ impl Transaction {
         Self { acted, ..Self::new(Kind::Vanished, phase, set.clone(), processors.to_vec()) }
     }
 
-    /// What is to be done now. Asking again without doing it gives the same answer.
+    /// What to do now. Until it is done, each call gives the same answer.
     pub fn step(&self) -> Step {
         match self.phase {
             Phase::Propose | Phase::Publish | Phase::Withdraw => Step::Publish,
@@ -222,9 +222,9 @@ impl Transaction {
         }
     }
 
-    /// The set that is to be in force now, made from the one that is. That may be another one than this transaction has left:
-    /// processors may have left or joined meanwhile without being asked for (Q4). In a step other than [`Step::Publish`] it is
-    /// returned as it is.
+    /// Makes the next set from the current one. The current set may differ from the one that this transaction published last:
+    /// processors may have left or joined without the partition meanwhile (Q4). In a step other than [`Step::Publish`] the set is
+    /// returned unchanged.
     pub fn publish(&mut self, current: &ActiveSet) -> ActiveSet {
         self.set = match self.phase {
             Phase::Propose => current.naming(self.processors.clone()),
@@ -241,9 +241,9 @@ impl Transaction {
         self.set.clone()
     }
 
-    /// What became of the [`Step::Start`] or [`Step::Stop`]. Without effect in another step.
+    /// Reports the result of [`Step::Start`] or [`Step::Stop`]. Has no effect in another step.
     pub fn acted(&mut self, result: Result<(), PlatformError>) {
-        // Whoever is told of a failure is told an error, whatever the platform calls it.
+        // Parties are told of a failure by an error, whatever status the platform gives.
         let result = result.map_err(|error| match error.status.is_error() {
             true => error,
             false => PlatformError { status: Status::UNSUCCESSFUL, ..error },
@@ -269,8 +269,8 @@ impl Transaction {
                     self.unwind();
                 }
             }
-            // It cannot be taken back, and everybody agreed to it. It stays, and so do those started before it:
-            // their indexes come first, and indexes are dense.
+            // The processor cannot be stopped again, and all parties agreed to it. It stays, and so do those started before it:
+            // their indexes come first, and indexes have no gaps.
             (Phase::Undo, Err(error)) => {
                 self.stuck = Some((self.processors[self.acted - 1], error));
                 self.enter(Phase::Publish);
@@ -279,12 +279,13 @@ impl Transaction {
         }
     }
 
-    /// Calls parties as the present [`Step::Call`] demands: `each` calls one with a notice and returns its answer.
+    /// Calls parties for the current [`Step::Call`]: `each` calls one party with a notice and returns its answer.
     ///
-    /// `parties` is the registry's slice, the same in every call, or for a replay the one new party. What `each`
-    /// returns counts in the Start states only. `departures` says whether any party has [departed](Party::departed) since
-    /// the transaction began; only then are they asked one by one, which spares an add a look at each. If `each` unwinds, the cursor stays at the party it was calling: report
-    /// it by [`crashed`](Self::crashed), then call again.
+    /// `parties` is the registry's slice, the same in every call, or for a replay the one new party. The result of `each`
+    /// counts in the Start states only. `departures` says whether any party has [departed](Party::departed) since the
+    /// transaction began. Each party's flag is read only if it says so, which saves an add one read for each party. If
+    /// `each` unwinds, the cursor stays at the party that it was calling: report this by [`crashed`](Self::crashed), then
+    /// call this method again.
     pub fn call<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -302,7 +303,7 @@ impl Transaction {
         }
     }
 
-    /// The party that was being called when `each` unwound has crashed. While asking, that is a veto (L3).
+    /// Reports that the party that was being called when `each` unwound has crashed. While asking, this is a veto (L3).
     ///
     /// Returns its position.
     pub fn crashed(&mut self, parties: usize, veto: Veto) -> Option<usize> {
@@ -319,14 +320,14 @@ impl Transaction {
         }
     }
 
-    /// Whether nobody refused and the platform did not fail.
+    /// Whether no party refused and the platform did not fail.
     #[must_use]
     pub fn is_agreed(&self) -> bool {
         self.refusals.is_empty() && self.error.is_none()
     }
 
-    /// Who refused, in the order of asking. The first is why the transaction came to nothing. There may be more where
-    /// everybody is heard behind a refusal too: in a rehearsal (A10), and of those who are asked at once.
+    /// The refusals, in the order of asking. The first is the reason why the transaction failed. There may be more where
+    /// asking continues after a refusal: in a rehearsal (A10), and among parties that are asked together.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
@@ -338,25 +339,25 @@ impl Transaction {
         self.error.clone()
     }
 
-    /// The processor of an atomic batch that the platform would not take back: it and those before it joined.
+    /// The processor of an atomic batch that the platform failed to stop again. It and those before it joined.
     #[must_use]
     pub fn stuck(&self) -> Option<(Processor, PlatformError)> {
         self.stuck.clone()
     }
 
-    /// The processors this is about.
+    /// The processors of this transaction.
     #[must_use]
     pub fn processors(&self) -> &[Processor] {
         &self.processors
     }
 
-    /// Those that joined, or left.
+    /// The processors that joined or left.
     #[must_use]
     pub fn changed(&self) -> &[Processor] {
         &self.processors[..self.acted]
     }
 
-    /// The set that this transaction has put in force last; at its beginning, the one that it was made from.
+    /// The set that this transaction has published last; at its beginning, the set from which it was made.
     #[must_use]
     pub const fn set(&self) -> &ActiveSet {
         &self.set
@@ -366,7 +367,7 @@ impl Transaction {
         if self.is_removal() { remove } else { add }
     }
 
-    /// Whether it is about processors that leave.
+    /// Whether processors leave.
     #[must_use]
     pub const fn is_removal(&self) -> bool {
         matches!(self.kind, Kind::Remove | Kind::Vanished)
@@ -379,7 +380,7 @@ impl Transaction {
         self.begun = 0;
     }
 
-    /// Everybody has been asked and none refused.
+    /// All parties have been asked and none refused.
     fn all_agreed(&mut self) {
         match self.kind {
             Kind::Replay => {
@@ -392,7 +393,7 @@ impl Transaction {
         }
     }
 
-    /// Everybody has been told that it is done.
+    /// All parties have been told that the change is complete.
     fn completed(&mut self) {
         if self.acted < self.processors.len() {
             self.unwind();
@@ -401,8 +402,8 @@ impl Transaction {
         }
     }
 
-    /// Starts the pass that tells the outcome to those who agreed to what did not happen. The cursor starts behind the
-    /// last of them, which is where asking ended.
+    /// Starts the pass that tells the failure to the parties that had agreed. The cursor starts behind the last of them, which
+    /// is where asking ended.
     fn unwind(&mut self) {
         if self.phase != Phase::Ask {
             self.at = self.processors.len();
@@ -422,7 +423,7 @@ impl Transaction {
         }
     }
 
-    /// What those who agreed are told when it comes to nothing.
+    /// The error that is told to the parties that had agreed.
     fn failure(&self) -> PlatformError {
         if self.kind == Kind::Rehearsal {
             return PlatformError::of(Status::CANCELLED);

@@ -1,7 +1,7 @@
-//! [`Adder`]: adds processors as soon as they appear, with everybody's consent, and tries none of them twice.
+//! [`Adder`]: adds processors as soon as they appear if all parties agree, and tries each only once.
 
 use std::collections::VecDeque;
-// std's on purpose, also under loom: an adder has a thread of its own, which no model has.
+// std's locks, also under loom: an adder has its own thread, which no loom model has.
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -14,26 +14,26 @@ use crate::observation::Observation;
 use crate::partition::Partition;
 use crate::weak::WeakPartition;
 
-/// Adds each processor that appears, one by one, in the order in which they do (H2). One that is refused, or fails to start, stays
-/// out until somebody asks for it (A4). What came of each, the partition's events say. One that is active when its turn comes is
-/// passed over.
+/// Adds each processor that appears, one by one, in the order of appearance (H2). A processor that is refused or fails to start
+/// stays out until somebody asks for it (A4). The partition's events report the results. A processor that is already active at
+/// its turn is skipped.
 ///
-/// It has a thread of its own, `hotadd-adder`. It does not keep the partition alive, and its thread ends with the partition.
+/// It has its own thread, `hotadd-adder`. It does not keep the partition alive, and its thread ends with the partition.
 /// All methods may be called from any thread, also from inside callbacks of the partition.
 ///
-/// A partition with [`Follow::Ask`](crate::Follow::Ask) needs none. An `Adder` is for a program that decides when adding begins. It
-/// hears nothing while the partition has [`Follow::Manual`](crate::Follow::Manual).
+/// A partition with [`Follow::Ask`](crate::Follow::Ask) does not need an `Adder`. It is for a program that decides when adding
+/// begins. It is told of nothing while the partition has [`Follow::Manual`](crate::Follow::Manual).
 ///
-/// Dropping it ends that, and waits for nobody: an add that is under way goes on, and those behind it are not begun.
+/// Dropping it stops the adding without waiting: an add in progress continues, and no further add begins.
 #[derive(Debug)]
 #[must_use = "dropping an Adder ends it at once; keep it for as long as processors are to be added"]
 pub struct Adder {
     queue: Arc<Queue>,
-    /// What tells it what appears, if it listens itself.
+    /// Reports processors that appear, if the adder observes the partition itself.
     observation: Option<Observation>,
 }
 
-/// Those that are to be added, for the thread that does it.
+/// The processors to be added, shared with the thread that adds them.
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
@@ -42,16 +42,16 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each once: there are never more than processors.
+    /// Each processor once, so there are never more entries than processors.
     waiting: VecDeque<HardwareId>,
-    /// Since when one of them is being added.
+    /// When the add in progress began.
     adding: Option<Instant>,
     begun: bool,
     ended: bool,
 }
 
 impl Adder {
-    /// Begins with the next one that appears.
+    /// Begins to add each processor that appears from now on.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -61,14 +61,14 @@ impl Adder {
         Ok(adder)
     }
 
-    /// Takes down what appears from now on, and adds nothing before it is told to [begin](Self::begin).
+    /// Records the processors that appear from now on. Adds nothing until [`begin`](Self::begin) is called.
     ///
     /// # Errors
     /// [`Error::InsideCallback`] (D3), [`Error::NoThread`].
     pub fn listen(partition: &Partition) -> Result<Self, Error> {
         let mut adder = Self::idle(WeakPartition::of(partition))?;
         let appeared = EndsQueue(Arc::clone(&adder.queue));
-        // On a thread of its own, as adding from inside an event would wait for itself.
+        // On its own thread: an add from inside an event would wait for itself.
         adder.observation = Some(partition.observe(move |event| {
             if let (EventKind::Appeared, Some(id)) = (event.kind, event.id) {
                 appeared.0.push([id]);
@@ -77,17 +77,17 @@ impl Adder {
         Ok(adder)
     }
 
-    /// Has a thread, and hears of nothing by itself.
+    /// Starts the thread without observing the partition.
     pub(crate) fn idle(partition: WeakPartition) -> Result<Self, Error> {
         let queue = Arc::new(Queue::default());
         let queued = Arc::clone(&queue);
         let add_all = move || {
             while let Some(id) = queued.next() {
-                // For one add only, or the partition would live for as long as its adder waits.
+                // Upgraded for one add only; otherwise the adder's wait would keep the partition alive.
                 let Some(partition) = partition.upgrade() else { return };
                 let active = partition.active();
                 if !active.by_id(id).is_some_and(|p| active.contains(p.index)) {
-                    // Observers are told why not; it is not tried again.
+                    // The observers are told the reason; the add is not repeated.
                     let _ = partition.add(id);
                 }
             }
@@ -97,36 +97,36 @@ impl Adder {
         Ok(Self { queue, observation: None })
     }
 
-    /// Adds what has appeared, and from now on each as it does.
+    /// Adds the processors that have appeared, and from now on each that appears.
     pub fn begin(&self) {
         self.queue.lock().begun = true;
         self.queue.changed.notify_all();
     }
 
-    /// Adds these too, behind those that have appeared. One that waits already is not taken down twice.
+    /// Also adds these processors, after those that have appeared. A processor that already waits is not queued again.
     pub fn add(&self, ids: impl IntoIterator<Item = HardwareId>) {
         self.queue.push(ids);
     }
 
-    /// Since when it has been adding the one that it is at, if it is at one.
+    /// When the add in progress began; `None` if there is none.
     #[must_use]
     pub fn adding_since(&self) -> Option<Instant> {
         self.queue.lock().adding
     }
 
-    /// Begins no further add, as dropping it does.
+    /// Begins no further add, like dropping.
     pub fn end(&self) {
         self.queue.end();
     }
 
-    /// Ends it, and says which it would have added next.
+    /// Ends the adder, and returns the processors that it would have added next.
     pub(crate) fn into_waiting(self) -> VecDeque<HardwareId> {
         self.queue.end()
     }
 }
 
 impl Queue {
-    /// Nothing in here panics with the lock held.
+    /// No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,7 +141,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The next one to add, when there is one. `None` when it has ended.
+    /// Waits for the next processor to add. `None` when the adder has ended.
     fn next(&self) -> Option<HardwareId> {
         let mut state = self.lock();
         state.adding = None;
@@ -157,7 +157,7 @@ impl Queue {
         }
     }
 
-    /// Returns those that are not begun any more.
+    /// Ends the queue. Returns the processors whose add has not begun.
     fn end(&self) -> VecDeque<HardwareId> {
         let mut state = self.lock();
         state.ended = true;
@@ -166,7 +166,7 @@ impl Queue {
     }
 }
 
-/// The observer's hold on the queue. It is dropped with the partition, and then there is nothing left to wait for.
+/// The observer's handle of the queue. It is dropped with the partition, and then the queue ends.
 struct EndsQueue(Arc<Queue>);
 
 impl Drop for EndsQueue {

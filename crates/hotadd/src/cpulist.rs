@@ -1,4 +1,4 @@
-//! [`CpuList`]: the kernel's way to write a set of processors, `0-3,8`.
+//! [`CpuList`]: a set of processors in the kernel's notation, `0-3,8`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,19 +28,19 @@ impl CpuList {
         &self.0
     }
 
-    /// How many there are.
+    /// The number of ids.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this id is one of them.
+    /// Whether the list contains this id.
     #[must_use]
     pub fn contains(&self, id: HardwareId) -> bool {
         self.0.binary_search(&id).is_ok()
@@ -56,14 +56,14 @@ impl FromIterator<HardwareId> for CpuList {
     }
 }
 
-/// What is wrong with a cpulist.
+/// Why a text is not a valid cpulist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuListError {
-    /// Nothing between two commas, or at an end.
+    /// There is nothing between two commas, or at an end.
     #[error("it has an empty part; a list looks like 0-3,8")]
     EmptyPart,
-    /// Something that is not a number.
+    /// A part is not a number.
     #[error("{0:?} is not a processor number; a list looks like 0-3,8")]
     NotANumber(String),
     /// A number too large to be one.

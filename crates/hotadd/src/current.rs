@@ -1,7 +1,7 @@
-//! [`Current`]: the set in force, and what looks at the hardware have found of which the parties have not been told.
+//! [`Current`]: the current active set, and the detected changes of which the parties have not been told yet.
 //!
-//! It has a lock of its own beside the gate, so that looks go on while a transaction waits for a party (Q4). With the lock held
-//! the hardware may be called, and nobody else.
+//! It has its own lock beside the gate, so that checks of the hardware continue while a transaction waits for a party (Q4). While
+//! the lock is held, only the hardware may be called.
 
 use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, Transaction};
 
@@ -11,31 +11,31 @@ use crate::looks::Finding;
 #[derive(Debug)]
 pub(crate) struct Current {
     set: ActiveSet,
-    /// The processors that the transaction under way asks about. One that somebody else brings in meanwhile does not join, and
-    /// is not added either (Q4).
+    /// The processors about which the transaction in progress asks. If another process brings one in meanwhile, it does not join,
+    /// and it is not added either (Q4).
     asked: Vec<HardwareId>,
-    /// Those of them that somebody else brought in.
+    /// Those of `asked` that another process brought in.
     touched: Vec<HardwareId>,
-    /// Started by the transaction under way, and not in the set yet.
+    /// Started by the transaction in progress, and not in the set yet.
     started: Vec<HardwareId>,
-    /// Stopped by it, and still in the set.
+    /// Stopped by the transaction in progress, and still in the set.
     stopped: Vec<HardwareId>,
-    /// A look came when one of these was not in the set, or still in it: it has not looked at that one.
+    /// A check came before a started processor was in the set, or before a stopped one was out of it. It skipped that processor.
     early: bool,
-    /// What changed without asking, in order, until the parties have been told.
+    /// Changes made without the partition, in order, until the parties have been told.
     untold: Vec<Untold>,
-    /// The processor that the transaction under way removes had left without asking before it was stopped.
+    /// The processor that the transaction in progress removes vanished before it was stopped.
     preceded: bool,
     /// Intruders that were reported and have not joined yet.
     reported: Vec<HardwareId>,
 }
 
-/// A change that nobody was asked about.
+/// A change about which no party was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Untold {
-    /// It left (X2). Who heard of its coming is to be told (X4).
+    /// The processor left (X2). The parties that were told of it must be told that it left (X4).
     Left(Processor),
-    /// It joined (Q3). Nobody who is registered heard of that.
+    /// The processor joined (Q3). No registered party was told that it joined.
     Came(Processor),
 }
 
@@ -66,24 +66,24 @@ impl Current {
         &self.set
     }
 
-    /// Begins to ask about the processors of a transaction.
+    /// Records the processors about which a transaction begins to ask.
     pub(crate) fn ask(&mut self, transaction: &Transaction) {
         self.asked = transaction.processors().iter().map(|p| p.id).collect();
     }
 
-    /// The transaction that asked is over. Returns whether somebody has touched what it asked about.
+    /// Ends the asking of the transaction. Returns whether another process switched one of its processors meanwhile.
     pub(crate) fn asked(&mut self) -> bool {
         self.asked.clear();
         self.reported.append(&mut self.touched);
         !self.reported.is_empty()
     }
 
-    /// Whether somebody else brought this one in while it was being asked about.
+    /// Whether another process switched this processor while the parties were being asked about it.
     pub(crate) fn is_touched(&self, id: HardwareId) -> bool {
         self.touched.contains(&id)
     }
 
-    /// Takes down one that somebody else has switched. False if that is known.
+    /// Records that another process switched this processor. Returns false if it was already recorded.
     pub(crate) fn touch(&mut self, id: HardwareId) -> bool {
         let new = !self.touched.contains(&id);
         if new {
@@ -92,30 +92,30 @@ impl Current {
         new
     }
 
-    /// The transaction under way has started a processor: a look before it is in the set does not find an intruder.
+    /// The transaction in progress has started a processor. Until it is in the set, a check does not treat it as an intruder.
     pub(crate) fn started(&mut self, id: HardwareId) {
         self.started.push(id);
     }
 
-    /// It has stopped one: a look before it is out of the set does not find that it vanished.
+    /// The transaction in progress has stopped a processor. Until it is out of the set, a check does not treat it as vanished.
     pub(crate) fn stopped(&mut self, id: HardwareId) {
         match self.started.iter().position(|started| *started == id) {
-            // An atomic batch has taken it back.
+            // An atomic batch has stopped it again.
             Some(at) => drop(self.started.remove(at)),
             None => self.stopped.push(id),
         }
     }
 
-    /// Whether a processor that is to be stopped is gone already.
+    /// Whether a processor that is to be stopped has already vanished.
     pub(crate) fn is_gone(&self, id: HardwareId) -> bool {
         self.set.active(id).is_none() && !self.started.contains(&id)
     }
 
-    /// Makes the transaction's next set from the one in force. Also says whether a look is due, because one came too early for what
-    /// has joined or left by this.
+    /// Makes the transaction's next set from the current one. Also returns whether a check is due, because an earlier one
+    /// came too early for the processors that this step lets join or leave.
     pub(crate) fn advance(&mut self, transaction: &mut Transaction) -> (&ActiveSet, bool) {
         self.set = transaction.publish(&self.set);
-        // One that has joined is like any other from now on.
+        // A processor that has joined is treated like any other from now on.
         self.asked.retain(|id| self.set.active(*id).is_none());
         self.started.clear();
         self.stopped.clear();
@@ -125,14 +125,15 @@ impl Current {
         (&self.set, std::mem::take(&mut self.early))
     }
 
-    /// It has left as agreed. Everybody who heard of it is about to be told so, and is not told of what went before besides.
+    /// The processor has left with agreement. All parties that were told of it are about to be told that it left, so an earlier
+    /// vanishing is not reported to them as well.
     fn left(&mut self, processor: Processor) {
         let last = self.untold.iter().rfind(|untold| untold.processor() == processor);
         self.preceded = matches!(last, Some(Untold::Left(_)));
         self.untold.retain(|untold| untold.processor() != processor);
     }
 
-    /// Whether the processor that was removed had left without asking before that, and was not back.
+    /// Whether the removed processor had vanished before the removal and had not come back.
     pub(crate) fn take_preceded(&mut self) -> bool {
         std::mem::take(&mut self.preceded)
     }
@@ -145,15 +146,15 @@ impl Current {
         !self.untold.is_empty()
     }
 
-    /// What somebody who registers now without a replay is not told of (R2), and so of its end neither (X4).
+    /// The processors of which a party is not told if it registers now without a replay (R2), nor of their end (X4).
     pub(crate) fn unheard(&self) -> Vec<Processor> {
-        // One that has left may still have to be told of.
+        // The parties may not have been told yet that a processor has left.
         let untold = self.untold.iter().map(|untold| untold.processor());
         self.set.iter().chain(untold).collect()
     }
 
-    /// Looks at the hardware, and changes the set by what left or came without asking (X2, Q3). Each finding is told with the set
-    /// in force behind it. Returns what has appeared besides.
+    /// Checks the hardware, and changes the set by the processors that left or came without the partition (X2, Q3). Each finding
+    /// is passed on with the set that results from it. Returns the intruders and the processors that have appeared.
     pub(crate) fn look(
         &mut self,
         hardware: &dyn Hardware,
@@ -163,7 +164,7 @@ impl Current {
         let expected: Vec<HardwareId> = in_set.chain(self.started.iter().copied()).collect();
         self.early |= !self.started.is_empty() || !self.stopped.is_empty();
         let Survey { mut vanished, intruded, mut appeared, repaired } = hardware.survey(&expected);
-        // One that was started and is gone again is found when it is in the set.
+        // A processor that was started and has vanished again is found once it is in the set.
         vanished.retain(|id| !self.started.contains(id));
         if let Some((set, lost)) = self.set.lose(&vanished) {
             self.set = set;
@@ -176,7 +177,7 @@ impl Current {
             self.intruded(*id, &mut found);
         }
         self.reported.retain(|id| intruded.contains(id));
-        // What somebody did comes before the request that it is taken for (H3).
+        // Report the change of another process before the request that it counts as (H3).
         for sentence in repaired {
             found(&self.set, Finding::Repaired(sentence));
         }
@@ -186,7 +187,7 @@ impl Current {
 
     fn intruded(&mut self, id: HardwareId, found: &mut impl FnMut(&ActiveSet, Finding)) {
         if self.stopped.contains(&id) {
-            // Found when it is out of the set.
+            // Found once it is out of the set.
             return;
         }
         if self.asked.contains(&id) {
@@ -198,7 +199,7 @@ impl Current {
             return;
         }
         let reported = self.reported.contains(&id);
-        // The next free indexes are those of the processors that are being added.
+        // The next free indexes belong to the processors that are being added.
         if !self.set.proposed().is_empty() && self.set.by_id(id).is_none() {
             if !reported {
                 self.reported.push(id);

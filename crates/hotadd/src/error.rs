@@ -1,4 +1,4 @@
-//! [`Error`]: why a partition did not do as asked. Names the party, the clause, the status.
+//! [`Error`]: why a request to a partition failed. It names the party, the clause and the status.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::hardware::NotAdmitted;
 use crate::member::PartyInfo;
 use crate::required::Missing;
 
-/// Whether a processor was to be added or removed.
+/// The kind of change: add or remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Added.
@@ -31,145 +31,145 @@ impl fmt::Display for Action {
     }
 }
 
-/// Why a partition did not do as asked.
+/// Why a request to a partition failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A party refused (A3, R4, X1). Those that had agreed have been told.
+    /// A party refused (A3, R4, X1). The parties that had agreed have been told.
     #[error("{party} refused to {action} {processor}: {veto}")]
     Vetoed {
-        /// What was refused.
+        /// The refused change.
         action: Action,
         /// The processor that the party was asked about.
         processor: Processor,
-        /// Who refused.
+        /// The party that refused.
         party: PartyInfo,
         /// Its status and reason.
         veto: Veto,
     },
-    /// Everybody agreed, and the platform failed (A4, X1). Everybody has been told.
+    /// All parties agreed, but the platform failed (A4, X1). All parties have been told.
     #[error("everybody agreed, but the platform failed to {action} {processor}: {error}")]
     Platform {
-        /// What failed.
+        /// The failed change.
         action: Action,
         /// The processor.
         processor: Processor,
         /// The platform's error.
         error: PlatformError,
     },
-    /// An atomic batch failed halfway, and the platform would not take back what it had started: this processor and
-    /// those named before it joined, with everybody's consent; those behind it did not (A9).
+    /// An atomic batch failed halfway, and the platform failed to stop a processor that it had started (A9). This processor and
+    /// those named before it joined, with the consent of all parties. Those named after it did not join.
     #[error(
         "{processor} joined although its batch failed, because the platform would not take it back: {error}"
     )]
     Stuck {
-        /// The processor that would not stop.
+        /// The processor that the platform failed to stop.
         processor: Processor,
         /// The platform's error.
         error: PlatformError,
     },
-    /// A party that the operator named is missing; nobody was asked (L4, A3).
+    /// A party that the operator named is missing; no party was asked (L4, A3).
     #[error("{} is missing, and processor {id} is not added without it: {}", .missing.party, .missing.reason)]
     Missing {
         /// The processor that was to be added.
         id: HardwareId,
-        /// Who is missing, since when and why.
+        /// The missing party, since when it is missing, and why.
         missing: Missing,
     },
-    /// Somebody else switched the processor while everybody was being asked about it, so that it was not started (Q4). Those who had
-    /// agreed have been told. It may be asked for again.
+    /// Another process switched the processor while the parties were being asked about it, so it was not started (Q4). The
+    /// parties that had agreed have been told. The add may be requested again.
     #[error("{processor} was not added: {reason}")]
     Touched {
         /// The processor that was to be added.
         processor: Processor,
-        /// What was found.
+        /// What was detected.
         reason: String,
     },
-    /// The processor cannot be added at all; nobody was asked (A8).
+    /// The processor cannot be added at all; no party was asked (A8).
     #[error("processor {id} cannot be added: {reason}")]
     NotAddable {
         /// The processor.
         id: HardwareId,
-        /// The status that says it.
+        /// The corresponding status.
         status: Status,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A driver that was registering refused a processor that is active already, and is not registered (R4).
+    /// A driver refused an active processor while it was registering, and is not registered (R4).
     #[error("{party} refused {processor}, which is active already, and is not registered: {veto}")]
     NotJoining {
-        /// The processor that it refused.
+        /// The refused processor.
         processor: Processor,
-        /// Who would have registered.
+        /// The party that tried to register.
         party: PartyInfo,
         /// Its status and reason.
         veto: Veto,
     },
-    /// The processor cannot be removed; nobody was asked (X1).
+    /// The processor cannot be removed; no party was asked (X1).
     #[error("processor {id} cannot be removed: {reason}")]
     NotRemovable {
         /// The processor.
         id: HardwareId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It was asked for from inside a callback of the same partition (D3). Do it from another thread, or after the callback.
+    /// The request came from inside a callback of the same partition (D3). Make it from another thread, or after the callback.
     #[error("{0} from inside a driver's callback would wait for itself for ever")]
     InsideCallback(&'static str),
-    /// The system has no thread for it (R7). Nothing was done; it may be tried again.
+    /// The system could not create a thread (R7). Nothing was done; the request may be repeated.
     #[error("no thread could be started for {what}: {errno}")]
     NoThread {
-        /// What the thread was to do.
+        /// The task of the thread.
         what: &'static str,
         /// The system's error.
         errno: Errno,
     },
-    /// No more parties can register (R7).
+    /// The partition has the maximum number of parties (R7).
     #[error("the partition has its limit of {0} registered drivers")]
     TooManyParties(usize),
-    /// A name that cannot be shown (R7): empty, longer than 64 bytes, or with characters that steer, hide or cannot be seen, as
-    /// [`text::is_name`](crate::text::is_name) says.
+    /// The name cannot be shown (R7): it is empty, longer than 64 bytes, or contains control or invisible characters. See
+    /// [`text::is_name`](crate::text::is_name).
     #[error("{:?} is no name for a driver: 1 to 64 bytes, all of which can be seen, with no blank at either end", crate::text::clean(.0))]
     BadName(String),
-    /// The party is registered no longer (D2): it crashed, and was deregistered then.
+    /// The party is no longer registered (D2): it crashed and was deregistered then.
     #[error("{0} was deregistered already")]
     NotRegistered(PartyInfo),
-    /// The driver crashed while it was told of the processors that are active already, and is not registered (L3).
+    /// The driver crashed during its replay and is not registered (L3).
     #[error("{0} crashed while it was being registered")]
     Crashed(PartyInfo),
     /// A partition in another process has reached one of its limits (R7).
     #[error("{0}")]
     Limit(String),
-    /// The partition of another process does not let this one do so. Nobody was asked, and nothing was done (A8).
+    /// The partition in another process does not permit the request. No party was asked, and nothing was done (A8).
     #[error("not allowed: {0}")]
     Denied(String),
-    /// There is no partition in another process at this place.
+    /// There is no partition of another process at this address.
     #[error("no partition can be reached at {}: {reason}", .path.display())]
     Unreachable {
-        /// Where one was looked for.
+        /// The address that was tried.
         path: PathBuf,
-        /// Why there is none, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
-    /// The connection to a partition in another process was lost, or there is none at this moment. Whether what was asked for
-    /// was done is not known; [`Partition::active`](crate::Partition::active) tells once it is connected again.
+    /// The connection to a partition in another process was lost, or does not exist now. It is not known whether the request was
+    /// carried out. [`Partition::active`](crate::Partition::active) shows it after the connection is restored.
     #[error("the connection to the partition is lost; whether it was done is not known")]
     Disconnected,
-    /// A partition in another process said something that does not follow the protocol, or that this version does not know.
+    /// A partition in another process sent a message that violates the protocol, or that this version does not know.
     #[error("the partition does not follow the protocol: {0}")]
     Protocol(String),
-    /// The partition cannot be made over this hardware.
+    /// The partition cannot be made on this hardware.
     #[error("the hardware cannot tell which processors run: {0}")]
     Hardware(PlatformError),
-    /// The partition cannot be made over this process's affinity masks.
+    /// The partition cannot be made on the affinity masks of this process.
     #[cfg(not(hotadd_loom))]
     #[error(transparent)]
     Affinity(#[from] AffinityError),
 }
 
 impl Error {
-    /// The status that says it. Always an error: what says nothing of the kind, such as the 0 of a partition in another process, is
-    /// [`Status::UNSUCCESSFUL`].
+    /// The corresponding status. Always an error: a value that is not an error, such as 0 from a partition in another process,
+    /// becomes [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn status(&self) -> Status {
         let status = self.given_status();
@@ -203,7 +203,7 @@ impl Error {
         }
     }
 
-    /// Why, without naming the processor or the party again: the driver's own words, or the platform's.
+    /// The reason without the names of processor and party: the driver's own text, or the platform's.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -219,7 +219,7 @@ impl Error {
         }
     }
 
-    /// The platform's own error, where it was the platform that failed.
+    /// The platform's own error, if the platform failed.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         match self {
@@ -233,7 +233,7 @@ impl Error {
         }
     }
 
-    /// The party that refused. One that is missing (L4) has identity 0, which no party has.
+    /// The party that refused. A missing party (L4) has identity 0, which no registered party has.
     #[must_use]
     pub const fn party(&self) -> Option<&PartyInfo> {
         match self {
@@ -246,7 +246,7 @@ impl Error {
         }
     }
 
-    /// The clause of the contract that it follows from.
+    /// The clause of the contract that applies.
     #[must_use]
     pub const fn clause(&self) -> &'static str {
         match self {
@@ -272,7 +272,7 @@ impl Error {
         }
     }
 
-    /// The processor it is about, as the platform calls it.
+    /// The hardware id of the processor concerned.
     #[must_use]
     pub const fn id(&self) -> Option<HardwareId> {
         match self {
@@ -289,12 +289,12 @@ impl Error {
     }
 
     pub(crate) fn no_thread(what: &'static str, error: &std::io::Error) -> Self {
-        // What starts threads reports the number of `pthread_create`; without one it is the limit that is known best.
+        // The error of a failed thread start is that of `pthread_create`. Without one, assume the best-known limit (EAGAIN).
         let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
         Self::NoThread { what, errno }
     }
 
-    /// The same refusal, of a driver that was registering.
+    /// The same refusal, for a driver that was registering.
     pub(crate) fn while_registering(self) -> Self {
         match self {
             Self::Vetoed { processor, party, veto, .. } => {

@@ -1,4 +1,4 @@
-//! [`Event`]: everything that happens in a partition, one by one, for boards, logs and histories.
+//! [`Event`]: one event of a partition, for displays, logs and histories.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use hotadd_core::{Epoch, Errno, HardwareId, Processor, State, Status};
 
 use crate::member::PartyInfo;
 
-/// What kind of thing happened. The name of each in JSON is [`EventKind::name`].
+/// The kind of an event. [`EventKind::name`] gives its name in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A party registered, and has heard its replay.
+    /// A party registered, and its replay is complete.
     Registered,
-    /// A party is about to be called. The next event of this party says how it went.
+    /// A party is about to be called. The next event of this party gives the outcome.
     Calling,
-    /// A party was asked about an add, and agreed.
+    /// A party was asked about an add and agreed.
     AddStart,
-    /// A party was asked about an add, and refused.
+    /// A party was asked about an add and refused.
     Veto,
     /// The platform started the processor.
     Started,
@@ -26,13 +26,13 @@ pub enum EventKind {
     AddComplete,
     /// A party was told that the processor did not join.
     AddFailure,
-    /// The processor is active, and everybody was told.
+    /// The processor is active, and all parties were told.
     Joined,
     /// The processor was not added.
     Refused,
-    /// A party was asked about a removal, and agreed.
+    /// A party was asked about a removal and agreed.
     RemoveStart,
-    /// A party was asked about a removal, and refused.
+    /// A party was asked about a removal and refused.
     RemoveVeto,
     /// The platform stopped the processor.
     Stopped,
@@ -42,20 +42,20 @@ pub enum EventKind {
     RemoveComplete,
     /// A party was told that the processor stays.
     RemoveFailure,
-    /// The processor is no longer active, and everybody was told.
+    /// The processor is no longer active, and all parties were told.
     Left,
     /// The processor was not removed.
     RemoveRefused,
-    /// A processor has appeared, and can be added (H2). Whether everybody is asked now is what the partition was told to
-    /// [follow](crate::Follow).
+    /// A processor has appeared and can be added (H2). The partition's [`Follow`](crate::Follow) policy decides whether the
+    /// parties are asked now.
     Appeared,
-    /// Somebody broke the contract: a driver, the platform, or a hand from outside.
+    /// A driver, the platform or another process broke the contract.
     Breach,
-    /// A party is registered no longer.
+    /// A party is no longer registered.
     Deregistered,
-    /// A party that the operator named is missing, and no processor joins without it (L4).
+    /// A party that the operator named is missing. No processor joins without it (L4).
     Missing,
-    /// One that was missing is there again (L4).
+    /// A party that was missing is registered again (L4).
     Present,
 }
 
@@ -91,49 +91,50 @@ impl EventKind {
     }
 }
 
-/// Why calls are made: the same notices go out for different reasons.
+/// The reason for calls: the same notices are sent for different reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Occasion {
-    /// A processor is added or removed, or was.
+    /// A processor is being added or removed, or was.
     #[default]
     Change,
-    /// A party registers and hears of the processors that are active already (R3).
+    /// A party registers and is told of the processors that are already active (R3).
     Replay,
-    /// Everybody is asked, and nothing will be done (A10).
+    /// All parties are asked, and nothing is started (A10).
     Rehearsal,
 }
 
-/// One thing that happened. Fields that do not apply are `None`.
+/// One event. Fields that do not apply are `None`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// Why.
+    /// The reason for the call.
     pub occasion: Occasion,
     /// The state that the party is called with.
     pub state: Option<State>,
-    /// The party that it happened to.
+    /// The party concerned.
     pub party: Option<PartyInfo>,
-    /// The processor that it is about.
+    /// The processor concerned.
     pub processor: Option<Processor>,
-    /// What the platform calls the processor, also where it has no index because it was refused at the door (A8).
+    /// The hardware id of the processor. Also set if the processor has no index because it was refused before any party was
+    /// asked (A8).
     pub id: Option<HardwareId>,
-    /// The status answered, told or concluded with.
+    /// The status that was answered, passed to a party, or the result.
     pub status: Option<Status>,
     /// The platform's own error.
     pub errno: Option<Errno>,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub reason: Option<String>,
     /// The clause of the contract that was broken or applied.
     pub clause: Option<&'static str>,
-    /// Whether a processor left without asking (X2).
+    /// Whether a processor left without a remove (X2).
     pub surprise: bool,
     /// Whether every driver was asked before the processor joined (Q3).
     pub agreed: bool,
-    /// The epoch of the set in force.
+    /// The epoch of the current active set.
     pub epoch: Epoch,
-    /// How long the call, the platform or the whole transaction took.
+    /// How long the call, the platform's operation or the whole transaction took.
     pub took: Option<Duration>,
 }
 

@@ -1,7 +1,7 @@
-//! [`Follow`]: what a partition does with a processor that has appeared (H2), and [`Following`]: how it does so.
+//! [`Follow`]: what a partition does with a processor that has appeared (H2). [`Following`] implements it.
 
-// std's on purpose, also under loom: it is never held while anything is called, so that it adds no order and no interleavings
-// that matter.
+// std's lock, also under loom: it is never held during a call to other code, so it adds no order and no interleavings that
+// matter.
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hotadd_core::{ActiveSet, HardwareId};
@@ -26,14 +26,14 @@ pub enum Follow {
     Ask,
     /// The observers are told, and nothing else is done. [`Partition::add`] adds the processor.
     Report,
-    /// Nobody is told. The processor is among the [candidates](Partition::candidates), and waits until somebody calls
+    /// No observer is told. The processor is among the [candidates](Partition::candidates), and waits until somebody calls
     /// [`Partition::add`] or the policy changes. The next policy begins with the processors that waited.
     Manual,
 }
 
-/// What becomes of the processors that appear in a partition.
+/// The policy for processors that appear, and the processors that wait.
 ///
-/// Beside the gate, not behind it: the policy can be read and set while a transaction is under way, and from inside it.
+/// It is outside of the gate: the policy can be read and set while a transaction is in progress, and from inside one.
 #[derive(Debug)]
 pub(crate) struct Following {
     state: Mutex<State>,
@@ -42,10 +42,10 @@ pub(crate) struct Following {
 #[derive(Debug)]
 struct State {
     policy: Follow,
-    /// Those of which nobody was told yet, each once, in the order in which they appeared. Bounded: whenever another one appears,
-    /// those that are no candidates any more are taken out.
+    /// Processors that were not reported yet, each once, in the order of appearance. Bounded: when another one appears,
+    /// those that are no longer candidates are taken out.
     waiting: Vec<HardwareId>,
-    /// What asks: as long as that is the policy, and no longer.
+    /// The adder; exists only while the policy is to ask.
     adder: Option<Adder>,
 }
 
@@ -55,12 +55,12 @@ impl Following {
         Self { state: Mutex::new(state) }
     }
 
-    /// Nothing in here panics with the lock held.
+    /// No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the policy. Returns whether processors have waited for that.
+    /// Changes the policy. Returns whether processors have waited for the change.
     fn set(&self, policy: Follow, partition: WeakPartition) -> Result<bool, Error> {
         let mut state = self.lock();
         match policy {
@@ -70,7 +70,7 @@ impl Following {
                 state.adder = Some(adder);
             }
             Follow::Ask => {}
-            // What waits is not lost: a pause between two times of asking forgets nothing.
+            // Processors that wait are kept: a pause between two periods of asking loses none.
             Follow::Manual => {
                 let unasked = state.adder.take().map(Adder::into_waiting);
                 for id in unasked.into_iter().flatten() {
@@ -83,8 +83,8 @@ impl Following {
         Ok(policy != Follow::Manual && !state.waiting.is_empty())
     }
 
-    /// Takes in what has appeared, and what waited if the policy has changed. Returns what the observers are to be told of now. If
-    /// the policy is to ask, these are added as soon as the caller has left the gate.
+    /// Takes the processors that have appeared, and those that waited if the policy has changed. Returns the processors to report
+    /// to the observers now. If the policy is to ask, these are added as soon as the caller has left the gate.
     pub(crate) fn appeared(
         &self,
         new: Vec<HardwareId>,
@@ -98,7 +98,7 @@ impl Following {
         if new.is_empty() && (policy == Follow::Manual || waited.is_empty()) {
             return Vec::new();
         }
-        // The hardware may take its time, and is asked without the lock.
+        // The hardware may be slow, so it is queried without the lock.
         let off = if waited.is_empty() { Vec::new() } else { hardware.candidates() };
         let still =
             |id: &HardwareId| off.contains(id) && !set.iter().any(|active| active.id == *id);
@@ -117,7 +117,7 @@ impl Following {
         told
     }
 
-    /// Somebody has asked for these, or they joined without agreement: they wait no longer, whatever becomes of them.
+    /// Somebody has asked for these processors, or they joined without agreement: they no longer wait, whatever the result.
     pub(crate) fn decided(&self, ids: &[HardwareId]) {
         self.lock().waiting.retain(|id| !ids.contains(id));
     }
@@ -134,7 +134,8 @@ impl State {
 impl Inner {
     pub(crate) fn follow(self: &Arc<Self>, policy: Follow) -> Result<(), Error> {
         if self.following.set(policy, WeakPartition::Here(Arc::downgrade(self)))? {
-            // The next look at the hardware tells of what waited. It comes now; inside a callback, after the transaction.
+            // The next check of the hardware reports the processors that waited. It comes now, or after the transaction if this
+            // is a callback.
             self.nudge();
         }
         Ok(())
@@ -142,18 +143,20 @@ impl Inner {
 }
 
 impl Partition {
-    /// Sets what becomes of a processor that appears from now on (H2). The new policy also applies to the processors that have
+    /// Sets the policy for processors that appear from now on (H2). The new policy also applies to the processors that have
     /// [waited](Follow::Manual), except those that joined, were refused or vanished meanwhile.
     ///
-    /// Changing from [`Follow::Ask`] to another policy does not wait: an add under way goes on, and no further one begins. The
-    /// processors behind it wait if the new policy is [`Follow::Manual`]; otherwise they stay out until somebody adds them.
+    /// Changing from [`Follow::Ask`] to another policy does not wait: an add in progress continues, and no further one
+    /// begins. The processors behind it wait if the new policy is [`Follow::Manual`]. Otherwise they stay out until
+    /// somebody adds them.
     ///
-    /// May be called from any thread at any time, also from inside callbacks. If processors have waited, it waits for a transaction
-    /// under way and then reports them; from inside a callback it returns at once, and they are reported after the transaction.
+    /// May be called from any thread at any time, also from inside callbacks. If processors have waited, it waits for a
+    /// transaction in progress and then reports them. From inside a callback it returns at once, and they are reported
+    /// after the transaction.
     ///
     /// # Errors
-    /// [`Error::NoThread`] if a thread is needed and there is none. [`Error::Denied`] for a partition in another process: its owner
-    /// decides. The policy is then unchanged.
+    /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another
+    /// process, whose owner decides. The policy is then unchanged.
     pub fn follow(&self, follow: Follow) -> Result<(), Error> {
         match &self.seat {
             Seat::Here(inner) => inner.follow(follow),
@@ -165,9 +168,9 @@ impl Partition {
         }
     }
 
-    /// What becomes of a processor that appears (H2). Never waits.
+    /// The policy for processors that appear (H2). Never waits.
     ///
-    /// For a partition in another process it is always [`Follow::Manual`]: its owner follows what appears, and does not tell here.
+    /// For a partition in another process it is always [`Follow::Manual`]: its owner sets its policy, and does not send it.
     #[must_use]
     pub fn following(&self) -> Follow {
         match &self.seat {

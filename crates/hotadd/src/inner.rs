@@ -1,4 +1,4 @@
-//! [`Inner`]: what all handles of a partition share, and the requests that it serves one at a time.
+//! [`Inner`]: the state that all handles of a partition share, and the requests, which it serves one at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 use crate::telling::Telling;
 use crate::unheard::Unheard;
 
-/// How many drivers one partition takes (R7).
+/// The maximum number of drivers of one partition (R7).
 const MAX_PARTIES: usize = 65_536;
 
 pub(crate) struct Inner {
@@ -33,15 +33,15 @@ pub(crate) struct Inner {
     pub(crate) required: AllRequired,
     pub(crate) hardware: Arc<dyn Hardware>,
     pub(crate) following: Following,
-    /// Somebody departed since the gate was last left.
+    /// A party has departed since the gate was last left.
     pub(crate) departures: AtomicBool,
-    /// Who leaves the gate is to look, and to tell the parties what changed without them.
+    /// The thread that leaves the gate must check the hardware, and tell the parties about changes made without them.
     pub(crate) look_again: AtomicBool,
-    /// Who lets go of the set in force is to look.
+    /// The thread that releases the current set must check the hardware.
     pub(crate) look: AtomicBool,
 }
 
-/// What only the thread inside the gate touches.
+/// The state that only the thread inside the gate touches.
 pub(crate) struct State {
     pub(crate) registry: Registry<Member>,
     pub(crate) unheard: Unheard,
@@ -77,11 +77,11 @@ impl Inner {
         let changed =
             self.observers_change(|observers| (observers.take_ended(), observers.push(observer)));
         self.leave(state);
-        // What has ended is dropped outside the gate, as with drivers.
+        // Ended observers are dropped outside of the gate, like drivers.
         changed.map(|(_, pushed)| pushed)
     }
 
-    /// Drops the observers that have ended, and says how many there are besides.
+    /// Drops the ended observers, and returns the number of the others.
     pub(crate) fn observers(&self) -> Result<usize, Error> {
         let state = self.enter("observing")?;
         let changed = self.observers_change(|observers| (observers.take_ended(), observers.len()));
@@ -152,20 +152,20 @@ impl Inner {
         if let Some(error) = refusal {
             return Err(error.while_registering());
         }
-        // It may also crash when it is told that all is well (L3).
+        // The driver may also crash in AddComplete (L3).
         if member.shared.departed() { Err(Error::Crashed(member.shared.info())) } else { Ok(()) }
     }
 
-    /// Waits for the transaction under way, unless it is this thread's own (D1, D3).
+    /// Waits for the transaction in progress, unless this thread runs it (D1, D3).
     pub(crate) fn deregister(&self, shared: &Shared) -> Result<(), Error> {
         let gone = || Err(Error::NotRegistered(shared.info()));
         let Ok(mut state) = self.enter("deregistering") else {
-            // Inside a callback: nobody calls it from here on, and the transaction under way takes it out when it ends.
+            // Inside a callback: the driver is not called from now on, and the transaction in progress takes it out when it ends.
             let departed = shared.depart();
             // Relaxed: as `Shared::departed` says.
             self.departures.store(true, Ordering::Relaxed);
             if !self.gate.is_inside() {
-                // An observer on a thread that looks, while another one may be calling the party (D1).
+                // An observer on a thread that checks the hardware, while another thread may be calling the party (D1).
                 self.telling.wait_for(shared.id);
                 self.look_again.store(true, Ordering::Relaxed);
                 fence(Ordering::SeqCst);
@@ -199,7 +199,7 @@ impl Inner {
             Ok(state) => state,
             Err(error) => return all(&error),
         };
-        // Before they are looked at: what is switched from now on is noticed (Q4).
+        // Before the processors are checked: a switch by another process is noticed from now on (Q4).
         let monitor = self.hardware.monitor(ids);
         let admitted = self.admit(ids).and_then(|()| {
             self.begin_asking(&mut state, |set| {
@@ -302,7 +302,7 @@ impl Inner {
         let mut runner = self.runner(&mut state, Occasion::Change);
         let result = match refusal {
             None => {
-                // One that vanished meanwhile was said to have left (X2).
+                // If it vanished meanwhile, it has already been reported as left (X2).
                 if !vanished {
                     runner.changed(EventKind::Left, processor, began);
                 }
@@ -317,8 +317,8 @@ impl Inner {
         result
     }
 
-    /// Makes a transaction from a set of which everybody was told all that has changed without asking: what comes later is told
-    /// when it is over (X4).
+    /// Makes a transaction from a set of which the parties have been told every change made without them. Later changes are told
+    /// when the transaction is over (X4).
     fn begin<T>(&self, state: &mut State, make: impl Fn(&mut Current) -> T) -> T {
         loop {
             let begun = self.with_current(|current| (!current.has_untold()).then(|| make(current)));
@@ -329,7 +329,7 @@ impl Inner {
         }
     }
 
-    /// The same for one that asks about processors. If there is one, [`end_asking`](Self::end_asking) follows.
+    /// Like `begin`, for a transaction that asks. If it returns one, [`end_asking`](Self::end_asking) must follow.
     fn begin_asking(
         &self,
         state: &mut State,
@@ -342,15 +342,15 @@ impl Inner {
         })
     }
 
-    /// Nobody is being asked any more. What was touched meanwhile is looked at when this thread leaves the gate.
+    /// Ends the asking. If another process switched one of the processors, it is checked when this thread leaves the gate.
     fn end_asking(&self) {
         if self.with_current(Current::asked) {
-            // Relaxed: read by this very thread.
+            // Relaxed: read by this same thread.
             self.look_again.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether every required party is there (L4).
+    /// Checks that no required party is missing (L4).
     fn all_there(&self, ids: &[HardwareId]) -> Result<(), Error> {
         match (self.required.missing().into_iter().next(), ids) {
             (Some(missing), [id, ..]) => Err(Error::Missing { id: *id, missing }),
@@ -365,14 +365,15 @@ impl Inner {
     }
 
     fn enter(&self, what: &'static str) -> Result<Guard<'_, State>, Error> {
-        // An observer may be told outside the gate, by a thread that looks. Whoever is inside the gate waits for it to return.
+        // A thread that checks the hardware may call an observer outside of the gate. The thread inside the gate waits for it
+        // to return.
         if self.telling.is_inside() {
             return Err(Error::InsideCallback(what));
         }
         self.gate.enter().map_err(|_| Error::InsideCallback(what))
     }
 
-    /// Ends a transaction: does what had to wait for its end, opens the gate, and looks if that was asked for meanwhile.
+    /// Ends a transaction: does the deferred work, opens the gate, and checks the hardware if that was requested meanwhile.
     fn leave(&self, state: Guard<'_, State>) {
         self.leave_once(state);
         // Orders leaving the gate before reading the flag, see `nudge`.
@@ -380,12 +381,12 @@ impl Inner {
         self.look_if_asked();
     }
 
-    /// Tells the parties what changed without them, takes out who departed meanwhile, and opens the gate.
+    /// Tells the parties about changes made without them, takes out the parties that departed meanwhile, and opens the gate.
     pub(crate) fn leave_once(&self, mut state: Guard<'_, State>) {
         let mut departed = Vec::new();
         self.settle(&mut state);
-        // Relaxed: as `Shared::departed` says. Again and again, because an observer that hears of one departure may deregister the
-        // next.
+        // Relaxed: as `Shared::departed` says. Repeated, because an observer that is told of one departure may deregister another
+        // party.
         while self.departures.swap(false, Ordering::Relaxed) {
             let swept = state.registry.sweep();
             for member in &swept {
@@ -400,14 +401,14 @@ impl Inner {
         self.bury(departed);
     }
 
-    /// This party is registered no longer.
+    /// This party is no longer registered.
     fn forget(&self, state: &mut State, party: PartyId) {
         state.unheard.forget(party);
         self.required.forget(party);
     }
 
-    /// Drops drivers that are registered no longer. Outside the gate: a driver's own drop may well deregister others. One
-    /// that panics there has crashed like any other: it takes nobody with it, and is reported (L3).
+    /// Drops drivers that are no longer registered. Called outside of the gate, because a driver's drop may deregister others. A
+    /// drop that panics is a crash like any other: it does not harm other drivers, and is reported (L3).
     fn bury(&self, members: impl IntoIterator<Item = Member>) {
         for Member { driver, shared } in members {
             let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(driver))) else { continue };

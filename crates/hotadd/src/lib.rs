@@ -1,21 +1,21 @@
 //! No processor joins a running program before the program is ready for it.
 //!
-//! A [`Partition`] is the set of processors that a program may run on. It can grow and shrink while everything runs. Before
-//! a processor joins, every registered [`Driver`] is asked to prepare for it, and any of them may refuse; only if all
-//! agree is the processor started, and then all are told. Whoever registers late hears of every processor that is active
-//! already, so that none is missed and none comes twice.
+//! A [`Partition`] is the set of processors that a program may run on. It can grow and shrink while the program runs. Before
+//! a processor joins, every registered [`Driver`] is asked to prepare for it, and each driver may refuse. The processor is
+//! started only if all agree, and then all are told. A driver that registers late is told of every processor that is already
+//! active. So each driver is told of every processor exactly once.
 //!
 //! # Principles
-//! - The rules live in [`hotadd_core`], as a state machine without locks or I/O. This crate runs it on real threads over
+//! - The rules are in [`hotadd_core`], as a state machine without locks or I/O. This crate runs it on real threads and
 //!   real processors.
-//! - Queries never wait: the active set is an immutable snapshot, and its count one atomic load.
-//! - What cannot be promised is said. See the page of limits in the repository's `docs/`.
+//! - Queries never wait: the active set is an immutable snapshot, and its count is one atomic load.
+//! - What hotadd cannot promise is documented, in `docs/limits.md` of the repository.
 //!
 //! # What it does not do
-//! - It schedules nothing and pins no thread of yours.
-//! - It cannot stop somebody with the privileges from starting a processor by another way. It reports it when it sees it.
+//! - It schedules nothing and does not pin the program's threads.
+//! - It cannot prevent a privileged process from starting a processor in another way. It reports what it detects.
 //!
-//! Clauses in parentheses (A3, Q1) are those of the contract, in `docs/contract.md` of the repository.
+//! Clauses in parentheses (A3, Q1) refer to the contract, `docs/contract.md` in the repository.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]

@@ -1,7 +1,7 @@
-//! Looks at the hardware, also while a transaction is under way (Q4), and what is told of what they find.
+//! Checks of the hardware, also while a transaction is in progress (Q4), and the reports of their findings.
 //!
-//! Whoever looks changes the set and tells the observers at once. The parties are told by the thread that is inside the gate, when
-//! its transaction is over: they are called one at a time, and each in its turn (A7).
+//! The checking thread changes the set and tells the observers at once. The thread inside the gate tells the parties when its
+//! transaction is over, because they are called one at a time and in order (A7).
 
 use hotadd_core::{ActiveSet, HardwareId, NotAddable, Processor, Transaction};
 
@@ -13,25 +13,25 @@ use crate::inner::{Inner, State};
 use crate::member::Member;
 use crate::sync::{Ordering, fence, lock, try_lock};
 
-/// What a look has found.
+/// A finding of a check.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    /// It left without asking (X2).
+    /// The processor left without a remove (X2).
     Vanished(Processor),
-    /// It joined without agreement (Q3). `reported`: a finding of before has said so.
+    /// The processor joined without agreement (Q3). `reported`: an earlier finding has reported it.
     Intruded { processor: Processor, reported: bool },
-    /// Somebody else brought it in while everybody was being asked about it (Q4).
+    /// Another process brought the processor in while the parties were being asked about it (Q4).
     Touched(Processor),
-    /// An intruder that is counted when the add under way is over.
+    /// An intruder that joins when the add in progress is over.
     Waits(HardwareId),
-    /// An intruder that cannot be counted.
+    /// An intruder that cannot join.
     Uncountable(HardwareId, NotAddable),
-    /// Something was wrong and has been put right.
+    /// A wrong state was found and repaired.
     Repaired(String),
 }
 
 impl Finding {
-    /// What the observers hear of it.
+    /// The events that report the finding to the observers.
     fn events(self, set: &ActiveSet, mut each: impl FnMut(Event)) {
         let mut event = |kind, clause, processor: Option<Processor>, reason: Option<String>| {
             let mut event = Event::new(kind, set.epoch());
@@ -78,23 +78,24 @@ impl Finding {
 }
 
 impl Inner {
-    /// Does something with the set in force. The hardware may be called meanwhile, and nobody else.
+    /// Runs a closure with the current set locked. It may call the hardware, and nothing else.
     pub(crate) fn with_current<R>(&self, what: impl FnOnce(&mut Current) -> R) -> R {
         let result = what(&mut lock(&self.current));
-        // Orders letting go of it before reading the flag, see `nudge`.
+        // Orders releasing the set before reading the flag, see `nudge`.
         fence(Ordering::SeqCst);
         self.look();
         result
     }
 
-    /// Looks, if that was asked for and nobody else has the set in force: who has it looks when it lets go of it.
+    /// Checks, if that was requested and no other thread holds the current set. A thread that holds it checks when it releases
+    /// it.
     fn look(&self) {
         // Relaxed: the fences before order it.
         while self.look.load(Ordering::Relaxed) {
             let Some(mut current) = try_lock(&self.current) else { return };
             self.look.store(false, Ordering::Relaxed);
             let (intruded, appeared) = current.look(&*self.hardware, |set, finding| {
-                // Together with the set, so that events come in the order of the changes.
+                // Under the lock of the set, so that events come in the order of the changes.
                 finding.events(set, |event| self.telling.push(event));
             });
             self.following.decided(&intruded);
@@ -112,7 +113,7 @@ impl Inner {
         }
     }
 
-    /// Tells the parties what changed without them.
+    /// Tells the parties about changes made without them.
     pub(crate) fn settle(&self, state: &mut State) {
         while let Some(untold) = self.with_current(Current::next_untold) {
             match untold {
@@ -133,21 +134,22 @@ impl Inner {
         }
     }
 
-    /// Who was not told that this processor joined is not told that it leaves (X4).
+    /// Excludes the parties that were not told that this processor joined: they are not told that it leaves (X4).
     pub(crate) fn exclude(state: &State, processor: Processor) {
         for Member { shared, .. } in state.registry.parties() {
             shared.exclude(state.unheard.contains(shared.id, processor));
         }
     }
 
-    /// Looks, and tells everybody, if that was asked for and nobody is inside: who is does so when it leaves.
+    /// Checks and tells the parties, if that was requested and no thread is inside. A thread that is inside does so when it
+    /// leaves.
     pub(crate) fn look_if_asked(&self) {
         // Relaxed: the fences before order it.
         while self.look_again.load(Ordering::Relaxed) {
             let Some(mut state) = self.gate.try_enter() else { return };
-            // Inside, so that what is asked for from now on is looked for once more.
+            // Inside the gate, so that a request from now on causes another check.
             self.look_again.store(false, Ordering::Relaxed);
-            // Also if somebody has looked during the transaction: what waited for its end joins now.
+            // Also if a check ran during the transaction: intruders that waited for its end join now.
             self.look.store(true, Ordering::Relaxed);
             self.look();
             self.settle(&mut state);
@@ -158,20 +160,22 @@ impl Inner {
 }
 
 impl Nudged for Inner {
-    /// There are two locks, the gate and that of the set in force, and a flag for each. This thread writes the flags and then tries
-    /// the locks. A thread that has one of them releases it and then reads its flag. With a fence between the two steps of each
-    /// thread, one of the two sees what the other wrote: either this thread gets the lock, or the other one does what is asked.
+    /// There are two locks, that of the gate and that of the current set, and a flag for each. This thread writes the flags
+    /// and then tries the locks. A thread that holds one of the locks releases it and then reads its flag. With a fence
+    /// between the two steps of each thread, one of the two sees what the other wrote: either this thread gets the lock, or
+    /// the other one does the work.
     ///
-    /// No lock is waited for: the hardware may call this from inside the partition.
+    /// This never waits for a lock: the hardware may call it from inside the partition.
     fn nudge(&self) {
         self.look_again.store(true, Ordering::Relaxed);
         self.look.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.look_if_asked();
         loop {
-            // A thread is inside, and may wait for a party. The set and the observers do not wait for that (Q4).
+            // A thread is inside, and may wait for a party. The set and the observers do not wait for it (Q4).
             self.look();
-            // Whoever has the set is inside, and tells the parties when it leaves; or it runs this loop, and goes on below.
+            // A thread that holds the set is inside, and tells the parties when it leaves; or it runs this loop, and goes on
+            // below.
             let Some(current) = try_lock(&self.current) else { return };
             let untold = current.has_untold();
             drop(current);
@@ -180,7 +184,7 @@ impl Nudged for Inner {
                 continue;
             }
             if untold {
-                // The thread that was inside may have left before this look.
+                // The thread that was inside may have left before this check.
                 self.look_again.store(true, Ordering::Relaxed);
                 fence(Ordering::SeqCst);
                 self.look_if_asked();

@@ -1,4 +1,4 @@
-//! [`Member`]: a registered driver as the registry keeps it, and [`PartyInfo`], what others may know of it.
+//! [`Member`]: a registered driver as the registry keeps it, and [`PartyInfo`], its public part.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use crate::error::Error;
 use crate::sync::{AtomicBool, Ordering};
 use crate::text;
 
-/// Who a party is: enough to name it in an answer, a log line or an event.
+/// Identifies a party in an answer, a log line or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartyInfo {
-    /// Its identity in this partition. 0, which no party has, if a partition in another process did not say.
+    /// The identity in this partition. 0, which no party has, if a partition in another process did not send one.
     pub id: PartyId,
-    /// The name it registered under. Not unique.
+    /// The name under which the party registered. Not unique.
     pub name: String,
-    /// Its level. 0 as well if that was not said.
+    /// The level. 0 if a partition in another process did not send one.
     pub level: Level,
 }
 
 impl PartyInfo {
-    /// Whether a driver may have this name (R7).
+    /// Checks whether a driver may have this name (R7).
     pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         if !text::is_name(name) {
             return Err(Error::BadName(name.chars().take(text::LONGEST_NAME).collect()));
@@ -36,14 +36,14 @@ impl fmt::Display for PartyInfo {
     }
 }
 
-/// Where in the calling order a party registers.
+/// A party's place in the calling order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) level: Level,
     pub(crate) at_once: bool,
 }
 
-/// What the registry's entry and the registration's handle both hold.
+/// The state shared by the registry's entry and the registration's handle.
 pub(crate) struct Shared {
     pub(crate) id: PartyId,
     pub(crate) level: Level,
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     pub(crate) at_once: bool,
     /// Once true it stays true, and the driver is not called again (D1).
     departed: AtomicBool,
-    /// It was not told of the processor that the transaction under way is about, and so is not told of its end (X4).
+    /// The party was not told of the processor of the transaction in progress, and so is not told of its end (X4).
     excluded: AtomicBool,
     pub(crate) name: Box<str>,
 }
@@ -61,30 +61,30 @@ impl Shared {
         PartyInfo { id: self.id, name: self.name.to_string(), level: self.level }
     }
 
-    /// Relaxed, here and below: the flag decides something only inside the gate, where it is set and read by the one
-    /// thread inside. An observer may set it on another thread that looks meanwhile; then the lock of `Telling::calls` orders it
-    /// before the next call. Elsewhere it is a report of what already happened.
+    /// Relaxed, here and below: the flag decides something only inside the gate, where the one thread inside sets and reads
+    /// it. An observer may set it on another thread that checks the hardware meanwhile; then the lock of `Telling::calls`
+    /// orders it before the next call. Elsewhere the flag reports what already happened.
     pub(crate) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }
 
-    /// Returns whether it had departed before.
+    /// Marks the party as departed. Returns whether it had departed before.
     pub(crate) fn depart(&self) -> bool {
         self.departed.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it is told of the removal that is about to begin (X4).
+    /// Sets whether the party is left out of the removal that is about to begin (X4).
     pub(crate) fn exclude(&self, excluded: bool) {
         self.excluded.store(excluded, Ordering::Relaxed);
     }
 
-    /// Whether it asked for removal notices (X1).
+    /// Whether the party asked for removal notices (X1).
     pub(crate) const fn hears_removal(&self) -> bool {
         self.hears_removal
     }
 }
 
-/// A registered driver. 24 bytes, because there may be thousands and every add walks over all of them.
+/// A registered driver. 24 bytes, because there may be thousands and every add visits all of them.
 pub(crate) struct Member {
     pub(crate) driver: Box<dyn Driver + Send>,
     pub(crate) shared: Arc<Shared>,
@@ -131,7 +131,7 @@ impl Party for Member {
     }
 
     fn heard_of(&self, _: Processor) -> bool {
-        // Of one processor at a time it is said before the transaction.
+        // Set before the transaction, for one processor at a time.
         !self.shared.excluded.load(Ordering::Relaxed)
     }
     fn at_once(&self) -> bool {

@@ -1,4 +1,4 @@
-//! [`Observation`]: the handle of an observer. While it lives, the observer is called.
+//! [`Observation`]: the handle of an observer. The observer is called while the handle exists.
 
 use std::fmt;
 use std::sync::Weak;
@@ -9,13 +9,13 @@ use crate::observers::Ended;
 use crate::remote::Client;
 use crate::sync::Ordering;
 
-/// The handle of an observer. Dropping it ends the observing.
+/// The handle of an observer. Dropping it ends the observation.
 ///
-/// That waits until no transaction is under way; then the observer is not running, will not be called again and has been dropped.
-/// From inside a callback of the same partition, and from inside the observer, it does not wait: the observer is not called again
-/// from there on, and is dropped later.
+/// Dropping waits until no transaction is in progress. Then the observer is not running, will not be called again and has been
+/// dropped. Inside a callback of the same partition, and inside the observer itself, dropping does not wait: from then on the
+/// observer is not called, and it is dropped later.
 ///
-/// It does not keep the partition alive.
+/// The handle does not keep the partition alive.
 #[must_use = "dropping an Observation ends it at once; `keep` it to observe for as long as the partition lives"]
 pub struct Observation {
     seat: Seat,
@@ -27,7 +27,7 @@ pub(crate) enum Seat {
     Here(Weak<Inner>),
     #[cfg(feature = "dbus")]
     There(Weak<Client>),
-    /// It does not matter any more.
+    /// The handle was detached: dropping it has no effect.
     Kept,
 }
 
@@ -36,13 +36,13 @@ impl Observation {
         Self { seat, ended }
     }
 
-    /// Observes for as long as the partition lives.
+    /// Detaches the handle: the observer is called as long as the partition lives.
     pub fn keep(mut self) {
         self.seat = Seat::Kept;
     }
 
-    /// Ends the observing, as dropping does, and does not wait: what is happening at this moment may still be heard. The observer
-    /// is dropped when something happens, or somebody else begins to observe.
+    /// Ends the observation like dropping, but does not wait: the observer may still be told of an event in progress. The
+    /// observer is dropped at the next event, or when another observer is added.
     pub fn end_soon(self) {
         self.ended.store(true, Ordering::Relaxed);
         self.keep();
@@ -52,7 +52,7 @@ impl Observation {
 impl Drop for Observation {
     fn drop(&mut self) {
         let end = || self.ended.store(true, Ordering::Relaxed);
-        // What fails fails inside a callback, or because the partition is gone: then it is enough to have said so.
+        // Checking for observers fails only inside a callback or when the partition is gone. Setting the flag is enough then.
         match &self.seat {
             Seat::Here(inner) => {
                 end();

@@ -1,4 +1,4 @@
-//! [`Observers`]: who hears of everything that happens in a partition.
+//! [`Observers`]: the observers of a partition, which are told of every event.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use crate::sync::{AtomicBool, Ordering};
 
 pub(crate) type Observer = Box<dyn FnMut(&Event) + Send>;
 
-/// Whether an observer has heard enough. Its handle and the list both have it; once true it stays true.
+/// Whether an observer has ended. Its handle and the list share this flag. Once true it stays true.
 pub(crate) type Ended = Arc<AtomicBool>;
 
-/// The observers of a partition, in the order in which they came.
+/// The observers of a partition, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Observers(Vec<(Ended, Observer)>);
 
@@ -30,11 +30,11 @@ impl Observers {
         self.0.len()
     }
 
-    /// Tells all of them. One that has ended is dropped, and so is one that panics: it must not take the transaction with it.
+    /// Tells all observers. An ended observer is dropped, and so is one that panics: a panic must not end the transaction.
     pub(crate) fn tell(&mut self, event: &Event) {
         let over = |(ended, observer): &mut (Ended, Observer)| {
-            // Relaxed, here and below: what it decides on this thread was set on it, by a callback, or before this
-            // thread came to be inside the partition, which orders the two.
+            // Relaxed, here and below: the flag that decides on this thread was set on this thread, by a callback, or before this
+            // thread entered the partition, which orders the two.
             ended.load(Ordering::Relaxed)
                 || catch_unwind(AssertUnwindSafe(|| observer(event)))
                     .map_err(std::mem::forget)
@@ -43,7 +43,7 @@ impl Observers {
         bury(self.0.extract_if(.., over).collect());
     }
 
-    /// Takes out those that have ended. To be dropped where anything may be called: a drop is somebody else's code.
+    /// Takes out the ended observers. The caller must drop them where foreign code may run: a drop runs foreign code.
     pub(crate) fn take_ended(&mut self) -> Self {
         Self(self.0.extract_if(.., |(ended, _)| ended.load(Ordering::Relaxed)).collect())
     }
@@ -55,7 +55,7 @@ impl Drop for Observers {
     }
 }
 
-/// Drops observers. A drop that panics must not be taken for a driver's, or for that of whoever is here by chance.
+/// Drops observers. A panic in a drop is contained, so that it is not attributed to a driver or to an unrelated caller.
 fn bury(observers: Vec<(Ended, Observer)>) {
     for observer in observers {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);

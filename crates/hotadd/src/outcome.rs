@@ -1,4 +1,4 @@
-//! What requests come to: [`Change`], [`Rehearsal`], and how a [`Batch`] goes about it.
+//! The results of requests: [`Change`] and [`Rehearsal`]. Also [`Batch`], the mode of a batch.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use hotadd_core::{Epoch, Processor, Veto};
 
 use crate::member::PartyInfo;
 
-/// A change of the active set that happened: a processor joined or left.
+/// A completed change of the active set: a processor joined or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The processor.
     pub processor: Processor,
-    /// The epoch of the set that came into force with it.
+    /// The epoch of the active set that includes the change.
     pub epoch: Epoch,
 }
 
 /// How [`Partition::add_batch`](crate::Partition::add_batch) treats its processors (A9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Batch {
-    /// One transaction for each: one that is refused does not stop the others.
+    /// One transaction for each processor: a refusal does not stop the others.
     Each,
-    /// None is started until every driver has agreed to all.
+    /// No processor is started until every driver has agreed to all of them.
     Atomic,
 }
 
-/// What a rehearsal found (A10).
+/// The result of a rehearsal (A10).
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    /// The processor that everybody was asked about.
+    /// The processor that all parties were asked about.
     pub processor: Processor,
-    /// Every party's answer, in the order of asking.
+    /// Every party's answer, in calling order.
     pub answers: Vec<Answer>,
 }
 
 impl Rehearsal {
-    /// Whether everybody agreed.
+    /// Whether all parties agreed.
     #[must_use]
     pub fn is_agreed(&self) -> bool {
         self.answers.iter().all(|a| a.answer.is_ok())
@@ -46,8 +46,8 @@ impl Rehearsal {
 pub struct Answer {
     /// The party.
     pub party: PartyInfo,
-    /// What it said.
+    /// The answer.
     pub answer: Result<(), Veto>,
-    /// How long it took.
+    /// How long the answer took.
     pub took: Duration,
 }

@@ -1,8 +1,9 @@
-//! Whose a path is, and who else could change what is there: asked before anything is read, run or believed because of where it is.
+//! Checks who owns a path and who else could change what is there, before hotadd reads, runs or trusts a file because of its
+//! path.
 //!
-//! Believed are root and this user. What matters is not the file alone: whoever may write to a folder on the way may put something
-//! else in the place of what is below it. So the path is walked from the root, and where it leads through symbolic links both
-//! are looked at, the folder of the link and the way to its target.
+//! Only root and this user are trusted. It is not enough to check the file itself: a user who may write to a folder on the
+//! way can replace what is below it. So the path is walked from the root. For a symbolic link, both the folder of the link
+//! and the way to its target are checked.
 //!
 //! | | for root | for others |
 //! |---|---|---|
@@ -10,7 +11,7 @@
 //! | folders on the way | the same, or sticky as /tmp is | not everybody may write to them, or sticky |
 //! | symbolic links | belong to root | in a sticky folder belong to root or this user |
 //!
-//! Others than root often have a group to themselves, which may write to all that is theirs: groups do not matter for them.
+//! Users other than root often have a group of their own, which may write to all their files. So groups are ignored for them.
 //!
 //! ```
 //! use hotadd::ownership;
@@ -32,58 +33,58 @@ use rustix::fs::OFlags;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
-/// How many links are followed, as the kernel does.
+/// The maximum number of links that are followed, the same as in the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// The sticky bit: who may write to the folder may only replace what is theirs.
+/// The sticky bit: users who may write to the folder may replace only their own files.
 const STICKY: u32 = 0o1000;
 
-/// Why what is at a path is not believed, and what to do.
+/// Why a path is not trusted, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// It cannot be looked at, or is not there.
+    /// It cannot be read, or does not exist.
     #[error("{} cannot be read: {error}", path.display())]
     Unreadable {
-        /// What cannot be looked at.
+        /// The path that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
-    /// It is somebody else's.
+    /// It belongs to another user.
     #[error("{} belongs to user {owner}, who could change what is run, read or believed in {}; {}", path.display(), whose(*.by), remedy(*.by, path))]
     Owner {
-        /// What belongs to somebody else.
+        /// The path that belongs to another user.
         path: PathBuf,
-        /// Whose it is.
+        /// The user id of the owner.
         owner: u32,
-        /// Who was to believe it.
+        /// The user id for which the path was checked.
         by: u32,
     },
-    /// Everybody may write to it.
+    /// Every user may write to it.
     #[error("everybody may write to {}, and so could change what is run, read or believed in {}; `chmod o-w` ends that", path.display(), whose(*.by))]
     Everybody {
-        /// What everybody may write to.
+        /// The path to which every user may write.
         path: PathBuf,
-        /// Who was to believe it.
+        /// The user id for which the path was checked.
         by: u32,
     },
     /// A group may write to it.
     #[error("group {group} may write to {}, and so could change what is run, read or believed in {}; `chmod g-w` ends that", path.display(), whose(*.by))]
     Group {
-        /// What it may write to.
+        /// The path to which it may write.
         path: PathBuf,
-        /// The group's number.
+        /// The group id.
         group: u32,
-        /// Who was to believe it.
+        /// The user id for which the path was checked.
         by: u32,
     },
-    /// It is something else than what was wanted.
+    /// It has the wrong file type.
     #[error("{} is no {wanted}", path.display())]
     Kind {
-        /// What was looked at.
+        /// The path that was checked.
         path: PathBuf,
-        /// What it should be.
+        /// The expected file type.
         wanted: &'static str,
     },
 }
@@ -100,17 +101,17 @@ fn remedy(by: u32, path: &Path) -> String {
 }
 
 impl Untrusted {
-    /// Whether there is nothing at the path.
+    /// Whether nothing exists at the path.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// That a file, and the way to it, can be changed by nobody but those who are believed. Returns where links lead.
+/// Checks that only trusted users can change a file and the way to it. Returns the path with all links resolved.
 ///
 /// # Errors
-/// If not, or if it is no regular file.
+/// If others can change it, or if it is not a regular file.
 pub fn file(path: &Path) -> Result<PathBuf, Untrusted> {
     let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
     if !found.is_file() {
@@ -119,10 +120,10 @@ pub fn file(path: &Path) -> Result<PathBuf, Untrusted> {
     believer.unchanged(&real, &found).map(|()| real)
 }
 
-/// The same of a folder: nobody else can put anything into it.
+/// The same check for a folder: only trusted users can put files into it.
 ///
 /// # Errors
-/// If not, or if it is no folder.
+/// If others can change it, or if it is not a folder.
 pub fn folder(path: &Path) -> Result<PathBuf, Untrusted> {
     let (believer, (real, found)) = (Believer::this(), Believer::this().reach(path)?);
     if !found.is_dir() {
@@ -131,44 +132,44 @@ pub fn folder(path: &Path) -> Result<PathBuf, Untrusted> {
     believer.unchanged(&real, &found).map(|()| real)
 }
 
-/// The same of a folder for sockets, which is no link, and has none of the bits `barred` in its mode: 0o077 if it is for nobody else,
-/// 0o022 if others may see what is there.
+/// The same check for a folder of sockets. It must not be a link, and its mode must have none of the bits in `barred`:
+/// 0o077 if no other user may access it, 0o022 if others may see its contents.
 ///
 /// # Errors
-/// If not.
+/// If a check fails.
 pub fn folder_of_sockets(path: &Path, barred: u32) -> Result<(), Untrusted> {
     Believer::this().folder_of_sockets(path, barred)
 }
 
-/// That a socket which was looked up by its name is that of somebody who is believed, in a folder where nobody else can put one. Who
-/// answers there, [`peer`] tells once it is connected.
+/// Checks that a socket at a path belongs to a trusted user, in a folder where no other user can put one. After connecting,
+/// [`peer`] tells which process listens there.
 ///
 /// # Errors
-/// If not, or if it is no socket.
+/// If a check fails, or if it is not a socket.
 pub fn socket(path: &Path) -> Result<(), Untrusted> {
     Believer::this().socket(path)
 }
 
-/// Who listens at the other end of a socket that was connected: user and process, as the kernel had them when it began to listen. The
-/// process is 0 if it is that of another container.
+/// The user id and process id of the listener at the other end of a connected socket, as of when it began to listen. The process
+/// id is 0 if the process is in another container.
 ///
 /// # Errors
-/// If it is no connected Unix socket.
+/// If it is not a connected Unix socket.
 pub fn peer(socket: &impl AsFd) -> io::Result<(u32, i32)> {
     let credentials = socket_peercred(socket)?;
     Ok((credentials.uid.as_raw(), rustix::process::Pid::as_raw(Some(credentials.pid))))
 }
 
-/// Whether this user is believed: root, or the one that this process runs as.
+/// Whether this user is trusted: root, or the user of this process.
 #[must_use]
 pub fn is_believed(uid: u32) -> bool {
     Believer::this().believes(uid)
 }
 
-/// What is in a regular file of at most so many bytes. A pipe or a device is not waited for, and is an error.
+/// Reads a regular file of at most `most` bytes. A pipe or a device is an error, and is not waited for.
 ///
 /// # Errors
-/// If it is no such file, or cannot be read.
+/// If it is not such a file, or cannot be read.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     if !file.metadata()?.is_file() {
@@ -181,7 +182,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file to be read, and waits for nobody who should write to it if it is a pipe: what it is can be asked now.
+/// Opens a file for reading. For a pipe, it does not wait for a writer: the caller can check the file type first.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -206,7 +207,7 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Untrusted + '_ {
     |error| Untrusted::Unreadable { path: path.to_owned(), error }
 }
 
-/// Who is to believe.
+/// The user for which paths are checked.
 #[derive(Clone, Copy)]
 struct Believer(u32);
 
@@ -223,7 +224,7 @@ impl Believer {
         uid == 0 || uid == self.0
     }
 
-    /// Follows the path to its end, and asks about everything on the way there.
+    /// Follows the path to its end, and checks everything on the way.
     fn reach(self, path: &Path) -> Result<(PathBuf, Metadata), Untrusted> {
         let whole = std::path::absolute(path).map_err(unreadable(path))?;
         let (mut at, mut links) = (PathBuf::from("/"), 0);
@@ -232,7 +233,7 @@ impl Believer {
         while let Some(part) = rest.pop_front() {
             let sticky = self.passes(&at, &found)?;
             if part == ".." {
-                // No link is in it, so that this is the folder above.
+                // The path so far contains no link, so this is the parent folder.
                 at.pop();
                 found = look_at(&at)?;
                 continue;
@@ -262,13 +263,13 @@ impl Believer {
         Ok((at, found))
     }
 
-    /// That what is at the end of a path belongs to those who are believed, and to nobody else to write to.
+    /// Checks that the file or folder at the end of a path belongs to a trusted user, and that no other user may write to it.
     fn unchanged(self, path: &Path, found: &Metadata) -> Result<(), Untrusted> {
         self.owned(path, found)?;
         self.unwritable(path, found)
     }
 
-    /// Whether a folder on the way is sticky; an error if others could replace what is in it.
+    /// Whether a folder on the way is sticky. An error if others could replace what is in it.
     fn passes(self, path: &Path, found: &Metadata) -> Result<bool, Untrusted> {
         if self.is_root() {
             self.owned(path, found)?;
@@ -300,7 +301,7 @@ impl Believer {
     }
 
     fn folder_of_sockets(self, path: &Path, barred: u32) -> Result<(), Untrusted> {
-        // Itself and not where it leads: this one is made and named by no one but us.
+        // The path itself and not a link's target: only hotadd makes and names this folder.
         let found = look_at(path)?;
         self.owned(path, &found)?;
         if !found.is_dir() {
@@ -328,7 +329,7 @@ fn look_at(path: &Path) -> Result<Metadata, Untrusted> {
     fs::symlink_metadata(path).map_err(unreadable(path))
 }
 
-/// The names on a path, and the steps upwards.
+/// The names on a path, and the steps to the parent.
 fn parts(path: &Path) -> VecDeque<OsString> {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),

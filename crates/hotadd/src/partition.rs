@@ -1,4 +1,4 @@
-//! [`Partition`]: the processors that a program may run on, and the parties that must agree before there are more.
+//! [`Partition`]: the processors that a program may run on, and the parties that must agree before another one joins.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::registration::Registration;
 #[cfg(feature = "dbus")]
 use crate::remote::Client;
 
-/// The processors that a program may run on, and the parties that must agree before there are more.
+/// The processors that a program may run on, and the parties that must agree before another one joins.
 ///
-/// A cheap handle: clones are the same partition. All methods may be called from any thread. Adding, removing,
-/// rehearsing, registering and deregistering wait for one another (A7); queries never wait (Q1).
+/// This is a cheap handle: clones refer to the same partition. All methods may be called from any thread. Adding, removing,
+/// rehearsing, registering and deregistering are serialized (A7). Queries never wait (Q1).
 ///
-/// From inside a driver's callback everything that would have to wait for that callback is refused with
-/// [`Error::InsideCallback`] (D3). Queries, and dropping a [`Registration`], work there too.
+/// Inside a driver's callback, a method that would have to wait for the callback returns [`Error::InsideCallback`] (D3).
+/// Queries, and dropping a [`Registration`], work there too.
 ///
 /// ```
 /// use hotadd::hardware::Simulated;
@@ -57,7 +57,7 @@ pub struct Partition {
     pub(crate) seat: Seat,
 }
 
-/// Where a partition has its seat.
+/// Whether the partition is in this process or in another one.
 #[derive(Clone)]
 pub(crate) enum Seat {
     /// In this process.
@@ -79,7 +79,7 @@ impl Seat {
 }
 
 impl Partition {
-    /// A partition of processors that do not exist: for tests, and for what no test machine has.
+    /// Makes a partition of processors that do not exist, for tests and for configurations that no test machine has.
     ///
     /// # Errors
     /// None that [`Simulated`] has not reported before.
@@ -87,52 +87,54 @@ impl Partition {
         Self::over(Arc::clone(hardware) as Arc<dyn Hardware>)
     }
 
-    /// A partition of this process and all its descendants, which begins with the processors that its threads may run on
-    /// together, and holds them to these (H1): none of its threads runs on another one before everybody has agreed.
+    /// Makes a partition of this process and all its descendants. It begins with all processors that the threads of this process
+    /// may run on, and holds the threads to them (H1): none of its threads runs on another processor before all parties have
+    /// agreed.
     ///
-    /// What appears, because it came online, a cpuset above gained it, or somebody put it into a mask, is asked for at once and
-    /// joins by agreement ([`Follow::Ask`], H2); [`follow`](Self::follow) says otherwise. A mask that somebody makes wider than the
-    /// set is put back and reported within 250 ms (H3). Masks that are smaller than the set are their threads' own, and stay. The
-    /// windows that are left are on the page of limits.
+    /// A processor appears when it comes online, when a cpuset above gains it, or when somebody puts it into a mask. The
+    /// parties are asked about it at once, and it joins if all agree ([`Follow::Ask`], H2). [`follow`](Self::follow) sets
+    /// another policy. A mask that somebody makes wider than the set is put back and reported within 250 ms (H3). A mask
+    /// that is smaller than the set belongs to its thread and is not changed. `docs/limits.md` lists the windows that are
+    /// left.
     ///
     /// When the last handle is dropped, the threads may run anywhere again.
     ///
     /// # Errors
-    /// [`Error::Affinity`] if the kernel does not tell what it should, or does not let the masks be set;
-    /// [`Error::NoThread`] if there can be no thread.
+    /// [`Error::Affinity`] if the kernel does not give the required information, or does not let the masks be set.
+    /// [`Error::NoThread`] if a thread cannot be created.
     #[cfg(not(hotadd_loom))]
     pub fn process() -> Result<Self, Error> {
         Self::over_following(Arc::new(Affinity::new(Tree::Current, None)?), Follow::Ask)
     }
 
-    /// A partition that only watches which processors this process may run on. It sets no mask and promises nothing: what comes
-    /// is used before anybody is asked, and is reported as joined without agreement up to 250 ms later (Q3). Nothing can be added
-    /// or removed.
+    /// Makes a partition that only watches which processors this process may run on. It sets no mask and holds no thread: a new
+    /// processor is used before any party is asked, and is reported as joined without agreement up to 250 ms later (Q3).
+    /// Processors cannot be added or removed.
     ///
     /// # Errors
-    /// [`Error::Affinity`] if the kernel does not tell what it should.
+    /// [`Error::Affinity`] if the kernel does not give the required information.
     #[cfg(not(hotadd_loom))]
     pub fn watch_process() -> Result<Self, Error> {
         Self::over(Arc::new(Watching::new()?))
     }
 
-    /// A partition over any hardware. A processor that appears is [reported](Follow::Report) until [`follow`](Self::follow) sets
-    /// another policy.
+    /// Makes a partition over any hardware. A processor that appears is [reported](Follow::Report) until [`follow`](Self::follow)
+    /// sets another policy.
     ///
     /// # Errors
-    /// [`Error::Hardware`] if the hardware cannot tell what runs.
+    /// [`Error::Hardware`] if the hardware cannot tell which processors are active.
     pub fn over(hardware: Arc<dyn Hardware>) -> Result<Self, Error> {
         Self::over_following(hardware, Follow::Report)
     }
 
-    /// As [`over`](Self::over), with the policy for processors that appear from the first moment (H2).
+    /// Like [`over`](Self::over), but sets the policy for processors that appear from the start (H2).
     ///
-    /// With [`Follow::Manual`] nothing is lost that appears before observers and drivers are there: it waits for
-    /// [`follow`](Self::follow). With [`Follow::Ask`] a processor may join before any driver has registered, which then hears of it
-    /// when it registers (R3).
+    /// With [`Follow::Manual`], a processor that appears before observers and drivers are registered waits for
+    /// [`follow`](Self::follow). With [`Follow::Ask`], a processor may join before any driver has registered. A driver is told of
+    /// it when it registers (R3).
     ///
     /// # Errors
-    /// As [`over`](Self::over). [`Error::NoThread`] with [`Follow::Ask`].
+    /// As [`over`](Self::over). With [`Follow::Ask`] also [`Error::NoThread`].
     pub fn over_following(hardware: Arc<dyn Hardware>, follow: Follow) -> Result<Self, Error> {
         let ids = hardware.active().map_err(Error::Hardware)?;
         let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
@@ -140,19 +142,19 @@ impl Partition {
         inner.follow(follow)?;
         let nudge = Nudge(Arc::downgrade(&inner) as _);
         hardware.watch(nudge.clone());
-        // What changed between asking and watching is not to go unseen.
+        // Finds changes that were made between the query and the start of the watch.
         nudge.nudge();
         Ok(Self { seat: Seat::Here(inner) })
     }
 
-    /// Registers a driver at level 0 that hears of every processor: of those that are active before this returns (R3), of
-    /// those that come later before they are started (A1).
+    /// Registers a driver at level 0. It is told of every processor: of active processors before this method returns (R3), of
+    /// later ones before they are started (A1).
     ///
-    /// Dropping what this returns deregisters the driver.
+    /// Dropping the returned [`Registration`] deregisters the driver.
     ///
     /// # Errors
-    /// [`Error::NotJoining`] if the driver refused one of the active processors (R4), [`Error::InsideCallback`] (D3),
-    /// [`Error::TooManyParties`] and [`Error::BadName`] (R7). The driver is then not registered, and dropped.
+    /// [`Error::NotJoining`] if the driver refused an active processor (R4), [`Error::InsideCallback`] (D3),
+    /// [`Error::TooManyParties`] and [`Error::BadName`] (R7). The driver is then not registered, and is dropped.
     pub fn register(
         &self,
         name: &str,
@@ -161,16 +163,15 @@ impl Partition {
         self.party(name).register(driver)
     }
 
-    /// Registers a driver with more to say: [`Registering::level`], [`Registering::later_only`],
-    /// [`Registering::time_limit`].
+    /// Begins a registration with options: [`Registering::level`], [`Registering::later_only`], [`Registering::time_limit`].
     pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
         Registering::new(self, name)
     }
 
-    /// Adds a processor: asks everybody, starts it, tells everybody (A1-A5).
+    /// Adds a processor: asks all parties, starts the processor, and tells all parties (A1-A5).
     ///
     /// # Errors
-    /// [`Error::NotAddable`] before anybody is asked (A8), [`Error::Vetoed`] (A3), [`Error::Platform`] (A4),
+    /// [`Error::NotAddable`] before any party is asked (A8), [`Error::Vetoed`] (A3), [`Error::Platform`] (A4),
     /// [`Error::InsideCallback`] (D3). The processor is then not in the partition.
     pub fn add(&self, id: HardwareId) -> Result<Change, Error> {
         match &self.seat {
@@ -180,13 +181,13 @@ impl Partition {
         }
     }
 
-    /// Adds several processors (A9), and says what became of each, in the order given.
+    /// Adds several processors (A9). Returns a result for each, in the given order.
     ///
-    /// In a failed atomic batch every result names the one that was refused, whichever processor it belongs to, but for
-    /// those that the platform would not take back ([`Error::Stuck`]).
+    /// If an atomic batch fails, every result contains the same error, which names the processor that was refused. The exceptions
+    /// are processors that the platform failed to stop again ([`Error::Stuck`]).
     ///
     /// # Errors
-    /// As [`add`](Self::add), for each.
+    /// As [`add`](Self::add), for each processor.
     #[must_use = "every processor has a result of its own"]
     pub fn add_batch(
         &self,
@@ -201,8 +202,8 @@ impl Partition {
         }
     }
 
-    /// Asks everybody whether a processor could be added, and adds nothing (A10): AddStart, then AddFailure with
-    /// `STATUS_CANCELLED`.
+    /// Asks all parties whether a processor could be added, and adds nothing (A10). The parties get AddStart, then AddFailure
+    /// with `STATUS_CANCELLED`.
     ///
     /// # Errors
     /// [`Error::NotAddable`] (A8), [`Error::InsideCallback`] (D3). Refusals are part of the result.
@@ -214,7 +215,7 @@ impl Partition {
         }
     }
 
-    /// Removes a processor: asks those who asked for removal notices, stops it, tells them (X1).
+    /// Removes a processor: asks the parties that asked for removal notices, stops the processor, and tells them (X1).
     ///
     /// # Errors
     /// [`Error::NotRemovable`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
@@ -227,32 +228,32 @@ impl Partition {
         }
     }
 
-    /// The processors in force at this moment. Never waits (Q1); some 20 ns.
+    /// The current active set. Never waits (Q1); takes about 20 ns.
     #[must_use]
     pub fn active(&self) -> Arc<ActiveSet> {
         self.published().load()
     }
 
-    /// How many processors are active. One atomic load.
+    /// The number of active processors. One atomic load.
     ///
-    /// Read by itself: between this and [`active`](Self::active) the set may change. `active` is at least as new.
+    /// The set may change between this call and a call of [`active`](Self::active). A later `active` is at least as new.
     #[must_use]
     #[inline]
     pub fn count(&self) -> u32 {
         self.published().summary().1
     }
 
-    /// The epoch of the set in force (Q2): what was read at this epoch is still current. One atomic load.
+    /// The epoch of the current active set (Q2). Data that was read at this epoch is still current. One atomic load.
     #[must_use]
     #[inline]
     pub fn epoch(&self) -> Epoch {
         self.published().summary().0
     }
 
-    /// The processors that the hardware could add now, ascending. May have to wait for a change under way.
+    /// The processors that the hardware could add now, ascending. This may wait for a change in progress.
     ///
-    /// Of a partition in another process it has those that were last known, less those that have joined since, if that cannot be
-    /// asked: inside a callback, and without a connection.
+    /// A partition in another process cannot be queried inside a callback or without a connection. The result is then the last
+    /// known list without the processors that have joined since.
     #[must_use]
     pub fn candidates(&self) -> Vec<HardwareId> {
         match &self.seat {
@@ -262,7 +263,7 @@ impl Partition {
         }
     }
 
-    /// What the hardware is called, such as `simulated`.
+    /// The name of the hardware, such as `simulated`.
     #[must_use]
     pub fn hardware(&self) -> &'static str {
         match &self.seat {
@@ -272,7 +273,7 @@ impl Partition {
         }
     }
 
-    /// Whether the partition can be reached at this moment: always, but for one in another process.
+    /// Whether the partition can be reached now. Always true for a partition in this process.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         match &self.seat {
@@ -282,12 +283,13 @@ impl Partition {
         }
     }
 
-    /// Calls `observer` with everything that happens from now on, on the thread on which it happens, in order.
+    /// Calls `observer` with every event from now on, in order, on the thread on which the event happens.
     ///
-    /// It is called until the handle that this returns is dropped, in the middle of transactions, so what is said of callbacks
-    /// holds for it too. One that panics is dropped. While there is an observer every call is timed, which a partition otherwise does without.
+    /// The observer is called until the returned handle is dropped. It is called in the middle of transactions, so the rules for
+    /// callbacks apply to it. An observer that panics is dropped. While there is an observer, every call to a driver is timed;
+    /// without one, no call is.
     ///
-    /// Of a partition in another process it hears what that one signals: Joined, Refused, Left and Breach.
+    /// A partition in another process reports only the events that it signals: Joined, Refused, Left and Breach.
     ///
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
@@ -302,11 +304,12 @@ impl Partition {
         })
     }
 
-    /// As [`observe`](Self::observe), and before that tells `present` who is registered, in calling order, so that between
-    /// the two nobody comes or goes unseen; but a partition in another process does not say who comes and goes.
+    /// Like [`observe`](Self::observe), but first calls `present` with the registered parties, in calling order. No party
+    /// registers or deregisters unnoticed between the two. This does not hold for a partition in another process, which does not
+    /// signal registrations and deregistrations.
     ///
     /// # Errors
-    /// As [`observe`](Self::observe); of a partition in another process also those of a request.
+    /// As [`observe`](Self::observe). For a partition in another process also the errors of a request.
     pub fn observe_with(
         &self,
         present: impl FnOnce(&[PartyInfo]),
@@ -322,7 +325,7 @@ impl Partition {
         })
     }
 
-    /// How many observers there are. Of a partition in another process: of this connection.
+    /// The number of observers. For a partition in another process, the number of observers on this connection.
     ///
     /// # Errors
     /// [`Error::InsideCallback`] (D3).

@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::partition::Partition;
 use crate::registration::Registration;
 
-/// One value for each processor, made before the processor joins: a per-processor table that never lacks a slot.
+/// One value for each processor, made before the processor joins. A per-processor table that always has a slot.
 ///
-/// The value of a processor is there before any thread can run on it, because the table is itself a driver: it makes the
+/// The value of a processor exists before any thread can run on it, because the table is itself a driver. The table makes the
 /// value when it is asked about the processor, and refuses the processor if it cannot. Values are found by processor index,
-/// without a lock. They live as long as the table: a processor that leaves keeps its value, and finds it again when it
+/// without a lock. They live as long as the table: a processor that leaves keeps its value, and has the same value when it
 /// comes back (X3).
 ///
 /// ```
@@ -36,13 +36,13 @@ pub struct PerProcessor<T> {
 }
 
 impl<T: Send + Sync + 'static> PerProcessor<T> {
-    /// Makes a value for each active processor now, and for each further one before it joins.
+    /// Makes a value for each active processor now, and for each later processor before it joins.
     ///
-    /// `make` is called at most once for each index, on the thread that adds (A1). It takes part in a transaction, so
-    /// what is said of callbacks holds for it (D3).
+    /// `make` is called until it succeeds once for an index, on the thread that adds the processor (A1). It is part of a
+    /// transaction, so the rules for callbacks apply to it (D3).
     ///
     /// # Errors
-    /// As [`Partition::register`]: in particular [`Error::NotJoining`] if `make` failed for an active processor.
+    /// As [`Partition::register`]. In particular [`Error::NotJoining`] if `make` failed for an active processor.
     pub fn new(
         partition: &Partition,
         name: &str,
@@ -56,7 +56,7 @@ impl<T: Send + Sync + 'static> PerProcessor<T> {
                 let processor = notice.processor();
                 let slot = &table[processor.index.as_usize()];
                 if slot.get().is_none() {
-                    // Nobody else fills it: calls to a driver come one at a time (A7).
+                    // Nothing else fills the slot: calls to a driver come one at a time (A7).
                     let _ = slot.set(make(processor)?);
                 }
             }
@@ -66,15 +66,15 @@ impl<T: Send + Sync + 'static> PerProcessor<T> {
         Ok(Self { slots, registration })
     }
 
-    /// The value of the processor with this index; `None` if it was never asked about.
+    /// The value of the processor with this index. `None` if the table was never asked about the processor.
     ///
-    /// There is one for every active processor, and for every one whose `AddComplete` is under way.
+    /// Every active processor has a value, and so has a processor whose `AddComplete` is in progress.
     #[must_use]
     pub fn get(&self, index: ProcessorIndex) -> Option<&T> {
         self.slots.get(index.as_usize())?.get()
     }
 
-    /// All values there are, ascending by index: those of active processors, and of others that were made before.
+    /// All values, ascending by index: those of active processors, and those made earlier for others.
     pub fn iter(&self) -> impl Iterator<Item = (ProcessorIndex, &T)> {
         let all = self.slots.iter().enumerate();
         all.filter_map(|(at, slot)| {
@@ -93,7 +93,7 @@ impl<T: Send + Sync + 'static> std::ops::Index<ProcessorIndex> for PerProcessor<
     type Output = T;
 
     /// # Panics
-    /// If the processor was never asked about; an active one always was.
+    /// If the table was never asked about the processor. It has always been asked about an active one.
     fn index(&self, index: ProcessorIndex) -> &T {
         match self.get(index) {
             Some(value) => value,

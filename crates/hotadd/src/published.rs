@@ -1,4 +1,4 @@
-//! [`Published`]: the active set as everybody reads it, without a lock and without waiting (Q1).
+//! [`Published`]: the active set for readers, without a lock and without waiting (Q1).
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(hotadd_loom))]
 type Snapshot = arc_swap::ArcSwap<ActiveSet>;
-/// Loom cannot look into arc-swap, which has proofs of its own; what is checked here is the order of the two stores.
+/// Loom cannot look into arc-swap, which has its own proofs. The model checks the order of the two stores.
 #[cfg(hotadd_loom)]
 type Snapshot = modelled::ArcSwap;
 
-/// Low bits of the summary word: the count, up to 2,048. The rest: the epoch, enough for 10^14 changes.
+/// Low bits of the summary word: the count, up to 2,048. The other bits: the epoch, enough for 10^14 changes.
 const COUNT_BITS: u32 = 16;
 
-/// The set in force, and its epoch and count in a word of their own, for those who need no more.
+/// The current active set, and a separate word with its epoch and count for readers that need only these.
 ///
-/// Written only with the lock of [`Current`](crate::current::Current), so writers never race.
+/// Written only under the lock of [`Current`](crate::current::Current), so writers never race.
 pub(crate) struct Published {
     snapshot: Snapshot,
     summary: AtomicU64,
@@ -29,12 +29,12 @@ impl Published {
         Self { snapshot: Snapshot::from_pointee(set), summary }
     }
 
-    /// Puts a set in force. The snapshot first: who has seen the new summary must find a set at least as new. The other way
-    /// round it does not hold: who has just loaded the new set may still find the old summary.
+    /// Makes a set current. The snapshot is stored first: a reader that has seen the new summary must find a set at least as new.
+    /// The reverse does not hold: a reader that has just loaded the new set may still find the old summary.
     pub(crate) fn publish(&self, set: ActiveSet) {
         let word = summary(&set);
         self.snapshot.store(Arc::new(set));
-        // Release: pairs with the Acquire in `summary`, and carries the snapshot's store to whoever reads the word.
+        // Release: pairs with the Acquire in `summary`, and makes the snapshot's store visible to a reader of the word.
         self.summary.store(word, Ordering::Release);
     }
 
@@ -42,7 +42,7 @@ impl Published {
         self.snapshot.load_full()
     }
 
-    /// Epoch and count, which belong together.
+    /// The epoch and count of the same set.
     #[inline]
     pub(crate) fn summary(&self) -> (Epoch, u32) {
         let word = self.summary.load(Ordering::Acquire);
@@ -55,7 +55,7 @@ fn summary(set: &ActiveSet) -> u64 {
     (set.epoch().0 << COUNT_BITS) | u64::from(set.count())
 }
 
-/// No more than arc-swap promises: a pointer that is stored with Release and loaded with Acquire. A lock in its place
+/// Models no more than arc-swap promises: a pointer that is stored with Release and loaded with Acquire. A lock instead
 /// would order more, and hide a missing order from loom.
 #[cfg(hotadd_loom)]
 mod modelled {
@@ -64,7 +64,7 @@ mod modelled {
     use std::sync::{Mutex, PoisonError};
 
     pub(crate) struct ArcSwap {
-        /// Every set that was ever stored. Std's lock, which loom does not see: it orders nothing.
+        /// Every set that was ever stored. Std's lock is invisible to loom and so orders nothing.
         sets: Mutex<Vec<Arc<ActiveSet>>>,
         pointer: AtomicUsize,
     }

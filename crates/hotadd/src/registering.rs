@@ -1,4 +1,4 @@
-//! [`Registering`]: a registration being put together.
+//! [`Registering`]: the builder of a registration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::partition::{Partition, Seat};
 use crate::registration::Registration;
 use crate::required::RequiredParty;
 
-/// A registration being put together. Made by [`Partition::party`].
+/// The builder of a registration. Made by [`Partition::party`].
 #[must_use = "nothing is registered until `register` is called"]
 #[derive(Clone, Debug)]
 pub struct Registering<'a> {
@@ -37,40 +37,40 @@ impl<'a> Registering<'a> {
         }
     }
 
-    /// Lower levels agree first and unwind last. 0 unless said otherwise.
+    /// Sets the level. Lower levels are asked first and unwound last. The default is 0.
     pub const fn level(mut self, level: i32) -> Self {
         self.level = Level(level);
         self
     }
 
-    /// Is asked together with all others of its level that are, and not in turn: all are
-    /// [begun](Driver::begin) with before any is waited for, so that the slowest of them decides how long it takes and not
-    /// their sum. For drivers that pass the question on to another process. A partition in another process asks every
-    /// driver of this one so.
+    /// Asks the driver together with all others of its level that have this option, not in turn. All of them are
+    /// [begun](Driver::begin) before the first answer is awaited, so the slowest one determines the time, not the sum of all.
+    /// This is for drivers that forward the question to another process. A partition in another process always asks the drivers
+    /// of this process in this way.
     pub const fn at_once(mut self) -> Self {
         self.at_once = true;
         self
     }
 
-    /// Hears only of processors that are added later, not of those that are active already (R2).
+    /// Disables the replay: the driver is told only of processors that are added later, not of active ones (R2).
     pub const fn later_only(mut self) -> Self {
         self.replay = false;
         self
     }
 
-    /// How long the driver may take over one answer before it counts as crashed (L3), instead of the 5 seconds that a
-    /// partition in another process grants otherwise; at most 10 minutes.
+    /// Sets how long the driver may take for one answer before it counts as crashed (L3). At most 10 minutes. The default of a
+    /// partition in another process is 5 seconds.
     ///
-    /// A partition in this process does not look at it: its drivers run on the calling thread, and nobody else could take
-    /// the answer's place.
+    /// A partition in this process ignores the limit: its drivers run on the calling thread, so it cannot stop waiting for one.
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// Stands for a party that is required (L4): when the driver crashes, that party is missing. A party may register several.
+    /// The driver represents a required party (L4): if the driver crashes, that party is missing. A party may register several
+    /// drivers.
     ///
-    /// Without effect in a partition of another process.
+    /// Has no effect in a partition of another process.
     pub const fn required(mut self, party: &'a RequiredParty) -> Self {
         self.required = Some(party);
         self
@@ -84,10 +84,10 @@ impl<'a> Registering<'a> {
         self.register_with(|_| driver)
     }
 
-    /// Registers the driver that `make` makes, which may want to know under which identity it will be called. 0 in a partition
-    /// of another process, which gives it only after the replay.
+    /// Registers the driver that `make` returns. `make` gets the identity under which the driver will be called. The identity is
+    /// 0 in a partition of another process, which assigns one only after the replay.
     ///
-    /// What is said of callbacks holds for `make` too.
+    /// The rules for callbacks apply to `make` too.
     ///
     /// # Errors
     /// As [`Partition::register`].
@@ -96,7 +96,7 @@ impl<'a> Registering<'a> {
         make: impl FnOnce(PartyId) -> D,
     ) -> Result<Registration, Error> {
         let Self { partition, name, level, at_once, replay, time_limit, required } = self;
-        // Only a partition in another process looks at it.
+        // Used only by a partition in another process.
         let _ = time_limit;
         match &partition.seat {
             Seat::Here(inner) => {

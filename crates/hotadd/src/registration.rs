@@ -1,4 +1,4 @@
-//! [`Registration`]: the handle of a registered driver. While it lives, the driver is called.
+//! [`Registration`]: the handle of a registered driver. The driver is called while the handle exists.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,9 @@ use crate::remote::{Client, Enrolled};
 
 /// The handle of a registered driver. Dropping it deregisters the driver.
 ///
-/// Deregistering waits until no transaction is under way; when it returns, the driver is not running and will not be
-/// called again (D1), and has been dropped. From inside a callback of the same partition it does not wait: the driver is not
-/// called again from there on, not even with the outcome of the add in progress (D3), and it is dropped when that
-/// add is over.
+/// Deregistering waits until no transaction is in progress. When it returns, the driver is not running, will not be called
+/// again (D1), and has been dropped. Inside a callback of the same partition it does not wait: from then on the driver is not
+/// called, not even with the outcome of the add in progress (D3), and it is dropped when that add is over.
 ///
 /// It cannot be deregistered twice:
 /// ```compile_fail,E0382
@@ -31,7 +30,7 @@ pub struct Registration {
     epoch: Epoch,
 }
 
-/// Where the partition is, and what it and this handle both know.
+/// Where the partition is, and the state that it shares with this handle.
 enum Seat {
     Here(Arc<Inner>, Arc<Shared>),
     #[cfg(feature = "dbus")]
@@ -56,15 +55,15 @@ impl Registration {
         }
     }
 
-    /// Deregisters the driver, as dropping does, and says whether it was still registered.
+    /// Deregisters the driver, as dropping does, and returns whether it was still registered.
     ///
     /// # Errors
-    /// [`Error::NotRegistered`] if the driver had crashed and was deregistered then (D2, L3).
+    /// [`Error::NotRegistered`] if the driver crashed earlier and was deregistered then (D2, L3).
     pub fn deregister(self) -> Result<(), Error> {
         self.leave()
     }
 
-    /// Who this is.
+    /// The party's name, identity and level.
     #[must_use]
     pub fn party(&self) -> PartyInfo {
         match &self.seat {
@@ -74,15 +73,15 @@ impl Registration {
         }
     }
 
-    /// The epoch of the active set at which the driver registered (Q2): it hears of every later change, and with a replay
-    /// it has heard of every processor of that set.
+    /// The epoch of the active set at which the driver registered (Q2). The driver is told of every later change. With a replay
+    /// it has been told of every processor in that set.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Whether the driver is still registered: false once it crashed (L3). One whose connection to its partition is lost is
-    /// registered again as soon as there is a connection, and stays registered as far as this goes.
+    /// Whether the driver is still registered. False after it has crashed (L3). If the connection to the partition is lost, the
+    /// result stays true: the driver is registered again when the connection returns.
     #[must_use]
     pub fn is_registered(&self) -> bool {
         match &self.seat {
@@ -95,7 +94,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Only one that is gone already can fail, and then there is nothing to do.
+        // Fails only if the party is already deregistered; then there is nothing to do.
         let _ = self.leave();
     }
 }

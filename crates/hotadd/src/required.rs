@@ -1,6 +1,6 @@
-//! [`RequiredParty`]: a party that the operator named, without which no processor joins (L4).
+//! [`RequiredParty`]: a party that the operator named and without which no processor joins (L4).
 
-// std's locks, also under loom: they are never held while anything is called.
+// std's locks, also under loom: they are never held during a call to other code.
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,14 +14,14 @@ use crate::inner::Inner;
 use crate::member::PartyInfo;
 use crate::partition::{Partition, Seat};
 
-/// A party that the operator named, without which no processor joins (L4): as long as it is missing, every add is refused by its
-/// name, at once, and nobody else is asked. Made by [`Partition::require`].
+/// A party that the operator named and without which no processor joins (L4). While it is missing, every add is refused at once.
+/// The refusal names the party, and no other party is asked. Made by [`Partition::require`].
 ///
-/// It is missing until it is said to be [there](Attempt::succeeded), and from then on as soon as a driver of its
-/// [crashes](crate::Registering::required) (L3), or somebody says that it [is](Self::is_missing). The handle can be cloned; when the last
-/// one is dropped, the party is not required any more.
+/// The party is missing until an attempt [succeeds](Attempt::succeeded). After that it is missing as soon as one of its
+/// drivers [crashes](crate::Registering::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be
+/// cloned. When the last clone is dropped, the party is no longer required.
 ///
-/// All methods may be called from any thread at any time, also from inside callbacks, and wait for nobody.
+/// All methods may be called from any thread at any time, also from inside callbacks. They do not wait.
 ///
 /// ```
 /// use hotadd::hardware::Simulated;
@@ -48,13 +48,13 @@ pub struct RequiredParty(pub(crate) Arc<Required>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {
-    /// The party, by the name that the operator gave it. It has no identity and no level while it is not registered: both are 0.
+    /// The party, by the name that the operator gave it. While it is not registered, its identity and level are 0.
     pub party: PartyInfo,
-    /// Since when.
+    /// Since when the party is missing.
     pub since: SystemTime,
-    /// The status that adds are refused with. Always an error.
+    /// The status with which adds are refused. Always an error.
     pub status: Status,
-    /// Why, in a sentence without its full stop.
+    /// The reason, a sentence without its full stop.
     pub reason: String,
 }
 
@@ -65,7 +65,7 @@ impl Missing {
     }
 }
 
-/// What the handles, and the drivers that a required party registers, have in common.
+/// The state shared by the handles and by the drivers that represent the required party.
 pub(crate) struct Required {
     name: String,
     partition: Weak<Inner>,
@@ -74,11 +74,11 @@ pub(crate) struct Required {
 
 struct State {
     missing: Option<Missing>,
-    /// How often it went missing: an attempt to bring it back counts only if it has not gone again meanwhile.
+    /// How often the party went missing. An attempt to bring it back counts only if this has not changed meanwhile.
     losses: u64,
 }
 
-/// An attempt to bring a required party back. Begun before its driver is registered.
+/// An attempt to bring a required party back. It begins before the party's driver is registered.
 #[derive(Debug)]
 #[must_use = "the party stays missing until the attempt has succeeded"]
 pub struct Attempt {
@@ -87,25 +87,25 @@ pub struct Attempt {
 }
 
 impl RequiredParty {
-    /// The name that the operator gave it.
+    /// The name that the operator gave the party.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// An attempt to bring it back begins: its driver is about to be registered.
+    /// Begins an attempt to bring the party back: its driver is about to be registered.
     pub fn attempt(&self) -> Attempt {
         Attempt { party: self.clone(), losses: self.0.lock().losses }
     }
 
-    /// It is missing: every add is refused from now on, also one under way whose processor was not started yet. `reason` is a
-    /// sentence without its full stop. A status that is no error becomes [`Status::UNSUCCESSFUL`]. If it was missing already, the
-    /// time stays, and the reason is the new one.
+    /// Reports the party as missing. From now on every add is refused, also an add in progress whose processor was not
+    /// started yet. `reason` is a sentence without its full stop. A status that is not an error becomes
+    /// [`Status::UNSUCCESSFUL`]. If the party was already missing, the time is kept and the reason is replaced.
     pub fn is_missing(&self, status: Status, reason: impl Into<String>) {
         self.0.lost(status, reason.into());
     }
 
-    /// Whether it is missing, and since when and why.
+    /// The time and the reason if the party is missing; `None` if it is not.
     #[must_use]
     pub fn missing(&self) -> Option<Missing> {
         self.0.lock().missing.clone()
@@ -113,8 +113,8 @@ impl RequiredParty {
 }
 
 impl Attempt {
-    /// The party is there: its driver is registered, or has nothing to register. Says whether that counts: not if it has gone
-    /// missing again since the attempt began.
+    /// Reports that the party is present: its driver is registered, or has nothing to register. Returns whether this counts. It
+    /// does not count if the party went missing again after the attempt began.
     #[expect(
         clippy::must_use_candidate,
         reason = "who has lost it again is told of that otherwise"
@@ -128,7 +128,7 @@ impl Attempt {
         let was = state.missing.take();
         let lost_before = state.losses > 0;
         drop(state);
-        // That it registers for the first time is no news.
+        // The first registration is not reported.
         if let (Some(was), true) = (was, lost_before) {
             required.tell(EventKind::Present, was.party, None);
         }
@@ -141,11 +141,11 @@ impl Required {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is missing.
+    /// Marks the party as missing.
     pub(crate) fn lost(&self, status: Status, reason: String) {
         let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
         let mut state = self.lock();
-        // That it has not registered yet was not told.
+        // It was not reported that the party had not registered yet.
         let first = state.losses == 0;
         state.losses += 1;
         let known = state.missing.as_ref().map(|missing| missing.since);
@@ -177,9 +177,9 @@ impl Required {
 /// The required parties of a partition.
 #[derive(Default)]
 pub(crate) struct AllRequired {
-    /// In the order in which they were named.
+    /// In the order in which the operator named them.
     all: Mutex<Vec<Weak<Required>>>,
-    /// Which drivers stand for which of them.
+    /// The required party that each driver represents.
     drivers: Mutex<BTreeMap<PartyId, Weak<Required>>>,
 }
 
@@ -199,17 +199,17 @@ impl AllRequired {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This driver stands for a required party.
+    /// Records that this driver represents a required party.
     pub(crate) fn stands_for(&self, driver: PartyId, required: Weak<Required>) {
         self.drivers().insert(driver, required);
     }
 
-    /// This driver is registered no longer.
+    /// Removes a driver that is no longer registered.
     pub(crate) fn forget(&self, driver: PartyId) {
         self.drivers().remove(&driver);
     }
 
-    /// This driver has crashed: if it stood for a required party, that one is missing (L3, L4).
+    /// This driver has crashed: if it represents a required party, that party is now missing (L3, L4).
     pub(crate) fn crashed(&self, driver: PartyId, veto: &Veto) {
         let required = self.drivers().get(&driver).and_then(Weak::upgrade);
         if let Some(required) = required {
@@ -217,18 +217,19 @@ impl AllRequired {
         }
     }
 
-    /// Those that are missing.
+    /// The missing parties.
     pub(crate) fn missing(&self) -> Vec<Missing> {
         self.all().iter().filter_map(|required| required.lock().missing.clone()).collect()
     }
 }
 
 impl Partition {
-    /// Names a party without which no processor joins (L4). It is missing until it is [there](RequiredParty::attempt). Its driver
-    /// is registered with [`Registering::required`](crate::Registering::required), so that adds are refused as soon as it crashes.
+    /// Names a party without which no processor joins (L4). It is missing until an [attempt](RequiredParty::attempt) succeeds.
+    /// Register its driver with [`Registering::required`](crate::Registering::required), so that adds are refused as soon as the
+    /// driver crashes.
     ///
     /// # Errors
-    /// [`Error::BadName`] (R7); [`Error::Denied`] for a partition in another process: its operator decides.
+    /// [`Error::BadName`] (R7). [`Error::Denied`] for a partition in another process, whose operator decides.
     pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
         PartyInfo::check_name(name)?;
         let Some(inner) = self.seat.here() else {
@@ -244,8 +245,8 @@ impl Partition {
         Ok(RequiredParty(required))
     }
 
-    /// The required parties that are missing, in the order in which they were named (L4). A partition in another process is asked; without
-    /// a connection, or inside a callback, the answer is none.
+    /// The missing required parties, in the order in which they were named (L4). For a partition in another process this sends a
+    /// request. Without a connection, or inside a callback, the result is empty.
     #[must_use]
     pub fn missing(&self) -> Vec<Missing> {
         match &self.seat {

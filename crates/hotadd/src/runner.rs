@@ -21,12 +21,12 @@ use timed::Timed;
 
 pub(crate) struct Runner<'a> {
     inner: &'a Inner,
-    /// Whether some parties are asked at once.
+    /// Whether some parties are asked together.
     together: bool,
     occasion: Occasion,
-    /// What notices whether somebody else switches the processors that are asked about.
+    /// Detects whether another process switches the processors about which the parties are asked.
     pub(crate) monitor: Option<Box<dyn Monitor>>,
-    /// Why a processor was not started although every party that was asked has agreed.
+    /// Why a processor was not started although every party that was asked agreed.
     objection: Option<Error>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Runner<'a> {
         Self { inner, together, occasion, monitor: None, objection: None }
     }
 
-    /// Runs a transaction to its end. `parties` are the registry's or, for a replay, the new one.
+    /// Runs a transaction to its end. `parties` are those of the registry or, for a replay, the new party.
     pub(crate) fn run(
         &mut self,
         transaction: &mut Transaction,
@@ -48,7 +48,7 @@ impl<'a> Runner<'a> {
                     let (set, look) = current.advance(transaction);
                     self.inner.published.publish(set.clone());
                     if look {
-                        // Relaxed: read by this very thread when it lets go of the set.
+                        // Relaxed: read by this same thread when it releases the set.
                         self.inner.look.store(true, Ordering::Relaxed);
                     }
                 }),
@@ -72,7 +72,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// One pass over the parties. A party that panics is deregistered, and the pass goes on behind it (L3).
+    /// One pass over the parties. A party that panics is deregistered, and the pass continues after it (L3).
     fn call(
         &mut self,
         transaction: &mut Transaction,
@@ -83,10 +83,10 @@ impl<'a> Runner<'a> {
         let traced = self.inner.telling.is_observed() || asked.is_some();
         let mut begun = Vec::new();
         loop {
-            // One net under the whole pass and not one under each call: a net costs more than a call.
+            // One `catch_unwind` for the whole pass and not one for each call: it costs more than a call.
             let pass = catch_unwind(AssertUnwindSafe(|| {
                 let flag = &self.inner.departures;
-                // Relaxed: set by a callback, on this thread.
+                // Relaxed: set by a callback on this thread.
                 let departures = || flag.load(Ordering::Relaxed);
                 if traced || self.together {
                     let asked = asked.as_deref_mut();
@@ -113,7 +113,8 @@ impl<'a> Runner<'a> {
             if let Some(asked) = asked.as_deref_mut().filter(|_| state.may_veto()) {
                 asked.push((shared.info(), Err(veto.clone()), Duration::ZERO));
             }
-            // A crash while asking is the latest refusal; the other passes keep the processor to themselves.
+            // A crash while asking is the latest refusal, which names the processor. The other passes do not record the
+            // processor.
             let refusal = transaction.refusals().last().filter(|_| state.may_veto());
             let processor = refusal.map(|r| r.processor);
             if let Some(processor) = processor {
@@ -128,7 +129,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Deregisters a party that has crashed, and says so (L3).
+    /// Deregisters a party that has crashed, and reports it (L3).
     fn crashed(&mut self, shared: &Shared, veto: &Veto, processor: Option<Processor>) {
         shared.depart();
         self.inner.required.crashed(shared.id, veto);
@@ -138,14 +139,14 @@ impl<'a> Runner<'a> {
         self.breach("L3", processor, Some(shared.info()), reason);
     }
 
-    /// Has the platform start or stop a processor.
+    /// Lets the platform start or stop a processor.
     fn act(&mut self, action: Action, processor: Processor) -> Result<(), PlatformError> {
         let began = Instant::now();
         let (hardware, id) = (&*self.inner.hardware, processor.id);
         let result = self.inner.with_current(|current| {
             let acted = catch_unwind(AssertUnwindSafe(|| match action {
                 Action::Add => hardware.start(id),
-                // It vanished while everybody was being asked.
+                // It vanished while the parties were being asked.
                 Action::Remove if current.is_gone(id) => Ok(()),
                 Action::Remove => hardware.stop(id),
             }));
@@ -178,8 +179,8 @@ impl<'a> Runner<'a> {
         result
     }
 
-    /// Why a processor is not to be started although every party that was asked has agreed: a required party has gone missing (L4),
-    /// or, if they have been `asked` about it until now, somebody else switched it meanwhile (Q4).
+    /// Returns why a processor must not be started although every party that was asked agreed: a required party has gone missing
+    /// (L4), or, if `asked`, another process switched the processor during the asking (Q4).
     fn object(&mut self, processor: Processor, asked: bool) -> Option<PlatformError> {
         let id = processor.id;
         let objection = if let Some(missing) = self.inner.required.missing().into_iter().next() {
@@ -200,7 +201,7 @@ impl<'a> Runner<'a> {
         Some(PlatformError { status, errno: None, reason })
     }
 
-    /// Why a finished transaction came to nothing, if it did.
+    /// The reason why a finished transaction failed, if it failed.
     pub(crate) fn refusal(
         &mut self,
         transaction: &Transaction,
@@ -227,7 +228,7 @@ const fn veto_kind(state: State) -> EventKind {
 /// The answer of a party that panicked (L3).
 fn crash(panic: Box<dyn Any + Send>) -> Veto {
     let reason = format!("it panicked: {}", panic_message(&*panic));
-    // A panic's payload may be anything, also something that panics when it is dropped.
+    // A panic's payload may have any type, also one whose drop panics.
     std::mem::forget(panic);
     Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason)
 }

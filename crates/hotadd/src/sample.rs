@@ -1,4 +1,4 @@
-//! [`Sample`]: a driver that does what drivers do: a block of memory and a worker for each processor.
+//! [`Sample`]: a typical driver, with a block of memory and a worker for each processor.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,17 +12,17 @@ use crate::cpulist::CpuList;
 /// Bytes that the sample allocates for each processor.
 const BLOCK: usize = 64 * 1024;
 
-/// Workers that all samples of a process have together, at most. Beyond that it is not the driver but the machine that would
-/// be tested: the runtime aborts when a new thread finds no room for its stacks.
+/// The maximum number of workers of all samples in a process. With more, the test would be of the machine, not of the driver:
+/// the runtime aborts when a new thread finds no memory for its stacks.
 const MOST_WORKERS: usize = 4096;
 
-/// How many there are.
+/// The current number of workers.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// A driver that does what drivers do: it allocates a block for each processor before the processor is used, keeps a worker
-/// on each, and gives both back when the processor does not join or leaves.
+/// A typical driver: it allocates a block for each processor before the processor is used, keeps a worker on each, and frees
+/// both when the processor does not join or leaves.
 ///
-/// It is the `sample` of `hotadd run --driver sample`, and can be told to veto and to be slow.
+/// `hotadd run --driver sample` uses it. It can be configured to veto and to be slow.
 ///
 /// ```
 /// use hotadd::hardware::Simulated;
@@ -55,7 +55,7 @@ impl Sample {
         self
     }
 
-    /// Takes this long over its answer when a processor is added or removed.
+    /// Delays each answer about an add or a remove by this time.
     #[must_use]
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -74,7 +74,7 @@ impl Sample {
 
     fn take(&mut self, notice: &Notice) {
         let at = notice.processor().index.as_usize();
-        // Dropping a worker ends its thread and gives its block back.
+        // Dropping a worker ends its thread and frees its block.
         drop(self.workers.get_mut(at).and_then(Option::take));
     }
 }
@@ -82,7 +82,7 @@ impl Sample {
 impl Driver for Sample {
     fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
         let processor = notice.processor();
-        // Slowness is what is asked for here, not a way to wait for something.
+        // The delay is the purpose here; it does not wait for anything.
         std::thread::sleep(self.delay);
         if self.veto.contains(processor.id) {
             return Err(Veto::new(
@@ -112,24 +112,24 @@ impl Driver for Sample {
 impl Removal for Sample {
     fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
         std::thread::sleep(self.delay);
-        // The worker is bound to the processor, which could not be stopped under it.
+        // The worker is bound to the processor, which could not be stopped while the worker runs.
         self.take(notice);
         Ok(())
     }
 
     fn remove_complete(&mut self, notice: &Notice) {
-        // It may have left without asking.
+        // The processor may have vanished, without `remove_start`.
         self.take(notice);
     }
 
     fn remove_failure(&mut self, notice: &Notice) {
-        // Without memory or a thread the processor does without its worker.
+        // Without memory or a thread, the processor has no worker.
         let _ = self.give(notice);
         self.add_complete(notice);
     }
 }
 
-/// A thread with its block. It waits for work and ends when it is dropped.
+/// A thread with its block. It waits for work, and ends when it is dropped.
 #[derive(Debug)]
 struct Worker {
     work: Option<Sender<()>>,
@@ -137,13 +137,13 @@ struct Worker {
     _place: Place,
 }
 
-/// One worker's part of [`MOST_WORKERS`].
+/// One worker's share of [`MOST_WORKERS`].
 #[derive(Debug)]
 struct Place;
 
 impl Place {
     fn take() -> Result<Self, Veto> {
-        // Relaxed, here and below: a count by itself, which orders nothing.
+        // Relaxed, here and below: a plain count, which orders nothing.
         if WORKERS.fetch_add(1, Ordering::Relaxed) < MOST_WORKERS {
             return Ok(Self);
         }
@@ -160,7 +160,7 @@ impl Drop for Place {
 }
 
 impl Worker {
-    /// Allocates the block and starts the thread, which does not run on the processor yet: nothing may (A5).
+    /// Allocates the block and starts the thread. The thread does not run on the processor yet, because nothing may (A5).
     fn start(id: HardwareId) -> Result<Self, Veto> {
         let place = Place::take()?;
         let mut block = Vec::new();
@@ -171,10 +171,10 @@ impl Worker {
         Ok(Self { work: Some(work), thread: Some(thread), _place: place })
     }
 
-    /// The processor has joined: have the worker go there and use its block.
+    /// The processor has joined: the worker moves to it and uses its block.
     fn go(&self) {
         if let Some(work) = &self.work {
-            // The worker only ends when this sender is dropped.
+            // The worker ends only when this sender is dropped.
             let _ = work.send(());
         }
     }
@@ -197,8 +197,8 @@ fn attend(id: HardwareId, mut block: Vec<u8>, orders: &Receiver<()>) {
     }
 }
 
-/// Goes to the processor, if it is a real one. A simulated one cannot be gone to, and an affinity that is refused leaves the
-/// worker where it is, which does no harm.
+/// Moves the thread to the processor if it is a real one. For a simulated processor, or if the affinity is refused, the worker
+/// stays where it is, which is harmless.
 fn settle_on(id: HardwareId) {
     #[cfg(not(hotadd_loom))]
     if (id.0 as usize) < rustix::thread::CpuSet::MAX_CPU {

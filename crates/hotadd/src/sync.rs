@@ -1,4 +1,4 @@
-//! The primitives that loom must see: its own under `--cfg hotadd_loom`, std's otherwise.
+//! The primitives that loom must see: loom's own with `--cfg hotadd_loom`, std's otherwise.
 
 #[cfg(not(hotadd_loom))]
 pub(crate) use std::{
@@ -20,12 +20,12 @@ pub(crate) use loom::{
 
 use std::sync::{PoisonError, TryLockError};
 
-/// Takes a lock whose holder may have panicked: what is guarded so is whole between any two statements.
+/// Takes a lock and ignores poison: the guarded data is consistent between any two statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same if nobody has it, this thread included.
+/// Like `lock`, but only if no thread holds it, the calling thread included.
 pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),

@@ -1,5 +1,5 @@
-//! [`Telling`]: the observers, whom two threads may have something to tell: the one inside the gate, and one that looks at the
-//! hardware meanwhile (Q4).
+//! [`Telling`]: the observers. Two threads may call them: the thread inside the gate, and a thread that checks the hardware
+//! meanwhile (Q4).
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,28 +14,28 @@ use crate::sync::{AtomicBool, Ordering};
 #[derive(Default)]
 pub(crate) struct Telling {
     observers: Gate<Observers>,
-    /// Whether there are any. Changes only inside the partition's gate.
+    /// Whether there are observers. Changes only inside the partition's gate.
     any: AtomicBool,
-    /// What looks have found and nobody was told yet, in order. std's lock, also under loom: it is held for a moment only.
+    /// Findings of checks that were not reported yet, in order. std's lock, also under loom: it is held only briefly.
     unsaid: Mutex<VecDeque<Event>>,
     /// The party that is being called, while there are observers.
     called: Mutex<Option<PartyId>>,
-    /// That call is over.
+    /// Signals that the call is over.
     returned: Condvar,
 }
 
 impl Telling {
-    /// Whether somebody observes.
+    /// Whether there are observers.
     pub(crate) fn is_observed(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Whether this thread is in the middle of telling an observer.
+    /// Whether this thread is inside an observer.
     pub(crate) fn is_inside(&self) -> bool {
         self.observers.is_inside()
     }
 
-    /// Changes who is told. From inside the partition's gate.
+    /// Changes the observers. Called from inside the partition's gate.
     pub(crate) fn change<R>(&self, what: impl FnOnce(&mut Observers) -> R) -> Result<R, Inside> {
         let mut observers = self.observers.enter()?;
         let result = what(&mut observers);
@@ -43,7 +43,7 @@ impl Telling {
         Ok(result)
     }
 
-    /// Tells everybody, behind what is unsaid.
+    /// Tells all observers an event, after the queued ones.
     pub(crate) fn tell(&self, event: &Event) {
         match self.observers.enter() {
             Ok(mut observers) => {
@@ -51,17 +51,17 @@ impl Telling {
                 observers.tell(event);
                 self.say_all(&mut observers);
             }
-            // From inside an observer: behind what it is being told.
+            // From inside an observer: queued behind the event that it is being told.
             Err(Inside) => self.push(event.clone()),
         }
     }
 
-    /// Notes what is to be told, and tells nobody.
+    /// Queues an event without telling it.
     pub(crate) fn push(&self, event: Event) {
         lock(&self.unsaid).push_back(event);
     }
 
-    /// Tells what is unsaid; from inside an observer, when that returns.
+    /// Tells the queued events. From inside an observer, they are told when it returns.
     pub(crate) fn flush(&self) {
         if lock(&self.unsaid).is_empty() {
             return;
@@ -79,8 +79,8 @@ impl Telling {
         }
     }
 
-    /// A party is about to be called, until what this returns is dropped. Who deregisters it on another thread has done so by now, or
-    /// [waits](Self::wait_for).
+    /// A party is being called until the returned value is dropped. Another thread that deregisters the party has done so by now,
+    /// or [waits](Self::wait_for).
     pub(crate) fn calls(&self, party: PartyId) -> Call<'_> {
         *lock(&self.called) = Some(party);
         Call(self)
@@ -94,7 +94,7 @@ impl Telling {
     }
 }
 
-/// A party is being called.
+/// Marks that a party is being called.
 #[must_use]
 pub(crate) struct Call<'a>(&'a Telling);
 
@@ -105,7 +105,7 @@ impl Drop for Call<'_> {
     }
 }
 
-/// Nothing in here panics with a lock held.
+/// No code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

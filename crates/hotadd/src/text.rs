@@ -1,8 +1,8 @@
-//! Texts and names of others, fit for a terminal, a log and the eyes of a person.
+//! Makes foreign texts and names safe to show on a terminal and in a log.
 //!
-//! A party names itself, gives reasons and may be hostile; so may a file, a process's name or what another program says.
-//! Whatever of that is shown goes through [`clean`] first, and what is to be a name must be one for [`is_name`]. There is no
-//! second rule anywhere in this project.
+//! A party chooses its name and its reasons, and may be hostile. The same holds for a file, the name of a process and the output
+//! of another program. All such text passes through [`clean`] before it is shown, and a name must satisfy [`is_name`]. The
+//! project has no other rule for this.
 //!
 //! ```
 //! use hotadd::text;
@@ -18,12 +18,12 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 /// The longest name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Whether a character only shows itself. One that does not steers the terminal, breaks the line, turns the direction of reading
-/// around, or cannot be seen, so that two texts look the same that are not.
+/// Whether a character is plain: visible, and without another effect. The other characters control the terminal, break the line,
+/// change the reading direction, or are invisible, so that different texts look the same.
 ///
-/// These are the controls (C0, DEL, C1), formats (bidirectional controls, joiners and other zero-width characters, the soft
-/// hyphen, the byte order mark, tags), line and paragraph separators of Unicode; and the few letters and marks that
-/// are as invisible: fillers of Hangul, the grapheme joiner, vowels of Khmer that are only implied, and selectors of variations.
+/// The others are the controls (C0, DEL, C1), the formats (bidirectional controls, joiners and other zero-width characters, the
+/// soft hyphen, the byte order mark, tags), the line and paragraph separators of Unicode, and the few invisible letters and
+/// marks: Hangul fillers, the grapheme joiner, the implied vowels of Khmer, and variation selectors.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
@@ -50,7 +50,7 @@ pub fn is_plain(c: char) -> bool {
     !invisible && !matches!(category, Control | Format | LineSeparator | ParagraphSeparator)
 }
 
-/// The character as it may be shown: itself if it [is plain](is_plain), a space for a tab or the end of a line, else U+FFFD.
+/// The character as it may be shown: itself if it [is plain](is_plain), a space for a tab or a line end, otherwise U+FFFD.
 #[must_use]
 pub fn clean_char(c: char) -> char {
     match c {
@@ -60,7 +60,7 @@ pub fn clean_char(c: char) -> char {
     }
 }
 
-/// A text as it may be shown, in one line.
+/// The text as it may be shown, in one line.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if is_clean(text) { Cow::Borrowed(text) } else { text.chars().map(clean_char).collect() }
@@ -72,10 +72,10 @@ pub fn is_clean(text: &str) -> bool {
     text.chars().all(is_plain)
 }
 
-/// Whether somebody may be called so (R7): 1 to 64 bytes of plain characters, the first and the last of which can be seen.
+/// Whether a text is a valid name (R7): 1 to 64 bytes of plain characters, of which the first and the last are visible.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    // A letter of Braille without dots is one, and looks like a space.
+    // The Braille pattern without dots is a plain character, and looks like a space.
     let blank = |c: char| c.is_whitespace() || c == '\u{2800}';
     (1..=LONGEST_NAME).contains(&name.len())
         && is_clean(name)
@@ -87,7 +87,7 @@ pub fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Each kind by its first and last character, and why it is not shown.
+    /// Each kind by its first and last character, and the reason why it is not shown.
     const KINDS: &[(char, char, &str)] = &[
         ('\0', '\u{8}', "C0: steers a terminal"),
         ('\u{b}', '\u{1f}', "C0: steers a terminal"),

@@ -1,10 +1,10 @@
-//! [`Unheard`]: which party was not told of which active processor, and so is not told of its end either (X4).
+//! [`Unheard`]: which party was not told of which active processor, and so is not told of its end (X4).
 
 use std::collections::BTreeMap;
 
 use hotadd_core::{MAX_GROUPS, PartyId, Processor};
 
-/// Of the parties that hear of removals. One that was told of everything is not in it, which is the usual case.
+/// Contains only parties that asked for removal notices. A party that was told of every processor, the usual case, has no entry.
 #[derive(Debug, Default)]
 pub(crate) struct Unheard(BTreeMap<PartyId, Processors>);
 
@@ -12,7 +12,7 @@ pub(crate) struct Unheard(BTreeMap<PartyId, Processors>);
 type Processors = [u64; MAX_GROUPS as usize];
 
 impl Unheard {
-    /// This party is not told of this processor.
+    /// Records that this party is not told of this processor.
     pub(crate) fn insert(&mut self, party: PartyId, processor: Processor) {
         let number = processor.number();
         let processors = self.0.entry(party).or_default();
@@ -26,7 +26,7 @@ impl Unheard {
         processors.is_some_and(|all| all[usize::from(number.group)] & (1 << number.number) != 0)
     }
 
-    /// This processor has left: when it joins again, that is another time.
+    /// The processor has left: the entries for it are removed, because a later join is a new one.
     pub(crate) fn has_left(&mut self, processor: Processor) {
         let number = processor.number();
         self.0.retain(|_, processors| {
@@ -35,7 +35,7 @@ impl Unheard {
         });
     }
 
-    /// This party is not registered any more.
+    /// This party is no longer registered.
     pub(crate) fn forget(&mut self, party: PartyId) {
         self.0.remove(&party);
     }

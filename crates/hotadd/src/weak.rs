@@ -1,4 +1,4 @@
-//! [`WeakPartition`]: a partition that is not kept alive by whoever works for it.
+//! [`WeakPartition`]: a handle that does not keep its partition alive.
 
 use std::sync::{Arc, Weak};
 
@@ -7,7 +7,7 @@ use crate::partition::{Partition, Seat};
 #[cfg(feature = "dbus")]
 use crate::remote::Client;
 
-/// A handle of a partition that does not keep it alive.
+/// A handle that does not keep its partition alive.
 pub(crate) enum WeakPartition {
     /// In this process.
     Here(Weak<Inner>),
@@ -25,7 +25,7 @@ impl WeakPartition {
         }
     }
 
-    /// The partition, as long as somebody else has it.
+    /// The partition, if another handle still keeps it alive.
     pub(crate) fn upgrade(&self) -> Option<Partition> {
         let seat = match self {
             Self::Here(inner) => Seat::Here(inner.upgrade()?),

@@ -1,5 +1,5 @@
-//! What goes over the wire between a partition and parties in other processes: the names and types of
-//! `org.hotadd.Partition1` and `org.hotadd.Agent1`, as their XML in the repository's `dbus/` says.
+//! The messages between a partition and parties in other processes: the names and types of `org.hotadd.Partition1` and
+//! `org.hotadd.Agent1`, as defined by the XML files in `dbus/` of the repository.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,44 +23,45 @@ pub const AGENT: &str = "org.hotadd.Agent1";
 /// The object path of a partition.
 pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
 
-/// The call by which a partition tells an agent that it is registered no longer (L3). Not a notice: party, status, reason.
+/// The call by which a partition tells an agent that it is no longer registered (L3). Not a notice: party, status, reason.
 /// Signature `tus`.
 pub const DEREGISTERED: &str = "Deregistered";
 
-/// The prefix of an error name by which an agent's veto gives its status. An `x` and eight hex digits follow: D-Bus allows no
-/// element of a name to begin with a digit, and that of a warning (0x8xxxxxxx) would.
+/// The prefix of the error name by which an agent's veto gives its status. An `x` and eight hex digits follow. The `x` is needed
+/// because an element of a D-Bus name must not begin with a digit, which a warning status (0x8xxxxxxx) would do.
 pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 
 /// The prefix of the error names of `org.hotadd.Partition1`.
 pub const ERROR: &str = "org.hotadd.Error.";
 
-/// The errors of D-Bus by which a partition says that somebody may not do what it asks for; the second, that it may with a
-/// password, and that the call did not allow to ask for one.
+/// The D-Bus errors by which a partition denies a request. The second means that the request would be permitted with a password,
+/// and that the call did not allow interactive authorization.
 pub const DENIALS: [&str; 2] = [
     "org.freedesktop.DBus.Error.AccessDenied",
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
 ];
 
-/// Flag of Register: hears only of later processors (R2).
+/// Flag of Register: the party is told only of later processors (R2).
 pub const LATER_ONLY: u32 = 1;
 
-/// Flag of Register: hears of removals (X1).
+/// Flag of Register: the party gets removal notices (X1).
 pub const REMOVAL: u32 = 2;
 
-/// Flag of Register: notices carry the set that they speak of.
+/// Flag of Register: notices contain the active set to which they refer.
 pub const WITH_SET: u32 = 4;
 
-/// Flag of Register: what the connection asks for while this party is being asked comes from another thread or task, and
-/// waits. Without it, it counts as asked from inside the callback, and is refused (D3).
+/// Flag of Register: requests of the connection while this party is being asked come from another thread or task, and
+/// wait. Without the flag, such a request counts as made from inside the callback and is refused (D3).
 pub const CONCURRENT: u32 = 8;
 
-/// The largest message that either side takes, in bytes. The largest that either sends is a set of 2,048 processors, some 40 KiB.
+/// The largest message that either side accepts, in bytes. The largest that either sends is a set of 2,048 processors, about 40
+/// KiB.
 pub const MAX_MESSAGE: usize = 128 * 1024;
 
-/// How much of a reason goes over the wire, in bytes.
+/// The maximum length of a reason on the wire, in bytes.
 pub const MAX_REASON: usize = 4096;
 
-/// The longest time limit that a party may have, in milliseconds.
+/// The maximum time limit of a party, in milliseconds.
 pub const MAX_TIME_LIMIT_MS: u32 = 600_000;
 
 /// A processor: index, group, number, id. Signature `(uqyu)`.
@@ -69,49 +70,49 @@ pub type WireProcessor = (u32, u16, u8, u32);
 /// The arguments of every call of `org.hotadd.Agent1`: party, processor, epoch, details. Signature `t(uqyu)ta{sv}`.
 pub type WireNotice = (u64, WireProcessor, u64, Details);
 
-/// What is said of a notice where there is something to say. Others than these are passed over.
+/// The optional details of a notice. Unknown ones are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, Type)]
 #[serde(default)]
 #[zvariant(signature = "a{sv}")]
 pub struct Details {
-    /// Why a Failure came, if not [`Status::SUCCESS`].
+    /// The reason of a Failure, if not [`Status::SUCCESS`].
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub status: Option<u32>,
     /// The kernel's error in a Failure, positive.
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub errno: Option<u32>,
-    /// The processor left without anybody having been asked (X2).
+    /// The processor left without a remove (X2).
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub surprise: Option<bool>,
-    /// It is part of a registration, and about a processor that was active before (Q5).
+    /// The notice is part of a replay, about a processor that is already active (Q5).
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub replay: Option<bool>,
-    /// The set that the notice speaks of, for who asked for it.
+    /// The active set to which the notice refers, for parties that asked for it.
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub set: Option<WireSet>,
 }
 
-/// A set: epoch, maximum, the known processors as (id, standing), ascending by index, those being added as (index, id).
-/// Standing is 0 for one that has left, 1 for an active one, 2 for an active one that nobody was asked about. Signature
+/// A set: epoch, maximum, the known processors as (id, standing), ascending by index, and those being added as (index, id).
+/// Standing is 0 for a processor that has left, 1 for an active one, 2 for an active one that joined without agreement. Signature
 /// `(tua(uy)a(uu))`.
 pub type WireSet = (u64, u32, Vec<(u32, u8)>, Vec<(u32, u32)>);
 
 /// The body of every error of `org.hotadd.Partition1`: message, status, errno (0 for none), id, party. Signature `suuus`.
 pub type WireError = (String, u32, u32, u32, String);
 
-/// What was sent is not what it should be.
+/// A message is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// A processor for the wire.
+/// Encodes a processor.
 #[must_use]
 pub const fn processor(processor: Processor) -> WireProcessor {
     let number = processor.number();
     (processor.index.get(), number.group, number.number, processor.id.0)
 }
 
-/// A processor from the wire.
+/// Decodes a processor.
 ///
 /// # Errors
 /// If the index is out of range, or group and number are not those of the index.
@@ -124,7 +125,7 @@ pub fn read_processor((index, group, number, id): WireProcessor) -> Result<Proce
     Ok(Processor { index, id: HardwareId(id) })
 }
 
-/// A set for the wire.
+/// Encodes a set.
 #[must_use]
 pub fn set(set: &ActiveSet) -> WireSet {
     let known = set.known().map(|(processor, standing)| {
@@ -139,10 +140,10 @@ pub fn set(set: &ActiveSet) -> WireSet {
     (set.epoch().0, set.maximum(), known.collect(), proposed.collect())
 }
 
-/// A set from the wire.
+/// Decodes a set.
 ///
 /// # Errors
-/// If it is no set that could be.
+/// If it is not a valid set.
 pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet, Malformed> {
     let standing = |standing| match standing {
         0 => Ok(Standing::Gone),
@@ -164,7 +165,7 @@ pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet,
         .map_err(|_| Malformed("a set contradicts itself"))
 }
 
-/// The arguments of a call that tells a party of a notice.
+/// Encodes the arguments of a call that tells a party of a notice.
 #[must_use]
 pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> WireNotice {
     let status = notice.status();
@@ -178,10 +179,10 @@ pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> Wire
     (party, processor(notice.processor()), notice.epoch().0, details)
 }
 
-/// A notice from the arguments of a call, the party that it is for, and the set that came with it.
+/// Decodes a notice from the arguments of a call, with its party and the set that came with it.
 ///
 /// # Errors
-/// If something is out of range.
+/// If a value is out of range.
 pub fn read_notice(
     state: State,
     (party, processor, epoch, details): WireNotice,
@@ -201,11 +202,11 @@ pub fn read_notice(
     Ok((party, notice, details.set.map(read_set).transpose()?))
 }
 
-/// What to say to somebody who may not connect to a partition's socket: for whom it is.
+/// The explanation for a user who may not connect to a partition's socket: which users may.
 #[must_use]
 pub fn denied(path: &Path) -> String {
     match std::fs::metadata(path) {
-        // A machine's partition is for a group.
+        // The partition of a machine is open to a group.
         Ok(found) if found.mode() & 0o020 != 0 => {
             let group = found.gid();
             format!(
@@ -217,14 +218,14 @@ pub fn denied(path: &Path) -> String {
     }
 }
 
-/// The name of the error by which a party vetoes with this status (A3). A name of D-Bus for every status there is.
+/// The error name by which a party vetoes with this status (A3). A valid D-Bus name for every status.
 #[must_use]
 pub fn veto_error(status: Status) -> String {
     format!("{STATUS_ERROR}x{:08X}", status.to_raw())
 }
 
-/// The status that an error's name stands for, always an error: [`Status::UNSUCCESSFUL`] if it names none, or one that is not an
-/// error. Agents of earlier versions leave the `x` out.
+/// The status of an error name, always an error: [`Status::UNSUCCESSFUL`] if the name contains none, or one that is not an
+/// error. Agents of earlier versions omit the `x`.
 #[must_use]
 pub fn veto_status(error_name: &str) -> Status {
     let element = error_name.strip_prefix(STATUS_ERROR).unwrap_or_default();
@@ -234,10 +235,10 @@ pub fn veto_status(error_name: &str) -> Status {
     value.map(Status::from_raw).filter(|status| status.is_error()).unwrap_or(Status::UNSUCCESSFUL)
 }
 
-/// A text as it can be sent: at most so many bytes, and without NUL, which D-Bus has no room for.
+/// The text as it can be sent: at most the given number of bytes, and without NUL, which D-Bus cannot represent.
 #[must_use]
 pub fn text(text: &str, most: usize) -> String {
-    // What takes the place of a NUL is longer.
+    // The replacement is longer than a NUL.
     let text = text.replace('\0', "\u{FFFD}");
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text[..end.unwrap_or(0)].to_owned()
@@ -252,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a notice with this detail besides its status.
+    /// Reads a notice with this detail in addition to its status.
     fn read(name: &str, value: impl Into<Value<'static>>) -> zbus::zvariant::Result<Details> {
         let details = HashMap::from([("status", Value::from(5_u32)), (name, value.into())]);
         let processor: WireProcessor = (1, 0, 1, 1);

@@ -1,4 +1,4 @@
-//! What each notice means to an [`Agent`], and how what is unsettled is settled.
+//! What each notice means to an [`Agent`], and how unsettled processors are settled.
 
 use alloc::vec::Vec;
 
@@ -16,12 +16,12 @@ impl Agent {
         if replayed && (self.settled(processor).is_some() || self.kept.contains(&processor)) {
             return Reaction::breach("the replay names this processor twice");
         }
-        // Indexes and hardware ids are given once: what has only one of the two in common is of a former partition.
+        // Each index and hardware id is given out once: a pair that shares only one of the two is of a former partition.
         let former = |p: &Processor| (p.index == processor.index) != (p.id == processor.id);
         let former: Vec<Processor> = self.held.keys().copied().filter(former).collect();
         let mut owed: Vec<Notice> =
             former.into_iter().filter_map(|gone| self.settle(gone, false)).collect();
-        // Active in a replay, and else not: it could not be added.
+        // Active if this is a replay. Otherwise it is not active, because it could be added now.
         owed.extend(self.settle(processor, replayed));
         if self.held.contains_key(&processor) {
             return Reaction { owed, then: Then::Agree };
@@ -55,7 +55,7 @@ impl Agent {
                 self.held.remove(&processor);
                 Reaction::CALL
             }
-            // Registering has failed (R4). The processor has not, and the driver had it before.
+            // The registration failed (R4), not the processor. The driver was told of it before.
             Some(Held::Joined) if self.is_replaying() => Reaction::AGREE,
             None if self.is_replaying() && self.kept.remove(&processor) => Reaction::AGREE,
             _ => Reaction::breach("this agent was not asked about the processor"),
@@ -93,7 +93,7 @@ impl Agent {
         }
     }
 
-    /// It has turned out whether a processor is active. Returns what the driver is owed if that is news to it.
+    /// It is now known whether a processor is active. Returns the call that the driver is owed, if any.
     pub(super) fn settle(&mut self, processor: Processor, active: bool) -> Option<Notice> {
         let entry = *self.held.get(&processor)?;
         if !active {
@@ -122,14 +122,14 @@ impl Agent {
         }
     }
 
-    /// Whatever nothing has settled is not active. Ascending by index.
+    /// Processors that nothing has settled are not active. Ascending by index.
     pub(super) fn settle_rest(&mut self) -> Vec<Notice> {
         let open = self.held.iter().filter(|(_, entry)| !entry.settled);
         let open: Vec<Processor> = open.map(|(processor, _)| *processor).collect();
         open.into_iter().filter_map(|processor| self.settle(processor, false)).collect()
     }
 
-    /// A failure that nobody has told: the connection was gone.
+    /// A failure that no notice reported, because the connection was lost.
     pub(super) fn reset(&self, state: State, processor: Processor) -> Notice {
         self.owed(state, processor).with_failure(Status::CONNECTION_RESET, None)
     }
@@ -142,19 +142,19 @@ impl Agent {
         matches!(self.phase, Phase::Replay | Phase::Replayed)
     }
 
-    /// How the driver stands with it, unless that was never heard of over this connection.
+    /// The driver's state for this processor; `None` if this connection has not settled it.
     fn settled(&self, processor: Processor) -> Option<Held> {
         self.held.get(&processor).filter(|entry| entry.settled).map(|entry| entry.held)
     }
 
     fn hold(&mut self, processor: Processor, held: Held) {
-        // Its add has come to its end: no outcome of it is due.
+        // The add is over: no outcome of it is due.
         self.held.insert(processor, Entry { held, settled: SETTLED, replay: false });
     }
 }
 
 impl Entry {
-    /// The outcome of the add that it stands for: of a replay if its beginning was (Q5).
+    /// The outcome of the add of this entry: it belongs to a replay if the AddStart did (Q5).
     pub(super) const fn of_its_add(self, outcome: Notice) -> Notice {
         if self.replay { outcome.as_replay() } else { outcome }
     }

@@ -1,9 +1,9 @@
 //! The passes over the parties: asking, telling, and unwinding in the right order.
 //!
-//! The cursor (`at`, `turn`) lives in the transaction and moves before each call, so that a runner whose call unwound
-//! can go on behind the party that crashed. The loops are what an add spends its time in: nothing in them allocates,
-//! and a party that has nothing to hear costs one look. `ask` and `complete` are not inlined, so that their loops have
-//! the machine's registers to themselves; `docs/performance.md` has the figures.
+//! The cursor (`at`, `turn`) is in the transaction and moves before each call, so that a runner whose call unwound
+//! can continue behind the party that crashed. An add spends its time in these loops. Nothing in them allocates, and a
+//! party that is not told costs one check. `ask` and `complete` are not inlined, so that their loops have all machine
+//! registers. `docs/performance.md` has the figures.
 
 use core::ops::ControlFlow;
 
@@ -15,8 +15,8 @@ use crate::status::Status;
 
 use super::{Kind, PlatformError, Refusal, Transaction};
 
-/// Takes items in order until `each` breaks: four at a time, because the jump back to the start of a loop costs about as
-/// much as all else that a pass does round a call.
+/// Takes items in order until `each` breaks. Four at a time, because the jump back to the start of a loop costs about as
+/// much as the rest of a pass around a call.
 #[inline]
 fn by_fours<T>(
     items: &mut [T],
@@ -31,14 +31,14 @@ fn by_fours<T>(
     rest.iter_mut().try_for_each(each)
 }
 
-/// Kept out of the loops: a departure in the middle of a transaction is rare.
+/// Outside of the loops: a departure during a transaction is rare.
 #[cold]
 #[inline(never)]
 fn has_departed(party: &impl Party) -> bool {
     party.departed()
 }
 
-/// An answer that changes nothing, dropped out of the way of the loops.
+/// Drops an answer that changes nothing, outside of the loops.
 #[cold]
 #[inline(never)]
 fn ignore(veto: Veto) {
@@ -46,7 +46,7 @@ fn ignore(veto: Veto) {
 }
 
 impl Transaction {
-    /// AddStart or RemoveStart, until everybody has agreed or one refuses (A1, A3, R3, R4, A10).
+    /// AddStart or RemoveStart, until all have agreed or one refuses (A1, A3, R3, R4, A10).
     #[inline(never)]
     pub(super) fn ask<P: Party>(
         &mut self,
@@ -82,11 +82,11 @@ impl Transaction {
         self.all_agreed();
     }
 
-    /// A party refused. All but a rehearsal end here.
+    /// Records a refusal. Every transaction except a rehearsal ends its asking here.
     pub(super) fn refused(&mut self, position: usize, veto: Veto) {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
-        // The rest of a run has been asked, and is heard before anything is undone.
+        // The rest of a run has already been asked, and its answers are awaited before anything is undone.
         if self.kind != Kind::Rehearsal && self.begun == 0 {
             self.unwind();
         }
@@ -111,7 +111,7 @@ impl Transaction {
         }
         while self.at < self.acted {
             let mut tell = |party: &mut P, notice: &Notice| {
-                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                // An answer to a Complete changes nothing (A6); the runner reports it.
                 let _ = each(party, notice).map_err(ignore);
                 ControlFlow::Continue(())
             };
@@ -122,7 +122,7 @@ impl Transaction {
         self.completed();
     }
 
-    /// One processor's pass in calling order, or what is left of it.
+    /// One processor's pass in calling order, or the rest of it.
     #[inline]
     fn pass<P: Party>(
         &mut self,
@@ -135,7 +135,7 @@ impl Transaction {
         let notice = &*notice;
         let departed = |party: &P| departures() && has_departed(party);
         if self.is_removal() {
-            // Removing mirrors adding: who came last is asked first, so that nobody loses what it stands on (X1).
+            // Removing reverses adding: the last party is asked first, so that no party loses what it depends on (X1).
             let ahead = parties.len() - self.turn;
             for party in parties[..ahead].iter_mut().rev() {
                 self.turn += 1;
@@ -151,8 +151,8 @@ impl Transaction {
         })
     }
 
-    /// All processors for one party: the same pass with the loops turned inside out, because a replay may be two
-    /// thousand processors long and must cost what its calls cost.
+    /// All processors for one party: the same pass with the loops exchanged, because a replay may have 2,048 processors and must
+    /// cost no more than its calls.
     #[inline]
     fn replay_to<P: Party>(
         &mut self,
@@ -162,7 +162,7 @@ impl Transaction {
         mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
     ) -> ControlFlow<Veto> {
         self.at += self.turn;
-        // As in every pass the cursor is behind the party before it is called.
+        // As in every pass, the cursor is behind the party before the party is called.
         self.turn = 1;
         by_fours(&mut self.processors[self.at..], |processor| {
             if departures() && has_departed(party) {
@@ -180,9 +180,9 @@ impl Transaction {
         ControlFlow::Continue(())
     }
 
-    /// AddFailure or RemoveFailure to exactly those who agreed, in the reverse of the order of asking (A3, A4).
+    /// AddFailure or RemoveFailure to exactly the parties that had agreed, in the reverse order of asking (A3, A4).
     ///
-    /// Here `turn` counts down: those below it are still to be told, those of earlier processors after them.
+    /// Here `turn` counts down: the parties below it are still to be told, then those for earlier processors.
     pub(super) fn unwind_all<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -192,7 +192,7 @@ impl Transaction {
         let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         loop {
             if self.turn == 0 {
-                // Those before `acted` run, and everybody was told so.
+                // Those before `acted` are running, and the parties were told so.
                 if self.at <= self.acted {
                     break;
                 }
@@ -212,7 +212,7 @@ impl Transaction {
         self.unwound();
     }
 
-    /// The replay's own rule: AddFailure ascending, to the processors whose AddStart succeeded (R4).
+    /// The rule for a replay: AddFailure in ascending order, for the processors whose AddStart succeeded (R4).
     ///
     /// Asking stopped at `at`; `turn` counts up to it.
     pub(super) fn unwind_replay<P: Party>(
@@ -234,7 +234,7 @@ impl Transaction {
         self.unwound();
     }
 
-    /// The party whose turn it is: who came last comes first in a removal.
+    /// The position of the party whose turn it is. A removal counts from the last party.
     pub(super) fn position(&self, turn: usize, parties: usize) -> usize {
         if self.is_removal() { parties - 1 - turn } else { turn }
     }
@@ -246,7 +246,7 @@ impl Transaction {
     }
 
     pub(super) fn has_refused(&self, position: usize) -> bool {
-        // All are about the processor at which asking ended, in the order of asking.
+        // All refusals are about the processor at which asking ended, in the order of asking.
         let [first, ..] = self.refusals.as_slice() else { return false };
         // Removing asks from the last to the first.
         let key =
@@ -255,7 +255,7 @@ impl Transaction {
             && self.refusals.binary_search_by_key(&key(position), |r| key(r.position)).is_ok()
     }
 
-    /// What all calls of one pass have in common; the processor is filled in for each.
+    /// The common part of all notices of one pass. The processor is set for each call.
     pub(super) fn notice(&self, add: State, remove: State, failure: &PlatformError) -> Notice {
         let nobody = Processor { index: ProcessorIndex::of(0), id: HardwareId(0) };
         Notice {
@@ -270,7 +270,7 @@ impl Transaction {
     }
 }
 
-/// Whether a party hears of a removal: it asked for such notices (X1), and heard of the beginning (X4).
+/// Whether a party is told of a removal: it asked for such notices (X1), and was told that the processor joined (X4).
 fn hears_end(party: &impl Party, processor: Processor) -> bool {
     party.hears_removal() && party.heard_of(processor)
 }

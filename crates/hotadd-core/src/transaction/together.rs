@@ -1,9 +1,9 @@
-//! The passes over a roster in which some parties are asked all at once: those of one level that live in other processes.
+//! The passes over parties of which some are asked together: those of one level that are in other processes.
 //!
-//! Consecutive turns of such parties at one level make a run. Everybody in a run is begun with before anybody is waited
-//! for, so that a run takes as long as its slowest party and not as long as all of them together. All of a run are heard,
-//! also behind a refusal: they were asked, and who agreed has something to undo. A refusal ends the asking at the end of
-//! its run.
+//! Consecutive turns of such parties at one level form a run. Every party in a run is begun before any answer is awaited, so a
+//! run takes as long as its slowest party, not as long as all of them in sum. All answers of a run are awaited, also after a
+//! refusal: the parties were asked, and those that agreed have something to undo. A refusal ends the asking at the end of its
+//! run.
 
 use alloc::vec::Vec;
 
@@ -15,22 +15,22 @@ use super::{Kind, Phase, PlatformError, Refusal, Transaction};
 
 /// How parties are called in a pass with runs.
 pub trait Together<P> {
-    /// Has a party of a run set to work. Its answer is taken by [`call`](Self::call) later. Must not unwind: a party that
-    /// crashes at this says so in its answer.
+    /// Makes a party of a run start its work. [`call`](Self::call) takes its answer later. Must not unwind: a party that
+    /// crashes here reports so in its answer.
     fn begin(&mut self, party: &mut P, notice: &Notice);
 
-    /// Calls a party or, if it was begun with, waits for its answer.
+    /// Calls a party. If it was begun, waits for its answer.
     ///
     /// # Errors
-    /// Its refusal.
+    /// The party's refusal.
     fn call(&mut self, party: &mut P, notice: &Notice) -> Result<(), Veto>;
 }
 
 impl Transaction {
-    /// As [`call`](Self::call), for a roster in which some parties are [asked at once](Party::at_once).
+    /// Like [`call`](Self::call), for parties of which some are [asked together](Party::at_once).
     ///
-    /// If a call unwinds, report it by [`crashed`](Self::crashed), then call this again: the run goes on behind the party that
-    /// crashed.
+    /// If a call unwinds, report it by [`crashed`](Self::crashed), then call this method again: the run continues behind
+    /// the party that crashed.
     pub fn call_together<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -82,7 +82,7 @@ impl Transaction {
         while self.at < self.acted {
             notice.processor = self.processors[self.at];
             while self.turn < parties.len() {
-                // An answer to a Complete changes nothing (A6); whoever runs this reports it.
+                // An answer to a Complete changes nothing (A6); the runner reports it.
                 self.run_forward(parties, departures, together, &notice, |_, _, _| {});
             }
             self.at += 1;
@@ -100,7 +100,7 @@ impl Transaction {
         let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         loop {
             if self.turn == 0 {
-                // Those before `acted` run, and everybody was told so.
+                // Those before `acted` are running, and the parties were told so.
                 if self.at <= self.acted {
                     break;
                 }
@@ -126,7 +126,7 @@ impl Transaction {
         self.unwound();
     }
 
-    /// Begins with everybody of the run at the cursor, then hears them all.
+    /// Begins all parties of the run at the cursor, then takes their answers.
     fn run_forward<P: Party>(
         &mut self,
         parties: &mut [P],
@@ -150,8 +150,8 @@ impl Transaction {
         }
     }
 
-    /// Begins with everybody of the run that the first of `turns` opens, unless that was done before a crash interrupted
-    /// it. Returns how many turns the run has left; a party that is called in turn is a run of its own.
+    /// Begins all parties of the run that starts at the first of `turns`, unless this was done before a crash interrupted
+    /// the run. Returns how many turns the run has left. A party that is called in turn is a run of its own.
     fn begin_run<P: Party>(
         &mut self,
         parties: &mut [P],

@@ -1,4 +1,4 @@
-//! Files of the kernel: read whole and with a limit, written by one write that nobody repeats.
+//! Kernel files: read completely with a size limit, and written by one write that is not repeated.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Where the kernel lists the processors that there can ever be.
+/// The kernel's list of possible processors.
 pub(super) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
-/// The most that such a file has is a page, of 64 KiB on some machines.
+/// The maximum size of such a file is one page, 64 KiB on some machines.
 const LONGEST: u64 = 65_536;
 
-/// What is longer, or no text, is none of the kernel's: `EIO`.
+/// Reads a file. A longer one, or one that is not text, gives `EIO`: the kernel has no such file.
 pub(super) fn read(path: &Path) -> Result<String, Errno> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| errno(&error))?;
@@ -23,7 +23,7 @@ pub(super) fn read(path: &Path) -> Result<String, Errno> {
     if read as u64 > LONGEST { Err(Errno::IO) } else { Ok(text) }
 }
 
-/// A file that is always there and read again and again. Once it is open that takes one call: the kernel writes the text anew
+/// A file that always exists and is read repeatedly. After it is open, a read takes one call: the kernel writes the text anew
 /// for each read from the start.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -53,7 +53,7 @@ impl Kept {
             if text.len() as u64 > LONGEST {
                 return Err(Errno::IO);
             }
-            // All of it fits into the room that there was.
+            // The whole text fitted into the buffer.
             if read < page.len() {
                 return String::from_utf8(text).map_err(|_| Errno::IO);
             }
@@ -61,10 +61,10 @@ impl Kept {
     }
 }
 
-/// Writes to a file that is there.
+/// Writes to an existing file.
 pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), Errno> {
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    // Not by the standard library, which tries again on EINTR.
+    // Not by the standard library, which repeats a write on EINTR.
     let written = rustix::io::write(file, text)?;
     if written == text.len() { Ok(()) } else { Err(Errno::IO) }
 }

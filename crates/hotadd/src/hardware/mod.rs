@@ -1,4 +1,4 @@
-//! What "start the processor" means: one trait, one file or folder for each platform.
+//! How processors are started and stopped: one trait, and one file or folder for each platform.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Weak};
@@ -35,7 +35,7 @@ pub use simulated::Simulated;
 #[cfg(not(hotadd_loom))]
 pub use watching::Watching;
 
-/// The processor that a message of the kernel is about.
+/// The processor that a kernel message is about.
 #[cfg(fuzzing)]
 pub(crate) fn uevent_of(message: &[u8]) -> Option<HardwareId> {
     uevents::Uevent::parse(message).map(|event| event.id)
@@ -43,63 +43,64 @@ pub(crate) fn uevent_of(message: &[u8]) -> Option<HardwareId> {
 
 /// A platform that starts and stops processors.
 ///
-/// Calls come one at a time, from the thread that adds or removes, and may block. None of them may call back into the
-/// partition, save through [`Nudge`].
+/// Calls come one at a time, from the thread that adds or removes, and may block. An implementation must not call back into the
+/// partition, except through [`Nudge`].
 pub trait Hardware: Debug + Send + Sync {
-    /// What people call it: `simulated`, `affinity`, `cpuset`, `hotplug`.
+    /// The name that people use: `simulated`, `affinity`, `cpuset`, `hotplug`.
     fn name(&self) -> &'static str;
 
-    /// The processors that run at the moment, ascending. Asked once, when the partition is made.
+    /// The processors that are running now, ascending. Called once, when the partition is made.
     ///
     /// # Errors
-    /// If the platform cannot tell.
+    /// If the platform does not give this information.
     fn active(&self) -> Result<Vec<HardwareId>, PlatformError>;
 
-    /// How many different processors there can ever be, at most 2,048.
+    /// The maximum number of different processors, at most 2,048.
     fn maximum(&self) -> u32;
 
     /// The processors that could be added now, ascending.
     fn candidates(&self) -> Vec<HardwareId>;
 
-    /// Whether this processor could be started at all. Asked before any driver hears of it (A8).
+    /// Checks whether this processor could be started at all. Called before any driver is asked (A8).
     ///
     /// # Errors
-    /// A status and a sentence that says why not, such as "it is not online".
+    /// A status and a sentence with the reason, such as "it is not online".
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted>;
 
-    /// Watches these processors while everybody is asked about them (Q4). Called before they are looked at and before anybody is
-    /// asked. `None` if nobody can switch one past the partition, or nothing but a [`survey`](Self::survey) notices that.
+    /// Watches these processors while the parties are asked about them (Q4). Called before the processors are checked and
+    /// before any party is asked. `None` if no other process can switch a processor, or if only a [`survey`](Self::survey)
+    /// detects it.
     fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
         let _ = ids;
         None
     }
 
-    /// Starts a processor: when this returns `Ok` it can run work.
+    /// Starts a processor. When this returns `Ok`, the processor can run work.
     ///
     /// # Errors
     /// The platform's own error; the processor then does not run (A4).
     fn start(&self, id: HardwareId) -> Result<(), PlatformError>;
 
-    /// Stops a processor: when this returns `Ok` it runs no more work of this partition.
+    /// Stops a processor. When this returns `Ok`, the processor runs no more work of this partition.
     ///
     /// # Errors
     /// The platform's own error; the processor then still runs.
     fn stop(&self, id: HardwareId) -> Result<(), PlatformError>;
 
-    /// Looks at what really runs, and puts right what the platform changed behind our back where it can.
+    /// Checks which processors are running, and reverts what was changed without the partition where it can.
     ///
-    /// Called after a [`Nudge`], also while drivers are being asked (Q4), but never while a processor is being started or stopped.
-    /// `expected` is the active set.
+    /// Called after a [`Nudge`], also while drivers are being asked (Q4), but never while a processor is being started or
+    /// stopped. `expected` is the active set.
     fn survey(&self, expected: &[HardwareId]) -> Survey;
 
-    /// Hands over the way to say that something changed. Called once, when the partition is made.
+    /// Passes the [`Nudge`] by which the hardware reports that something changed. Called once, when the partition is made.
     fn watch(self: Arc<Self>, nudge: Nudge);
 }
 
-/// Notices whether somebody switches processors that everybody is being asked about (Q4).
+/// Detects whether another process switches processors about which the parties are being asked (Q4).
 pub trait Monitor: Debug + Send {
-    /// What somebody has done to one of them since the monitor was made, as a sentence without its full stop, if anything. If that cannot
-    /// be told, this says so: what is in doubt is not started.
+    /// What another process has done to one of the processors since the monitor was made, as a sentence without its full stop;
+    /// `None` if nothing. If this cannot be determined, the sentence says so: a processor in doubt is not started.
     fn switched(&mut self) -> Option<String>;
 }
 
@@ -108,40 +109,42 @@ pub trait Monitor: Debug + Send {
 pub struct NotAdmitted {
     /// An error status.
     pub status: Status,
-    /// Why, as the end of the sentence "processor 3 cannot be added: …".
+    /// The reason, as the end of the sentence "processor 3 cannot be added: …".
     pub reason: String,
 }
 
-/// What a look at the platform found.
+/// The result of a check of the platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Expected to run, but gone (X2).
+    /// Expected to run, but not running (X2).
     pub vanished: Vec<HardwareId>,
     /// Running, but not expected to (Q3).
     pub intruded: Vec<HardwareId>,
-    /// Within reach since the last look, and not before (H2): plugged in, brought online, gained by a cpuset above, or put into a
-    /// mask by somebody. They could be added now. Each is named once, however long it stays out.
+    /// Became available since the last check (H2): plugged in, brought online, gained by a cpuset above, or put into a mask by
+    /// another process. They could be added now. Each is reported once, however long it stays out.
     pub appeared: Vec<HardwareId>,
-    /// What was wrong and has been put right, a sentence each.
+    /// What was wrong and has been repaired, a sentence for each.
     pub repaired: Vec<String>,
 }
 
-/// The way for hardware to say "something changed, look again". Cheap to clone; does nothing once the partition is gone.
+/// Lets hardware report that something changed, so that the partition checks. Cheap to clone. Does nothing after the partition
+/// is gone.
 #[derive(Clone)]
 pub struct Nudge(pub(crate) Weak<dyn Nudged>);
 
-/// What a nudge reaches.
+/// The receiver of a nudge.
 pub(crate) trait Nudged: Send + Sync {
     fn nudge(&self);
 }
 
 impl Nudge {
-    /// Has the partition [survey](Hardware::survey) the hardware and report what changed, on this thread and before this returns.
-    /// While a transaction is under way the set and the observers hear of it before this returns (Q4), and the parties when the
-    /// transaction is over. While another thread is changing the set, or has a processor started or stopped, that thread looks when it
-    /// has done so, and this does not wait for it. From inside an observer, the observers hear of it when that returns.
+    /// Makes the partition [survey](Hardware::survey) the hardware and report what changed, on this thread and before this
+    /// returns. While a transaction is in progress, the set is updated and the observers are told before this returns (Q4).
+    /// The parties are told when the transaction is over. If another thread is changing the set, or is starting or stopping
+    /// a processor, this does not wait: that thread checks afterwards. Inside an observer, the observers are told when it
+    /// returns.
     ///
-    /// Returns false when the partition is gone.
+    /// Returns false if the partition is gone.
     #[expect(clippy::must_use_candidate, reason = "a partition that is gone needs no nudge")]
     pub fn nudge(&self) -> bool {
         let Some(partition) = self.0.upgrade() else { return false };

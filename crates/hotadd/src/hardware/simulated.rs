@@ -1,4 +1,4 @@
-//! [`Simulated`]: processors that exist only as entries in a table, for what no test machine has.
+//! [`Simulated`]: processors that exist only in a table, for configurations that no test machine has.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,18 +36,18 @@ type Table = BTreeMap<HardwareId, Simulation>;
 #[derive(Clone, Copy, Debug, Default)]
 struct Simulation {
     running: bool,
-    /// It is not plugged in.
+    /// The processor is not plugged in.
     absent: bool,
-    /// It was plugged in since the last look.
+    /// The processor was plugged in since the last check.
     arrived: bool,
     fail_start: Option<Errno>,
     fail_stop: Option<Errno>,
     delay: Duration,
-    /// How often somebody switched it past the partition.
+    /// How often the processor was switched without the partition.
     switched: u64,
 }
 
-/// A simulation that cannot be.
+/// Why a simulation cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimulatedError {
@@ -59,16 +59,16 @@ pub enum SimulatedError {
         "{0} processors are too many: a partition has at most {MAX_PROCESSORS} (32 groups of 64)"
     )]
     TooMany(u64),
-    /// One id for two processors.
+    /// Two processors have the same id.
     #[error("processor {0} is named twice")]
     NamedTwice(HardwareId),
 }
 
 impl Simulated {
-    /// `active` running processors, with ids from 0, and `spare` more that can be added.
+    /// Makes `active` running processors, with ids from 0, and `spare` more that can be added.
     ///
     /// # Errors
-    /// If none is active, or all together are more than 2,048.
+    /// If none is active, or there are more than 2,048 in total.
     pub fn new(active: u32, spare: u32) -> Result<Arc<Self>, SimulatedError> {
         let total = u64::from(active) + u64::from(spare);
         if total > u64::from(MAX_PROCESSORS) {
@@ -78,10 +78,10 @@ impl Simulated {
         Self::with_ids(ids(0, active), ids(active, active + spare))
     }
 
-    /// Processors with these ids, sparse if you like.
+    /// Makes processors with these ids, which may have gaps.
     ///
     /// # Errors
-    /// If none is active, an id comes twice, or all together are more than 2,048.
+    /// If none is active, an id comes twice, or there are more than 2,048 in total.
     pub fn with_ids(
         active: impl IntoIterator<Item = HardwareId>,
         spare: impl IntoIterator<Item = HardwareId>,
@@ -104,47 +104,47 @@ impl Simulated {
         Ok(Arc::new(Self { processors, nudge: OnceLock::new() }))
     }
 
-    /// From now on starting this processor fails. No effect on one that does not exist.
+    /// Makes each start of this processor fail from now on. Has no effect if the processor does not exist.
     pub fn fail_start(&self, id: HardwareId, errno: Errno) {
         self.change(id, |p| p.fail_start = Some(errno));
     }
 
-    /// From now on stopping this processor fails.
+    /// Makes each stop of this processor fail from now on.
     pub fn fail_stop(&self, id: HardwareId, errno: Errno) {
         self.change(id, |p| p.fail_stop = Some(errno));
     }
 
-    /// From now on starting and stopping this processor succeed again, at once.
+    /// Lets starts and stops of this processor succeed again, without a delay.
     pub fn heal(&self, id: HardwareId) {
         self.change(id, |p| (p.fail_start, p.fail_stop, p.delay) = (None, None, Duration::ZERO));
     }
 
-    /// From now on starting and stopping this processor take this long.
+    /// Makes each start and stop of this processor take this long from now on.
     pub fn delay(&self, id: HardwareId, delay: Duration) {
         self.change(id, |p| p.delay = delay);
     }
 
-    /// Pulls a processor out: it cannot be added until it is [plugged in](Self::plug) again. One that runs vanishes (X2).
+    /// Unplugs a processor: it cannot be added until it is [plugged in](Self::plug) again. If it is running, it vanishes (X2).
     pub fn unplug(&self, id: HardwareId) {
         self.change(id, |p| (p.running, p.absent, p.arrived) = (false, true, false));
         self.look();
     }
 
-    /// Plugs a processor in that was [pulled out](Self::unplug). It is off, and the partition says that it appeared. No effect
-    /// on one that is plugged in.
+    /// Plugs in a processor that was [unplugged](Self::unplug). It is off, and the partition reports that it appeared. Has no
+    /// effect on a processor that is plugged in.
     pub fn plug(&self, id: HardwareId) {
         self.change(id, |p| (p.arrived, p.absent) = (p.arrived || p.absent, false));
         self.look();
     }
 
-    /// Takes a running processor away without asking (X2). The set and the observers hear of it at once; while a transaction
-    /// is under way, the drivers do when it is over.
+    /// Makes a running processor vanish (X2). The set is updated and the observers are told at once. The drivers are told at once
+    /// or, if a transaction is in progress, when it is over.
     pub fn vanish(&self, id: HardwareId) {
         self.change(id, |p| (p.running, p.switched) = (false, p.switched + 1));
         self.look();
     }
 
-    /// Lets a processor join without asking (Q3), or, while everybody is being asked about it, run without joining (Q4).
+    /// Lets a processor join without agreement (Q3) or, while the parties are being asked about it, run without joining (Q4).
     pub fn intrude(&self, id: HardwareId) {
         self.change(id, |p| {
             (p.running, p.absent, p.switched) = (true, false, p.switched + 1);
@@ -277,7 +277,7 @@ impl Hardware for Simulated {
     }
 
     fn watch(self: Arc<Self>, nudge: Nudge) {
-        // A second partition over the same simulation hears nothing of vanishing processors.
+        // A second partition on the same simulation is not told of vanishing processors.
         let _ = self.nudge.set(nudge);
     }
 }

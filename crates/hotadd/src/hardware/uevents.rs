@@ -1,4 +1,4 @@
-//! What the kernel says of processors that come and go: uevents over netlink, and how they read.
+//! The kernel's uevents about processors that come and go: received over netlink, and parsed.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -7,19 +7,19 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 
-/// The multicast group to which the kernel itself sends; the other one is udev's.
+/// The multicast group to which the kernel itself sends. The other group is udev's.
 const KERNEL_GROUP: u32 = 1;
 
-/// The most that one message has: the kernel's 2,048 bytes of keys behind a path.
+/// The maximum size of a message: the kernel's 2,048 bytes of keys after a path.
 const MESSAGE: usize = 8192;
 
-/// Messages read between two looks, so that a flood cannot keep us reading.
+/// The maximum number of messages between two checks, so that a flood of messages does not prevent checks.
 const BATCH: u32 = 256;
 
-/// Kernels number 8,192 processors at most. Above this it is none of ours.
+/// Kernels number at most 8,192 processors. A larger number is not a processor.
 const LARGEST: u32 = 65_535;
 
-/// A socket on which the kernel's uevents arrive. Nobody needs a privilege for it. It does not block.
+/// A socket that receives the kernel's uevents. Needs no privilege. It does not block.
 pub(super) fn listen() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket =
@@ -28,7 +28,7 @@ pub(super) fn listen() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// The next message: how much of it is in the buffer, or `None` if it is not the kernel's.
+/// Receives the next message: its length in the buffer, or `None` if the sender is not the kernel.
 pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
     let (length, _, from) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
     // Only the kernel has port 0.
@@ -37,7 +37,7 @@ pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Option<usi
     Ok(kernel.then_some(length.min(buffer.len())))
 }
 
-/// Hands over what there is, message by message, and says whether some may have been lost. Any error is the socket's end.
+/// Passes on all pending messages, one by one. Returns whether some may have been lost. Any error ends the use of the socket.
 pub(super) fn drain(
     mut receive: impl FnMut(&mut [u8]) -> Result<Option<usize>, Errno>,
     mut each: impl FnMut(&[u8]),
@@ -59,15 +59,15 @@ pub(super) fn drain(
 /// What happened to a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// It was plugged in. The kernel may still be busy with it.
+    /// It was plugged in. The kernel may not be finished with it yet.
     Add,
-    /// It has its driver.
+    /// Its driver is bound.
     Bind,
-    /// It went online.
+    /// It is online.
     Online,
-    /// It went offline.
+    /// It is offline.
     Offline,
-    /// It was pulled out.
+    /// It was unplugged.
     Remove,
 }
 
@@ -76,14 +76,14 @@ pub(super) enum Action {
 pub(super) struct Uevent {
     pub(super) action: Action,
     pub(super) id: HardwareId,
-    /// The kernel's number of it: they ascend. `None` if the message was cut, or somebody had the kernel send it by
+    /// The kernel's sequence number, which ascends. `None` if the message was cut, or if a process made the kernel send it by
     /// writing to a `uevent` file, as `udevadm trigger` does: then nothing has happened.
     pub(super) sequence: Option<u64>,
 }
 
 impl Uevent {
-    /// Reads a message, `ACTION@DEVPATH` and then `KEY=VALUE`s with a NUL after each, which may hold newlines. `None` if
-    /// it is not of a processor.
+    /// Parses a message: `ACTION@DEVPATH` and then `KEY=VALUE` pairs, each followed by a NUL, which may contain newlines.
+    /// `None` if it is not about a processor.
     pub(super) fn parse(message: &[u8]) -> Option<Self> {
         let mut parts = message.split(|b| *b == 0);
         let head = parts.next().unwrap_or_default();
@@ -109,7 +109,7 @@ impl Uevent {
     }
 }
 
-/// Digits and nothing else.
+/// Parses digits only.
 fn number(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()

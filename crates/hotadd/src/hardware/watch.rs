@@ -1,4 +1,4 @@
-//! The thread of a hardware that notices when something changes.
+//! The watcher: a thread that notices when the hardware changes.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -17,28 +17,29 @@ use super::{Hardware, Nudge};
 /// Notices that are read at once: about as many as the kernel keeps of files with the same news.
 const NOTICES: usize = 4096;
 
-/// What a hardware does when the kernel says something, or nothing for a while. What the kernel says is only that it is worth
-/// looking; what is so, the look finds out.
+/// What a hardware does when the kernel reports an event, or after an interval without one. An event only means that a check is
+/// due; the check determines the state.
 pub(super) trait Watched: Hardware {
-    /// How often to look when nothing is said.
+    /// The interval of the checks when there is no event.
     fn every(&self) -> Duration;
 
     /// A descriptor that is readable when there are uevents.
     fn listen(&self) -> Result<OwnedFd, Errno>;
 
-    /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
+    /// Receives the next uevent: its length in the buffer, or `None` if the sender is not the kernel.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 
-    /// A descriptor that is readable when somebody wrote to a file that matters.
+    /// A descriptor that is readable when a process wrote to a relevant file.
     fn notices(&self) -> Result<OwnedFd, Errno>;
 
-    /// Looks, and says whether the partition has something to hear. It puts right itself what cannot wait for the partition, in
-    /// which somebody may be asked for a long time. `lost`: there were more uevents than these.
+    /// Checks the hardware, and returns whether there is something to report to the partition. It repairs by itself what
+    /// cannot wait for the partition, which may be asking a party for a long time. `lost`: there were more uevents than
+    /// those in `heard`.
     fn look(&self, heard: &[Uevent], lost: bool) -> bool;
 }
 
-/// Starts the watcher of a hardware. It ends with it: `watched` is closed then. Called once; a second watcher would only ask
-/// twice.
+/// Starts the watcher of a hardware. It ends with the hardware, when `watched` is closed. Called once; a second watcher would
+/// only repeat the checks.
 pub(super) fn start<W: Watched + 'static>(
     hardware: &Arc<W>,
     watched: &OnceLock<PipeWriter>,
@@ -48,18 +49,18 @@ pub(super) fn start<W: Watched + 'static>(
     if watched.set(open).is_err() {
         return;
     }
-    // Before the partition looks once more, so that nothing is missed between that look and the first event.
+    // Before the partition checks again, so that no event between that check and the first read is missed.
     let watcher = Watcher::new(&**hardware);
     let hardware = Arc::downgrade(hardware);
     let thread = thread::Builder::new().name("hotadd-watch".into());
-    // Without the thread a change is seen when the next processor is added or removed.
+    // Without the thread a change is found when the next processor is added or removed.
     let _ = thread.spawn(move || watcher.watch(&hardware, &gone, &nudge));
 }
 
-/// What a watcher listens to.
+/// The descriptors that a watcher reads.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    /// Without events the poll still finds every lasting change.
+    /// Without uevents, the polling still finds every lasting change.
     uevents: Option<OwnedFd>,
     notices: Option<OwnedFd>,
 }
@@ -72,7 +73,7 @@ impl Watcher {
     /// Watches until the partition or the hardware is gone. The other end of `gone` closes with the hardware.
     fn watch<W: Watched>(mut self, hardware: &Weak<W>, gone: &PipeReader, nudge: &Nudge) {
         let Some(every) = hardware.upgrade().map(|hardware| hardware.every()) else { return };
-        // Longer than a time can be is for ever.
+        // A value that does not fit means no timeout.
         let timeout = Timespec::try_from(every).ok();
         let mut listened = Instant::now();
         loop {
@@ -86,10 +87,10 @@ impl Watcher {
             if !fds[0].revents().is_empty() || !nudge.is_live() {
                 return;
             }
-            // Held no longer than the look itself, so that dropping the hardware ends it.
+            // Held only during the check, so that dropping the hardware ends it.
             let due = match hardware.upgrade() {
                 Some(hardware) => {
-                    // One that fails at once is not to be made again without end.
+                    // Limits how often the socket is made again if it fails at once.
                     if self.uevents.is_none() && listened.elapsed() >= every {
                         self.uevents = hardware.listen().ok();
                         listened = Instant::now();
@@ -98,14 +99,14 @@ impl Watcher {
                 }
                 None => return,
             };
-            // Somebody may be asked at this moment and take his time; the looks go on meanwhile.
+            // A party may be asked now and take long to answer; the checks continue meanwhile.
             if due && !nudge.nudge() {
                 return;
             }
         }
     }
 
-    /// One round: takes in what the kernel has said, and has the hardware look.
+    /// One round: receives the kernel's events, and lets the hardware check.
     pub(super) fn look(&mut self, hardware: &dyn Watched) -> bool {
         let (mut heard, mut lost) = (Vec::new(), false);
         if let Some(socket) = &self.uevents {
@@ -125,12 +126,12 @@ impl Watcher {
     }
 }
 
-/// A descriptor that is readable when somebody on this system wrote the list of a cpuset that confines this process. The kernel
-/// tells nobody of what is written by way of another mount of the cgroups, such as a container's host.
+/// A descriptor that is readable when a process on this system wrote the list of a cpuset that confines this process. The kernel
+/// does not report a write through another mount of the cgroups, such as that of a container's host.
 pub(super) fn cpusets_above() -> Result<OwnedFd, Errno> {
     let queue = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     for group in own_groups() {
-        // The topmost has no such file.
+        // The root cgroup has no such file.
         let _ = inotify::add_watch(&queue, group.join("cpuset.cpus"), inotify::WatchFlags::MODIFY);
     }
     Ok(queue)

@@ -1,4 +1,4 @@
-//! [`Watching`]: the processors that this process may run on, as they come and go, held by nobody.
+//! [`Watching`]: watches which processors this process may run on, without holding its threads.
 
 use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
@@ -15,20 +15,20 @@ use super::uevents::{self, Uevent};
 use super::watch::{self, Watched};
 use super::{Affinity, Hardware, NotAdmitted, Nudge, Survey};
 
-/// How often masks are read of whose change nobody tells.
+/// How often masks are read. The kernel does not report that a mask has changed.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The processors that this process's threads may run on together, by their own masks (H4). Sets none.
+/// All processors that the threads of this process may run on, by their own masks (H4). Sets no mask.
 ///
-/// It promises nothing: a processor that comes within reach is used at once, and is then reported as joined without agreement
-/// (Q3), up to 250 ms later; one that goes has vanished (X2). Nobody is asked, and nothing can be added or removed.
-/// [`Affinity`] is the one that holds.
+/// It holds no thread. A processor that becomes available is used at once, and is reported up to 250 ms later as joined
+/// without agreement (Q3). A processor that is no longer available has vanished (X2). No party is asked, and processors
+/// cannot be added or removed. [`Affinity`] is the hardware that holds threads.
 #[derive(Debug)]
 pub struct Watching {
     maximum: u32,
     process: Pid,
     seen: Mutex<Mask>,
-    /// Closed with this, which ends the watcher.
+    /// Closed when this is dropped, which ends the watcher.
     watched: OnceLock<PipeWriter>,
 }
 
@@ -36,7 +36,7 @@ impl Watching {
     /// Watches this process.
     ///
     /// # Errors
-    /// If the kernel does not tell what there is.
+    /// If the kernel does not give the required information.
     pub fn new() -> Result<Self, AffinityError> {
         let maximum = Affinity::possible_count()?;
         let process = getpid();
@@ -48,7 +48,7 @@ impl Watching {
     }
 }
 
-/// What the threads of a process may run on together. A thread that ends meanwhile is passed over.
+/// All processors that the threads of a process may run on. A thread that ends meanwhile is skipped.
 fn reach(process: Pid) -> Result<Mask, Errno> {
     let mut all = Mask::none();
     for thread in Linux.threads(process)? {

@@ -1,4 +1,4 @@
-//! What a runner tells observers of transactions as a whole: who refused, what joined and left, who broke the contract.
+//! The events that a runner reports about whole transactions: refusals, joins, leaves and breaches.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::member::PartyInfo;
 use crate::runner::Runner;
 
 impl Runner<'_> {
-    /// Something was refused before anybody was asked, or no particular processor can be told.
+    /// A request was refused before any party was asked, or the refusal has no particular processor.
     pub(crate) fn refused(&mut self, kind: EventKind, error: &Error, began: Instant) {
         let mut event = self.refusal_event(kind, error, began);
         event.id = error.id();
@@ -41,7 +41,7 @@ impl Runner<'_> {
         event
     }
 
-    /// A processor joined or left, as agreed.
+    /// A processor joined or left by agreement.
     pub(crate) fn changed(&mut self, kind: EventKind, processor: Processor, began: Instant) {
         let mut event = self.event(kind);
         event.concerns(processor);
@@ -66,7 +66,7 @@ impl Runner<'_> {
         self.emit(&event);
     }
 
-    /// A party came or went.
+    /// A party registered or deregistered.
     pub(crate) fn party(&mut self, kind: EventKind, party: PartyInfo) {
         let mut event = self.event(kind);
         event.party = Some(party);

@@ -1,4 +1,4 @@
-//! [`Timed`]: a pass with the clock running, of whose calls observers and rehearsals are told one by one.
+//! [`Timed`]: a pass that measures each call, and reports each to the observers and to a rehearsal.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -9,22 +9,22 @@ use crate::event::{Event, EventKind};
 use crate::member::{Member, PartyInfo};
 use crate::runner::{Runner, crash, veto_kind};
 
-/// What a rehearsal writes down: who was asked, the answer, how long it took.
+/// The record of a rehearsal: the party, its answer, and how long the answer took.
 pub(crate) type Asked = Vec<(PartyInfo, Result<(), Veto>, Duration)>;
 
-/// How a pass with the clock running calls its parties.
+/// How a timed pass calls its parties.
 pub(super) struct Timed<'a, 'r> {
     pub(super) runner: &'a mut Runner<'r>,
     pub(super) asked: Option<&'a mut Asked>,
-    /// Those who were set to work and are not heard yet. It outlives the pass, which a panic ends.
+    /// Parties that were begun and have not answered yet. It outlives the pass, which a panic ends.
     pub(super) begun: &'a mut Vec<Begun>,
 }
 
-/// A party that was set to work.
+/// A party that was begun.
 pub(super) struct Begun {
     id: PartyId,
     at: Instant,
-    /// The answer if it crashed at that: it is given when its turn comes (L3).
+    /// The answer if the party crashed when it was begun. It is given when the party's turn comes (L3).
     crash: Option<Veto>,
 }
 
@@ -32,7 +32,7 @@ impl Together<Member> for Timed<'_, '_> {
     fn begin(&mut self, member: &mut Member, notice: &Notice) {
         if self.calling(member, notice) {
             let at = Instant::now();
-            // The cursor is not at this party yet, so that the net under the pass would take another for the culprit.
+            // The cursor is not at this party yet, so the pass's `catch_unwind` would blame another party for the crash.
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let _call = self.runner.inner.telling.calls(member.shared.id);
                 if !member.shared.departed() {
@@ -72,15 +72,15 @@ impl Together<Member> for Timed<'_, '_> {
 }
 
 impl Timed<'_, '_> {
-    /// Says that a party is about to be called. False if that led somebody to deregister it.
+    /// Reports that a party is about to be called. Returns false if an observer then deregistered it.
     fn calling(&mut self, member: &Member, notice: &Notice) -> bool {
         let event = self.event(EventKind::Calling, member, notice);
         self.runner.emit(&event);
-        // D1 is kept to the letter, also towards observers.
+        // D1 holds towards observers too.
         !member.shared.departed()
     }
 
-    /// Says what a party has answered, and what follows from that for itself.
+    /// Reports a party's answer, and its consequences for the party.
     fn answered(
         &mut self,
         member: &Member,

@@ -1,7 +1,7 @@
-//! One D-Bus message from bytes of a peer that is not to be trusted: how long it is, and a check before zbus decodes it.
+//! One D-Bus message in the bytes of an untrusted peer: its length, and a check before zbus decodes it.
 //!
-//! zbus takes the names in a header as they come and panics when it is asked for one that is none; and it refuses what
-//! the specification says to ignore: unknown types, flags and fields.
+//! zbus does not check the names in a header, and panics when it is asked for an invalid one. It also rejects what the
+//! specification says to ignore: unknown types, flags and fields.
 
 use std::future::Future;
 use std::io;
@@ -19,10 +19,10 @@ use zbus::zvariant::{Endian, ObjectPath, Value};
 
 use crate::wire::MAX_MESSAGE;
 
-/// The part of a header that says how long all of the message is. Behind it the fields begin.
+/// The length of the part of a header that gives the length of the message. The fields begin after it.
 pub const START: usize = 16;
 
-/// Where in it the length of the fields is.
+/// The offset in it of the length of the fields.
 const FIELDS_LENGTH: usize = 12;
 
 /// The flags that are defined.
@@ -34,13 +34,13 @@ const TYPES: std::ops::RangeInclusive<u8> = 1..=4;
 /// The fields of a header that are defined.
 const FIELDS: std::ops::RangeInclusive<u8> = 1..=9;
 
-/// Why a message is not taken. What is behind it cannot be trusted either.
+/// Why a message is rejected. The bytes after it cannot be trusted either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
-    /// It is no message of D-Bus.
+    /// It is not a D-Bus message.
     #[error("it sent what is no message")]
     NoMessage,
-    /// A field of its header is not what the specification says of it.
+    /// A field of its header violates the specification.
     #[error("it sent a message whose {0} is none")]
     Field(&'static str),
     /// It is larger than [`MAX_MESSAGE`].
@@ -48,10 +48,10 @@ pub enum Unsound {
     TooLarge(u64),
 }
 
-/// How long the message is that begins so; `None` if that is too little to tell.
+/// The length of the message that begins with these bytes; `None` if there are too few bytes to tell.
 ///
 /// # Errors
-/// If it is no message or too large a one.
+/// If it is not a message, or too large.
 pub fn length(bytes: &[u8]) -> Result<Option<usize>, Unsound> {
     let Some(start) = bytes.first_chunk::<START>() else { return Ok(None) };
     let number = |at: usize| u64::from(number(start, at));
@@ -66,8 +66,8 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, Unsound> {
     }
 }
 
-/// Decodes a message, the `sequence`th of its connection; `None` if it is of a type to be ignored. `bytes` is as long as
-/// [`length`] said.
+/// Decodes a message, the `sequence`th of its connection; `None` if its type is to be ignored. `bytes` must have the length that
+/// [`length`] returned.
 ///
 /// # Errors
 /// If it is not sound.
@@ -83,7 +83,7 @@ pub fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Unsound> {
     }
     let mut sound = with_known_fields(bytes)?;
     sound[2] &= FLAGS;
-    // Never waits: all of the message is there.
+    // Never waits: the message is complete.
     let mut all = All;
     let mut fds = Vec::new();
     let decoding = pin!(all.receive_message(sequence, &mut sound, &mut fds));
@@ -93,15 +93,15 @@ pub fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Unsound> {
     }
 }
 
-/// How long a message is that agrees and does no more, in bytes.
+/// The length in bytes of a message that agrees and has no other content.
 pub const AGREEMENT: usize = 24;
 
-/// The message that agrees to a call: a reply without a body. Its serial is the call's, as nobody answers it.
+/// The message that agrees to a call: a reply without a body. Its serial is that of the call, because it gets no reply.
 #[must_use]
 pub fn agree(call: NonZeroU32) -> [u8; AGREEMENT] {
     let mut message = [0; AGREEMENT];
     let call = call.get().to_le_bytes();
-    // A reply that wants none, in version 1.
+    // A reply that expects no reply, in version 1.
     message[..4].copy_from_slice(&[b'l', 2, 1, 1]);
     message[8..12].copy_from_slice(&call);
     message[FIELDS_LENGTH] = 8;
@@ -110,8 +110,8 @@ pub fn agree(call: NonZeroU32) -> [u8; AGREEMENT] {
     message
 }
 
-/// The call that a message agrees to, if it does that and no more. Everybody who is asked sends one such: it is read in a hundredth of
-/// the time of another.
+/// The serial of the call to which a message agrees, if it has no other content. Each party that is asked sends one: reading it
+/// takes a hundredth of the time of another message.
 #[must_use]
 pub fn agreement(bytes: &[u8; AGREEMENT]) -> Option<NonZeroU32> {
     let [order @ (b'l' | b'B'), 2, _, 1, body @ ..] = bytes else { return None };
@@ -124,13 +124,13 @@ pub fn agreement(bytes: &[u8; AGREEMENT]) -> Option<NonZeroU32> {
     NonZeroU32::new(call)
 }
 
-/// A number in the byte order of its message.
+/// A number in the byte order of the message.
 fn number(start: &[u8; START], at: usize) -> u32 {
     let bytes = [start[at], start[at + 1], start[at + 2], start[at + 3]];
     if start[0] == b'B' { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
 
-/// The message without the fields that are not defined, if those that are defined are sound.
+/// The message without undefined fields, if the defined ones are sound.
 fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
     let start = bytes.first_chunk::<START>().ok_or(Unsound::NoMessage)?;
     let endian = if start[0] == b'B' { Endian::Big } else { Endian::Little };
@@ -145,7 +145,7 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
             None => other(&fields[at..], serialized::Context::new_dbus(endian, at))?,
         };
         check(code, held)?;
-        // zvariant may have read a byte that is not there.
+        // zvariant may have read a byte beyond the end.
         let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
         if FIELDS.contains(&code) {
             // All begin on a multiple of eight, so that within one nothing moves against that.
@@ -159,7 +159,7 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
     if all_known {
         return Ok(bytes.to_vec());
     }
-    // Less than there was, which had room.
+    // Shorter than the original, which fitted.
     let length = u32::try_from(known.len() - START).map_err(|_| Unsound::NoMessage)?;
     let length = if start[0] == b'B' { length.to_be_bytes() } else { length.to_le_bytes() };
     known[FIELDS_LENGTH..START].copy_from_slice(&length);
@@ -168,12 +168,12 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
     Ok(known)
 }
 
-/// What a field of a header holds.
+/// The content of a header field.
 #[derive(Clone, Copy)]
 enum Held<'a> {
     Path(&'a str),
     Text(&'a str),
-    /// A number, a signature, or something that no field that is defined holds.
+    /// A number, a signature, or something that no defined field contains.
     Other,
 }
 
@@ -202,7 +202,7 @@ fn plain(field: &[u8], endian: Endian) -> Option<(u8, Held<'_>, usize)> {
     (*rest.first()? == 0).then_some((*code, held, 9 + length))
 }
 
-/// Any other field.
+/// Parses any other field.
 fn other(field: &[u8], context: serialized::Context) -> Result<(u8, Held<'_>, usize), Unsound> {
     let field = Data::new(field, context);
     let read = field.deserialize::<(u8, Value<'_>)>();
@@ -210,7 +210,7 @@ fn other(field: &[u8], context: serialized::Context) -> Result<(u8, Held<'_>, us
     Ok((code, Held::Other, size))
 }
 
-/// That a field is what its code says.
+/// Checks that a field contains what its code requires.
 fn check(code: u8, held: Held<'_>) -> Result<(), Unsound> {
     let (name, sound) = match (code, held) {
         (0, _) => ("field without a code", false),

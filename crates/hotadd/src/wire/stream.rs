@@ -1,4 +1,4 @@
-//! [`Stream`]: what a peer has sent so far, and the messages in it.
+//! [`Stream`]: the bytes that a peer has sent so far, and the messages in them.
 
 use std::num::NonZeroU32;
 
@@ -6,37 +6,37 @@ use zbus::Message;
 
 use crate::wire::message::{self, Unsound};
 
-/// For how much there is room at least before each reading: most messages are some 200 bytes.
+/// The minimum free space before each read. Most messages have about 200 bytes.
 const ROOM: usize = 4096;
 
-/// What was read of a peer and not taken yet. Nothing is taken before it is complete, of a size that was checked, and sound.
+/// Bytes that were read from a peer and not taken yet. A message is taken only if it is complete, of a checked size, and sound.
 #[derive(Debug, Default)]
 pub struct Stream {
     bytes: Vec<u8>,
-    /// How much of it was taken.
+    /// How many bytes were taken.
     taken: usize,
     sequence: u64,
-    /// Others than the one at the other end have written what is read.
+    /// The bytes were written by other peers than the one at the other end.
     forwarded: bool,
-    /// How much of a message that is passed over is still to come.
+    /// How many bytes of a skipped message are still to come.
     excess: u64,
 }
 
 impl Stream {
-    /// What one peer sends. A message that is not sound is the last.
+    /// The stream of one peer. A message that is not sound is the last.
     #[must_use]
     pub fn of_peer() -> Self {
         Self::default()
     }
 
-    /// What comes over a message bus. A message that is not sound, or too large, is its sender's doing and not the bus's: it is
-    /// passed over.
+    /// The stream of a message bus. A message that is not sound, or too large, is the fault of its sender and not of the
+    /// bus, and is skipped.
     #[must_use]
     pub fn of_bus() -> Self {
         Self { forwarded: true, ..Self::default() }
     }
 
-    /// Where what is read goes: behind what is there, and there is room.
+    /// The buffer to read into, after the present bytes. It has free space.
     pub fn room(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
@@ -44,19 +44,19 @@ impl Stream {
         &mut self.bytes
     }
 
-    /// Whether a part of a message is there, of one that is not passed over.
+    /// Whether it contains a part of a message that is not skipped.
     #[must_use]
     pub fn is_midway(&self) -> bool {
         !self.rest().is_empty() && self.excess == 0
     }
 
-    /// How much is there.
+    /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rest().len()
     }
 
-    /// Whether nothing is there.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest().is_empty()
@@ -66,12 +66,12 @@ impl Stream {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// Puts what was taken too much back in front, and leaves nothing there.
+    /// Puts bytes that were taken in excess back at the front, and empties `bytes`.
     pub fn put_back(&mut self, bytes: &mut Vec<u8>) {
         self.bytes.splice(self.taken..self.taken, bytes.drain(..));
     }
 
-    /// Takes what is there, as far as there is room for it, and says how much that is.
+    /// Takes as many bytes as fit into `room`, and returns their number.
     pub fn take(&mut self, room: &mut [u8]) -> usize {
         let length = room.len().min(self.len());
         room[..length].copy_from_slice(&self.rest()[..length]);
@@ -79,7 +79,7 @@ impl Stream {
         length
     }
 
-    /// Takes a line, and leaves its end out; `None` if there is no whole one. Of the handshake only.
+    /// Takes a line without its end; `None` if there is no complete one. Only for the handshake.
     pub fn line(&mut self) -> Option<Vec<u8>> {
         let end = self.rest().windows(2).position(|two| two == b"\r\n")?;
         let line = self.rest().get(..end).unwrap_or_default().to_vec();
@@ -87,7 +87,8 @@ impl Stream {
         Some(line)
     }
 
-    /// Takes a message that [agrees](message::agreement) and does no more; `None` if that is not the next, or not whole.
+    /// Takes a message that [agrees](message::agreement) and has no other content; `None` if the next one is not such, or not
+    /// complete.
     pub fn agreement(&mut self) -> Option<NonZeroU32> {
         let agreed = message::agreement(self.rest().first_chunk()?);
         let agreed = agreed.filter(|_| self.excess == 0)?;
@@ -96,10 +97,10 @@ impl Stream {
         Some(agreed)
     }
 
-    /// Takes a message; `None` if there is no whole one. One of a type to be ignored is.
+    /// Takes a message; `None` if there is no complete one. Messages of a type to be ignored are skipped.
     ///
     /// # Errors
-    /// If it is not sound. What is behind it cannot be trusted either.
+    /// If it is not sound. The bytes after it cannot be trusted either.
     pub fn message(&mut self) -> Result<Option<Message>, Unsound> {
         loop {
             let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));

@@ -8,37 +8,37 @@ use crate::CpuList;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AffinityError {
-    /// The list of processors to start on has nothing in it.
+    /// The list of processors to start on is empty.
     #[error("the list of processors to start on is empty; name at least one")]
     Empty,
-    /// Some of the processors to start on do not run.
+    /// Some of the processors to start on are not online.
     #[error("not online: {ids}; this process may use {allowed}")]
     NotOnline {
-        /// Those that are not.
+        /// The processors that are not online.
         ids: CpuList,
-        /// Those that the process may use and that are online.
+        /// The processors that the process may use and that are online.
         allowed: CpuList,
     },
-    /// Some of the processors to start on are not ours to use.
+    /// This process may not use some of the processors to start on.
     #[error("outside the set that this process may use: {ids}; it may use {allowed}")]
     NotAllowed {
-        /// Those that are outside.
+        /// The processors that it may not use.
         ids: CpuList,
-        /// Those that the process may use and that are online.
+        /// The processors that the process may use and that are online.
         allowed: CpuList,
     },
-    /// The kernel refused something.
+    /// The kernel refused an operation.
     #[error("cannot {doing}: {errno}")]
     Kernel {
-        /// What was tried, as in "cannot …".
+        /// The operation, as in "cannot …".
         doing: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         errno: Errno,
     },
 }
 
 impl AffinityError {
-    /// The kernel's answer, where it was the kernel that refused.
+    /// The kernel's error, if the kernel refused.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         match self {

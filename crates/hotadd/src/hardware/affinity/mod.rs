@@ -29,73 +29,75 @@ use crate::CpuList;
 pub use self::error::AffinityError;
 pub use super::holding::{Mask, Tree};
 
-/// Processors as affinity masks grant them: the partition is a tree of processes, and each of its threads has the
-/// partition's mask. Starting a processor adds it to all of these masks, stopping one takes it away.
+/// Processors by affinity masks. The partition is a tree of processes, and each of its threads has the partition's mask.
+/// Starting a processor adds it to all of these masks, stopping a processor removes it.
 ///
-/// The processors themselves are online all along; what changes is who may run there. Nothing here needs a privilege.
+/// A start or a stop does not switch a processor on or off; it only changes where the threads may run. This needs no privilege.
 ///
 /// # Holding
-/// From the moment it exists it holds the threads to its processors (H1): the mask of every thread is set, also where it has
-/// all that there are, so that none reaches by itself what becomes available later. All masks are looked through when a
-/// processor comes or goes, and every 250 ms ([`poll_every`](Self::poll_every)). One that reaches outside of the set is put
-/// back and reported, with the thread and the masks, and what it asked for counts as a request (H3).
+/// The partition holds the threads to its processors from the moment it exists (H1). It sets the mask of every thread, even if
+/// the mask contains all processors, so that no thread gets a later processor by itself. It reads all masks when a processor
+/// comes or goes, and every 250 ms ([`poll_every`](Self::poll_every)). A mask that reaches outside of the set is put back and
+/// reported, with the thread and the masks. The mask that was asked for counts as a request (H3).
 ///
-/// When it is dropped, its threads may run anywhere again.
+/// When this is dropped, its threads may run anywhere again.
 ///
 /// # What it does not do
-/// - A mask that is smaller than the set is the thread's own, and stays as it is; the thread does not get what joins later.
-///   Stopping a processor on which such a thread may run fails with `EBUSY`, because the processor would go on working. A
-///   thread that has set exactly the partition's mask looks like all others and is treated so.
-/// - Workers that the kernel makes for a program (those of `io_uring`) choose their processors themselves.
-/// - A program, or somebody else, may widen its masks; until the next look it runs there.
-///   [`Cpuset`](super::Cpuset) does not let it.
-/// - It reaches processors 0 to 1,023, and a kernel made for at most 1,024.
-/// - A process that changes its user id can refuse us; then nothing changes for anybody (`EPERM`, A4).
-/// - Before Linux 6.2, in a cgroup with the cpuset controller, a hot-plug of any processor resets all masks. That is
-///   put right and reported, but for some milliseconds the partition's threads may have run anywhere.
-/// - A thread in the making during a change may be found at the next look only; that too is reported.
+/// - It does not change a mask that is smaller than the set. Such a mask belongs to the thread, and the thread does not get
+///   processors that join later. Stopping a processor on which such a thread may run fails with `EBUSY`, because the processor
+///   would continue to work. A thread that has set exactly the partition's mask is treated like all others.
+/// - It does not hold workers that the kernel makes for a program (those of `io_uring`), which choose their processors
+///   themselves.
+/// - It does not prevent a program or another process from widening masks. Until the next check the threads run there.
+///   [`Cpuset`](super::Cpuset) prevents it.
+/// - It supports only processors 0 to 1,023, and kernels built for at most 1,024.
+/// - It cannot always change a process that has changed its user id. If the kernel refuses, no mask changes (`EPERM`, A4).
+/// - Before Linux 6.2, in a cgroup with the cpuset controller, a hot-plug of any processor resets all masks. This is
+///   repaired and reported, but the partition's threads may have run anywhere for some milliseconds.
+/// - A thread that is being created during a change may be found only by the next check. This is reported too.
 #[derive(Debug)]
 pub struct Affinity {
     kernel: Box<dyn Kernel>,
     possible: Mask,
     poll: Duration,
-    /// Held through every change and every probe, so that none of our own threads is taken for the program's.
+    /// Held through every change and every check, so that hotadd's own threads are not taken for the program's.
     state: Mutex<State>,
-    /// Closed with this, which ends the watcher.
+    /// Closed when this is dropped, which ends the watcher.
     watched: OnceLock<PipeWriter>,
     spawner: Spawner,
 }
 
 impl Affinity {
-    /// A partition of the processes in `tree`, held to its processors from now on (H1).
+    /// Makes a partition of the processes in `tree`, which is held to its processors from now on (H1).
     ///
-    /// It starts with the processors `start_on`, or else with all that the threads of this process may run on together; a
-    /// thread of the tree that may run elsewhere is narrowed at once. If this process was itself confined (by `taskset`, say),
-    /// that bounds the partition until somebody widens one of its masks.
+    /// It starts with the processors `start_on`, or by default with all that the threads of this process may run on. The
+    /// mask of a thread in the tree that may run elsewhere is narrowed at once. If this process was itself confined (by
+    /// `taskset`, for example), that bounds the partition until the mask of one of its threads is widened.
     ///
     /// # Errors
-    /// If a processor to start on is not online or not ours, or the kernel refuses; nothing is then changed.
+    /// If a processor in `start_on` is not online or not available to this process, or the kernel refuses. Nothing is then
+    /// changed.
     pub fn new(tree: Tree, start_on: Option<&CpuList>) -> Result<Self, AffinityError> {
         Self::on(Box::new(Linux), rustix::process::getpid(), tree, start_on)
     }
 
-    /// The processors that a partition of this process's could start on: those that its threads may run on together, by their
-    /// own masks (H4). Sets none.
+    /// The processors on which a partition of this process could start: all that its threads may run on, by their own masks (H4).
+    /// Sets no mask.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the kernel does not give this information.
     pub fn available() -> Result<CpuList, AffinityError> {
         let (_, _, allowed) = reach(&Linux, rustix::process::getpid())?;
         Ok(allowed.list())
     }
 
-    /// How many processors there can ever be.
+    /// The maximum number of different processors.
     pub(in crate::hardware) fn possible_count() -> Result<u32, AffinityError> {
         Ok(Linux.possible().map_err(fails("read", POSSIBLE))?.count())
     }
 
-    /// How long a change may go unnoticed that the kernel tells nobody of, such as that of a mask; 250 ms if this is not called. At
-    /// least 10 ms. Each look reads the mask of every thread: about 1 ms for 1,000 threads.
+    /// Sets the interval of the checks that find changes without a kernel event, such as that of a mask. The default is 250
+    /// ms, the minimum 10 ms. Each check reads the mask of every thread: about 1 ms for 1,000 threads.
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll = every.max(Duration::from_millis(10));
@@ -147,36 +149,36 @@ impl Affinity {
         })
     }
 
-    /// The processors that the partition may have and that are online now. From any thread; waits for a change under
-    /// way.
+    /// The processors that the partition may have and that are online now. May be called from any thread; waits for a change in
+    /// progress.
     #[must_use]
     pub fn allowed(&self) -> CpuList {
         let state = self.lock();
         state.allowed(&self.kernel.permitted().unwrap_or(state.seen)).list()
     }
 
-    /// The processors that the partition has. From any thread; waits for a change under way.
+    /// The processors that the partition has. May be called from any thread; waits for a change in progress.
     #[must_use]
     pub fn set(&self) -> CpuList {
         self.lock().hold.set().list()
     }
 
-    /// The partition's mask, for a thread or process to adopt. From any thread; waits for a change under way.
+    /// The partition's mask, for a thread or process to adopt. May be called from any thread; waits for a change in progress.
     ///
-    /// It is a copy: a process that adopts one taken before a change is not noticed. [`spawn`](Self::spawn) has no such
-    /// gap.
+    /// It is a copy: a change between the copy and its adoption is not noticed. [`spawn`](Self::spawn) does not have this gap.
     #[must_use]
     pub fn mask(&self) -> Mask {
         self.lock().hold.set()
     }
 
-    /// Starts a command with the partition's mask, whatever the mask of the calling thread. From any thread; waits for
-    /// a change under way, and a change waits for it.
+    /// Starts a command with the partition's mask, whatever the mask of the calling thread is. May be called from any
+    /// thread. Waits for a change in progress, and a change waits for it.
     ///
-    /// The child is made by a thread that lives as long as this does: then comes a parent-death signal that the child asks for.
+    /// The child is started by a thread that lives as long as this value. A parent-death signal that the child requests is sent
+    /// when that thread ends.
     ///
     /// # Errors
-    /// The command's own, or the kernel's.
+    /// The error of the command, or of the kernel.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let state = self.lock();
         self.spawner.spawn(command, state.hold.set())
@@ -200,8 +202,8 @@ impl Affinity {
         Err(NotAdmitted { status, reason })
     }
 
-    /// Reads all masks, puts back the wrong ones, and returns whether the partition has something to hear. `hotplug`: a processor
-    /// has just come or gone.
+    /// Reads all masks, repairs the wrong ones, and returns whether there is something to report to the partition. `hotplug`: a
+    /// processor has just come or gone.
     fn look(&self, hotplug: bool) -> bool {
         let mut state = self.lock();
         let full = self.kernel.permitted_here().unwrap_or(state.seen);
@@ -210,7 +212,7 @@ impl Affinity {
     }
 }
 
-/// Its threads may run anywhere again, within the mask that this process was begun with.
+/// Lets the threads run anywhere again, within the mask with which this process was started.
 impl Drop for Affinity {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +220,7 @@ impl Drop for Affinity {
     }
 }
 
-/// What the kernel permits; what the threads of this process have; and what they may have of it.
+/// The processors that the kernel permits, those that the threads of this process have, and those that they may have of them.
 fn reach(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
     let permitted = kernel.permitted().map_err(fails("find out", "the permitted processors"))?;
     let task = format!("/proc/{root}/task");

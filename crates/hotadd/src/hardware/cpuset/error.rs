@@ -1,4 +1,4 @@
-//! [`CpusetError`]: why there is no cpuset to govern.
+//! [`CpusetError`]: why a cpuset cannot be made or governed.
 
 use std::path::PathBuf;
 
@@ -7,56 +7,56 @@ use hotadd_core::Errno;
 use super::CpusetKind;
 use crate::CpuList;
 
-/// Why there is no cpuset to govern.
+/// Why a cpuset cannot be made or governed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpusetError {
-    /// The list of processors to start on has nothing in it.
+    /// The list of processors to start on is empty.
     #[error("the list of processors to start on is empty; name at least one")]
     Empty,
-    /// Some of the processors to start on are not to be had.
+    /// Some of the processors to start on are not available.
     #[error("the cpuset {} may not have {ids}; it may have {allowed}", .path.display())]
     NotAllowed {
         /// The cgroup.
         path: PathBuf,
-        /// Those that it may not have.
+        /// The processors that it may not have.
         ids: CpuList,
-        /// Those that are online, in the cgroup above, and nobody's own.
+        /// The processors that it may have: online, in the cgroup above, and not exclusive to another cgroup.
         allowed: CpuList,
     },
     /// No cpuset can be made or governed there.
     #[error("{} is of no use: {why}", .path.display())]
     Unsuitable {
-        /// The cgroup, or what was taken for one.
+        /// The path of the cgroup, which may not be one.
         path: PathBuf,
-        /// What is in the way, and what to do.
+        /// What prevents it, and what to do.
         why: String,
     },
     /// This process has no cgroup in which it could make a cpuset.
     #[error("{0}")]
     NoPlace(String),
-    /// The kernel took the settings and makes no such partition of them. They were taken back.
+    /// The kernel accepted the settings, but the cpuset partition is not valid. The settings were reverted.
     #[error("the cpuset {} cannot be {kind}: {reason}", .path.display())]
     Invalid {
         /// The cgroup.
         path: PathBuf,
-        /// What it was to be.
+        /// The requested kind.
         kind: CpusetKind,
-        /// The kernel's reason, or which processors it has instead.
+        /// The kernel's reason, or the processors that the cpuset has instead.
         reason: String,
     },
-    /// The kernel refused something.
+    /// The kernel refused an operation.
     #[error("cannot {doing}: {errno}")]
     Kernel {
-        /// What was tried, as in "cannot …".
+        /// The operation, as in "cannot …".
         doing: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         errno: Errno,
     },
 }
 
 impl CpusetError {
-    /// The kernel's answer, where it was the kernel that refused.
+    /// The kernel's error, if the kernel refused.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         match self {

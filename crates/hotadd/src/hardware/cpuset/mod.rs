@@ -1,4 +1,4 @@
-//! [`Cpuset`]: a cgroup of version 2 whose processors grow and shrink by consent. Needs root, or a delegated cgroup.
+//! [`Cpuset`]: a cgroup of version 2 whose processors change only by consent. Needs root, or a delegated cgroup.
 
 mod backend;
 mod door;
@@ -34,11 +34,11 @@ pub use self::options::{CpusetKind, CpusetOptions};
 pub(super) use self::place::own_groups;
 
 /// A cpuset: the processors that the processes of a cgroup may run on. Starting a processor adds it to `cpuset.cpus`, stopping
-/// one takes it out.
+/// a processor removes it.
 ///
-/// Unlike affinity masks a cpuset holds by force: no program in it can widen it without the privilege to write to the cgroup. It
-/// is made in a cgroup that this process may write to, as root or where one was delegated to it; or one that is there is
-/// adopted. It takes cgroups of version 2 with the cpuset controller.
+/// Unlike affinity masks, a cpuset is enforced by the kernel: a program in it cannot widen it without write access to the cgroup.
+/// The cpuset is made in a cgroup to which this process may write, as root or by delegation, or an existing cgroup is adopted. It
+/// needs cgroups of version 2 with the cpuset controller.
 ///
 /// ```no_run
 /// use std::process::Command;
@@ -58,59 +58,61 @@ pub(super) use self::place::own_groups;
 /// ```
 ///
 /// # Holding
-/// Linux 6.12 keeps the mask of a thread that moves into a cpuset with the same processors as before. Such a thread then runs on
-/// every processor that comes online, whatever the cpuset has. So the mask of every thread in the cpuset is set once (H1), and all
-/// masks are read when something changes and every 250 ms ([`CpusetOptions::poll`]). A processor that the cgroup above gains has
-/// appeared (H2).
+/// Linux 6.12 does not change the mask of a thread that is moved into a cpuset with the same processors as before. Such a thread
+/// then runs on every processor that comes online, whatever the cpuset contains. So the mask of every thread in the cpuset is set
+/// once (H1), and all masks are read when something changes and every 250 ms ([`CpusetOptions::poll`]). A processor that the
+/// cgroup above gains has appeared (H2).
 ///
 /// # What counts
-/// What is effective, `cpuset.cpus.effective`: after each write it is read back, and whenever the kernel says that something
-/// happened, another process wrote to the cpuset, or a quarter of a second has passed. A write that fails is a failed start with the
-/// kernel's errno (A4). One after which the processor is not effective, or the partition invalid, is taken back, and is a failed
-/// start with the kernel's own reason.
+/// The list of effective processors, `cpuset.cpus.effective`, is authoritative. It is read after each write, when the
+/// kernel reports an event, when another process writes to the cpuset, and every 250 ms. A write that fails is a failed
+/// start with the kernel's errno (A4). If the processor is not effective after a write, or the cpuset partition is invalid,
+/// the write is reverted. This is a failed start with the kernel's reason.
 ///
 /// # What it does not do
-/// - It does not keep those who may write to the cgroup, or to one above, from doing so. It reports that (X2, Q3).
-/// - What has left the cgroup, by being moved, is in nobody's partition.
-/// - A processor that went offline is taken out of the list: it does not come back without being asked for.
+/// - It does not prevent processes with write access to the cgroup, or to one above, from changing it. It reports the change
+///   (X2, Q3).
+/// - It does not hold a process that was moved out of the cgroup.
+/// - It does not let a processor that went offline come back by itself: the processor is removed from the list.
 /// - If all of its processors are gone, the kernel runs its threads wherever those of the cgroup above run. These processors
 ///   then count as joined without agreement (Q3).
-/// - An invalid partition is reported with the kernel's reason, and not made valid again.
-/// - Linux before 6.2 gives every thread in it the whole cpuset as its mask with each change. Masks that they had set are lost.
+/// - It reports an invalid cpuset partition with the kernel's reason, and does not make it valid again.
+/// - Linux before 6.2 gives every thread in it the whole cpuset as its mask at each change. Masks that were set after the last
+///   check are lost.
 #[derive(Debug)]
 pub struct Cpuset {
     kernel: Box<dyn Kernel>,
     poll: Duration,
     possible: CpuList,
-    /// Held through every change and every look, so that none of our own doing is taken for somebody else's.
+    /// Held through every change and every check, so that hotadd's own changes are not taken for those of other processes.
     state: Mutex<State>,
-    /// Closed with this, which ends the watcher.
+    /// Closed when this is dropped, which ends the watcher.
     watched: OnceLock<PipeWriter>,
     path: PathBuf,
-    /// In tests there is none.
+    /// `None` in tests.
     group: Mutex<Option<Group>>,
 }
 
 impl Cpuset {
-    /// Governs a cgroup that is there, with the processes that are in it. What it has, and more than that it does not have later
-    /// unless by consent: an empty `cpuset.cpus` is filled with what is effective.
+    /// Governs an existing cgroup and the processes in it. It keeps the processors that it has, and gets others only by
+    /// consent: an empty `cpuset.cpus` is filled with the effective processors.
     ///
-    /// When this is dropped it is left as it is.
+    /// Dropping this value does not change the cgroup.
     ///
     /// # Errors
-    /// If it is no cgroup of version 2 with the cpuset controller, or what the options ask for cannot be; nothing is then
+    /// If this is not a cgroup of version 2 with the cpuset controller, or the options cannot be satisfied. Nothing is then
     /// changed.
     pub fn adopt(group: impl AsRef<Path>, options: &CpusetOptions) -> Result<Self, CpusetError> {
         Self::of(Group::find(group.as_ref())?, options, false)
     }
 
-    /// Makes a cgroup in another one, with the processors that the options say. The cpuset controller is enabled there if it is
-    /// not. If the cgroup above has processes itself, this one is made `threaded`.
+    /// Makes a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there if
+    /// necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
     ///
-    /// When this is dropped, or by [`close`](Self::close), the cgroup is removed if nobody is in it, and left otherwise.
+    /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes.
     ///
     /// # Errors
-    /// If there can be none: what is in the way, and what to do. Nothing is then changed.
+    /// If the cgroup cannot be made; the error says what prevents it and what to do. Nothing is then changed.
     pub fn create(
         parent: impl AsRef<Path>,
         name: &str,
@@ -119,40 +121,41 @@ impl Cpuset {
         Self::of(Group::make(parent.as_ref(), name)?, options, true)
     }
 
-    /// The cgroups in which this process can [create](Self::create) cpusets for what it starts, the best first: its own, and as
-    /// root the topmost. Never empty. Changes nothing.
+    /// The cgroups in which this process can [create](Self::create) cpusets for the processes that it starts, the best
+    /// first: its own cgroup, and for root also the topmost. Never empty. Changes nothing.
     ///
     /// # Errors
-    /// [`CpusetError::NoPlace`] if there is none, with the reason.
+    /// [`CpusetError::NoPlace`] with the reason, if there is none.
     pub fn places() -> Result<Vec<PathBuf>, CpusetError> {
         place::places()
     }
 
-    /// Removes what is left in a cgroup of those that were made there under names that begin with `prefix`, and whose makers were
-    /// killed: the empty ones that nobody holds. Gives their paths.
+    /// Removes cgroups in `parent` whose names begin with `prefix` and whose makers were killed, if they are empty and no process
+    /// holds them. Returns their paths.
     pub fn sweep(parent: impl AsRef<Path>, prefix: &str) -> Vec<PathBuf> {
         group::sweep(parent.as_ref(), prefix)
     }
 
-    /// Where the cgroup is.
+    /// The path of the cgroup.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The way into it for processes about to be started, by [`Door::enter`] between `fork` and `exec`.
+    /// A [`Door`], by which a process that is about to be started enters the cgroup: call [`Door::enter`] between `fork` and
+    /// `exec`.
     ///
     /// # Errors
-    /// If this process may not move any there.
+    /// If this process may not move processes there.
     pub fn door(&self) -> Result<Door, CpusetError> {
         Ok(Door(Arc::new(group::open_procs(&self.path)?), Mask::full()))
     }
 
-    /// Moves a process into it, with all of its threads, which are held to it from then on. Its children of before stay where they
-    /// are.
+    /// Moves a process with all of its threads into the cgroup, and holds them from then on. Children that it already has are not
+    /// moved.
     ///
     /// # Errors
-    /// The kernel's: there is no such process, or it may not be moved.
+    /// The kernel's error: the process does not exist, or may not be moved.
     pub fn take_in(&self, process: u32) -> Result<(), CpusetError> {
         let procs = self.path.join("cgroup.procs");
         super::file::write(&procs, process.to_string().as_bytes()).map_err(|errno| {
@@ -163,11 +166,11 @@ impl Cpuset {
         Ok(())
     }
 
-    /// Removes the cgroup if it was made and is empty, and has the controller disabled again where that was enabled for it and
-    /// nobody else can use it. One that was adopted stays. Done already, it does nothing.
+    /// Removes the cgroup if it was made by [`create`](Self::create) and is empty. Disables the controller again if it was
+    /// enabled for this cgroup and no other cgroup can use it. An adopted cgroup stays. A second call does nothing.
     ///
     /// # Errors
-    /// If processes are left in it; with who. It then stays, as it does when this is dropped.
+    /// If processes are left in the cgroup; the error names them. The cgroup then stays, also when this value is dropped.
     pub fn close(&self) -> Result<(), CpusetError> {
         let mut group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
         group.as_mut().map_or(Ok(()), Group::remove)
@@ -221,13 +224,13 @@ impl Cpuset {
             }
         })?;
         cpuset.reach(&mut state);
-        // What is there at the beginning is no news.
+        // The initial state is not reported.
         state.arrivals.take();
         *cpuset.lock() = state;
         Ok(cpuset)
     }
 
-    /// Gives it the processors and the kind that it is to have.
+    /// Gives the cgroup its initial processors and its kind.
     fn begin(
         &self,
         options: &CpusetOptions,
@@ -249,7 +252,7 @@ impl Cpuset {
                 list.clone()
             }
             None if fresh => allowed.ids().iter().copied().take(1).collect(),
-            // What is written and not effective would come one day, and nobody be asked.
+            // A processor that is written and not effective would come later without any party being asked.
             None => only(before.base(), |id| has(id) || below(id)),
         };
         let kind = options.kind.unwrap_or(before.standing.kind);
@@ -277,7 +280,7 @@ impl Cpuset {
         CpusetError::Kernel { doing, errno: raw(errno) }
     }
 
-    /// Its file, for people.
+    /// The path of its file, for messages.
     fn shown(&self) -> String {
         self.path.join("cpuset.cpus").display().to_string()
     }
@@ -286,16 +289,16 @@ impl Cpuset {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last uevent so far. If it cannot be told, no later event counts: what one says of a processor would be
-    /// taken for news that may be old.
+    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor
+    /// might be old.
     fn sequence(&self) -> u64 {
         self.kernel.sequence().unwrap_or(u64::MAX)
     }
 }
 
-/// Those that a cpuset may take: online, in the cgroup above, and nobody's own.
+/// The processors that a cpuset may take: online, in the cgroup above, and not exclusive to another cgroup.
 fn allowed(kernel: &dyn Kernel) -> Result<CpuList, Errno> {
-    // What is effective there is online.
+    // A processor that is effective there is online.
     let beside = kernel.beside()?;
     let free = |id| !beside.iter().any(|holder| holder.cpus.contains(id));
     Ok(only(&kernel.above()?, free))

@@ -1,11 +1,11 @@
-//! [`CpusetOptions`]: what kind of cpuset it is, and which processors it begins with.
+//! [`CpusetOptions`]: the kind of a cpuset, and the processors with which it begins.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::CpuList;
 
-/// What kind of cpuset it is and which processors it begins with.
+/// The kind of a cpuset, and the processors with which it begins.
 ///
 /// ```
 /// use hotadd::hardware::{CpusetKind, CpusetOptions};
@@ -21,20 +21,20 @@ pub struct CpusetOptions {
     pub(super) poll: Duration,
 }
 
-/// What is in `cpuset.cpus.partition`.
+/// The kind of a cpuset: the content of `cpuset.cpus.partition`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CpusetKind {
-    /// It uses processors of the cgroup above, together with others.
+    /// It shares processors with the cgroup above and with other cgroups.
     #[default]
     Member,
-    /// Its processors are its own: nobody outside runs there.
+    /// Its processors are exclusive: no thread outside of it runs there.
     Root,
-    /// So too, and the scheduler moves nobody between them.
+    /// Its processors are exclusive, and the scheduler does not balance load between them.
     Isolated,
 }
 
 impl CpusetKind {
-    /// The kernel's word for it.
+    /// The kernel's word for this kind.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl CpusetKind {
     }
 }
 
-/// The kernel's word for it.
+/// The kernel's word for this kind.
 impl fmt::Display for CpusetKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -53,28 +53,28 @@ impl fmt::Display for CpusetKind {
 }
 
 impl CpusetOptions {
-    /// A new cpuset is a member and begins with the first processor that it may have; one that was there before stays as it is.
-    /// Its files are read, and the masks of its threads, every 250 ms.
+    /// The default: a new cpuset is a member and begins with the first processor that it may have. An adopted cpuset is not
+    /// changed. The files of the cpuset and the masks of its threads are read every 250 ms.
     #[must_use]
     pub fn new() -> Self {
         Self { kind: None, start: None, poll: Duration::from_millis(250) }
     }
 
-    /// The kind that it is to be.
+    /// Sets the kind.
     #[must_use]
     pub fn kind(mut self, kind: CpusetKind) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// The processors that it begins with.
+    /// Sets the processors with which the cpuset begins.
     #[must_use]
     pub fn start_on(mut self, processors: CpuList) -> Self {
         self.start = Some(processors);
         self
     }
 
-    /// How long a change may go unnoticed that the kernel tells nobody of: of the cgroup above, mostly. At least 10 ms.
+    /// Sets the interval of the checks that find changes without a kernel event, mostly in the cgroup above. At least 10 ms.
     #[must_use]
     pub fn poll(mut self, every: Duration) -> Self {
         self.poll = every.max(Duration::from_millis(10));

@@ -6,18 +6,18 @@ use hotadd_core::Errno;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HotplugError {
-    /// The kernel does not tell which processors there are, or says what cannot be.
+    /// The kernel does not give a list of processors, or gives an invalid one.
     #[error("cannot read which processors are {list}: {errno}")]
     Unreadable {
         /// `possible`, `present` or `online`.
         list: &'static str,
-        /// The kernel's answer, `EIO` if it makes no sense.
+        /// The kernel's error; `EIO` if the list is invalid.
         errno: Errno,
     },
 }
 
 impl HotplugError {
-    /// The kernel's answer.
+    /// The kernel's error.
     #[must_use]
     pub const fn errno(&self) -> Errno {
         match self {

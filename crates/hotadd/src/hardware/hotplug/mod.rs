@@ -28,11 +28,11 @@ use crate::CpuList;
 pub use self::error::HotplugError;
 pub use self::options::{HotplugOptions, Intruders};
 
-/// The machine's own processors: those that are plugged in and offline can be added, those that are online removed.
+/// The machine's own processors: offline ones that are plugged in can be added, online ones can be removed.
 ///
-/// A processor is started and stopped by the kernel, for everybody on the machine, which takes root. The partition begins
-/// with those that are online. What the list of online processors says is what counts: after each write it is read, and
-/// whenever the kernel sends a uevent or a second has passed.
+/// The kernel starts and stops a processor for the whole machine, which needs root. The partition begins with the processors
+/// that are online. The list of online processors is authoritative: it is read after each write, when the kernel sends a
+/// uevent, and every second.
 ///
 /// ```no_run
 /// use std::sync::{Arc, mpsc};
@@ -54,31 +54,31 @@ pub use self::options::{HotplugOptions, Intruders};
 /// ```
 ///
 /// # What it does not do
-/// - It does not keep root from switching processors by hand. It reports that (X2, Q3), and undoes it on demand
+/// - It does not prevent root from switching processors by hand. It reports this (X2, Q3), and reverts it on demand
 ///   ([`Intruders::Revoke`]).
-/// - A start or stop that fails is not tried again (A4). The kernel's error is the result.
-/// - A processor that somebody takes offline and brings back at once is noticed only by the kernel's uevent, and not at all if
-///   that is lost or was never sent.
-/// - One that was switched through its `hotplug/target` file, past the switch, cannot be switched back: the kernel takes the write
-///   and does nothing. Starting and stopping it fail with `EIO`.
+/// - It does not repeat a start or stop that fails (A4). The kernel's error is the result.
+/// - It notices that a processor was taken offline and brought back at once only by the kernel's uevent, and not at all if
+///   the uevent is lost or was never sent.
+/// - It cannot switch a processor back that was switched through its `hotplug/target` file: the kernel accepts the write and does
+///   nothing. Starting and stopping such a processor fail with `EIO`.
 #[derive(Debug)]
 pub struct Hotplug {
     kernel: Arc<dyn Kernel>,
     options: HotplugOptions,
     possible: CpuList,
-    /// Held through every switching and every look, so that none of our own doing is taken for somebody else's.
+    /// Held through every switching and every check, so that hotadd's own changes are not taken for those of other processes.
     state: Mutex<State>,
-    /// Somebody's wait may be over.
+    /// Signals that a wait may be over.
     settled: Condvar,
-    /// Closed with this, which ends the watcher.
+    /// Closed when this is dropped, which ends the watcher.
     watched: OnceLock<PipeWriter>,
 }
 
 impl Hotplug {
-    /// The processors of this machine. Changes nothing, and needs no privilege: starting and stopping do.
+    /// The processors of this machine. Changes nothing and needs no privilege; starting and stopping do.
     ///
     /// # Errors
-    /// If the kernel does not tell which processors there are.
+    /// If the kernel does not give the list of processors.
     pub fn new(options: HotplugOptions) -> Result<Self, HotplugError> {
         Self::on(Arc::new(Linux::new()), options)
     }
@@ -92,8 +92,8 @@ impl Hotplug {
         Ok(Self { kernel, options, possible, state, settled, watched })
     }
 
-    /// What becomes from now on of processors that somebody else brings online. Those that have joined stay. Waits for a switching
-    /// or a look that is under way.
+    /// Sets what happens from now on to processors that another process brings online. Those that have joined stay. Waits for a
+    /// switching or a check in progress.
     pub fn set_intruders(&self, intruders: Intruders) {
         self.lock().intruders = intruders;
     }
@@ -102,13 +102,13 @@ impl Hotplug {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last uevent so far. If it cannot be told, no later event counts: what one says of a processor would be
-    /// taken for news that may be old.
+    /// The number of the last uevent so far. If it is not available, later events are ignored: an event about a processor
+    /// might be old.
     fn sequence(&self) -> u64 {
         self.kernel.sequence().unwrap_or(u64::MAX)
     }
 
-    /// Waits while this processor is not yet to be touched.
+    /// Waits until this processor may be switched.
     fn leave_alone<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -121,18 +121,18 @@ impl Hotplug {
         state
     }
 
-    /// For the watcher: takes note of a uevent.
+    /// For the watcher: records a uevent.
     fn heard(&self, event: Uevent) {
-        // What the kernel says of a processor that it cannot have is nonsense, and not to be kept.
+        // A uevent about a processor that the kernel cannot have is invalid and is not recorded.
         if self.possible.contains(event.id) && self.lock().heard(event, self.kernel.binds_last()) {
             self.settled.notify_all();
         }
     }
 
-    /// For the watcher: whether the partition should look.
+    /// For the watcher: whether the partition should check.
     fn is_due(&self) -> bool {
         let mut state = self.lock();
-        // Then the look itself reads the lists.
+        // Then the check itself reads the lists.
         if state.has_news() {
             return true;
         }

@@ -18,33 +18,33 @@ pub struct HotplugOptions {
     pub(super) quiet: Duration,
 }
 
-/// What becomes of a processor that somebody else has brought online (Q3).
+/// What happens to a processor that another process has brought online (Q3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Intruders {
     /// It joins without agreement, and is reported.
     #[default]
     Report,
-    /// It is taken offline again, and that is reported. If the kernel refuses, or none but such processors are left, it joins
-    /// without agreement; so it does when it has been taken offline three times and nobody has added it since.
+    /// It is taken offline again, and this is reported. It joins without agreement if the kernel refuses, if only such processors
+    /// are left, or if it has been taken offline three times and nobody has added it since.
     Revoke,
 }
 
 impl HotplugOptions {
-    /// Intruders are reported, and the lists read every second.
+    /// The default: intruders are reported, and the lists are read every second.
     #[must_use]
     pub fn new() -> Self {
         let (intruders, second) = (Intruders::Report, Duration::from_secs(1));
         Self { intruders, poll: second, quiet: super::quiet::BOUND }
     }
 
-    /// What becomes of a processor that somebody else has brought online.
+    /// Sets what happens to a processor that another process has brought online.
     #[must_use]
     pub fn intruders(mut self, intruders: Intruders) -> Self {
         self.intruders = intruders;
         self
     }
 
-    /// How long a change may go unnoticed of which the kernel sends no event. At least 10 ms.
+    /// Sets the interval of the checks that find changes without a kernel event. At least 10 ms.
     #[must_use]
     pub fn poll(mut self, every: Duration) -> Self {
         self.poll = every.max(Duration::from_millis(10));
