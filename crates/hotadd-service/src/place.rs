@@ -191,18 +191,23 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(system("look at", path, error)),
         }
-        let failed = |what| move |error: Errno| system(what, path, error.into());
         let listener = listen_at(path).map_err(|error| system("listen at", path, error))?;
-        // The folder is ours alone to write to: what is at the path is what was just put there.
+        // Only this user may write to the folder: the file at the path is the one that was just made.
         self.socket = File::at(path);
-        if let Some(gid) = access.gid() {
-            let gid = Some(Gid::from_raw(gid));
-            chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(failed("give to its group"))?;
-            chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
-                .map_err(failed("open to its group"))?;
+        if let Err(error) = give_to_group(path, access) {
+            // A file without a listener must not pass for a socket that is still served.
+            self.remove_socket();
+            return Err(error);
         }
         Ok(listener)
+    }
+
+    fn remove_socket(&mut self) {
+        if self.has_socket() {
+            // A file that cannot be removed is replaced as stale by the next service.
+            let _ = fs::remove_file(&self.path);
+        }
+        self.socket = None;
     }
 
     fn has_socket(&self) -> bool {
@@ -216,14 +221,23 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The socket first: who takes the lock next finds nothing. What cannot be removed is replaced by who comes next.
-        if self.has_socket() {
-            let _ = fs::remove_file(&self.path);
-        }
+        // The socket first, so that the next owner of the lock finds nothing.
+        self.remove_socket();
         if self.is_locked() {
             let _ = fs::remove_file(&self.lock_path);
         }
     }
+}
+
+/// Opens the socket of a machine's partition to its group.
+fn give_to_group(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    let Some(gid) = access.gid() else { return Ok(()) };
+    let failed = |what| move |error: Errno| system(what, path, error.into());
+    let gid = Some(Gid::from_raw(gid));
+    chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(failed("give to its group"))?;
+    chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
+        .map_err(failed("open to its group"))
 }
 
 fn folder_of(path: &Path) -> &Path {
