@@ -1,4 +1,4 @@
-//! A socket's entrance: lets in those who may, and is made again if somebody deletes it.
+//! [`Entrance`]: accepts connections at a socket, checks their access, and makes the socket again if it is deleted.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub(crate) struct Entrance {
     core: Arc<Core>,
     place: Held,
     listener: UnixListener,
-    /// What was last said about a socket that cannot be made again: each cause once.
+    /// The last logged reason why the socket cannot be made again. The same reason is not logged twice in a row.
     said: Option<String>,
 }
 
@@ -82,8 +82,8 @@ impl Entrance {
         }
     }
 
-    /// Makes a socket again that was deleted: a cleaner of temporary folders, or a hand that slipped, would have the partition go on
-    /// with nobody able to come or to ask. `false` once the place was given up.
+    /// Makes the socket again if it was deleted, for example by a cleaner of temporary folders. Without it, no new client can
+    /// connect. Returns `false` when the service has given up the place.
     fn look(&mut self) -> bool {
         let mut held = lock(&self.place);
         let Some(place) = held.as_mut() else { return false };

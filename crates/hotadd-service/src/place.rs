@@ -111,7 +111,7 @@ struct File {
 }
 
 impl File {
-    /// What is at a path; `None` if nothing is, or it cannot be seen.
+    /// The file at a path; `None` if there is none, or if it cannot be examined.
     fn at(path: &Path) -> Option<Self> {
         let found = fs::symlink_metadata(path).ok()?;
         Some(Self { device: found.dev(), inode: found.ino() })
@@ -158,7 +158,7 @@ impl Place {
         Ok((place, listener))
     }
 
-    /// Takes what was removed of it again: the socket, its lock, the folder. `None` if the socket is there.
+    /// Makes again what was removed: the socket, its lock, the folder. Returns `None` if the socket is still there.
     ///
     /// # Errors
     /// As [`take`](Self::take). What is left is as it was, and may be tried again.
@@ -244,7 +244,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Whether somebody listens at a socket who knows nothing of the lock. Who has as many waiting as there may be does, too.
+/// Whether another process listens at a socket without holding the lock. A full backlog counts as listening.
 fn is_listened_on(path: &Path) -> bool {
     let refused = || {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

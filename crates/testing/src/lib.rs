@@ -22,6 +22,8 @@ pub enum Need {
     TwoProcessors,
     /// Processors 0 and 1 among those that the process may run on.
     FirstTwo,
+    /// A possible processor that is offline.
+    OfflineProcessor,
     /// The kernel's messages about devices, also about one that somebody asks for.
     Uevents,
     /// polkit and a configuration of a system bus.
@@ -42,6 +44,7 @@ impl Need {
             Self::AnotherUser => "another-user",
             Self::TwoProcessors => "two-processors",
             Self::FirstTwo => "first-two-processors",
+            Self::OfflineProcessor => "offline-processor",
             Self::Uevents => "uevents",
             Self::Polkit => "polkit",
             Self::Clang14 => "clang-14",
@@ -50,10 +53,11 @@ impl Need {
         }
     }
 
-    /// Whether it is here; otherwise says that `test` is skipped. What is not known from here alone is here.
+    /// Whether this machine has it. If not, reports that `test` is skipped. Only for users and processors: a test finds out
+    /// by itself whether the machine has the others, and calls [`skip`].
     ///
     /// # Panics
-    /// As [`skip`].
+    /// As [`skip`], and for a need that only the test can check.
     #[must_use]
     pub fn is_met(self, test: &str) -> bool {
         let met = match self {
@@ -65,7 +69,7 @@ impl Need {
             Self::FirstTwo => {
                 sched_getaffinity(None).is_ok_and(|set: CpuSet| set.is_set(0) && set.is_set(1))
             }
-            _ => true,
+            other => panic!("{test} must check by itself whether there is {other}"),
         };
         if !met {
             skip(self, test);
