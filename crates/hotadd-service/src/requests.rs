@@ -244,10 +244,10 @@ fn serve(connection: &Arc<Connection>, call: &Message, request: Request) -> Repl
             answer(call, &(wire::processor(rehearsal.processor), answers))
         }
         Request::GetCandidates => {
-            let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
+            let candidates: Vec<u32> = partition.candidates()?.iter().map(|id| id.0).collect();
             answer(call, &candidates)
         }
-        Request::GetMissing => answer(call, &missing::rows(partition.missing())),
+        Request::GetMissing => answer(call, &missing::rows(partition.missing()?)),
         Request::RestartParty(name) => {
             missing::restart(connection, &name)?;
             answer(call, &())

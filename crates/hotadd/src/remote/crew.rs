@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use hotadd_core::{Agent, Notice, Status, Veto};
 
+use crate::backend::BoxedDriver;
 use crate::error::Error;
 use crate::member::PartyInfo;
-use crate::remote::client::{BoxedDriver, Common, Enrolled, Recruit, bury};
+use crate::remote::client::{Common, Enrolled, Recruit, bury};
 use crate::runner::panic_message;
 use crate::wire;
 

@@ -2,24 +2,24 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zbus::Message;
 use zbus::message::Type;
 
+use crate::backend::BoxedDriver;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::observers::Observers;
 use crate::published::Published;
-use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
+use crate::remote::client::{Client, Command, Common, bury};
 use crate::remote::crew::Crew;
 use crate::remote::line::{Backoff, Due, Line, Pending};
 use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
 use crate::remote::names;
 use crate::remote::orders::{Inbox, orders};
-use crate::remote::read;
 use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
@@ -57,10 +57,9 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
         match source.open(&mut inbox, &mut |_| {}) {
             Ok(opened) => {
                 let common = Arc::new(Common {
-                    published: Published::new(opened.set.clone()),
+                    published: Arc::new(Published::new(opened.set.clone())),
                     connected: AtomicBool::new(true),
                     departures: AtomicBool::new(false),
-                    candidates: Mutex::default(),
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
@@ -129,9 +128,6 @@ impl Desk {
             self.take(line, message)?;
         }
         self.register_again(line)?;
-        // Not waited for: the answer may have to wait for the platform.
-        let ask = read::call("GetCandidates", &()).map_err(|_| Lost)?;
-        line.call(&ask, Pending::Candidates)?;
         loop {
             match line.link.next(&mut self.inbox, line.retry) {
                 Next::Message(message) => self.take(line, &message)?,
@@ -226,7 +222,7 @@ impl Desk {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None) | Pending::Refresh(_) | Pending::Candidates => {}
+                Pending::Register(_, None) | Pending::Refresh(_) => {}
             }
         }
         self.crew.sweep();
