@@ -20,8 +20,6 @@ mod spec;
 mod view;
 mod workload;
 
-pub use crate::doctor::fuzzing::{rules, shell};
-
 /// A configuration of the daemon.
 ///
 /// # Panics

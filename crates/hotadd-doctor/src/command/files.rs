@@ -5,12 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{DEPTH, Does, Doubt, FILES, Follower, Run, Sum};
-use crate::doctor::agents;
-use crate::doctor::opaque;
-use crate::doctor::programs::{self, Kind};
-use crate::doctor::script::{self, Subject};
-use crate::doctor::tree::Content;
-use crate::doctor::udev::glob::{self, Family, Fit};
+use crate::known_agents;
+use crate::opaque;
+use crate::programs::{self, Kind};
+use crate::script::{self, Subject};
+use crate::tree::Content;
+use crate::udev::glob::{self, Family, Fit};
 
 /// Where dist/install and packages put hotadd.
 const OURS: [&str; 4] =
@@ -125,7 +125,7 @@ impl Follower<'_> {
         let shown = path.display();
         let fix = format!("see what {shown} does, by its documentation");
         // Agents that are known have findings of their own, and hotadd asks before it adds.
-        if agents::is_known(path) || OURS.iter().any(|ours| path == Path::new(ours)) {
+        if known_agents::is_known(path) || OURS.iter().any(|ours| path == Path::new(ours)) {
             return Does::Else;
         }
         let what = match said {

@@ -1,11 +1,9 @@
 //! Whether an agent is there that brings processors online, or does what a hypervisor or a cloud says.
 
-mod known;
-
 use std::path::{Path, PathBuf};
 
-use self::known::{AGENTS, Agent, Effect};
 use super::finding::{Finding, Level};
+use super::known_agents::{AGENTS, Agent, Effect};
 use super::programs;
 use super::told::WHY;
 use super::tree::{Content, Tree};
@@ -113,16 +111,6 @@ fn program(tree: &Tree, agent: &Agent) -> Option<PathBuf> {
         let mut paths = additions.map(|name| Path::new("/opt").join(name).join("sbin/VBoxService"));
         paths.find(|path| tree.kind(path).is_some())
     })
-}
-
-/// Whether a file is the program of an agent, in a place where that is looked for.
-pub(crate) fn is_known(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let named = AGENTS.iter().flat_map(|agent| agent.programs);
-    let additions = path.to_string_lossy().starts_with("/opt/VBoxGuestAdditions");
-    let usual = programs::FOLDERS.iter().any(|folder| path.parent() == Some(Path::new(folder)));
-    let mut named = named.filter(|program| programs::base(program) == name);
-    named.any(|program| usual || additions || path == Path::new(program))
 }
 
 /// Whether a process is one of an agent: by its program, or by the script that an interpreter runs.

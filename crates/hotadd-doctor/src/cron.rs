@@ -50,7 +50,8 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
 fn table(follower: &Follower<'_>, path: &Path, text: &[u8], form: Form) -> Vec<Finding> {
     let source = Source { what: "a line of cron", path, line: None };
     let mut findings = source.lines(text, Subject::Named);
-    let found: Vec<_> = findings.iter().filter_map(|finding| finding.place.as_ref()?.1).collect();
+    let found: Vec<_> =
+        findings.iter().filter_map(|finding| finding.place.as_ref()?.line).collect();
     let mut variables = BTreeMap::new();
     let text = String::from_utf8_lossy(text);
     for (number, line) in (1..).zip(text.lines()) {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::RuleFile;
 use super::flow::Offence;
 use super::rules::{Rule, Token};
-use crate::doctor::command::Does;
+use crate::command::Does;
 
 const MARK: &[u8] = b"# hotadd doctor, shadow 1: ";
 
@@ -123,7 +123,7 @@ mod tests {
     use super::super::flow::{World, follow};
     use super::super::rules::parse;
     use super::*;
-    use crate::doctor::script;
+    use crate::script;
     use proptest::prelude::*;
 
     fn judged(text: &[u8]) -> RuleFile {

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::doctor::tree::Tree;
+use crate::programs;
+use crate::tree::Tree;
 
 /// What an agent does with processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,16 @@ pub(crate) struct Agent {
     pub(crate) options: &'static [&'static str],
     /// Whether settings switch it off.
     pub(crate) is_off: fn(&Tree) -> bool,
+}
+
+/// Whether a file is the program of an agent, in a place where that is looked for.
+pub(crate) fn is_known(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let named = AGENTS.iter().flat_map(|agent| agent.programs);
+    let additions = path.to_string_lossy().starts_with("/opt/VBoxGuestAdditions");
+    let usual = programs::FOLDERS.iter().any(|folder| path.parent() == Some(Path::new(folder)));
+    let mut named = named.filter(|program| programs::base(program) == name);
+    named.any(|program| usual || additions || path == Path::new(program))
 }
 
 fn never(_: &Tree) -> bool {

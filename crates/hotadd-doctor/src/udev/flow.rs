@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::glob::{self, Family, Fit};
 use super::rules::{Op, Rule, Token};
-use crate::doctor::command::Does;
-use crate::doctor::script::{self, Subject};
+use crate::command::Does;
+use crate::script::{self, Subject};
 
 /// What udev is told of a processor that is there: plugged in, bound to its driver, switched, or all of them by `udevadm trigger`.
 const ACTIONS: [&str; 5] = ["add", "bind", "change", "online", "offline"];

@@ -1,4 +1,4 @@
-//! `hotadd doctor --shadow DIR`: puts a shadow in the place of each file of rules that brings processors online.
+//! Puts a shadow in the place of each file of rules that brings processors online.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -8,51 +8,51 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use super::shadow::{self, Header};
 use super::{FOLDERS, RuleFile};
-use crate::doctor::command::Follower;
-use crate::doctor::finding::harmless;
-use crate::doctor::tree::{LARGEST, Tree, identity};
+use crate::command::Follower;
+use crate::tree::{LARGEST, Tree, identity};
 
 /// What came of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// It was written.
     Written,
     /// It is what would be written.
     Kept,
+    /// It was not written.
     Refused,
 }
 
-/// What was done for one file of rules.
-#[derive(Debug)]
-pub(crate) struct Covered {
-    /// The shadow.
-    pub(crate) path: PathBuf,
-    pub(crate) outcome: Outcome,
-    /// Why, and what to do.
-    pub(crate) said: String,
-}
-
-impl Covered {
-    pub(crate) fn json(&self) -> Value {
-        json!({ "file": self.path.to_string_lossy(), "outcome": self.name(), "said": self.said })
-    }
-
-    /// As a line, with its end.
-    pub(crate) fn shown(&self) -> String {
-        let path = self.path.to_string_lossy();
-        format!("{} {}: {}\n", self.name(), harmless(&path), harmless(&self.said))
-    }
-
-    fn name(&self) -> &'static str {
-        match self.outcome {
-            Outcome::Written => "written",
-            Outcome::Kept => "kept",
-            Outcome::Refused => "refused",
+impl Outcome {
+    /// Its name, for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Kept => "kept",
+            Self::Refused => "refused",
         }
     }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+/// What was done for one file of rules. Its texts may have what a terminal would obey.
+#[derive(Debug, Serialize)]
+pub struct Shadow {
+    /// The file that takes its place.
+    pub file: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why, and what to do.
+    pub said: String,
 }
 
 /// What is in the folder under a name.
@@ -66,7 +66,7 @@ enum There {
 ///
 /// # Errors
 /// The folder is none, or cannot be looked at.
-pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Result<Vec<Covered>> {
+pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Result<Vec<Shadow>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(dir, flags, Mode::empty());
     let id = identity(folder.map_err(|error| unusable(dir, error.into()))?);
@@ -91,7 +91,7 @@ pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Resul
                 Err(error) => (Outcome::Refused, format!("it cannot be written: {error}")),
             },
         };
-        Covered { path, outcome, said }
+        Shadow { file: path.to_string_lossy().into_owned(), outcome, said }
     });
     Ok(covered.collect())
 }

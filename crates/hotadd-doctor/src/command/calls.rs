@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::files::candidates;
 use super::{Does, Doubt, Follower, Run, Scene, Sum, prints, says_on, shown};
-use crate::doctor::opaque;
-use crate::doctor::programs::{self, Kind, base};
-use crate::doctor::script;
-use crate::doctor::shell::{self, Piece, Simple, UNKNOWN, Word};
-use crate::doctor::tree::Content;
+use crate::opaque;
+use crate::programs::{self, Kind, base};
+use crate::script;
+use crate::shell::{self, Piece, Simple, UNKNOWN, Word};
+use crate::tree::Content;
 
 const IN_OTHER_LANGUAGE: &str = "runs a text in another language, which is not followed";
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::doctor::tree::{Content, Tree};
+use crate::tree::{Content, Tree};
 
 /// Programs that each system has.
 const PROGRAMS: [&str; 4] = ["/bin/sh", "/usr/bin/env", "/sbin/init", "/lib/systemd/systemd-udevd"];
