@@ -18,13 +18,13 @@ mod tests;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use hotadd_daemon::view::View;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
 use self::memory::Memory;
 pub(crate) use self::output::Output;
 use self::output::Writer;
-use crate::view::View;
 
 /// What the terminal can show.
 #[derive(Clone, Copy, Debug)]
@@ -178,4 +178,9 @@ fn too_small(size: Size) -> bool {
 fn area(view: &View, size: Size) -> Rect {
     let height = face::height(view, size);
     Rect { x: 0, y: size.height - height, width: size.width, height }
+}
+
+/// `412.3 M/s`
+pub(crate) fn rate(steps_per_second: f64) -> String {
+    format!("{:.1} M/s", steps_per_second / 1e6)
 }

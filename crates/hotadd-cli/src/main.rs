@@ -6,16 +6,12 @@ mod args;
 mod ask;
 mod board;
 mod daemon;
-mod degraded;
 mod doctor;
 mod host;
 mod inspect;
 mod papers;
-mod parties;
 mod run;
 mod say;
-mod spec;
-mod view;
 mod workload;
 
 use std::process::ExitCode;

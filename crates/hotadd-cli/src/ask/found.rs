@@ -103,7 +103,7 @@ fn is_socket(path: &Path) -> bool {
 
 /// Where partitions are found: this user's, and the machine's.
 fn folders() -> [PathBuf; 2] {
-    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
+    [hotadd_service::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
 }
 
 /// The error for a socket that was found by its name and is not believed.

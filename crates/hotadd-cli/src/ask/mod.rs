@@ -14,6 +14,7 @@ use std::time::Duration;
 use hotadd::text::clean;
 use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
+use hotadd_daemon::view::millis;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -23,7 +24,6 @@ use self::out::Out;
 use self::talk::{Failure, Refusal, Talk};
 use crate::args::{Ask, Change, History, Parties};
 use crate::say;
-use crate::view::millis;
 
 /// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
 type WireAnswer = (u64, String, i32, bool, u32, String, u64);

@@ -4,11 +4,11 @@
 use std::cmp::Reverse;
 
 use hotadd::HardwareId;
+use hotadd_daemon::view::{ProcessorRow, RowState, View};
 use ratatui::style::Style;
 
 use super::face::{Canvas, DIM, GOOD, look};
 use super::table::Table;
-use crate::view::{ProcessorRow, RowState, View};
 
 /// The most rows for single processors, whatever room there is.
 const DETAILS: u16 = 8;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use hotadd::text::clean_char;
+use hotadd_daemon::view::{Note, RowState, View, Waiting, Weight};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
@@ -11,8 +12,7 @@ use ratatui::text::Span;
 
 use super::memory::Memory;
 use super::table::Table;
-use super::{Ink, crowd, plain};
-use crate::view::{Note, RowState, View, Waiting, Weight, rate};
+use super::{Ink, crowd, plain, rate};
 
 /// Lines of history that are shown.
 const NOTES: u16 = 3;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use hotadd::HardwareId;
-
-use crate::view::{RowState, View};
+use hotadd_daemon::view::{RowState, View};
 
 /// What a new rate counts for against those before it.
 const NEW: f64 = 0.3;

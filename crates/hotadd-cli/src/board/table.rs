@@ -1,9 +1,10 @@
 //! A row for each processor, with a column for each driver as long as there is room for them.
 
 use hotadd::HardwareId;
+use hotadd_daemon::view::{AnswerCell, ProcessorRow, RowState, View};
 
 use super::face::{BAD, BUSY, Canvas, DIM, GOOD, NORMAL, brief, look};
-use crate::view::{AnswerCell, ProcessorRow, RowState, View, rate};
+use super::rate;
 
 /// Left of everything.
 const MARGIN: u16 = 2;

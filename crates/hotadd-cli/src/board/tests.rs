@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use hotadd::{HardwareId, State};
+use hotadd_daemon::view::{AnswerCell, DriverRow, Note, RowState, View, Waiting, Weight};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::Color;
 
 use super::memory::Memory;
 use super::{Ink, area, face, sequences};
-use crate::view::{AnswerCell, DriverRow, Note, RowState, View, Waiting, Weight};
 
 const INK: Ink = Ink { colours: true, utf8: true };
 

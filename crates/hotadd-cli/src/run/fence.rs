@@ -11,6 +11,7 @@ use hotadd::CpuList;
 use hotadd::hardware::{
     Affinity, AffinityError, Cpuset, CpusetError, CpusetOptions, Door, Hardware, Mask, Tree,
 };
+use hotadd_service::children::Start;
 
 use super::plan::CannotBegin;
 use crate::args::Over;
@@ -96,13 +97,19 @@ impl Fence {
     }
 
     /// Starts a process behind it. A change of masks under way is waited for.
-    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+    fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         match self {
             Self::Masks(affinity) => return affinity.spawn(command),
             Self::Cpuset(..) => self.way().before_exec(command),
             Self::Nothing => {}
         }
         command.spawn()
+    }
+
+    /// A function that starts a process behind it.
+    pub(crate) fn starts(&self) -> Start {
+        let fence = self.clone();
+        Arc::new(move |command: &mut Command| fence.spawn(command))
     }
 
     /// Takes away what was made, when nothing runs behind it any more. Says what is left.

@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hotadd_daemon::view::{Note, View, Waiting, millis};
 use serde::Serialize;
 
-use crate::board::{self, Board};
-use crate::view::{Note, View, Waiting, millis, rate};
+use crate::board::{self, Board, rate};
 
 /// How long nobody is told in plain lines that something is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);

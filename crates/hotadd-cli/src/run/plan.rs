@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Follow, HardwareId, Partition};
+use hotadd_daemon::spec::SimulateSpec;
 
 use super::fence::{Built, Fence};
 use crate::args::{Add, Run};
-use crate::spec::SimulateSpec;
 
 /// What a run will do.
 #[derive(Debug)]

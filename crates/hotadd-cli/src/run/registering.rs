@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use hotadd_daemon::descriptors;
+use hotadd_daemon::parties::{Beginning, Terms};
+use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::drivers::Terms;
-use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK, descriptors};
+use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK};
 use crate::args::Run;
-use crate::parties::Beginning;
-use crate::spec::DriverSpec;
 
 impl Session {
     /// Opens the door to those in other processes, if there are to be any.

@@ -1,11 +1,13 @@
-//! [`Keeper`]: watches what is decided and who is registered, and keeps the file that says so true.
+//! [`StateFile`]: watches what is decided and who is registered, and keeps the file that says so true.
+
+mod contents;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotadd::{Event, EventKind, HardwareId, Occasion};
 
-use super::decided::{Decided, MOST_PARTIES, Of};
+use self::contents::{Contents, MOST_PARTIES, Of};
 use super::log::Log;
 use crate::view::Weight;
 
@@ -13,7 +15,7 @@ use crate::view::Weight;
 pub(super) type Plugging = Box<dyn Fn(HardwareId) -> Option<u64> + Send + Sync>;
 
 /// Watches what is decided and who is registered. Shared by the thread of whatever happens, and the main thread.
-pub(super) struct Keeper {
+pub(super) struct StateFile {
     plugging: Plugging,
     log: Log,
     state: Mutex<State>,
@@ -21,7 +23,7 @@ pub(super) struct Keeper {
 
 struct State {
     /// What is known in this life, with what the file added to it.
-    decided: Decided,
+    contents: Contents,
     /// Everybody who is registered, by name.
     registered: Vec<String>,
     /// The names of those of the configuration, who are not waited for.
@@ -36,11 +38,11 @@ struct State {
     ending: bool,
 }
 
-impl Keeper {
+impl StateFile {
     /// Of a partition with these processors, which count as decided.
     pub(super) fn new(hardware: &str, plugging: Plugging, log: Log) -> Self {
         let state = State {
-            decided: Decided::nothing(Of::this(hardware)),
+            contents: Contents::nothing(Of::this(hardware)),
             registered: Vec::new(),
             configured: Vec::new(),
             before: Vec::new(),
@@ -70,13 +72,13 @@ impl Keeper {
 
     /// The place beside the socket is ours: reads what the daemon before has left there, and keeps the file from now on.
     pub(super) fn open(&self, socket: &Path) {
-        let path = Decided::path(socket);
+        let path = Contents::path(socket);
         let mut state = self.lock();
-        match Decided::read(&path, state.decided.of()) {
+        match Contents::read(&path, state.contents.of()) {
             Ok(Some(before)) => {
                 for (id, plugging) in before.processors {
                     // What is known in this life is newer.
-                    state.decided.processors.entry(id).or_insert(plugging);
+                    state.contents.processors.entry(id).or_insert(plugging);
                 }
                 state.before = before.parties;
             }
@@ -95,7 +97,7 @@ impl Keeper {
 
     /// Whether this processor, as it is plugged in now, was decided about.
     pub(super) fn is_decided(&self, id: HardwareId) -> bool {
-        (self.plugging)(id).is_some_and(|plugging| self.lock().decided.has(id, plugging))
+        (self.plugging)(id).is_some_and(|plugging| self.lock().contents.has(id, plugging))
     }
 
     /// Who was registered when the last daemon ended, and is not yet again.
@@ -131,7 +133,7 @@ impl Keeper {
             // What the file says of it is of one that had its place, and told apart by its number. Whoever adds it is not kept
             // waiting for a file.
             (EventKind::Appeared, Some(id), _) => {
-                state.decided.processors.remove(&id.0);
+                state.contents.processors.remove(&id.0);
                 return;
             }
             (EventKind::Registered, _, Some(party)) => state.registered.push(party.name.clone()),
@@ -149,8 +151,8 @@ impl Keeper {
 
     fn decide(&self, state: &mut State, id: HardwareId) {
         match (self.plugging)(id) {
-            Some(plugging) => state.decided.processors.insert(id.0, plugging),
-            None => state.decided.processors.remove(&id.0),
+            Some(plugging) => state.contents.processors.insert(id.0, plugging),
+            None => state.contents.processors.remove(&id.0),
         };
     }
 
@@ -159,8 +161,8 @@ impl Keeper {
         let here = without(&state.registered, &state.configured);
         // Who is waited for now is waited for by the next one too, should this one be killed meanwhile.
         let missing = without(&state.before, &here);
-        state.decided.parties = here.into_iter().chain(missing).take(MOST_PARTIES).collect();
-        match state.decided.write(path) {
+        state.contents.parties = here.into_iter().chain(missing).take(MOST_PARTIES).collect();
+        match state.contents.write(path) {
             Ok(()) => state.failing = false,
             Err(error) if !std::mem::replace(&mut state.failing, true) => {
                 let at = path.display();

@@ -1,4 +1,4 @@
-//! [`Pulse`]: whether the threads turn that the daemon lives by: its own, the one that adds and the one that serves all connections.
+//! [`Watchdog`]: whether the threads turn that the daemon lives by: its own, the one that adds and the one that serves all connections.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Event, EventKind};
 
-use crate::args::LONGEST_TIMEOUT;
+use crate::values::LONGEST_TIMEOUT;
 
 /// How long the kernel may take to start a processor, and whatever else is done while nobody is called.
 const QUIET: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(10);
 
 /// What shows that threads turn.
 #[derive(Clone)]
-pub(super) struct Pulse {
+pub(super) struct Watchdog {
     calls: Arc<Mutex<Calls>>,
     /// The thread that serves has done what it was asked for last.
     served: Arc<AtomicBool>,
@@ -30,7 +30,7 @@ struct Calls {
     last: Instant,
 }
 
-impl Pulse {
+impl Watchdog {
     pub(super) fn new(now: Instant) -> Self {
         let calls = Calls { waited_for: BTreeMap::new(), last: now };
         Self { calls: Arc::new(Mutex::new(calls)), served: Arc::new(AtomicBool::new(true)) }
@@ -101,17 +101,17 @@ mod tests {
     #[test]
     fn who_waits_for_a_party_within_its_limit_turns_and_who_waits_longer_does_not() {
         let began = Instant::now();
-        let pulse = Pulse::new(began);
-        let stuck = |after: Duration| pulse.stuck(began + after, Some(began), limits);
-        pulse.happened(Some(1), true, began);
+        let watchdog = Watchdog::new(began);
+        let stuck = |after: Duration| watchdog.stuck(began + after, Some(began), limits);
+        watchdog.happened(Some(1), true, began);
         assert_eq!(stuck(5 * SECOND + SLACK), None);
         assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "its limit should have ended that");
-        pulse.happened(Some(2), true, began + SECOND);
+        watchdog.happened(Some(2), true, began + SECOND);
         assert_eq!(stuck(QUIET * 2), None, "whose limit is not known may have the longest");
         assert_eq!(stuck(2 * SECOND + LONGEST_TIMEOUT + SLACK), ADDS);
-        pulse.happened(Some(2), false, began + 2 * SECOND);
+        watchdog.happened(Some(2), false, began + 2 * SECOND);
         assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "the other one has still not answered");
-        pulse.happened(Some(1), false, began + 20 * SECOND);
+        watchdog.happened(Some(1), false, began + 20 * SECOND);
         assert_eq!(stuck(20 * SECOND + QUIET), None, "the kernel's turn");
         assert_eq!(stuck(21 * SECOND + QUIET), ADDS);
     }
@@ -119,23 +119,23 @@ mod tests {
     #[test]
     fn who_has_nothing_to_add_turns() {
         let began = Instant::now();
-        let pulse = Pulse::new(began);
-        pulse.happened(Some(1), true, began);
-        assert_eq!(pulse.stuck(began + 100 * QUIET, None, limits), None, "it is another's call");
+        let watchdog = Watchdog::new(began);
+        watchdog.happened(Some(1), true, began);
+        assert_eq!(watchdog.stuck(began + 100 * QUIET, None, limits), None, "it is another's call");
         let later = began + 100 * QUIET;
-        let pulse = Pulse::new(began);
-        assert_eq!(pulse.stuck(later, Some(later), limits), None, "it has begun just now");
+        let watchdog = Watchdog::new(began);
+        assert_eq!(watchdog.stuck(later, Some(later), limits), None, "it has begun just now");
     }
 
     #[test]
     fn a_thread_that_serves_nobody_does_not_turn() {
         let now = Instant::now();
-        let pulse = Pulse::new(now);
-        assert_eq!(pulse.stuck(now, None, limits), None, "nobody has asked yet");
+        let watchdog = Watchdog::new(now);
+        assert_eq!(watchdog.stuck(now, None, limits), None, "nobody has asked yet");
         let mut asked = None;
-        pulse.ask(|answer| asked = Some(answer));
-        assert_eq!(pulse.stuck(now, None, limits), Some("the thread that serves connections"));
+        watchdog.ask(|answer| asked = Some(answer));
+        assert_eq!(watchdog.stuck(now, None, limits), Some("the thread that serves connections"));
         asked.unwrap()();
-        assert_eq!(pulse.stuck(now, None, limits), None);
+        assert_eq!(watchdog.stuck(now, None, limits), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hotadd::{Partition, Status};
 use hotadd_service::{Named, NotRegistered};
 
-use crate::run::drivers::{Driver, Terms};
+use super::drivers::{Driver, Terms};
 use crate::spec::{DriverSpec, WhenMissing};
 
 /// A party that the operator named.

@@ -1,5 +1,6 @@
 //! [`Parties`]: those that the operator named, in the configuration or by `--driver`, each with its line.
 
+mod drivers;
 mod one;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,14 +9,15 @@ use std::time::Duration;
 use hotadd::Partition;
 use hotadd_service::{NotRestarted, Restart};
 
+use self::drivers::Driver;
+pub use self::drivers::{OutputSink, Terms};
 use self::one::{One, Until};
-use crate::run::drivers::{Driver, Terms};
 use crate::spec::DriverSpec;
 
 /// Those that the operator named, in the order in which they registered first. Shared by the main thread, those that register, and those
 /// that start one anew because somebody asks for it.
 #[derive(Default)]
-pub(crate) struct Parties {
+pub struct Parties {
     /// Held by whoever registers: one at a time. Taken before the state.
     changing: Mutex<()>,
     state: Mutex<State>,
@@ -31,7 +33,7 @@ struct State {
 
 /// What becomes of a party that does not register at the beginning.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beginning {
+pub enum Beginning {
     /// Nothing begins without it.
     WithAll,
     /// It is missing, if it is required; else nothing begins without it.
@@ -48,7 +50,10 @@ impl Parties {
     }
 
     /// Names these, in the order given. Until all have registered, every add is refused (L4).
-    pub(crate) fn name(&self, partition: &Partition, specs: &[DriverSpec]) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// There is one that cannot be called so: why.
+    pub fn name(&self, partition: &Partition, specs: &[DriverSpec]) -> Result<(), String> {
         let new = |spec: &DriverSpec| One::new(partition, spec.clone(), Until::Registered);
         let all = specs.iter().map(|spec| new(spec).map(Arc::new)).collect::<Result<Vec<_>, _>>();
         self.lock().all = all.map_err(|why| why.sentence)?;
@@ -56,7 +61,10 @@ impl Parties {
     }
 
     /// Registers those that were named, in that order. Takes as long as they do.
-    pub(crate) fn begin(&self, terms: Terms, beginning: Beginning) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// One does not register without which nothing begins: which, and why.
+    pub fn begin(&self, terms: Terms, beginning: Beginning) -> Result<(), String> {
         let _changing = self.changing();
         let begun = self.begin_all(&Arc::new(terms), beginning);
         if begun.is_err() {
@@ -118,7 +126,8 @@ impl Parties {
     }
 
     /// A function that starts a party anew, given its name. It does not keep the parties alive.
-    pub(crate) fn restart(self: &Arc<Self>) -> Restart {
+    #[must_use]
+    pub fn restart(self: &Arc<Self>) -> Restart {
         let these = Arc::downgrade(self);
         Arc::new(move |name| match these.upgrade() {
             Some(these) => these.start_anew(name),
@@ -147,12 +156,14 @@ impl Parties {
     }
 
     /// How long ending those in processes of their own may take.
-    pub(crate) fn grace(&self) -> Duration {
+    #[must_use]
+    pub fn grace(&self) -> Duration {
         self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default()
     }
 
     /// Ends those in processes of their own. Dropping what this returns deregisters the others.
-    pub(crate) fn end(&self) -> impl Sized + use<> {
+    #[must_use]
+    pub fn end(&self) -> impl Sized + use<> {
         let all = {
             let mut state = self.lock();
             state.ended = true;

@@ -18,11 +18,19 @@ use tracing_subscriber::{Layer, Registry};
 
 use self::limit::{LeftOut, Limit};
 use self::lines::{Form, Lines};
-use crate::args::LogFormat;
 use crate::view::{Note, Weight};
 
 /// What ours is called among all that is traced in this process: libraries trace too, and are not heard.
 const TARGET: &str = "hotadd";
+
+/// How the daemon's lines look on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// What happened, in words.
+    Text,
+    /// The same as JSON, one object a line, with what it is about.
+    Json,
+}
 
 /// Where the daemon's lines go. May be used from any thread.
 #[derive(Clone)]

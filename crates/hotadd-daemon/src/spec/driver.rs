@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use hotadd::{CpuList, State};
+use hotadd::{CpuList, Sample, State};
 use hotadd_service::script::word;
 use serde::Deserialize;
 
@@ -15,20 +15,25 @@ const MOST_RESTARTS: u32 = 1000;
 
 /// A driver: `sample[:OPTION,...]`, `exec:PATH[,OPTION,...]` or `FILE[,OPTION,...]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DriverSpec {
-    pub(crate) name: String,
-    pub(crate) level: i32,
+pub struct DriverSpec {
+    /// What its party is called.
+    pub name: String,
+    /// At which level it is asked.
+    pub level: i32,
     /// How long it may take over an answer, if it says so itself.
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// What becomes of adds while its party is missing (L4), if it says so itself.
-    pub(crate) when_missing: Option<WhenMissing>,
-    pub(crate) what: What,
+    pub when_missing: Option<WhenMissing>,
+    /// What it is.
+    pub what: What,
     /// As it was given, for the process of its own that reads it again.
-    pub(crate) text: String,
+    pub text: String,
 }
 
+/// What a driver is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
+    /// The sample, with what is to go wrong.
     Sample(SampleSpec),
     /// A program, or a folder of them.
     Exec(ExecSpec),
@@ -38,46 +43,51 @@ pub(crate) enum What {
 
 /// A program, or a folder of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ExecSpec {
-    pub(crate) path: PathBuf,
+pub struct ExecSpec {
+    /// Where it is.
+    pub path: PathBuf,
     /// How often it is registered again.
-    pub(crate) restarts: u32,
+    pub restarts: u32,
     /// It is not run for the processors that are active when it registers (R2).
-    pub(crate) later: bool,
+    pub later: bool,
 }
 
 /// A driver's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileSpec {
-    pub(crate) path: PathBuf,
+pub struct FileSpec {
+    /// Where it is.
+    pub path: PathBuf,
     /// How often it is started again.
-    pub(crate) restarts: u32,
+    pub restarts: u32,
     /// Which of its allocations fails, from 1.
-    pub(crate) alloc_fail: Option<u64>,
+    pub alloc_fail: Option<u64>,
     /// It is not loaded if it wants what is not provided.
-    pub(crate) strict: bool,
+    pub strict: bool,
 }
 
 /// `sample`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SampleSpec {
-    pub(crate) veto: CpuList,
-    pub(crate) delay: Duration,
+pub struct SampleSpec {
+    /// It refuses these processors.
+    pub veto: CpuList,
+    /// How long it takes over an answer.
+    pub delay: Duration,
     /// `None` if it is called in our own process; else how often it is started again.
-    pub(crate) isolated: Option<u32>,
+    pub isolated: Option<u32>,
     /// What goes wrong when.
-    pub(crate) faults: Vec<(State, Fault)>,
+    pub faults: Vec<(State, Fault)>,
     /// It goes wrong while the driver registers, and not only later.
-    pub(crate) replay: bool,
+    pub replay: bool,
 }
 
 /// Something that goes wrong with a driver in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is killed.
     Crash,
     /// It touches memory that is not its own.
     Segv,
+    /// It aborts.
     Abort,
     /// It ends as if all were well, with this status.
     Exit(i32),
@@ -98,12 +108,20 @@ pub(crate) enum Fault {
 /// What becomes of adds while a party is missing (L4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum WhenMissing {
+pub enum WhenMissing {
     /// They are refused by its name.
     #[default]
     Refuse,
     /// It is not asked.
     Skip,
+}
+
+impl SampleSpec {
+    /// The sample that it describes.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        Sample::new().veto(self.veto.clone()).delay(self.delay)
+    }
 }
 
 impl DriverSpec {
@@ -118,7 +136,8 @@ impl DriverSpec {
     }
 
     /// Whether it is in a process of its own that speaks D-Bus.
-    pub(crate) const fn is_isolated(&self) -> bool {
+    #[must_use]
+    pub const fn is_isolated(&self) -> bool {
         match &self.what {
             What::Sample(sample) => sample.isolated.is_some(),
             What::Exec(_) => false,

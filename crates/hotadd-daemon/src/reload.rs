@@ -52,7 +52,7 @@ impl Manager {
         }
         // The old and the new ones: none of them is taken for one that came by the socket.
         let both = self.config.parties.iter().chain(&config.parties);
-        self.keeper.configured(both.map(|party| party.spec().name).collect());
+        self.state_file.configured(both.map(|party| party.spec().name).collect());
         let (terms, parties) = (self.terms(timeout), Arc::clone(&self.parties));
         let (governed, done) = (self.governed.clone(), self.sender.clone());
         let change = move || {
@@ -91,7 +91,7 @@ impl Manager {
             }
         }
         let names = self.config.parties.iter().map(|party| party.spec().name).collect();
-        self.keeper.configured(names);
+        self.state_file.configured(names);
         self.reloading.may_begin = true;
         self.reload_if_asked();
     }

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the limit as far as it goes without privileges.
-pub(crate) fn raise() {
+pub fn raise() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
     if before.current == before.maximum {
@@ -27,7 +27,7 @@ pub(crate) fn raise() {
 }
 
 /// Has a command begin with the limit that there was before.
-pub(super) fn give_back(command: &mut Command) {
+pub fn give_back(command: &mut Command) {
     let Some(&before) = BEFORE.get() else { return };
     let prepare = move || setrlimit(Resource::Nofile, before).map_err(io::Error::from);
     // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` copies two numbers and makes one

@@ -9,25 +9,30 @@ use std::time::Duration;
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Errno, HardwareId, text};
 
-pub(crate) use self::driver::{
-    DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing,
-};
+pub use self::driver::{DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing};
 
 /// The longest delay that a specification may ask for.
 const LONGEST_DELAY_MS: u64 = 600_000;
 
 /// `ACTIVE+SPARE[,fail-start=LIST][,delay=MS]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SimulateSpec {
-    pub(crate) active: u32,
-    pub(crate) spare: u32,
-    pub(crate) fail_start: CpuList,
-    pub(crate) delay: Duration,
+pub struct SimulateSpec {
+    /// How many processors are active at first.
+    pub active: u32,
+    /// How many can be added.
+    pub spare: u32,
+    /// These do not start.
+    pub fail_start: CpuList,
+    /// How long starting one takes.
+    pub delay: Duration,
 }
 
 impl SimulateSpec {
     /// Gives a simulation of this size its faults and delays.
-    pub(crate) fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A fault is of a processor that it does not have.
+    pub fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
         for &id in self.fail_start.ids() {
             let admitted = hardware.admits(id);
             admitted.map_err(|why| format!("fail-start={id}: {}", why.reason))?;

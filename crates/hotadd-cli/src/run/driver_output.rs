@@ -1,8 +1,9 @@
-//! What drivers' processes say, on its way to the main thread: as much of it at a time as that can show.
+//! The output of drivers' processes on its way to the main thread: as much of it at a time as that can show.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use hotadd_daemon::parties::OutputSink;
 use hotadd_service::host::Said;
 
 use super::Message;
@@ -10,34 +11,31 @@ use super::Message;
 /// How many lines may be on their way. A driver that prints more than can be shown is kept waiting, not its words in memory.
 const MOST: usize = 1024;
 
-/// Where what drivers say goes, with their names.
-pub(crate) type ToPeople = Arc<dyn Fn(&str, Said) + Send + Sync>;
-
-/// Something that a driver said.
-pub(crate) struct Line {
+/// Output of a driver.
+pub(crate) struct DriverOutput {
     pub(crate) driver: String,
-    pub(crate) said: Said,
+    pub(crate) output: Said,
     /// Its place among those that are on their way.
     _place: Place,
 }
 
-/// Where drivers' words go.
+/// How much output is on its way.
 #[derive(Default)]
-pub(crate) struct Heard {
+pub(crate) struct OutputQueue {
     on_the_way: Mutex<usize>,
     less: Condvar,
 }
 
-struct Place(Arc<Heard>);
+struct Place(Arc<OutputQueue>);
 
-impl Heard {
+impl OutputQueue {
     /// Passes on what is said as messages. Whoever says it waits while there are too many.
-    pub(crate) fn to(messages: Sender<Message>) -> ToPeople {
-        let heard = Arc::new(Self::default());
-        Arc::new(move |driver, said| {
-            let line = Line { driver: driver.to_owned(), said, _place: heard.place() };
+    pub(crate) fn to(messages: Sender<Message>) -> OutputSink {
+        let queue = Arc::new(Self::default());
+        Arc::new(move |driver, output| {
+            let output = DriverOutput { driver: driver.to_owned(), output, _place: queue.place() };
             // Nobody listens any more: the run is over.
-            let _ = messages.send(Message::Said(line));
+            let _ = messages.send(Message::Output(output));
         })
     }
 

@@ -16,11 +16,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use crate::args;
 use crate::spec::{DriverSpec, SimulateSpec, What, WhenMissing};
+use crate::values;
 
 /// Where the configuration is unless it is said.
-pub(crate) const FILE: &str = "/etc/hotadd/hotadd.toml";
+pub const FILE: &str = "/etc/hotadd/hotadd.toml";
 
 /// What the daemon does, and with whom.
 #[derive(Debug, Default, Deserialize)]
@@ -99,7 +99,7 @@ impl FromStr for Bus {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
-            bus => args::bus(bus).map(Self::On).map_err(|why| format!("{why}, or it is none")),
+            bus => values::bus(bus).map(Self::On).map_err(|why| format!("{why}, or it is none")),
         }
     }
 }
@@ -169,10 +169,10 @@ macro_rules! read_by {
 }
 
 read_by! {
-    Every(Duration) by args::duration;
-    Limit(Duration) by args::timeout;
+    Every(Duration) by values::duration;
+    Limit(Duration) by values::timeout;
     Rejoin(Duration) by rejoin;
-    Name(String) by args::name;
+    Name(String) by values::name;
     AbsolutePath(PathBuf) by absolute;
     Group(Access) by group;
 }
@@ -187,8 +187,8 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 }
 
 fn rejoin(text: &str) -> Result<Duration, String> {
-    let time = args::duration(text)?;
-    if time > args::LONGEST_TIMEOUT { Err("it is longer than 10m".to_owned()) } else { Ok(time) }
+    let time = values::duration(text)?;
+    if time > values::LONGEST_TIMEOUT { Err("it is longer than 10m".to_owned()) } else { Ok(time) }
 }
 
 /// The most that a configuration has, in bytes: thousands of parties fit in.
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_documented_file_is_one_and_says_what_holds_without_it() {
-        let page = include_str!("../../../../docs/daemon.md");
+        let page = include_str!("../../../docs/daemon.md");
         let (_, block) = page.split_once("```toml\n").unwrap();
         let text = block.split("```").next().unwrap();
         let config = Config::read(text).unwrap();

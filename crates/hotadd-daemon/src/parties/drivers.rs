@@ -5,24 +5,22 @@ use std::process::Command;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hotadd::{Error, Partition, Registration, RequiredParty, Sample, Status};
+use hotadd::{Error, Partition, Registration, RequiredParty, Status};
 use hotadd_service::children::Start;
-use hotadd_service::host::{Host, HostSpec};
+use hotadd_service::host::{Host, HostSpec, Said};
 use hotadd_service::kept::{Kept, Register};
 use hotadd_service::script::Script;
 use hotadd_service::{Named, NotRegistered, Service};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-use super::descriptors;
-use super::fence::Fence;
-use super::said::ToPeople;
+use crate::descriptors;
 use crate::spec::{DriverSpec, ExecSpec, FileSpec, SampleSpec, What};
 
 /// How long a driver's process may take to end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A driver that is registered, or was. Dropping it deregisters it, and ends its process.
-pub(crate) enum Driver {
+pub(super) enum Driver {
     Here(Registration),
     /// In this process too, and registered again when it has crashed.
     Kept(Kept),
@@ -32,7 +30,7 @@ pub(crate) enum Driver {
 
 impl Driver {
     /// How long ending it may take.
-    pub(crate) const fn grace(&self) -> Duration {
+    pub(super) const fn grace(&self) -> Duration {
         match self {
             Self::Host(_, grace) => *grace,
             Self::Here(_) | Self::Kept(_) => Duration::ZERO,
@@ -40,14 +38,14 @@ impl Driver {
     }
 
     /// Begins to end its process, if it has one of its own, and waits for nothing.
-    pub(crate) fn begin_end(&self) {
+    pub(super) fn begin_end(&self) {
         if let Self::Host(host, _) = self {
             host.end();
         }
     }
 
     /// Whether it has failed, and will not come back by itself.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Here(registration) => !registration.is_registered(),
             Self::Kept(kept) => kept.is_over(),
@@ -56,17 +54,22 @@ impl Driver {
     }
 }
 
-/// What all drivers of a run are registered with.
-pub(crate) struct Terms {
-    pub(crate) partition: Partition,
-    /// What keeps processes to it.
-    pub(crate) fence: Fence,
+/// Where the output of drivers goes, with their names. May be called from any thread, and may have a driver wait.
+pub type OutputSink = Arc<dyn Fn(&str, Said) + Send + Sync>;
+
+/// What all drivers of a partition are registered with.
+pub struct Terms {
+    /// The partition.
+    pub partition: Partition,
+    /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep processors from
+    /// being removed.
+    pub start: Start,
     /// What serves drivers in processes of their own, if there are any. They do not keep it alive.
-    pub(crate) service: Option<Weak<Service>>,
+    pub service: Option<Weak<Service>>,
     /// How long a party in another process may take over an answer unless it says so itself.
-    pub(crate) timeout: Duration,
-    /// Where what drivers of files say goes, with their names.
-    pub(crate) heard: ToPeople,
+    pub timeout: Duration,
+    /// Where the output of drivers in processes of their own goes.
+    pub output: OutputSink,
 }
 
 /// What is different about hosts of one kind.
@@ -79,7 +82,7 @@ struct Hosted {
 
 impl Terms {
     /// Registers a driver. If the operator requires its party (L4), that is there when it is registered.
-    pub(crate) fn register(
+    pub(super) fn register(
         &self,
         spec: &DriverSpec,
         required: Option<&Named>,
@@ -104,7 +107,7 @@ impl Terms {
                 let party = required.map(|named| named.party().clone());
                 let register: Register = Box::new(move || {
                     let registering = party_of(&partition, &of, party.as_ref());
-                    registering.register(sample_of(&sample)).map_err(|error| not(&of, &error))
+                    registering.register(sample.sample()).map_err(|error| not(&of, &error))
                 });
                 self.here(spec, 0, required, register)
             }
@@ -165,7 +168,7 @@ impl Terms {
         let time_limit = self.time_limit(spec);
         // Behind --, as the name of a file may begin like an option.
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
-        let (name, heard) = (spec.name.clone(), Arc::clone(&self.heard));
+        let (name, output) = (spec.name.clone(), Arc::clone(&self.output));
         let host = HostSpec {
             name: spec.name.clone(),
             // This very program, also after another has taken its place in the file system.
@@ -177,7 +180,7 @@ impl Terms {
             time_limit,
             grace,
             loads,
-            heard: Some(Arc::new(move |said| heard(&name, said))),
+            heard: Some(Arc::new(move |said| output(&name, said))),
             required: required.cloned(),
         };
         let host = Host::start(&self.partition, &service, host)
@@ -187,13 +190,12 @@ impl Terms {
         Ok(Driver::Host(host, grace))
     }
 
-    /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep
-    /// processors from being removed.
+    /// How processes are started: with the limit of descriptors that this process had.
     fn start(&self) -> Start {
-        let fence = self.fence.clone();
+        let start = Arc::clone(&self.start);
         Arc::new(move |command: &mut Command| {
             descriptors::give_back(command);
-            fence.spawn(command)
+            start(command)
         })
     }
 
@@ -216,9 +218,4 @@ fn party_of<'a>(
 
 fn not(spec: &DriverSpec, error: &Error) -> NotRegistered {
     NotRegistered::new(&spec.name, error.status(), error.to_string())
-}
-
-/// The sample that a specification describes.
-pub(crate) fn sample_of(spec: &SampleSpec) -> Sample {
-    Sample::new().veto(spec.veto.clone()).delay(spec.delay)
 }

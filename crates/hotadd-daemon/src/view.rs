@@ -13,91 +13,120 @@ const NOTES: usize = 64;
 
 /// The state of a run as a person is shown it.
 #[derive(Debug)]
-pub(crate) struct View {
+pub struct View {
     /// `cpuset`, `affinity` or `simulated`.
-    pub(crate) hardware: &'static str,
+    pub hardware: &'static str,
     /// The command, or what runs in its place.
-    pub(crate) title: String,
+    pub title: String,
     /// Registered drivers, in calling order.
-    pub(crate) drivers: Vec<DriverRow>,
+    pub drivers: Vec<DriverRow>,
     /// Every processor that is or may be in the partition.
-    pub(crate) processors: BTreeMap<HardwareId, ProcessorRow>,
+    pub processors: BTreeMap<HardwareId, ProcessorRow>,
     /// The call that is under way.
-    pub(crate) waiting: Option<Waiting>,
+    pub waiting: Option<Waiting>,
     /// What happened last, oldest first.
-    pub(crate) notes: Vec<Note>,
-    pub(crate) epoch: u64,
+    pub notes: Vec<Note>,
+    /// The epoch of the last event.
+    pub epoch: u64,
     /// What is done with a processor that appears; `None` where that is nothing to tell of.
-    pub(crate) follow: Option<Follow>,
+    pub follow: Option<Follow>,
     /// Steps per second of the built-in load, by processor; `None` when there is no such load.
-    pub(crate) rates: Option<BTreeMap<HardwareId, f64>>,
-    pub(crate) began: Instant,
+    pub rates: Option<BTreeMap<HardwareId, f64>>,
+    /// When it began.
+    pub began: Instant,
 }
 
+/// A driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DriverRow {
-    pub(crate) name: String,
-    pub(crate) level: i32,
-    pub(crate) registered: bool,
+pub struct DriverRow {
+    /// What its party is called.
+    pub name: String,
+    /// At which level it is asked.
+    pub level: i32,
+    /// It is registered, or was.
+    pub registered: bool,
 }
 
+/// A processor.
 #[derive(Clone, Debug)]
-pub(crate) struct ProcessorRow {
-    pub(crate) index: Option<u32>,
-    pub(crate) state: RowState,
+pub struct ProcessorRow {
+    /// Its index, once it has joined.
+    pub index: Option<u32>,
+    /// What is the matter with it.
+    pub state: RowState,
     /// Each driver's last answer, in the order of asking.
-    pub(crate) answers: Vec<AnswerCell>,
+    pub answers: Vec<AnswerCell>,
     /// Why it stays out, or in.
-    pub(crate) why: Option<String>,
+    pub why: Option<String>,
     /// How long joining or leaving took.
-    pub(crate) took: Option<Duration>,
+    pub took: Option<Duration>,
 }
 
+/// What is the matter with a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowState {
+pub enum RowState {
     /// Not active, and nothing happens to it.
     Spare,
     /// Drivers are being asked, or told.
     Asking,
+    /// Active, by agreement.
     Active,
     /// Active without anybody having been asked.
     Uninvited,
+    /// Refused: it stays out.
     Refused,
+    /// It was active, and has left.
     Left,
 }
 
+/// An answer of a driver.
 #[derive(Clone, Debug)]
-pub(crate) struct AnswerCell {
-    pub(crate) driver: String,
-    pub(crate) agreed: bool,
-    pub(crate) took: Duration,
+pub struct AnswerCell {
+    /// Whose.
+    pub driver: String,
+    /// Whether it agreed.
+    pub agreed: bool,
+    /// How long it took.
+    pub took: Duration,
 }
 
+/// A call that is under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) driver: String,
-    pub(crate) state: State,
-    pub(crate) id: HardwareId,
-    pub(crate) since: Instant,
+pub struct Waiting {
+    /// Who is called.
+    pub driver: String,
+    /// With which state.
+    pub state: State,
+    /// Of which processor.
+    pub id: HardwareId,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// A line of history.
 #[derive(Clone, Debug)]
-pub(crate) struct Note {
-    pub(crate) text: String,
-    pub(crate) weight: Weight,
+pub struct Note {
+    /// Its words.
+    pub text: String,
+    /// Whether it is good news.
+    pub weight: Weight,
 }
 
+/// Whether a line is good news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
+pub enum Weight {
+    /// It is.
     Good,
+    /// It is bad news.
     Bad,
+    /// It is neither.
     Plain,
 }
 
 impl Note {
     /// The line that tells a person of what a driver said.
-    pub(crate) fn of_driver(driver: &str, said: &Said) -> Self {
+    #[must_use]
+    pub fn of_driver(driver: &str, said: &Said) -> Self {
         let (weight, text) = match said {
             Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
             Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
@@ -109,7 +138,8 @@ impl Note {
 }
 
 impl View {
-    pub(crate) fn new(
+    /// Of a partition with these processors, each active one with its index.
+    pub fn new(
         hardware: &'static str,
         title: String,
         active: impl IntoIterator<Item = (HardwareId, u32)>,
@@ -139,19 +169,21 @@ impl View {
     }
 
     /// How many processors are active.
-    pub(crate) fn active(&self) -> usize {
+    #[must_use]
+    pub fn active(&self) -> usize {
         let active =
             |row: &&ProcessorRow| matches!(row.state, RowState::Active | RowState::Uninvited);
         self.processors.values().filter(active).count()
     }
 
     /// The built-in load's steps per second over all processors.
-    pub(crate) fn total_rate(&self) -> Option<f64> {
+    #[must_use]
+    pub fn total_rate(&self) -> Option<f64> {
         self.rates.as_ref().map(|rates| rates.values().sum())
     }
 
     /// Takes an event in. Returns the line that tells a person of it, if it is worth one.
-    pub(crate) fn take(&mut self, event: &Event) -> Option<Note> {
+    pub fn take(&mut self, event: &Event) -> Option<Note> {
         self.epoch = event.epoch.0;
         self.waiting = None;
         match event.kind {
@@ -176,14 +208,14 @@ impl View {
     }
 
     /// Takes in what a driver said. Returns the line that tells a person of it.
-    pub(crate) fn hear(&mut self, driver: &str, said: &Said) -> Note {
+    pub fn hear(&mut self, driver: &str, said: &Said) -> Note {
         let note = Note::of_driver(driver, said);
         self.keep(&note);
         note
     }
 
     /// A line of history that is about no event.
-    pub(crate) fn remark(&mut self, weight: Weight, text: String) -> Note {
+    pub fn remark(&mut self, weight: Weight, text: String) -> Note {
         let note = Note { text, weight };
         self.keep(&note);
         note
@@ -361,17 +393,13 @@ impl View {
 }
 
 /// `0.12 ms`, `1.50 s`
-pub(crate) fn millis(time: Duration) -> String {
+#[must_use]
+pub fn millis(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{:.2} ms", time.as_secs_f64() * 1e3)
     } else {
         format!("{:.2} s", time.as_secs_f64())
     }
-}
-
-/// `412.3 M/s`
-pub(crate) fn rate(steps_per_second: f64) -> String {
-    format!("{:.1} M/s", steps_per_second / 1e6)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! [`Manager`]: the daemon from its beginning to its end, on the main thread.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -13,15 +14,14 @@ use super::config::{Config, Party};
 #[cfg(feature = "fault-points")]
 use super::fault;
 use super::hardware::Governed;
-use super::keeper::Keeper;
 use super::log::Log;
-use super::pulse::Pulse;
 use super::reload::Reloading;
+use super::state_file::StateFile;
+use super::watchdog::Watchdog;
 use super::{Message, listen};
+use crate::descriptors;
+use crate::parties::Terms;
 use crate::parties::{Beginning, Parties};
-use crate::run::descriptors;
-use crate::run::drivers::Terms;
-use crate::run::fence::Fence;
 use crate::view::{Note, View, Weight};
 
 /// How long a driver may hold up the end.
@@ -37,7 +37,7 @@ pub(super) struct Manager {
     pub(super) notify: Notify,
     pub(super) messages: Receiver<Message>,
     pub(super) sender: Sender<Message>,
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) state_file: Arc<StateFile>,
     /// Those that were off when it began, each as it was plugged in then.
     pub(super) off: Vec<(HardwareId, Option<u64>)>,
     pub(super) adder: Adder,
@@ -48,7 +48,7 @@ pub(super) struct Manager {
     pub(super) reloading: Reloading,
     /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
     pub(super) rejoin: Option<Instant>,
-    pub(super) pulse: Pulse,
+    pub(super) watchdog: Watchdog,
     /// When it is to be seen next whether all threads turn.
     pub(super) beat: Instant,
     /// That one does not was said.
@@ -75,16 +75,16 @@ impl Manager {
         fault::watch(&partition)?;
         let known = governed.clone();
         let plugging = Box::new(move |id| known.plugging(id));
-        let pulse = Pulse::new(Instant::now());
-        let felt = pulse.clone();
-        let observation = partition.observe(move |event: &Event| felt.observe(event));
+        let watchdog = Watchdog::new(Instant::now());
+        let watching = watchdog.clone();
+        let observation = partition.observe(move |event: &Event| watching.observe(event));
         observation.map_err(|error| error.to_string())?.keep();
-        let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log.clone()));
-        let kept = Arc::clone(&keeper);
+        let state_file = Arc::new(StateFile::new(partition.hardware(), plugging, log.clone()));
+        let kept = Arc::clone(&state_file);
         let observation = partition.observe(move |event: &Event| kept.observe(event));
         observation.map_err(|error| error.to_string())?.keep();
         let active = partition.active();
-        keeper.begin(active.iter().map(|p| p.id));
+        state_file.begin(active.iter().map(|p| p.id));
         let rows = active.iter().map(|p| (p.id, p.index.get()));
         let view = View::new(partition.hardware(), String::new(), rows, partition.candidates());
         let observer = sender.clone();
@@ -103,7 +103,7 @@ impl Manager {
             notify,
             messages,
             sender,
-            keeper,
+            state_file,
             off,
             adder,
             service: None,
@@ -111,7 +111,7 @@ impl Manager {
             file,
             reloading: Reloading::default(),
             rejoin: None,
-            pulse,
+            watchdog,
             beat: Instant::now(),
             stuck: false,
             plugging: None,
@@ -158,7 +158,7 @@ impl Manager {
         service.restart_by(self.parties.restart());
         self.service = Some(service);
         let specs: Vec<_> = self.config.parties.iter().map(Party::spec).collect();
-        self.keeper.configured(specs.iter().map(|spec| spec.name.clone()).collect());
+        self.state_file.configured(specs.iter().map(|spec| spec.name.clone()).collect());
         self.parties.name(&self.partition, &specs)?;
         let (terms, parties) =
             (self.terms(self.config.limits.timeout()), Arc::clone(&self.parties));
@@ -176,11 +176,12 @@ impl Manager {
         let to = self.log.clone();
         Terms {
             partition: self.partition.clone(),
-            fence: Fence::Nothing,
+            // On whichever processors there are.
+            start: Arc::new(Command::spawn),
             service: self.service.as_ref().map(Arc::downgrade),
             timeout,
             // At once, and not by way of the main thread: who says more than can be written waits for its own words.
-            heard: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
+            output: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
         }
     }
 
@@ -218,7 +219,7 @@ impl Manager {
             let limit = |party| {
                 self.service.as_ref().and_then(|service| service.time_limit(PartyId(party)))
             };
-            let stuck = self.pulse.stuck(now, self.adder.adding_since(), limit);
+            let stuck = self.watchdog.stuck(now, self.adder.adding_since(), limit);
             match stuck {
                 None => self.say("WATCHDOG=1"),
                 Some(who) if !self.stuck => {
@@ -232,7 +233,7 @@ impl Manager {
             self.stuck = stuck.is_some();
             // One that is still at the last question is not asked another.
             if let (Some(service), None) = (&self.service, stuck) {
-                self.pulse.ask(|answer| service.call(answer));
+                self.watchdog.ask(|answer| service.call(answer));
             }
         }
         Some(self.beat.saturating_duration_since(now))
@@ -265,7 +266,7 @@ impl Manager {
     /// Adds no more, lets everybody go, and leaves the processors as they are.
     fn end(mut self) {
         // Whom we send away ourselves will come back, and refuses nothing by that.
-        self.keeper.end();
+        self.state_file.end();
         self.say("STOPPING=1");
         (self.rejoin, self.plugging) = (None, None);
         self.adder.end();

@@ -15,7 +15,8 @@ pub(crate) fn now(name: &str, reason: &str) -> String {
 }
 
 /// The same of one that is missing since then.
-pub(crate) fn since(name: &str, since: SystemTime, reason: &str) -> String {
+#[must_use]
+pub fn since(name: &str, since: SystemTime, reason: &str) -> String {
     // A clock may say anything, and years that nobody can write are one day as good as another.
     let since = humantime::format_rfc3339_seconds(since.min(latest()));
     format!("degraded: {name} is missing since {since}: {reason}; {}", what_to_do(name))

@@ -1,4 +1,4 @@
-//! [`Decided`]: which processors were asked for already, and who was registered, as a daemon leaves it to the next one in a file.
+//! [`Contents`]: which processors were asked for already, and who was registered, as a daemon leaves it to the next one in a file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -26,11 +26,11 @@ const MOST_PROCESSORS: usize = 2048;
 /// A note of what was asked, never of what runs: that is for the kernel to say.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decided {
+pub(super) struct Contents {
     version: u32,
     /// Of what it speaks: another start of the machine, and other hardware, have other processors.
     of: Of,
-    /// Each with the [plugging](super::hardware::Governed::plugging) that it was decided about.
+    /// Each with the [plugging](crate::hardware::Governed::plugging) that it was decided about.
     pub(super) processors: BTreeMap<u32, u64>,
     /// The names of the parties that had come by the socket. One that is registered twice is in it twice.
     pub(super) parties: Vec<String>,
@@ -51,7 +51,7 @@ impl Of {
     }
 }
 
-impl Decided {
+impl Contents {
     pub(super) fn nothing(of: Of) -> Self {
         Self { version: VERSION, of, processors: BTreeMap::new(), parties: Vec::new() }
     }
@@ -92,21 +92,21 @@ impl Decided {
         if read.map_err(|error| error.to_string())? as u64 > MOST_BYTES {
             return Err("it is too long".to_owned());
         }
-        Ok(Some(Self::parse(&text)?).filter(|decided| decided.of == *of))
+        Ok(Some(Self::parse(&text)?).filter(|contents| contents.of == *of))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let decided: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if decided.version != VERSION {
-            return Err(format!("it has the form {}, and known is {VERSION}", decided.version));
+        let contents: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if contents.version != VERSION {
+            return Err(format!("it has the form {}, and known is {VERSION}", contents.version));
         }
-        if decided.processors.len() > MOST_PROCESSORS || decided.parties.len() > MOST_PARTIES {
+        if contents.processors.len() > MOST_PROCESSORS || contents.parties.len() > MOST_PARTIES {
             return Err("it names more than there can be".to_owned());
         }
-        if !decided.parties.iter().all(|name| hotadd::text::is_name(name)) {
+        if !contents.parties.iter().all(|name| hotadd::text::is_name(name)) {
             return Err("it names a party that cannot be".to_owned());
         }
-        Ok(decided)
+        Ok(contents)
     }
 
     /// Puts it in the place of the file, which at every moment is the old one or the new one. It is not waited for that a disk has it:
@@ -130,22 +130,22 @@ impl Decided {
 mod tests {
     use super::*;
 
-    fn one() -> Decided {
-        let mut decided = Decided::nothing(Of::this("hotplug"));
-        decided.processors.extend([(0, 17), (3, 4_294_967_299)]);
-        decided.parties.extend(["pool".to_owned(), "pool".to_owned(), "\"ä\"".to_owned()]);
-        decided
+    fn one() -> Contents {
+        let mut contents = Contents::nothing(Of::this("hotplug"));
+        contents.processors.extend([(0, 17), (3, 4_294_967_299)]);
+        contents.parties.extend(["pool".to_owned(), "pool".to_owned(), "\"ä\"".to_owned()]);
+        contents
     }
 
     #[test]
     fn the_next_daemon_reads_what_this_one_wrote_and_holds_another_plugging_for_new() {
         let folder = tempfile::tempdir().unwrap();
-        let path = Decided::path(&folder.path().join("try"));
+        let path = Contents::path(&folder.path().join("try"));
         assert_eq!(path, folder.path().join("try.decided"));
-        assert_eq!(Decided::read(&path, &Of::this("hotplug")), Ok(None), "there was none before");
+        assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(None), "there was none before");
         fs::write(folder.path().join("try.decided.new"), "left by one that was killed").unwrap();
         one().write(&path).unwrap();
-        assert_eq!(Decided::read(&path, &Of::this("hotplug")), Ok(Some(one())));
+        assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(Some(one())));
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left");
         assert!(one().has(HardwareId(0), 17) && !one().has(HardwareId(0), 18));
@@ -160,13 +160,13 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("try.decided");
-            let mut decided = Decided::nothing(Of::this("hotplug"));
-            decided.processors = processors;
+            let mut contents = Contents::nothing(Of::this("hotplug"));
+            contents.processors = processors;
             // Nobody else is a party (R7).
             names.retain(|name: &String| hotadd::text::is_name(name));
-            decided.parties = names;
-            decided.write(&path).unwrap();
-            proptest::prop_assert_eq!(Decided::read(&path, &Of::this("hotplug")), Ok(Some(decided)));
+            contents.parties = names;
+            contents.write(&path).unwrap();
+            proptest::prop_assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(Some(contents)));
         }
     }
 
@@ -175,16 +175,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("try.decided");
         one().write(&path).unwrap();
-        assert_eq!(Decided::read(&path, &Of::this("simulated")), Ok(None));
+        assert_eq!(Contents::read(&path, &Of::this("simulated")), Ok(None));
         let earlier = Of { boot: "another".to_owned(), ..Of::this("hotplug") };
-        assert_eq!(Decided::read(&path, &earlier), Ok(None));
+        assert_eq!(Contents::read(&path, &earlier), Ok(None));
     }
 
     #[test]
     fn a_damaged_or_hostile_file_is_told_from_a_good_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("try.decided");
-        let read = || Decided::read(&path, &Of::this("hotplug"));
+        let read = || Contents::read(&path, &Of::this("hotplug"));
         one().write(&path).unwrap();
         let good = fs::read_to_string(&path).unwrap();
         // Torn at every place.

@@ -25,9 +25,9 @@ impl Manager {
             format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
         // With the socket the place beside it is ours, and nobody else's.
-        self.keeper.open(&self.socket());
+        self.state_file.open(&self.socket());
         self.say(&format!("READY=1\n{}", self.status()));
-        let missing = self.keeper.missing();
+        let missing = self.state_file.missing();
         if missing.is_empty() {
             self.begin_adding();
         } else {
@@ -55,7 +55,7 @@ impl Manager {
         if self.rejoin.is_none() {
             return;
         }
-        let missing = self.keeper.missing();
+        let missing = self.state_file.missing();
         if !missing.is_empty() {
             if !time_is_up {
                 return;
@@ -65,7 +65,7 @@ impl Manager {
             self.log.line(Weight::Bad, &says);
         }
         self.rejoin = None;
-        self.keeper.forget_missing();
+        self.state_file.forget_missing();
         self.begin_adding();
     }
 
@@ -75,8 +75,8 @@ impl Manager {
         let mut off = self.partition.candidates();
         off.retain(|id| match self.config.hardware.at_start {
             AtStart::Add => true,
-            AtStart::Undecided => !self.keeper.is_decided(*id),
-            AtStart::Leave => came(id) && !self.keeper.is_decided(*id),
+            AtStart::Undecided => !self.state_file.is_decided(*id),
+            AtStart::Leave => came(id) && !self.state_file.is_decided(*id),
         });
         self.adder.add(off);
         self.adder.begin();
