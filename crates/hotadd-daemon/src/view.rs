@@ -1,4 +1,4 @@
-//! [`View`]: what a person is shown of a run, gathered from its events. The board and the plain lines both draw from it.
+//! [`View`]: what a person is shown of a run, gathered from its events. The TUI and the plain lines both draw from it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use hotadd_service::host::Said;
 
 use crate::degraded;
 
-/// How many lines of history are kept for the board.
+/// How many lines of history are kept for the TUI.
 const NOTES: usize = 64;
 
 /// The state of a run as a person is shown it.

@@ -33,10 +33,10 @@ use self::plan::{CannotBegin, Course, Plan};
 use self::signals::Received;
 use crate::args::Run;
 
-/// How often the board is drawn when nothing happens.
+/// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The same, when there is no board and nothing is planned.
+/// The same, when there is no TUI and nothing is planned.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// How long the last state is shown when no command decides that.
@@ -264,7 +264,7 @@ impl Session {
             }
             self.output.tick(&self.view);
             let shown =
-                if self.output.is_board() || self.child.is_some() { SHOWN } else { Duration::ZERO };
+                if self.output.is_tui() || self.child.is_some() { SHOWN } else { Duration::ZERO };
             let over = !self.has_command && self.planned && last_change.elapsed() >= shown;
             if over || self.ending.is_some() || (self.signal.is_some() && !self.has_command) {
                 break;
@@ -275,7 +275,7 @@ impl Session {
 
     /// How long nothing needs to be drawn or said.
     fn patience(&self) -> Duration {
-        let quiet = self.has_command && self.planned && !self.output.is_board();
+        let quiet = self.has_command && self.planned && !self.output.is_tui();
         if quiet { IDLE } else { TICK }
     }
 

@@ -1,4 +1,4 @@
-//! What the board looks like: a [`View`] laid out in rows of cells.
+//! What the TUI looks like: a [`View`] laid out in rows of cells.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -39,10 +39,10 @@ pub(super) struct Canvas<'a> {
     pub(super) buffer: Buffer,
 }
 
-/// How many rows the board takes of a terminal of this size. Depends only on what seldom changes, so that the board
+/// How many rows the TUI takes of a terminal of this size. Depends only on what seldom changes, so that the TUI
 /// does not change its height all the time.
 pub(super) fn height(view: &View, size: Size) -> u16 {
-    // Nothing but messages is written above the built-in load's board.
+    // Nothing but messages is written above the built-in load's TUI.
     let others =
         if view.rates.is_some() { 2 } else { (size.height / 4).max(6.min(size.height / 2)) };
     let most = size.height - others;
@@ -50,7 +50,7 @@ pub(super) fn height(view: &View, size: Size) -> u16 {
     most.min(plan.height())
 }
 
-/// Draws the board in `area`.
+/// Draws the TUI in `area`.
 pub(super) fn render(view: &View, memory: &Memory, area: Rect, now: Instant, ink: Ink) -> Buffer {
     let plan = Plan::new(view, area.width, area.height);
     let mut canvas = Canvas { view, memory, now, buffer: Buffer::empty(area) };

@@ -11,7 +11,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// Where a board can be.
+/// Where a TUI can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Stdout,
@@ -74,7 +74,7 @@ impl Writer {
             }
             Ok(())
         };
-        let thread = std::thread::Builder::new().name("board".to_owned()).spawn(write)?;
+        let thread = std::thread::Builder::new().name("tui".to_owned()).spawn(write)?;
         Ok(Self { sender: Some(sender), busy, thread: Some(thread) })
     }
 

@@ -1,7 +1,7 @@
-//! [`Board`]: the rows at the bottom of the terminal where a person watches a run.
+//! [`Tui`]: the rows at the bottom of the terminal where a person watches a run.
 //!
 //! The command writes to the same terminal whenever it likes, and keeps it as its own: no pipe or second terminal lies
-//! between. So the board reserves the bottom rows with a scroll region, as apt does for its progress bar, and draws
+//! between. So the TUI reserves the bottom rows with a scroll region, as apt does for its progress bar, and draws
 //! with a single write each time, which the kernel does not interleave with the command's. Input is left alone: the
 //! terminal stays in its mode and nothing is read, so that Ctrl-C and everything typed reach the command.
 
@@ -33,7 +33,7 @@ struct Ink {
     utf8: bool,
 }
 
-/// The smallest terminal that has room for a board and the command.
+/// The smallest terminal that has room for a TUI and the command.
 const SMALLEST: Size = Size { width: 40, height: 10 };
 
 /// Everything is drawn anew this often, because the command may have cleared the screen or undone the scroll region.
@@ -41,12 +41,12 @@ const AFRESH: Duration = Duration::from_secs(1);
 
 /// The rows at the bottom of the terminal where a person watches a run.
 ///
-/// A command that takes the whole screen (an editor, a pager) and the board paint over each other while it runs: it is
+/// A command that takes the whole screen (an editor, a pager) and the TUI paint over each other while it runs: it is
 /// not told that the bottom rows are taken. A sequence of escapes that the command writes in two halves can be cut by a
 /// drawing in between. Neither lasts: everything is drawn anew every second, and [`close`](Self::close) gives the
 /// terminal back in order.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct Tui {
     out: Output,
     writer: Writer,
     ink: Ink,
@@ -60,7 +60,7 @@ pub(crate) struct Board {
     closed: bool,
 }
 
-impl Board {
+impl Tui {
     /// Takes the bottom rows of the terminal on `out`. What is on the screen scrolls up to make room.
     ///
     /// # Errors
@@ -75,9 +75,9 @@ impl Board {
         if too_small(size) {
             return unsupported("the terminal is too small");
         }
-        // What was printed before belongs above. If it cannot be written, that is not for the board to say.
+        // What was printed before belongs above. If it cannot be written, that is not for the TUI to say.
         let _ = io::stdout().flush();
-        let mut board = Self {
+        let mut tui = Self {
             out,
             writer: Writer::new(out)?,
             ink: Ink {
@@ -90,8 +90,8 @@ impl Board {
             afresh: Instant::now(),
             closed: false,
         };
-        board.draw(view)?;
-        Ok(board)
+        tui.draw(view)?;
+        Ok(tui)
     }
 
     /// Draws what has changed. Does not wait for a terminal that is stopped or flooded: then a later call draws.
@@ -137,7 +137,7 @@ impl Board {
         self.writer.write(bytes)
     }
 
-    /// Gives the terminal back. The board as it is at last stays behind as ordinary text, below what the command wrote.
+    /// Gives the terminal back. The TUI as it is at last stays behind as ordinary text, below what the command wrote.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl Board {
     }
 }
 
-impl Drop for Board {
-    /// For panics and errors: the terminal is usable again, without a last board.
+impl Drop for Tui {
+    /// For panics and errors: the terminal is usable again, without a last TUI.
     fn drop(&mut self) {
         if !self.closed {
             let size = self.out.size().unwrap_or(SMALLEST);
@@ -174,7 +174,7 @@ fn too_small(size: Size) -> bool {
     size.width < SMALLEST.width || size.height < SMALLEST.height
 }
 
-/// Where the board goes on a terminal of this size.
+/// Where the TUI goes on a terminal of this size.
 fn area(view: &View, size: Size) -> Rect {
     let height = face::height(view, size);
     Rect { x: 0, y: size.height - height, width: size.width, height }

@@ -1,4 +1,4 @@
-//! A board for terminals that show only ASCII: the locale is C or POSIX, or there is none.
+//! A TUI for terminals that show only ASCII: the locale is C or POSIX, or there is none.
 
 use std::env;
 

@@ -1,4 +1,4 @@
-//! [`Memory`]: what the board remembers from one drawing to the next.
+//! [`Memory`]: what the TUI remembers from one drawing to the next.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is to be seen of a run, and that the command's output and the board leave each other alone.
+//! What is to be seen of a run, and that the command's output and the TUI leave each other alone.
 
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ fn each_processor_has_a_row_with_every_drivers_answer() {
 }
 
 #[test]
-fn h2_a_processor_that_nobody_knew_at_the_start_gets_a_row_and_the_board_room_for_it() {
+fn h2_a_processor_that_nobody_knew_at_the_start_gets_a_row_and_the_tui_room_for_it() {
     let mut view = view(1, 0, &["sample"]);
     let mut memory = Memory::default();
     memory.observe(&view);
@@ -356,7 +356,7 @@ fn cells(number: u16) -> std::num::NonZeroU16 {
     number.try_into().unwrap()
 }
 
-/// A terminal with a board on it.
+/// A terminal with a TUI on it.
 struct Screen {
     parser: vt100::Parser,
     view: View,
@@ -385,13 +385,13 @@ impl Screen {
         self.take(text.replace('\n', "\r\n").as_bytes());
     }
 
-    fn board(&self) -> Buffer {
+    fn tui(&self) -> Buffer {
         let view = &self.view;
         face::render(view, &Memory::default(), area(view, self.size), now(view), INK)
     }
 
     fn paint(&mut self) {
-        let bytes = sequences::paint(&self.board()).unwrap();
+        let bytes = sequences::paint(&self.tui()).unwrap();
         self.take(&bytes);
     }
 
@@ -406,25 +406,25 @@ impl Screen {
         self.parser.screen().rows(0, self.size.width).map(|row| row.trim_end().to_owned()).collect()
     }
 
-    /// The rows above the board, after a look at the board.
+    /// The rows above the TUI, after a look at the TUI.
     fn above(&self) -> Vec<String> {
         let mut above = self.rows();
-        let board = rows(&self.board());
-        let below = above.split_off(above.len() - board.len());
-        assert_eq!(below, board);
+        let tui = rows(&self.tui());
+        let below = above.split_off(above.len() - tui.len());
+        assert_eq!(below, tui);
         above
     }
 }
 
 #[test]
-fn the_commands_output_scrolls_above_the_board() {
+fn the_commands_output_scrolls_above_the_tui() {
     let mut screen = Screen::open("$ hotadd run\n");
     assert_eq!(screen.above()[..2], ["$ hotadd run", ""]);
     for n in 0..50 {
         screen.command(&format!("line {n}\n"));
-        let before = screen.board();
+        let before = screen.tui();
         screen.view.epoch += 1;
-        let update = sequences::update(&before, &screen.board()).unwrap();
+        let update = sequences::update(&before, &screen.tui()).unwrap();
         screen.take(&update);
         assert!(screen.above().contains(&format!("line {n}")));
     }
@@ -444,7 +444,7 @@ fn what_was_on_the_screen_moves_up_and_unfinished_rows_go_on() {
 }
 
 #[test]
-fn another_size_of_the_terminal_moves_the_board_and_leaves_nothing_behind() {
+fn another_size_of_the_terminal_moves_the_tui_and_leaves_nothing_behind() {
     let mut screen = Screen::open("$ hotadd run\n");
     screen.command("one\ntwo");
     for (width, height) in [(120, 40), (60, 20), (80, 12), (100, 30)] {
@@ -458,17 +458,17 @@ fn another_size_of_the_terminal_moves_the_board_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn at_the_end_the_board_is_text_below_the_output_and_the_terminal_as_before() {
+fn at_the_end_the_tui_is_text_below_the_output_and_the_terminal_as_before() {
     for (last, row) in [("done\n", 2), ("not quite", 2), (&*"x".repeat(80), 2), ("", 1)] {
         let mut screen = Screen::open("$ hotadd run\n");
         screen.command(last);
         let mut bytes = sequences::release(SMALL);
-        bytes.extend(sequences::text(&screen.board()));
+        bytes.extend(sequences::text(&screen.tui()));
         screen.take(&bytes);
-        let board = rows(&screen.board());
+        let tui = rows(&screen.tui());
         let rows = screen.rows();
-        assert_eq!(rows[row..row + board.len()], board, "{}", rows.join("\n"));
-        let below = u16::try_from(row + board.len()).unwrap();
+        assert_eq!(rows[row..row + tui.len()], tui, "{}", rows.join("\n"));
+        let below = u16::try_from(row + tui.len()).unwrap();
         assert_eq!(screen.parser.screen().cursor_position(), (below, 0));
         assert!(rows[usize::from(below)..].iter().all(String::is_empty));
         screen.command(&"more\n".repeat(30));

@@ -1,4 +1,4 @@
-//! What is written to the terminal: the scroll region, and cells within the board's rows.
+//! What is written to the terminal: the scroll region, and cells within the TUI's rows.
 
 use std::fmt::Write as _;
 use std::io;
@@ -25,14 +25,14 @@ pub(super) fn open(size: Size, rows: u16) -> Vec<u8> {
     format!("{room}\x1b[{rows}A{}", region(size, rows)).into_bytes()
 }
 
-/// Does it again after the terminal has changed size, which leaves an old board anywhere below the cursor.
+/// Does it again after the terminal has changed size, which leaves an old TUI anywhere below the cursor.
 pub(super) fn replace(size: Size, rows: u16) -> Vec<u8> {
     let mut bytes = withdraw();
     bytes.extend(open(size, rows));
     bytes
 }
 
-/// Removes the board and leaves the cursor where it is.
+/// Removes the TUI and leaves the cursor where it is.
 pub(super) fn withdraw() -> Vec<u8> {
     // The cursor's own row is the command's. On the last row there is nothing below, hence the step down; one up again
     // is right even if it scrolled, because the text went up as well.
@@ -43,7 +43,7 @@ fn region(size: Size, rows: u16) -> String {
     format!("{SAVE}\x1b[1;{}r{RESTORE}", size.height - rows)
 }
 
-/// Removes the board for good, and goes to the start of a row: the next one if the command left its last unfinished.
+/// Removes the TUI for good, and goes to the start of a row: the next one if the command left its last unfinished.
 pub(super) fn release(size: Size) -> Vec<u8> {
     // Nobody can be asked where the cursor is, as the answer would come in with the command's input. But a row's width
     // of spaces less one ends in the same row only if it began in the first column.
@@ -102,7 +102,7 @@ pub(super) fn text(buffer: &Buffer) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The escape sequence for a cell's style, as far as the board has use for it.
+/// The escape sequence for a cell's style, as far as the TUI has use for it.
 fn rendition(cell: &Cell) -> String {
     let mut text = "\x1b[0".to_owned();
     for (modifier, code) in [(Modifier::BOLD, 1), (Modifier::DIM, 2)] {
@@ -122,7 +122,7 @@ fn rendition(cell: &Cell) -> String {
 
 /// Every cell up to the last in its row that is not blank, without the second halves of wide characters.
 fn all(buffer: &Buffer) -> Vec<(u16, u16, &Cell)> {
-    // Compared with something that is nowhere on a board.
+    // Compared with something that is nowhere on a TUI.
     let other = Buffer::filled(buffer.area, Cell::new("▒"));
     let cells = other.diff(buffer);
     let ends: Vec<_> = buffer.area.rows().map(|row| used(buffer, row.y)).collect();
