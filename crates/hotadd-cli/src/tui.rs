@@ -5,6 +5,7 @@
 //! with a single write each time, which the kernel does not interleave with the command's. Input is left alone: the
 //! terminal stays in its mode and nothing is read, so that Ctrl-C and everything typed reach the command.
 
+mod canvas;
 mod crowd;
 mod face;
 mod memory;
@@ -22,6 +23,7 @@ use hotadd_daemon::view::View;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
+pub(crate) use self::canvas::rate;
 use self::memory::Memory;
 pub(crate) use self::output::Output;
 use self::output::Writer;
@@ -178,9 +180,4 @@ fn too_small(size: Size) -> bool {
 fn area(view: &View, size: Size) -> Rect {
     let height = face::height(view, size);
     Rect { x: 0, y: size.height - height, width: size.width, height }
-}
-
-/// `412.3 M/s`
-pub(crate) fn rate(steps_per_second: f64) -> String {
-    format!("{:.1} M/s", steps_per_second / 1e6)
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use hotadd::{ownership, wire};
 
+use super::failure::{Failure, several};
 use super::patience::Process;
-use super::talk::{Failure, several};
 use crate::say;
 
 /// A socket at which a partition should listen.

@@ -6,7 +6,8 @@ use hotadd::Status;
 use hotadd_daemon::degraded;
 use serde_json::{Value, json};
 
-use super::talk::{Failure, Talk};
+use super::failure::Failure;
+use super::talk::Talk;
 use super::{AskError, Shown, WireWaiting};
 use crate::args::Parties;
 use crate::say;

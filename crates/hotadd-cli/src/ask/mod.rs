@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod failure;
 mod found;
 mod missing;
 mod out;
@@ -19,9 +20,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use self::failure::{Failure, Refusal};
 use self::missing::Gone;
 use self::out::Out;
-use self::talk::{Failure, Refusal, Talk};
+use self::talk::Talk;
 use crate::args::{Ask, Change, History, Parties};
 use crate::say;
 

@@ -13,7 +13,7 @@ use hotadd::hardware::{
 };
 use hotadd_service::children::Start;
 
-use super::plan::CannotBegin;
+use super::cannot_begin::CannotBegin;
 use crate::args::Over;
 
 /// What the cgroups of runs are called, before their process ids.

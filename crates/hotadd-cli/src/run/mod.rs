@@ -1,5 +1,6 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
+mod cannot_begin;
 mod child;
 mod driver_output;
 mod fence;
@@ -24,12 +25,13 @@ use hotadd_service::Service;
 use hotadd_service::children::Ending;
 use hotadd_service::record::Record;
 
+use self::cannot_begin::CannotBegin;
 use self::child::{Child, Stdout};
 use self::driver_output::{DriverOutput, OutputQueue};
 use self::fence::Fence;
 use self::load::Load;
 use self::output::{Output, Wanted};
-use self::plan::{CannotBegin, Course, Plan};
+use self::plan::{Course, Plan};
 use self::signals::Received;
 use crate::args::Run;
 

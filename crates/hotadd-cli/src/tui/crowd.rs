@@ -7,7 +7,7 @@ use hotadd::HardwareId;
 use hotadd_daemon::view::{ProcessorRow, RowState, View};
 use ratatui::style::Style;
 
-use super::face::{Canvas, DIM, GOOD, look};
+use super::canvas::{Canvas, DIM, GOOD, look};
 use super::table::Table;
 
 /// The most rows for single processors, whatever room there is.

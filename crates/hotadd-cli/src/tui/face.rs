@@ -3,41 +3,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use hotadd::text::clean_char;
-use hotadd_daemon::view::{Note, RowState, View, Waiting, Weight};
+use hotadd_daemon::view::{Note, View, Waiting, Weight};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::Color;
 use ratatui::text::Span;
 
+use super::canvas::{BAD, BOLD, BUSY, Canvas, DIM, GOOD, NORMAL, cut, rate};
 use super::memory::Memory;
 use super::table::Table;
-use super::{Ink, crowd, plain, rate};
+use super::{Ink, crowd, plain};
 
 /// Lines of history that are shown.
 const NOTES: u16 = 3;
-
-/// A call that takes longer than this gets a moving mark.
-const LONG: Duration = Duration::from_millis(200);
-
-/// The longest text that is looked at; no terminal shows more in a row.
-const LONGEST: usize = 1024;
-
-pub(super) const NORMAL: Style = Style::new();
-pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-pub(super) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
-pub(super) const GOOD: Style = Style::new().fg(Color::Green);
-pub(super) const BAD: Style = Style::new().fg(Color::Red);
-pub(super) const BUSY: Style = Style::new().fg(Color::Yellow);
-const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
-
-/// What is drawn on, with what everything drawn needs to know.
-pub(super) struct Canvas<'a> {
-    pub(super) view: &'a View,
-    pub(super) memory: &'a Memory,
-    pub(super) now: Instant,
-    pub(super) buffer: Buffer,
-}
 
 /// How many rows the TUI takes of a terminal of this size. Depends only on what seldom changes, so that the TUI
 /// does not change its height all the time.
@@ -171,26 +149,6 @@ impl Plan {
 }
 
 impl Canvas<'_> {
-    /// Writes text at a place and cuts it to `width` with an ellipsis. Returns the column behind it.
-    pub(super) fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let right = self.buffer.area.right();
-        let width = width.min(right.saturating_sub(x));
-        if width == 0 {
-            return x;
-        }
-        let text = cut(text);
-        if Span::raw(&text).width() <= usize::from(width) {
-            return self.buffer.set_stringn(x, y, text, width.into(), style).0;
-        }
-        let (end, _) = self.buffer.set_stringn(x, y, text, usize::from(width) - 1, style);
-        self.buffer.set_stringn(end, y, "…", 1, style).0
-    }
-
-    pub(super) fn put_right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
-        let wide = u16::try_from(Span::raw(text).width()).unwrap_or(width).min(width);
-        self.put(x + width - wide, y, wide, text, style);
-    }
-
     fn header(&mut self, y: u16) {
         const TITLE: usize = 14;
         let area = self.buffer.area;
@@ -248,18 +206,6 @@ impl Canvas<'_> {
         self.put(4, y, u16::MAX, &text, BUSY);
     }
 
-    /// A mark that moves once a call takes long, and how long it has taken.
-    pub(super) fn hourglass(&self) -> (&'static str, String) {
-        const MARKS: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-        let since = self.view.waiting.as_ref().map_or(self.now, |waiting| waiting.since);
-        let took = self.now.saturating_duration_since(since);
-        if took < LONG {
-            return ("…", brief(took));
-        }
-        let turn = usize::try_from(took.as_millis() / 100).unwrap_or(0);
-        (MARKS[turn % MARKS.len()], brief(took))
-    }
-
     fn notes(&mut self, y: u16, rows: u16) {
         let width = self.buffer.area.width;
         // From the newest on, as far as there is room; of the last one that fits in part, its beginning.
@@ -285,34 +231,6 @@ impl Canvas<'_> {
             }
             self.put(4, y, u16::MAX, &row, if weight == Weight::Bad { NORMAL } else { DIM });
         }
-    }
-}
-
-/// A state's symbol, its name and its style.
-pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
-    match state {
-        RowState::Spare => ("○", "spare", DIM),
-        RowState::Asking => ("…", "asking", BUSY),
-        RowState::Active => ("●", "active", GOOD),
-        RowState::Uninvited => ("!", "uninvited", ALIEN),
-        RowState::Refused => ("✕", "refused", BAD),
-        RowState::Left => ("↓", "left", DIM),
-    }
-}
-
-/// Names and reasons come from drivers: so much of them as can be shown, without what steers or hides.
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST).map(clean_char).collect()
-}
-
-/// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.
-pub(super) fn brief(time: Duration) -> String {
-    let ms = time.as_secs_f64() * 1e3;
-    match ms {
-        ..9.995 => format!("{ms:.2} ms"),
-        ..99.95 => format!("{ms:.1} ms"),
-        ..999.5 => format!("{ms:.0} ms"),
-        _ => format!("{:.1} s", ms / 1e3),
     }
 }
 

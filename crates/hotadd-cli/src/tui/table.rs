@@ -3,8 +3,7 @@
 use hotadd::HardwareId;
 use hotadd_daemon::view::{AnswerCell, ProcessorRow, RowState, View};
 
-use super::face::{BAD, BUSY, Canvas, DIM, GOOD, NORMAL, brief, look};
-use super::rate;
+use super::canvas::{BAD, BUSY, Canvas, DIM, GOOD, NORMAL, brief, look, rate};
 
 /// Left of everything.
 const MARGIN: u16 = 2;
