@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     let findings = root.examine();
     let answer = hotadd_doctor::answer(&findings);
     let text = if args.json {
-        let says = answer.map_or("clear", Level::name);
+        let says = answer.map_or("clear", Level::into);
         format!(
             "{}\n",
             json!({ "answer": says, "clear": answer.is_none(), "findings": findings, "shadows": shadows })
@@ -77,7 +77,8 @@ fn shown(findings: &[Finding], answer: Option<Level>) -> String {
 
 /// In lines, each with its end.
 fn finding(finding: &Finding) -> String {
-    let mut text = format!("{}: {}\n", finding.level.name(), clean(&finding.what));
+    let level: &str = finding.level.into();
+    let mut text = format!("{level}: {}\n", clean(&finding.what));
     if let Some(place) = &finding.place {
         let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
         text += &format!("  where: {}{line}\n", clean(&place.file));
@@ -92,5 +93,6 @@ fn finding(finding: &Finding) -> String {
 
 /// As a line, with its end.
 fn shadow(shadow: &Shadow) -> String {
-    format!("{} {}: {}\n", shadow.outcome.name(), clean(&shadow.file), clean(&shadow.said))
+    let outcome: &str = shadow.outcome.into();
+    format!("{outcome} {}: {}\n", clean(&shadow.file), clean(&shadow.said))
 }

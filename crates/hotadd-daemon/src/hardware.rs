@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use hotadd::HardwareId;
@@ -61,15 +60,14 @@ impl Governed {
     pub(super) fn plugging(&self, id: HardwareId) -> Option<u64> {
         match self {
             // The kernel makes its folder when it is plugged in, and counts the folders.
-            Self::Hotplug(_) => inode(Path::new("/sys/devices/system/cpu"), id),
+            Self::Hotplug(_) => {
+                let folder = fs::symlink_metadata(format!("/sys/devices/system/cpu/cpu{id}"));
+                folder.ok().map(|folder| folder.ino())
+            }
             // They come and go with this process.
             Self::Simulated(_) => Some(0),
         }
     }
-}
-
-fn inode(folder: &Path, id: HardwareId) -> Option<u64> {
-    fs::symlink_metadata(folder.join(format!("cpu{id}"))).ok().map(|folder| folder.ino())
 }
 
 fn intruders(keys: &HardwareKeys) -> Intruders {

@@ -5,6 +5,9 @@
 //!
 //! What the daemon and a run of a command both need is here too: [how the drivers are written](spec) that an operator names, [those
 //! drivers](parties) as they are registered and started anew, and [what a person is told](view).
+//!
+//! A program that uses this crate needs the command `host` of `hotadd`: a driver in a process of its own is started by that, from the file
+//! of the running program.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

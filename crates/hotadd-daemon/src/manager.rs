@@ -15,7 +15,6 @@ use super::config::{Config, Party};
 use super::fault;
 use super::hardware::Governed;
 use super::log::Log;
-use super::reload::Reloading;
 use super::state_file::StateFile;
 use super::watchdog::Watchdog;
 use super::{Message, listen};
@@ -54,6 +53,15 @@ pub(super) struct Manager {
     /// That one does not was said.
     pub(super) stuck: bool,
     pub(super) plugging: Option<Sender<()>>,
+}
+
+/// Whether the configuration is to be read anew, and whether it can be.
+#[derive(Default)]
+pub(super) struct Reloading {
+    /// Since the last time that it was read. Asked for twice is asked for once.
+    pub(super) asked: bool,
+    /// Those of the last configuration are all there.
+    pub(super) may_begin: bool,
 }
 
 impl Manager {
@@ -153,7 +161,7 @@ impl Manager {
         let turned = self.sender.clone();
         let log = move |what: &str| drop(turned.send(Message::Turned(what.to_owned())));
         let service =
-            Service::with_access(&self.partition, self.name(), self.access(), Arc::new(log));
+            Service::with_access(&self.partition, self.config.name(), self.access(), Arc::new(log));
         let service = Arc::new(service.map_err(|error| error.to_string())?);
         service.restart_by(self.parties.restart());
         self.service = Some(service);
@@ -274,18 +282,10 @@ impl Manager {
         if let Some(service) = &self.service {
             service.close();
         }
-        let (service, parties) = (self.service.take(), Arc::clone(&self.parties));
-        let until = Instant::now() + GRACE + parties.grace();
+        let until = Instant::now() + GRACE + self.parties.grace();
         let done = self.sender.clone();
-        let leave = move || {
-            // Those in other processes first: an add that one of them holds up is over then.
-            let parties = parties.end();
-            drop(service);
-            drop(parties);
-            let _ = done.send(Message::Left);
-        };
-        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
-        let mut left = thread.is_err();
+        let done = move || drop(done.send(Message::Left));
+        let mut left = self.parties.leave(self.service.take(), (), done).is_err();
         while !left {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Message::Left) => left = true,
@@ -309,9 +309,5 @@ impl Manager {
             self.log
                 .line(Weight::Bad, &format!("hotadd: {what} reaches no service manager: {error}"));
         }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.config.name()
     }
 }

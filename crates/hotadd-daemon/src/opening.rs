@@ -25,7 +25,7 @@ impl Manager {
             format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
         // With the socket the place beside it is ours, and nobody else's.
-        self.state_file.open(&self.socket());
+        self.state_file.open(&self.config.socket());
         self.say(&format!("READY=1\n{}", self.status()));
         let missing = self.state_file.missing();
         if missing.is_empty() {

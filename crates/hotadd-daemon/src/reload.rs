@@ -7,15 +7,6 @@ use super::config::{Config, HardwareKeys, Kind, Party};
 use super::manager::Manager;
 use crate::view::Weight;
 
-/// Whether the configuration is to be read anew, and whether it can be.
-#[derive(Default)]
-pub(super) struct Reloading {
-    /// Since the last time that it was read. Asked for twice is asked for once.
-    pub(super) asked: bool,
-    /// Those of the last configuration are all there.
-    pub(super) may_begin: bool,
-}
-
 impl Manager {
     /// Reads the configuration anew if that was asked for. The parties of it register on a thread of their own.
     pub(super) fn reload_if_asked(&mut self) {
@@ -111,19 +102,15 @@ impl Config {
             let at_start = self.hardware.at_start;
             self.hardware = HardwareKeys { at_start, ..old.hardware.clone() };
         }
-        if self.service.name != old.service.name {
-            stays.push("service.name");
-        }
-        if self.service.socket != old.service.socket {
-            stays.push("service.socket");
-        }
-        if self.service.group != old.service.group {
-            stays.push("service.group");
-        }
-        if self.service.bus != old.service.bus {
-            stays.push("service.bus");
-        }
-        self.service = old.service.clone();
+        let (new, service) = (&self.service, &old.service);
+        let of_service = [
+            (new.name != service.name, "service.name"),
+            (new.socket != service.socket, "service.socket"),
+            (new.group != service.group, "service.group"),
+            (new.bus != service.bus, "service.bus"),
+        ];
+        stays.extend(of_service.iter().filter(|(differs, _)| *differs).map(|(_, key)| key));
+        self.service = service.clone();
         (self, stays)
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct StateFile {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// What is known in this life, with what the file added to it.
     contents: Contents,
@@ -41,15 +42,8 @@ struct State {
 impl StateFile {
     /// Of a partition with these processors, which count as decided.
     pub(super) fn new(hardware: &str, plugging: Plugging, log: Log) -> Self {
-        let state = State {
-            contents: Contents::nothing(Of::this(hardware)),
-            registered: Vec::new(),
-            configured: Vec::new(),
-            before: Vec::new(),
-            path: None,
-            failing: false,
-            ending: false,
-        };
+        let contents = Contents::nothing(Of::this(hardware));
+        let state = State { contents, ..State::default() };
         Self { plugging, log, state: Mutex::new(state) }
     }
 
@@ -74,7 +68,7 @@ impl StateFile {
     pub(super) fn open(&self, socket: &Path) {
         let path = Contents::path(socket);
         let mut state = self.lock();
-        match Contents::read(&path, state.contents.of()) {
+        match Contents::read(&path, &state.contents.of) {
             Ok(Some(before)) => {
                 for (id, plugging) in before.processors {
                     // What is known in this life is newer.

@@ -62,11 +62,6 @@ impl Config {
 }
 
 impl Manager {
-    /// Where it listens.
-    pub(super) fn socket(&self) -> PathBuf {
-        self.config.socket()
-    }
-
     /// Who may do what with it. Says who is missing where it could be more.
     pub(super) fn access(&self) -> Access {
         let (access, missing) = self.config.access();
@@ -83,18 +78,16 @@ impl Manager {
 
     /// The message bus that it is to be on.
     fn bus(&self) -> Option<BusAddress> {
-        match &self.config.service.bus {
-            Some(bus) => match &bus.0 {
-                Bus::None => None,
-                Bus::On(address) => Some(address.clone()),
-            },
+        match self.config.service.bus.as_ref().map(|bus| &bus.0) {
+            Some(Bus::None) => None,
+            Some(Bus::On(address)) => Some(address.clone()),
             None => self.config.is_the_machines().then_some(BusAddress::System),
         }
     }
 
     /// Listens, and joins the bus: one that is not there is joined when it is. Says where it is found.
     pub(super) fn be_found(&self) -> Result<String, String> {
-        let socket = self.socket();
+        let socket = self.config.socket();
         let mut found = format!("listening at {}", socket.display());
         let Some(service) = &self.service else { return Ok(found) };
         service.open(&socket).map_err(|error| error.to_string())?;

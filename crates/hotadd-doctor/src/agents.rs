@@ -95,9 +95,7 @@ fn look(tree: &Tree, units: &Units, processes: &[Process], agent: &Agent) -> Opt
 fn program(tree: &Tree, agent: &Agent) -> Option<PathBuf> {
     let places = agent.programs.iter().flat_map(|program| {
         let folders = programs::FOLDERS.iter().map(move |folder| Path::new(folder).join(program));
-        let folders: Vec<_> =
-            if program.starts_with('/') { vec![PathBuf::from(program)] } else { folders.collect() };
-        folders
+        if program.starts_with('/') { vec![PathBuf::from(program)] } else { folders.collect() }
     });
     let found = places.into_iter().find(|path| tree.kind(path).is_some());
     // The additions of VirtualBox come with their version in a folder of their own.
@@ -137,9 +135,6 @@ fn processes(tree: &Tree) -> (Vec<Process>, bool) {
             text.split(|&byte| byte == 0 || byte == b'\n').filter(|word| !word.is_empty()).take(64);
         found.push(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect());
     }
-    (
-        found,
-        numbers.count() <= PROCESSES
-            && !matches!(tree.look_into(Path::new("/proc")), Content::Unread(_)),
-    )
+    let unread = matches!(tree.look_into(Path::new("/proc")), Content::Unread(_));
+    (found, numbers.count() <= PROCESSES && !unread)
 }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Of one file, and of one kind, so many findings are told; one is enough to act.
 pub(crate) const MOST: usize = 50;
 
 /// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "&str")]
 pub enum Level {
     /// Something brings processors online, or would.
     Problem,
@@ -18,21 +19,14 @@ pub enum Level {
     Note,
 }
 
-impl Level {
-    /// Its name, for people and programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Problem => "problem",
-            Self::CannotTell => "cannot tell",
-            Self::Note => "note",
+/// Its name, for people and programs.
+impl From<Level> for &str {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Problem => "problem",
+            Level::CannotTell => "cannot tell",
+            Level::Note => "note",
         }
-    }
-}
-
-impl Serialize for Level {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.name())
     }
 }
 

@@ -67,7 +67,39 @@ impl Root {
     /// Everything that there is to say, what weighs most first.
     #[must_use]
     pub fn examine(&self) -> Vec<Finding> {
-        examine(&self.0)
+        let tree = &self.0;
+        let follower = Follower::new(tree);
+        let wanted = udev::wanted_units(tree).into_iter().chain(units::activated(tree));
+        let mut units = Units::read(tree, wanted);
+        let mut findings = udev::check(tree, &follower);
+        findings.extend(initramfs::check(tree, &follower));
+        findings.extend(hotplug::check(tree, &follower));
+        findings.extend(cron::check(tree, &follower));
+        findings.extend(hooks::check(tree, &follower, &units));
+        findings.extend(settings::check(tree, &follower));
+        findings.extend(machine::check(tree));
+        // What was followed so far starts units, and these may start others.
+        let mut of_units = units.check(&follower);
+        while units.start(&follower.wanted_units()) {
+            of_units.extend(units.check(&follower));
+        }
+        findings.extend(of_units);
+        findings.extend(agents::check(tree, &units));
+        findings.extend(owner::check(tree, &units));
+        findings.extend(tree.unread().into_iter().map(|unread| {
+            Finding::new(Level::CannotTell, format!("not looked at: {}", unread.reason))
+                .at(&unread.path, None)
+                .why("what is in it may bring processors online")
+                .fix("run hotadd doctor as root, or look yourself")
+        }));
+        findings.sort_by_key(|finding| finding.level);
+        let more = findings.len().saturating_sub(FINDINGS);
+        if more > 0 {
+            findings.truncate(FINDINGS);
+            let what = format!("{more} further findings are not told");
+            findings.push(Finding::new(Level::CannotTell, what).fix("see to these first"));
+        }
+        findings
     }
 }
 
@@ -76,39 +108,4 @@ impl Root {
 pub fn answer(findings: &[Finding]) -> Option<Level> {
     let levels = findings.iter().map(|finding| finding.level);
     levels.min().filter(|level| *level != Level::Note)
-}
-
-fn examine(tree: &Tree) -> Vec<Finding> {
-    let follower = Follower::new(tree);
-    let wanted = udev::wanted_units(tree).into_iter().chain(units::activated(tree));
-    let mut units = Units::read(tree, wanted);
-    let mut findings = udev::check(tree, &follower);
-    findings.extend(initramfs::check(tree, &follower));
-    findings.extend(hotplug::check(tree, &follower));
-    findings.extend(cron::check(tree, &follower));
-    findings.extend(hooks::check(tree, &follower, &units));
-    findings.extend(settings::check(tree, &follower));
-    findings.extend(machine::check(tree));
-    // What was followed so far starts units, and these may start others.
-    let mut of_units = units.check(&follower);
-    while units.start(&follower.wanted_units()) {
-        of_units.extend(units.check(&follower));
-    }
-    findings.extend(of_units);
-    findings.extend(agents::check(tree, &units));
-    findings.extend(owner::check(tree, &units));
-    findings.extend(tree.unread().into_iter().map(|unread| {
-        Finding::new(Level::CannotTell, format!("not looked at: {}", unread.reason))
-            .at(&unread.path, None)
-            .why("what is in it may bring processors online")
-            .fix("run hotadd doctor as root, or look yourself")
-    }));
-    findings.sort_by_key(|finding| finding.level);
-    let more = findings.len().saturating_sub(FINDINGS);
-    if more > 0 {
-        findings.truncate(FINDINGS);
-        let what = format!("{more} further findings are not told");
-        findings.push(Finding::new(Level::CannotTell, what).fix("see to these first"));
-    }
-    findings
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hotadd::{Error, Partition, Registration, RequiredParty, Status};
+use hotadd::{Error, Partition, Registering, Registration, RequiredParty, Status};
 use hotadd_service::children::Start;
 use hotadd_service::host::{Host, HostSpec, Said};
 use hotadd_service::kept::{Kept, Register};
@@ -14,7 +14,7 @@ use hotadd_service::{Named, NotRegistered, Service};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::descriptors;
-use crate::spec::{DriverSpec, ExecSpec, FileSpec, SampleSpec, What};
+use crate::spec::{DriverSpec, ExecSpec, SampleSpec, What};
 
 /// How long a driver's process may take to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -72,14 +72,6 @@ pub struct Terms {
     pub output: OutputSink,
 }
 
-/// What is different about hosts of one kind.
-#[derive(Clone, Copy)]
-struct Hosted {
-    restarts: u32,
-    grace: Duration,
-    loads: bool,
-}
-
 impl Terms {
     /// Registers a driver. If the operator requires its party (L4), that is there when it is registered.
     pub(super) fn register(
@@ -89,55 +81,54 @@ impl Terms {
     ) -> Result<Driver, NotRegistered> {
         match &spec.what {
             What::Sample(SampleSpec { isolated: Some(restarts), .. }) => {
-                let hosted = Hosted { restarts: *restarts, grace: GRACE, loads: false };
-                self.host(spec, hosted, required)
+                self.host(spec, *restarts, required)
             }
-            What::File(file @ FileSpec { restarts, .. }) => {
+            What::File(file) => {
                 if let Some(why) = file.untrusted() {
                     let why = why.to_string();
                     return Err(NotRegistered::new(&spec.name, Status::UNSUCCESSFUL, why));
                 }
-                // Its unload may take as long as an answer, and its process says so if it does not end.
-                let grace = self.time_limit(spec) + 3 * GRACE;
-                self.host(spec, Hosted { restarts: *restarts, grace, loads: true }, required)
+                self.host(spec, file.restarts, required)
             }
             What::Sample(sample) => {
-                let sample = sample.clone();
-                let (partition, of) = (self.partition.clone(), spec.clone());
-                let party = required.map(|named| named.party().clone());
-                let register: Register = Box::new(move || {
-                    let registering = party_of(&partition, &of, party.as_ref());
+                let (sample, of) = (sample.clone(), spec.clone());
+                self.here(spec, 0, required, move |registering| {
                     registering.register(sample.sample()).map_err(|error| not(&of, &error))
-                });
-                self.here(spec, 0, required, register)
+                })
             }
             What::Exec(ExecSpec { path, restarts, later }) => {
-                let later = *later;
-                let (path, limit, start) = (path.clone(), self.time_limit(spec), self.start());
-                let (partition, of) = (self.partition.clone(), spec.clone());
-                let party = required.map(|named| named.party().clone());
-                let register: Register = Box::new(move || {
+                let (later, limit, start) = (*later, self.time_limit(spec), self.start());
+                let (path, of) = (path.clone(), spec.clone());
+                self.here(spec, *restarts, required, move |registering| {
                     let script = Script::new(&path).map_err(|error| {
                         NotRegistered::new(&of.name, Status::UNSUCCESSFUL, error.to_string())
                     })?;
                     let script = script.time_limit(limit).started_by(Arc::clone(&start));
-                    let registering = party_of(&partition, &of, party.as_ref()).at_once();
+                    let registering = registering.at_once();
                     let registering = if later { registering.later_only() } else { registering };
                     registering.register(script).map_err(|error| not(&of, &error))
-                });
-                self.here(spec, *restarts, required, register)
+                })
             }
         }
     }
 
+    /// Registers a driver of this process by `register`, which begins with its name and level.
     fn here(
         &self,
         spec: &DriverSpec,
         restarts: u32,
         required: Option<&Named>,
-        register: Register,
+        register: impl Fn(Registering<'_>) -> Result<Registration, NotRegistered> + Send + 'static,
     ) -> Result<Driver, NotRegistered> {
         let party = required.map(|named| named.party().clone());
+        let (partition, of, required) = (self.partition.clone(), spec.clone(), party.clone());
+        let register: Register = Box::new(move || {
+            let registering = partition.party(&of.name).level(of.level);
+            register(match &required {
+                Some(party) => registering.required(party),
+                None => registering,
+            })
+        });
         if restarts > 0 {
             let kept = Kept::start(&self.partition, &spec.name, restarts, party, register);
             return kept.map(Driver::Kept);
@@ -152,10 +143,10 @@ impl Terms {
     fn host(
         &self,
         spec: &DriverSpec,
-        hosted: Hosted,
+        restarts: u32,
         required: Option<&Named>,
     ) -> Result<Driver, NotRegistered> {
-        let Hosted { restarts, grace, loads } = hosted;
+        let loads = matches!(spec.what, What::File(_));
         if loads {
             // The driver's process may be this user's, as which it could look into this one's memory.
             let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -166,6 +157,8 @@ impl Terms {
             NotRegistered::new(&spec.name, Status::DEVICE_NOT_READY, why.to_owned())
         })?;
         let time_limit = self.time_limit(spec);
+        // An unload may take as long as an answer, and its process says so if it does not end.
+        let grace = if loads { time_limit + 3 * GRACE } else { GRACE };
         // Behind --, as the name of a file may begin like an option.
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
         let (name, output) = (spec.name.clone(), Arc::clone(&self.output));
@@ -201,18 +194,6 @@ impl Terms {
 
     fn time_limit(&self, spec: &DriverSpec) -> Duration {
         spec.timeout.unwrap_or(self.timeout)
-    }
-}
-
-fn party_of<'a>(
-    partition: &'a Partition,
-    spec: &'a DriverSpec,
-    required: Option<&'a RequiredParty>,
-) -> hotadd::Registering<'a> {
-    let registering = partition.party(&spec.name).level(spec.level);
-    match required {
-        Some(party) => registering.required(party),
-        None => registering,
     }
 }
 

@@ -5,9 +5,10 @@ mod one;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{io, thread};
 
 use hotadd::Partition;
-use hotadd_service::{NotRestarted, Restart};
+use hotadd_service::{NotRestarted, Restart, Service};
 
 use self::drivers::Driver;
 pub use self::drivers::{OutputSink, Terms};
@@ -66,11 +67,7 @@ impl Parties {
     /// One does not register without which nothing begins: which, and why.
     pub fn begin(&self, terms: Terms, beginning: Beginning) -> Result<(), String> {
         let _changing = self.changing();
-        let begun = self.begin_all(&Arc::new(terms), beginning);
-        if begun.is_err() {
-            drop(self.end());
-        }
-        begun
+        self.begin_all(&Arc::new(terms), beginning).inspect_err(|_| drop(self.end()))
     }
 
     fn begin_all(&self, terms: &Arc<Terms>, beginning: Beginning) -> Result<(), String> {
@@ -161,9 +158,29 @@ impl Parties {
         self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default()
     }
 
+    /// Lets all go on a thread of its own, then the service and `rest`, and calls `done` at last. Those in other processes go first: an
+    /// add that one of them holds up is over then.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn leave(
+        self: &Arc<Self>,
+        service: Option<Arc<Service>>,
+        rest: impl Send + 'static,
+        done: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let these = Arc::clone(self);
+        let leave = move || {
+            let others = these.end();
+            drop(service);
+            drop((others, rest));
+            done();
+        };
+        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave).map(drop)
+    }
+
     /// Ends those in processes of their own. Dropping what this returns deregisters the others.
-    #[must_use]
-    pub fn end(&self) -> impl Sized + use<> {
+    fn end(&self) -> impl Sized + use<> {
         let all = {
             let mut state = self.lock();
             state.ended = true;

@@ -24,19 +24,19 @@ pub(super) const MOST_PARTIES: usize = 1024;
 const MOST_PROCESSORS: usize = 2048;
 
 /// A note of what was asked, never of what runs: that is for the kernel to say.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contents {
     version: u32,
     /// Of what it speaks: another start of the machine, and other hardware, have other processors.
-    of: Of,
+    pub(super) of: Of,
     /// Each with the [plugging](crate::hardware::Governed::plugging) that it was decided about.
     pub(super) processors: BTreeMap<u32, u64>,
     /// The names of the parties that had come by the socket. One that is registered twice is in it twice.
     pub(super) parties: Vec<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Of {
     boot: String,
@@ -54,10 +54,6 @@ impl Of {
 impl Contents {
     pub(super) fn nothing(of: Of) -> Self {
         Self { version: VERSION, of, processors: BTreeMap::new(), parties: Vec::new() }
-    }
-
-    pub(super) const fn of(&self) -> &Of {
-        &self.of
     }
 
     pub(super) fn has(&self, id: HardwareId, plugging: u64) -> bool {

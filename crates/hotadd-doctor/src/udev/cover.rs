@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::shadow::{self, Header};
 use super::{FOLDERS, RuleFile};
@@ -16,7 +16,8 @@ use crate::command::Follower;
 use crate::tree::{LARGEST, Tree, identity};
 
 /// What came of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "&str")]
 pub enum Outcome {
     /// It was written.
     Written,
@@ -26,21 +27,14 @@ pub enum Outcome {
     Refused,
 }
 
-impl Outcome {
-    /// Its name, for people and programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Written => "written",
-            Self::Kept => "kept",
-            Self::Refused => "refused",
+/// Its name, for people and programs.
+impl From<Outcome> for &str {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Written => "written",
+            Outcome::Kept => "kept",
+            Outcome::Refused => "refused",
         }
-    }
-}
-
-impl Serialize for Outcome {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.name())
     }
 }
 
