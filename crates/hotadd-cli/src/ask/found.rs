@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use hotadd::{ownership, wire};
 
+use super::failure::{Failure, several};
 use super::patience::Process;
-use super::talk::{Failure, several};
 use crate::say;
 
 /// A socket at which a partition should listen.
@@ -103,7 +103,7 @@ fn is_socket(path: &Path) -> bool {
 
 /// Where partitions are found: this user's, and the machine's.
 fn folders() -> [PathBuf; 2] {
-    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
+    [hotadd_service::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
 }
 
 /// The error for a socket that was found by its name and is not believed.
