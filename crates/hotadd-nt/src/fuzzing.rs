@@ -1,6 +1,6 @@
 //! What the fuzz targets call. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
 
-use crate::native::{Elf, for_the_linker, inspect};
+use crate::loaders::native::{Elf, for_the_linker, inspect};
 
 /// Looks at a native driver, and makes the copy of it that the system's linker would be given. Nothing is loaded.
 ///

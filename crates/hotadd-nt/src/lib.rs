@@ -19,44 +19,30 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-mod abi;
-mod caller;
-mod ex;
-mod export;
-pub mod fault;
-mod file;
-mod foreign;
+mod faults;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod images;
-mod io;
-mod ke;
-mod left;
-mod load;
-mod mm;
-mod native;
-mod ob;
-mod object;
-pub mod pe;
-mod ps;
-mod rtl;
-pub mod sandbox;
-mod seh;
+mod ground;
+mod host;
+mod kernel;
+mod loaders;
 #[cfg(test)]
 mod tests;
-mod thread;
-#[cfg(test)]
-mod trial;
-mod types;
-mod world;
 
-pub use abi::{Abi, Routine};
-pub use ex::pool;
+/// What drivers do wrong, and how that is found out.
+pub mod fault {
+    pub use crate::faults::{Fault, install, watch};
+}
+
 pub use fault::Fault;
-pub use file::{File, Kind};
-pub use images::{Image, Place};
-pub use left::Left;
-pub use load::{Driver, EntryError, Options, Stays};
-pub use pe::{FileError, Import, Inspection, Provision, Section};
-pub use world::{Console, World};
+pub use ground::abi::Abi;
+pub use ground::images::{Image, Place};
+pub use ground::routine::Routine;
+pub use ground::world::{Console, World};
+pub use host::load::{Driver, EntryError, Options, Stays};
+pub use host::sandbox;
+pub use host::unload_report::UnloadReport;
+pub use kernel::ex::pool;
+pub use loaders::file::{File, Kind};
+pub use loaders::pe::{self, FileError, Import, Inspection, Provision, Section};

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Sender, channel};
 
 use windows_sys::Wdk::Foundation as wdk;
 
-use crate::abi::Abi;
-use crate::io::{devices, reinit, work};
+use crate::ground::abi::Abi;
+use crate::ground::types::{Counted, DriverObject, UnicodeString};
+use crate::kernel::io::{devices, reinit, work};
 use crate::tests::{BOTH, call, scene};
-use crate::types::{Counted, DriverObject, UnicodeString};
 
 const COLLISION: i32 = 0xC000_0035_u32.cast_signed();
 const NOT_FOUND: i32 = 0xC000_0034_u32.cast_signed();
@@ -189,7 +189,7 @@ fn what_is_not_there_says_so() {
         assert_eq!(call!(abi, EtwProviderEnabled(handle => u64, 0 => u8, 0 => u64) -> u8), 0);
         assert_eq!(call!(abi, ExGetPreviousMode() -> i8), 0, "KernelMode");
         let (system, current) = (
-            crate::ob::types::PsInitialSystemProcess.address(),
+            crate::kernel::ob::types::PsInitialSystemProcess.address(),
             call!(abi, IoGetCurrentProcess() -> usize),
         );
         assert_eq!(system, current);
@@ -204,11 +204,11 @@ fn a_types_variable_is_found_natively_and_by_import() {
     }
     // SAFETY: a static, never written.
     let symbol = unsafe { PsThreadType };
-    let slot = crate::export::find("PsThreadType").unwrap().address(Abi::Win64).cast();
+    let slot = crate::ground::export::find("PsThreadType").unwrap().address(Abi::Win64).cast();
     assert_eq!(symbol, slot, "both are the variable's address");
     // SAFETY: a variable that holds an address.
     let one = unsafe { *symbol };
-    let other = crate::ob::types::variables::PsProcessType.address();
+    let other = crate::kernel::ob::types::variables::PsProcessType.address();
     assert!(!one.is_null() && one as usize != other, "each type is one of its own");
 }
 

@@ -1,7 +1,7 @@
 //! What the headers declare is there, in both conventions.
 
-use crate::abi::Abi;
-use crate::export;
+use crate::ground::abi::Abi;
+use crate::ground::export;
 
 /// The name in a prototype: in front of the parameters, or the last word.
 fn name(prototype: &str) -> &str {

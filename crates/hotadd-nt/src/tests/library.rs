@@ -5,7 +5,7 @@ use std::ptr;
 
 use windows_sys::Wdk::System::SystemServices::RTL_BITMAP as Bitmap;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::{BOTH, address, call};
 
 const NONE: u32 = u32::MAX;

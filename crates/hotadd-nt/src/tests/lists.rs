@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::abi::Abi;
-use crate::ex::pool::{self, Tag};
+use crate::ground::abi::Abi;
+use crate::kernel::ex::pool::{self, Tag};
 use crate::tests::{BOTH, Memory, call, routine, scene};
 
 fn push(abi: Abi, list: *mut u8, entry: *mut u8) -> usize {

@@ -5,11 +5,11 @@ use std::ptr;
 
 use windows_sys::Wdk::Foundation::MDL as Mdl;
 
-use crate::abi::Abi;
-use crate::export;
-use crate::ke::data;
+use crate::ground::abi::Abi;
+use crate::ground::export;
+use crate::ground::types::{Counted, UnicodeString};
+use crate::kernel::ke::data;
 use crate::tests::{BOTH, Memory, call, scene};
-use crate::types::{Counted, UnicodeString};
 
 fn routine(abi: Abi, name: &str) -> *const c_void {
     let mut units: Vec<u16> = name.encode_utf16().collect();

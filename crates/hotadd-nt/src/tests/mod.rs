@@ -33,25 +33,25 @@ use std::time::Duration;
 use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
-use crate::abi::Abi;
-use crate::export;
-use crate::fault::Fault;
-use crate::images::{self, Image, Missing};
-use crate::world::{Console, World};
+use crate::faults::Fault;
+use crate::ground::abi::Abi;
+use crate::ground::export;
+use crate::ground::images::{self, Image, Missing};
+use crate::ground::world::{Console, World};
 
 /// Calls a function by its name, in one of the conventions.
 macro_rules! call {
     ($abi:expr, $name:ident($($argument:expr => $type:ty),* $(,)?) $(-> $return:ty)?) => {{
         let address = $crate::tests::address($abi, stringify!($name));
         match $abi {
-            $crate::abi::Abi::Win64 => {
+            $crate::ground::abi::Abi::Win64 => {
                 type Function = unsafe extern "win64" fn($($type),*) $(-> $return)?;
                 // SAFETY: exported in this convention, with this prototype.
                 let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
                 // SAFETY: its arguments are what its documentation asks for.
                 unsafe { function($($argument),*) }
             }
-            $crate::abi::Abi::SysV => {
+            $crate::ground::abi::Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn($($type),*) $(-> $return)?;
                 // SAFETY: as above.
                 let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
@@ -66,15 +66,15 @@ pub(crate) use call;
 /// Defines a function as a driver would, in both conventions: `name(abi)` is its address.
 macro_rules! routine {
     ($visible:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block) => {
-        $visible fn $name(abi: $crate::abi::Abi) -> usize {
+        $visible fn $name(abi: $crate::ground::abi::Abi) -> usize {
             fn body($($argument: $type),*) $(-> $return)? $body
             extern "win64" fn win64($($argument: $type),*) $(-> $return)? { body($($argument),*) }
             extern "sysv64" fn sysv($($argument: $type),*) $(-> $return)? { body($($argument),*) }
             static KNOWN: std::sync::Once = std::sync::Once::new();
             KNOWN.call_once(|| $crate::tests::make_win64(stringify!($name), win64 as *const () as usize));
             match abi {
-                $crate::abi::Abi::Win64 => win64 as *const () as usize,
-                $crate::abi::Abi::SysV => sysv as *const () as usize,
+                $crate::ground::abi::Abi::Win64 => win64 as *const () as usize,
+                $crate::ground::abi::Abi::SysV => sysv as *const () as usize,
             }
         }
     };

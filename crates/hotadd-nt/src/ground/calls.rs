@@ -1,0 +1,251 @@
+//! Where a thread's stack lies, and which driver's call led to where it is.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use super::context::Context;
+use crate::ground::export;
+use crate::ground::images::{self, Image};
+use crate::kernel::seh::memory;
+
+/// What the handling of faults knows of a thread on which driver code runs.
+pub(crate) struct Watched {
+    /// The lowest and the highest address of its stack; both 0 if that is not known.
+    pub(crate) stack: Cell<(usize, usize)>,
+    /// The number of the watch that it is under; 0 if none.
+    pub(crate) watch: Cell<u64>,
+    /// In whose name a function of ours touches a driver's memory: registers that are its caller's. Null if it does not.
+    pub(crate) caught: Cell<*const Context>,
+}
+
+impl Watched {
+    /// Makes this thread ready for faults.
+    pub(crate) fn begin() -> Self {
+        // Without the monitor a fault ends the process all the same, less politely. Loading a driver reports why it failed.
+        let _ = crate::faults::install();
+        SIGNALS.with(SignalStack::get_or_insert);
+        Self {
+            stack: Cell::new(limits().unwrap_or_default()),
+            watch: Cell::new(0),
+            caught: Cell::new(ptr::null()),
+        }
+    }
+
+    /// The lowest and the highest address of its stack.
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        self.stack.get()
+    }
+
+    /// Touches a driver's memory in the name of whoever has these registers: a fault is theirs, and the driver may handle it.
+    /// Then nothing of this is gone on with, so it must be nothing that has to be.
+    pub(crate) fn catch<T>(&self, caller: &Context, touch: impl FnOnce() -> T) -> T {
+        self.caught.set(caller);
+        let touched = touch();
+        self.caught.set(ptr::null());
+        touched
+    }
+}
+
+/// The stack that signal handlers of a thread run on, of so many bytes.
+const SIGNAL_STACK: usize = 64 * 1024;
+
+/// A signal stack of ours.
+struct SignalStack(Cell<*mut libc::c_void>);
+
+thread_local! {
+    static SIGNALS: SignalStack = const { SignalStack(Cell::new(ptr::null_mut())) };
+}
+
+impl SignalStack {
+    /// Gives this thread one if it has none that is large enough: threads that Rust has not made have none at all.
+    fn get_or_insert(&self) {
+        let mut old = MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: asks, into memory for the answer.
+        let done = unsafe { libc::sigaltstack(ptr::null(), old.as_mut_ptr()) };
+        // SAFETY: a structure of numbers and a pointer, which the kernel has filled if it could.
+        let old = (done == 0).then(|| unsafe { old.assume_init() });
+        let enough = |old: libc::stack_t| {
+            old.ss_flags & libc::SS_DISABLE == 0 && old.ss_size >= SIGNAL_STACK
+        };
+        if !self.0.get().is_null() || old.is_some_and(enough) {
+            return;
+        }
+        let flags = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping.
+        let Ok(start) =
+            (unsafe { mmap_anonymous(ptr::null_mut(), SIGNAL_STACK, flags, MapFlags::PRIVATE) })
+        else {
+            return;
+        };
+        let new = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: SIGNAL_STACK };
+        // SAFETY: mapped above, and unmapped only after it is a signal stack no more.
+        unsafe { libc::sigaltstack(&raw const new, ptr::null_mut()) };
+        self.0.set(start);
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        if self.0.get().is_null() {
+            return;
+        }
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: this thread is on its ordinary stack, as destructors are.
+        unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
+        // SAFETY: mapped above, and no handler uses it any more.
+        let _ = unsafe { munmap(self.0.get(), SIGNAL_STACK) };
+    }
+}
+
+/// Where this thread's stack lies.
+fn limits() -> Option<(usize, usize)> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: no conditions.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: this thread's, into memory for them.
+    if unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    let (mut base, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: filled above.
+    unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut base, &raw mut size) };
+    // SAFETY: filled above, and used no more.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    Some((base as usize, base as usize + size))
+}
+
+/// A call that a driver made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Where the call is.
+    pub(crate) at: usize,
+    /// Which function of ours it called, if it called it by an import.
+    pub(crate) callee: Option<&'static str>,
+}
+
+/// How far up its own stack a thread looks: over our own frames, and nothing behind the driver's that called.
+const REACH: usize = 16 * 1024;
+
+/// The call of a driver that led here.
+pub(crate) fn calling() -> Option<Call> {
+    let here = 0_usize;
+    let here = &raw const here as usize;
+    let (low, high) = crate::ground::thread::own().watched.limits();
+    if (low..high).contains(&here) { newest_call(here, high.min(here + REACH)) } else { None }
+}
+
+/// The newest call of a driver on a stack between two addresses. The stack's thread stands still.
+pub(crate) fn newest_call(from: usize, to: usize) -> Option<Call> {
+    let from = from.next_multiple_of(8);
+    (from..to & !7).step_by(8).find_map(|at| {
+        // SAFETY: a whole word of a stack that is there for as long as its thread.
+        let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
+        call_before(word)
+    })
+}
+
+/// The call that would return to an address. Pointers to a driver's functions lie on stacks too, and are no return addresses.
+pub(crate) fn call_before(address: usize) -> Option<Call> {
+    let image = images::at(address)?;
+    let place = address - image.base;
+    // A call may be the last instruction of its section, so that what follows it is not code.
+    if !image.executes(address - 1) {
+        return None;
+    }
+    let before = |length: usize| place.checked_sub(length);
+    if let Some([0xe8, distance @ ..]) = before(5).and_then(|start| image.value::<[u8; 5]>(start)) {
+        let target = address.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+        if image.executes(target) {
+            return Some(Call { at: address - 5, callee: jump_target(image, target) });
+        }
+    }
+    if let Some([0xff, 0x15, distance @ ..]) =
+        before(6).and_then(|start| image.value::<[u8; 6]>(start))
+    {
+        return Some(Call { at: address - 6, callee: slot_name(image, address, distance) });
+    }
+    // Through a register, or what one points to: FF /2, with what its form of address takes.
+    let length = [2, 3, 4, 6, 7].into_iter().find(|length| {
+        let Some([0xff, modes]) = before(*length).and_then(|start| image.value::<[u8; 2]>(start))
+        else {
+            return false;
+        };
+        let scaled = usize::from(modes & 7 == 4);
+        let whole = match modes >> 6 {
+            0 if modes & 7 == 5 => 6,
+            0 => 2 + scaled,
+            1 => 3 + scaled,
+            2 => 6 + scaled,
+            _ => 2,
+        };
+        modes >> 3 & 7 == 2 && whole == *length
+    })?;
+    Some(Call { at: address - length, callee: None })
+}
+
+/// The function of ours that a jump in a driver leads to: linkers put such between a call and an import.
+fn jump_target(image: &Image, at: usize) -> Option<&'static str> {
+    let mut place = at.checked_sub(image.base)?;
+    if image.value::<[u8; 4]>(place) == Some([0xf3, 0x0f, 0x1e, 0xfa]) {
+        place += 4;
+    }
+    // REX, or the prefix of a checked branch, changes nothing.
+    if matches!(image.value::<u8>(place), Some(0x48 | 0xf2)) {
+        place += 1;
+    }
+    match image.value::<[u8; 6]>(place) {
+        Some([0xff, 0x25, distance @ ..]) => slot_name(image, image.base + place + 6, distance),
+        _ => None,
+    }
+}
+
+/// The name of what an import slot holds, which lies so far from there.
+fn slot_name(image: &Image, from: usize, distance: [u8; 4]) -> Option<&'static str> {
+    let slot = from.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+    let address = image.value::<u64>(slot.checked_sub(image.base)?)?;
+    let address = address as usize;
+    memory::at(address).or_else(|| export::at(address).map(|export| export.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::images::{Missing, Span};
+
+    #[test]
+    fn calls_are_told_from_other_code_that_an_address_lies_behind() {
+        // Never executed. 0x20 is where what is called lies, 0x30 a slot.
+        let mut code = vec![0x90_u8; 64];
+        code[..5].copy_from_slice(&[0xe8, 0x1b, 0, 0, 0]);
+        code[5..11].copy_from_slice(&[0xff, 0x15, 0x25, 0, 0, 0]);
+        code[11..13].copy_from_slice(&[0xff, 0xd0]);
+        code[13..16].copy_from_slice(&[0x41, 0xff, 0xd2]);
+        code[16..20].copy_from_slice(&[0xff, 0x54, 0x24, 0x08]);
+        code[20..22].copy_from_slice(&[0xff, 0xe0]);
+        // jmp [0x30]
+        code[0x20..0x26].copy_from_slice(&[0xff, 0x25, 0x0a, 0, 0, 0]);
+        let function = export::find("KeRegisterProcessorChangeCallback").unwrap();
+        let address = function.address(crate::Abi::Win64) as u64;
+        code[0x30..0x38].copy_from_slice(&address.to_le_bytes());
+        let code: &'static [u8] = code.leak();
+        let base = code.as_ptr().expose_provenance();
+        let all = Span { range: 0..64, writable: false, executable: true };
+        let image = Image::native("calls.so".into(), base, 64, vec![all], Missing::default());
+        let image = images::enter(image).unwrap();
+        let found =
+            |place: usize| call_before(base + place).map(|call| (call.at - base, call.callee));
+        let name = Some(function.name);
+        assert_eq!(found(5), Some((0, name)), "call +distance, to a jump through a slot");
+        assert_eq!(found(11), Some((5, name)), "call through a slot");
+        assert_eq!(found(13), Some((11, None)), "call rax");
+        assert_eq!(found(16), Some((14, None)), "call r10, without its prefix");
+        assert_eq!(found(20), Some((16, None)), "call [rsp+8]");
+        assert_eq!(found(22), None, "jmp rax does not return");
+        assert_eq!(found(40), None, "behind a jump");
+        assert_eq!(found(0), None, "nothing is before the beginning");
+        images::leave(image);
+    }
+}

@@ -1,0 +1,186 @@
+//! [`In`] and [`Out`]: what a driver's pointers point to.
+//!
+//! A value of these types is a pointer that a driver has passed to one of our functions, and by calling it the driver has
+//! promised what the public documentation asks for: that it may be read, or written, during the call. That promise is
+//! broken by accident, so a null pointer is reported by name, and any other bad one faults where it is used, as it would in
+//! a kernel.
+
+use std::fmt;
+use std::ptr;
+
+use hotadd::Status;
+
+use crate::ground::caller;
+
+/// Something that a driver lets us read: a `T`, or many.
+#[repr(transparent)]
+pub(crate) struct In<T>(*const T);
+
+/// Something that a driver lets us write: a `T`, or many.
+#[repr(transparent)]
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Clone for In<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for In<T> {}
+
+impl<T> Clone for Out<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Out<T> {}
+
+impl<T> fmt::Debug for Out<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&self.0, f)
+    }
+}
+
+/// A null pointer where there must not be one.
+#[cold]
+fn null() -> ! {
+    caller::fault_with(Status::ACCESS_VIOLATION, "passes NULL where an address is needed")
+}
+
+impl<T> In<T> {
+    /// # Safety
+    /// Null, or readable for as long as it is used.
+    pub(crate) const unsafe fn new(at: *const T) -> Self {
+        Self(at)
+    }
+
+    pub(crate) const fn as_ptr(self) -> *const T {
+        self.0
+    }
+
+    /// The same place as something else that lies there.
+    pub(crate) const fn cast<U>(self) -> In<U> {
+        In(self.0.cast())
+    }
+
+    /// `None` for null.
+    pub(crate) fn non_null(self) -> Option<Self> {
+        (!self.0.is_null()).then_some(self)
+    }
+
+    /// The next ones, from this one on.
+    pub(crate) const fn skip(self, count: usize) -> Self {
+        Self(self.0.wrapping_add(count))
+    }
+}
+
+impl<T: Copy> In<T> {
+    /// Reads it.
+    pub(crate) fn get(self) -> T {
+        if self.0.is_null() {
+            null();
+        }
+        // SAFETY: the driver's promise, which this type stands for. Drivers may misalign.
+        unsafe { self.0.read_unaligned() }
+    }
+
+    /// Reads one of many.
+    pub(crate) fn at(self, index: usize) -> T {
+        if self.0.is_null() {
+            null();
+        }
+        Self(self.0.wrapping_add(index)).get()
+    }
+
+    /// Reads many, into a place of our own: what lies there may change while we look at it.
+    pub(crate) fn to_vec(self, count: usize) -> Vec<T> {
+        (0..count).map(|index| self.at(index)).collect()
+    }
+}
+
+impl<T: Copy + Default + PartialEq> In<T> {
+    /// How many there are before the first zero.
+    pub(crate) fn length(self) -> usize {
+        self.length_within(usize::MAX)
+    }
+
+    /// How many there are before the first zero, at most so many. Nothing behind either is looked at.
+    pub(crate) fn length_within(self, most: usize) -> usize {
+        (0..most).find(|index| self.at(*index) == T::default()).unwrap_or(most)
+    }
+
+    /// Everything before the first zero.
+    pub(crate) fn terminated(self) -> Vec<T> {
+        self.to_vec(self.length())
+    }
+}
+
+impl<T> Out<T> {
+    /// # Safety
+    /// Null, or writable for as long as it is used.
+    pub(crate) const unsafe fn new(at: *mut T) -> Self {
+        Self(at)
+    }
+
+    pub(crate) const fn as_ptr(self) -> *mut T {
+        self.0
+    }
+
+    /// The same for reading.
+    pub(crate) const fn readable(self) -> In<T> {
+        In(self.0.cast_const())
+    }
+
+    /// `None` for null.
+    pub(crate) fn non_null(self) -> Option<Self> {
+        (!self.0.is_null()).then_some(self)
+    }
+
+    /// The next ones, from this one on.
+    pub(crate) const fn skip(self, count: usize) -> Self {
+        Self(self.0.wrapping_add(count))
+    }
+
+    /// Writes it.
+    pub(crate) fn put(self, value: T) {
+        if self.0.is_null() {
+            null();
+        }
+        // SAFETY: the driver's promise, which this type stands for. Drivers may misalign.
+        unsafe { self.0.write_unaligned(value) };
+    }
+
+    /// Writes it, if the driver wants it.
+    pub(crate) fn put_if_wanted(self, value: T) {
+        if let Some(to) = self.non_null() {
+            to.put(value);
+        }
+    }
+}
+
+impl<T: Copy> Out<T> {
+    /// Reads it.
+    pub(crate) fn get(self) -> T {
+        self.readable().get()
+    }
+
+    /// Writes many.
+    pub(crate) fn put_all(self, values: &[T]) {
+        if values.is_empty() {
+            return;
+        }
+        if self.0.is_null() {
+            null();
+        }
+        // SAFETY: the driver's promise; a slice of our own does not overlap with a driver's memory. Bytes are copied, so that
+        // alignment does not matter.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                values.as_ptr().cast::<u8>(),
+                self.0.cast::<u8>(),
+                size_of_val(values),
+            );
+        }
+    }
+}

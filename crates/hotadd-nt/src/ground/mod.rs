@@ -1,0 +1,17 @@
+//! The lowest layer: memory, threads, calling conventions, what drivers and we both know the layout of, and the one world that all
+//! drivers of this process live in. It names no other layer.
+
+pub(crate) mod abi;
+pub(crate) mod caller;
+pub(crate) mod calls;
+pub(crate) mod context;
+pub(crate) mod driver_object;
+pub(crate) mod export;
+pub(crate) mod foreign;
+pub(crate) mod images;
+pub(crate) mod memory;
+pub(crate) mod objects;
+pub(crate) mod routine;
+pub(crate) mod thread;
+pub(crate) mod types;
+pub(crate) mod world;

@@ -1,0 +1,81 @@
+//! The functions that move memory, for a `.sys`: the one place where drivers rely on a function of the kernel's faulting in
+//! their name. `__try { RtlCopyMemory(...) }` is how they look at a program's memory.
+
+use std::ffi::c_void;
+
+use super::raise::caught;
+use crate::ground::context::Context;
+use crate::ground::thread;
+
+extern "sysv64" fn on_move(
+    context: &mut Context,
+    to: *mut c_void,
+    from: *const c_void,
+    length: usize,
+) -> *mut c_void {
+    // SAFETY: by the driver's word, and if that is wrong the fault is the driver's. memmove forgives what overlaps.
+    thread::own().watched.catch(context, || unsafe { libc::memmove(to, from, length) });
+    to
+}
+
+extern "sysv64" fn on_set(
+    context: &mut Context,
+    to: *mut c_void,
+    value: i32,
+    length: usize,
+) -> *mut c_void {
+    // SAFETY: as above.
+    thread::own().watched.catch(context, || unsafe { libc::memset(to, value, length) });
+    to
+}
+
+extern "sysv64" fn on_fill(context: &mut Context, to: *mut c_void, length: usize, value: i32) {
+    on_set(context, to, value, length);
+}
+
+extern "sysv64" fn on_zero(context: &mut Context, to: *mut c_void, length: usize) {
+    on_set(context, to, 0, length);
+}
+
+extern "sysv64" fn on_compare(
+    context: &mut Context,
+    a: *const c_void,
+    b: *const c_void,
+    length: usize,
+) -> i32 {
+    // SAFETY: as above.
+    thread::own().watched.catch(context, || unsafe { libc::memcmp(a, b, length) })
+}
+
+caught! {
+    fn moving = on_move;
+    fn setting = on_set;
+    fn filling = on_fill;
+    fn zeroing = on_zero;
+    fn comparing = on_compare;
+}
+
+/// Names, and what a `.sys` gets under them.
+const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
+    ("memcpy", moving),
+    ("memmove", moving),
+    ("memset", setting),
+    ("memcmp", comparing),
+    ("RtlCopyMemory", moving),
+    ("RtlMoveMemory", moving),
+    ("RtlFillMemory", filling),
+    ("RtlZeroMemory", zeroing),
+];
+
+/// What a `.sys` gets under a name in place of the [export](crate::ground::export) of that name.
+pub(crate) fn find(name: &str) -> Option<*const c_void> {
+    FUNCTIONS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, function)| *function as *const c_void)
+}
+
+/// The first name of what lies at an address. May be called from a signal handler.
+pub(crate) fn at(address: usize) -> Option<&'static str> {
+    FUNCTIONS.iter().find(|(_, function)| *function as usize == address).map(|(name, _)| *name)
+}
