@@ -32,7 +32,8 @@ mod tests;
 
 /// What drivers do wrong, and how that is found out.
 pub mod fault {
-    pub use crate::faults::{Fault, install, watch};
+    pub use crate::faults::{install, watch};
+    pub use crate::ground::fault::Fault;
 }
 
 pub use fault::Fault;
@@ -41,8 +42,8 @@ pub use ground::images::{Image, Place};
 pub use ground::routine::Routine;
 pub use ground::world::{Console, World};
 pub use host::load::{Driver, EntryError, Options, Stays};
-pub use host::sandbox;
 pub use host::unload_report::UnloadReport;
+pub use host::{pe, sandbox};
 pub use kernel::ex::pool;
 pub use loaders::file::{File, Kind};
-pub use loaders::pe::{self, FileError, Import, Inspection, Provision, Section};
+pub use loaders::pe::{FileError, Import, Inspection, Provision, Section};

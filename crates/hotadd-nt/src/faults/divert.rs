@@ -5,9 +5,7 @@ use std::mem::size_of;
 use std::ptr;
 
 use super::signals::Report;
-use crate::ground::context::{Context, RDI, RSP, Record};
-use crate::kernel::ke::irql;
-use crate::kernel::seh;
+use crate::ground::context::{Context, RDI, RSP, Record, restore};
 
 /// How much stack has to be left for it.
 const ROOM: usize = 32 * 1024;
@@ -25,6 +23,7 @@ pub(super) struct Raised {
     pub(super) record: Record,
     /// For if nobody does.
     pub(super) report: Report,
+    pub(super) dispatch: fn(&mut Record, &mut Context),
 }
 
 /// A new value for the register that holds the IRQL.
@@ -32,6 +31,7 @@ pub(super) struct Written {
     /// The registers behind the instruction.
     pub(super) context: Context,
     pub(super) level: u8,
+    pub(super) write: fn(u8),
 }
 
 /// What a thread can be diverted to.
@@ -70,16 +70,16 @@ pub(super) fn divert<E: Errand>(
 
 extern "sysv64" fn on_raised(raised: *mut Raised) -> ! {
     // SAFETY: written by the handler, and nobody else's.
-    let Raised { context, record, report } = unsafe { &mut *raised };
-    seh::dispatch(record, context);
+    let Raised { context, record, report, dispatch } = unsafe { &mut *raised };
+    dispatch(record, context);
     report.stop()
 }
 
 /// Not in the handler, since the thread may have to wait for its processor.
 extern "sysv64" fn on_written(written: *mut Written) -> ! {
     // SAFETY: as above.
-    let Written { context, level } = unsafe { &mut *written };
-    irql::write(*level);
+    let Written { context, level, write } = unsafe { &mut *written };
+    write(*level);
     // SAFETY: the registers behind the instruction that did this.
-    unsafe { seh::restore(context) }
+    unsafe { restore(context) }
 }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::thread::gettid;
 
+use super::cause::{Cause, How};
 use super::signals::{self, REPORT, Report};
-use super::{Cause, Fault};
 use crate::ground::calls::{self, Call};
+use crate::ground::fault::Fault;
 
 /// How long a thread that takes too long may take to say where it is. Then it is reported without.
 const GRACE: Duration = Duration::from_secs(1);
@@ -198,7 +199,7 @@ impl Report {
         match (self.cause, call) {
             // What it called or jumped to is in the text already.
             (
-                Cause::Missing { .. } | Cause::Access { how: super::cause::How::Executing, .. },
+                Cause::Missing { .. } | Cause::Access { how: How::Executing, .. },
                 Some(Call { at, .. }),
             ) => here(self.cause.to_string(), at),
             (cause, Some(Call { at, callee: Some(name) })) => {

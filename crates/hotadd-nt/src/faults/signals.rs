@@ -155,8 +155,10 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) 
     let cause = match trap.judge(image, own, &mut context) {
         Verdict::GoOn => return context.resume(saved),
         Verdict::WriteIrql(level) => {
-            let written = Written { context, level };
-            if divert(&mut context, trap.stack, written) {
+            let registers = context;
+            let written = image.map(|image| image.services.write_irql);
+            let written = written.map(|write| Written { context: registers, level, write });
+            if written.is_some_and(|written| divert(&mut context, trap.stack, written)) {
                 return context.resume(saved);
             }
             Cause::StackOverflow
@@ -169,12 +171,11 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) 
     let caught = unsafe { caught.as_ref() }.filter(|_| image.is_none());
     let origin = *caught.unwrap_or(&context);
     let rip = origin.rip as usize;
-    let unwindable = caught.is_some() || image.is_some_and(|image| image.abi == Abi::Win64);
-    let Some(record) = cause.record(rip).filter(|_| unwindable) else {
-        Report::new(cause, &context).stop()
-    };
     let report = Report::new(cause, &context);
-    if !divert(&mut context, trap.stack, Raised { context: origin, record, report }) {
+    let unwindable = images::at(rip).filter(|image| image.abi == Abi::Win64);
+    let Some((record, image)) = cause.record(rip).zip(unwindable) else { report.stop() };
+    let raised = Raised { context: origin, record, report, dispatch: image.services.dispatch };
+    if !divert(&mut context, trap.stack, raised) {
         report.stop();
     }
     context.resume(saved);

@@ -2,7 +2,8 @@
 
 use hotadd::Status;
 
-use crate::faults::{self, Fault};
+use crate::ground::calls;
+use crate::ground::fault::Fault;
 use crate::ground::images;
 use crate::ground::world;
 
@@ -28,5 +29,5 @@ pub(crate) fn breach(what: &str) {
 
 /// Where the driver is that called; `None` if none did, or not by a call that can be recognised.
 pub(crate) fn address() -> Option<usize> {
-    faults::calling().map(|call| call.at)
+    calls::calling().map(|call| call.at)
 }

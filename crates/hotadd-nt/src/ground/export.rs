@@ -1,20 +1,18 @@
-//! What a driver can call: the `nt!` macro, which declares it, and the search for it by name.
+//! What a driver can call: the `nt!` macro and its kin, which declare it.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::OnceLock;
 
 use crate::ground::abi::Abi;
 
 /// One thing that a driver can import.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Export {
     pub(crate) name: &'static str,
     pub(crate) what: What,
 }
 
 /// What is behind a name.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
     /// A function, in both conventions.
     Function { win64: *const c_void, sysv: *const c_void },
@@ -176,34 +174,3 @@ macro_rules! data {
     };
 }
 pub(crate) use data;
-
-/// All folders' tables.
-pub(crate) fn exports() -> impl Iterator<Item = &'static Export> {
-    use crate::kernel::{ex, io, ke, mm, ob, ps, rtl, seh};
-    let folders = [
-        seh::TABLES,
-        ke::TABLES,
-        ex::TABLES,
-        rtl::TABLES,
-        io::TABLES,
-        ps::TABLES,
-        ob::TABLES,
-        mm::TABLES,
-    ];
-    folders.into_iter().flatten().copied().flatten()
-}
-
-/// Finds an export. Windows spreads them over `ntoskrnl.exe`, `hal.dll` and others, and moves them from one to another: the
-/// name alone decides.
-pub(crate) fn find(name: &str) -> Option<&'static Export> {
-    static BY_NAME: OnceLock<HashMap<&'static str, &'static Export>> = OnceLock::new();
-    let all = BY_NAME.get_or_init(|| exports().map(|export| (export.name, export)).collect());
-    all.get(name).copied()
-}
-
-/// The export that lies at an address. May be called from a signal handler.
-pub(crate) fn at(address: usize) -> Option<&'static Export> {
-    exports().find(|export| {
-        [Abi::Win64, Abi::SysV].iter().any(|abi| export.address(*abi) as usize == address)
-    })
-}

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use object::pod::Pod;
 
 use crate::ground::abi::Abi;
+use crate::ground::services::Services;
 
 /// How many drivers may be loaded in one process at a time.
 const MOST: usize = 64;
@@ -30,6 +31,8 @@ pub struct Image {
     pub(crate) functions: Range<usize>,
     /// What it imports and nobody provides.
     pub(crate) missing: Missing,
+    /// What the kernel does for it.
+    pub(crate) services: &'static Services,
 }
 
 impl Image {
@@ -40,8 +43,9 @@ impl Image {
         size: usize,
         sections: Vec<Span>,
         missing: Missing,
+        services: &'static Services,
     ) -> Self {
-        Self { name, base, size, abi: Abi::SysV, sections, functions: 0..0, missing }
+        Self { name, base, size, abi: Abi::SysV, sections, functions: 0..0, missing, services }
     }
 
     /// The value there, from the image's lowest address; `None` where nothing is known to be mapped. May be called from a

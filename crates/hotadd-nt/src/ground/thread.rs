@@ -4,12 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
 use std::ptr;
 
-use hotadd::{HardwareId, Processor, ProcessorIndex, ProcessorNumber};
+use hotadd::{ActiveSet, HardwareId, Processor, ProcessorIndex, ProcessorNumber};
 
-use crate::faults::Watched;
 use crate::ground::objects::Thread;
-use crate::ground::world;
-use crate::kernel::ke::{data, processors};
+use crate::ground::stack::Watched;
+use crate::ground::{counts, world};
 
 /// The processor block: drivers read it through gs, inlined by their compilers, so its places are fixed. Ours is one for
 /// each thread.
@@ -235,7 +234,7 @@ impl Block {
 
     /// Writes down where the thread is at this moment, and how many processors there are.
     pub(crate) fn locate(&self) {
-        data::refresh(&world::get().partition.active());
+        counts::refresh(&world::get().partition.active());
         let number = current_processor().map_or(0, |processor| processor.index.get());
         self.number.set(number);
         self.again.set(number);
@@ -341,8 +340,14 @@ pub(crate) fn current_processor() -> Option<Processor> {
             let cpu = u32::try_from(rustix::thread::sched_getcpu()).ok()?;
             // Nothing runs on one that is being added (A5), whatever the kernel has this thread do.
             let there = active.by_id(HardwareId(cpu))?;
-            processors::joined_in(&active, there.index)
+            joined_in(&active, there.index)
         }
         _ => active.iter().next(),
     }
+}
+
+/// The processor of this index if it is active in a set or was: not one that is being added for the first time (A5).
+pub(crate) fn joined_in(active: &ActiveSet, index: ProcessorIndex) -> Option<Processor> {
+    let was = || active.known().any(|(processor, _)| processor.index == index);
+    if active.contains(index) || was() { active.by_index(index) } else { None }
 }

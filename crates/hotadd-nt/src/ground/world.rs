@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hotadd::{Partition, PartyInfo};
 
-use crate::faults::Fault;
-use crate::kernel::ke::{data, time};
+use crate::ground::fault::Fault;
+use crate::ground::{counts, time_zone};
 
 /// Where what drivers say goes.
 pub trait Console: Send + Sync {
@@ -92,12 +92,13 @@ impl World {
     fn watch(&self) {
         let partition = self.partition.clone();
         // That inside a callback there is no observing does no harm: whenever a driver is called the number is written down.
-        if let Ok(observation) = self.partition.observe(move |_| data::refresh(&partition.active()))
+        if let Ok(observation) =
+            self.partition.observe(move |_| counts::refresh(&partition.active()))
         {
             observation.keep();
         }
-        data::refresh(&self.partition.active());
-        time::prepare();
+        counts::refresh(&self.partition.active());
+        time_zone::prepare();
     }
 
     /// Whether there is one.

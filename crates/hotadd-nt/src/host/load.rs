@@ -4,18 +4,20 @@ use std::fmt;
 
 use hotadd::Status;
 
-use crate::faults::{self, Fault};
+use crate::faults;
 use crate::ground::driver_object::Object;
+use crate::ground::fault::Fault;
 use crate::ground::images::Image;
 use crate::ground::routine::Routine;
 use crate::ground::world;
 use crate::host::unload_report::{self, UnloadReport};
 use crate::kernel::ex::callbacks;
+use crate::kernel::exports::{NATIVE, SYS};
 use crate::kernel::io::reinit;
 use crate::kernel::ke::change;
 use crate::loaders::file::{File, Kind};
-use crate::loaders::native::Native;
-use crate::loaders::pe::{self, FileError};
+use crate::loaders::native::{self, Native};
+use crate::loaders::pe::{self, FileError, Inspection};
 
 /// How a driver is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,17 @@ pub struct EntryError(pub Status);
 pub struct Stays;
 
 impl File {
+    /// Looks at it without loading it.
+    ///
+    /// # Errors
+    /// If it is no driver, or none that can be loaded here, and what it is.
+    pub fn inspect(&self) -> Result<Inspection, FileError> {
+        match self.kind() {
+            Kind::Sys => pe::inspect(&self.bytes, &SYS),
+            Kind::Native => native::inspect(&self.bytes, &NATIVE),
+        }
+    }
+
     /// Brings the driver into memory and binds its imports. None of its own code runs yet.
     ///
     /// # Errors
@@ -74,12 +87,12 @@ impl File {
     pub fn load(&self, options: Options) -> Result<Driver, FileError> {
         match self.kind() {
             Kind::Sys => {
-                let loaded = pe::load(&self.bytes, &self.name, options.strict)?;
+                let loaded = pe::load(&self.bytes, &self.name, options.strict, &SYS)?;
                 let (entry, image) = (loaded.entry(), loaded.image());
                 Ok(Driver::new(&self.name, image, entry, Code::Sys(loaded)))
             }
             Kind::Native => {
-                let native = Native::load(&self.bytes, &self.name, options.strict)?;
+                let native = Native::load(&self.bytes, &self.name, options.strict, &NATIVE)?;
                 let (entry, image) = (native.entry(), native.image());
                 Ok(Driver::new(&self.name, image, entry, Code::Native(Box::new(native))))
             }

@@ -1,6 +1,7 @@
 //! What a driver can call: the kernel's exports, in folders that have Windows' own prefixes as their names.
 
 pub(crate) mod ex;
+pub(crate) mod exports;
 pub(crate) mod io;
 pub(crate) mod ke;
 pub(crate) mod mm;

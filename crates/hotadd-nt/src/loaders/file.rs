@@ -1,10 +1,10 @@
-//! [`File`]: a driver's file, read once, and what can be said of it before it is loaded.
+//! [`File`]: a driver's file, read once.
 
 use std::fmt;
 use std::path::Path;
 
 use crate::loaders::native;
-use crate::loaders::pe::{self, FileError, Inspection};
+use crate::loaders::pe::{self, FileError};
 
 /// What kind of driver a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +61,6 @@ impl File {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Looks at it without loading it.
-    ///
-    /// # Errors
-    /// If it is no driver, or none that can be loaded here, and what it is.
-    pub fn inspect(&self) -> Result<Inspection, FileError> {
-        match self.kind {
-            Kind::Sys => pe::inspect(&self.bytes),
-            Kind::Native => native::inspect(&self.bytes),
-        }
     }
 }
 

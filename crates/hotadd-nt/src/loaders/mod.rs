@@ -3,4 +3,4 @@
 
 pub(crate) mod file;
 pub(crate) mod native;
-pub mod pe;
+pub(crate) mod pe;

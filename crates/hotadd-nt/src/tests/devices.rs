@@ -204,7 +204,7 @@ fn a_types_variable_is_found_natively_and_by_import() {
     }
     // SAFETY: a static, never written.
     let symbol = unsafe { PsThreadType };
-    let slot = crate::ground::export::find("PsThreadType").unwrap().address(Abi::Win64).cast();
+    let slot = crate::kernel::exports::find("PsThreadType").unwrap().address(Abi::Win64).cast();
     assert_eq!(symbol, slot, "both are the variable's address");
     // SAFETY: a variable that holds an address.
     let one = unsafe { *symbol };

@@ -33,11 +33,11 @@ use std::time::Duration;
 use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
-use crate::faults::Fault;
 use crate::ground::abi::Abi;
-use crate::ground::export;
+use crate::ground::fault::Fault;
 use crate::ground::images::{self, Image, Missing};
 use crate::ground::world::{Console, World};
+use crate::kernel::exports;
 
 /// Calls a function by its name, in one of the conventions.
 macro_rules! call {
@@ -83,7 +83,14 @@ pub(crate) use routine;
 
 /// Makes a function one of a driver of Microsoft's convention: what lies there is an image of its own.
 pub(crate) fn make_win64(name: &str, address: usize) {
-    let native = Image::native(name.to_owned(), address, 1, Vec::new(), Missing::default());
+    let native = Image::native(
+        name.to_owned(),
+        address,
+        1,
+        Vec::new(),
+        Missing::default(),
+        &exports::NATIVE,
+    );
     let image = Image { abi: Abi::Win64, ..native };
     assert!(images::enter(image).is_some(), "there is room for it");
 }
@@ -92,7 +99,7 @@ pub(crate) const BOTH: [Abi; 2] = [Abi::Win64, Abi::SysV];
 
 /// Where a function is.
 pub(crate) fn address(abi: Abi, name: &str) -> *const std::ffi::c_void {
-    export::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
+    exports::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
 }
 
 /// Memory that a driver has its objects in: aligned like pool, and not zero at first.

@@ -20,7 +20,7 @@ use std::io;
 use hotadd::Status;
 
 use self::filter::Stage;
-use crate::kernel::ke::time;
+use crate::ground::time_zone;
 
 /// Who is told of a forbidden system call, on a thread of its own. It must not allocate, as the thread that made the call may
 /// have stopped in the middle of that. The process ends when it returns.
@@ -87,7 +87,7 @@ fn find_zone_once() {
         // SAFETY: there is one thread.
         unsafe { std::env::set_var("TZ", ":/etc/localtime") };
     }
-    time::prepare();
+    time_zone::prepare();
 }
 
 /// Forbids every system call but those that a loaded driver and its host need.

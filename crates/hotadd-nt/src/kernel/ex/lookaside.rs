@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use crate::ground::abi::Abi;
 use crate::ground::caller;
-use crate::ground::export::{self, nt_for};
+use crate::ground::export::nt_for;
 use crate::ground::routine::Routine;
 use crate::ground::types::NtStatus;
 use crate::kernel::ex::{pool, slists};
@@ -111,8 +111,8 @@ nt_for! {
 /// The functions that lists have by default, in a convention.
 fn defaults(abi: Abi) -> [usize; 2] {
     ["ExAllocatePoolWithTag", "ExFreePool"].map(|name| {
-        let export = export::find(name).expect("declared in `pool`");
-        export.address(abi) as usize
+        let export = pool::EXPORTS.iter().find(|export| export.name == name);
+        export.expect("declared in `pool`").address(abi) as usize
     })
 }
 

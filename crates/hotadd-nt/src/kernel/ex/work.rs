@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hotadd::Status;
 use parking_lot::{Condvar, Mutex};
 
-use crate::faults::Fault;
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
 use crate::ground::thread;
 

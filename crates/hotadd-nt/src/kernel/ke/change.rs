@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use hotadd::{Driver, Notice, Registration, State, Status, Veto};
 
-use crate::faults::{self, Fault};
+use crate::faults;
 use crate::ground::export::nt;
+use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
 use crate::ground::thread;
 use crate::ground::types::{ChangeContext, change_state};

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hotadd::{MAX_PROCESSORS, ProcessorIndex};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::faults::Fault;
 use crate::ground::caller;
+use crate::ground::fault::Fault;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
 use crate::ground::thread::{self, Confined};

@@ -139,12 +139,7 @@ pub(crate) fn by_number(number: ProcessorNumber) -> Option<Processor> {
 
 /// The processor of this index if it is active or was: not one that is being added for the first time (A5).
 pub(crate) fn joined(index: ProcessorIndex) -> Option<Processor> {
-    joined_in(&active(), index)
-}
-
-pub(crate) fn joined_in(active: &ActiveSet, index: ProcessorIndex) -> Option<Processor> {
-    let was = || active.known().any(|(processor, _)| processor.index == index);
-    if active.contains(index) || was() { active.by_index(index) } else { None }
+    thread::joined_in(&active(), index)
 }
 
 fn count_and_mask(to: Out<u64>) -> u32 {

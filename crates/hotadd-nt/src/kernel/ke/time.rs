@@ -1,7 +1,5 @@
 //! What time it is: in units of 100 ns, since 1601 or since the start of the machine.
 
-use std::sync::Once;
-
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::ground::export::nt;
@@ -106,16 +104,6 @@ fn counter(frequency: Out<i64>) -> i64 {
 fn with_counter(to: Out<i64>, clock: ClockId) -> i64 {
     to.put_if_wanted(since(ClockId::Monotonic));
     since(clock)
-}
-
-/// Reads which zone this machine is in, the first time: in a driver's sandbox there are no files.
-pub(crate) fn prepare() {
-    static READ: Once = Once::new();
-    unsafe extern "C" {
-        fn tzset();
-    }
-    // SAFETY: takes nothing, and nobody here changes the environment.
-    READ.call_once(|| unsafe { tzset() });
 }
 
 /// How far the time on the wall is ahead.

@@ -4,9 +4,10 @@ use std::ffi::c_void;
 use std::ptr;
 
 use crate::ground::abi::Abi;
-use crate::ground::export::{self, Export, What};
+use crate::ground::export::{Export, What};
 use crate::ground::foreign::In;
 use crate::ground::types::UnicodeString;
+use crate::kernel::exports;
 
 /// The address of a function or variable; null if there is none of that name.
 ///
@@ -27,7 +28,7 @@ unsafe extern "win64" fn win64(name: In<UnicodeString>) -> *const c_void {
 
 fn find(name: In<UnicodeString>, abi: Abi) -> *const c_void {
     let name = String::from_utf16_lossy(&name.get().units());
-    export::find(&name).map_or(ptr::null(), |export| export.address(abi))
+    exports::find(&name).map_or(ptr::null(), |export| export.address(abi))
 }
 
 /// What this file declares.

@@ -5,9 +5,9 @@ use std::sync::mpsc;
 
 use hotadd::Status;
 
-use crate::faults::Fault;
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::fault::Fault;
 use crate::ground::foreign::Out;
 use crate::ground::routine::Routine;
 use crate::ground::thread;

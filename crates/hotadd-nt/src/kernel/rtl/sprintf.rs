@@ -150,11 +150,11 @@ mod tests {
     use std::mem;
 
     use crate::ground::abi::Abi;
-    use crate::ground::export;
+    use crate::kernel::exports;
 
     /// The address that a `.sys` would get.
     fn win64(name: &str) -> *const std::ffi::c_void {
-        export::find(name).unwrap().address(Abi::Win64)
+        exports::find(name).unwrap().address(Abi::Win64)
     }
 
     #[test]

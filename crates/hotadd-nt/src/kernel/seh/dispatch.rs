@@ -4,11 +4,10 @@ use std::ptr;
 
 use hotadd::Status;
 
-use super::raise::restore;
 use super::unwind::{self, Damaged, Handler, Stack};
 use crate::faults::{Cause, Report};
 use crate::ground::abi::Abi;
-use crate::ground::context::{Context, RAX, Record};
+use crate::ground::context::{Context, RAX, Record, restore};
 use crate::ground::images::{self, Image};
 use crate::ground::thread;
 

@@ -7,10 +7,11 @@ use std::ptr;
 use hotadd::Status;
 
 use super::dispatch::{self, Dispatcher, NONCONTINUABLE};
-use super::raise::{caught, restore};
+use super::raise::caught;
 use super::unwind;
-use crate::faults::{Cause, Report, call_before};
-use crate::ground::context::{Context, RSP, Record};
+use crate::faults::{Cause, Report};
+use crate::ground::calls::call_before;
+use crate::ground::context::{Context, RSP, Record, restore};
 use crate::ground::export::{Export, What};
 use crate::ground::images;
 use crate::ground::memory::PAGE;

@@ -2,9 +2,11 @@
 //! their name. `__try { RtlCopyMemory(...) }` is how they look at a program's memory.
 
 use std::ffi::c_void;
+use std::ptr;
 
 use super::raise::caught;
 use crate::ground::context::Context;
+use crate::ground::export::{Export, What};
 use crate::ground::thread;
 
 extern "sysv64" fn on_move(
@@ -68,11 +70,10 @@ const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
 ];
 
 /// What a `.sys` gets under a name in place of the [export](crate::ground::export) of that name.
-pub(crate) fn find(name: &str) -> Option<*const c_void> {
-    FUNCTIONS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, function)| *function as *const c_void)
+pub(crate) fn find(name: &str) -> Option<Export> {
+    let (name, function) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
+    let win64 = *function as *const c_void;
+    Some(Export { name, what: What::Function { win64, sysv: ptr::null() } })
 }
 
 /// The first name of what lies at an address. May be called from a signal handler.

@@ -11,7 +11,6 @@ mod tests;
 mod unwind;
 
 pub(crate) use dispatch::dispatch;
-pub(crate) use raise::restore;
 
 use crate::ground::export::Export;
 

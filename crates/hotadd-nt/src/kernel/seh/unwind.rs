@@ -381,7 +381,7 @@ fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loaders::pe;
+    use crate::pe;
 
     /// A driver with all kinds of frames.
     const DRIVER: &[u8] = include_bytes!("../../../tests/fixtures/seh.sys");

@@ -2,14 +2,15 @@
 
 use super::{Elf, provided, system_has};
 use crate::ground::export::What;
+use crate::ground::services::Services;
 use crate::loaders::pe::{FileError, Import, Inspection, Provision};
 
 /// Looks at a native driver without loading it.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection, FileError> {
+pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, FileError> {
     let elf = Elf::parse(bytes)?;
     let imports = elf.undefined.into_iter().filter(|symbol| !symbol.weak);
     let imports = imports.map(|symbol| {
-        let export = provided(&symbol.name).map(|export| export.what);
+        let export = provided(services, &symbol.name).map(|export| export.what);
         let (module, provision) = match export {
             Some(What::Function { .. }) => ("hotadd", Provision::Function),
             Some(What::Data(_)) => ("hotadd", Provision::Data),

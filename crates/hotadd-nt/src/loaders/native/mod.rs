@@ -3,7 +3,7 @@
 //! We bind a driver's imports ourselves, and not through the dynamic symbols of our program. Were they there, every library of
 //! this process would be bound to them, and some share their name with what the C library has for 4-byte characters
 //! (`wcslen`). So what is undefined is made weak in our copy of the file, the system's linker leaves what it does not know,
-//! and then each slot is filled from [the table of exports](crate::ground::export).
+//! and then each slot is filled from what [the kernel](Services) provides.
 
 mod dynamic;
 mod elf;
@@ -28,10 +28,11 @@ use self::elf::Slot;
 pub(crate) use self::inspect::inspect;
 use crate::faults;
 use crate::ground::abi::Abi;
-use crate::ground::export::{self, Export};
+use crate::ground::export::Export;
 use crate::ground::images::{self, Image, Missing};
 use crate::ground::memory::{Memory, PAGE};
 use crate::ground::routine::Routine;
+use crate::ground::services::Services;
 use crate::loaders::pe::FileError;
 
 /// What our headers put before the names of the C library's functions, of which this system has others.
@@ -54,7 +55,12 @@ pub(crate) struct Native {
 
 impl Native {
     /// Loads a driver. None of its code runs yet.
-    pub(crate) fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Self, FileError> {
+    pub(crate) fn load(
+        bytes: &[u8],
+        name: &str,
+        strict: bool,
+        services: &'static Services,
+    ) -> Result<Self, FileError> {
         let elf = Elf::parse(bytes)?;
         faults::install().map_err(|error| FileError::unwatched(&error))?;
         let file = copy(&elf, bytes, name)
@@ -72,12 +78,13 @@ impl Native {
         let entry = entry.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
         let entry = entry.and_then(Routine::new).ok_or_else(elf::no_entry)?;
         let base = entry.address().wrapping_sub(elf.entry);
-        let (missing, names) = bind(&elf, &library, base)?;
+        let (missing, names) = bind(&elf, &library, base, services)?;
         if strict && !names.is_empty() {
             return Err(FileError::Unresolved(names));
         }
         let missing_names = Missing { base: missing.base(), names };
-        let image = Image::native(name.to_owned(), base, elf.size, elf.mapped, missing_names);
+        let image =
+            Image::native(name.to_owned(), base, elf.size, elf.mapped, missing_names, services);
         let image = images::enter(image);
         let image = image.ok_or_else(|| FileError::NoRoom("too many drivers".into()))?;
         let Dynamic { begin, end, .. } = elf.dynamic;
@@ -134,9 +141,14 @@ fn run(at: usize) {
 
 /// Fills the slots of what we provide, and of what nobody does: of that there is a page for each, so that whatever is done to
 /// it is seen and says which it is. Returns these, and their names.
-fn bind(elf: &Elf, library: &Library, base: usize) -> Result<(Memory, Vec<String>), FileError> {
+fn bind(
+    elf: &Elf,
+    library: &Library,
+    base: usize,
+    services: &Services,
+) -> Result<(Memory, Vec<String>), FileError> {
     let cannot = |error: rustix::io::Errno| FileError::NoRoom(format!("its imports: {error}"));
-    let unknown = |name: &str| provided(name).is_none() && !knows(library, name);
+    let unknown = |name: &str| provided(services, name).is_none() && !knows(library, name);
     let missing = elf.undefined.iter().filter(|symbol| !symbol.weak && unknown(&symbol.name));
     let mut missing: Vec<String> = missing.map(|symbol| symbol.name.clone()).collect();
     missing.sort_unstable();
@@ -145,7 +157,7 @@ fn bind(elf: &Elf, library: &Library, base: usize) -> Result<(Memory, Vec<String
     let mut writes = Vec::new();
     for Slot { at, symbol, addend } in &elf.slots {
         let name = &elf.undefined[*symbol].name;
-        let target = match (provided(name), missing.binary_search(name)) {
+        let target = match (provided(services, name), missing.binary_search(name)) {
             (Some(export), _) => export.address(Abi::SysV) as usize,
             (None, Ok(number)) => pages.base() + number * PAGE,
             (None, Err(_)) => continue,
@@ -169,8 +181,8 @@ fn bind(elf: &Elf, library: &Library, base: usize) -> Result<(Memory, Vec<String
 }
 
 /// What we provide under this name.
-fn provided(name: &str) -> Option<&'static Export> {
-    export::find(name.strip_prefix(OURS).unwrap_or(name))
+fn provided(services: &Services, name: &str) -> Option<Export> {
+    (services.find)(name.strip_prefix(OURS).unwrap_or(name))
 }
 
 /// Whether the linker has found this in the system's libraries or the driver's own.

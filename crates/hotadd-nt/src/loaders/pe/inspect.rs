@@ -4,8 +4,8 @@ use super::error::FileError;
 use super::headers::{Headers, Section};
 use super::relocate;
 use super::tables::Tables;
-use crate::ground::export::{self, What};
-use crate::kernel::seh;
+use crate::ground::export::What;
+use crate::ground::services::Services;
 
 /// What a driver file says about itself.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub enum Provision {
 ///
 /// # Errors
 /// It is not a driver, or not one that can be loaded; the error says what it is.
-pub fn inspect(bytes: &[u8]) -> Result<Inspection, FileError> {
+pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, FileError> {
     let headers = Headers::parse(bytes)?;
     let mut image = Vec::new();
     let no_room = |error| FileError::NoRoom(format!("{error}"));
@@ -70,10 +70,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, FileError> {
     let tables = Tables::parse(&headers, &image)?;
     let relocations = relocate::places(&headers, &image)?.len();
     let imports = tables.imports.into_iter().map(|slot| {
-        let provision = match export::find(&slot.name).map(|export| export.what) {
+        let provision = match (services.find)(&slot.name).map(|export| export.what) {
             Some(What::Function { .. }) => Provision::Function,
             Some(What::Data(_)) => Provision::Data,
-            None if seh::memory::find(&slot.name).is_some() => Provision::Function,
             None => Provision::Missing,
         };
         Import { module: slot.module, name: slot.name, provision }

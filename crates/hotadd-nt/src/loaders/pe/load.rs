@@ -1,6 +1,5 @@
 //! [`load`]: a file becomes an image in memory, from which code can be called.
 
-use std::ffi::c_void;
 use std::io;
 use std::ptr;
 
@@ -13,11 +12,10 @@ use super::relocate;
 use super::tables::{Named, Slot, Tables};
 use crate::faults;
 use crate::ground::abi::Abi;
-use crate::ground::export;
 use crate::ground::images::{self, Image, Missing, Span};
 use crate::ground::memory::{Memory, PAGE};
 use crate::ground::routine::Routine;
-use crate::kernel::seh;
+use crate::ground::services::Services;
 
 /// What compilers give a security cookie. Images that find it unchanged refuse to run.
 const DEFAULT_COOKIE: u64 = 0x2B99_2DDF_A232;
@@ -68,7 +66,12 @@ impl Drop for Loaded {
 ///
 /// # Errors
 /// It is not a driver that can be loaded, or there is no room for it.
-pub fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Loaded, FileError> {
+pub(crate) fn load(
+    bytes: &[u8],
+    name: &str,
+    strict: bool,
+    services: &'static Services,
+) -> Result<Loaded, FileError> {
     let headers = Headers::parse(bytes)?;
     if headers.entry == 0 {
         return Err(FileError::Unsupported(
@@ -91,6 +94,8 @@ pub fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Loaded, FileError>
     let places = relocate::places(&headers, image)?;
     relocate::apply(&places, image, headers.base, base as u64);
 
+    let resolve =
+        |slot: &Slot| (services.find)(&slot.name).map(|export| export.address(Abi::Win64));
     let unresolved: Vec<String> =
         tables.imports.iter().filter(|slot| resolve(slot).is_none()).map(full_name).collect();
     if strict && !unresolved.is_empty() {
@@ -118,14 +123,10 @@ pub fn load(bytes: &[u8], name: &str, strict: bool) -> Result<Loaded, FileError>
         sections,
         functions: tables.functions,
         missing: Missing { base: missing.base(), names: unresolved },
+        services,
     };
     let image = images::enter(image).ok_or_else(|| FileError::NoRoom("too many drivers".into()))?;
     Ok(Loaded { image, entry, exports: tables.exports, _memory: memory, _missing: missing })
-}
-
-fn resolve(slot: &Slot) -> Option<*const c_void> {
-    seh::memory::find(&slot.name)
-        .or_else(|| export::find(&slot.name).map(|export| export.address(Abi::Win64)))
 }
 
 fn full_name(slot: &Slot) -> String {

@@ -14,5 +14,7 @@ mod tables;
 
 pub use error::{FileError, read};
 pub use headers::Section;
-pub use inspect::{Import, Inspection, Provision, inspect};
-pub use load::{Loaded, load};
+pub(crate) use inspect::inspect;
+pub use inspect::{Import, Inspection, Provision};
+pub use load::Loaded;
+pub(crate) use load::load;
