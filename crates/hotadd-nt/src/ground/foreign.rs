@@ -1,4 +1,4 @@
-//! [`In`] and [`Out`]: what a driver's pointers point to.
+//! [`In`], [`Out`] and [`Shared`]: what a driver's pointers point to.
 //!
 //! A value of these types is a pointer that a driver has passed to one of our functions, and by calling it the driver has
 //! promised what the public documentation asks for: that it may be read, or written, during the call. That promise is
@@ -6,6 +6,7 @@
 //! a kernel.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ptr;
 
 use hotadd::Status;
@@ -40,6 +41,70 @@ impl<T> fmt::Debug for Out<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Pointer::fmt(&self.0, f)
     }
+}
+
+/// An object in a driver's memory that the driver's other threads may use at the same moment, so a `T` consists of atomics or
+/// cells. It lives for `'a`: during the call, or for as long as the driver has to keep it.
+#[repr(transparent)]
+pub(crate) struct Shared<'a, T>(*const T, PhantomData<&'a T>);
+
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<'_, T> {}
+
+// SAFETY: it is no more than a `&T`, which another thread may have if `T` is `Sync`.
+unsafe impl<T: Sync> Send for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    /// # Safety
+    /// Null, misaligned, or the address of a `T` that lives for `'a`.
+    pub(crate) const unsafe fn new(at: *const T) -> Self {
+        Self(at, PhantomData)
+    }
+
+    /// The same object, remembered beyond the call.
+    ///
+    /// # Safety
+    /// The driver keeps the object for as long as what is returned is used.
+    pub(crate) const unsafe fn keep(object: &T) -> Self {
+        Self(object, PhantomData)
+    }
+
+    /// Where it is.
+    pub(crate) fn address(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The object. A null pointer and one that is not aligned are faults of the driver.
+    pub(crate) fn get(self) -> &'a T {
+        if self.0.is_null() {
+            null();
+        }
+        if !self.0.is_aligned() {
+            misaligned(self.address(), align_of::<T>());
+        }
+        // SAFETY: it is neither null nor misaligned. The driver's promise, which this type stands for, is that a `T` lives there for
+        // `'a`; and a `T` is changed through shared references alone.
+        unsafe { &*self.0 }
+    }
+
+    /// The object, or `None` for null.
+    pub(crate) fn get_if_any(self) -> Option<&'a T> {
+        (!self.0.is_null()).then(|| self.get())
+    }
+}
+
+/// An address of an object that its alignment does not divide.
+#[cold]
+fn misaligned(address: usize, align: usize) -> ! {
+    /// `STATUS_DATATYPE_MISALIGNMENT`
+    const MISALIGNMENT: Status = Status::from_raw(0x8000_0002);
+    let what = format!("passes {address:#x} where an address is needed that {align} divides");
+    caller::fault_with(MISALIGNMENT, what)
 }
 
 /// A null pointer where there must not be one.

@@ -1,11 +1,15 @@
 //! Trying out what ends a process: this test binary, started again, calls one function of a driver and says what became of it.
 
+use std::ffi::c_void;
+use std::mem;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
+use crate::ground::abi::Abi;
+use crate::kernel::exports;
 use crate::{Console, Fault, World, fault, pe};
 
 /// The drivers of `tests/fixtures`.
@@ -90,6 +94,7 @@ fn play() {
     assert!(world.begin().is_ok(), "it is the only one");
     match role.as_str() {
         "call" => println!("\nSAID returned {}", call_here(&detail)),
+        "export" => export(&detail),
         "overdue" => drop(fault::watch(Duration::from_millis(200), || call_here(&detail))),
         "in time" => {
             let answers =
@@ -113,6 +118,28 @@ fn overflow(depth: u64) -> u64 {
     }
     let room = std::hint::black_box([depth; 512]);
     if depth == 0 { 0 } else { overflow(depth + 1) + room[(depth % 512) as usize] }
+}
+
+/// "CONVENTION EXPORT ADDRESS": calls an export, all of whose arguments are this address.
+fn export(detail: &str) {
+    type Win64 = unsafe extern "win64" fn(usize, usize, usize, usize);
+    type SysV = unsafe extern "sysv64" fn(usize, usize, usize, usize);
+    let mut words = detail.split(' ');
+    let (abi, name) = (words.next().unwrap(), words.next().unwrap());
+    let address = words.next().unwrap().parse().unwrap();
+    let export = exports::find(name).unwrap_or_else(|| panic!("{name} is exported"));
+    if abi == "win64" {
+        // SAFETY: a function in this convention that takes integers and addresses, and looks at no more than it takes.
+        let function =
+            unsafe { mem::transmute::<*const c_void, Win64>(export.address(Abi::Win64)) };
+        // SAFETY: it is not, and this process was made to show what happens.
+        unsafe { function(address, address, address, address) };
+    } else {
+        // SAFETY: a function in this convention that takes integers and addresses, and looks at no more than it takes.
+        let function = unsafe { mem::transmute::<*const c_void, SysV>(export.address(Abi::SysV)) };
+        // SAFETY: it is not, and this process was made to show what happens.
+        unsafe { function(address, address, address, address) };
+    }
 }
 
 /// "DRIVER FUNCTION ARGUMENT..."

@@ -18,6 +18,7 @@ mod library;
 mod lists;
 mod locks;
 mod memory;
+mod pointers;
 mod pools;
 mod processor_add;
 mod spin;

@@ -24,7 +24,7 @@ use crate::kernel::ob::references;
 pub(crate) struct Attributes {
     pub(crate) length: u32,
     pub(crate) root: usize,
-    pub(crate) name: *const UnicodeString,
+    pub(crate) name: In<UnicodeString>,
     pub(crate) attributes: u32,
     _security: [usize; 2],
 }
@@ -137,15 +137,8 @@ fn open(attributes: In<Attributes>, create: bool, several: bool) -> Result<usize
 }
 
 fn name_of(attributes: Attributes) -> String {
-    // SAFETY: a string of the driver's, or NULL.
-    let Some(name) = (unsafe { attributes.name.as_ref() }) else {
-        return String::new();
-    };
-    let units = (0..usize::from(name.length) / 2).map(|at| {
-        // SAFETY: within the length that the driver gave.
-        unsafe { name.buffer.wrapping_add(at).read_unaligned() }
-    });
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    let name = attributes.name.non_null();
+    name.map_or_else(String::new, |name| String::from_utf16_lossy(&name.get().units()))
 }
 
 fn register(address: usize, function: usize, context: usize) -> usize {

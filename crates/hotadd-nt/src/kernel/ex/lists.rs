@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::kernel::ke::spin;
 
 /// `LIST_ENTRY`: also the head of a list, which is empty when it points to itself.
@@ -22,52 +23,67 @@ pub(crate) struct Single {
 
 nt! {
     /// Puts an entry in front. Returns what was there, or NULL.
-    fn ExInterlockedInsertHeadList(list: &Entry, entry: &Entry, lock: &AtomicUsize) -> *const Entry {
-        insert("ExInterlockedInsertHeadList", list, entry, lock, true)
+    fn ExInterlockedInsertHeadList(
+        list: Shared<Entry>,
+        entry: Shared<Entry>,
+        lock: Shared<AtomicUsize>,
+    ) -> *const Entry {
+        insert("ExInterlockedInsertHeadList", list.get(), entry.get(), lock.get(), true)
     }
 
     /// Puts an entry at the end. Returns what was there, or NULL.
-    fn ExInterlockedInsertTailList(list: &Entry, entry: &Entry, lock: &AtomicUsize) -> *const Entry {
-        insert("ExInterlockedInsertTailList", list, entry, lock, false)
+    fn ExInterlockedInsertTailList(
+        list: Shared<Entry>,
+        entry: Shared<Entry>,
+        lock: Shared<AtomicUsize>,
+    ) -> *const Entry {
+        insert("ExInterlockedInsertTailList", list.get(), entry.get(), lock.get(), false)
     }
 
     /// Takes the first entry out. Returns it, or NULL.
-    fn ExInterlockedRemoveHeadList(list: &Entry, lock: &AtomicUsize) -> *const Entry {
-        remove(list, lock)
+    fn ExInterlockedRemoveHeadList(list: Shared<Entry>, lock: Shared<AtomicUsize>) -> *const Entry {
+        remove(list.get(), lock.get())
     }
 
     /// Puts an entry in front. Returns what was there, or NULL.
     fn ExInterlockedPushEntryList(
-        list: &Single,
-        entry: &Single,
-        lock: &AtomicUsize,
+        list: Shared<Single>,
+        entry: Shared<Single>,
+        lock: Shared<AtomicUsize>,
     ) -> *const Single {
-        spin::under("ExInterlockedPushEntryList", lock, || {
-            entry.next.set(list.next.get());
-            list.next.replace(entry)
+        spin::under("ExInterlockedPushEntryList", lock.get(), || {
+            entry.get().next.set(list.get().next.get());
+            list.get().next.replace(entry.get())
         })
     }
 
     /// Takes the first entry out. Returns it, or NULL.
-    fn ExInterlockedPopEntryList(list: &Single, lock: &AtomicUsize) -> *const Single {
-        pop(list, lock)
+    fn ExInterlockedPopEntryList(list: Shared<Single>, lock: Shared<AtomicUsize>) -> *const Single {
+        pop(list.get(), lock.get())
     }
 
     /// Adds to a number. Returns what it was.
-    fn ExInterlockedAddLargeInteger(number: &AtomicI64, by: i64, lock: &AtomicUsize) -> i64 {
-        spin::under("ExInterlockedAddLargeInteger", lock, || number.fetch_add(by, Ordering::SeqCst))
+    fn ExInterlockedAddLargeInteger(
+        number: Shared<AtomicI64>,
+        by: i64,
+        lock: Shared<AtomicUsize>,
+    ) -> i64 {
+        spin::under("ExInterlockedAddLargeInteger", lock.get(), || number.get().fetch_add(by, Ordering::SeqCst))
     }
 
     /// Adds to a number. Returns what it was.
-    fn ExInterlockedAddUlong(number: &AtomicU32, by: u32, lock: &AtomicUsize) -> u32 {
-        spin::under("ExInterlockedAddUlong", lock, || number.fetch_add(by, Ordering::SeqCst))
+    fn ExInterlockedAddUlong(number: Shared<AtomicU32>, by: u32, lock: Shared<AtomicUsize>) -> u32 {
+        spin::under("ExInterlockedAddUlong", lock.get(), || number.get().fetch_add(by, Ordering::SeqCst))
     }
 }
 
 /// An entry that another points to.
-fn at<'a>(entry: *const Entry) -> &'a Entry {
-    // SAFETY: in a list all pointers lead to entries or the head.
-    unsafe { &*entry }
+///
+/// # Safety
+/// The other is in a list whose lock is held, and which the driver has not damaged.
+unsafe fn at<'a>(entry: *const Entry) -> &'a Entry {
+    // SAFETY: in such a list all pointers lead to entries or the head, and while its lock is held none is taken out and freed.
+    unsafe { Shared::new(entry) }.get()
 }
 
 fn insert(
@@ -79,7 +95,9 @@ fn insert(
 ) -> *const Entry {
     spin::under(function, lock, || {
         let neighbour = if in_front { list.next.get() } else { list.previous.get() };
-        let (before, after) = if in_front { (list, at(neighbour)) } else { (at(neighbour), list) };
+        // SAFETY: the head's neighbour, under the lock that the driver names for this list.
+        let next = unsafe { at(neighbour) };
+        let (before, after) = if in_front { (list, next) } else { (next, list) };
         entry.previous.set(before);
         entry.next.set(after);
         before.next.set(entry);
@@ -94,7 +112,10 @@ fn remove(list: &Entry, lock: &AtomicUsize) -> *const Entry {
         if ptr::eq(first, list) {
             return ptr::null();
         }
-        let second = at(at(first).next.get());
+        // SAFETY: the head's neighbour, under the lock that the driver names for this list.
+        let second = unsafe { at(first) }.next.get();
+        // SAFETY: the neighbour of an entry of that list, under the same lock.
+        let second = unsafe { at(second) };
         list.next.set(second);
         second.previous.set(list);
         first
@@ -104,8 +125,8 @@ fn remove(list: &Entry, lock: &AtomicUsize) -> *const Entry {
 fn pop(list: &Single, lock: &AtomicUsize) -> *const Single {
     spin::under("ExInterlockedPopEntryList", lock, || {
         let first = list.next.get();
-        // SAFETY: an entry in the list, or NULL.
-        if let Some(entry) = unsafe { first.as_ref() } {
+        // SAFETY: an entry in the list, or NULL; nobody takes it out and frees it while the list's lock is held.
+        if let Some(entry) = unsafe { Shared::new(first) }.get_if_any() {
             list.next.set(entry.next.get());
         }
         first

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use crate::ground::abi::Abi;
 use crate::ground::caller;
 use crate::ground::export::nt_for;
+use crate::ground::foreign::Shared;
 use crate::ground::routine::Routine;
 use crate::ground::types::NtStatus;
 use crate::kernel::ex::{pool, slists};
@@ -53,7 +54,7 @@ nt_for! {
     /// Makes a list of blocks of nonpaged pool.
     fn ExInitializeNPagedLookasideList(
         abi,
-        list: &Lookaside,
+        list: Shared<Lookaside>,
         allocate: *const c_void,
         free: *const c_void,
         flags: u32,
@@ -61,13 +62,13 @@ nt_for! {
         tag: u32,
         _depth: u16,
     ) {
-        initialize(abi, list, [allocate, free], flags.cast_signed(), size, tag);
+        initialize(abi, list.get(), [allocate, free], flags.cast_signed(), size, tag);
     }
 
     /// Makes a list of blocks of paged pool.
     fn ExInitializePagedLookasideList(
         abi,
-        list: &Lookaside,
+        list: Shared<Lookaside>,
         allocate: *const c_void,
         free: *const c_void,
         flags: u32,
@@ -75,13 +76,13 @@ nt_for! {
         tag: u32,
         _depth: u16,
     ) {
-        initialize(abi, list, [allocate, free], PAGED | flags.cast_signed(), size, tag);
+        initialize(abi, list.get(), [allocate, free], PAGED | flags.cast_signed(), size, tag);
     }
 
     /// Makes a list of blocks of a kind of pool.
     fn ExInitializeLookasideListEx(
         abi,
-        list: &Lookaside,
+        list: Shared<Lookaside>,
         allocate: *const c_void,
         free: *const c_void,
         kind: i32,
@@ -91,21 +92,21 @@ nt_for! {
         _depth: u16,
     ) -> NtStatus {
         let raise = if flags & RAISE_ON_FAIL == 0 { 0 } else { RAISE };
-        initialize(abi, list, [allocate, free], kind | raise, size, tag);
+        initialize(abi, list.get(), [allocate, free], kind | raise, size, tag);
         0
     }
 
     /// Frees what the list keeps.
-    fn ExDeleteNPagedLookasideList(_abi, list: &Lookaside) { flush(list, true) }
+    fn ExDeleteNPagedLookasideList(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
     /// Frees what the list keeps.
-    fn ExDeletePagedLookasideList(_abi, list: &Lookaside) { flush(list, true) }
+    fn ExDeletePagedLookasideList(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
     /// Frees what the list keeps.
-    fn ExDeleteLookasideListEx(_abi, list: &Lookaside) { flush(list, true) }
+    fn ExDeleteLookasideListEx(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
     /// Frees what the list keeps. It can be used on.
-    fn ExFlushLookasideListEx(_abi, list: &Lookaside) { flush(list, false) }
+    fn ExFlushLookasideListEx(_abi, list: Shared<Lookaside>) { flush(list.get(), false) }
 }
 
 /// The functions that lists have by default, in a convention.

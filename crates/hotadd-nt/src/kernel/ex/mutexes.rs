@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;
@@ -30,65 +31,67 @@ const _: () = assert!(offset_of!(Mutex, old_irql) == 0x30);
 
 nt! {
     /// Makes a fast mutex that nobody owns.
-    fn ExInitializeFastMutex(mutex: &Mutex) { initialize(mutex) }
+    fn ExInitializeFastMutex(mutex: Shared<Mutex>) { initialize(mutex.get()) }
 
     /// Acquires a fast mutex, at APC_LEVEL from then on.
-    fn ExAcquireFastMutex(mutex: &Mutex) { fast("ExAcquireFastMutex", mutex) }
+    fn ExAcquireFastMutex(mutex: Shared<Mutex>) { fast("ExAcquireFastMutex", mutex.get()) }
 
     /// Releases it, and goes back to the level before.
-    fn ExReleaseFastMutex(mutex: &Mutex) { release_fast("ExReleaseFastMutex", mutex) }
+    fn ExReleaseFastMutex(mutex: Shared<Mutex>) { release_fast("ExReleaseFastMutex", mutex.get()) }
 
     /// Acquires a fast mutex if nobody owns it. Returns whether it did.
-    fn ExTryToAcquireFastMutex(mutex: &Mutex) -> Boolean { Boolean::from(try_fast(mutex)) }
+    fn ExTryToAcquireFastMutex(mutex: Shared<Mutex>) -> Boolean { Boolean::from(try_fast(mutex.get())) }
 
     /// Acquires a fast mutex where APCs are off already.
-    fn ExAcquireFastMutexUnsafe(mutex: &Mutex) {
-        acquire("ExAcquireFastMutexUnsafe", Held::FastMutex, mutex);
+    fn ExAcquireFastMutexUnsafe(mutex: Shared<Mutex>) {
+        acquire("ExAcquireFastMutexUnsafe", Held::FastMutex, mutex.get());
     }
 
     /// Releases it.
-    fn ExReleaseFastMutexUnsafe(mutex: &Mutex) {
-        release("ExReleaseFastMutexUnsafe", Held::FastMutex, mutex);
+    fn ExReleaseFastMutexUnsafe(mutex: Shared<Mutex>) {
+        release("ExReleaseFastMutexUnsafe", Held::FastMutex, mutex.get());
     }
 
     /// Acquires a fast mutex in a critical region.
-    fn ExEnterCriticalRegionAndAcquireFastMutexUnsafe(mutex: &Mutex) {
+    fn ExEnterCriticalRegionAndAcquireFastMutexUnsafe(mutex: Shared<Mutex>) {
         regions::enter();
-        acquire("ExEnterCriticalRegionAndAcquireFastMutexUnsafe", Held::FastMutex, mutex);
+        acquire("ExEnterCriticalRegionAndAcquireFastMutexUnsafe", Held::FastMutex, mutex.get());
     }
 
     /// Releases it, and leaves the region.
-    fn ExReleaseFastMutexUnsafeAndLeaveCriticalRegion(mutex: &Mutex) {
-        release("ExReleaseFastMutexUnsafeAndLeaveCriticalRegion", Held::FastMutex, mutex);
+    fn ExReleaseFastMutexUnsafeAndLeaveCriticalRegion(mutex: Shared<Mutex>) {
+        release("ExReleaseFastMutexUnsafeAndLeaveCriticalRegion", Held::FastMutex, mutex.get());
         regions::leave("ExReleaseFastMutexUnsafeAndLeaveCriticalRegion");
     }
 
     /// Makes a guarded mutex that nobody owns.
-    fn KeInitializeGuardedMutex(mutex: &Mutex) { initialize(mutex) }
+    fn KeInitializeGuardedMutex(mutex: Shared<Mutex>) { initialize(mutex.get()) }
 
     /// Acquires a guarded mutex, in a guarded region from then on.
-    fn KeAcquireGuardedMutex(mutex: &Mutex) {
+    fn KeAcquireGuardedMutex(mutex: Shared<Mutex>) {
         regions::enter();
-        acquire("KeAcquireGuardedMutex", Held::GuardedMutex, mutex);
+        acquire("KeAcquireGuardedMutex", Held::GuardedMutex, mutex.get());
     }
 
     /// Releases it, and leaves the region.
-    fn KeReleaseGuardedMutex(mutex: &Mutex) {
-        release("KeReleaseGuardedMutex", Held::GuardedMutex, mutex);
+    fn KeReleaseGuardedMutex(mutex: Shared<Mutex>) {
+        release("KeReleaseGuardedMutex", Held::GuardedMutex, mutex.get());
         regions::leave("KeReleaseGuardedMutex");
     }
 
     /// Acquires a guarded mutex if nobody owns it. Returns whether it did.
-    fn KeTryToAcquireGuardedMutex(mutex: &Mutex) -> Boolean { Boolean::from(try_guarded(mutex)) }
+    fn KeTryToAcquireGuardedMutex(mutex: Shared<Mutex>) -> Boolean {
+        Boolean::from(try_guarded(mutex.get()))
+    }
 
     /// Acquires a guarded mutex where APCs are off already.
-    fn KeAcquireGuardedMutexUnsafe(mutex: &Mutex) {
-        acquire("KeAcquireGuardedMutexUnsafe", Held::GuardedMutex, mutex);
+    fn KeAcquireGuardedMutexUnsafe(mutex: Shared<Mutex>) {
+        acquire("KeAcquireGuardedMutexUnsafe", Held::GuardedMutex, mutex.get());
     }
 
     /// Releases it.
-    fn KeReleaseGuardedMutexUnsafe(mutex: &Mutex) {
-        release("KeReleaseGuardedMutexUnsafe", Held::GuardedMutex, mutex);
+    fn KeReleaseGuardedMutexUnsafe(mutex: Shared<Mutex>) {
+        release("KeReleaseGuardedMutexUnsafe", Held::GuardedMutex, mutex.get());
     }
 }
 

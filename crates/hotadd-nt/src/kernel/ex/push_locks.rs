@@ -7,6 +7,7 @@ use parking_lot::lock_api::{RawRwLock as _, RawRwLockRecursive as _};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::Boolean;
 use crate::kernel::ke::{irql, regions};
@@ -23,37 +24,39 @@ nt! {
     }
 
     /// Acquires a lock for oneself.
-    fn ExAcquirePushLockExclusiveEx(lock: &RawRwLock, _flags: u32) {
-        exclusive("ExAcquirePushLockExclusiveEx", lock);
+    fn ExAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
+        exclusive("ExAcquirePushLockExclusiveEx", lock.get());
     }
 
     /// Acquires a lock together with others.
-    fn ExAcquirePushLockSharedEx(lock: &RawRwLock, _flags: u32) {
-        shared("ExAcquirePushLockSharedEx", lock);
+    fn ExAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
+        shared("ExAcquirePushLockSharedEx", lock.get());
     }
 
     /// Acquires a lock for oneself if nobody holds it. Returns whether it did.
-    fn ExTryAcquirePushLockExclusiveEx(lock: &RawRwLock, _flags: u32) -> Boolean {
-        Boolean::from(try_exclusive(lock))
+    fn ExTryAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
+        Boolean::from(try_exclusive(lock.get()))
     }
 
     /// Acquires a lock together with others if nobody has it for himself. Returns whether it did.
-    fn ExTryAcquirePushLockSharedEx(lock: &RawRwLock, _flags: u32) -> Boolean {
-        Boolean::from(try_shared(lock))
+    fn ExTryAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
+        Boolean::from(try_shared(lock.get()))
     }
 
     /// Releases it.
-    fn ExReleasePushLockExclusiveEx(lock: &RawRwLock, _flags: u32) {
-        release_exclusive("ExReleasePushLockExclusiveEx", lock);
+    fn ExReleasePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release_exclusive("ExReleasePushLockExclusiveEx", lock.get());
     }
 
     /// Releases it.
-    fn ExReleasePushLockSharedEx(lock: &RawRwLock, _flags: u32) {
-        release_shared("ExReleasePushLockSharedEx", lock);
+    fn ExReleasePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release_shared("ExReleasePushLockSharedEx", lock.get());
     }
 
     /// Releases it, however it is held.
-    fn ExReleasePushLockEx(lock: &RawRwLock, _flags: u32) { release("ExReleasePushLockEx", lock) }
+    fn ExReleasePushLockEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release("ExReleasePushLockEx", lock.get());
+    }
 }
 
 fn address(lock: &RawRwLock) -> usize {

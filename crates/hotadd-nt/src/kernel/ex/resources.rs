@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::{Boolean, NtStatus};
 use crate::kernel::ke::{irql, regions};
@@ -51,88 +52,90 @@ enum Manners {
 
 nt! {
     /// Makes a resource that nobody holds.
-    fn ExInitializeResourceLite(resource: &Resource) -> NtStatus { initialize(resource) }
+    fn ExInitializeResourceLite(resource: Shared<Resource>) -> NtStatus { initialize(resource.get()) }
 
     /// Makes it again what it was at first.
-    fn ExReinitializeResourceLite(resource: &Resource) -> NtStatus {
-        check_free("ExReinitializeResourceLite", resource);
-        initialize(resource)
+    fn ExReinitializeResourceLite(resource: Shared<Resource>) -> NtStatus {
+        check_free("ExReinitializeResourceLite", resource.get());
+        initialize(resource.get())
     }
 
     /// Says that it is not used any more.
-    fn ExDeleteResourceLite(resource: &Resource) -> NtStatus {
-        check_free("ExDeleteResourceLite", resource);
-        initialize(resource)
+    fn ExDeleteResourceLite(resource: Shared<Resource>) -> NtStatus {
+        check_free("ExDeleteResourceLite", resource.get());
+        initialize(resource.get())
     }
 
     /// Acquires it for oneself, waiting if wanted. Returns whether it did.
-    fn ExAcquireResourceExclusiveLite(resource: &Resource, wait: Boolean) -> Boolean {
-        Boolean::from(exclusive("ExAcquireResourceExclusiveLite", resource, wait != 0))
+    fn ExAcquireResourceExclusiveLite(resource: Shared<Resource>, wait: Boolean) -> Boolean {
+        Boolean::from(exclusive("ExAcquireResourceExclusiveLite", resource.get(), wait != 0))
     }
 
     /// Acquires it together with others, waiting if wanted. Returns whether it did.
-    fn ExAcquireResourceSharedLite(resource: &Resource, wait: Boolean) -> Boolean {
-        Boolean::from(shared("ExAcquireResourceSharedLite", resource, wait != 0, Manners::Usual))
+    fn ExAcquireResourceSharedLite(resource: Shared<Resource>, wait: Boolean) -> Boolean {
+        Boolean::from(shared("ExAcquireResourceSharedLite", resource.get(), wait != 0, Manners::Usual))
     }
 
     /// Acquires it together with others, before those who want it for themselves. Returns whether it did.
-    fn ExAcquireSharedStarveExclusive(resource: &Resource, wait: Boolean) -> Boolean {
-        Boolean::from(shared("ExAcquireSharedStarveExclusive", resource, wait != 0, Manners::Starve))
+    fn ExAcquireSharedStarveExclusive(resource: Shared<Resource>, wait: Boolean) -> Boolean {
+        Boolean::from(shared("ExAcquireSharedStarveExclusive", resource.get(), wait != 0, Manners::Starve))
     }
 
     /// Acquires it together with others, behind those who want it for themselves. Returns whether it did.
-    fn ExAcquireSharedWaitForExclusive(resource: &Resource, wait: Boolean) -> Boolean {
-        Boolean::from(shared("ExAcquireSharedWaitForExclusive", resource, wait != 0, Manners::Wait))
+    fn ExAcquireSharedWaitForExclusive(resource: Shared<Resource>, wait: Boolean) -> Boolean {
+        Boolean::from(shared("ExAcquireSharedWaitForExclusive", resource.get(), wait != 0, Manners::Wait))
     }
 
     /// Enters a critical region and acquires it for oneself. Returns the resource.
-    fn ExEnterCriticalRegionAndAcquireResourceExclusive(resource: &Resource) -> *const Resource {
+    fn ExEnterCriticalRegionAndAcquireResourceExclusive(resource: Shared<Resource>) -> *const Resource {
         regions::enter();
-        exclusive("ExEnterCriticalRegionAndAcquireResourceExclusive", resource, true);
-        resource
+        exclusive("ExEnterCriticalRegionAndAcquireResourceExclusive", resource.get(), true);
+        resource.get()
     }
 
     /// Enters a critical region and acquires it together with others. Returns the resource.
-    fn ExEnterCriticalRegionAndAcquireResourceShared(resource: &Resource) -> *const Resource {
+    fn ExEnterCriticalRegionAndAcquireResourceShared(resource: Shared<Resource>) -> *const Resource {
         const NAME: &str = "ExEnterCriticalRegionAndAcquireResourceShared";
         regions::enter();
-        shared(NAME, resource, true, Manners::Usual);
-        resource
+        shared(NAME, resource.get(), true, Manners::Usual);
+        resource.get()
     }
 
     /// Releases it.
-    fn ExReleaseResourceLite(resource: &Resource) { release("ExReleaseResourceLite", resource) }
+    fn ExReleaseResourceLite(resource: Shared<Resource>) {
+        release("ExReleaseResourceLite", resource.get());
+    }
 
     /// Releases it for a thread, which must be the calling one.
-    fn ExReleaseResourceForThreadLite(resource: &Resource, thread: usize) {
-        release_for("ExReleaseResourceForThreadLite", resource, thread);
+    fn ExReleaseResourceForThreadLite(resource: Shared<Resource>, thread: usize) {
+        release_for("ExReleaseResourceForThreadLite", resource.get(), thread);
     }
 
     /// Releases it and leaves the critical region.
-    fn ExReleaseResourceAndLeaveCriticalRegion(resource: &Resource) {
-        release("ExReleaseResourceAndLeaveCriticalRegion", resource);
+    fn ExReleaseResourceAndLeaveCriticalRegion(resource: Shared<Resource>) {
+        release("ExReleaseResourceAndLeaveCriticalRegion", resource.get());
         regions::leave("ExReleaseResourceAndLeaveCriticalRegion");
     }
 
     /// Shares with others from now on what one had for oneself.
-    fn ExConvertExclusiveToSharedLite(resource: &Resource) { convert(resource) }
+    fn ExConvertExclusiveToSharedLite(resource: Shared<Resource>) { convert(resource.get()) }
 
     /// Whether the calling thread has it for itself.
-    fn ExIsResourceAcquiredExclusiveLite(resource: &Resource) -> Boolean {
-        Boolean::from(resource.owner.load(Ordering::Relaxed) == thread::own().id())
+    fn ExIsResourceAcquiredExclusiveLite(resource: Shared<Resource>) -> Boolean {
+        Boolean::from(resource.get().owner.load(Ordering::Relaxed) == thread::own().id())
     }
 
     /// How often the calling thread has acquired it, in either way.
-    fn ExIsResourceAcquiredSharedLite(resource: &Resource) -> u32 { times(resource) }
+    fn ExIsResourceAcquiredSharedLite(resource: Shared<Resource>) -> u32 { times(resource.get()) }
 
     /// How many wait to have it for themselves.
-    fn ExGetExclusiveWaiterCount(resource: &Resource) -> u32 {
-        resource.exclusive_waiters.load(Ordering::Relaxed)
+    fn ExGetExclusiveWaiterCount(resource: Shared<Resource>) -> u32 {
+        resource.get().exclusive_waiters.load(Ordering::Relaxed)
     }
 
     /// How many wait to share it.
-    fn ExGetSharedWaiterCount(resource: &Resource) -> u32 {
-        resource.shared_waiters.load(Ordering::Relaxed)
+    fn ExGetSharedWaiterCount(resource: Shared<Resource>) -> u32 {
+        resource.get().shared_waiters.load(Ordering::Relaxed)
     }
 }
 

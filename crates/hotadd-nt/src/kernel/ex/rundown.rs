@@ -6,6 +6,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::thread;
 use crate::ground::types::Boolean;
 use crate::kernel::ke::irql;
@@ -17,41 +18,43 @@ const USER: usize = 2;
 
 nt! {
     /// Makes one that nobody uses.
-    fn ExInitializeRundownProtection(reference: &AtomicUsize) {
-        reference.store(0, Ordering::Release);
+    fn ExInitializeRundownProtection(reference: Shared<AtomicUsize>) {
+        reference.get().store(0, Ordering::Release);
     }
 
     /// Begins to use it. Returns whether it may be.
-    fn ExAcquireRundownProtection(reference: &AtomicUsize) -> Boolean {
-        Boolean::from(acquire(reference, 1))
+    fn ExAcquireRundownProtection(reference: Shared<AtomicUsize>) -> Boolean {
+        Boolean::from(acquire(reference.get(), 1))
     }
 
     /// Begins to use it so many times.
-    fn ExAcquireRundownProtectionEx(reference: &AtomicUsize, count: u32) -> Boolean {
-        Boolean::from(acquire(reference, count))
+    fn ExAcquireRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) -> Boolean {
+        Boolean::from(acquire(reference.get(), count))
     }
 
     /// Uses it no more.
-    fn ExReleaseRundownProtection(reference: &AtomicUsize) {
-        release("ExReleaseRundownProtection", reference, 1);
+    fn ExReleaseRundownProtection(reference: Shared<AtomicUsize>) {
+        release("ExReleaseRundownProtection", reference.get(), 1);
     }
 
     /// Uses it so many times less.
-    fn ExReleaseRundownProtectionEx(reference: &AtomicUsize, count: u32) {
-        release("ExReleaseRundownProtectionEx", reference, count);
+    fn ExReleaseRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) {
+        release("ExReleaseRundownProtectionEx", reference.get(), count);
     }
 
     /// Lets nobody else use it, and waits until nobody does.
-    fn ExWaitForRundownProtectionRelease(reference: &AtomicUsize) {
-        end("ExWaitForRundownProtectionRelease", reference);
+    fn ExWaitForRundownProtectionRelease(reference: Shared<AtomicUsize>) {
+        end("ExWaitForRundownProtectionRelease", reference.get());
     }
 
     /// Says that it has ended.
-    fn ExRundownCompleted(reference: &AtomicUsize) { reference.store(ENDING, Ordering::Release) }
+    fn ExRundownCompleted(reference: Shared<AtomicUsize>) {
+        reference.get().store(ENDING, Ordering::Release);
+    }
 
     /// Lets it be used again.
-    fn ExReInitializeRundownProtection(reference: &AtomicUsize) {
-        reference.store(0, Ordering::Release);
+    fn ExReInitializeRundownProtection(reference: Shared<AtomicUsize>) {
+        reference.get().store(0, Ordering::Release);
     }
 }
 

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 
 /// `SLIST_HEADER`.
 #[repr(C, align(16))]
@@ -38,27 +39,29 @@ nt! {
     }
 
     /// Puts an entry in front. Returns what was there.
-    fn ExpInterlockedPushEntrySList(list: &List, entry: &Entry) -> usize { push(list, entry) }
-
-    /// Takes the first entry out. Returns it, or NULL.
-    fn ExpInterlockedPopEntrySList(list: &List) -> usize { pop(list) }
-
-    /// Takes all entries out. Returns the first, or NULL.
-    fn ExpInterlockedFlushSList(list: &List) -> usize { flush(list) }
-
-    /// Puts an entry in front. Returns what was there.
-    fn ExInterlockedPushEntrySList(list: &List, entry: &Entry, _lock: usize) -> usize {
-        push(list, entry)
+    fn ExpInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>) -> usize {
+        push(list.get(), entry.get())
     }
 
     /// Takes the first entry out. Returns it, or NULL.
-    fn ExInterlockedPopEntrySList(list: &List, _lock: usize) -> usize { pop(list) }
+    fn ExpInterlockedPopEntrySList(list: Shared<List>) -> usize { pop(list.get()) }
 
     /// Takes all entries out. Returns the first, or NULL.
-    fn ExInterlockedFlushSList(list: &List) -> usize { flush(list) }
+    fn ExpInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
+
+    /// Puts an entry in front. Returns what was there.
+    fn ExInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>, _lock: usize) -> usize {
+        push(list.get(), entry.get())
+    }
+
+    /// Takes the first entry out. Returns it, or NULL.
+    fn ExInterlockedPopEntrySList(list: Shared<List>, _lock: usize) -> usize { pop(list.get()) }
+
+    /// Takes all entries out. Returns the first, or NULL.
+    fn ExInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
 
     /// How many entries there are.
-    fn ExQueryDepthSList(list: &List) -> u16 { depth(list) }
+    fn ExQueryDepthSList(list: Shared<List>) -> u16 { depth(list.get()) }
 }
 
 /// What 16 bits hold.
@@ -106,8 +109,8 @@ pub(crate) fn push(list: &List, entry: &Entry) -> usize {
 pub(crate) fn pop(list: &List) -> usize {
     let _lock = lock(list);
     let first = list.first.load(Ordering::Acquire);
-    // SAFETY: an entry in the list, or NULL.
-    if let Some(entry) = unsafe { (first as *const Entry).as_ref() } {
+    // SAFETY: an entry in the list, or NULL; nobody takes it out and frees it while the list's lock is held.
+    if let Some(entry) = unsafe { Shared::new(first as *const Entry) }.get_if_any() {
         list.first.store(entry.next.load(Ordering::Acquire), Ordering::Release);
         count(list, u64::from(depth(list)).wrapping_sub(1));
     }

@@ -6,6 +6,7 @@ use std::thread as threads;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::thread::{self, Held};
 use crate::kernel::ke::irql;
 
@@ -14,49 +15,51 @@ const EXCLUSIVE: i32 = i32::MIN;
 
 nt! {
     /// Acquires a lock for oneself, at DISPATCH_LEVEL. Returns the level before.
-    fn ExAcquireSpinLockExclusive(lock: &AtomicI32) -> u8 {
-        raised("ExAcquireSpinLockExclusive", lock, exclusive)
+    fn ExAcquireSpinLockExclusive(lock: Shared<AtomicI32>) -> u8 {
+        raised("ExAcquireSpinLockExclusive", lock.get(), exclusive)
     }
 
     /// Acquires a lock together with others, at DISPATCH_LEVEL. Returns the level before.
-    fn ExAcquireSpinLockShared(lock: &AtomicI32) -> u8 {
-        raised("ExAcquireSpinLockShared", lock, shared)
+    fn ExAcquireSpinLockShared(lock: Shared<AtomicI32>) -> u8 {
+        raised("ExAcquireSpinLockShared", lock.get(), shared)
     }
 
     /// Acquires a lock for oneself, being at DISPATCH_LEVEL already.
-    fn ExAcquireSpinLockExclusiveAtDpcLevel(lock: &AtomicI32) {
-        exclusive("ExAcquireSpinLockExclusiveAtDpcLevel", lock);
+    fn ExAcquireSpinLockExclusiveAtDpcLevel(lock: Shared<AtomicI32>) {
+        exclusive("ExAcquireSpinLockExclusiveAtDpcLevel", lock.get());
     }
 
     /// Acquires a lock together with others, being at DISPATCH_LEVEL already.
-    fn ExAcquireSpinLockSharedAtDpcLevel(lock: &AtomicI32) {
-        shared("ExAcquireSpinLockSharedAtDpcLevel", lock);
+    fn ExAcquireSpinLockSharedAtDpcLevel(lock: Shared<AtomicI32>) {
+        shared("ExAcquireSpinLockSharedAtDpcLevel", lock.get());
     }
 
     /// Releases it, and goes back to a level.
-    fn ExReleaseSpinLockExclusive(lock: &AtomicI32, old: u8) {
-        release_exclusive("ExReleaseSpinLockExclusive", lock);
+    fn ExReleaseSpinLockExclusive(lock: Shared<AtomicI32>, old: u8) {
+        release_exclusive("ExReleaseSpinLockExclusive", lock.get());
         irql::lower("ExReleaseSpinLockExclusive", old);
     }
 
     /// Releases it, and goes back to a level.
-    fn ExReleaseSpinLockShared(lock: &AtomicI32, old: u8) {
-        release_shared("ExReleaseSpinLockShared", lock);
+    fn ExReleaseSpinLockShared(lock: Shared<AtomicI32>, old: u8) {
+        release_shared("ExReleaseSpinLockShared", lock.get());
         irql::lower("ExReleaseSpinLockShared", old);
     }
 
     /// Releases it, and stays at the level.
-    fn ExReleaseSpinLockExclusiveFromDpcLevel(lock: &AtomicI32) {
-        release_exclusive("ExReleaseSpinLockExclusiveFromDpcLevel", lock);
+    fn ExReleaseSpinLockExclusiveFromDpcLevel(lock: Shared<AtomicI32>) {
+        release_exclusive("ExReleaseSpinLockExclusiveFromDpcLevel", lock.get());
     }
 
     /// Releases it, and stays at the level.
-    fn ExReleaseSpinLockSharedFromDpcLevel(lock: &AtomicI32) {
-        release_shared("ExReleaseSpinLockSharedFromDpcLevel", lock);
+    fn ExReleaseSpinLockSharedFromDpcLevel(lock: Shared<AtomicI32>) {
+        release_shared("ExReleaseSpinLockSharedFromDpcLevel", lock.get());
     }
 
     /// Has a shared lock for oneself, if nobody else shares it or waits. Returns whether it is so.
-    fn ExTryConvertSharedSpinLockExclusive(lock: &AtomicI32) -> u32 { u32::from(convert(lock)) }
+    fn ExTryConvertSharedSpinLockExclusive(lock: Shared<AtomicI32>) -> u32 {
+        u32::from(convert(lock.get()))
+    }
 }
 
 fn address(lock: &AtomicI32) -> usize {

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
+use crate::ground::foreign::Shared;
 use crate::ground::routine::Routine;
 use crate::ground::thread;
 
@@ -26,7 +27,7 @@ const _: () = assert!(size_of::<Item>() == 0x20);
 
 nt! {
     /// Queues an item. All queues are one.
-    fn ExQueueWorkItem(item: &Item, _queue: i32) { queue(item) }
+    fn ExQueueWorkItem(item: Shared<Item>, _queue: i32) { queue(item.get()) }
 }
 
 /// Work of a driver's, or of ours on its behalf.
@@ -55,9 +56,10 @@ fn queue(item: &Item) {
              (WORKER_INVALID)"
         ));
     }
+    // SAFETY: a driver keeps an item for as long as it is queued, and what is kept here is not used after it is not.
+    let item = unsafe { Shared::keep(item) };
     run_soon(move || {
-        // SAFETY: it was an `&Item` when it was queued, and its driver keeps it for as long as it is.
-        let item = unsafe { &*(address as *const Item) };
+        let item = item.get();
         let routine = item.routine.load(Ordering::Relaxed);
         let parameter = item.parameter.load(Ordering::Relaxed);
         item.queued.store(0, Ordering::Release);

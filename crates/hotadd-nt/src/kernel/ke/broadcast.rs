@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
 use crate::ground::thread;
@@ -19,12 +20,12 @@ nt! {
     fn KeGenericCallDpc(routine: usize, context: usize) { generic_call(routine, context) }
 
     /// Called by such a routine at its end, with its first system argument.
-    fn KeSignalCallDpcDone(count: &Done) { count.0.fetch_add(1, Ordering::AcqRel); }
+    fn KeSignalCallDpcDone(count: Shared<Done>) { count.get().0.fetch_add(1, Ordering::AcqRel); }
 
     /// Called by such a routine with its second system argument: waits until all have called it. Returns 1 to one of them and
     /// 0 to the others.
-    fn KeSignalCallDpcSynchronize(together: &Barrier) -> i32 {
-        i32::from(together.wait().is_leader())
+    fn KeSignalCallDpcSynchronize(together: Shared<Barrier>) -> i32 {
+        i32::from(together.get().wait().is_leader())
     }
 
     /// Runs a function on every active processor at once, at IPI_LEVEL. Returns what it returned on the caller's.

@@ -3,6 +3,7 @@
 //! There is one lock for all objects, so that a wait for several takes all or none of them. Whoever makes an object free
 //! gives it to those who wait, in the order in which they came, before anybody else can have it.
 
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ground::caller;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::{Header, Kind, Mutant};
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::NtStatus;
@@ -48,8 +50,8 @@ pub(crate) struct Dispatcher {
 
 struct Wait {
     number: u64,
-    /// Where the objects are, in the order in which they were named.
-    objects: Vec<usize>,
+    /// The objects, in the order in which they were named.
+    objects: Vec<Shared<'static, Header>>,
     all: bool,
     thread: usize,
     /// How it ended. Whoever writes it has taken the objects for the one who waits.
@@ -91,7 +93,8 @@ pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) ->
     let number = dispatcher.last;
     dispatcher.waits.push(Wait {
         number,
-        objects: wanted.objects.iter().map(|object| object.address()).collect(),
+        // SAFETY: a driver keeps an object for as long as somebody waits for it, and this wait is struck out when it ends.
+        objects: wanted.objects.iter().map(|object| unsafe { Shared::keep(*object) }).collect(),
         all: wanted.all,
         thread: own.id(),
         outcome: None,
@@ -140,10 +143,11 @@ impl Dispatcher {
                 return;
             }
             let wait = &self.waits[at];
-            if wait.outcome.is_some() || !wait.objects.contains(&address) {
+            let names_it = wait.objects.iter().any(|object| object.address() == address);
+            if wait.outcome.is_some() || !names_it {
                 continue;
             }
-            let objects: Vec<&Header> = wait.objects.iter().map(|object| header(*object)).collect();
+            let objects: Vec<&Header> = wait.objects.iter().map(|object| object.get()).collect();
             if let Some(status) = take(&objects, wait.all, wait.thread) {
                 let wait = &mut self.waits[at];
                 wait.outcome = Some(status);
@@ -154,28 +158,25 @@ impl Dispatcher {
 
     /// How many waits there are for objects in this range of addresses.
     pub(crate) fn waits_within(&self, range: &std::ops::Range<usize>) -> usize {
-        let within = |wait: &&Wait| wait.objects.iter().any(|object| range.contains(object));
+        let within =
+            |wait: &&Wait| wait.objects.iter().any(|object| range.contains(&object.address()));
         self.waits.iter().filter(within).count()
     }
 }
 
-/// The object that somebody waits for.
-fn header<'a>(address: usize) -> &'a Header {
-    // SAFETY: it was a `&Header` when the wait began, and its driver keeps an object for as long as somebody waits for it.
-    unsafe { &*(address as *const Header) }
-}
-
-/// The mutex that begins with this header.
-fn mutant(header: &Header) -> &Mutant {
-    // SAFETY: by its kind it was initialised as a whole mutex.
-    unsafe { &*std::ptr::from_ref(header).cast::<Mutant>() }
+/// The mutex that begins with this header; `None` if the header is that of another kind of object.
+fn mutant(header: &Header) -> Option<&Mutant> {
+    let is_one = header.kind() == Some(Kind::Mutant);
+    // SAFETY: the header lies in a driver's memory, and by its kind the driver has a whole mutex there, which is as aligned as
+    // its header and lives as long.
+    is_one.then(|| unsafe { &*ptr::from_ref(header).cast::<Mutant>() })
 }
 
 /// Takes all of these objects, or the first that can be had. `None`, and nothing taken, if that cannot be.
 fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
     let free = |object: &Header| {
-        let owns = || mutant(object).owner.load(Ordering::Relaxed) == thread;
-        object.state() > 0 || (object.kind() == Some(Kind::Mutant) && owns())
+        let owns = |mutant: &Mutant| mutant.owner.load(Ordering::Relaxed) == thread;
+        object.state() > 0 || mutant(object).is_some_and(owns)
     };
     if all {
         if !objects.iter().all(|object| free(object)) {
@@ -196,22 +197,17 @@ fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
 
 /// Returns whether it is a mutex that was given up by force.
 fn take_one(object: &Header, thread: usize) -> bool {
-    match object.kind() {
-        Some(Kind::SynchronizationEvent | Kind::SynchronizationTimer) => {
-            object.set_state(0);
-            false
-        }
-        Some(Kind::Semaphore) => {
-            object.set_state(object.state() - 1);
-            false
-        }
-        Some(Kind::Mutant) => {
-            object.set_state(object.state() - 1);
-            mutant(object).owner.store(thread, Ordering::Relaxed);
-            mutant(object).abandoned.swap(0, Ordering::Relaxed) != 0
-        }
-        _ => false,
+    if let Some(mutant) = mutant(object) {
+        object.set_state(object.state() - 1);
+        mutant.owner.store(thread, Ordering::Relaxed);
+        return mutant.abandoned.swap(0, Ordering::Relaxed) != 0;
     }
+    match object.kind() {
+        Some(Kind::SynchronizationEvent | Kind::SynchronizationTimer) => object.set_state(0),
+        Some(Kind::Semaphore) => object.set_state(object.state() - 1),
+        _ => 0,
+    };
+    false
 }
 
 /// What owning a mutex does to its owner: until it lets go it is in a critical region.

@@ -6,7 +6,7 @@ use hotadd::{ProcessorIndex, Status};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
-use crate::ground::foreign::In;
+use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Dpc;
 use crate::ground::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
 use crate::kernel::ke::{dpc_queue, irql, processors};
@@ -18,36 +18,36 @@ const MEDIUM: u8 = 1;
 
 nt! {
     /// Makes a DPC, aimed at no processor.
-    fn KeInitializeDpc(dpc: &Dpc, routine: usize, context: usize) {
-        initialize(dpc, ORDINARY, routine, context);
+    fn KeInitializeDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
+        initialize(dpc.get(), ORDINARY, routine, context);
     }
 
     /// Makes a DPC that runs at PASSIVE_LEVEL.
-    fn KeInitializeThreadedDpc(dpc: &Dpc, routine: usize, context: usize) {
-        initialize(dpc, dpc_queue::THREADED, routine, context);
+    fn KeInitializeThreadedDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
+        initialize(dpc.get(), dpc_queue::THREADED, routine, context);
     }
 
     /// Queues a DPC. Returns whether it did: not if it is queued already, or its processor has not joined (A5).
-    fn KeInsertQueueDpc(dpc: &Dpc, first: usize, second: usize) -> Boolean {
-        Boolean::from(queue(dpc, [first, second]))
+    fn KeInsertQueueDpc(dpc: Shared<Dpc>, first: usize, second: usize) -> Boolean {
+        Boolean::from(queue(dpc.get(), [first, second]))
     }
 
     /// Takes a DPC out of its queue. Returns whether it was in one.
-    fn KeRemoveQueueDpc(dpc: &Dpc) -> Boolean { Boolean::from(dpc_queue::remove(dpc)) }
+    fn KeRemoveQueueDpc(dpc: Shared<Dpc>) -> Boolean { Boolean::from(dpc_queue::remove(dpc.get())) }
 
     /// Waits until all DPCs that are queued at this moment have run.
     fn KeFlushQueuedDpcs() { flush() }
 
     /// Aims a DPC at a processor of group 0 that has joined. Any other number changes nothing.
-    fn KeSetTargetProcessorDpc(dpc: &Dpc, number: i8) { aim_old(dpc, number) }
+    fn KeSetTargetProcessorDpc(dpc: Shared<Dpc>, number: i8) { aim_old(dpc.get(), number) }
 
     /// Aims a DPC at a processor, also at one that is being added (A5).
-    fn KeSetTargetProcessorDpcEx(dpc: &Dpc, number: In<ProcessorNumber>) -> NtStatus {
-        aim(dpc, number.get())
+    fn KeSetTargetProcessorDpcEx(dpc: Shared<Dpc>, number: In<ProcessorNumber>) -> NtStatus {
+        aim(dpc.get(), number.get())
     }
 
     /// Says whether a DPC goes to the front of the queue (2) or to its end.
-    fn KeSetImportanceDpc(dpc: &Dpc, importance: i32) { set_importance(dpc, importance) }
+    fn KeSetImportanceDpc(dpc: Shared<Dpc>, importance: i32) { set_importance(dpc.get(), importance) }
 }
 
 fn initialize(dpc: &Dpc, kind: u8, routine: usize, context: usize) {

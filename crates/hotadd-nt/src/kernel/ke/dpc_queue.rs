@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ground::caller;
 use crate::ground::fault::Fault;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
 use crate::ground::thread::{self, Confined};
@@ -33,8 +34,8 @@ struct State {
 
 /// What waits to be run.
 enum Item {
-    /// A driver's DPC, by where it lies.
-    Dpc(usize),
+    /// A driver's DPC.
+    Dpc(Shared<'static, Dpc>),
     /// Something of ours, at PASSIVE_LEVEL.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -76,7 +77,8 @@ pub(crate) fn insert(dpc: &Dpc, at: ProcessorIndex, arguments: [usize; 2]) -> bo
     for (place, argument) in dpc.arguments.iter().zip(arguments) {
         place.store(argument, Ordering::Relaxed);
     }
-    let item = Item::Dpc(std::ptr::from_ref(dpc) as usize);
+    // SAFETY: a driver keeps a DPC for as long as it is queued. The item is gone from the queue when the DPC says that it is not.
+    let item = Item::Dpc(unsafe { Shared::keep(dpc) });
     if dpc.importance.load(Ordering::Relaxed) == HIGH_IMPORTANCE {
         state.queue.push_front(item);
     } else {
@@ -100,7 +102,7 @@ pub(crate) fn remove(dpc: &Dpc) -> bool {
     };
     let mut state = queue.state.lock();
     let address = std::ptr::from_ref(dpc) as usize;
-    let is_it = |item: &Item| matches!(item, Item::Dpc(one) if *one == address);
+    let is_it = |item: &Item| matches!(item, Item::Dpc(one) if one.address() == address);
     let Some(at) = state.queue.iter().position(is_it) else {
         return false;
     };
@@ -148,7 +150,7 @@ pub(crate) fn within(range: &Range<usize>) -> usize {
     if waiting() == 0 {
         return 0;
     }
-    let is_there = |item: &&Item| matches!(item, Item::Dpc(dpc) if range.contains(dpc));
+    let is_there = |item: &&Item| matches!(item, Item::Dpc(dpc) if range.contains(&dpc.address()));
     DPCS.iter().map(|queue| queue.state.lock().queue.iter().filter(is_there).count()).sum()
 }
 
@@ -246,12 +248,11 @@ pub(crate) const THREADED: u8 = 24;
 
 impl Taken {
     /// Under the lock of the queue that it was in.
-    fn of(address: usize) -> Self {
-        // SAFETY: it was a `&Dpc` when it was queued, and its driver keeps it for as long as it is.
-        let dpc = unsafe { &*(address as *const Dpc) };
+    fn of(queued: Shared<'static, Dpc>) -> Self {
+        let dpc = queued.get();
         let load = |at: &AtomicUsize| at.load(Ordering::Relaxed);
         let taken = Self {
-            dpc: address,
+            dpc: queued.address(),
             threaded: dpc.kind.load(Ordering::Relaxed) == THREADED,
             routine: load(&dpc.routine),
             arguments: [load(&dpc.context), load(&dpc.arguments[0]), load(&dpc.arguments[1])],

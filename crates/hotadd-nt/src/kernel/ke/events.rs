@@ -6,6 +6,7 @@ use hotadd::Status;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind, Mutant, Semaphore};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;
@@ -18,61 +19,73 @@ const MUTANT_NOT_OWNED: Status = Status::from_raw(0xC000_0046);
 
 nt! {
     /// Makes an event: 0 for one that stays set until it is reset, 1 for one that lets one wait through.
-    fn KeInitializeEvent(event: &Event, kind: i32, set: Boolean) {
+    fn KeInitializeEvent(event: Shared<Event>, kind: i32, set: Boolean) {
         let kind = if kind == 1 { Kind::SynchronizationEvent } else { Kind::NotificationEvent };
-        event.header.initialize(kind, i32::from(set != 0));
+        event.get().header.initialize(kind, i32::from(set != 0));
     }
 
     /// Sets an event. Returns whether it was set.
-    fn KeSetEvent(event: &Event, _increment: i32, _wait: Boolean) -> i32 { set(event) }
+    fn KeSetEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { set(event.get()) }
 
     /// Resets an event. Returns whether it was set.
-    fn KeResetEvent(event: &Event) -> i32 { clear(event) }
+    fn KeResetEvent(event: Shared<Event>) -> i32 { clear(event.get()) }
 
     /// Resets an event.
-    fn KeClearEvent(event: &Event) { clear(event); }
+    fn KeClearEvent(event: Shared<Event>) { clear(event.get()); }
 
     /// Whether an event is set.
-    fn KeReadStateEvent(event: &Event) -> i32 { event.header.state() }
+    fn KeReadStateEvent(event: Shared<Event>) -> i32 { event.get().header.state() }
 
     /// Lets through who waits at this moment. Returns whether it was set.
-    fn KePulseEvent(event: &Event, _increment: i32, _wait: Boolean) -> i32 { pulse(event) }
+    fn KePulseEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { pulse(event.get()) }
 
     /// Makes a semaphore.
-    fn KeInitializeSemaphore(semaphore: &Semaphore, count: i32, limit: i32) {
-        semaphore.limit.store(limit, Ordering::Relaxed);
-        semaphore.header.initialize(Kind::Semaphore, count);
+    fn KeInitializeSemaphore(semaphore: Shared<Semaphore>, count: i32, limit: i32) {
+        semaphore.get().limit.store(limit, Ordering::Relaxed);
+        semaphore.get().header.initialize(Kind::Semaphore, count);
     }
 
     /// Counts a semaphore up. Returns what it was.
-    fn KeReleaseSemaphore(semaphore: &Semaphore, _increment: i32, by: i32, _wait: Boolean) -> i32 {
-        release_semaphore(semaphore, by)
+    fn KeReleaseSemaphore(
+        semaphore: Shared<Semaphore>,
+        _increment: i32,
+        by: i32,
+        _wait: Boolean,
+    ) -> i32 {
+        release_semaphore(semaphore.get(), by)
     }
 
     /// What a semaphore is at.
-    fn KeReadStateSemaphore(semaphore: &Semaphore) -> i32 { semaphore.header.state() }
+    fn KeReadStateSemaphore(semaphore: Shared<Semaphore>) -> i32 { semaphore.get().header.state() }
 
     /// Makes a mutex that nobody owns.
-    fn KeInitializeMutex(mutex: &Mutant, _level: u32) { initialize_mutant(mutex, false) }
+    fn KeInitializeMutex(mutex: Shared<Mutant>, _level: u32) { initialize_mutant(mutex.get(), false) }
 
     /// Makes a mutex, owned by the caller or by nobody.
-    fn KeInitializeMutant(mutex: &Mutant, owned: Boolean) { initialize_mutant(mutex, owned != 0) }
+    fn KeInitializeMutant(mutex: Shared<Mutant>, owned: Boolean) {
+        initialize_mutant(mutex.get(), owned != 0);
+    }
 
     /// Gives up a mutex. Returns 0 when nobody owns it any more.
-    fn KeReleaseMutex(mutex: &Mutant, _wait: Boolean) -> i32 {
-        release_mutant("KeReleaseMutex", mutex, false)
+    fn KeReleaseMutex(mutex: Shared<Mutant>, _wait: Boolean) -> i32 {
+        release_mutant("KeReleaseMutex", mutex.get(), false)
     }
 
     /// Gives up a mutex, by force if wanted: then whoever gets it next is told.
-    fn KeReleaseMutant(mutex: &Mutant, _increment: i32, abandoned: Boolean, _wait: Boolean) -> i32 {
-        release_mutant("KeReleaseMutant", mutex, abandoned != 0)
+    fn KeReleaseMutant(
+        mutex: Shared<Mutant>,
+        _increment: i32,
+        abandoned: Boolean,
+        _wait: Boolean,
+    ) -> i32 {
+        release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0)
     }
 
     /// 1 if nobody owns it.
-    fn KeReadStateMutex(mutex: &Mutant) -> i32 { mutex.header.state() }
+    fn KeReadStateMutex(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
 
     /// 1 if nobody owns it.
-    fn KeReadStateMutant(mutex: &Mutant) -> i32 { mutex.header.state() }
+    fn KeReadStateMutant(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
 }
 
 /// Sets an event. Returns whether it was set.

@@ -7,6 +7,7 @@ use parking_lot::lock_api::RawMutex as _;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Out;
 use crate::ground::thread::{self, Own};
 
 pub(crate) const PASSIVE: u8 = 0;
@@ -29,7 +30,7 @@ nt! {
     fn KfRaiseIrql(new: u8) -> u8 { raise("KfRaiseIrql", new) }
 
     /// Raises it, and writes down what it was.
-    fn KeRaiseIrql(new: u8, old: &std::cell::Cell<u8>) { old.set(raise("KeRaiseIrql", new)) }
+    fn KeRaiseIrql(new: u8, old: Out<u8>) { old.put(raise("KeRaiseIrql", new)) }
 
     /// Raises it to DISPATCH_LEVEL. Returns what it was.
     fn KeRaiseIrqlToDpcLevel() -> u8 { raise("KeRaiseIrqlToDpcLevel", DISPATCH) }

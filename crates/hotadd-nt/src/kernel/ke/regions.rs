@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::Thread;
 use crate::ground::thread;
 use crate::ground::types::Boolean;
@@ -32,16 +33,18 @@ nt! {
     fn KeAreAllApcsDisabled() -> Boolean { Boolean::from(disabled()) }
 
     /// Sets what a thread's priority is said to be. Returns what it was.
-    fn KeSetPriorityThread(thread: &Thread, priority: i32) -> i32 {
-        thread.priority.swap(priority, Ordering::Relaxed)
+    fn KeSetPriorityThread(thread: Shared<Thread>, priority: i32) -> i32 {
+        thread.get().priority.swap(priority, Ordering::Relaxed)
     }
 
     /// What it is said to be.
-    fn KeQueryPriorityThread(thread: &Thread) -> i32 { thread.priority.load(Ordering::Relaxed) }
+    fn KeQueryPriorityThread(thread: Shared<Thread>) -> i32 {
+        thread.get().priority.load(Ordering::Relaxed)
+    }
 
     /// Sets how far it is from that of its process. Returns what it was.
-    fn KeSetBasePriorityThread(thread: &Thread, increment: i32) -> i32 {
-        thread.base_priority.swap(increment, Ordering::Relaxed)
+    fn KeSetBasePriorityThread(thread: Shared<Thread>, increment: i32) -> i32 {
+        thread.get().base_priority.swap(increment, Ordering::Relaxed)
     }
 }
 

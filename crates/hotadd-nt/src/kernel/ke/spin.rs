@@ -7,6 +7,7 @@ use std::thread as threads;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::{Out, Shared};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;
 use crate::kernel::ke::irql;
@@ -23,81 +24,89 @@ const _: () = assert!(size_of::<QueueHandle>() == 0x18);
 
 nt! {
     /// Makes a lock that nobody holds.
-    fn KeInitializeSpinLock(lock: &AtomicUsize) { lock.store(0, Ordering::Release) }
+    fn KeInitializeSpinLock(lock: Shared<AtomicUsize>) { lock.get().store(0, Ordering::Release) }
 
     /// Acquires a lock at DISPATCH_LEVEL. Returns the level before.
-    fn KeAcquireSpinLockRaiseToDpc(lock: &AtomicUsize) -> u8 {
-        acquire("KeAcquireSpinLockRaiseToDpc", lock)
+    fn KeAcquireSpinLockRaiseToDpc(lock: Shared<AtomicUsize>) -> u8 {
+        acquire("KeAcquireSpinLockRaiseToDpc", lock.get())
     }
 
     /// Acquires a lock at DISPATCH_LEVEL, and writes down the level before.
-    fn KeAcquireSpinLock(lock: &AtomicUsize, old: &Cell<u8>) {
-        old.set(acquire("KeAcquireSpinLock", lock));
+    fn KeAcquireSpinLock(lock: Shared<AtomicUsize>, old: Out<u8>) {
+        old.put(acquire("KeAcquireSpinLock", lock.get()));
     }
 
     /// Acquires a lock at DISPATCH_LEVEL. Returns the level before.
-    fn KfAcquireSpinLock(lock: &AtomicUsize) -> u8 { acquire("KfAcquireSpinLock", lock) }
+    fn KfAcquireSpinLock(lock: Shared<AtomicUsize>) -> u8 { acquire("KfAcquireSpinLock", lock.get()) }
 
     /// Acquires a lock in a DPC of either kind. Returns the level before.
-    fn KeAcquireSpinLockForDpc(lock: &AtomicUsize) -> u8 { acquire("KeAcquireSpinLockForDpc", lock) }
+    fn KeAcquireSpinLockForDpc(lock: Shared<AtomicUsize>) -> u8 {
+        acquire("KeAcquireSpinLockForDpc", lock.get())
+    }
 
     /// Releases a lock and goes back to a level.
-    fn KeReleaseSpinLock(lock: &AtomicUsize, old: u8) { release("KeReleaseSpinLock", lock, old) }
+    fn KeReleaseSpinLock(lock: Shared<AtomicUsize>, old: u8) {
+        release("KeReleaseSpinLock", lock.get(), old);
+    }
 
     /// Releases a lock and goes back to a level.
-    fn KfReleaseSpinLock(lock: &AtomicUsize, old: u8) { release("KfReleaseSpinLock", lock, old) }
+    fn KfReleaseSpinLock(lock: Shared<AtomicUsize>, old: u8) {
+        release("KfReleaseSpinLock", lock.get(), old);
+    }
 
     /// Releases a lock and goes back to a level.
-    fn KeReleaseSpinLockForDpc(lock: &AtomicUsize, old: u8) {
-        release("KeReleaseSpinLockForDpc", lock, old);
+    fn KeReleaseSpinLockForDpc(lock: Shared<AtomicUsize>, old: u8) {
+        release("KeReleaseSpinLockForDpc", lock.get(), old);
     }
 
     /// Acquires a lock, being at DISPATCH_LEVEL already.
-    fn KeAcquireSpinLockAtDpcLevel(lock: &AtomicUsize) {
-        acquire_word("KeAcquireSpinLockAtDpcLevel", lock);
+    fn KeAcquireSpinLockAtDpcLevel(lock: Shared<AtomicUsize>) {
+        acquire_word("KeAcquireSpinLockAtDpcLevel", lock.get());
     }
 
     /// Releases a lock and stays at the level.
-    fn KeReleaseSpinLockFromDpcLevel(lock: &AtomicUsize) {
-        release_word("KeReleaseSpinLockFromDpcLevel", lock);
+    fn KeReleaseSpinLockFromDpcLevel(lock: Shared<AtomicUsize>) {
+        release_word("KeReleaseSpinLockFromDpcLevel", lock.get());
     }
 
     /// Acquires a lock if nobody holds it. Returns whether it did.
-    fn KeTryToAcquireSpinLockAtDpcLevel(lock: &AtomicUsize) -> Boolean { Boolean::from(try_word(lock)) }
+    fn KeTryToAcquireSpinLockAtDpcLevel(lock: Shared<AtomicUsize>) -> Boolean {
+        Boolean::from(try_word(lock.get()))
+    }
 
     /// Whether nobody holds a lock.
-    fn KeTestSpinLock(lock: &AtomicUsize) -> Boolean {
-        Boolean::from(lock.load(Ordering::Acquire) == 0)
+    fn KeTestSpinLock(lock: Shared<AtomicUsize>) -> Boolean {
+        Boolean::from(lock.get().load(Ordering::Acquire) == 0)
     }
 
     /// Acquires a lock at DISPATCH_LEVEL.
-    fn KeAcquireInStackQueuedSpinLock(lock: &AtomicUsize, handle: &QueueHandle) {
-        queue("KeAcquireInStackQueuedSpinLock", lock, handle, true);
+    fn KeAcquireInStackQueuedSpinLock(lock: Shared<AtomicUsize>, handle: Shared<QueueHandle>) {
+        queue("KeAcquireInStackQueuedSpinLock", lock.get(), handle.get(), true);
     }
 
     /// Acquires a lock, being at DISPATCH_LEVEL already.
-    fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: &AtomicUsize, handle: &QueueHandle) {
-        queue("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock, handle, false);
+    fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: Shared<AtomicUsize>, handle: Shared<QueueHandle>) {
+        queue("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock.get(), handle.get(), false);
     }
 
     /// Acquires a lock in a DPC of either kind.
-    fn KeAcquireInStackQueuedSpinLockForDpc(lock: &AtomicUsize, handle: &QueueHandle) {
-        queue("KeAcquireInStackQueuedSpinLockForDpc", lock, handle, true);
+    fn KeAcquireInStackQueuedSpinLockForDpc(lock: Shared<AtomicUsize>, handle: Shared<QueueHandle>) {
+        queue("KeAcquireInStackQueuedSpinLockForDpc", lock.get(), handle.get(), true);
     }
 
     /// Releases what a handle stands for, and goes back to the level before.
-    fn KeReleaseInStackQueuedSpinLock(handle: &QueueHandle) {
-        leave("KeReleaseInStackQueuedSpinLock", handle, true);
+    fn KeReleaseInStackQueuedSpinLock(handle: Shared<QueueHandle>) {
+        leave("KeReleaseInStackQueuedSpinLock", handle.get(), true);
     }
 
     /// Releases what a handle stands for, and stays at the level.
-    fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: &QueueHandle) {
-        leave("KeReleaseInStackQueuedSpinLockFromDpcLevel", handle, false);
+    fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: Shared<QueueHandle>) {
+        leave("KeReleaseInStackQueuedSpinLockFromDpcLevel", handle.get(), false);
     }
 
     /// Releases what a handle stands for, and goes back to the level before.
-    fn KeReleaseInStackQueuedSpinLockForDpc(handle: &QueueHandle) {
-        leave("KeReleaseInStackQueuedSpinLockForDpc", handle, true);
+    fn KeReleaseInStackQueuedSpinLockForDpc(handle: Shared<QueueHandle>) {
+        leave("KeReleaseInStackQueuedSpinLockForDpc", handle.get(), true);
     }
 }
 
@@ -156,8 +165,8 @@ fn queue(function: &str, lock: &AtomicUsize, handle: &QueueHandle, raise: bool) 
 }
 
 fn leave(function: &str, handle: &QueueHandle, lower: bool) {
-    // SAFETY: a driver releases what it acquired with this handle, which was a reference then; NULL if it never did.
-    let Some(lock) = (unsafe { handle.lock.get().as_ref() }) else {
+    // SAFETY: a driver releases what it acquired with this handle, which `queue` has written there; NULL if it never did.
+    let Some(lock) = (unsafe { Shared::new(handle.lock.get()) }).get_if_any() else {
         caller::fault(format!("calls {function} with a handle that acquired nothing"));
     };
     if lower {

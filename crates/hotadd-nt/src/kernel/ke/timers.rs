@@ -10,6 +10,7 @@ use parking_lot::{Condvar, MutexGuard};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::{Dpc, Header, Kind, Timer};
 use crate::ground::types::Boolean;
 use crate::kernel::ke::dispatch::{self, Dispatcher};
@@ -18,36 +19,40 @@ use crate::kernel::ke::{dpc, irql, waits};
 
 nt! {
     /// Makes a timer that stays set when it has expired.
-    fn KeInitializeTimer(timer: &Timer) { initialize(timer, 0) }
+    fn KeInitializeTimer(timer: Shared<Timer>) { initialize(timer.get(), 0) }
 
     /// Makes a timer: 0 for one that stays set, 1 for one that lets one wait through.
-    fn KeInitializeTimerEx(timer: &Timer, kind: i32) { initialize(timer, kind) }
+    fn KeInitializeTimerEx(timer: Shared<Timer>, kind: i32) { initialize(timer.get(), kind) }
 
     /// Sets a timer. Returns whether it was set already.
-    fn KeSetTimer(timer: &Timer, due: i64, dpc: Option<&Dpc>) -> Boolean { set(timer, due, 0, dpc) }
+    fn KeSetTimer(timer: Shared<Timer>, due: i64, dpc: Shared<Dpc>) -> Boolean {
+        set(timer.get(), due, 0, dpc.get_if_any())
+    }
 
     /// Sets a timer that expires every so many milliseconds after the first time, or only once (0). Returns whether it was set
     /// already.
-    fn KeSetTimerEx(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
-        set(timer, due, period, dpc)
+    fn KeSetTimerEx(timer: Shared<Timer>, due: i64, period: i32, dpc: Shared<Dpc>) -> Boolean {
+        set(timer.get(), due, period, dpc.get_if_any())
     }
 
     /// The same. It may expire later by the tolerance given, and does not.
     fn KeSetCoalescableTimer(
-        timer: &Timer,
+        timer: Shared<Timer>,
         due: i64,
         period: u32,
         _tolerance: u32,
-        dpc: Option<&Dpc>,
+        dpc: Shared<Dpc>,
     ) -> Boolean {
-        set(timer, due, i32::try_from(period).unwrap_or(i32::MAX), dpc)
+        set(timer.get(), due, i32::try_from(period).unwrap_or(i32::MAX), dpc.get_if_any())
     }
 
     /// Stops a timer. Returns whether it was set. A DPC of it that is queued already runs.
-    fn KeCancelTimer(timer: &Timer) -> Boolean { Boolean::from(cancel(timer)) }
+    fn KeCancelTimer(timer: Shared<Timer>) -> Boolean { Boolean::from(cancel(timer.get())) }
 
     /// Whether a timer has expired.
-    fn KeReadStateTimer(timer: &Timer) -> Boolean { Boolean::from(timer.header.state() > 0) }
+    fn KeReadStateTimer(timer: Shared<Timer>) -> Boolean {
+        Boolean::from(timer.get().header.state() > 0)
+    }
 }
 
 /// The timers that are set, under the dispatcher's lock.
@@ -64,10 +69,9 @@ pub(crate) struct Timers {
 
 /// A timer that is set.
 struct Running {
-    timer: usize,
+    timer: Shared<'static, Timer>,
     period: Duration,
-    /// Where its DPC lies, or 0.
-    dpc: usize,
+    dpc: Option<Shared<'static, Dpc>>,
     /// The processor that set it.
     from: ProcessorIndex,
     /// Whether its DPC could not be queued when it expired last.
@@ -81,7 +85,7 @@ impl Timers {
     fn insert(&mut self, due: Instant, running: Running) {
         self.last += 1;
         let place = (due, self.last);
-        self.places.insert(running.timer, place);
+        self.places.insert(running.timer.address(), place);
         self.due.insert(place, running);
     }
 
@@ -114,15 +118,17 @@ fn set(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
         caller::fault(format!("sets the timer at {address:#x}, which was not initialised"));
     }
     let running = Running {
-        timer: timer.header.address(),
+        // SAFETY: a driver keeps a timer, and the DPC that goes with it, for as long as the timer is set.
+        timer: unsafe { Shared::keep(timer) },
         period: Duration::from_millis(u64::try_from(period).unwrap_or(0)),
-        dpc: dpc.map_or(0, |dpc| std::ptr::from_ref(dpc) as usize),
+        // SAFETY: the same promise, which names the DPC.
+        dpc: dpc.map(|dpc| unsafe { Shared::keep(dpc) }),
         from: irql::here(),
         refused: false,
     };
     let due = waits::due(due);
     let mut dispatcher = dispatch::lock();
-    let was = dispatcher.timers.remove(running.timer);
+    let was = dispatcher.timers.remove(timer.header.address());
     timer.header.set_state(0);
     // Further off than can be counted is never.
     if let Some(due) = due {
@@ -176,11 +182,8 @@ fn run() {
 /// Lets the first timer expire. Returns the processor of its DPC if that cannot be queued there, and could the last time.
 fn expire(dispatcher: &mut Dispatcher) -> Option<u16> {
     let ((due, _), mut running) = dispatcher.timers.due.pop_first()?;
-    dispatcher.timers.places.remove(&running.timer);
-    // SAFETY: it was a `&Timer` when it was set, and its driver keeps it for as long as it is.
-    let timer = unsafe { &*(running.timer as *const Timer) };
-    // SAFETY: the same, or null.
-    let dpc = unsafe { (running.dpc as *const Dpc).as_ref() };
+    dispatcher.timers.places.remove(&running.timer.address());
+    let (timer, dpc) = (running.timer.get(), running.dpc.map(Shared::get));
     timer.header.set_state(1);
     dispatcher.offer(&timer.header);
     // One that is queued still, from the period before, is not queued twice.

@@ -1,11 +1,11 @@
 //! `KeWaitForSingleObject` and its kin, and what they count time in.
 
 use std::cell::Cell;
-use std::slice;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Header;
 use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus};
@@ -27,36 +27,35 @@ const MOST_WITHOUT_BLOCKS: usize = 3;
 nt! {
     /// Waits until an object is free, and takes it. No timeout means for ever.
     fn KeWaitForSingleObject(
-        object: &Header,
+        object: Shared<Header>,
         _reason: i32,
         _mode: i8,
         _alertable: Boolean,
-        timeout: Option<&i64>,
+        timeout: In<i64>,
     ) -> NtStatus {
-        wait("KeWaitForSingleObject", &[object], true, timeout)
+        wait("KeWaitForSingleObject", &[object.get()], true, timeout.non_null().map(In::get))
     }
 
     /// Waits for all of several objects (0), or any one of them (1).
     fn KeWaitForMultipleObjects(
         count: u32,
-        objects: *const &Header,
+        objects: In<Shared<Header>>,
         kind: i32,
         _reason: i32,
         _mode: i8,
         _alertable: Boolean,
-        timeout: Option<&i64>,
+        timeout: In<i64>,
         blocks: *const Cell<u8>,
     ) -> NtStatus {
         let count = count as usize;
         check_count(count, blocks.is_null());
-        // SAFETY: as many as it says, by the documentation; and not too many, as was checked.
-        let objects = unsafe { slice::from_raw_parts(objects, count) };
-        wait("KeWaitForMultipleObjects", objects, kind == 0, timeout)
+        let objects: Vec<&Header> = objects.to_vec(count).into_iter().map(Shared::get).collect();
+        wait("KeWaitForMultipleObjects", &objects, kind == 0, timeout.non_null().map(In::get))
     }
 
     /// Waits for a time.
-    fn KeDelayExecutionThread(_mode: i8, _alertable: Boolean, interval: &i64) -> NtStatus {
-        delay(*interval)
+    fn KeDelayExecutionThread(_mode: i8, _alertable: Boolean, interval: In<i64>) -> NtStatus {
+        delay(interval.get())
     }
 
     /// Keeps the processor busy for so many microseconds.
@@ -78,9 +77,9 @@ pub(crate) fn wait(
     function: &'static str,
     objects: &[&Header],
     all: bool,
-    timeout: Option<&i64>,
+    timeout: Option<i64>,
 ) -> NtStatus {
-    let until = until(timeout.copied());
+    let until = until(timeout);
     if !matches!(until, Until::Now) && thread::own().irql.get() >= irql::DISPATCH {
         caller::fault(format!(
             "calls {function} at IRQL {}, where nothing may wait (IRQL_NOT_LESS_OR_EQUAL)",

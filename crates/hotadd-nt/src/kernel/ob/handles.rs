@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
-use crate::ground::foreign::Out;
+use crate::ground::foreign::{In, Out};
 use crate::ground::objects::Header;
 use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, nt_status};
@@ -73,8 +73,8 @@ nt! {
     fn ObCloseHandle(handle: usize, _mode: i8) -> NtStatus { close("ObCloseHandle", handle) }
 
     /// Waits until what a handle stands for is free.
-    fn ZwWaitForSingleObject(handle: usize, _alertable: Boolean, timeout: Option<&i64>) -> NtStatus {
-        wait(handle, timeout)
+    fn ZwWaitForSingleObject(handle: usize, _alertable: Boolean, timeout: In<i64>) -> NtStatus {
+        wait(handle, timeout.non_null().map(In::get))
     }
 }
 
@@ -124,7 +124,7 @@ fn close(function: &str, handle: usize) -> NtStatus {
     0
 }
 
-fn wait(handle: usize, timeout: Option<&i64>) -> NtStatus {
+fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
     match find(handle) {
         Some((object, Kind::Thread | Kind::Process)) => {
             // SAFETY: those of ours begin with a header, and are never freed. That of the process says that it has not ended.

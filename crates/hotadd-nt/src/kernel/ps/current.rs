@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
 use crate::ground::objects::Thread;
 use crate::ground::thread;
 use crate::kernel::ob::types::PsInitialSystemProcess;
@@ -18,7 +19,7 @@ nt! {
     fn PsGetCurrentThreadId() -> usize { number(&thread::own().object) }
 
     /// The number of a thread.
-    fn PsGetThreadId(thread: &Thread) -> usize { number(thread) }
+    fn PsGetThreadId(thread: Shared<Thread>) -> usize { number(thread.get()) }
 
     /// The process that all drivers are in.
     fn PsGetCurrentProcess() -> usize { PsInitialSystemProcess.address() }

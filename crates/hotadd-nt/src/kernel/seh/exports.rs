@@ -13,6 +13,7 @@ use crate::faults::{Cause, Report};
 use crate::ground::calls::call_before;
 use crate::ground::context::{Context, RSP, Record, restore};
 use crate::ground::export::{Export, What};
+use crate::ground::foreign::{In, Out};
 use crate::ground::images;
 use crate::ground::memory::PAGE;
 use crate::ground::thread;
@@ -99,8 +100,8 @@ extern "sysv64" fn on_breakpoint(context: &mut Context) {
     raise(context, Record::new(BREAKPOINT, 0));
 }
 
-extern "sysv64" fn on_exception(context: &mut Context, record: &Record) {
-    raise(context, *record);
+extern "sysv64" fn on_exception(context: &mut Context, record: In<Record>) {
+    raise(context, record.get());
 }
 
 extern "sysv64" fn on_probe(context: &mut Context, address: usize, length: usize, alignment: u32) {
@@ -130,26 +131,26 @@ fn touch(address: usize, length: usize) {
     }
 }
 
-extern "sysv64" fn on_capture(context: &mut Context, to: *mut Context) {
-    // SAFETY: a place for it by the driver's word.
-    unsafe { to.write_unaligned(*context) };
+extern "sysv64" fn on_capture(context: &mut Context, to: Out<Context>) {
+    to.put(*context);
 }
 
 extern "sysv64" fn on_unwind(
     context: &mut Context,
     frame: u64,
     at: usize,
-    record: *const Record,
+    record: In<Record>,
     value: u64,
 ) {
-    // SAFETY: null, or a record by the driver's word.
-    let record = unsafe { record.as_ref() }.copied();
+    let record = record.non_null().map(In::get);
     let mut record = record.unwrap_or_else(|| Record::new(UNWIND, context.rip as usize));
     dispatch::unwind(frame, at, &mut record, value, context);
 }
 
 extern "sysv64" fn on_local_unwind(context: &mut Context, frame: u64, at: usize) {
-    on_unwind(context, frame, at, ptr::null(), 0);
+    // SAFETY: null, which is for none.
+    let none = unsafe { In::new(ptr::null()) };
+    on_unwind(context, frame, at, none, 0);
 }
 
 /// For a `.sys`.
@@ -191,12 +192,11 @@ mod win64 {
 
     pub(super) unsafe extern "win64" fn RtlLookupFunctionEntry(
         control: usize,
-        base: *mut usize,
+        base: Out<usize>,
         _: *mut c_void,
     ) -> *const c_void {
         let Some(image) = images::at(control) else { return ptr::null() };
-        // SAFETY: a place for it by the driver's word.
-        unsafe { base.write(image.base) };
+        base.put(image.base);
         match unwind::lookup(image, control) {
             Some(function) => ptr::with_exposed_provenance(image.base + function.entry),
             None => ptr::null(),
@@ -211,8 +211,8 @@ mod win64 {
         control: usize,
         _: *const c_void,
         context: &mut Context,
-        data: *mut usize,
-        establisher: *mut u64,
+        data: Out<usize>,
+        establisher: Out<u64>,
         _: *mut c_void,
     ) -> *const c_void {
         let (low, high) = thread::own().watched.limits();
@@ -230,14 +230,12 @@ mod win64 {
             context.rip = 0;
             return ptr::null();
         };
-        // SAFETY: a place for it by the driver's word.
-        unsafe { establisher.write(unwound.establisher) };
+        establisher.put(unwound.establisher);
         let asked = |handler: &unwind::Handler| {
             kind & 1 != 0 && handler.searching || kind & 2 != 0 && handler.unwinding
         };
         let Some(handler) = unwound.handler.filter(asked) else { return ptr::null() };
-        // SAFETY: as above.
-        unsafe { data.write(handler.data) };
+        data.put(handler.data);
         ptr::with_exposed_provenance(handler.address)
     }
 
@@ -293,7 +291,7 @@ mod sysv {
         fn RtlRaiseStatus(status: u32) { raised(status) }
         fn ExRaiseAccessViolation() { raised(ACCESS_VIOLATION) }
         fn ExRaiseDatatypeMisalignment() { raised(MISALIGNMENT) }
-        fn RtlRaiseException(record: &Record) { raised(record.code) }
+        fn RtlRaiseException(record: In<Record>) { raised(record.get().code) }
         fn DbgBreakPoint() { fault(Cause::Breakpoint) }
         fn ProbeForRead(address: usize, length: usize, alignment: u32) { probe(address, length, alignment) }
         fn ProbeForWrite(address: usize, length: usize, alignment: u32) {
