@@ -31,9 +31,9 @@ impl Routine {
             }
             Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn(usize, usize, usize, usize) -> usize;
-                // SAFETY: as above.
+                // SAFETY: code that no loader brought, or an image of this convention; of this form by the caller's word.
                 let function = unsafe { mem::transmute::<NonNull<c_void>, Function>(self.0) };
-                // SAFETY: as above.
+                // SAFETY: its arguments are right by the caller's word.
                 unsafe { function(a, b, c, d) }
             }
         };

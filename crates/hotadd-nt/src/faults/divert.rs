@@ -37,15 +37,15 @@ pub(super) struct Written {
 /// What a thread can be diverted to.
 pub(super) trait Errand: Sized {
     /// Where it goes on.
-    const TO: extern "sysv64" fn(*mut Self) -> !;
+    const TO: unsafe extern "sysv64" fn(*mut Self) -> !;
 }
 
 impl Errand for Raised {
-    const TO: extern "sysv64" fn(*mut Self) -> ! = on_raised;
+    const TO: unsafe extern "sysv64" fn(*mut Self) -> ! = on_raised;
 }
 
 impl Errand for Written {
-    const TO: extern "sysv64" fn(*mut Self) -> ! = on_written;
+    const TO: unsafe extern "sysv64" fn(*mut Self) -> ! = on_written;
 }
 
 /// Makes these registers those of a thread that runs an errand, on the stack with these limits. `false` if it has no room.
@@ -68,16 +68,21 @@ pub(super) fn divert<E: Errand>(
     true
 }
 
-extern "sysv64" fn on_raised(raised: *mut Raised) -> ! {
-    // SAFETY: written by the handler, and nobody else's.
+/// # Safety
+/// `divert` has written what is raised, for this thread.
+unsafe extern "sysv64" fn on_raised(raised: *mut Raised) -> ! {
+    // SAFETY: `divert` has written it to this stack, above what this function uses, and nobody else has its address.
     let Raised { context, record, report, dispatch } = unsafe { &mut *raised };
     dispatch(record, context);
     report.stop()
 }
 
 /// Not in the handler, since the thread may have to wait for its processor.
-extern "sysv64" fn on_written(written: *mut Written) -> ! {
-    // SAFETY: as above.
+///
+/// # Safety
+/// `divert` has written what is written, for this thread.
+unsafe extern "sysv64" fn on_written(written: *mut Written) -> ! {
+    // SAFETY: `divert` has put it on this stack, above what this function uses, and nobody else has its address.
     let Written { context, level, write } = unsafe { &mut *written };
     write(*level);
     // SAFETY: the registers behind the instruction that did this.

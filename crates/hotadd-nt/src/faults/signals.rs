@@ -62,9 +62,9 @@ impl Slot {
     pub(super) fn taken(&self) -> Option<Report> {
         // Acquire: pairs with the release in `stop`.
         self.state.compare_exchange(2, 3, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // SAFETY: written, and nobody else reads or writes it any more.
+        // SAFETY: the state was 2, so `stop` is done writing; and it is 3, so nobody else reads or writes it any more.
         let report = unsafe { &*self.report.get() };
-        // SAFETY: as above.
+        // SAFETY: `stop` writes a whole report before the state becomes 2.
         Some(unsafe { report.assume_init() })
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn install() -> io::Result<()> {
     handle(asking(), on_ask).map(drop)
 }
 
-type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
 fn handle(signal: c_int, handler: Handler) -> io::Result<libc::sigaction> {
     // SAFETY: numbers, flags and addresses, of which zero is a valid one.
@@ -131,10 +131,12 @@ fn handle(signal: c_int, handler: Handler) -> io::Result<libc::sigaction> {
     Ok(unsafe { old.assume_init() })
 }
 
-extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
-    // SAFETY: the kernel's, for as long as the handler runs.
+/// # Safety
+/// The kernel calls it, as the handler of one of [`FAULTS`].
+unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
+    // SAFETY: the kernel has put it on the stack of this handler, where it stays until the handler returns.
     let about = unsafe { &*info };
-    // SAFETY: as above, and nobody else's.
+    // SAFETY: the kernel has put it there too. Nobody else has its address, and the kernel looks at it when the handler has returned.
     let saved = unsafe { &mut *frame.cast::<ucontext_t>() };
     let mut context = Context::interrupted(saved);
     let own = thread::existing();
@@ -142,7 +144,8 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) 
     let driver = image.is_some() || own.is_some_and(|own| own.calls.get() > 0);
     // What another process sent is not the driver's fault.
     if !driver || about.si_code <= 0 {
-        return chain(signal, info, frame);
+        // SAFETY: this handler's own arguments.
+        return unsafe { chain(signal, info, frame) };
     }
     let trap = Trap {
         signal,
@@ -317,13 +320,15 @@ fn divisor(by: Operand) -> u64 {
     u64::from_le_bytes(value)
 }
 
-extern "C" fn on_ask(_: c_int, _: *mut siginfo_t, frame: *mut c_void) {
+/// # Safety
+/// The kernel calls it, as the handler of [`asking`].
+unsafe extern "C" fn on_ask(_: c_int, _: *mut siginfo_t, frame: *mut c_void) {
     // Compared, as it may have gone on to other things in the meantime.
     let asked = ASKED.load(Ordering::Relaxed);
     if thread::existing().is_none_or(|own| asked == 0 || own.watched.watch.get() != asked) {
         return;
     }
-    // SAFETY: the kernel's, for as long as the handler runs.
+    // SAFETY: the kernel has put it on the stack of this handler, where it stays until the handler returns.
     let context = Context::interrupted(unsafe { &*frame.cast::<ucontext_t>() });
     let limit = Duration::from_millis(LIMIT.load(Ordering::Relaxed));
     Report::new(Cause::Overdue(limit), &context).stop();
@@ -342,7 +347,10 @@ pub(super) fn ask(thread: rustix::thread::Pid, limit: Duration) {
 }
 
 /// Does what would have been done without us.
-fn chain(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
+///
+/// # Safety
+/// These are the arguments of a signal's handler that has not returned.
+unsafe fn chain(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
     let place = FAULTS.iter().position(|fault| *fault == signal);
     let before = place.and_then(|place| BEFORE[place].get());
     match before.map(|before| (before.sa_sigaction, before.sa_flags)) {
@@ -358,7 +366,8 @@ fn chain(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
         Some((handler, flags)) if flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: installed as a handler of this form.
             let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
-            handler(signal, info, frame);
+            // SAFETY: the kernel's own arguments for a handler of this form.
+            unsafe { handler(signal, info, frame) };
         }
         Some((handler, _)) => {
             // SAFETY: installed as a handler of this form.

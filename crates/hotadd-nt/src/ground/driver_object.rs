@@ -92,13 +92,13 @@ impl Object {
 
     /// The `DRIVER_OBJECT`.
     pub(crate) fn driver(&self) -> *mut DriverObject {
-        // SAFETY: a place in what `new` has leaked.
+        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
         unsafe { &raw mut (*self.0.as_ptr()).driver }
     }
 
     /// The registry path.
     pub(crate) fn registry_path(&self) -> *mut UnicodeString {
-        // SAFETY: as above.
+        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
         unsafe { &raw mut (*self.0.as_ptr()).registry_path }
     }
 

@@ -61,7 +61,7 @@ macro_rules! twins {
             use super::*;
             $(
                 pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
-                    // SAFETY: the same function, with the same promises.
+                    // SAFETY: the twin has the conditions of this function, and its caller has met them with these arguments.
                     unsafe { super::$name($($argument),*) }
                 }
             )*

@@ -20,7 +20,7 @@ pub(crate) struct Memory {
 
 // SAFETY: an address is the same on every thread, and what is done to the memory needs the only reference.
 unsafe impl Send for Memory {}
-// SAFETY: as above.
+// SAFETY: a shared reference gives the address and the size alone; to touch or protect the memory takes an exclusive one.
 unsafe impl Sync for Memory {}
 
 impl Memory {

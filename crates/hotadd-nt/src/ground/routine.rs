@@ -13,7 +13,7 @@ pub struct Routine(pub(crate) NonNull<c_void>);
 
 // SAFETY: an address is the same on every thread.
 unsafe impl Send for Routine {}
-// SAFETY: as above.
+// SAFETY: a shared reference to an address gives no more than the address itself, which any thread may have.
 unsafe impl Sync for Routine {}
 
 impl Routine {

@@ -151,11 +151,15 @@ thread_local! {
     static BLOCK: Cell<*const Block> = const { Cell::new(ptr::null()) };
 }
 
+/// This thread's block, if it has one. May be called from a signal handler.
+fn block() -> Option<&'static Block> {
+    // SAFETY: null, or what `enter` has leaked on this thread. All that changes in it are cells, which no other thread has.
+    unsafe { BLOCK.get().as_ref() }
+}
+
 /// Makes a thread ready for driver code. Cheap when it is ready already.
 pub(crate) fn enter() -> &'static Block {
-    let block = BLOCK.get();
-    // SAFETY: null, or what was leaked below on this thread.
-    if let Some(block) = unsafe { block.as_ref() } {
+    if let Some(block) = block() {
         block.locate();
         return block;
     }
@@ -208,15 +212,12 @@ pub(crate) fn waiting<T>(function: &'static str, wait: impl FnOnce() -> T) -> T 
 
 /// This thread's own part, if it ever was ready for driver code. May be called from a signal handler.
 pub(crate) fn existing() -> Option<&'static Own> {
-    // SAFETY: as in `enter`.
-    unsafe { BLOCK.get().as_ref() }.map(|block| &block.own)
+    block().map(|block| &block.own)
 }
 
 /// This thread's own part, ready for use. Unlike [`enter`] it does not look where the thread is.
 pub(crate) fn own() -> &'static Own {
-    // SAFETY: as in `enter`.
-    let block = unsafe { BLOCK.get().as_ref() };
-    &block.unwrap_or_else(enter).own
+    &block().unwrap_or_else(enter).own
 }
 
 /// Lets gs point there, on this thread. Nothing else on x86-64 Linux uses it.
@@ -317,8 +318,7 @@ fn run_on(ids: impl IntoIterator<Item = HardwareId>) -> rustix::io::Result<()> {
 pub(crate) fn current_processor() -> Option<Processor> {
     let world = world::get();
     let active = world.partition.active();
-    // SAFETY: as in `enter`.
-    let block = unsafe { BLOCK.get().as_ref() };
+    let block = block();
     if let Some(index) = block.and_then(|block| block.own.alone_on.get()) {
         return active.by_index(index);
     }

@@ -73,7 +73,7 @@ pub(super) fn report(tell: Tell) -> Result<(), SandboxError> {
     unsafe { libc::dl_iterate_phdr(Some(take_down), ptr::null_mut()) };
     // Its start allocates, and the driver is not to stop that halfway.
     let _ = waits.recv();
-    type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+    type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
     let handler: Handler = forbidden;
     // SAFETY: all zeros are a valid action.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -90,10 +90,13 @@ pub(super) fn report(tell: Tell) -> Result<(), SandboxError> {
 /// Writes down what was called, and stops this thread, unless the driver has nothing to do with it. It may be called while the C
 /// library holds its locks, as in fork, and on a stack that has room for little more than the registers, as when the C library has
 /// all threads change their user.
-extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_void) {
+///
+/// # Safety
+/// The kernel calls it, as the handler of SIGSYS.
+unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_void) {
     // SAFETY: the kernel's word on this signal, which has this form; it lives until this returns.
     let refused = unsafe { &*info.cast::<Refused>() };
-    // SAFETY: as above; nobody else has it.
+    // SAFETY: the kernel has put the registers on the stack of this handler. Nobody else has them until it returns.
     let frame = unsafe { &mut *frame.cast::<libc::ucontext_t>() };
     let number = i64::from(refused.number);
     if number == libc::SYS_newfstatat
@@ -202,14 +205,17 @@ struct Walk {
 unsafe extern "C" {
     /// The compiler's library has these, for all languages.
     fn _Unwind_Backtrace(
-        step: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+        step: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
         walk: *mut c_void,
     ) -> c_int;
     fn _Unwind_GetIP(frame: *mut c_void) -> usize;
 }
 
 /// Looks at one frame. Anything but 0 ends the walk.
-extern "C" fn step(frame: *mut c_void, walk: *mut c_void) -> c_int {
+///
+/// # Safety
+/// The unwinder calls it for a frame, with what [`caller`] has passed.
+unsafe extern "C" fn step(frame: *mut c_void, walk: *mut c_void) -> c_int {
     // SAFETY: a frame of the unwinder's, which asks about it.
     let at = unsafe { _Unwind_GetIP(frame) };
     // SAFETY: what `caller` has passed, and nobody else has it.
@@ -246,7 +252,10 @@ fn stack(frame: &libc::ucontext_t) -> impl Iterator<Item = usize> {
 }
 
 /// Takes down where this program's code is. The kernel's and the linker's first entry is the program.
-extern "C" fn take_down(about: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+///
+/// # Safety
+/// The linker calls it about an object.
+unsafe extern "C" fn take_down(about: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     // SAFETY: the linker's word on one object, which lives until this returns.
     let about = unsafe { &*about };
     // SAFETY: its program headers, which are mapped for as long as the object is.

@@ -108,7 +108,7 @@ fn interrupt_all(function: usize, context: usize) -> usize {
         });
     }
     drop(returned);
-    // SAFETY: as above.
+    // SAFETY: a KIPI_BROADCAST_WORKER by the word of whoever called KeIpiGenericCall.
     let result = unsafe { routine.call([context, 0, 0, 0]) };
     for () in all {}
     irql::lower(NAME, old);

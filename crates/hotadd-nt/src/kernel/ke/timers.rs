@@ -118,10 +118,10 @@ fn set(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
         caller::fault(format!("sets the timer at {address:#x}, which was not initialised"));
     }
     let running = Running {
-        // SAFETY: a driver keeps a timer, and the DPC that goes with it, for as long as the timer is set.
+        // SAFETY: a driver keeps a timer for as long as it is set.
         timer: unsafe { Shared::keep(timer) },
         period: Duration::from_millis(u64::try_from(period).unwrap_or(0)),
-        // SAFETY: the same promise, which names the DPC.
+        // SAFETY: a driver keeps the DPC of a timer for as long as the timer is set.
         dpc: dpc.map(|dpc| unsafe { Shared::keep(dpc) }),
         from: irql::here(),
         refused: false,

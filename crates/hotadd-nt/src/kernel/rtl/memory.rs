@@ -26,13 +26,13 @@ nt! {
 
     /// Copies.
     fn RtlCopyMemory(to: *mut c_void, from: *const c_void, length: usize) {
-        // SAFETY: as above.
+        // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
         unsafe { libc::memmove(to, from, length) };
     }
 
     /// Copies.
     fn RtlCopyMemoryNonTemporal(to: *mut c_void, from: *const c_void, length: usize) {
-        // SAFETY: as above.
+        // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
         unsafe { libc::memmove(to, from, length) };
     }
 
@@ -68,7 +68,7 @@ pub(super) mod plain {
 
         /// Copies; the two may overlap.
         fn memmove(to: *mut c_void, from: *const c_void, length: usize) -> *mut c_void {
-            // SAFETY: as above.
+            // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
             unsafe { libc::memmove(to, from, length) }
         }
 

@@ -13,6 +13,7 @@ use crate::ground::thread;
 
 /// What a handler is told beside the exception, `DISPATCHER_CONTEXT`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Dispatcher {
     pub(super) control: usize,
     pub(super) image: usize,

@@ -8,6 +8,7 @@ use hotadd::Status;
 
 use super::dispatch::{self, Dispatcher, NONCONTINUABLE};
 use super::raise::caught;
+use super::scopes;
 use super::unwind;
 use crate::faults::{Cause, Report};
 use crate::ground::calls::call_before;
@@ -174,20 +175,18 @@ mod win64 {
     }
 
     pub(super) unsafe extern "win64" fn __C_specific_handler(
-        record: &mut Record,
+        record: Out<Record>,
         establisher: u64,
-        context: &mut Context,
-        dispatcher: &mut Dispatcher,
+        context: Out<Context>,
+        dispatcher: Out<Dispatcher>,
     ) -> i32 {
-        super::super::scopes::handle(record, establisher, context, dispatcher)
+        scopes::handle(record, establisher, context, dispatcher)
     }
 
-    pub(super) unsafe extern "win64" fn RtlRestoreContext(
-        context: *const Context,
-        _: *const Record,
-    ) {
-        // SAFETY: by the driver's word.
-        unsafe { restore(context) }
+    pub(super) unsafe extern "win64" fn RtlRestoreContext(context: In<Context>, _: In<Record>) {
+        let context = context.get();
+        // SAFETY: where these registers go on is the driver's word, and nothing here is needed any more.
+        unsafe { restore(&raw const context) }
     }
 
     pub(super) unsafe extern "win64" fn RtlLookupFunctionEntry(
@@ -210,7 +209,7 @@ mod win64 {
         _: usize,
         control: usize,
         _: *const c_void,
-        context: &mut Context,
+        context: Out<Context>,
         data: Out<usize>,
         establisher: Out<u64>,
         _: *mut c_void,
@@ -218,18 +217,20 @@ mod win64 {
         let (low, high) = thread::own().watched.limits();
         let stack = unwind::Stack { low, high };
         let Some(image) = images::at(control) else { return ptr::null() };
-        context.rip = control as u64;
-        let frame = context.general[RSP];
+        let mut registers = context.get();
+        registers.rip = control as u64;
+        let frame = registers.general[RSP];
         let unwound = match unwind::lookup(image, control) {
-            Some(function) => unwind::step(image, function, context, stack),
-            None => unwind::leaf(context, stack)
+            Some(function) => unwind::step(image, function, &mut registers, stack),
+            None => unwind::leaf(&mut registers, stack)
                 .map(|()| unwind::Frame { establisher: frame, handler: None }),
         };
-        let Ok(unwound) = unwound else {
+        if unwound.is_err() {
             // As a caller that gives up expects it.
-            context.rip = 0;
-            return ptr::null();
-        };
+            registers.rip = 0;
+        }
+        context.put(registers);
+        let Ok(unwound) = unwound else { return ptr::null() };
         establisher.put(unwound.establisher);
         let asked = |handler: &unwind::Handler| {
             kind & 1 != 0 && handler.searching || kind & 2 != 0 && handler.unwinding

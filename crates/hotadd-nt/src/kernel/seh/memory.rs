@@ -9,43 +9,60 @@ use crate::ground::context::Context;
 use crate::ground::export::{Export, What};
 use crate::ground::thread;
 
-extern "sysv64" fn on_move(
+/// # Safety
+/// What the public documentation of `memmove` asks for. Where that does not hold, the fault is the driver's.
+unsafe extern "sysv64" fn on_move(
     context: &mut Context,
     to: *mut c_void,
     from: *const c_void,
     length: usize,
 ) -> *mut c_void {
-    // SAFETY: by the driver's word, and if that is wrong the fault is the driver's. memmove forgives what overlaps.
+    // SAFETY: readable and writable by the driver's word. memmove forgives what overlaps.
     thread::own().watched.catch(context, || unsafe { libc::memmove(to, from, length) });
     to
 }
 
-extern "sysv64" fn on_set(
+/// # Safety
+/// What the public documentation of `memset` asks for. Where that does not hold, the fault is the driver's.
+unsafe extern "sysv64" fn on_set(
     context: &mut Context,
     to: *mut c_void,
     value: i32,
     length: usize,
 ) -> *mut c_void {
-    // SAFETY: as above.
+    // SAFETY: writable by the driver's word.
     thread::own().watched.catch(context, || unsafe { libc::memset(to, value, length) });
     to
 }
 
-extern "sysv64" fn on_fill(context: &mut Context, to: *mut c_void, length: usize, value: i32) {
-    on_set(context, to, value, length);
+/// # Safety
+/// As of [`on_set`].
+unsafe extern "sysv64" fn on_fill(
+    context: &mut Context,
+    to: *mut c_void,
+    length: usize,
+    value: i32,
+) {
+    // SAFETY: the same memory, so by the driver's word it may be written.
+    unsafe { on_set(context, to, value, length) };
 }
 
-extern "sysv64" fn on_zero(context: &mut Context, to: *mut c_void, length: usize) {
-    on_set(context, to, 0, length);
+/// # Safety
+/// As of [`on_set`].
+unsafe extern "sysv64" fn on_zero(context: &mut Context, to: *mut c_void, length: usize) {
+    // SAFETY: the same memory, so by the driver's word it may be written.
+    unsafe { on_set(context, to, 0, length) };
 }
 
-extern "sysv64" fn on_compare(
+/// # Safety
+/// What the public documentation of `memcmp` asks for. Where that does not hold, the fault is the driver's.
+unsafe extern "sysv64" fn on_compare(
     context: &mut Context,
     a: *const c_void,
     b: *const c_void,
     length: usize,
 ) -> i32 {
-    // SAFETY: as above.
+    // SAFETY: both are readable by the driver's word.
     thread::own().watched.catch(context, || unsafe { libc::memcmp(a, b, length) })
 }
 

@@ -4,6 +4,7 @@ use std::ptr;
 
 use super::dispatch::{self, CONTINUE_EXECUTION, CONTINUE_SEARCH, Dispatcher, TARGET, UNWINDING};
 use crate::ground::context::{Context, Record};
+use crate::ground::foreign::Out;
 use crate::ground::images::{self, Image};
 
 /// A `__try` block. All places are from the image's lowest address.
@@ -47,19 +48,20 @@ unsafe fn block(image: &Image, place: usize, first: usize, establisher: u64) -> 
 
 /// Answers for a function.
 pub(super) fn handle(
-    record: &mut Record,
+    record: Out<Record>,
     establisher: u64,
-    context: &mut Context,
-    dispatcher: &mut Dispatcher,
+    context: Out<Context>,
+    dispatcher: Out<Dispatcher>,
 ) -> i32 {
-    let Some(image) = images::at(dispatcher.control) else { return CONTINUE_SEARCH };
+    let mut about = dispatcher.get();
+    let Some(image) = images::at(about.control) else { return CONTINUE_SEARCH };
     let (Some(control), Some(table)) =
-        (dispatcher.control.checked_sub(image.base), dispatcher.data.checked_sub(image.base))
+        (about.control.checked_sub(image.base), about.data.checked_sub(image.base))
     else {
         return CONTINUE_SEARCH;
     };
     let count = image.value::<u32>(table).unwrap_or(0).min(MOST);
-    for number in dispatcher.scope..count {
+    for number in about.scope..count {
         let Some(scope) = scope(image, table, number) else { break };
         let code = |place: usize| image.executes(image.base + place);
         let sound = (scope.handler == 1 || code(scope.handler))
@@ -67,16 +69,17 @@ pub(super) fn handle(
         if !(scope.begin..scope.end).contains(&control) || !sound {
             continue;
         }
-        if record.flags & UNWINDING != 0 {
-            let target = dispatcher.target.wrapping_sub(image.base);
+        if record.get().flags & UNWINDING != 0 {
+            let target = about.target.wrapping_sub(image.base);
             // Where it goes on is inside this block, or is this block's handler: it is not left.
             let stays = (scope.begin..scope.end).contains(&target) || target == scope.target;
-            if record.flags & TARGET != 0 && stays {
+            if record.get().flags & TARGET != 0 && stays {
                 break;
             }
             if scope.target == 0 {
                 // Should this go wrong in turn, it is not begun again.
-                dispatcher.scope = number + 1;
+                about.scope = number + 1;
+                dispatcher.put(about);
                 // SAFETY: a `__finally`, which is told that its block was left by force.
                 unsafe { block(image, scope.handler, 1, establisher) };
             }
@@ -85,7 +88,7 @@ pub(super) fn handle(
         if scope.target == 0 {
             continue;
         }
-        let mut pointers = Pointers { record, context };
+        let mut pointers = Pointers { record: record.as_ptr(), context: context.as_ptr() };
         let answer = match scope.handler {
             1 => 1,
             // SAFETY: a filter, and what it is told outlives it.
@@ -95,8 +98,9 @@ pub(super) fn handle(
             return CONTINUE_EXECUTION;
         }
         if answer > 0 {
-            let value = u64::from(record.code);
-            dispatch::unwind(establisher, image.base + scope.target, record, value, context);
+            let (mut record, context) = (record.get(), context.get());
+            let (target, value) = (image.base + scope.target, u64::from(record.code));
+            dispatch::unwind(establisher, target, &mut record, value, &context);
         }
     }
     CONTINUE_SEARCH

@@ -155,11 +155,11 @@ fn libc_says(format: &str, argument: &Argument) -> Vec<u8> {
     let length = match argument {
         // SAFETY: a buffer of that size, and the format asks for this one argument.
         Argument::Integer(value) => unsafe { libc::snprintf(to, size, format.as_ptr(), *value) },
-        // SAFETY: as above.
+        // SAFETY: a buffer of that size, and the format asks for one number with a point.
         Argument::Double(value) => unsafe { libc::snprintf(to, size, format.as_ptr(), *value) },
         Argument::Text(text) => {
             let text: *const c_void = text.as_ptr().cast();
-            // SAFETY: as above.
+            // SAFETY: a buffer of that size, and the format asks for one text, which ends with a zero.
             unsafe { libc::snprintf(to, size, format.as_ptr(), text) }
         }
     };
