@@ -11,6 +11,13 @@
 //! - A driver that goes wrong is named with its address as `module+0xoffset`, and ends its process. What shares that
 //!   process shares that fate, so each driver gets one of its own (`hotadd run --driver FILE`).
 //!
+//! # Layers
+//! A layer names the layers below it and no other. What it needs from above is handed to it.
+//! 1. `ground`: memory, threads, calling conventions, a driver's pointers, the world.
+//! 2. `loaders`: a `.sys` or `.so` becomes an image. `faults`: what a driver does wrong is found and reported.
+//! 3. `kernel`: the functions that a driver can call.
+//! 4. `host`: a driver from its file to its end, and the sandbox of its process.
+//!
 //! # What it does not do
 //! - There is no hardware behind it: what a driver asks of devices, ports or physical memory is not there.
 //! - It contains accidents. Against malice there is the sandbox of its process.

@@ -5,6 +5,8 @@
 //! done), some are a driver's to handle (what the image's services dispatch), and for all others the thread stops where it is and the
 //! `monitor`, a thread of ours that drivers cannot damage by accident, reports the fault and ends the process. Threads do
 //! not unwind: what they hold stays held, and nobody needs it any more.
+//!
+//! One circle is left: `signals` diverts a thread (`divert`) or wakes the `monitor`, and both have its report.
 
 mod call;
 mod cause;

@@ -192,6 +192,16 @@ impl<T> Out<T> {
         self.0
     }
 
+    /// The same place as something else that lies there.
+    pub(crate) const fn cast<U>(self) -> Out<U> {
+        Out(self.0.cast())
+    }
+
+    /// What lies so many bytes further on, in the same object.
+    pub(crate) const fn field<U>(self, offset: usize) -> Out<U> {
+        Out(self.0.wrapping_byte_add(offset).cast())
+    }
+
     /// The same for reading.
     pub(crate) const fn readable(self) -> In<T> {
         In(self.0.cast_const())

@@ -1,5 +1,7 @@
-//! The lowest layer: memory, threads, calling conventions, what drivers and we both know the layout of, and the one world that all
+//! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one world that all
 //! drivers of this process live in. It names no other layer.
+//!
+//! One circle is left: `world` has a console that is told of a `fault`, and a `fault` tells it.
 
 pub(crate) mod abi;
 pub(crate) mod caller;

@@ -7,6 +7,7 @@ use hotadd::Status;
 use crate::faults;
 use crate::ground::driver_object::Object;
 use crate::ground::fault::Fault;
+use crate::ground::foreign::Out;
 use crate::ground::images::Image;
 use crate::ground::routine::Routine;
 use crate::ground::world;
@@ -131,7 +132,8 @@ impl Driver {
         let status = Status::from_raw(status as u32);
         if !status.is_error() {
             // What it has put off until it is loaded.
-            reinit::run(self.object.driver() as usize);
+            // SAFETY: its object, which lives as long as this.
+            reinit::run(unsafe { Out::new(self.object.driver()) });
             return Ok(self);
         }
         self.stopped("DriverEntry failed");

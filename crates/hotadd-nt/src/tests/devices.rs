@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use windows_sys::Wdk::Foundation as wdk;
 
 use crate::ground::abi::Abi;
+use crate::ground::foreign::Out;
 use crate::ground::types::{Counted, DriverObject, UnicodeString};
 use crate::kernel::io::{devices, reinit, work};
 use crate::tests::{BOTH, call, scene};
@@ -232,18 +233,20 @@ fn a_driver_that_asks_for_it_is_called_again_after_its_entry() {
         driver.DriverExtension = extension.as_mut_ptr().cast();
         let (sender, receiver) = channel::<u32>();
         let at = &raw mut driver as usize;
+        // SAFETY: the driver's object, which outlives what is called for it.
+        let object = unsafe { Out::new(at as *mut DriverObject) };
         call!(abi, IoRegisterDriverReinitialization(
             at => usize, again as *const () as usize => usize, &raw const sender as usize => usize,
         ));
         assert!(receiver.try_recv().is_err(), "not before its entry has returned");
-        reinit::run(at);
+        reinit::run(object);
         assert_eq!(
             receiver.try_iter().collect::<Vec<_>>(),
             [1, 2],
             "the count says which time it is"
         );
         assert_eq!(extension[2], 2, "and is in its extension");
-        reinit::run(at);
+        reinit::run(object);
         assert!(receiver.try_recv().is_err(), "each call was asked for once");
     }
 }

@@ -133,7 +133,7 @@ fn memory_is_moved_filled_and_compared() {
 extern "C" fn ascending(a: *const u32, b: *const u32) -> i32 {
     // SAFETY: two of what is sorted.
     let a = unsafe { a.read_unaligned() };
-    // SAFETY: as above.
+    // SAFETY: two of what is sorted; this is the second.
     let b = unsafe { b.read_unaligned() };
     i32::from(a > b) - i32::from(a < b)
 }

@@ -156,10 +156,10 @@ impl Inlined<'_> {
             }
             Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn(usize, usize, usize, usize) -> usize;
-                // SAFETY: as above.
+                // SAFETY: what the list holds is a function of this convention.
                 let function =
                     unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(function) };
-                // SAFETY: as above.
+                // SAFETY: with the arguments that it takes.
                 unsafe { function(a, b, c, d) }
             }
         }

@@ -54,9 +54,9 @@ macro_rules! call {
             }
             $crate::ground::abi::Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn($($type),*) $(-> $return)?;
-                // SAFETY: as above.
+                // SAFETY: exported in System V's convention too, with the same prototype.
                 let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
-                // SAFETY: as above.
+                // SAFETY: its arguments are what its documentation asks for, in either convention.
                 unsafe { function($($argument),*) }
             }
         }

@@ -127,11 +127,14 @@ impl Heap {
             return None;
         }
         let address = memory as usize + before;
-        fill(memory as usize, before, GUARD_BYTE);
+        // SAFETY: the memory begins with a guard of so many bytes.
+        unsafe { fill(memory as usize, before, GUARD_BYTE) };
         if !zeroed {
-            fill(address, size, UNINITIALIZED);
+            // SAFETY: behind the first guard lies the block, of so many bytes.
+            unsafe { fill(address, size, UNINITIALIZED) };
         }
-        fill(address + size, GUARD, GUARD_BYTE);
+        // SAFETY: behind the block lies the second guard, which ends the memory.
+        unsafe { fill(address + size, GUARD, GUARD_BYTE) };
         self.blocks.insert(address, Block { tag, size });
         self.total.grow(size);
         self.tags.entry(tag).or_default().grow(size);
@@ -149,16 +152,19 @@ impl Heap {
         }
         let overrun = |before| Wrong::Overrun { tag: block.tag, size: block.size, before };
         let (_, before) = layout(block.size).expect("it was allocated");
-        if find_other(address - before, before, GUARD_BYTE).is_some() {
+        // SAFETY: the guard before a block in the table, which is not given back.
+        if unsafe { find_other(address - before, before, GUARD_BYTE) }.is_some() {
             return Err(overrun(true));
         }
-        if find_other(address + block.size, GUARD, GUARD_BYTE).is_some() {
+        // SAFETY: the guard behind the same block.
+        if unsafe { find_other(address + block.size, GUARD, GUARD_BYTE) }.is_some() {
             return Err(overrun(false));
         }
         let block = self.blocks.remove(&address).expect("found above");
         self.total.shrink(block.size);
         self.tags.entry(block.tag).or_default().shrink(block.size);
-        fill(address, block.size, FREED);
+        // SAFETY: a block that was in the table. Its driver has given it up, and it is not given back yet.
+        unsafe { fill(address, block.size, FREED) };
         self.freed_bytes += block.size;
         self.freed.push_back((address, block));
         while self.freed_bytes > KEPT_BYTES || self.freed.len() > KEPT_BLOCKS {
@@ -173,7 +179,9 @@ impl Heap {
             return Ok(());
         };
         self.freed_bytes -= block.size;
-        if let Some(offset) = find_other(address, block.size, FREED) {
+        // SAFETY: a block that is given back only below.
+        let other = unsafe { find_other(address, block.size, FREED) };
+        if let Some(offset) = other {
             return Err(Wrong::WrittenAfterFree { tag: block.tag, size: block.size, offset });
         }
         let (layout, before) = layout(block.size).expect("it was allocated");
@@ -194,17 +202,23 @@ impl Heap {
     }
 }
 
-/// Fills memory of a block that this file allocated.
-fn fill(address: usize, size: usize, byte: u8) {
-    // SAFETY: inside of a block and its guards, by the callers.
+/// Fills memory of a block.
+///
+/// # Safety
+/// It lies inside of a block and its guards that this file has allocated.
+unsafe fn fill(address: usize, size: usize, byte: u8) {
+    // SAFETY: allocated, by the caller's word. No reference to it is ever made here.
     unsafe { ptr::write_bytes(address as *mut u8, byte, size) };
 }
 
 /// How far behind `address` the first byte lies that is another.
-fn find_other(address: usize, size: usize, byte: u8) -> Option<usize> {
+///
+/// # Safety
+/// It lies inside of a block and its guards that this file has allocated.
+unsafe fn find_other(address: usize, size: usize, byte: u8) -> Option<usize> {
     (0..size).find(|offset| {
         let at = (address + offset) as *const u8;
-        // SAFETY: inside of a block and its guards, by the callers. Volatile: the driver may be writing.
+        // SAFETY: allocated, and filled before, by the caller's word. Volatile: the driver may be writing.
         unsafe { at.read_volatile() != byte }
     })
 }

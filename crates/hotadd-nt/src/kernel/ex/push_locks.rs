@@ -7,21 +7,18 @@ use parking_lot::lock_api::{RawRwLock as _, RawRwLockRecursive as _};
 
 use crate::ground::caller;
 use crate::ground::export::nt;
-use crate::ground::foreign::Shared;
+use crate::ground::foreign::{Out, Shared};
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::Boolean;
 use crate::kernel::ke::{irql, regions};
 
 const _: () = assert!(size_of::<RawRwLock>() == 8);
-// SAFETY: as large, and a constant.
+// SAFETY: as large, as the line above says, and any eight bytes are a number.
 const _: () = assert!(unsafe { std::mem::transmute::<RawRwLock, usize>(RawRwLock::INIT) } == 0);
 
 nt! {
     /// Makes a lock that nobody holds.
-    fn ExInitializePushLock(lock: *mut RawRwLock) {
-        // SAFETY: a place for it.
-        unsafe { lock.write(RawRwLock::INIT) }
-    }
+    fn ExInitializePushLock(lock: Out<RawRwLock>) { lock.put(RawRwLock::INIT) }
 
     /// Acquires a lock for oneself.
     fn ExAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
@@ -122,7 +119,7 @@ fn release_exclusive(function: &str, lock: &RawRwLock) {
     if !thread::own().released(Held::PushLockExclusive, address(lock)) {
         not_held(function, lock);
     }
-    // SAFETY: this thread locked it so.
+    // SAFETY: what this thread holds says that it locked it exclusively, and now no longer says so.
     unsafe { lock.unlock_exclusive() };
 }
 
@@ -130,7 +127,7 @@ fn release_shared(function: &str, lock: &RawRwLock) {
     if !thread::own().released(Held::PushLockShared, address(lock)) {
         not_held(function, lock);
     }
-    // SAFETY: this thread locked it so.
+    // SAFETY: what this thread holds says that it locked it shared, and now says so once less.
     unsafe { lock.unlock_shared() };
 }
 

@@ -148,12 +148,12 @@ fn create(
         return Status::OBJECT_NAME_COLLISION;
     }
     let size = size_of::<Device>() + extension as usize;
-    // SAFETY: any size may be asked for; aligned to 16.
+    // SAFETY: takes numbers alone, of which none is wrong.
     let memory = unsafe { libc::calloc(1, size) };
     if memory.is_null() {
         return Status::INSUFFICIENT_RESOURCES;
     }
-    // SAFETY: that many bytes.
+    // SAFETY: allocated above with room for a device, until `delete` frees it.
     let device: Out<Device> = unsafe { Out::new(memory.cast()) };
     let flags = [(exclusive, flag::EXCLUSIVE), (name.is_some(), flag::HAS_NAME)];
     let flags =
@@ -184,9 +184,7 @@ fn create(
 
 /// Where a driver's list of devices begins.
 fn first(driver: Out<DriverObject>) -> Out<Out<Device>> {
-    let at = driver.as_ptr().wrapping_byte_add(offset_of!(DriverObject, device_object));
-    // SAFETY: a part of the driver's own object.
-    unsafe { Out::new(at.cast()) }
+    driver.field(offset_of!(DriverObject, device_object))
 }
 
 fn delete(device: Out<Device>) {
@@ -201,9 +199,7 @@ fn delete(device: Out<Device>) {
             link.put(next);
             break;
         }
-        let at = other.as_ptr().wrapping_byte_add(offset_of!(Device, next));
-        // SAFETY: a part of another device.
-        link = unsafe { Out::new(at.cast()) };
+        link = other.field(offset_of!(Device, next));
     }
     // SAFETY: allocated in `create`, and no longer in the table or the list.
     unsafe { libc::free(device.as_ptr().cast()) };
@@ -242,13 +238,13 @@ fn extend(driver: Out<DriverObject>, id: usize, size: u32, to: Out<*mut c_void>)
 
 /// What a driver has left behind when it was unloaded: its devices, and links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Forgotten {
     pub(crate) devices: usize,
     pub(crate) links: usize,
 }
 
 /// Forgets a driver that was unloaded. Its extensions are freed, as documented; what it should have deleted is told.
-pub(crate) fn forget(driver: *const DriverObject) -> Left {
+pub(crate) fn forget(driver: *const DriverObject) -> Forgotten {
     let mut table = table();
     let mut extensions = std::mem::take(&mut table.extensions);
     extensions.retain(|(of, _), memory| {
@@ -260,7 +256,7 @@ pub(crate) fn forget(driver: *const DriverObject) -> Left {
     });
     table.extensions = extensions;
     // One driver has all links of its process.
-    let left = Left { devices: table.devices.len(), links: table.links.len() };
+    let left = Forgotten { devices: table.devices.len(), links: table.links.len() };
     table.devices.clear();
     table.links.clear();
     left

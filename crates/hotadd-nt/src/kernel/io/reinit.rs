@@ -31,24 +31,22 @@ fn ask(driver: usize, routine: usize, context: usize) {
 }
 
 /// How often a driver was called so, as its extension has it: behind two pointers.
-fn count(driver: usize) -> Out<u32> {
-    let at = driver + offset_of!(DriverObject, driver_extension);
-    // SAFETY: a part of the driver's own object.
-    let extension: Out<usize> = unsafe { Out::new(at as *mut usize) };
-    // SAFETY: where its extension has the number.
-    unsafe { Out::new((extension.get() + 2 * size_of::<usize>()) as *mut u32) }
+fn count(driver: Out<DriverObject>) -> Out<u32> {
+    let extension: Out<Out<u32>> = driver.field(offset_of!(DriverObject, driver_extension));
+    extension.get().field(2 * size_of::<usize>())
 }
 
 /// Calls what a driver has asked for, and what it asks for meanwhile.
-pub(crate) fn run(driver: usize) {
+pub(crate) fn run(driver: Out<DriverObject>) {
+    let address = driver.as_ptr() as usize;
     loop {
         let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = asked.iter().position(|(of, ..)| *of == driver).and_then(|at| asked.remove(at));
+        let next = asked.iter().position(|(of, ..)| *of == address).and_then(|at| asked.remove(at));
         drop(asked);
         let Some((_, routine, context)) = next else { return };
         let count = count(driver);
         count.put(count.get() + 1);
-        // SAFETY: of this form by the driver's word.
-        unsafe { routine.call([driver, context, count.get() as usize, 0]) };
+        // SAFETY: a DRIVER_REINITIALIZE by the driver's word, and what it expects.
+        unsafe { routine.call([address, context, count.get() as usize, 0]) };
     }
 }

@@ -102,7 +102,7 @@ impl Mdl {
     /// Nothing yet of this memory.
     fn of(address: usize, length: u32, size: usize) -> Self {
         Self {
-            // SAFETY: null.
+            // SAFETY: null, which is for none.
             next: unsafe { Out::new(std::ptr::null_mut()) },
             size: i16::try_from(size).unwrap_or(i16::MAX),
             flags: 0,
@@ -124,7 +124,7 @@ fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<
     let size = size(address, length as usize);
     let memory =
         buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
-    // SAFETY: null, or that many bytes.
+    // SAFETY: null, or as many bytes as a description of this memory has, until it is freed.
     let mdl = unsafe { Out::new(memory) };
     if mdl.non_null().is_none() {
         return mdl;
@@ -159,8 +159,7 @@ fn free(mdl: Out<Mdl>) {
 /// The page numbers, which lie behind the description.
 fn number(mdl: Out<Mdl>) {
     let value = mdl.get();
-    // SAFETY: the description was allocated with room for them.
-    let numbers: Out<usize> = unsafe { Out::new(mdl.skip(1).as_ptr().cast()) };
+    let numbers: Out<usize> = mdl.skip(1).cast();
     for page in 0..pages(value.address(), value.count as usize) {
         numbers.skip(page).put(value.start / PAGE + page);
     }

@@ -127,14 +127,14 @@ impl Parameter for usize {
 
 impl<T> Parameter for In<T> {
     fn take(from: &mut dyn Arguments) -> Self {
-        // SAFETY: the driver passed it for this.
+        // SAFETY: the function that is called has an address to read as this parameter, so by its documentation the driver passes one.
         unsafe { Self::new(from.integer() as *const T) }
     }
 }
 
 impl<T> Parameter for Out<T> {
     fn take(from: &mut dyn Arguments) -> Self {
-        // SAFETY: the driver passed it for this.
+        // SAFETY: the function that is called has an address to write to as this parameter, so by its documentation the driver passes one.
         unsafe { Self::new(from.integer() as *mut T) }
     }
 }

@@ -87,14 +87,14 @@ impl<U: Unit> Counted<U> {
 
     /// Its text, in a place of our own.
     pub(crate) fn units(self) -> Vec<U> {
-        // SAFETY: what a driver's string points to.
+        // SAFETY: a string is made by a driver, and its buffer is readable up to its length; or it is empty and its buffer is null.
         let buffer = unsafe { In::new(self.buffer.cast_const()) };
         buffer.to_vec(usize::from(self.length) / size_of::<U>())
     }
 
     /// Its text from byte `at` on is this, which fits; with a zero behind it if there is room for that.
     pub(crate) fn write(&mut self, at: usize, text: &[U]) {
-        // SAFETY: what a driver's string points to.
+        // SAFETY: a string is made by a driver, and its buffer is writable up to its maximum length.
         let to = unsafe { Out::new(self.buffer) };
         let end = at + size_of_val(text);
         to.skip(at / size_of::<U>()).put_all(text);

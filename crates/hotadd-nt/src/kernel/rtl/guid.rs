@@ -92,7 +92,7 @@ fn parse(text: &[u16], to: Out<Guid>) -> Status {
 /// A random one (version 4).
 fn create(to: Out<Guid>) -> Status {
     let mut bytes = [0; 16];
-    // SAFETY: room for that many.
+    // SAFETY: an array of that many bytes.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if got != 16 {
         return Status::RETRY;

@@ -78,9 +78,8 @@ fn version(to: Out<VersionInfo>) -> Status {
         service_pack: [0; 128],
     });
     if size as usize >= size_of::<VersionInfo>() + size_of::<Extension>() {
-        // SAFETY: the caller says that it is there.
-        let rest: Out<Extension> = unsafe { Out::new(to.skip(1).as_ptr().cast()) };
-        rest.put(Extension {
+        // By the size that the caller gave it is there.
+        to.skip(1).cast().put(Extension {
             service_pack_major: 0,
             service_pack_minor: 0,
             suite: 0,
