@@ -2,10 +2,8 @@
 
 use hotadd::Status;
 
-use crate::ground::calls;
 use crate::ground::fault::Fault;
-use crate::ground::images;
-use crate::ground::world;
+use crate::ground::{calls, images, world};
 
 /// Ends the process: the driver that called broke a rule that Windows would not have survived.
 pub(crate) fn fault(what: impl Into<String>) -> ! {

@@ -8,12 +8,11 @@ use std::sync::{Arc, LazyLock};
 use hotadd::{Registration, Status};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
-use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, UnicodeString, nt_status};
+use crate::ground::{caller, thread};
 use crate::kernel::ex::processor_add::Functions;
 use crate::kernel::ke::change;
 use crate::kernel::ob::references;
@@ -34,10 +33,7 @@ const _: () = assert!(size_of::<Attributes>() == 0x30);
 nt! {
     /// Opens a callback object, or makes it if it is to be made.
     fn ExCreateCallback(
-        object: Out<usize>,
-        attributes: In<Attributes>,
-        create: Boolean,
-        several: Boolean,
+        object: Out<usize>, attributes: In<Attributes>, create: Boolean, several: Boolean,
     ) -> NtStatus {
         match open(attributes, create != 0, several != 0) {
             Ok(opened) => {

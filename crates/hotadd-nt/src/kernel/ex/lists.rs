@@ -24,18 +24,14 @@ pub(crate) struct Single {
 nt! {
     /// Puts an entry in front. Returns what was there, or NULL.
     fn ExInterlockedInsertHeadList(
-        list: Shared<Entry>,
-        entry: Shared<Entry>,
-        lock: Shared<AtomicUsize>,
+        list: Shared<Entry>, entry: Shared<Entry>, lock: Shared<AtomicUsize>,
     ) -> *const Entry {
         insert("ExInterlockedInsertHeadList", list.get(), entry.get(), lock.get(), true)
     }
 
     /// Puts an entry at the end. Returns what was there, or NULL.
     fn ExInterlockedInsertTailList(
-        list: Shared<Entry>,
-        entry: Shared<Entry>,
-        lock: Shared<AtomicUsize>,
+        list: Shared<Entry>, entry: Shared<Entry>, lock: Shared<AtomicUsize>,
     ) -> *const Entry {
         insert("ExInterlockedInsertTailList", list.get(), entry.get(), lock.get(), false)
     }
@@ -47,9 +43,7 @@ nt! {
 
     /// Puts an entry in front. Returns what was there, or NULL.
     fn ExInterlockedPushEntryList(
-        list: Shared<Single>,
-        entry: Shared<Single>,
-        lock: Shared<AtomicUsize>,
+        list: Shared<Single>, entry: Shared<Single>, lock: Shared<AtomicUsize>,
     ) -> *const Single {
         spin::under("ExInterlockedPushEntryList", lock.get(), || {
             entry.get().next.set(list.get().next.get());
@@ -63,11 +57,7 @@ nt! {
     }
 
     /// Adds to a number. Returns what it was.
-    fn ExInterlockedAddLargeInteger(
-        number: Shared<AtomicI64>,
-        by: i64,
-        lock: Shared<AtomicUsize>,
-    ) -> i64 {
+    fn ExInterlockedAddLargeInteger(number: Shared<AtomicI64>, by: i64, lock: Shared<AtomicUsize>) -> i64 {
         spin::under("ExInterlockedAddLargeInteger", lock.get(), || number.get().fetch_add(by, Ordering::SeqCst))
     }
 

@@ -160,13 +160,7 @@ nt! {
     fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { new(flags, size, Tag(tag)) }
 
     /// Allocates memory. Of the extended parameters none changes anything here.
-    fn ExAllocatePool3(
-        flags: u64,
-        size: usize,
-        tag: u32,
-        _parameters: usize,
-        _count: u32,
-    ) -> usize {
+    fn ExAllocatePool3(flags: u64, size: usize, tag: u32, _parameters: usize, _count: u32) -> usize {
         new(flags, size, Tag(tag))
     }
 

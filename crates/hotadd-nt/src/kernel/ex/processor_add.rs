@@ -10,9 +10,8 @@ use std::sync::Arc;
 use hotadd::{Driver, Notice, Veto};
 
 use crate::faults;
-use crate::ground::images;
 use crate::ground::types::{ChangeContext, change_state, nt_status};
-use crate::ground::world;
+use crate::ground::{images, world};
 use crate::kernel::ex::callbacks::{self, PROCESSOR_ADD, Registered};
 use crate::kernel::ke::change;
 

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::Shared;
-use crate::ground::thread;
 use crate::ground::types::Boolean;
+use crate::ground::{caller, thread};
 use crate::kernel::ke::irql;
 
 /// Its end has begun. Above it, how many use it.

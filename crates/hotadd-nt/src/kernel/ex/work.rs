@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hotadd::Status;
 use parking_lot::{Condvar, Mutex};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Shared;
 use crate::ground::routine::Routine;
-use crate::ground::thread;
+use crate::ground::{caller, thread};
 
 /// `WORK_QUEUE_ITEM`.
 #[repr(C)]

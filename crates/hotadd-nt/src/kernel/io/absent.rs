@@ -33,8 +33,7 @@ nt! {
 
     /// No value is there.
     fn ZwQueryValueKey(
-        _key: usize, _name: In<UnicodeString>, _class: u32, _to: Out<u8>, _length: u32,
-        _needed: Out<u32>,
+        _key: usize, _name: In<UnicodeString>, _class: u32, _to: Out<u8>, _length: u32, _needed: Out<u32>,
     ) -> NtStatus {
         NOT_FOUND
     }

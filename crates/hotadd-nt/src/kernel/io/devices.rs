@@ -11,8 +11,7 @@ use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{Boolean, DriverObject, NtStatus, UnicodeString, nt_status};
-use crate::kernel::rtl::buffers;
-use crate::kernel::rtl::case;
+use crate::kernel::rtl::{buffers, case};
 
 /// `DEVICE_OBJECT`, as far as somebody looks at it.
 #[repr(C, align(16))]

@@ -5,12 +5,11 @@
 
 use hotadd::{GROUP_SIZE, ProcessorNumber};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::thread::{self, Confined};
 use crate::ground::types::GroupAffinity;
-use crate::ground::world;
+use crate::ground::{caller, world};
 use crate::kernel::ke::processors::{maximum_count, maximum_groups};
 
 nt! {

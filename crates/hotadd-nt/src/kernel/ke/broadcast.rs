@@ -6,13 +6,11 @@ use std::sync::{Arc, Barrier, mpsc};
 use hotadd::ProcessorIndex;
 use parking_lot::Mutex;
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
-use crate::ground::thread;
-use crate::ground::world;
+use crate::ground::{caller, thread, world};
 use crate::kernel::ke::{dpc_queue, irql};
 
 nt! {

@@ -13,9 +13,8 @@ use crate::faults;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
-use crate::ground::thread;
 use crate::ground::types::{ChangeContext, change_state};
-use crate::ground::world;
+use crate::ground::{thread, world};
 
 /// `KE_PROCESSOR_CHANGE_ADD_EXISTING`.
 const ADD_EXISTING: u32 = 1;
@@ -33,9 +32,7 @@ static LAST: AtomicUsize = AtomicUsize::new(0);
 nt! {
     /// Registers a callback that hears of processors being added (R1-R7). Returns a handle, or null.
     fn KeRegisterProcessorChangeCallback(
-        callback: *const c_void,
-        context: *const c_void,
-        flags: u32,
+        callback: *const c_void, context: *const c_void, flags: u32,
     ) -> *mut c_void {
         register(Routine::new(callback), context as usize, flags) as *mut c_void
     }

@@ -11,13 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hotadd::{MAX_PROCESSORS, ProcessorIndex};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::ground::caller;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
 use crate::ground::thread::{self, Confined};
-use crate::ground::world;
+use crate::ground::{caller, world};
 use crate::kernel::ke::irql;
 
 /// A processor's queue.

@@ -46,12 +46,7 @@ nt! {
     }
 
     /// Counts a semaphore up. Returns what it was.
-    fn KeReleaseSemaphore(
-        semaphore: Shared<Semaphore>,
-        _increment: i32,
-        by: i32,
-        _wait: Boolean,
-    ) -> i32 {
+    fn KeReleaseSemaphore(semaphore: Shared<Semaphore>, _increment: i32, by: i32, _wait: Boolean) -> i32 {
         release_semaphore(semaphore.get(), by)
     }
 
@@ -72,12 +67,7 @@ nt! {
     }
 
     /// Gives up a mutex, by force if wanted: then whoever gets it next is told.
-    fn KeReleaseMutant(
-        mutex: Shared<Mutant>,
-        _increment: i32,
-        abandoned: Boolean,
-        _wait: Boolean,
-    ) -> i32 {
+    fn KeReleaseMutant(mutex: Shared<Mutant>, _increment: i32, abandoned: Boolean, _wait: Boolean) -> i32 {
         release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0)
     }
 

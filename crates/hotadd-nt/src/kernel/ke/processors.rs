@@ -9,9 +9,8 @@ use hotadd::{ActiveSet, GROUP_SIZE, Processor, ProcessorIndex, Status};
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
-use crate::ground::thread;
 use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};
-use crate::ground::world;
+use crate::ground::{thread, world};
 use crate::kernel::ke::relationship;
 
 /// `ALL_PROCESSOR_GROUPS`.
@@ -108,10 +107,7 @@ nt! {
 
     /// How processors belong together.
     fn KeQueryLogicalProcessorRelationship(
-        number: In<ProcessorNumber>,
-        relationship: u32,
-        information: Out<u8>,
-        length: Out<u32>,
+        number: In<ProcessorNumber>, relationship: u32, information: Out<u8>, length: Out<u32>,
     ) -> NtStatus {
         relationship::query(number, relationship, information, length)
     }

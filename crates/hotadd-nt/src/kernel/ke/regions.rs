@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Thread;
-use crate::ground::thread;
 use crate::ground::types::Boolean;
+use crate::ground::{caller, thread};
 use crate::kernel::ke::irql;
 
 nt! {

@@ -37,11 +37,7 @@ nt! {
 
     /// The same. It may expire later by the tolerance given, and does not.
     fn KeSetCoalescableTimer(
-        timer: Shared<Timer>,
-        due: i64,
-        period: u32,
-        _tolerance: u32,
-        dpc: Shared<Dpc>,
+        timer: Shared<Timer>, due: i64, period: u32, _tolerance: u32, dpc: Shared<Dpc>,
     ) -> Boolean {
         set(timer.get(), due, i32::try_from(period).unwrap_or(i32::MAX), dpc.get_if_any())
     }

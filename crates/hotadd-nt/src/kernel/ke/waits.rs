@@ -3,12 +3,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Header;
-use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus};
+use crate::ground::{caller, thread};
 use crate::kernel::ke::dispatch::{self, Until, Wanted};
 use crate::kernel::ke::irql;
 
@@ -27,11 +26,7 @@ const MOST_WITHOUT_BLOCKS: usize = 3;
 nt! {
     /// Waits until an object is free, and takes it. No timeout means for ever.
     fn KeWaitForSingleObject(
-        object: Shared<Header>,
-        _reason: i32,
-        _mode: i8,
-        _alertable: Boolean,
-        timeout: In<i64>,
+        object: Shared<Header>, _reason: i32, _mode: i8, _alertable: Boolean, timeout: In<i64>,
     ) -> NtStatus {
         wait("KeWaitForSingleObject", &[object.get()], true, timeout.non_null().map(In::get))
     }

@@ -7,12 +7,11 @@ use std::sync::LazyLock;
 use hotadd::Status;
 use parking_lot::Mutex;
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::objects::Header;
-use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, nt_status};
+use crate::ground::{caller, thread};
 use crate::kernel::ke::waits;
 use crate::kernel::ob::references::{self, Kind, TYPE_MISMATCH};
 use crate::kernel::ob::types::PsInitialSystemProcess;
@@ -27,12 +26,7 @@ type Information = [u32; 2];
 nt! {
     /// Refers to the object that a handle stands for, if it is of a type.
     fn ObReferenceObjectByHandle(
-        handle: usize,
-        access: u32,
-        kind: usize,
-        _mode: i8,
-        object: Out<usize>,
-        information: Out<Information>,
+        handle: usize, access: u32, kind: usize, _mode: i8, object: Out<usize>, information: Out<Information>,
     ) -> NtStatus {
         match by_handle(handle, kind) {
             Ok(found) => {
@@ -49,13 +43,7 @@ nt! {
 
     /// Makes a handle for an object, if it is of a type.
     fn ObOpenObjectByPointer(
-        object: usize,
-        _attributes: u32,
-        _state: usize,
-        _access: u32,
-        kind: usize,
-        _mode: i8,
-        handle: Out<usize>,
+        object: usize, _attributes: u32, _state: usize, _access: u32, kind: usize, _mode: i8, handle: Out<usize>,
     ) -> NtStatus {
         let known = references::kind_of(object).unwrap_or(Kind::Other);
         if references::is_of(known, kind) {

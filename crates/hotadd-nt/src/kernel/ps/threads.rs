@@ -5,13 +5,12 @@ use std::sync::mpsc;
 
 use hotadd::Status;
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Out;
 use crate::ground::routine::Routine;
-use crate::ground::thread;
 use crate::ground::types::{NtStatus, nt_status};
+use crate::ground::{caller, thread};
 use crate::kernel::ke::{dispatch, irql};
 use crate::kernel::ob::handles;
 use crate::kernel::ob::references::Kind;

@@ -42,10 +42,7 @@ nt! {
 
     /// A number for a string, by the one documented way to count it (x65599).
     fn RtlHashUnicodeString(
-        string: In<UnicodeString>,
-        ignore_case: Boolean,
-        algorithm: u32,
-        hash: Out<u32>,
+        string: In<UnicodeString>, ignore_case: Boolean, algorithm: u32, hash: Out<u32>,
     ) -> NtStatus {
         nt_status(hash_of(&folded(string, ignore_case), algorithm, hash))
     }

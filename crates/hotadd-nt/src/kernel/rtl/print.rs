@@ -2,11 +2,9 @@
 
 use hotadd::Status;
 
-use crate::ground::caller;
 use crate::ground::foreign::{In, Out};
-use crate::ground::thread;
 use crate::ground::types::nt_status;
-use crate::ground::world;
+use crate::ground::{caller, thread, world};
 use crate::kernel::rtl::arguments::{Arguments, formatted};
 use crate::kernel::rtl::format::{self, Refused, Sink};
 

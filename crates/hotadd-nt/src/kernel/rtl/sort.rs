@@ -15,11 +15,7 @@ crt! {
 
     /// Finds in what is sorted.
     fn bsearch(
-        key: *const c_void,
-        base: Out<u8>,
-        count: usize,
-        size: usize,
-        compare: *const c_void,
+        key: *const c_void, base: Out<u8>, count: usize, size: usize, compare: *const c_void,
     ) -> *mut u8 {
         search(key, base, count, size, compare)
     }

@@ -57,10 +57,7 @@ nt! {
 
     /// Which Windows this is, the old way. Not a checked build.
     fn PsGetVersion(
-        major: Out<u32>,
-        minor: Out<u32>,
-        build: Out<u32>,
-        service_pack: Out<UnicodeString>,
+        major: Out<u32>, minor: Out<u32>, build: Out<u32>, service_pack: Out<UnicodeString>,
     ) -> Boolean {
         old_version(major, minor, build, service_pack)
     }

@@ -15,9 +15,8 @@ use crate::ground::calls::call_before;
 use crate::ground::context::{Context, RSP, Record, restore};
 use crate::ground::export::{Export, What};
 use crate::ground::foreign::{In, Out};
-use crate::ground::images;
 use crate::ground::memory::PAGE;
-use crate::ground::thread;
+use crate::ground::{images, thread};
 
 const ACCESS_VIOLATION: u32 = 0xC000_0005;
 const MISALIGNMENT: u32 = 0x8000_0002;
