@@ -92,6 +92,8 @@ pub fn watch<T>(limit: Duration, call: impl FnOnce() -> T) -> T {
             watches().list.retain(|watch| watch.number != self.number);
         }
     }
+    // Without it nothing is reported, and what is called runs all the same.
+    let _ = install();
     let deadline = Instant::now().checked_add(limit);
     // A limit beyond the end of time is none.
     let Some(deadline) = deadline else { return call() };
@@ -192,7 +194,9 @@ impl Report {
         let (low, high) = self.stack;
         // When a stack has overflown its pointer is below it.
         let from = self.rsp.max(low);
-        let call = if from < high { calls::newest_call(from, high) } else { None };
+        // SAFETY: the stack of the thread that made this report and has stopped for ever, from its pointer to its end.
+        let newest = || unsafe { calls::newest_call(from, high) };
+        let call = (from < high).then(newest).flatten();
         // How a function was called does not always say which it is; where it waits it says so itself.
         let waits_in = self.waits_in.filter(|_| matches!(self.cause, Cause::Overdue(_)));
         let call = call.map(|call| Call { callee: waits_in.or(call.callee), ..call });

@@ -22,14 +22,21 @@ pub(crate) fn calling() -> Option<Call> {
     let here = 0_usize;
     let here = &raw const here as usize;
     let (low, high) = thread::own().watched.limits();
-    if (low..high).contains(&here) { newest_call(here, high.min(here + REACH)) } else { None }
+    if !(low..high).contains(&here) {
+        return None;
+    }
+    // SAFETY: from this frame up, at most to the end of this thread's stack; and this thread is busy here.
+    unsafe { newest_call(here, high.min(here + REACH)) }
 }
 
-/// The newest call of a driver on a stack between two addresses. The stack's thread stands still.
-pub(crate) fn newest_call(from: usize, to: usize) -> Option<Call> {
+/// The newest call of a driver on a stack between two addresses.
+///
+/// # Safety
+/// Between them lies a part of a stack whose thread stands still, or is in this call.
+pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
     let from = from.next_multiple_of(8);
     (from..to & !7).step_by(8).find_map(|at| {
-        // SAFETY: a whole word of a stack that is there for as long as its thread.
+        // SAFETY: a whole word of that stack, which is mapped for as long as its thread lives.
         let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
         call_before(word)
     })

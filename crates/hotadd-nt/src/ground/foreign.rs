@@ -2,8 +2,8 @@
 //!
 //! A value of these types is a pointer that a driver has passed to one of our functions, and by calling it the driver has
 //! promised what the public documentation asks for: that it may be read, or written, during the call. That promise is
-//! broken by accident, so a null pointer is reported by name, and any other bad one faults where it is used, as it would in
-//! a kernel.
+//! broken by accident, so a null pointer is reported by name, and so is a misaligned one where that matters. Any other bad
+//! pointer faults where it is used, as it would in a kernel.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -43,8 +43,8 @@ impl<T> fmt::Debug for Out<T> {
     }
 }
 
-/// An object in a driver's memory that the driver's other threads may use at the same moment, so a `T` consists of atomics or
-/// cells. It lives for `'a`: during the call, or for as long as the driver has to keep it.
+/// An object in a driver's memory. Other threads of the driver may use it at the same moment, so a `T` consists of atomics or cells.
+/// It lives for `'a`: during the call, or for as long as the driver has to keep it.
 #[repr(transparent)]
 pub(crate) struct Shared<'a, T>(*const T, PhantomData<&'a T>);
 
@@ -87,8 +87,8 @@ impl<'a, T> Shared<'a, T> {
         if !self.0.is_aligned() {
             misaligned(self.address(), align_of::<T>());
         }
-        // SAFETY: it is neither null nor misaligned. The driver's promise, which this type stands for, is that a `T` lives there for
-        // `'a`; and a `T` is changed through shared references alone.
+        // SAFETY: it is neither null nor misaligned. This type stands for the driver's promise that a `T` lives there for `'a`. Whoever
+        // changes a `T` does so through its atomics and cells, so a shared reference forbids nothing.
         unsafe { &*self.0 }
     }
 
