@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::ground::abi::Abi;
     use crate::ground::images::{Missing, Span};
-    use crate::kernel::exports::{self, NATIVE};
+    use crate::kernel::exports::{self, SERVICES};
 
     #[test]
     fn calls_are_told_from_other_code_that_an_address_lies_behind() {
@@ -131,7 +131,7 @@ mod tests {
         let base = code.as_ptr().expose_provenance();
         let all = Span { range: 0..64, writable: false, executable: true };
         let image =
-            Image::native("calls.so".into(), base, 64, vec![all], Missing::default(), &NATIVE);
+            Image::native("calls.so".into(), base, 64, vec![all], Missing::default(), &SERVICES);
         let image = images::enter(image).unwrap();
         let found =
             |place: usize| call_before(base + place).map(|call| (call.at - base, call.callee));

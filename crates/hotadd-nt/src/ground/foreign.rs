@@ -13,6 +13,20 @@ use hotadd::Status;
 
 use crate::ground::caller;
 
+/// A pointer may be copied whatever it points to.
+macro_rules! copied {
+    ($($pointer:ty),*) => {$(
+        impl<T> Clone for $pointer {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T> Copy for $pointer {}
+    )*};
+}
+copied!(In<T>, Out<T>, Shared<'_, T>);
+
 /// Something that a driver lets us read: a `T`, or many.
 #[repr(transparent)]
 pub(crate) struct In<T>(*const T);
@@ -20,22 +34,6 @@ pub(crate) struct In<T>(*const T);
 /// Something that a driver lets us write: a `T`, or many.
 #[repr(transparent)]
 pub(crate) struct Out<T>(*mut T);
-
-impl<T> Clone for In<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for In<T> {}
-
-impl<T> Clone for Out<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Out<T> {}
 
 impl<T> fmt::Debug for Out<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,14 +45,6 @@ impl<T> fmt::Debug for Out<T> {
 /// It lives for `'a`: during the call, or for as long as the driver has to keep it.
 #[repr(transparent)]
 pub(crate) struct Shared<'a, T>(*const T, PhantomData<&'a T>);
-
-impl<T> Clone for Shared<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Shared<'_, T> {}
 
 // SAFETY: it is no more than a `&T`, which another thread may have if `T` is `Sync`.
 unsafe impl<T: Sync> Send for Shared<'_, T> {}

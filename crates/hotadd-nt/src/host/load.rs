@@ -13,7 +13,7 @@ use crate::ground::routine::Routine;
 use crate::ground::world;
 use crate::host::unload_report::{self, UnloadReport};
 use crate::kernel::ex::callbacks;
-use crate::kernel::exports::{NATIVE, SYS};
+use crate::kernel::exports::SERVICES;
 use crate::kernel::io::reinit;
 use crate::kernel::ke::change;
 use crate::loaders::file::{File, Kind};
@@ -76,8 +76,8 @@ impl File {
     /// If it is no driver, or none that can be loaded here, and what it is.
     pub fn inspect(&self) -> Result<Inspection, FileError> {
         match self.kind() {
-            Kind::Sys => pe::inspect(&self.bytes, &SYS),
-            Kind::Native => native::inspect(&self.bytes, &NATIVE),
+            Kind::Sys => pe::inspect(&self.bytes, &SERVICES),
+            Kind::Native => native::inspect(&self.bytes, &SERVICES),
         }
     }
 
@@ -88,12 +88,12 @@ impl File {
     pub fn load(&self, options: Options) -> Result<Driver, FileError> {
         match self.kind() {
             Kind::Sys => {
-                let loaded = pe::load(&self.bytes, &self.name, options.strict, &SYS)?;
+                let loaded = pe::load(&self.bytes, &self.name, options.strict, &SERVICES)?;
                 let (entry, image) = (loaded.entry(), loaded.image());
                 Ok(Driver::new(&self.name, image, entry, Code::Sys(loaded)))
             }
             Kind::Native => {
-                let native = Native::load(&self.bytes, &self.name, options.strict, &NATIVE)?;
+                let native = Native::load(&self.bytes, &self.name, options.strict, &SERVICES)?;
                 let (entry, image) = (native.entry(), native.image());
                 Ok(Driver::new(&self.name, image, entry, Code::Native(Box::new(native))))
             }

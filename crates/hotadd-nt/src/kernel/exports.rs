@@ -33,9 +33,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Export> {
     all.get(name).copied()
 }
 
-/// What an import of a `.sys` is bound to.
-fn find_for_sys(name: &str) -> Option<Export> {
-    let caught = memory::find(name);
+/// What an import of this name is bound to in an image of this convention.
+fn find_for(name: &str, abi: Abi) -> Option<Export> {
+    let caught = if abi == Abi::Win64 { memory::find(name) } else { None };
     caught.or_else(|| find(name).copied())
 }
 
@@ -47,14 +47,6 @@ fn name_at(address: usize) -> Option<&'static str> {
     memory::at(address).or_else(|| exports().find(is_there).map(|export| export.name))
 }
 
-/// What the kernel does for a `.sys`.
-pub(crate) static SYS: Services =
-    Services { find: find_for_sys, name_at, dispatch: seh::dispatch, write_irql: irql::write };
-
-/// What the kernel does for a native driver.
-pub(crate) static NATIVE: Services = Services {
-    find: |name| find(name).copied(),
-    name_at,
-    dispatch: seh::dispatch,
-    write_irql: irql::write,
-};
+/// What the kernel does for an image.
+pub(crate) static SERVICES: Services =
+    Services { find: find_for, name_at, dispatch: seh::dispatch, write_irql: irql::write };

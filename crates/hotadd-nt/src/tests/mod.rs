@@ -90,7 +90,7 @@ pub(crate) fn make_win64(name: &str, address: usize) {
         1,
         Vec::new(),
         Missing::default(),
-        &exports::NATIVE,
+        &exports::SERVICES,
     );
     let image = Image { abi: Abi::Win64, ..native };
     assert!(images::enter(image).is_some(), "there is room for it");

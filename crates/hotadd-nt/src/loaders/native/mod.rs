@@ -182,7 +182,7 @@ fn bind(
 
 /// What we provide under this name.
 fn provided(services: &Services, name: &str) -> Option<Export> {
-    (services.find)(name.strip_prefix(OURS).unwrap_or(name))
+    (services.find)(name.strip_prefix(OURS).unwrap_or(name), Abi::SysV)
 }
 
 /// Whether the linker has found this in the system's libraries or the driver's own.

@@ -4,6 +4,7 @@ use super::error::FileError;
 use super::headers::{Headers, Section};
 use super::relocate;
 use super::tables::Tables;
+use crate::ground::abi::Abi;
 use crate::ground::export::What;
 use crate::ground::services::Services;
 
@@ -70,7 +71,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
     let tables = Tables::parse(&headers, &image)?;
     let relocations = relocate::places(&headers, &image)?.len();
     let imports = tables.imports.into_iter().map(|slot| {
-        let provision = match (services.find)(&slot.name).map(|export| export.what) {
+        let provision = match (services.find)(&slot.name, Abi::Win64).map(|export| export.what) {
             Some(What::Function { .. }) => Provision::Function,
             Some(What::Data(_)) => Provision::Data,
             None => Provision::Missing,

@@ -94,8 +94,8 @@ pub(crate) fn load(
     let places = relocate::places(&headers, image)?;
     relocate::apply(&places, image, headers.base, base as u64);
 
-    let resolve =
-        |slot: &Slot| (services.find)(&slot.name).map(|export| export.address(Abi::Win64));
+    let find = |slot: &Slot| (services.find)(&slot.name, Abi::Win64);
+    let resolve = |slot: &Slot| find(slot).map(|export| export.address(Abi::Win64));
     let unresolved: Vec<String> =
         tables.imports.iter().filter(|slot| resolve(slot).is_none()).map(full_name).collect();
     if strict && !unresolved.is_empty() {
