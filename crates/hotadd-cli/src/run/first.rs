@@ -1,7 +1,7 @@
 //! The first thing that a run says: which processors, of what, and which are to come.
 
 use hotadd::CpuList;
-use hotadd_service::record::Record;
+use hotadd_service::Record;
 use serde::Serialize;
 
 use super::plan::Plan;

@@ -20,9 +20,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
-use hotadd_service::Service;
 use hotadd_service::children::Ending;
-use hotadd_service::record::Record;
+use hotadd_service::{Record, Service};
 
 use self::child::{Child, Stdout};
 use self::drivers::Terms;

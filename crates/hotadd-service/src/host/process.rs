@@ -13,12 +13,13 @@ use hotadd::Attempt;
 use rustix::process::Signal;
 
 use super::report::{Line, Report};
-use super::rights::Rights;
+use super::spec::{HostSpec, Word};
 use super::stderr;
-use super::{HostSpec, Word};
+use crate::access::rights::Rights;
 use crate::children::{Children, Offspring, not_started};
-use crate::named::NamedConnection;
-use crate::{Service, Why};
+use crate::object::serve::Why;
+use crate::parties::named::NamedConnection;
+use crate::service::Service;
 
 /// How long it may take to end when it was killed: the kernel may be busy on its behalf.
 const KILLED: Duration = Duration::from_secs(1);

@@ -10,9 +10,10 @@ use hotadd::{Errno, Notice, Status, Veto};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use super::{find, span, word};
+use super::tail::Tail;
+use super::{find, word};
 use crate::children::{Children, Ending, Offspring, Start, not_started};
-use crate::said::Tail;
+use crate::text::span;
 
 /// How long one that was killed may take to be gone. The kernel may be busy on its behalf, and we do not wait for that.
 const GONE: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId};
-use zbus::Message;
+use hotadd_wire::{Message, Request};
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
@@ -127,7 +127,7 @@ impl Client {
     }
 
     pub(crate) fn candidates(&self) -> Vec<HardwareId> {
-        let asked = self.call("asking", || read::call("GetCandidates", &()));
+        let asked = self.call("asking", &Request::GetCandidates);
         let asked = asked.and_then(|reply| read::candidates(&reply));
         let mut last = self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(candidates) = asked {
@@ -140,17 +140,17 @@ impl Client {
     }
 
     pub(crate) fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        let reply = self.call("adding", || read::call("Add", &id.0))?;
+        let reply = self.call("adding", &Request::Add(id))?;
         self.about("adding", Action::Add, |about| read::change(&reply, about))
     }
 
     pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
-        let reply = self.call("removing", || read::call("Remove", &id.0))?;
+        let reply = self.call("removing", &Request::Remove(id))?;
         self.about("removing", Action::Remove, |about| read::change(&reply, about))
     }
 
     pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
-        let reply = self.call("rehearsing", || read::call("Rehearse", &id.0))?;
+        let reply = self.call("rehearsing", &Request::Rehearse(id))?;
         self.about("rehearsing", Action::Add, |about| read::rehearsal(&reply, about))
     }
 
@@ -162,8 +162,7 @@ impl Client {
         let atomic = batch == Batch::Atomic;
         let size = if atomic { ids.len().max(1) } else { PER_BATCH };
         let add = |ids: &[HardwareId]| {
-            let numbers: Vec<u32> = ids.iter().map(|id| id.0).collect();
-            let reply = self.call("adding", || read::call("AddBatch", &(numbers, atomic)))?;
+            let reply = self.call("adding", &Request::AddBatch(ids.to_vec(), atomic))?;
             self.about("adding", Action::Add, |about| read::batch(&reply, ids, about))
         };
         let all = |ids: &[HardwareId], error: Error| {
@@ -174,13 +173,13 @@ impl Client {
 
     /// Everybody who is registered, in calling order.
     pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
-        let reply = self.call("observing", || read::call("GetParties", &()))?;
+        let reply = self.call("observing", &Request::GetParties)?;
         self.about("observing", Action::Add, |about| read::parties(&reply, about))
     }
 
     /// The required parties that are missing; none if the partition cannot be asked.
     pub(crate) fn missing(&self) -> Vec<Missing> {
-        let reply = self.call("asking", || read::call("GetMissing", &()));
+        let reply = self.call("asking", &Request::GetMissing);
         reply.and_then(|reply| read::missing(&reply)).unwrap_or_default()
     }
 
@@ -245,12 +244,8 @@ impl Client {
         outcome.recv().map_err(|_| Error::Disconnected)?
     }
 
-    fn call(
-        &self,
-        what: &'static str,
-        call: impl FnOnce() -> Result<Message, Error>,
-    ) -> Result<Message, Error> {
-        let call = call()?;
+    fn call(&self, what: &'static str, request: &Request) -> Result<Message, Error> {
+        let call = request.call().map_err(read::protocol)?;
         self.request(what, |to| Command::Call(call, to))
     }
 

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hotadd_core::{Agent, Notice, Status, Veto};
+use hotadd_wire::{self as wire, AgentPath, Register, Request};
 
 use crate::error::Error;
 use crate::member::PartyInfo;
 use crate::remote::client::{BoxedDriver, Common, Enrolled, Recruit, bury};
 use crate::runner::panic_message;
-use crate::wire;
 
 /// A driver, and how it stands with the partition.
 pub(super) struct Member {
@@ -130,8 +130,17 @@ impl Member {
         self.enrolled.info()
     }
 
-    pub(super) fn path(&self) -> String {
-        format!("{AGENT_PATH}{}", self.enrolled.number)
+    /// The request to register it, with these flags.
+    pub(super) fn request(&self, flags: u32) -> Result<Request, Error> {
+        let path = format!("{AGENT_PATH}{}", self.enrolled.number);
+        let invalid = || Error::Protocol(format!("{path} is no object path"));
+        Ok(Request::Register(Register {
+            agent: AgentPath::parse(&path).ok_or_else(invalid)?,
+            name: self.enrolled.name.to_string(),
+            flags,
+            level: self.enrolled.level.0,
+            time_limit_ms: self.time_limit_ms,
+        }))
     }
 
     /// Whether the driver is still to be called.

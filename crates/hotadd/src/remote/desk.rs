@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zbus::Message;
-use zbus::message::Type;
+use hotadd_wire::{Kind, Message, Request, Unsound};
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -19,8 +18,6 @@ use crate::remote::line::{Backoff, Due, Line, Pending};
 use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
 use crate::remote::names;
 use crate::remote::orders::{Inbox, orders};
-use crate::remote::read;
-use crate::wire::message::Unsound;
 
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
@@ -130,7 +127,7 @@ impl Desk {
         }
         self.register_again(line)?;
         // Not waited for: the answer may have to wait for the platform.
-        let ask = read::call("GetCandidates", &()).map_err(|_| Lost)?;
+        let ask = Request::GetCandidates.call().map_err(|_| Lost)?;
         line.call(&ask, Pending::Candidates)?;
         loop {
             match line.link.next(&mut self.inbox, line.retry) {
@@ -154,10 +151,10 @@ impl Desk {
     }
 
     fn take(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
-        match message.message_type() {
-            Type::MethodCall => self.dispatch(line, message),
-            Type::Signal => self.signal(line, message),
-            Type::MethodReturn | Type::Error => self.reply(line, message),
+        match message.kind() {
+            Kind::Call => self.dispatch(line, message),
+            Kind::Signal => self.signal(line, message),
+            Kind::Reply | Kind::Error => self.reply(line, message),
         }
     }
 

@@ -2,15 +2,13 @@
 
 use hotadd_core::agent::Then;
 use hotadd_core::{Notice, State, Status, Veto};
-use zbus::Message;
-use zbus::message::Flags;
+use hotadd_wire::{self as wire, MAX_REASON, Message, WireNotice};
 
 use crate::remote::crew::AGENT_PATH;
 use crate::remote::desk::Desk;
 use crate::remote::line::Line;
 use crate::remote::link::Lost;
 use crate::remote::read;
-use crate::wire::{self, MAX_REASON, WireNotice};
 
 const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
@@ -35,26 +33,22 @@ impl Desk {
     /// A call has come.
     pub(super) fn dispatch(&mut self, line: &mut Line, call: &Message) -> Result<(), Lost> {
         let answer = self.answer(line, call);
-        let header = call.header();
-        if header.primary().flags().contains(Flags::NoReplyExpected) {
+        if !call.expects_reply() {
             return Ok(());
         }
-        let Err(Wrong(name, reason)) = answer else {
-            return line.link.agree(header.primary().serial_num());
-        };
-        let reply = Message::error(&header, name).and_then(|reply| reply.build(&reason));
-        line.send(&reply.map_err(|_| Lost)?)
+        let Err(Wrong(name, reason)) = answer else { return line.link.agree(call.serial()) };
+        line.send(&call.error(&name, &reason).map_err(|_| Lost)?)
     }
 
     fn answer(&mut self, line: &mut Line, call: &Message) -> Result<(), Wrong> {
-        let header = call.header();
-        let path = header.path().map_or("", |path| path.as_str());
-        let number = path.strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
+        let head = call.head();
+        let number =
+            head.path().strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
         let number = number.filter(|number| self.crew.get(*number).is_some());
         let number =
             number.ok_or_else(|| Wrong::new(UNKNOWN_OBJECT, "there is no such agent here"))?;
-        let member = header.member().map_or("", |member| member.as_str());
-        if header.interface().is_some_and(|interface| interface.as_str() != wire::AGENT) {
+        let member = head.member();
+        if head.interface().is_some_and(|interface| interface != wire::AGENT) {
             return Err(Wrong::new(UNKNOWN_METHOD, "an agent has no such interface"));
         }
         if member == wire::DEREGISTERED {

@@ -6,12 +6,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use hotadd_core::Epoch;
-use zbus::Message;
+use hotadd_wire::{Message, Unsound};
 
 use crate::event::Event;
 use crate::remote::client::{BoxedDriver, Enlisted, To};
 use crate::remote::link::{Link, Lost};
-use crate::wire::message::Unsound;
 
 /// What a reply is for.
 pub(super) enum Pending {
@@ -71,7 +70,7 @@ impl Line {
     /// Sends a call and remembers what its reply is for. Also if it cannot be sent: whoever waits is released when the
     /// line is cleared up.
     pub(super) fn call(&mut self, call: &Message, pending: Pending) -> Result<(), Lost> {
-        self.pending.insert(call.primary_header().serial_num(), pending);
+        self.pending.insert(call.serial(), pending);
         self.send(call)
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hotadd_core::ActiveSet;
+use hotadd_wire::{self as wire, Message, Request, Stream, Unsound, handshake};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
@@ -15,16 +16,11 @@ use rustix::net::{
     send, socket_with,
 };
 use rustix::process::geteuid;
-use zbus::Message;
-use zbus::zvariant::OwnedValue;
 
 use crate::error::Error;
 use crate::remote::client::Command;
 use crate::remote::orders::{Asked, Inbox, Woken};
 use crate::remote::read;
-use crate::wire::message::{self, Unsound};
-use crate::wire::stream::Stream;
-use crate::wire::{self, hello};
 
 /// How long a partition may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -240,30 +236,27 @@ impl Patience<'_> {
 impl Link {
     /// Says who we are, and reads what is active and what the hardware is called.
     fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
-        self.write(hello::introduction(geteuid().as_raw()).as_bytes())?;
+        self.write(handshake::introduction(geteuid().as_raw()).as_bytes())?;
         let answer = loop {
             if let Some(line) = self.stream.line() {
                 break line;
             }
-            if self.stream.len() > hello::LONGEST {
+            if self.stream.len() > handshake::LONGEST {
                 return Err(Error::Protocol("the handshake does not end".to_owned()).into());
             }
             patience.wait(&self.socket)?;
             self.read()?;
         };
-        if !hello::is_welcome(&answer) {
+        if !handshake::is_welcome(&answer) {
             return Err(Error::Protocol("it does not believe who we are".to_owned()).into());
         }
-        self.write(hello::BEGIN)?;
+        self.write(handshake::BEGIN)?;
         self.greet(patience)
     }
 
     fn greet(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
-        let get_set = read::call("GetSet", &())?;
-        let get_hardware = Message::method_call(wire::PARTITION_PATH, "Get")
-            .and_then(|call| call.interface("org.freedesktop.DBus.Properties"))
-            .and_then(|call| call.build(&(wire::PARTITION, "Hardware")))
-            .map_err(|error| Error::Protocol(error.to_string()))?;
+        let get_set = Request::GetSet.call().map_err(read::protocol)?;
+        let get_hardware = wire::hardware_call().map_err(read::protocol)?;
         for call in [&get_set, &get_hardware] {
             self.send(call)?;
         }
@@ -278,13 +271,12 @@ impl Link {
                 patience.wait(&self.socket)?;
                 self.read()?;
             };
-            let reply_to = message.header().reply_serial();
-            if reply_to == Some(get_set.primary_header().serial_num()) {
+            let reply_to = message.reply_to();
+            if reply_to == Some(get_set.serial()) {
                 set = Some(read::set(&message)?);
-            } else if reply_to == Some(get_hardware.primary_header().serial_num()) {
+            } else if reply_to == Some(get_hardware.serial()) {
                 // One that does not say is no worse for it.
-                let value = message.body().deserialize::<OwnedValue>().ok();
-                let name = value.and_then(|value| String::try_from(value).ok());
+                let name = wire::hardware(&message);
                 hardware = Some(name.unwrap_or_else(|| "unknown".to_owned()));
             } else if early.len() < MAX_EARLY {
                 early.push(message);
@@ -302,12 +294,12 @@ impl Link {
 
     /// Sends a message. If the partition does not read, this waits for it.
     pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
-        self.write(message.data())
+        self.write(message.bytes())
     }
 
     /// Agrees to a call of the partition.
     pub(super) fn agree(&self, call: NonZeroU32) -> Result<(), Lost> {
-        self.write(&message::agree(call))
+        self.write(&wire::agree(call))
     }
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), Lost> {

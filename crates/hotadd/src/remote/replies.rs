@@ -5,9 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use hotadd_core::{ActiveSet, Epoch};
-use zbus::Message;
-use zbus::message::Type;
-use zbus::zvariant::ObjectPath;
+use hotadd_wire::{self as wire, Kind, Message, Request};
 
 use crate::error::{Action, Error};
 use crate::remote::client::{BoxedDriver, Enlisted, To, bury};
@@ -15,7 +13,6 @@ use crate::remote::desk::Desk;
 use crate::remote::line::{Due, Line, Pending};
 use crate::remote::link::Lost;
 use crate::remote::read::{self, About};
-use crate::wire;
 
 impl Desk {
     /// Sends Register for a driver.
@@ -29,12 +26,7 @@ impl Desk {
         member.registering = true;
         let later_only = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
         let flags = member.flags | later_only;
-        let path = member.path();
-        let name = &*member.enrolled.name;
-        let path = ObjectPath::from_str_unchecked(&path);
-        let level = member.enrolled.level.0;
-        let call = read::call("Register", &(path, name, flags, level, member.time_limit_ms));
-        match call {
+        match member.request(flags).and_then(|request| request.call().map_err(read::protocol)) {
             Ok(call) => line.call(&call, Pending::Register(number, to)),
             Err(error) => {
                 let driver = self.give_up(number);
@@ -75,15 +67,15 @@ impl Desk {
             return Ok(());
         };
         member.leaving = true;
-        let call = read::call("Deregister", &party).map_err(|_| Lost)?;
+        let call = Request::Deregister(party).call().map_err(|_| Lost)?;
         line.call(&call, Pending::Deregister(number, to))
     }
 
     /// A reply has come.
     pub(super) fn reply(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
-        let serial = message.header().reply_serial();
+        let serial = message.reply_to();
         let Some(pending) = serial.and_then(|serial| line.answered(serial)) else { return Ok(()) };
-        let agreed = message.message_type() == Type::MethodReturn;
+        let agreed = message.kind() == Kind::Reply;
         match pending {
             Pending::Call(to) => {
                 let epoch = if agreed { read::epoch(message) } else { Epoch(0) };
@@ -258,7 +250,7 @@ fn is_to_register(member: &crate::remote::crew::Member) -> bool {
 /// Asks for the set on behalf of everything that waits for it.
 fn refresh(line: &mut Line) -> Result<(), Lost> {
     line.refreshing = true;
-    let call = read::call("GetSet", &()).map_err(|_| Lost)?;
+    let call = Request::GetSet.call().map_err(|_| Lost)?;
     let count = line.due.len();
     line.call(&call, Pending::Refresh(count))
 }
