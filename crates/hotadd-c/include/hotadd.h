@@ -97,7 +97,8 @@ NTSTATUS hotadd_connect(const char *name);
 NTSTATUS hotadd_add(uint32_t id);
 /* Lets cpuID leave. */
 NTSTATUS hotadd_remove(uint32_t id);
-/* How many processors could be added now; the first `length` of them in `ids`, which may be NULL. */
+/* How many processors could be added now; the first `length` of them in `ids`, which may be NULL. (size_t)-1 if this
+ * cannot be told; hotadd_error has the sentence. */
 size_t hotadd_candidates(uint32_t *ids, size_t length);
 /* Why the last of these failed on this thread: who refused, and the reason. Good until the next one fails. */
 const char *hotadd_error(void);

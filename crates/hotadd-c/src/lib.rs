@@ -108,14 +108,19 @@ pub extern "C" fn hotadd_remove(id: u32) -> i32 {
     told(removed.map(drop).map_err(|error| of(&error)))
 }
 
-/// Fills in which processors could be added now, and returns how many there are.
+/// Fills in which processors could be added now, and returns how many there are; `usize::MAX` if this cannot be told.
 ///
 /// # Safety
 /// Room for `length` numbers, or null and 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hotadd_candidates(ids: *mut u32, length: usize) -> usize {
-    let candidates: Vec<u32> =
-        World::current().partition.candidates().iter().map(|id| id.0).collect();
+    let candidates: Vec<u32> = match World::current().partition.candidates() {
+        Ok(ids) => ids.iter().map(|id| id.0).collect(),
+        Err(error) => {
+            told(Err(of(&error)));
+            return usize::MAX;
+        }
+    };
     if !ids.is_null() {
         // SAFETY: room for that many, by the caller's promise.
         unsafe { ptr::copy_nonoverlapping(candidates.as_ptr(), ids, candidates.len().min(length)) };

@@ -391,8 +391,12 @@ mod tests {
         let hardware = Simulated::new(1, 1).unwrap();
         hardware.unplug(HardwareId(1));
         let partition = Partition::simulated(&hardware).unwrap();
-        let mut view =
-            View::new("simulated", String::new(), [(HardwareId(0), 0)], partition.candidates());
+        let mut view = View::new(
+            "simulated",
+            String::new(),
+            [(HardwareId(0), 0)],
+            partition.candidates().unwrap(),
+        );
         view.follow = Some(follow);
         assert!(!view.processors.contains_key(&HardwareId(1)), "nobody knows it at the start");
         let seen = Arc::new(Mutex::new((view, Vec::new())));

@@ -94,7 +94,7 @@ impl World {
         // That inside a callback there is no observing does no harm: whenever a driver is called the number is written down.
         if let Ok(observation) = self.partition.observe(move |_| data::refresh(&partition.active()))
         {
-            observation.keep();
+            observation.detach();
         }
         data::refresh(&self.partition.active());
         time::prepare();

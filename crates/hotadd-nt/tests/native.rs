@@ -73,10 +73,10 @@ fn l1_a_driver_hears_of_processors_and_may_refuse_them() {
     let driver = load(&path).unwrap().begin().unwrap();
     assert_eq!(world.parties(), 1);
     while world.partition.count() < 3 {
-        let next = world.partition.candidates()[0];
+        let next = world.partition.candidates().unwrap()[0];
         world.partition.add(next).unwrap();
     }
-    let next = world.partition.candidates()[0];
+    let next = world.partition.candidates().unwrap()[0];
     let refused = world.partition.add(next).unwrap_err().to_string();
     assert!(refused.contains("STATUS_INSUFFICIENT_RESOURCES"), "{refused}");
     let left = driver.unload().unwrap();
@@ -109,7 +109,7 @@ fn a3_a_driver_refuses_with_every_error_status_and_with_no_other() {
     );
     let world = world();
     let driver = load(&path).unwrap().begin().unwrap();
-    let spare = world.partition.candidates()[0];
+    let spare = world.partition.candidates().unwrap()[0];
     for status in (0..16_u32).flat_map(|high| REST.map(|rest| high << 28 | rest)) {
         let answers = world.partition.rehearse(spare).unwrap().answers;
         let refused = answers[0].answer.as_ref().err().map(|veto| veto.status().to_raw());
@@ -183,7 +183,7 @@ fn d4_what_an_unload_leaves_registered_is_deregistered_and_reported() {
     world.heard.take();
     assert_eq!(driver.unload().unwrap().registrations, 1);
     assert_eq!(world.heard.take(), ["breach unloaded with one registration; deregistered (D4)"]);
-    let next = world.partition.candidates()[0];
+    let next = world.partition.candidates().unwrap()[0];
     world.partition.add(next).expect("the partition goes on (D4)");
 }
 

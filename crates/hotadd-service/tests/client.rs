@@ -131,7 +131,7 @@ fn r3_a1_a5_one_driver_hears_the_same_here_and_there() {
         "d AddStart 2 of 2, d AddComplete 2 of 3, d RemoveStart 2 of 3, d RemoveComplete 2 of 2"
     ));
     assert_eq!(there.hardware(), "simulated");
-    assert_eq!(there.candidates(), served.partition.candidates());
+    assert_eq!(there.candidates().unwrap(), served.partition.candidates().unwrap());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_service_that_restarts_is_found_again_and_nothing_is_told_twice() {
     let served = served.end_service();
     until(|| !there.is_connected());
     // Nobody is missing any more, so it joins; the driver hears of it as soon as it is back.
-    until(|| served.partition.candidates().contains(&HardwareId(2)));
+    until(|| served.partition.candidates().unwrap().contains(&HardwareId(2)));
     served.partition.add(HardwareId(2)).unwrap();
     let _service = again(&served);
     served.wait(|event| event.kind == EventKind::Registered);
@@ -352,7 +352,7 @@ fn observers_there_hear_what_everybody_may_know() {
     there
         .observe_with(|parties| present.extend(parties.iter().map(|p| p.name.clone())), seen)
         .unwrap()
-        .keep();
+        .detach();
     assert_eq!(present, ["here"]);
     served.partition.add(HardwareId(1)).unwrap();
     served.partition.add(HardwareId(1)).unwrap_err();
@@ -394,5 +394,5 @@ fn an_agent_connects_and_registers_while_the_platform_is_busy() {
     let registration = there.register("pool", heard.driver("pool")).unwrap();
     assert!(registration.is_registered(), "{}", heard.take());
     drop(held);
-    assert_eq!(there.candidates(), [HardwareId(2)]);
+    assert_eq!(there.candidates().unwrap(), [HardwareId(2)]);
 }

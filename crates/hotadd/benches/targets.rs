@@ -105,7 +105,7 @@ fn add<D: Driver + Send + Default + 'static>(target: &'static str, rounds: u32) 
     let partition = partition(1, rounds + WARM_UP);
     let registrations = register::<D>(&partition, DRIVERS);
     let mut drivers: Vec<Boxed> = boxed::<D>(DRIVERS);
-    let mut spare = partition.candidates().into_iter();
+    let mut spare = partition.candidates().unwrap().into_iter();
     let processor = partition.active().to_vec()[0];
     let (bare, add) = medians(
         rounds,

@@ -34,7 +34,7 @@ fn add(criterion: &mut Criterion) {
         });
         for active in [1, MAX_PROCESSORS - 1] {
             let partition = partition(active, 1);
-            let id = partition.candidates()[0];
+            let id = partition.candidates().unwrap()[0];
             let registrations = register::<Idle>(&partition, drivers);
             let name = format!("partition of {active}");
             group.bench_function(BenchmarkId::new(name, drivers), |b| {

@@ -10,7 +10,7 @@ use crate::adder::Adder;
 use crate::error::Error;
 use crate::hardware::{Hardware, Nudged};
 use crate::inner::Inner;
-use crate::partition::{Partition, Seat};
+use crate::partition::Partition;
 use crate::weak::WeakPartition;
 
 /// What a partition does with a processor that has appeared (H2). A processor appears when it is plugged in or brought online, or
@@ -99,9 +99,10 @@ impl Following {
             return Vec::new();
         }
         // The hardware may be slow, so it is queried without the lock.
-        let off = if waited.is_empty() { Vec::new() } else { hardware.candidates() };
-        let still =
-            |id: &HardwareId| off.contains(id) && !set.iter().any(|active| active.id == *id);
+        let off = if waited.is_empty() { Ok(Vec::new()) } else { hardware.candidates() };
+        // A processor about which the hardware says nothing continues to wait.
+        let is_off = |id: &HardwareId| off.as_ref().map_or(true, |off| off.contains(id));
+        let still = |id: &HardwareId| is_off(id) && !set.iter().any(|active| active.id == *id);
         let mut state = self.lock();
         state.waiting.retain(|id| !waited.contains(id) || still(id));
         for id in new {
@@ -133,7 +134,7 @@ impl State {
 
 impl Inner {
     pub(crate) fn follow(self: &Arc<Self>, policy: Follow) -> Result<(), Error> {
-        if self.following.set(policy, WeakPartition::Here(Arc::downgrade(self)))? {
+        if self.following.set(policy, WeakPartition(Arc::downgrade(self) as _))? {
             // The next check of the hardware reports the processors that waited. It comes now, or after the transaction if this
             // is a callback.
             self.nudge();
@@ -158,10 +159,9 @@ impl Partition {
     /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another
     /// process, whose owner decides. The policy is then unchanged.
     pub fn follow(&self, follow: Follow) -> Result<(), Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.follow(follow),
-            #[cfg(feature = "dbus")]
-            Seat::There(_) => {
+        match self.local() {
+            Some(inner) => inner.follow(follow),
+            None => {
                 let decides = "the process that has the partition decides what becomes of a processor that appears";
                 Err(Error::Denied(decides.to_owned()))
             }
@@ -173,10 +173,6 @@ impl Partition {
     /// For a partition in another process it is always [`Follow::Manual`]: its owner sets its policy, and does not send it.
     #[must_use]
     pub fn following(&self) -> Follow {
-        match &self.seat {
-            Seat::Here(inner) => inner.following.lock().policy,
-            #[cfg(feature = "dbus")]
-            Seat::There(_) => Follow::Manual,
-        }
+        self.local().map_or(Follow::Manual, |inner| inner.following.lock().policy)
     }
 }

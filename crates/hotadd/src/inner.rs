@@ -28,7 +28,7 @@ const MAX_PARTIES: usize = 65_536;
 pub(crate) struct Inner {
     pub(crate) gate: Gate<State>,
     pub(crate) current: Mutex<Current>,
-    pub(crate) published: Published,
+    pub(crate) published: Arc<Published>,
     pub(crate) telling: Telling,
     pub(crate) required: AllRequired,
     pub(crate) hardware: Arc<dyn Hardware>,
@@ -57,7 +57,7 @@ impl Inner {
             current: Mutex::new(Current::new(set.clone())),
             telling: Telling::default(),
             required: AllRequired::default(),
-            published: Published::new(set),
+            published: Arc::new(Published::new(set)),
             hardware,
             following: Following::new(),
             departures: AtomicBool::new(false),

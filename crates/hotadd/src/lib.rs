@@ -21,6 +21,7 @@
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
 
 mod adder;
+mod backend;
 mod cpulist;
 mod current;
 mod error;
@@ -70,6 +71,7 @@ pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
 pub use partition::Partition;
 pub use per_processor::PerProcessor;
+pub use published::ActiveSetGuard;
 pub use registering::Registering;
 pub use registration::Registration;
 pub use required::{Attempt, Missing, RequiredParty};

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Weak;
 
-use crate::inner::Inner;
+use crate::backend::Backend;
 use crate::observers::Ended;
-#[cfg(feature = "dbus")]
-use crate::remote::Client;
 use crate::sync::Ordering;
 
 /// The handle of an observer. Dropping it ends the observation.
@@ -16,55 +14,37 @@ use crate::sync::Ordering;
 /// observer is not called, and it is dropped later.
 ///
 /// The handle does not keep the partition alive.
-#[must_use = "dropping an Observation ends it at once; `keep` it to observe for as long as the partition lives"]
+#[must_use = "dropping an Observation ends it at once; `detach` it to observe for as long as the partition lives"]
 pub struct Observation {
-    seat: Seat,
+    /// `None` after the handle was detached: dropping it has no effect.
+    backend: Option<Weak<dyn Backend>>,
     ended: Ended,
 }
 
-/// Where the partition is.
-pub(crate) enum Seat {
-    Here(Weak<Inner>),
-    #[cfg(feature = "dbus")]
-    There(Weak<Client>),
-    /// The handle was detached: dropping it has no effect.
-    Kept,
-}
-
 impl Observation {
-    pub(crate) const fn new(seat: Seat, ended: Ended) -> Self {
-        Self { seat, ended }
+    pub(crate) fn new(backend: Weak<dyn Backend>, ended: Ended) -> Self {
+        Self { backend: Some(backend), ended }
     }
 
     /// Detaches the handle: the observer is called as long as the partition lives.
-    pub fn keep(mut self) {
-        self.seat = Seat::Kept;
+    pub fn detach(mut self) {
+        self.backend = None;
     }
 
     /// Ends the observation like dropping, but does not wait: the observer may still be told of an event in progress. The
     /// observer is dropped at the next event, or when another observer is added.
     pub fn end_soon(self) {
         self.ended.store(true, Ordering::Relaxed);
-        self.keep();
+        self.detach();
     }
 }
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        let end = || self.ended.store(true, Ordering::Relaxed);
-        // Checking for observers fails only inside a callback or when the partition is gone. Setting the flag is enough then.
-        match &self.seat {
-            Seat::Here(inner) => {
-                end();
-                let _ = inner.upgrade().map(|inner| inner.observers());
-            }
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => {
-                end();
-                let _ = client.upgrade().map(|client| client.observers());
-            }
-            Seat::Kept => {}
-        }
+        let Some(backend) = &self.backend else { return };
+        self.ended.store(true, Ordering::Relaxed);
+        // Drops the ended observers. It fails only inside a callback or when the partition is gone; the flag is enough then.
+        let _ = backend.upgrade().map(|backend| backend.observers());
     }
 }
 

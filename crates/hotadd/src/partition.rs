@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 
+use crate::backend::Backend;
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::Follow;
@@ -13,14 +14,11 @@ use crate::hardware::{Affinity, Tree, Watching};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
-use crate::observation::{self, Observation};
-use crate::observers::Ended;
+use crate::observation::Observation;
 use crate::outcome::{Batch, Change, Rehearsal};
-use crate::published::Published;
+use crate::published::{ActiveSetGuard, Published};
 use crate::registering::Registering;
 use crate::registration::Registration;
-#[cfg(feature = "dbus")]
-use crate::remote::Client;
 
 /// The processors that a program may run on, and the parties that must agree before another one joins.
 ///
@@ -54,31 +52,25 @@ use crate::remote::Client;
 /// ```
 #[derive(Clone)]
 pub struct Partition {
-    pub(crate) seat: Seat,
-}
-
-/// Whether the partition is in this process or in another one.
-#[derive(Clone)]
-pub(crate) enum Seat {
-    /// In this process.
-    Here(Arc<Inner>),
-    /// In another process.
-    #[cfg(feature = "dbus")]
-    There(Arc<Client>),
-}
-
-impl Seat {
-    /// The partition itself, if it is in this process.
-    pub(crate) fn here(&self) -> Option<&Arc<Inner>> {
-        match self {
-            Self::Here(inner) => Some(inner),
-            #[cfg(feature = "dbus")]
-            Self::There(_) => None,
-        }
-    }
+    /// The backend's own, for queries: one load instead of two and a call.
+    published: Arc<Published>,
+    backend: Arc<dyn Backend>,
 }
 
 impl Partition {
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { published: Arc::clone(backend.published()), backend }
+    }
+
+    pub(crate) const fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The partition itself, if it is in this process.
+    pub(crate) fn local(&self) -> Option<Arc<Inner>> {
+        Arc::clone(&self.backend).local()
+    }
+
     /// Makes a partition of processors that do not exist, for tests and for configurations that no test machine has.
     ///
     /// # Errors
@@ -144,7 +136,7 @@ impl Partition {
         hardware.watch(nudge.clone());
         // Finds changes that were made between the query and the start of the watch.
         nudge.nudge();
-        Ok(Self { seat: Seat::Here(inner) })
+        Ok(Self::new(inner))
     }
 
     /// Registers a driver at level 0. It is told of every processor: of active processors before this method returns (R3), of
@@ -174,11 +166,7 @@ impl Partition {
     /// [`Error::NotAddable`] before any party is asked (A8), [`Error::Vetoed`] (A3), [`Error::Platform`] (A4),
     /// [`Error::InsideCallback`] (D3). The processor is then not in the partition.
     pub fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.add(id),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.add(id),
-        }
+        self.backend.add(id)
     }
 
     /// Adds several processors (A9). Returns a result for each, in the given order.
@@ -194,12 +182,7 @@ impl Partition {
         ids: &[HardwareId],
         batch: Batch,
     ) -> Vec<(HardwareId, Result<Change, Error>)> {
-        match (&self.seat, batch) {
-            (Seat::Here(inner), Batch::Each) => ids.iter().map(|&id| (id, inner.add(id))).collect(),
-            (Seat::Here(inner), Batch::Atomic) => inner.add_atomic(ids),
-            #[cfg(feature = "dbus")]
-            (Seat::There(client), batch) => client.add_batch(ids, batch),
-        }
+        self.backend.add_batch(ids, batch)
     }
 
     /// Asks all parties whether a processor could be added, and adds nothing (A10). The parties get AddStart, then AddFailure
@@ -208,11 +191,7 @@ impl Partition {
     /// # Errors
     /// [`Error::NotAddable`] (A8), [`Error::InsideCallback`] (D3). Refusals are part of the result.
     pub fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.rehearse(id),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.rehearse(id),
-        }
+        self.backend.rehearse(id)
     }
 
     /// Removes a processor: asks the parties that asked for removal notices, stops the processor, and tells them (X1).
@@ -221,17 +200,20 @@ impl Partition {
     /// [`Error::NotRemovable`], [`Error::Vetoed`], [`Error::Platform`], [`Error::InsideCallback`] (D3). The processor
     /// is then still in the partition.
     pub fn remove(&self, id: HardwareId) -> Result<Change, Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.remove(id),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.remove(id),
-        }
+        self.backend.remove(id)
     }
 
     /// The current active set. Never waits (Q1); takes about 20 ns.
     #[must_use]
     pub fn active(&self) -> Arc<ActiveSet> {
-        self.published().load()
+        self.published.load()
+    }
+
+    /// The current active set, for a short read. Never waits (Q1). Threads that read at the same time do not slow each other down,
+    /// as they do with [`active`](Self::active), which counts its references.
+    #[must_use]
+    pub fn read(&self) -> ActiveSetGuard {
+        self.published.read()
     }
 
     /// The number of active processors. One atomic load.
@@ -240,47 +222,35 @@ impl Partition {
     #[must_use]
     #[inline]
     pub fn count(&self) -> u32 {
-        self.published().summary().1
+        self.published.summary().1
     }
 
     /// The epoch of the current active set (Q2). Data that was read at this epoch is still current. One atomic load.
     #[must_use]
     #[inline]
     pub fn epoch(&self) -> Epoch {
-        self.published().summary().0
+        self.published.summary().0
     }
 
     /// The processors that the hardware could add now, ascending. This may wait for a change in progress.
     ///
-    /// A partition in another process cannot be queried inside a callback or without a connection. The result is then the last
-    /// known list without the processors that have joined since.
-    #[must_use]
-    pub fn candidates(&self) -> Vec<HardwareId> {
-        match &self.seat {
-            Seat::Here(inner) => inner.hardware.candidates(),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.candidates(),
-        }
+    /// # Errors
+    /// [`Error::Hardware`] if the hardware cannot tell. For a partition in another process the errors of a request, such as
+    /// [`Error::InsideCallback`] and [`Error::Disconnected`].
+    pub fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
+        self.backend.candidates()
     }
 
     /// The name of the hardware, such as `simulated`.
     #[must_use]
     pub fn hardware(&self) -> &'static str {
-        match &self.seat {
-            Seat::Here(inner) => inner.hardware.name(),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.hardware(),
-        }
+        self.backend.hardware()
     }
 
     /// Whether the partition can be reached now. Always true for a partition in this process.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        match &self.seat {
-            Seat::Here(_) => true,
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.is_connected(),
-        }
+        self.backend.is_connected()
     }
 
     /// Calls `observer` with every event from now on, in order, on the thread on which the event happens.
@@ -297,11 +267,8 @@ impl Partition {
         &self,
         observer: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Observation, Error> {
-        Ok(match &self.seat {
-            Seat::Here(inner) => watched(inner, inner.observe(|_| (), Box::new(observer))?),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.observe(Box::new(observer))?,
-        })
+        let ended = self.backend.observe(None, Box::new(observer))?;
+        Ok(Observation::new(Arc::downgrade(&self.backend), ended))
     }
 
     /// Like [`observe`](Self::observe), but first calls `present` with the registered parties, in calling order. No party
@@ -315,14 +282,12 @@ impl Partition {
         present: impl FnOnce(&[PartyInfo]),
         observer: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Observation, Error> {
-        Ok(match &self.seat {
-            Seat::Here(inner) => watched(inner, inner.observe(present, Box::new(observer))?),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => {
-                present(&client.parties()?);
-                client.observe(Box::new(observer))?
-            }
-        })
+        let mut present = Some(present);
+        let mut present = |parties: &[PartyInfo]| {
+            present.take().into_iter().for_each(|call| call(parties));
+        };
+        let ended = self.backend.observe(Some(&mut present), Box::new(observer))?;
+        Ok(Observation::new(Arc::downgrade(&self.backend), ended))
     }
 
     /// The number of observers. For a partition in another process, the number of observers on this connection.
@@ -330,26 +295,7 @@ impl Partition {
     /// # Errors
     /// [`Error::InsideCallback`] (D3).
     pub fn observers(&self) -> Result<usize, Error> {
-        match &self.seat {
-            Seat::Here(inner) => inner.observers(),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.observers(),
-        }
-    }
-}
-
-fn watched(inner: &Arc<Inner>, ended: Ended) -> Observation {
-    Observation::new(observation::Seat::Here(Arc::downgrade(inner)), ended)
-}
-
-impl Partition {
-    #[inline]
-    fn published(&self) -> &Published {
-        match &self.seat {
-            Seat::Here(inner) => &inner.published,
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.published(),
-        }
+        self.backend.observers()
     }
 }
 

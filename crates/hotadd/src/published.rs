@@ -1,5 +1,7 @@
 //! [`Published`]: the active set for readers, without a lock and without waiting (Q1).
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hotadd_core::{ActiveSet, Epoch};
@@ -8,9 +10,34 @@ use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(hotadd_loom))]
 type Snapshot = arc_swap::ArcSwap<ActiveSet>;
+#[cfg(not(hotadd_loom))]
+type Guard = arc_swap::Guard<Arc<ActiveSet>>;
 /// Loom cannot look into arc-swap, which has its own proofs. The model checks the order of the two stores.
 #[cfg(hotadd_loom)]
 type Snapshot = modelled::ArcSwap;
+#[cfg(hotadd_loom)]
+type Guard = Arc<ActiveSet>;
+
+/// The active set at one moment, for a short read. Made by [`Partition::read`](crate::Partition::read).
+///
+/// It refers to the set without counting the reference, so that threads that read at the same time do not slow each other down.
+/// A thread that holds more than eight guards counts again; [`Partition::active`](crate::Partition::active) is for sets that are
+/// kept.
+pub struct ActiveSetGuard(Guard);
+
+impl Deref for ActiveSetGuard {
+    type Target = ActiveSet;
+
+    fn deref(&self) -> &ActiveSet {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ActiveSetGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ActiveSet::fmt(self, f)
+    }
+}
 
 /// Low bits of the summary word: the count, up to 2,048. The other bits: the epoch, enough for 10^14 changes.
 const COUNT_BITS: u32 = 16;
@@ -40,6 +67,10 @@ impl Published {
 
     pub(crate) fn load(&self) -> Arc<ActiveSet> {
         self.snapshot.load_full()
+    }
+
+    pub(crate) fn read(&self) -> ActiveSetGuard {
+        ActiveSetGuard(self.snapshot.load())
     }
 
     /// The epoch and count of the same set.
@@ -81,6 +112,10 @@ mod modelled {
                 sets.len() - 1
             };
             self.pointer.store(at, Ordering::Release);
+        }
+
+        pub(crate) fn load(&self) -> Arc<ActiveSet> {
+            self.load_full()
         }
 
         pub(crate) fn load_full(&self) -> Arc<ActiveSet> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hotadd_core::{Driver, Level, PartyId};
 
+use crate::backend::RegistrationRequest;
 use crate::error::Error;
-use crate::member::Place;
-use crate::partition::{Partition, Seat};
+use crate::partition::Partition;
 use crate::registration::Registration;
 use crate::required::RequiredParty;
 
@@ -96,22 +96,8 @@ impl<'a> Registering<'a> {
         make: impl FnOnce(PartyId) -> D,
     ) -> Result<Registration, Error> {
         let Self { partition, name, level, at_once, replay, time_limit, required } = self;
-        // Used only by a partition in another process.
-        let _ = time_limit;
-        match &partition.seat {
-            Seat::Here(inner) => {
-                let make = |id| Box::new(make(id)) as Box<dyn Driver + Send>;
-                let required = required.map(|party| Arc::downgrade(&party.0));
-                let place = Place { level, at_once };
-                let (shared, epoch) = inner.register(name, place, replay, required, make)?;
-                Ok(Registration::here(Arc::clone(inner), shared, epoch))
-            }
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => {
-                let terms = crate::remote::Enlistment { name, level, replay, time_limit };
-                let (enrolled, epoch) = client.register(terms, Box::new(make(PartyId(0))))?;
-                Ok(Registration::there(Arc::clone(client), enrolled, epoch))
-            }
-        }
+        let required = required.map(|party| Arc::downgrade(&party.0));
+        let request = RegistrationRequest { name, level, at_once, replay, time_limit, required };
+        Arc::clone(partition.backend()).register(request, Box::new(|id| Box::new(make(id)) as _))
     }
 }

@@ -1,15 +1,12 @@
 //! [`Registration`]: the handle of a registered driver. The driver is called while the handle exists.
 
 use std::fmt;
-use std::sync::Arc;
 
 use hotadd_core::Epoch;
 
+use crate::backend::RegistrationHandle;
 use crate::error::Error;
-use crate::inner::Inner;
-use crate::member::{PartyInfo, Shared};
-#[cfg(feature = "dbus")]
-use crate::remote::{Client, Enrolled};
+use crate::member::PartyInfo;
 
 /// The handle of a registered driver. Dropping it deregisters the driver.
 ///
@@ -26,33 +23,13 @@ use crate::remote::{Client, Enrolled};
 /// ```
 #[must_use = "dropping a Registration deregisters its driver at once; keep it for as long as the driver is to be asked"]
 pub struct Registration {
-    seat: Seat,
+    handle: Box<dyn RegistrationHandle>,
     epoch: Epoch,
 }
 
-/// Where the partition is, and the state that it shares with this handle.
-enum Seat {
-    Here(Arc<Inner>, Arc<Shared>),
-    #[cfg(feature = "dbus")]
-    There(Arc<Client>, Arc<Enrolled>),
-}
-
 impl Registration {
-    pub(crate) const fn here(inner: Arc<Inner>, shared: Arc<Shared>, epoch: Epoch) -> Self {
-        Self { seat: Seat::Here(inner, shared), epoch }
-    }
-
-    #[cfg(feature = "dbus")]
-    pub(crate) const fn there(client: Arc<Client>, enrolled: Arc<Enrolled>, epoch: Epoch) -> Self {
-        Self { seat: Seat::There(client, enrolled), epoch }
-    }
-
-    fn leave(&self) -> Result<(), Error> {
-        match &self.seat {
-            Seat::Here(inner, shared) => inner.deregister(shared),
-            #[cfg(feature = "dbus")]
-            Seat::There(client, enrolled) => client.deregister(enrolled),
-        }
+    pub(crate) fn new(handle: impl RegistrationHandle + 'static, epoch: Epoch) -> Self {
+        Self { handle: Box::new(handle), epoch }
     }
 
     /// Deregisters the driver, as dropping does, and returns whether it was still registered.
@@ -60,17 +37,13 @@ impl Registration {
     /// # Errors
     /// [`Error::NotRegistered`] if the driver crashed earlier and was deregistered then (D2, L3).
     pub fn deregister(self) -> Result<(), Error> {
-        self.leave()
+        self.handle.deregister()
     }
 
     /// The party's name, identity and level.
     #[must_use]
     pub fn party(&self) -> PartyInfo {
-        match &self.seat {
-            Seat::Here(_, shared) => shared.info(),
-            #[cfg(feature = "dbus")]
-            Seat::There(_, enrolled) => enrolled.info(),
-        }
+        self.handle.info()
     }
 
     /// The epoch of the active set at which the driver registered (Q2). The driver is told of every later change. With a replay
@@ -84,18 +57,14 @@ impl Registration {
     /// result stays true: the driver is registered again when the connection returns.
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        match &self.seat {
-            Seat::Here(_, shared) => !shared.departed(),
-            #[cfg(feature = "dbus")]
-            Seat::There(_, enrolled) => !enrolled.departed(),
-        }
+        !self.handle.departed()
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         // Fails only if the party is already deregistered; then there is nothing to do.
-        let _ = self.leave();
+        let _ = self.handle.deregister();
     }
 }
 

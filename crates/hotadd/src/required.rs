@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
-use crate::partition::{Partition, Seat};
+use crate::partition::Partition;
 
 /// A party that the operator named and without which no processor joins (L4). While it is missing, every add is refused at once.
 /// The refusal names the party, and no other party is asked. Made by [`Partition::require`].
@@ -232,28 +232,26 @@ impl Partition {
     /// [`Error::BadName`] (R7). [`Error::Denied`] for a partition in another process, whose operator decides.
     pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
         PartyInfo::check_name(name)?;
-        let Some(inner) = self.seat.here() else {
+        let Some(inner) = self.local() else {
             let why = "the operator of a partition in another process decides who is required";
             return Err(Error::Denied(why.to_owned()));
         };
         let reason = "it has not registered yet".to_owned();
         let missing = Missing::new(name, SystemTime::now(), Status::DEVICE_NOT_READY, reason);
         let state = Mutex::new(State { missing: Some(missing), losses: 0 });
-        let partition = Arc::downgrade(inner);
+        let partition = Arc::downgrade(&inner);
         let required = Arc::new(Required { name: name.to_owned(), partition, state });
         inner.required.push(&required);
         Ok(RequiredParty(required))
     }
 
     /// The missing required parties, in the order in which they were named (L4). For a partition in another process this sends a
-    /// request. Without a connection, or inside a callback, the result is empty.
-    #[must_use]
-    pub fn missing(&self) -> Vec<Missing> {
-        match &self.seat {
-            Seat::Here(inner) => inner.required.missing(),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => client.missing(),
-        }
+    /// request.
+    ///
+    /// # Errors
+    /// None for a partition in this process. Otherwise the errors of a request, such as [`Error::Disconnected`].
+    pub fn missing(&self) -> Result<Vec<Missing>, Error> {
+        self.backend().missing()
     }
 }
 

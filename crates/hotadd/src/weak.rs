@@ -2,36 +2,19 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::inner::Inner;
-use crate::partition::{Partition, Seat};
-#[cfg(feature = "dbus")]
-use crate::remote::Client;
+use crate::backend::Backend;
+use crate::partition::Partition;
 
 /// A handle that does not keep its partition alive.
-pub(crate) enum WeakPartition {
-    /// In this process.
-    Here(Weak<Inner>),
-    /// In another process.
-    #[cfg(feature = "dbus")]
-    There(Weak<Client>),
-}
+pub(crate) struct WeakPartition(pub(crate) Weak<dyn Backend>);
 
 impl WeakPartition {
     pub(crate) fn of(partition: &Partition) -> Self {
-        match &partition.seat {
-            Seat::Here(inner) => Self::Here(Arc::downgrade(inner)),
-            #[cfg(feature = "dbus")]
-            Seat::There(client) => Self::There(Arc::downgrade(client)),
-        }
+        Self(Arc::downgrade(partition.backend()))
     }
 
     /// The partition, if another handle still keeps it alive.
     pub(crate) fn upgrade(&self) -> Option<Partition> {
-        let seat = match self {
-            Self::Here(inner) => Seat::Here(inner.upgrade()?),
-            #[cfg(feature = "dbus")]
-            Self::There(client) => Seat::There(client.upgrade()?),
-        };
-        Some(Partition { seat })
+        self.0.upgrade().map(Partition::new)
     }
 }

@@ -3,8 +3,9 @@
 
 use hotadd::hardware::{Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching};
 use hotadd::{
-    ActiveSet, Adder, Batch, Change, CpuList, Error, Event, Missing, Notice, Observation,
-    Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty, Sample, Veto,
+    ActiveSet, ActiveSetGuard, Adder, Batch, Change, CpuList, Error, Event, Missing, Notice,
+    Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty,
+    Sample, Veto,
 };
 
 /// Compiles only if all types have the traits.
@@ -22,7 +23,7 @@ trait Free: Send + Sync + Unpin + 'static {}
 impl<T: Send + Sync + Unpin + 'static> Free for T {}
 
 are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Sample);
-are!(Free: ActiveSet, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
+are!(Free: ActiveSet, ActiveSetGuard, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
 are!(Free: Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching);
 // `?` passes it on as any other error.
 are!(Free: Error);

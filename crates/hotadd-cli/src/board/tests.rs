@@ -134,7 +134,7 @@ fn h2_a_processor_that_nobody_knew_at_the_start_gets_a_row_and_the_board_room_fo
     let partition = hotadd::Partition::simulated(&hardware).unwrap();
     let (sender, events) = std::sync::mpsc::channel();
     let observe = move |event: &hotadd::Event| drop(sender.send(event.clone()));
-    partition.observe(observe).unwrap().keep();
+    partition.observe(observe).unwrap().detach();
     hardware.plug(HardwareId(1));
     view.follow = Some(hotadd::Follow::Ask);
     for event in events.try_iter() {

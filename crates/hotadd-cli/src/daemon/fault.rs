@@ -59,7 +59,7 @@ pub(super) fn watch(partition: &Partition) -> Result<(), String> {
         // There is one daemon in a process.
         let _ = FAULT.set(fault);
     }
-    partition.observe(see).map_err(|error| error.to_string())?.keep();
+    partition.observe(see).map_err(|error| error.to_string())?.detach();
     Ok(())
 }
 
@@ -118,7 +118,7 @@ impl Hardware for Faulty {
         self.0.maximum()
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
         self.0.candidates()
     }
 

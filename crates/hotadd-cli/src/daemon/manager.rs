@@ -66,7 +66,8 @@ impl Manager {
         let governed = Governed::new(&config.hardware)?;
         let hardware = governed.hardware();
         // Before anything of the partition: what comes while that is made is in neither its list nor its events.
-        let off = hardware.candidates();
+        let off =
+            hardware.candidates().map_err(|error| hotadd::Error::Hardware(error).to_string())?;
         let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
         #[cfg(feature = "fault-points")]
         let hardware = Arc::new(fault::Faulty(hardware));
@@ -78,21 +79,22 @@ impl Manager {
         let pulse = Pulse::new(Instant::now());
         let felt = pulse.clone();
         let observation = partition.observe(move |event: &Event| felt.observe(event));
-        observation.map_err(|error| error.to_string())?.keep();
+        observation.map_err(|error| error.to_string())?.detach();
         let keeper = Arc::new(Keeper::new(partition.hardware(), plugging, log.clone()));
         let kept = Arc::clone(&keeper);
         let observation = partition.observe(move |event: &Event| kept.observe(event));
-        observation.map_err(|error| error.to_string())?.keep();
+        observation.map_err(|error| error.to_string())?.detach();
         let active = partition.active();
         keeper.begin(active.iter().map(|p| p.id));
         let rows = active.iter().map(|p| (p.id, p.index.get()));
-        let view = View::new(partition.hardware(), String::new(), rows, partition.candidates());
+        let candidates = partition.candidates().map_err(|error| error.to_string())?;
+        let view = View::new(partition.hardware(), String::new(), rows, candidates);
         let observer = sender.clone();
         let observe = move |event: &Event| {
             // Nobody listens any more: it has ended.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
-        partition.observe(observe).map_err(|error| error.to_string())?.keep();
+        partition.observe(observe).map_err(|error| error.to_string())?.detach();
         let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
         Ok(Self {
             config,

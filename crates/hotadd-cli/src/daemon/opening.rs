@@ -16,9 +16,13 @@ impl Manager {
     pub(super) fn open(&mut self) -> Result<(), String> {
         let found = self.be_found()?;
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
-        let (kind, off) = (self.partition.hardware(), self.partition.candidates());
-        let off: CpuList = off.into_iter().collect();
-        let off = if off.is_empty() { "none".to_owned() } else { off.to_string() };
+        let kind = self.partition.hardware();
+        let off = self.partition.candidates().map(|off| off.into_iter().collect::<CpuList>());
+        let off = match off {
+            Ok(off) if off.is_empty() => "none".to_owned(),
+            Ok(off) => off.to_string(),
+            Err(why) => format!("unknown, because {why}"),
+        };
         let pretended =
             if self.governed.simulated().is_some() { ", which do not exist" } else { "" };
         let begins =
@@ -72,7 +76,12 @@ impl Manager {
     /// Adds what has appeared since the beginning, with what else is off and to be added, and from now on each as it appears.
     pub(super) fn begin_adding(&self) {
         let came = |id: &HardwareId| !self.off.contains(&(*id, self.governed.plugging(*id)));
-        let mut off = self.partition.candidates();
+        let mut off = self.partition.candidates().unwrap_or_else(|why| {
+            let says = "no processor is added now; `hotadd add` adds one later";
+            self.log
+                .line(Weight::Bad, &format!("which processors are off is unknown: {why}; {says}"));
+            Vec::new()
+        });
         off.retain(|id| match self.config.hardware.at_start {
             AtStart::Add => true,
             AtStart::Undecided => !self.keeper.is_decided(*id),
@@ -87,7 +96,8 @@ impl Manager {
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         let parties = self.view.drivers.iter().filter(|driver| driver.registered).count();
         let mut status = format!("STATUS=processors {active} are active; parties: {parties}");
-        let missing = self.partition.missing();
+        // A partition in this process always knows.
+        let missing = self.partition.missing().unwrap_or_default();
         for missing in missing.iter().take(MOST_MISSING) {
             status = format!("{status}; {}", degraded::line(missing));
         }

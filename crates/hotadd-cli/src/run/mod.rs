@@ -122,7 +122,7 @@ impl Session {
         signals::listen(sender.clone())
             .map_err(|e| (CANNOT_BEGIN, format!("signals cannot be heard: {e}")))?;
         let partition = plan.partition.clone();
-        let view = view_of(args, &plan);
+        let view = view_of(args, &plan).map_err(|error| (CANNOT_BEGIN, error.to_string()))?;
         let events = if args.json { Some(Path::new("-")) } else { args.events.as_deref() };
         let wanted = Wanted { events, people: !args.json, command: !args.command.is_empty() };
         let output = Output::open(&wanted, &view).map_err(|error| {
@@ -173,7 +173,7 @@ impl Session {
             // Nobody listens any more: the run is over.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
-        self.partition.observe(observe).map_err(|e| system("observing", &e))?.keep();
+        self.partition.observe(observe).map_err(|e| system("observing", &e))?.detach();
         // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
@@ -403,7 +403,7 @@ impl Session {
     }
 }
 
-fn view_of(args: &Run, plan: &Plan) -> View {
+fn view_of(args: &Run, plan: &Plan) -> Result<View, hotadd::Error> {
     let title = match args.command.first() {
         Some(command) => command.to_string_lossy().into_owned(),
         None if plan.fence.is_real() => "built-in load".to_owned(),
@@ -411,10 +411,11 @@ fn view_of(args: &Run, plan: &Plan) -> View {
     };
     let active = plan.partition.active();
     let rows = active.iter().map(|p| (p.id, p.index.get()));
-    let mut view = View::new(plan.partition.hardware(), title, rows, plan.partition.candidates());
+    let off = plan.partition.candidates()?;
+    let mut view = View::new(plan.partition.hardware(), title, rows, off);
     if args.command.is_empty() && plan.fence.is_real() {
         view.rates = Some(BTreeMap::new());
     }
     view.follow = Some(args.follow);
-    view
+    Ok(view)
 }

@@ -96,7 +96,10 @@ fn to_add(
 ) -> Result<Vec<HardwareId>, CannotBegin> {
     let list = match add {
         Add::None => return Ok(Vec::new()),
-        Add::All => return Ok(hardware.candidates()),
+        Add::All => {
+            let all = partition.candidates();
+            return all.map_err(|error| CannotBegin::System(error.to_string()));
+        }
         Add::List(list) => list.ids(),
     };
     for &id in list {
@@ -208,7 +211,7 @@ mod tests {
                 let _ = sender.send((event.kind, event.id.map_or(u32::MAX, |id| id.0)));
             }
         };
-        partition.observe(observe).unwrap().keep();
+        partition.observe(observe).unwrap().detach();
         told
     }
 

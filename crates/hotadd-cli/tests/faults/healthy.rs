@@ -61,7 +61,7 @@ impl Stage {
         let see = move |event: &Event| {
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
         };
-        partition.observe(see).unwrap().keep();
+        partition.observe(see).unwrap().detach();
         Self {
             hosts: Vec::new(),
             registrations: Vec::new(),

@@ -250,7 +250,7 @@ fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
 /// L4: whether the next add is refused by the name of the faulty party, and nobody is asked; which has to be so if the operator named it,
 /// and only then.
 fn is_missed(case: &Case, stage: &Stage) -> bool {
-    let missing = stage.partition.missing();
+    let missing = stage.partition.missing().unwrap();
     let missing: Vec<_> = missing.iter().map(|missing| missing.party.name.as_str()).collect();
     let named = case.standing == Standing::Named;
     assert_eq!(missing, if named { vec![FAULTY] } else { vec![] }, "{case}: L4: who is missing");

@@ -94,7 +94,7 @@ pub struct TheWorld {
 impl TheWorld {
     /// How many are registered: so many answer a rehearsal.
     pub fn parties(&self) -> usize {
-        let next = self.partition.candidates()[0];
+        let next = self.partition.candidates().unwrap()[0];
         self.partition.rehearse(next).unwrap().answers.len()
     }
 }

@@ -175,10 +175,10 @@ fn serve(
             answer(call, &(wire::processor(rehearsal.processor), answers))
         }
         Request::GetCandidates => {
-            let candidates: Vec<u32> = partition.candidates().iter().map(|id| id.0).collect();
+            let candidates: Vec<u32> = partition.candidates()?.iter().map(|id| id.0).collect();
             answer(call, &candidates)
         }
-        Request::GetMissing => answer(call, &missing::rows(partition.missing())),
+        Request::GetMissing => answer(call, &missing::rows(partition.missing()?)),
         Request::RestartParty(name) => {
             missing::restart(core.restart.get(), &name)?;
             answer(call, &())

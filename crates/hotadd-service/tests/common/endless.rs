@@ -22,9 +22,9 @@ impl Hardware for Endless {
     fn maximum(&self) -> u32 {
         MAX_PROCESSORS
     }
-    fn candidates(&self) -> Vec<HardwareId> {
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
         drop(self.busy.lock().unwrap());
-        vec![HardwareId(2)]
+        Ok(vec![HardwareId(2)])
     }
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
         let (status, reason) = (Status::ACCESS_DENIED, "not this one".to_owned());

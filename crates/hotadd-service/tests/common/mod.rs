@@ -64,7 +64,7 @@ impl Served {
         service.open(&path).unwrap();
         let (sender, events) = channel();
         // Behind the service's own observer: what is seen here, the service has seen.
-        partition.observe(move |event| drop(sender.send(event.clone()))).unwrap().keep();
+        partition.observe(move |event| drop(sender.send(event.clone()))).unwrap().detach();
         let service = Some(service);
         Self { partition, hardware, service, path, log, events, _folder: folder }
     }

@@ -89,7 +89,7 @@ impl Case {
         let switching = move || {
             for _ in 0..self.times {
                 let id = HardwareId(self.id);
-                if hardware.candidates().contains(&id) {
+                if hardware.candidates().unwrap().contains(&id) {
                     hardware.intrude(id);
                 } else {
                     hardware.vanish(id);

@@ -75,7 +75,7 @@ impl Rig {
         partition
             .observe(move |event: &Event| seen.lock().unwrap().push(event.clone()))
             .unwrap()
-            .keep();
+            .detach();
         Self { partition, registration, events }
     }
 

@@ -59,7 +59,10 @@ pub trait Hardware: Debug + Send + Sync {
     fn maximum(&self) -> u32;
 
     /// The processors that could be added now, ascending.
-    fn candidates(&self) -> Vec<HardwareId>;
+    ///
+    /// # Errors
+    /// If the platform does not give this information.
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError>;
 
     /// Checks whether this processor could be started at all. Called before any driver is asked (A8).
     ///

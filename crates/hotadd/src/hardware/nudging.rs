@@ -30,8 +30,8 @@ impl Hardware for Counting {
         2
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        vec![HardwareId(1)]
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(vec![HardwareId(1)])
     }
 
     fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {

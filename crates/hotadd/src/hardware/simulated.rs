@@ -227,8 +227,8 @@ impl Hardware for Simulated {
         u32::try_from(self.lock().len()).unwrap_or(MAX_PROCESSORS)
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        self.those(|p| !p.running && !p.absent)
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(self.those(|p| !p.running && !p.absent))
     }
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {

@@ -79,8 +79,8 @@ impl Hardware for Watching {
         self.maximum
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        Vec::new()
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(Vec::new())
     }
 
     fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {

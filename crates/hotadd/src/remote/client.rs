@@ -2,27 +2,29 @@
 //! out, and the replica of the active set, which anybody reads.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, Level, PartyId};
+use hotadd_core::{ActiveSet, Epoch, HardwareId, Level, PartyId};
 use hotadd_wire::{Message, Request};
 
+use crate::backend::{
+    Backend, BoxedDriver, MakeDriver, Present, RegistrationHandle, RegistrationRequest,
+};
 use crate::error::{Action, Error};
+use crate::inner::Inner;
 use crate::member::PartyInfo;
-use crate::observation::{Observation, Seat};
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
+use crate::registration::Registration;
 use crate::remote::orders::Orders;
 use crate::remote::read::{self, About};
 use crate::required::Missing;
 
 /// How many processors are asked for at once, so that the answer is no larger than a message may be.
 const PER_BATCH: usize = 100;
-
-pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
 
 /// Where the outcome of a request goes.
 pub(super) type To<T> = mpsc::Sender<Result<T, Error>>;
@@ -38,12 +40,10 @@ pub(crate) struct Client {
 /// What the handles and the agent thread share.
 pub(super) struct Common {
     /// The replica. Written by the agent thread alone.
-    pub(super) published: Published,
+    pub(super) published: Arc<Published>,
     pub(super) connected: AtomicBool,
     /// A driver departed inside a callback. Set and read by the agent thread alone.
     pub(super) departures: AtomicBool,
-    /// As of the last time that they were asked for.
-    pub(super) candidates: Mutex<Vec<HardwareId>>,
 }
 
 /// What the handle of a registered driver and the agent thread both know of it.
@@ -58,15 +58,7 @@ pub(crate) struct Enrolled {
     departed: AtomicBool,
 }
 
-/// A driver that wants to register.
-pub(crate) struct Enlistment<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) level: Level,
-    pub(crate) replay: bool,
-    pub(crate) time_limit: Option<Duration>,
-}
-
-/// The same, on its way to the agent thread.
+/// A driver that wants to register, on its way to the agent thread.
 pub(super) struct Recruit {
     pub(super) name: Box<str>,
     pub(super) level: Level,
@@ -96,14 +88,14 @@ impl Enrolled {
         Self { number, party, level, name, departed }
     }
 
-    pub(crate) fn info(&self) -> PartyInfo {
+    pub(super) fn info(&self) -> PartyInfo {
         // Relaxed: a name, which orders nothing.
         let id = PartyId(self.party.load(Ordering::Relaxed));
         PartyInfo { id, name: self.name.to_string(), level: self.level }
     }
 
     /// Relaxed, here and below: it decides something only on the agent thread, which sets it. Elsewhere it is a report.
-    pub(crate) fn departed(&self) -> bool {
+    pub(super) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }
 
@@ -113,48 +105,45 @@ impl Enrolled {
     }
 }
 
-impl Client {
-    pub(crate) fn published(&self) -> &Published {
+impl Backend for Client {
+    fn published(&self) -> &Arc<Published> {
         &self.common.published
     }
 
-    pub(crate) const fn hardware(&self) -> &'static str {
+    fn hardware(&self) -> &'static str {
         self.hardware
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    fn is_connected(&self) -> bool {
         self.common.connected.load(Ordering::Acquire)
     }
 
-    pub(crate) fn candidates(&self) -> Vec<HardwareId> {
-        let asked = self.call("asking", &Request::GetCandidates);
-        let asked = asked.and_then(|reply| read::candidates(&reply));
-        let mut last = self.common.candidates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(candidates) = asked {
-            *last = candidates;
-        }
-        // Without a connection, or inside a callback, those of the last time that have not joined since.
+    fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
+        let reply = self.call("asking", &Request::GetCandidates)?;
+        let mut candidates = read::candidates(&reply)?;
+        // A processor may have joined since the reply was sent.
         let set = self.common.published.load();
         let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
-        last.iter().copied().filter(|id| !is_active(*id)).collect()
+        candidates.retain(|id| !is_active(*id));
+        Ok(candidates)
     }
 
-    pub(crate) fn add(&self, id: HardwareId) -> Result<Change, Error> {
+    fn add(&self, id: HardwareId) -> Result<Change, Error> {
         let reply = self.call("adding", &Request::Add(id))?;
         self.about("adding", Action::Add, |about| read::change(&reply, about))
     }
 
-    pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {
+    fn remove(&self, id: HardwareId) -> Result<Change, Error> {
         let reply = self.call("removing", &Request::Remove(id))?;
         self.about("removing", Action::Remove, |about| read::change(&reply, about))
     }
 
-    pub(crate) fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+    fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         let reply = self.call("rehearsing", &Request::Rehearse(id))?;
         self.about("rehearsing", Action::Add, |about| read::rehearsal(&reply, about))
     }
 
-    pub(crate) fn add_batch(
+    fn add_batch(
         &self,
         ids: &[HardwareId],
         batch: Batch,
@@ -171,45 +160,76 @@ impl Client {
         ids.chunks(size).flat_map(|ids| add(ids).unwrap_or_else(|error| all(ids, error))).collect()
     }
 
-    /// Everybody who is registered, in calling order.
-    pub(crate) fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
-        let reply = self.call("observing", &Request::GetParties)?;
-        self.about("observing", Action::Add, |about| read::parties(&reply, about))
+    fn missing(&self) -> Result<Vec<Missing>, Error> {
+        let reply = self.call("asking", &Request::GetMissing)?;
+        read::missing(&reply)
     }
 
-    /// The required parties that are missing; none if the partition cannot be asked.
-    pub(crate) fn missing(&self) -> Vec<Missing> {
-        let reply = self.call("asking", &Request::GetMissing);
-        reply.and_then(|reply| read::missing(&reply)).unwrap_or_default()
+    fn observe(&self, present: Option<Present<'_>>, observer: Observer) -> Result<Ended, Error> {
+        if let Some(present) = present {
+            present(&self.parties()?);
+        }
+        self.request("observing", |to| Command::Observe(observer, to))
     }
 
-    pub(crate) fn observe(self: &Arc<Self>, observer: Observer) -> Result<Observation, Error> {
-        let ended = self.request("observing", |to| Command::Observe(observer, to))?;
-        Ok(Observation::new(Seat::There(Arc::downgrade(self)), ended))
-    }
-
-    pub(crate) fn observers(&self) -> Result<usize, Error> {
+    fn observers(&self) -> Result<usize, Error> {
         self.request("observing", Command::Observers)
     }
 
-    pub(crate) fn register(
-        &self,
-        Enlistment { name, level, replay, time_limit }: Enlistment<'_>,
-        driver: BoxedDriver,
-    ) -> Result<(Arc<Enrolled>, Epoch), Error> {
+    fn register(
+        self: Arc<Self>,
+        request: RegistrationRequest<'_>,
+        make: MakeDriver<'_>,
+    ) -> Result<Registration, Error> {
+        let RegistrationRequest { name, level, replay, time_limit, .. } = request;
+        // The partition assigns the identity, after the replay.
+        let driver = make(PartyId(0));
         PartyInfo::check_name(name)?;
         self.outside("registering")?;
         let (to, outcome) = mpsc::channel();
         let recruit = Recruit { name: name.into(), level, replay, time_limit, driver };
         self.orders.send(Command::Register(recruit, to))?;
-        outcome.recv().map_err(|_| Error::Disconnected)?.map_err(|(error, driver)| {
+        let outcome = outcome.recv().map_err(|_| Error::Disconnected)?;
+        let (enrolled, epoch) = outcome.map_err(|(error, driver)| {
             bury(driver);
             error
-        })
+        })?;
+        Ok(Registration::new(RemoteHandle { client: self, enrolled }, epoch))
+    }
+
+    fn local(self: Arc<Self>) -> Option<Arc<Inner>> {
+        None
+    }
+}
+
+struct RemoteHandle {
+    client: Arc<Client>,
+    enrolled: Arc<Enrolled>,
+}
+
+impl RegistrationHandle for RemoteHandle {
+    fn deregister(&self) -> Result<(), Error> {
+        self.client.deregister(&self.enrolled)
+    }
+
+    fn info(&self) -> PartyInfo {
+        self.enrolled.info()
+    }
+
+    fn departed(&self) -> bool {
+        self.enrolled.departed()
+    }
+}
+
+impl Client {
+    /// Everybody who is registered, in calling order.
+    fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
+        let reply = self.call("observing", &Request::GetParties)?;
+        self.about("observing", Action::Add, |about| read::parties(&reply, about))
     }
 
     /// Waits until the driver is not called any more, unless this is inside a callback (D1, D3).
-    pub(crate) fn deregister(&self, enrolled: &Enrolled) -> Result<(), Error> {
+    fn deregister(&self, enrolled: &Enrolled) -> Result<(), Error> {
         let gone = || Err(Error::NotRegistered(enrolled.info()));
         if self.outside("deregistering").is_err() {
             self.common.departures.store(true, Ordering::Relaxed);

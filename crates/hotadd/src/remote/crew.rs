@@ -9,9 +9,10 @@ use std::time::Duration;
 use hotadd_core::{Agent, Notice, Status, Veto};
 use hotadd_wire::{self as wire, AgentPath, Register, Request};
 
+use crate::backend::BoxedDriver;
 use crate::error::Error;
 use crate::member::PartyInfo;
-use crate::remote::client::{BoxedDriver, Common, Enrolled, Recruit, bury};
+use crate::remote::client::{Common, Enrolled, Recruit, bury};
 use crate::runner::panic_message;
 
 /// A driver, and how it stands with the partition.

@@ -2,17 +2,18 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd_wire::{Kind, Message, Request, Unsound};
+use hotadd_wire::{Kind, Message, Unsound};
 
+use crate::backend::BoxedDriver;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::observers::Observers;
 use crate::published::Published;
-use crate::remote::client::{BoxedDriver, Client, Command, Common, bury};
+use crate::remote::client::{Client, Command, Common, bury};
 use crate::remote::crew::Crew;
 use crate::remote::line::{Backoff, Due, Line, Pending};
 use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
@@ -54,10 +55,9 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
         match source.open(&mut inbox, &mut |_| {}) {
             Ok(opened) => {
                 let common = Arc::new(Common {
-                    published: Published::new(opened.set.clone()),
+                    published: Arc::new(Published::new(opened.set.clone())),
                     connected: AtomicBool::new(true),
                     departures: AtomicBool::new(false),
-                    candidates: Mutex::default(),
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
                 let crew = Crew::new(Arc::clone(&common));
@@ -126,9 +126,6 @@ impl Desk {
             self.take(line, message)?;
         }
         self.register_again(line)?;
-        // Not waited for: the answer may have to wait for the platform.
-        let ask = Request::GetCandidates.call().map_err(|_| Lost)?;
-        line.call(&ask, Pending::Candidates)?;
         loop {
             match line.link.next(&mut self.inbox, line.retry) {
                 Next::Message(message) => self.take(line, &message)?,
@@ -223,7 +220,7 @@ impl Desk {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None) | Pending::Refresh(_) | Pending::Candidates => {}
+                Pending::Register(_, None) | Pending::Refresh(_) => {}
             }
         }
         self.crew.sweep();

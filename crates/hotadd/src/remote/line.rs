@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use hotadd_core::Epoch;
 use hotadd_wire::{Message, Unsound};
 
+use crate::backend::BoxedDriver;
 use crate::event::Event;
-use crate::remote::client::{BoxedDriver, Enlisted, To};
+use crate::remote::client::{Enlisted, To};
 use crate::remote::link::{Link, Lost};
 
 /// What a reply is for.
@@ -22,8 +23,6 @@ pub(super) enum Pending {
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
     /// The set, for the replica, and how much waited for it when it was asked for.
     Refresh(usize),
-    /// What could be added, for whoever asks when the partition cannot be.
-    Candidates,
 }
 
 /// What waits until the replica is as new as it.

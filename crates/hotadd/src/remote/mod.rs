@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::partition::{Partition, Seat};
+use crate::partition::Partition;
 
 mod client;
 mod crew;
@@ -29,8 +29,6 @@ mod orders;
 mod read;
 mod replies;
 mod signals;
-
-pub(crate) use client::{Client, Enlistment, Enrolled};
 
 /// In other processes.
 impl Partition {
@@ -55,7 +53,7 @@ impl Partition {
     /// [`Error::Unreachable`] if nobody listens there or answers within 10 seconds, [`Error::Protocol`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Error> {
         let client = desk::start(link::Source::Path(path.as_ref().to_owned()))?;
-        Ok(Self { seat: Seat::There(client) })
+        Ok(Self::new(client))
     }
 
     /// The partition at the other end of a socket, as [`connect`](Self::connect) but that there is no second connection: once
@@ -65,6 +63,6 @@ impl Partition {
     /// As [`connect`](Self::connect).
     pub fn connect_over(socket: UnixStream) -> Result<Self, Error> {
         let client = desk::start(link::Source::Socket(Some(socket).into()))?;
-        Ok(Self { seat: Seat::There(client) })
+        Ok(Self::new(client))
     }
 }

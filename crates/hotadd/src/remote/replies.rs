@@ -1,14 +1,15 @@
 //! What the partition answers to this side's own calls: requests, and drivers that register and leave.
 
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use hotadd_core::{ActiveSet, Epoch};
 use hotadd_wire::{self as wire, Kind, Message, Request};
 
+use crate::backend::BoxedDriver;
 use crate::error::{Action, Error};
-use crate::remote::client::{BoxedDriver, Enlisted, To, bury};
+use crate::remote::client::{Enlisted, To, bury};
 use crate::remote::desk::Desk;
 use crate::remote::line::{Due, Line, Pending};
 use crate::remote::link::Lost;
@@ -106,13 +107,6 @@ impl Desk {
                     self.renew(set);
                 }
                 self.refreshed(line, count)
-            }
-            Pending::Candidates => {
-                if let Ok(candidates) = read::candidates(message) {
-                    let last = self.common.candidates.lock();
-                    *last.unwrap_or_else(PoisonError::into_inner) = candidates;
-                }
-                Ok(())
             }
         }
     }

@@ -149,7 +149,7 @@ fn oneself() {
     masks(us).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
     let bound = Affinity::new(Tree::Current, None).unwrap();
     assert_eq!((bound.set(), bound.allowed()), (list(first), list(first)));
-    assert_eq!(bound.candidates(), []);
+    assert_eq!(bound.candidates().unwrap(), []);
     let refusal = bound.admits(second).unwrap_err();
     assert_eq!(refusal.reason, format!("it is outside this process's allowed set {first}"));
     let error = Affinity::new(Tree::Current, Some(&list(second))).unwrap_err();

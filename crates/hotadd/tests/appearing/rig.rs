@@ -29,7 +29,7 @@ pub(crate) fn hear(partition: &Partition, kinds: &'static [EventKind]) -> Told {
             let _ = sender.send((event.kind, event.id.unwrap().0));
         }
     };
-    partition.observe(observe).unwrap().keep();
+    partition.observe(observe).unwrap().detach();
     told
 }
 

@@ -84,7 +84,7 @@ fn a3_after_a_veto_exactly_those_who_agreed_hear_add_failure_last_first() {
             "a AddFailure 1 STATUS_NO_MEMORY",
         ],
     );
-    assert!(world.hardware.candidates().contains(&HardwareId(1)), "it was not started");
+    assert!(world.hardware.candidates().unwrap().contains(&HardwareId(1)), "it was not started");
     assert_eq!((world.active(), world.partition.epoch().0), (vec![0], 1), "nothing changed");
 }
 
@@ -244,8 +244,8 @@ impl Hardware for Cramped {
     fn maximum(&self) -> u32 {
         2
     }
-    fn candidates(&self) -> Vec<HardwareId> {
-        Vec::new()
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        Ok(Vec::new())
     }
     fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
         Ok(())

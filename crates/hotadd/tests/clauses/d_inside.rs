@@ -268,7 +268,7 @@ fn d1_an_observer_that_deregisters_a_driver_about_to_be_called_keeps_it_from_bei
             empty(&take);
         }
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let victim = world.driver("victim").later_only().join();
     let _z = world.driver("z").later_only().join();
     slot.lock().unwrap().push(victim);
@@ -290,7 +290,7 @@ fn d3_an_observer_that_deregisters_the_next_at_every_departure_clears_them_all_a
             drop(next);
         }
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let alive = Arc::new(());
     for name in ["a", "b", "c"] {
         let held = Arc::clone(&alive);

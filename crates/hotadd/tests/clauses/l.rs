@@ -188,7 +188,7 @@ fn l3_an_observer_that_panics_is_dropped_and_blames_no_driver() {
         *count.lock().unwrap() += 1;
         panic!("observing, on purpose");
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     world.watch();
     world.add(1).expect("an observer has no say");
     world.add(2).unwrap();

@@ -71,14 +71,14 @@ fn l4_who_crashed_once_is_missing_from_then_on_whoever_observes() {
             assert!(!registration.is_registered());
             let missing = pool.missing().expect("it has crashed");
             assert_eq!(missing.reason, "no answer in 5 s");
-            assert_eq!(world.partition.missing(), [missing]);
+            assert_eq!(world.partition.missing().unwrap(), [missing]);
             let again = refused_for(&world, 2);
             assert_eq!(again, ("pool".into(), Status::IO_TIMEOUT, "no answer in 5 s".into()));
             let attempt = pool.attempt();
             let back = world.driver("pool").try_join().unwrap();
             assert!(attempt.succeeded(), "it has registered again");
             world.add(2).expect("it was asked and agreed");
-            assert_eq!(world.partition.missing(), []);
+            assert_eq!(world.partition.missing().unwrap(), []);
             drop(back);
         }
     }
@@ -141,7 +141,7 @@ fn l4_observers_hear_who_is_missing_and_who_is_back_once() {
         let party = event.party.as_ref().map(|party| party.name.clone());
         hears.lock().unwrap().push((event.kind.name(), party, event.reason.clone()));
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let pool = world.partition.require("pool").unwrap();
     assert!(pool.attempt().succeeded(), "for the first time: no news");
     pool.is_missing(Status::PIPE_BROKEN, "its process ended");

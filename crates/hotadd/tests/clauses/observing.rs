@@ -44,7 +44,7 @@ fn d1_an_observer_whose_handle_is_dropped_is_dropped_and_not_called_again() {
     let world = World::new(1, 2);
     let (one, other) = (Heard::new(), Heard::new());
     let handle = one.observe(&world, || ());
-    other.observe(&world, || ()).keep();
+    other.observe(&world, || ()).detach();
     world.add(1).unwrap();
     let before = one.count();
     assert!(before > 0, "it hears as long as its handle lives");

@@ -161,9 +161,11 @@ fn q1_names_translate_with_sparse_ids_and_beyond_one_group() {
 #[test]
 fn q2_an_old_set_stays_as_it_was_and_its_epoch_tells_its_age() {
     let world = World::new(2, 1);
-    let old = world.partition.active();
+    let (old, guarded) = (world.partition.active(), world.partition.read());
     let change = world.add(2).unwrap();
     assert_eq!((old.count(), old.epoch()), (2, Epoch(1)), "a value does not change");
+    assert_eq!((guarded.count(), guarded.epoch()), (2, Epoch(1)), "neither does one that is read");
+    assert_eq!(world.partition.read().count(), 3, "the next read sees the new set");
     assert!(world.partition.epoch() > old.epoch(), "so its reader can tell that it is stale");
     assert_eq!(change.epoch, world.partition.epoch(), "the result carries its epoch");
 }

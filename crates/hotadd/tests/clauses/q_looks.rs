@@ -209,7 +209,7 @@ fn d1_an_observer_on_the_thread_that_looks_may_deregister_the_driver_that_is_bei
             says.send(registration.deregister()).unwrap();
         }
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let adding = thread::spawn({
         let world = world.clone();
         move || world.add(2)
@@ -235,7 +235,7 @@ fn d3_an_observer_on_the_thread_that_looks_is_refused_what_would_wait_for_itself
             says.send((adding, partition.observers().unwrap_err().status())).unwrap();
         }
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let adding = thread::spawn({
         let world = world.clone();
         move || world.add(2)
@@ -344,7 +344,7 @@ fn q4_one_that_goes_between_its_start_and_its_joining_is_found_before_anybody_is
             hardware.vanish(HardwareId(1));
         }
     });
-    observe.unwrap().keep();
+    observe.unwrap().detach();
     let hardware = Arc::clone(&world.hardware);
     let back = move || hardware.intrude(HardwareId(1));
     let _a = world.driver("a").hears_removal().when(AddComplete, 1, back).join();

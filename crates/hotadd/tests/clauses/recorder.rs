@@ -127,7 +127,7 @@ impl World {
 
     /// The hardware ids of the processors that do not run.
     pub(crate) fn spare(&self) -> Vec<u32> {
-        self.hardware.candidates().iter().map(|id| id.0).collect()
+        self.hardware.candidates().unwrap().iter().map(|id| id.0).collect()
     }
 
     /// From now on every event is written down: see [`line`].
@@ -136,7 +136,7 @@ impl World {
         let observe = self.partition.observe(move |event| {
             events.lock().expect("nobody panics here").push(line(event));
         });
-        observe.expect("outside of callbacks").keep();
+        observe.expect("outside of callbacks").detach();
     }
 
     #[track_caller]
@@ -198,7 +198,7 @@ impl Recorder {
             epoch: (partition.epoch(), set.epoch()),
             active: set.contains(processor.index),
             named: names == [Some(processor); 3],
-            running: !hardware.candidates().contains(&processor.id),
+            running: !hardware.candidates().unwrap().contains(&processor.id),
         }
     }
 }

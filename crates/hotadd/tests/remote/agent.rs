@@ -28,7 +28,7 @@ fn r3_the_replay_has_been_heard_before_registering_returns() {
     assert_eq!(registration.epoch().0, 1);
     assert!(registration.is_registered());
     assert_eq!(partition.hardware(), "fake");
-    let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates());
+    let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates().unwrap());
     both(|| leave(&mut fake, 7), || drop(registration));
     assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
 }
@@ -215,7 +215,7 @@ fn d3_inside_a_callback_one_may_leave_and_query_and_nothing_else() {
             ] {
                 assert_eq!((error.status(), error.clause()), (Status::POSSIBLE_DEADLOCK, "D3"));
             }
-            assert!(!inside.candidates().is_empty());
+            assert_eq!(inside.candidates().unwrap_err().clause(), "D3");
             drop(takes.recv().unwrap());
             writes.write("left");
         }
@@ -285,7 +285,7 @@ fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
             heard.send(event.clone()).unwrap();
         }
     };
-    partition.observe(observer).unwrap().keep();
+    partition.observe(observer).unwrap().detach();
     fake.set = set(2, 2, false);
     fake.signal("Joined", &(wire::processor(at(1)), 2_u64, true));
     fake.signal("Refused", &(2_u32, "pool", Status::NO_MEMORY.to_raw(), "no"));

@@ -62,7 +62,7 @@ fn l3_a_header_with_what_is_no_name_ends_the_connection_by_name_and_work_goes_on
         let (_, registration) =
             both(|| fake.admit(FIRST, 7), || partition.register("p", log.driver("d")));
         let (seen, events) = mpsc::channel::<Event>();
-        partition.observe(move |event| drop(seen.send(event.clone()))).unwrap().keep();
+        partition.observe(move |event| drop(seen.send(event.clone()))).unwrap().detach();
         let (_, error) = both(
             || {
                 let request = fake.request("Add");

@@ -25,9 +25,11 @@ impl Hardware for Affinity {
         self.possible.count()
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        let set = self.lock().hold.set();
-        self.allowed().ids().iter().copied().filter(|id| !set.contains(*id)).collect()
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        let state = self.lock();
+        let full = self.kernel.permitted().map_err(failed)?;
+        let set = state.hold.set();
+        Ok(state.allowed(&full).ids().filter(|id| !set.contains(*id)).collect())
     }
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {

@@ -37,14 +37,13 @@ impl Hardware for Cpuset {
         u32::try_from(self.possible.len()).unwrap_or(u32::MAX).min(MAX_PROCESSORS)
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        let valid = self.kernel.standing().is_ok_and(|standing| standing.invalid.is_none());
-        let lists = [self.kernel.effective(), super::allowed(&*self.kernel)];
-        let [Ok(effective), Ok(allowed)] = lists else { return Vec::new() };
-        if !valid {
-            return Vec::new();
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        if self.kernel.standing().map_err(failed)?.invalid.is_some() {
+            return Ok(Vec::new());
         }
-        allowed.ids().iter().copied().filter(|id| !effective.contains(*id)).collect()
+        let effective = self.kernel.effective().map_err(failed)?;
+        let allowed = super::allowed(&*self.kernel).map_err(failed)?;
+        Ok(allowed.ids().iter().copied().filter(|id| !effective.contains(*id)).collect())
     }
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {

@@ -34,11 +34,11 @@ impl Hardware for Hotplug {
         u32::try_from(self.possible.len()).unwrap_or(u32::MAX).min(MAX_PROCESSORS)
     }
 
-    fn candidates(&self) -> Vec<HardwareId> {
-        let lists = [List::Present, List::Online].map(|list| self.kernel.list(list));
-        let [Ok(present), Ok(online)] = lists else { return Vec::new() };
+    fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+        let present = self.kernel.list(List::Present).map_err(failed)?;
+        let online = self.kernel.list(List::Online).map_err(failed)?;
         let off = present.ids().iter().copied().filter(|id| !online.contains(*id));
-        off.filter(|id| self.kernel.may_switch(*id) != Err(Errno::NOENT)).collect()
+        Ok(off.filter(|id| self.kernel.may_switch(*id) != Err(Errno::NOENT)).collect())
     }
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {

@@ -47,7 +47,7 @@ pub use self::options::{HotplugOptions, Intruders};
 ///     }
 /// })?;
 /// // Those that wait already, and then each that is plugged in.
-/// for id in partition.candidates().into_iter().chain(plugged_in) {
+/// for id in partition.candidates()?.into_iter().chain(plugged_in) {
 ///     println!("processor {id}: {:?}", partition.add(id));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -15,7 +15,6 @@ use super::fake::{Fake, World};
 use super::{Cpuset, CpusetError, CpusetKind, CpusetOptions};
 use crate::hardware::Hardware;
 use crate::hardware::watch::Watcher;
-use crate::partition::Seat;
 use crate::{Change, Error, EventKind, Observation, Partition};
 
 /// A partition over a cpuset for tests, and the watcher's part of it, which listens when it is told to.
@@ -73,11 +72,8 @@ impl Rig {
     fn look(&mut self) -> bool {
         let due = self.watcher.look(&*self.cpuset);
         if due {
-            match &self.partition.seat {
-                Seat::Here(inner) => crate::hardware::Nudged::nudge(&**inner),
-                #[cfg(feature = "dbus")]
-                Seat::There(_) => unreachable!("it was made here"),
-            }
+            let inner = self.partition.local().expect("it was made here");
+            crate::hardware::Nudged::nudge(&*inner);
         }
         due
     }

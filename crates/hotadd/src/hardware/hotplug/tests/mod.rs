@@ -16,7 +16,6 @@ use super::fake::{Fake, World};
 use super::{Hotplug, HotplugOptions, Intruders};
 use crate::hardware::Hardware;
 use crate::hardware::watch::Watcher;
-use crate::partition::Seat;
 use crate::{
     Change, Error, EventKind, Notice, Observation, Partition, Registration, Removal, Veto,
 };
@@ -123,11 +122,7 @@ impl Rig {
     }
 
     fn inner(&self) -> Arc<dyn crate::hardware::Nudged> {
-        match &self.partition.seat {
-            Seat::Here(inner) => Arc::clone(inner) as _,
-            #[cfg(feature = "dbus")]
-            Seat::There(_) => unreachable!("it was made here"),
-        }
+        self.partition.local().expect("it was made here")
     }
 
     fn add(&self, id: u32) -> Result<Change, Error> {
