@@ -4,20 +4,20 @@ use hotadd_core::Epoch;
 use hotadd_wire::{Malformed, Message, Signal};
 
 use crate::event::{Event, EventKind};
-use crate::remote::desk::Desk;
-use crate::remote::line::{Due, Line};
-use crate::remote::link::Lost;
+use crate::remote::agent_loop::AgentLoop;
+use crate::remote::connection::Lost;
+use crate::remote::session::{Due, Session};
 use crate::remote::{names, read};
 
-impl Desk {
-    pub(super) fn signal(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
+impl AgentLoop {
+    pub(super) fn signal(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
         let epoch = self.common.published.summary().0;
         // One that this version does not know, or that is not what it should be, changes nothing.
         let Ok(Some(event)) = event(message, epoch) else { return Ok(()) };
         if event.kind == EventKind::Refused {
             self.withdraw();
         }
-        self.due(line, event.epoch, Due::Event(event))
+        self.due(session, event.epoch, Due::Event(event))
     }
 }
 

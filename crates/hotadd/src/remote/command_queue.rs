@@ -1,4 +1,4 @@
-//! [`Orders`] and [`Inbox`]: what handles ask of the agent thread, and how it waits for that and a connection at once.
+//! [`CommandQueue`] and [`Inbox`]: what handles ask of the agent thread, and how it waits for that and a connection at once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,10 +10,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::remote::client::Command;
+use crate::remote::command::Command;
 
 /// The handles' end.
-pub(super) struct Orders {
+pub(super) struct CommandQueue {
     commands: Sender<Command>,
     /// An eventfd: readable once it was rung, until it is read.
     bell: Arc<OwnedFd>,
@@ -46,14 +46,14 @@ pub(super) enum Asked {
     Closed,
 }
 
-pub(super) fn orders() -> io::Result<(Orders, Inbox)> {
+pub(super) fn command_queue() -> io::Result<(CommandQueue, Inbox)> {
     let (sender, receiver) = mpsc::channel();
     let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let inbox = Inbox { commands: receiver, bell: Arc::clone(&bell), rung: false };
-    Ok((Orders { commands: sender, bell }, inbox))
+    Ok((CommandQueue { commands: sender, bell }, inbox))
 }
 
-impl Orders {
+impl CommandQueue {
     /// From any thread.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Orders {
     }
 }
 
-impl Drop for Orders {
+impl Drop for CommandQueue {
     fn drop(&mut self) {
         // First the commands end, and then it is rung for that.
         drop(std::mem::replace(&mut self.commands, mpsc::channel().0));
@@ -166,18 +166,18 @@ mod tests {
 
     #[test]
     fn commands_of_many_threads_all_arrive_and_the_end_of_the_handles_is_heard() {
-        let (orders, mut inbox) = orders().unwrap();
+        let (commands, mut inbox) = command_queue().unwrap();
         let no_connection = None::<&UnixStream>;
         let much_later = Some(Instant::now() + Duration::from_secs(60));
         let each = 5000;
         let (mut arrived, mut closed) = (0, false);
         thread::scope(|scope| {
-            let orders = Arc::new(orders);
+            let commands = Arc::new(commands);
             for _ in 0..4 {
-                let orders = Arc::clone(&orders);
-                scope.spawn(move || (0..each).for_each(|_| orders.send(observers()).unwrap()));
+                let commands = Arc::clone(&commands);
+                scope.spawn(move || (0..each).for_each(|_| commands.send(observers()).unwrap()));
             }
-            drop(orders);
+            drop(commands);
             while !closed {
                 let woken = inbox.wait(no_connection, much_later).unwrap();
                 assert_eq!(woken, Woken::Rung, "{arrived} have arrived, and it is not rung");
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn a_connection_comes_before_commands_and_commands_before_the_time() {
-        let (orders, mut inbox) = orders().unwrap();
+        let (commands, mut inbox) = command_queue().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let now = Some(Instant::now());
         assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Late);
-        orders.send(observers()).unwrap();
+        commands.send(observers()).unwrap();
         assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Rung);
         rustix::io::write(&theirs, b"x").unwrap();
         assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Ready);

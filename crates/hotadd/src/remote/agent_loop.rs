@@ -1,4 +1,4 @@
-//! [`Desk`]: the agent thread. Connects, serves the connection until it is lost, and connects again.
+//! [`AgentLoop`]: the agent thread. Connects, serves the connection until it is lost, and connects again.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +13,22 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::observers::Observers;
 use crate::published::Published;
-use crate::remote::client::{Client, Command, Common, bury};
-use crate::remote::crew::Crew;
-use crate::remote::line::{Backoff, Due, Line, Pending};
-use crate::remote::link::{Lost, Next, Opened, Over, Patience, Source, lost};
+use crate::remote::client::{Client, Common};
+use crate::remote::command::{Command, drop_contained};
+use crate::remote::command_queue::{Inbox, command_queue};
+use crate::remote::connection::{Lost, Next, Opened, Over, Patience, Source, lost};
+use crate::remote::drivers::Drivers;
 use crate::remote::names;
-use crate::remote::orders::{Inbox, orders};
+use crate::remote::session::{Backoff, Due, Pending, Session};
 
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
 
-pub(super) struct Desk {
+pub(super) struct AgentLoop {
     source: Source,
     inbox: Inbox,
     pub(super) common: Arc<Common>,
-    pub(super) crew: Crew,
+    pub(super) drivers: Drivers,
     pub(super) observers: Observers,
 }
 
@@ -48,7 +49,7 @@ impl From<Lost> for End {
 /// Starts the agent thread and waits until it has connected.
 pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let (ready, outcome) = mpsc::channel();
-    let (orders, mut inbox) = orders()
+    let (commands, mut inbox) = command_queue()
         .map_err(|error| Error::Protocol(format!("no thread could be waited for: {error}")))?;
     let run = move || {
         // Nobody has a handle yet.
@@ -60,8 +61,9 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
                     departures: AtomicBool::new(false),
                 });
                 let _ = ready.send(Ok((Arc::clone(&common), names::hardware(&opened.hardware))));
-                let crew = Crew::new(Arc::clone(&common));
-                Desk { source, inbox, common, crew, observers: Observers::default() }.run(opened);
+                let drivers = Drivers::new(Arc::clone(&common));
+                AgentLoop { source, inbox, common, drivers, observers: Observers::default() }
+                    .run(opened);
             }
             Err(error) => drop(ready.send(Err(error))),
         }
@@ -70,10 +72,10 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let thread =
         thread.map_err(|error| Error::Protocol(format!("no thread could be started: {error}")))?;
     let (common, hardware) = outcome.recv().map_err(|_| Error::Disconnected)??;
-    Ok(Arc::new(Client { common, orders, thread: thread.thread().id(), hardware }))
+    Ok(Arc::new(Client { common, commands, thread: thread.thread().id(), hardware }))
 }
 
-impl Desk {
+impl AgentLoop {
     fn run(mut self, opened: Opened) {
         let mut opened = Some(opened);
         let mut backoff = Backoff::new();
@@ -83,15 +85,15 @@ impl Desk {
                 None => self.reconnect(backoff.next()),
             };
             let Some(attempt) = attempt else { return };
-            let Ok(Opened { link, set, early, .. }) = attempt else { continue };
+            let Ok(Opened { connection, set, early, .. }) = attempt else { continue };
             // Another connection may lead to another partition, whose epochs have nothing to do with those so far.
             self.common.published.publish(set);
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
-            let mut line = Line::new(link, self.crew.numbers().into());
-            let Err(end) = self.serve(&mut line, &early);
+            let mut session = Session::new(connection, self.drivers.numbers().into());
+            let Err(end) = self.serve(&mut session, &early);
             self.common.connected.store(false, Ordering::Release);
-            self.lose(line);
+            self.lose(session);
             if end == End::Closed {
                 return;
             }
@@ -100,8 +102,8 @@ impl Desk {
             }
             if !self.source.is_lasting() {
                 // Nothing more can come: only those are served who do not know yet.
-                let Self { mut inbox, mut crew, mut observers, .. } = self;
-                return inbox.attend(&mut |command| refuse(&mut crew, &mut observers, command));
+                let Self { mut inbox, mut drivers, mut observers, .. } = self;
+                return inbox.attend(&mut |command| refuse(&mut drivers, &mut observers, command));
             }
         }
     }
@@ -109,8 +111,8 @@ impl Desk {
     /// Waits a while and connects, and tells everybody meanwhile that there is no connection. `None` if nobody holds a handle
     /// any more.
     fn reconnect(&mut self, wait: Duration) -> Option<Result<Opened, Error>> {
-        let Self { source, inbox, crew, observers, .. } = self;
-        let mut refuse = |command| refuse(crew, observers, command);
+        let Self { source, inbox, drivers, observers, .. } = self;
+        let mut refuse = |command| refuse(drivers, observers, command);
         let until = Instant::now() + wait;
         let mut patience = Patience { inbox, refuse: &mut refuse, until };
         if patience.sleep() == Over::Closed {
@@ -121,64 +123,65 @@ impl Desk {
     }
 
     /// Serves a connection until its end.
-    fn serve(&mut self, line: &mut Line, early: &[Message]) -> Result<Infallible, End> {
+    fn serve(&mut self, session: &mut Session, early: &[Message]) -> Result<Infallible, End> {
         for message in early {
-            self.take(line, message)?;
+            self.take(session, message)?;
         }
-        self.register_again(line)?;
+        self.register_again(session)?;
         loop {
-            match line.link.next(&mut self.inbox, line.retry) {
-                Next::Message(message) => self.take(line, &message)?,
-                Next::Command(command) => self.obey(line, command)?,
+            match session.connection.next(&mut self.inbox, session.retry) {
+                Next::Message(message) => self.take(session, &message)?,
+                Next::Command(command) => self.obey(session, command)?,
                 Next::Now => {
-                    line.retry = None;
-                    line.again.extend(std::mem::take(&mut line.refused));
-                    self.register_again(line)?;
+                    session.retry = None;
+                    session.again.extend(std::mem::take(&mut session.refused));
+                    self.register_again(session)?;
                 }
                 Next::Lost(unsound) => {
-                    line.unsound = unsound;
+                    session.unsound = unsound;
                     return Err(End::Lost);
                 }
                 Next::Closed => return Err(End::Closed),
             }
-            for number in self.crew.sweep() {
-                self.send_off(line, number, None)?;
+            for number in self.drivers.sweep() {
+                self.send_off(session, number, None)?;
             }
         }
     }
 
-    fn take(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
+    fn take(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
         match message.kind() {
-            Kind::Call => self.dispatch(line, message),
-            Kind::Signal => self.signal(line, message),
-            Kind::Reply | Kind::Error => self.reply(line, message),
+            Kind::Call => self.dispatch(session, message),
+            Kind::Signal => self.signal(session, message),
+            Kind::Reply | Kind::Error => self.reply(session, message),
         }
     }
 
-    fn obey(&mut self, line: &mut Line, command: Command) -> Result<(), Lost> {
+    fn obey(&mut self, session: &mut Session, command: Command) -> Result<(), Lost> {
         match command {
-            Command::Register(recruit, to) => match self.crew.take_in(recruit) {
-                Ok(number) => self.register(line, number, Some(to)),
+            Command::Register(new, to) => match self.drivers.take_in(new) {
+                Ok(number) => self.register(session, number, Some(to)),
                 Err(refused) => {
                     let _ = to.send(Err(refused));
                     Ok(())
                 }
             },
             Command::Deregister(number, to) => {
-                let Some(member) = self.crew.get(number).filter(|m| m.is_present() && !m.leaving)
+                let Some(member) =
+                    self.drivers.get(number).filter(|m| m.is_present() && !m.leaving)
                 else {
                     let _ = to.send(Err(Error::Disconnected));
                     return Ok(());
                 };
                 if member.party.is_none() {
                     // It is being registered again. Whoever answers for it from now on agrees.
-                    member.enrolled.depart();
+                    member.registered.depart();
                     let _ = to.send(Ok(member.driver.take()));
-                    return self.send_off(line, number, None);
+                    return self.send_off(session, number, None);
                 }
-                self.send_off(line, number, Some(to))
+                self.send_off(session, number, Some(to))
             }
-            Command::Call(call, to) => line.call(&call, Pending::Call(to)),
+            Command::Call(call, to) => session.call(&call, Pending::Call(to)),
             Command::Observe(observer, to) => {
                 drop(self.observers.take_ended());
                 let _ = to.send(Ok(self.observers.push(observer)));
@@ -193,17 +196,17 @@ impl Desk {
     }
 
     /// The connection is gone: whoever waits is told so, and what the drivers agreed to is open.
-    fn lose(&mut self, mut line: Line) {
-        for (_, due) in std::mem::take(&mut line.due) {
+    fn lose(&mut self, mut session: Session) {
+        for (_, due) in std::mem::take(&mut session.due) {
             self.settle(due);
         }
-        if let Some(unsound) = line.unsound {
+        if let Some(unsound) = session.unsound {
             self.report(unsound);
         }
-        let gone = lost(line.unsound);
+        let gone = lost(session.unsound);
         // Whoever waits goes on when all of this is done.
         let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
-        for pending in line.clear() {
+        for pending in session.clear() {
             match pending {
                 Pending::Call(to) => {
                     let gone = gone.clone();
@@ -214,26 +217,26 @@ impl Desk {
                     waiting.push(Box::new(move || drop(to.send(Err(refused)))));
                 }
                 Pending::Deregister(number, to) => {
-                    let member = self.crew.remove(number);
+                    let member = self.drivers.remove(number);
                     if let (Some(to), Some(member)) = (to, member) {
-                        member.enrolled.depart();
+                        member.registered.depart();
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
                 Pending::Register(_, None) | Pending::Refresh(_) => {}
             }
         }
-        self.crew.sweep();
-        for number in self.crew.numbers() {
-            let Some(member) = self.crew.get(number) else { continue };
+        self.drivers.sweep();
+        for number in self.drivers.numbers() {
+            let Some(member) = self.drivers.get(number) else { continue };
             member.agent.lost();
             member.set_party(None);
             member.registering = false;
             if !member.is_present() || !self.source.is_lasting() {
-                bury(self.give_up(number));
+                drop_contained(self.give_up(number));
             }
         }
-        self.crew.sweep();
+        self.drivers.sweep();
         waiting.into_iter().for_each(|release| release());
     }
 
@@ -247,24 +250,24 @@ impl Desk {
 
     /// Takes a driver out that will not be registered (again), and tells it that what it had prepared came to nothing.
     pub(super) fn give_up(&mut self, number: u32) -> Option<BoxedDriver> {
-        let owed = self.crew.get(number).map(|member| member.agent.abandon());
-        self.crew.tell_owed(number, &owed.unwrap_or_default());
-        let member = self.crew.remove(number)?;
-        member.enrolled.depart();
+        let owed = self.drivers.get(number).map(|member| member.agent.abandon());
+        self.drivers.tell_owed(number, &owed.unwrap_or_default());
+        let member = self.drivers.remove(number)?;
+        member.registered.depart();
         member.driver
     }
 }
 
 /// Answers a command while there is no connection.
-fn refuse(crew: &mut Crew, observers: &mut Observers, command: Command) {
+fn refuse(drivers: &mut Drivers, observers: &mut Observers, command: Command) {
     match command {
-        Command::Register(recruit, to) => {
-            let _ = to.send(Err((Error::Disconnected, Some(recruit.driver))));
+        Command::Register(new, to) => {
+            let _ = to.send(Err((Error::Disconnected, Some(new.driver))));
         }
         Command::Deregister(number, to) => {
-            let member = crew.remove(number);
+            let member = drivers.remove(number);
             let _ = to.send(member.ok_or(Error::Disconnected).map(|member| {
-                member.enrolled.depart();
+                member.registered.depart();
                 member.driver
             }));
         }

@@ -1,4 +1,4 @@
-//! [`Line`]: what belongs to one connection and ends with it: who waits for which reply, and what waits for the replica.
+//! [`Session`]: what belongs to one connection and ends with it: who waits for which reply, and what waits for the replica.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
@@ -10,15 +10,15 @@ use hotadd_wire::{Message, Unsound};
 
 use crate::backend::BoxedDriver;
 use crate::event::Event;
-use crate::remote::client::{Enlisted, To};
-use crate::remote::link::{Link, Lost};
+use crate::remote::command::{RegistrationResult, To};
+use crate::remote::connection::{Connection, Lost};
 
 /// What a reply is for.
 pub(super) enum Pending {
     /// A request of another thread.
     Call(To<Message>),
     /// A driver registers; without somebody waiting it does so again.
-    Register(u32, Option<mpsc::Sender<Enlisted>>),
+    Register(u32, Option<mpsc::Sender<RegistrationResult>>),
     /// A driver leaves; without somebody waiting it left inside a callback.
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
     /// The set, for the replica, and how much waited for it when it was asked for.
@@ -32,8 +32,8 @@ pub(super) enum Due {
     Release(Box<dyn FnOnce()>),
 }
 
-pub(super) struct Line {
-    pub(super) link: Link,
+pub(super) struct Session {
+    pub(super) connection: Connection,
     pending: HashMap<NonZeroU32, Pending>,
     pub(super) due: VecDeque<(Epoch, Due)>,
     pub(super) refreshing: bool,
@@ -47,10 +47,10 @@ pub(super) struct Line {
     pub(super) unsound: Option<Unsound>,
 }
 
-impl Line {
-    pub(super) fn new(link: Link, again: VecDeque<u32>) -> Self {
+impl Session {
+    pub(super) fn new(connection: Connection, again: VecDeque<u32>) -> Self {
         Self {
-            link,
+            connection,
             pending: HashMap::new(),
             due: VecDeque::new(),
             refreshing: false,
@@ -63,11 +63,11 @@ impl Line {
     }
 
     pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
-        self.link.send(message)
+        self.connection.send(message)
     }
 
     /// Sends a call and remembers what its reply is for. Also if it cannot be sent: whoever waits is released when the
-    /// line is cleared up.
+    /// session is cleared up.
     pub(super) fn call(&mut self, call: &Message, pending: Pending) -> Result<(), Lost> {
         self.pending.insert(call.serial(), pending);
         self.send(call)

@@ -1,4 +1,4 @@
-//! [`Link`]: one connection to a partition, from the handshake to its end.
+//! [`Connection`]: one connection to a partition, from the handshake to its end.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -18,8 +18,8 @@ use rustix::net::{
 use rustix::process::geteuid;
 
 use crate::error::Error;
-use crate::remote::client::Command;
-use crate::remote::orders::{Asked, Inbox, Woken};
+use crate::remote::command::Command;
+use crate::remote::command_queue::{Asked, Inbox, Woken};
 use crate::remote::read;
 
 /// How long a partition may take to say who it is.
@@ -39,7 +39,7 @@ pub(super) enum Source {
     Socket(Cell<Option<UnixStream>>),
 }
 
-pub(super) struct Link {
+pub(super) struct Connection {
     /// Never waited in.
     socket: UnixStream,
     stream: Stream,
@@ -47,7 +47,7 @@ pub(super) struct Link {
 
 /// What a new connection begins with.
 pub(super) struct Opened {
-    pub(super) link: Link,
+    pub(super) connection: Connection,
     pub(super) set: ActiveSet,
     pub(super) hardware: String,
     /// What came meanwhile.
@@ -158,9 +158,9 @@ impl Source {
                 _ => error.to_string(),
             })
         })?;
-        let link = Link { socket, stream: Stream::of_peer() };
+        let connection = Connection { socket, stream: Stream::of_peer() };
         let patience = Patience { inbox, refuse, until };
-        link.begin(patience).map_err(|failed| match failed {
+        connection.begin(patience).map_err(|failed| match failed {
             Failed::Over(Over::Late) => {
                 self.unreachable("something is there, but it does not answer")
             }
@@ -233,7 +233,7 @@ impl Patience<'_> {
     }
 }
 
-impl Link {
+impl Connection {
     /// Says who we are, and reads what is active and what the hardware is called.
     fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
         self.write(handshake::introduction(geteuid().as_raw()).as_bytes())?;
@@ -285,7 +285,7 @@ impl Link {
             }
             (set, hardware) = match (set, hardware) {
                 (Some(set), Some(hardware)) => {
-                    return Ok(Opened { link: self, set, hardware, early });
+                    return Ok(Opened { connection: self, set, hardware, early });
                 }
                 some => some,
             };

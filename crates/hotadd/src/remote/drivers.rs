@@ -1,4 +1,4 @@
-//! [`Crew`]: the drivers of one connected partition, on the agent thread.
+//! [`Drivers`]: the drivers of one connected partition, on the agent thread.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,8 @@ use hotadd_wire::{self as wire, AgentPath, Register, Request};
 use crate::backend::BoxedDriver;
 use crate::error::Error;
 use crate::member::PartyInfo;
-use crate::remote::client::{Common, Enrolled, Recruit, bury};
+use crate::remote::client::Common;
+use crate::remote::command::{NewDriver, RegisteredDriver, drop_contained};
 use crate::runner::panic_message;
 
 /// A driver, and how it stands with the partition.
@@ -20,7 +21,7 @@ pub(super) struct Member {
     /// `None` once it departed: then only the partition does not know yet.
     pub(super) driver: Option<BoxedDriver>,
     pub(super) agent: Agent,
-    pub(super) enrolled: Arc<Enrolled>,
+    pub(super) registered: Arc<RegisteredDriver>,
     /// Of Register, without LATER_ONLY: the agent decides that anew each time.
     pub(super) flags: u32,
     pub(super) time_limit_ms: u32,
@@ -32,29 +33,26 @@ pub(super) struct Member {
     pub(super) leaving: bool,
 }
 
-pub(super) struct Crew {
+pub(super) struct Drivers {
     /// By the number in the object path, which is the order of registration.
     members: BTreeMap<u32, Member>,
     next: u32,
     common: Arc<Common>,
 }
 
-impl Crew {
+impl Drivers {
     pub(super) const fn new(common: Arc<Common>) -> Self {
         Self { members: BTreeMap::new(), next: 1, common }
     }
 
     /// Takes a driver in, not registered yet. If it panics when it is asked what it wants to hear of it has crashed.
-    pub(super) fn take_in(
-        &mut self,
-        recruit: Recruit,
-    ) -> Result<u32, (Error, Option<BoxedDriver>)> {
-        let Recruit { name, level, replay, time_limit, mut driver } = recruit;
+    pub(super) fn take_in(&mut self, new: NewDriver) -> Result<u32, (Error, Option<BoxedDriver>)> {
+        let NewDriver { name, level, replay, time_limit, mut driver } = new;
         let number = self.next;
-        let enrolled = Enrolled::new(number, level, name);
+        let registered = RegisteredDriver::new(number, level, name);
         let removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
         let Ok(removal) = removal.map_err(std::mem::forget) else {
-            return Err((Error::Crashed(enrolled.info()), Some(driver)));
+            return Err((Error::Crashed(registered.info()), Some(driver)));
         };
         let Some(next) = number.checked_add(1) else {
             return Err((Error::Limit("every object path was used".to_owned()), Some(driver)));
@@ -72,7 +70,7 @@ impl Crew {
         let member = Member {
             driver: Some(driver),
             agent,
-            enrolled: Arc::new(enrolled),
+            registered: Arc::new(registered),
             flags,
             time_limit_ms: time_limit.map_or(0, milliseconds),
             registering: false,
@@ -114,11 +112,11 @@ impl Crew {
         let mut swept = Vec::new();
         // Relaxed: set by this thread. Again and again, because a driver's drop may deregister others.
         while self.common.departures.swap(false, Ordering::Relaxed) {
-            let departed = self.members.iter_mut().filter(|(_, m)| m.enrolled.departed());
+            let departed = self.members.iter_mut().filter(|(_, m)| m.registered.departed());
             let drivers: Vec<_> =
                 departed.filter_map(|(n, m)| m.driver.take().map(|d| (*n, d))).collect();
             for (number, driver) in drivers {
-                bury(Some(driver));
+                drop_contained(Some(driver));
                 swept.push(number);
             }
         }
@@ -128,34 +126,34 @@ impl Crew {
 
 impl Member {
     pub(super) fn info(&self) -> PartyInfo {
-        self.enrolled.info()
+        self.registered.info()
     }
 
     /// The request to register it, with these flags.
     pub(super) fn request(&self, flags: u32) -> Result<Request, Error> {
-        let path = format!("{AGENT_PATH}{}", self.enrolled.number);
+        let path = format!("{AGENT_PATH}{}", self.registered.number);
         let invalid = || Error::Protocol(format!("{path} is no object path"));
         Ok(Request::Register(Register {
             agent: AgentPath::parse(&path).ok_or_else(invalid)?,
-            name: self.enrolled.name.to_string(),
+            name: self.registered.name.to_string(),
             flags,
-            level: self.enrolled.level.0,
+            level: self.registered.level.0,
             time_limit_ms: self.time_limit_ms,
         }))
     }
 
     /// Whether the driver is still to be called.
     pub(super) fn is_present(&self) -> bool {
-        self.driver.is_some() && !self.enrolled.departed()
+        self.driver.is_some() && !self.registered.departed()
     }
 
     pub(super) fn set_party(&mut self, party: Option<u64>) {
         self.party = party;
-        self.enrolled.party.store(party.unwrap_or(0), Ordering::Relaxed);
+        self.registered.party.store(party.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn tell(&mut self, notice: &Notice, common: &Common) -> Result<(), Veto> {
-        let Some(driver) = self.driver.as_mut().filter(|_| !self.enrolled.departed()) else {
+        let Some(driver) = self.driver.as_mut().filter(|_| !self.registered.departed()) else {
             return Ok(());
         };
         let told = catch_unwind(AssertUnwindSafe(|| driver.notify(notice)));
@@ -166,7 +164,7 @@ impl Member {
             Err(Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason))
         });
         if answer.as_ref().is_err_and(Veto::is_crash) {
-            self.enrolled.depart();
+            self.registered.depart();
             common.departures.store(true, Ordering::Relaxed);
         }
         answer
