@@ -29,9 +29,9 @@ use crate::set::{ActiveSet, NotAddable};
 use crate::status::Status;
 
 mod calls;
-mod together;
 
-pub use together::Together;
+use calls::InTurn;
+pub use calls::Together;
 
 /// What to do now.
 #[derive(Debug)]
@@ -290,15 +290,28 @@ impl Transaction {
         &mut self,
         parties: &mut [P],
         departures: impl Fn() -> bool,
-        mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+    ) {
+        self.call_together(parties, departures, &mut InTurn(each));
+    }
+
+    /// Like [`call`](Self::call), for parties of which some are [asked together](Party::at_once).
+    ///
+    /// If a call unwinds, report it by [`crashed`](Self::crashed), then call this method again: the run continues behind
+    /// the party that crashed.
+    pub fn call_together<P: Party>(
+        &mut self,
+        parties: &mut [P],
+        departures: impl Fn() -> bool,
+        together: &mut impl Together<P>,
     ) {
         match self.phase {
-            Phase::Ask => self.ask(parties, &departures, &mut each),
-            Phase::Complete => self.complete(parties, &departures, &mut each),
+            Phase::Ask => self.ask(parties, &departures, together),
+            Phase::Complete => self.complete(parties, &departures, together),
             Phase::Unwind if self.kind == Kind::Replay => {
-                self.unwind_replay(parties, &departures, &mut each);
+                self.unwind_replay(parties, &departures, together);
             }
-            Phase::Unwind => self.unwind_all(parties, &departures, &mut each),
+            Phase::Unwind => self.unwind_all(parties, &departures, together),
             _ => {}
         }
     }

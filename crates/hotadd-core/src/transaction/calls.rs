@@ -1,11 +1,18 @@
 //! The passes over the parties: asking, telling, and unwinding in the right order.
 //!
 //! The cursor (`at`, `turn`) is in the transaction and moves before each call, so that a runner whose call unwound
-//! can continue behind the party that crashed. An add spends its time in these loops. Nothing in them allocates, and a
-//! party that is not told costs one check. `ask` and `complete` are not inlined, so that their loops have all machine
-//! registers. `docs/performance.md` has the figures.
+//! can continue behind the party that crashed.
+//!
+//! Some parties are asked together: those of one level that are in other processes. Consecutive turns of such parties at one
+//! level form a run. Every party in a run is begun before any answer is awaited, so a run takes as long as its slowest party,
+//! not as long as all of them in sum. All answers of a run are awaited, also after a refusal: the parties were asked, and those
+//! that agreed have something to undo. A refusal ends the asking at the end of its run. A party that is called in turn is a run
+//! of its own.
+//!
+//! An add spends its time in these loops. Nothing in them allocates, and a party that is not told costs one check. Passes are not
+//! inlined, so that their loops have all machine registers. `docs/performance.md` has the figures.
 
-use core::ops::ControlFlow;
+use alloc::vec::Vec;
 
 use crate::driver::Veto;
 use crate::notice::{Notice, State};
@@ -15,13 +22,43 @@ use crate::status::Status;
 
 use super::{Kind, PlatformError, Refusal, Transaction};
 
-/// Takes items in order until `each` breaks. Four at a time, because the jump back to the start of a loop costs about as
-/// much as the rest of a pass around a call.
+/// How parties are called in a pass with runs.
+pub trait Together<P> {
+    /// Whether there are runs. A pass without runs does not look for them.
+    const RUNS: bool = true;
+
+    /// Makes a party of a run start its work. [`call`](Self::call) takes its answer later. Must not unwind: a party that
+    /// crashes here reports so in its answer.
+    fn begin(&mut self, party: &mut P, notice: &Notice);
+
+    /// Calls a party. If it was begun, waits for its answer.
+    ///
+    /// # Errors
+    /// The party's refusal.
+    fn call(&mut self, party: &mut P, notice: &Notice) -> Result<(), Veto>;
+}
+
+/// A pass in which every party is called in turn.
+pub(super) struct InTurn<F>(pub(super) F);
+
+impl<P, F: FnMut(&mut P, &Notice) -> Result<(), Veto>> Together<P> for InTurn<F> {
+    const RUNS: bool = false;
+
+    fn begin(&mut self, _: &mut P, _: &Notice) {}
+
+    #[inline]
+    fn call(&mut self, party: &mut P, notice: &Notice) -> Result<(), Veto> {
+        (self.0)(party, notice)
+    }
+}
+
+/// Takes items in order until `each` fails. Four at a time, because the jump back to the start of a loop costs about as much as
+/// the rest of a pass around a call.
 #[inline]
 fn by_fours<T>(
     items: &mut [T],
-    mut each: impl FnMut(&mut T) -> ControlFlow<Veto>,
-) -> ControlFlow<Veto> {
+    mut each: impl FnMut(&mut T) -> Result<(), Veto>,
+) -> Result<(), Veto> {
     let (fours, rest) = items.as_chunks_mut::<4>();
     for four in fours {
         for item in four {
@@ -31,13 +68,6 @@ fn by_fours<T>(
     rest.iter_mut().try_for_each(each)
 }
 
-/// Outside of the loops: a departure during a transaction is rare.
-#[cold]
-#[inline(never)]
-fn has_departed(party: &impl Party) -> bool {
-    party.departed()
-}
-
 /// Drops an answer that changes nothing, outside of the loops.
 #[cold]
 #[inline(never)]
@@ -45,39 +75,42 @@ fn ignore(veto: Veto) {
     drop(veto);
 }
 
+/// Outside of the loops: a departure during a transaction is rare.
+#[cold]
+#[inline(never)]
+fn has_departed(party: &impl Party) -> bool {
+    party.departed()
+}
+
 impl Transaction {
     /// AddStart or RemoveStart, until all have agreed or one refuses (A1, A3, R3, R4, A10).
     #[inline(never)]
-    pub(super) fn ask<P: Party>(
+    pub(super) fn ask<P: Party, T: Together<P>>(
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
-        each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        together: &mut T,
     ) {
         let mut notice = self.notice(State::AddStart, State::RemoveStart, &PlatformError::NONE);
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties)
-            && let ControlFlow::Break(veto) =
-                self.replay_to(party, &mut notice, departures, &mut *each)
+            && let Err(veto) = self.replay_to(party, &mut notice, departures, |party, notice| {
+                together.call(party, notice)
+            })
         {
             return self.refused(0, veto);
         }
-        while self.at < self.processors.len() {
-            let mut ask = |party: &mut P, notice: &Notice| match each(party, notice) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(veto) => ControlFlow::Break(veto),
-            };
-            match self.pass(parties, departures, &mut notice, &mut ask) {
-                ControlFlow::Continue(()) => {
-                    self.at += 1;
-                    self.turn = 0;
-                }
-                ControlFlow::Break(veto) => {
-                    self.refused(self.position(self.turn - 1, parties.len()), veto);
-                    if self.kind != Kind::Rehearsal {
-                        return;
-                    }
+        while let Some(&processor) = self.processors.get(self.at) {
+            notice.processor = processor;
+            while self.turn < parties.len() {
+                self.run_forward(parties, departures, together, &notice, |this, position, veto| {
+                    this.refusals.push(Refusal { position, processor, veto });
+                });
+                if !self.refusals.is_empty() && self.kind != Kind::Rehearsal {
+                    return self.unwind();
                 }
             }
+            self.at += 1;
+            self.turn = 0;
         }
         self.all_agreed();
     }
@@ -94,61 +127,69 @@ impl Transaction {
 
     /// AddComplete or RemoveComplete for every processor that joined or left, ascending (A5, R3, X1).
     #[inline(never)]
-    pub(super) fn complete<P: Party>(
+    pub(super) fn complete<P: Party, T: Together<P>>(
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
-        each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        together: &mut T,
     ) {
         let mut notice =
             self.notice(State::AddComplete, State::RemoveComplete, &PlatformError::NONE);
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
-            // An answer to a Complete changes nothing.
             let _ = self.replay_to(party, &mut notice, departures, |party, notice| {
-                let _ = each(party, notice).map_err(ignore);
+                // An answer to a Complete changes nothing (A6); the runner reports it.
+                let _ = together.call(party, notice).map_err(ignore);
                 Ok(())
             });
         }
         while self.at < self.acted {
-            let mut tell = |party: &mut P, notice: &Notice| {
+            notice.processor = self.processors[self.at];
+            while self.turn < parties.len() {
                 // An answer to a Complete changes nothing (A6); the runner reports it.
-                let _ = each(party, notice).map_err(ignore);
-                ControlFlow::Continue(())
-            };
-            let _ = self.pass(parties, departures, &mut notice, &mut tell);
+                self.run_forward(parties, departures, together, &notice, |_, _, _| {});
+            }
             self.at += 1;
             self.turn = 0;
         }
         self.completed();
     }
 
-    /// One processor's pass in calling order, or the rest of it.
-    #[inline]
-    fn pass<P: Party>(
+    /// AddFailure or RemoveFailure to exactly the parties that had agreed, in the reverse order of asking (A3, A4).
+    ///
+    /// Here `turn` counts down: the parties below it are still to be told, then those for earlier processors.
+    pub(super) fn unwind_all<P: Party, T: Together<P>>(
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
-        notice: &mut Notice,
-        each: &mut impl FnMut(&mut P, &Notice) -> ControlFlow<Veto>,
-    ) -> ControlFlow<Veto> {
-        notice.processor = self.processors[self.at];
-        let notice = &*notice;
-        let departed = |party: &P| departures() && has_departed(party);
-        if self.is_removal() {
-            // Removing reverses adding: the last party is asked first, so that no party loses what it depends on (X1).
-            let ahead = parties.len() - self.turn;
-            for party in parties[..ahead].iter_mut().rev() {
-                self.turn += 1;
-                if hears_end(party, notice.processor) && !departed(party) {
-                    each(party, notice)?;
+        together: &mut T,
+    ) {
+        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
+        loop {
+            if self.turn == 0 {
+                // Those before `acted` are running, and the parties were told so.
+                if self.at <= self.acted {
+                    break;
+                }
+                self.at -= 1;
+                self.turn = parties.len();
+                continue;
+            }
+            notice.processor = self.processors[self.at];
+            let turns = (0..self.turn).rev();
+            let length = self.begin_run(parties, departures, together, &notice, turns);
+            let end = self.turn - length;
+            while self.turn > end {
+                self.turn -= 1;
+                self.begun = self.begun.saturating_sub(1);
+                let position = self.position(self.turn, parties.len());
+                let party = &mut parties[position];
+                if !self.passes_over(party, departures) && !self.has_refused(position) {
+                    let _ = together.call(party, &notice);
                 }
             }
-            return ControlFlow::Continue(());
         }
-        by_fours(&mut parties[self.turn..], |party| {
-            self.turn += 1;
-            if departed(party) { ControlFlow::Continue(()) } else { each(party, notice) }
-        })
+        self.begun = 0;
+        self.unwound();
     }
 
     /// All processors for one party: the same pass with the loops exchanged, because a replay may have 2,048 processors and must
@@ -160,56 +201,95 @@ impl Transaction {
         notice: &mut Notice,
         departures: &impl Fn() -> bool,
         mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
-    ) -> ControlFlow<Veto> {
+    ) -> Result<(), Veto> {
         self.at += self.turn;
         // As in every pass, the cursor is behind the party before the party is called.
         self.turn = 1;
         by_fours(&mut self.processors[self.at..], |processor| {
-            if departures() && has_departed(party) {
-                return ControlFlow::Continue(());
+            if !(departures() && has_departed(party)) {
+                notice.processor = *processor;
+                each(party, notice)?;
+                self.at += 1;
             }
-            notice.processor = *processor;
-            if let Err(veto) = each(party, notice) {
-                return ControlFlow::Break(veto);
-            }
-            self.at += 1;
-            ControlFlow::Continue(())
+            Ok(())
         })?;
         self.at = self.processors.len();
         self.turn = 0;
-        ControlFlow::Continue(())
+        Ok(())
     }
 
-    /// AddFailure or RemoveFailure to exactly the parties that had agreed, in the reverse order of asking (A3, A4).
-    ///
-    /// Here `turn` counts down: the parties below it are still to be told, then those for earlier processors.
-    pub(super) fn unwind_all<P: Party>(
+    /// Begins all parties of the run at the cursor, then takes their answers.
+    #[inline(never)]
+    fn run_forward<P: Party, T: Together<P>>(
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
-        each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        together: &mut T,
+        notice: &Notice,
+        mut refused: impl FnMut(&mut Self, usize, Veto),
     ) {
-        let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
-        loop {
-            if self.turn == 0 {
-                // Those before `acted` are running, and the parties were told so.
-                if self.at <= self.acted {
-                    break;
+        if !T::RUNS && !self.is_removal() {
+            let asked = by_fours(&mut parties[self.turn..], |party| {
+                self.turn += 1;
+                if departures() && has_departed(party) {
+                    Ok(())
+                } else {
+                    together.call(party, notice)
                 }
-                self.at -= 1;
-                self.turn = parties.len();
+            });
+            if let Err(veto) = asked {
+                refused(self, self.turn - 1, veto);
             }
-            notice.processor = self.processors[self.at];
-            while self.turn > 0 {
-                self.turn -= 1;
-                let position = self.position(self.turn, parties.len());
-                let party = &mut parties[position];
-                if !self.passes_over(party, departures) && !self.has_refused(position) {
-                    let _ = each(party, &notice);
-                }
+            return;
+        }
+        let turns = self.turn..parties.len();
+        let end = self.turn + self.begin_run(parties, departures, together, notice, turns);
+        while self.turn < end {
+            let position = self.position(self.turn, parties.len());
+            self.turn += 1;
+            self.begun = self.begun.saturating_sub(1);
+            let party = &mut parties[position];
+            if !self.passes_over(party, departures)
+                && let Err(veto) = together.call(party, notice)
+            {
+                refused(self, position, veto);
             }
         }
-        self.unwound();
+    }
+
+    /// Begins all parties of the run that starts at the first of `turns`, unless this was done before a crash interrupted
+    /// the run. Returns how many turns the run has left. A party that is called in turn is a run of its own.
+    fn begin_run<P: Party, T: Together<P>>(
+        &mut self,
+        parties: &mut [P],
+        departures: &impl Fn() -> bool,
+        together: &mut T,
+        notice: &Notice,
+        turns: impl Iterator<Item = usize> + Clone,
+    ) -> usize {
+        if !T::RUNS {
+            return 1;
+        }
+        if self.begun > 0 {
+            return self.begun;
+        }
+        let mut positions = turns.map(|turn| self.position(turn, parties.len()));
+        let run = positions.clone();
+        let Some(first) = positions.next().map(|at| &parties[at]).filter(|p| p.at_once()) else {
+            return 1;
+        };
+        let level = first.level();
+        let same = |at: &usize| parties[*at].at_once() && parties[*at].level() == level;
+        let length = run.clone().take_while(same).count();
+        let run: Vec<usize> = run.take(length).collect();
+        for position in run {
+            let party = &mut parties[position];
+            if !self.passes_over(party, departures) && !self.has_refused(position) {
+                together.begin(party, notice);
+            }
+        }
+        self.begun = length;
+        length
     }
 
     /// The rule for a replay: AddFailure in ascending order, for the processors whose AddStart succeeded (R4).
@@ -219,7 +299,7 @@ impl Transaction {
         &mut self,
         parties: &mut [P],
         departures: &impl Fn() -> bool,
-        each: &mut impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        together: &mut impl Together<P>,
     ) {
         let mut notice = self.notice(State::AddFailure, State::RemoveFailure, &self.failure());
         while self.turn < self.at {
@@ -227,7 +307,7 @@ impl Transaction {
             self.turn += 1;
             for party in &mut *parties {
                 if !self.passes_over(party, departures) {
-                    let _ = each(party, &notice);
+                    let _ = together.call(party, &notice);
                 }
             }
         }
