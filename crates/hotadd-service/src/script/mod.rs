@@ -80,7 +80,7 @@ impl Script {
         let found = find::find(path)?;
         Ok(Self {
             start: Arc::new(Command::spawn),
-            programs: found.programs.into(),
+            programs: found.programs.into_iter().map(Program::new).collect(),
             is_folder: found.is_folder,
             time_limit: TIME_LIMIT,
             begun: None,
