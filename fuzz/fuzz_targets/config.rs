@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let _ = hotadd_cli::config(text);
+    let _ = hotadd_daemon::fuzzing::config(text);
 });

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|file: &[u8]| hotadd_cli::rules(file));
+fuzz_target!(|file: &[u8]| hotadd_doctor::fuzzing::rules(file));

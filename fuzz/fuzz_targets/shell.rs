@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &[u8]| hotadd_cli::shell(text));
+fuzz_target!(|text: &[u8]| hotadd_doctor::fuzzing::shell(text));

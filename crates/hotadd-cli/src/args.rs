@@ -7,9 +7,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
+use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
+use hotadd_daemon::values::{bus, duration, name, timeout};
 use hotadd_service::BusAddress;
-
-use crate::spec::{DriverSpec, SimulateSpec};
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
@@ -362,20 +362,6 @@ fn list(text: &str) -> Result<CpuList, String> {
     Ok(list)
 }
 
-pub(crate) fn bus(text: &str) -> Result<BusAddress, String> {
-    let no_bus = |_| {
-        "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
-    };
-    text.parse().map_err(no_bus)
-}
-
-pub(crate) fn name(text: &str) -> Result<String, String> {
-    if hotadd_service::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err("a name is 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot".to_owned())
-}
-
 fn add(text: &str) -> Result<Add, String> {
     match text {
         "all" => Ok(Add::All),
@@ -391,29 +377,6 @@ fn follow(text: &str) -> Result<Follow, String> {
         "no" => Ok(Follow::Manual),
         _ => Err("say ask, report or no".to_owned()),
     }
-}
-
-/// The longest time anybody can mean by a duration here.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
-    if time > LONGEST {
-        return Err("it is longer than a day".to_owned());
-    }
-    Ok(time)
-}
-
-/// The longest time limit that a party in another process may have.
-pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-
-pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
-        return Err("a time limit is from 1ms to 10m".to_owned());
-    }
-    Ok(time)
 }
 
 fn poll(text: &str) -> Result<Duration, String> {

@@ -15,12 +15,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hotadd::{Partition, Registration};
+use hotadd_daemon::spec::{FileSpec, What};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use self::faults::Faulty;
 use crate::args;
-use crate::run::drivers::sample_of;
-use crate::spec::{FileSpec, What};
 
 /// How long deregistering may take once nobody asks us any more.
 const GRACE: Duration = Duration::from_secs(1);
@@ -99,7 +98,7 @@ fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Part
     let limit = Duration::from_millis(args.time_limit);
     // The replay is not what faults are for, unless that is said.
     let replay = sample.replay;
-    let driver = Faulty::new(sample_of(sample), sample.faults.clone(), raw, replay, limit);
+    let driver = Faulty::new(sample.sample(), sample.faults.clone(), raw, replay, limit);
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
     let party = partition.party(&args.driver.name).level(args.driver.level).time_limit(limit);
     let registration = party.register(driver).map_err(|error| error.to_string())?;

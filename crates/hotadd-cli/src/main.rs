@@ -4,18 +4,14 @@
 
 mod args;
 mod ask;
-mod board;
 mod daemon;
-mod degraded;
 mod doctor;
 mod host;
 mod inspect;
-mod papers;
-mod parties;
+mod manpages;
 mod run;
 mod say;
-mod spec;
-mod view;
+mod tui;
 mod workload;
 
 use std::process::ExitCode;
@@ -35,8 +31,8 @@ fn main() -> ExitCode {
         Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),
         Command::Inspect(file) => inspect::run(&file),
         Command::Doctor(doctor) => doctor::run(&doctor),
-        Command::Man { dir } => papers::man(&dir),
-        Command::Completions { shell } => papers::completions(shell),
+        Command::Man { dir } => manpages::man(&dir),
+        Command::Completions { shell } => manpages::completions(shell),
         Command::Host(host) => host::run(&host),
         Command::Workload => workload::run(),
     };

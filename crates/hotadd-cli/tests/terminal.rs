@@ -60,7 +60,7 @@ fn screen(written: &[u8]) -> String {
 }
 
 #[test]
-fn a_person_sees_a_board_of_processors_with_every_drivers_answer() {
+fn a_person_sees_a_tui_of_processors_with_every_drivers_answer() {
     let args = [
         "run",
         "--simulate",
@@ -84,7 +84,7 @@ fn no_color_is_honoured() {
     let (written, status) =
         on_terminal(&["run", "--simulate", "1+1", "--driver", "sample:veto=1"], true);
     assert!(status.success());
-    assert!(screen(&written).contains("✕ refused"), "the board is there all the same");
+    assert!(screen(&written).contains("✕ refused"), "the TUI is there all the same");
     let text = String::from_utf8_lossy(&written);
     // 30-37 and 38 are foreground colours, 40-48 backgrounds, 90 and 100 bright ones; bold and dim may be.
     for parameters in text.split("\x1b[").skip(1).filter_map(|s| s.split_once('m').map(|(p, _)| p))
@@ -98,7 +98,7 @@ fn no_color_is_honoured() {
 }
 
 #[test]
-fn the_commands_output_and_the_board_do_not_disturb_each_other() {
+fn the_commands_output_and_the_tui_do_not_disturb_each_other() {
     let script = "for i in $(seq 40); do echo line $i; done; test -t 1 && echo it has a terminal";
     let (written, status) = on_terminal(&["run", "--add", "none", "--", "sh", "-c", script], false);
     assert!(status.success());
@@ -123,13 +123,13 @@ fn the_commands_output_and_the_board_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_full_screen_command_draws_over_the_board() {
+fn a_full_screen_command_draws_over_the_tui() {
     let draw = format!("printf '\\033[2J\\033[{ROWS};1HFULL'");
     let (written, status) = on_terminal(&["run", "--add", "none", "--", "sh", "-c", &draw], false);
     assert!(status.success());
     let end = written.windows(4).position(|word| word == b"FULL").expect("it is passed on") + 4;
     let shown = screen(&written[..end]);
-    assert_eq!(shown.lines().last(), Some("FULL"), "in the board's last row:\n{shown}");
+    assert_eq!(shown.lines().last(), Some("FULL"), "in the TUI's last row:\n{shown}");
 }
 
 #[test]

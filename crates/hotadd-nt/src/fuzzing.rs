@@ -1,6 +1,7 @@
 //! What the fuzz targets call. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
 
-use crate::native::{Elf, for_the_linker, inspect};
+use crate::kernel::exports::SERVICES;
+use crate::loaders::native::{Elf, for_the_linker, inspect};
 
 /// Looks at a native driver, and makes the copy of it that the system's linker would be given. Nothing is loaded.
 ///
@@ -8,7 +9,7 @@ use crate::native::{Elf, for_the_linker, inspect};
 /// If what was taken for checked is not so.
 #[must_use]
 pub fn native(bytes: &[u8]) -> bool {
-    let inspected = inspect(bytes).is_ok();
+    let inspected = inspect(bytes, &SERVICES).is_ok();
     let Ok(elf) = Elf::parse(bytes) else {
         assert!(!inspected, "it is inspected as what it is loaded as");
         return false;

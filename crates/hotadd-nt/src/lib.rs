@@ -11,6 +11,13 @@
 //! - A driver that goes wrong is named with its address as `module+0xoffset`, and ends its process. What shares that
 //!   process shares that fate, so each driver gets one of its own (`hotadd run --driver FILE`).
 //!
+//! # Layers
+//! A layer names the layers below it and no other. What it needs from above is handed to it.
+//! 1. `ground`: memory, threads, calling conventions, a driver's pointers, the world.
+//! 2. `loaders`: a `.sys` or `.so` becomes an image. `faults`: what a driver does wrong is found and reported.
+//! 3. `kernel`: the functions that a driver can call.
+//! 4. `host`: a driver from its file to its end, and the sandbox of its process.
+//!
 //! # What it does not do
 //! - There is no hardware behind it: what a driver asks of devices, ports or physical memory is not there.
 //! - It contains accidents. Against malice there is the sandbox of its process.
@@ -19,44 +26,31 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-mod abi;
-mod caller;
-mod ex;
-mod export;
-pub mod fault;
-mod file;
-mod foreign;
+mod faults;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod images;
-mod io;
-mod ke;
-mod left;
-mod load;
-mod mm;
-mod native;
-mod ob;
-mod object;
-pub mod pe;
-mod ps;
-mod rtl;
-pub mod sandbox;
-mod seh;
+mod ground;
+mod host;
+mod kernel;
+mod loaders;
 #[cfg(test)]
 mod tests;
-mod thread;
-#[cfg(test)]
-mod trial;
-mod types;
-mod world;
 
-pub use abi::{Abi, Routine};
-pub use ex::pool;
+/// What drivers do wrong, and how that is found out.
+pub mod fault {
+    pub use crate::faults::{install, watch};
+    pub use crate::ground::fault::Fault;
+}
+
 pub use fault::Fault;
-pub use file::{File, Kind};
-pub use images::{Image, Place};
-pub use left::Left;
-pub use load::{Driver, EntryError, Options, Stays};
-pub use pe::{FileError, Import, Inspection, Provision, Section};
-pub use world::{Console, World};
+pub use ground::abi::Abi;
+pub use ground::images::{Image, Place};
+pub use ground::routine::Routine;
+pub use ground::world::{Console, World};
+pub use host::load::{Driver, EntryError, Options, Stays};
+pub use host::unload_report::UnloadReport;
+pub use host::{pe, sandbox};
+pub use kernel::ex::pool;
+pub use loaders::file::{File, Kind};
+pub use loaders::pe::{FileError, Import, Inspection, Provision, Section};

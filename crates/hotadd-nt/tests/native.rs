@@ -80,7 +80,7 @@ fn l1_a_driver_hears_of_processors_and_may_refuse_them() {
     let refused = world.partition.add(next).unwrap_err().to_string();
     assert!(refused.contains("STATUS_INSUFFICIENT_RESOURCES"), "{refused}");
     let left = driver.unload().unwrap();
-    assert_eq!(left, hotadd_nt::Left::default(), "it has cleaned up after itself");
+    assert_eq!(left, hotadd_nt::UnloadReport::default(), "it has cleaned up after itself");
     assert_eq!(world.parties(), 0, "it has deregistered");
     world.partition.add(next).expect("nobody refuses any more");
 }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use hotadd::ownership;
 use hotadd_wire as wire;
 
+use super::failure::{Failure, several};
 use super::patience::Process;
-use super::talk::{Failure, several};
 use crate::say;
 
 /// A socket at which a partition should listen.
@@ -104,7 +104,7 @@ fn is_socket(path: &Path) -> bool {
 
 /// Where partitions are found: this user's, and the machine's.
 fn folders() -> [PathBuf; 2] {
-    [hotadd_service::runtime_dir(), PathBuf::from(crate::daemon::RUN)]
+    [hotadd_service::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
 }
 
 /// The error for a socket that was found by its name and is not believed.

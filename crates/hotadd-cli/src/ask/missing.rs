@@ -3,12 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotadd::Status;
+use hotadd_daemon::degraded;
 use serde_json::{Value, json};
 
-use super::talk::{Failure, Talk};
+use super::failure::Failure;
+use super::talk::Talk;
 use super::{AskError, Shown, WireWaiting};
 use crate::args::Parties;
-use crate::{degraded, say};
+use crate::say;
 
 /// A missing party: name, since when in microseconds since 1970, status, reason.
 type WireMissing = (String, u64, u32, String);

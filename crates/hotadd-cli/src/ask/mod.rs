@@ -1,5 +1,6 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod failure;
 mod found;
 mod missing;
 mod out;
@@ -13,17 +14,18 @@ use std::time::Duration;
 
 use hotadd::text::clean;
 use hotadd::{CpuList, HardwareId, Status};
+use hotadd_daemon::view::millis;
 use hotadd_wire::{self as wire, WireProcessor, WireSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use self::failure::{Failure, Refusal};
 use self::missing::Gone;
 use self::out::Out;
-use self::talk::{Failure, Refusal, Talk};
+use self::talk::Talk;
 use crate::args::{Ask, Change, History, Parties};
 use crate::say;
-use crate::view::millis;
 
 /// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
 type WireAnswer = (u64, String, i32, bool, u32, String, u64);

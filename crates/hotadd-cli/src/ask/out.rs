@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use hotadd::{Errno, HardwareId, MAX_PROCESSORS, Status};
 use serde_json::{Map, Value};
 
-use super::talk::{Failure, Talk};
+use super::failure::Failure;
+use super::talk::Talk;
 
 /// Id, who refused (empty if nobody did), status (0 if it left without asking), errno (0 for none), clause, reason, milliseconds since 1970.
 type WireAbsence = (u32, String, u32, u32, String, String, u64);

@@ -16,6 +16,7 @@ use zbus::zvariant::DynamicType;
 use zbus::{Connection, Proxy, connection};
 
 use super::WireWaiting;
+use super::failure::{Failure, Refusal, several};
 use super::found::Found;
 use super::patience::{Over, Patience, Process, silent};
 use super::socket;
@@ -37,40 +38,6 @@ pub(super) struct Talk {
     /// At a socket, whose that is.
     process: Option<Process>,
     patience: Patience,
-}
-
-/// Why there is no answer, or not the one that was hoped for.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// Nothing listens there: exit status 3.
-    #[error("{0}")]
-    NoPartition(String),
-    /// The question cannot be asked like this: exit status 2.
-    #[error("{0}")]
-    Usage(String),
-    /// The partition says no: exit status 1.
-    #[error("{}", .0.message)]
-    Refused(Refusal),
-    /// It does not answer in time: exit status 1.
-    #[error("{0}")]
-    Silent(String),
-    /// Ctrl-C: exit status 130. What goes on without us.
-    #[error("interrupted{}", .0.as_deref().map(|what| format!("; {what}")).unwrap_or_default())]
-    Interrupted(Option<String>),
-    /// The connection broke, or what came over it makes no sense: exit status 1.
-    #[error("{0}")]
-    Broken(String),
-}
-
-/// An error of `org.hotadd.Partition1`.
-#[derive(Clone, Debug)]
-pub(super) struct Refusal {
-    /// Its name, without the prefix.
-    pub(super) name: String,
-    pub(super) message: String,
-    pub(super) status: Status,
-    pub(super) errno: u32,
-    pub(super) party: String,
 }
 
 impl Talk {
@@ -309,8 +276,4 @@ fn nobody(name: &str) -> String {
     format!(
         "no partition {partition} is on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
     )
-}
-
-pub(super) fn several(names: &[&str]) -> Failure {
-    Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
 }

@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use hotadd::{Partition, PartyInfo, Status};
+use hotadd_daemon::spec::FileSpec;
 use hotadd_nt::{Console, Driver, Fault, File, Options, World, pool, sandbox};
 
 use super::reporter::Reporter;
 use crate::args;
-use crate::spec::FileSpec;
 
 /// How much longer than its time limit we wait for an unload, which is reported by then, with its place.
 const GRACE: Duration = Duration::from_secs(2);

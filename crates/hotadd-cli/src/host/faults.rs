@@ -6,9 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hotadd::{Driver, Notice, Removal, Sample, State, Veto};
+use hotadd_daemon::spec::Fault;
 use rustix::process::{Signal, getpid, kill_process};
-
-use crate::spec::Fault;
 
 /// How long behind the time limit an answer is late.
 const LATE: Duration = Duration::from_millis(300);

@@ -9,11 +9,12 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hotadd::hardware::Tree;
+use hotadd_daemon::descriptors;
 use hotadd_service::children::Children;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
+use super::Message;
 use super::fence::Way;
-use super::{Message, descriptors};
 
 /// How long leftovers get to end when told to, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);

@@ -1,9 +1,8 @@
 //! [`Fence`]: what keeps the command's processes to the partition's processors: a cpuset where there can be one, else masks.
 
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use hotadd::CpuList;
 use hotadd::hardware::{
     Affinity, AffinityError, Cpuset, CpusetError, CpusetOptions, Door, Hardware, Mask, Tree,
 };
+use hotadd_service::children::Start;
 
-use super::plan::CannotBegin;
+use super::cannot_begin::CannotBegin;
 use crate::args::Over;
 
 /// What the cgroups of runs are called, before their process ids.
@@ -95,14 +95,17 @@ impl Fence {
         }
     }
 
-    /// Starts a process behind it. A change of masks under way is waited for.
-    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
-        match self {
-            Self::Masks(affinity) => return affinity.spawn(command),
-            Self::Cpuset(..) => self.way().before_exec(command),
-            Self::Nothing => {}
-        }
-        command.spawn()
+    /// A function that starts a process behind it. A change of masks under way is waited for.
+    pub(crate) fn starts(&self) -> Start {
+        let fence = self.clone();
+        Arc::new(move |command| {
+            match &fence {
+                Self::Masks(affinity) => return affinity.spawn(command),
+                Self::Cpuset(..) => fence.way().before_exec(command),
+                Self::Nothing => {}
+            }
+            command.spawn()
+        })
     }
 
     /// Takes away what was made, when nothing runs behind it any more. Says what is left.

@@ -1,11 +1,11 @@
 //! The first thing that a run says: which processors, of what, and which are to come.
 
 use hotadd::CpuList;
+use hotadd_daemon::view::{Note, Weight};
 use hotadd_service::Record;
 use serde::Serialize;
 
 use super::plan::Plan;
-use crate::view::{Note, Weight};
 
 /// The first event.
 #[derive(Serialize)]

@@ -1,15 +1,14 @@
 //! `hotadd run`: a command in a partition of processors that grows while it runs.
 
+mod cannot_begin;
 mod child;
-pub(crate) mod descriptors;
-pub(crate) mod drivers;
-pub(crate) mod fence;
+mod driver_output;
+mod fence;
 mod first;
 mod load;
 mod output;
 mod plan;
 mod registering;
-mod said;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -20,25 +19,25 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
+use hotadd_daemon::parties::{Parties, Terms};
+use hotadd_daemon::view::{View, Weight};
 use hotadd_service::children::Ending;
 use hotadd_service::{Record, Service};
 
+use self::cannot_begin::CannotBegin;
 use self::child::{Child, Stdout};
-use self::drivers::Terms;
+use self::driver_output::{DriverOutput, OutputQueue};
 use self::fence::Fence;
 use self::load::Load;
 use self::output::{Output, Wanted};
-use self::plan::{CannotBegin, Course, Plan};
-use self::said::{Heard, Line};
+use self::plan::{Course, Plan};
 use self::signals::Received;
 use crate::args::Run;
-use crate::parties::Parties;
-use crate::view::{View, Weight};
 
-/// How often the board is drawn when nothing happens.
+/// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The same, when there is no board and nothing is planned.
+/// The same, when there is no TUI and nothing is planned.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// How long the last state is shown when no command decides that.
@@ -63,7 +62,7 @@ pub(crate) enum Message {
     /// All drivers, or what kept one from registering.
     Registered(Result<(), String>),
     /// From a driver's process.
-    Said(Line),
+    Output(DriverOutput),
     /// All drivers are deregistered, and their processes gone.
     Left,
     /// What appears cannot be followed.
@@ -182,10 +181,10 @@ impl Session {
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
         let terms = Terms {
             partition: self.partition.clone(),
-            fence: plan.fence.clone(),
+            start: plan.fence.starts(),
             service: self.service.as_ref().map(Arc::downgrade),
             timeout: args.timeout,
-            heard: Heard::to(sender.clone()),
+            output: OutputQueue::to(sender.clone()),
         };
         self.register(terms, sender)?;
         self.start_child(args, &plan, sender)?;
@@ -266,7 +265,7 @@ impl Session {
             }
             self.output.tick(&self.view);
             let shown =
-                if self.output.is_board() || self.child.is_some() { SHOWN } else { Duration::ZERO };
+                if self.output.is_tui() || self.child.is_some() { SHOWN } else { Duration::ZERO };
             let over = !self.has_command && self.planned && last_change.elapsed() >= shown;
             if over || self.ending.is_some() || (self.signal.is_some() && !self.has_command) {
                 break;
@@ -277,7 +276,7 @@ impl Session {
 
     /// How long nothing needs to be drawn or said.
     fn patience(&self) -> Duration {
-        let quiet = self.has_command && self.planned && !self.output.is_board();
+        let quiet = self.has_command && self.planned && !self.output.is_tui();
         if quiet { IDLE } else { TICK }
     }
 
@@ -289,7 +288,7 @@ impl Session {
                 self.output.rates(&self.view);
             }
             Message::Signal(received) => self.signalled(received),
-            Message::Said(line) => self.said(&line),
+            Message::Output(output) => self.driver_output(&output),
             Message::Registered(_) | Message::Left => {}
             Message::NotFollowed(error) => {
                 let text = format!("a processor that appears is not asked for: {error}");
@@ -315,11 +314,11 @@ impl Session {
         self.output.note(note.as_ref(), &self.view);
     }
 
-    /// Shows what a driver said.
-    fn said(&mut self, line: &Line) {
+    /// Shows the output of a driver.
+    fn driver_output(&mut self, line: &DriverOutput) {
         let epoch = self.partition.epoch().0;
-        self.output.record(&Record::said(&line.driver, &line.said, epoch));
-        let note = self.view.hear(&line.driver, &line.said);
+        self.output.record(&Record::said(&line.driver, &line.output, epoch));
+        let note = self.view.hear(&line.driver, &line.output);
         self.output.note(Some(&note), &self.view);
     }
 

@@ -1,14 +1,14 @@
-//! [`Output`]: where a run is shown and written: the board or plain lines for people, JSON for programs.
+//! [`Output`]: where a run is shown and written: the TUI or plain lines for people, JSON for programs.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hotadd_daemon::view::{Note, View, Waiting, millis};
 use serde::Serialize;
 
-use crate::board::{self, Board};
-use crate::view::{Note, View, Waiting, millis, rate};
+use crate::tui::{self, Tui, rate};
 
 /// How long nobody is told in plain lines that something is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub(crate) struct Output {
 }
 
 enum People {
-    Board(Board),
+    Tui(Tui),
     Lines(Lines),
 }
 
@@ -39,7 +39,7 @@ struct Lines {
 /// What is wanted of the output.
 pub(crate) struct Wanted<'a> {
     pub(crate) events: Option<&'a Path>,
-    /// Something for people: a board where there is a terminal, or plain lines.
+    /// Something for people: a TUI where there is a terminal, or plain lines.
     pub(crate) people: bool,
     /// The command has stdout to itself.
     pub(crate) command: bool,
@@ -58,10 +58,10 @@ impl Output {
         let on_stderr = to_stdout || wanted.command;
         let terminal =
             if on_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-        let out = if on_stderr { board::Output::Stderr } else { board::Output::Stdout };
-        let board = (wanted.people && terminal).then(|| Board::open(view, out).ok()).flatten();
-        let people = match board {
-            Some(board) => People::Board(board),
+        let out = if on_stderr { tui::Output::Stderr } else { tui::Output::Stdout };
+        let tui = (wanted.people && terminal).then(|| Tui::open(view, out).ok()).flatten();
+        let people = match tui {
+            Some(tui) => People::Tui(tui),
             None if !wanted.people => People::Lines(Lines::new(Box::new(io::sink()))),
             None if on_stderr => People::Lines(Lines::new(Box::new(io::stderr()))),
             None => People::Lines(Lines::new(Box::new(io::stdout()))),
@@ -69,9 +69,9 @@ impl Output {
         Ok(Self { events, people })
     }
 
-    /// Whether a person sees it on a board, and wants a moment to look.
-    pub(crate) const fn is_board(&self) -> bool {
-        matches!(self.people, People::Board(_))
+    /// Whether a person sees it on a TUI, and wants a moment to look.
+    pub(crate) const fn is_tui(&self) -> bool {
+        matches!(self.people, People::Tui(_))
     }
 
     /// Writes an event for programs.
@@ -91,7 +91,7 @@ impl Output {
     /// Tells people what happened.
     pub(crate) fn note(&mut self, note: Option<&Note>, view: &View) {
         match (&mut self.people, note) {
-            (People::Board(board), _) => drop(board.draw(view)),
+            (People::Tui(tui), _) => drop(tui.draw(view)),
             (People::Lines(lines), Some(note)) => lines.say(&note.text),
             (People::Lines(_), None) => {}
         }
@@ -100,7 +100,7 @@ impl Output {
     /// Some time has passed.
     pub(crate) fn tick(&mut self, view: &View) {
         match &mut self.people {
-            People::Board(board) => drop(board.draw(view)),
+            People::Tui(tui) => drop(tui.draw(view)),
             People::Lines(lines) => lines.wait(view.waiting.as_ref()),
         }
     }
@@ -108,7 +108,7 @@ impl Output {
     /// The load has reported.
     pub(crate) fn rates(&mut self, view: &View) {
         match &mut self.people {
-            People::Board(board) => drop(board.draw(view)),
+            People::Tui(tui) => drop(tui.draw(view)),
             People::Lines(lines) => lines.rates(view),
         }
     }
@@ -116,9 +116,9 @@ impl Output {
     /// Leaves the last state on the terminal. Nothing is shown after that, and events go on.
     pub(crate) fn close(&mut self, view: &View) {
         let lines = People::Lines(Lines::new(Box::new(io::sink())));
-        if let People::Board(board) = std::mem::replace(&mut self.people, lines) {
+        if let People::Tui(tui) = std::mem::replace(&mut self.people, lines) {
             // There is nobody to tell that the terminal is gone.
-            drop(board.close(view));
+            drop(tui.close(view));
         }
     }
 }

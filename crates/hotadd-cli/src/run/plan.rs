@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Follow, HardwareId, Partition};
+use hotadd_daemon::spec::SimulateSpec;
 
+use super::cannot_begin::CannotBegin;
 use super::fence::{Built, Fence};
 use crate::args::{Add, Run};
-use crate::spec::SimulateSpec;
 
 /// What a run will do.
 #[derive(Debug)]
@@ -28,17 +29,6 @@ pub(crate) struct Plan {
 pub(crate) enum Change {
     Add(HardwareId),
     Remove(HardwareId),
-}
-
-/// Why a run cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CannotBegin {
-    /// What was asked for makes no sense: exit status 2.
-    #[error("{0}")]
-    Usage(String),
-    /// It does, but the system will not: exit status 1.
-    #[error("{0}")]
-    System(String),
 }
 
 impl Plan {

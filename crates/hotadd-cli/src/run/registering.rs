@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use hotadd_daemon::descriptors;
+use hotadd_daemon::parties::{Beginning, Terms};
+use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::drivers::Terms;
-use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK, descriptors};
+use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK};
 use crate::args::Run;
-use crate::parties::Beginning;
-use crate::spec::DriverSpec;
 
 impl Session {
     /// Opens the door to those in other processes, if there are to be any.
@@ -71,19 +71,10 @@ impl Session {
     /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
     /// (D1), and leaving takes it along.
     pub(super) fn leave(&mut self) {
-        let (service, load) = (self.service.take(), self.load.take());
-        let parties = Arc::clone(&self.parties);
-        let until = Instant::now() + GRACE + parties.grace();
+        let until = Instant::now() + GRACE + self.parties.grace();
         let done = self.sender.clone();
-        let leave = move || {
-            // Those in other processes first: an add that one of them holds up is over then.
-            let others = parties.end();
-            drop(service);
-            drop((others, load));
-            let _ = done.send(Message::Left);
-        };
-        let thread = std::thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave);
-        let mut left = thread.is_err();
+        let done = move || drop(done.send(Message::Left));
+        let mut left = self.parties.leave(self.service.take(), self.load.take(), done).is_err();
         while !left {
             // What they say at the end is heard: one that is not listened to does not get there.
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {

@@ -2,13 +2,13 @@
 
 use hotadd::HardwareId;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::types::ProcessorNumber;
+use crate::ground::world;
 use crate::tests::changes::{COMPLETE, FAILURE, Listener, START};
 use crate::tests::dpcs::{Context, aim, dpc, insert, tell};
 use crate::tests::events::wait;
 use crate::tests::{BOTH, Memory, RUNNING, alone, call, scene};
-use crate::types::ProcessorNumber;
-use crate::world;
 
 /// A processor that these tests rehearse and never add.
 const SPARE_ID: HardwareId = HardwareId(RUNNING + 20);

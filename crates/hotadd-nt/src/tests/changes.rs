@@ -1,8 +1,8 @@
 //! A driver's callback for these tests: a closure that is registered by either of the two ways.
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::types::ProcessorNumber;
 use crate::tests::{call, routine};
-use crate::types::ProcessorNumber;
 
 /// What a callback is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

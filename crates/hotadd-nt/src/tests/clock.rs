@@ -5,13 +5,13 @@ use crate::tests::{BOTH, call};
 const SECOND: i64 = 10_000_000;
 const TO_1970: i64 = 11_644_473_600 * SECOND;
 
-fn fields(abi: crate::abi::Abi, time: i64) -> [i16; 8] {
+fn fields(abi: crate::ground::abi::Abi, time: i64) -> [i16; 8] {
     let mut fields = [0; 8];
     call!(abi, RtlTimeToTimeFields(&raw const time => *const i64, fields.as_mut_ptr() => *mut i16));
     fields
 }
 
-fn time(abi: crate::abi::Abi, fields: [i16; 8]) -> Option<i64> {
+fn time(abi: crate::ground::abi::Abi, fields: [i16; 8]) -> Option<i64> {
     let mut time = 0;
     let is_one = call!(abi, RtlTimeFieldsToTime(fields.as_ptr() => *const i16, &raw mut time => *mut i64) -> u8);
     (is_one != 0).then_some(time)

@@ -4,7 +4,7 @@ use std::arch::naked_asm;
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::{address, scene};
 
 /// A call with eight arguments, four of them on the stack.

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Sender, channel};
 
 use windows_sys::Wdk::Foundation as wdk;
 
-use crate::abi::Abi;
-use crate::io::{devices, reinit, work};
+use crate::ground::abi::Abi;
+use crate::ground::foreign::Out;
+use crate::ground::types::{Counted, DriverObject, UnicodeString};
+use crate::kernel::io::{devices, reinit, work};
 use crate::tests::{BOTH, call, scene};
-use crate::types::{Counted, DriverObject, UnicodeString};
 
 const COLLISION: i32 = 0xC000_0035_u32.cast_signed();
 const NOT_FOUND: i32 = 0xC000_0034_u32.cast_signed();
@@ -189,7 +190,7 @@ fn what_is_not_there_says_so() {
         assert_eq!(call!(abi, EtwProviderEnabled(handle => u64, 0 => u8, 0 => u64) -> u8), 0);
         assert_eq!(call!(abi, ExGetPreviousMode() -> i8), 0, "KernelMode");
         let (system, current) = (
-            crate::ob::types::PsInitialSystemProcess.address(),
+            crate::kernel::ob::types::PsInitialSystemProcess.address(),
             call!(abi, IoGetCurrentProcess() -> usize),
         );
         assert_eq!(system, current);
@@ -204,11 +205,11 @@ fn a_types_variable_is_found_natively_and_by_import() {
     }
     // SAFETY: a static, never written.
     let symbol = unsafe { PsThreadType };
-    let slot = crate::export::find("PsThreadType").unwrap().address(Abi::Win64).cast();
+    let slot = crate::kernel::exports::find("PsThreadType").unwrap().address(Abi::Win64).cast();
     assert_eq!(symbol, slot, "both are the variable's address");
     // SAFETY: a variable that holds an address.
     let one = unsafe { *symbol };
-    let other = crate::ob::types::variables::PsProcessType.address();
+    let other = crate::kernel::ob::types::variables::PsProcessType.address();
     assert!(!one.is_null() && one as usize != other, "each type is one of its own");
 }
 
@@ -232,18 +233,20 @@ fn a_driver_that_asks_for_it_is_called_again_after_its_entry() {
         driver.DriverExtension = extension.as_mut_ptr().cast();
         let (sender, receiver) = channel::<u32>();
         let at = &raw mut driver as usize;
+        // SAFETY: the driver's object, which outlives what is called for it.
+        let object = unsafe { Out::new(at as *mut DriverObject) };
         call!(abi, IoRegisterDriverReinitialization(
             at => usize, again as *const () as usize => usize, &raw const sender as usize => usize,
         ));
         assert!(receiver.try_recv().is_err(), "not before its entry has returned");
-        reinit::run(at);
+        reinit::run(object);
         assert_eq!(
             receiver.try_iter().collect::<Vec<_>>(),
             [1, 2],
             "the count says which time it is"
         );
         assert_eq!(extension[2], 2, "and is in its extension");
-        reinit::run(at);
+        reinit::run(object);
         assert!(receiver.try_recv().is_err(), "each call was asked for once");
     }
 }

@@ -6,12 +6,12 @@ use std::sync::mpsc;
 
 use hotadd::{HardwareId, ProcessorIndex};
 
-use crate::abi::Abi;
-use crate::ke::lanes;
+use crate::ground::abi::Abi;
+use crate::ground::types::{GroupAffinity, ProcessorNumber};
+use crate::ground::{thread, world};
+use crate::kernel::ke::dpc_queue;
 use crate::tests::events::{event, set, wait};
 use crate::tests::{BOTH, Memory, RUNNING, SPARE, call, routine, scene};
-use crate::types::{GroupAffinity, ProcessorNumber};
-use crate::{thread, world};
 
 /// What a DPC of these tests tells: the processor and level that it saw, and its arguments.
 pub(super) type Told = (u32, u8, usize, usize);
@@ -81,7 +81,7 @@ pub(super) struct Busy(#[expect(dead_code, reason = "dropped")] mpsc::Sender<()>
 pub(super) fn keep_busy(index: u32) -> Busy {
     let (busy, free) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
-    lanes::call(ProcessorIndex::new(index).unwrap(), move || {
+    dpc_queue::call(ProcessorIndex::new(index).unwrap(), move || {
         begun.send(()).unwrap();
         let _ = free.recv();
     });

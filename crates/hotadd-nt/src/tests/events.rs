@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::{BOTH, Memory, call, scene};
 
 const SUCCESS: i32 = 0;
@@ -41,7 +41,7 @@ pub(super) fn set(abi: Abi, event: &Memory<0x18>) -> i32 {
 /// Waits until so many threads wait, so that what follows finds them there.
 fn until_waiting_for(object: *mut u8, count: usize) {
     let range = object as usize..object as usize + 1;
-    while crate::ke::dispatch::lock().waits_within(&range) < count {
+    while crate::kernel::ke::dispatch::lock().waits_within(&range) < count {
         thread::yield_now();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::{IN_A_FAULT, Memory, call, fault_of, routine, scene};
 
 /// Declares tests each of which does something that stops its process, and says with which words.

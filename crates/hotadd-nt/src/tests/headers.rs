@@ -1,7 +1,7 @@
 //! What the headers declare is there, in both conventions.
 
-use crate::abi::Abi;
-use crate::export;
+use crate::ground::abi::Abi;
+use crate::kernel::exports;
 
 /// The name in a prototype: in front of the parameters, or the last word.
 fn name(prototype: &str) -> &str {
@@ -13,7 +13,7 @@ fn name(prototype: &str) -> &str {
 fn everything_that_the_headers_declare_is_provided_in_both_conventions() {
     let declared = include_str!("../../include/exports.txt");
     let is_missing = |name: &&str| {
-        export::find(name).is_none_or(|export| {
+        exports::find(name).is_none_or(|export| {
             [Abi::Win64, Abi::SysV].into_iter().any(|abi| export.address(abi).is_null())
         })
     };

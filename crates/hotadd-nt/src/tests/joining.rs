@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hotadd::HardwareId;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::types::{GroupAffinity, ProcessorNumber};
+use crate::ground::world;
 use crate::tests::changes::{COMPLETE, Change, FAILURE, Listener, START};
 use crate::tests::dpcs::{Context, aim, dpc, insert, tell};
 use crate::tests::events::wait;
 use crate::tests::{Memory, RUNNING, alone, call, routine, scene};
-use crate::types::{GroupAffinity, ProcessorNumber};
-use crate::world;
 
 /// From when to when a function knows a processor.
 #[derive(Clone, Copy, Debug, PartialEq)]

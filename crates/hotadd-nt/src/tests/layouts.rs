@@ -4,9 +4,9 @@ use windows_sys::Wdk::Foundation as wdk;
 use windows_sys::Wdk::System::SystemServices as services;
 use windows_sys::Win32::System::Kernel as kernel;
 
-use crate::ex::{callbacks, mutexes, resources, slists, work};
-use crate::ke::object;
-use crate::ke::spin;
+use crate::ground::objects;
+use crate::kernel::ex::{callbacks, mutexes, resources, slists, work};
+use crate::kernel::ke::spin;
 
 #[test]
 fn objects_are_as_large_as_the_public_types() {
@@ -16,12 +16,12 @@ fn objects_are_as_large_as_the_public_types() {
         )*};
     }
     same! {
-        object::Header = wdk::DISPATCHER_HEADER,
-        object::Event = wdk::KEVENT,
-        object::Mutant = wdk::KMUTANT,
-        object::Dpc = wdk::KDPC,
-        object::Semaphore = services::KSEMAPHORE,
-        object::Timer = services::KTIMER,
+        objects::Header = wdk::DISPATCHER_HEADER,
+        objects::Event = wdk::KEVENT,
+        objects::Mutant = wdk::KMUTANT,
+        objects::Dpc = wdk::KDPC,
+        objects::Semaphore = services::KSEMAPHORE,
+        objects::Timer = services::KTIMER,
         spin::QueueHandle = services::KLOCK_QUEUE_HANDLE,
         mutexes::Mutex = wdk::FAST_MUTEX,
         slists::List = kernel::SLIST_HEADER,
@@ -45,8 +45,8 @@ fn what_inlined_code_looks_at_is_where_it_looks() {
         offset_of!(callbacks::Attributes, name),
         offset_of!(wdk::OBJECT_ATTRIBUTES, ObjectName)
     );
-    assert_eq!(offset_of!(object::Semaphore, limit), offset_of!(services::KSEMAPHORE, Limit));
-    assert_eq!(offset_of!(object::Dpc, routine), offset_of!(wdk::KDPC, DeferredRoutine));
-    assert_eq!(offset_of!(object::Dpc, context), offset_of!(wdk::KDPC, DeferredContext));
-    assert_eq!(offset_of!(object::Dpc, queued), offset_of!(wdk::KDPC, DpcData));
+    assert_eq!(offset_of!(objects::Semaphore, limit), offset_of!(services::KSEMAPHORE, Limit));
+    assert_eq!(offset_of!(objects::Dpc, routine), offset_of!(wdk::KDPC, DeferredRoutine));
+    assert_eq!(offset_of!(objects::Dpc, context), offset_of!(wdk::KDPC, DeferredContext));
+    assert_eq!(offset_of!(objects::Dpc, queued), offset_of!(wdk::KDPC, DpcData));
 }

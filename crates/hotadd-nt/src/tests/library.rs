@@ -5,7 +5,7 @@ use std::ptr;
 
 use windows_sys::Wdk::System::SystemServices::RTL_BITMAP as Bitmap;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::{BOTH, address, call};
 
 const NONE: u32 = u32::MAX;
@@ -133,7 +133,7 @@ fn memory_is_moved_filled_and_compared() {
 extern "C" fn ascending(a: *const u32, b: *const u32) -> i32 {
     // SAFETY: two of what is sorted.
     let a = unsafe { a.read_unaligned() };
-    // SAFETY: as above.
+    // SAFETY: two of what is sorted; this is the second.
     let b = unsafe { b.read_unaligned() };
     i32::from(a > b) - i32::from(a < b)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::abi::Abi;
-use crate::ex::pool::{self, Tag};
+use crate::ground::abi::Abi;
+use crate::kernel::ex::pool::{self, Tag};
 use crate::tests::{BOTH, Memory, call, routine, scene};
 
 fn push(abi: Abi, list: *mut u8, entry: *mut u8) -> usize {
@@ -156,10 +156,10 @@ impl Inlined<'_> {
             }
             Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn(usize, usize, usize, usize) -> usize;
-                // SAFETY: as above.
+                // SAFETY: what the list holds is a function of this convention.
                 let function =
                     unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(function) };
-                // SAFETY: as above.
+                // SAFETY: with the arguments that it takes.
                 unsafe { function(a, b, c, d) }
             }
         }

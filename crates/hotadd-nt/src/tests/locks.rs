@@ -5,9 +5,9 @@ use std::sync::mpsc;
 
 use hotadd::ProcessorIndex;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::{thread, world};
 use crate::tests::{BOTH, Memory, call, scene};
-use crate::{thread, world};
 
 /// How often each of four threads counts.
 const ROUNDS: usize = 3_000;

@@ -5,11 +5,11 @@ use std::ptr;
 
 use windows_sys::Wdk::Foundation::MDL as Mdl;
 
-use crate::abi::Abi;
-use crate::export;
-use crate::ke::data;
+use crate::ground::abi::Abi;
+use crate::ground::counts;
+use crate::ground::types::{Counted, UnicodeString};
+use crate::kernel::exports;
 use crate::tests::{BOTH, Memory, call, scene};
-use crate::types::{Counted, UnicodeString};
 
 fn routine(abi: Abi, name: &str) -> *const c_void {
     let mut units: Vec<u16> = name.encode_utf16().collect();
@@ -28,19 +28,19 @@ fn every_function_is_found_by_name_in_the_convention_of_who_asks() {
             "wcslen",
             "MmGetSystemRoutineAddress",
         ] {
-            let expected = export::find(name).unwrap().address(abi);
+            let expected = exports::find(name).unwrap().address(abi);
             assert_eq!(routine(abi, name), expected, "{name}");
             assert_ne!(routine(Abi::Win64, name), routine(Abi::SysV, name), "{name} has a twin");
         }
         assert_eq!(routine(abi, "KeNoSuchFunction"), ptr::null());
-        let variable = (&raw const data::KeNumberProcessors).cast();
+        let variable = (&raw const counts::KeNumberProcessors).cast();
         assert_eq!(routine(abi, "KeNumberProcessors"), variable, "of a variable its address");
     }
 }
 
 #[test]
 fn no_name_is_exported_twice() {
-    let mut names: Vec<&str> = export::exports().map(|export| export.name).collect();
+    let mut names: Vec<&str> = exports::exports().map(|export| export.name).collect();
     let count = names.len();
     names.sort_unstable();
     names.dedup();

@@ -18,6 +18,7 @@ mod library;
 mod lists;
 mod locks;
 mod memory;
+mod pointers;
 mod pools;
 mod processor_add;
 mod spin;
@@ -33,29 +34,29 @@ use std::time::Duration;
 use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
-use crate::abi::Abi;
-use crate::export;
-use crate::fault::Fault;
-use crate::images::{self, Image, Missing};
-use crate::world::{Console, World};
+use crate::ground::abi::Abi;
+use crate::ground::fault::Fault;
+use crate::ground::images::{self, Image, Missing};
+use crate::ground::world::{Console, World};
+use crate::kernel::exports;
 
 /// Calls a function by its name, in one of the conventions.
 macro_rules! call {
     ($abi:expr, $name:ident($($argument:expr => $type:ty),* $(,)?) $(-> $return:ty)?) => {{
         let address = $crate::tests::address($abi, stringify!($name));
         match $abi {
-            $crate::abi::Abi::Win64 => {
+            $crate::ground::abi::Abi::Win64 => {
                 type Function = unsafe extern "win64" fn($($type),*) $(-> $return)?;
                 // SAFETY: exported in this convention, with this prototype.
                 let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
                 // SAFETY: its arguments are what its documentation asks for.
                 unsafe { function($($argument),*) }
             }
-            $crate::abi::Abi::SysV => {
+            $crate::ground::abi::Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn($($type),*) $(-> $return)?;
-                // SAFETY: as above.
+                // SAFETY: exported in System V's convention too, with the same prototype.
                 let function = unsafe { std::mem::transmute::<*const std::ffi::c_void, Function>(address) };
-                // SAFETY: as above.
+                // SAFETY: its arguments are what its documentation asks for, in either convention.
                 unsafe { function($($argument),*) }
             }
         }
@@ -66,15 +67,15 @@ pub(crate) use call;
 /// Defines a function as a driver would, in both conventions: `name(abi)` is its address.
 macro_rules! routine {
     ($visible:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block) => {
-        $visible fn $name(abi: $crate::abi::Abi) -> usize {
+        $visible fn $name(abi: $crate::ground::abi::Abi) -> usize {
             fn body($($argument: $type),*) $(-> $return)? $body
             extern "win64" fn win64($($argument: $type),*) $(-> $return)? { body($($argument),*) }
             extern "sysv64" fn sysv($($argument: $type),*) $(-> $return)? { body($($argument),*) }
             static KNOWN: std::sync::Once = std::sync::Once::new();
             KNOWN.call_once(|| $crate::tests::make_win64(stringify!($name), win64 as *const () as usize));
             match abi {
-                $crate::abi::Abi::Win64 => win64 as *const () as usize,
-                $crate::abi::Abi::SysV => sysv as *const () as usize,
+                $crate::ground::abi::Abi::Win64 => win64 as *const () as usize,
+                $crate::ground::abi::Abi::SysV => sysv as *const () as usize,
             }
         }
     };
@@ -83,7 +84,14 @@ pub(crate) use routine;
 
 /// Makes a function one of a driver of Microsoft's convention: what lies there is an image of its own.
 pub(crate) fn make_win64(name: &str, address: usize) {
-    let native = Image::native(name.to_owned(), address, 1, Vec::new(), Missing::default());
+    let native = Image::native(
+        name.to_owned(),
+        address,
+        1,
+        Vec::new(),
+        Missing::default(),
+        &exports::SERVICES,
+    );
     let image = Image { abi: Abi::Win64, ..native };
     assert!(images::enter(image).is_some(), "there is room for it");
 }
@@ -92,7 +100,7 @@ pub(crate) const BOTH: [Abi; 2] = [Abi::Win64, Abi::SysV];
 
 /// Where a function is.
 pub(crate) fn address(abi: Abi, name: &str) -> *const std::ffi::c_void {
-    export::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
+    exports::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
 }
 
 /// Memory that a driver has its objects in: aligned like pool, and not zero at first.

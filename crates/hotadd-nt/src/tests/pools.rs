@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use crate::abi::Abi;
-use crate::ex::pool::{self, Tag, TagUse};
+use crate::ground::abi::Abi;
+use crate::kernel::ex::pool::{self, Tag, TagUse};
 use crate::tests::{BOTH, call, scene};
 
 /// What fails fails for the whole process: one test at a time.

@@ -4,11 +4,11 @@ use std::sync::Mutex;
 
 use hotadd::HardwareId;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::world;
 use crate::tests::changes::{COMPLETE, FAILURE, Listener, START};
 use crate::tests::threads::open;
 use crate::tests::{BOTH, RUNNING, alone, call, routine, scene};
-use crate::world;
 
 const NAME: &str = "\\Callback\\ProcessorAdd";
 /// A warning, which refuses all the same (A3).

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use hotadd::ProcessorIndex;
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
+use crate::ground::{thread, world};
 use crate::tests::{BOTH, Memory, call, scene};
-use crate::{thread, world};
 
 /// Runs this on four threads, each on a processor of its own, and returns how often it counted.
 fn contend(act: impl Fn(&AtomicUsize) + Sync) -> usize {

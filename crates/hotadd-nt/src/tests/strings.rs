@@ -3,9 +3,9 @@
 use std::ptr;
 use std::sync::Mutex;
 
-use crate::ex::pool;
+use crate::ground::types::{AnsiString, Counted, UnicodeString};
+use crate::kernel::ex::pool;
 use crate::tests::{BOTH, call, scene};
-use crate::types::{AnsiString, Counted, UnicodeString};
 
 const BUFFER_TOO_SMALL: i32 = 0xC000_0023_u32.cast_signed();
 const BUFFER_OVERFLOW: i32 = 0x8000_0005_u32.cast_signed();

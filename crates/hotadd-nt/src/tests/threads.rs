@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use crate::abi::Abi;
-use crate::ex::work;
-use crate::ob;
+use crate::ground::abi::Abi;
+use crate::ground::types::UnicodeString;
+use crate::kernel::ex::work;
+use crate::kernel::ob;
 use crate::tests::events::{event, set, wait};
 use crate::tests::{BOTH, Memory, call, routine, scene};
-use crate::types::UnicodeString;
 
 const INVALID_HANDLE: i32 = 0xC000_0008_u32.cast_signed();
 const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();

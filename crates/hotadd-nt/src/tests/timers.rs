@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::abi::Abi;
+use crate::ground::abi::Abi;
 use crate::tests::events::{event, set, wait};
 use crate::tests::{BOTH, Memory, call, routine, scene};
 

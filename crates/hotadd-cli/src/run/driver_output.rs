@@ -1,0 +1,56 @@
+//! The output of drivers' processes on its way to the main thread: as much of it at a time as that can show.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use hotadd_daemon::parties::OutputSink;
+use hotadd_service::host::Said;
+
+use super::Message;
+
+/// How many lines may be on their way. A driver that prints more than can be shown is kept waiting, not its words in memory.
+const MOST: usize = 1024;
+
+/// Output of a driver.
+pub(crate) struct DriverOutput {
+    pub(crate) driver: String,
+    pub(crate) output: Said,
+    /// Its place among those that are on their way.
+    _place: Place,
+}
+
+/// How much output is on its way.
+#[derive(Default)]
+pub(crate) struct OutputQueue {
+    on_the_way: Mutex<usize>,
+    less: Condvar,
+}
+
+struct Place(Arc<OutputQueue>);
+
+impl OutputQueue {
+    /// Passes on what is said as messages. Whoever says it waits while there are too many.
+    pub(crate) fn to(messages: Sender<Message>) -> OutputSink {
+        let queue = Arc::new(Self::default());
+        Arc::new(move |driver, output| {
+            let output = DriverOutput { driver: driver.to_owned(), output, _place: queue.place() };
+            // Nobody listens any more: the run is over.
+            let _ = messages.send(Message::Output(output));
+        })
+    }
+
+    fn place(self: &Arc<Self>) -> Place {
+        let count = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |count: &mut usize| *count >= MOST;
+        let count = self.less.wait_while(count, full);
+        *count.unwrap_or_else(PoisonError::into_inner) += 1;
+        Place(Arc::clone(self))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.on_the_way.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.less.notify_one();
+    }
+}

@@ -1,0 +1,183 @@
+//! [`Tui`]: the rows at the bottom of the terminal where a person watches a run.
+//!
+//! The command writes to the same terminal whenever it likes, and keeps it as its own: no pipe or second terminal lies
+//! between. So the TUI reserves the bottom rows with a scroll region, as apt does for its progress bar, and draws
+//! with a single write each time, which the kernel does not interleave with the command's. Input is left alone: the
+//! terminal stays in its mode and nothing is read, so that Ctrl-C and everything typed reach the command.
+
+mod canvas;
+mod crowd;
+mod face;
+mod memory;
+mod output;
+mod plain;
+mod sequences;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use hotadd_daemon::view::View;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Rect, Size};
+
+pub(crate) use self::canvas::rate;
+use self::memory::Memory;
+pub(crate) use self::output::Output;
+use self::output::Writer;
+
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug)]
+struct Ink {
+    colours: bool,
+    utf8: bool,
+}
+
+/// The smallest terminal that has room for a TUI and the command.
+const SMALLEST: Size = Size { width: 40, height: 10 };
+
+/// Everything is drawn anew this often, because the command may have cleared the screen or undone the scroll region.
+const AFRESH: Duration = Duration::from_secs(1);
+
+/// The rows at the bottom of the terminal where a person watches a run.
+///
+/// A command that takes the whole screen (an editor, a pager) and the TUI paint over each other while it runs: it is
+/// not told that the bottom rows are taken. A sequence of escapes that the command writes in two halves can be cut by a
+/// drawing in between. Neither lasts: everything is drawn anew every second, and [`close`](Self::close) gives the
+/// terminal back in order.
+#[derive(Debug)]
+pub(crate) struct Tui {
+    out: Output,
+    writer: Writer,
+    ink: Ink,
+    memory: Memory,
+    /// Where it is; `None` at first, and while the terminal is too small.
+    area: Option<Rect>,
+    /// What was drawn there last; nothing at first.
+    drawn: Buffer,
+    /// When everything was drawn last.
+    afresh: Instant,
+    closed: bool,
+}
+
+impl Tui {
+    /// Takes the bottom rows of the terminal on `out`. What is on the screen scrolls up to make room.
+    ///
+    /// # Errors
+    ///
+    /// If `out` is not a terminal, or if it is a dumb one or smaller than 40 x 10.
+    pub(crate) fn open(view: &View, out: Output) -> io::Result<Self> {
+        let unsupported = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        let size = out.size()?;
+        if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
+            return unsupported("the terminal is a dumb one");
+        }
+        if too_small(size) {
+            return unsupported("the terminal is too small");
+        }
+        // What was printed before belongs above. If it cannot be written, that is not for the TUI to say.
+        let _ = io::stdout().flush();
+        let mut tui = Self {
+            out,
+            writer: Writer::new(out)?,
+            ink: Ink {
+                colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                utf8: plain::is_utf8(),
+            },
+            memory: Memory::default(),
+            area: None,
+            drawn: Buffer::default(),
+            afresh: Instant::now(),
+            closed: false,
+        };
+        tui.draw(view)?;
+        Ok(tui)
+    }
+
+    /// Draws what has changed. Does not wait for a terminal that is stopped or flooded: then a later call draws.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal cannot be written, as when it is gone.
+    pub(crate) fn draw(&mut self, view: &View) -> io::Result<()> {
+        self.memory.observe(view);
+        if !self.writer.ready() {
+            return Ok(());
+        }
+        let size = self.out.size()?;
+        if too_small(size) {
+            return if self.area.take().is_some() {
+                self.writer.write(sequences::withdraw())
+            } else {
+                Ok(())
+            };
+        }
+        let area = area(view, size);
+        let now = Instant::now();
+        let buffer = face::render(view, &self.memory, area, now, self.ink);
+        let moved = self.area != Some(area);
+        let fresh = moved || now.duration_since(self.afresh) >= AFRESH;
+        if !fresh && buffer == self.drawn {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        if self.drawn.area.is_empty() {
+            bytes.extend(sequences::open(size, area.height));
+        } else if moved {
+            bytes.extend(sequences::replace(size, area.height));
+        }
+        if fresh {
+            bytes.extend(sequences::paint(&buffer)?);
+            self.afresh = now;
+        } else {
+            bytes.extend(sequences::update(&self.drawn, &buffer)?);
+        }
+        self.area = Some(area);
+        self.drawn = buffer;
+        self.writer.write(bytes)
+    }
+
+    /// Gives the terminal back. The TUI as it is at last stays behind as ordinary text, below what the command wrote.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal cannot be written, as when it is gone.
+    pub(crate) fn close(mut self, view: &View) -> io::Result<()> {
+        self.memory.observe(view);
+        self.closed = true;
+        let size = self.out.size()?;
+        let mut bytes = sequences::release(size);
+        if !too_small(size) {
+            // One column less than there are: text that fills a row would be broken when the window is made narrower.
+            let area = Rect { y: 0, width: size.width - 1, ..area(view, size) };
+            // It scrolls like any text: there is room for everything that was said.
+            let area = Rect { height: area.height + face::unsaid(view, area), ..area };
+            let buffer = face::render(view, &self.memory, area, Instant::now(), self.ink);
+            bytes.extend(sequences::text(&buffer));
+        }
+        self.writer.write(bytes)?;
+        self.writer.finish()
+    }
+}
+
+impl Drop for Tui {
+    /// For panics and errors: the terminal is usable again, without a last TUI.
+    fn drop(&mut self) {
+        if !self.closed {
+            let size = self.out.size().unwrap_or(SMALLEST);
+            let _ = self.writer.write(sequences::release(size)).and_then(|()| self.writer.finish());
+        }
+    }
+}
+
+fn too_small(size: Size) -> bool {
+    size.width < SMALLEST.width || size.height < SMALLEST.height
+}
+
+/// Where the TUI goes on a terminal of this size.
+fn area(view: &View, size: Size) -> Rect {
+    let height = face::height(view, size);
+    Rect { x: 0, y: size.height - height, width: size.width, height }
+}

@@ -1,0 +1,100 @@
+//! [`Canvas`]: what a run is drawn on, and how its parts look.
+
+use std::time::{Duration, Instant};
+
+use hotadd::text::clean_char;
+use hotadd_daemon::view::{RowState, View};
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Span;
+
+use super::memory::Memory;
+
+/// A call that takes longer than this gets a moving mark.
+const LONG: Duration = Duration::from_millis(200);
+
+/// The longest text that is looked at; no terminal shows more in a row.
+const LONGEST: usize = 1024;
+
+pub(super) const NORMAL: Style = Style::new();
+pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(super) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+pub(super) const GOOD: Style = Style::new().fg(Color::Green);
+pub(super) const BAD: Style = Style::new().fg(Color::Red);
+pub(super) const BUSY: Style = Style::new().fg(Color::Yellow);
+const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+
+/// What is drawn on, with what everything drawn needs to know.
+pub(super) struct Canvas<'a> {
+    pub(super) view: &'a View,
+    pub(super) memory: &'a Memory,
+    pub(super) now: Instant,
+    pub(super) buffer: Buffer,
+}
+
+impl Canvas<'_> {
+    /// Writes text at a place and cuts it to `width` with an ellipsis. Returns the column behind it.
+    pub(super) fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
+        let right = self.buffer.area.right();
+        let width = width.min(right.saturating_sub(x));
+        if width == 0 {
+            return x;
+        }
+        let text = cut(text);
+        if Span::raw(&text).width() <= usize::from(width) {
+            return self.buffer.set_stringn(x, y, text, width.into(), style).0;
+        }
+        let (end, _) = self.buffer.set_stringn(x, y, text, usize::from(width) - 1, style);
+        self.buffer.set_stringn(end, y, "…", 1, style).0
+    }
+
+    pub(super) fn put_right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
+        let wide = u16::try_from(Span::raw(text).width()).unwrap_or(width).min(width);
+        self.put(x + width - wide, y, wide, text, style);
+    }
+
+    /// A mark that moves once a call takes long, and how long it has taken.
+    pub(super) fn hourglass(&self) -> (&'static str, String) {
+        const MARKS: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+        let since = self.view.waiting.as_ref().map_or(self.now, |waiting| waiting.since);
+        let took = self.now.saturating_duration_since(since);
+        if took < LONG {
+            return ("…", brief(took));
+        }
+        let turn = usize::try_from(took.as_millis() / 100).unwrap_or(0);
+        (MARKS[turn % MARKS.len()], brief(took))
+    }
+}
+
+/// A state's symbol, its name and its style.
+pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
+    match state {
+        RowState::Spare => ("○", "spare", DIM),
+        RowState::Asking => ("…", "asking", BUSY),
+        RowState::Active => ("●", "active", GOOD),
+        RowState::Uninvited => ("!", "uninvited", ALIEN),
+        RowState::Refused => ("✕", "refused", BAD),
+        RowState::Left => ("↓", "left", DIM),
+    }
+}
+
+/// Names and reasons come from drivers: so much of them as can be shown, without what steers or hides.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(LONGEST).map(clean_char).collect()
+}
+
+/// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.
+pub(super) fn brief(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    match ms {
+        ..9.995 => format!("{ms:.2} ms"),
+        ..99.95 => format!("{ms:.1} ms"),
+        ..999.5 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+/// `412.3 M/s`
+pub(crate) fn rate(steps_per_second: f64) -> String {
+    format!("{:.1} M/s", steps_per_second / 1e6)
+}

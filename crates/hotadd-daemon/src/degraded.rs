@@ -1,0 +1,68 @@
+//! What people are told of a party that the operator named and that is missing (L4), and what to do about it.
+
+use std::time::SystemTime;
+
+use hotadd::Missing;
+
+/// `degraded: ready is missing since 2026-01-31T12:00:00Z: no answer in 5 s; ...`
+pub(crate) fn line(missing: &Missing) -> String {
+    since(&missing.party.name, missing.since, &missing.reason)
+}
+
+/// The same of one that has just gone missing.
+pub(crate) fn now(name: &str, reason: &str) -> String {
+    since(name, SystemTime::now(), reason)
+}
+
+/// The same of one that is missing since then.
+#[must_use]
+pub fn since(name: &str, since: SystemTime, reason: &str) -> String {
+    // A clock may say anything, and years that nobody can write are one day as good as another.
+    let since = humantime::format_rfc3339_seconds(since.min(latest()));
+    format!("degraded: {name} is missing since {since}: {reason}; {}", what_to_do(name))
+}
+
+/// That it is there again.
+pub(crate) fn over(name: &str) -> String {
+    format!("{name} is there again, and is asked")
+}
+
+fn what_to_do(name: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "._-+/@".contains(c);
+    let name = if name.chars().all(word) && !name.starts_with('-') {
+        format!(" {name}")
+    } else {
+        format!("='{}'", name.replace('\'', "'\\''"))
+    };
+    format!(
+        "nothing is added without it (L4); `hotadd parties --restart{name}`, or for the daemon a reload, starts it anew"
+    )
+}
+
+/// The last that can be written: 9999-12-31.
+fn latest() -> SystemTime {
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn l4_who_is_missing_since_when_why_and_what_to_do_are_one_line() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        let says = "degraded: ready is missing since 1970-01-01T00:00:01Z: no answer in 5 s; nothing is added without it (L4); \
+                    `hotadd parties --restart ready`, or for the daemon a reload, starts it anew";
+        assert_eq!(since("ready", at, "no answer in 5 s"), says);
+        for (name, restart) in
+            [("a b", "--restart='a b'"), ("-x", "--restart='-x'"), ("it's", "--restart='it'\\''s'")]
+        {
+            let said = since(name, at, "why");
+            assert!(said.contains(&format!("`hotadd parties {restart}`")), "{said}");
+        }
+        let far = at.checked_add(Duration::from_secs(1 << 62)).unwrap_or(at);
+        assert!(since("ready", far, "why").starts_with("degraded: ready is missing since "));
+    }
+}

@@ -1,0 +1,315 @@
+//! [`Manager`]: the daemon from its beginning to its end, on the main thread.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use hotadd::{Adder, CpuList, Event, EventKind, HardwareId, Partition, PartyId};
+use hotadd_service::Service;
+use hotadd_service::notify::Notify;
+
+use super::config::{Config, Party};
+#[cfg(feature = "fault-points")]
+use super::fault;
+use super::hardware::Governed;
+use super::log::Log;
+use super::state_file::StateFile;
+use super::watchdog::Watchdog;
+use super::{Message, listen};
+use crate::descriptors;
+use crate::parties::Terms;
+use crate::parties::{Beginning, Parties};
+use crate::view::{Note, View, Weight};
+
+/// How long a driver may hold up the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The machine's partition manager.
+pub(super) struct Manager {
+    pub(super) config: Config,
+    pub(super) partition: Partition,
+    pub(super) governed: Governed,
+    pub(super) view: View,
+    pub(super) log: Log,
+    pub(super) notify: Notify,
+    pub(super) messages: Receiver<Message>,
+    pub(super) sender: Sender<Message>,
+    pub(super) state_file: Arc<StateFile>,
+    /// Those that were off when it began, each as it was plugged in then.
+    pub(super) off: Vec<(HardwareId, Option<u64>)>,
+    pub(super) adder: Adder,
+    pub(super) service: Option<Arc<Service>>,
+    pub(super) parties: Arc<Parties>,
+    /// Where the configuration is, if it is not in its usual place.
+    pub(super) file: Option<PathBuf>,
+    pub(super) reloading: Reloading,
+    /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
+    pub(super) rejoin: Option<Instant>,
+    pub(super) watchdog: Watchdog,
+    /// When it is to be seen next whether all threads turn.
+    pub(super) beat: Instant,
+    /// That one does not was said.
+    pub(super) stuck: bool,
+    pub(super) plugging: Option<Sender<()>>,
+}
+
+/// Whether the configuration is to be read anew, and whether it can be.
+#[derive(Default)]
+pub(super) struct Reloading {
+    /// Since the last time that it was read. Asked for twice is asked for once.
+    pub(super) asked: bool,
+    /// Those of the last configuration are all there.
+    pub(super) may_begin: bool,
+}
+
+impl Manager {
+    pub(super) fn begin(file: Option<PathBuf>, config: Config, log: Log) -> Result<Self, String> {
+        let (sender, messages) = mpsc::channel();
+        listen(sender.clone()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let waker = sender.clone();
+        log.wakes(move || drop(waker.send(Message::LeftOut)));
+        let notify = Notify::from_env().map_err(|error| error.to_string())?;
+        let governed = Governed::new(&config.hardware)?;
+        let hardware = governed.hardware();
+        // Before anything of the partition: what comes while that is made is in neither its list nor its events.
+        let off =
+            hardware.candidates().map_err(|error| hotadd::Error::Hardware(error).to_string())?;
+        let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
+        #[cfg(feature = "fault-points")]
+        let hardware = Arc::new(fault::Faulty(hardware));
+        let partition = Partition::over(hardware).map_err(|error| error.to_string())?;
+        #[cfg(feature = "fault-points")]
+        fault::watch(&partition)?;
+        let known = governed.clone();
+        let plugging = Box::new(move |id| known.plugging(id));
+        let watchdog = Watchdog::new(Instant::now());
+        let watching = watchdog.clone();
+        let observation = partition.observe(move |event: &Event| watching.observe(event));
+        observation.map_err(|error| error.to_string())?.detach();
+        let state_file = Arc::new(StateFile::new(partition.hardware(), plugging, log.clone()));
+        let kept = Arc::clone(&state_file);
+        let observation = partition.observe(move |event: &Event| kept.observe(event));
+        observation.map_err(|error| error.to_string())?.detach();
+        let active = partition.active();
+        state_file.begin(active.iter().map(|p| p.id));
+        let rows = active.iter().map(|p| (p.id, p.index.get()));
+        let candidates = partition.candidates().map_err(|error| error.to_string())?;
+        let view = View::new(partition.hardware(), String::new(), rows, candidates);
+        let observer = sender.clone();
+        let observe = move |event: &Event| {
+            // Nobody listens any more: it has ended.
+            let _ = observer.send(Message::Event(Box::new(event.clone())));
+        };
+        partition.observe(observe).map_err(|error| error.to_string())?.detach();
+        let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
+        Ok(Self {
+            config,
+            partition,
+            governed,
+            view,
+            log,
+            notify,
+            messages,
+            sender,
+            state_file,
+            off,
+            adder,
+            service: None,
+            parties: Arc::default(),
+            file,
+            reloading: Reloading::default(),
+            rejoin: None,
+            watchdog,
+            beat: Instant::now(),
+            stuck: false,
+            plugging: None,
+        })
+    }
+
+    /// Governs until it is told to end.
+    pub(super) fn conduct(mut self) -> Result<(), String> {
+        let began = self.register();
+        let ended = began.and_then(|()| {
+            loop {
+                match self.next() {
+                    Some(Message::Registered(all)) => {
+                        all?;
+                        self.open()?;
+                        self.reloading.may_begin = true;
+                        self.reload_if_asked();
+                    }
+                    Some(Message::Signal) => return Ok(()),
+                    Some(Message::Reload) => {
+                        self.reloading.asked = true;
+                        self.reload_if_asked();
+                    }
+                    Some(Message::Reloaded(outcome)) => self.reloaded(outcome),
+                    Some(message) => self.take(message),
+                    None => self.look_who_is_back(true),
+                }
+            }
+        });
+        self.end();
+        ended
+    }
+
+    /// Registers the parties of the configuration, on a thread of their own: one may take its time.
+    fn register(&mut self) -> Result<(), String> {
+        // Before anybody is called.
+        self.config.check_place().map_err(|error| error.to_string())?;
+        descriptors::raise();
+        let turned = self.sender.clone();
+        let log = move |what: &str| drop(turned.send(Message::Turned(what.to_owned())));
+        let service =
+            Service::with_access(&self.partition, self.config.name(), self.access(), Arc::new(log));
+        let service = Arc::new(service.map_err(|error| error.to_string())?);
+        service.restart_by(self.parties.restart());
+        self.service = Some(service);
+        let specs: Vec<_> = self.config.parties.iter().map(Party::spec).collect();
+        self.state_file.configured(specs.iter().map(|spec| spec.name.clone()).collect());
+        self.parties.name(&self.partition, &specs)?;
+        let (terms, parties) =
+            (self.terms(self.config.limits.timeout()), Arc::clone(&self.parties));
+        let done = self.sender.clone();
+        let register = move || {
+            let registered = parties.begin(terms, Beginning::Degraded);
+            let _ = done.send(Message::Registered(registered));
+        };
+        let thread = std::thread::Builder::new().name("hotadd-drivers".to_owned()).spawn(register);
+        thread.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// What parties of the configuration are registered with.
+    pub(super) fn terms(&self, timeout: Duration) -> Terms {
+        let to = self.log.clone();
+        Terms {
+            partition: self.partition.clone(),
+            // On whichever processors there are.
+            start: Arc::new(Command::spawn),
+            service: self.service.as_ref().map(Arc::downgrade),
+            timeout,
+            // At once, and not by way of the main thread: who says more than can be written waits for its own words.
+            output: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
+        }
+    }
+
+    /// Waits for something to happen, and tells the service manager meanwhile that it does. `None` if those who are waited for have
+    /// had their time.
+    fn next(&mut self) -> Option<Message> {
+        loop {
+            self.log.say_left_out(false);
+            let now = Instant::now();
+            let turn = self.beat(now);
+            let left = self.rejoin.map(|until| until.saturating_duration_since(now));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            let left_out = self.log.due().map(|due| due.saturating_duration_since(now));
+            let heard = match turn.into_iter().chain(left).chain(left_out).min() {
+                Some(within) => self.messages.recv_timeout(within),
+                None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match heard {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                // We hold a sender ourselves.
+                Err(RecvTimeoutError::Disconnected) => return Some(Message::Signal),
+            }
+        }
+    }
+
+    /// Tells the service manager, as often as it wants to hear it, that all threads turn. Says how long until the next time.
+    fn beat(&mut self, now: Instant) -> Option<Duration> {
+        // Each is asked, and looked at when it has had the time for an answer, twice in the time between two words.
+        let interval = self.notify.interval()? / 2;
+        if now >= self.beat {
+            self.beat = now + interval;
+            let limit = |party| {
+                self.service.as_ref().and_then(|service| service.time_limit(PartyId(party)))
+            };
+            let stuck = self.watchdog.stuck(now, self.adder.adding_since(), limit);
+            match stuck {
+                None => self.say("WATCHDOG=1"),
+                Some(who) if !self.stuck => {
+                    let says = format!(
+                        "hotadd: {who} is stuck: the watchdog is not told that all is well"
+                    );
+                    self.log.line(Weight::Bad, &says);
+                }
+                Some(_) => {}
+            }
+            self.stuck = stuck.is_some();
+            // One that is still at the last question is not asked another.
+            if let (Some(service), None) = (&self.service, stuck) {
+                self.watchdog.ask(|answer| service.call(answer));
+            }
+        }
+        Some(self.beat.saturating_duration_since(now))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => {
+                if let Some(note) = self.view.take(&event) {
+                    self.log.event(&event, &note);
+                }
+                // Parties come and go for as long as the machine runs.
+                self.view.drivers.retain(|driver| driver.registered);
+                match event.kind {
+                    EventKind::Registered => self.look_who_is_back(false),
+                    EventKind::Missing | EventKind::Present => self.say(&self.status()),
+                    _ => {}
+                }
+            }
+            Message::Turned(what) => self.log.turned(&what),
+            Message::Signal
+            | Message::Reload
+            | Message::Registered(_)
+            | Message::Reloaded(_)
+            | Message::LeftOut
+            | Message::Left => {}
+        }
+    }
+
+    /// Adds no more, lets everybody go, and leaves the processors as they are.
+    fn end(mut self) {
+        // Whom we send away ourselves will come back, and refuses nothing by that.
+        self.state_file.end();
+        self.say("STOPPING=1");
+        (self.rejoin, self.plugging) = (None, None);
+        self.adder.end();
+        // By name, and not with the last that has it: parties may still be registering.
+        if let Some(service) = &self.service {
+            service.close();
+        }
+        let until = Instant::now() + GRACE + self.parties.grace();
+        let done = self.sender.clone();
+        let done = move || drop(done.send(Message::Left));
+        let mut left = self.parties.leave(self.service.take(), (), done).is_err();
+        while !left {
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::Left) => left = true,
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        if !left {
+            let waiting = self.view.waiting.as_ref();
+            let who = waiting.map_or("a party", |waiting| waiting.driver.as_str());
+            let busy = format!("hotadd: {who} is still busy and is not waited for");
+            self.log.line(Weight::Bad, &busy);
+        }
+        self.log.say_left_out(true);
+        let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
+        self.log.line(Weight::Plain, &format!("ended; processors {active} stay as they are"));
+    }
+
+    pub(super) fn say(&self, what: &str) {
+        if let Err(error) = self.notify.say(what) {
+            self.log
+                .line(Weight::Bad, &format!("hotadd: {what} reaches no service manager: {error}"));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! [`Parties`]: those that the operator named, in the configuration or by `--driver`, each with its line.
+
+mod drivers;
+mod one;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use hotadd::Partition;
+use hotadd_service::{NotRestarted, Restart, Service};
+
+use self::drivers::Driver;
+pub use self::drivers::{OutputSink, Terms};
+use self::one::{One, Until};
+use crate::spec::DriverSpec;
+
+/// Those that the operator named, in the order in which they registered first. Shared by the main thread, those that register, and those
+/// that start one anew because somebody asks for it.
+#[derive(Default)]
+pub struct Parties {
+    /// Held by whoever registers: one at a time. Taken before the state.
+    changing: Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    all: Vec<Arc<One>>,
+    /// What they are registered with from now on.
+    terms: Option<Arc<Terms>>,
+    ended: bool,
+}
+
+/// What becomes of a party that does not register at the beginning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing begins without it.
+    WithAll,
+    /// It is missing, if it is required; else nothing begins without it.
+    Degraded,
+}
+
+impl Parties {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names these, in the order given. Until all have registered, every add is refused (L4).
+    ///
+    /// # Errors
+    /// There is one that cannot be called so: why.
+    pub fn name(&self, partition: &Partition, specs: &[DriverSpec]) -> Result<(), String> {
+        let new = |spec: &DriverSpec| One::new(partition, spec.clone(), Until::Registered);
+        let all = specs.iter().map(|spec| new(spec).map(Arc::new)).collect::<Result<Vec<_>, _>>();
+        self.lock().all = all.map_err(|why| why.sentence)?;
+        Ok(())
+    }
+
+    /// Registers those that were named, in that order. Takes as long as they do.
+    ///
+    /// # Errors
+    /// One does not register without which nothing begins: which, and why.
+    pub fn begin(&self, terms: Terms, beginning: Beginning) -> Result<(), String> {
+        let _changing = self.changing();
+        self.begin_all(&Arc::new(terms), beginning).inspect_err(|_| drop(self.end()))
+    }
+
+    fn begin_all(&self, terms: &Arc<Terms>, beginning: Beginning) -> Result<(), String> {
+        let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        state.terms = Some(Arc::clone(terms));
+        let all = state.all.clone();
+        drop(state);
+        for one in all {
+            match one.start(terms) {
+                Err(why) if beginning == Beginning::Degraded && one.is_required() => {
+                    one.is_missing(&why);
+                }
+                other => other.map_err(|why| why.sentence)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers those of these that are not, then lets those go that are none of these, and starts those anew that are missing; the
+    /// others it leaves alone. If a new one cannot register nothing changes (R4). Takes as long as they do.
+    pub(crate) fn change(&self, terms: Terms, specs: &[DriverSpec]) -> Result<(), String> {
+        let _changing = self.changing();
+        let terms = Arc::new(terms);
+        let mut old = self.lock().all.clone();
+        let (mut stay, mut new) = (Vec::new(), Vec::new());
+        for spec in specs {
+            match old.iter().position(|one| one.spec.is_as(spec)) {
+                Some(at) => stay.push(old.remove(at)),
+                None => {
+                    let one = One::new(&terms.partition, spec.clone(), Until::Agreed);
+                    let started = one.and_then(|one| one.start(&terms).map(|()| one));
+                    new.push(Arc::new(started.map_err(|why| why.sentence)?));
+                }
+            }
+        }
+        let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        state.all.retain(|one| !old.iter().any(|gone| Arc::ptr_eq(gone, one)));
+        state.all.append(&mut new);
+        state.terms = Some(Arc::clone(&terms));
+        drop(state);
+        end(&old);
+        for one in stay.iter().filter(|one| one.is_gone()) {
+            // If that fails it is still missing, and `hotadd parties` says why.
+            let _ = one.start_anew(&terms);
+        }
+        Ok(())
+    }
+
+    /// A function that starts a party anew, given its name. It does not keep the parties alive.
+    #[must_use]
+    pub fn restart(self: &Arc<Self>) -> Restart {
+        let these = Arc::downgrade(self);
+        Arc::new(move |name| match these.upgrade() {
+            Some(these) => these.start_anew(name),
+            None => Err(NotRestarted::Unknown),
+        })
+    }
+
+    fn start_anew(&self, name: &str) -> Result<(), NotRestarted> {
+        let _changing = self.changing();
+        let (terms, those) = {
+            let state = self.lock();
+            let those = state.all.iter().filter(|one| one.spec.name == name).cloned();
+            (state.terms.clone(), those.collect::<Vec<_>>())
+        };
+        let terms = terms.filter(|_| !those.is_empty()).ok_or(NotRestarted::Unknown)?;
+        // All of this name, whatever becomes of the first.
+        let started: Vec<_> = those.iter().map(|one| one.start_anew(&terms)).collect();
+        started.into_iter().collect::<Result<(), _>>().map_err(NotRestarted::Failed)
+    }
+
+    /// The lines of all that are not missing.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let state = self.lock();
+        let there = state.all.iter().filter(|one| !one.is_gone());
+        there.map(|one| one.spec.text.clone()).collect()
+    }
+
+    /// How long ending those in processes of their own may take.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default()
+    }
+
+    /// Lets all go on a thread of its own, then the service and `rest`, and calls `done` at last. Those in other processes go first: an
+    /// add that one of them holds up is over then.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn leave(
+        self: &Arc<Self>,
+        service: Option<Arc<Service>>,
+        rest: impl Send + 'static,
+        done: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let these = Arc::clone(self);
+        let leave = move || {
+            let others = these.end();
+            drop(service);
+            drop((others, rest));
+            done();
+        };
+        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave).map(drop)
+    }
+
+    /// Ends those in processes of their own. Dropping what this returns deregisters the others.
+    fn end(&self) -> impl Sized + use<> {
+        let all = {
+            let mut state = self.lock();
+            state.ended = true;
+            state.terms = None;
+            std::mem::take(&mut state.all)
+        };
+        (end(&all), all)
+    }
+}
+
+/// All processes at once. Those without one are left to be dropped.
+fn end(parties: &[Arc<One>]) -> Vec<Driver> {
+    parties.iter().for_each(|one| one.begin_end());
+    let drivers: Vec<_> = parties.iter().filter_map(|one| one.end()).collect();
+    let (hosts, others) =
+        drivers.into_iter().partition(|driver| matches!(driver, Driver::Host(..)));
+    drop::<Vec<Driver>>(hosts);
+    others
+}

@@ -1,0 +1,176 @@
+//! The small language of `--driver` and `--simulate`: `word[:option[,option]...]`.
+
+mod driver;
+mod file;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use hotadd::hardware::{Hardware, Simulated};
+use hotadd::{CpuList, Errno, HardwareId, text};
+
+pub use self::driver::{DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing};
+
+/// The longest delay that a specification may ask for.
+const LONGEST_DELAY_MS: u64 = 600_000;
+
+/// `ACTIVE+SPARE[,fail-start=LIST][,delay=MS]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulateSpec {
+    /// How many processors are active at first.
+    pub active: u32,
+    /// How many can be added.
+    pub spare: u32,
+    /// These do not start.
+    pub fail_start: CpuList,
+    /// How long starting one takes.
+    pub delay: Duration,
+}
+
+impl SimulateSpec {
+    /// Gives a simulation of this size its faults and delays.
+    ///
+    /// # Errors
+    /// A fault is of a processor that it does not have.
+    pub fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
+        for &id in self.fail_start.ids() {
+            let admitted = hardware.admits(id);
+            admitted.map_err(|why| format!("fail-start={id}: {}", why.reason))?;
+            hardware.fail_start(id, Errno::EIO);
+        }
+        for id in (0..self.active + self.spare).map(HardwareId) {
+            hardware.delay(id, self.delay);
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for SimulateSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (size, options) = text.split_once(',').unwrap_or((text, ""));
+        let Some((active, spare)) = size.split_once('+') else {
+            return Err(format!("{size:?} is not ACTIVE+SPARE, such as 4+4"));
+        };
+        let count = "a number of processors";
+        let mut spec = Self {
+            active: number("ACTIVE", active, count)?,
+            spare: number("SPARE", spare, count)?,
+            fail_start: CpuList::default(),
+            delay: Duration::ZERO,
+        };
+        for (key, value) in options_of(options, &[])? {
+            match key {
+                "fail-start" => spec.fail_start = list(key, &value)?,
+                "delay" => spec.delay = delay(&value)?,
+                _ => {
+                    return Err(format!(
+                        "there is no option {key:?}; there are fail-start and delay"
+                    ));
+                }
+            }
+        }
+        Ok(spec)
+    }
+}
+
+/// `key=value,word,key=value`. A part without `=` that is none of the `words` goes on with the value before it, because
+/// lists have commas too. Words have empty values.
+fn options_of<'a>(text: &'a str, words: &[&str]) -> Result<Vec<(&'a str, String)>, String> {
+    let mut options: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',').filter(|_| !text.is_empty()) {
+        let option = part.split_once('=').or_else(|| words.contains(&part).then_some((part, "")));
+        match (option, options.last_mut()) {
+            (Some((key, value)), _) => {
+                if options.iter().any(|(k, _)| *k == key) {
+                    return Err(format!("{key} is given twice"));
+                }
+                options.push((key, value.to_owned()));
+            }
+            (None, Some((last, value))) if !words.contains(last) => {
+                value.push(',');
+                value.push_str(part);
+            }
+            (None, _) => return Err(format!("{part:?} is not KEY=VALUE")),
+        }
+    }
+    Ok(options)
+}
+
+/// The driver, if its party can be called so (R7).
+fn with_name(driver: DriverSpec) -> Result<DriverSpec, String> {
+    if text::is_name(&driver.name) {
+        return Ok(driver);
+    }
+    Err(format!(
+        "{:?} is no name for a party: 1 to 64 bytes, all of which can be seen, with no blank at either end; name=NAME gives it one",
+        text::clean(&driver.name)
+    ))
+}
+
+fn list(key: &str, value: &str) -> Result<CpuList, String> {
+    let list: CpuList = value.parse().map_err(|error| format!("{key}={value}: {error}"))?;
+    if list.is_empty() { Err(format!("{key}= names no processor")) } else { Ok(list) }
+}
+
+fn number<T: FromStr>(key: &str, value: &str, like: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{key}: {value:?} is not {like}"))
+}
+
+fn delay(value: &str) -> Result<Duration, String> {
+    let like = "a number of milliseconds, at most 600000";
+    match number("delay", value, like)? {
+        ms if ms <= LONGEST_DELAY_MS => Ok(Duration::from_millis(ms)),
+        _ => Err(format!("delay: {value:?} is not {like}")),
+    }
+}
+
+/// A time limit, which cannot be nothing.
+fn time(key: &str, value: &str) -> Result<Duration, String> {
+    let like = "a number of milliseconds from 1 to 600000";
+    match number(key, value, like)? {
+        ms @ 1..=LONGEST_DELAY_MS => Ok(Duration::from_millis(ms)),
+        _ => Err(format!("{key}: {value:?} is not {like}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r7_a_driver_has_a_name_that_can_be_seen_or_is_refused() {
+        let bad =
+            ["", " ", "\u{3164}", "po\u{200b}ol", "a\u{202e}b", "a\u{1b}[2J", &"x".repeat(65)];
+        for name in bad {
+            for driver in ["sample:", "exec:/x,", "./x.so,"] {
+                let why = format!("{driver}name={name}").parse::<DriverSpec>().unwrap_err();
+                assert!(why.contains("is no name for a party"), "{driver}{name:?}: {why}");
+                assert!(text::is_clean(&why), "{why:?} shows what is to be hidden");
+            }
+        }
+        let why = "exec:/etc/po\u{ad}ol".parse::<DriverSpec>().unwrap_err();
+        assert!(why.contains("name=NAME"), "a file's name is none either: {why}");
+        assert_eq!("exec:/etc/po\u{ad}ol,name=pool".parse::<DriverSpec>().unwrap().name, "pool");
+    }
+
+    #[test]
+    fn a_simulation_is_read_with_all_its_options() {
+        let spec: SimulateSpec = "4+60,fail-start=7,9-10,delay=3".parse().unwrap();
+        assert_eq!((spec.active, spec.spare), (4, 60));
+        assert_eq!(spec.fail_start.to_string(), "7,9-10");
+        assert_eq!(spec.delay, Duration::from_millis(3));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_a_sentence() {
+        let simulate = |text: &str| text.parse::<SimulateSpec>().unwrap_err();
+        assert_eq!(simulate("4"), "\"4\" is not ACTIVE+SPARE, such as 4+4");
+        assert_eq!(simulate("4+x"), "SPARE: \"x\" is not a number of processors");
+        assert_eq!(
+            simulate("4+4,fial=1"),
+            "there is no option \"fial\"; there are fail-start and delay"
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! [`Contents`]: which processors were asked for already, and who was registered, as a daemon leaves it to the next one in a file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hotadd::HardwareId;
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+/// The only form of the file so far.
+const VERSION: u32 = 1;
+
+/// More than a file of ours can have.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// How many parties are written down: who waits for that many waits for most.
+pub(super) const MOST_PARTIES: usize = 1024;
+
+/// As many as there can be processors.
+const MOST_PROCESSORS: usize = 2048;
+
+/// A note of what was asked, never of what runs: that is for the kernel to say.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Contents {
+    version: u32,
+    /// Of what it speaks: another start of the machine, and other hardware, have other processors.
+    pub(super) of: Of,
+    /// Each with the [plugging](crate::hardware::Governed::plugging) that it was decided about.
+    pub(super) processors: BTreeMap<u32, u64>,
+    /// The names of the parties that had come by the socket. One that is registered twice is in it twice.
+    pub(super) parties: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Of {
+    boot: String,
+    hardware: String,
+}
+
+impl Of {
+    /// This start of the machine.
+    pub(super) fn this(hardware: &str) -> Self {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { boot: boot.trim().to_owned(), hardware: hardware.to_owned() }
+    }
+}
+
+impl Contents {
+    pub(super) fn nothing(of: Of) -> Self {
+        Self { version: VERSION, of, processors: BTreeMap::new(), parties: Vec::new() }
+    }
+
+    pub(super) fn has(&self, id: HardwareId, plugging: u64) -> bool {
+        self.processors.get(&id.0) == Some(&plugging)
+    }
+
+    /// Where it is: beside the socket.
+    pub(super) fn path(socket: &Path) -> PathBuf {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".decided");
+        path.into()
+    }
+
+    /// Reads what another daemon has left, if it speaks of the same.
+    ///
+    /// # Errors
+    /// Why it cannot be believed, as the end of a sentence.
+    pub(super) fn read(path: &Path, of: &Of) -> Result<Option<Self>, String> {
+        // A link is not followed, and a pipe not waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| error.to_string())?,
+        };
+        let found = file.metadata().map_err(|error| error.to_string())?;
+        if !found.is_file() || found.uid() != geteuid().as_raw() {
+            return Err("it is not this user's own file".to_owned());
+        }
+        let mut text = String::new();
+        let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+        if read.map_err(|error| error.to_string())? as u64 > MOST_BYTES {
+            return Err("it is too long".to_owned());
+        }
+        Ok(Some(Self::parse(&text)?).filter(|contents| contents.of == *of))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let contents: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if contents.version != VERSION {
+            return Err(format!("it has the form {}, and known is {VERSION}", contents.version));
+        }
+        if contents.processors.len() > MOST_PROCESSORS || contents.parties.len() > MOST_PARTIES {
+            return Err("it names more than there can be".to_owned());
+        }
+        if !contents.parties.iter().all(|name| hotadd::text::is_name(name)) {
+            return Err("it names a party that cannot be".to_owned());
+        }
+        Ok(contents)
+    }
+
+    /// Puts it in the place of the file, which at every moment is the old one or the new one. It is not waited for that a disk has it:
+    /// after another start of the machine it says nothing.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        // What one that was killed has left is in the way.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file: File = options.write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        fs::rename(new, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one() -> Contents {
+        let mut contents = Contents::nothing(Of::this("hotplug"));
+        contents.processors.extend([(0, 17), (3, 4_294_967_299)]);
+        contents.parties.extend(["pool".to_owned(), "pool".to_owned(), "\"ä\"".to_owned()]);
+        contents
+    }
+
+    #[test]
+    fn the_next_daemon_reads_what_this_one_wrote_and_holds_another_plugging_for_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Contents::path(&folder.path().join("try"));
+        assert_eq!(path, folder.path().join("try.decided"));
+        assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(None), "there was none before");
+        fs::write(folder.path().join("try.decided.new"), "left by one that was killed").unwrap();
+        one().write(&path).unwrap();
+        assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(Some(one())));
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left");
+        assert!(one().has(HardwareId(0), 17) && !one().has(HardwareId(0), 18));
+        assert!(!one().has(HardwareId(1), 17), "who is not named is undecided");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_parties_are_called_the_next_daemon_waits_for_the_same(
+            mut names in proptest::collection::vec("\\PC{1,16}", 0..8),
+            processors in proptest::collection::btree_map(0..2048_u32, proptest::prelude::any::<u64>(), 0..8),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("try.decided");
+            let mut contents = Contents::nothing(Of::this("hotplug"));
+            contents.processors = processors;
+            // Nobody else is a party (R7).
+            names.retain(|name: &String| hotadd::text::is_name(name));
+            contents.parties = names;
+            contents.write(&path).unwrap();
+            proptest::prop_assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(Some(contents)));
+        }
+    }
+
+    #[test]
+    fn of_another_start_of_the_machine_or_other_hardware_it_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("try.decided");
+        one().write(&path).unwrap();
+        assert_eq!(Contents::read(&path, &Of::this("simulated")), Ok(None));
+        let earlier = Of { boot: "another".to_owned(), ..Of::this("hotplug") };
+        assert_eq!(Contents::read(&path, &earlier), Ok(None));
+    }
+
+    #[test]
+    fn a_damaged_or_hostile_file_is_told_from_a_good_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("try.decided");
+        let read = || Contents::read(&path, &Of::this("hotplug"));
+        one().write(&path).unwrap();
+        let good = fs::read_to_string(&path).unwrap();
+        // Torn at every place.
+        for end in (0..good.len()).filter(|end| good.is_char_boundary(*end)) {
+            fs::write(&path, &good[..end]).unwrap();
+            assert!(read().is_err(), "half a file is none: {}", &good[..end]);
+        }
+        let name = "x".repeat(65);
+        let many = vec!["\"x\""; MOST_PARTIES + 1].join(",");
+        let all: Vec<_> = (0..2100).map(|id| format!("\"{id}\":1")).collect();
+        for bad in [
+            good.replace("\"version\":1", "\"version\":2"),
+            good.replace("\"pool\"", "\"\""),
+            good.replace("\"pool\"", "\"a\\nb\""),
+            good.replace("\"pool\"", &format!("\"{name}\"")),
+            good.replace("\"pool\"", &many),
+            good.replace("\"0\":17", &all.join(",")),
+            good.replace("\"0\":17", "\"0\":-1"),
+            good.replace("\"version\"", "\"more\":0,\"version\""),
+            format!("{good}{}", " ".repeat(1 << 20)),
+        ] {
+            assert_ne!(bad, good, "the case is one");
+            fs::write(&path, &bad).unwrap();
+            assert!(read().is_err(), "{}", &bad[..bad.len().min(200)]);
+        }
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        assert!(read().is_err(), "a pipe is neither read nor waited for");
+        fs::remove_file(&path).unwrap();
+        let real = folder.path().join("real");
+        one().write(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &path).unwrap();
+        assert!(read().is_err(), "a link is not followed");
+    }
+}

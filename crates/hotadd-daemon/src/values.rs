@@ -1,0 +1,58 @@
+//! Readers of values that the command line and the configuration share: durations, names, message buses.
+
+use std::time::Duration;
+
+use hotadd_service::BusAddress;
+
+/// A message bus: session, system or an address.
+///
+/// # Errors
+/// It is none of these: what a bus looks like.
+pub fn bus(text: &str) -> Result<BusAddress, String> {
+    let no_bus = |_| {
+        "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
+    };
+    text.parse().map_err(no_bus)
+}
+
+/// The name of a partition.
+///
+/// # Errors
+/// No partition can be called so: what a name looks like.
+pub fn name(text: &str) -> Result<String, String> {
+    if hotadd_service::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a name is 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot".to_owned())
+}
+
+/// The longest time anybody can mean by a duration here.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A duration, of a day at most.
+///
+/// # Errors
+/// It is none: what a duration looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
+    if time > LONGEST {
+        return Err("it is longer than a day".to_owned());
+    }
+    Ok(time)
+}
+
+/// The longest time limit that a party in another process may have.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A time limit of a party in another process.
+///
+/// # Errors
+/// It is none: how long one can be.
+pub fn timeout(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
+        return Err("a time limit is from 1ms to 10m".to_owned());
+    }
+    Ok(time)
+}

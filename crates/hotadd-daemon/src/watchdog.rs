@@ -1,0 +1,141 @@
+//! [`Watchdog`]: whether the threads turn that the daemon lives by: its own, the one that adds and the one that serves all connections.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hotadd::{Event, EventKind};
+
+use crate::values::LONGEST_TIMEOUT;
+
+/// How long the kernel may take to start a processor, and whatever else is done while nobody is called.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// How much later than its time limit a party's answer may be given up.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// What shows that threads turn.
+#[derive(Clone)]
+pub(super) struct Watchdog {
+    calls: Arc<Mutex<Calls>>,
+    /// The thread that serves has done what it was asked for last.
+    served: Arc<AtomicBool>,
+}
+
+struct Calls {
+    /// The parties that are being called, by their numbers, and since when.
+    waited_for: BTreeMap<u64, Instant>,
+    /// When something happened last.
+    last: Instant,
+}
+
+impl Watchdog {
+    pub(super) fn new(now: Instant) -> Self {
+        let calls = Calls { waited_for: BTreeMap::new(), last: now };
+        Self { calls: Arc::new(Mutex::new(calls)), served: Arc::new(AtomicBool::new(true)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something happened in the partition.
+    pub(super) fn observe(&self, event: &Event) {
+        let party = event.party.as_ref().map(|party| party.id.0);
+        self.happened(party, event.kind == EventKind::Calling, Instant::now());
+    }
+
+    fn happened(&self, party: Option<u64>, calling: bool, now: Instant) {
+        let mut calls = self.lock();
+        calls.last = now;
+        let Some(party) = party else { return };
+        // Whatever else is said of it, it says how the waiting ended.
+        calls.waited_for.remove(&party);
+        if calling {
+            calls.waited_for.insert(party, now);
+        }
+    }
+
+    /// Has the thread that serves show that it turns; `ask` has it call what it is given.
+    pub(super) fn ask(&self, ask: impl FnOnce(Box<dyn FnOnce() + Send>)) {
+        // Relaxed, here and below: it stands for nothing but itself.
+        self.served.store(false, Ordering::Relaxed);
+        let served = Arc::clone(&self.served);
+        ask(Box::new(move || served.store(true, Ordering::Relaxed)));
+    }
+
+    /// Who does not turn. `adding` is since when the thread that adds has been at one processor, `limit` how long a party may take
+    /// over an answer, where that is known.
+    pub(super) fn stuck(
+        &self,
+        now: Instant,
+        adding: Option<Instant>,
+        limit: impl Fn(u64) -> Option<Duration>,
+    ) -> Option<&'static str> {
+        if !self.served.load(Ordering::Relaxed) {
+            return Some("the thread that serves connections");
+        }
+        let adding = adding?;
+        let calls = self.lock();
+        let given = |(party, since): (&u64, &Instant)| {
+            *since + limit(*party).unwrap_or(LONGEST_TIMEOUT) + SLACK
+        };
+        let until = calls.waited_for.iter().map(given).max();
+        let until = until.unwrap_or_else(|| adding.max(calls.last) + QUIET);
+        (now > until).then_some("the thread that adds")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const ADDS: Option<&str> = Some("the thread that adds");
+
+    fn limits(party: u64) -> Option<Duration> {
+        (party == 1).then_some(5 * SECOND)
+    }
+
+    #[test]
+    fn who_waits_for_a_party_within_its_limit_turns_and_who_waits_longer_does_not() {
+        let began = Instant::now();
+        let watchdog = Watchdog::new(began);
+        let stuck = |after: Duration| watchdog.stuck(began + after, Some(began), limits);
+        watchdog.happened(Some(1), true, began);
+        assert_eq!(stuck(5 * SECOND + SLACK), None);
+        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "its limit should have ended that");
+        watchdog.happened(Some(2), true, began + SECOND);
+        assert_eq!(stuck(QUIET * 2), None, "whose limit is not known may have the longest");
+        assert_eq!(stuck(2 * SECOND + LONGEST_TIMEOUT + SLACK), ADDS);
+        watchdog.happened(Some(2), false, began + 2 * SECOND);
+        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "the other one has still not answered");
+        watchdog.happened(Some(1), false, began + 20 * SECOND);
+        assert_eq!(stuck(20 * SECOND + QUIET), None, "the kernel's turn");
+        assert_eq!(stuck(21 * SECOND + QUIET), ADDS);
+    }
+
+    #[test]
+    fn who_has_nothing_to_add_turns() {
+        let began = Instant::now();
+        let watchdog = Watchdog::new(began);
+        watchdog.happened(Some(1), true, began);
+        assert_eq!(watchdog.stuck(began + 100 * QUIET, None, limits), None, "it is another's call");
+        let later = began + 100 * QUIET;
+        let watchdog = Watchdog::new(began);
+        assert_eq!(watchdog.stuck(later, Some(later), limits), None, "it has begun just now");
+    }
+
+    #[test]
+    fn a_thread_that_serves_nobody_does_not_turn() {
+        let now = Instant::now();
+        let watchdog = Watchdog::new(now);
+        assert_eq!(watchdog.stuck(now, None, limits), None, "nobody has asked yet");
+        let mut asked = None;
+        watchdog.ask(|answer| asked = Some(answer));
+        assert_eq!(watchdog.stuck(now, None, limits), Some("the thread that serves connections"));
+        asked.unwrap()();
+        assert_eq!(watchdog.stuck(now, None, limits), None);
+    }
+}

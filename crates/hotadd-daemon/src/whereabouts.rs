@@ -1,0 +1,102 @@
+//! Where the daemon is found, and by whom: its socket, the group that may use it, and the message bus.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hotadd_service::{Access, AccessError, BusAddress, PlaceError, check_place};
+use rustix::process::geteuid;
+
+use super::RUN;
+use super::config::{Bus, Config, Kind};
+use super::manager::Manager;
+use crate::view::Weight;
+
+/// What the partition is called, unless it is said.
+const NAME: &str = "system";
+
+/// Whose members may do everything, unless it is said.
+const GROUP: &str = "hotadd";
+
+/// How long it is waited for the bus before it is said that the daemon is ready: one that is there answers in milliseconds.
+const FOR_THE_BUS: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// Whether it is the machine's own daemon, of which there is one: root's, but for one that only pretends at a place of its own.
+    fn is_the_machines(&self) -> bool {
+        let pretends = self.hardware.kind == Kind::Simulated && self.service.socket.is_some();
+        geteuid().is_root() && !pretends
+    }
+
+    /// What the partition is called.
+    pub(super) fn name(&self) -> &str {
+        self.service.name.as_ref().map_or(NAME, |name| &name.0.0)
+    }
+
+    /// Where it listens: the machine's folder is root's.
+    pub(super) fn socket(&self) -> PathBuf {
+        match &self.service.socket {
+            Some(socket) => socket.0.0.clone(),
+            None if geteuid().is_root() => Path::new(RUN).join(self.name()),
+            None => hotadd_service::runtime_dir().join(self.name()),
+        }
+    }
+
+    /// Who may do what with it; and why it is not everybody who could, where there is no group.
+    fn access(&self) -> (Access, Option<AccessError>) {
+        if let Some(group) = &self.service.group {
+            return (group.0.0.clone(), None);
+        }
+        if !self.is_the_machines() {
+            return (Access::own(), None);
+        }
+        match Access::machine(GROUP) {
+            Ok(access) => (access, None),
+            Err(error) => (Access::machine_without_group(), Some(error)),
+        }
+    }
+
+    /// Whether it could listen there.
+    pub(super) fn check_place(&self) -> Result<(), PlaceError> {
+        check_place(&self.socket(), &self.access().0)
+    }
+}
+
+impl Manager {
+    /// Who may do what with it. Says who is missing where it could be more.
+    pub(super) fn access(&self) -> Access {
+        let (access, missing) = self.config.access();
+        if let Some(error) = missing {
+            let alone = format!("only root may connect to the socket: {error}");
+            let weight = match error {
+                AccessError::NoGroup(_) => Weight::Plain,
+                _ => Weight::Bad,
+            };
+            self.log.line(weight, &alone);
+        }
+        access
+    }
+
+    /// The message bus that it is to be on.
+    fn bus(&self) -> Option<BusAddress> {
+        match self.config.service.bus.as_ref().map(|bus| &bus.0) {
+            Some(Bus::None) => None,
+            Some(Bus::On(address)) => Some(address.clone()),
+            None => self.config.is_the_machines().then_some(BusAddress::System),
+        }
+    }
+
+    /// Listens, and joins the bus: one that is not there is joined when it is. Says where it is found.
+    pub(super) fn be_found(&self) -> Result<String, String> {
+        let socket = self.config.socket();
+        let mut found = format!("listening at {}", socket.display());
+        let Some(service) = &self.service else { return Ok(found) };
+        service.open(&socket).map_err(|error| error.to_string())?;
+        if let Some(address) = self.bus() {
+            let joined = service.join_bus_when_there(&address, FOR_THE_BUS);
+            if joined.map_err(|error| error.to_string())? {
+                found += &format!(" and on {address}");
+            }
+        }
+        Ok(found)
+    }
+}

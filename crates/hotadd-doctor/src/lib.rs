@@ -1,0 +1,111 @@
+//! Whether something else on a machine brings processors online, and what to do about it.
+//!
+//! A [`Root`] is the system below a folder. [`Root::examine`] looks for everything that writes to a processor's switch: udev rules,
+//! systemd units, scripts, cron, the initramfs, agents of hypervisors and clouds, settings of the kernel. [`Root::shadow`] writes udev
+//! rules that take the place of those that bring processors online. Nothing below a root is run, and nothing else is written.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+mod agents;
+mod command;
+mod cron;
+mod finding;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod hooks;
+mod hotplug;
+mod initramfs;
+mod known_agents;
+mod machine;
+mod opaque;
+mod owner;
+mod programs;
+mod script;
+mod settings;
+mod shell;
+mod told;
+mod tree;
+mod udev;
+mod units;
+
+use std::io;
+use std::path::Path;
+
+use self::command::Follower;
+pub use self::finding::{Finding, Level, Place};
+use self::tree::Tree;
+use self::udev::cover;
+pub use self::udev::cover::{Outcome, Shadow};
+use self::units::Units;
+
+/// So many findings are told.
+const FINDINGS: usize = 1000;
+
+/// The system below a folder: this machine's own is that of `/`.
+pub struct Root(Tree);
+
+impl Root {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// `path` is no folder, or may not be looked at.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Tree::new(path).map(Self)
+    }
+
+    /// Writes into `dir` (normally `/etc/udev/rules.d`) a file for each file of udev's rules that brings processors online: it takes that
+    /// file's place, without the rules that do so.
+    ///
+    /// # Errors
+    /// `dir` is no folder, or cannot be written to.
+    pub fn shadow(&self, dir: &Path) -> io::Result<Vec<Shadow>> {
+        cover::all(&self.0, &Follower::new(&self.0), dir)
+    }
+
+    /// Everything that there is to say, what weighs most first.
+    #[must_use]
+    pub fn examine(&self) -> Vec<Finding> {
+        let tree = &self.0;
+        let follower = Follower::new(tree);
+        let wanted = udev::wanted_units(tree).into_iter().chain(units::activated(tree));
+        let mut units = Units::read(tree, wanted);
+        let mut findings = udev::check(tree, &follower);
+        findings.extend(initramfs::check(tree, &follower));
+        findings.extend(hotplug::check(tree, &follower));
+        findings.extend(cron::check(tree, &follower));
+        findings.extend(hooks::check(tree, &follower, &units));
+        findings.extend(settings::check(tree, &follower));
+        findings.extend(machine::check(tree));
+        // What was followed so far starts units, and these may start others.
+        let mut of_units = units.check(&follower);
+        while units.start(&follower.wanted_units()) {
+            of_units.extend(units.check(&follower));
+        }
+        findings.extend(of_units);
+        findings.extend(agents::check(tree, &units));
+        findings.extend(owner::check(tree, &units));
+        findings.extend(tree.unread().into_iter().map(|unread| {
+            Finding::new(Level::CannotTell, format!("not looked at: {}", unread.reason))
+                .at(&unread.path, None)
+                .why("what is in it may bring processors online")
+                .fix("run hotadd doctor as root, or look yourself")
+        }));
+        findings.sort_by_key(|finding| finding.level);
+        let more = findings.len().saturating_sub(FINDINGS);
+        if more > 0 {
+            findings.truncate(FINDINGS);
+            let what = format!("{more} further findings are not told");
+            findings.push(Finding::new(Level::CannotTell, what).fix("see to these first"));
+        }
+        findings
+    }
+}
+
+/// The answer: the level that weighs most, and None if all is clear. Notes change no answer.
+#[must_use]
+pub fn answer(findings: &[Finding]) -> Option<Level> {
+    let levels = findings.iter().map(|finding| finding.level);
+    levels.min().filter(|level| *level != Level::Note)
+}

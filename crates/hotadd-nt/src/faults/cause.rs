@@ -1,0 +1,171 @@
+//! [`Cause`]: why a thread cannot go on, in numbers that a signal handler can write down, and in words.
+
+use std::fmt;
+use std::time::Duration;
+
+use hotadd::Status;
+
+use crate::ground::context::Record;
+
+/// Why a thread cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cause {
+    /// An access to memory; not known where, if the address was not one that a processor takes.
+    Access {
+        how: How,
+        at: Option<usize>,
+    },
+    /// The stack has ended.
+    StackOverflow,
+    /// Something that the driver imports and nobody provides.
+    Missing {
+        how: How,
+        name: &'static str,
+    },
+    /// The page that a kernel shares with everybody.
+    Shared {
+        how: How,
+        offset: usize,
+    },
+    /// An instruction that only a kernel may execute.
+    Privileged(&'static str),
+    /// `__fastfail`, with its code.
+    FastFail(u32),
+    /// An assertion of the driver's.
+    Assertion,
+    Breakpoint,
+    SingleStep,
+    Illegal,
+    DivideByZero,
+    DivideOverflow,
+    FloatingPoint,
+    /// An `int` that means nothing here.
+    Interrupt(u8),
+    /// No answer in time.
+    Overdue(Duration),
+    /// The driver raised it itself.
+    Raised(Status),
+}
+
+/// How memory was accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Reading,
+    Writing,
+    Executing,
+}
+
+/// What the public headers call the codes of `__fastfail`.
+const FAST_FAILS: &[&str] = &[
+    "LEGACY_GS_VIOLATION",
+    "VTGUARD_CHECK_FAILURE",
+    "STACK_COOKIE_CHECK_FAILURE",
+    "CORRUPT_LIST_ENTRY",
+    "INCORRECT_STACK",
+    "INVALID_ARG",
+    "GS_COOKIE_INIT",
+    "FATAL_APP_EXIT",
+    "RANGE_CHECK_FAILURE",
+    "UNSAFE_REGISTRY_ACCESS",
+];
+
+impl Cause {
+    /// The status that Windows has for it.
+    pub(crate) const fn status(self) -> Status {
+        let value = match self {
+            Self::Access { .. } | Self::Shared { .. } => 0xC000_0005,
+            Self::StackOverflow => 0xC000_00FD,
+            Self::Missing { .. } => 0xC000_0139,
+            Self::Privileged(_) => 0xC000_0096,
+            Self::FastFail(_) => 0xC000_0409,
+            Self::Assertion => 0xC000_0420,
+            Self::Breakpoint => 0x8000_0003,
+            Self::SingleStep => 0x8000_0004,
+            Self::Illegal | Self::Interrupt(_) => 0xC000_001D,
+            Self::DivideByZero => 0xC000_0094,
+            Self::DivideOverflow => 0xC000_0095,
+            Self::FloatingPoint => 0xC000_0090,
+            Self::Overdue(_) => 0xC000_00B5,
+            Self::Raised(status) => return status,
+        };
+        Status::from_raw(value)
+    }
+
+    /// As a driver hears of it that handles exceptions. `None` if it is not a driver's to handle.
+    pub(crate) fn record(self, address: usize) -> Option<Record> {
+        let record = Record::new(self.status().to_raw(), address);
+        match self {
+            Self::Access { how, at } => {
+                let how = match how {
+                    How::Reading => 0,
+                    How::Writing => 1,
+                    How::Executing => 8,
+                };
+                // Where the address is not known Windows says so by this one.
+                Some(record.with(how, at.unwrap_or(usize::MAX)))
+            }
+            Self::StackOverflow
+            | Self::Missing { .. }
+            | Self::Shared { .. }
+            | Self::FastFail(_)
+            | Self::Overdue(_) => None,
+            _ => Some(record),
+        }
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reading => "reading",
+            Self::Writing => "writing",
+            Self::Executing => "executing",
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Access { how, at: Some(at) } => write!(f, "access violation {how} {at:#x}"),
+            Self::Access { how, at: None } => {
+                write!(f, "access violation {how} an address that cannot exist")
+            }
+            Self::StackOverflow => f.write_str("stack overflow"),
+            Self::Missing { how, name } => {
+                let how = match how {
+                    How::Reading => "reads",
+                    How::Writing => "writes",
+                    How::Executing => "calls",
+                };
+                write!(f, "{how} {name}, which is not provided,")
+            }
+            Self::Shared { how, offset } => {
+                let how = if how == How::Writing { "writes" } else { "reads" };
+                write!(f, "{how} KUSER_SHARED_DATA+{offset:#x}, which is not provided,")
+            }
+            Self::Privileged(name) => write!(f, "executes {name}, which needs ring 0,"),
+            Self::FastFail(code) => match FAST_FAILS.get(code as usize) {
+                Some(name) => write!(f, "fast-fail {code} ({name})"),
+                None => write!(f, "fast-fail {code}"),
+            },
+            Self::Assertion => f.write_str("assertion failed"),
+            Self::Breakpoint => f.write_str("breakpoint"),
+            Self::SingleStep => f.write_str("single-step trap"),
+            Self::Illegal => f.write_str("illegal instruction"),
+            Self::DivideByZero => f.write_str("divides by zero"),
+            Self::DivideOverflow => f.write_str("a division overflows"),
+            Self::FloatingPoint => f.write_str("floating-point exception"),
+            Self::Interrupt(number) => {
+                write!(f, "executes int {number:#x}, which means nothing here,")
+            }
+            Self::Overdue(limit) => write!(f, "no answer in {limit:?}: still"),
+            Self::Raised(status) => match status.name() {
+                Some(name) => {
+                    write!(f, "raises {name} ({:#010X}), which nobody handles,", status.to_raw())
+                }
+                None => write!(f, "raises {:#010X}, which nobody handles,", status.to_raw()),
+            },
+        }
+    }
+}

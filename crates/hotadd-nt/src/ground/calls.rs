@@ -1,0 +1,149 @@
+//! Which driver's call led to where a thread is.
+
+use std::ptr;
+
+use crate::ground::images::{self, Image};
+use crate::ground::thread;
+
+/// A call that a driver made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Where the call is.
+    pub(crate) at: usize,
+    /// Which function of ours it called, if it called it by an import.
+    pub(crate) callee: Option<&'static str>,
+}
+
+/// How far up its own stack a thread looks: over our own frames, and nothing behind the driver's that called.
+const REACH: usize = 16 * 1024;
+
+/// The call of a driver that led here.
+pub(crate) fn calling() -> Option<Call> {
+    let here = 0_usize;
+    let here = &raw const here as usize;
+    let (low, high) = thread::own().watched.limits();
+    if !(low..high).contains(&here) {
+        return None;
+    }
+    // SAFETY: from this frame up, at most to the end of this thread's stack; and this thread is busy here.
+    unsafe { newest_call(here, high.min(here + REACH)) }
+}
+
+/// The newest call of a driver on a stack between two addresses.
+///
+/// # Safety
+/// Between them lies a part of a stack whose thread stands still, or is in this call.
+pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
+    let from = from.next_multiple_of(8);
+    (from..to & !7).step_by(8).find_map(|at| {
+        // SAFETY: a whole word of that stack, which is mapped for as long as its thread lives.
+        let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
+        call_before(word)
+    })
+}
+
+/// The call that would return to an address. Pointers to a driver's functions lie on stacks too, and are no return addresses.
+pub(crate) fn call_before(address: usize) -> Option<Call> {
+    let image = images::at(address)?;
+    let place = address - image.base;
+    // A call may be the last instruction of its section, so that what follows it is not code.
+    if !image.executes(address - 1) {
+        return None;
+    }
+    let before = |length: usize| place.checked_sub(length);
+    if let Some([0xe8, distance @ ..]) = before(5).and_then(|start| image.value::<[u8; 5]>(start)) {
+        let target = address.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+        if image.executes(target) {
+            return Some(Call { at: address - 5, callee: jump_target(image, target) });
+        }
+    }
+    if let Some([0xff, 0x15, distance @ ..]) =
+        before(6).and_then(|start| image.value::<[u8; 6]>(start))
+    {
+        return Some(Call { at: address - 6, callee: slot_name(image, address, distance) });
+    }
+    // Through a register, or what one points to: FF /2, with what its form of address takes.
+    let length = [2, 3, 4, 6, 7].into_iter().find(|length| {
+        let Some([0xff, modes]) = before(*length).and_then(|start| image.value::<[u8; 2]>(start))
+        else {
+            return false;
+        };
+        let scaled = usize::from(modes & 7 == 4);
+        let whole = match modes >> 6 {
+            0 if modes & 7 == 5 => 6,
+            0 => 2 + scaled,
+            1 => 3 + scaled,
+            2 => 6 + scaled,
+            _ => 2,
+        };
+        modes >> 3 & 7 == 2 && whole == *length
+    })?;
+    Some(Call { at: address - length, callee: None })
+}
+
+/// The function of ours that a jump in a driver leads to: linkers put such between a call and an import.
+fn jump_target(image: &Image, at: usize) -> Option<&'static str> {
+    let mut place = at.checked_sub(image.base)?;
+    if image.value::<[u8; 4]>(place) == Some([0xf3, 0x0f, 0x1e, 0xfa]) {
+        place += 4;
+    }
+    // REX, or the prefix of a checked branch, changes nothing.
+    if matches!(image.value::<u8>(place), Some(0x48 | 0xf2)) {
+        place += 1;
+    }
+    match image.value::<[u8; 6]>(place) {
+        Some([0xff, 0x25, distance @ ..]) => slot_name(image, image.base + place + 6, distance),
+        _ => None,
+    }
+}
+
+/// The name of what an import slot holds, which lies so far from there.
+fn slot_name(image: &Image, from: usize, distance: [u8; 4]) -> Option<&'static str> {
+    let slot = from.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+    let address = image.value::<u64>(slot.checked_sub(image.base)?)?;
+    let address = address as usize;
+    (image.services.name_at)(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::abi::Abi;
+    use crate::ground::images::{Missing, Span};
+    use crate::kernel::exports::{self, SERVICES};
+
+    #[test]
+    fn calls_are_told_from_other_code_that_an_address_lies_behind() {
+        // Never executed. 0x20 is where what is called lies, 0x30 a slot.
+        let mut code = vec![0x90_u8; 64];
+        code[..5].copy_from_slice(&[0xe8, 0x1b, 0, 0, 0]);
+        code[5..11].copy_from_slice(&[0xff, 0x15, 0x25, 0, 0, 0]);
+        code[11..13].copy_from_slice(&[0xff, 0xd0]);
+        code[13..16].copy_from_slice(&[0x41, 0xff, 0xd2]);
+        code[16..20].copy_from_slice(&[0xff, 0x54, 0x24, 0x08]);
+        code[20..22].copy_from_slice(&[0xff, 0xe0]);
+        // jmp [0x30]
+        code[0x20..0x26].copy_from_slice(&[0xff, 0x25, 0x0a, 0, 0, 0]);
+        let function = exports::find("KeRegisterProcessorChangeCallback").unwrap();
+        let address = function.address(Abi::Win64) as u64;
+        code[0x30..0x38].copy_from_slice(&address.to_le_bytes());
+        let code: &'static [u8] = code.leak();
+        let base = code.as_ptr().expose_provenance();
+        let all = Span { range: 0..64, writable: false, executable: true };
+        let image =
+            Image::native("calls.so".into(), base, 64, vec![all], Missing::default(), &SERVICES);
+        let image = images::enter(image).unwrap();
+        let found =
+            |place: usize| call_before(base + place).map(|call| (call.at - base, call.callee));
+        let name = Some(function.name);
+        assert_eq!(found(5), Some((0, name)), "call +distance, to a jump through a slot");
+        assert_eq!(found(11), Some((5, name)), "call through a slot");
+        assert_eq!(found(13), Some((11, None)), "call rax");
+        assert_eq!(found(16), Some((14, None)), "call r10, without its prefix");
+        assert_eq!(found(20), Some((16, None)), "call [rsp+8]");
+        assert_eq!(found(22), None, "jmp rax does not return");
+        assert_eq!(found(40), None, "behind a jump");
+        assert_eq!(found(0), None, "nothing is before the beginning");
+        images::leave(image);
+    }
+}

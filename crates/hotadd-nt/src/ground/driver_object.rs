@@ -1,0 +1,132 @@
+//! [`Object`]: what a driver is given when it begins: its `DRIVER_OBJECT`, and where its settings would be.
+
+use std::ffi::c_void;
+use std::mem::{offset_of, size_of};
+use std::ptr::{self, NonNull};
+
+use crate::ground::abi::Abi;
+use crate::ground::images::Image;
+use crate::ground::routine::Routine;
+use crate::ground::types::{DriverObject, NtStatus, UnicodeString};
+
+/// `IO_TYPE_DRIVER`.
+const IO_TYPE_DRIVER: i16 = 4;
+
+/// `STATUS_INVALID_DEVICE_REQUEST`.
+const INVALID_DEVICE_REQUEST: NtStatus = 0xC000_0010_u32.cast_signed();
+
+/// `DRIVER_EXTENSION`, as far as it is documented.
+#[repr(C)]
+struct DriverExtension {
+    driver_object: *mut DriverObject,
+    add_device: *const c_void,
+    count: u32,
+    service_key_name: UnicodeString,
+}
+
+const _: () = assert!(offset_of!(DriverExtension, service_key_name) == 0x18);
+
+/// A driver's object, and all that it refers to. It is the driver's to change, so nothing here is ever borrowed.
+pub(crate) struct Object(NonNull<Parts>);
+
+// SAFETY: an address, and the parts of it that are used are read and written by one thread at a time.
+unsafe impl Send for Object {}
+
+struct Parts {
+    driver: DriverObject,
+    extension: DriverExtension,
+    hardware: UnicodeString,
+    registry_path: UnicodeString,
+    /// What the strings consist of.
+    _texts: [Box<[u16]>; 4],
+}
+
+impl Object {
+    /// The object of a driver that has not begun. `service` is what Windows would call it: the file's name without its end.
+    pub(crate) fn new(service: &str, image: &Image, entry: Routine) -> Self {
+        let text = |text: String| text.encode_utf16().collect::<Box<[u16]>>();
+        let mut texts = [
+            text(format!("\\Driver\\{service}")),
+            text(format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{service}")),
+            text("\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM".to_owned()),
+            text(service.to_owned()),
+        ];
+        let [name, path, hardware, key] = texts.each_mut().map(|text| string(text));
+        let refuse: *const c_void = match image.abi {
+            Abi::Win64 => refuse_win64 as *const c_void,
+            Abi::SysV => refuse_sysv as *const c_void,
+        };
+        let driver = DriverObject {
+            kind: IO_TYPE_DRIVER,
+            size: i16::try_from(size_of::<DriverObject>()).unwrap_or(i16::MAX),
+            device_object: ptr::null_mut(),
+            flags: 0,
+            driver_start: ptr::without_provenance_mut(image.base),
+            driver_size: u32::try_from(image.size).unwrap_or(u32::MAX),
+            driver_section: ptr::null_mut(),
+            driver_extension: ptr::null_mut(),
+            driver_name: name,
+            hardware_database: ptr::null_mut(),
+            fast_io_dispatch: ptr::null_mut(),
+            driver_init: ptr::without_provenance_mut(entry.address()),
+            driver_start_io: ptr::null_mut(),
+            driver_unload: ptr::null(),
+            major_function: [refuse; 28],
+        };
+        let extension = DriverExtension {
+            driver_object: ptr::null_mut(),
+            add_device: ptr::null(),
+            count: 0,
+            service_key_name: key,
+        };
+        let parts = Parts { driver, extension, hardware, registry_path: path, _texts: texts };
+        let parts = NonNull::from(Box::leak(Box::new(parts)));
+        let at = parts.as_ptr();
+        // SAFETY: made above, and known to nobody yet.
+        let parts_mut = unsafe { &mut *at };
+        parts_mut.driver.driver_extension = (&raw mut parts_mut.extension).cast();
+        parts_mut.driver.hardware_database = &raw mut parts_mut.hardware;
+        parts_mut.extension.driver_object = &raw mut parts_mut.driver;
+        Self(parts)
+    }
+
+    /// The `DRIVER_OBJECT`.
+    pub(crate) fn driver(&self) -> *mut DriverObject {
+        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
+        unsafe { &raw mut (*self.0.as_ptr()).driver }
+    }
+
+    /// The registry path.
+    pub(crate) fn registry_path(&self) -> *mut UnicodeString {
+        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
+        unsafe { &raw mut (*self.0.as_ptr()).registry_path }
+    }
+
+    /// What the driver wants to be unloaded by.
+    pub(crate) fn unload(&self) -> Option<Routine> {
+        // SAFETY: a field of a structure that lives as long as `self`. The driver has returned.
+        Routine::new(unsafe { (*self.driver()).driver_unload })
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // SAFETY: leaked by `new`, and given back once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+fn string(text: &mut [u16]) -> UnicodeString {
+    let length = u16::try_from(text.len() * 2).unwrap_or(0xfffe);
+    UnicodeString { length, maximum_length: length, buffer: text.as_mut_ptr() }
+}
+
+/// What answers requests that a driver has no function for.
+extern "C" fn refuse_sysv(_: *mut c_void, _: *mut c_void) -> NtStatus {
+    INVALID_DEVICE_REQUEST
+}
+
+/// The same for a `.sys`.
+extern "win64" fn refuse_win64(_: *mut c_void, _: *mut c_void) -> NtStatus {
+    INVALID_DEVICE_REQUEST
+}

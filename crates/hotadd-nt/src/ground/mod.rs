@@ -1,0 +1,24 @@
+//! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one world that all
+//! drivers of this process live in. It names no other layer.
+//!
+//! One circle is left: `world` has a console that is told of a `fault`, and a `fault` tells it.
+
+pub(crate) mod abi;
+pub(crate) mod caller;
+pub(crate) mod calls;
+pub(crate) mod context;
+pub(crate) mod counts;
+pub(crate) mod driver_object;
+pub(crate) mod export;
+pub(crate) mod fault;
+pub(crate) mod foreign;
+pub(crate) mod images;
+pub(crate) mod memory;
+pub(crate) mod objects;
+pub(crate) mod routine;
+pub(crate) mod services;
+pub(crate) mod stack;
+pub(crate) mod thread;
+pub(crate) mod time_zone;
+pub(crate) mod types;
+pub(crate) mod world;

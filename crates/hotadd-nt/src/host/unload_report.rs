@@ -1,0 +1,97 @@
+//! [`UnloadReport`]: what a driver leaves behind when it is unloaded, or did not load.
+
+use std::fmt;
+
+use crate::ground::driver_object::Object;
+use crate::kernel::ex::pool::{self, Accounting};
+use crate::kernel::io::devices;
+use crate::kernel::ke::{change, dispatch, dpc_queue};
+use crate::kernel::{ex, io, mm, ob, ps};
+
+/// What a driver left behind. Registrations were deregistered for it, and devices are forgotten (D4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnloadReport {
+    /// Its registrations.
+    pub registrations: usize,
+    /// Other things, by what one of them is called. Nothing comes of them any more.
+    pub others: Vec<(&'static str, usize)>,
+    /// Its memory. It is that of all drivers of this process.
+    pub pool: Accounting,
+}
+
+impl UnloadReport {
+    /// What has become of a driver that nobody calls any more.
+    pub(crate) fn by(driver: &Object) -> Self {
+        let registrations = change::deregister_all();
+        let io = devices::forget(driver.driver());
+        let others = [
+            ("device", io.devices),
+            ("symbolic link", io.links),
+            ("registered callback function", ex::callbacks::unregister_all()),
+            ("open handle", ob::handles::left()),
+            ("referenced object", ob::references::left()),
+            ("block of pages", mm::pages::left()),
+        ];
+        let others = others.into_iter().filter(|(_, count)| *count > 0).collect();
+        Self { registrations, others, pool: pool::accounting() }
+    }
+
+    /// In words what it should have cleaned up besides memory; `None` if it did.
+    pub(crate) fn mess(&self) -> Option<String> {
+        let registrations = ("registration", self.registrations);
+        let all = std::iter::once(&registrations).chain(&self.others);
+        in_words(all.filter(|(_, count)| *count > 0))
+    }
+}
+
+impl fmt::Display for UnloadReport {
+    /// `unloaded, 0 bytes of pool left`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unloaded, {}", self.pool)?;
+        self.mess().map_or(Ok(()), |mess| write!(f, "; {mess} left"))
+    }
+}
+
+/// What of a driver still runs or will: its code cannot be taken away under it. `None` if nothing does.
+pub(crate) fn running() -> Option<String> {
+    let dpcs = dpc_queue::waiting();
+    if dpcs == 0 {
+        // One may be about to return: whoever it has told is here already.
+        dpc_queue::flush();
+    }
+    let all = [
+        ("queued DPC", dpcs),
+        ("thread", ps::threads::left()),
+        ("work item", ex::work::left() + io::work::busy()),
+        ("timer", dispatch::lock().timers.count()),
+    ];
+    in_words(all.iter().filter(|(_, count)| *count > 0))
+}
+
+/// `one device and 2 open handles`
+fn in_words<'a>(all: impl Iterator<Item = &'a (&'static str, usize)>) -> Option<String> {
+    let counted: Vec<String> = all
+        .map(|(what, count)| match (*what, *count) {
+            (what, 1) => format!("one {what}"),
+            ("block of pages", count) => format!("{count} blocks of pages"),
+            (what, count) => format!("{count} {what}s"),
+        })
+        .collect();
+    let (last, others) = counted.split_last()?;
+    Some(if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_said_in_words() {
+        let left = UnloadReport { registrations: 1, ..UnloadReport::default() };
+        assert_eq!(left.to_string(), "unloaded, 0 bytes of pool left; one registration left");
+        let others = vec![("device", 2), ("block of pages", 3)];
+        let left = UnloadReport { registrations: 0, others, pool: Accounting::default() };
+        assert_eq!(left.mess().unwrap(), "2 devices and 3 blocks of pages");
+        assert_eq!(UnloadReport::default().to_string(), "unloaded, 0 bytes of pool left");
+    }
+}

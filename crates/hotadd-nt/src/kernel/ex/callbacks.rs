@@ -1,0 +1,280 @@
+//! Callback objects: by a name, some register to be told, and others tell them.
+//!
+//! Of the system's own, `\Callback\ProcessorAdd` tells of processors being added (`processor_add`); the others never have
+//! anything to tell.
+
+use std::sync::{Arc, LazyLock};
+
+use hotadd::{Registration, Status};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Out};
+use crate::ground::routine::Routine;
+use crate::ground::types::{Boolean, NtStatus, UnicodeString, nt_status};
+use crate::ground::{caller, thread};
+use crate::kernel::ex::processor_add::Functions;
+use crate::kernel::ke::change;
+use crate::kernel::ob::references;
+
+/// `OBJECT_ATTRIBUTES`, as far as it counts here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Attributes {
+    pub(crate) length: u32,
+    pub(crate) root: usize,
+    pub(crate) name: In<UnicodeString>,
+    pub(crate) attributes: u32,
+    _security: [usize; 2],
+}
+
+const _: () = assert!(size_of::<Attributes>() == 0x30);
+
+nt! {
+    /// Opens a callback object, or makes it if it is to be made.
+    fn ExCreateCallback(
+        object: Out<usize>, attributes: In<Attributes>, create: Boolean, several: Boolean,
+    ) -> NtStatus {
+        match open(attributes, create != 0, several != 0) {
+            Ok(opened) => {
+                object.put(opened);
+                0
+            }
+            Err(status) => nt_status(status),
+        }
+    }
+
+    /// Registers a function to be told. Returns a handle, or NULL.
+    fn ExRegisterCallback(object: usize, function: usize, context: usize) -> usize {
+        register(object, function, context)
+    }
+
+    /// Registers it no more. When it returns the function is not running and will not be called again.
+    fn ExUnregisterCallback(handle: usize) { unregister(handle) }
+
+    /// Tells all who have registered, in that order.
+    fn ExNotifyCallback(object: usize, first: usize, second: usize) { notify(object, first, second) }
+}
+
+pub(super) const PROCESSOR_ADD: &str = "\\Callback\\ProcessorAdd";
+
+/// The objects of the system.
+const SYSTEM: [&str; 3] = ["\\Callback\\SetSystemTime", "\\Callback\\PowerState", PROCESSOR_ADD];
+
+struct Object {
+    /// What drivers have as its address. Leaked, so that it is nobody else's ever.
+    address: usize,
+    /// As it was given, or empty.
+    name: String,
+    several: bool,
+    registered: Vec<Arc<Registered>>,
+    /// The party that stands for the functions registered with `ProcessorAdd`, while there are some.
+    party: Option<Registration>,
+}
+
+/// A function that is registered.
+pub(super) struct Registered {
+    /// The address of its object.
+    object: usize,
+    handle: usize,
+    pub(super) routine: Routine,
+    pub(super) context: usize,
+    /// The threads on which it runs.
+    running: Mutex<Vec<usize>>,
+}
+
+struct Objects {
+    all: Vec<Object>,
+    last: usize,
+}
+
+static OBJECTS: LazyLock<Mutex<Objects>> = LazyLock::new(|| {
+    let mut objects = Objects { all: Vec::new(), last: 0 };
+    for name in SYSTEM {
+        objects.make(name.to_owned(), true);
+    }
+    Mutex::new(objects)
+});
+
+/// Told when a function has returned.
+static RETURNED: Condvar = Condvar::new();
+
+fn objects() -> MutexGuard<'static, Objects> {
+    OBJECTS.lock()
+}
+
+impl Objects {
+    fn make(&mut self, name: String, several: bool) -> usize {
+        let address = std::ptr::from_mut(Box::leak(Box::new([0_usize; 2]))) as usize;
+        let object = Object { address, name, several, registered: Vec::new(), party: None };
+        self.all.push(object);
+        address
+    }
+
+    fn at(&mut self, address: usize) -> Option<&mut Object> {
+        self.all.iter_mut().find(|object| object.address == address)
+    }
+}
+
+fn open(attributes: In<Attributes>, create: bool, several: bool) -> Result<usize, Status> {
+    let name = match attributes.non_null() {
+        Some(attributes) => name_of(attributes.get()),
+        None => String::new(),
+    };
+    let mut objects = objects();
+    let same = |object: &&Object| !name.is_empty() && object.name.eq_ignore_ascii_case(&name);
+    let address = match objects.all.iter().find(same) {
+        Some(object) => object.address,
+        None if create => objects.make(name, several),
+        None => return Err(Status::OBJECT_NAME_NOT_FOUND),
+    };
+    references::add(address, references::Kind::Callback);
+    Ok(address)
+}
+
+fn name_of(attributes: Attributes) -> String {
+    let name = attributes.name.non_null();
+    name.map_or_else(String::new, |name| String::from_utf16_lossy(&name.get().units()))
+}
+
+fn register(address: usize, function: usize, context: usize) -> usize {
+    let Some(routine) = Routine::new(function as *const _) else {
+        caller::breach("calls ExRegisterCallback with a function that is NULL");
+        return 0;
+    };
+    let mut objects = objects();
+    objects.last += 1;
+    let handle = objects.last;
+    let Some(object) = objects.at(address) else {
+        drop(objects);
+        caller::fault(format!("calls ExRegisterCallback for {address:#x}, which is no object"));
+    };
+    if !object.several && !object.registered.is_empty() {
+        return 0;
+    }
+    let of_system = object.name == PROCESSOR_ADD;
+    if of_system && change::inside() {
+        drop(objects);
+        refuse(&hotadd::Error::InsideCallback("registering"));
+        return 0;
+    }
+    let running = Mutex::default();
+    let registered = Registered { object: address, handle, routine, context, running };
+    object.registered.push(Arc::new(registered));
+    let needs_party = of_system && object.party.is_none();
+    drop(objects);
+    if needs_party && let Err(error) = hear_of_processors(address) {
+        refuse(&error);
+        unregister(handle);
+        return 0;
+    }
+    handle
+}
+
+fn refuse(error: &hotadd::Error) {
+    caller::breach(&format!("calls ExRegisterCallback for {PROCESSOR_ADD}: {error}"));
+}
+
+/// Has the functions told of processors.
+fn hear_of_processors(address: usize) -> Result<(), hotadd::Error> {
+    // Not under the lock: it waits for callbacks, and they may register and unregister too.
+    let registration = change::enlist(Functions::of(address), false)?;
+    let mut objects = objects();
+    let object = objects.at(address).expect("the system's stay");
+    // Two may have come at once: one of them goes. So it does if what it was made for has gone meanwhile.
+    let spare = match object.party {
+        None if !object.registered.is_empty() => object.party.replace(registration),
+        _ => Some(registration),
+    };
+    drop(objects);
+    drop(spare);
+    Ok(())
+}
+
+fn unregister(handle: usize) {
+    let mut objects = objects();
+    let has = |object: &&mut Object| object.registered.iter().any(|one| one.handle == handle);
+    let Some(object) = objects.all.iter_mut().find(has) else {
+        drop(objects);
+        caller::breach(&format!("calls ExUnregisterCallback for {handle:#x}, which is no handle"));
+        return;
+    };
+    let at = object.registered.iter().position(|one| one.handle == handle).expect("it has it");
+    let registered = object.registered.remove(at);
+    let party = if object.registered.is_empty() { object.party.take() } else { None };
+    drop(objects);
+    // Not under the lock: it waits for what may want the lock (D1).
+    drop(party);
+    let own = thread::own().id();
+    let mut running = registered.running.lock();
+    // One that unregisters itself cannot wait for itself.
+    while running.iter().any(|thread| *thread != own) {
+        RETURNED.wait(&mut running);
+    }
+}
+
+fn notify(address: usize, first: usize, second: usize) {
+    let told = match objects().at(address) {
+        Some(object) if object.name == PROCESSOR_ADD => None,
+        Some(object) => Some(object.registered.clone()),
+        None => return,
+    };
+    let Some(told) = told else {
+        // They would be told of what is not happening, and of ends without a beginning (X4).
+        let what = "which is the system's: none of its functions is called";
+        caller::breach(&format!("calls ExNotifyCallback for {PROCESSOR_ADD}, {what}"));
+        return;
+    };
+    for one in told {
+        // SAFETY: a CALLBACK_FUNCTION by the word of whoever registered it.
+        one.run(|| unsafe { one.routine.call([one.context, first, second, 0]) });
+    }
+}
+
+/// The functions that are registered with an object at this moment, in that order.
+pub(super) fn registered(address: usize) -> Vec<Arc<Registered>> {
+    objects().at(address).map(|object| object.registered.clone()).unwrap_or_default()
+}
+
+impl Registered {
+    /// Calls it by `call`, unless it was unregistered meanwhile.
+    pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let own = thread::own().id();
+        // Counted as running before it is looked whether it was unregistered: whoever does that waits for it (D1).
+        self.running.lock().push(own);
+        let mut still = false;
+        if let Some(object) = objects().at(self.object) {
+            still = object.registered.iter().any(|other| other.handle == self.handle);
+        }
+        let result = still.then(call);
+        let mut running = self.running.lock();
+        if let Some(at) = running.iter().position(|thread| *thread == own) {
+            running.remove(at);
+        }
+        drop(running);
+        RETURNED.notify_all();
+        result
+    }
+}
+
+/// Lets an object go to which nobody refers any more. Those of the system stay.
+pub(crate) fn forget(address: usize) {
+    let mut objects = objects();
+    let goes = |object: &Object| object.address == address && !SYSTEM.contains(&&*object.name);
+    objects.all.retain(|object| !goes(object));
+}
+
+/// Has nobody called any more who is left of a driver that is unloaded (D4). Returns how many functions were registered.
+pub(crate) fn unregister_all() -> usize {
+    let mut objects = objects();
+    let left = objects.all.iter().map(|object| object.registered.len()).sum();
+    let mut parties = Vec::new();
+    for object in &mut objects.all {
+        object.registered.clear();
+        parties.extend(object.party.take());
+    }
+    drop(objects);
+    // Not under the lock, as above.
+    drop(parties);
+    left
+}

@@ -1,0 +1,256 @@
+//! Pool: memory for drivers, by tag. What is outstanding can be asked for, and made to fail.
+//!
+//! Paged or not is the same here, as is executable or not: no memory of a driver is.
+
+use std::fmt;
+
+use hotadd::Status;
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::kernel::ex::heap::{self, Wrong};
+use crate::kernel::ke::{dispatch, dpc_queue, irql};
+
+/// Four letters that say what memory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(pub u32);
+
+impl fmt::Display for Tag {
+    /// As it lies in memory, which is how tools show it: `'UpcP'` in C is PcpU.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.to_le_bytes() {
+            let letter = if byte == b' ' || byte.is_ascii_graphic() { byte } else { b'.' };
+            write!(f, "{}", char::from(letter))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TagUse {
+    /// Blocks not freed.
+    pub blocks: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The most bytes that there were at a time.
+    pub peak: usize,
+    /// Blocks ever allocated.
+    pub ever: u64,
+}
+
+impl TagUse {
+    pub(crate) fn grow(&mut self, size: usize) {
+        self.blocks += 1;
+        self.bytes += size;
+        self.peak = self.peak.max(self.bytes);
+        self.ever += 1;
+    }
+
+    pub(crate) fn shrink(&mut self, size: usize) {
+        self.blocks -= 1;
+        self.bytes -= size;
+    }
+}
+
+/// What drivers have allocated, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// All of it.
+    pub total: TagUse,
+    /// By tag, every one that was ever used.
+    pub tags: Vec<(Tag, TagUse)>,
+}
+
+impl fmt::Display for Accounting {
+    /// What is left: `768 bytes of pool left: 3 blocks, 768 bytes of tag 'PcpU'`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of pool left", self.total.bytes)?;
+        let left = self.tags.iter().filter(|(_, used)| used.blocks != 0);
+        for (at, (tag, used)) in left.enumerate() {
+            let before = if at == 0 { ":" } else { "," };
+            let plural = if used.blocks == 1 { "" } else { "s" };
+            write!(
+                f,
+                "{before} {} block{plural}, {} bytes of tag '{tag}'",
+                used.blocks, used.bytes
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What is allocated at this moment.
+#[must_use]
+pub fn accounting() -> Accounting {
+    heap::with(|heap| heap.accounting())
+}
+
+/// Lets the `nth` allocation from now fail, or none (`None`).
+pub fn fail_at(nth: Option<u64>) {
+    heap::with(|heap| heap.fail_at(nth));
+}
+
+/// Lets every allocation of a tag fail from now on, or none (`None`).
+pub fn fail_tag(tag: Option<Tag>) {
+    heap::with(|heap| heap.fail_tag(tag));
+}
+
+/// Lets allocations fail beyond so many bytes. Without this it is 256 MiB.
+pub fn limit(bytes: usize) {
+    heap::with(|heap| heap.set_limit(bytes));
+}
+
+/// The tag of memory that was allocated without one.
+const NONE: Tag = Tag(u32::from_le_bytes(*b"None"));
+
+/// `POOL_QUOTA_FAIL_INSTEAD_OF_RAISE` and `POOL_RAISE_IF_ALLOCATION_FAILURE`, in a `POOL_TYPE`.
+const QUOTA_FAIL: u32 = 8;
+const RAISE: u32 = 16;
+/// Whether a `POOL_TYPE` is a paged one.
+const PAGED: u32 = 1;
+
+/// The flags of `ExAllocatePool2`.
+mod flag {
+    pub(super) const UNINITIALIZED: u64 = 0x2;
+    pub(super) const RAISE_ON_FAILURE: u64 = 0x20;
+    pub(super) const NON_PAGED: u64 = 0x40;
+    pub(super) const NON_PAGED_EXECUTE: u64 = 0x80;
+    pub(super) const PAGED: u64 = 0x100;
+    /// Those that must be known. The upper half is optional, and ignored where unknown.
+    pub(super) const REQUIRED: u64 = 0xffff_ffff;
+    pub(super) const KNOWN: u64 = 0x1ff;
+}
+
+nt! {
+    /// Allocates memory without a tag.
+    fn ExAllocatePool(kind: u32, size: usize) -> usize { old(kind, size, NONE, false, kind & RAISE != 0) }
+
+    /// Allocates memory.
+    fn ExAllocatePoolWithTag(kind: u32, size: usize, tag: u32) -> usize {
+        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+    }
+
+    /// Allocates memory. The priority says who comes last when there is little; there is always enough, or none.
+    fn ExAllocatePoolWithTagPriority(kind: u32, size: usize, tag: u32, _priority: i32) -> usize {
+        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+    }
+
+    /// Allocates memory, or does not return.
+    fn ExAllocatePoolWithQuotaTag(kind: u32, size: usize, tag: u32) -> usize {
+        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+    }
+
+    /// Allocates memory, or does not return.
+    fn ExAllocatePoolQuotaWithTag(kind: u32, size: usize, tag: u32) -> usize {
+        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+    }
+
+    /// Allocates memory that is zero.
+    fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize {
+        old(kind, size, Tag(tag), true, kind & RAISE != 0)
+    }
+
+    /// Allocates memory that holds anything.
+    fn ExAllocatePoolUninitialized(kind: u32, size: usize, tag: u32) -> usize {
+        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+    }
+
+    /// Allocates memory, zero unless it is asked for without.
+    fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { new(flags, size, Tag(tag)) }
+
+    /// Allocates memory. Of the extended parameters none changes anything here.
+    fn ExAllocatePool3(flags: u64, size: usize, tag: u32, _parameters: usize, _count: u32) -> usize {
+        new(flags, size, Tag(tag))
+    }
+
+    /// Frees memory.
+    fn ExFreePool(address: usize) { free("ExFreePool", address, None) }
+
+    /// Frees memory. A tag that is not 0 must be its own.
+    fn ExFreePoolWithTag(address: usize, tag: u32) {
+        free("ExFreePoolWithTag", address, Some(Tag(tag)).filter(|tag| tag.0 != 0));
+    }
+
+    /// Frees memory. A tag that is not 0 must be its own.
+    fn ExFreePool2(address: usize, tag: u32, _parameters: usize, _count: u32) {
+        free("ExFreePool2", address, Some(Tag(tag)).filter(|tag| tag.0 != 0));
+    }
+}
+
+/// By `POOL_TYPE`.
+fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: bool) -> usize {
+    allocate(size, tag, zeroed, kind & PAGED != 0, raise)
+}
+
+/// By flags.
+fn new(flags: u64, size: usize, tag: Tag) -> usize {
+    let raise = flags & flag::RAISE_ON_FAILURE != 0;
+    let pools = flags & (flag::NON_PAGED | flag::NON_PAGED_EXECUTE | flag::PAGED);
+    let wrong = if tag.0 == 0 {
+        "with the tag 0".to_owned()
+    } else if pools.count_ones() != 1 || flags & flag::REQUIRED & !flag::KNOWN != 0 {
+        format!("with the flags {flags:#x}, which name no kind of pool")
+    } else {
+        let zeroed = flags & flag::UNINITIALIZED == 0;
+        return allocate(size, tag, zeroed, flags & flag::PAGED != 0, raise);
+    };
+    caller::breach(&format!("calls ExAllocatePool2 {wrong}: it gets nothing"));
+    failed(size, tag, raise)
+}
+
+fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> usize {
+    irql::at_most("a pool function", if paged { irql::APC } else { irql::DISPATCH });
+    heap::with(|heap| heap.allocate(size, tag, zeroed)).unwrap_or_else(|| failed(size, tag, raise))
+}
+
+/// What a driver gets that gets no memory.
+fn failed(size: usize, tag: Tag, raise: bool) -> usize {
+    if raise {
+        let what = format!("asked for {size} bytes of pool, tag '{tag}', or to be stopped");
+        caller::fault_with(Status::INSUFFICIENT_RESOURCES, what);
+    }
+    0
+}
+
+pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {
+    irql::at_most(function, irql::DISPATCH);
+    if let Some(size) = heap::with(|heap| heap.size_of(address)) {
+        let range = address..address + size;
+        let dispatcher = dispatch::lock();
+        let (waits, timers) = (dispatcher.waits_within(&range), dispatcher.timers.within(&range));
+        drop(dispatcher);
+        if waits != 0 {
+            caller::fault(format!("frees by {function} an object that {waits} threads wait for"));
+        }
+        if timers != 0 {
+            caller::fault(format!("frees by {function} a timer that is set"));
+        }
+        if dpc_queue::within(&range) != 0 {
+            caller::fault(format!("frees by {function} a DPC that is queued"));
+        }
+    }
+    let Err(wrong) = heap::with(|heap| heap.free(address, tag)) else {
+        return;
+    };
+    let what = match wrong {
+        Wrong::Foreign => format!("calls {function} for {address:#x}, which is no block of pool"),
+        Wrong::Twice(tag) => {
+            format!(
+                "calls {function} for {address:#x}, a block of tag '{tag}' that was freed already"
+            )
+        }
+        Wrong::Tag(its) => format!(
+            "calls {function} with tag '{}' for a block of tag '{its}'",
+            tag.map_or_else(String::new, |tag| tag.to_string())
+        ),
+        Wrong::Overrun { tag, size, before } => format!(
+            "wrote {} its block of {size} bytes of pool, tag '{tag}'; found by {function}",
+            if before { "in front of" } else { "beyond" }
+        ),
+        Wrong::WrittenAfterFree { tag, size, offset } => format!(
+            "wrote to byte {offset} of its block of {size} bytes of pool, tag '{tag}', after freeing it; found by {function}"
+        ),
+    };
+    caller::fault(format!("{what} (BAD_POOL_CALLER)"));
+}

@@ -1,0 +1,140 @@
+//! Push locks: locks of one word, for one exclusively or for many.
+//!
+//! They are `parking_lot`'s, which are one word too and free when it is 0, as drivers that initialise theirs by hand expect.
+
+use parking_lot::RawRwLock;
+use parking_lot::lock_api::{RawRwLock as _, RawRwLockRecursive as _};
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::foreign::{Out, Shared};
+use crate::ground::thread::{self, Held, Own};
+use crate::ground::types::Boolean;
+use crate::kernel::ke::{irql, regions};
+
+const _: () = assert!(size_of::<RawRwLock>() == 8);
+// SAFETY: as large, as the line above says, and any eight bytes are a number.
+const _: () = assert!(unsafe { std::mem::transmute::<RawRwLock, usize>(RawRwLock::INIT) } == 0);
+
+nt! {
+    /// Makes a lock that nobody holds.
+    fn ExInitializePushLock(lock: Out<RawRwLock>) { lock.put(RawRwLock::INIT) }
+
+    /// Acquires a lock for oneself.
+    fn ExAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
+        exclusive("ExAcquirePushLockExclusiveEx", lock.get());
+    }
+
+    /// Acquires a lock together with others.
+    fn ExAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
+        shared("ExAcquirePushLockSharedEx", lock.get());
+    }
+
+    /// Acquires a lock for oneself if nobody holds it. Returns whether it did.
+    fn ExTryAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
+        Boolean::from(try_exclusive(lock.get()))
+    }
+
+    /// Acquires a lock together with others if nobody has it for himself. Returns whether it did.
+    fn ExTryAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
+        Boolean::from(try_shared(lock.get()))
+    }
+
+    /// Releases it.
+    fn ExReleasePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release_exclusive("ExReleasePushLockExclusiveEx", lock.get());
+    }
+
+    /// Releases it.
+    fn ExReleasePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release_shared("ExReleasePushLockSharedEx", lock.get());
+    }
+
+    /// Releases it, however it is held.
+    fn ExReleasePushLockEx(lock: Shared<RawRwLock>, _flags: u32) {
+        release("ExReleasePushLockEx", lock.get());
+    }
+}
+
+fn address(lock: &RawRwLock) -> usize {
+    std::ptr::from_ref(lock) as usize
+}
+
+/// What comes before every acquiring: in none of these cases would Windows come back.
+fn enter(function: &'static str, lock: &RawRwLock, exclusive: bool) -> &'static Own {
+    irql::at_most(function, irql::APC);
+    regions::expect(function);
+    let own = thread::own();
+    let shares = own.holds(Held::PushLockShared, address(lock)) != 0;
+    if own.holds(Held::PushLockExclusive, address(lock)) != 0 || (exclusive && shares) {
+        caller::fault(format!(
+            "calls {function} for the push lock at {:#x}, which this thread holds already: on Windows it would wait for itself",
+            address(lock)
+        ));
+    }
+    own
+}
+
+fn exclusive(function: &'static str, lock: &RawRwLock) {
+    let own = enter(function, lock, true);
+    thread::waiting(function, || lock.lock_exclusive());
+    own.acquired(Held::PushLockExclusive, address(lock));
+}
+
+fn shared(function: &'static str, lock: &RawRwLock) {
+    let own = enter(function, lock, false);
+    if own.holds(Held::PushLockShared, address(lock)) == 0 {
+        thread::waiting(function, || lock.lock_shared());
+    } else {
+        // Not behind somebody who waits for this thread.
+        lock.lock_shared_recursive();
+    }
+    own.acquired(Held::PushLockShared, address(lock));
+}
+
+fn try_exclusive(lock: &RawRwLock) -> bool {
+    let taken = lock.try_lock_exclusive();
+    if taken {
+        thread::own().acquired(Held::PushLockExclusive, address(lock));
+    }
+    taken
+}
+
+fn try_shared(lock: &RawRwLock) -> bool {
+    let taken = lock.try_lock_shared();
+    if taken {
+        thread::own().acquired(Held::PushLockShared, address(lock));
+    }
+    taken
+}
+
+fn not_held(function: &str, lock: &RawRwLock) -> ! {
+    caller::fault(format!(
+        "calls {function} for the push lock at {:#x}, which this thread does not hold so",
+        address(lock)
+    ))
+}
+
+fn release_exclusive(function: &str, lock: &RawRwLock) {
+    if !thread::own().released(Held::PushLockExclusive, address(lock)) {
+        not_held(function, lock);
+    }
+    // SAFETY: what this thread holds says that it locked it exclusively, and now no longer says so.
+    unsafe { lock.unlock_exclusive() };
+}
+
+fn release_shared(function: &str, lock: &RawRwLock) {
+    if !thread::own().released(Held::PushLockShared, address(lock)) {
+        not_held(function, lock);
+    }
+    // SAFETY: what this thread holds says that it locked it shared, and now says so once less.
+    unsafe { lock.unlock_shared() };
+}
+
+fn release(function: &str, lock: &RawRwLock) {
+    if thread::own().holds(Held::PushLockExclusive, address(lock)) == 0 {
+        release_shared(function, lock);
+    } else {
+        release_exclusive(function, lock);
+    }
+}

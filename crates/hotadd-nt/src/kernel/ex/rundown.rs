@@ -1,0 +1,92 @@
+//! Rundown protection: something is used by many, until whoever ends it waits for them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
+use crate::ground::types::Boolean;
+use crate::ground::{caller, thread};
+use crate::kernel::ke::irql;
+
+/// Its end has begun. Above it, how many use it.
+const ENDING: usize = 1;
+/// One user.
+const USER: usize = 2;
+
+nt! {
+    /// Makes one that nobody uses.
+    fn ExInitializeRundownProtection(reference: Shared<AtomicUsize>) {
+        reference.get().store(0, Ordering::Release);
+    }
+
+    /// Begins to use it. Returns whether it may be.
+    fn ExAcquireRundownProtection(reference: Shared<AtomicUsize>) -> Boolean {
+        Boolean::from(acquire(reference.get(), 1))
+    }
+
+    /// Begins to use it so many times.
+    fn ExAcquireRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) -> Boolean {
+        Boolean::from(acquire(reference.get(), count))
+    }
+
+    /// Uses it no more.
+    fn ExReleaseRundownProtection(reference: Shared<AtomicUsize>) {
+        release("ExReleaseRundownProtection", reference.get(), 1);
+    }
+
+    /// Uses it so many times less.
+    fn ExReleaseRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) {
+        release("ExReleaseRundownProtectionEx", reference.get(), count);
+    }
+
+    /// Lets nobody else use it, and waits until nobody does.
+    fn ExWaitForRundownProtectionRelease(reference: Shared<AtomicUsize>) {
+        end("ExWaitForRundownProtectionRelease", reference.get());
+    }
+
+    /// Says that it has ended.
+    fn ExRundownCompleted(reference: Shared<AtomicUsize>) {
+        reference.get().store(ENDING, Ordering::Release);
+    }
+
+    /// Lets it be used again.
+    fn ExReInitializeRundownProtection(reference: Shared<AtomicUsize>) {
+        reference.get().store(0, Ordering::Release);
+    }
+}
+
+/// Where those wait who end something. One place for all: it is rare.
+static WAITING: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+
+fn acquire(reference: &AtomicUsize, count: u32) -> bool {
+    let more = |seen: usize| (seen & ENDING == 0).then(|| seen + count as usize * USER);
+    reference.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).is_ok()
+}
+
+fn release(function: &str, reference: &AtomicUsize, count: u32) {
+    let less = |seen: usize| {
+        let users = (seen / USER).checked_sub(count as usize)?;
+        Some((users * USER) | (seen & ENDING))
+    };
+    let Ok(before) = reference.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less) else {
+        caller::fault(format!("calls {function} more often than it was acquired"));
+    };
+    // From here on its memory may be gone.
+    if before == (count as usize * USER) | ENDING {
+        drop(WAITING.0.lock());
+        WAITING.1.notify_all();
+    }
+}
+
+fn end(function: &'static str, reference: &AtomicUsize) {
+    irql::at_most(function, irql::APC);
+    let mut waiting = WAITING.0.lock();
+    reference.fetch_or(ENDING, Ordering::AcqRel);
+    thread::waiting(function, || {
+        while reference.load(Ordering::Acquire) != ENDING {
+            WAITING.1.wait(&mut waiting);
+        }
+    });
+}

@@ -1,0 +1,130 @@
+//! Lists that need no lock of the driver's: the interlocked singly linked ones.
+//!
+//! Drivers look at the depth themselves, inlined. Everything else is done here, under one of a few locks of ours: so an entry
+//! that another thread takes and frees in the same moment is never looked at.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use hotadd::Status;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
+
+/// `SLIST_HEADER`.
+#[repr(C, align(16))]
+pub(crate) struct List {
+    /// The depth, and above 16 bits of it a number that changes every time.
+    depth: AtomicU64,
+    first: AtomicUsize,
+}
+
+/// `SLIST_ENTRY`.
+#[repr(C)]
+pub(crate) struct Entry {
+    next: AtomicUsize,
+}
+
+const _: () = assert!(size_of::<List>() == 16);
+
+/// `STATUS_DATATYPE_MISALIGNMENT`.
+const MISALIGNMENT: Status = Status::from_raw(0x8000_0002);
+
+nt! {
+    /// Makes an empty list.
+    fn InitializeSListHead(list: *const List) {
+        // SAFETY: a place for it, once its alignment is right.
+        initialize(unsafe { aligned(list).as_ref() });
+    }
+
+    /// Puts an entry in front. Returns what was there.
+    fn ExpInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>) -> usize {
+        push(list.get(), entry.get())
+    }
+
+    /// Takes the first entry out. Returns it, or NULL.
+    fn ExpInterlockedPopEntrySList(list: Shared<List>) -> usize { pop(list.get()) }
+
+    /// Takes all entries out. Returns the first, or NULL.
+    fn ExpInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
+
+    /// Puts an entry in front. Returns what was there.
+    fn ExInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>, _lock: usize) -> usize {
+        push(list.get(), entry.get())
+    }
+
+    /// Takes the first entry out. Returns it, or NULL.
+    fn ExInterlockedPopEntrySList(list: Shared<List>, _lock: usize) -> usize { pop(list.get()) }
+
+    /// Takes all entries out. Returns the first, or NULL.
+    fn ExInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
+
+    /// How many entries there are.
+    fn ExQueryDepthSList(list: Shared<List>) -> u16 { depth(list.get()) }
+}
+
+/// What 16 bits hold.
+const DEPTH: u64 = 0xffff;
+
+fn aligned(list: *const List) -> std::ptr::NonNull<List> {
+    if !list.is_aligned() {
+        let what = format!("calls InitializeSListHead for {list:p}, which 16 does not divide");
+        caller::fault_with(MISALIGNMENT, what);
+    }
+    match std::ptr::NonNull::new(list.cast_mut()) {
+        Some(list) => list,
+        None => caller::fault_with(Status::ACCESS_VIOLATION, "calls InitializeSListHead for NULL"),
+    }
+}
+
+/// The lock of a list.
+fn lock(list: &List) -> MutexGuard<'static, ()> {
+    const COUNT: usize = 64;
+    static LOCKS: [Mutex<()>; COUNT] = [const { Mutex::new(()) }; COUNT];
+    LOCKS[(std::ptr::from_ref(list) as usize >> 4) % COUNT].lock()
+}
+
+pub(crate) fn initialize(list: &List) {
+    let _lock = lock(list);
+    list.depth.store(0, Ordering::Relaxed);
+    list.first.store(0, Ordering::Release);
+}
+
+/// Changes the depth, and the number above it.
+fn count(list: &List, depth: u64) {
+    let number = (list.depth.load(Ordering::Relaxed) & !DEPTH).wrapping_add(DEPTH + 1);
+    list.depth.store(number | (depth & DEPTH), Ordering::Release);
+}
+
+pub(crate) fn push(list: &List, entry: &Entry) -> usize {
+    let _lock = lock(list);
+    let was = list.first.load(Ordering::Acquire);
+    entry.next.store(was, Ordering::Release);
+    list.first.store(std::ptr::from_ref(entry) as usize, Ordering::Release);
+    count(list, u64::from(depth(list)) + 1);
+    was
+}
+
+pub(crate) fn pop(list: &List) -> usize {
+    let _lock = lock(list);
+    let first = list.first.load(Ordering::Acquire);
+    // SAFETY: an entry in the list, or NULL; nobody takes it out and frees it while the list's lock is held.
+    if let Some(entry) = unsafe { Shared::new(first as *const Entry) }.get_if_any() {
+        list.first.store(entry.next.load(Ordering::Acquire), Ordering::Release);
+        count(list, u64::from(depth(list)).wrapping_sub(1));
+    }
+    first
+}
+
+fn flush(list: &List) -> usize {
+    let _lock = lock(list);
+    count(list, 0);
+    list.first.swap(0, Ordering::AcqRel)
+}
+
+fn depth(list: &List) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "its lower 16 bits")]
+    let depth = list.depth.load(Ordering::Relaxed) as u16;
+    depth
+}

@@ -1,0 +1,133 @@
+//! The executive's spin locks (`EX_SPIN_LOCK`): for one exclusively or for many, in 32 bits.
+
+use std::hint;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread as threads;
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
+use crate::ground::thread::{self, Held};
+use crate::kernel::ke::irql;
+
+/// Somebody has it for himself, or waits until those who share it are gone. Below it, how many share it.
+const EXCLUSIVE: i32 = i32::MIN;
+
+nt! {
+    /// Acquires a lock for oneself, at DISPATCH_LEVEL. Returns the level before.
+    fn ExAcquireSpinLockExclusive(lock: Shared<AtomicI32>) -> u8 {
+        raised("ExAcquireSpinLockExclusive", lock.get(), exclusive)
+    }
+
+    /// Acquires a lock together with others, at DISPATCH_LEVEL. Returns the level before.
+    fn ExAcquireSpinLockShared(lock: Shared<AtomicI32>) -> u8 {
+        raised("ExAcquireSpinLockShared", lock.get(), shared)
+    }
+
+    /// Acquires a lock for oneself, being at DISPATCH_LEVEL already.
+    fn ExAcquireSpinLockExclusiveAtDpcLevel(lock: Shared<AtomicI32>) {
+        exclusive("ExAcquireSpinLockExclusiveAtDpcLevel", lock.get());
+    }
+
+    /// Acquires a lock together with others, being at DISPATCH_LEVEL already.
+    fn ExAcquireSpinLockSharedAtDpcLevel(lock: Shared<AtomicI32>) {
+        shared("ExAcquireSpinLockSharedAtDpcLevel", lock.get());
+    }
+
+    /// Releases it, and goes back to a level.
+    fn ExReleaseSpinLockExclusive(lock: Shared<AtomicI32>, old: u8) {
+        release_exclusive("ExReleaseSpinLockExclusive", lock.get());
+        irql::lower("ExReleaseSpinLockExclusive", old);
+    }
+
+    /// Releases it, and goes back to a level.
+    fn ExReleaseSpinLockShared(lock: Shared<AtomicI32>, old: u8) {
+        release_shared("ExReleaseSpinLockShared", lock.get());
+        irql::lower("ExReleaseSpinLockShared", old);
+    }
+
+    /// Releases it, and stays at the level.
+    fn ExReleaseSpinLockExclusiveFromDpcLevel(lock: Shared<AtomicI32>) {
+        release_exclusive("ExReleaseSpinLockExclusiveFromDpcLevel", lock.get());
+    }
+
+    /// Releases it, and stays at the level.
+    fn ExReleaseSpinLockSharedFromDpcLevel(lock: Shared<AtomicI32>) {
+        release_shared("ExReleaseSpinLockSharedFromDpcLevel", lock.get());
+    }
+
+    /// Has a shared lock for oneself, if nobody else shares it or waits. Returns whether it is so.
+    fn ExTryConvertSharedSpinLockExclusive(lock: Shared<AtomicI32>) -> u32 {
+        u32::from(convert(lock.get()))
+    }
+}
+
+fn address(lock: &AtomicI32) -> usize {
+    std::ptr::from_ref(lock) as usize
+}
+
+fn raised(function: &str, lock: &AtomicI32, acquire: fn(&str, &AtomicI32)) -> u8 {
+    let old = irql::raise(function, irql::DISPATCH);
+    acquire(function, lock);
+    old
+}
+
+/// Tries until it succeeds: see [`crate::kernel::ke::spin::spin`].
+fn spin(attempt: impl Fn() -> bool) {
+    const ROUNDS: u32 = 64;
+    let mut round = 0_u32;
+    while !attempt() {
+        round = round.saturating_add(1);
+        if round < ROUNDS { hint::spin_loop() } else { threads::yield_now() }
+    }
+}
+
+fn check_not_held(function: &str, lock: &AtomicI32) {
+    if thread::own().holds(Held::SpinLock, address(lock)) != 0 {
+        caller::fault(format!(
+            "calls {function} for the spin lock at {:#x}, which this thread holds already: on Windows it would spin for ever",
+            address(lock)
+        ));
+    }
+}
+
+fn exclusive(function: &str, lock: &AtomicI32) {
+    check_not_held(function, lock);
+    // First keep new ones out, then wait for those who share it.
+    spin(|| lock.fetch_or(EXCLUSIVE, Ordering::Acquire) >= 0);
+    spin(|| lock.load(Ordering::Acquire) == EXCLUSIVE);
+    thread::own().acquired(Held::SpinLock, address(lock));
+}
+
+fn shared(function: &str, lock: &AtomicI32) {
+    check_not_held(function, lock);
+    spin(|| {
+        let seen = lock.load(Ordering::Relaxed);
+        let more = || lock.compare_exchange(seen, seen + 1, Ordering::Acquire, Ordering::Relaxed);
+        seen >= 0 && more().is_ok()
+    });
+    thread::own().acquired(Held::SpinLock, address(lock));
+}
+
+fn check_held(function: &str, lock: &AtomicI32) {
+    if !thread::own().released(Held::SpinLock, address(lock)) {
+        caller::fault(format!(
+            "calls {function} for the spin lock at {:#x}, which this thread does not hold (SPIN_LOCK_NOT_OWNED)",
+            address(lock)
+        ));
+    }
+}
+
+fn release_exclusive(function: &str, lock: &AtomicI32) {
+    check_held(function, lock);
+    lock.store(0, Ordering::Release);
+}
+
+fn release_shared(function: &str, lock: &AtomicI32) {
+    check_held(function, lock);
+    lock.fetch_sub(1, Ordering::Release);
+}
+
+fn convert(lock: &AtomicI32) -> bool {
+    lock.compare_exchange(1, EXCLUSIVE, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}

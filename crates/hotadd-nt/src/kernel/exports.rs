@@ -1,0 +1,52 @@
+//! The table of all exports, and what the kernel hands to the loaders.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::ground::abi::Abi;
+use crate::ground::export::Export;
+use crate::ground::services::Services;
+use crate::kernel::ke::irql;
+use crate::kernel::seh::memory;
+use crate::kernel::{ex, io, ke, mm, ob, ps, rtl, seh};
+
+/// All folders' tables.
+pub(crate) fn exports() -> impl Iterator<Item = &'static Export> {
+    let folders = [
+        seh::TABLES,
+        ke::TABLES,
+        ex::TABLES,
+        rtl::TABLES,
+        io::TABLES,
+        ps::TABLES,
+        ob::TABLES,
+        mm::TABLES,
+    ];
+    folders.into_iter().flatten().copied().flatten()
+}
+
+/// Finds an export. Windows spreads them over `ntoskrnl.exe`, `hal.dll` and others, and moves them from one to another: the
+/// name alone decides.
+pub(crate) fn find(name: &str) -> Option<&'static Export> {
+    static BY_NAME: OnceLock<HashMap<&'static str, &'static Export>> = OnceLock::new();
+    let all = BY_NAME.get_or_init(|| exports().map(|export| (export.name, export)).collect());
+    all.get(name).copied()
+}
+
+/// What an import of this name is bound to in an image of this convention.
+fn find_for(name: &str, abi: Abi) -> Option<Export> {
+    let caught = if abi == Abi::Win64 { memory::find(name) } else { None };
+    caught.or_else(|| find(name).copied())
+}
+
+/// The name of the export that lies at an address. May be called from a signal handler.
+fn name_at(address: usize) -> Option<&'static str> {
+    let is_there = |export: &&Export| {
+        [Abi::Win64, Abi::SysV].iter().any(|abi| export.address(*abi) as usize == address)
+    };
+    memory::at(address).or_else(|| exports().find(is_there).map(|export| export.name))
+}
+
+/// What the kernel does for an image.
+pub(crate) static SERVICES: Services =
+    Services { find: find_for, name_at, dispatch: seh::dispatch, write_irql: irql::write };

@@ -1,0 +1,121 @@
+//! Work items: a driver's function on another thread, at PASSIVE_LEVEL.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::routine::Routine;
+use crate::kernel::rtl::buffers;
+
+/// How large a work item is, for drivers that have room of their own for it.
+const SIZE: u32 = 64;
+
+nt! {
+    /// A work item for an object: a device or a driver.
+    fn IoAllocateWorkItem(object: usize) -> usize { allocate(object) }
+
+    /// Frees a work item. It may be running.
+    fn IoFreeWorkItem(item: usize) {
+        forget("IoFreeWorkItem", item);
+        buffers::free(item as *mut std::ffi::c_void);
+    }
+
+    /// How much room a work item needs.
+    fn IoSizeofWorkItem() -> u32 { SIZE }
+
+    /// Makes a driver's own room a work item.
+    fn IoInitializeWorkItem(object: usize, item: usize) {
+        items().insert(item, Item { object, queued: false });
+    }
+
+    /// The opposite.
+    fn IoUninitializeWorkItem(item: usize) { forget("IoUninitializeWorkItem", item) }
+
+    /// Has a function called with the object.
+    fn IoQueueWorkItem(item: usize, routine: usize, _queue: u32, context: usize) {
+        queue(item, routine, context, false);
+    }
+
+    /// Has a function called with the object and the item.
+    fn IoQueueWorkItemEx(item: usize, routine: usize, _queue: u32, context: usize) {
+        queue(item, routine, context, true);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Item {
+    object: usize,
+    /// From queueing until the function is called.
+    queued: bool,
+}
+
+fn items() -> MutexGuard<'static, HashMap<usize, Item>> {
+    static ITEMS: LazyLock<Mutex<HashMap<usize, Item>>> = LazyLock::new(Mutex::default);
+    // A panic while it was held ends the process.
+    ITEMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many functions are queued or running.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// How many functions of drivers are queued or running. A driver that is unloaded before they have returned has a fault.
+pub(crate) fn busy() -> usize {
+    // Acquire: what a function did before it returned is seen.
+    BUSY.load(Ordering::Acquire)
+}
+
+fn allocate(object: usize) -> usize {
+    let memory =
+        buffers::allocate(buffers::WORK, SIZE as usize).map_or(0, |memory| memory as usize);
+    if memory != 0 {
+        items().insert(memory, Item { object, queued: false });
+    }
+    memory
+}
+
+fn forget(who: &str, item: usize) {
+    match items().remove(&item) {
+        None => caller::fault(format!("calls {who} for {item:#x}, which is no work item")),
+        Some(Item { queued: true, .. }) => {
+            caller::fault(format!("calls {who} for a work item that is queued"))
+        }
+        Some(_) => {}
+    }
+}
+
+fn queue(item: usize, routine: usize, context: usize, extended: bool) {
+    let Some(routine) = Routine::new(routine as *const std::ffi::c_void) else {
+        caller::fault("queues a work item without a function");
+    };
+    let object = match items().get_mut(&item) {
+        None => None,
+        Some(Item { queued: true, .. }) => {
+            caller::fault("queues a work item that is queued already")
+        }
+        Some(known) => {
+            known.queued = true;
+            Some(known.object)
+        }
+    };
+    let Some(object) = object else {
+        caller::fault(format!("queues {item:#x}, which is no work item"))
+    };
+    BUSY.fetch_add(1, Ordering::Relaxed);
+    let run = move || {
+        // From here on it may be queued again, or freed, also by its own function.
+        if let Some(known) = items().get_mut(&item) {
+            known.queued = false;
+        }
+        let arguments = if extended { [object, context, item, 0] } else { [object, context, 0, 0] };
+        // SAFETY: of this form by the word of whoever queued it.
+        unsafe { routine.call(arguments) };
+        // Release: pairs with the load in `busy`.
+        BUSY.fetch_sub(1, Ordering::Release);
+    };
+    // A thread of its own for each: they may wait for one another.
+    if let Err(error) = std::thread::Builder::new().name("work item".to_owned()).spawn(run) {
+        caller::fault(format!("queues a work item, and there is no thread for it: {error}"));
+    }
+}

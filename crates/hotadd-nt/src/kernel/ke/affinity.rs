@@ -1,0 +1,121 @@
+//! A thread's system affinity: where a driver wants the calling thread to run, and the way back.
+//!
+//! A thread has one system affinity, or none and then runs where the partition does (its user affinity). The old functions
+//! speak of group 0.
+
+use hotadd::{GROUP_SIZE, ProcessorNumber};
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Out};
+use crate::ground::thread::{self, Confined};
+use crate::ground::types::GroupAffinity;
+use crate::ground::{caller, world};
+use crate::kernel::ke::processors::{maximum_count, maximum_groups};
+
+nt! {
+    /// Confines the calling thread to some processors of a group.
+    fn KeSetSystemGroupAffinityThread(affinity: In<GroupAffinity>, previous: Out<GroupAffinity>) {
+        set_group(affinity.get(), previous);
+    }
+
+    /// Confines the calling thread to what it was confined to before, or, for zeros, no longer.
+    fn KeRevertToUserGroupAffinityThread(previous: In<GroupAffinity>) {
+        revert_group(previous.get());
+    }
+
+    /// Confines the calling thread to some processors of group 0.
+    fn KeSetSystemAffinityThread(mask: u64) {
+        set("KeSetSystemAffinityThread", 0, mask);
+    }
+
+    /// Confines the calling thread to some processors of group 0. Returns what it was confined to, 0 if it was not.
+    fn KeSetSystemAffinityThreadEx(mask: u64) -> u64 {
+        let before = thread::confined();
+        set("KeSetSystemAffinityThreadEx", 0, mask);
+        before.map_or(0, |before| before.mask)
+    }
+
+    /// Confines the calling thread no longer.
+    fn KeRevertToUserAffinityThread() {
+        thread::release();
+    }
+
+    /// Confines the calling thread to these processors of group 0, or, for 0, no longer.
+    fn KeRevertToUserAffinityThreadEx(mask: u64) {
+        revert("KeRevertToUserAffinityThreadEx", 0, mask);
+    }
+}
+
+/// A group affinity as it came: breaches are told, and what Windows forgives goes through.
+fn group_of(who: &str, affinity: GroupAffinity) -> (u16, u64) {
+    if affinity.reserved != [0; 3] {
+        caller::breach(&format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
+    }
+    (affinity.group, affinity.mask)
+}
+
+fn set_group(affinity: GroupAffinity, previous: Out<GroupAffinity>) {
+    const WHO: &str = "KeSetSystemGroupAffinityThread";
+    let before = thread::confined();
+    let (group, mask) = group_of(WHO, affinity);
+    let done = set(WHO, group, mask);
+    // Zeros say that there was none, or that nothing was changed.
+    let before = before.filter(|_| done);
+    previous.put_if_wanted(before.map_or_else(GroupAffinity::default, |before| GroupAffinity {
+        mask: before.mask,
+        group: before.group,
+        reserved: [0; 3],
+    }));
+}
+
+fn revert_group(previous: GroupAffinity) {
+    const WHO: &str = "KeRevertToUserGroupAffinityThread";
+    // With a mask of 0 the rest does not count.
+    let (group, mask) = if previous.mask == 0 { (0, 0) } else { group_of(WHO, previous) };
+    revert(WHO, group, mask);
+}
+
+fn revert(who: &str, group: u16, mask: u64) {
+    if mask == 0 {
+        thread::release();
+    } else if thread::confined().is_none() {
+        // Documented to have no effect.
+        caller::breach(&format!("{who}: this thread has no system affinity"));
+    } else {
+        set(who, group, mask);
+    }
+}
+
+/// Confines the thread to those that are active, if that is allowed. Whether it was.
+fn set(who: &str, group: u16, mask: u64) -> bool {
+    let active = world::get().partition.active();
+    let refuse = |why: &str| {
+        caller::breach(&format!("{who}: group {group}, mask {mask:#x}: {why}"));
+        false
+    };
+    if group >= maximum_groups(&active) {
+        return refuse("there is no such group");
+    }
+    let possible = match maximum_count(&active, group) {
+        GROUP_SIZE => u64::MAX,
+        count => (1 << count) - 1,
+    };
+    if mask == 0 {
+        return refuse("a mask without processors");
+    }
+    if mask & !possible != 0 {
+        return refuse("the group has no such processors");
+    }
+    let mask = mask & active.group_mask(group);
+    if mask == 0 {
+        return refuse("none of them is active");
+    }
+    let ids = (0..64_u8)
+        .filter(|number| mask & 1 << number != 0)
+        .filter_map(|number| active.by_number(ProcessorNumber { group, number }))
+        .map(|processor| processor.id);
+    match thread::confine(Confined { group, mask }, ids) {
+        Ok(()) => true,
+        Err(error) => refuse(&format!("the kernel refuses: {error}")),
+    }
+}

@@ -1,0 +1,24 @@
+//! Variables that drivers read: how many processors there are, which system this is.
+
+#![allow(non_upper_case_globals, reason = "the documentation's names")]
+
+use crate::ground::counts::KeNumberProcessors;
+use crate::ground::export::data;
+
+/// Which Windows this is, as its build number has it: a free build.
+#[unsafe(no_mangle)]
+pub(crate) static NtBuildNumber: u32 = 0xf000_0000 | crate::kernel::rtl::version::BUILD;
+
+/// There is no kernel debugger.
+#[unsafe(no_mangle)]
+pub(crate) static KdDebuggerEnabled: u8 = 0;
+
+/// There is no kernel debugger.
+#[unsafe(no_mangle)]
+pub(crate) static KdDebuggerNotPresent: u8 = 1;
+
+/// The system did not start in safe mode.
+#[unsafe(no_mangle)]
+pub(crate) static InitSafeBootMode: u32 = 0;
+
+data!(KeNumberProcessors, NtBuildNumber, KdDebuggerEnabled, KdDebuggerNotPresent, InitSafeBootMode);

@@ -1,0 +1,221 @@
+//! Waiting and waking: who waits for which objects, and what a wait takes of them.
+//!
+//! There is one lock for all objects, so that a wait for several takes all or none of them. Whoever makes an object free
+//! gives it to those who wait, in the order in which they came, before anybody else can have it.
+
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::ground::caller;
+use crate::ground::foreign::Shared;
+use crate::ground::objects::{Header, Kind, Mutant};
+use crate::ground::thread::{self, Held, Own};
+use crate::ground::types::NtStatus;
+use crate::kernel::ke::timers::Timers;
+
+/// `STATUS_WAIT_0`; a wait for any one of several adds its place.
+const WAIT_0: NtStatus = 0;
+/// `STATUS_ABANDONED_WAIT_0`.
+const ABANDONED_WAIT_0: NtStatus = 0x80;
+/// `STATUS_TIMEOUT`.
+const TIMEOUT: NtStatus = 0x102;
+
+/// Until when a wait goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// Not at all: it is only tried.
+    Now,
+    At(Instant),
+    Ever,
+}
+
+/// What a wait is for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) objects: &'a [&'a Header],
+    /// All of them, and not any one.
+    pub(crate) all: bool,
+}
+
+/// Everybody who waits.
+pub(crate) struct Dispatcher {
+    waits: Vec<Wait>,
+    last: u64,
+    /// The timers that are set.
+    pub(crate) timers: Timers,
+}
+
+struct Wait {
+    number: u64,
+    /// The objects, in the order in which they were named.
+    objects: Vec<Shared<'static, Header>>,
+    all: bool,
+    thread: usize,
+    /// How it ended. Whoever writes it has taken the objects for the one who waits.
+    outcome: Option<NtStatus>,
+    wake: Arc<Condvar>,
+}
+
+static DISPATCHER: LazyLock<Mutex<Dispatcher>> = LazyLock::new(|| {
+    Mutex::new(Dispatcher { waits: Vec::new(), last: 0, timers: Timers::default() })
+});
+
+/// The one lock. Nothing of a driver is called under it.
+pub(crate) fn lock() -> MutexGuard<'static, Dispatcher> {
+    DISPATCHER.lock()
+}
+
+/// Waits. `function` is what the driver called.
+pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) -> NtStatus {
+    let own = thread::own();
+    for object in wanted.objects {
+        if object.kind().is_none() {
+            caller::fault(format!(
+                "calls {function} for {:#x}, which is no event, mutex, semaphore, timer or thread",
+                object.address()
+            ));
+        }
+    }
+    let mut dispatcher = lock();
+    if let Some(status) = take(wanted.objects, wanted.all, own.id()) {
+        drop(dispatcher);
+        took(own, wanted, status);
+        return status;
+    }
+    if let Until::Now = until {
+        return TIMEOUT;
+    }
+    let wake = Arc::new(Condvar::new());
+    dispatcher.last += 1;
+    let number = dispatcher.last;
+    dispatcher.waits.push(Wait {
+        number,
+        // SAFETY: a driver keeps an object for as long as somebody waits for it, and this wait is struck out when it ends.
+        objects: wanted.objects.iter().map(|object| unsafe { Shared::keep(*object) }).collect(),
+        all: wanted.all,
+        thread: own.id(),
+        outcome: None,
+        wake: Arc::clone(&wake),
+    });
+    let status = thread::waiting(function, || {
+        loop {
+            let in_time = match until {
+                Until::At(due) => !wake.wait_until(&mut dispatcher, due).timed_out(),
+                _ => {
+                    wake.wait(&mut dispatcher);
+                    true
+                }
+            };
+            let waits = &mut dispatcher.waits;
+            let at =
+                waits.iter().position(|wait| wait.number == number).expect("it removes itself");
+            // What it was given counts, also if its time ran out in the same moment.
+            match waits[at].outcome {
+                Some(status) => {
+                    waits.remove(at);
+                    return status;
+                }
+                None if !in_time => {
+                    waits.remove(at);
+                    return TIMEOUT;
+                }
+                None => {}
+            }
+        }
+    });
+    drop(dispatcher);
+    if status != TIMEOUT {
+        took(own, wanted, status);
+    }
+    status
+}
+
+impl Dispatcher {
+    /// Gives an object to those who wait for it, for as long as it lasts.
+    pub(crate) fn offer(&mut self, object: &Header) {
+        let address = object.address();
+        for at in 0..self.waits.len() {
+            if object.state() <= 0 {
+                // Nothing left to give. A mutex that is owned is never waited for by its owner.
+                return;
+            }
+            let wait = &self.waits[at];
+            let names_it = wait.objects.iter().any(|object| object.address() == address);
+            if wait.outcome.is_some() || !names_it {
+                continue;
+            }
+            let objects: Vec<&Header> = wait.objects.iter().map(|object| object.get()).collect();
+            if let Some(status) = take(&objects, wait.all, wait.thread) {
+                let wait = &mut self.waits[at];
+                wait.outcome = Some(status);
+                wait.wake.notify_one();
+            }
+        }
+    }
+
+    /// How many waits there are for objects in this range of addresses.
+    pub(crate) fn waits_within(&self, range: &std::ops::Range<usize>) -> usize {
+        let within =
+            |wait: &&Wait| wait.objects.iter().any(|object| range.contains(&object.address()));
+        self.waits.iter().filter(within).count()
+    }
+}
+
+/// The mutex that begins with this header; `None` if the header is that of another kind of object.
+fn mutant(header: &Header) -> Option<&Mutant> {
+    let is_one = header.kind() == Some(Kind::Mutant);
+    // SAFETY: the header lies in a driver's memory, and by its kind the driver has a whole mutex there, which is as aligned as
+    // its header and lives as long.
+    is_one.then(|| unsafe { &*ptr::from_ref(header).cast::<Mutant>() })
+}
+
+/// Takes all of these objects, or the first that can be had. `None`, and nothing taken, if that cannot be.
+fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
+    let free = |object: &Header| {
+        let owns = |mutant: &Mutant| mutant.owner.load(Ordering::Relaxed) == thread;
+        object.state() > 0 || mutant(object).is_some_and(owns)
+    };
+    if all {
+        if !objects.iter().all(|object| free(object)) {
+            return None;
+        }
+        let mut status = WAIT_0;
+        for object in objects {
+            if take_one(object, thread) {
+                status = ABANDONED_WAIT_0;
+            }
+        }
+        return Some(status);
+    }
+    let at = objects.iter().position(|object| free(object))?;
+    let place = NtStatus::try_from(at).expect("at most 64 objects");
+    Some(place + if take_one(objects[at], thread) { ABANDONED_WAIT_0 } else { WAIT_0 })
+}
+
+/// Returns whether it is a mutex that was given up by force.
+fn take_one(object: &Header, thread: usize) -> bool {
+    if let Some(mutant) = mutant(object) {
+        object.set_state(object.state() - 1);
+        mutant.owner.store(thread, Ordering::Relaxed);
+        return mutant.abandoned.swap(0, Ordering::Relaxed) != 0;
+    }
+    match object.kind() {
+        Some(Kind::SynchronizationEvent | Kind::SynchronizationTimer) => object.set_state(0),
+        Some(Kind::Semaphore) => object.set_state(object.state() - 1),
+        _ => 0,
+    };
+    false
+}
+
+/// What owning a mutex does to its owner: until it lets go it is in a critical region.
+fn took(own: &Own, wanted: &Wanted<'_>, status: NtStatus) {
+    let place = usize::try_from(status & 0x7f).unwrap_or(0);
+    let taken = if wanted.all { wanted.objects } else { &wanted.objects[place..=place] };
+    for object in taken.iter().filter(|object| object.kind() == Some(Kind::Mutant)) {
+        own.acquired(Held::Mutex, object.address());
+        own.regions.set(own.regions.get() + 1);
+    }
+}

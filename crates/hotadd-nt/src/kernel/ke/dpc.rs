@@ -1,0 +1,152 @@
+//! Deferred procedure calls: work for one processor, at DISPATCH_LEVEL.
+
+use std::sync::atomic::Ordering;
+
+use hotadd::{ProcessorIndex, Status};
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Shared};
+use crate::ground::objects::Dpc;
+use crate::ground::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
+use crate::kernel::ke::{dpc_queue, irql, processors};
+
+/// `DpcObject`.
+const ORDINARY: u8 = 19;
+/// `MediumImportance`.
+const MEDIUM: u8 = 1;
+
+nt! {
+    /// Makes a DPC, aimed at no processor.
+    fn KeInitializeDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
+        initialize(dpc.get(), ORDINARY, routine, context);
+    }
+
+    /// Makes a DPC that runs at PASSIVE_LEVEL.
+    fn KeInitializeThreadedDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
+        initialize(dpc.get(), dpc_queue::THREADED, routine, context);
+    }
+
+    /// Queues a DPC. Returns whether it did: not if it is queued already, or its processor has not joined (A5).
+    fn KeInsertQueueDpc(dpc: Shared<Dpc>, first: usize, second: usize) -> Boolean {
+        Boolean::from(queue(dpc.get(), [first, second]))
+    }
+
+    /// Takes a DPC out of its queue. Returns whether it was in one.
+    fn KeRemoveQueueDpc(dpc: Shared<Dpc>) -> Boolean { Boolean::from(dpc_queue::remove(dpc.get())) }
+
+    /// Waits until all DPCs that are queued at this moment have run.
+    fn KeFlushQueuedDpcs() { flush() }
+
+    /// Aims a DPC at a processor of group 0 that has joined. Any other number changes nothing.
+    fn KeSetTargetProcessorDpc(dpc: Shared<Dpc>, number: i8) { aim_old(dpc.get(), number) }
+
+    /// Aims a DPC at a processor, also at one that is being added (A5).
+    fn KeSetTargetProcessorDpcEx(dpc: Shared<Dpc>, number: In<ProcessorNumber>) -> NtStatus {
+        aim(dpc.get(), number.get())
+    }
+
+    /// Says whether a DPC goes to the front of the queue (2) or to its end.
+    fn KeSetImportanceDpc(dpc: Shared<Dpc>, importance: i32) { set_importance(dpc.get(), importance) }
+}
+
+fn initialize(dpc: &Dpc, kind: u8, routine: usize, context: usize) {
+    dpc_queue::remove(dpc);
+    dpc.kind.store(kind, Ordering::Relaxed);
+    dpc.importance.store(MEDIUM, Ordering::Relaxed);
+    dpc.target.store(0, Ordering::Relaxed);
+    dpc.routine.store(routine, Ordering::Relaxed);
+    dpc.context.store(context, Ordering::Relaxed);
+    dpc.queued.store(0, Ordering::Release);
+}
+
+/// What came of queueing a DPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Now,
+    /// It was queued before, and stays where it is.
+    Already,
+    /// It is aimed at the processor of this index, which has not joined.
+    NotJoined(u16),
+}
+
+fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
+    let queued = insert(dpc, arguments, None);
+    if let Queued::NotJoined(index) = queued {
+        caller::breach(&format!(
+            "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
+            std::ptr::from_ref(dpc) as usize
+        ));
+    }
+    queued == Queued::Now
+}
+
+/// Queues a DPC where it is aimed at, or else at `otherwise`, or else where the caller is. One that is aimed at a processor that
+/// has not joined is not queued: it would run nowhere, or somewhere else.
+pub(crate) fn insert(
+    dpc: &Dpc,
+    arguments: [usize; 2],
+    otherwise: Option<ProcessorIndex>,
+) -> Queued {
+    if ![ORDINARY, dpc_queue::THREADED].contains(&dpc.kind.load(Ordering::Relaxed)) {
+        let address = std::ptr::from_ref(dpc) as usize;
+        caller::fault(format!("queues the DPC at {address:#x}, which was not initialised"));
+    }
+    let aimed = dpc.target.load(Ordering::Relaxed).checked_sub(1);
+    let at = match aimed {
+        Some(index) => match ProcessorIndex::new(index.into()).filter(|at| has_joined(*at)) {
+            Some(at) => at,
+            // It was aimed elsewhere when it was queued, and that counts.
+            None if dpc.queued.load(Ordering::Acquire) != 0 => return Queued::Already,
+            None => return Queued::NotJoined(index),
+        },
+        None => otherwise.unwrap_or_else(irql::here),
+    };
+    if dpc_queue::insert(dpc, at, arguments) { Queued::Now } else { Queued::Already }
+}
+
+fn has_joined(index: ProcessorIndex) -> bool {
+    processors::joined(index).is_some()
+}
+
+fn flush() {
+    irql::at_most("KeFlushQueuedDpcs", irql::PASSIVE);
+    dpc_queue::flush();
+}
+
+/// By the public page a number at or above the number of active processors changes nothing. One that has left counts still: no
+/// driver has heard of that, and all numbers stay what they were (X1, X3).
+fn aim_old(dpc: &Dpc, number: i8) {
+    let number = u8::try_from(number).map_err(|_| number);
+    let place = number.map(|number| hotadd::ProcessorNumber { group: 0, number });
+    let index = place.ok().and_then(hotadd::ProcessorNumber::index).filter(|at| has_joined(*at));
+    match index {
+        Some(index) => aim_at(dpc, index),
+        None => caller::breach(&format!(
+            "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC stays aimed where it was",
+            number.map_or_else(i32::from, i32::from)
+        )),
+    }
+}
+
+fn aim(dpc: &Dpc, number: ProcessorNumber) -> NtStatus {
+    let named = if number.reserved == 0 { processors::by_number(number) } else { None };
+    let Some(processor) = named else {
+        return nt_status(Status::INVALID_PARAMETER);
+    };
+    aim_at(dpc, processor.index);
+    0
+}
+
+fn aim_at(dpc: &Dpc, index: ProcessorIndex) {
+    let target =
+        u16::try_from(index.get() + 1).expect("there are some thousand processors at most");
+    dpc.target.store(target, Ordering::Relaxed);
+}
+
+fn set_importance(dpc: &Dpc, importance: i32) {
+    match u8::try_from(importance) {
+        Ok(importance) if importance <= 3 => dpc.importance.store(importance, Ordering::Relaxed),
+        _ => caller::breach(&format!("calls KeSetImportanceDpc with {importance}")),
+    }
+}

@@ -1,0 +1,159 @@
+//! Events, semaphores and mutexes: making them free, and looking at them.
+
+use std::sync::atomic::Ordering;
+
+use hotadd::Status;
+
+use crate::ground::caller;
+use crate::ground::export::nt;
+use crate::ground::foreign::Shared;
+use crate::ground::objects::{Event, Kind, Mutant, Semaphore};
+use crate::ground::thread::{self, Held};
+use crate::ground::types::Boolean;
+use crate::kernel::ke::dispatch;
+
+/// `STATUS_SEMAPHORE_LIMIT_EXCEEDED`.
+const SEMAPHORE_LIMIT_EXCEEDED: Status = Status::from_raw(0xC000_0047);
+/// `STATUS_MUTANT_NOT_OWNED`.
+const MUTANT_NOT_OWNED: Status = Status::from_raw(0xC000_0046);
+
+nt! {
+    /// Makes an event: 0 for one that stays set until it is reset, 1 for one that lets one wait through.
+    fn KeInitializeEvent(event: Shared<Event>, kind: i32, set: Boolean) {
+        let kind = if kind == 1 { Kind::SynchronizationEvent } else { Kind::NotificationEvent };
+        event.get().header.initialize(kind, i32::from(set != 0));
+    }
+
+    /// Sets an event. Returns whether it was set.
+    fn KeSetEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { set(event.get()) }
+
+    /// Resets an event. Returns whether it was set.
+    fn KeResetEvent(event: Shared<Event>) -> i32 { clear(event.get()) }
+
+    /// Resets an event.
+    fn KeClearEvent(event: Shared<Event>) { clear(event.get()); }
+
+    /// Whether an event is set.
+    fn KeReadStateEvent(event: Shared<Event>) -> i32 { event.get().header.state() }
+
+    /// Lets through who waits at this moment. Returns whether it was set.
+    fn KePulseEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { pulse(event.get()) }
+
+    /// Makes a semaphore.
+    fn KeInitializeSemaphore(semaphore: Shared<Semaphore>, count: i32, limit: i32) {
+        semaphore.get().limit.store(limit, Ordering::Relaxed);
+        semaphore.get().header.initialize(Kind::Semaphore, count);
+    }
+
+    /// Counts a semaphore up. Returns what it was.
+    fn KeReleaseSemaphore(semaphore: Shared<Semaphore>, _increment: i32, by: i32, _wait: Boolean) -> i32 {
+        release_semaphore(semaphore.get(), by)
+    }
+
+    /// What a semaphore is at.
+    fn KeReadStateSemaphore(semaphore: Shared<Semaphore>) -> i32 { semaphore.get().header.state() }
+
+    /// Makes a mutex that nobody owns.
+    fn KeInitializeMutex(mutex: Shared<Mutant>, _level: u32) { initialize_mutant(mutex.get(), false) }
+
+    /// Makes a mutex, owned by the caller or by nobody.
+    fn KeInitializeMutant(mutex: Shared<Mutant>, owned: Boolean) {
+        initialize_mutant(mutex.get(), owned != 0);
+    }
+
+    /// Gives up a mutex. Returns 0 when nobody owns it any more.
+    fn KeReleaseMutex(mutex: Shared<Mutant>, _wait: Boolean) -> i32 {
+        release_mutant("KeReleaseMutex", mutex.get(), false)
+    }
+
+    /// Gives up a mutex, by force if wanted: then whoever gets it next is told.
+    fn KeReleaseMutant(mutex: Shared<Mutant>, _increment: i32, abandoned: Boolean, _wait: Boolean) -> i32 {
+        release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0)
+    }
+
+    /// 1 if nobody owns it.
+    fn KeReadStateMutex(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
+
+    /// 1 if nobody owns it.
+    fn KeReadStateMutant(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
+}
+
+/// Sets an event. Returns whether it was set.
+pub(crate) fn set(event: &Event) -> i32 {
+    let mut dispatcher = dispatch::lock();
+    let was = event.header.set_state(1);
+    if was == 0 {
+        dispatcher.offer(&event.header);
+    }
+    was
+}
+
+fn clear(event: &Event) -> i32 {
+    let _dispatcher = dispatch::lock();
+    event.header.set_state(0)
+}
+
+fn pulse(event: &Event) -> i32 {
+    let mut dispatcher = dispatch::lock();
+    let was = event.header.set_state(1);
+    if was == 0 {
+        dispatcher.offer(&event.header);
+    }
+    event.header.set_state(0);
+    was
+}
+
+fn release_semaphore(semaphore: &Semaphore, by: i32) -> i32 {
+    let mut dispatcher = dispatch::lock();
+    let was = semaphore.header.state();
+    let limit = semaphore.limit.load(Ordering::Relaxed);
+    match was.checked_add(by) {
+        Some(count) if by > 0 && count <= limit => {
+            semaphore.header.set_state(count);
+            dispatcher.offer(&semaphore.header);
+        }
+        _ => {
+            drop(dispatcher);
+            let what = format!("releases a semaphore by {by} from {was}, beyond its limit {limit}");
+            caller::fault_with(SEMAPHORE_LIMIT_EXCEEDED, what);
+        }
+    }
+    was
+}
+
+fn initialize_mutant(mutex: &Mutant, owned: bool) {
+    mutex.owner.store(0, Ordering::Relaxed);
+    mutex.abandoned.store(0, Ordering::Relaxed);
+    mutex.header.initialize(Kind::Mutant, i32::from(!owned));
+    if owned {
+        let own = thread::own();
+        mutex.owner.store(own.id(), Ordering::Relaxed);
+        own.acquired(Held::Mutex, mutex.header.address());
+        own.regions.set(own.regions.get() + 1);
+    }
+}
+
+fn release_mutant(function: &str, mutex: &Mutant, abandoned: bool) -> i32 {
+    let own = thread::own();
+    if mutex.owner.load(Ordering::Relaxed) != own.id() {
+        let what = format!("calls {function} for a mutex that this thread does not own");
+        caller::fault_with(MUTANT_NOT_OWNED, what);
+    }
+    // Abandoning gives it up for good, however often it is owned.
+    while own.released(Held::Mutex, mutex.header.address()) {
+        own.regions.set(own.regions.get().saturating_sub(1));
+        if !abandoned {
+            break;
+        }
+    }
+    let mut dispatcher = dispatch::lock();
+    let was = mutex.header.state();
+    let now = if abandoned { 1 } else { was + 1 };
+    if now == 1 {
+        mutex.owner.store(0, Ordering::Relaxed);
+        mutex.abandoned.store(u8::from(abandoned), Ordering::Relaxed);
+    }
+    mutex.header.set_state(now);
+    dispatcher.offer(&mutex.header);
+    was
+}

@@ -1,0 +1,39 @@
+//! The kernel's own functions (`Ke...`).
+
+pub(crate) mod affinity;
+pub(crate) mod broadcast;
+mod bugcheck;
+pub(crate) mod change;
+pub(crate) mod data;
+pub(crate) mod dispatch;
+pub(crate) mod dpc;
+pub(crate) mod dpc_queue;
+pub(crate) mod events;
+pub(crate) mod irql;
+pub(crate) mod processors;
+pub(crate) mod regions;
+mod relationship;
+pub(crate) mod spin;
+pub(crate) mod time;
+pub(crate) mod timers;
+pub(crate) mod waits;
+
+use crate::ground::export::Export;
+
+/// What this folder declares.
+pub(crate) static TABLES: &[&[Export]] = &[
+    affinity::EXPORTS,
+    broadcast::EXPORTS,
+    bugcheck::EXPORTS,
+    change::EXPORTS,
+    data::EXPORTS,
+    dpc::EXPORTS,
+    events::EXPORTS,
+    irql::EXPORTS,
+    processors::EXPORTS,
+    regions::EXPORTS,
+    spin::EXPORTS,
+    time::EXPORTS,
+    timers::EXPORTS,
+    waits::EXPORTS,
+];

@@ -1,0 +1,199 @@
+//! Questions about processors: how many, which, what they are called, which one this is (Q1, A5).
+//!
+//! As since Windows 7, the functions that know no groups speak of group 0. Nothing is known of memory nodes here: each group
+//! is one.
+
+use std::sync::Arc;
+
+use hotadd::{ActiveSet, GROUP_SIZE, Processor, ProcessorIndex, Status};
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Out};
+use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};
+use crate::ground::{thread, world};
+use crate::kernel::ke::relationship;
+
+/// `ALL_PROCESSOR_GROUPS`.
+pub(crate) const ALL_GROUPS: u16 = 0xffff;
+
+/// `INVALID_PROCESSOR_INDEX`.
+const INVALID_INDEX: u32 = 0xffff_ffff;
+
+nt! {
+    /// Translates an index into group and number. Holds for a processor being added too (A5).
+    fn KeGetProcessorNumberFromIndex(index: u32, number: Out<ProcessorNumber>) -> NtStatus {
+        nt_status(number_from_index(index, number))
+    }
+
+    /// Translates group and number into the index. Holds for a processor being added too (A5).
+    fn KeGetProcessorIndexFromNumber(number: In<ProcessorNumber>) -> u32 {
+        by_number(number.get()).map_or(INVALID_INDEX, |processor| processor.index.get())
+    }
+
+    /// How many processors of group 0 are active, and which.
+    fn KeQueryActiveProcessorCount(mask: Out<u64>) -> u32 {
+        count_and_mask(mask)
+    }
+
+    /// How many processors of a group, or of all, are active.
+    fn KeQueryActiveProcessorCountEx(group: u16) -> u32 {
+        active_count(&active(), group)
+    }
+
+    /// How many processors group 0 can ever have.
+    fn KeQueryMaximumProcessorCount() -> u32 {
+        maximum_count(&active(), 0)
+    }
+
+    /// How many processors a group, or all, can ever have.
+    fn KeQueryMaximumProcessorCountEx(group: u16) -> u32 {
+        maximum_count(&active(), group)
+    }
+
+    /// How many groups have active processors.
+    fn KeQueryActiveGroupCount() -> u16 {
+        active_groups(&active())
+    }
+
+    /// How many groups there can ever be.
+    fn KeQueryMaximumGroupCount() -> u16 {
+        maximum_groups(&active())
+    }
+
+    /// The active processors of a group; none of one that does not exist.
+    fn KeQueryGroupAffinity(group: u16) -> u64 {
+        active().group_mask(group)
+    }
+
+    /// The active processors of group 0.
+    fn KeQueryActiveProcessors() -> u64 {
+        active().group_mask(0)
+    }
+
+    /// The number of the current processor if it is in group 0; of any other, one that some processor of group 0 has.
+    fn KeGetCurrentProcessorNumber() -> u32 {
+        legacy_number(&active(), thread::current_processor())
+    }
+
+    /// The index of the current processor; its group and number too, if wanted.
+    fn KeGetCurrentProcessorNumberEx(number: Out<ProcessorNumber>) -> u32 {
+        current(number)
+    }
+
+    /// The index of the current processor.
+    fn KeGetCurrentProcessorIndex() -> u32 {
+        thread::current_processor().map_or(0, |processor| processor.index.get())
+    }
+
+    /// The active processors of a memory node, and how many they are. Each group is a node.
+    fn KeQueryNodeActiveAffinity(node: u16, affinity: Out<GroupAffinity>, count: Out<u16>) {
+        node_affinity(node, affinity, count);
+    }
+
+    /// The highest number that a memory node can ever have.
+    fn KeQueryHighestNodeNumber() -> u16 {
+        maximum_groups(&active()) - 1
+    }
+
+    /// How many processors a memory node can ever have.
+    fn KeQueryNodeMaximumProcessorCount(node: u16) -> u16 {
+        node_maximum(node)
+    }
+
+    /// The memory node of the current processor.
+    fn KeGetCurrentNodeNumber() -> u16 {
+        thread::current_processor().map_or(0, |processor| processor.number().group)
+    }
+
+    /// How processors belong together.
+    fn KeQueryLogicalProcessorRelationship(
+        number: In<ProcessorNumber>, relationship: u32, information: Out<u8>, length: Out<u32>,
+    ) -> NtStatus {
+        relationship::query(number, relationship, information, length)
+    }
+}
+
+fn active() -> Arc<ActiveSet> {
+    world::get().partition.active()
+}
+
+fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
+    match ProcessorIndex::new(index).and_then(|index| active().by_index(index)) {
+        Some(processor) => {
+            to.put(processor.number().into());
+            Status::SUCCESS
+        }
+        None => Status::INVALID_PARAMETER,
+    }
+}
+
+/// The processor of this group and number. What lies in the reserved byte is not looked at: drivers leave it as it was.
+pub(crate) fn by_number(number: ProcessorNumber) -> Option<Processor> {
+    let ProcessorNumber { group, number, .. } = number;
+    active().by_number(hotadd::ProcessorNumber { group, number })
+}
+
+/// The processor of this index if it is active or was: not one that is being added for the first time (A5).
+pub(crate) fn joined(index: ProcessorIndex) -> Option<Processor> {
+    thread::joined_in(&active(), index)
+}
+
+fn count_and_mask(to: Out<u64>) -> u32 {
+    let mask = active().group_mask(0);
+    to.put_if_wanted(mask);
+    mask.count_ones()
+}
+
+fn active_count(active: &ActiveSet, group: u16) -> u32 {
+    if group == ALL_GROUPS { active.count() } else { active.group_mask(group).count_ones() }
+}
+
+/// Indexes are dense, so groups fill up one after the other.
+pub(crate) fn maximum_count(active: &ActiveSet, group: u16) -> u32 {
+    if group == ALL_GROUPS {
+        return active.maximum();
+    }
+    active.maximum().saturating_sub(u32::from(group) * GROUP_SIZE).min(GROUP_SIZE)
+}
+
+/// Up to the last group that has an active processor. One that is being added does not count (A5).
+pub(crate) fn active_groups(active: &ActiveSet) -> u16 {
+    let last = (0..maximum_groups(active)).rfind(|group| active.group_mask(*group) != 0);
+    last.map_or(0, |last| last + 1)
+}
+
+pub(crate) fn maximum_groups(active: &ActiveSet) -> u16 {
+    u16::try_from(active.maximum().div_ceil(GROUP_SIZE)).unwrap_or(u16::MAX).max(1)
+}
+
+fn legacy_number(active: &ActiveSet, processor: Option<Processor>) -> u32 {
+    let Some(number) = processor.map(|processor| processor.number()) else { return 0 };
+    match number.group {
+        0 => u32::from(number.number),
+        _ => u32::from(number.number) % active.group_mask(0).count_ones().max(1),
+    }
+}
+
+fn current(to: Out<ProcessorNumber>) -> u32 {
+    let Some(processor) = thread::current_processor() else {
+        to.put_if_wanted(ProcessorNumber::default());
+        return 0;
+    };
+    to.put_if_wanted(processor.number().into());
+    processor.index.get()
+}
+
+fn node_affinity(node: u16, affinity: Out<GroupAffinity>, count: Out<u16>) {
+    let mask = active().group_mask(node);
+    affinity.put_if_wanted(GroupAffinity { mask, group: node, reserved: [0; 3] });
+    #[expect(clippy::cast_possible_truncation, reason = "64 at most")]
+    count.put_if_wanted(mask.count_ones() as u16);
+}
+
+fn node_maximum(node: u16) -> u16 {
+    // All groups at once are no node.
+    let count = if node == ALL_GROUPS { 0 } else { maximum_count(&active(), node) };
+    #[expect(clippy::cast_possible_truncation, reason = "64 at most")]
+    let count = count as u16;
+    count
+}

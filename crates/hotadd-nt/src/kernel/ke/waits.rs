@@ -1,0 +1,133 @@
+//! `KeWaitForSingleObject` and its kin, and what they count time in.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Shared};
+use crate::ground::objects::Header;
+use crate::ground::types::{Boolean, NtStatus};
+use crate::ground::{caller, thread};
+use crate::kernel::ke::dispatch::{self, Until, Wanted};
+use crate::kernel::ke::irql;
+
+/// 100-nanosecond steps in a second.
+const STEPS: i64 = 10_000_000;
+
+/// From the beginning of 1601, where Windows counts from, to that of 1970.
+const TO_1970: i64 = 11_644_473_600 * STEPS;
+
+/// How many objects one call can wait for.
+const MOST: usize = 64;
+
+/// The same without memory of the caller's to keep track in.
+const MOST_WITHOUT_BLOCKS: usize = 3;
+
+nt! {
+    /// Waits until an object is free, and takes it. No timeout means for ever.
+    fn KeWaitForSingleObject(
+        object: Shared<Header>, _reason: i32, _mode: i8, _alertable: Boolean, timeout: In<i64>,
+    ) -> NtStatus {
+        wait("KeWaitForSingleObject", &[object.get()], true, timeout.non_null().map(In::get))
+    }
+
+    /// Waits for all of several objects (0), or any one of them (1).
+    fn KeWaitForMultipleObjects(
+        count: u32,
+        objects: In<Shared<Header>>,
+        kind: i32,
+        _reason: i32,
+        _mode: i8,
+        _alertable: Boolean,
+        timeout: In<i64>,
+        blocks: *const Cell<u8>,
+    ) -> NtStatus {
+        let count = count as usize;
+        check_count(count, blocks.is_null());
+        let objects: Vec<&Header> = objects.to_vec(count).into_iter().map(Shared::get).collect();
+        wait("KeWaitForMultipleObjects", &objects, kind == 0, timeout.non_null().map(In::get))
+    }
+
+    /// Waits for a time.
+    fn KeDelayExecutionThread(_mode: i8, _alertable: Boolean, interval: In<i64>) -> NtStatus {
+        delay(interval.get())
+    }
+
+    /// Keeps the processor busy for so many microseconds.
+    fn KeStallExecutionProcessor(microseconds: u32) { stall(microseconds) }
+}
+
+fn check_count(count: usize, without_blocks: bool) {
+    let most = if without_blocks { MOST_WITHOUT_BLOCKS } else { MOST };
+    if count == 0 || count > most {
+        caller::fault(format!(
+            "calls KeWaitForMultipleObjects for {count} objects, where 1 to {most} can be waited for \
+             (MAXIMUM_WAIT_OBJECTS_EXCEEDED)"
+        ));
+    }
+}
+
+/// Waits as a driver asked.
+pub(crate) fn wait(
+    function: &'static str,
+    objects: &[&Header],
+    all: bool,
+    timeout: Option<i64>,
+) -> NtStatus {
+    let until = until(timeout);
+    if !matches!(until, Until::Now) && thread::own().irql.get() >= irql::DISPATCH {
+        caller::fault(format!(
+            "calls {function} at IRQL {}, where nothing may wait (IRQL_NOT_LESS_OR_EQUAL)",
+            thread::own().irql.get()
+        ));
+    }
+    dispatch::wait(function, &Wanted { objects, all }, until)
+}
+
+/// What a timeout means: below zero a distance, above it a moment, each in steps of 100 nanoseconds.
+pub(crate) fn until(timeout: Option<i64>) -> Until {
+    match timeout {
+        None => Until::Ever,
+        Some(0) => Until::Now,
+        Some(steps) => due(steps).map_or(Until::Ever, Until::At),
+    }
+}
+
+/// When that is. `None` if it is further off than this machine can count.
+///
+/// A moment is turned into a distance once: a change of the clock later does not move it.
+pub(crate) fn due(steps: i64) -> Option<Instant> {
+    let distance = if steps <= 0 {
+        duration(steps.unsigned_abs())
+    } else {
+        let since_1970 = duration(steps.saturating_sub(TO_1970).max(0).unsigned_abs());
+        let moment = UNIX_EPOCH.checked_add(since_1970)?;
+        // One that has passed is now.
+        moment.duration_since(SystemTime::now()).unwrap_or_default()
+    };
+    Instant::now().checked_add(distance)
+}
+
+fn duration(steps: u64) -> Duration {
+    let second = STEPS.unsigned_abs();
+    let rest = u32::try_from(steps % second * 100).expect("less than a second in nanoseconds");
+    Duration::new(steps / second, rest)
+}
+
+fn delay(interval: i64) -> NtStatus {
+    irql::at_most("KeDelayExecutionThread", irql::APC);
+    thread::waiting("KeDelayExecutionThread", || match due(interval) {
+        Some(due) => std::thread::sleep(due.saturating_duration_since(Instant::now())),
+        None => loop {
+            std::thread::park();
+        },
+    });
+    0
+}
+
+fn stall(microseconds: u32) {
+    let end = Instant::now() + Duration::from_micros(microseconds.into());
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,11 @@
+//! Memory (`Mm...`).
+
+mod mdl;
+pub(crate) mod pages;
+mod routine;
+
+use crate::ground::export::Export;
+
+/// What this folder declares.
+pub(crate) static TABLES: &[&[Export]] =
+    &[mdl::EXPORTS, pages::EXPORTS, pages::data::EXPORTS, routine::EXPORTS];

@@ -1,0 +1,75 @@
+//! Upper and lower case: one unit for one, as Windows does, so what Unicode writes with two stays as it is.
+
+use hotadd::Status;
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Out};
+use crate::ground::types::{Boolean, Counted, NtStatus, UnicodeString, nt_status};
+use crate::kernel::rtl::buffers;
+
+nt! {
+    /// The upper-case form of a unit.
+    fn RtlUpcaseUnicodeChar(unit: u16) -> u16 {
+        up(unit)
+    }
+
+    /// The lower-case form of a unit.
+    fn RtlDowncaseUnicodeChar(unit: u16) -> u16 {
+        down(unit)
+    }
+
+    /// The upper-case form of a byte.
+    fn RtlUpperChar(byte: u8) -> u8 {
+        byte.to_ascii_uppercase()
+    }
+
+    /// A string in upper case.
+    fn RtlUpcaseUnicodeString(to: Out<UnicodeString>, from: In<UnicodeString>, allocate: Boolean) -> NtStatus {
+        nt_status(convert(to, from, allocate != 0, up))
+    }
+
+    /// A string in lower case.
+    fn RtlDowncaseUnicodeString(to: Out<UnicodeString>, from: In<UnicodeString>, allocate: Boolean) -> NtStatus {
+        nt_status(convert(to, from, allocate != 0, down))
+    }
+}
+
+/// The unit that this one becomes, if it is one character that becomes one.
+fn one_for_one<I: Iterator<Item = char>>(unit: u16, change: impl Fn(char) -> I) -> u16 {
+    let Some(character) = char::from_u32(u32::from(unit)) else { return unit };
+    let mut changed = change(character);
+    match (changed.next(), changed.next()) {
+        (Some(one), None) => u16::try_from(u32::from(one)).unwrap_or(unit),
+        _ => unit,
+    }
+}
+
+pub(crate) fn up(unit: u16) -> u16 {
+    one_for_one(unit, char::to_uppercase)
+}
+
+pub(crate) fn down(unit: u16) -> u16 {
+    one_for_one(unit, char::to_lowercase)
+}
+
+fn convert(
+    to: Out<UnicodeString>,
+    from: In<UnicodeString>,
+    allocate: bool,
+    change: fn(u16) -> u16,
+) -> Status {
+    let from = from.get();
+    let text: Vec<u16> = from.units().into_iter().map(change).collect();
+    let mut string = to.get();
+    if allocate {
+        let Some(buffer) = buffers::allocate(buffers::STRING, usize::from(from.length)) else {
+            return Status::NO_MEMORY;
+        };
+        string = Counted { length: 0, maximum_length: from.length, buffer: buffer.cast() };
+    } else if from.length > string.maximum_length {
+        return Status::BUFFER_OVERFLOW;
+    }
+    string.write(0, &text);
+    to.put(string);
+    Status::SUCCESS
+}

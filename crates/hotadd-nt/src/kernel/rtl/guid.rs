@@ -1,0 +1,110 @@
+//! GUIDs as text, and new ones.
+
+use hotadd::Status;
+
+use crate::ground::export::nt;
+use crate::ground::foreign::{In, Out};
+use crate::ground::types::{Counted, NtStatus, UnicodeString, nt_status};
+use crate::kernel::rtl::buffers;
+use crate::kernel::rtl::text::{Unit, ascii};
+
+/// `GUID`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guid {
+    first: u32,
+    second: u16,
+    third: u16,
+    rest: [u8; 8],
+}
+
+/// `{00000000-0000-0000-0000-000000000000}`
+const LENGTH: usize = 38;
+const DASHES: [usize; 4] = [9, 14, 19, 24];
+
+nt! {
+    /// A GUID as text, which the caller frees.
+    fn RtlStringFromGUID(guid: In<Guid>, to: Out<UnicodeString>) -> NtStatus {
+        nt_status(print(guid.get(), to))
+    }
+
+    /// The GUID that a text is.
+    fn RtlGUIDFromString(string: In<UnicodeString>, guid: Out<Guid>) -> NtStatus {
+        nt_status(parse(&string.get().units(), guid))
+    }
+
+    /// A new GUID.
+    fn ExUuidCreate(guid: Out<Guid>) -> NtStatus {
+        nt_status(create(guid))
+    }
+}
+
+fn print(guid: Guid, to: Out<UnicodeString>) -> Status {
+    let [a, b, c, d, e, f, g, h] = guid.rest;
+    let (first, second, third) = (guid.first, guid.second, guid.third);
+    let text = format!(
+        "{{{first:08X}-{second:04X}-{third:04X}-{a:02X}{b:02X}-{c:02X}{d:02X}{e:02X}{f:02X}{g:02X}{h:02X}}}"
+    );
+    let text = u16::from_bytes(text.as_bytes());
+    let size = size_of_val(&*text) + size_of::<u16>();
+    let Some(buffer) = buffers::allocate(buffers::STRING, size) else { return Status::NO_MEMORY };
+    let maximum_length = u16::try_from(size).unwrap_or(u16::MAX);
+    let mut string = Counted { length: 0, maximum_length, buffer: buffer.cast() };
+    string.write(0, &text);
+    to.put(string);
+    Status::SUCCESS
+}
+
+fn parse(text: &[u16], to: Out<Guid>) -> Status {
+    let text: Vec<u8> = text.iter().map(|unit| ascii(*unit)).collect();
+    let framed = text.len() == LENGTH
+        && (text[0], text[LENGTH - 1]) == (b'{', b'}')
+        && DASHES.iter().all(|at| text[*at] == b'-');
+    if !framed {
+        return Status::INVALID_PARAMETER;
+    }
+    let digits = |from: usize, to: usize| -> Option<u32> {
+        let digits = &text[from..to];
+        let value = |value: u32, digit: &u8| Some(value << 4 | char::from(*digit).to_digit(16)?);
+        digits.iter().try_fold(0, value)
+    };
+    let guid = || {
+        let mut rest = [0; 8];
+        for (byte, at) in rest.iter_mut().zip([20, 22, 25, 27, 29, 31, 33, 35]) {
+            *byte = u8::try_from(digits(at, at + 2)?).ok()?;
+        }
+        Some(Guid {
+            first: digits(1, 9)?,
+            second: u16::try_from(digits(10, 14)?).ok()?,
+            third: u16::try_from(digits(15, 19)?).ok()?,
+            rest,
+        })
+    };
+    match guid() {
+        Some(guid) => {
+            to.put(guid);
+            Status::SUCCESS
+        }
+        None => Status::INVALID_PARAMETER,
+    }
+}
+
+/// A random one (version 4).
+fn create(to: Out<Guid>) -> Status {
+    let mut bytes = [0; 16];
+    // SAFETY: an array of that many bytes.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got != 16 {
+        return Status::RETRY;
+    }
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+    let mut rest: [u8; 8] = rest;
+    rest[0] = rest[0] & 0x3f | 0x80;
+    to.put(Guid {
+        first: u32::from_le_bytes([a, b, c, d]),
+        second: u16::from_le_bytes([e, f]),
+        third: u16::from_le_bytes([g, h]) & 0x0fff | 0x4000,
+        rest,
+    });
+    Status::SUCCESS
+}

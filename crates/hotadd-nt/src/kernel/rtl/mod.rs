@@ -1,0 +1,45 @@
+//! The run-time library: strings, memory, numbers (`Rtl...`), and what drivers use of the C library.
+
+mod arguments;
+mod bitmap;
+pub(crate) mod buffers;
+pub(crate) mod case;
+mod chars;
+mod compare;
+mod convert;
+mod counted;
+mod format;
+mod guid;
+mod integers;
+mod memory;
+mod print;
+mod random;
+mod sort;
+mod sprintf;
+mod strings;
+mod text;
+pub(crate) mod version;
+
+use crate::ground::export::Export;
+
+/// What this folder declares.
+pub(crate) static TABLES: &[&[Export]] = &[
+    bitmap::EXPORTS,
+    bitmap::number::EXPORTS,
+    case::EXPORTS,
+    compare::EXPORTS,
+    convert::EXPORTS,
+    counted::EXPORTS,
+    guid::EXPORTS,
+    integers::EXPORTS,
+    memory::EXPORTS,
+    memory::plain::EXPORTS,
+    print::EXPORTS,
+    random::EXPORTS,
+    random::plain::EXPORTS,
+    sort::EXPORTS,
+    sprintf::EXPORTS,
+    strings::EXPORTS,
+    strings::plain::EXPORTS,
+    version::EXPORTS,
+];

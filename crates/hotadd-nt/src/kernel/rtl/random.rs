@@ -1,0 +1,60 @@
+//! Numbers that look random. From the same seed the same ones come.
+
+use crate::ground::export::nt;
+use crate::ground::foreign::Out;
+
+/// `MAXLONG`: the results of the `Rtl` functions lie below it.
+const MOST: u32 = 0x7fff_ffff;
+
+nt! {
+    /// The next number, and the next seed.
+    fn RtlRandomEx(seed: Out<u32>) -> u32 { next(seed) }
+
+    /// The next number, and the next seed.
+    fn RtlRandom(seed: Out<u32>) -> u32 { next(seed) }
+
+    /// The next number, which is the next seed: the documented generator, seed * 0x7FFFFFED + 0x7FFFFFC3 modulo 0x7FFFFFFF.
+    fn RtlUniform(seed: Out<u32>) -> u32 { uniform(seed) }
+}
+
+fn uniform(seed: Out<u32>) -> u32 {
+    let product = u64::from(seed.get()) * 0x7fff_ffed + 0x7fff_ffc3;
+    #[expect(clippy::cast_possible_truncation, reason = "below 2^31")]
+    let value = (product % u64::from(MOST)) as u32;
+    seed.put(value);
+    value
+}
+
+/// A uniform number, its bits mixed so that neighbours are not alike.
+fn next(seed: Out<u32>) -> u32 {
+    let mut value = uniform(seed);
+    value = (value ^ value >> 15).wrapping_mul(0x2c1b_3c6d);
+    value = (value ^ value >> 12).wrapping_mul(0x297a_2d39);
+    (value ^ value >> 15) % MOST
+}
+
+/// Under names that the C library of this system has too.
+pub(super) mod plain {
+    use std::cell::Cell;
+    use std::ffi::c_int;
+
+    use crate::ground::export::crt;
+
+    thread_local! {
+        static SEED: Cell<u32> = const { Cell::new(1) };
+    }
+
+    crt! {
+        /// The next number, up to 32,767.
+        fn rand() -> c_int { next() }
+
+        /// Begins anew, on this thread.
+        fn srand(seed: u32) { SEED.set(seed) }
+    }
+
+    fn next() -> c_int {
+        let seed = SEED.get().wrapping_mul(214_013).wrapping_add(2_531_011);
+        SEED.set(seed);
+        (seed >> 16 & 0x7fff).cast_signed()
+    }
+}

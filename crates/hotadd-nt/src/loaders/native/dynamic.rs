@@ -1,0 +1,389 @@
+//! [`Dynamic`]: what a shared object tells the system's linker to do, checked before the linker believes it.
+//!
+//! The linker trusts a file: it writes where relocations say, runs what the file calls a constructor or a resolver, and searches
+//! where the file says. All of this would happen before the driver's process is closed to it. So what would run code is taken out of
+//! our copy and run later, behind the sandbox; and what would write outside of the file's own data is refused.
+
+use std::ops::Range;
+
+use object::Endianness;
+use object::elf::{
+    DT_AUXILIARY, DT_FILTER, DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ, DT_FLAGS, DT_GNU_HASH,
+    DT_HASH, DT_INIT, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTGOT,
+    DT_PLTREL, DT_PLTRELSZ, DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ, DT_REL, DT_RELA, DT_RELAENT,
+    DT_RELASZ, DT_RELR, DT_RPATH, DT_RUNPATH, DT_STRTAB, DT_SYMENT, DT_SYMTAB, DT_TEXTREL,
+    DynamicTag, PF_W, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, ProgramHeader64, R_X86_64_64,
+    R_X86_64_DTPMOD64, R_X86_64_DTPOFF64, R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE,
+    R_X86_64_JUMP_SLOT, R_X86_64_NONE, R_X86_64_RELATIVE, R_X86_64_TPOFF64,
+};
+use object::read::elf::ProgramHeader;
+
+use super::hash;
+use crate::loaders::pe::FileError;
+
+/// An entry of the dynamic table: a tag and a value.
+const ENTRY: usize = 16;
+
+/// A relocation: where, what, and what is added.
+const RELOCATION: u64 = 24;
+
+/// A symbol.
+const SYMBOL: u64 = 24;
+
+const PAGE: u64 = 4096;
+
+/// A pointer.
+const WORD: u64 = 8;
+
+/// The linker looks at no such tag: it is in the range that belongs to nobody in particular.
+const PASSED_OVER: u64 = 0x6000_4844;
+
+/// In the value of DT_FLAGS: some relocation writes to code.
+const DF_TEXTREL: u64 = 4;
+
+/// Tags whose work is ours, later, or nobody's.
+const TAKEN_OUT: [DynamicTag; 10] = [
+    DT_INIT,
+    DT_INIT_ARRAY,
+    DT_INIT_ARRAYSZ,
+    DT_FINI,
+    DT_FINI_ARRAY,
+    DT_FINI_ARRAYSZ,
+    DT_PREINIT_ARRAY,
+    DT_PREINIT_ARRAYSZ,
+    DT_RPATH,
+    DT_RUNPATH,
+];
+
+/// What the linker is told, and what it is not.
+#[derive(Debug, Default)]
+pub(crate) struct Dynamic {
+    /// Where in the file the tags are that are taken out.
+    pub(crate) taken_out: Vec<usize>,
+    /// What runs at the start, from the lowest address: a function, and pointers to functions.
+    pub(crate) begin: Steps,
+    /// What runs at the end.
+    pub(crate) end: Steps,
+    /// Where the tables of symbols and names are.
+    symbols: u64,
+    names: u64,
+    /// The last symbol that a relocation is about.
+    last_symbol: usize,
+    /// The tables by which symbols are found: GNU's, and the one before it.
+    gnu_hash: Option<u64>,
+    hash: Option<u64>,
+    /// What of the file was checked and nobody may change any more.
+    pub(crate) checked: Vec<Range<usize>>,
+}
+
+/// Functions without a name that run at the start, or at the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps {
+    pub(crate) function: Option<usize>,
+    /// Addresses of functions, as the linker has corrected them.
+    pub(crate) pointers: Range<usize>,
+}
+
+/// The parts of the file that are in memory.
+pub(super) struct Layout<'a> {
+    pub(super) bytes: &'a [u8],
+    segments: &'a [ProgramHeader64<Endianness>],
+    endian: Endianness,
+    /// The addresses of the dynamic table. It is among the data, and what it says was checked: nothing else is written there.
+    table: Range<u64>,
+}
+
+impl<'a> Layout<'a> {
+    pub(super) const fn new(
+        bytes: &'a [u8],
+        segments: &'a [ProgramHeader64<Endianness>],
+        endian: Endianness,
+    ) -> Self {
+        Self { bytes, segments, endian, table: 0..0 }
+    }
+
+    fn loaded(&self) -> impl Iterator<Item = &ProgramHeader64<Endianness>> {
+        self.segments.iter().filter(|segment| segment.p_type(self.endian) == PT_LOAD)
+    }
+
+    /// Checks that no segment lies over another, as the linker maps them: by whole pages, each over those before it. Otherwise what is
+    /// in memory is not what was looked at.
+    fn is_plain(&self) -> bool {
+        let endian = self.endian;
+        let mut free = 0;
+        self.loaded().all(|segment| {
+            let (start, size) = (segment.p_vaddr(endian), segment.p_memsz(endian));
+            let plain = start & !(PAGE - 1) >= free
+                && segment.p_filesz(endian) <= size
+                && start.wrapping_sub(segment.p_offset(endian)).is_multiple_of(PAGE);
+            let end = start.checked_add(size).and_then(|end| end.checked_next_multiple_of(PAGE));
+            free = end.unwrap_or(u64::MAX);
+            plain
+        })
+    }
+
+    /// Where in the file these bytes of memory are.
+    fn offset(&self, at: u64, size: u64) -> Option<usize> {
+        let endian = self.endian;
+        self.loaded().find_map(|segment| {
+            let inside = at.checked_sub(segment.p_vaddr(endian))?;
+            (inside.checked_add(size)? <= segment.p_filesz(endian)).then_some(())?;
+            let offset = segment.p_offset(endian).checked_add(inside)?;
+            (offset.checked_add(size)? <= self.bytes.len() as u64).then_some(())?;
+            usize::try_from(offset).ok()
+        })
+    }
+
+    /// Where in the file these bytes are, if nothing that the linker writes can change them.
+    pub(super) fn constant(&self, at: u64, size: u64) -> Option<usize> {
+        self.offset(at, size).filter(|_| !self.is_writable(at, 1))
+    }
+
+    /// Whether these bytes are data of the file's own, that nobody has checked.
+    fn is_data(&self, at: u64, size: u64) -> bool {
+        let beside = at >= self.table.end || at.saturating_add(size) <= self.table.start;
+        beside && self.is_writable(at, size)
+    }
+
+    fn is_writable(&self, at: u64, size: u64) -> bool {
+        let endian = self.endian;
+        self.loaded().any(|segment| {
+            let inside = at.checked_sub(segment.p_vaddr(endian));
+            let end = inside.and_then(|inside| inside.checked_add(size));
+            segment.p_flags(endian).contains(PF_W)
+                && end.is_some_and(|end| end <= segment.p_memsz(endian))
+        })
+    }
+
+    fn word(&self, offset: usize) -> Option<u64> {
+        let bytes = self.bytes.get(offset..offset.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+impl Dynamic {
+    pub(super) fn parse(layout: &mut Layout<'_>) -> Result<Self, FileError> {
+        let (segments, endian) = (layout.segments, layout.endian);
+        if !layout.is_plain() {
+            return Err(damaged("its segments are out of order, or one lies over another"));
+        }
+        for segment in segments {
+            let flags = segment.p_flags(endian);
+            let both = flags.contains(PF_W) && flags.contains(PF_X);
+            if segment.p_type(endian) == PT_LOAD && both {
+                return Err(unsupported("a segment that is both writable and executable"));
+            }
+            if segment.p_type(endian) == PT_GNU_STACK && flags.contains(PF_X) {
+                return Err(unsupported("executable stacks (link it with -z noexecstack)"));
+            }
+        }
+        let (entries, table) = layout.dynamic()?;
+        let mut checked = vec![table];
+        let value = |tag: DynamicTag| {
+            entries.iter().find(|entry| entry.tag == tag).map(|entry| entry.value)
+        };
+        let has = |tag| value(tag).is_some();
+        for entry in &entries {
+            // The linker takes the last of several, and others the first.
+            let single = entry.tag != DT_NEEDED;
+            if single && entries.iter().filter(|other| other.tag == entry.tag).count() > 1 {
+                return Err(damaged("it says one thing twice to the linker"));
+            }
+        }
+        if has(DT_REL) || has(DT_RELR) {
+            let what = "packed or short relocations (link it without -z pack-relative-relocs)";
+            return Err(unsupported(what));
+        }
+        if has(DT_TEXTREL) || value(DT_FLAGS).is_some_and(|flags| flags & DF_TEXTREL != 0) {
+            return Err(unsupported("relocations in its code (build it with -fPIC)"));
+        }
+        if has(DT_AUXILIARY) || has(DT_FILTER) {
+            return Err(unsupported("a filter, which has the linker load another file"));
+        }
+        let needed = |tag, wanted: u64| value(tag).is_none_or(|value| value == wanted);
+        if !needed(DT_RELAENT, RELOCATION)
+            || !needed(DT_SYMENT, SYMBOL)
+            || !needed(DT_PLTREL, DT_RELA.0 as u64)
+        {
+            return Err(damaged("its tables have entries of another size"));
+        }
+        let mut last_symbol = 0;
+        for (start, size) in [(DT_RELA, DT_RELASZ), (DT_JMPREL, DT_PLTRELSZ)] {
+            let (Some(start), Some(size @ 1..)) = (value(start), value(size)) else { continue };
+            let (table, last) = layout.relocations(start, size)?;
+            last_symbol = last_symbol.max(last);
+            checked.push(table);
+        }
+        // The linker writes the second and the third of its words.
+        if value(DT_PLTGOT).is_some_and(|at| !layout.is_data(at, 3 * WORD)) {
+            return Err(damaged("its table of functions is outside its data"));
+        }
+        let names = value(DT_STRTAB).unwrap_or(0);
+        for entry in entries.iter().filter(|entry| entry.tag == DT_NEEDED) {
+            checked.push(layout.library(names, entry.value)?);
+        }
+        let steps = |function, array, size| {
+            let function = value(function).filter(|at| *at != 0);
+            let start = value(array).unwrap_or(0);
+            let size = value(size).unwrap_or(0);
+            if size > 0 && (!size.is_multiple_of(WORD) || !layout.is_data(start, size)) {
+                return Err(damaged("its constructors are outside its data"));
+            }
+            // What begins with this address is called.
+            if function.is_some_and(|at| layout.offset(at, 1).is_none()) {
+                return Err(damaged("its constructors are outside of it"));
+            }
+            // Checked to be inside the image, which is far smaller than the address space. None are nowhere.
+            let start = if size == 0 { 0 } else { start };
+            let pointers = start as usize..start as usize + size as usize;
+            Ok(Steps { function: function.map(|at| at as usize), pointers })
+        };
+        Ok(Self {
+            begin: steps(DT_INIT, DT_INIT_ARRAY, DT_INIT_ARRAYSZ)?,
+            end: steps(DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ)?,
+            taken_out: entries
+                .iter()
+                .filter(|entry| TAKEN_OUT.contains(&entry.tag))
+                .map(|entry| entry.offset)
+                .collect(),
+            symbols: value(DT_SYMTAB).unwrap_or(0),
+            names,
+            last_symbol,
+            gnu_hash: value(DT_GNU_HASH),
+            hash: value(DT_HASH),
+            checked,
+        })
+    }
+
+    /// Whether the linker reads these symbols and names, at these places of the file, and finds no symbol besides.
+    pub(super) fn reads(
+        &self,
+        layout: &Layout<'_>,
+        (symbols, count): (u64, usize),
+        names: u64,
+    ) -> bool {
+        let at = |offset: Option<usize>, wanted| offset.is_some_and(|at| at as u64 == wanted);
+        let size = (count as u64).checked_mul(SYMBOL);
+        let gnu = self.gnu_hash.is_none_or(|at| hash::gnu(layout, at, count) == Some(true));
+        let old = self.hash.is_none_or(|at| hash::sysv(layout, at, count) == Some(true));
+        at(size.and_then(|size| layout.constant(self.symbols, size)), symbols)
+            && at(layout.constant(self.names, 1), names)
+            && self.last_symbol < count
+            && gnu
+            && old
+    }
+
+    /// Makes the linker pass over what is taken out, in a copy of the file.
+    pub(crate) fn take_out(&self, copy: &mut [u8]) {
+        for &at in &self.taken_out {
+            copy[at..at + 8].copy_from_slice(&PASSED_OVER.to_le_bytes());
+        }
+    }
+}
+
+/// An entry of the dynamic table, and where in the file it is.
+struct Entry {
+    offset: usize,
+    tag: DynamicTag,
+    value: u64,
+}
+
+impl Layout<'_> {
+    /// The dynamic table, as the linker finds it, and where in the file it is. Nothing is written there from here on.
+    fn dynamic(&mut self) -> Result<(Vec<Entry>, Range<usize>), FileError> {
+        let endian = self.endian;
+        let mut tables =
+            self.segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
+        let (Some(table), None) = (tables.next(), tables.next()) else {
+            return Err(damaged("it has no dynamic table, or several"));
+        };
+        // Where the linker finds it is in memory.
+        let (at, size) = (table.p_vaddr(endian), table.p_memsz(endian));
+        let start = self.offset(at, size);
+        let start = start.ok_or_else(|| damaged("its dynamic table is outside the file"))?;
+        // Inside of a segment, by what was just found.
+        self.table = at..at + size;
+        let mut entries = Vec::new();
+        for offset in (start..).step_by(ENTRY).take(size as usize / ENTRY) {
+            let (Some(tag), Some(value)) = (self.word(offset), self.word(offset + 8)) else {
+                break;
+            };
+            let tag = DynamicTag(tag.cast_signed());
+            if tag == DT_NULL {
+                return Ok((entries, start..start + size as usize));
+            }
+            entries.push(Entry { offset, tag, value });
+        }
+        Err(damaged("its dynamic table has no end"))
+    }
+
+    /// Checks what the linker would write, and says where in the file it is told to, and the last symbol of these.
+    fn relocations(&self, start: u64, size: u64) -> Result<(Range<usize>, usize), FileError> {
+        let offset = self.offset(start, size).filter(|_| size.is_multiple_of(RELOCATION));
+        let offset = offset.ok_or_else(|| damaged("its relocations are outside the file"))?;
+        // One would write the next.
+        if self.constant(start, size).is_none() {
+            return Err(damaged("its relocations are among what they change"));
+        }
+        let mut last_symbol = 0;
+        for at in (offset..offset + size as usize).step_by(RELOCATION as usize) {
+            let (target, info) = (self.word(at), self.word(at + 8));
+            let (Some(target), Some(info)) = (target, info) else { break };
+            // The upper half is the symbol.
+            let kind = info as u32;
+            last_symbol = last_symbol.max((info >> 32) as usize);
+            if kind == R_X86_64_NONE.0 {
+                continue;
+            }
+            if kind == R_X86_64_IRELATIVE.0 {
+                return Err(chosen_while_loaded());
+            }
+            let known = [
+                R_X86_64_RELATIVE,
+                R_X86_64_GLOB_DAT,
+                R_X86_64_JUMP_SLOT,
+                R_X86_64_64,
+                R_X86_64_DTPMOD64,
+                R_X86_64_DTPOFF64,
+                R_X86_64_TPOFF64,
+            ];
+            if !known.iter().any(|known| known.0 == kind) {
+                return Err(unsupported(&format!("a relocation of type {kind}")));
+            }
+            if !self.is_data(target, WORD) {
+                let what = format!("a relocation at {target:#x}, outside its data");
+                return Err(FileError::Damaged(what));
+            }
+        }
+        Ok((offset..offset + size as usize, last_symbol))
+    }
+
+    /// Checks the name of a library that it needs: one of the system's, wherever the linker finds it. Says where in the file it is.
+    fn library(&self, names: u64, at: u64) -> Result<Range<usize>, FileError> {
+        let start = names.checked_add(at).and_then(|at| self.constant(at, 1));
+        let bytes = start.and_then(|start| self.bytes.get(start..)).unwrap_or_default();
+        let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        if name.is_empty() || name.contains(&b'/') {
+            let name = String::from_utf8_lossy(name);
+            let what = format!("the library {name:?}, which is not named as one of the system's");
+            return Err(unsupported(&what));
+        }
+        let start = start.unwrap_or_default();
+        Ok(start..start + name.len())
+    }
+}
+
+/// What would run its code before the sandbox is closed.
+pub(super) fn chosen_while_loaded() -> FileError {
+    unsupported(
+        "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox",
+    )
+}
+
+pub(super) fn damaged(what: &str) -> FileError {
+    FileError::Damaged(what.to_owned())
+}
+
+fn unsupported(what: &str) -> FileError {
+    FileError::Unsupported(what.to_owned())
+}

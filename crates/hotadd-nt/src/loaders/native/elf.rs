@@ -1,0 +1,233 @@
+//! [`Elf`]: what of a shared object's file has to be known before it is loaded. Everything is checked: it may be any file.
+
+use std::ops::Range;
+
+use object::elf::{
+    ET_DYN, PF_R, PF_W, PF_X, PT_GNU_RELRO, PT_LOAD, R_X86_64_64, R_X86_64_GLOB_DAT,
+    R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL, STB_WEAK, STT_GNU_IFUNC,
+    STT_TLS,
+};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, Sym};
+use object::{Endianness, Object, ObjectSection, RelocationFlags, RelocationTarget, SectionFlags};
+
+use super::dynamic::{Dynamic, Layout, chosen_while_loaded, damaged};
+use crate::ground::images::Span;
+use crate::loaders::pe::{FileError, Section};
+
+const PAGE: u64 = 4096;
+
+/// Nobody's driver is larger in memory.
+const LARGEST: u64 = 1 << 30;
+
+/// A symbol of the dynamic table takes so many bytes; its binding is in the fifth.
+const SYMBOL: usize = 24;
+const INFO: usize = 4;
+
+/// A shared object's file.
+#[derive(Debug)]
+pub(crate) struct Elf {
+    /// Where `DriverEntry` is, from the lowest address.
+    pub(crate) entry: usize,
+    /// How many bytes of the address space it takes.
+    pub(crate) size: usize,
+    /// What it wants from others.
+    pub(crate) undefined: Vec<Undefined>,
+    /// Where it wants their addresses.
+    pub(crate) slots: Vec<Slot>,
+    /// How many places are corrected when it is loaded.
+    pub(crate) relocations: usize,
+    /// What is mapped of it and can be read.
+    pub(crate) mapped: Vec<Span>,
+    /// Its parts.
+    pub(crate) sections: Vec<Section>,
+    /// The pages that the linker makes read-only when it is through.
+    pub(crate) sealed: Option<Range<usize>>,
+    /// What the linker does, and what it is kept from.
+    pub(crate) dynamic: Dynamic,
+}
+
+/// A symbol that others are to define.
+#[derive(Debug)]
+pub(crate) struct Undefined {
+    pub(crate) name: String,
+    /// It can do without.
+    pub(crate) weak: bool,
+    /// Where in the file its binding is.
+    pub(crate) info: usize,
+}
+
+/// Eight bytes for the address of a symbol.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// From the lowest address.
+    pub(crate) at: usize,
+    /// Which of `undefined`.
+    pub(crate) symbol: usize,
+    pub(crate) addend: isize,
+}
+
+impl Elf {
+    /// Whether it is an ELF file at all.
+    pub(crate) fn is(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"\x7fELF")
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FileError> {
+        let broken = |error: object::Error| FileError::Damaged(error.to_string());
+        let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| {
+            FileError::NotADriver(format!(
+                "an ELF file, but none of 64 bits that is whole ({error})"
+            ))
+        })?;
+        let (header, endian) = (file.elf_header(), file.endian());
+        if header.e_machine(endian) != object::elf::EM_X86_64 || header.is_big_endian() {
+            return Err(FileError::NotADriver(
+                "an ELF file for another processor than x86-64".into(),
+            ));
+        }
+        if header.e_type(endian) != ET_DYN {
+            let what = "an ELF file, but no shared object (build it with -shared)";
+            return Err(FileError::NotADriver(what.into()));
+        }
+        let segments = file.elf_program_headers();
+        let memory: Vec<(Range<u64>, bool)> = segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD)
+            .map(|segment| {
+                let start = segment.p_vaddr(endian);
+                let end = start.checked_add(segment.p_memsz(endian))?;
+                Some((start..end, segment.p_flags(endian).contains(PF_W)))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| damaged("a segment reaches beyond the end of memory"))?;
+        let low = memory.iter().map(|(range, _)| range.start).min();
+        let size = memory.iter().map(|(range, _)| range.end).max().unwrap_or(0);
+        if low != Some(0) || size > LARGEST {
+            let what = "one that does not begin at address 0, or has more than 1 GiB";
+            return Err(FileError::Unsupported(what.into()));
+        }
+        let readable = segments.iter().filter(|segment| {
+            segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_R)
+        });
+        let mapped = readable.map(|segment| {
+            // Below what was checked above.
+            let start = segment.p_vaddr(endian) as usize;
+            Span {
+                range: start..start + segment.p_memsz(endian) as usize,
+                writable: segment.p_flags(endian).contains(PF_W),
+                executable: segment.p_flags(endian).contains(PF_X),
+            }
+        });
+        let mapped = mapped.collect();
+        let sealed = segments.iter().find(|segment| segment.p_type(endian) == PT_GNU_RELRO);
+        let sealed = sealed.and_then(|segment| {
+            let start = segment.p_vaddr(endian);
+            let end = start.checked_add(segment.p_memsz(endian))?;
+            let inside = memory.iter().any(|(range, writable)| {
+                *writable && range.start <= start && end <= range.end.next_multiple_of(PAGE)
+            });
+            // As the linker rounds it.
+            inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
+        });
+
+        let mut layout = Layout::new(bytes, segments, endian);
+        let dynamic = Dynamic::parse(&mut layout)?;
+        let table = file.elf_dynamic_symbol_table();
+        let mut entry = None;
+        let mut undefined = Vec::new();
+        let mut numbers = std::collections::HashMap::new();
+        let section = file.section_by_index(table.section()).map_err(|_| {
+            let what = "one without a table of dynamic symbols (was it stripped of its sections?)";
+            FileError::Unsupported(what.into())
+        })?;
+        let (start, _) =
+            section.file_range().ok_or_else(|| damaged("its dynamic symbols are nowhere"))?;
+        // What is read here by sections is what the linker reads by its own table.
+        let names = file.section_by_index(table.string_section()).ok();
+        let names = names.and_then(|names| Some(names.file_range()?.0));
+        let reads = |names| dynamic.reads(&layout, (start, table.len()), names);
+        if !names.is_some_and(reads) {
+            return Err(damaged("its sections and what the linker reads are not the same"));
+        }
+        for (index, symbol) in table.enumerate() {
+            if symbol.st_type() == STT_GNU_IFUNC {
+                return Err(chosen_while_loaded());
+            }
+            let name = symbol.name(endian, table.strings()).map_err(broken)?;
+            let name = String::from_utf8_lossy(name).into_owned();
+            if !symbol.is_undefined(endian) {
+                if name == "DriverEntry" {
+                    entry = usize::try_from(symbol.st_value(endian)).ok();
+                }
+                continue;
+            }
+            let binding = symbol.st_bind();
+            if name.is_empty() || symbol.st_type() == STT_TLS {
+                continue;
+            }
+            if binding == STB_GLOBAL || binding == STB_WEAK {
+                let info = usize::try_from(start).ok().and_then(|start| {
+                    let at = start.checked_add(index.0.checked_mul(SYMBOL)?)?.checked_add(INFO)?;
+                    // It is changed, and nothing may be that was checked.
+                    let free = !dynamic.checked.iter().any(|range| range.contains(&at));
+                    (at < bytes.len() && free).then_some(at)
+                });
+                let info = info.ok_or_else(|| {
+                    damaged("its dynamic symbols are outside the file, or lie over another table")
+                })?;
+                numbers.insert(index.0, undefined.len());
+                undefined.push(Undefined { name, weak: binding == STB_WEAK, info });
+            }
+        }
+        let entry = entry.filter(|entry| (*entry as u64) < size);
+        let entry = entry.ok_or_else(no_entry)?;
+
+        let mut slots = Vec::new();
+        let mut relocations = 0;
+        for (at, relocation) in file.dynamic_relocations().into_iter().flatten() {
+            relocations += 1;
+            let RelocationTarget::Symbol(index) = relocation.target() else { continue };
+            let Some(&symbol) = numbers.get(&index.0) else { continue };
+            let RelocationFlags::Elf { r_type } = relocation.flags() else { continue };
+            let addend = match r_type {
+                R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT => 0,
+                R_X86_64_64 => relocation.addend(),
+                _ => {
+                    let name = &undefined[symbol].name;
+                    let what = format!("a reference to {name} of relocation type {r_type:?}");
+                    return Err(FileError::Unsupported(what));
+                }
+            };
+            let inside = memory
+                .iter()
+                .any(|(range, writable)| *writable && range.contains(&at) && range.end - at >= 8);
+            if !inside {
+                return Err(FileError::Damaged(format!(
+                    "a relocation at {at:#x}, outside its data"
+                )));
+            }
+            slots.push(Slot { at: at as usize, symbol, addend: addend as isize });
+        }
+        let sections = file.sections().filter_map(|section| {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return None };
+            // What is not in memory is about the file.
+            let in_memory = sh_flags.contains(SHF_ALLOC);
+            Some(Section {
+                name: section.name().unwrap_or("?").to_owned(),
+                start: usize::try_from(section.address()).ok()?,
+                size: usize::try_from(section.size()).ok()?,
+                writable: sh_flags.contains(SHF_WRITE),
+                executable: sh_flags.contains(SHF_EXECINSTR),
+                from: (0, 0),
+            })
+            .filter(|_| in_memory)
+        });
+        let sections = sections.collect();
+        let size = (size as usize).next_multiple_of(PAGE as usize);
+        Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed, dynamic })
+    }
+}
+
+pub(super) fn no_entry() -> FileError {
+    FileError::NotADriver("a shared object without DriverEntry".to_owned())
+}

@@ -1,0 +1,94 @@
+//! [`inspect`]: what a file says about itself, and which of its imports are provided. Nothing is loaded.
+
+use super::error::FileError;
+use super::headers::{Headers, Section};
+use super::relocate;
+use super::tables::Tables;
+use crate::ground::abi::Abi;
+use crate::ground::export::What;
+use crate::ground::services::Services;
+
+/// What a driver file says about itself.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// What it is, in people's words.
+    pub kind: &'static str,
+    /// How many bytes of memory it takes.
+    pub memory: usize,
+    /// Where it begins to run, from the image's lowest address; `None` for a library of functions for other drivers.
+    pub entry: Option<usize>,
+    /// Seconds since 1970 by the linker's word; reproducible builds put a hash there.
+    pub timestamp: u32,
+    /// Whether a signature is attached. It is not verified.
+    pub signed: bool,
+    /// Whether a security cookie is there for the loader to choose.
+    pub cookie: bool,
+    /// Its parts.
+    pub sections: Vec<Section>,
+    /// How many addresses in it are corrected when it is loaded.
+    pub relocations: usize,
+    /// How many functions its tables describe for unwinding.
+    pub functions: usize,
+    /// What it imports, in its order.
+    pub imports: Vec<Import>,
+    /// The names that it exports.
+    pub exports: Vec<String>,
+}
+
+/// One thing that a driver imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The file that it expects it in.
+    pub module: String,
+    /// Its name, or `#N` for one that is imported by number.
+    pub name: String,
+    /// What it gets.
+    pub provision: Provision,
+}
+
+/// What an import gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// A function.
+    Function,
+    /// A variable's address.
+    Data,
+    /// Nothing: the driver is stopped where it uses it.
+    Missing,
+}
+
+/// Looks at a driver without loading it.
+///
+/// # Errors
+/// It is not a driver, or not one that can be loaded; the error says what it is.
+pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, FileError> {
+    let headers = Headers::parse(bytes)?;
+    let mut image = Vec::new();
+    let no_room = |error| FileError::NoRoom(format!("{error}"));
+    image.try_reserve_exact(headers.size).map_err(no_room)?;
+    image.resize(headers.size, 0);
+    headers.lay_out(bytes, &mut image);
+    let tables = Tables::parse(&headers, &image)?;
+    let relocations = relocate::places(&headers, &image)?.len();
+    let imports = tables.imports.into_iter().map(|slot| {
+        let provision = match (services.find)(&slot.name, Abi::Win64).map(|export| export.what) {
+            Some(What::Function { .. }) => Provision::Function,
+            Some(What::Data(_)) => Provision::Data,
+            None => Provision::Missing,
+        };
+        Import { module: slot.module, name: slot.name, provision }
+    });
+    Ok(Inspection {
+        kind: "a native driver for x86-64 (PE32+)",
+        memory: headers.size,
+        entry: (headers.entry != 0).then_some(headers.entry),
+        timestamp: headers.timestamp,
+        signed: headers.signed,
+        cookie: tables.cookie.is_some(),
+        relocations,
+        functions: tables.functions.len() / 12,
+        imports: imports.collect(),
+        exports: tables.exports.into_iter().map(|export| export.name).collect(),
+        sections: headers.sections,
+    })
+}

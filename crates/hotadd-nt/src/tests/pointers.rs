@@ -1,0 +1,62 @@
+//! A pointer that cannot be one of an object is named, in every kind of function that takes one, and faults nowhere else.
+
+use crate::host::trial::run;
+
+/// Functions whose first argument, or all, are addresses of objects.
+const SAMPLE: [&str; 27] = [
+    "ExInterlockedInsertHeadList",
+    "ExInterlockedPopEntryList",
+    "ExInterlockedAddUlong",
+    "ExInitializeNPagedLookasideList",
+    "ExFlushLookasideListEx",
+    "ExInitializeFastMutex",
+    "KeAcquireGuardedMutex",
+    "ExAcquirePushLockExclusiveEx",
+    "ExInitializeResourceLite",
+    "ExIsResourceAcquiredSharedLite",
+    "ExInitializeRundownProtection",
+    "ExpInterlockedPopEntrySList",
+    "ExAcquireSpinLockShared",
+    "ExQueueWorkItem",
+    "KeSignalCallDpcDone",
+    "KeInitializeDpc",
+    "KeSetEvent",
+    "KeInitializeSemaphore",
+    "KeReleaseMutex",
+    "KeQueryPriorityThread",
+    "KeInitializeSpinLock",
+    "KeAcquireSpinLockRaiseToDpc",
+    "KeReleaseInStackQueuedSpinLock",
+    "KeSetTimer",
+    "KeCancelTimer",
+    "KeWaitForSingleObject",
+    "PsGetThreadId",
+];
+
+#[test]
+fn null_is_a_named_fault() {
+    for name in SAMPLE {
+        for abi in ["win64", "sysv"] {
+            let outcome = run("export", &format!("{abi} {name} 0"));
+            assert_eq!(
+                outcome.said, "passes NULL where an address is needed",
+                "{name}: {outcome:?}"
+            );
+            assert_eq!(outcome.status, Some(0xC000_0005), "{name}: {outcome:?}");
+        }
+    }
+    for name in ["KeDelayExecutionThread", "KeRaiseIrql", "KeAcquireSpinLock"] {
+        let outcome = run("export", &format!("sysv {name} 0"));
+        assert_eq!(outcome.said, "passes NULL where an address is needed", "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_misaligned_address_is_a_named_fault() {
+    for name in SAMPLE {
+        let outcome = run("export", &format!("sysv {name} 4097"));
+        let named = outcome.said.starts_with("passes 0x1001 where an address is needed that ");
+        assert!(named, "{name}: {outcome:?}");
+        assert_eq!(outcome.status, Some(0x8000_0002), "{name}: {outcome:?}");
+    }
+}
