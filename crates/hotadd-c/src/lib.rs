@@ -58,7 +58,7 @@ pub unsafe extern "C" fn hotadd_connect(name: *const c_char) -> i32 {
     let name = unsafe { text(name) };
     let partition = || {
         let path = match name? {
-            name if hotadd_service::is_name(name) => hotadd_service::runtime_dir().join(name),
+            name if hotadd_wire::is_name(name) => hotadd_wire::runtime_dir().join(name),
             path => PathBuf::from(path),
         };
         Partition::connect(path).map_err(|error| of(&error))

@@ -16,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotadd::hardware::Simulated;
-use hotadd::{HardwareId, Partition, wire};
+use hotadd::{HardwareId, Partition};
 use hotadd_service::Service;
+use hotadd_wire as wire;
 use zbus::Message;
 use zbus::zvariant::ObjectPath;
 

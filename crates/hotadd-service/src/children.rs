@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -21,8 +21,13 @@ use rustix::process::{
     pidfd_open,
 };
 
+use crate::lock::lock;
+
 /// The exit status of a process of which it is not known how it ended.
 const UNKNOWN: i32 = 255;
+
+/// How long a process that was killed may take to be gone.
+const GONE: Duration = Duration::from_secs(1);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -295,6 +300,12 @@ impl Offspring {
         }
     }
 
+    /// Ends it with all that it has started, and waits until it is gone, but not for a kernel that is busy on its behalf.
+    pub(crate) fn end(&self) {
+        self.kill_group(Signal::KILL);
+        let _ = self.wait_timeout(GONE);
+    }
+
     /// Sends a signal to the process group that it leads, if it leads one and has not ended.
     pub fn kill_group(&self, signal: Signal) {
         let _held = lock(&self.children.state);
@@ -326,9 +337,4 @@ pub(crate) fn not_started(error: &io::Error) -> String {
         Some(Errno::NOMEM) => of("there is no memory for it"),
         _ => format!("it cannot be run: {error}"),
     }
-}
-
-/// What is kept is whole between any two statements, and so also after a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,10 @@
 //! What the fuzz targets call. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
 
 use hotadd::State;
-use hotadd::wire::hello::LONGEST;
-use hotadd::wire::stream::Stream;
+use hotadd_wire::handshake::{self, Answer, LONGEST, Step};
+use hotadd_wire::{Request, Stream};
 
-use crate::handshake::{self, Answer, Step};
-use crate::remote::judge;
-use crate::requests;
+use crate::parties::driver::judge;
 
 /// Reads what a peer sends: the handshake, and behind it its calls and its answers. Returns how many messages it was.
 #[must_use]
@@ -39,9 +37,7 @@ fn messages(stream: &mut Stream) -> usize {
         if stream.agreement().is_none() {
             let Ok(Some(message)) = stream.message() else { return count };
             let _ = format!("{message:?}");
-            let header = message.header();
-            let method = header.member().map_or("", |member| member.as_str());
-            let _ = requests::read(&message, method);
+            let _ = Request::read(&message, message.head().member());
             if let Err(veto) = judge(&message, State::AddStart) {
                 let control = veto.reason().chars().any(char::is_control);
                 assert!(!control, "{:?} is shown to people", veto.reason());

@@ -16,65 +16,32 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-mod absent;
 mod access;
-mod address;
-mod authority;
-mod bus;
-mod calls;
 pub mod children;
-mod connection;
-mod core;
-mod dispatch;
-mod entrance;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod handshake;
 pub mod host;
-pub mod kept;
-mod ledger;
-mod missing;
-mod named;
+mod lock;
 pub mod notify;
-mod outbox;
+mod object;
 mod parties;
-mod peer;
-mod pending;
-mod place;
-mod polkit;
-mod reader;
-pub mod record;
-mod refusals;
-mod remote;
-mod reply;
-mod requests;
-mod restart;
-mod route;
-mod said;
 pub mod script;
 mod service;
-mod shares;
-mod signal;
-mod socket;
-mod stay;
+mod text;
+mod transport;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-pub use access::{Access, AccessError};
-pub use address::BusAddress;
-pub use bus::{MACHINE_BUS_NAME, bus_name};
-pub use named::Named;
-pub use place::{PlaceError, check_place, is_name, runtime_dir};
-pub use restart::{NotRegistered, NotRestarted, Restart};
-pub use service::{Ending, Log, Service, ServiceError, Why};
+pub use access::policy::{Access, AccessError};
+pub use hotadd_wire::{BusAddress, MACHINE_BUS_NAME, bus_name, is_name, runtime_dir};
+pub use object::log::Log;
+pub use object::record::Record;
+pub use object::serve::{Ending, Why};
+pub use parties::named::Named;
+pub use parties::restart::{NotRegistered, NotRestarted, Restart};
+pub use service::{Service, ServiceError};
+pub use transport::place::{PlaceError, check_place};
 
 /// The examples of the page on agents, run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/agents.md")]
 struct Agents;
-
-/// A mutex whose holder panicked is as good as any other here: nothing is left half done across a call that could panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -9,51 +9,25 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition, PartyId, Status, text};
+use hotadd::{Observation, Partition, PartyId, text};
+use hotadd_wire::{BusAddress, bus, is_name};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use crate::access::Access;
-use crate::address::BusAddress;
-use crate::authority::Authority;
-use crate::connection::Connection;
-use crate::core::Core;
-use crate::entrance::{Entrance, Held};
-use crate::host::rights::Rights;
-use crate::lock;
-use crate::named::NamedConnection;
-use crate::outbox::Outbox;
-use crate::peer::Peer;
-use crate::place::{Place, PlaceError, is_name};
-use crate::restart::Restart;
-use crate::route::Route;
-use crate::shares::Full;
-use crate::socket::Socket;
-use crate::stay;
-
-/// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
-pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// Why a peer's connection ended, as far as somebody knows better than the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// What its parties' vetoes carry, if there is a better status than that the connection is gone.
-    pub status: Option<Status>,
-    /// Such as "its process was killed by SIGKILL".
-    pub reason: String,
-}
-
-impl From<String> for Why {
-    fn from(reason: String) -> Self {
-        Self { status: None, reason }
-    }
-}
-
-/// Says why a peer's connection ended; `None` if it does not know better.
-///
-/// Called once, on a thread of its own; not if the connection was closed from here, for a reason that is known. Until it
-/// returns the parties of the connection are waited for, within their time limits; it should not take more than a second.
-pub type Ending = Box<dyn FnOnce() -> Option<Why> + Send>;
+use crate::access::authority::Authority;
+use crate::access::peer::Peer;
+use crate::access::policy::Access;
+use crate::access::rights::Rights;
+use crate::lock::lock;
+use crate::object::core::Core;
+use crate::object::log::Log;
+use crate::object::serve::{Attached, Ending, admit};
+use crate::parties::named::NamedConnection;
+use crate::parties::restart::Restart;
+use crate::transport::entrance::{Entrance, Held};
+use crate::transport::place::{Place, PlaceError};
+use crate::transport::presence;
+use crate::transport::socket::Socket;
 
 /// Why a partition cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +197,7 @@ impl Service {
     pub fn join_bus(&self, address: &BusAddress) -> Result<(), ServiceError> {
         self.has_name_for(address)?;
         let (joined, outcome) = channel();
-        self.handle.spawn(stay::on_bus(Arc::clone(&self.core), address.clone(), joined));
+        self.handle.spawn(presence::on_bus(Arc::clone(&self.core), address.clone(), joined));
         let outcome = outcome.recv().unwrap_or_else(|_| Err("the service has ended".to_owned()));
         outcome.map_err(|reason| ServiceError::Bus { bus: address.to_string(), reason })
     }
@@ -240,13 +214,13 @@ impl Service {
     ) -> Result<bool, ServiceError> {
         self.has_name_for(address)?;
         let (first, outcome) = channel();
-        self.handle.spawn(stay::when_there(Arc::clone(&self.core), address.clone(), first));
+        self.handle.spawn(presence::when_there(Arc::clone(&self.core), address.clone(), first));
         Ok(outcome.recv_timeout(wait).unwrap_or(false))
     }
 
     fn has_name_for(&self, address: &BusAddress) -> Result<(), ServiceError> {
         let name = self.core.bus_name();
-        if zbus::names::WellKnownName::try_from(name.as_str()).is_ok() {
+        if bus::is_service_name(&name) {
             return Ok(());
         }
         let reason = format!("{name} is no name there");
@@ -299,37 +273,4 @@ impl Drop for Service {
             observation.end_soon();
         }
     }
-}
-
-/// What is known of the process behind a connection.
-pub(crate) struct Attached {
-    ending: Option<Ending>,
-    named: Option<Arc<NamedConnection>>,
-    authority: Authority,
-}
-
-impl Attached {
-    /// Somebody who came by itself, and was let in.
-    pub(crate) const fn by_itself() -> Self {
-        Self { ending: None, named: None, authority: Authority::Full }
-    }
-}
-
-/// Begins to serve a connection, to be authenticated as `uid` if there is one, unless there are too many.
-pub(crate) fn admit(
-    core: &Arc<Core>,
-    socket: Socket,
-    peer: &Peer,
-    uid: Option<u32>,
-    process: Attached,
-    handle: &Handle,
-) -> Result<(), Full> {
-    let socket = Arc::new(socket);
-    let route = Route::Own(Outbox::new(Arc::clone(&socket)));
-    let mut connection = Connection::new(Arc::clone(core), route, process.authority, peer.name());
-    connection.named = process.named;
-    let connection = Arc::new(connection);
-    core.join(&connection, uid)?;
-    handle.spawn(connection.serve(socket, uid, process.ending));
-    Ok(())
 }

@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use hotadd::wire::MAX_MESSAGE;
 use hotadd::{
     Errno, HardwareId, MAX_PROCESSORS, Notice, Partition, Registration, State, Status, Veto,
 };
 use hotadd_service::Service;
+use hotadd_wire::MAX_MESSAGE;
 
 use common::endless::Endless;
 use common::{Peer, Served};

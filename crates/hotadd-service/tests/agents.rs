@@ -4,8 +4,8 @@ mod common;
 
 use std::thread;
 
-use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State, Status};
+use hotadd_wire::{self as wire, WireProcessor};
 
 use common::{Peer, Served};
 

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use hotadd::wire::{self, message};
 use hotadd::{Batch, Error, HardwareId, Notice, Partition, State, Status, Veto, text};
+use hotadd_wire as wire;
 
 use zbus::Message;
 
@@ -40,7 +40,7 @@ fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
     let partition = served.adder();
     let adding = thread::spawn(move || partition.add(ONE));
     let asked = peer.asked();
-    let mut reply = message::agree(asked.call.primary_header().serial_num()).to_vec();
+    let mut reply = wire::agree(asked.call.primary_header().serial_num()).to_vec();
     reply[4..8].copy_from_slice(&4_u32.to_le_bytes());
     reply.extend([1, 0, 0, 0]);
     bare.write_all(&reply).unwrap();

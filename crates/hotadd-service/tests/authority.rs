@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State};
 use hotadd_service::{Access, BusAddress};
 use hotadd_testing::Need;
+use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
 use zbus::message::{Flags, Type};
 use zbus::zvariant::OwnedValue;

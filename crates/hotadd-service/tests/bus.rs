@@ -9,10 +9,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use hotadd::wire::{self, MAX_MESSAGE, WireProcessor};
 use hotadd::{Error, EventKind, HardwareId, State, Status};
 use hotadd_service::{BusAddress, Service, ServiceError};
 use hotadd_testing::Need;
+use hotadd_wire::{self as wire, MAX_MESSAGE, WireProcessor};
 use zbus::Message;
 
 use common::daemon::Daemon;

@@ -10,7 +10,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use fastrand::Rng;
-use hotadd::{Errno, Error, HardwareId, State, wire};
+use hotadd::{Errno, Error, HardwareId, State};
+use hotadd_wire as wire;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -5,9 +5,9 @@ mod common;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use hotadd::wire::{self, WireProcessor};
 use hotadd::{Error, EventKind, HardwareId, State, Status, Veto};
 use hotadd_service::Why;
+use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
 
 use common::line::Line;

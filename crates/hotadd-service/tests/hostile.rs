@@ -5,7 +5,7 @@ mod common;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use hotadd::wire::{self, MAX_MESSAGE, WireProcessor};
+use hotadd_wire::{self as wire, MAX_MESSAGE, WireProcessor};
 use zbus::Message;
 
 use common::{PATIENCE, Peer, Served, WireFailure};

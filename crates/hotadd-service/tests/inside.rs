@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use hotadd::wire::{self, WireProcessor};
 use hotadd::{HardwareId, Notice, Partition, State, Status, Veto};
+use hotadd_wire::{self as wire, WireProcessor};
 
 use common::{PATIENCE, Peer, Served};
 

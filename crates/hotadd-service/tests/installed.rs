@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use hotadd::wire::{self, WireProcessor};
 use hotadd::{EventKind, HardwareId, State};
 use hotadd_service::{Access, BusAddress, MACHINE_BUS_NAME};
 use hotadd_testing::{Need, skip};
+use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
 
 use common::daemon::Daemon;

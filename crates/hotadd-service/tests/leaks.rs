@@ -7,7 +7,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use hotadd::{EventKind, wire};
+use hotadd::EventKind;
+use hotadd_wire as wire;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use zbus::Message;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{Errno, Error, HardwareId, Partition, State};
+use hotadd_wire::{self as wire, WireProcessor, WireSet};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -5,8 +5,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hotadd::wire::WireNotice;
 use hotadd::{HardwareId, Notice, Partition, State};
+use hotadd_wire::WireNotice;
 use zbus::zvariant::{OwnedValue, Value};
 
 use common::Served;
@@ -77,8 +77,8 @@ fn q5_a_bare_agent_finds_replay_among_the_details_of_a_replay_and_of_no_other_ca
 
 #[test]
 fn q5_an_agent_of_another_version_that_says_nothing_of_replays_is_understood() {
-    let without = (7_u64, (1_u32, 0_u16, 1_u8, 1_u32), 3_u64, hotadd::wire::Details::default());
+    let without = (7_u64, (1_u32, 0_u16, 1_u8, 1_u32), 3_u64, hotadd_wire::Details::default());
     let without: WireNotice = without;
-    let (_, notice, _) = hotadd::wire::read_notice(State::AddStart, without).unwrap();
+    let (_, notice, _) = hotadd_wire::read_notice(State::AddStart, without).unwrap();
     assert!(!notice.is_replay());
 }

@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hotadd::wire;
 use hotadd::{Error, EventKind, HardwareId, Notice, Partition, Registration, State, Status, Veto};
+use hotadd_wire as wire;
 
 use common::{Peer, Served};
 

@@ -8,9 +8,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hotadd::wire;
 use hotadd_service::{Access, PlaceError, Service, ServiceError};
 use hotadd_testing::Need;
+use hotadd_wire as wire;
 use rustix::process::getegid;
 
 use common::Served;

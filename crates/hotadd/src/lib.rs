@@ -55,8 +55,6 @@ mod telling;
 pub mod text;
 mod unheard;
 mod weak;
-#[cfg(feature = "dbus")]
-pub mod wire;
 
 pub use adder::Adder;
 pub use cpulist::{CpuList, CpuListError};

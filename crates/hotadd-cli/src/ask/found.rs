@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use hotadd::{ownership, wire};
+use hotadd::ownership;
+use hotadd_wire as wire;
 
 use super::failure::{Failure, several};
 use super::patience::Process;

@@ -13,9 +13,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hotadd::text::clean;
-use hotadd::wire::{self, WireProcessor, WireSet};
 use hotadd::{CpuList, HardwareId, Status};
 use hotadd_daemon::view::millis;
+use hotadd_wire::{self as wire, WireProcessor, WireSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};

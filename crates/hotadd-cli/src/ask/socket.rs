@@ -7,8 +7,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::ready;
 
-use hotadd::wire::message::Unsound;
-use hotadd::wire::stream::Stream;
+use hotadd_wire::{Stream, Unsound};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -82,7 +81,7 @@ impl ReadHalf for Checked {
             let message = self.stream.message();
             let message = message.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
             match message {
-                Some(message) => return Ok(message),
+                Some(message) => return Ok(message.into()),
                 None => self.fill().await?,
             }
         }

@@ -4,8 +4,8 @@ use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use hotadd::Status;
-use hotadd::wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
 use hotadd_service::{BusAddress, MACHINE_BUS_NAME, bus_name};
+use hotadd_wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;

@@ -2,7 +2,7 @@
 
 use hotadd::CpuList;
 use hotadd_daemon::view::{Note, Weight};
-use hotadd_service::record::Record;
+use hotadd_service::Record;
 use serde::Serialize;
 
 use super::plan::Plan;

@@ -21,9 +21,8 @@ use std::time::{Duration, Instant};
 use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
 use hotadd_daemon::parties::{Parties, Terms};
 use hotadd_daemon::view::{View, Weight};
-use hotadd_service::Service;
 use hotadd_service::children::Ending;
-use hotadd_service::record::Record;
+use hotadd_service::{Record, Service};
 
 use self::cannot_begin::CannotBegin;
 use self::child::{Child, Stdout};

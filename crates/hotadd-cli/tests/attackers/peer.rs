@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use hotadd::wire;
 use hotadd_testing::{Need, skip};
+use hotadd_wire as wire;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use zbus::zvariant::ObjectPath;
 

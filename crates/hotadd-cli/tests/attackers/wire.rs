@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 
-use hotadd::wire;
+use hotadd_wire as wire;
 use serde::Serialize;
 use zbus::Message;
 use zbus::zvariant::{DynamicType, ObjectPath};

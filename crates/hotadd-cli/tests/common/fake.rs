@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use hotadd::wire::WireError;
+use hotadd_wire::WireError;
 use tempfile::TempDir;
 use zbus::{Connection, Guid, Message, MessageStream, connection};
 

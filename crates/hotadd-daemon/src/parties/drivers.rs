@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use hotadd::{Error, Partition, Registering, Registration, RequiredParty, Status};
 use hotadd_service::children::Start;
-use hotadd_service::host::{Host, HostSpec, Said};
-use hotadd_service::kept::{Kept, Register};
+use hotadd_service::host::{Host, HostSpec, Kept, Register, Said};
 use hotadd_service::script::Script;
 use hotadd_service::{Named, NotRegistered, Service};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};

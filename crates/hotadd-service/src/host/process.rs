@@ -13,15 +13,13 @@ use hotadd::Attempt;
 use rustix::process::Signal;
 
 use super::report::{Line, Report};
-use super::rights::Rights;
+use super::spec::{HostSpec, Word};
 use super::stderr;
-use super::{HostSpec, Word};
+use crate::access::rights::Rights;
 use crate::children::{Children, Offspring, not_started};
-use crate::named::NamedConnection;
-use crate::{Service, Why};
-
-/// How long it may take to end when it was killed: the kernel may be busy on its behalf.
-const KILLED: Duration = Duration::from_secs(1);
+use crate::object::serve::Why;
+use crate::parties::named::NamedConnection;
+use crate::service::Service;
 
 /// How much longer a process is waited for that is about to say what its driver was doing when its time was up.
 const PLACE: Duration = Duration::from_millis(1500);
@@ -150,8 +148,7 @@ impl Drop for Process {
         // At the end of this it deregisters its driver and ends. It may still speak.
         let _ = self.stream.shutdown(Shutdown::Write);
         if self.child.wait_timeout(self.grace).is_none() {
-            self.kill();
-            let _ = self.child.wait_timeout(KILLED);
+            self.child.end();
         }
         // Whoever drops it knows then that it has heard everything.
         let _ = self.report.fault(MEANWHILE);

@@ -20,7 +20,8 @@ use std::time::Duration;
 use hotadd::Status;
 use hotadd::text::clean;
 
-use crate::lock;
+use crate::lock::lock;
+use crate::object::record::Record;
 
 /// The longest line that is read, with its end.
 pub const LONGEST_LINE: usize = 2048;
@@ -49,6 +50,32 @@ pub enum Said {
     Fault(Status, String),
     /// It was unloaded, and left this behind.
     Unloaded(String),
+}
+
+impl Record {
+    /// What a driver in a process of its own says.
+    #[must_use]
+    pub fn said(driver: &str, said: &Said, epoch: u64) -> Self {
+        let mut record = Self::of_run("said", epoch);
+        record.driver = Some(driver.to_owned());
+        match said {
+            Said::Printed(text) => record.text = Some(text.clone()),
+            Said::Breach(what) => {
+                record.event = "breach";
+                record.reason = Some(what.clone());
+            }
+            Said::Fault(status, what) => {
+                record.event = "fault";
+                record.set_status(*status);
+                record.reason = Some(what.clone());
+            }
+            Said::Unloaded(left) => {
+                record.event = "unloaded";
+                record.text = Some(left.clone());
+            }
+        }
+        record
+    }
 }
 
 /// Reads a line, which is without its end here.

@@ -4,8 +4,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::ChildStderr;
 
-use super::report::LONGEST_LINE;
-use super::{HostSpec, Said};
+use super::report::{LONGEST_LINE, Said};
+use super::spec::HostSpec;
 use hotadd::text::clean;
 
 /// Passes on what is written, from a thread of its own, until nobody can write any more.

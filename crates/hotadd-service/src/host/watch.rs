@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use hotadd::{Partition, Status};
 
 use super::process::Process;
-use super::rights::Trespass;
-use super::{HostError, HostSpec, Said, Word};
-use crate::Service;
+use super::report::Said;
+use super::spec::{HostError, HostSpec, Word};
+use crate::access::rights::Trespass;
 use crate::children::Ending;
-use crate::pending::Loss as Closed;
+use crate::parties::loss::Loss as Closed;
+use crate::service::Service;
 
 /// How long a process may take to connect, besides what its driver may take over its answers.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use hotadd::ownership::{self, Untrusted};
 
-use super::program::Program;
-
 /// More programs than anybody means to have in one folder.
 const MOST: usize = 1000;
 
@@ -49,7 +47,7 @@ pub enum ScriptError {
 
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) programs: Vec<Program>,
+    pub(super) programs: Vec<PathBuf>,
     pub(super) is_folder: bool,
 }
 
@@ -57,12 +55,9 @@ pub(super) struct Found {
 pub(super) fn find(path: &Path) -> Result<Found, ScriptError> {
     let path = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
     let is_folder = look_at(&path)?.is_dir();
-    let paths = if is_folder { inside(&path)? } else { vec![path] };
-    let programs = paths.into_iter().map(|path| {
-        check(&path)?;
-        Ok(Program::new(path))
-    });
-    Ok(Found { programs: programs.collect::<Result<_, ScriptError>>()?, is_folder })
+    let programs = if is_folder { inside(&path)? } else { vec![path] };
+    programs.iter().try_for_each(|path| check(path))?;
+    Ok(Found { programs, is_folder })
 }
 
 /// Whether a program can be run and nobody else may change it. Asked before every run: it may have changed.

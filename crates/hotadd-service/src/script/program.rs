@@ -8,14 +8,11 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Errno, Notice, Status, Veto};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
 
-use super::{find, span, word};
+use super::tail::Tail;
+use super::{find, word};
 use crate::children::{Children, Ending, Offspring, Start, not_started};
-use crate::said::Tail;
-
-/// How long one that was killed may take to be gone. The kernel may be busy on its behalf, and we do not wait for that.
-const GONE: Duration = Duration::from_secs(1);
+use crate::text::span;
 
 /// Time between two looks, where the kernel cannot tell us that a process has ended.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -119,8 +116,7 @@ fn attend(
         }
         let left = limit.saturating_sub(began.elapsed());
         if left.is_zero() {
-            child.kill_group(Signal::KILL);
-            let _ = child.wait_timeout(GONE);
+            child.end();
             return None;
         }
         wait(child, stderr.as_ref(), left);

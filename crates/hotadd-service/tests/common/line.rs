@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use hotadd::{State, wire};
+use hotadd::State;
+use hotadd_wire as wire;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use zbus::Message;

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use futures_lite::StreamExt;
 use hotadd::hardware::Simulated;
-use hotadd::wire::{self, WireError, WireNotice};
 use hotadd::{Event, Notice, Partition, State};
 use hotadd_service::{Access, Log, MACHINE_BUS_NAME, Service};
+use hotadd_wire::{self as wire, WireError, WireNotice};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::Serialize;

@@ -1,17 +1,14 @@
 //! [`Client`]: the handle of a partition in another process. It has nothing but requests, which its agent thread carries
 //! out, and the replica of the active set, which anybody reads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::ThreadId;
-use std::time::Duration;
 
-use hotadd_core::{ActiveSet, Epoch, HardwareId, Level, PartyId};
-use zbus::Message;
+use hotadd_core::{ActiveSet, HardwareId, PartyId};
+use hotadd_wire::{Message, Request};
 
-use crate::backend::{
-    Backend, BoxedDriver, MakeDriver, Present, RegistrationHandle, RegistrationRequest,
-};
+use crate::backend::{Backend, MakeDriver, Present, RegistrationHandle, RegistrationRequest};
 use crate::error::{Action, Error};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
@@ -19,19 +16,17 @@ use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::registration::Registration;
-use crate::remote::orders::Orders;
+use crate::remote::command::{Command, NewDriver, RegisteredDriver, To, drop_contained};
+use crate::remote::command_queue::CommandQueue;
 use crate::remote::read::{self, About};
 use crate::required::Missing;
 
 /// How many processors are asked for at once, so that the answer is no larger than a message may be.
 const PER_BATCH: usize = 100;
 
-/// Where the outcome of a request goes.
-pub(super) type To<T> = mpsc::Sender<Result<T, Error>>;
-
 pub(crate) struct Client {
     pub(super) common: Arc<Common>,
-    pub(super) orders: Orders,
+    pub(super) commands: CommandQueue,
     /// The agent thread: who asks from there asks from inside a callback.
     pub(super) thread: ThreadId,
     pub(super) hardware: &'static str,
@@ -44,65 +39,6 @@ pub(super) struct Common {
     pub(super) connected: AtomicBool,
     /// A driver departed inside a callback. Set and read by the agent thread alone.
     pub(super) departures: AtomicBool,
-}
-
-/// What the handle of a registered driver and the agent thread both know of it.
-pub(crate) struct Enrolled {
-    /// The number in its object path.
-    pub(super) number: u32,
-    /// What the partition calls it; 0 while it is not registered.
-    pub(super) party: AtomicU64,
-    pub(super) level: Level,
-    pub(super) name: Box<str>,
-    /// Once true it stays true, and the driver is not called again (D1).
-    departed: AtomicBool,
-}
-
-/// A driver that wants to register, on its way to the agent thread.
-pub(super) struct Recruit {
-    pub(super) name: Box<str>,
-    pub(super) level: Level,
-    pub(super) replay: bool,
-    pub(super) time_limit: Option<Duration>,
-    pub(super) driver: BoxedDriver,
-}
-
-/// What became of it. A driver that is not registered comes back, to be dropped where it came from.
-pub(super) type Enlisted = Result<(Arc<Enrolled>, Epoch), (Error, Option<BoxedDriver>)>;
-
-/// What the agent thread is asked to do.
-pub(super) enum Command {
-    Register(Recruit, mpsc::Sender<Enlisted>),
-    /// Gives the driver back.
-    Deregister(u32, To<Option<BoxedDriver>>),
-    /// Sends a call, and gives the reply back once the replica is as new as it.
-    Call(Message, To<Message>),
-    Observe(Observer, To<Ended>),
-    /// Drops the observers that have ended, and says how many there are besides.
-    Observers(To<usize>),
-}
-
-impl Enrolled {
-    pub(super) fn new(number: u32, level: Level, name: Box<str>) -> Self {
-        let (party, departed) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { number, party, level, name, departed }
-    }
-
-    pub(super) fn info(&self) -> PartyInfo {
-        // Relaxed: a name, which orders nothing.
-        let id = PartyId(self.party.load(Ordering::Relaxed));
-        PartyInfo { id, name: self.name.to_string(), level: self.level }
-    }
-
-    /// Relaxed, here and below: it decides something only on the agent thread, which sets it. Elsewhere it is a report.
-    pub(super) fn departed(&self) -> bool {
-        self.departed.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether it had departed before.
-    pub(super) fn depart(&self) -> bool {
-        self.departed.swap(true, Ordering::Relaxed)
-    }
 }
 
 impl Backend for Client {
@@ -119,7 +55,7 @@ impl Backend for Client {
     }
 
     fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
-        let reply = self.call("asking", || read::call("GetCandidates", &()))?;
+        let reply = self.call("asking", &Request::GetCandidates)?;
         let mut candidates = read::candidates(&reply)?;
         // A processor may have joined since the reply was sent.
         let set = self.common.published.load();
@@ -129,17 +65,17 @@ impl Backend for Client {
     }
 
     fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        let reply = self.call("adding", || read::call("Add", &id.0))?;
+        let reply = self.call("adding", &Request::Add(id))?;
         self.about("adding", Action::Add, |about| read::change(&reply, about))
     }
 
     fn remove(&self, id: HardwareId) -> Result<Change, Error> {
-        let reply = self.call("removing", || read::call("Remove", &id.0))?;
+        let reply = self.call("removing", &Request::Remove(id))?;
         self.about("removing", Action::Remove, |about| read::change(&reply, about))
     }
 
     fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
-        let reply = self.call("rehearsing", || read::call("Rehearse", &id.0))?;
+        let reply = self.call("rehearsing", &Request::Rehearse(id))?;
         self.about("rehearsing", Action::Add, |about| read::rehearsal(&reply, about))
     }
 
@@ -151,8 +87,7 @@ impl Backend for Client {
         let atomic = batch == Batch::Atomic;
         let size = if atomic { ids.len().max(1) } else { PER_BATCH };
         let add = |ids: &[HardwareId]| {
-            let numbers: Vec<u32> = ids.iter().map(|id| id.0).collect();
-            let reply = self.call("adding", || read::call("AddBatch", &(numbers, atomic)))?;
+            let reply = self.call("adding", &Request::AddBatch(ids.to_vec(), atomic))?;
             self.about("adding", Action::Add, |about| read::batch(&reply, ids, about))
         };
         let all = |ids: &[HardwareId], error: Error| {
@@ -162,7 +97,7 @@ impl Backend for Client {
     }
 
     fn missing(&self) -> Result<Vec<Missing>, Error> {
-        let reply = self.call("asking", || read::call("GetMissing", &()))?;
+        let reply = self.call("asking", &Request::GetMissing)?;
         read::missing(&reply)
     }
 
@@ -188,14 +123,14 @@ impl Backend for Client {
         PartyInfo::check_name(name)?;
         self.outside("registering")?;
         let (to, outcome) = mpsc::channel();
-        let recruit = Recruit { name: name.into(), level, replay, time_limit, driver };
-        self.orders.send(Command::Register(recruit, to))?;
+        let new = NewDriver { name: name.into(), level, replay, time_limit, driver };
+        self.commands.send(Command::Register(new, to))?;
         let outcome = outcome.recv().map_err(|_| Error::Disconnected)?;
-        let (enrolled, epoch) = outcome.map_err(|(error, driver)| {
-            bury(driver);
+        let (registered, epoch) = outcome.map_err(|(error, driver)| {
+            drop_contained(driver);
             error
         })?;
-        Ok(Registration::new(RemoteHandle { client: self, enrolled }, epoch))
+        Ok(Registration::new(RemoteHandle { client: self, registered }, epoch))
     }
 
     fn local(self: Arc<Self>) -> Option<Arc<Inner>> {
@@ -205,40 +140,40 @@ impl Backend for Client {
 
 struct RemoteHandle {
     client: Arc<Client>,
-    enrolled: Arc<Enrolled>,
+    registered: Arc<RegisteredDriver>,
 }
 
 impl RegistrationHandle for RemoteHandle {
     fn deregister(&self) -> Result<(), Error> {
-        self.client.deregister(&self.enrolled)
+        self.client.deregister(&self.registered)
     }
 
     fn info(&self) -> PartyInfo {
-        self.enrolled.info()
+        self.registered.info()
     }
 
     fn departed(&self) -> bool {
-        self.enrolled.departed()
+        self.registered.departed()
     }
 }
 
 impl Client {
     /// Everybody who is registered, in calling order.
     fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
-        let reply = self.call("observing", || read::call("GetParties", &()))?;
+        let reply = self.call("observing", &Request::GetParties)?;
         self.about("observing", Action::Add, |about| read::parties(&reply, about))
     }
 
     /// Waits until the driver is not called any more, unless this is inside a callback (D1, D3).
-    fn deregister(&self, enrolled: &Enrolled) -> Result<(), Error> {
-        let gone = || Err(Error::NotRegistered(enrolled.info()));
+    fn deregister(&self, registered: &RegisteredDriver) -> Result<(), Error> {
+        let gone = || Err(Error::NotRegistered(registered.info()));
         if self.outside("deregistering").is_err() {
             self.common.departures.store(true, Ordering::Relaxed);
-            return if enrolled.depart() { gone() } else { Ok(()) };
+            return if registered.depart() { gone() } else { Ok(()) };
         }
-        match self.request("deregistering", |to| Command::Deregister(enrolled.number, to)) {
+        match self.request("deregistering", |to| Command::Deregister(registered.number, to)) {
             Ok(driver) => {
-                bury(driver);
+                drop_contained(driver);
                 Ok(())
             }
             // The agent thread is gone, and took everybody with it.
@@ -261,16 +196,12 @@ impl Client {
     ) -> Result<T, Error> {
         self.outside(what)?;
         let (to, outcome) = mpsc::channel();
-        self.orders.send(command(to))?;
+        self.commands.send(command(to))?;
         outcome.recv().map_err(|_| Error::Disconnected)?
     }
 
-    fn call(
-        &self,
-        what: &'static str,
-        call: impl FnOnce() -> Result<Message, Error>,
-    ) -> Result<Message, Error> {
-        let call = call()?;
+    fn call(&self, what: &'static str, request: &Request) -> Result<Message, Error> {
+        let call = request.call().map_err(read::protocol)?;
         self.request(what, |to| Command::Call(call, to))
     }
 
@@ -283,11 +214,4 @@ impl Client {
         let set: Arc<ActiveSet> = self.common.published.load();
         read(&About { what, action, party: None, set: &set })
     }
-}
-
-/// Drops a driver. One that panics there takes nobody with it (L3).
-pub(super) fn bury(driver: Option<BoxedDriver>) {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    let buried = catch_unwind(AssertUnwindSafe(|| drop(driver)));
-    let _ = buried.map_err(std::mem::forget);
 }

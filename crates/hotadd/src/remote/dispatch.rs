@@ -2,15 +2,13 @@
 
 use hotadd_core::agent::Then;
 use hotadd_core::{Notice, State, Status, Veto};
-use zbus::Message;
-use zbus::message::Flags;
+use hotadd_wire::{self as wire, MAX_REASON, Message, WireNotice};
 
-use crate::remote::crew::AGENT_PATH;
-use crate::remote::desk::Desk;
-use crate::remote::line::Line;
-use crate::remote::link::Lost;
+use crate::remote::agent_loop::AgentLoop;
+use crate::remote::connection::Lost;
+use crate::remote::drivers::AGENT_PATH;
 use crate::remote::read;
-use crate::wire::{self, MAX_REASON, WireNotice};
+use crate::remote::session::Session;
 
 const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
@@ -31,34 +29,32 @@ impl From<Veto> for Wrong {
     }
 }
 
-impl Desk {
+impl AgentLoop {
     /// A call has come.
-    pub(super) fn dispatch(&mut self, line: &mut Line, call: &Message) -> Result<(), Lost> {
-        let answer = self.answer(line, call);
-        let header = call.header();
-        if header.primary().flags().contains(Flags::NoReplyExpected) {
+    pub(super) fn dispatch(&mut self, session: &mut Session, call: &Message) -> Result<(), Lost> {
+        let answer = self.answer(session, call);
+        if !call.expects_reply() {
             return Ok(());
         }
         let Err(Wrong(name, reason)) = answer else {
-            return line.link.agree(header.primary().serial_num());
+            return session.connection.agree(call.serial());
         };
-        let reply = Message::error(&header, name).and_then(|reply| reply.build(&reason));
-        line.send(&reply.map_err(|_| Lost)?)
+        session.send(&call.error(&name, &reason).map_err(|_| Lost)?)
     }
 
-    fn answer(&mut self, line: &mut Line, call: &Message) -> Result<(), Wrong> {
-        let header = call.header();
-        let path = header.path().map_or("", |path| path.as_str());
-        let number = path.strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
-        let number = number.filter(|number| self.crew.get(*number).is_some());
+    fn answer(&mut self, session: &mut Session, call: &Message) -> Result<(), Wrong> {
+        let head = call.head();
+        let number =
+            head.path().strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
+        let number = number.filter(|number| self.drivers.get(*number).is_some());
         let number =
             number.ok_or_else(|| Wrong::new(UNKNOWN_OBJECT, "there is no such agent here"))?;
-        let member = header.member().map_or("", |member| member.as_str());
-        if header.interface().is_some_and(|interface| interface.as_str() != wire::AGENT) {
+        let member = head.member();
+        if head.interface().is_some_and(|interface| interface != wire::AGENT) {
             return Err(Wrong::new(UNKNOWN_METHOD, "an agent has no such interface"));
         }
         if member == wire::DEREGISTERED {
-            return self.deregistered(line, number, call);
+            return self.deregistered(session, number, call);
         }
         let state = State::ALL.into_iter().find(|state| state.name() == member);
         let state =
@@ -82,7 +78,7 @@ impl Desk {
 
     /// Whether a party is the one with this object path. Before Register is answered it is whoever the partition says.
     fn is_of(&mut self, number: u32, party: u64) -> Result<(), Wrong> {
-        let known = self.crew.get(number).and_then(|member| member.party);
+        let known = self.drivers.get(number).and_then(|member| member.party);
         match known {
             Some(known) if known != party => {
                 Err(Wrong::new(INVALID_ARGS, "this agent is another party"))
@@ -93,20 +89,20 @@ impl Desk {
 
     /// Has the rules say what a notice means to a driver, and the driver what it answers.
     fn notify(&mut self, number: u32, notice: &Notice) -> Result<(), Veto> {
-        let Some(member) = self.crew.get(number).filter(|member| member.is_present()) else {
+        let Some(member) = self.drivers.get(number).filter(|member| member.is_present()) else {
             // It departed, and the partition does not know yet (D3).
             return Ok(());
         };
         let reaction = member.agent.notice(notice);
-        if let Some(crash) = self.crew.tell_owed(number, &reaction.owed) {
+        if let Some(crash) = self.drivers.tell_owed(number, &reaction.owed) {
             return Err(crash);
         }
         match reaction.then {
             Then::Agree => Ok(()),
             Then::Breach(why) => Err(Veto::new(Status::INVALID_DEVICE_STATE, why)),
             Then::Call => {
-                let answer = self.crew.tell(number, notice);
-                if let Some(member) = self.crew.get(number) {
+                let answer = self.drivers.tell(number, notice);
+                if let Some(member) = self.drivers.get(number) {
                     member.agent.answered(notice, answer.is_ok());
                 }
                 answer
@@ -115,13 +111,18 @@ impl Desk {
     }
 
     /// The partition has deregistered an agent unasked (L3).
-    fn deregistered(&mut self, line: &mut Line, number: u32, call: &Message) -> Result<(), Wrong> {
+    fn deregistered(
+        &mut self,
+        session: &mut Session,
+        number: u32,
+        call: &Message,
+    ) -> Result<(), Wrong> {
         let (party, _, _): (u64, u32, String) =
             read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
         self.is_of(number, party)?;
-        let member = self.crew.get(number).filter(|member| !member.leaving);
+        let member = self.drivers.get(number).filter(|member| !member.leaving);
         if member.is_some_and(|member| !member.registering) {
-            self.refused(line, number);
+            self.refused(session, number);
         }
         Ok(())
     }

@@ -1,14 +1,12 @@
 //! What a partition sends, through every reader that it may come to.
 
 use hotadd_core::{ActiveSet, Epoch, HardwareId, Level, PartyId, State};
-use zbus::Message;
+use hotadd_wire::{self as wire, Message, Stream, WireNotice};
 
 use crate::error::Action;
 use crate::member::PartyInfo;
 use crate::remote::read::{self, About};
 use crate::remote::{names, signals};
-use crate::wire::stream::Stream;
-use crate::wire::{self, WireNotice};
 
 /// Reads what came over a connection. Returns how many messages it was.
 pub fn partition(bytes: &[u8]) -> usize {

@@ -1,11 +1,11 @@
 //! Partitions in other processes: [`Partition::connect`].
 //!
 //! ```text
-//! any thread                    the agent thread                            the partition
-//! Client ──── Command ────────▶ Desk ── serve ─┬─ dispatch: calls ◀──────── AddStart ...
-//!    ▲                            │            ├─ replies ◀──────────────── to Add, Register ...
-//!    └──────── outcome ───────────┤            └─ signals ◀──────────────── Joined ...
-//!                                 └─ Crew: the drivers, each with its `hotadd_core::Agent`
+//! any thread                the agent thread                                     the partition
+//! Client ──── Command ────▶ AgentLoop ── serve ─┬─ dispatch: calls ◀──────────── AddStart ...
+//!    ▲                          │               ├─ replies ◀──────────────────── to Add, Register ...
+//!    └──────── outcome ─────────┤               └─ signals ◀──────────────────── Joined ...
+//!                               └─ Drivers, each with its `hotadd_core::Agent`
 //! ```
 //! One thread for each connected partition does everything: it reads the connection in order, calls the drivers, answers, and
 //! hands replies to the threads that wait for them.
@@ -16,18 +16,19 @@ use std::path::Path;
 use crate::error::Error;
 use crate::partition::Partition;
 
+mod agent_loop;
 mod client;
-mod crew;
-mod desk;
+mod command;
+mod command_queue;
+mod connection;
 mod dispatch;
+mod drivers;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod line;
-mod link;
 mod names;
-mod orders;
 mod read;
 mod replies;
+mod session;
 mod signals;
 
 /// In other processes.
@@ -52,7 +53,7 @@ impl Partition {
     /// # Errors
     /// [`Error::Unreachable`] if nobody listens there or answers within 10 seconds, [`Error::Protocol`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let client = desk::start(link::Source::Path(path.as_ref().to_owned()))?;
+        let client = agent_loop::start(connection::Source::Path(path.as_ref().to_owned()))?;
         Ok(Self::new(client))
     }
 
@@ -62,7 +63,7 @@ impl Partition {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_over(socket: UnixStream) -> Result<Self, Error> {
-        let client = desk::start(link::Source::Socket(Some(socket).into()))?;
+        let client = agent_loop::start(connection::Source::Socket(Some(socket).into()))?;
         Ok(Self::new(client))
     }
 }

@@ -6,27 +6,19 @@ use hotadd_core::{
     ActiveSet, Epoch, Errno, HardwareId, Level, PartyId, PlatformError, Processor, ProcessorIndex,
     Status, Veto,
 };
-use zbus::Message;
-use zbus::export::serde::Serialize;
-use zbus::export::serde::de::DeserializeOwned;
-use zbus::message::Type;
-use zbus::zvariant;
+use hotadd_wire::{
+    self as wire, AnswerRow, BatchRow, Decode, Kind, Message, MessageError, MissingRow, PartyRow,
+    WireError, WireProcessor, WireSet,
+};
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::required::Missing;
 use crate::text;
-use crate::wire::{self, WireError, WireProcessor, WireSet};
 
 /// What became of one processor of a batch.
 type Row = (HardwareId, Result<Change, Error>);
-
-/// One row of what AddBatch answers.
-type BatchRow = (u32, bool, WireProcessor, u64, String, String, u32, u32, String);
-
-/// One row of what Rehearse answers.
-type AnswerRow = (u64, String, i32, bool, u32, String, u64);
 
 /// What a request was about, as far as its refusal does not say.
 pub(super) struct About<'a> {
@@ -44,36 +36,28 @@ pub(super) fn said(text: &str) -> String {
     text::clean(text).into_owned()
 }
 
-/// A call of the partition.
-pub(super) fn call<B: Serialize + zvariant::DynamicType>(
-    member: &'static str,
-    body: &B,
-) -> Result<Message, Error> {
-    Message::method_call(wire::PARTITION_PATH, member)
-        .and_then(|call| call.interface(wire::PARTITION))
-        .and_then(|call| call.build(body))
-        .map_err(|error| Error::Protocol(error.to_string()))
+/// A message that cannot be written or read.
+#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+pub(super) fn protocol(error: MessageError) -> Error {
+    Error::Protocol(error.to_string())
 }
 
 /// The arguments of a message.
-pub(super) fn body<T: DeserializeOwned + zvariant::Type>(message: &Message) -> Result<T, Error> {
-    message.body().deserialize().map_err(|error| Error::Protocol(error.to_string()))
+pub(super) fn body<T: Decode>(message: &Message) -> Result<T, Error> {
+    message.arguments().map_err(protocol)
 }
 
 /// The arguments of a reply, or why there is none.
-pub(super) fn reply<T: DeserializeOwned + zvariant::Type>(
-    message: &Message,
-    about: &About<'_>,
-) -> Result<T, Error> {
-    match message.message_type() {
-        Type::MethodReturn => body(message),
+pub(super) fn reply<T: Decode>(message: &Message, about: &About<'_>) -> Result<T, Error> {
+    match message.kind() {
+        Kind::Reply => body(message),
         _ => Err(refusal(message, about)),
     }
 }
 
 /// The reply to GetSet.
 pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
-    if message.message_type() != Type::MethodReturn {
+    if message.kind() != Kind::Reply {
         return Err(Error::Protocol("it does not say what is active".to_owned()));
     }
     wire::read_set(body::<WireSet>(message)?).map_err(malformed)
@@ -81,7 +65,7 @@ pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
 
 /// The reply to GetCandidates.
 pub(super) fn candidates(message: &Message) -> Result<Vec<HardwareId>, Error> {
-    if message.message_type() != Type::MethodReturn {
+    if message.kind() != Kind::Reply {
         return Err(Error::Protocol("it does not say what could be added".to_owned()));
     }
     Ok(body::<Vec<u32>>(message)?.into_iter().map(HardwareId).collect())
@@ -145,8 +129,8 @@ pub(super) fn rehearsal(message: &Message, about: &About<'_>) -> Result<Rehearsa
 
 /// The reply to GetParties.
 pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyInfo>, Error> {
-    let parties: Vec<(u64, String, i32, bool)> = reply(message, about)?;
-    let info = |(id, name, level, _): (u64, String, i32, bool)| PartyInfo {
+    let parties: Vec<PartyRow> = reply(message, about)?;
+    let info = |(id, name, level, _): PartyRow| PartyInfo {
         id: PartyId(id),
         name: said(&name),
         level: Level(level),
@@ -156,14 +140,14 @@ pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyI
 
 /// The reply to GetMissing: name, since when in microseconds since 1970, status, reason.
 pub(super) fn missing(message: &Message) -> Result<Vec<Missing>, Error> {
-    if message.message_type() != Type::MethodReturn {
+    if message.kind() != Kind::Reply {
         return Err(Error::Protocol("it does not say who is missing".to_owned()));
     }
-    let missing = |(name, since, status, reason): (String, u64, u32, String)| {
+    let missing = |(name, since, status, reason): MissingRow| {
         let since = UNIX_EPOCH.checked_add(Duration::from_micros(since)).unwrap_or(UNIX_EPOCH);
         Missing::new(&said(&name), since, Status::from_raw(status), said(&reason))
     };
-    let rows: Vec<(String, u64, u32, String)> = body(message)?;
+    let rows: Vec<MissingRow> = body(message)?;
     Ok(rows.into_iter().map(missing).collect())
 }
 
@@ -178,8 +162,8 @@ pub(super) fn malformed(what: wire::Malformed) -> Error {
 
 /// An error reply as the error that the partition had.
 fn refusal(message: &Message, about: &About<'_>) -> Error {
-    let header = message.header();
-    let name = header.error_name().map_or("", |name| name.as_str());
+    let head = message.head();
+    let name = head.error_name();
     match body::<WireError>(message) {
         Ok(wire) => error(name, wire, about),
         // An error of the connection, not of the partition.
@@ -284,6 +268,8 @@ fn find(set: &ActiveSet, id: HardwareId) -> Processor {
 
 #[cfg(test)]
 mod tests {
+    use hotadd_wire::Request;
+
     use super::*;
 
     fn about(set: &ActiveSet) -> About<'_> {
@@ -348,9 +334,9 @@ mod tests {
     #[test]
     fn who_may_not_is_told_so_in_the_partitions_words() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
-        let add = call("Add", &1_u32).unwrap();
+        let add = Request::Add(HardwareId(1)).call().unwrap();
         for name in wire::DENIALS {
-            let denied = Message::error(&add.header(), name).unwrap().build(&"ask root").unwrap();
+            let denied = add.error(name, &"ask root").unwrap();
             let error = refusal(&denied, &about(&set));
             assert_eq!(error, Error::Denied("ask root".to_owned()), "{name}");
             assert_eq!((error.status(), error.clause()), (Status::ACCESS_DENIED, "A8"));
@@ -386,8 +372,8 @@ mod tests {
                 assert!(text::is_clean(&said), "{name} passes it on: {said:?}");
             }
         }
-        let add = call("Add", &1_u32).unwrap();
-        let denied = Message::error(&add.header(), wire::DENIALS[0]).unwrap().build(&evil).unwrap();
+        let add = Request::Add(HardwareId(1)).call().unwrap();
+        let denied = add.error(wire::DENIALS[0], &evil).unwrap();
         assert!(text::is_clean(&refusal(&denied, &about(&set)).to_string()));
     }
 

@@ -5,43 +5,35 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use hotadd_core::{ActiveSet, Epoch};
-use zbus::Message;
-use zbus::message::Type;
-use zbus::zvariant::ObjectPath;
+use hotadd_wire::{self as wire, Kind, Message, Request};
 
 use crate::backend::BoxedDriver;
 use crate::error::{Action, Error};
-use crate::remote::client::{Enlisted, To, bury};
-use crate::remote::desk::Desk;
-use crate::remote::line::{Due, Line, Pending};
-use crate::remote::link::Lost;
+use crate::remote::agent_loop::AgentLoop;
+use crate::remote::command::{RegistrationResult, To, drop_contained};
+use crate::remote::connection::Lost;
 use crate::remote::read::{self, About};
-use crate::wire;
+use crate::remote::session::{Due, Pending, Session};
 
-impl Desk {
+impl AgentLoop {
     /// Sends Register for a driver.
     pub(super) fn register(
         &mut self,
-        line: &mut Line,
+        session: &mut Session,
         number: u32,
-        to: Option<mpsc::Sender<Enlisted>>,
+        to: Option<mpsc::Sender<RegistrationResult>>,
     ) -> Result<(), Lost> {
-        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        let Some(member) = self.drivers.get(number) else { return Ok(()) };
         member.registering = true;
         let later_only = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
         let flags = member.flags | later_only;
-        let path = member.path();
-        let name = &*member.enrolled.name;
-        let path = ObjectPath::from_str_unchecked(&path);
-        let level = member.enrolled.level.0;
-        let call = read::call("Register", &(path, name, flags, level, member.time_limit_ms));
-        match call {
-            Ok(call) => line.call(&call, Pending::Register(number, to)),
+        match member.request(flags).and_then(|request| request.call().map_err(read::protocol)) {
+            Ok(call) => session.call(&call, Pending::Register(number, to)),
             Err(error) => {
                 let driver = self.give_up(number);
                 match to {
                     Some(to) => drop(to.send(Err((error, driver)))),
-                    None => bury(driver),
+                    None => drop_contained(driver),
                 }
                 Ok(())
             }
@@ -49,11 +41,11 @@ impl Desk {
     }
 
     /// Registers the next of those that were registered over an earlier connection. One by one, so that they keep their order.
-    pub(super) fn register_again(&mut self, line: &mut Line) -> Result<(), Lost> {
-        while let Some(number) = line.again.pop_front() {
+    pub(super) fn register_again(&mut self, session: &mut Session) -> Result<(), Lost> {
+        while let Some(number) = session.again.pop_front() {
             let due = |m: &&mut _| is_to_register(m);
-            if self.crew.get(number).filter(due).is_some() {
-                return self.register(line, number, None);
+            if self.drivers.get(number).filter(due).is_some() {
+                return self.register(session, number, None);
             }
         }
         Ok(())
@@ -62,50 +54,52 @@ impl Desk {
     /// Tells the partition that a driver left. Its entry stays until the partition knows.
     pub(super) fn send_off(
         &mut self,
-        line: &mut Line,
+        session: &mut Session,
         number: u32,
         to: Option<To<Option<BoxedDriver>>>,
     ) -> Result<(), Lost> {
-        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        let Some(member) = self.drivers.get(number) else { return Ok(()) };
         if member.leaving || member.registering {
             // The reply to that goes on from here.
             return Ok(());
         }
         let Some(party) = member.party else {
-            bury(self.crew.remove(number).and_then(|member| member.driver));
+            drop_contained(self.drivers.remove(number).and_then(|member| member.driver));
             return Ok(());
         };
         member.leaving = true;
-        let call = read::call("Deregister", &party).map_err(|_| Lost)?;
-        line.call(&call, Pending::Deregister(number, to))
+        let call = Request::Deregister(party).call().map_err(|_| Lost)?;
+        session.call(&call, Pending::Deregister(number, to))
     }
 
     /// A reply has come.
-    pub(super) fn reply(&mut self, line: &mut Line, message: &Message) -> Result<(), Lost> {
-        let serial = message.header().reply_serial();
-        let Some(pending) = serial.and_then(|serial| line.answered(serial)) else { return Ok(()) };
-        let agreed = message.message_type() == Type::MethodReturn;
+    pub(super) fn reply(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
+        let serial = message.reply_to();
+        let Some(pending) = serial.and_then(|serial| session.answered(serial)) else {
+            return Ok(());
+        };
+        let agreed = message.kind() == Kind::Reply;
         match pending {
             Pending::Call(to) => {
                 let epoch = if agreed { read::epoch(message) } else { Epoch(0) };
                 let message = message.clone();
                 let release = move || drop(to.send(Ok(message)));
-                self.due(line, epoch, Due::Release(Box::new(release)))
+                self.due(session, epoch, Due::Release(Box::new(release)))
             }
             Pending::Register(number, to) => {
                 let again = to.is_none();
-                self.registered(line, number, to, message)?;
-                if again { self.register_again(line) } else { Ok(()) }
+                self.registered(session, number, to, message)?;
+                if again { self.register_again(session) } else { Ok(()) }
             }
             Pending::Deregister(number, to) => {
-                let Some(member) = self.crew.remove(number) else { return Ok(()) };
-                member.enrolled.depart();
+                let Some(member) = self.drivers.remove(number) else { return Ok(()) };
+                member.registered.depart();
                 match to {
                     Some(to) if agreed => drop(to.send(Ok(member.driver))),
                     to => {
-                        bury(member.driver);
+                        drop_contained(member.driver);
                         // The partition has deregistered it before (L3).
-                        to.map(|to| to.send(Err(Error::NotRegistered(member.enrolled.info()))));
+                        to.map(|to| to.send(Err(Error::NotRegistered(member.registered.info()))));
                     }
                 }
                 Ok(())
@@ -114,7 +108,7 @@ impl Desk {
                 if let Ok(set) = read::set(message) {
                     self.renew(set);
                 }
-                self.refreshed(line, count)
+                self.refreshed(session, count)
             }
         }
     }
@@ -122,12 +116,12 @@ impl Desk {
     /// Register was answered.
     fn registered(
         &mut self,
-        line: &mut Line,
+        session: &mut Session,
         number: u32,
-        to: Option<mpsc::Sender<Enlisted>>,
+        to: Option<mpsc::Sender<RegistrationResult>>,
         message: &Message,
     ) -> Result<(), Lost> {
-        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        let Some(member) = self.drivers.get(number) else { return Ok(()) };
         member.registering = false;
         let set = self.common.published.load();
         let party = Some(member.info());
@@ -136,13 +130,13 @@ impl Desk {
             Ok((party, epoch)) => {
                 member.set_party(Some(party));
                 let owed = member.agent.registered(Epoch(epoch));
-                self.crew.tell_owed(number, &owed);
-                self.enrolled(line, number, to, Epoch(epoch))
+                self.drivers.tell_owed(number, &owed);
+                self.complete(session, number, to, Epoch(epoch))
             }
             Err(error) => {
                 match to {
                     Some(to) => drop(to.send(Err((error, self.give_up(number))))),
-                    None => self.refused(line, number),
+                    None => self.refused(session, number),
                 }
                 Ok(())
             }
@@ -150,68 +144,73 @@ impl Desk {
     }
 
     /// A driver is registered, and was told everything that goes with it.
-    fn enrolled(
+    fn complete(
         &mut self,
-        line: &mut Line,
+        session: &mut Session,
         number: u32,
-        to: Option<mpsc::Sender<Enlisted>>,
+        to: Option<mpsc::Sender<RegistrationResult>>,
         epoch: Epoch,
     ) -> Result<(), Lost> {
-        let Some(member) = self.crew.get(number) else { return Ok(()) };
+        let Some(member) = self.drivers.get(number) else { return Ok(()) };
         if !member.is_present() {
             // It crashed, or was deregistered while it was being registered again.
-            member.enrolled.depart();
+            member.registered.depart();
             let (driver, error) = (member.driver.take(), Error::Crashed(member.info()));
             match to {
                 Some(to) => drop(to.send(Err((error, driver)))),
-                None => bury(driver),
+                None => drop_contained(driver),
             }
-            return self.send_off(line, number, None);
+            return self.send_off(session, number, None);
         }
         let Some(to) = to else { return Ok(()) };
-        let enrolled = Arc::clone(&member.enrolled);
-        let release = move || drop(to.send(Ok((enrolled, epoch))));
-        self.due(line, epoch, Due::Release(Box::new(release)))
+        let registered = Arc::clone(&member.registered);
+        let release = move || drop(to.send(Ok((registered, epoch))));
+        self.due(session, epoch, Due::Release(Box::new(release)))
     }
 
     /// A driver that was registered before is not now. It tries again after a while: as long as it lives it is to be asked.
-    pub(super) fn refused(&mut self, line: &mut Line, number: u32) {
-        let Some(member) = self.crew.get(number) else { return };
+    pub(super) fn refused(&mut self, session: &mut Session, number: u32) {
+        let Some(member) = self.drivers.get(number) else { return };
         member.agent.lost();
         member.set_party(None);
         if !member.is_present() {
-            bury(self.crew.remove(number).and_then(|member| member.driver));
+            drop_contained(self.drivers.remove(number).and_then(|member| member.driver));
             return;
         }
-        line.refused.push(number);
-        if line.retry.is_none() {
-            line.retry = Some(Instant::now() + line.patience.next());
+        session.refused.push(number);
+        if session.retry.is_none() {
+            session.retry = Some(Instant::now() + session.patience.next());
         }
     }
 
     /// Something is to be done once the replica is at this epoch. Events keep their order.
-    pub(super) fn due(&mut self, line: &mut Line, epoch: Epoch, due: Due) -> Result<(), Lost> {
-        let waits = matches!(due, Due::Event(_)) && !line.due.is_empty();
+    pub(super) fn due(
+        &mut self,
+        session: &mut Session,
+        epoch: Epoch,
+        due: Due,
+    ) -> Result<(), Lost> {
+        let waits = matches!(due, Due::Event(_)) && !session.due.is_empty();
         if !waits && epoch <= self.common.published.summary().0 {
             self.settle(due);
             return Ok(());
         }
-        line.due.push_back((epoch, due));
-        if line.refreshing { Ok(()) } else { refresh(line) }
+        session.due.push_back((epoch, due));
+        if session.refreshing { Ok(()) } else { refresh(session) }
     }
 
     /// The replica is as new as it was `count` entries ago.
-    fn refreshed(&mut self, line: &mut Line, count: usize) -> Result<(), Lost> {
-        line.refreshing = false;
+    fn refreshed(&mut self, session: &mut Session, count: usize) -> Result<(), Lost> {
+        session.refreshing = false;
         let current = self.common.published.summary().0;
         // Those that it was asked for are settled in any case: a partition that does not get there is not waited for.
         let mut left = count;
-        while let Some((epoch, _)) = line.due.front() {
+        while let Some((epoch, _)) = session.due.front() {
             if left == 0 && *epoch > current {
-                return refresh(line);
+                return refresh(session);
             }
             left = left.saturating_sub(1);
-            if let Some((_, due)) = line.due.pop_front() {
+            if let Some((_, due)) = session.due.pop_front() {
                 self.settle(due);
             }
         }
@@ -245,14 +244,14 @@ impl Desk {
     }
 }
 
-fn is_to_register(member: &crate::remote::crew::Member) -> bool {
+fn is_to_register(member: &crate::remote::drivers::Member) -> bool {
     member.is_present() && member.party.is_none() && !member.registering
 }
 
 /// Asks for the set on behalf of everything that waits for it.
-fn refresh(line: &mut Line) -> Result<(), Lost> {
-    line.refreshing = true;
-    let call = read::call("GetSet", &()).map_err(|_| Lost)?;
-    let count = line.due.len();
-    line.call(&call, Pending::Refresh(count))
+fn refresh(session: &mut Session) -> Result<(), Lost> {
+    session.refreshing = true;
+    let call = Request::GetSet.call().map_err(|_| Lost)?;
+    let count = session.due.len();
+    session.call(&call, Pending::Refresh(count))
 }

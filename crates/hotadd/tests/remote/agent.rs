@@ -3,9 +3,8 @@
 use std::sync::mpsc;
 use std::thread;
 
-use hotadd::{
-    Driver, EventKind, HardwareId, Notice, Partition, Registration, State, Status, Veto, wire,
-};
+use hotadd::{Driver, EventKind, HardwareId, Notice, Partition, Registration, State, Status, Veto};
+use hotadd_wire as wire;
 
 use crate::fake::{FIRST, Fake, Log, SECOND, at, both, pair, set};
 

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use hotadd::wire::{self, WireError};
 use hotadd::{
     ActiveSet, Driver, Epoch, HardwareId, Notice, Processor, ProcessorIndex, Standing, State,
     Status, Veto,
 };
+use hotadd_wire::{self as wire, WireError};
 use tokio::runtime::{Builder, Runtime};
 use zbus::export::futures_core::Stream;
 use zbus::export::serde::Serialize;

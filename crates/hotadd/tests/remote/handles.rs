@@ -1,7 +1,7 @@
 //! Requests to a partition in another process, and what becomes of their refusals.
 
-use hotadd::wire::{self, WireError};
 use hotadd::{Batch, Errno, Error, Follow, HardwareId, Notice, Partition, PartyId, Status};
+use hotadd_wire::{self as wire, WireError};
 
 use crate::fake::{FIRST, Fake, Place, at, both, pair, set};
 

@@ -2,7 +2,8 @@
 
 use std::sync::mpsc;
 
-use hotadd::{Error, Event, EventKind, HardwareId, Notice, Partition, State, Status, wire};
+use hotadd::{Error, Event, EventKind, HardwareId, Notice, Partition, State, Status};
+use hotadd_wire as wire;
 use zbus::Message;
 
 use crate::fake::{FIRST, Fake, Log, Place, at, both, pair, set};

@@ -2,7 +2,6 @@
 
 mod agent;
 mod fake;
-mod forms;
 mod handles;
 mod hostile;
 mod reconnect;

@@ -1,6 +1,7 @@
 //! Connections that break, and partitions that come back.
 
-use hotadd::{Driver, Error, HardwareId, Notice, Partition, Removal, State, Status, Veto, wire};
+use hotadd::{Driver, Error, HardwareId, Notice, Partition, Removal, State, Status, Veto};
+use hotadd_wire as wire;
 
 use crate::fake::{FIRST, Fake, Log, Place, SECOND, at, both, flags, pair, set};
 

@@ -1,0 +1,262 @@
+//! [`Polkit`]: the questions to the authority of a bus whether a peer may do what it asks for.
+//!
+//! Nobody waits for an answer: a request rests here until it has come, and has its peer's refusal if it does not come in time.
+//! Who the authority is, only the bus's daemon says, and only what comes from there counts as its answer. One that is not
+//! running is started, if the bus knows how to.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use hotadd_wire::bus::{self, PeerName, error_text};
+use hotadd_wire::{Kind, Message, MessageError, RequestError, polkit};
+use tokio::time::Instant;
+
+use crate::access::authority::Question;
+use crate::access::policy::Access;
+use crate::object::session::MOST_PARTIES;
+use crate::text::presentable;
+
+pub(crate) use hotadd_wire::polkit::NAME;
+
+/// How many calls of one connection the system bus forwards that are not answered (`max_replies_per_connection`, unless it is
+/// configured otherwise). More would be refused in the middle of a transaction.
+const MOST_UNANSWERED: usize = 128;
+
+/// How long it may take over an answer, if it asks nobody itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long people may take who are asked for a password.
+const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(120);
+
+/// How many questions may be open because of one user.
+const MOST_OF_USER: usize = 8;
+
+/// How many questions may be open. With as many parties as there may be on such a bus it is what the bus forwards of one
+/// connection's calls that are not answered: questions are not to keep a party from being asked.
+const MOST: usize = MOST_UNANSWERED - MOST_PARTIES;
+
+/// The error of a bus that knows nobody of a name, and nobody to start.
+const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
+
+/// The questions that are open on one bus.
+pub(crate) struct Polkit {
+    /// Who may do everything, for people.
+    members: String,
+    owner: Option<PeerName>,
+    /// The call by which it is found out who the owner is.
+    search: Option<NonZeroU32>,
+    /// What is asked as soon as that is known.
+    unasked: Vec<Open>,
+    /// What was asked of whom, by the serial of the call.
+    asked: HashMap<NonZeroU32, (PeerName, Open)>,
+    next: u64,
+}
+
+/// A question that is open.
+struct Open {
+    question: Question,
+    /// By which it can be cancelled.
+    id: String,
+    until: Instant,
+}
+
+impl Polkit {
+    pub(crate) fn new(access: &Access) -> Self {
+        let (unasked, asked) = (Vec::new(), HashMap::new());
+        Self { members: access.to_string(), owner: None, search: None, unasked, asked, next: 0 }
+    }
+
+    /// Takes a question of somebody on the bus. Returns what is to be sent.
+    pub(crate) fn ask(&mut self, question: Question, now: Instant) -> Vec<Message> {
+        let open = || self.unasked.iter().chain(self.asked.values().map(|(_, open)| open));
+        let user = question.claim.peer.uid;
+        let of_user = open().filter(|open| open.question.claim.peer.uid == user).count();
+        if of_user >= MOST_OF_USER || open().count() >= MOST {
+            let why = "too many requests wait until polkit allows them".to_owned();
+            question.refuse(RequestError::Limit(why));
+            return Vec::new();
+        }
+        let patience = if question.interactive { PATIENCE_WITH_PEOPLE } else { PATIENCE };
+        self.next += 1;
+        let id = format!("hotadd-{}", self.next);
+        self.unasked.push(Open { question, id, until: now + patience });
+        self.go_on()
+    }
+
+    /// Asks what can be asked now, or finds out whom.
+    fn go_on(&mut self) -> Vec<Message> {
+        if self.unasked.is_empty() || self.search.is_some() {
+            return Vec::new();
+        }
+        let Some(owner) = self.owner.clone() else {
+            return self.search(bus::call("StartServiceByName", &(NAME, 0_u32)));
+        };
+        let mut calls = Vec::new();
+        for open in std::mem::take(&mut self.unasked) {
+            match check(&owner, &open) {
+                Ok(call) => {
+                    let serial = call.serial();
+                    self.asked.insert(serial, (owner.clone(), open));
+                    calls.push(call);
+                }
+                Err(error) => open.undecided(&error.to_string()),
+            }
+        }
+        calls
+    }
+
+    fn search(&mut self, call: Result<Message, MessageError>) -> Vec<Message> {
+        match call {
+            Ok(call) => {
+                self.search = Some(call.serial());
+                vec![call]
+            }
+            // Its arguments are fixed and small: it cannot fail.
+            Err(error) => self.give_up(&error.to_string()),
+        }
+    }
+
+    fn give_up(&mut self, why: &str) -> Vec<Message> {
+        std::mem::take(&mut self.unasked).into_iter().for_each(|open| open.undecided(why));
+        Vec::new()
+    }
+
+    /// The bus says who has the authority's name from now on.
+    pub(crate) fn owned_by(&mut self, owner: Option<PeerName>) {
+        self.owner = owner;
+    }
+
+    /// Takes what the bus itself replies, if it is about this. Returns what is to be sent then.
+    pub(crate) fn heard(&mut self, serial: NonZeroU32, reply: &Message) -> Option<Vec<Message>> {
+        if let Some((_, open)) = self.asked.remove(&serial) {
+            // That the question did not get there, or that there will be no answer.
+            open.undecided(&error_text(reply));
+            return Some(Vec::new());
+        }
+        if self.search != Some(serial) {
+            return None;
+        }
+        self.search = None;
+        if reply.kind() != Kind::Reply {
+            if reply.head().error_name() == NOBODY {
+                let unasked = std::mem::take(&mut self.unasked);
+                unasked.into_iter().for_each(|open| open.by_membership(&self.members));
+                return Some(Vec::new());
+            }
+            return Some(self.give_up(&error_text(reply)));
+        }
+        // A number says that it was started; a name, who it is.
+        let owner = reply.arguments::<String>().ok().and_then(|name| PeerName::parse(&name));
+        Some(match owner {
+            Some(owner) => {
+                self.owner = Some(owner);
+                self.go_on()
+            }
+            None => self.search(bus::call("GetNameOwner", &NAME)),
+        })
+    }
+
+    /// Takes an answer, if it is one: from whom it was asked, and to what was asked.
+    pub(crate) fn answered(&mut self, sender: &PeerName, reply: &Message) -> bool {
+        let Some(serial) = reply.reply_to() else { return false };
+        if self.asked.get(&serial).is_none_or(|(owner, _)| owner != sender) {
+            return false;
+        }
+        if let Some((_, open)) = self.asked.remove(&serial) {
+            open.decide(reply);
+        }
+        true
+    }
+
+    /// When something is to be given up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let asked = self.asked.values().map(|(_, open)| open.until);
+        asked.chain(self.unasked.iter().map(|open| open.until)).min()
+    }
+
+    /// Refuses what was not answered in time. Returns what is to be sent.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Message> {
+        let mut calls = Vec::new();
+        for (owner, open) in self.take(|open| open.until <= now) {
+            calls.extend(owner.and_then(|owner| cancel(&owner, &open)));
+            open.undecided("it did not answer in time");
+        }
+        calls
+    }
+
+    /// Forgets what somebody wanted who is gone. Returns what is to be sent.
+    pub(crate) fn forget(&mut self, subject: &PeerName) -> Vec<Message> {
+        let gone = self.take(|open| open.question.claim.asker.0 == *subject);
+        let cancelled = |(owner, open): (Option<_>, Open)| cancel(&owner?, &open);
+        gone.into_iter().filter_map(cancelled).collect()
+    }
+
+    fn take(&mut self, which: impl Fn(&Open) -> bool) -> Vec<(Option<PeerName>, Open)> {
+        let asked = self.asked.extract_if(|_, (_, open)| which(open));
+        let mut taken: Vec<_> = asked.map(|(_, (owner, open))| (Some(owner), open)).collect();
+        taken.extend(self.unasked.extract_if(.., |open| which(open)).map(|open| (None, open)));
+        taken
+    }
+}
+
+impl Open {
+    /// The authority has answered.
+    fn decide(self, reply: &Message) {
+        if reply.kind() != Kind::Reply {
+            return self.undecided(&presentable(&error_text(reply)));
+        }
+        let Some((authorized, challenge)) = polkit::answer(reply) else {
+            return self.undecided("its answer is none");
+        };
+        if authorized {
+            return self.question.grant();
+        }
+        let question = self.question;
+        let (wish, action, peer) =
+            (question.right.wish(), question.right.action(), question.claim.peer.to_string());
+        if challenge && !question.interactive {
+            let why = format!(
+                "{wish} ({action}) takes a password from {peer}, and its call does not allow that it is asked for (flag \
+                 ALLOW_INTERACTIVE_AUTHORIZATION)"
+            );
+            return question.deny("InteractiveAuthorizationRequired", why);
+        }
+        let why = format!(
+            "polkit does not allow {peer} {wish} ({action}); `pkaction --verbose --action-id {action}` shows what it \
+             takes, and a rule of polkit can change that"
+        );
+        question.deny("AccessDenied", why);
+    }
+
+    /// There is nobody to ask: the group decides.
+    fn by_membership(self, members: &str) {
+        if self.question.claim.member {
+            return self.question.grant();
+        }
+        let (wish, action) = (self.question.right.wish(), self.question.right.action());
+        let why = format!(
+            "{wish} ({action}) is for {members}, as there is no polkit on this bus that could allow it to others"
+        );
+        self.question.deny("AccessDenied", why);
+    }
+
+    /// There is no answer, or none that can be understood. What is not allowed is refused.
+    fn undecided(self, why: &str) {
+        let (wish, action) = (self.question.right.wish(), self.question.right.action());
+        let why = format!(
+            "polkit could not be asked whether {wish} ({action}) is allowed: {why}; see that it runs, and that \
+             org.hotadd.policy is installed"
+        );
+        self.question.deny("AccessDenied", why);
+    }
+}
+
+fn check(owner: &PeerName, Open { question, id, .. }: &Open) -> Result<Message, MessageError> {
+    let (subject, action) = (&question.claim.asker.0, question.right.action());
+    polkit::check(owner, subject, action, question.interactive, id)
+}
+
+fn cancel(owner: &PeerName, open: &Open) -> Option<Message> {
+    polkit::cancel(owner, &open.id).ok()
+}

@@ -1,0 +1,105 @@
+//! [`Rights`]: what the process of a driver may ask for over its connection: to be that driver, and to look.
+
+use std::time::Duration;
+
+use hotadd::Status;
+
+use crate::access::policy::Right;
+use crate::parties::loss::Loss;
+use crate::text::shown;
+
+/// What the process of a driver may ask for. Whatever it says, its driver is called, asked and waited for as the operator said.
+pub(crate) struct Rights {
+    /// The name that its driver registers under; behind the first callback of a file there is `#` and a number.
+    pub(crate) name: String,
+    pub(crate) level: i32,
+    pub(crate) time_limit: Duration,
+    /// It may register several callbacks.
+    pub(crate) several: bool,
+    /// Told when its connection is closed from here, and why.
+    pub(crate) closed: Box<dyn Fn(&Loss) + Send + Sync>,
+}
+
+/// What a driver's process asked for that is not for it. Its driver does not get to go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}, which is not for a driver's process")]
+pub(crate) struct Trespass(String);
+
+impl Trespass {
+    /// The status that says it.
+    pub(crate) const STATUS: Status = Status::ACCESS_DENIED;
+}
+
+impl From<Trespass> for Loss {
+    fn from(trespass: Trespass) -> Self {
+        Self { status: Trespass::STATUS, reason: trespass.to_string() }
+    }
+}
+
+impl Rights {
+    /// Whether it may call this method of the partition.
+    pub(crate) fn calls(method: &str) -> Result<(), Trespass> {
+        match Right::to_call(method) {
+            Some(Right::Look | Right::Register) => Ok(()),
+            Some(Right::Change) | None => Err(Trespass(format!("calls {}", shown(method)))),
+        }
+    }
+
+    /// Whether it may register under this name, when it has so many registrations.
+    pub(crate) fn registers(&self, name: &str, has: usize) -> Result<(), Trespass> {
+        let behind = name.strip_prefix(&*self.name);
+        let further =
+            |rest: &str| rest.strip_prefix('#').is_some_and(|number| number.parse::<u32>().is_ok());
+        if !behind.is_some_and(|rest| rest.is_empty() || self.several && further(rest)) {
+            return Err(Trespass(format!("registers as {}", shown(name))));
+        }
+        if has > 0 && !self.several {
+            return Err(Trespass("registers twice".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights(several: bool) -> Rights {
+        let (name, time_limit) = ("x.so".to_owned(), Duration::from_secs(1));
+        Rights { name, level: 0, time_limit, several, closed: Box::new(|_| {}) }
+    }
+
+    #[test]
+    fn a_drivers_process_looks_registers_and_deregisters_and_calls_nothing_else() {
+        for method in ["GetSet", "GetParties", "GetWaiting", "GetHistory", "GetAbsent"] {
+            Rights::calls(method).expect("to look");
+        }
+        for method in ["GetCandidates", "GetMissing", "Register", "Deregister"] {
+            Rights::calls(method).expect("to be a driver");
+        }
+        for method in ["Add", "AddBatch", "Remove", "Rehearse", "RestartParty", "add", "", "\n"] {
+            Rights::calls(method).expect_err("it changes something, or is nothing");
+        }
+    }
+
+    #[test]
+    fn it_registers_under_its_own_name_alone() {
+        rights(false).registers("x.so", 0).expect("its own");
+        for (name, has) in [("x.so", 1), ("x.so#2", 0), ("y", 0), ("", 0), ("x.so2", 0)] {
+            rights(false).registers(name, has).expect_err(name);
+        }
+        for (name, has) in [("x.so", 0), ("x.so#2", 1), ("x.so", 3)] {
+            rights(true).registers(name, has).expect("a file's driver may do so several times");
+        }
+        for name in ["x.so#", "x.so#-1", "x.so#two", "y#2", "x.so2", "\u{202e}x.so"] {
+            rights(true).registers(name, 1).expect_err(name);
+        }
+    }
+
+    #[test]
+    fn what_it_says_cannot_harm_the_sentence_that_names_it() {
+        let long = format!("\u{202e}\n{}", "x".repeat(1000));
+        let why = Rights::calls(&long).unwrap_err().to_string();
+        assert!(why.starts_with("calls \u{fffd} xxx") && why.len() < 200, "{why}");
+    }
+}

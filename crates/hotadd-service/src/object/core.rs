@@ -1,0 +1,217 @@
+//! [`Core`]: what all connections of a service share.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use hotadd::{Event, Partition, Registration};
+use hotadd_wire::{Calls, MACHINE_BUS_NAME, bus_name};
+use tokio::sync::Notify;
+
+use crate::access::peer::Peer;
+use crate::access::policy::Access;
+use crate::lock::lock;
+use crate::object::ledger::Ledger;
+use crate::object::log::{Log, Refusals};
+use crate::object::signal;
+use crate::parties::connection::Connection;
+use crate::parties::registered::Party;
+use crate::parties::restart::Restart;
+use crate::parties::shares::{Full, Shares};
+
+/// How many requests that wait for somebody may be under way, over all connections, besides the first of each: every one has
+/// a thread.
+const MOST_REQUESTS: usize = 256;
+
+/// A connection that was taken in.
+struct Joined {
+    connection: Arc<Connection>,
+    user: Option<u32>,
+}
+
+/// What all connections of a service share.
+pub(crate) struct Core {
+    pub(crate) partition: Partition,
+    pub(crate) name: String,
+    /// What the handshake calls this service.
+    pub(crate) guid: String,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) log: Log,
+    pub(crate) access: Access,
+    pub(crate) calls: Arc<Calls>,
+    /// What starts parties anew that the operator named, if somebody does.
+    pub(crate) restart: OnceLock<Restart>,
+    refusals: Refusals,
+    shares: Shares,
+    connections: Mutex<HashMap<u64, Joined>>,
+    /// The last connection is gone.
+    emptied: Notify,
+    next: AtomicU64,
+    requests: AtomicUsize,
+    stopping: AtomicBool,
+    /// Those whose registrations are to be dropped, which may take as long as an add.
+    leaving: Sender<Registration>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        partition: Partition,
+        name: String,
+        access: Access,
+        log: Log,
+        leaving: Sender<Registration>,
+    ) -> Self {
+        let half = || RandomState::new().hash_one(std::process::id());
+        Self {
+            partition,
+            name,
+            guid: format!("{:016x}{:016x}", half(), half()),
+            ledger: Mutex::default(),
+            log,
+            access,
+            calls: Arc::default(),
+            restart: OnceLock::new(),
+            refusals: Refusals::default(),
+            shares: Shares::new(),
+            connections: Mutex::default(),
+            emptied: Notify::new(),
+            next: AtomicU64::new(1),
+            requests: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            leaving,
+        }
+    }
+
+    /// What the partition is called on a bus.
+    pub(crate) fn bus_name(&self) -> String {
+        if self.access.is_machine() { MACHINE_BUS_NAME.to_owned() } else { bus_name(&self.name) }
+    }
+
+    /// Relaxed: it only hands out numbers.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Logs that somebody was refused something, as far as it is not said too often.
+    pub(crate) fn refused(&self, peer: &Peer, why: impl fmt::Display) {
+        self.told(Some(peer.uid), peer, &why);
+    }
+
+    /// The same, of somebody on a bus of whom nothing else is known.
+    pub(crate) fn refused_unknown(&self, name: impl fmt::Display, why: impl fmt::Display) {
+        self.told(None, &name, &why);
+    }
+
+    fn told(&self, uid: Option<u32>, who: &dyn fmt::Display, why: &dyn fmt::Display) {
+        self.refusals.tell(&self.log, uid, &format!("{who}: refused, because {why}"));
+    }
+
+    /// Takes a connection in: of this user, or of a process of the partition's own.
+    pub(crate) fn join(&self, connection: &Arc<Connection>, user: Option<u32>) -> Result<(), Full> {
+        let mut connections = lock(&self.connections);
+        if self.is_stopping() {
+            return Err(Full::Ended);
+        }
+        self.shares.take(user, connections.values().map(|joined| joined.user))?;
+        connections.insert(connection.id, Joined { connection: Arc::clone(connection), user });
+        Ok(())
+    }
+
+    /// A connection is gone.
+    pub(crate) fn part(&self, connection: u64) {
+        let mut connections = lock(&self.connections);
+        connections.remove(&connection);
+        if connections.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// How many parties there are on buses.
+    pub(crate) fn parties_on_buses(&self) -> usize {
+        let connections = lock(&self.connections);
+        let all = connections.values().map(|joined| &joined.connection);
+        let on_bus = all.filter(|connection| connection.route.peer().is_some());
+        on_bus.map(|connection| connection.parties.count()).sum()
+    }
+
+    /// One more request has a thread, beside another of its connection. False if there are too many.
+    ///
+    /// Relaxed, here and below: the number limits how many there are, and orders nothing.
+    pub(crate) fn begin_request(&self) -> bool {
+        let more = |requests| (requests < MOST_REQUESTS).then_some(requests + 1);
+        self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Deregisters, from a thread where it may take its time.
+    pub(crate) fn deregister(&self, registration: Registration) {
+        // If that thread is gone the registration comes back as an error, and is dropped here.
+        let _ = self.leaving.send(registration);
+    }
+
+    /// A party of this connection is registered no longer: it is told, if it does not know.
+    pub(crate) fn part_with(&self, connection: &Connection, id: u64, party: Party) {
+        if let Some(farewell) = party.agent.farewell(connection.route.peer(), id) {
+            connection.send(&farewell);
+        }
+        self.deregister(party.registration);
+    }
+
+    /// Something happened. On the thread of the transaction, inside it: nothing here waits.
+    pub(crate) fn observe(&self, event: &Event) {
+        let is_active = |id| {
+            let set = self.partition.active();
+            set.by_id(id).is_some_and(|processor| set.contains(processor.index))
+        };
+        let gone = lock(&self.ledger).write(event, is_active);
+        if let (Some(connection), Some(party)) =
+            (gone.and_then(|gone| gone.upgrade()), &event.party)
+            && let Some(left) = connection.parties.remove(party.id.0)
+        {
+            self.part_with(&connection, party.id.0, left);
+        }
+        // The names are fixed and the arguments small: it can be encoded.
+        if let Some(signal) = signal::of(event)
+            && let Ok(plain) = signal.message(None)
+        {
+            let connections: Vec<_> = {
+                let connections = lock(&self.connections);
+                connections.values().map(|joined| Arc::clone(&joined.connection)).collect()
+            };
+            for connection in connections {
+                connection.tell(&signal, &plain);
+            }
+        }
+    }
+
+    /// Relaxed: the lock of the connections orders it where it matters, which is that none joins behind `stop`.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Closes all connections, takes no more, and waits until they are gone.
+    pub(crate) async fn stop(&self) {
+        loop {
+            let gone = self.emptied.notified();
+            let connections: Vec<_> = {
+                let connections = lock(&self.connections);
+                self.stopping.store(true, Ordering::Relaxed);
+                connections.values().map(|joined| Arc::clone(&joined.connection)).collect()
+            };
+            if connections.is_empty() {
+                return;
+            }
+            for connection in connections {
+                connection.stop();
+            }
+            gone.await;
+        }
+    }
+}

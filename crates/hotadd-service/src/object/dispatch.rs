@@ -1,0 +1,82 @@
+//! Calls of a peer: which method of which interface they mean, and those that are answered at once.
+
+use std::sync::Arc;
+
+use hotadd_wire::{self as wire, Message, Properties, Request};
+
+use crate::access::authority::Authority;
+use crate::access::policy::Right;
+use crate::lock::lock;
+use crate::object::reply::{Refusal, Reply, answer};
+use crate::object::requests::{self, Prepared};
+use crate::object::session::Session;
+use crate::parties::loss::Loss;
+use crate::transport::reader::Lost;
+
+/// Serves a call. What waits for somebody is handed to a thread of its own.
+///
+/// # Errors
+/// If it is none, without a path or a method; or if it is not for whoever makes it.
+pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
+    let head = call.head();
+    if head.path().is_empty() || head.member().is_empty() {
+        return Err(Lost::Garbled("a call of nothing").into());
+    }
+    let core = &session.core;
+    let (hardware, epoch) = (core.partition.hardware(), core.partition.epoch().0);
+    if let Some(reply) = (Properties { name: &core.name, hardware, epoch }).answer(call) {
+        session.reply(call, reply.map_err(Refusal::from));
+        return Ok(());
+    }
+    session.authority.lets_call(head.member())?;
+    let reply = match Request::read(call, head.member()) {
+        Err(error) => Err(error.into()),
+        Ok(request) => match at_once(session, call, &request) {
+            Some(reply) => reply,
+            None => match requests::prepare(session, call, request) {
+                // It answers for itself.
+                Ok(prepared) => return settle(session, prepared),
+                Err(refusal) => Err(refusal),
+            },
+        },
+    };
+    session.reply(call, reply);
+    Ok(())
+}
+
+/// The requests that wait for nobody; `None` for the others.
+fn at_once(session: &Session, call: &Message, request: &Request) -> Option<Reply> {
+    let core = &session.core;
+    Some(match request {
+        Request::GetSet => answer(call, &wire::set(&core.partition.active())),
+        Request::Deregister(party) if session.deregister(*party) => answer(call, &()),
+        Request::Deregister(party) => Err(Refusal::NotRegistered(*party)),
+        Request::GetParties => answer(call, &lock(&core.ledger).parties()),
+        Request::GetWaiting => answer(call, &lock(&core.ledger).waiting()),
+        _ => return None,
+    })
+}
+
+/// Does what was asked for, at once or as soon as it is known that it may be done.
+///
+/// # Errors
+/// If it may not, and whoever asks for it is not to be served any longer.
+fn settle(session: &Session, mut prepared: Prepared) -> Result<(), Loss> {
+    match &session.authority {
+        Authority::Driver(rights) => {
+            prepared.hold_to(rights)?;
+            prepared.begin();
+        }
+        Authority::Asked(claim) if prepared.right() != Right::Look => {
+            let (core, peer) = (Arc::clone(&session.core), claim.peer.clone());
+            claim.ask(prepared.right(), prepared.is_interactive(), move |verdict| {
+                if let Err(why) = &verdict {
+                    core.refused(&peer, why);
+                }
+                prepared.settle(verdict);
+            });
+        }
+        Authority::Full | Authority::Asked(_) => prepared.begin(),
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! [`Ledger`]: what happened lately, why processors are out, who is registered and who is being waited for, as the partition's
+//! events tell it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hotadd::{Event, EventKind, HardwareId, Level, PartyInfo};
+use hotadd_wire::{MAX_REASON, PartyRow, Room, WaitingRow};
+
+use crate::object::record::Record;
+use crate::parties::connection::Connection;
+use crate::parties::removed::{Absence, Removed};
+
+/// How many events are kept.
+const KEPT: usize = 1000;
+
+/// An event, and when it happened in milliseconds since 1970.
+type Entry = Arc<(u64, Event)>;
+
+/// A party in another process: over which connection it is called, and how long it may take over an answer.
+type Remote = (Weak<Connection>, Duration);
+
+/// What is known of a partition's past and of its parties.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    history: VecDeque<Entry>,
+    removed: Removed,
+    waiting: BTreeMap<u64, (Event, Instant)>,
+    roster: HashMap<u64, PartyInfo>,
+    remote: HashMap<u64, Remote>,
+}
+
+impl Ledger {
+    /// Those who are registered when the service begins.
+    pub(crate) fn present(&mut self, parties: &[PartyInfo]) {
+        self.roster.extend(parties.iter().map(|party| (party.id.0, party.clone())));
+    }
+
+    /// Writes an event down. Returns the connection over which its party was called, if it is registered no longer.
+    pub(crate) fn write(
+        &mut self,
+        event: &Event,
+        is_active: impl FnOnce(HardwareId) -> bool,
+    ) -> Option<Weak<Connection>> {
+        let party = event.party.as_ref();
+        if let Some(party) = party {
+            if event.kind == EventKind::Calling {
+                self.waiting.insert(party.id.0, (event.clone(), Instant::now()));
+                return None;
+            }
+            // Whatever is said of a party that is being waited for, it says how the waiting ended.
+            self.waiting.remove(&party.id.0);
+        }
+        if self.history.len() == KEPT {
+            self.history.pop_front();
+        }
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.history.push_back(Arc::new((time, event.clone())));
+        self.removed.observe(event, time, is_active);
+        match (event.kind, party) {
+            (EventKind::Registered, Some(party)) => {
+                self.roster.insert(party.id.0, party.clone());
+                None
+            }
+            (EventKind::Deregistered, Some(party)) => self.strike(party.id.0),
+            _ => None,
+        }
+    }
+
+    /// A party in another process is about to register.
+    pub(crate) fn announce(&mut self, party: u64, connection: Weak<Connection>, limit: Duration) {
+        self.remote.insert(party, (connection, limit));
+    }
+
+    /// How long a party in another process may take over an answer.
+    pub(crate) fn time_limit(&self, party: u64) -> Option<Duration> {
+        self.remote.get(&party).map(|(_, limit)| *limit)
+    }
+
+    /// A party is registered no longer, or did not come to be.
+    pub(crate) fn strike(&mut self, party: u64) -> Option<Weak<Connection>> {
+        self.roster.remove(&party);
+        self.remote.remove(&party).map(|(connection, _)| connection)
+    }
+
+    /// The latest events, oldest first: at most `most`.
+    pub(crate) fn latest(&self, most: usize) -> Vec<Entry> {
+        let skipped = self.history.len().saturating_sub(most);
+        self.history.iter().skip(skipped).cloned().collect()
+    }
+
+    /// Why this processor and those behind it are out, as many as fit into one message.
+    pub(crate) fn absent(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
+        self.removed.from(first)
+    }
+
+    /// The parties in calling order: id, name, level, whether it is in another process.
+    pub(crate) fn parties(&self) -> Vec<PartyRow> {
+        let mut parties: Vec<_> = self.roster.values().collect();
+        let key =
+            |party: &PartyInfo| (party.level, self.remote.contains_key(&party.id.0), party.id);
+        parties.sort_unstable_by_key(|party| key(party));
+        let row = |party: &PartyInfo| {
+            let (Level(level), remote, id) = key(party);
+            (id.0, party.name.clone(), level, remote)
+        };
+        parties.into_iter().map(row).collect()
+    }
+
+    /// Who is being waited for, the longest first.
+    pub(crate) fn waiting(&self) -> Vec<WaitingRow> {
+        let mut waiting: Vec<_> = self.waiting.values().collect();
+        waiting.sort_unstable_by_key(|(_, since)| *since);
+        let row = |(event, since): &(Event, Instant)| {
+            let name = event.party.as_ref().map(|party| party.name.clone());
+            let state = event.state.map_or("", hotadd::State::name).to_owned();
+            let id = event.id.map_or(0, |id| id.0);
+            let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            (name.unwrap_or_default(), state, id, micros)
+        };
+        waiting.into_iter().map(row).collect()
+    }
+}
+
+/// Events as lines of JSON, oldest first: the latest of them that fit into one message.
+pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
+    let mut room = Room::default();
+    let mut lines = Vec::new();
+    for (time, event) in entries.iter().rev().map(|entry| &**entry) {
+        let Some(mut record) = Record::of(event) else { continue };
+        record.time = Some(*time);
+        record.shorten(MAX_REASON);
+        let Ok(line) = serde_json::to_string(&record) else { continue };
+        // A length before it, a zero behind it, and what aligns the next.
+        if !room.takes(line.len() + 8) {
+            break;
+        }
+        lines.push(line);
+    }
+    lines.reverse();
+    lines
+}

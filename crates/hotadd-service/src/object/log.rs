@@ -1,0 +1,105 @@
+//! [`Log`], and [`Refusals`]: who was refused what, for the log, and no more of it than somebody can read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::lock::lock;
+
+/// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How many refusals of one user are logged in a [`SPAN`].
+const MOST: u32 = 10;
+
+/// After so long a user has all of its lines again.
+const SPAN: Duration = Duration::from_secs(10);
+
+/// How many users are told apart. All others share what one user has.
+const MOST_USERS: usize = 64;
+
+/// Who was refused what.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    users: Mutex<HashMap<Option<u32>, Tally>>,
+}
+
+/// What one user was refused lately.
+struct Tally {
+    since: Instant,
+    logged: u32,
+    passed_over: u64,
+}
+
+impl Refusals {
+    /// Logs that somebody of this user was refused; those of whom no user is known share one's lines. From any thread; never
+    /// waits.
+    pub(crate) fn tell(&self, log: &Log, uid: Option<u32>, line: &str) {
+        for line in self.lines(uid, line, Instant::now()) {
+            log(&line);
+        }
+    }
+
+    /// What is to be logged at this moment.
+    fn lines(&self, uid: Option<u32>, line: &str, now: Instant) -> Vec<String> {
+        let mut users = lock(&self.users);
+        let over = |tally: &Tally| now.saturating_duration_since(tally.since) >= SPAN;
+        if users.len() >= MOST_USERS && !users.contains_key(&uid) {
+            // Those that have said nothing for a while, and of whom nothing is left to be said.
+            users.retain(|_, tally| !over(tally) || tally.passed_over > 0);
+        }
+        let known = users.contains_key(&uid) || users.len() < MOST_USERS;
+        let user = uid.filter(|_| known);
+        let fresh = || Tally { since: now, logged: 0, passed_over: 0 };
+        let tally = users.entry(user).or_insert_with(fresh);
+        let mut lines = Vec::new();
+        if over(tally) {
+            if tally.passed_over > 0 {
+                let whose = user.map_or("other users".to_owned(), |uid| format!("user {uid}"));
+                let passed = tally.passed_over;
+                lines.push(format!("{passed} more refusals of {whose} were not logged"));
+            }
+            *tally = fresh();
+        }
+        if tally.logged < MOST {
+            tally.logged += 1;
+            lines.push(line.to_owned());
+        } else {
+            tally.passed_over += 1;
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_counted_and_not_logged() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let logged: usize = (0..1000).map(|_| refusals.lines(Some(1), "no", now).len()).sum();
+        assert_eq!(logged, MOST as usize);
+        let later = refusals.lines(Some(1), "no again", now + SPAN);
+        assert_eq!(later, ["990 more refusals of user 1 were not logged", "no again"]);
+    }
+
+    #[test]
+    fn the_flood_of_one_user_hides_nobody_else() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        for _ in 0..1000 {
+            refusals.lines(Some(1), "no", now);
+        }
+        assert_eq!(refusals.lines(Some(2), "neither you", now), ["neither you"]);
+    }
+
+    #[test]
+    fn however_many_users_there_are_only_so_many_are_kept() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let logged: usize = (0..1000).map(|uid| refusals.lines(Some(uid), "no", now).len()).sum();
+        assert_eq!(logged, MOST_USERS + MOST as usize, "the rest share the lines of one");
+        assert_eq!(lock(&refusals.users).len(), MOST_USERS + 1);
+        refusals.lines(Some(1000), "no", now + SPAN);
+        assert!(lock(&refusals.users).len() <= 2, "those of long ago have made room");
+    }
+}

@@ -1,0 +1,47 @@
+//! [`Agent`]: an agent in another process, as its driver and whoever deregisters it both know it.
+
+use std::sync::{Mutex, MutexGuard};
+
+use hotadd::{Status, Veto};
+use hotadd_wire::bus::PeerName;
+use hotadd_wire::{AgentPath, Message, deregistered};
+
+use crate::lock::lock;
+
+/// An agent, as its driver and whoever deregisters it both know it.
+pub(crate) struct Agent {
+    pub(crate) path: AgentPath,
+    /// It is not called any more.
+    ///
+    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister or never (D1).
+    left: Mutex<bool>,
+    /// Why it counts as crashed.
+    crash: Mutex<Option<(Status, String)>>,
+}
+
+impl Agent {
+    pub(crate) fn new(path: AgentPath) -> Self {
+        Self { path, left: Mutex::default(), crash: Mutex::default() }
+    }
+
+    /// From here on the agent is not called.
+    pub(crate) fn leave(&self) {
+        *lock(&self.left) = true;
+    }
+
+    /// Whether the agent has left. It cannot leave while this is held.
+    pub(crate) fn left(&self) -> MutexGuard<'_, bool> {
+        lock(&self.left)
+    }
+
+    /// It counts as crashed, because of this answer.
+    pub(crate) fn crashed(&self, veto: &Veto) {
+        *lock(&self.crash) = Some((veto.status(), veto.reason().to_owned()));
+    }
+
+    /// What tells the agent that it was deregistered, if that was because it crashed (L3).
+    pub(crate) fn farewell(&self, peer: Option<&PeerName>, party: u64) -> Option<Message> {
+        let (status, reason) = lock(&self.crash).clone()?;
+        deregistered(peer, &self.path, party, status, &reason).ok()
+    }
+}

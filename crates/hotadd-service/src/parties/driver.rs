@@ -1,0 +1,179 @@
+//! [`RemoteDriver`]: a party in another process, as a driver of the partition.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use hotadd::{Driver, Notice, Partition, Removal, State, Status, Veto};
+use hotadd_wire::{AgentAnswer, Calls, Message, MessageError, read_answer};
+
+use crate::parties::agent::Agent;
+use crate::parties::connection::Connection;
+use crate::parties::loss::Loss;
+use crate::parties::pending::Answer;
+use crate::text::{presentable, span};
+
+/// How an agent is to be called.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) removal: bool,
+    pub(crate) with_set: bool,
+    /// What its connection asks for while it is being asked comes from elsewhere.
+    pub(crate) concurrent: bool,
+    pub(crate) time_limit: Duration,
+}
+
+/// A party in another process. It is called over its connection, from the thread of the transaction.
+pub(crate) struct RemoteDriver {
+    connection: Arc<Connection>,
+    calls: Arc<Calls>,
+    partition: Partition,
+    party: u64,
+    terms: Terms,
+    agent: Arc<Agent>,
+    begun: Option<Begun>,
+    took: Option<Duration>,
+}
+
+/// A call that was sent.
+struct Begun {
+    serial: NonZeroU32,
+    at: Instant,
+    answer: Receiver<Answer>,
+}
+
+impl RemoteDriver {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        calls: Arc<Calls>,
+        partition: Partition,
+        party: u64,
+        terms: Terms,
+        agent: Arc<Agent>,
+    ) -> Self {
+        Self { connection, calls, partition, party, terms, agent, begun: None, took: None }
+    }
+
+    fn send(&self, notice: &Notice) -> Result<Option<Begun>, MessageError> {
+        let (serial, call) = self.call(notice)?;
+        let left = self.agent.left();
+        if *left {
+            return Ok(None);
+        }
+        let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
+        let at = Instant::now();
+        self.connection.send_bytes(&call);
+        Ok(Some(Begun { serial, at, answer }))
+    }
+
+    /// The call for a notice, and its serial.
+    fn call(&self, notice: &Notice) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
+        let set = self.terms.with_set.then(|| self.partition.active());
+        let path = &self.agent.path;
+        match self.connection.route.peer() {
+            None => self.calls.make(path, self.party, notice, set),
+            Some(peer) => Calls::make_for(peer, path, self.party, notice, set.as_deref()),
+        }
+    }
+
+    /// Waits for the answer to a call that was sent.
+    fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
+        let limit = self.terms.time_limit;
+        let left = limit.saturating_sub(begun.at.elapsed());
+        match begun.answer.recv_timeout(left) {
+            Ok(Answer::Agreed(at)) => {
+                self.took = Some(at.saturating_duration_since(begun.at));
+                Ok(())
+            }
+            Ok(Answer::Reply(reply, at)) => {
+                self.took = Some(at.saturating_duration_since(begun.at));
+                judge(&reply, state)
+            }
+            Ok(Answer::Lost(loss)) => Err(loss.crash()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.connection.pending.forget(begun.serial);
+                Err(Veto::crash(Status::IO_TIMEOUT, format!("no answer in {}", span(limit))))
+            }
+            // Only if the connection's own task has failed.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Veto::crash(Status::PIPE_BROKEN, "its connection was closed"))
+            }
+        }
+    }
+}
+
+impl Driver for RemoteDriver {
+    fn add_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+
+    fn removal(&mut self) -> Option<&mut dyn Removal> {
+        if self.terms.removal { Some(self) } else { None }
+    }
+
+    fn begin(&mut self, notice: &Notice) {
+        self.took = None;
+        // What cannot be sent now is tried, and reported, when the answer is asked for.
+        self.begun = self.send(notice).unwrap_or_default();
+    }
+
+    fn answered_in(&self) -> Option<Duration> {
+        self.took
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
+        if self.begun.is_none() {
+            self.took = None;
+            self.begun = self.send(notice).map_err(|error| {
+                Loss {
+                    status: Status::INVALID_NETWORK_RESPONSE,
+                    reason: format!("it could not be called: {error}"),
+                }
+                .crash()
+            })?;
+        }
+        // Nothing is sent to one that has left, and it agrees to everything.
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let answer = self.wait(&begun, notice.state());
+        if let Err(veto) = &answer
+            && veto.is_crash()
+        {
+            self.agent.crashed(veto);
+        }
+        answer
+    }
+}
+
+impl Drop for RemoteDriver {
+    fn drop(&mut self) {
+        // Of a call whose answer was never asked for.
+        if let Some(begun) = &self.begun {
+            self.connection.pending.forget(begun.serial);
+        }
+    }
+}
+
+impl Removal for RemoteDriver {
+    fn remove_start(&mut self, notice: &Notice) -> Result<(), Veto> {
+        self.notify(notice)
+    }
+}
+
+/// What a reply says.
+pub(crate) fn judge(reply: &Message, state: State) -> Result<(), Veto> {
+    let (status, error, reason) = match read_answer(reply, state) {
+        AgentAnswer::Agreed => return Ok(()),
+        AgentAnswer::Unreadable(why) => {
+            return Err(Veto::crash(Status::INVALID_NETWORK_RESPONSE, why));
+        }
+        AgentAnswer::Refused { status, error, reason } => (status, error, reason),
+    };
+    let reason = reason.map(|reason| presentable(&reason)).filter(|reason| !reason.is_empty());
+    let reason = reason.unwrap_or_else(|| match (status.sentence(), error) {
+        (_, Some(name)) => format!("it answered with the error {name}"),
+        (Some(sentence), None) => sentence.to_owned(),
+        (None, None) => "no reason given".to_owned(),
+    });
+    Err(Veto::new(status, reason))
+}

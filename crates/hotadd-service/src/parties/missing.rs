@@ -1,0 +1,47 @@
+//! GetMissing and RestartParty: which required parties are missing, and having one started anew (L4).
+
+use std::time::UNIX_EPOCH;
+
+use hotadd::{Missing, Status};
+use hotadd_wire::{MissingRow, Room};
+
+use crate::object::reply::Refusal;
+use crate::parties::restart::{NotRestarted, Restart};
+use crate::text::presentable;
+
+/// What one takes in a message besides its texts: numbers, lengths, and what aligns them.
+const ROW_BYTES: usize = 48;
+
+/// Missing parties for the wire, as many as fit into one message.
+pub(crate) fn rows(missing: Vec<Missing>) -> Vec<MissingRow> {
+    let mut room = Room::default();
+    let rows = missing.into_iter().map(row);
+    let fits =
+        |(name, _, _, reason): &MissingRow| room.takes(ROW_BYTES + name.len() + reason.len());
+    rows.take_while(fits).collect()
+}
+
+fn row(missing: Missing) -> MissingRow {
+    let since = missing.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+    (missing.party.name, since, missing.status.to_raw(), presentable(&missing.reason))
+}
+
+/// Has a party started anew.
+pub(crate) fn restart(restart: Option<&Restart>, name: &str) -> Result<(), Refusal> {
+    let done = restart.map_or(Err(NotRestarted::Unknown), |restart| restart(name));
+    let party = presentable(name);
+    match done {
+        Ok(()) => Ok(()),
+        Err(NotRestarted::Failed(why)) => {
+            let message = presentable(&format!("{party} is not registered: {}", why.reason));
+            Err(Refusal::NotStarted { party, status: why.status, message })
+        }
+        Err(NotRestarted::Unknown) => {
+            let message = format!(
+                "{party} is no party of the configuration or of --driver, and only these can be started from here"
+            );
+            Err(Refusal::NotStarted { party, status: Status::NOT_FOUND, message })
+        }
+    }
+}

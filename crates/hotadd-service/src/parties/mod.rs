@@ -1,0 +1,13 @@
+//! The parties in other processes: their connections, the calls to them, those that are missing, and why processors are out.
+
+pub(crate) mod agent;
+pub(crate) mod connection;
+pub(crate) mod driver;
+pub(crate) mod loss;
+pub(crate) mod missing;
+pub(crate) mod named;
+pub(crate) mod pending;
+pub(crate) mod registered;
+pub(crate) mod removed;
+pub(crate) mod restart;
+pub(crate) mod shares;

@@ -1,0 +1,401 @@
+//! [`Bus`]: a partition on a message bus. One connection to the bus's daemon carries all peers; each of them is served as if
+//! it had a connection of its own, with the same limits, and has lost it when its name is gone from the bus (L3).
+//!
+//! Who a peer is, only the daemon knows. It is asked when the peer's first message comes, and what the peer says waits
+//! until the daemon has answered. The senders of messages are the daemon's word too: nobody can speak for somebody else.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hotadd::Status;
+use hotadd_wire::bus::{
+    BUS, Credentials, DO_NOT_QUEUE, NAMES_GOING, PRIMARY_OWNER, PeerName, call, credentials,
+    error_text, name_owner_changed,
+};
+use hotadd_wire::{BusAddress, Encode, Kind, Message};
+use rustix::process::geteuid;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use crate::access::authority::{Authority, Claim, Question};
+use crate::access::peer;
+use crate::access::policy::Trust;
+use crate::access::polkit::{self, Polkit};
+use crate::object::core::Core;
+use crate::object::serve::{Served, take};
+use crate::object::session::Session;
+use crate::parties::connection::Connection;
+use crate::parties::loss::Loss;
+use crate::parties::shares::MOST_CONNECTIONS;
+use crate::transport::handshake;
+use crate::transport::outbox::Outbox;
+use crate::transport::reader::{Lost, Reader};
+use crate::transport::route::{OverBus, Route};
+use crate::transport::socket::Socket;
+
+/// Tells us who the authority is from now on.
+const AUTHORITY: &str = "type='signal',sender='org.freedesktop.DBus',\
+    interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.freedesktop.PolicyKit1'";
+
+/// How many of one user are served who may only look, and how many of all users: the others have the rest.
+const MOST_STRANGERS_OF_USER: usize = 64;
+const MOST_STRANGERS: usize = MOST_CONNECTIONS / 2;
+
+/// How many messages of a peer wait until it is known who it is.
+const MOST_WAITING: usize = 64;
+
+/// A partition on a bus.
+pub(crate) struct Bus {
+    core: Arc<Core>,
+    address: BusAddress,
+    reader: Reader,
+    outbox: Arc<Outbox>,
+    peers: HashMap<PeerName, Peer>,
+    /// Whom the bus was asked about, by the serial of the question.
+    asked: HashMap<NonZeroU32, PeerName>,
+    leave: UnboundedSender<(PeerName, u64)>,
+    left: UnboundedReceiver<(PeerName, u64)>,
+    polkit: Polkit,
+    ask: UnboundedSender<Question>,
+    questions: UnboundedReceiver<Question>,
+    /// What came before it began to serve: who has it started by calling it is told to it before it is told that the name is its.
+    early: Vec<Message>,
+}
+
+/// Somebody on the bus who has sent us something.
+enum Peer {
+    /// The bus was asked who it is.
+    Unknown(Vec<Message>),
+    Known(u64, Served),
+}
+
+/// Why somebody is not served.
+const TOO_MANY: &str = "there are too many";
+
+/// What there is to do next.
+enum Next {
+    Message(Message),
+    Leave(PeerName, u64),
+    Question(Question),
+    /// Something has waited too long.
+    Late,
+    Sent,
+}
+
+impl Bus {
+    /// Joins the bus and takes the partition's name there.
+    pub(crate) async fn join(core: Arc<Core>, address: BusAddress) -> Result<Self, String> {
+        let socket = address.connect().and_then(Socket::new);
+        let socket = Arc::new(socket.map_err(|error| error.to_string())?);
+        let mut reader = Reader::of_bus(Arc::clone(&socket));
+        let said = |error: Lost| error.to_string();
+        handshake::introduce(&mut reader, &socket, geteuid().as_raw()).await.map_err(said)?;
+        let outbox = Arc::new(Outbox::new(socket));
+        let (leave, left) = unbounded_channel();
+        let (ask, questions) = unbounded_channel();
+        let (peers, asked) = (HashMap::new(), HashMap::new());
+        let polkit = Polkit::new(&core.access);
+        let mut bus = Self {
+            core,
+            address,
+            reader,
+            outbox,
+            peers,
+            asked,
+            leave,
+            left,
+            polkit,
+            ask,
+            questions,
+            early: Vec::new(),
+        };
+        bus.ask("Hello", &()).await?;
+        bus.ask("AddMatch", &NAMES_GOING).await?;
+        if bus.core.access.is_machine() {
+            bus.ask("AddMatch", &AUTHORITY).await?;
+        }
+        let name = bus.core.bus_name();
+        let reply = bus.ask("RequestName", &(name.as_str(), DO_NOT_QUEUE)).await?;
+        match reply.arguments::<u32>() {
+            Ok(PRIMARY_OWNER) => Ok(bus),
+            Ok(_) => Err(format!("{name} is somebody else's there")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Calls the bus and waits for its reply. Before it serves anybody only.
+    async fn ask(&mut self, method: &str, arguments: &impl Encode) -> Result<Message, String> {
+        let call = call(method, arguments).map_err(|error| error.to_string())?;
+        self.outbox.send(call.bytes()).map_err(|error| error.to_string())?;
+        let serial = call.serial();
+        loop {
+            let message = self.reader.message().await.map_err(|error| error.to_string())?;
+            if message.reply_to() != Some(serial) {
+                if self.early.len() < MOST_WAITING {
+                    self.early.push(message);
+                }
+                continue;
+            }
+            return match message.kind() {
+                Kind::Reply => Ok(message),
+                _ => Err(error_text(&message)),
+            };
+        }
+    }
+
+    /// Serves everybody on the bus, until the bus is gone.
+    pub(crate) async fn serve(mut self) {
+        std::mem::take(&mut self.early).into_iter().for_each(|message| self.take(message));
+        let lost = loop {
+            match self.next().await {
+                Ok(Next::Message(message)) => self.take(message),
+                Ok(Next::Leave(name, number)) => {
+                    // The name may be a new peer's by now.
+                    if let Some(Peer::Known(of, _)) = self.peers.get(&name)
+                        && *of == number
+                    {
+                        self.peers.remove(&name);
+                        let calls = self.polkit.forget(&name);
+                        self.send_all(&calls);
+                    }
+                }
+                Ok(Next::Question(question)) => self.put(question),
+                Ok(Next::Late) => {
+                    let calls = self.polkit.expire(Instant::now());
+                    self.send_all(&calls);
+                }
+                Ok(Next::Sent) => {}
+                Err(lost) => break lost,
+            }
+            // However much comes over the bus, other connections have their turn.
+            tokio::task::coop::consume_budget().await;
+        };
+        self.outbox.close();
+        if !self.core.is_stopping() {
+            (self.core.log)(&format!("{}: {lost}", self.address));
+        }
+        let loss =
+            Loss { reason: "the connection to its bus was closed".to_owned(), ..Loss::from(lost) };
+        for (_, peer) in self.peers.drain() {
+            if let Peer::Known(_, served) = peer {
+                served.session.connection.close(loss.clone());
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Next, Lost> {
+        let room = self.outbox.has_room();
+        let mut late = pin!(self.polkit.deadline().map(sleep_until));
+        let mut message = pin!(self.reader.message());
+        let mut drained = pin!(self.outbox.drain());
+        poll_fn(|context| {
+            if let Poll::Ready(Some((name, number))) = self.left.poll_recv(context) {
+                return Poll::Ready(Ok(Next::Leave(name, number)));
+            }
+            if let Poll::Ready(Some(question)) = self.questions.poll_recv(context) {
+                return Poll::Ready(Ok(Next::Question(question)));
+            }
+            if let Some(late) = late.as_mut().as_pin_mut()
+                && late.poll(context).is_ready()
+            {
+                return Poll::Ready(Ok(Next::Late));
+            }
+            // A bus that takes less than it is sent is not asked for more.
+            if room && let Poll::Ready(message) = message.as_mut().poll(context) {
+                return Poll::Ready(message.map(Next::Message));
+            }
+            match drained.as_mut().poll(context) {
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(Next::Sent)),
+                Poll::Ready(Err(stuck)) => {
+                    (self.core.log)(&format!("{}: {stuck}", self.address));
+                    Poll::Ready(Err(Lost::Closed))
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn take(&mut self, message: Message) {
+        let Some(sender) = message.head().sender() else { return };
+        if sender.as_str() == BUS {
+            return self.heard(&message);
+        }
+        if self.polkit.answered(&sender, &message) {
+            return;
+        }
+        match self.peers.get_mut(&sender) {
+            Some(Peer::Known(_, served)) => pass_on(served, message),
+            // It will be answered in its time; who floods us before that is not.
+            Some(Peer::Unknown(waiting)) if waiting.len() < MOST_WAITING => waiting.push(message),
+            Some(Peer::Unknown(_)) => {}
+            None if message.kind() == Kind::Call => self.look_up(sender, message),
+            None => {}
+        }
+    }
+
+    /// Asks the bus who a new peer is.
+    fn look_up(&mut self, name: PeerName, first: Message) {
+        if self.peers.len() >= MOST_CONNECTIONS {
+            // Nobody knows who it is, and to ask would take what there is too little of.
+            self.core.refused_unknown(&name, TOO_MANY);
+            return self.turn_away(&[first], TOO_MANY);
+        }
+        let Ok(question) = call("GetConnectionCredentials", &name.as_str()) else { return };
+        self.asked.insert(question.serial(), name.clone());
+        self.peers.insert(name, Peer::Unknown(vec![first]));
+        self.send(&question);
+    }
+
+    /// Something that the bus says itself.
+    fn heard(&mut self, message: &Message) {
+        let Some(serial) = message.reply_to() else {
+            if let Some((name, owner)) = name_owner_changed(message) {
+                if name == polkit::NAME {
+                    self.polkit.owned_by(owner);
+                } else if let (Some(name), None) = (PeerName::parse(&name), owner) {
+                    self.gone(&name);
+                }
+            }
+            return;
+        };
+        if let Some(calls) = self.polkit.heard(serial, message) {
+            return self.send_all(&calls);
+        }
+        if let Some(name) = self.asked.remove(&serial) {
+            return self.identified(name, message);
+        }
+        let head = message.head();
+        // That no reply will come because the peer has gone is said better by its name's end.
+        if message.kind() == Kind::Error
+            && head.error_name() != "org.freedesktop.DBus.Error.NoReply"
+        {
+            let reason = format!("the bus did not take a message to it: {}", error_text(message));
+            let loss = Loss { status: Status::IO_DEVICE_ERROR, reason };
+            for peer in self.peers.values() {
+                if let Peer::Known(_, served) = peer {
+                    served.session.connection.pending.lost(serial, &loss);
+                }
+            }
+        }
+    }
+
+    /// A name is gone, and with it the peer whose it was.
+    fn gone(&mut self, name: &PeerName) {
+        let calls = self.polkit.forget(name);
+        self.send_all(&calls);
+        if let Some(Peer::Known(_, served)) = self.peers.remove(name) {
+            let reason = "its connection to the bus was closed".to_owned();
+            served.session.connection.close(Loss { status: Status::PIPE_BROKEN, reason });
+        }
+    }
+
+    /// The bus has said who a peer is.
+    fn identified(&mut self, name: PeerName, reply: &Message) {
+        let Some(Peer::Unknown(waiting)) = self.peers.remove(&name) else { return };
+        // One that nothing is known of is not let in; one that has gone meanwhile need not be told.
+        let Some(Credentials { uid, pid, groups }) = credentials(reply) else {
+            let why = "it is of unknown user";
+            self.core.refused_unknown(&name, why);
+            return self.turn_away(&waiting, why);
+        };
+        let peer = peer::Peer { uid, pid, groups };
+        let id = self.core.next_id();
+        let refusal = match self.core.access.trust_on_bus(&peer) {
+            None => Err(format!("it is not one of those who may: {}", self.core.access)),
+            Some(trust) => {
+                let authority = match trust {
+                    Trust::Full => Authority::Full,
+                    Trust::AsAuthorized { member } => Authority::Asked(Claim {
+                        peer: peer.clone(),
+                        asker: (name.clone(), id),
+                        member,
+                        questions: self.ask.clone(),
+                    }),
+                };
+                if self.is_full_for(&authority) { Err(TOO_MANY.to_owned()) } else { Ok(authority) }
+            }
+        };
+        let authority = match refusal {
+            Ok(authority) => authority,
+            Err(why) => {
+                self.core.refused(&peer, &why);
+                return self.turn_away(&waiting, &format!("{peer} was refused, because {why}"));
+            }
+        };
+        let over = OverBus {
+            outbox: Arc::clone(&self.outbox),
+            name: name.clone(),
+            number: id,
+            leave: self.leave.clone(),
+        };
+        let connection = Arc::new(Connection::new(id, Route::Bus(over), peer.name(), None));
+        if let Err(full) = self.core.join(&connection, Some(peer.uid)) {
+            self.core.refused(&peer, full);
+            return self.turn_away(&waiting, &full.to_string());
+        }
+        connection.open();
+        let session = Arc::new(Session::new(Arc::clone(&self.core), connection, authority));
+        let served = Served { session, ending: None };
+        for message in waiting {
+            pass_on(&served, message);
+        }
+        self.peers.insert(name, Peer::Known(id, served));
+    }
+
+    /// Whether there are so many who may only look that this one is too many.
+    fn is_full_for(&self, authority: &Authority) -> bool {
+        let Some(uid) = authority.stranger() else { return false };
+        let strangers = self.peers.values().filter_map(|peer| match peer {
+            Peer::Known(_, served) => served.session.authority.stranger(),
+            Peer::Unknown(_) => None,
+        });
+        let strangers: Vec<u32> = strangers.collect();
+        strangers.len() >= MOST_STRANGERS
+            || strangers.iter().filter(|one| **one == uid).count() >= MOST_STRANGERS_OF_USER
+    }
+
+    /// Asks whether a peer may do what it wants.
+    fn put(&mut self, question: Question) {
+        let (name, number) = &question.claim.asker;
+        // Of one that has gone nobody wants to know.
+        if matches!(self.peers.get(name), Some(Peer::Known(of, _)) if of == number) {
+            let calls = self.polkit.ask(question, Instant::now());
+            self.send_all(&calls);
+        }
+    }
+
+    /// Answers what a peer asked for with a refusal.
+    fn turn_away(&self, messages: &[Message], why: &str) {
+        for message in messages {
+            if message.kind() == Kind::Call
+                && message.expects_reply()
+                && let Ok(error) = message.standard_error("AccessDenied", why)
+            {
+                self.send(&error);
+            }
+        }
+    }
+
+    fn send_all(&self, messages: &[Message]) {
+        messages.iter().for_each(|message| self.send(message));
+    }
+
+    fn send(&self, message: &Message) {
+        if let Err(stuck) = self.outbox.send(message.bytes()) {
+            (self.core.log)(&format!("{}: {stuck}", self.address));
+            self.outbox.close();
+        }
+    }
+}
+
+/// Serves a message of a known peer. One that makes no sense ends it, as it ends a connection.
+fn pass_on(served: &Served, message: Message) {
+    if let Err(loss) = take(&served.session, message) {
+        served.session.connection.close(loss);
+    }
+}

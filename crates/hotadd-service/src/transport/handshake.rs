@@ -1,0 +1,58 @@
+//! The handshake that begins a connection: D-Bus's SASL profile, EXTERNAL only. The kernel has said who the peer is before;
+//! the handshake only has the peer agree with it.
+
+use std::io;
+
+use hotadd_wire::handshake::{self, Answer, Step};
+
+use crate::transport::reader::{Lost, Reader};
+use crate::transport::socket::Socket;
+
+/// How many lines a peer may need.
+const LINES: usize = 16;
+
+/// Lets the peer authenticate itself as `uid`, up to and with its BEGIN. Without one it may be anybody: who it is was settled
+/// otherwise, and it may have become another user since.
+pub(crate) async fn perform(
+    reader: &mut Reader,
+    socket: &Socket,
+    uid: Option<u32>,
+    guid: &str,
+) -> Result<(), Lost> {
+    let mut step = Step::default();
+    for at in 0..LINES {
+        let line = reader.line(handshake::LONGEST).await?;
+        let line = match (at, line.as_slice()) {
+            (0, [0, line @ ..]) => line,
+            (0, _) => return Err(Lost::Garbled("no handshake")),
+            (_, line) => line,
+        };
+        let line = std::str::from_utf8(line).map_err(|_| Lost::Garbled("no handshake"))?;
+        match handshake::answer(&mut step, line, uid, guid) {
+            Answer::Begin => return Ok(()),
+            Answer::Line(line) => write(socket, line.as_bytes()).await?,
+        }
+    }
+    Err(Lost::Garbled("a handshake without end"))
+}
+
+/// The other side of it: introduces this process as `uid` to whoever listens.
+pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) -> Result<(), Lost> {
+    write(socket, handshake::introduction(uid).as_bytes()).await?;
+    if !handshake::is_welcome(&reader.line(handshake::LONGEST).await?) {
+        return Err(Lost::Garbled("no agreement that we are who we are"));
+    }
+    write(socket, handshake::BEGIN).await?;
+    Ok(())
+}
+
+async fn write(socket: &Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.send_now(bytes) {
+            Ok(wrote) => bytes = bytes.get(wrote..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! How peers are reached: sockets and the places where they are found, the handshake, connections' bytes, message buses.
+
+pub(crate) mod bus;
+pub(crate) mod entrance;
+pub(crate) mod handshake;
+pub(crate) mod outbox;
+pub(crate) mod place;
+pub(crate) mod presence;
+pub(crate) mod reader;
+pub(crate) mod route;
+pub(crate) mod socket;

@@ -1,0 +1,290 @@
+//! Where a service is found: the folder of sockets, and a socket in it that belongs to one live service at a time.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, chmod, chownat, fchmod, flock, fstat, openat,
+};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
+use rustix::process::Gid;
+use tokio::net::UnixListener;
+
+use hotadd::ownership::{self, Untrusted};
+use hotadd_wire::is_name;
+
+use crate::access::policy::Access;
+
+/// How many may wait to be accepted: all that there may be, who come at once when a partition is started anew. One more is
+/// told to come again, which not every client does.
+const BACKLOG: i32 = 1024;
+
+/// Why a service cannot be where it is wanted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// Not a name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
+    #[error("{:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot", hotadd::text::clean(.0))]
+    BadName(String),
+    /// Somebody else serves there.
+    #[error("a partition named {0} is running already")]
+    Running(String),
+    /// The folder is not fit for a socket: others could put something else there, or see what is to be seen by nobody else.
+    #[error("{why}; for a socket the folder must have mode {mode} and be this user's own")]
+    Folder {
+        /// What is wrong with it.
+        why: Untrusted,
+        /// Which mode it must have at most.
+        mode: &'static str,
+    },
+    /// Something that is no socket has its path.
+    #[error("{0} is there already, and is no socket")]
+    NoSocket(PathBuf),
+    /// The system does not let it be made.
+    #[error("cannot {what} {path}: {error}")]
+    System {
+        /// What failed.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Whether a service could be at this path, as far as that is to be seen without making anything there.
+///
+/// # Errors
+/// Why it could not. Whether one is there already is not asked.
+pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    SocketAddrUnix::new(path).map_err(|error| system("listen at", path, error.into()))?;
+    let folder = folder_of(path);
+    match fs::symlink_metadata(folder) {
+        Ok(_) => sees_only_us(folder, access)?,
+        // It is made; what it is made in is not.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = folder.parent().unwrap_or(Path::new("/"));
+            let above =
+                fs::metadata(above).map_err(|error| system("make the folder", folder, error))?;
+            if !above.is_dir() {
+                return Err(system("make the folder", folder, Errno::NOTDIR.into()));
+            }
+        }
+        Err(error) => return Err(system("look at", folder, error)),
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(PlaceError::NoSocket(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Which file it is, by whatever name. While it is open or bound no other has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct File {
+    device: u64,
+    inode: u64,
+}
+
+impl File {
+    /// The file at a path; `None` if there is none, or if it cannot be examined.
+    fn at(path: &Path) -> Option<Self> {
+        let found = fs::symlink_metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
+
+    /// What a descriptor is open for.
+    fn of(open: &OwnedFd) -> rustix::io::Result<Self> {
+        let found = fstat(open)?;
+        Ok(Self { device: found.st_dev, inode: found.st_ino })
+    }
+}
+
+/// A socket that is listened on, and the right to be at its path. Dropping it removes both, but nothing that somebody else has put
+/// there meanwhile.
+#[derive(Debug)]
+pub(crate) struct Place {
+    name: String,
+    path: PathBuf,
+    lock_path: PathBuf,
+    lock: OwnedFd,
+    /// `None` as long as there is none of ours.
+    socket: Option<File>,
+}
+
+impl Place {
+    /// Takes the path, and listens there. Inside the runtime that is to serve it.
+    pub(crate) fn take(
+        name: &str,
+        path: &Path,
+        access: &Access,
+    ) -> Result<(Self, UnixListener), PlaceError> {
+        if !is_name(name) {
+            return Err(PlaceError::BadName(name.chars().take(64).collect()));
+        }
+        prepare_folder(folder_of(path), access)?;
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let lock = take_lock(name, &lock_path)?;
+        // From here on it is cleaned up.
+        let (name, path) = (name.to_owned(), path.to_owned());
+        let mut place = Self { name, path, lock_path, lock, socket: None };
+        let listener = place.listen(access)?;
+        Ok((place, listener))
+    }
+
+    /// Makes again what was removed: the socket, its lock, the folder. Returns `None` if the socket is still there.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take). What is left is as it was, and may be tried again.
+    pub(crate) fn again(&mut self, access: &Access) -> Result<Option<UnixListener>, PlaceError> {
+        if !self.is_locked() {
+            prepare_folder(folder_of(&self.path), access)?;
+            self.lock = take_lock(&self.name, &self.lock_path)?;
+        }
+        if self.has_socket() {
+            return Ok(None);
+        }
+        self.listen(access).map(Some)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// With the lock in hand: a socket at the path is nobody's who keeps to it.
+    fn listen(&mut self, access: &Access) -> Result<UnixListener, PlaceError> {
+        self.socket = None;
+        let path = &self.path;
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(PlaceError::NoSocket(path.clone()));
+            }
+            Ok(_) if is_listened_on(path) => return Err(PlaceError::Running(self.name.clone())),
+            Ok(_) => fs::remove_file(path).map_err(|e| system("remove the stale", path, e))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(system("look at", path, error)),
+        }
+        let listener = listen_at(path).map_err(|error| system("listen at", path, error))?;
+        // Only this user may write to the folder: the file at the path is the one that was just made.
+        self.socket = File::at(path);
+        if let Err(error) = give_to_group(path, access) {
+            // A file without a listener must not pass for a socket that is still served.
+            self.remove_socket();
+            return Err(error);
+        }
+        Ok(listener)
+    }
+
+    fn remove_socket(&mut self) {
+        if self.has_socket() {
+            // A file that cannot be removed is replaced as stale by the next service.
+            let _ = fs::remove_file(&self.path);
+        }
+        self.socket = None;
+    }
+
+    fn has_socket(&self) -> bool {
+        self.socket.is_some() && self.socket == File::at(&self.path)
+    }
+
+    fn is_locked(&self) -> bool {
+        File::of(&self.lock).is_ok_and(|lock| File::at(&self.lock_path) == Some(lock))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The socket first, so that the next owner of the lock finds nothing.
+        self.remove_socket();
+        if self.is_locked() {
+            let _ = fs::remove_file(&self.lock_path);
+        }
+    }
+}
+
+/// Opens the socket of a machine's partition to its group.
+fn give_to_group(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    let Some(gid) = access.gid() else { return Ok(()) };
+    let failed = |what| move |error: Errno| system(what, path, error.into());
+    let gid = Some(Gid::from_raw(gid));
+    chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(failed("give to its group"))?;
+    chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
+        .map_err(failed("open to its group"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Whether another process listens at a socket without holding the lock. A full backlog counts as listening.
+fn is_listened_on(path: &Path) -> bool {
+    let refused = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    !matches!(refused(), Err(Errno::CONNREFUSED | Errno::NOENT))
+}
+
+fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
+    PlaceError::System { what, path: path.to_owned(), error }
+}
+
+/// Makes the folder, or sees that nobody else can put anything into it.
+fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    // Of a machine's partition everybody may see where it is.
+    let mode = if access.is_machine() { 0o755 } else { 0o700 };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(system("make the folder", path, error));
+        }
+        Err(_) => {}
+        // Whatever the umask says.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|error| system("open the folder", path, error))?,
+    }
+    sees_only_us(path, access)
+}
+
+/// Sees that nobody else can put anything into the folder. Whoever looks for the socket asks the same.
+fn sees_only_us(path: &Path, access: &Access) -> Result<(), PlaceError> {
+    let (barred, most) =
+        if access.is_machine() { (0o022, "0755 or less") } else { (0o077, "0700") };
+    ownership::folder_of_sockets(path, barred).map_err(|why| PlaceError::Folder { why, mode: most })
+}
+
+/// Locks the file beside the socket. Who has the lock owns the path; the kernel drops it with the process.
+fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
+    let failed = |error: Errno| system("lock", path, error.into());
+    loop {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(PlaceError::Running(name.to_owned())),
+            other => other.map_err(failed)?,
+        }
+        // Its owner may have removed it between opening and locking: then it is a lock on nothing.
+        if File::at(path) == Some(File::of(&file).map_err(failed)?) {
+            return Ok(file);
+        }
+    }
+}
+
+fn listen_at(path: &Path) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Before it is bound, so that it is never open to others.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    UnixListener::from_std(socket.into())
+}

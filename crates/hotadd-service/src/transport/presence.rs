@@ -1,0 +1,101 @@
+//! Being on a bus for as long as the service lives: one that ends is joined again.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use hotadd_wire::BusAddress;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::object::core::Core;
+use crate::transport::bus::Bus;
+
+/// How long a bus may take to let us join.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait before a bus that has ended is tried again, and at most after many tries.
+const FIRST: Duration = Duration::from_millis(50);
+const LAST: Duration = Duration::from_secs(30);
+
+/// A bus that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Joins a bus, says whether that worked, and stays on it.
+pub(crate) async fn on_bus(
+    core: Arc<Core>,
+    address: BusAddress,
+    joined: Sender<Result<(), String>>,
+) {
+    match join(&core, &address).await {
+        // Who asked for it has not gone without it.
+        Ok(bus) if joined.send(Ok(())).is_ok() => stay(core, address, bus).await,
+        Ok(_) => {}
+        Err(reason) => drop(joined.send(Err(reason))),
+    }
+}
+
+/// Joins a bus as soon as it is there, and stays on it. Says what came of the first try, which not everybody waits for.
+pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Sender<bool>) {
+    let bus = match join(&core, &address).await {
+        Ok(bus) => {
+            if first.send(true).is_err() {
+                (core.log)(&format!("{address}: it was joined"));
+            }
+            bus
+        }
+        Err(reason) => {
+            let says = format!("{address}: it cannot be joined yet, and is tried again: {reason}");
+            (core.log)(&says);
+            let _ = first.send(false);
+            let mut wait = FIRST;
+            let bus = again(&core, &address, &mut wait, true).await;
+            (core.log)(&format!("{address}: it was joined"));
+            bus
+        }
+    };
+    stay(core, address, bus).await;
+}
+
+/// Stays until the service ends.
+async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
+    let mut wait = FIRST;
+    loop {
+        let began = Instant::now();
+        bus.serve().await;
+        if core.is_stopping() {
+            return;
+        }
+        if began.elapsed() >= GOOD {
+            wait = FIRST;
+        }
+        bus = again(&core, &address, &mut wait, false).await;
+        (core.log)(&format!("{address}: it was joined again"));
+    }
+}
+
+/// Tries until it works.
+async fn again(
+    core: &Arc<Core>,
+    address: &BusAddress,
+    wait: &mut Duration,
+    mut complained: bool,
+) -> Bus {
+    loop {
+        sleep(*wait).await;
+        *wait = (*wait * 2).min(LAST);
+        match join(core, address).await {
+            Ok(bus) => return bus,
+            // Once is enough.
+            Err(_) if complained => {}
+            Err(reason) => {
+                complained = true;
+                (core.log)(&format!("{address}: it cannot be joined again yet: {reason}"));
+            }
+        }
+    }
+}
+
+async fn join(core: &Arc<Core>, address: &BusAddress) -> Result<Bus, String> {
+    let joining = Bus::join(Arc::clone(core), address.clone());
+    timeout(PATIENCE, joining).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
+}

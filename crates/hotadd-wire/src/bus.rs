@@ -1,0 +1,74 @@
+//! The conversation with the daemon of a message bus, and who is on it.
+
+use std::collections::HashMap;
+
+use zbus::names::WellKnownName;
+use zbus::zvariant::OwnedValue;
+
+use crate::message::{Encode, Message, MessageError, Outgoing};
+pub use crate::peer::PeerName;
+
+/// The bus itself, as a peer on it.
+pub const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+
+/// The match rule for every name that goes.
+pub const NAMES_GOING: &str = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+    member='NameOwnerChanged',arg2=''";
+
+/// Flag of RequestName: fail rather than queue.
+pub const DO_NOT_QUEUE: u32 = 4;
+
+/// What RequestName replies if the name is ours.
+pub const PRIMARY_OWNER: u32 = 1;
+
+/// Whether a service could have this name on a bus.
+#[must_use]
+pub fn is_service_name(name: &str) -> bool {
+    WellKnownName::try_from(name).is_ok()
+}
+
+/// A call of the bus.
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn call(method: &str, arguments: &impl Encode) -> Result<Message, MessageError> {
+    Outgoing::call(BUS_PATH, BUS, method)?.for_service(BUS)?.build(arguments)
+}
+
+/// The bus's news that a name has another owner: the name, and its owner now.
+#[must_use]
+pub fn name_owner_changed(message: &Message) -> Option<(String, Option<PeerName>)> {
+    if message.head().member() != "NameOwnerChanged" {
+        return None;
+    }
+    let (name, _, owner) = message.arguments::<(String, String, String)>().ok()?;
+    Some((name, PeerName::parse(&owner)))
+}
+
+/// What a bus knows of a peer's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its user.
+    pub uid: u32,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// All groups of its user.
+    pub groups: Vec<u32>,
+}
+
+/// The reply to GetConnectionCredentials; `None` if the bus does not know the peer's user.
+#[must_use]
+pub fn credentials(reply: &Message) -> Option<Credentials> {
+    let mut said = reply.arguments::<HashMap<String, OwnedValue>>().ok()?;
+    let number = |key| said.get(key).and_then(|value| u32::try_from(value).ok());
+    let (uid, pid) = (number("UnixUserID")?, number("ProcessID"));
+    let groups = said.remove("UnixGroupIDs").and_then(|value| Vec::try_from(value).ok());
+    Some(Credentials { uid, pid, groups: groups.unwrap_or_default() })
+}
+
+/// What an error reply says.
+#[must_use]
+pub fn error_text(error: &Message) -> String {
+    error.arguments().unwrap_or_else(|_| error.head().error_name().to_owned())
+}

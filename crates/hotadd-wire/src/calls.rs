@@ -1,0 +1,201 @@
+//! [`Calls`]: the calls that tell agents of a notice. To make one costs more than to send it, and most of it is the same for all who are
+//! told: it is made once, and the others are sent copies with another party and serial.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hotadd_core::{ActiveSet, Notice, Status};
+use zbus::zvariant::{ObjectPath, OwnedObjectPath};
+
+use crate::limits::{MAX_REASON, text};
+use crate::message::{Message, MessageError, Outgoing};
+use crate::names::{AGENT, DEREGISTERED};
+use crate::peer::PeerName;
+use crate::values;
+
+/// The object path of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentPath(OwnedObjectPath);
+
+impl AgentPath {
+    pub(crate) const fn new(path: OwnedObjectPath) -> Self {
+        Self(path)
+    }
+
+    /// The path of this text, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        OwnedObjectPath::try_from(text).ok().map(Self)
+    }
+
+    pub(crate) fn object(&self) -> &ObjectPath<'static> {
+        &self.0
+    }
+}
+
+/// Where in a message its serial is.
+const SERIAL: std::ops::Range<usize> = 8..12;
+
+/// How long a party is, which begins the body.
+const PARTY: usize = size_of::<u64>();
+
+/// Calls over connections of their own, where nobody else hands out serials of calls that are answered.
+#[derive(Debug, Default)]
+pub struct Calls {
+    serials: AtomicU32,
+    last: Mutex<Option<Last>>,
+}
+
+/// The call that was made last.
+#[derive(Debug)]
+struct Last {
+    path: AgentPath,
+    notice: Notice,
+    /// Held, so that it is this one as long as it is at the same address.
+    set: Option<Arc<ActiveSet>>,
+    bytes: Vec<u8>,
+    /// Where its body is.
+    body: usize,
+}
+
+impl Calls {
+    /// The call that tells this party of a notice, and its serial.
+    ///
+    /// # Errors
+    /// If it cannot be sent: the state is none that a method has.
+    pub fn make(
+        &self,
+        path: &AgentPath,
+        party: u64,
+        notice: &Notice,
+        set: Option<Arc<ActiveSet>>,
+    ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
+        let serial = self.next();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*last
+            && last.tells(path, notice, set.as_ref())
+        {
+            return Ok((serial, last.copy(serial, party)));
+        }
+        let call = outgoing(path, notice.state().name())?.serial(serial);
+        let call = call.build(&values::notice(party, notice, set.as_deref()))?;
+        let bytes = call.bytes().to_vec();
+        let body = bytes.len() - call.body_length();
+        *last = Some(Last { path: path.clone(), notice: *notice, set, bytes: bytes.clone(), body });
+        Ok((serial, bytes))
+    }
+
+    /// The same for a peer of a bus: the bus hands the call on to it.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub fn make_for(
+        peer: &PeerName,
+        path: &AgentPath,
+        party: u64,
+        notice: &Notice,
+        set: Option<&ActiveSet>,
+    ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
+        let call = outgoing(path, notice.state().name())?.to(Some(peer))?;
+        let call = call.build(&values::notice(party, notice, set))?;
+        Ok((call.serial(), call.bytes().to_vec()))
+    }
+
+    /// Relaxed: it only hands out numbers. After four thousand million of them they begin anew.
+    fn next(&self) -> NonZeroU32 {
+        loop {
+            let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+            if let Some(serial) = NonZeroU32::new(serial) {
+                return serial;
+            }
+        }
+    }
+}
+
+impl Last {
+    fn tells(&self, path: &AgentPath, notice: &Notice, set: Option<&Arc<ActiveSet>>) -> bool {
+        let same_set = match (&self.set, set) {
+            (Some(ours), Some(set)) => Arc::ptr_eq(ours, set),
+            (None, None) => true,
+            _ => false,
+        };
+        same_set && self.notice == *notice && self.path == *path
+    }
+
+    /// The same for another party. Messages are made in this machine's byte order.
+    fn copy(&self, serial: NonZeroU32, party: u64) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        bytes[SERIAL].copy_from_slice(&serial.get().to_ne_bytes());
+        bytes[self.body..self.body + PARTY].copy_from_slice(&party.to_ne_bytes());
+        bytes
+    }
+}
+
+/// The call that tells an agent that it was deregistered (L3), for one peer of a bus or for whoever it is sent to.
+///
+/// # Errors
+/// If it cannot be sent.
+pub fn deregistered(
+    to: Option<&PeerName>,
+    path: &AgentPath,
+    party: u64,
+    status: Status,
+    reason: &str,
+) -> Result<Message, MessageError> {
+    let call = outgoing(path, DEREGISTERED)?.to(to)?.without_reply()?;
+    call.build(&(party, status.to_raw(), text(reason, MAX_REASON)))
+}
+
+fn outgoing<'a>(path: &'a AgentPath, method: &'a str) -> Result<Outgoing<'a>, MessageError> {
+    Outgoing::call(path.0.as_str(), AGENT, method)
+}
+
+#[cfg(test)]
+mod tests {
+    use hotadd_core::{Epoch, HardwareId, Processor, ProcessorIndex, Standing, State};
+
+    use super::*;
+
+    fn notice(state: State, id: u32) -> Notice {
+        let index = ProcessorIndex::new(id).unwrap();
+        Notice::new(state, Processor { index, id: HardwareId(id) }).at_epoch(Epoch(9))
+    }
+
+    fn set(epoch: u64) -> Arc<ActiveSet> {
+        let known = [(HardwareId(0), Standing::Active)];
+        Arc::new(ActiveSet::assemble(Epoch(epoch), 8, known, []).unwrap())
+    }
+
+    #[test]
+    fn whoever_is_told_the_same_gets_what_it_would_have_got_alone() {
+        let calls = Calls::default();
+        let paths = ["/org/hotadd/Agent/1", "/org/hotadd/Agent/22"];
+        let paths = paths.map(|path| AgentPath::parse(path).unwrap());
+        let sets = [None, Some(set(1)), Some(set(2))];
+        let mut serials = std::collections::BTreeSet::new();
+        // Neighbours differ in one thing, or in none but the party.
+        for state in [State::AddStart, State::AddFailure] {
+            for id in [1, 2] {
+                for set in &sets {
+                    for path in &paths {
+                        for party in [7, 7, u64::MAX] {
+                            let notice = notice(state, id);
+                            let made = calls.make(path, party, &notice, set.clone()).unwrap();
+                            let alone = Calls { serials: made.0.get().into(), ..Calls::default() };
+                            let alone = alone.make(path, party, &notice, set.clone()).unwrap();
+                            assert_eq!(made, alone, "{state} {id} {path:?} {party}");
+                            assert!(serials.insert(made.0), "a serial of its own");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_serial_is_0() {
+        let calls = Calls { serials: u32::MAX.into(), ..Calls::default() };
+        assert_eq!([calls.next(), calls.next()].map(NonZeroU32::get), [u32::MAX, 1]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The handshake that begins a connection: D-Bus's SASL profile with EXTERNAL only, because the kernel has already
+//! authenticated the peer.
+
+/// The maximum length of a line, in bytes.
+pub const LONGEST: usize = 256;
+
+/// The last line.
+pub const BEGIN: &[u8] = b"BEGIN\r\n";
+
+/// The first line, which introduces this process as user `uid`. The answer is one line.
+#[must_use]
+pub fn introduction(uid: u32) -> String {
+    format!("\0AUTH EXTERNAL {}\r\n", hex(uid))
+}
+
+/// Whether the answer, without its end, permits messages after [`BEGIN`].
+#[must_use]
+pub fn is_welcome(answer: &[u8]) -> bool {
+    answer.starts_with(b"OK ")
+}
+
+/// The form of a user id in the handshake: the hexadecimal codes of its decimal digits.
+#[must_use]
+pub fn hex(uid: u32) -> String {
+    uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"))
+}
+
+/// What a line is answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// By this line, its end included.
+    Line(String),
+    /// By nothing: the handshake is over, and messages follow.
+    Begin,
+}
+
+/// What has been agreed so far.
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+pub enum Step {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It was asked who it is.
+    Asked,
+    /// The peer is who it should be.
+    Known,
+}
+
+/// Answers a line of the peer, without its end. The peer must authenticate itself as `uid`, if that is given.
+#[must_use]
+pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
+    let mut words = line.split(' ');
+    let (command, first, second) = (words.next(), words.next(), words.next());
+    let said = match (*step, command, first) {
+        (Step::Known, Some("BEGIN"), None) => return Answer::Begin,
+        (Step::Known, Some("NEGOTIATE_UNIX_FD"), None) => {
+            return Answer::Line("ERROR no descriptors are taken\r\n".to_owned());
+        }
+        (Step::Unknown, Some("AUTH"), Some("EXTERNAL")) if second.is_none() => {
+            *step = Step::Asked;
+            return Answer::Line("DATA\r\n".to_owned());
+        }
+        (Step::Unknown, Some("AUTH"), Some("EXTERNAL")) => second,
+        // Who says nothing is who the kernel says.
+        (Step::Asked, Some("DATA"), said) => Some(said.unwrap_or_default()),
+        (_, Some("AUTH" | "CANCEL" | "ERROR"), _) => None,
+        _ => return Answer::Line("ERROR unknown or out of place\r\n".to_owned()),
+    };
+    let agrees = |said: &str| said.is_empty() || uid.is_none_or(|uid| names(said, uid));
+    if said.is_some_and(agrees) {
+        *step = Step::Known;
+        return Answer::Line(format!("OK {guid}\r\n"));
+    }
+    *step = Step::Unknown;
+    Answer::Line("REJECTED EXTERNAL\r\n".to_owned())
+}
+
+/// Whether the hexadecimal digits of decimal digits say this user id.
+fn names(said: &str, uid: u32) -> bool {
+    said.eq_ignore_ascii_case(&hex(uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talk(lines: &[&str]) -> Vec<String> {
+        talk_to(Some(1000), lines)
+    }
+
+    fn talk_to(uid: Option<u32>, lines: &[&str]) -> Vec<String> {
+        let mut step = Step::default();
+        let said = lines.iter().map(|line| match answer(&mut step, line, uid, "guid") {
+            Answer::Line(line) => line.trim_end().to_owned(),
+            Answer::Begin => "(begun)".to_owned(),
+        });
+        said.collect()
+    }
+
+    #[test]
+    fn those_who_are_who_they_say_begin() {
+        assert_eq!(talk(&["AUTH EXTERNAL 31303030", "BEGIN"]), ["OK guid", "(begun)"]);
+        assert_eq!(talk(&["AUTH EXTERNAL", "DATA", "BEGIN"]), ["DATA", "OK guid", "(begun)"]);
+        assert_eq!(talk(&["AUTH EXTERNAL", "DATA 31303030"]), ["DATA", "OK guid"]);
+    }
+
+    #[test]
+    fn others_do_not() {
+        assert_eq!(talk(&["AUTH EXTERNAL 30"]), ["REJECTED EXTERNAL"]);
+        assert_eq!(talk(&["AUTH", "AUTH ANONYMOUS 31"]), ["REJECTED EXTERNAL"; 2]);
+        assert_eq!(talk(&["BEGIN"]), ["ERROR unknown or out of place"]);
+        assert_eq!(
+            talk(&["AUTH EXTERNAL", "CANCEL", "BEGIN"]),
+            ["DATA", "REJECTED EXTERNAL", "ERROR unknown or out of place"]
+        );
+    }
+
+    #[test]
+    fn one_that_is_trusted_may_have_become_anybody() {
+        assert_eq!(talk_to(None, &["AUTH EXTERNAL 3635353334", "BEGIN"]), ["OK guid", "(begun)"]);
+        assert_eq!(talk_to(None, &["AUTH ANONYMOUS 31", "BEGIN"])[0], "REJECTED EXTERNAL");
+    }
+
+    #[test]
+    fn descriptors_are_not_taken() {
+        let said = talk(&["AUTH EXTERNAL 31303030", "NEGOTIATE_UNIX_FD", "BEGIN"]);
+        assert_eq!(said, ["OK guid", "ERROR no descriptors are taken", "(begun)"]);
+    }
+}

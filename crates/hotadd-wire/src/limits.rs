@@ -1,0 +1,65 @@
+//! The limits of the conversation, and how texts and rows are cut to them.
+
+/// The largest message that either side accepts, in bytes. The largest that either sends is a set of 2,048 processors, about 40
+/// KiB.
+pub const MAX_MESSAGE: usize = 128 * 1024;
+
+/// The maximum length of a reason on the wire, in bytes.
+pub const MAX_REASON: usize = 4096;
+
+/// The maximum time limit of a party, in milliseconds.
+pub const MAX_TIME_LIMIT_MS: u32 = 600_000;
+
+/// The number of processors that one batch may have: its results must fit into a message.
+pub(crate) const MAX_BATCH: usize = 512;
+
+/// How much of a message may be something else than rows.
+const HEADER_BYTES: usize = 1024;
+
+/// What a result of a batch, or an answer of a rehearsal, takes in a message besides its text: numbers, names, and what aligns them.
+const RESULT_BYTES: usize = 160;
+
+/// The space that rows have in one message.
+#[derive(Debug, Default)]
+pub struct Room(usize);
+
+impl Room {
+    /// Takes the space of a row of so many bytes. Returns false if it does not fit.
+    pub fn takes(&mut self, bytes: usize) -> bool {
+        self.0 += bytes;
+        self.0 <= MAX_MESSAGE - HEADER_BYTES
+    }
+}
+
+/// The maximum length of the text in each of so many results or answers, for all to fit into one message.
+#[must_use]
+pub fn row_text(rows: usize) -> usize {
+    ((MAX_MESSAGE - HEADER_BYTES) / rows.max(1)).saturating_sub(RESULT_BYTES).min(MAX_REASON)
+}
+
+/// The text as it can be sent: at most the given number of bytes, and without NUL, which D-Bus cannot represent.
+#[must_use]
+pub fn text(text: &str, most: usize) -> String {
+    // The replacement is longer than a NUL.
+    let text = text.replace('\0', "\u{FFFD}");
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_cut_to_4096_bytes() {
+        assert_eq!(text(&"x".repeat(5000), MAX_REASON).len(), 4096);
+    }
+
+    #[test]
+    fn a_batch_of_any_size_fits_into_a_message() {
+        for rows in [0, 1, 30, MAX_BATCH] {
+            let all = rows * (row_text(rows) + RESULT_BYTES);
+            assert!(all <= MAX_MESSAGE - HEADER_BYTES, "{rows} rows take {all} bytes");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! [`Message`]: one message of D-Bus, received or to be sent. What is received is [checked](crate::Stream) before.
+
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::message::{Builder, Flags, Header, Type as MessageType};
+use zbus::zvariant::{DynamicType, Signature, Structure, Type, Value};
+
+use crate::names::STANDARD_ERROR;
+use crate::peer::PeerName;
+
+/// What arguments of a message can be written from.
+pub trait Encode: Serialize + DynamicType {}
+
+impl<T: Serialize + DynamicType + ?Sized> Encode for T {}
+
+/// What arguments of a message can be read into.
+pub trait Decode: DeserializeOwned + Type {}
+
+impl<T: DeserializeOwned + Type> Decode for T {}
+
+/// A message cannot be written, or its arguments are of another type than expected.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct MessageError(#[from] zbus::Error);
+
+/// The type of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A call of a method.
+    Call,
+    /// The successful reply to a call.
+    Reply,
+    /// The error reply to a call.
+    Error,
+    /// A signal.
+    Signal,
+}
+
+/// A message. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Message(pub(crate) zbus::Message);
+
+/// The names in a message's header.
+#[derive(Debug)]
+pub struct Head<'m>(Header<'m>);
+
+/// What there is of a message's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// So many bytes that have no signature.
+    Unsigned(usize),
+    /// Arguments of this signature.
+    Arguments(String),
+}
+
+impl Message {
+    /// A call without options.
+    ///
+    /// # Errors
+    /// If a name is invalid, or the arguments cannot be encoded.
+    pub fn call(
+        path: &str,
+        interface: &str,
+        method: &str,
+        arguments: &impl Encode,
+    ) -> Result<Self, MessageError> {
+        Outgoing::call(path, interface, method)?.build(arguments)
+    }
+
+    /// The reply to this call.
+    ///
+    /// # Errors
+    /// If the arguments cannot be encoded.
+    pub fn reply(&self, arguments: &impl Encode) -> Result<Self, MessageError> {
+        Ok(Self(zbus::Message::method_return(&self.0.header())?.build(arguments)?))
+    }
+
+    /// The error reply to this call.
+    ///
+    /// # Errors
+    /// If the name is invalid, or the arguments cannot be encoded.
+    pub fn error(&self, name: &str, arguments: &impl Encode) -> Result<Self, MessageError> {
+        Ok(Self(zbus::Message::error(&self.0.header(), name)?.build(arguments)?))
+    }
+
+    /// The reply to this call by one of D-Bus's own errors, given by the last part of its name.
+    ///
+    /// # Errors
+    /// If the name is invalid.
+    pub fn standard_error(&self, name: &str, text: &str) -> Result<Self, MessageError> {
+        self.error(&format!("{STANDARD_ERROR}{name}"), &text)
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.0.message_type() {
+            MessageType::MethodCall => Kind::Call,
+            MessageType::MethodReturn => Kind::Reply,
+            MessageType::Error => Kind::Error,
+            MessageType::Signal => Kind::Signal,
+        }
+    }
+
+    /// Its serial number.
+    #[must_use]
+    pub fn serial(&self) -> NonZeroU32 {
+        self.0.primary_header().serial_num()
+    }
+
+    /// The serial number of the call to which it replies.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<NonZeroU32> {
+        self.0.header().reply_serial()
+    }
+
+    /// Whether its sender expects a reply.
+    #[must_use]
+    pub fn expects_reply(&self) -> bool {
+        !self.0.primary_header().flags().contains(Flags::NoReplyExpected)
+    }
+
+    /// Whether people may be asked for a password because of it.
+    #[must_use]
+    pub fn is_interactive(&self) -> bool {
+        self.0.primary_header().flags().contains(Flags::AllowInteractiveAuth)
+    }
+
+    /// The names in its header.
+    #[must_use]
+    pub fn head(&self) -> Head<'_> {
+        Head(self.0.header())
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.data()
+    }
+
+    /// What there is of its body.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        let body = self.0.body();
+        match body.signature() {
+            Signature::Unit if body.is_empty() => Body::Empty,
+            Signature::Unit => Body::Unsigned(body.len()),
+            signature => Body::Arguments(signature.to_string()),
+        }
+    }
+
+    /// The length of its body, in bytes.
+    pub(crate) fn body_length(&self) -> usize {
+        self.0.body().len()
+    }
+
+    /// Its arguments.
+    ///
+    /// # Errors
+    /// If they are of another type.
+    pub fn arguments<T: Decode>(&self) -> Result<T, MessageError> {
+        Ok(self.0.body().deserialize()?)
+    }
+
+    /// Its first argument, if that is a text.
+    #[must_use]
+    pub fn first_text(&self) -> Option<String> {
+        let body = self.0.body();
+        match body.signature() {
+            Signature::Str => body.deserialize::<&str>().ok().map(str::to_owned),
+            Signature::Structure(_) => {
+                let body = body.deserialize::<Structure<'_>>().ok()?;
+                let Some(Value::Str(text)) = body.fields().first() else { return None };
+                Some(text.as_str().to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// For connections of zbus.
+impl From<Message> for zbus::Message {
+    fn from(message: Message) -> Self {
+        message.0
+    }
+}
+
+impl Head<'_> {
+    /// The path of the object that a call or a signal concerns; empty if there is none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.path().map_or("", |path| path.as_str())
+    }
+
+    /// The interface of a call or a signal.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        self.0.interface().map(zbus::names::InterfaceName::as_str)
+    }
+
+    /// The method that is called, or the name of a signal; empty if there is none.
+    #[must_use]
+    pub fn member(&self) -> &str {
+        self.0.member().map_or("", |member| member.as_str())
+    }
+
+    /// The name of an error; empty if there is none.
+    #[must_use]
+    pub fn error_name(&self) -> &str {
+        self.0.error_name().map_or("", |name| name.as_str())
+    }
+
+    /// Who sent it over a bus, as the bus says.
+    #[must_use]
+    pub fn sender(&self) -> Option<PeerName> {
+        self.0.sender().map(|name| PeerName(name.to_owned()))
+    }
+}
+
+/// A call or a signal that is not complete yet.
+#[must_use]
+#[derive(Debug)]
+pub struct Outgoing<'a>(Builder<'a>);
+
+impl<'a> Outgoing<'a> {
+    /// A call.
+    ///
+    /// # Errors
+    /// If a name is invalid.
+    pub fn call(path: &'a str, interface: &'a str, method: &'a str) -> Result<Self, MessageError> {
+        Ok(Self(zbus::Message::method_call(path, method)?.interface(interface)?))
+    }
+
+    /// A signal.
+    ///
+    /// # Errors
+    /// If a name is invalid.
+    pub fn signal(path: &'a str, interface: &'a str, name: &'a str) -> Result<Self, MessageError> {
+        Ok(Self(zbus::Message::signal(path, interface, name)?))
+    }
+
+    /// To this peer of a bus, if it goes over one.
+    ///
+    /// # Errors
+    /// None: a peer's name is valid.
+    pub fn to(self, peer: Option<&PeerName>) -> Result<Self, MessageError> {
+        let Some(PeerName(name)) = peer else { return Ok(self) };
+        Ok(Self(self.0.destination(name.clone())?))
+    }
+
+    /// To the service of this name.
+    ///
+    /// # Errors
+    /// If the name is invalid.
+    pub(crate) fn for_service(self, name: &'a str) -> Result<Self, MessageError> {
+        Ok(Self(self.0.destination(name)?))
+    }
+
+    /// With this serial number instead of the next one.
+    pub fn serial(self, serial: NonZeroU32) -> Self {
+        Self(self.0.serial(serial))
+    }
+
+    /// Without a reply.
+    ///
+    /// # Errors
+    /// If it is a signal, which never has one.
+    pub fn without_reply(self) -> Result<Self, MessageError> {
+        Ok(Self(self.0.with_flags(Flags::NoReplyExpected)?))
+    }
+
+    /// The bus must not start its addressee.
+    ///
+    /// # Errors
+    /// If it is a signal.
+    pub fn without_start(self) -> Result<Self, MessageError> {
+        Ok(Self(self.0.with_flags(Flags::NoAutoStart)?))
+    }
+
+    /// The message with these arguments.
+    ///
+    /// # Errors
+    /// If they cannot be encoded.
+    pub fn build(self, arguments: &impl Encode) -> Result<Message, MessageError> {
+        Ok(Message(self.0.build(arguments)?))
+    }
+}

@@ -1,0 +1,53 @@
+//! The names of the conversation: interfaces, paths, errors, flags, and what a partition is called on a bus.
+
+/// The interface of a partition.
+pub const PARTITION: &str = "org.hotadd.Partition1";
+
+/// The interface of an agent.
+pub const AGENT: &str = "org.hotadd.Agent1";
+
+/// The object path of a partition.
+pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
+
+/// The call by which a partition tells an agent that it is no longer registered (L3). Not a notice: party, status, reason.
+/// Signature `tus`.
+pub const DEREGISTERED: &str = "Deregistered";
+
+/// The prefix of the error name by which an agent's veto gives its status. An `x` and eight hex digits follow. The `x` is needed
+/// because an element of a D-Bus name must not begin with a digit, which a warning status (0x8xxxxxxx) would do.
+pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
+
+/// The prefix of the error names of `org.hotadd.Partition1`.
+pub const ERROR: &str = "org.hotadd.Error.";
+
+/// The prefix of D-Bus's own error names.
+pub(crate) const STANDARD_ERROR: &str = "org.freedesktop.DBus.Error.";
+
+/// The D-Bus errors by which a partition denies a request. The second means that the request would be permitted with a password,
+/// and that the call did not allow interactive authorization.
+pub const DENIALS: [&str; 2] = [
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+];
+
+/// Flag of Register: the party is told only of later processors (R2).
+pub const LATER_ONLY: u32 = 1;
+
+/// Flag of Register: the party gets removal notices (X1).
+pub const REMOVAL: u32 = 2;
+
+/// Flag of Register: notices contain the active set to which they refer.
+pub const WITH_SET: u32 = 4;
+
+/// Flag of Register: requests of the connection while this party is being asked come from another thread or task, and
+/// wait. Without the flag, such a request counts as made from inside the callback and is refused (D3).
+pub const CONCURRENT: u32 = 8;
+
+/// The name of a machine's partition on a bus.
+pub const MACHINE_BUS_NAME: &str = "org.hotadd.Hotadd1";
+
+/// The well-known name of a partition on a bus, except a machine's.
+#[must_use]
+pub fn bus_name(partition: &str) -> String {
+    format!("org.hotadd.Partition.{partition}")
+}

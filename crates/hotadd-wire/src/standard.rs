@@ -1,0 +1,110 @@
+//! D-Bus's standard interfaces at a partition: introspection, ping and properties.
+
+use std::collections::HashMap;
+
+use zbus::zvariant::{OwnedValue, Value};
+
+use crate::arguments::{StandardError, arguments, no_arguments, unknown_method};
+use crate::message::{Message, MessageError};
+use crate::names::{PARTITION, PARTITION_PATH};
+
+/// What Introspect returns at the partition's path.
+const PARTITION_XML: &str = include_str!("org.hotadd.Partition1.xml");
+
+const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
+const PEER: &str = "org.freedesktop.DBus.Peer";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+type Answer = Result<Message, StandardError>;
+
+/// The properties of a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Properties<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What its processors are.
+    pub hardware: &'a str,
+    /// The epoch of the active set.
+    pub epoch: u64,
+}
+
+impl Properties<'_> {
+    /// Answers a call of a standard interface, or of anything else but the partition's own interface at its path, for which it
+    /// returns `None`.
+    #[must_use]
+    pub fn answer(&self, call: &Message) -> Option<Answer> {
+        let head = call.head();
+        let (path, method) = (head.path(), head.member());
+        Some(match (head.interface(), method) {
+            (Some(INTROSPECTABLE) | None, "Introspect") => introspect(call, path),
+            (Some(PEER) | None, "Ping") => no_arguments(call).and_then(|()| Ok(call.reply(&())?)),
+            _ if path != PARTITION_PATH => {
+                Err(StandardError("UnknownObject", format!("there is nothing at {path}")))
+            }
+            (Some(PROPERTIES), method) => self.property(call, method),
+            (Some(PARTITION) | None, _) => return None,
+            (Some(INTROSPECTABLE | PEER), method) => Err(unknown_method(method)),
+            (Some(interface), _) => {
+                Err(StandardError("UnknownInterface", format!("there is no {interface} here")))
+            }
+        })
+    }
+
+    fn property(&self, call: &Message, method: &str) -> Answer {
+        let value = |name: &str| match name {
+            "Name" => Ok(Value::from(self.name)),
+            "Hardware" => Ok(Value::from(self.hardware)),
+            "Epoch" => Ok(Value::from(self.epoch)),
+            _ => Err(StandardError("UnknownProperty", format!("there is no property {name}"))),
+        };
+        let here = |interface: &str| match interface {
+            "" | PARTITION => Ok(()),
+            other => Err(StandardError("UnknownInterface", format!("there is no {other} here"))),
+        };
+        match method {
+            "Get" => {
+                let (interface, name) = arguments::<(String, String)>(call)?;
+                here(&interface)?;
+                Ok(call.reply(&value(&name)?)?)
+            }
+            "GetAll" => {
+                here(&arguments::<String>(call)?)?;
+                let mut all = HashMap::new();
+                for name in ["Name", "Hardware", "Epoch"] {
+                    all.insert(name, value(name)?);
+                }
+                Ok(call.reply(&all)?)
+            }
+            "Set" => Err(StandardError("PropertyReadOnly", "it cannot be set".to_owned())),
+            _ => Err(unknown_method(method)),
+        }
+    }
+}
+
+/// The call that asks a partition what its processors are.
+///
+/// # Errors
+/// None: its arguments are fixed and small.
+pub fn hardware_call() -> Result<Message, MessageError> {
+    Message::call(PARTITION_PATH, PROPERTIES, "Get", &(PARTITION, "Hardware"))
+}
+
+/// What the reply to [`hardware_call`] says.
+#[must_use]
+pub fn hardware(reply: &Message) -> Option<String> {
+    String::try_from(reply.arguments::<OwnedValue>().ok()?).ok()
+}
+
+fn introspect(call: &Message, path: &str) -> Answer {
+    no_arguments(call)?;
+    if path == PARTITION_PATH {
+        return Ok(call.reply(&PARTITION_XML)?);
+    }
+    // On the way to it: where to go next.
+    let below = PARTITION_PATH.strip_prefix(path.trim_end_matches('/'));
+    let next = below.and_then(|below| below.strip_prefix('/')).and_then(|b| b.split('/').next());
+    match next {
+        Some(next) => Ok(call.reply(&format!("<node><node name=\"{next}\"/></node>"))?),
+        None => Err(StandardError("UnknownObject", format!("there is nothing at {path}"))),
+    }
+}

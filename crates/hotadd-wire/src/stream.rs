@@ -1,0 +1,207 @@
+//! [`Stream`]: the bytes that a peer has sent so far, and the messages in them.
+
+use std::num::NonZeroU32;
+
+use crate::decode::{self, Unsound};
+use crate::message::Message;
+
+/// The minimum free space before each read. Most messages have about 200 bytes.
+const ROOM: usize = 4096;
+
+/// Bytes that were read from a peer and not taken yet. A message is taken only if it is complete, of a checked size, and sound.
+#[derive(Debug, Default)]
+pub struct Stream {
+    bytes: Vec<u8>,
+    /// How many bytes were taken.
+    taken: usize,
+    sequence: u64,
+    /// The bytes were written by other peers than the one at the other end.
+    forwarded: bool,
+    /// How many bytes of a skipped message are still to come.
+    excess: u64,
+}
+
+impl Stream {
+    /// The stream of one peer. A message that is not sound is the last.
+    #[must_use]
+    pub fn of_peer() -> Self {
+        Self::default()
+    }
+
+    /// The stream of a message bus. A message that is not sound, or too large, is the fault of its sender and not of the
+    /// bus, and is skipped.
+    #[must_use]
+    pub fn of_bus() -> Self {
+        Self { forwarded: true, ..Self::default() }
+    }
+
+    /// The buffer to read into, after the present bytes. It has free space.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        self.bytes.reserve(ROOM);
+        &mut self.bytes
+    }
+
+    /// Whether it contains a part of a message that is not skipped.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        !self.rest().is_empty() && self.excess == 0
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rest().len()
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Puts bytes that were taken in excess back at the front, and empties `bytes`.
+    pub fn put_back(&mut self, bytes: &mut Vec<u8>) {
+        self.bytes.splice(self.taken..self.taken, bytes.drain(..));
+    }
+
+    /// Takes as many bytes as fit into `room`, and returns their number.
+    pub fn take(&mut self, room: &mut [u8]) -> usize {
+        let length = room.len().min(self.len());
+        room[..length].copy_from_slice(&self.rest()[..length]);
+        self.taken += length;
+        length
+    }
+
+    /// Takes a line without its end; `None` if there is no complete one. Only for the handshake.
+    pub fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.rest().windows(2).position(|two| two == b"\r\n")?;
+        let line = self.rest().get(..end).unwrap_or_default().to_vec();
+        self.taken += end + 2;
+        Some(line)
+    }
+
+    /// Takes a message that [agrees](decode::agreement) and has no other content; `None` if the next one is not such, or not
+    /// complete.
+    pub fn agreement(&mut self) -> Option<NonZeroU32> {
+        let agreed = decode::agreement(self.rest().first_chunk()?);
+        let agreed = agreed.filter(|_| self.excess == 0)?;
+        self.taken += decode::AGREEMENT;
+        self.sequence += 1;
+        Some(agreed)
+    }
+
+    /// Takes a message; `None` if there is no complete one. Messages of a type to be ignored are skipped.
+    ///
+    /// # Errors
+    /// If it is not sound. The bytes after it cannot be trusted either.
+    pub fn message(&mut self) -> Result<Option<Message>, Unsound> {
+        loop {
+            let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));
+            self.taken += passed;
+            self.excess -= passed as u64;
+            let length = match decode::length(self.rest()) {
+                Err(Unsound::TooLarge(excess)) if self.forwarded => {
+                    self.excess = excess;
+                    continue;
+                }
+                length => length?,
+            };
+            let Some(whole) = length.and_then(|length| self.rest().get(..length)) else {
+                return Ok(None);
+            };
+            let (length, decoded) = (whole.len(), decode::decode(whole, self.sequence + 1));
+            self.sequence += 1;
+            self.taken += length;
+            match decoded {
+                Ok(Some(message)) => return Ok(Some(message)),
+                Ok(None) => {}
+                Err(_) if self.forwarded => {}
+                Err(unsound) => return Err(unsound),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::zvariant::ObjectPath;
+
+    use super::*;
+    use crate::limits::MAX_MESSAGE;
+
+    fn call(member: &'static str, body: &str) -> Vec<u8> {
+        let path = ObjectPath::from_static_str_unchecked("/a");
+        let call = zbus::Message::method_call(path, member).unwrap().build(&body).unwrap();
+        call.data().to_vec()
+    }
+
+    /// The members of the messages that are taken when these bytes come in pieces of this size.
+    fn reads(mut stream: Stream, bytes: &[u8], size: usize) -> Result<Vec<String>, Unsound> {
+        let mut members = Vec::new();
+        for piece in bytes.chunks(size) {
+            stream.room().extend_from_slice(piece);
+            while let Some(message) = stream.message()? {
+                members.push(message.head().member().to_owned());
+            }
+        }
+        assert!(!stream.is_midway(), "{} bytes are left", stream.len());
+        Ok(members)
+    }
+
+    #[test]
+    fn messages_are_whole_however_they_come() {
+        let bytes = [call("First", "x"), call("Second", &"y".repeat(5000))].concat();
+        for size in [1, 7, 16, 4096, 100_000] {
+            assert_eq!(reads(Stream::of_peer(), &bytes, size).unwrap(), ["First", "Second"]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_sound_is_the_last_of_a_peer_and_over_a_bus_it_is_passed_over() {
+        let mut unsound_name = call("Name", "x");
+        let at = unsound_name.windows(4).position(|name| name == b"Name").unwrap();
+        unsound_name[at] = b'-';
+        let large = call("Large", &"x".repeat(2 * MAX_MESSAGE));
+        for bad in [unsound_name, large] {
+            let bytes = [bad, call("Next", "x")].concat();
+            for size in [100, 4096, bytes.len()] {
+                assert!(reads(Stream::of_peer(), &bytes, size).is_err(), "the peer's own doing");
+                let read = reads(Stream::of_bus(), &bytes, size).unwrap();
+                assert_eq!(read, ["Next"], "one sender does not cost us the bus");
+            }
+        }
+    }
+
+    #[test]
+    fn agreements_are_taken_between_other_messages() {
+        let mut stream = Stream::of_peer();
+        let five = NonZeroU32::new(5).unwrap();
+        let bytes = [call("First", "x"), decode::agree(five).to_vec()].concat();
+        stream.room().extend_from_slice(&bytes[..bytes.len() - 1]);
+        assert_eq!(stream.agreement(), None, "first another message");
+        assert!(stream.message().unwrap().is_some());
+        assert_eq!(stream.agreement(), None, "it is not whole");
+        stream.room().extend_from_slice(&bytes[bytes.len() - 1..]);
+        assert_eq!(stream.agreement(), Some(five));
+        assert!(stream.is_empty());
+    }
+
+    #[test]
+    fn lines_are_taken_without_their_ends_and_messages_begin_behind_them() {
+        let mut stream = Stream::of_peer();
+        stream.room().extend_from_slice(b"OK 12\r\nAGREE");
+        assert_eq!(stream.line().unwrap(), b"OK 12");
+        assert_eq!(stream.line(), None, "there is no whole one");
+        stream.room().extend_from_slice(b"\r\n");
+        stream.room().extend_from_slice(&call("First", "x"));
+        assert_eq!(stream.line().unwrap(), b"AGREE");
+        let first = stream.message().unwrap().unwrap();
+        assert_eq!(first.head().member(), "First");
+    }
+}

@@ -1,0 +1,65 @@
+//! What an agent answers to a notice: it agrees, or its error carries the status of its veto.
+
+use hotadd_core::{State, Status};
+
+use crate::message::{Body, Kind, Message};
+use crate::names::STATUS_ERROR;
+
+/// The error name by which a party vetoes with this status (A3). A valid D-Bus name for every status.
+#[must_use]
+pub fn veto_error(status: Status) -> String {
+    format!("{STATUS_ERROR}x{:08X}", status.to_raw())
+}
+
+/// The status of an error name, always an error: [`Status::UNSUCCESSFUL`] if the name contains none, or one that is not an
+/// error. Agents of earlier versions omit the `x`.
+#[must_use]
+pub fn veto_status(error_name: &str) -> Status {
+    let element = error_name.strip_prefix(STATUS_ERROR).unwrap_or_default();
+    let digits = element.strip_prefix(['x', 'X']).unwrap_or(element);
+    let hex = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = u32::from_str_radix(digits, 16).ok().filter(|_| hex);
+    value.map(Status::from_raw).filter(|status| status.is_error()).unwrap_or(Status::UNSUCCESSFUL)
+}
+
+/// An agent's answer to a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentAnswer {
+    /// It agrees.
+    Agreed,
+    /// It does not follow the protocol (L3): why.
+    Unreadable(String),
+    /// It refuses.
+    Refused {
+        /// With this status.
+        status: Status,
+        /// The error's name, if it is none that carries a status.
+        error: Option<String>,
+        /// Its reason, as it came.
+        reason: Option<String>,
+    },
+}
+
+/// Decodes an agent's reply to this notice.
+#[must_use]
+pub fn read_answer(reply: &Message, state: State) -> AgentAnswer {
+    if reply.kind() == Kind::Reply {
+        return match reply.body() {
+            Body::Empty => AgentAnswer::Agreed,
+            // An agreement has no arguments. What nobody can read is none: a body that no signature speaks of.
+            Body::Unsigned(length) => AgentAnswer::Unreadable(format!(
+                "it answered {state} with {length} bytes that have no signature"
+            )),
+            Body::Arguments(signature) => AgentAnswer::Unreadable(format!(
+                "it answered {state} with arguments ({signature}), where there are none"
+            )),
+        };
+    }
+    let head = reply.head();
+    let name = head.error_name();
+    AgentAnswer::Refused {
+        status: veto_status(name),
+        error: (!name.starts_with(STATUS_ERROR)).then(|| name.to_owned()),
+        reason: reply.first_text(),
+    }
+}

@@ -1,0 +1,357 @@
+//! [`Connection`]: one connection to a partition, from the handshake to its end.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroU32;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hotadd_core::ActiveSet;
+use hotadd_wire::{self as wire, Message, Request, Stream, Unsound, handshake};
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
+    send, socket_with,
+};
+use rustix::process::geteuid;
+
+use crate::error::Error;
+use crate::remote::command::Command;
+use crate::remote::command_queue::{Asked, Inbox, Woken};
+use crate::remote::read;
+
+/// How long a partition may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait for one that has no room for another connection, before it is asked again.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// How many messages may come before a partition has said what is active.
+const MAX_EARLY: usize = 1000;
+
+/// Where the partition is.
+pub(super) enum Source {
+    /// It listens here.
+    Path(PathBuf),
+    /// It is at the other end of this, which cannot be had a second time.
+    Socket(Cell<Option<UnixStream>>),
+}
+
+pub(super) struct Connection {
+    /// Never waited in.
+    socket: UnixStream,
+    stream: Stream,
+}
+
+/// What a new connection begins with.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) set: ActiveSet,
+    pub(super) hardware: String,
+    /// What came meanwhile.
+    pub(super) early: Vec<Message>,
+}
+
+/// How long somebody waits for a connection, and what is said meanwhile to whoever asks for something.
+pub(super) struct Patience<'a> {
+    pub(super) inbox: &'a mut Inbox,
+    pub(super) refuse: &'a mut dyn FnMut(Command),
+    pub(super) until: Instant,
+}
+
+/// Why somebody waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Late,
+    /// The connection is gone; if it was closed from here, why.
+    Lost(Option<Unsound>),
+    /// All handles are gone.
+    Closed,
+}
+
+/// What there is to do next.
+pub(super) enum Next {
+    Message(Message),
+    Command(Command),
+    /// The moment that was waited for.
+    Now,
+    /// The connection is gone; if it was closed from here, why.
+    Lost(Option<Unsound>),
+    /// All handles are gone.
+    Closed,
+}
+
+/// The connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost;
+
+/// What whoever waits is told of a connection that is gone.
+pub(super) fn lost(unsound: Option<Unsound>) -> Error {
+    unsound.map_or(Error::Disconnected, |why| {
+        Error::Protocol(format!(
+            "{why}, and the connection was closed; whether it was done is not known"
+        ))
+    })
+}
+
+impl Source {
+    pub(super) const fn is_lasting(&self) -> bool {
+        matches!(self, Self::Path(_))
+    }
+
+    fn unreachable(&self, reason: impl Into<String>) -> Error {
+        let path = match self {
+            Self::Path(path) => path.clone(),
+            Self::Socket(_) => "the other end of a socket".into(),
+        };
+        Error::Unreachable { path, reason: reason.into() }
+    }
+
+    fn denied(&self) -> String {
+        wire::denied(match self {
+            Self::Path(path) => path,
+            Self::Socket(_) => Path::new(""),
+        })
+    }
+
+    /// Connects, and reads what is active.
+    pub(super) fn open(
+        &self,
+        inbox: &mut Inbox,
+        refuse: &mut dyn FnMut(Command),
+    ) -> Result<Opened, Error> {
+        let until = Instant::now() + PATIENCE;
+        let socket = match self {
+            Self::Path(path) => loop {
+                match connected(path) {
+                    // More connect at this moment than it has room for.
+                    Err(error)
+                        if error.kind() == ErrorKind::WouldBlock && Instant::now() < until =>
+                    {
+                        let until = Instant::now() + BREATH;
+                        if (Patience { inbox, refuse, until }).sleep() == Over::Closed {
+                            return Err(Error::Disconnected);
+                        }
+                    }
+                    connected => break connected,
+                }
+            },
+            Self::Socket(socket) => {
+                let Some(socket) = socket.take() else { return Err(Error::Disconnected) };
+                socket.set_nonblocking(true).map(|()| socket)
+            }
+        };
+        let socket = socket.map_err(|error| {
+            self.unreachable(match error.kind() {
+                ErrorKind::NotFound => {
+                    "nothing is there. Start the partition first, or check the path".to_owned()
+                }
+                ErrorKind::ConnectionRefused => {
+                    "nobody listens there. The partition has ended: start it again".to_owned()
+                }
+                ErrorKind::PermissionDenied => self.denied(),
+                ErrorKind::WouldBlock => {
+                    "it accepts no connection: more wait for that than it has room for".to_owned()
+                }
+                _ => error.to_string(),
+            })
+        })?;
+        let connection = Connection { socket, stream: Stream::of_peer() };
+        let patience = Patience { inbox, refuse, until };
+        connection.begin(patience).map_err(|failed| match failed {
+            Failed::Over(Over::Late) => {
+                self.unreachable("something is there, but it does not answer")
+            }
+            Failed::Over(Over::Closed) => Error::Disconnected,
+            Failed::Over(Over::Lost(None)) => {
+                self.unreachable("no connection came about: it was closed")
+            }
+            Failed::Over(Over::Lost(Some(unsound))) => lost(Some(unsound)),
+            Failed::Otherwise(error) => error,
+        })
+    }
+}
+
+/// Why a connection did not come about.
+enum Failed {
+    Over(Over),
+    Otherwise(Error),
+}
+
+impl From<Over> for Failed {
+    fn from(over: Over) -> Self {
+        Self::Over(over)
+    }
+}
+
+impl From<Lost> for Failed {
+    fn from(Lost: Lost) -> Self {
+        Self::Over(Over::Lost(None))
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+/// Connects, if there is room for one more who waits to be accepted.
+fn connected(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+impl Patience<'_> {
+    /// Waits until a connection can be read from.
+    fn wait(&mut self, socket: &UnixStream) -> Result<(), Over> {
+        self.wait_for(Some(socket))
+    }
+
+    /// Waits until the time is over, or all handles are gone.
+    pub(super) fn sleep(&mut self) -> Over {
+        self.wait_for(None).err().unwrap_or(Over::Late)
+    }
+
+    fn wait_for(&mut self, connection: Option<&UnixStream>) -> Result<(), Over> {
+        loop {
+            match self.inbox.wait(connection, Some(self.until)) {
+                Ok(Woken::Ready) => return Ok(()),
+                Ok(Woken::Late) => return Err(Over::Late),
+                Ok(Woken::Rung) => match self.inbox.take() {
+                    Asked::Command(command) => (self.refuse)(command),
+                    Asked::Nothing => {}
+                    Asked::Closed => return Err(Over::Closed),
+                },
+                Err(_) => return Err(Over::Lost(None)),
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Says who we are, and reads what is active and what the hardware is called.
+    fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
+        self.write(handshake::introduction(geteuid().as_raw()).as_bytes())?;
+        let answer = loop {
+            if let Some(line) = self.stream.line() {
+                break line;
+            }
+            if self.stream.len() > handshake::LONGEST {
+                return Err(Error::Protocol("the handshake does not end".to_owned()).into());
+            }
+            patience.wait(&self.socket)?;
+            self.read()?;
+        };
+        if !handshake::is_welcome(&answer) {
+            return Err(Error::Protocol("it does not believe who we are".to_owned()).into());
+        }
+        self.write(handshake::BEGIN)?;
+        self.greet(patience)
+    }
+
+    fn greet(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
+        let get_set = Request::GetSet.call().map_err(read::protocol)?;
+        let get_hardware = wire::hardware_call().map_err(read::protocol)?;
+        for call in [&get_set, &get_hardware] {
+            self.send(call)?;
+        }
+        let (mut set, mut hardware, mut early) = (None, None, Vec::new());
+        loop {
+            let message = loop {
+                match self.stream.message() {
+                    Ok(Some(message)) => break message,
+                    Ok(None) => {}
+                    Err(unsound) => return Err(Over::Lost(Some(unsound)).into()),
+                }
+                patience.wait(&self.socket)?;
+                self.read()?;
+            };
+            let reply_to = message.reply_to();
+            if reply_to == Some(get_set.serial()) {
+                set = Some(read::set(&message)?);
+            } else if reply_to == Some(get_hardware.serial()) {
+                // One that does not say is no worse for it.
+                let name = wire::hardware(&message);
+                hardware = Some(name.unwrap_or_else(|| "unknown".to_owned()));
+            } else if early.len() < MAX_EARLY {
+                early.push(message);
+            } else {
+                return Err(Error::Protocol("it does not say what is active".to_owned()).into());
+            }
+            (set, hardware) = match (set, hardware) {
+                (Some(set), Some(hardware)) => {
+                    return Ok(Opened { connection: self, set, hardware, early });
+                }
+                some => some,
+            };
+        }
+    }
+
+    /// Sends a message. If the partition does not read, this waits for it.
+    pub(super) fn send(&self, message: &Message) -> Result<(), Lost> {
+        self.write(message.bytes())
+    }
+
+    /// Agrees to a call of the partition.
+    pub(super) fn agree(&self, call: NonZeroU32) -> Result<(), Lost> {
+        self.write(&wire::agree(call))
+    }
+
+    fn write(&self, mut bytes: &[u8]) -> Result<(), Lost> {
+        use rustix::io::Errno;
+        while !bytes.is_empty() {
+            // Without a signal if nobody is there, also in a program that has not set SIGPIPE aside.
+            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
+                    // Interrupted or not, it is tried again.
+                    let _ = poll(&mut room, None);
+                }
+                Err(_) => return Err(Lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there. Without room for control messages: descriptors that come along are closed by the kernel.
+    fn read(&mut self) -> Result<(), Lost> {
+        use rustix::io::Errno;
+        match recv(&self.socket, spare_capacity(self.stream.room()), RecvFlags::empty()) {
+            Ok((0, _)) => Err(Lost),
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => Ok(()),
+            Err(_) => Err(Lost),
+        }
+    }
+
+    /// What there is to do next, messages first.
+    pub(super) fn next(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Next {
+        loop {
+            match self.stream.message() {
+                Ok(Some(message)) => return Next::Message(message),
+                Ok(None) => {}
+                Err(unsound) => return Next::Lost(Some(unsound)),
+            }
+            match inbox.wait(Some(&self.socket), until) {
+                Ok(Woken::Ready) => {
+                    if self.read() == Err(Lost) {
+                        return Next::Lost(None);
+                    }
+                }
+                Ok(Woken::Rung) => match inbox.take() {
+                    Asked::Command(command) => return Next::Command(command),
+                    Asked::Nothing => {}
+                    Asked::Closed => return Next::Closed,
+                },
+                Ok(Woken::Late) => return Next::Now,
+                Err(_) => return Next::Lost(None),
+            }
+        }
+    }
+}
