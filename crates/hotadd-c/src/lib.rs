@@ -43,7 +43,8 @@ pub unsafe extern "C" fn hotadd_start_on(cpus: *const c_char) -> i32 {
         let list = list.map_err(|error| (Status::INVALID_PARAMETER, error.to_string()))?;
         let affinity = Affinity::new(Tree::Current, Some(&list))
             .map_err(|error| of(&Error::Affinity(error)))?;
-        Partition::over_following(Arc::new(affinity), Follow::Ask).map_err(|error| of(&error))
+        Partition::from_hardware_following(Arc::new(affinity), Follow::Ask)
+            .map_err(|error| of(&error))
     };
     told(begin(partition))
 }

@@ -100,7 +100,8 @@ fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Part
     let replay = sample.replay;
     let driver = Faulty::new(sample.sample(), sample.faults.clone(), raw, replay, limit);
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
-    let party = partition.party(&args.driver.name).level(args.driver.level).time_limit(limit);
+    let party =
+        partition.registration(&args.driver.name).level(args.driver.level).time_limit(limit);
     let registration = party.register(driver).map_err(|error| error.to_string())?;
     Ok((registration, partition))
 }

@@ -74,7 +74,7 @@ mod tests;
 /// What a driver in another process was told, and therefore is owed. The [module](self) describes the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Agent {
-    later_only: bool,
+    without_replay: bool,
     hears_removal: bool,
     phase: Phase,
     held: BTreeMap<Processor, Entry>,
@@ -149,7 +149,7 @@ impl Agent {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            later_only: false,
+            without_replay: false,
             hears_removal: false,
             phase: Phase::Away,
             held: BTreeMap::new(),
@@ -160,8 +160,8 @@ impl Agent {
 
     /// The same for a driver that wants no replay (R2).
     #[must_use]
-    pub const fn later_only(mut self) -> Self {
-        self.later_only = true;
+    pub const fn without_replay(mut self) -> Self {
+        self.without_replay = true;
         self
     }
 
@@ -181,7 +181,7 @@ impl Agent {
     #[must_use = "the partition must replay exactly if this says so"]
     pub fn registering(&mut self) -> bool {
         self.lost();
-        let replay = !self.later_only || !self.held.is_empty();
+        let replay = !self.without_replay || !self.held.is_empty();
         self.phase = if replay { Phase::Replay } else { Phase::Live };
         replay
     }

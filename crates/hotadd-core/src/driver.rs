@@ -82,11 +82,13 @@ pub trait Driver {
     ///
     /// Called only for a driver that registered to be asked together with others of its level, before any of them is waited
     /// for. Without it `notify` does all of the work. If it panics, `notify` is not called: the crash is the answer (L3).
+    #[doc(hidden)]
     fn begin(&mut self, notice: &Notice) {
         let _ = notice;
     }
 
     /// How long the last answer took, if the driver knows this better than its caller, which only measures the wait.
+    #[doc(hidden)]
     fn answered_in(&self) -> Option<Duration> {
         None
     }
@@ -98,6 +100,7 @@ pub trait Driver {
     /// # Errors
     /// The result counts in the Start states. In any other state an error changes nothing and is reported as a breach of
     /// the contract (A6).
+    #[doc(hidden)]
     #[inline]
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
         // Comparisons instead of a jump table: this is where an add spends its time.

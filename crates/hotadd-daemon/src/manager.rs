@@ -79,7 +79,7 @@ impl Manager {
         let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
         #[cfg(feature = "fault-points")]
         let hardware = Arc::new(fault::Faulty(hardware));
-        let partition = Partition::over(hardware).map_err(|error| error.to_string())?;
+        let partition = Partition::from_hardware(hardware).map_err(|error| error.to_string())?;
         #[cfg(feature = "fault-points")]
         fault::watch(&partition)?;
         let known = governed.clone();

@@ -76,7 +76,7 @@ fn a5_a_dpc_runs_on_the_processor_that_joins_and_lets_it_leave_again() {
     let first: CpuList = ids[0].to_string().parse().unwrap();
     let (partition, said) = common::world(true, || {
         let hardware = Affinity::new(Tree::Current, Some(&first)).unwrap();
-        Partition::over(Arc::new(hardware)).unwrap()
+        Partition::from_hardware(Arc::new(hardware)).unwrap()
     });
     type Callback = unsafe extern "system" fn(
         *const c_void,

@@ -75,7 +75,7 @@ fn a5_a_processor_being_added_translates_but_is_not_counted_until_it_joined() {
         record.lock().unwrap().push((notice.state(), told));
         Ok(())
     };
-    let registration = partition.party("queries").later_only().register(driver).unwrap();
+    let registration = partition.registration("queries").without_replay().register(driver).unwrap();
     let before = partition.count();
     let at = before; // no index was given to one that left
     let id = HardwareId(at);
@@ -164,7 +164,7 @@ fn a_group_is_active_from_its_first_processor_on() {
         record.lock().unwrap().push((notice.state(), unsafe { KeQueryActiveGroupCount() }));
         Ok(())
     };
-    let registration = partition.party("groups").later_only().register(ask).unwrap();
+    let registration = partition.registration("groups").without_replay().register(ask).unwrap();
     partition.add(HardwareId(128)).unwrap();
     let expected = [(State::AddStart, 2), (State::AddComplete, 3)];
     assert_eq!(*inside.lock().unwrap(), expected, "a new group counts with its processor (A5)");

@@ -200,7 +200,7 @@ fn of_as_many_as_there_can_be_each_is_told_though_the_history_has_lost_them() {
 fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
-    let partition = Partition::over(Arc::<Endless>::default()).unwrap();
+    let partition = Partition::from_hardware(Arc::<Endless>::default()).unwrap();
     let _service = Service::listen(&partition, "demo", &path).unwrap();
     let peer = Peer::connect(UnixStream::connect(&path).unwrap());
     let add = |id| partition.add(HardwareId(id)).unwrap_err();

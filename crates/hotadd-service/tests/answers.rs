@@ -27,7 +27,7 @@ fn refuses(partition: &Partition, name: &str, reason: &str) -> hotadd::Registrat
         State::AddStart => Err(Veto::new(Status::DEVICE_BUSY, reason.clone())),
         _ => Ok(()),
     };
-    partition.party(name).later_only().register(driver).unwrap()
+    partition.registration(name).without_replay().register(driver).unwrap()
 }
 
 #[test]

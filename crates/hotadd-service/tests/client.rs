@@ -144,7 +144,7 @@ fn a3_a_veto_from_there_unwinds_here_and_the_other_way_round() {
     let refusing = Recorder { refuses: Some(2), ..heard.driver("there") };
     _registrations.push(there.register("there", refusing).unwrap());
     let late = Recorder { refuses: Some(3), ..heard.driver("late") };
-    _registrations.push(served.partition.party("late").level(1).register(late).unwrap());
+    _registrations.push(served.partition.registration("late").level(1).register(late).unwrap());
     heard.take();
 
     let words =
@@ -260,7 +260,7 @@ fn l3_one_that_is_too_slow_comes_back_and_what_it_agreed_to_too_late_fails() {
     let (go, leave) = channel();
     let driver = Recorder { meets: Some((met, leave)), ..heard.driver("d") };
     let limit = Duration::from_millis(50);
-    let registration = there.party("d").time_limit(limit).register(driver).unwrap();
+    let registration = there.registration("d").time_limit(limit).register(driver).unwrap();
     heard.take();
     let first = registration.party().id;
     let error = served.partition.add(HardwareId(2)).unwrap_err();
@@ -383,7 +383,7 @@ fn a_driver_that_comes_over_a_socket_pair_is_one_like_any_other() {
 #[test]
 fn an_agent_connects_and_registers_while_the_platform_is_busy() {
     let hardware = Arc::<Endless>::default();
-    let partition = Partition::over(hardware.clone()).unwrap();
+    let partition = Partition::from_hardware(hardware.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
     let _service = Service::listen(&partition, "demo", &path).unwrap();

@@ -133,7 +133,7 @@ fn another_thread_of_a_rust_program_adds_while_its_driver_is_asked() {
         }
         Ok(())
     };
-    let _registration = there.party("d").later_only().register(driver).unwrap();
+    let _registration = there.registration("d").without_replay().register(driver).unwrap();
     let adder = served.adder();
     let first = thread::spawn(move || adder.add(HardwareId(1)));
     let refused = meets.recv_timeout(PATIENCE).unwrap();

@@ -43,7 +43,8 @@ fn l4_another_process_is_told_who_is_missing_since_when_and_why() {
     );
 
     let attempt = required.attempt();
-    let _ready = served.partition.party("ready").required(&required).register(agree).unwrap();
+    let _ready =
+        served.partition.registration("ready").required(&required).register(agree).unwrap();
     attempt.succeeded();
     assert_eq!(there.missing().unwrap(), []);
     there.add(HardwareId(1)).unwrap();

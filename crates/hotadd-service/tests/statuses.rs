@@ -41,7 +41,7 @@ fn refuses_with(
         }
         _ => Ok(()),
     };
-    partition.party(name).level(level).later_only().register(driver).unwrap()
+    partition.registration(name).level(level).without_replay().register(driver).unwrap()
 }
 
 /// Somebody who agrees before the others, and writes down with what status it is told that it was for nothing.
@@ -53,7 +53,7 @@ fn witness(partition: &Partition, told: &Arc<AtomicU32>) -> Registration {
         }
         Ok(())
     };
-    partition.party("witness").level(-1).later_only().register(driver).unwrap()
+    partition.registration("witness").level(-1).without_replay().register(driver).unwrap()
 }
 
 /// That an add came to this veto, for whoever asked for it, whoever had agreed, and whoever looks it up.

@@ -15,6 +15,7 @@ use crate::required::Missing;
 
 /// The kind of change: add or remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Action {
     /// Added.
     Add,

@@ -93,6 +93,7 @@ impl EventKind {
 
 /// The reason for calls: the same notices are sent for different reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Occasion {
     /// A processor is being added or removed, or was.
     #[default]

@@ -20,6 +20,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "hotadd needs Linux: affinity masks, cpusets and /sys. On other systems only the rules work: the crate hotadd-core."
+);
+
 mod adder;
 mod backend;
 mod cpulist;
@@ -43,8 +48,8 @@ pub mod ownership;
 mod partition;
 mod per_processor;
 mod published;
-mod registering;
 mod registration;
+mod registration_builder;
 #[cfg(feature = "dbus")]
 mod remote;
 mod required;
@@ -72,8 +77,8 @@ pub use outcome::{Answer, Batch, Change, Rehearsal};
 pub use partition::Partition;
 pub use per_processor::PerProcessor;
 pub use published::ActiveSetGuard;
-pub use registering::Registering;
 pub use registration::Registration;
+pub use registration_builder::RegistrationBuilder;
 pub use required::{Attempt, Missing, RequiredParty};
 pub use sample::Sample;
 

@@ -8,6 +8,7 @@ use crate::member::PartyInfo;
 
 /// A completed change of the active set: a processor joined or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change {
     /// The processor.
     pub processor: Processor,
@@ -26,6 +27,7 @@ pub enum Batch {
 
 /// The result of a rehearsal (A10).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Rehearsal {
     /// The processor that all parties were asked about.
     pub processor: Processor,
@@ -43,6 +45,7 @@ impl Rehearsal {
 
 /// One party's answer in a rehearsal.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Answer {
     /// The party.
     pub party: PartyInfo,

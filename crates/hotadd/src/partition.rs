@@ -17,8 +17,8 @@ use crate::member::PartyInfo;
 use crate::observation::Observation;
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::{ActiveSetGuard, Published};
-use crate::registering::Registering;
 use crate::registration::Registration;
+use crate::registration_builder::RegistrationBuilder;
 
 /// The processors that a program may run on, and the parties that must agree before another one joins.
 ///
@@ -76,7 +76,7 @@ impl Partition {
     /// # Errors
     /// None that [`Simulated`] has not reported before.
     pub fn simulated(hardware: &Arc<Simulated>) -> Result<Self, Error> {
-        Self::over(Arc::clone(hardware) as Arc<dyn Hardware>)
+        Self::from_hardware(Arc::clone(hardware) as Arc<dyn Hardware>)
     }
 
     /// Makes a partition of this process and all its descendants. It begins with all processors that the threads of this process
@@ -96,7 +96,7 @@ impl Partition {
     /// [`Error::NoThread`] if a thread cannot be created.
     #[cfg(not(hotadd_loom))]
     pub fn process() -> Result<Self, Error> {
-        Self::over_following(Arc::new(Affinity::new(Tree::Current, None)?), Follow::Ask)
+        Self::from_hardware_following(Arc::new(Affinity::new(Tree::Current, None)?), Follow::Ask)
     }
 
     /// Makes a partition that only watches which processors this process may run on. It sets no mask and holds no thread: a new
@@ -107,7 +107,7 @@ impl Partition {
     /// [`Error::Affinity`] if the kernel does not give the required information.
     #[cfg(not(hotadd_loom))]
     pub fn watch_process() -> Result<Self, Error> {
-        Self::over(Arc::new(Watching::new()?))
+        Self::from_hardware(Arc::new(Watching::new()?))
     }
 
     /// Makes a partition over any hardware. A processor that appears is [reported](Follow::Report) until [`follow`](Self::follow)
@@ -115,19 +115,22 @@ impl Partition {
     ///
     /// # Errors
     /// [`Error::Hardware`] if the hardware cannot tell which processors are active.
-    pub fn over(hardware: Arc<dyn Hardware>) -> Result<Self, Error> {
-        Self::over_following(hardware, Follow::Report)
+    pub fn from_hardware(hardware: Arc<dyn Hardware>) -> Result<Self, Error> {
+        Self::from_hardware_following(hardware, Follow::Report)
     }
 
-    /// Like [`over`](Self::over), but sets the policy for processors that appear from the start (H2).
+    /// Like [`from_hardware`](Self::from_hardware), but sets the policy for processors that appear from the start (H2).
     ///
     /// With [`Follow::Manual`], a processor that appears before observers and drivers are registered waits for
     /// [`follow`](Self::follow). With [`Follow::Ask`], a processor may join before any driver has registered. A driver is told of
     /// it when it registers (R3).
     ///
     /// # Errors
-    /// As [`over`](Self::over). With [`Follow::Ask`] also [`Error::NoThread`].
-    pub fn over_following(hardware: Arc<dyn Hardware>, follow: Follow) -> Result<Self, Error> {
+    /// As [`from_hardware`](Self::from_hardware). With [`Follow::Ask`] also [`Error::NoThread`].
+    pub fn from_hardware_following(
+        hardware: Arc<dyn Hardware>,
+        follow: Follow,
+    ) -> Result<Self, Error> {
         let ids = hardware.active().map_err(Error::Hardware)?;
         let set = ActiveSet::first(&ids, hardware.maximum()).map_err(Error::not_addable)?;
         let inner = Arc::new(Inner::new(set, Arc::clone(&hardware)));
@@ -152,12 +155,12 @@ impl Partition {
         name: &str,
         driver: impl Driver + Send + 'static,
     ) -> Result<Registration, Error> {
-        self.party(name).register(driver)
+        self.registration(name).register(driver)
     }
 
-    /// Begins a registration with options: [`Registering::level`], [`Registering::later_only`], [`Registering::time_limit`].
-    pub fn party<'a>(&'a self, name: &'a str) -> Registering<'a> {
-        Registering::new(self, name)
+    /// Begins a registration with options: [`RegistrationBuilder::level`], [`RegistrationBuilder::without_replay`], [`RegistrationBuilder::time_limit`].
+    pub fn registration<'a>(&'a self, name: &'a str) -> RegistrationBuilder<'a> {
+        RegistrationBuilder::new(self, name)
     }
 
     /// Adds a processor: asks all parties, starts the processor, and tells all parties (A1-A5).

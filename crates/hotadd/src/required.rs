@@ -18,7 +18,7 @@ use crate::partition::Partition;
 /// The refusal names the party, and no other party is asked. Made by [`Partition::require`].
 ///
 /// The party is missing until an attempt [succeeds](Attempt::succeeded). After that it is missing as soon as one of its
-/// drivers [crashes](crate::Registering::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be
+/// drivers [crashes](crate::RegistrationBuilder::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be
 /// cloned. When the last clone is dropped, the party is no longer required.
 ///
 /// All methods may be called from any thread at any time, also from inside callbacks. They do not wait.
@@ -34,7 +34,7 @@ use crate::partition::Partition;
 ///
 /// let attempt = required.attempt();
 /// let pool = |_: &Notice| Ok(());
-/// let registration = partition.party("pool").required(&required).register(pool)?;
+/// let registration = partition.registration("pool").required(&required).register(pool)?;
 /// attempt.succeeded();
 /// partition.add(HardwareId(1))?;
 /// # drop(registration);
@@ -225,7 +225,7 @@ impl AllRequired {
 
 impl Partition {
     /// Names a party without which no processor joins (L4). It is missing until an [attempt](RequiredParty::attempt) succeeds.
-    /// Register its driver with [`Registering::required`](crate::Registering::required), so that adds are refused as soon as the
+    /// Register its driver with [`RegistrationBuilder::required`](crate::RegistrationBuilder::required), so that adds are refused as soon as the
     /// driver crashes.
     ///
     /// # Errors

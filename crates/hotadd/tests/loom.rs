@@ -220,7 +220,7 @@ fn a_driver_deregistered_inside_a_callback_is_not_called_again() {
         let (record, registration) = register(&partition);
         let mut held = Some(registration);
         let own = Arc::clone(&record);
-        let first = partition.party("first").level(-1).later_only();
+        let first = partition.registration("first").level(-1).without_replay();
         let first = first.register(move |notice: &Notice| {
             if notice.state() == State::AddComplete && held.take().is_some() {
                 own.deregistered.store(true, SeqCst);

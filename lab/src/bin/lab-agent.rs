@@ -33,8 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let may_hang = !orders.is_empty() || ways.iter().any(|(how, _)| matches!(how, How::Hang));
     let limit = if may_hang { HANGS } else { LIMIT };
     let party = Party { name: name.clone(), ways, orders: orders.into_iter().next() };
-    let registering = partition.party(&name).time_limit(limit);
-    let registering = if later.is_empty() { registering } else { registering.later_only() };
+    let registering = partition.registration(&name).time_limit(limit);
+    let registering = if later.is_empty() { registering } else { registering.without_replay() };
     let _registration = registering.register(party)?;
     println!("{name} is registered");
     loop {

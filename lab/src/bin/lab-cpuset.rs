@@ -32,7 +32,7 @@ fn govern() -> Result<(), Box<dyn Error>> {
         Some(name) => Cpuset::create(parent, name, &options)?,
         None => Cpuset::adopt(parent, &options)?,
     });
-    let partition = Partition::over(Arc::clone(&cpuset) as _)?;
+    let partition = Partition::from_hardware(Arc::clone(&cpuset) as _)?;
     let _observation = partition.observe(say)?;
     let _registration = partition.register("three", |notice: &Notice| {
         if notice.state() == State::AddStart && notice.processor().id == HardwareId(3) {

@@ -42,7 +42,7 @@ impl Plan {
         };
         let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
         // What appears before the drivers are there waits until they can be asked.
-        let partition = Partition::over_following(Arc::clone(&hardware), Follow::Manual);
+        let partition = Partition::from_hardware_following(Arc::clone(&hardware), Follow::Manual);
         let partition = partition.map_err(system)?;
         let add = to_add(&args.add, &partition, &*hardware)?;
         let remove = to_remove(args.remove.as_ref(), &add, &partition)?;
@@ -210,7 +210,7 @@ mod tests {
         let hardware = Simulated::new(1, 3).unwrap();
         hardware.unplug(HardwareId(3));
         hardware.plug(HardwareId(3));
-        let partition = Partition::over_following(hardware, Follow::Manual).unwrap();
+        let partition = Partition::from_hardware_following(hardware, Follow::Manual).unwrap();
         let told = hear(&partition);
         (partition, told)
     }

@@ -110,7 +110,7 @@ impl Stage {
     }
 
     fn here(&mut self, name: &'static str, level: i32) {
-        let party = self.partition.party(name).level(level);
+        let party = self.partition.registration(name).level(level);
         self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
         self.seats.push(Seat { name, level, at_once: false, records: true });
     }
@@ -118,7 +118,7 @@ impl Stage {
     /// One more behind the connection, if there is one.
     pub(crate) fn agent(&mut self, name: &'static str, level: i32) {
         let Some(there) = &self.there else { return };
-        let party = there.party(name).level(level).time_limit(LONG);
+        let party = there.registration(name).level(level).time_limit(LONG);
         self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
         self.seats.push(Seat { name, level, at_once: true, records: true });
     }

@@ -26,7 +26,7 @@ impl Agent {
         if self.held.contains_key(&processor) {
             return Reaction { owed, then: Then::Agree };
         }
-        if replayed && self.later_only {
+        if replayed && self.without_replay {
             self.kept.insert(processor);
             return Reaction { owed, then: Then::Agree };
         }

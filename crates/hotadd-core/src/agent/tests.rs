@@ -27,7 +27,7 @@ impl Desk {
 
     /// Registered for later ones only, so that there is no replay to speak of.
     fn live() -> Self {
-        let mut desk = Self::new(Agent::new().later_only().hearing_removals());
+        let mut desk = Self::new(Agent::new().without_replay().hearing_removals());
         assert!(!desk.agent.registering(), "the driver holds nothing");
         desk.owed(|agent| agent.registered(Epoch(1)));
         desk
@@ -281,7 +281,7 @@ fn what_is_kept_from_a_driver_is_kept_to_its_end() {
 
 #[test]
 fn what_is_kept_from_a_driver_that_hears_no_removals_is_asked_about_when_it_is_added_again() {
-    let mut desk = Desk::new(Agent::new().later_only());
+    let mut desk = Desk::new(Agent::new().without_replay());
     assert!(!desk.agent.registering());
     desk.told(State::AddStart, P1());
     desk.register(&[P0()]);

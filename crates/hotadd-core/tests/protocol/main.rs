@@ -23,9 +23,9 @@ mod step;
 mod world;
 mod wrong;
 
-const PLAIN: Spec = Spec { later_only: false, hears_removal: false, level: 0, named: false };
+const PLAIN: Spec = Spec { without_replay: false, hears_removal: false, level: 0, named: false };
 const HEARS: Spec = Spec { hears_removal: true, ..PLAIN };
-const LATER: Spec = Spec { later_only: true, ..HEARS };
+const LATER: Spec = Spec { without_replay: true, ..HEARS };
 const NAMED: Spec = Spec { named: true, ..PLAIN };
 const NONE: Budget = Budget {
     adds: 0,

@@ -79,7 +79,7 @@ fn has_agreed(world: &World) -> bool {
             && line.is_some_and(|line| !line.broken && line.served)
             && !member.lost;
         let exempt = |p| {
-            member.spec.later_only && member.had.contains(p)
+            member.spec.without_replay && member.had.contains(p)
                 // Also one that it was told of, and is about to be told has left.
                 || unagreed.contains(p)
         };
@@ -137,7 +137,7 @@ fn all_know(world: &World) -> bool {
             let side = &world.sides[member.line.0];
             // Nobody was told that it joined, unless that was before this party registered.
             let silent = |p| unagreed.contains(p) && !member.had.contains(p);
-            let exempt = |p| member.spec.later_only && member.had.contains(p) || silent(p);
+            let exempt = |p| member.spec.without_replay && member.had.contains(p) || silent(p);
             let held: Vec<_> = side.agent.held().map(|(p, _)| p).collect();
             // Nothing is missing; and whoever hears of removals has nothing too much.
             active.iter().all(|p| exempt(p) || held.contains(p) && side.told.contains_key(p))

@@ -173,7 +173,7 @@ impl World {
         let mut wrong = None;
         if notice.state().is_removal() && !side.spec.hears_removal {
             wrong = Some(Wrong::UnwantedRemoval);
-        } else if notice.is_replay() && side.spec.later_only {
+        } else if notice.is_replay() && side.spec.without_replay {
             wrong = Some(Wrong::Replayed);
         }
         match (notice.state(), told) {

@@ -234,7 +234,7 @@ pub(crate) enum Down {
 /// How an agent registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Spec {
-    pub(crate) later_only: bool,
+    pub(crate) without_replay: bool,
     pub(crate) hears_removal: bool,
     pub(crate) level: i32,
     /// By the operator: without it nothing is added (L4).
@@ -244,7 +244,7 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn agent(self) -> Agent {
         let agent = Agent::new();
-        let agent = if self.later_only { agent.later_only() } else { agent };
+        let agent = if self.without_replay { agent.without_replay() } else { agent };
         if self.hears_removal { agent.hearing_removals() } else { agent }
     }
 }

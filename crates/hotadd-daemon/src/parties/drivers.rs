@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hotadd::{Error, Partition, Registering, Registration, RequiredParty, Status};
+use hotadd::{Error, Partition, Registration, RegistrationBuilder, RequiredParty, Status};
 use hotadd_service::children::Start;
 use hotadd_service::host::{Host, HostSpec, Kept, Register, Said};
 use hotadd_service::script::Script;
@@ -104,7 +104,8 @@ impl Terms {
                     })?;
                     let script = script.time_limit(limit).started_by(Arc::clone(&start));
                     let registering = registering.at_once();
-                    let registering = if later { registering.later_only() } else { registering };
+                    let registering =
+                        if later { registering.without_replay() } else { registering };
                     registering.register(script).map_err(|error| not(&of, &error))
                 })
             }
@@ -117,12 +118,14 @@ impl Terms {
         spec: &DriverSpec,
         restarts: u32,
         required: Option<&Named>,
-        register: impl Fn(Registering<'_>) -> Result<Registration, NotRegistered> + Send + 'static,
+        register: impl Fn(RegistrationBuilder<'_>) -> Result<Registration, NotRegistered>
+        + Send
+        + 'static,
     ) -> Result<Driver, NotRegistered> {
         let party = required.map(|named| named.party().clone());
         let (partition, of, required) = (self.partition.clone(), spec.clone(), party.clone());
         let register: Register = Box::new(move || {
-            let registering = partition.party(&of.name).level(of.level);
+            let registering = partition.registration(&of.name).level(of.level);
             register(match &required {
                 Some(party) => registering.required(party),
                 None => registering,

@@ -155,7 +155,7 @@ fn serve(
     let core = &session.core;
     let partition = &core.partition;
     let changed =
-        |Change { processor, epoch }| answer(call, &(wire::processor(processor), epoch.0));
+        |Change { processor, epoch, .. }| answer(call, &(wire::processor(processor), epoch.0));
     match request {
         Request::Register(request) => register(session, call, request, time_limit),
         Request::Add(id) => changed(partition.add(id)?),
@@ -214,9 +214,9 @@ fn register(
         concurrent: flags & wire::CONCURRENT != 0,
         time_limit: time_limit.unwrap_or(Duration::from_millis(u64::from(limit))),
     };
-    let mut registering = core.partition.party(&name).level(level).at_once();
+    let mut registering = core.partition.registration(&name).level(level).at_once();
     if flags & wire::LATER_ONLY != 0 {
-        registering = registering.later_only();
+        registering = registering.without_replay();
     }
     if let Some(named) = &connection.named {
         registering = registering.required(named.party());
@@ -254,7 +254,7 @@ fn register(
 
 fn batch_row(id: HardwareId, result: Result<Change, Error>, most: usize) -> BatchRow {
     match result {
-        Ok(Change { processor, epoch }) => {
+        Ok(Change { processor, epoch, .. }) => {
             let none = String::new;
             (id.0, true, wire::processor(processor), epoch.0, none(), none(), 0, 0, none())
         }
@@ -268,7 +268,7 @@ fn batch_row(id: HardwareId, result: Result<Change, Error>, most: usize) -> Batc
 }
 
 fn answer_row(answer: Answer, most: usize) -> AnswerRow {
-    let Answer { party, answer, took } = answer;
+    let Answer { party, answer, took, .. } = answer;
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let (status, reason) = match &answer {
         Ok(()) => (Status::SUCCESS, String::new()),

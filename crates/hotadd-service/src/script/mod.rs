@@ -47,14 +47,14 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// are told `add-failure`, last first: to the partition the folder is one party, and a party that refuses has cleaned up after
 /// itself (A3). The time limit is each program's.
 ///
-/// Register it to be [asked at once](hotadd::Registering::at_once) with others.
+/// Register it to be [asked at once](hotadd::RegistrationBuilder::at_once) with others.
 ///
 /// ```no_run
 /// # fn f(partition: &hotadd::Partition) -> Result<(), Box<dyn std::error::Error>> {
 /// use hotadd_service::script::Script;
 ///
 /// let script = Script::new("/etc/hotadd/before-add".as_ref())?;
-/// let _registration = partition.party("before-add").at_once().register(script)?;
+/// let _registration = partition.registration("before-add").at_once().register(script)?;
 /// # Ok(())
 /// # }
 /// ```

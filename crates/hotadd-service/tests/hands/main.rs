@@ -116,8 +116,9 @@ impl Case {
                 .then(|| (self.state(), self.about(), move || self.switch(&hardware)));
             Party::new(name, &journal, act)
         };
-        let here = |name, level| served.partition.party(name).level(level).register(party(name));
-        let agent = |name, level| there.party(name).level(level).register(party(name));
+        let here =
+            |name, level| served.partition.registration(name).level(level).register(party(name));
+        let agent = |name, level| there.registration(name).level(level).register(party(name));
         let mut all: Vec<Registration> = vec![
             here("first", 0).unwrap(),
             agent("agent0", 0).unwrap(),

@@ -33,7 +33,7 @@ fn r3_a_script_that_registers_late_hears_of_the_active_ones() {
     let simulated = hotadd::hardware::Simulated::new(2, 0).unwrap();
     let partition = hotadd::Partition::simulated(&simulated).unwrap();
     let script = hotadd_service::script::Script::new(&path).unwrap();
-    let _registration = partition.party("hook").at_once().register(script).unwrap();
+    let _registration = partition.registration("hook").at_once().register(script).unwrap();
     assert_eq!(stage.read("log"), "add-start 0\nadd-start 1\nadd-complete 0\nadd-complete 1\n");
 }
 
@@ -173,7 +173,8 @@ fn scripts_of_one_level_run_at_the_same_time() {
     let rig = Rig::new(&stage.script("one", &meet("a", "b")), LONG);
     let script =
         hotadd_service::script::Script::new(&stage.script("two", &meet("b", "a"))).unwrap();
-    let _two = rig.partition.party("two").at_once().later_only().register(script).unwrap();
+    let _two =
+        rig.partition.registration("two").at_once().without_replay().register(script).unwrap();
     // Each waits for the other: in turn they would wait for ever.
     rig.add(1).unwrap();
 }

@@ -107,12 +107,12 @@ fn really(stage: &Stage) -> Vec<Got> {
     let hardware = Simulated::with_ids(active.iter().copied(), spare.iter().copied()).unwrap();
     let partition = Partition::simulated(&hardware).unwrap();
     let refuses = |level, add, removal| {
-        let party = partition.party("other").level(level).later_only();
+        let party = partition.registration("other").level(level).without_replay();
         party.register(Refuses { add, removal }).unwrap()
     };
     let _others = [refuses(-1, false, true), refuses(1, true, false)];
     let script = Script::new(&told).unwrap();
-    let _registration = partition.party("script").at_once().register(script).unwrap();
+    let _registration = partition.registration("script").at_once().register(script).unwrap();
     let five = HardwareId(5);
     assert_eq!(partition.add(five).unwrap_err().status(), Status::INSUFFICIENT_RESOURCES);
     partition.add(five).unwrap();

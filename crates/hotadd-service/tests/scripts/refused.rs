@@ -180,7 +180,7 @@ fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() 
         let full = move |_: &mut Command| Err(errno.into());
         let script = Script::new(&path).unwrap().started_by(Arc::new(full));
         let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
-        let party = partition.party("script").later_only().register(script).unwrap();
+        let party = partition.registration("script").without_replay().register(script).unwrap();
         let said = partition.add(HardwareId(1)).unwrap_err().to_string();
         assert!(said.contains("this machine lets us start no further process"), "{said}");
         assert!(said.contains(look_at) && !said.contains("cannot be run"), "{said}");

@@ -69,7 +69,7 @@ impl Rig {
         let partition = Partition::simulated(&Simulated::new(1, 3).unwrap()).unwrap();
         let script = Script::new(path).unwrap().time_limit(limit);
         let registration =
-            partition.party("script").at_once().later_only().register(script).unwrap();
+            partition.registration("script").at_once().without_replay().register(script).unwrap();
         let events = Arc::<Mutex<Vec<_>>>::default();
         let seen = Arc::clone(&events);
         partition

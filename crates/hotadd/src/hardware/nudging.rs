@@ -61,14 +61,14 @@ impl Hardware for Counting {
 #[test]
 fn q3_what_changes_between_asking_and_watching_is_looked_at() {
     let hardware = Arc::new(Counting::default());
-    let _partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let _partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     assert_eq!(hardware.looks.load(Ordering::SeqCst), 1, "without a nudge of the hardware's");
 }
 
 #[test]
 fn a_nudge_is_not_lost_whoever_is_inside() {
     let hardware = Arc::new(Counting::default());
-    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     let nudge = hardware.nudge.get().unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn a_nudge_is_not_lost_whoever_is_inside() {
 #[test]
 fn q4_a_nudge_from_inside_a_callback_looks_before_it_returns() {
     let hardware = Arc::new(Counting::default());
-    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     let inside = Arc::clone(&hardware);
     let looked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&looked);
@@ -117,7 +117,7 @@ fn q4_a_nudge_from_inside_a_callback_looks_before_it_returns() {
 #[test]
 fn q4_a_nudge_from_inside_the_hardware_does_not_wait_and_is_not_lost() {
     let hardware = Arc::new(Counting::default());
-    let partition = Partition::over(Arc::clone(&hardware) as _).unwrap();
+    let partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     let before = hardware.looks.load(Ordering::SeqCst);
     partition.add(HardwareId(1)).unwrap();
     assert!(hardware.looks.load(Ordering::SeqCst) > before, "looked when the start was over");

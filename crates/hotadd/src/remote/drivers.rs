@@ -65,7 +65,7 @@ impl Drivers {
             agent = agent.hearing_removals();
         }
         if !replay {
-            agent = agent.later_only();
+            agent = agent.without_replay();
         }
         let member = Member {
             driver: Some(driver),

@@ -37,7 +37,7 @@ impl Partition {
     ///
     /// It is used like any other: the same [`Driver`](crate::Driver) registers there unchanged. What differs:
     /// - All callbacks are made on one thread that this starts, named `hotadd-agent`. A driver that takes longer over one
-    ///   answer than its [time limit](crate::Registering::time_limit) counts as crashed (L3).
+    ///   answer than its [time limit](crate::RegistrationBuilder::time_limit) counts as crashed (L3).
     /// - [`active`](Self::active), [`count`](Self::count) and [`epoch`](Self::epoch) read a replica. Inside a callback it is the
     ///   set that the notice speaks of, and after a request that succeeded it is as new as its result. Otherwise it
     ///   follows as soon as the partition has said so.

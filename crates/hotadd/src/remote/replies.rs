@@ -25,8 +25,8 @@ impl AgentLoop {
     ) -> Result<(), Lost> {
         let Some(member) = self.drivers.get(number) else { return Ok(()) };
         member.registering = true;
-        let later_only = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
-        let flags = member.flags | later_only;
+        let without_replay = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
+        let flags = member.flags | without_replay;
         match member.request(flags).and_then(|request| request.call().map_err(read::protocol)) {
             Ok(call) => session.call(&call, Pending::Register(number, to)),
             Err(error) => {

@@ -40,7 +40,8 @@ fn h2_a_partition_reports_unless_it_is_told_otherwise_and_says_what_it_does() {
         partition.follow(follow).unwrap();
         assert_eq!(partition.clone().following(), follow, "all handles are one partition");
     }
-    let over = |follow| Partition::over_following(hardware.clone(), follow).unwrap().following();
+    let over =
+        |follow| Partition::from_hardware_following(hardware.clone(), follow).unwrap().following();
     for follow in [Follow::Ask, Follow::Report, Follow::Manual] {
         assert_eq!(over(follow), follow);
     }
@@ -116,14 +117,14 @@ fn h2_what_appeared_before_anybody_could_hear_of_it_waits_from_the_first_moment(
     let hardware = hardware();
     // As if while the partition was made: its first look finds it.
     plug(&hardware, &[2]);
-    let partition = Partition::over_following(hardware.clone(), Follow::Manual).unwrap();
+    let partition = Partition::from_hardware_following(hardware.clone(), Follow::Manual).unwrap();
     let told = hear(&partition, &[Appeared, Joined, Refused]);
     let (driver, asked) = channel();
     let driver = move |notice: &Notice| {
         let _ = driver.send((notice.state(), notice.processor().id.0));
         Ok(())
     };
-    let _party = partition.party("party").later_only().register(driver).unwrap();
+    let _party = partition.registration("party").without_replay().register(driver).unwrap();
     partition.follow(Follow::Ask).unwrap();
     assert_eq!([next(&told), next(&told)], [(Appeared, 2), (Joined, 2)]);
     assert_eq!(asked.recv_timeout(LONG), Ok((State::AddStart, 2)), "who registered was asked");
@@ -172,7 +173,7 @@ fn h2_no_longer_asking_waits_for_nobody_and_begins_no_further_add() {
             }
             Ok(())
         };
-        let _party = partition.party("party").later_only().register(driver).unwrap();
+        let _party = partition.registration("party").without_replay().register(driver).unwrap();
         plug(&hardware, &[2]);
         assert_eq!(asked.recv_timeout(LONG), Ok(2));
         partition.follow(then).unwrap();
@@ -199,7 +200,7 @@ fn h2_no_longer_asking_those_behind_the_add_under_way_wait_or_stay_out() {
             }
             Ok(())
         };
-        let plugs = partition.party("plugs").later_only().register(plugs).unwrap();
+        let plugs = partition.registration("plugs").without_replay().register(plugs).unwrap();
         // When the first of them is asked for, that ends.
         let changing = partition.clone();
         let changes = move |notice: &Notice| {
@@ -208,7 +209,7 @@ fn h2_no_longer_asking_those_behind_the_add_under_way_wait_or_stay_out() {
             }
             Ok(())
         };
-        let changes = partition.party("changes").later_only().register(changes).unwrap();
+        let changes = partition.registration("changes").without_replay().register(changes).unwrap();
         let (ends, ended) = thread_of_the_add();
         let _ends = partition.register("ends", ends).unwrap();
         plug(&hardware, &[5]);

@@ -188,7 +188,7 @@ fn a7_adds_from_many_threads_are_serialised_and_each_keeps_to_one_thread() {
                 start.wait();
                 for id in (1..=32).filter(|id| id % 4 == worker) {
                     world.add(id).expect("nobody refuses");
-                    drop(world.driver("passing by").later_only().try_join());
+                    drop(world.driver("passing by").without_replay().try_join());
                 }
             });
         }
@@ -268,12 +268,12 @@ impl Hardware for Cramped {
 
 #[test]
 fn a8_an_add_beyond_the_maximum_is_refused_before_anybody_hears() {
-    let partition = Partition::over(Arc::new(Cramped)).unwrap();
+    let partition = Partition::from_hardware(Arc::new(Cramped)).unwrap();
     partition.add(HardwareId(7)).expect("the second of two");
     partition.remove(HardwareId(7)).unwrap();
     let asked = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&asked);
-    let later = partition.party("a").later_only().register(move |n: &hotadd::Notice| {
+    let later = partition.registration("a").without_replay().register(move |n: &hotadd::Notice| {
         flag.fetch_or(is(n, AddStart, 8), Ordering::Relaxed);
         Ok(())
     });
@@ -286,7 +286,7 @@ fn a8_an_add_beyond_the_maximum_is_refused_before_anybody_hears() {
 
 #[test]
 fn a11_what_the_platform_says_beyond_its_errno_is_in_the_result_and_in_the_event() {
-    let partition = Partition::over(Arc::new(Cramped)).unwrap();
+    let partition = Partition::from_hardware(Arc::new(Cramped)).unwrap();
     let heard = Arc::new(std::sync::Mutex::new(None));
     let failed = Arc::clone(&heard);
     let observe = move |event: &hotadd::Event| {

@@ -169,7 +169,8 @@ fn d3_a_driver_whose_drop_deregisters_others_may_crash_in_an_add() {
     let world = World::new(1, 1);
     let kept = vec![world.driver("a").join()];
     let keeper = Keeper { kept, refuses: None, crashes: true };
-    let registration = world.partition.party("keeper").later_only().register(keeper).unwrap();
+    let registration =
+        world.partition.registration("keeper").without_replay().register(keeper).unwrap();
     let adding = world.clone();
     finishes("the add", move || adding.add(1)).expect_err("a crash is a veto (L3)");
     assert!(!registration.is_registered());

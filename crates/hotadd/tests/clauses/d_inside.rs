@@ -200,7 +200,11 @@ fn d3_what_would_wait_for_itself_is_refused_with_possible_deadlock() {
                 inside.remove(HardwareId(0)).map(drop),
                 inside.rehearse(HardwareId(3)).map(drop),
                 inside.register("late", |_: &Notice| Ok(())).map(drop),
-                inside.party("later").later_only().register(|_: &Notice| Ok(())).map(drop),
+                inside
+                    .registration("later")
+                    .without_replay()
+                    .register(|_: &Notice| Ok(()))
+                    .map(drop),
                 inside.observe(|_| ()).map(drop),
                 batch(Batch::Each),
                 batch(Batch::Atomic),
@@ -269,8 +273,8 @@ fn d1_an_observer_that_deregisters_a_driver_about_to_be_called_keeps_it_from_bei
         }
     });
     observe.unwrap().detach();
-    let victim = world.driver("victim").later_only().join();
-    let _z = world.driver("z").later_only().join();
+    let victim = world.driver("victim").without_replay().join();
+    let _z = world.driver("z").without_replay().join();
     slot.lock().unwrap().push(victim);
     add(&world, 1).unwrap();
     world.journal.expect(

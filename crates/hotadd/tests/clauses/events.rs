@@ -74,7 +74,7 @@ fn a4_observers_hear_a_failed_start() {
 #[test]
 fn a6_an_error_answered_to_add_complete_is_reported_as_a_breach() {
     let world = World::new(1, 1);
-    let sulky = world.partition.party("sulky").later_only();
+    let sulky = world.partition.registration("sulky").without_replay();
     let _sulky = sulky
         .register(|n: &Notice| match n.state() {
             AddComplete => Err(Veto::from("too late")),
@@ -100,7 +100,7 @@ fn a6_an_error_answered_to_add_complete_is_reported_as_a_breach() {
 #[test]
 fn a6_an_error_answered_to_add_failure_is_reported_as_a_breach() {
     let world = World::new(1, 1);
-    let sulky = world.partition.party("sulky").later_only();
+    let sulky = world.partition.registration("sulky").without_replay();
     let _sulky = sulky
         .register(|n: &Notice| match n.state() {
             State::AddFailure => Err(Veto::from("too late")),

@@ -140,7 +140,7 @@ fn l3_a_driver_that_panics_while_it_is_dropped_is_contained_and_reported() {
     let brittle = || Brittle { in_drop: true, in_removal: false, in_start: true };
     let add = |_kept: &[hotadd::Registration]| world.add(1);
 
-    let party = world.partition.party("twice").later_only();
+    let party = world.partition.registration("twice").without_replay();
     let kept = [party.clone().register(brittle()).unwrap(), party.register(brittle()).unwrap()];
     add(&kept).expect_err("the first crashed in its AddStart, and again while it was dropped");
     add(&kept).expect_err("the second did the same");
@@ -182,7 +182,7 @@ fn l3_an_observer_that_panics_is_dropped_and_blames_no_driver() {
     let bomb = Bomb;
     let seen = Arc::new(Mutex::new(0));
     let count = Arc::clone(&seen);
-    let driver = world.driver("a").later_only().join();
+    let driver = world.driver("a").without_replay().join();
     let observe = world.partition.observe(move |_| {
         let _ = &bomb;
         *count.lock().unwrap() += 1;

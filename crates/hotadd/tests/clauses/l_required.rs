@@ -50,7 +50,7 @@ fn crashes(world: &World, required: &RequiredParty, state: State) -> hotadd::Reg
         true => Err(Veto::crash(Status::IO_TIMEOUT, "no answer in 5 s")),
         false => Ok(()),
     };
-    let party = world.partition.party("pool").later_only().required(required);
+    let party = world.partition.registration("pool").without_replay().required(required);
     let registration = party.register(driver).unwrap();
     assert!(attempt.succeeded());
     registration
@@ -89,7 +89,7 @@ fn l4_one_that_panics_is_missing_like_one_that_crashed_otherwise() {
     let world = World::new(1, 1);
     let pool = world.partition.require("pool").unwrap();
     let attempt = pool.attempt();
-    let party = world.partition.party("pool").later_only().required(&pool);
+    let party = world.partition.registration("pool").without_replay().required(&pool);
     let _registration = party.register(|_: &Notice| panic!("on purpose")).unwrap();
     assert!(attempt.succeeded());
     assert_eq!(world.add(1).unwrap_err().clause(), "A3", "the panic is a veto (L3)");
@@ -159,7 +159,7 @@ fn l4_observers_hear_who_is_missing_and_who_is_back_once() {
 fn l4_strangers_that_go_are_simply_gone() {
     let world = World::new(1, 1);
     let _pool = world.partition.require("pool").unwrap().attempt().succeeded();
-    let stranger = world.partition.party("pool").later_only();
+    let stranger = world.partition.registration("pool").without_replay();
     let crash = |_: &Notice| Err(Veto::crash(Status::IO_TIMEOUT, "late"));
     let _stranger = stranger.register(crash).unwrap();
     world.add(1).unwrap_err();

@@ -92,7 +92,7 @@ fn d3_dropped_from_inside_it_is_not_called_again_and_nothing_deadlocks() {
         let take = Arc::clone(&slot);
         let end = move || drop(take.lock().unwrap().take());
         let within = end.clone();
-        let driver = world.driver("a").later_only().when(State::AddStart, 1, move || {
+        let driver = world.driver("a").without_replay().when(State::AddStart, 1, move || {
             if !itself {
                 within();
             }
@@ -149,7 +149,7 @@ fn l3_an_observer_that_panics_when_it_is_dropped_takes_nobody_along() {
         let _ = &bomb;
     });
     drop(handle.unwrap());
-    let driver = world.driver("a").later_only().join();
+    let driver = world.driver("a").without_replay().join();
     world.watch();
     world.add(1).unwrap();
     assert!(driver.is_registered());

@@ -176,7 +176,7 @@ fn q2_sets_notices_results_and_registrations_carry_their_epoch() {
     let first = world.driver("first").join();
     assert_eq!(first.epoch(), Epoch(1));
     let added = world.add(2).unwrap();
-    let second = world.driver("second").later_only().try_join().unwrap();
+    let second = world.driver("second").without_replay().try_join().unwrap();
     assert_eq!(second.epoch(), added.epoch, "what it read since then is still current");
     let removed = world.remove(2).unwrap();
     assert_eq!((added.epoch, removed.epoch), (Epoch(2), Epoch(3)));

@@ -279,7 +279,7 @@ fn x4_three_switchings_by_hand_are_one_end_to_one_beginning() {
 #[test]
 fn x4_who_wants_no_replay_hears_of_no_end_of_what_was_there_before() {
     let world = World::new(4, 1);
-    let late = world.driver("late").hears_removal().later_only().join();
+    let late = world.driver("late").hears_removal().without_replay().join();
     world.remove(1).unwrap();
     world.hardware.vanish(HardwareId(2));
     world.journal.expect("not of these", &[]);

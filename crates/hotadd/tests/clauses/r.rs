@@ -24,7 +24,7 @@ fn r1_registering_gives_a_handle_or_a_status_that_says_why() {
 #[test]
 fn r2_without_replay_a_driver_hears_only_of_processors_added_later() {
     let world = World::new(3, 1);
-    let _later = world.driver("later").later_only().try_join().unwrap();
+    let _later = world.driver("later").without_replay().try_join().unwrap();
     world.journal.expect("nothing of the three that are active", &[]);
     world.add(3).unwrap();
     world.journal.expect("of the fourth", &["later AddStart 3", "later AddComplete 3"]);
@@ -187,7 +187,8 @@ fn r7_a_full_partition_registers_nobody_more_and_says_so() {
     const LIMIT: usize = 65_536;
     let world = World::new(1, 0);
     let agree = |_: &Notice| Ok(());
-    let register = |partition: &Partition| partition.party("x").later_only().register(agree);
+    let register =
+        |partition: &Partition| partition.registration("x").without_replay().register(agree);
     let mut all: Vec<_> = (0..LIMIT).map(|_| register(&world.partition).unwrap()).collect();
     let error = world.driver("one too many").try_join().unwrap_err();
     assert_eq!(error, Error::TooManyParties(LIMIT));

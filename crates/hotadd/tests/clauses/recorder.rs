@@ -109,7 +109,7 @@ impl World {
             script: Box::new(|_| Ok(())),
             removal: false,
         };
-        Cast { world: self, recorder, level: 0, later_only: false }
+        Cast { world: self, recorder, level: 0, without_replay: false }
     }
 
     pub(crate) fn add(&self, id: u32) -> Result<hotadd::Change, Error> {
@@ -235,7 +235,7 @@ pub(crate) struct Cast<'w> {
     world: &'w World,
     recorder: Recorder,
     level: i32,
-    later_only: bool,
+    without_replay: bool,
 }
 
 impl Cast<'_> {
@@ -280,15 +280,15 @@ impl Cast<'_> {
         self
     }
 
-    pub(crate) fn later_only(mut self) -> Self {
-        self.later_only = true;
+    pub(crate) fn without_replay(mut self) -> Self {
+        self.without_replay = true;
         self
     }
 
     pub(crate) fn try_join(self) -> Result<Registration, Error> {
         let name = self.recorder.name.clone();
-        let party = self.world.partition.party(&name).level(self.level);
-        let party = if self.later_only { party.later_only() } else { party };
+        let party = self.world.partition.registration(&name).level(self.level);
+        let party = if self.without_replay { party.without_replay() } else { party };
         party.register(self.recorder)
     }
 

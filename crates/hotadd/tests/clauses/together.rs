@@ -75,7 +75,7 @@ impl World {
         panics: bool,
     ) -> &mut Self {
         let driver = Remote { name, journal: Arc::clone(&self.journal), refuses, panics };
-        let party = self.partition.party(name).level(level).later_only();
+        let party = self.partition.registration(name).level(level).without_replay();
         let party = if at_once { party.at_once() } else { party };
         self.registrations.push(party.register(driver).unwrap());
         self
@@ -161,7 +161,8 @@ impl Driver for Stillborn {
 #[test]
 fn l3_who_panics_when_begun_with_vetoes_when_its_turn_comes() {
     let mut world = World::new();
-    let stillborn = world.partition.party("s").later_only().at_once().register(Stillborn).unwrap();
+    let stillborn =
+        world.partition.registration("s").without_replay().at_once().register(Stillborn).unwrap();
     world.remote("a", 0, None);
     let error = world.partition.add(HardwareId(1)).unwrap_err();
     assert_eq!(error.party().unwrap().name, "s");

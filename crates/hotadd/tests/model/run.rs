@@ -93,9 +93,9 @@ impl Real {
             drops.len() - 1
         };
         let name = format!("p{party}");
-        let mut registering = partition.party(&name).level(script.level);
+        let mut registering = partition.registration(&name).level(script.level);
         if !script.replay {
-            registering = registering.later_only();
+            registering = registering.without_replay();
         }
         if script.at_once {
             registering = registering.at_once();

@@ -163,7 +163,7 @@ fn a_driver_says_what_it_wants_when_it_registers() {
             fake.reply(&request, &());
         },
         || {
-            let party = partition.party("careful").level(-3).later_only();
+            let party = partition.registration("careful").level(-3).without_replay();
             let registration = party.time_limit(Duration::from_micros(1_499_001)).register(Careful);
             registration.unwrap().deregister()
         },

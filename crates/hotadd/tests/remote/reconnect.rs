@@ -171,7 +171,7 @@ fn a_driver_without_a_replay_is_settled_by_one_of_its_agents_own() {
     };
     let (_, registration) = both(
         || without_a_replay(&mut fake, 1),
-        || partition.party("p").later_only().register(Hears(log.clone())),
+        || partition.registration("p").without_replay().register(Hears(log.clone())),
     );
     // As long as its driver holds nothing, the agent asks for no replay.
     drop(fake);

@@ -166,8 +166,8 @@ impl<'s> Play<'s> {
     fn register(&mut self, name: &'static str, later: bool) {
         let role = self.scenario.cast.iter().find(|role| role.name == name);
         let role = *role.expect("the table has a role of that name");
-        let party = self.stage.partition.party(name).level(role.level);
-        let party = if later { party.later_only() } else { party };
+        let party = self.stage.partition.registration(name).level(role.level);
+        let party = if later { party.without_replay() } else { party };
         let (ids, journal) = (Arc::clone(&self.ids), Arc::clone(&self.journal));
         match party.register(Actor { role, ids, journal }) {
             Ok(registration) => {

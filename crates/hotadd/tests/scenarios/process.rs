@@ -37,7 +37,7 @@ pub(crate) fn stage(scenario: &Scenario) -> Stage {
     let affinity = Arc::new(Affinity::new(Tree::Descendants, Some(&first)).unwrap());
     let mut cat = Command::new("cat");
     let witness = affinity.spawn(cat.stdin(Stdio::piped()).stdout(Stdio::null())).unwrap();
-    let partition = Partition::over(affinity as Arc<dyn Hardware>).unwrap();
+    let partition = Partition::from_hardware(affinity as Arc<dyn Hardware>).unwrap();
     Stage { partition, ids, faults: None, witness: Some(Witness(witness)) }
 }
 

@@ -149,9 +149,9 @@ pub(crate) fn enlist(
         1 => world.name.clone(),
         number => format!("{}#{number}", world.name),
     };
-    let party = world.partition.party(&name).level(world.level);
+    let party = world.partition.registration(&name).level(world.level);
     let party = party.time_limit(world.time_limit + GRACE);
-    let party = if existing { party } else { party.later_only() };
+    let party = if existing { party } else { party.without_replay() };
     let registration = party.register(driver)?;
     world.console.registered(&registration.party());
     Ok(registration)

@@ -48,7 +48,7 @@ pub(super) use self::place::own_groups;
 ///
 /// let options = CpusetOptions::new().start_on("0".parse()?);
 /// let cpuset = Arc::new(Cpuset::create("/sys/fs/cgroup", "workers", &options)?);
-/// let partition = Partition::over(Arc::clone(&cpuset) as _)?;
+/// let partition = Partition::from_hardware(Arc::clone(&cpuset) as _)?;
 /// let mut server = Command::new("./server").spawn()?;
 /// cpuset.take_in(server.id())?;
 /// partition.add(HardwareId(1))?; // once everybody has agreed, the server may run there

@@ -39,7 +39,7 @@ pub use self::options::{HotplugOptions, Intruders};
 /// use hotadd::hardware::{Hotplug, HotplugOptions};
 /// use hotadd::{EventKind, Partition};
 ///
-/// let partition = Partition::over(Arc::new(Hotplug::new(HotplugOptions::new())?))?;
+/// let partition = Partition::from_hardware(Arc::new(Hotplug::new(HotplugOptions::new())?))?;
 /// let (sender, plugged_in) = mpsc::channel();
 /// let _observation = partition.observe(move |event| {
 ///     if let (EventKind::Appeared, Some(id)) = (event.kind, event.id) {

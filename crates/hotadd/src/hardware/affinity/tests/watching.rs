@@ -43,7 +43,7 @@ fn masks_are_put_back_while_the_partition_is_busy_h3() {
     let start = "0".parse().unwrap();
     let affinity = Affinity::on(Box::new(fake.clone()), pid(10), Tree::Current, Some(&start));
     let affinity = Arc::new(affinity.unwrap().poll_every(Duration::from_millis(10)));
-    let partition = crate::Partition::over(Arc::clone(&affinity) as _).unwrap();
+    let partition = crate::Partition::from_hardware(Arc::clone(&affinity) as _).unwrap();
     let taken = fake.clone();
     let busy = partition.register("slow", move |notice: &crate::Notice| {
         if notice.state() == crate::State::AddStart && notice.processor().id == ONE {

@@ -42,7 +42,7 @@ impl Rig {
         let cpuset = Arc::new(govern(&fake, &options, false).unwrap());
         // The partition's own watcher hears nothing and sleeps for ever.
         fake.world().deaf = true;
-        let partition = Partition::over(Arc::clone(&cpuset) as Arc<dyn Hardware>).unwrap();
+        let partition = Partition::from_hardware(Arc::clone(&cpuset) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
         let watcher = Watcher::new(&*cpuset);
         let told = Arc::new(Mutex::new(Vec::new()));

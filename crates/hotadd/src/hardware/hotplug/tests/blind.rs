@@ -71,7 +71,7 @@ fn two_partitions_of_one_machine_take_each_other_for_intruders() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let options = HotplugOptions::new().intruders(Intruders::Report).poll(Duration::MAX);
     let other = Hotplug::on(Arc::new(rig.fake.clone()), options).unwrap();
-    let other = Partition::over(Arc::new(other) as Arc<dyn Hardware>).unwrap();
+    let other = Partition::from_hardware(Arc::new(other) as Arc<dyn Hardware>).unwrap();
     other.add(HardwareId(1)).unwrap();
     assert!(rig.look());
     assert_eq!(

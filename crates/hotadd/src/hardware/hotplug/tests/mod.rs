@@ -82,7 +82,8 @@ impl Rig {
         let hotplug = Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap());
         // The partition's own watcher hears nothing and sleeps for ever.
         fake.world().deaf = true;
-        let partition = Partition::over(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();
+        let partition =
+            Partition::from_hardware(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
         let watcher = Watcher::new(&*hotplug);
         let told = Arc::new(Mutex::new(Vec::new()));

@@ -222,7 +222,7 @@ fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
     for (act, says) in meddling {
         let mut rig = Rig::new("0-1", "0-1", "0");
         let fake = rig.fake.clone();
-        let meddler = rig.partition.party("meddler").later_only();
+        let meddler = rig.partition.registration("meddler").without_replay();
         let meddler = meddler.register(move |notice: &crate::Notice| {
             if notice.state() == State::AddStart {
                 act(&mut fake.world());
@@ -245,7 +245,7 @@ fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
 fn q3_one_that_was_touched_and_is_brought_in_later_is_reported_again() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
-    let blinks = rig.partition.party("blinks").later_only();
+    let blinks = rig.partition.registration("blinks").without_replay();
     let blinks = blinks.register(move |notice: &crate::Notice| {
         if notice.state() == State::AddStart {
             [true, false].into_iter().for_each(|on| fake.world().switch(1, on, Way::Switch));

@@ -36,7 +36,7 @@ const OFTEN: Duration = Duration::ZERO;
 #[test]
 fn an_event_leads_to_a_report_at_once_and_not_with_the_next_poll_q3_x2() {
     let fake = Fake::new("0-1", "0-1", "0");
-    let partition = Partition::over(hotplug(&fake, Duration::MAX)).unwrap();
+    let partition = Partition::from_hardware(hotplug(&fake, Duration::MAX)).unwrap();
     let (sender, events) = channel();
     let observation = partition.observe(move |event| {
         let kind = matches!(event.kind, EventKind::Joined | EventKind::Left);
@@ -54,7 +54,7 @@ fn an_event_leads_to_a_report_at_once_and_not_with_the_next_poll_q3_x2() {
 fn without_events_the_poll_finds_it_q3() {
     let fake = Fake::new("0-1", "0-1", "0");
     fake.world().deaf = true;
-    let partition = Partition::over(hotplug(&fake, OFTEN)).unwrap();
+    let partition = Partition::from_hardware(hotplug(&fake, OFTEN)).unwrap();
     let (sender, events) = channel();
     let observation = partition.observe(move |event| sender.send(event.kind).unwrap());
     let _observation = observation.unwrap();
@@ -66,7 +66,7 @@ fn without_events_the_poll_finds_it_q3() {
 #[test]
 fn a_socket_that_ends_is_made_again_x2() {
     let fake = Fake::new("0-1", "0-1", "0-1");
-    let partition = Partition::over(hotplug(&fake, OFTEN)).unwrap();
+    let partition = Partition::from_hardware(hotplug(&fake, OFTEN)).unwrap();
     let (sender, events) = channel();
     let observation = partition.observe(move |event| {
         (event.kind == EventKind::Left).then(|| sender.send(()).unwrap());

@@ -1,4 +1,4 @@
-//! [`Registering`]: the builder of a registration.
+//! [`RegistrationBuilder`]: the builder of a registration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::partition::Partition;
 use crate::registration::Registration;
 use crate::required::RequiredParty;
 
-/// The builder of a registration. Made by [`Partition::party`].
+/// The builder of a registration. Made by [`Partition::registration`].
 #[must_use = "nothing is registered until `register` is called"]
 #[derive(Clone, Debug)]
-pub struct Registering<'a> {
+pub struct RegistrationBuilder<'a> {
     partition: &'a Partition,
     name: &'a str,
     level: Level,
@@ -24,7 +24,7 @@ pub struct Registering<'a> {
     required: Option<&'a RequiredParty>,
 }
 
-impl<'a> Registering<'a> {
+impl<'a> RegistrationBuilder<'a> {
     pub(crate) const fn new(partition: &'a Partition, name: &'a str) -> Self {
         Self {
             partition,
@@ -44,16 +44,17 @@ impl<'a> Registering<'a> {
     }
 
     /// Asks the driver together with all others of its level that have this option, not in turn. All of them are
-    /// [begun](Driver::begin) before the first answer is awaited, so the slowest one determines the time, not the sum of all.
+    /// begun before the first answer is awaited, so the slowest one determines the time, not the sum of all.
     /// This is for drivers that forward the question to another process. A partition in another process always asks the drivers
     /// of this process in this way.
+    #[doc(hidden)]
     pub const fn at_once(mut self) -> Self {
         self.at_once = true;
         self
     }
 
     /// Disables the replay: the driver is told only of processors that are added later, not of active ones (R2).
-    pub const fn later_only(mut self) -> Self {
+    pub const fn without_replay(mut self) -> Self {
         self.replay = false;
         self
     }
