@@ -20,11 +20,6 @@ pub(crate) fn presentable(text: &str) -> String {
     fit
 }
 
-/// A stranger's name, fit for a sentence.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(64).map(clean_char).collect()
-}
-
 /// A time for people: `5 s`, `300 ms`.
 pub(crate) fn span(time: Duration) -> String {
     match time.subsec_millis() {

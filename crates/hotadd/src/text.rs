@@ -66,6 +66,12 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if is_clean(text) { Cow::Borrowed(text) } else { text.chars().map(clean_char).collect() }
 }
 
+/// The first `most` characters of the text as they may be shown, in one line. For texts without a limit of their own.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).map(clean_char).collect()
+}
+
 /// Whether a text may be shown as it is.
 #[must_use]
 pub fn is_clean(text: &str) -> bool {
@@ -86,6 +92,12 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cut_is_clean_and_no_longer_than_asked() {
+        assert_eq!(cut("a\u{1b}b\u{202e}c", 4), "a\u{fffd}b\u{fffd}");
+        assert_eq!(cut("ab", 4), "ab");
+    }
 
     /// Each kind by its first and last character, and the reason why it is not shown.
     const KINDS: &[(char, char, &str)] = &[

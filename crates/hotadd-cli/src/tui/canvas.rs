@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hotadd::text::clean_char;
+use hotadd::text;
 use hotadd_daemon::view::{RowState, View};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
@@ -80,7 +80,7 @@ pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
 
 /// Names and reasons come from drivers: so much of them as can be shown, without what steers or hides.
 pub(super) fn cut(text: &str) -> String {
-    text.chars().take(LONGEST).map(clean_char).collect()
+    text::cut(text, LONGEST)
 }
 
 /// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.

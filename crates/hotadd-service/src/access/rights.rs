@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hotadd::Status;
+use hotadd::text::{LONGEST_NAME, cut};
 
 use crate::access::policy::Right;
 use crate::parties::loss::Loss;
-use crate::text::shown;
 
 /// What the process of a driver may ask for. Whatever it says, its driver is called, asked and waited for as the operator said.
 pub(crate) struct Rights {
@@ -41,7 +41,9 @@ impl Rights {
     pub(crate) fn calls(method: &str) -> Result<(), Trespass> {
         match Right::to_call(method) {
             Some(Right::Look | Right::Register) => Ok(()),
-            Some(Right::Change) | None => Err(Trespass(format!("calls {}", shown(method)))),
+            Some(Right::Change) | None => {
+                Err(Trespass(format!("calls {}", cut(method, LONGEST_NAME))))
+            }
         }
     }
 
@@ -51,7 +53,7 @@ impl Rights {
         let further =
             |rest: &str| rest.strip_prefix('#').is_some_and(|number| number.parse::<u32>().is_ok());
         if !behind.is_some_and(|rest| rest.is_empty() || self.several && further(rest)) {
-            return Err(Trespass(format!("registers as {}", shown(name))));
+            return Err(Trespass(format!("registers as {}", cut(name, LONGEST_NAME))));
         }
         if has > 0 && !self.several {
             return Err(Trespass("registers twice".to_owned()));

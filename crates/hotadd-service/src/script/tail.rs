@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 
-use hotadd::text::clean_char;
+use hotadd::text::cut;
 
 /// Bytes that are kept.
 const KEPT: usize = 4096;
@@ -41,7 +41,7 @@ impl Tail {
     pub(crate) fn last_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0);
         let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())?;
-        let mut shown: String = line.chars().take(SHOWN).map(clean_char).collect();
+        let mut shown: String = cut(line, SHOWN);
         if line.chars().nth(SHOWN).is_some() {
             shown.push('…');
         }

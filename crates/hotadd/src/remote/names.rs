@@ -16,13 +16,20 @@ pub(super) fn clause(name: &str) -> Option<&'static str> {
     CLAUSES.iter().copied().find(|clause| *clause == name)
 }
 
+/// How many names of hardware are kept.
+const MOST_NAMES: usize = 64;
+
 /// Keeps what a partition's hardware is called, once for each name that there is.
 pub(super) fn hardware(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-    let name: String = text::clean(name).chars().take(text::LONGEST_NAME).collect();
+    let name = text::cut(name, text::LONGEST_NAME);
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = names.get(name.as_str()) {
         return known;
+    }
+    // A hostile partition may give another name each time.
+    if names.len() >= MOST_NAMES {
+        return "unknown";
     }
     let name: &'static str = Box::leak(name.into_boxed_str());
     names.insert(name);
@@ -48,5 +55,14 @@ mod tests {
         for name in clauses {
             assert_eq!(clause(name), Some(name), "a breach of it loses its clause on the wire");
         }
+    }
+
+    #[test]
+    fn a_partition_cannot_make_its_parties_keep_names_without_end() {
+        for n in 0..2 * MOST_NAMES {
+            hardware(&format!("hardware-{n}"));
+        }
+        let kept = hardware("hardware-0");
+        assert_eq!((kept, hardware("one more")), ("hardware-0", "unknown"));
     }
 }

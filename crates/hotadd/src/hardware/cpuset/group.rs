@@ -271,7 +271,7 @@ fn in_the_way(path: &Path) -> String {
     let more = if text.lines().count() > NAMED { " and others" } else { "" };
     let named = pids.iter().map(|pid| {
         let comm = read(Path::new(&format!("/proc/{pid}/comm"))).unwrap_or_default();
-        let comm: String = comm.trim().chars().take(16).map(crate::text::clean_char).collect();
+        let comm = crate::text::cut(comm.trim(), 16);
         format!("{pid} ({comm})")
     });
     format!("in which there are processes: {}{more}", named.collect::<Vec<_>>().join(", "))

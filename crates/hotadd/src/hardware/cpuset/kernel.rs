@@ -47,7 +47,7 @@ impl Standing {
             _ => {
                 let reason = rest.strip_prefix("invalid")?.trim();
                 let reason = reason.strip_prefix('(').map_or(reason, |r| r.trim_end_matches(')'));
-                Some(reason.chars().take(REASON).collect())
+                Some(crate::text::cut(reason, REASON))
             }
         };
         Some(Self { kind, invalid })

@@ -52,7 +52,7 @@ impl Masks for Linux {
         };
         let process = field("Tgid:")?.parse().ok().and_then(Pid::from_raw)?;
         // The kernel escapes control characters here; what it lets through is cut all the same.
-        let name = field("Name:")?.chars().take(16).map(crate::text::clean_char).collect();
+        let name = crate::text::cut(&field("Name:")?, 16);
         Some(Owner { process, name })
     }
 

@@ -1,0 +1,113 @@
+//! What ARCHITECTURE.md says of the code holds: files, threads, the order of the crates, and the layers of `hotadd-nt`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGE: &str = include_str!("../../../ARCHITECTURE.md");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The texts between backquotes.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_file_that_is_named_exists_and_every_thread_is_started_where_the_page_says() {
+    let (mut files, mut threads) = (0, 0);
+    for line in PAGE.lines() {
+        let paths: Vec<_> = quoted(line).filter(|text| text.starts_with("crates/")).collect();
+        for path in &paths {
+            assert!(root().join(path).is_file(), "ARCHITECTURE.md names {path}, which is no file");
+            files += 1;
+        }
+        let thread = quoted(line).find(|text| text.starts_with("hotadd-"));
+        if let (true, Some(thread), [path]) = (line.starts_with("| `hotadd-"), thread, &*paths) {
+            let started = read(path).contains(&format!("\"{thread}\""));
+            assert!(started, "{path} starts no thread that is named {thread}");
+            threads += 1;
+        }
+    }
+    assert!(files >= 20 && threads >= 6, "the page names {files} files and {threads} threads");
+}
+
+#[test]
+fn a_crate_uses_only_crates_below_it() {
+    // From the bottom. The crates of one line do not use each other.
+    let order: [&[&str]; 6] = [
+        &["hotadd-core"],
+        &["hotadd-wire"],
+        &["hotadd"],
+        &["hotadd-service", "hotadd-nt"],
+        &["hotadd-daemon", "hotadd-doctor"],
+        &["hotadd-cli"],
+    ];
+    let mut below = BTreeSet::new();
+    for crates in order {
+        for name in crates {
+            let manifest = read(format!("crates/{name}/Cargo.toml"));
+            let tables = manifest.split("\n[").filter_map(|table| table.split_once("]\n"));
+            let own = tables.filter(|(head, _)| {
+                head.ends_with("dependencies") && !head.ends_with("dev-dependencies")
+            });
+            let lines = own.flat_map(|(_, body)| body.lines());
+            let uses = lines.filter_map(|line| line.split(['.', ' ', '=']).next());
+            for used in uses.filter(|used| *used == "hotadd" || used.starts_with("hotadd-")) {
+                assert!(below.contains(used), "{name} uses {used}, which is not below it");
+            }
+        }
+        below.extend(crates.iter().map(|name| (*name).to_owned()));
+    }
+}
+
+#[test]
+fn no_layer_of_the_windows_host_names_a_layer_above_it() {
+    let src = root().join("crates/hotadd-nt/src");
+    let above = [
+        ("ground", &["loaders", "faults", "kernel", "host"][..]),
+        ("faults", &["loaders", "kernel", "host"]),
+        ("loaders", &["kernel", "host"]),
+        ("kernel", &["host"]),
+    ];
+    for (layer, above) in above {
+        let files = rust_files(&src.join(layer));
+        assert!(files.len() > 3, "{layer} has only {} files", files.len());
+        for file in files {
+            // Tests may use everything.
+            if file.file_name().is_some_and(|name| name == "tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).expect("it was listed");
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for higher in above {
+                let named = text.contains(&format!("crate::{higher}::"));
+                assert!(
+                    !named,
+                    "{} names the layer {higher}, which is above {layer}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a layer is a folder") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
