@@ -1,12 +1,12 @@
-//! What the fuzz targets call. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
+//! The entry points of the fuzz targets. Built only with `--cfg fuzzing`, and not part of the public interface.
 
 use crate::kernel::exports::SERVICES;
 use crate::loaders::native::{Elf, for_the_linker, inspect};
 
-/// Looks at a native driver, and makes the copy of it that the system's linker would be given. Nothing is loaded.
+/// Inspects a native driver, and makes the copy of it that the system's linker would be given. Nothing is loaded.
 ///
 /// # Panics
-/// If what was taken for checked is not so.
+/// If a property that the inspection has checked does not hold.
 #[must_use]
 pub fn native(bytes: &[u8]) -> bool {
     let inspected = inspect(bytes, &SERVICES).is_ok();

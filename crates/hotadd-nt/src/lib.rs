@@ -1,26 +1,27 @@
-//! Windows drivers that hear of processors, on Linux.
+//! Runs Windows drivers on Linux and notifies them of processor changes.
 //!
-//! A driver calls `KeRegisterProcessorChangeCallback`, and from then on is asked before a processor joins and told what became
-//! of it. Here it is loaded, from a `.sys` as Windows would load it or from a native `.so` that was built from the same
-//! source, finds the functions that the documentation names, and hears of the processors of a [`hotadd::Partition`].
+//! A driver calls `KeRegisterProcessorChangeCallback`. From then on it is asked before a processor joins, and it is
+//! told the result. This crate loads the driver from a `.sys` file, as Windows loads it, or from a native `.so` that
+//! is built from the same source. It provides the documented kernel functions and notifies the driver of the
+//! processors of a [`hotadd::Partition`].
 //!
 //! # Principles
-//! - The rules of adding are not here: a driver's callback is a [`hotadd::Driver`] like any other.
+//! - This crate does not contain the rules of adding: a driver's callback is a [`hotadd::Driver`] like any other.
 //! - Every function that a driver can call is declared once, by the `nt!` macro, and provided in both calling conventions:
 //!   Microsoft's for a `.sys`, System V's under its plain C name for a `.so`.
-//! - A driver that goes wrong is named with its address as `module+0xoffset`, and ends its process. What shares that
-//!   process shares that fate, so each driver gets one of its own (`hotadd run --driver FILE`).
+//! - A fault of a driver is reported with its address as `module+0xoffset`, and ends the process. This also ends
+//!   every other driver in that process, so each driver gets its own process (`hotadd run --driver FILE`).
 //!
 //! # Layers
-//! A layer names the layers below it and no other. What it needs from above is handed to it.
+//! A layer uses only the layers below it. What it needs from a layer above is passed to it as an argument.
 //! 1. `ground`: memory, threads, calling conventions, a driver's pointers, the world.
-//! 2. `loaders`: a `.sys` or `.so` becomes an image. `faults`: what a driver does wrong is found and reported.
+//! 2. `loaders`: load a `.sys` or `.so` as an image. `faults`: detect and report a driver's faults.
 //! 3. `kernel`: the functions that a driver can call.
-//! 4. `host`: a driver from its file to its end, and the sandbox of its process.
+//! 4. `host`: runs a driver from loading its file to unloading it, and the sandbox of its process.
 //!
 //! # What it does not do
-//! - There is no hardware behind it: what a driver asks of devices, ports or physical memory is not there.
-//! - It contains accidents. Against malice there is the sandbox of its process.
+//! - It emulates no hardware: devices, ports and physical memory do not exist.
+//! - It contains accidental faults. Against malicious drivers there is the sandbox of their process.
 //!
 //! Built for x86-64 Linux. On any other target the crate is empty.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -37,7 +38,7 @@ mod loaders;
 #[cfg(test)]
 mod tests;
 
-/// What drivers do wrong, and how that is found out.
+/// What drivers do wrong, and how it is detected.
 pub mod fault {
     pub use crate::faults::{install, watch};
     pub use crate::ground::fault::Fault;

@@ -1,4 +1,4 @@
-//! Calling a driver's function, in the convention that it was built for.
+//! Calls a driver's function in the calling convention for which it was built.
 
 use std::ffi::c_void;
 use std::mem;
@@ -10,13 +10,15 @@ use crate::ground::routine::Routine;
 use crate::ground::thread;
 
 impl Routine {
-    /// Calls it. In both conventions a function may be given more integers than it looks at, so four do for all.
+    /// Calls the function. Both conventions allow more integer arguments than the function reads, so four suffice for
+    /// all.
     ///
     /// # Safety
-    /// It is a function that takes at most four integers or pointers, these are what it expects, and it returns an integer, a
-    /// pointer or nothing. Where it returns less than 64 bits the upper ones are not to be looked at.
+    /// The function takes at most four integers or pointers, the arguments are what it expects, and it returns an
+    /// integer, a pointer or nothing. If it returns less than 64 bits, the caller must ignore the upper bits.
     pub(crate) unsafe fn call(self, arguments: [usize; 4]) -> usize {
-        // Without the monitor a fault ends the process all the same, less politely. Loading a driver reports why it failed.
+        // Without the monitor a fault still ends the process, but without a report. Loading a driver reports why
+        // `install` failed.
         let _ = install();
         let own = thread::enter().own();
         own.calls.set(own.calls.get() + 1);
@@ -24,16 +26,17 @@ impl Routine {
         let result = match self.abi() {
             Abi::Win64 => {
                 type Function = unsafe extern "win64" fn(usize, usize, usize, usize) -> usize;
-                // SAFETY: a function in an image of this convention, of this form by the caller's word.
+                // SAFETY: the function is in an image of this convention, and the caller guarantees its signature.
                 let function = unsafe { mem::transmute::<NonNull<c_void>, Function>(self.0) };
-                // SAFETY: its arguments are right by the caller's word.
+                // SAFETY: the caller guarantees that the arguments are right.
                 unsafe { function(a, b, c, d) }
             }
             Abi::SysV => {
                 type Function = unsafe extern "sysv64" fn(usize, usize, usize, usize) -> usize;
-                // SAFETY: code that no loader brought, or an image of this convention; of this form by the caller's word.
+                // SAFETY: the code comes from no loader, or from an image of this convention; the caller guarantees
+                // its signature.
                 let function = unsafe { mem::transmute::<NonNull<c_void>, Function>(self.0) };
-                // SAFETY: its arguments are right by the caller's word.
+                // SAFETY: the caller guarantees that the arguments are right.
                 unsafe { function(a, b, c, d) }
             }
         };

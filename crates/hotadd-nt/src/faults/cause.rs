@@ -1,4 +1,4 @@
-//! [`Cause`]: why a thread cannot go on, in numbers that a signal handler can write down, and in words.
+//! [`Cause`]: why a thread cannot continue, in numbers that a signal handler can record, and as text.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use hotadd::Status;
 
 use crate::ground::context::Record;
 
-/// Why a thread cannot go on.
+/// Why a thread cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cause {
-    /// An access to memory; not known where, if the address was not one that a processor takes.
+    /// An access to memory. The address is unknown if it was not canonical.
     Access {
         how: How,
         at: Option<usize>,
     },
-    /// The stack has ended.
+    /// The stack overflowed.
     StackOverflow,
-    /// Something that the driver imports and nobody provides.
+    /// An import of the driver that nothing provides.
     Missing {
         how: How,
         name: &'static str,
     },
-    /// The page that a kernel shares with everybody.
+    /// The page that a Windows kernel shares with all processes.
     Shared {
         how: How,
         offset: usize,
@@ -31,7 +31,7 @@ pub(crate) enum Cause {
     Privileged(&'static str),
     /// `__fastfail`, with its code.
     FastFail(u32),
-    /// An assertion of the driver's.
+    /// A failed assertion in the driver.
     Assertion,
     Breakpoint,
     SingleStep,
@@ -39,11 +39,11 @@ pub(crate) enum Cause {
     DivideByZero,
     DivideOverflow,
     FloatingPoint,
-    /// An `int` that means nothing here.
+    /// An `int` with a vector that has no meaning here.
     Interrupt(u8),
-    /// No answer in time.
+    /// The driver did not answer within its time limit.
     Overdue(Duration),
-    /// The driver raised it itself.
+    /// The driver raised the exception itself.
     Raised(Status),
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum How {
     Executing,
 }
 
-/// What the public headers call the codes of `__fastfail`.
+/// The names of the `__fastfail` codes in the public headers.
 const FAST_FAILS: &[&str] = &[
     "LEGACY_GS_VIOLATION",
     "VTGUARD_CHECK_FAILURE",
@@ -70,7 +70,7 @@ const FAST_FAILS: &[&str] = &[
 ];
 
 impl Cause {
-    /// The status that Windows has for it.
+    /// The status that Windows uses for this cause.
     pub(crate) const fn status(self) -> Status {
         let value = match self {
             Self::Access { .. } | Self::Shared { .. } => 0xC000_0005,
@@ -91,7 +91,8 @@ impl Cause {
         Status::from_raw(value)
     }
 
-    /// As a driver hears of it that handles exceptions. `None` if it is not a driver's to handle.
+    /// The exception record that a driver's handler receives. `None` if the driver cannot handle this
+    /// cause.
     pub(crate) fn record(self, address: usize) -> Option<Record> {
         let record = Record::new(self.status().to_raw(), address);
         match self {
@@ -101,7 +102,7 @@ impl Cause {
                     How::Writing => 1,
                     How::Executing => 8,
                 };
-                // Where the address is not known Windows says so by this one.
+                // Windows uses this address if the real one is unknown.
                 Some(record.with(how, at.unwrap_or(usize::MAX)))
             }
             Self::StackOverflow

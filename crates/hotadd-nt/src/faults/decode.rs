@@ -1,16 +1,16 @@
-//! Which instruction went wrong: only those that the kernel of a real machine may execute and a program may not, loads, and
-//! divisions. Everything else is [`Instruction::Other`].
+//! Decodes the instruction that faulted: only instructions that the kernel of a real machine may execute and a
+//! program may not, loads, and divisions. Everything else is [`Instruction::Other`].
 
 use crate::ground::context::Context;
 
 /// An instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instruction {
-    /// From the register of the IRQL to that general one.
+    /// From the IRQL register to this general register.
     ReadIrql {
         register: usize,
     },
-    /// And back.
+    /// From this general register to the IRQL register.
     WriteIrql {
         register: usize,
     },
@@ -18,22 +18,22 @@ pub(super) enum Instruction {
     Interrupts,
     /// `int N`.
     Interrupt(u8),
-    /// Named as in the manuals.
+    /// The instruction's name in the manuals.
     Privileged(&'static str),
     /// A division by a register.
     Divide(Operand),
-    /// From memory to a register; the address is that of the fault.
+    /// From memory to a register. The address is that of the fault.
     Load(Load),
     Other,
 }
 
-/// What a division divides by.
+/// The divisor of a division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Operand {
     /// A register's value, or an address.
     pub(super) value: u64,
     pub(super) in_memory: bool,
-    /// How many bytes of it count.
+    /// How many bytes of the value are used.
     pub(super) width: usize,
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Load {
     pub(super) register: usize,
     /// How many bytes are read.
     pub(super) from: usize,
-    /// How many bytes of the register are written, which then clears the rest if they are four.
+    /// How many bytes of the register are written. If it is four, the load also clears the upper four.
     pub(super) to: usize,
 }
 
-/// The bytes of an instruction, one after the other; only as many are asked for as it has.
+/// The bytes of an instruction, in order. No byte beyond its end is requested.
 pub(super) struct Bytes<F> {
     next: F,
     taken: u64,
@@ -71,18 +71,18 @@ impl<F: FnMut(u64) -> u8> Bytes<F> {
     }
 }
 
-/// What comes before an instruction's code.
+/// The prefixes of an instruction.
 #[derive(Clone, Copy, Default)]
 struct Prefixes {
-    /// 16 bits.
+    /// The operand size is 16 bits.
     short: bool,
-    /// Another segment than usual, which moves addresses.
+    /// A segment override, which changes the address.
     segment: bool,
     rex: u8,
 }
 
 impl Prefixes {
-    /// Three bits and the fourth from this place in REX.
+    /// A register number: three bits, and the fourth from this bit of REX.
     fn register(self, bits: u8, place: u8) -> usize {
         usize::from(bits & 7 | (self.rex >> place & 1) << 3)
     }
@@ -96,7 +96,7 @@ impl Prefixes {
     }
 }
 
-/// Decodes an instruction that these registers ran into. Returns how long it is too.
+/// Decodes the instruction that faulted with these registers. Also returns its length.
 pub(super) fn decode<F: FnMut(u64) -> u8>(
     mut bytes: Bytes<F>,
     context: &Context,
@@ -112,7 +112,7 @@ pub(super) fn decode<F: FnMut(u64) -> u8>(
             0x64 | 0x65 => prefixes.segment = true,
             0x26 | 0x2e | 0x36 | 0x3e | 0xf0 | 0xf2 | 0xf3 => {}
             rex @ 0x40..=0x4f => {
-                // It counts only right before the code.
+                // REX has an effect only directly before the opcode.
                 prefixes.rex = rex;
                 break bytes.byte();
             }
@@ -130,7 +130,8 @@ pub(super) fn decode<F: FnMut(u64) -> u8>(
             let width = if code == 0xf6 { 1 } else { prefixes.width() };
             let (group, value, in_memory) = operand(&mut bytes, prefixes, context);
             match group & 7 {
-                // Of one byte, 4 to 7 without REX are the second bytes of the first four: rare, and so left out.
+                // For one-byte operands without REX, 4 to 7 mean the second bytes of the first four registers. This
+                // is rare and not supported.
                 6 | 7 if width > 1 || in_memory => {
                     Instruction::Divide(Operand { value, in_memory, width })
                 }
@@ -217,7 +218,7 @@ fn two_bytes<F: FnMut(u64) -> u8>(
     }
 }
 
-/// The two operands that most instructions name: a register, and another's value or an address.
+/// The two operands that most instructions have: a register, and another register's value or an address.
 fn operand<F: FnMut(u64) -> u8>(
     bytes: &mut Bytes<F>,
     prefixes: Prefixes,
@@ -255,7 +256,7 @@ fn operand<F: FnMut(u64) -> u8>(
     }
     address = address.wrapping_add_signed(bytes.signed_or_none(displacement));
     if relative {
-        // From the instruction's end, which is here for those that are looked at.
+        // Relative to the instruction's end, which is here for the instructions that are decoded.
         address = address.wrapping_add(context.rip).wrapping_add(bytes.taken);
     }
     (register, address, true)
@@ -304,7 +305,7 @@ mod tests {
 
     #[test]
     fn no_byte_behind_an_instruction_is_asked_for() {
-        // Each slice ends where its instruction does; asking for more would panic.
+        // Each slice ends with its instruction, so that reading too many bytes panics.
         let loads: &[(&[u8], usize, usize, usize)] = &[
             (&[0x8b, 0x00], 0, 4, 4),
             (&[0x48, 0x8b, 0x40, 0x08], 0, 8, 8),

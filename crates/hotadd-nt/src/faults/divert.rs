@@ -1,5 +1,5 @@
-//! Having an interrupted thread do something else, as an ordinary function on its own stack, once the signal's handler has
-//! returned.
+//! Diverts an interrupted thread to another function, which runs as ordinary code on the thread's own stack after the
+//! signal handler has returned.
 
 use std::mem::size_of;
 use std::ptr;
@@ -7,28 +7,28 @@ use std::ptr;
 use super::signals::Report;
 use crate::ground::context::{Context, RDI, RSP, Record, restore};
 
-/// How much stack has to be left for it.
+/// How much stack must be free for it.
 const ROOM: usize = 32 * 1024;
 
-/// Below the stack pointer a function may have put so much without moving it.
+/// A function may use this many bytes below the stack pointer without moving it.
 const RED_ZONE: usize = 128;
 
-/// Flags that no function begins with: trap, direction, alignment check.
+/// Flags that must be clear when a function begins: trap, direction, alignment check.
 const UNWANTED: u32 = 1 << 8 | 1 << 10 | 1 << 18;
 
 /// A fault that the driver may handle.
 pub(super) struct Raised {
-    /// The registers of whoever is to handle it, or of its callee.
+    /// The registers of the function that is to handle it, or of its callee.
     pub(super) context: Context,
     pub(super) record: Record,
-    /// For if nobody does.
+    /// The report if no handler takes the exception.
     pub(super) report: Report,
     pub(super) dispatch: fn(&mut Record, &mut Context),
 }
 
 /// A new value for the register that holds the IRQL.
 pub(super) struct Written {
-    /// The registers behind the instruction.
+    /// The registers after the instruction.
     pub(super) context: Context,
     pub(super) level: u8,
     pub(super) write: fn(u8),
@@ -36,7 +36,7 @@ pub(super) struct Written {
 
 /// What a thread can be diverted to.
 pub(super) trait Errand: Sized {
-    /// Where it goes on.
+    /// The function at which the thread continues.
     const TO: unsafe extern "sysv64" fn(*mut Self) -> !;
 }
 
@@ -48,7 +48,8 @@ impl Errand for Written {
     const TO: unsafe extern "sysv64" fn(*mut Self) -> ! = on_written;
 }
 
-/// Makes these registers those of a thread that runs an errand, on the stack with these limits. `false` if it has no room.
+/// Sets these registers so that the thread runs an errand, on the stack with these limits. Returns `false` if the
+/// stack has too little room.
 pub(super) fn divert<E: Errand>(
     context: &mut Context,
     (low, high): (usize, usize),
@@ -58,10 +59,10 @@ pub(super) fn divert<E: Errand>(
     if place < low + ROOM || place >= high {
         return false;
     }
-    // SAFETY: unused memory of the stack that the thread was on, and with what follows of it is again.
+    // SAFETY: this is unused memory of the stack that the thread was on and will be on again.
     unsafe { ptr::with_exposed_provenance_mut::<E>(place).write(errand) };
     context.general[RDI] = place as u64;
-    // As if called: with a return address, which is never used.
+    // As after a call: with a return address, which is never used.
     context.general[RSP] = place as u64 - 8;
     context.rip = E::TO as *const () as u64;
     context.flags &= !UNWANTED;
@@ -69,22 +70,22 @@ pub(super) fn divert<E: Errand>(
 }
 
 /// # Safety
-/// `divert` has written what is raised, for this thread.
+/// `divert` has written `raised` for this thread.
 unsafe extern "sysv64" fn on_raised(raised: *mut Raised) -> ! {
-    // SAFETY: `divert` has written it to this stack, above what this function uses, and nobody else has its address.
+    // SAFETY: `divert` has written it to this stack, above what this function uses, and nothing else has its address.
     let Raised { context, record, report, dispatch } = unsafe { &mut *raised };
     dispatch(record, context);
     report.stop()
 }
 
-/// Not in the handler, since the thread may have to wait for its processor.
+/// Runs outside the signal handler, since the thread may have to wait for its processor.
 ///
 /// # Safety
-/// `divert` has written what is written, for this thread.
+/// `divert` has written `written` for this thread.
 unsafe extern "sysv64" fn on_written(written: *mut Written) -> ! {
-    // SAFETY: `divert` has put it on this stack, above what this function uses, and nobody else has its address.
+    // SAFETY: `divert` has written it to this stack, above what this function uses, and nothing else has its address.
     let Written { context, level, write } = unsafe { &mut *written };
     write(*level);
-    // SAFETY: the registers behind the instruction that did this.
+    // SAFETY: these are the registers after the instruction that caused this.
     unsafe { restore(context) }
 }

@@ -1,12 +1,13 @@
-//! How it is found out what a driver did wrong.
+//! Detects and reports what a driver does wrong.
 //!
-//! A processor that cannot go on, in a driver or in a function of ours that a driver called, raises a signal. Its handler
-//! decides which kind of fault it is: some are no fault here at all (`signals` does on the spot what a kernel could have
-//! done), some are a driver's to handle (what the image's services dispatch), and for all others the thread stops where it is and the
-//! `monitor`, a thread of ours that drivers cannot damage by accident, reports the fault and ends the process. Threads do
-//! not unwind: what they hold stays held, and nobody needs it any more.
+//! A fault of the processor, in a driver or in a function of this crate that a driver called, raises a signal. The
+//! signal's handler decides which kind of fault it is. Some are no fault here: `signals` emulates what a kernel could
+//! have done. Some may be handled by the driver: the image's services dispatch them. For all others the thread stops
+//! where it is, and the `monitor` reports the fault and ends the process. The monitor is a thread of this crate that
+//! drivers cannot damage by accident. Threads do not unwind: their locks stay held, and nothing needs them any more.
 //!
-//! One circle is left: `signals` diverts a thread (`divert`) or wakes the `monitor`, and both have its report.
+//! One circular dependency remains: `signals` diverts a thread (`divert`) or wakes the `monitor`, and both use its
+//! report.
 
 mod call;
 mod cause;

@@ -17,24 +17,24 @@ use super::signals::{self, REPORT, Report};
 use crate::ground::calls::{self, Call};
 use crate::ground::fault::Fault;
 
-/// How long a thread that takes too long may take to say where it is. Then it is reported without.
+/// How long an overdue thread may take to report its position. After that it is reported without a position.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long reporting a fault may take: it may need a lock that the faulting thread holds.
+/// How long reporting a fault may take. Reporting may need a lock that the faulting thread holds.
 const TO_REPORT: libc::time_t = 10;
 
-/// What the monitor waits on.
+/// The descriptor on which the monitor waits.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// The number of the watch that a thread is asked about.
+/// The number of the watch whose thread is asked.
 pub(super) static ASKED: AtomicU64 = AtomicU64::new(0);
 
-/// All watches, and until when the monitor sleeps.
+/// All watches, and the time until which the monitor sleeps.
 static WATCHES: Mutex<Watches> = Mutex::new(Watches { list: Vec::new(), until: None, last: 0 });
 
 struct Watches {
     list: Vec<Watch>,
-    /// `None` while it waits to be woken.
+    /// `None` while the monitor waits to be woken.
     until: Option<Instant>,
     last: u64,
 }
@@ -44,20 +44,20 @@ struct Watch {
     thread: rustix::thread::Pid,
     limit: Duration,
     deadline: Instant,
-    /// Whether its thread was asked where it is.
+    /// Whether its thread was asked for its position.
     asked: bool,
 }
 
 fn watches() -> MutexGuard<'static, Watches> {
-    // Nothing panics while it is held.
+    // No code panics while it holds this lock.
     WATCHES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes this process report drivers' faults, from now on. Cheap when it does so already. Before a sandbox is closed: it starts
-/// a thread.
+/// Makes this process report drivers' faults from now on. Later calls are cheap. Must be called before a sandbox is
+/// closed, because it starts a thread.
 ///
 /// # Errors
-/// There is no room for a descriptor or a thread.
+/// No descriptor or thread can be created.
 pub fn install() -> io::Result<()> {
     static DONE: OnceLock<Result<(), i32>> = OnceLock::new();
     let done =
@@ -76,11 +76,12 @@ fn begin() -> io::Result<()> {
 pub(super) fn wake() {
     let wake: RawFd = WAKE.load(Ordering::Relaxed);
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: a descriptor that is open for as long as the process, or -1; and eight bytes of ours.
+    // SAFETY: the descriptor stays open as long as the process runs, or is -1; and the eight bytes are this
+    // function's own.
     unsafe { libc::write(wake, one.as_ptr().cast(), one.len()) };
 }
 
-/// Calls something that may run a driver's code, and reports a fault if it has not returned in time.
+/// Calls a function that may run a driver's code, and reports a fault if it does not return in time.
 pub fn watch<T>(limit: Duration, call: impl FnOnce() -> T) -> T {
     struct End {
         number: u64,
@@ -92,16 +93,16 @@ pub fn watch<T>(limit: Duration, call: impl FnOnce() -> T) -> T {
             watches().list.retain(|watch| watch.number != self.number);
         }
     }
-    // Without it nothing is reported, and what is called runs all the same.
+    // Without the monitor nothing is reported, but the function still runs.
     let _ = install();
     let deadline = Instant::now().checked_add(limit);
-    // A limit beyond the end of time is none.
+    // A deadline that cannot be represented means no limit.
     let Some(deadline) = deadline else { return call() };
     let mut all = watches();
     all.last += 1;
     let number = all.last;
     all.list.push(Watch { number, thread: gettid(), limit, deadline, asked: false });
-    // It looks at all when it wakes, and so need not be woken for what comes later.
+    // The monitor looks at all watches when it wakes, so a later deadline need not wake it.
     let early = all.until.is_none_or(|until| deadline < until);
     if early {
         all.until = Some(deadline);
@@ -131,7 +132,7 @@ fn run(mut wake: File) {
     }
 }
 
-/// Asks the thread that is overdue, one at a time, where it is. Returns until when there is nothing more to do.
+/// Asks overdue threads, one at a time, for their position. Returns the time of the next check.
 fn look(now: Instant) -> Option<Instant> {
     let mut all = watches();
     for watch in &mut all.list {
@@ -139,7 +140,7 @@ fn look(now: Instant) -> Option<Instant> {
             continue;
         }
         if watch.asked {
-            // It did not answer: it has blocked the signal, or the kernel does not let it go.
+            // The thread did not answer: it has blocked the signal, or it is stuck in the kernel.
             let what = format!("no answer in {:?}", watch.limit);
             let fault = Fault { status: Cause::Overdue(watch.limit).status(), what, place: None };
             drop(all);
@@ -156,20 +157,20 @@ fn look(now: Instant) -> Option<Instant> {
     all.until
 }
 
-/// Reports what a thread has written down before it stopped.
+/// Reports what a thread recorded before it stopped.
 fn tell(report: &Report) -> ! {
     allow_to_report();
     report.fault().raise()
 }
 
-/// Ends the process if reporting takes for ever. By system calls alone: the C library's timers may need memory, of which the
-/// faulting thread may hold the lock.
+/// Ends the process if reporting takes too long. It uses only system calls: the C library's timers may need memory,
+/// and the faulting thread may hold the allocator's lock.
 fn allow_to_report() {
-    // SAFETY: the default action, which is to end the process.
+    // SAFETY: this restores the default action, which ends the process.
     unsafe { libc::signal(libc::SIGALRM, libc::SIG_DFL) };
     let mut timer: libc::c_int = 0;
     let none = ptr::null::<libc::sigevent>();
-    // SAFETY: a timer that sends SIGALRM, which is what none says, and memory for its number.
+    // SAFETY: without a sigevent the timer sends SIGALRM, and `timer` is memory for its number.
     let made = unsafe {
         libc::syscall(libc::SYS_timer_create, libc::CLOCK_MONOTONIC, none, &raw mut timer)
     };
@@ -178,13 +179,13 @@ fn allow_to_report() {
         let then = libc::timespec { tv_sec: TO_REPORT, tv_nsec: 0 };
         let once = libc::itimerspec { it_interval: never, it_value: then };
         let old = ptr::null_mut::<libc::itimerspec>();
-        // SAFETY: the timer made above, and a time.
+        // SAFETY: the timer was made above, and the time is valid.
         unsafe { libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const once, old) };
     }
 }
 
 impl Report {
-    /// In words.
+    /// The fault as text.
     pub(super) fn fault(&self) -> Fault {
         let status = self.cause.status();
         let here = |what: String, address: usize| Fault::new(status, what, address);
@@ -192,16 +193,17 @@ impl Report {
             return here(self.cause.to_string(), self.rip);
         }
         let (low, high) = self.stack;
-        // When a stack has overflown its pointer is below it.
+        // After a stack overflow the stack pointer is below the stack.
         let from = self.rsp.max(low);
-        // SAFETY: the stack of the thread that made this report and has stopped for ever, from its pointer to its end.
+        // SAFETY: this is the stack of the thread that made this report and has stopped forever, from its pointer to
+        // its end.
         let newest = || unsafe { calls::newest_call(from, high) };
         let call = (from < high).then(newest).flatten();
-        // How a function was called does not always say which it is; where it waits it says so itself.
+        // The call does not always identify the callee. While a callee waits, it records its own name.
         let waits_in = self.waits_in.filter(|_| matches!(self.cause, Cause::Overdue(_)));
         let call = call.map(|call| Call { callee: waits_in.or(call.callee), ..call });
         match (self.cause, call) {
-            // What it called or jumped to is in the text already.
+            // The text already contains the address that it called or jumped to.
             (
                 Cause::Missing { .. } | Cause::Access { how: How::Executing, .. },
                 Some(Call { at, .. }),

@@ -1,24 +1,24 @@
-//! The page at a fixed address in which a Windows kernel shares times and facts with everybody. A program cannot have memory
-//! there, so loads of what is known are answered one by one.
+//! The page at a fixed address in which a Windows kernel shares times and facts with all processes. A Linux program
+//! cannot map memory there, so loads from known offsets are emulated one by one.
 
 use super::decode::Load;
 use crate::ground::context::Context;
 
-/// Where it is.
+/// The page's address.
 const PAGE: usize = 0xFFFF_F780_0000_0000;
 
-/// Between 1601, where Windows' time begins, and 1970, where Linux' does, in units of 100 ns.
+/// The time between 1601, the Windows epoch, and 1970, the Linux epoch, in units of 100 ns.
 const EPOCHS: u64 = 116_444_736_000_000_000;
 
-/// How many units of 100 ns a tick has: 1/64 s.
+/// The length of a tick in units of 100 ns: 1/64 s.
 const TICK: u64 = 156_250;
 
-/// Where in the page an address lies.
+/// The offset of an address in the page.
 pub(super) fn offset(address: usize) -> Option<usize> {
     address.checked_sub(PAGE).filter(|offset| *offset < 0x1000)
 }
 
-/// Does what a load from there would have done. `false` if nothing is known to be there.
+/// Emulates a load from that offset. Returns `false` if no content is known there.
 pub(super) fn load(load: Load, offset: usize, context: &mut Context) -> bool {
     let Some(value) = value(offset, load.from) else { return false };
     let register = &mut context.general[load.register];
@@ -29,9 +29,9 @@ pub(super) fn load(load: Load, offset: usize, context: &mut Context) -> bool {
     true
 }
 
-/// So many bytes from there.
+/// The value of this many bytes at that offset.
 fn value(offset: usize, count: usize) -> Option<u64> {
-    // A time lies there as its lower half, its upper half, and the upper half again.
+    // A time is stored as its lower half, its upper half, and the upper half again.
     let time = |time: u64| u128::from(time) | u128::from(time >> 32) << 64;
     let (start, size, content) = match offset {
         // A tick's length in milliseconds, as a fraction of 2^24.
@@ -53,7 +53,7 @@ fn value(offset: usize, count: usize) -> Option<u64> {
 /// A clock's time in units of 100 ns. May be called from a signal handler.
 fn clock(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: into memory for it. It fails for unknown clocks only.
+    // SAFETY: `time` is valid memory for the result. The call fails only for unknown clocks.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec.cast_unsigned() * 10_000_000 + time.tv_nsec.cast_unsigned() / 100
 }

@@ -1,5 +1,5 @@
-//! The signals' handlers. They run in the middle of anything, on a small stack of their own: they read registers, write into
-//! memory that is there for this, and take no lock.
+//! The signal handlers. They interrupt arbitrary code and run on a small stack of their own. They read registers,
+//! write only to memory that is reserved for them, and take no lock.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
@@ -22,14 +22,14 @@ use crate::ground::context::{Context, RCX};
 use crate::ground::images::{self, Image};
 use crate::ground::thread::{self, Own};
 
-/// Those that a processor raises.
+/// The signals that a processor raises.
 const FAULTS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
 
-/// What handled them before us.
+/// The handlers that were installed before.
 static BEFORE: [OnceLock<libc::sigaction>; FAULTS.len()] =
     [const { OnceLock::new() }; FAULTS.len()];
 
-/// How far below a stack an access is taken for its overflow: a function's locals may skip the first guard page.
+/// An access up to this far below a stack counts as its overflow: a function's locals may skip the first guard page.
 const BELOW: usize = 256 * 1024;
 
 /// Why a thread stopped, and where.
@@ -38,31 +38,32 @@ pub(crate) struct Report {
     pub(crate) cause: Cause,
     pub(crate) rip: usize,
     pub(crate) rsp: usize,
-    /// Its stack's limits.
+    /// The limits of its stack.
     pub(crate) stack: (usize, usize),
-    /// The function of ours in which it waits.
+    /// The function of this crate in which it waits.
     pub(crate) waits_in: Option<&'static str>,
 }
 
-/// The one report of this process: the first.
+/// The only report of this process: that of the first fault.
 pub(super) struct Slot {
     /// 0 free, 1 being written, 2 written, 3 read.
     state: AtomicU32,
     report: UnsafeCell<MaybeUninit<Report>>,
 }
 
-// SAFETY: one thread writes it between states 0 and 2, one reads it after 2.
+// SAFETY: one thread writes the report between states 0 and 2, and one thread reads it after state 2.
 unsafe impl Sync for Slot {}
 
 pub(super) static REPORT: Slot =
     Slot { state: AtomicU32::new(0), report: UnsafeCell::new(MaybeUninit::uninit()) };
 
 impl Slot {
-    /// What was written, once.
+    /// The report. It can be taken only once.
     pub(super) fn taken(&self) -> Option<Report> {
         // Acquire: pairs with the release in `stop`.
         self.state.compare_exchange(2, 3, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // SAFETY: the state was 2, so `stop` is done writing; and it is 3, so nobody else reads or writes it any more.
+        // SAFETY: the state was 2, so `stop` has finished writing. It is now 3, so nothing else reads or writes it
+        // any more.
         let report = unsafe { &*self.report.get() };
         // SAFETY: `stop` writes a whole report before the state becomes 2.
         Some(unsafe { report.assume_init() })
@@ -70,7 +71,7 @@ impl Slot {
 }
 
 impl Report {
-    /// For the thread that runs this.
+    /// A report for the current thread.
     pub(crate) fn new(cause: Cause, context: &Context) -> Self {
         let stack = thread::existing().map_or((0, 0), |own| own.watched.stack.get());
         Self {
@@ -82,29 +83,29 @@ impl Report {
         }
     }
 
-    /// Has it reported, and stops this thread for ever. May be called from a signal handler.
+    /// Submits the report, and stops this thread forever. May be called from a signal handler.
     pub(crate) fn stop(self) -> ! {
         if REPORT.state.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            // SAFETY: the exchange has let nobody else in.
+            // SAFETY: the exchange succeeds for one thread only.
             unsafe { REPORT.report.get().write(MaybeUninit::new(self)) };
             // Release: the monitor sees what was written.
             REPORT.state.store(2, Ordering::Release);
             monitor::wake();
         }
         loop {
-            // Not pause(), which the sandbox does not allow.
-            // SAFETY: no descriptors, and no time.
+            // `pause()` is not used because the sandbox does not allow it.
+            // SAFETY: no descriptors are passed, and no time.
             unsafe { libc::poll(ptr::null_mut(), 0, -1) };
         }
     }
 }
 
-/// The signal that asks a thread where it is.
+/// The signal that asks a thread for its position.
 fn asking() -> c_int {
     libc::SIGRTMAX() - 3
 }
 
-/// Sets all handlers.
+/// Installs all handlers.
 pub(super) fn install() -> io::Result<()> {
     for (signal, before) in FAULTS.into_iter().zip(&BEFORE) {
         let old = handle(signal, on_fault)?;
@@ -116,41 +117,42 @@ pub(super) fn install() -> io::Result<()> {
 type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
 fn handle(signal: c_int, handler: Handler) -> io::Result<libc::sigaction> {
-    // SAFETY: numbers, flags and addresses, of which zero is a valid one.
+    // SAFETY: the structure has numbers, flags and addresses, for all of which zero is valid.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-    // SAFETY: a set in the structure.
+    // SAFETY: the set is in the structure.
     unsafe { libc::sigemptyset(&raw mut action.sa_mask) };
     let mut old = MaybeUninit::uninit();
-    // SAFETY: a handler of this form, and memory for the old one.
+    // SAFETY: the handler has the right signature, and `old` is memory for the old action.
     if unsafe { libc::sigaction(signal, &raw const action, old.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: filled.
+    // SAFETY: `sigaction` has filled it.
     Ok(unsafe { old.assume_init() })
 }
 
 /// # Safety
 /// The kernel calls it, as the handler of one of [`FAULTS`].
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
-    // SAFETY: the kernel has put it on the stack of this handler, where it stays until the handler returns.
+    // SAFETY: the kernel has put it on this handler's stack, where it stays until the handler returns.
     let about = unsafe { &*info };
-    // SAFETY: the kernel has put it there too. Nobody else has its address, and the kernel looks at it when the handler has returned.
+    // SAFETY: the kernel has put it on the same stack. Nothing else has its address, and the kernel reads it after
+    // the handler has returned.
     let saved = unsafe { &mut *frame.cast::<ucontext_t>() };
     let mut context = Context::interrupted(saved);
     let own = thread::existing();
     let image = images::at(context.rip as usize);
     let driver = image.is_some() || own.is_some_and(|own| own.calls.get() > 0);
-    // What another process sent is not the driver's fault.
+    // A signal that another process sent is not the driver's fault.
     if !driver || about.si_code <= 0 {
-        // SAFETY: this handler's own arguments.
+        // SAFETY: these are this handler's own arguments.
         return unsafe { chain(signal, info, frame) };
     }
     let trap = Trap {
         signal,
         code: about.si_code,
-        // SAFETY: a fault's signal has an address, or 0.
+        // SAFETY: the signal of a fault has an address, or 0.
         at: unsafe { about.si_addr() } as usize,
         error: saved.uc_mcontext.gregs[libc::REG_ERR as usize].cast_unsigned(),
         stack: own.map_or((0, 0), |own| own.watched.stack.get()),
@@ -168,9 +170,9 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c
         }
         Verdict::Fault(cause) => cause,
     };
-    // A function of ours that a driver lent its memory faults in its caller's place.
+    // If a function of this crate faults on memory that a driver passed to it, its caller gets the fault.
     let caught = own.map_or(ptr::null(), |own| own.watched.caught.replace(ptr::null()));
-    // SAFETY: null, or further up on this stack, in a function that has not returned.
+    // SAFETY: the pointer is null, or points further up this stack, into a function that has not returned.
     let caught = unsafe { caught.as_ref() }.filter(|_| image.is_none());
     let origin = *caught.unwrap_or(&context);
     let rip = origin.rip as usize;
@@ -184,11 +186,11 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, frame: *mut c
     context.resume(saved);
 }
 
-/// What becomes of a thread.
+/// What happens to a thread.
 enum Verdict {
-    /// It goes on, with the registers as they are now.
+    /// It continues with the current registers.
     GoOn,
-    /// It sets its IRQL, and then goes on.
+    /// It sets its IRQL, and then continues.
     WriteIrql(u8),
     Fault(Cause),
 }
@@ -203,14 +205,14 @@ struct Trap {
 }
 
 impl Trap {
-    /// What becomes of the thread.
+    /// Decides what happens to the thread.
     fn judge(&self, image: Option<&Image>, own: Option<&Own>, context: &mut Context) -> Verdict {
         let how = match self.error {
             error if error & 1 << 4 != 0 => How::Executing,
             error if error & 1 << 1 != 0 => How::Writing,
             _ => How::Reading,
         };
-        // What could not be fetched cannot be looked at, and our own code does nothing special.
+        // An instruction that could not be fetched cannot be read, and this crate's own code needs no emulation.
         let readable = image.is_some() && (how != How::Executing || self.signal != libc::SIGSEGV);
         let (instruction, length) =
             if readable { instruction(context) } else { (Instruction::Other, 0) };
@@ -227,7 +229,7 @@ impl Trap {
                 context.rip += length;
                 Verdict::WriteIrql(context.general[register] as u8 & 15)
             }
-            // There are no interrupts to be kept away.
+            // There are no interrupts to disable.
             (libc::SIGSEGV, Instruction::Interrupts) => {
                 context.rip += length;
                 Verdict::GoOn
@@ -252,7 +254,7 @@ impl Trap {
             (libc::SIGFPE, _) => Verdict::Fault(Cause::FloatingPoint),
             (libc::SIGTRAP, _) if self.code == TRAP_TRACE => Verdict::Fault(Cause::SingleStep),
             (libc::SIGTRAP, _) => {
-                // The processor is behind it already.
+                // The processor is already past the instruction.
                 context.rip -= 1;
                 Verdict::Fault(Cause::Breakpoint)
             }
@@ -260,7 +262,7 @@ impl Trap {
         }
     }
 
-    /// The same, for an access to an address.
+    /// As `judge`, for an access to an address.
     fn access(
         &self,
         how: How,
@@ -283,7 +285,7 @@ impl Trap {
         }
         let (low, high) = self.stack;
         let below = |address: usize| low != 0 && address < low && low - address <= BELOW;
-        // Near the end both are: where it would write, and where it thinks that its stack ends.
+        // In an overflow both addresses are near the end of the stack: that of the access, and the stack pointer.
         let overflow = below(at)
             && (below(context.rsp()) || (low..(low + BELOW).min(high)).contains(&context.rsp()));
         Verdict::Fault(if overflow {
@@ -297,23 +299,23 @@ impl Trap {
 const FPE_INTDIV: c_int = 1;
 const TRAP_TRACE: c_int = 2;
 
-/// The instruction that registers stand at.
+/// The instruction at the registers' instruction pointer.
 fn instruction(context: &Context) -> (Instruction, u64) {
     let byte = |at: u64| {
         let address = ptr::with_exposed_provenance::<u8>((context.rip + at) as usize);
-        // SAFETY: the processor has fetched this instruction, of which no byte too many is asked for.
+        // SAFETY: the processor has fetched this instruction, and no byte beyond its end is requested.
         unsafe { address.read_volatile() }
     };
     decode(Bytes::new(byte), context)
 }
 
-/// What a division has divided by.
+/// The divisor of a division.
 fn divisor(by: Operand) -> u64 {
     let mut value = by.value.to_le_bytes();
     if by.in_memory {
         let from = ptr::with_exposed_provenance::<u8>(by.value as usize);
         value = [0; 8];
-        // SAFETY: the processor has read so many bytes from there before it divided.
+        // SAFETY: the processor read this many bytes from there before it divided.
         unsafe { from.copy_to_nonoverlapping(value.as_mut_ptr(), by.width) };
     }
     value[by.width..].fill(0);
@@ -323,54 +325,56 @@ fn divisor(by: Operand) -> u64 {
 /// # Safety
 /// The kernel calls it, as the handler of [`asking`].
 unsafe extern "C" fn on_ask(_: c_int, _: *mut siginfo_t, frame: *mut c_void) {
-    // Compared, as it may have gone on to other things in the meantime.
+    // The numbers are compared because the thread may have gone on to other work in the meantime.
     let asked = ASKED.load(Ordering::Relaxed);
     if thread::existing().is_none_or(|own| asked == 0 || own.watched.watch.get() != asked) {
         return;
     }
-    // SAFETY: the kernel has put it on the stack of this handler, where it stays until the handler returns.
+    // SAFETY: the kernel has put it on this handler's stack, where it stays until the handler returns.
     let context = Context::interrupted(unsafe { &*frame.cast::<ucontext_t>() });
     let limit = Duration::from_millis(LIMIT.load(Ordering::Relaxed));
     Report::new(Cause::Overdue(limit), &context).stop();
 }
 
-/// How many milliseconds the thread that is asked was given.
+/// The time limit of the thread that is asked, in milliseconds.
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 
-/// Asks a thread where it is.
+/// Asks a thread for its position.
 pub(super) fn ask(thread: rustix::thread::Pid, limit: Duration) {
     LIMIT.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     let process = rustix::process::getpid().as_raw_nonzero().get();
     let thread = thread.as_raw_nonzero().get();
-    // SAFETY: a signal that has a handler, to a thread of this process; if it is gone already, to nobody.
+    // SAFETY: the signal has a handler, and goes to a thread of this process. If the thread has ended, no thread gets
+    // it.
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, asking()) };
 }
 
-/// Does what would have been done without us.
+/// Does what would happen without this handler.
 ///
 /// # Safety
-/// These are the arguments of a signal's handler that has not returned.
+/// These are the arguments of a signal handler that has not returned.
 unsafe fn chain(signal: c_int, info: *mut siginfo_t, frame: *mut c_void) {
     let place = FAULTS.iter().position(|fault| *fault == signal);
     let before = place.and_then(|place| BEFORE[place].get());
     match before.map(|before| (before.sa_sigaction, before.sa_flags)) {
         None | Some((libc::SIG_DFL | libc::SIG_IGN, _)) => {
-            // SAFETY: the default action.
+            // SAFETY: this restores the default action.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
-            // SAFETY: as long as the handler runs. A processor raises it again by itself; what was sent is not.
+            // SAFETY: `info` is valid as long as the handler runs. A fault of the processor recurs by itself; a
+            // signal that was sent does not.
             if unsafe { (*info).si_code } <= 0 {
-                // SAFETY: to this thread; it is taken when the handler returns.
+                // SAFETY: the signal goes to this thread, which takes it when the handler returns.
                 unsafe { libc::raise(signal) };
             }
         }
         Some((handler, flags)) if flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: installed as a handler of this form.
+            // SAFETY: it was installed as a handler of this form.
             let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
-            // SAFETY: the kernel's own arguments for a handler of this form.
+            // SAFETY: these are the kernel's own arguments for a handler of this form.
             unsafe { handler(signal, info, frame) };
         }
         Some((handler, _)) => {
-            // SAFETY: installed as a handler of this form.
+            // SAFETY: it was installed as a handler of this form.
             let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(c_int)>(handler) };
             handler(signal);
         }

@@ -3,8 +3,8 @@
 /// A calling convention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
-    /// Microsoft's for x64: what a `.sys` is made of.
+    /// Microsoft's for x64, which a `.sys` uses.
     Win64,
-    /// System V's: what everything else on this system is made of.
+    /// System V's, which everything else on this system uses.
     SysV,
 }

@@ -1,4 +1,4 @@
-//! Which driver's call led to where a thread is.
+//! Finds the driver's call that led to a thread's current position.
 
 use std::ptr;
 
@@ -8,16 +8,16 @@ use crate::ground::thread;
 /// A call that a driver made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// Where the call is.
+    /// The address of the call.
     pub(crate) at: usize,
-    /// Which function of ours it called, if it called it by an import.
+    /// The function of this crate that it called, if it called through an import.
     pub(crate) callee: Option<&'static str>,
 }
 
-/// How far up its own stack a thread looks: over our own frames, and nothing behind the driver's that called.
+/// How far up its own stack a thread searches. This covers this crate's frames up to the calling driver's.
 const REACH: usize = 16 * 1024;
 
-/// The call of a driver that led here.
+/// The driver's call that led here.
 pub(crate) fn calling() -> Option<Call> {
     let here = 0_usize;
     let here = &raw const here as usize;
@@ -25,28 +25,29 @@ pub(crate) fn calling() -> Option<Call> {
     if !(low..high).contains(&here) {
         return None;
     }
-    // SAFETY: from this frame up, at most to the end of this thread's stack; and this thread is busy here.
+    // SAFETY: the range goes from this frame at most to the end of this thread's stack, and this thread is busy here.
     unsafe { newest_call(here, high.min(here + REACH)) }
 }
 
-/// The newest call of a driver on a stack between two addresses.
+/// A driver's newest call on a stack between two addresses.
 ///
 /// # Safety
-/// Between them lies a part of a stack whose thread stands still, or is in this call.
+/// The range is part of a stack whose thread is stopped, or is in this call.
 pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
     let from = from.next_multiple_of(8);
     (from..to & !7).step_by(8).find_map(|at| {
-        // SAFETY: a whole word of that stack, which is mapped for as long as its thread lives.
+        // SAFETY: this is a whole word of that stack, which is mapped as long as its thread lives.
         let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
         call_before(word)
     })
 }
 
-/// The call that would return to an address. Pointers to a driver's functions lie on stacks too, and are no return addresses.
+/// The call that would return to an address. Stacks also contain pointers to a driver's functions, which are no
+/// return addresses.
 pub(crate) fn call_before(address: usize) -> Option<Call> {
     let image = images::at(address)?;
     let place = address - image.base;
-    // A call may be the last instruction of its section, so that what follows it is not code.
+    // A call may be the last instruction of its section, so that no code follows it.
     if !image.executes(address - 1) {
         return None;
     }
@@ -62,7 +63,7 @@ pub(crate) fn call_before(address: usize) -> Option<Call> {
     {
         return Some(Call { at: address - 6, callee: slot_name(image, address, distance) });
     }
-    // Through a register, or what one points to: FF /2, with what its form of address takes.
+    // A call through a register or a pointer: FF /2, with the bytes that its addressing form needs.
     let length = [2, 3, 4, 6, 7].into_iter().find(|length| {
         let Some([0xff, modes]) = before(*length).and_then(|start| image.value::<[u8; 2]>(start))
         else {
@@ -81,13 +82,14 @@ pub(crate) fn call_before(address: usize) -> Option<Call> {
     Some(Call { at: address - length, callee: None })
 }
 
-/// The function of ours that a jump in a driver leads to: linkers put such between a call and an import.
+/// The function of this crate that a jump in a driver leads to: linkers place such jumps between a call and an
+/// import.
 fn jump_target(image: &Image, at: usize) -> Option<&'static str> {
     let mut place = at.checked_sub(image.base)?;
     if image.value::<[u8; 4]>(place) == Some([0xf3, 0x0f, 0x1e, 0xfa]) {
         place += 4;
     }
-    // REX, or the prefix of a checked branch, changes nothing.
+    // REX, or the prefix of a checked branch, has no effect here.
     if matches!(image.value::<u8>(place), Some(0x48 | 0xf2)) {
         place += 1;
     }
@@ -97,7 +99,7 @@ fn jump_target(image: &Image, at: usize) -> Option<&'static str> {
     }
 }
 
-/// The name of what an import slot holds, which lies so far from there.
+/// The name of the export in an import slot at this distance.
 fn slot_name(image: &Image, from: usize, distance: [u8; 4]) -> Option<&'static str> {
     let slot = from.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
     let address = image.value::<u64>(slot.checked_sub(image.base)?)?;
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn calls_are_told_from_other_code_that_an_address_lies_behind() {
-        // Never executed. 0x20 is where what is called lies, 0x30 a slot.
+        // This code is never executed. 0x20 is the callee, 0x30 a slot.
         let mut code = vec![0x90_u8; 64];
         code[..5].copy_from_slice(&[0xe8, 0x1b, 0, 0, 0]);
         code[5..11].copy_from_slice(&[0xff, 0x15, 0x25, 0, 0, 0]);

@@ -1,5 +1,5 @@
-//! [`Context`] and [`Record`]: a processor's registers and what went wrong, in the form in which drivers read them
-//! (`CONTEXT` and `EXCEPTION_RECORD` of the public headers).
+//! [`Context`] and [`Record`]: a processor's registers and a description of an exception, in the form in which
+//! drivers read them (`CONTEXT` and `EXCEPTION_RECORD` of the public headers).
 
 use std::arch::naked_asm;
 use std::mem::{offset_of, size_of};
@@ -9,7 +9,7 @@ use std::mem::{offset_of, size_of};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
     _homes: [u64; 6],
-    /// Which of the parts below are there.
+    /// Which of the parts below are valid.
     pub(crate) parts: u32,
     pub(crate) mxcsr: u32,
     _segments: [u16; 6],
@@ -40,7 +40,7 @@ pub(crate) const RDI: usize = 7;
 /// `CONTEXT_CONTROL`, `_INTEGER` and `_FLOATING_POINT` of x64.
 const PARTS: u32 = 0x0010_000b;
 
-/// What the general registers are called to the kernel, in instructions' order.
+/// The kernel's indices of the general registers, in instructions' order.
 const GENERAL: [libc::c_int; 16] = [
     libc::REG_RAX,
     libc::REG_RCX,
@@ -78,7 +78,7 @@ impl Context {
         }
     }
 
-    /// Those that a signal interrupted. May be called from its handler.
+    /// The registers that a signal interrupted. May be called from its handler.
     pub(crate) fn interrupted(frame: &libc::ucontext_t) -> Self {
         let mut this = Self::zero();
         let registers = &frame.uc_mcontext.gregs;
@@ -87,7 +87,8 @@ impl Context {
         }
         this.rip = registers[libc::REG_RIP as usize].cast_unsigned();
         this.flags = registers[libc::REG_EFL as usize] as u32;
-        // SAFETY: null, or the part of the same frame that the kernel put these registers in.
+        // SAFETY: the pointer is null, or points to the part of the same frame in which the kernel saved these
+        // registers.
         if let Some(floating) = unsafe { frame.uc_mcontext.fpregs.as_ref() } {
             this.mxcsr = floating.mxcsr;
             for (value, register) in this.xmm.iter_mut().zip(&floating._xmm) {
@@ -98,7 +99,7 @@ impl Context {
         this
     }
 
-    /// Has the signal's handler return to these; only the general ones.
+    /// Makes the signal's handler return to these registers; only the general ones.
     pub(crate) fn resume(&self, frame: &mut libc::ucontext_t) {
         let registers = &mut frame.uc_mcontext.gregs;
         for (value, number) in self.general.iter().zip(GENERAL) {
@@ -113,7 +114,7 @@ impl Context {
     }
 }
 
-/// What went wrong, `EXCEPTION_RECORD`.
+/// The description of an exception, `EXCEPTION_RECORD`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
@@ -136,7 +137,7 @@ impl Record {
         Self { code, flags: 0, nested, address, count: 0, information: [0; _] }
     }
 
-    /// With more about it: for an access violation, how (0 reading, 1 writing, 8 executing) and where.
+    /// Adds details: for an access violation, how (0 reading, 1 writing, 8 executing) and where.
     pub(crate) const fn with(mut self, how: usize, at: usize) -> Self {
         self.count = 2;
         self.information[0] = how;
@@ -145,10 +146,10 @@ impl Record {
     }
 }
 
-/// Goes on with these registers.
+/// Continues with these registers.
 ///
 /// # Safety
-/// There is code at `rip` that can go on with them, and nobody needs what is abandoned.
+/// The code at `rip` can continue with them, and nothing needs the abandoned frames.
 #[unsafe(naked)]
 pub(crate) unsafe extern "sysv64" fn restore(context: *const Context) -> ! {
     naked_asm!(
@@ -169,8 +170,8 @@ pub(crate) unsafe extern "sysv64" fn restore(context: *const Context) -> ! {
         "movups xmm14, [rdi + 0x280]",
         "movups xmm15, [rdi + 0x290]",
         "ldmxcsr [rdi + 0x34]",
-        // A return from an interrupt that never was: it alone loads the last three at once, so that a driver which steps
-        // through itself gets to its next instruction.
+        // A return from an interrupt that did not happen. Only `iretq` loads the last three registers at once, so
+        // that a driver which single-steps itself gets to its next instruction.
         "xor eax, eax",
         "mov ax, ss",
         "push rax",

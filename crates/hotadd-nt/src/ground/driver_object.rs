@@ -1,4 +1,4 @@
-//! [`Object`]: what a driver is given when it begins: its `DRIVER_OBJECT`, and where its settings would be.
+//! [`Object`]: what a driver receives at its start: its `DRIVER_OBJECT`, and the registry path of its settings.
 
 use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
@@ -26,10 +26,10 @@ struct DriverExtension {
 
 const _: () = assert!(offset_of!(DriverExtension, service_key_name) == 0x18);
 
-/// A driver's object, and all that it refers to. It is the driver's to change, so nothing here is ever borrowed.
+/// A driver's object, and everything it refers to. The driver may change it, so no reference to it is ever made.
 pub(crate) struct Object(NonNull<Parts>);
 
-// SAFETY: an address, and the parts of it that are used are read and written by one thread at a time.
+// SAFETY: it is an address, and one thread at a time reads and writes the parts of it that are used.
 unsafe impl Send for Object {}
 
 struct Parts {
@@ -37,12 +37,13 @@ struct Parts {
     extension: DriverExtension,
     hardware: UnicodeString,
     registry_path: UnicodeString,
-    /// What the strings consist of.
+    /// The contents of the strings.
     _texts: [Box<[u16]>; 4],
 }
 
 impl Object {
-    /// The object of a driver that has not begun. `service` is what Windows would call it: the file's name without its end.
+    /// The object of a driver that has not started. `service` is its Windows service name: the file's name without
+    /// its extension.
     pub(crate) fn new(service: &str, image: &Image, entry: Routine) -> Self {
         let text = |text: String| text.encode_utf16().collect::<Box<[u16]>>();
         let mut texts = [
@@ -82,7 +83,7 @@ impl Object {
         let parts = Parts { driver, extension, hardware, registry_path: path, _texts: texts };
         let parts = NonNull::from(Box::leak(Box::new(parts)));
         let at = parts.as_ptr();
-        // SAFETY: made above, and known to nobody yet.
+        // SAFETY: it was made above, and nothing else has its address yet.
         let parts_mut = unsafe { &mut *at };
         parts_mut.driver.driver_extension = (&raw mut parts_mut.extension).cast();
         parts_mut.driver.hardware_database = &raw mut parts_mut.hardware;
@@ -92,26 +93,26 @@ impl Object {
 
     /// The `DRIVER_OBJECT`.
     pub(crate) fn driver(&self) -> *mut DriverObject {
-        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
+        // SAFETY: the place is within what `new` has leaked, and only its address is taken.
         unsafe { &raw mut (*self.0.as_ptr()).driver }
     }
 
     /// The registry path.
     pub(crate) fn registry_path(&self) -> *mut UnicodeString {
-        // SAFETY: a place in what `new` has leaked, of which only the address is taken.
+        // SAFETY: the place is within what `new` has leaked, and only its address is taken.
         unsafe { &raw mut (*self.0.as_ptr()).registry_path }
     }
 
-    /// What the driver wants to be unloaded by.
+    /// The driver's unload function.
     pub(crate) fn unload(&self) -> Option<Routine> {
-        // SAFETY: a field of a structure that lives as long as `self`. The driver has returned.
+        // SAFETY: it is a field of a structure that lives as long as `self`. The driver has returned.
         Routine::new(unsafe { (*self.driver()).driver_unload })
     }
 }
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // SAFETY: leaked by `new`, and given back once.
+        // SAFETY: `new` leaked it, and it is freed once.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
@@ -121,7 +122,7 @@ fn string(text: &mut [u16]) -> UnicodeString {
     UnicodeString { length, maximum_length: length, buffer: text.as_mut_ptr() }
 }
 
-/// What answers requests that a driver has no function for.
+/// Answers requests for which a driver has no function.
 extern "C" fn refuse_sysv(_: *mut c_void, _: *mut c_void) -> NtStatus {
     INVALID_DEVICE_REQUEST
 }

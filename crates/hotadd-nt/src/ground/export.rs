@@ -1,4 +1,4 @@
-//! What a driver can call: the `nt!` macro and its kin, which declare it.
+//! What a driver can call: the `nt!` macro and its relatives, which declare it.
 
 use std::ffi::c_void;
 
@@ -11,20 +11,20 @@ pub(crate) struct Export {
     pub(crate) what: What,
 }
 
-/// What is behind a name.
+/// The kind of an export.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
     /// A function, in both conventions.
     Function { win64: *const c_void, sysv: *const c_void },
-    /// A variable, of which importers want the address.
+    /// A variable. Importers receive its address.
     Data(*const c_void),
 }
 
-// SAFETY: addresses of functions and statics, which are the same on every thread.
+// SAFETY: these are addresses of functions and statics, which are the same on every thread.
 unsafe impl Sync for Export {}
 
 impl Export {
-    /// What an import slot holds.
+    /// The content of an import slot.
     pub(crate) const fn address(&self, abi: Abi) -> *const c_void {
         match (self.what, abi) {
             (What::Function { win64, .. }, Abi::Win64) => win64,
@@ -34,10 +34,10 @@ impl Export {
     }
 }
 
-/// The table of the functions that a file declares, which have twins.
+/// The table of the functions that a file declares and that have twins.
 macro_rules! table {
     ($($name:ident)*) => {
-        /// What this file declares.
+        /// The exports of this file.
         pub(crate) static EXPORTS: &[$crate::ground::export::Export] = &[$(
             $crate::ground::export::Export {
                 name: stringify!($name),
@@ -51,7 +51,7 @@ macro_rules! table {
 }
 pub(crate) use table;
 
-/// The Microsoft twins of functions, which call them.
+/// The Microsoft twins of functions, which call the functions.
 macro_rules! twins {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)?;)*) => {
         /// The Microsoft twins.
@@ -61,7 +61,8 @@ macro_rules! twins {
             use super::*;
             $(
                 pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
-                    // SAFETY: the twin has the conditions of this function, and its caller has met them with these arguments.
+                    // SAFETY: the twin has the same conditions as this function, and its caller has met them with
+                    // these arguments.
                     unsafe { super::$name($($argument),*) }
                 }
             )*
@@ -72,11 +73,11 @@ pub(crate) use twins;
 
 /// Declares functions that drivers call.
 ///
-/// Each becomes an exported C symbol in the System V convention, which C programs link to and native drivers are bound to, and a
-/// twin in Microsoft's for a `.sys`; and the file gets `EXPORTS`, the table of them all. Bodies are one call: what a function does is written
-/// elsewhere, as Rust.
+/// Each becomes an exported C symbol in the System V convention, which C programs link to and native drivers are
+/// bound to, and a twin in Microsoft's convention for a `.sys`. The file gets `EXPORTS`, the table of them all. Each
+/// body is one call: the functionality is implemented elsewhere, in Rust.
 ///
-/// All run on any thread. None of them may unwind: a panic in one ends the process, as a bug of ours must.
+/// All run on any thread. None may unwind: a panic is a bug of this crate, and ends the process.
 macro_rules! nt {
     ($(
         $(#[$meta:meta])*
@@ -98,8 +99,8 @@ macro_rules! nt {
 }
 pub(crate) use nt;
 
-/// Declares functions whose answer depends on the convention of whoever calls: as [`nt!`], and in the bodies the first name is
-/// the [`Abi`].
+/// Declares functions whose result depends on the caller's convention. As [`nt!`], but in the bodies the first name
+/// is the [`Abi`].
 macro_rules! nt_for {
     ($(
         $(#[$meta:meta])*
@@ -138,9 +139,9 @@ pub(crate) use nt_for;
 
 /// Declares functions of the C library that drivers call.
 ///
-/// As [`nt!`], but natively their symbols begin with `hotadd_`: the plain names are this system's C library's, which
-/// has other types (32 bits in a `wchar_t`) and other rules (of `snprintf`) behind some of them. The headers translate. A
-/// `.sys` finds them under their names, and so does `MmGetSystemRoutineAddress`.
+/// As [`nt!`], but the native symbols begin with `hotadd_`. The plain names belong to this system's C library, in
+/// which some have other types (32 bits in a `wchar_t`) and other rules (of `snprintf`). The headers translate the
+/// names. A `.sys` finds these functions under their plain names, and so does `MmGetSystemRoutineAddress`.
 macro_rules! crt {
     ($(
         $(#[$meta:meta])*
@@ -164,7 +165,7 @@ pub(crate) use crt;
 /// The table of variables that drivers import: `EXPORTS`. They are declared by hand, with `#[no_mangle]`.
 macro_rules! data {
     ($($name:ident),* $(,)?) => {
-        /// What this file declares.
+        /// The exports of this file.
         pub(crate) static EXPORTS: &[$crate::ground::export::Export] = &[$(
             $crate::ground::export::Export {
                 name: stringify!($name),

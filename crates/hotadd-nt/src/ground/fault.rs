@@ -1,4 +1,4 @@
-//! [`Fault`]: what a driver did wrong that cannot be gone on from.
+//! [`Fault`]: a driver's error from which it cannot continue.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use hotadd::Status;
 use crate::ground::images::{self, Place};
 use crate::ground::world;
 
-/// What a driver did wrong that cannot be gone on from: its process ends with it (L3).
+/// A driver's error from which it cannot continue: it ends the process (L3).
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The status that Windows has for it.
+    /// The status that Windows uses for it.
     pub status: Status,
     /// What happened, as the end of a sentence that begins with the driver's name.
     pub what: String,
-    /// Where the driver was, if that is known.
+    /// The driver's position, if known.
     pub place: Option<Place>,
 }
 
@@ -23,10 +23,10 @@ impl Fault {
         Self { status, what: what.into(), place: images::place(address) }
     }
 
-    /// Tells the world, and ends the process.
+    /// Reports the fault to the console, and ends the process.
     pub(crate) fn raise(self) -> ! {
         world::get().console.fault(&self);
-        // Whoever watches the process sees that it did not end well.
+        // Whatever supervises the process sees an abnormal end.
         std::process::abort()
     }
 }

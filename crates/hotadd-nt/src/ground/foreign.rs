@@ -1,9 +1,9 @@
-//! [`In`], [`Out`] and [`Shared`]: what a driver's pointers point to.
+//! [`In`], [`Out`] and [`Shared`]: the memory that a driver's pointers point to.
 //!
-//! A value of these types is a pointer that a driver has passed to one of our functions, and by calling it the driver has
-//! promised what the public documentation asks for: that it may be read, or written, during the call. That promise is
-//! broken by accident, so a null pointer is reported by name, and so is a misaligned one where that matters. Any other bad
-//! pointer faults where it is used, as it would in a kernel.
+//! A value of these types is a pointer that a driver has passed to a function of this crate. By the call the driver
+//! promises what the public documentation requires: that the memory may be read, or written, during the call. Drivers
+//! break that promise by accident, so a null pointer is reported by name, and so is a misaligned one where alignment
+//! matters. Any other bad pointer faults where it is used, as it would in a kernel.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use hotadd::Status;
 
 use crate::ground::caller;
 
-/// A pointer may be copied whatever it points to.
+/// A pointer can be copied regardless of the type it points to.
 macro_rules! copied {
     ($($pointer:ty),*) => {$(
         impl<T> Clone for $pointer {
@@ -27,11 +27,11 @@ macro_rules! copied {
 }
 copied!(In<T>, Out<T>, Shared<'_, T>);
 
-/// Something that a driver lets us read: a `T`, or many.
+/// Memory that a driver allows to be read: one `T`, or many.
 #[repr(transparent)]
 pub(crate) struct In<T>(*const T);
 
-/// Something that a driver lets us write: a `T`, or many.
+/// Memory that a driver allows to be written: one `T`, or many.
 #[repr(transparent)]
 pub(crate) struct Out<T>(*mut T);
 
@@ -41,35 +41,35 @@ impl<T> fmt::Debug for Out<T> {
     }
 }
 
-/// An object in a driver's memory. Other threads of the driver may use it at the same moment, so a `T` consists of atomics or cells.
-/// It lives for `'a`: during the call, or for as long as the driver has to keep it.
+/// An object in a driver's memory. Other threads of the driver may use it at the same time, so a `T` consists of
+/// atomics or cells. It lives for `'a`: during the call, or for as long as the driver has to keep it.
 #[repr(transparent)]
 pub(crate) struct Shared<'a, T>(*const T, PhantomData<&'a T>);
 
-// SAFETY: it is no more than a `&T`, which another thread may have if `T` is `Sync`.
+// SAFETY: it gives no more access than a `&T`, which another thread may have if `T` is `Sync`.
 unsafe impl<T: Sync> Send for Shared<'_, T> {}
 
 impl<'a, T> Shared<'a, T> {
     /// # Safety
-    /// Null, misaligned, or the address of a `T` that lives for `'a`.
+    /// The pointer is null, misaligned, or the address of a `T` that lives for `'a`.
     pub(crate) const unsafe fn new(at: *const T) -> Self {
         Self(at, PhantomData)
     }
 
-    /// The same object, remembered beyond the call.
+    /// The same object, for use beyond the call.
     ///
     /// # Safety
-    /// The driver keeps the object for as long as what is returned is used.
+    /// The driver keeps the object for as long as the returned value is used.
     pub(crate) const unsafe fn keep(object: &T) -> Self {
         Self(object, PhantomData)
     }
 
-    /// Where it is.
+    /// The object's address.
     pub(crate) fn address(self) -> usize {
         self.0 as usize
     }
 
-    /// The object. A null pointer and one that is not aligned are faults of the driver.
+    /// The object. A null or misaligned pointer is a fault of the driver.
     pub(crate) fn get(self) -> &'a T {
         if self.0.is_null() {
             null();
@@ -77,8 +77,9 @@ impl<'a, T> Shared<'a, T> {
         if !self.0.is_aligned() {
             misaligned(self.address(), align_of::<T>());
         }
-        // SAFETY: it is neither null nor misaligned. This type stands for the driver's promise that a `T` lives there for `'a`. Whoever
-        // changes a `T` does so through its atomics and cells, so a shared reference forbids nothing.
+        // SAFETY: the pointer is neither null nor misaligned. This type stands for the driver's promise that a `T`
+        // lives there for `'a`. Every change of a `T` goes through its atomics and cells, so a shared reference is
+        // sound.
         unsafe { &*self.0 }
     }
 
@@ -88,7 +89,7 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
-/// An address of an object that its alignment does not divide.
+/// Reports a misaligned address of an object.
 #[cold]
 fn misaligned(address: usize, align: usize) -> ! {
     /// `STATUS_DATATYPE_MISALIGNMENT`
@@ -97,7 +98,7 @@ fn misaligned(address: usize, align: usize) -> ! {
     caller::fault_with(MISALIGNMENT, what)
 }
 
-/// A null pointer where there must not be one.
+/// Reports a null pointer where none is allowed.
 #[cold]
 fn null() -> ! {
     caller::fault_with(Status::ACCESS_VIOLATION, "passes NULL where an address is needed")
@@ -105,7 +106,7 @@ fn null() -> ! {
 
 impl<T> In<T> {
     /// # Safety
-    /// Null, or readable for as long as it is used.
+    /// The pointer is null, or readable for as long as it is used.
     pub(crate) const unsafe fn new(at: *const T) -> Self {
         Self(at)
     }
@@ -114,7 +115,7 @@ impl<T> In<T> {
         self.0
     }
 
-    /// The same place as something else that lies there.
+    /// The same place as another type.
     pub(crate) const fn cast<U>(self) -> In<U> {
         In(self.0.cast())
     }
@@ -124,7 +125,7 @@ impl<T> In<T> {
         (!self.0.is_null()).then_some(self)
     }
 
-    /// The next ones, from this one on.
+    /// The elements from this index on.
     pub(crate) const fn skip(self, count: usize) -> Self {
         Self(self.0.wrapping_add(count))
     }
@@ -136,11 +137,11 @@ impl<T: Copy> In<T> {
         if self.0.is_null() {
             null();
         }
-        // SAFETY: the driver's promise, which this type stands for. Drivers may misalign.
+        // SAFETY: this type stands for the driver's promise that the memory is readable. Drivers may misalign.
         unsafe { self.0.read_unaligned() }
     }
 
-    /// Reads one of many.
+    /// Reads one of many elements.
     pub(crate) fn at(self, index: usize) -> T {
         if self.0.is_null() {
             null();
@@ -148,19 +149,19 @@ impl<T: Copy> In<T> {
         Self(self.0.wrapping_add(index)).get()
     }
 
-    /// Reads many, into a place of our own: what lies there may change while we look at it.
+    /// Copies many elements into this crate's memory, since the driver's memory may change during use.
     pub(crate) fn to_vec(self, count: usize) -> Vec<T> {
         (0..count).map(|index| self.at(index)).collect()
     }
 }
 
 impl<T: Copy + Default + PartialEq> In<T> {
-    /// How many there are before the first zero.
+    /// The number of elements before the first zero.
     pub(crate) fn length(self) -> usize {
         self.length_within(usize::MAX)
     }
 
-    /// How many there are before the first zero, at most so many. Nothing behind either is looked at.
+    /// The number of elements before the first zero, at most `most`. Nothing after either is read.
     pub(crate) fn length_within(self, most: usize) -> usize {
         (0..most).find(|index| self.at(*index) == T::default()).unwrap_or(most)
     }
@@ -173,7 +174,7 @@ impl<T: Copy + Default + PartialEq> In<T> {
 
 impl<T> Out<T> {
     /// # Safety
-    /// Null, or writable for as long as it is used.
+    /// The pointer is null, or writable for as long as it is used.
     pub(crate) const unsafe fn new(at: *mut T) -> Self {
         Self(at)
     }
@@ -182,12 +183,12 @@ impl<T> Out<T> {
         self.0
     }
 
-    /// The same place as something else that lies there.
+    /// The same place as another type.
     pub(crate) const fn cast<U>(self) -> Out<U> {
         Out(self.0.cast())
     }
 
-    /// What lies so many bytes further on, in the same object.
+    /// The field at this byte offset in the same object.
     pub(crate) const fn field<U>(self, offset: usize) -> Out<U> {
         Out(self.0.wrapping_byte_add(offset).cast())
     }
@@ -202,7 +203,7 @@ impl<T> Out<T> {
         (!self.0.is_null()).then_some(self)
     }
 
-    /// The next ones, from this one on.
+    /// The elements from this index on.
     pub(crate) const fn skip(self, count: usize) -> Self {
         Self(self.0.wrapping_add(count))
     }
@@ -212,11 +213,11 @@ impl<T> Out<T> {
         if self.0.is_null() {
             null();
         }
-        // SAFETY: the driver's promise, which this type stands for. Drivers may misalign.
+        // SAFETY: this type stands for the driver's promise that the memory is writable. Drivers may misalign.
         unsafe { self.0.write_unaligned(value) };
     }
 
-    /// Writes it, if the driver wants it.
+    /// Writes the value, unless the pointer is null.
     pub(crate) fn put_if_wanted(self, value: T) {
         if let Some(to) = self.non_null() {
             to.put(value);
@@ -230,7 +231,7 @@ impl<T: Copy> Out<T> {
         self.readable().get()
     }
 
-    /// Writes many.
+    /// Writes many elements.
     pub(crate) fn put_all(self, values: &[T]) {
         if values.is_empty() {
             return;
@@ -238,8 +239,8 @@ impl<T: Copy> Out<T> {
         if self.0.is_null() {
             null();
         }
-        // SAFETY: the driver's promise; a slice of our own does not overlap with a driver's memory. Bytes are copied, so that
-        // alignment does not matter.
+        // SAFETY: this type stands for the driver's promise that the memory is writable. A slice of this crate does
+        // not overlap with a driver's memory. Bytes are copied, so alignment does not matter.
         unsafe {
             ptr::copy_nonoverlapping(
                 values.as_ptr().cast::<u8>(),

@@ -1,4 +1,4 @@
-//! The table of loaded images: which address belongs to which driver. It is read in signal handlers, so without a lock.
+//! The table of loaded images, which maps an address to its driver. Signal handlers read it, so it uses no lock.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use object::pod::Pod;
 use crate::ground::abi::Abi;
 use crate::ground::services::Services;
 
-/// How many drivers may be loaded in one process at a time.
+/// How many drivers can be loaded in one process at a time.
 const MOST: usize = 64;
 
 /// A loaded driver's code and data.
@@ -20,23 +20,23 @@ pub struct Image {
     pub name: String,
     /// Its lowest address.
     pub base: usize,
-    /// How many bytes of the address space it has.
+    /// Its size in the address space, in bytes.
     pub size: usize,
-    /// The convention of its functions.
+    /// The calling convention of its functions.
     pub abi: Abi,
-    /// What is mapped of it, as far as its loader knows; the rest of its address space may not be. Places in it are from the
-    /// image's lowest address.
+    /// The mapped parts of the image, as far as its loader knows. The rest of its address space may be unmapped.
+    /// Offsets in it are relative to the image's lowest address.
     pub(crate) sections: Vec<Span>,
-    /// Where its function table lies, which the unwinder reads; empty if it has none.
+    /// The range of its function table, which the unwinder reads; empty if it has none.
     pub(crate) functions: Range<usize>,
-    /// What it imports and nobody provides.
+    /// The imports that nothing provides.
     pub(crate) missing: Missing,
-    /// What the kernel does for it.
+    /// The kernel services for this image.
     pub(crate) services: &'static Services,
 }
 
 impl Image {
-    /// One that has no function table.
+    /// An image that has no function table.
     pub(crate) fn native(
         name: String,
         base: usize,
@@ -48,17 +48,17 @@ impl Image {
         Self { name, base, size, abi: Abi::SysV, sections, functions: 0..0, missing, services }
     }
 
-    /// The value there, from the image's lowest address; `None` where nothing is known to be mapped. May be called from a
-    /// signal handler.
+    /// The value at this offset from the image's lowest address; `None` where nothing is known to be mapped. May be
+    /// called from a signal handler.
     pub(crate) fn value<T: Pod>(&self, place: usize) -> Option<T> {
         let inside =
             |span: &&Span| span.range.contains(&place) && span.range.end - place >= size_of::<T>();
         self.sections.iter().find(inside)?;
-        // SAFETY: mapped and readable for as long as the image is; any bytes are such a value.
+        // SAFETY: the range is mapped and readable as long as the image is, and any bytes are a valid value.
         Some(unsafe { ptr::with_exposed_provenance::<T>(self.base + place).read_unaligned() })
     }
 
-    /// Whether that address may be executed, as far as its loader knows.
+    /// Whether this address is executable, as far as its loader knows.
     pub(crate) fn executes(&self, address: usize) -> bool {
         let Some(place) = address.checked_sub(self.base) else { return false };
         self.sections.iter().any(|span| span.executable && span.range.contains(&place))
@@ -73,7 +73,8 @@ pub(crate) struct Span {
     pub(crate) executable: bool,
 }
 
-/// What an image imports and nobody provides: each is an address at which nothing is, a page apart.
+/// The imports of an image that nothing provides. Each has an address where nothing is mapped, a page apart from the
+/// next.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
     pub(crate) base: usize,
@@ -81,19 +82,19 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// Which of them an address stands for.
+    /// The import for which an address stands.
     pub(crate) fn at(&self, address: usize) -> Option<&str> {
         let number = address.checked_sub(self.base)? / 4096;
         self.names.get(number).map(String::as_str)
     }
 }
 
-/// An address as people name it: `module+0xoffset`.
+/// An address in readable form: `module+0xoffset`.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Where it lies.
+    /// The image that contains it.
     pub image: &'static Image,
-    /// How far behind the image's lowest address.
+    /// The offset from the image's lowest address.
     pub offset: usize,
 }
 
@@ -105,24 +106,25 @@ impl fmt::Display for Place {
 
 static TABLE: [AtomicPtr<Image>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
 
-/// Enters an image. `None` if the table is full.
+/// Enters an image. Returns `None` if the table is full.
 ///
-/// Its description is never freed, as somebody may be reading it: some hundred bytes for each driver ever loaded.
+/// Its description is never freed, since another thread may be reading it. This costs some hundred bytes for each
+/// driver ever loaded.
 pub(crate) fn enter(image: Image) -> Option<&'static Image> {
     let image: *mut Image = Box::leak(Box::new(image));
     let free = |slot: &&AtomicPtr<Image>| {
-        // Release: whoever reads the pointer sees what it points to.
+        // Release: a reader of the pointer sees what it points to.
         slot.compare_exchange(ptr::null_mut(), image, Ordering::Release, Ordering::Relaxed).is_ok()
     };
-    // SAFETY: leaked above, and never written again.
+    // SAFETY: it was leaked above, and is never written again.
     TABLE.iter().find(free).map(|_| unsafe { &*image })
 }
 
-/// Strikes an image out. Nothing of it runs any more.
+/// Removes an image. Its code no longer runs.
 pub(crate) fn leave(image: &'static Image) {
     let image = ptr::from_ref(image).cast_mut();
     for slot in &TABLE {
-        // Nothing is published by this.
+        // Relaxed: this publishes nothing.
         let _ = slot.compare_exchange(image, ptr::null_mut(), Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -132,17 +134,17 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Image> {
     TABLE.iter().filter_map(|slot| {
         // Acquire: pairs with the release in `enter`.
         let image = slot.load(Ordering::Acquire);
-        // SAFETY: null, or leaked and never written again.
+        // SAFETY: the pointer is null, or its target was leaked and is never written again.
         unsafe { image.as_ref() }
     })
 }
 
-/// The image that an address lies in. May be called from a signal handler.
+/// The image that contains an address. May be called from a signal handler.
 pub(crate) fn at(address: usize) -> Option<&'static Image> {
     all().find(|image| (image.base..image.base + image.size).contains(&address))
 }
 
-/// An address as people name it. May be called from a signal handler.
+/// An address in readable form. May be called from a signal handler.
 pub(crate) fn place(address: usize) -> Option<Place> {
     at(address).map(|image| Place { image, offset: address - image.base })
 }

@@ -1,7 +1,7 @@
-//! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one world that all
-//! drivers of this process live in. It names no other layer.
+//! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one
+//! world in which all drivers of this process run. It uses no other layer.
 //!
-//! One circle is left: `world` has a console that is told of a `fault`, and a `fault` tells it.
+//! One circular dependency remains: the console of `world` receives a `fault`, and a `fault` calls the console.
 
 pub(crate) mod abi;
 pub(crate) mod caller;

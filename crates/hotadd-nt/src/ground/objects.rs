@@ -1,25 +1,25 @@
-//! The objects that drivers wait for, as they lie in a driver's memory.
+//! The objects that drivers wait for, as laid out in a driver's memory.
 //!
-//! They are read and written as atomics: a driver may look at one while another of its threads is in a function of ours, and
-//! its memory may hold anything before it is initialised. Who waits for an object is not written in it, so one that is
-//! copied, initialised again or freed leaves nothing behind.
+//! They are read and written as atomics: a driver may read one while another of its threads is in a function of this
+//! crate, and its memory may have any content before initialisation. An object does not record its waiters, so an
+//! object that is copied, reinitialised or freed leaves no stale state.
 
 use std::mem::offset_of;
 use std::sync::atomic::{
     AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-/// `DISPATCHER_HEADER`: what all that can be waited for begins with.
+/// `DISPATCHER_HEADER`: the beginning of every object that can be waited for.
 #[repr(C)]
 pub(crate) struct Header {
     kind: AtomicU8,
     _flags: [AtomicU8; 3],
-    /// Above zero when a wait for it succeeds.
+    /// Above zero if a wait for it succeeds.
     state: AtomicI32,
     _waiters: [AtomicUsize; 2],
 }
 
-/// What an object is. The values are those of the public headers where they name them.
+/// The kind of an object. The values are those of the public headers where they name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     NotificationEvent = 0,
@@ -55,7 +55,7 @@ impl Header {
         }
     }
 
-    /// Makes whatever is there an object of this kind.
+    /// Initialises this memory as an object of this kind.
     pub(crate) fn initialize(&self, kind: Kind, state: i32) {
         self.kind.store(kind as u8, Ordering::Relaxed);
         for waiters in &self._waiters {
@@ -64,7 +64,7 @@ impl Header {
         self.state.store(state, Ordering::Release);
     }
 
-    /// `None` for what was never initialised.
+    /// The kind; `None` if the object was never initialised.
     pub(crate) fn kind(&self) -> Option<Kind> {
         let kind = self.kind.load(Ordering::Relaxed);
         Kind::ALL.into_iter().find(|one| *one as u8 == kind)
@@ -74,7 +74,7 @@ impl Header {
         self.state.load(Ordering::Acquire)
     }
 
-    /// Only under the dispatcher's lock. Returns what it was.
+    /// Only under the dispatcher's lock. Returns the old state.
     pub(crate) fn set_state(&self, state: i32) -> i32 {
         self.state.swap(state, Ordering::AcqRel)
     }
@@ -119,23 +119,23 @@ pub(crate) struct Timer {
     _period: AtomicU32,
 }
 
-/// What stands for a thread where a driver has a `PETHREAD`. Its layout is ours.
+/// The object that a driver's `PETHREAD` points to. Its layout is private to this crate.
 #[repr(C)]
 pub(crate) struct Thread {
     /// Above zero when it has ended.
     pub(crate) header: Header,
-    /// Its number, as this machine's kernel gave it.
+    /// Its thread id on this machine.
     pub(crate) number: AtomicU32,
-    /// The status that it ended with.
+    /// Its exit status.
     pub(crate) status: AtomicI32,
-    /// What a driver set. The kernel of this machine schedules as it thinks best.
+    /// The priority that a driver set. It does not affect this machine's scheduler.
     pub(crate) priority: AtomicI32,
     pub(crate) base_priority: AtomicI32,
 }
 
 impl Thread {
     pub(crate) fn new() -> Self {
-        /// The middle of what is not real time, where system threads begin.
+        /// The middle of the priorities below real time, with which system threads start.
         const PRIORITY: i32 = 8;
         Self {
             header: Header::new(Kind::Thread, 0),
@@ -152,18 +152,18 @@ impl Thread {
 pub(crate) struct Dpc {
     pub(crate) kind: AtomicU8,
     pub(crate) importance: AtomicU8,
-    /// One more than the index of the processor that it is aimed at, or 0.
+    /// The index of its target processor plus one, or 0.
     pub(crate) target: AtomicU16,
     _entry: [AtomicUsize; 2],
     pub(crate) routine: AtomicUsize,
     pub(crate) context: AtomicUsize,
     pub(crate) arguments: [AtomicUsize; 2],
-    /// One more than the index of the processor in whose queue it is, or 0.
+    /// The index of the processor in whose queue it is plus one, or 0.
     pub(crate) queued: AtomicUsize,
 }
 
 impl Dpc {
-    /// One of ours, that is never queued.
+    /// A DPC of this crate, which is never queued.
     pub(crate) const fn new(routine: usize, context: usize) -> Self {
         Self {
             kind: AtomicU8::new(0),

@@ -1,4 +1,4 @@
-//! [`Routine`]: a function of a driver, and the convention that it was built for.
+//! [`Routine`]: a function of a driver, and its calling convention.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::ptr::NonNull;
 use crate::ground::abi::Abi;
 use crate::ground::images;
 
-/// The address of a function that a driver gave us.
+/// The address of a function that a driver passed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Routine(pub(crate) NonNull<c_void>);
 
 // SAFETY: an address is the same on every thread.
 unsafe impl Send for Routine {}
-// SAFETY: a shared reference to an address gives no more than the address itself, which any thread may have.
+// SAFETY: a shared reference to an address gives only the address itself, which any thread may have.
 unsafe impl Sync for Routine {}
 
 impl Routine {
@@ -26,13 +26,14 @@ impl Routine {
         }
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn address(self) -> usize {
         self.0.as_ptr() as usize
     }
 
-    /// Its convention: that of the image in which it lies. Code that no loader brought is our own, or the program's.
+    /// Its convention: that of the image that contains it. Code that no loader loaded belongs to this crate or the
+    /// program.
     #[must_use]
     pub fn abi(self) -> Abi {
         images::at(self.address()).map_or(Abi::SysV, |image| image.abi)

@@ -1,4 +1,4 @@
-//! Where a thread's stack lies, and the stack that its signal handlers run on.
+//! The limits of a thread's stack, and the stack for its signal handlers.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -8,18 +8,19 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::ground::context::Context;
 
-/// What the handling of faults knows of a thread on which driver code runs.
+/// What fault handling knows about a thread that runs driver code.
 pub(crate) struct Watched {
-    /// The lowest and the highest address of its stack; both 0 if that is not known.
+    /// The lowest and the highest address of its stack; both 0 if unknown.
     pub(crate) stack: Cell<(usize, usize)>,
-    /// The number of the watch that it is under; 0 if none.
+    /// The number of the watch that covers it; 0 if none.
     pub(crate) watch: Cell<u64>,
-    /// In whose name a function of ours touches a driver's memory: registers that are its caller's. Null if it does not.
+    /// The registers of the caller for which a function of this crate accesses a driver's memory. Null at other
+    /// times.
     pub(crate) caught: Cell<*const Context>,
 }
 
 impl Watched {
-    /// Makes this thread ready for faults.
+    /// Prepares this thread for faults.
     pub(crate) fn begin() -> Self {
         SIGNALS.with(SignalStack::get_or_insert);
         Self {
@@ -34,8 +35,8 @@ impl Watched {
         self.stack.get()
     }
 
-    /// Touches a driver's memory in the name of whoever has these registers: a fault is theirs, and the driver may handle it.
-    /// Then nothing of this is gone on with, so it must be nothing that has to be.
+    /// Accesses a driver's memory on behalf of the caller with these registers: a fault is the caller's, and the
+    /// driver may handle it. After a fault, execution does not return here, so the closure must need no cleanup.
     pub(crate) fn catch<T>(&self, caller: &Context, touch: impl FnOnce() -> T) -> T {
         self.caught.set(caller);
         let touched = touch();
@@ -44,10 +45,10 @@ impl Watched {
     }
 }
 
-/// The stack that signal handlers of a thread run on, of so many bytes.
+/// The size in bytes of a thread's stack for signal handlers.
 const SIGNAL_STACK: usize = 64 * 1024;
 
-/// A signal stack of ours.
+/// A signal stack that this crate allocates.
 struct SignalStack(Cell<*mut libc::c_void>);
 
 thread_local! {
@@ -55,12 +56,13 @@ thread_local! {
 }
 
 impl SignalStack {
-    /// Gives this thread one if it has none that is large enough: threads that Rust has not made have none at all.
+    /// Gives this thread a signal stack if it has none that is large enough. Threads that Rust has not created have
+    /// none.
     fn get_or_insert(&self) {
         let mut old = MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: asks, into memory for the answer.
+        // SAFETY: this only queries, into memory for the answer.
         let done = unsafe { libc::sigaltstack(ptr::null(), old.as_mut_ptr()) };
-        // SAFETY: a structure of numbers and a pointer, which the kernel has filled if it could.
+        // SAFETY: it is a structure of numbers and a pointer, and the kernel has filled it if the call succeeded.
         let old = (done == 0).then(|| unsafe { old.assume_init() });
         let enough = |old: libc::stack_t| {
             old.ss_flags & libc::SS_DISABLE == 0 && old.ss_size >= SIGNAL_STACK
@@ -69,14 +71,14 @@ impl SignalStack {
             return;
         }
         let flags = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping.
+        // SAFETY: this makes a new mapping.
         let Ok(start) =
             (unsafe { mmap_anonymous(ptr::null_mut(), SIGNAL_STACK, flags, MapFlags::PRIVATE) })
         else {
             return;
         };
         let new = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: SIGNAL_STACK };
-        // SAFETY: mapped above, and unmapped only after it is a signal stack no more.
+        // SAFETY: it was mapped above, and is unmapped only when it is no longer a signal stack.
         unsafe { libc::sigaltstack(&raw const new, ptr::null_mut()) };
         self.0.set(start);
     }
@@ -88,26 +90,26 @@ impl Drop for SignalStack {
             return;
         }
         let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-        // SAFETY: this thread is on its ordinary stack, as destructors are.
+        // SAFETY: destructors run on the thread's ordinary stack.
         unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
-        // SAFETY: mapped above, and no handler uses it any more.
+        // SAFETY: it was mapped above, and no handler uses it any more.
         let _ = unsafe { munmap(self.0.get(), SIGNAL_STACK) };
     }
 }
 
-/// Where this thread's stack lies.
+/// The limits of this thread's stack.
 fn limits() -> Option<(usize, usize)> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: no conditions.
     let this = unsafe { libc::pthread_self() };
-    // SAFETY: this thread's, into memory for them.
+    // SAFETY: it is this thread, and `attributes` is memory for the result.
     if unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) } != 0 {
         return None;
     }
     let (mut base, mut size) = (ptr::null_mut(), 0);
-    // SAFETY: filled above.
+    // SAFETY: the attributes were filled above.
     unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut base, &raw mut size) };
-    // SAFETY: filled above, and used no more.
+    // SAFETY: the attributes were filled above, and are not used any more.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
     Some((base as usize, base as usize + size))
 }
