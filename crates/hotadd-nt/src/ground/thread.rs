@@ -1,4 +1,5 @@
-//! What a thread has when driver code runs on it: the processor block that gs points to, its IRQL, and where it is pinned.
+//! The state of a thread that runs driver code: the processor block that gs points to, its IRQL, and the processors
+//! it is pinned to.
 
 use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
@@ -10,14 +11,14 @@ use crate::ground::objects::Thread;
 use crate::ground::stack::Watched;
 use crate::ground::{counts, world};
 
-/// The processor block: drivers read it through gs, inlined by their compilers, so its places are fixed. Ours is one for
-/// each thread.
+/// The processor block. Drivers read it through gs, in code inlined by their compilers, so its offsets are fixed.
+/// Here each thread has its own.
 #[repr(C, align(64))]
 pub(crate) struct Block {
     _to_itself: [u8; 0x18],
-    /// Where the block itself is.
+    /// The address of the block itself.
     itself: Cell<*const Self>,
-    /// Where its second part is.
+    /// The address of its second part.
     second: Cell<*const u8>,
     _to_number: [u8; 0x184 - 0x28],
     /// The number of the current processor, as mingw's headers read it.
@@ -28,7 +29,7 @@ pub(crate) struct Block {
     /// The number of the current processor, as the WDK's headers read it.
     again: Cell<u32>,
     _rest: [u8; 0x1000 - 0x1a8],
-    /// What nobody but us looks at.
+    /// The part that only this crate reads.
     own: Own,
 }
 
@@ -38,31 +39,31 @@ const _: () = assert!(offset_of!(Block, number) == 0x184);
 const _: () = assert!(offset_of!(Block, thread) == 0x188);
 const _: () = assert!(offset_of!(Block, again) == 0x1a4);
 
-/// The part of a [`Block`] that has no fixed place.
+/// The part of a [`Block`] that has no fixed layout.
 pub(crate) struct Own {
-    /// The interrupt request level: 0 is PASSIVE, 1 APC, 2 DISPATCH. Changed by `ke::irql` alone.
+    /// The interrupt request level: 0 is PASSIVE, 1 APC, 2 DISPATCH. Only `ke::irql` changes it.
     pub(crate) irql: Cell<u8>,
-    /// How many critical and guarded regions it is in.
+    /// The number of critical and guarded regions it is in.
     pub(crate) regions: Cell<u32>,
-    /// The locks that it holds, by what they are and where, in the order of acquiring.
+    /// The locks that it holds, by kind and address, in the order of acquisition.
     pub(crate) held: RefCell<Vec<(Held, usize)>>,
-    /// The function in which it waits at the moment.
+    /// The function in which it currently waits.
     waits_in: Cell<Option<&'static str>>,
-    /// Where a driver confined it to.
+    /// The processors to which a driver confined it.
     confined: Cell<Option<Confined>>,
-    /// The processor that it has to itself, as it is at DISPATCH_LEVEL or above.
+    /// The processor that it has exclusively while it is at DISPATCH_LEVEL or above.
     pub(crate) alone_on: Cell<Option<ProcessorIndex>>,
-    /// How many calls into drivers it is in the middle of.
+    /// The number of nested calls into drivers.
     pub(crate) calls: Cell<u32>,
-    /// What the handling of faults knows of it.
+    /// What fault handling knows about it.
     pub(crate) watched: Watched,
-    /// If a driver made it: where its stack is taken back to when it ends.
+    /// If a driver created it: the stack pointer to which it returns when it ends.
     pub(crate) base: Cell<usize>,
-    /// What a driver has as its `PETHREAD`.
+    /// The object that a driver's `PETHREAD` points to.
     pub(crate) object: Thread,
 }
 
-/// What a thread can hold.
+/// The kinds of locks that a thread can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     SpinLock,
@@ -76,7 +77,7 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    /// What a driver's author calls it.
+    /// The name that driver authors use.
     const fn name(self) -> &'static str {
         match self {
             Self::SpinLock => "spin lock",
@@ -92,17 +93,17 @@ impl Held {
 }
 
 impl Own {
-    /// What a driver names this thread by.
+    /// The identity by which a driver refers to this thread.
     pub(crate) fn id(&self) -> usize {
         &raw const self.object as usize
     }
 
-    /// Writes down that it acquired a lock.
+    /// Records that it acquired a lock.
     pub(crate) fn acquired(&self, what: Held, address: usize) {
         self.held.borrow_mut().push((what, address));
     }
 
-    /// Strikes a lock out. `false` if it did not hold it.
+    /// Removes a lock from the record. Returns `false` if the thread did not hold it.
     pub(crate) fn released(&self, what: Held, address: usize) -> bool {
         let mut held = self.held.borrow_mut();
         let at = held.iter().rposition(|one| *one == (what, address));
@@ -114,13 +115,13 @@ impl Own {
         self.held.borrow().iter().filter(|one| **one == (what, address)).count()
     }
 
-    /// What it must not return from a callback with, as the end of a sentence. Push locks, regions and the like may be held from
-    /// AddStart to the outcome, as both come on one thread (A7).
+    /// What it holds and must not return from a callback with, as the end of a sentence. Push locks, regions and the
+    /// like may be held from AddStart to the outcome, as both are called on one thread (A7).
     pub(crate) fn leftovers(&self) -> Option<String> {
         self.leftover(0, |what| what == Held::SpinLock, false)
     }
 
-    /// What it must not end with, or return with from what was called at that level.
+    /// What it holds and must not end with, or return with from a function that was called at that level.
     pub(crate) fn all_leftovers(&self, level: u8) -> Option<String> {
         self.leftover(level, |_| true, true)
     }
@@ -153,17 +154,19 @@ thread_local! {
 
 /// This thread's block, if it has one. May be called from a signal handler.
 fn block() -> Option<&'static Block> {
-    // SAFETY: null, or what `enter` has leaked on this thread. All that changes in it are cells, which no other thread has.
+    // SAFETY: the pointer is null, or `enter` has leaked the block on this thread. Only cells in it change, and no
+    // other thread has them.
     unsafe { BLOCK.get().as_ref() }
 }
 
-/// Makes a thread ready for driver code. Cheap when it is ready already.
+/// Prepares a thread for driver code. Cheap if it is already prepared.
 pub(crate) fn enter() -> &'static Block {
     if let Some(block) = block() {
         block.locate();
         return block;
     }
-    // Leaked: a driver may have kept the address of its thread. 4 KiB for each thread that ever ran driver code.
+    // Leaked: a driver may have kept the address of its thread. This costs 4 KiB for each thread that ever ran driver
+    // code.
     let block: &'static Block = Box::leak(Box::new(Block {
         _to_itself: [0; _],
         itself: Cell::new(ptr::null()),
@@ -210,20 +213,20 @@ pub(crate) fn waiting<T>(function: &'static str, wait: impl FnOnce() -> T) -> T 
     result
 }
 
-/// This thread's own part, if it ever was ready for driver code. May be called from a signal handler.
+/// This thread's own part, if the thread was ever prepared for driver code. May be called from a signal handler.
 pub(crate) fn existing() -> Option<&'static Own> {
     block().map(|block| &block.own)
 }
 
-/// This thread's own part, ready for use. Unlike [`enter`] it does not look where the thread is.
+/// This thread's own part, prepared for use. Unlike [`enter`] it does not update the thread's processor.
 pub(crate) fn own() -> &'static Own {
     &block().unwrap_or_else(enter).own
 }
 
-/// Lets gs point there, on this thread. Nothing else on x86-64 Linux uses it.
+/// Sets gs of this thread to this address. Nothing else on x86-64 Linux uses gs.
 fn set_gs(base: usize) {
     const ARCH_SET_GS: libc::c_int = 0x1001;
-    // SAFETY: an address of this process, and no code of ours reads through gs.
+    // SAFETY: it is an address of this process, and no code of this crate reads through gs.
     let done = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, base) };
     assert_eq!(done, 0, "the kernel lets a program choose its gs");
 }
@@ -233,7 +236,7 @@ impl Block {
         &self.own
     }
 
-    /// Writes down where the thread is at this moment, and how many processors there are.
+    /// Records the thread's current processor and the number of processors.
     pub(crate) fn locate(&self) {
         counts::refresh(&world::get().partition.active());
         let number = current_processor().map_or(0, |processor| processor.index.get());
@@ -242,13 +245,13 @@ impl Block {
     }
 }
 
-/// Where a driver confined this thread to.
+/// The processors to which a driver confined this thread.
 pub(crate) fn confined() -> Option<Confined> {
     own().confined.get()
 }
 
-/// Confines this thread, to processors that are active and have these hardware ids. When it returns the thread runs there; on
-/// simulated processors it only looks so.
+/// Confines this thread to processors that are active and have these hardware ids. When it returns, the thread runs
+/// there. On simulated processors it only appears to.
 pub(crate) fn confine(
     to: Confined,
     ids: impl IntoIterator<Item = HardwareId>,
@@ -268,7 +271,7 @@ pub(crate) fn pin(to: Processor) -> rustix::io::Result<()> {
     confine(Confined { group: number.group, mask: 1 << number.number }, [to.id])
 }
 
-/// Makes this thread look as if it were on one processor, wherever it runs.
+/// Makes this thread appear to run on one processor, wherever it runs.
 pub(crate) fn pretend(at: Processor) {
     let number = at.number();
     let block = enter();
@@ -276,8 +279,8 @@ pub(crate) fn pretend(at: Processor) {
     block.locate();
 }
 
-/// Lets this thread run on the whole partition again: as it is now, and as it will be, since a thread that has the
-/// partition's own mask grows with it.
+/// Lets this thread run on the whole partition again, including processors that join later, since a thread that has
+/// the partition's own mask grows with it.
 pub(crate) fn release() {
     let block = enter();
     if block.own.confined.take().is_none() {
@@ -298,7 +301,7 @@ fn run_on_all() {
             let what = format!("a thread could not be given its affinity back: {error}");
             world.console.breach(&what);
         }
-        // A change that came in between did not find this thread with the partition's mask, and left it out.
+        // A change in between missed this thread, because it did not have the partition's mask yet.
         if world.partition.epoch() == active.epoch() {
             return;
         }
@@ -307,14 +310,14 @@ fn run_on_all() {
 
 fn run_on(ids: impl IntoIterator<Item = HardwareId>) -> rustix::io::Result<()> {
     let mut cpus = rustix::thread::CpuSet::new();
-    // What does not fit no partition of this machine has.
+    // A larger id does not occur in a partition of this machine.
     let ids = ids.into_iter().map(|id| id.0 as usize);
     ids.filter(|id| *id < rustix::thread::CpuSet::MAX_CPU).for_each(|id| cpus.set(id));
     rustix::thread::sched_setaffinity(None, &cpus)
 }
 
-/// The processor that this thread runs on, as the partition names it. A thread that may run on several may be elsewhere when
-/// this returns. `None` only if it runs on a processor that never joined.
+/// The partition's processor on which this thread runs. A thread that may run on several may have moved when this
+/// returns. `None` only if it runs on a processor that never joined.
 pub(crate) fn current_processor() -> Option<Processor> {
     let world = world::get();
     let active = world.partition.active();
@@ -323,10 +326,10 @@ pub(crate) fn current_processor() -> Option<Processor> {
         return active.by_index(index);
     }
     let confined = block.and_then(|block| block.own.confined.get());
-    // Simulated processors run nothing. There a thread is on the first of those that it may be on.
+    // Simulated processors run nothing. There a thread counts as being on the first processor of its affinity.
     let first = |confined: Confined| {
         let mask = match confined.mask & active.group_mask(confined.group) {
-            // They have all left.
+            // All of them have left.
             0 => confined.mask,
             mask => mask,
         };
@@ -338,7 +341,7 @@ pub(crate) fn current_processor() -> Option<Processor> {
         Some(confined) if !world.real || confined.mask.is_power_of_two() => first(confined),
         _ if world.real => {
             let cpu = u32::try_from(rustix::thread::sched_getcpu()).ok()?;
-            // Nothing runs on one that is being added (A5), whatever the kernel has this thread do.
+            // Nothing runs on a processor that is being added (A5), wherever the kernel puts this thread.
             let there = active.by_id(HardwareId(cpu))?;
             joined_in(&active, there.index)
         }
@@ -346,7 +349,8 @@ pub(crate) fn current_processor() -> Option<Processor> {
     }
 }
 
-/// The processor of this index if it is active in a set or was: not one that is being added for the first time (A5).
+/// The processor of this index if it is or was active in a set; `None` while it is being added for the first time
+/// (A5).
 pub(crate) fn joined_in(active: &ActiveSet, index: ProcessorIndex) -> Option<Processor> {
     let was = || active.known().any(|(processor, _)| processor.index == index);
     if active.contains(index) || was() { active.by_index(index) } else { None }

@@ -2,12 +2,13 @@
 
 use std::sync::Once;
 
-/// Reads which zone this machine is in, the first time: in a driver's sandbox there are no files.
+/// Reads this machine's time zone once. Must run before the driver's sandbox closes, because there
+/// are no files in it.
 pub(crate) fn prepare() {
     static READ: Once = Once::new();
     unsafe extern "C" {
         fn tzset();
     }
-    // SAFETY: takes nothing, and nobody here changes the environment.
+    // SAFETY: it takes no arguments, and no code here changes the environment.
     READ.call_once(|| unsafe { tzset() });
 }

@@ -1,15 +1,16 @@
-//! What drivers and we both know the layout of. Sizes and places are those of the public headers for x64.
+//! The types whose layout drivers share with this crate. Sizes and offsets are those of the public
+//! headers for x64.
 
 use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
 
-/// A truth value of one byte.
+/// A Boolean of one byte.
 pub(crate) type Boolean = u8;
 
-/// An `NTSTATUS` as C has it.
+/// An `NTSTATUS` in its C type.
 pub(crate) type NtStatus = i32;
 
-/// A status as C has it.
+/// A status in its C type.
 pub(crate) const fn nt_status(status: hotadd::Status) -> NtStatus {
     status.to_raw().cast_signed()
 }
@@ -62,7 +63,7 @@ const _: () = assert!(offset_of!(ChangeContext, nt_number) == 4);
 const _: () = assert!(offset_of!(ChangeContext, status) == 8);
 const _: () = assert!(offset_of!(ChangeContext, number) == 12);
 
-/// A counted string: lengths in bytes, no zero at the end implied.
+/// A counted string: lengths are in bytes, and it need not end with a zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted<U> {

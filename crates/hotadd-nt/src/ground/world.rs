@@ -1,4 +1,4 @@
-//! [`World`]: the one system that all drivers of this process live in.
+//! [`World`]: the one system in which all drivers of this process run.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use hotadd::{Partition, PartyInfo};
 use crate::ground::fault::Fault;
 use crate::ground::{counts, time_zone};
 
-/// Where what drivers say goes.
+/// Receives the drivers' output and the reports about them.
 pub trait Console: Send + Sync {
-    /// A driver printed this. No line end at its end is implied, and it may have several lines.
+    /// A driver printed this. The text need not end with a newline, and may have several lines.
     fn print(&self, text: &str);
 
-    /// A driver broke a rule and goes on.
+    /// A driver broke a rule and continues.
     fn breach(&self, text: &str);
 
-    /// A driver cannot go on. The process ends after this, so what is to be told must have been when it returns. May be called
-    /// on any thread, in the middle of anything.
+    /// A driver cannot continue. The process ends when this returns, so the report must be complete by then. May be
+    /// called on any thread, at any point.
     fn fault(&self, fault: &Fault);
 
     /// A driver's callback is registered.
@@ -26,37 +26,37 @@ pub trait Console: Send + Sync {
     }
 }
 
-/// The one system that all drivers of this process live in.
+/// The one system in which all drivers of this process run.
 pub struct World {
-    /// Whose processors they hear of.
+    /// The partition whose processors are reported to the drivers.
     pub partition: Partition,
-    /// What registrations are called: the first by this name, later ones with a number behind it.
+    /// The name of registrations: the first has this name, later ones have a number appended.
     pub name: String,
-    /// How long a callback may take.
+    /// The time limit of a callback.
     pub time_limit: Duration,
-    /// At which level callbacks register.
+    /// The level at which callbacks register.
     pub level: i32,
-    /// Whether the partition's processors are those of this machine. Then threads are pinned where a driver asks.
+    /// Whether the partition's processors are those of this machine. If so, threads are pinned where a driver asks.
     pub real: bool,
-    /// Where what drivers say goes.
+    /// Receives the drivers' output and the reports about them.
     pub console: Box<dyn Console>,
 }
 
 static WORLD: OnceLock<World> = OnceLock::new();
 
 impl World {
-    /// Makes this the world. Before it nothing of a driver may run.
+    /// Installs this as the world. Must be called before any driver code runs.
     ///
     /// # Errors
-    /// The world, if there is one already: it is one for the whole process.
+    /// Returns the world if one exists already: there is one for the whole process.
     pub fn begin(self) -> Result<(), Self> {
         WORLD.set(self)?;
         get().watch();
         Ok(())
     }
 
-    /// The world of a program that calls these functions itself: its name, the default time limit, and what is to be said goes to
-    /// stderr.
+    /// The world of a program that calls these functions itself: it has the program's name and the default time
+    /// limit, and reports go to stderr.
     #[must_use]
     pub fn of_program(partition: Partition) -> Self {
         let name = std::env::current_exe().ok();
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// The world. If none has begun, that of a program with a partition of its own process begins now.
+    /// The world. If none exists yet, this creates that of a program with a partition of its own process.
     pub fn current() -> &'static Self {
         WORLD.get_or_init(|| match Partition::process() {
             Ok(partition) => {
@@ -80,18 +80,18 @@ impl World {
                 world
             }
             Err(error) => {
-                // There is nothing that the functions of this program could answer.
+                // Without a partition, no function of this crate has an answer.
                 eprintln!("hotadd: the kernel does not tell which processors there are: {error}");
                 std::process::abort()
             }
         })
     }
 
-    /// Keeps what drivers read without calling anybody: how many processors there are. And what takes a look at files is
-    /// done now, as later there may be none.
+    /// Keeps the number of processors up to date, which drivers read without a call. It also does what needs files,
+    /// as there may be none later.
     fn watch(&self) {
         let partition = self.partition.clone();
-        // That inside a callback there is no observing does no harm: whenever a driver is called the number is written down.
+        // Observing fails inside a callback. That is harmless: the number is updated whenever a driver is called.
         if let Ok(observation) =
             self.partition.observe(move |_| counts::refresh(&partition.active()))
         {
@@ -101,17 +101,17 @@ impl World {
         time_zone::prepare();
     }
 
-    /// Whether there is one.
+    /// Whether a world exists.
     #[must_use]
     pub fn has_begun() -> bool {
         WORLD.get().is_some()
     }
 }
 
-/// Of a program's name, so that a number still fits behind it.
+/// The length to which a program's name is cut, so that a number still fits after it.
 const LONGEST_NAME: usize = 32;
 
-/// Where a program that calls these functions itself hears of it.
+/// The console of a program that calls these functions itself.
 struct Stderr;
 
 impl Console for Stderr {

@@ -1,4 +1,4 @@
-//! [`Driver`]: a driver from its file to its end (L1, L2, D4).
+//! [`Driver`]: a driver from loading its file to its unloading (L1, L2, D4).
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ use crate::loaders::pe::{self, FileError, Inspection};
 /// How a driver is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Whether a driver that wants what is not provided is refused. If it is not, calling it is a fault.
+    /// Refuses a driver if an import is not provided. Otherwise calling such an import is a fault.
     pub strict: bool,
 }
 
@@ -33,25 +33,25 @@ pub struct Driver {
     entry: Routine,
     object: Object,
     begun: bool,
-    // Behind everything that lies in it.
+    // Declared last, so that it is dropped after everything that lies in it.
     code: Code,
 }
 
-/// What holds a driver's code in memory.
+/// What keeps a driver's code in memory.
 enum Code {
     Native(Box<Native>),
     Sys(#[expect(dead_code, reason = "held, and let go at the end")] pe::Loaded),
 }
 
 impl Code {
-    /// What runs before a native driver's DriverEntry.
+    /// Runs a native driver's constructors, before its DriverEntry.
     fn construct(&self) {
         if let Self::Native(native) = self {
             native.construct();
         }
     }
 
-    /// What runs behind its unload.
+    /// Runs a native driver's destructors, after its unload.
     fn destruct(&self) {
         if let Self::Native(native) = self {
             native.destruct();
@@ -59,21 +59,21 @@ impl Code {
     }
 }
 
-/// Why a driver is not loaded.
+/// Why a driver was not loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("DriverEntry returned {}", plainly(*.0))]
 pub struct EntryError(pub Status);
 
-/// A driver cannot be unloaded: it stays until its process ends (L2).
+/// A driver cannot be unloaded: it remains until its process ends (L2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot be unloaded, because it set no DriverUnload (L2)")]
 pub struct Stays;
 
 impl File {
-    /// Looks at it without loading it.
+    /// Inspects the file without loading it.
     ///
     /// # Errors
-    /// If it is no driver, or none that can be loaded here, and what it is.
+    /// The file is no driver, or cannot be loaded here. The error says what it is.
     pub fn inspect(&self) -> Result<Inspection, FileError> {
         match self.kind() {
             Kind::Sys => pe::inspect(&self.bytes, &SERVICES),
@@ -81,10 +81,10 @@ impl File {
         }
     }
 
-    /// Brings the driver into memory and binds its imports. None of its own code runs yet.
+    /// Loads the driver into memory and binds its imports. None of its own code runs yet.
     ///
     /// # Errors
-    /// If it cannot be loaded here, and why.
+    /// The driver cannot be loaded here. The error says why.
     pub fn load(&self, options: Options) -> Result<Driver, FileError> {
         match self.kind() {
             Kind::Sys => {
@@ -108,31 +108,34 @@ impl Driver {
         Self { name: name.to_owned(), entry, object, begun: false, code }
     }
 
-    /// Its file's name.
+    /// The name of its file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Calls its DriverEntry, once (L1), and before that a native driver's constructors. The [`World`](crate::World) must have begun.
+    /// Calls its DriverEntry once (L1), after a native driver's constructors. The [`World`](crate::World) must have
+    /// begun.
     ///
     /// # Errors
-    /// The status with which it refused. It is gone then: what it registered is deregistered, and its Unload is not called.
+    /// The status with which DriverEntry refused. The driver is then removed: its registrations are deregistered, and
+    /// its Unload is not called.
     pub fn begin(mut self) -> Result<Self, EntryError> {
         let arguments = [self.object.driver() as usize, self.object.registry_path() as usize, 0, 0];
         self.begun = true;
-        // It may register, and then it is asked twice about every active processor.
+        // DriverEntry may register, and then the driver is called twice for every active processor.
         let limit = world::get().time_limit * (1 + 2 * world::get().partition.count());
         let status = faults::watch(limit, || {
             self.code.construct();
-            // SAFETY: a DRIVER_INITIALIZE, by the name under which it was found, and what it expects; both live as long as it.
+            // SAFETY: the entry was found under the name of a DRIVER_INITIALIZE, and the arguments are what it
+            // expects; both live as long as the driver.
             unsafe { self.entry.call(arguments) }
         });
-        // The upper half of the register is not part of it.
+        // The upper half of the register is not part of the status.
         let status = Status::from_raw(status as u32);
         if !status.is_error() {
-            // What it has put off until it is loaded.
-            // SAFETY: its object, which lives as long as this.
+            // Runs the work that the driver postponed until it is loaded.
+            // SAFETY: it is the driver's object, which lives as long as `self`.
             reinit::run(unsafe { Out::new(self.object.driver()) });
             return Ok(self);
         }
@@ -148,14 +151,14 @@ impl Driver {
         Err(EntryError(status))
     }
 
-    /// Unloads it: calls its DriverUnload, and cleans up what that leaves (D4).
+    /// Unloads the driver: calls its DriverUnload, and cleans up what that leaves (D4).
     ///
     /// # Errors
-    /// Gives it back if it cannot be unloaded.
+    /// Returns the driver if it cannot be unloaded.
     pub fn unload(self) -> Result<UnloadReport, (Self, Stays)> {
         let Some(unload) = self.object.unload() else { return Err((self, Stays)) };
         faults::watch(world::get().time_limit, || {
-            // SAFETY: a DRIVER_UNLOAD by the field that the driver has put it into, and the argument that it expects.
+            // SAFETY: the driver has put a DRIVER_UNLOAD into this field, and the argument is what it expects.
             unsafe { unload.call([self.object.driver() as usize, 0, 0, 0]) }
         });
         self.stopped("unloaded");
@@ -166,7 +169,8 @@ impl Driver {
         Ok(report)
     }
 
-    /// What of it still runs would run into nothing once its code is gone. Windows stops the system.
+    /// Ends the process if code of the driver is still to run: it would run into unmapped memory once the driver is
+    /// gone. Windows stops the system.
     fn stopped(&self, when: &str) {
         if let Some(running) = unload_report::running() {
             let what = format!("{when} with {running} still to run");
@@ -178,7 +182,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.begun {
-            // Nothing may call into what is about to be gone.
+            // After this nothing can call into the code that is about to be unmapped.
             change::deregister_all();
             callbacks::unregister_all();
             faults::watch(world::get().time_limit, || self.code.destruct());

@@ -1,4 +1,4 @@
-//! The highest layer: it brings a driver into memory, calls its entry and its unload, and confines its process.
+//! The highest layer: it loads a driver into memory, calls its entry and its unload, and confines its process.
 
 pub(crate) mod load;
 pub mod pe;

@@ -1,4 +1,5 @@
-//! Trying out what ends a process: this test binary, started again, calls one function of a driver and says what became of it.
+//! Tests what ends a process: this test binary, started again, calls one function of a driver and reports the
+//! outcome.
 
 use std::ffi::c_void;
 use std::mem;
@@ -18,10 +19,10 @@ const DRIVERS: &[(&str, &[u8])] = &[
     ("seh.sys", include_bytes!("../../tests/fixtures/seh.sys")),
 ];
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The fault as a person reads it, or `returned N`, or nothing.
+    /// The fault as text, or `returned N`, or nothing.
     pub(crate) said: String,
     /// The status of a fault.
     pub(crate) status: Option<u32>,
@@ -40,7 +41,7 @@ pub(crate) fn call(driver: &str, function: &str, arguments: &[u64]) -> Outcome {
     run("call", &detail)
 }
 
-/// Has another process play a role.
+/// Runs a role in another process.
 pub(crate) fn run(role: &str, detail: &str) -> Outcome {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["host::trial::play", "--exact", "--nocapture", "--test-threads=1"]);
@@ -60,7 +61,7 @@ pub(crate) fn run(role: &str, detail: &str) -> Outcome {
     }
 }
 
-/// Prints what drivers say.
+/// Prints the drivers' output.
 struct Lines;
 
 impl Console for Lines {
@@ -77,7 +78,7 @@ impl Console for Lines {
     }
 }
 
-/// Where the processes come in that other tests start; by itself it has no role, and nothing to do.
+/// The entry point of the processes that other tests start. Without a role it does nothing.
 #[test]
 fn play() {
     let Ok(role) = std::env::var("HOTADD_NT_ROLE") else { return };
@@ -104,14 +105,14 @@ fn play() {
         "host overflow" => println!("{}", overflow(1)),
         "host crash" => {
             println!("{}", call_here("crash.sys add 1 2 3 4"));
-            // SAFETY: it is not, and this process was made to show what happens.
+            // SAFETY: the write is invalid on purpose: this process was made to show what happens.
             unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
         }
         other => panic!("no role {other}"),
     }
 }
 
-/// Ends like any Rust program whose stack overflows, although a driver was loaded.
+/// Overflows its stack like any Rust program, although a driver is loaded.
 fn overflow(depth: u64) -> u64 {
     if depth == 1 {
         call_here("crash.sys add 1 2 3 4");
@@ -129,15 +130,17 @@ fn export(detail: &str) {
     let address = words.next().unwrap().parse().unwrap();
     let export = exports::find(name).unwrap_or_else(|| panic!("{name} is exported"));
     if abi == "win64" {
-        // SAFETY: a function in this convention that takes integers and addresses, and looks at no more than it takes.
+        // SAFETY: it is a function in this convention that takes integers and addresses, and reads only its own
+        // parameters.
         let function =
             unsafe { mem::transmute::<*const c_void, Win64>(export.address(Abi::Win64)) };
-        // SAFETY: it is not, and this process was made to show what happens.
+        // SAFETY: the call is invalid on purpose: this process was made to show what happens.
         unsafe { function(address, address, address, address) };
     } else {
-        // SAFETY: a function in this convention that takes integers and addresses, and looks at no more than it takes.
+        // SAFETY: it is a function in this convention that takes integers and addresses, and reads only its own
+        // parameters.
         let function = unsafe { mem::transmute::<*const c_void, SysV>(export.address(Abi::SysV)) };
-        // SAFETY: it is not, and this process was made to show what happens.
+        // SAFETY: the call is invalid on purpose: this process was made to show what happens.
         unsafe { function(address, address, address, address) };
     }
 }
@@ -154,6 +157,6 @@ fn call_here(detail: &str) -> u64 {
     for (argument, word) in arguments.iter_mut().zip(words) {
         *argument = word.parse().unwrap();
     }
-    // SAFETY: it is not always safe: these functions do wrong, in a process made for it.
+    // SAFETY: the call is not always valid: these functions misbehave on purpose, in a process made for it.
     (unsafe { function.call(arguments) }) as u64
 }

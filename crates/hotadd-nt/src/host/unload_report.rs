@@ -1,4 +1,4 @@
-//! [`UnloadReport`]: what a driver leaves behind when it is unloaded, or did not load.
+//! [`UnloadReport`]: what a driver leaves behind when it is unloaded, or failed to load.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use crate::kernel::io::devices;
 use crate::kernel::ke::{change, dispatch, dpc_queue};
 use crate::kernel::{ex, io, mm, ob, ps};
 
-/// What a driver left behind. Registrations were deregistered for it, and devices are forgotten (D4).
+/// What a driver left behind. Its registrations were deregistered, and its devices removed (D4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnloadReport {
     /// Its registrations.
     pub registrations: usize,
-    /// Other things, by what one of them is called. Nothing comes of them any more.
+    /// Other objects, each with its name and number. They have no further effect.
     pub others: Vec<(&'static str, usize)>,
-    /// Its memory. It is that of all drivers of this process.
+    /// The memory that is not freed, of all drivers of this process.
     pub pool: Accounting,
 }
 
 impl UnloadReport {
-    /// What has become of a driver that nobody calls any more.
+    /// The report on a driver that is no longer called.
     pub(crate) fn by(driver: &Object) -> Self {
         let registrations = change::deregister_all();
         let io = devices::forget(driver.driver());
@@ -36,7 +36,7 @@ impl UnloadReport {
         Self { registrations, others, pool: pool::accounting() }
     }
 
-    /// In words what it should have cleaned up besides memory; `None` if it did.
+    /// What it should have cleaned up besides memory, as text; `None` if it did.
     pub(crate) fn mess(&self) -> Option<String> {
         let registrations = ("registration", self.registrations);
         let all = std::iter::once(&registrations).chain(&self.others);
@@ -52,11 +52,12 @@ impl fmt::Display for UnloadReport {
     }
 }
 
-/// What of a driver still runs or will: its code cannot be taken away under it. `None` if nothing does.
+/// What of a driver still runs or will run: its code must stay mapped until then. `None` if nothing
+/// does.
 pub(crate) fn running() -> Option<String> {
     let dpcs = dpc_queue::waiting();
     if dpcs == 0 {
-        // One may be about to return: whoever it has told is here already.
+        // A DPC may be about to return even if its effects are already visible.
         dpc_queue::flush();
     }
     let all = [

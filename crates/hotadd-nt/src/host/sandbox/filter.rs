@@ -1,4 +1,4 @@
-//! The system calls that are allowed.
+//! The allowed system calls.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,14 +11,14 @@ use seccompiler::{
 
 use super::SandboxError;
 
-/// Allowed whatever their arguments are.
+/// The system calls that are allowed with any arguments.
 const FREE: &[c_long] = &[
     // Memory.
     libc::SYS_brk,
     libc::SYS_madvise,
     libc::SYS_mremap,
     libc::SYS_munmap,
-    // Threads, and waiting for each other. clone3 is answered by another filter.
+    // Threads and synchronisation. Another filter answers clone3.
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -34,7 +34,7 @@ const FREE: &[c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
-    // Signals to itself.
+    // Signals to its own process.
     libc::SYS_alarm,
     libc::SYS_pause,
     libc::SYS_restart_syscall,
@@ -77,7 +77,7 @@ const FREE: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_write,
     libc::SYS_writev,
-    // Who it is, and chance.
+    // Its own ids, and random numbers.
     libc::SYS_getegid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
@@ -87,7 +87,7 @@ const FREE: &[c_long] = &[
     libc::SYS_uname,
 ];
 
-/// What a call's argument has to be: its place, the bits that are looked at, and what they are.
+/// A condition on an argument: the argument's index, the bits that are compared, and their required value.
 type Demand = (u8, u64, u64);
 
 const ALL: u64 = u64::MAX;
@@ -97,28 +97,28 @@ const ARCH_SET_GS: u64 = 0x1001;
 const PR_SET_VMA: u64 = 0x5356_4d41;
 const PR_GET_AUXV: u64 = 0x4155_5856;
 
-/// Allowed with these arguments. Each line is one way in which a call is allowed.
+/// The system calls that are allowed with these arguments. Each line is one allowed form of a call.
 fn bound() -> Vec<(c_long, Vec<Demand>)> {
     let own = u64::from(std::process::id());
     let mut all = vec![
-        // No new code.
+        // No new executable memory.
         (libc::SYS_mmap, vec![(2, PROT_EXEC, 0)]),
         (libc::SYS_mprotect, vec![(2, PROT_EXEC, 0)]),
-        // Threads, no processes. What the C library does when clone3 is not there.
+        // Threads, but no processes. The C library uses this call when clone3 is unavailable.
         (libc::SYS_clone, vec![(0, CLONE_THREAD, CLONE_THREAD)]),
         (libc::SYS_sched_setaffinity, vec![(0, u32::MAX.into(), 0)]),
         (libc::SYS_kill, vec![(0, u32::MAX.into(), own)]),
         (libc::SYS_tgkill, vec![(0, u32::MAX.into(), own)]),
         (libc::SYS_rt_sigqueueinfo, vec![(0, u32::MAX.into(), own)]),
         (libc::SYS_rt_tgsigqueueinfo, vec![(0, u32::MAX.into(), own)]),
-        // The block that a driver's gs points to.
+        // Sets the processor block that a driver's gs points to.
         (libc::SYS_arch_prctl, vec![(0, ALL, ARCH_SET_GS)]),
-        // Limits are read, those of itself.
+        // Limits can be read, for its own process only.
         (libc::SYS_prlimit64, vec![(0, u32::MAX.into(), 0), (2, ALL, 0)]),
-        // Whether a descriptor is waited for in a call.
+        // Switches a descriptor between blocking and non-blocking.
         (libc::SYS_ioctl, vec![(1, u32::MAX.into(), libc::FIONBIO)]),
     ];
-    // Names of threads and of memory, and what the kernel told it at its start.
+    // Names of threads and of memory, and the auxiliary vector.
     for option in [libc::PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV] {
         all.push((libc::SYS_prctl, vec![(0, u32::MAX.into(), option)]));
     }
@@ -130,7 +130,7 @@ fn bound() -> Vec<(c_long, Vec<Demand>)> {
     all
 }
 
-/// What else the system's linker does, and what closes the process behind it.
+/// The additional calls of the system's linker, and those that close the sandbox afterwards.
 const LOADING: &[c_long] = &[
     libc::SYS_access,
     libc::SYS_lseek,
@@ -145,30 +145,30 @@ const LOADING: &[c_long] = &[
     libc::SYS_statx,
 ];
 
-/// The same, with these arguments.
+/// The additional calls that are allowed with these arguments.
 const LOADING_BOUND: &[(c_long, Demand)] = &[
-    // Files are read, not written or made.
+    // Files can be read, but not written or created.
     (libc::SYS_openat, (2, WRITES, 0)),
     (libc::SYS_fcntl, (1, u32::MAX as u64, libc::F_ADD_SEALS as u64)),
 ];
 
-/// Every flag of open that is about more than reading.
+/// Every flag of open that allows more than reading.
 const WRITES: u64 = (libc::O_ACCMODE
     | libc::O_CREAT
     | libc::O_TRUNC
     | libc::O_APPEND
     | libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
 
-/// How far a driver's process has come.
+/// The stage of a driver's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its file is about to be loaded, and none of its code runs.
+    /// Its file is about to be loaded. None of its code runs.
     Loading,
     /// Its code runs.
     Running,
 }
 
-/// Forbids all others, on all threads, for good.
+/// Forbids all other system calls, on all threads, permanently.
 pub(super) fn install(stage: Stage) -> Result<(), SandboxError> {
     let failed = |error: seccompiler::Error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
@@ -178,9 +178,10 @@ pub(super) fn install(stage: Stage) -> Result<(), SandboxError> {
     };
     let apply =
         |program: BpfProgram| seccompiler::apply_filter_all_threads(&program).map_err(failed);
-    // The strictest answer of several filters counts.
+    // If several filters match, the strictest result applies.
     if stage == Stage::Loading {
-        // The arguments of clone3 are in memory, where no filter sees them: with this the C library uses clone.
+        // The arguments of clone3 are in memory, where no filter can read them. With this result the C library
+        // uses clone.
         let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
         let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         apply(program(clone3, SeccompAction::Allow, enosys).map_err(failed)?)?;

@@ -1,4 +1,4 @@
-//! What happens on a forbidden system call: the kernel sends SIGSYS, and the call is named.
+//! Handles a forbidden system call: the kernel sends SIGSYS, and the call is reported by name.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -20,21 +20,20 @@ use crate::ground::images;
 #[repr(C)]
 struct Refused {
     signal: [c_int; 4],
-    /// The instruction behind the call.
+    /// The instruction after the call.
     at: usize,
     number: c_int,
 }
 
-/// The call that was refused, and where it was made; of several the first. Written in a signal handler, read by a thread that
-/// waits for it.
+/// The first refused call, and the place of the call. A signal handler writes it; a waiting thread reads it.
 static CALL: AtomicI64 = AtomicI64::new(NONE);
 static PLACE: AtomicUsize = AtomicUsize::new(0);
 
-/// Where this program's code begins and ends.
+/// The range of this program's code.
 static OURS: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
-/// Calls that look something up in the file system: the C library makes them on its own account, for reasons that change with its
-/// version.
+/// Calls that look something up in the file system. The C library makes them on its own account, for reasons that
+/// differ between its versions.
 const LOOKS: [i64; 10] = [
     libc::SYS_access,
     libc::SYS_faccessat,
@@ -48,17 +47,17 @@ const LOOKS: [i64; 10] = [
     libc::SYS_statx,
 ];
 
-/// No call.
+/// No call was refused yet.
 const NONE: i64 = i64::MIN;
 
-/// The thread that waits.
+/// The thread that waits for a refused call.
 static TELLER: OnceLock<Thread> = OnceLock::new();
 
-/// How far up the stack the driver's call is looked for: the C library's own frames, in words. There is always as much, as
-/// whatever runs a driver's code is further up.
+/// How far up the stack, in words, the driver's call is searched: over the C library's own frames. The stack always
+/// has that many words, because the frames that run a driver's code are further up.
 const REACH: usize = 256;
 
-/// Has forbidden calls reported.
+/// Installs the reporting of forbidden calls.
 pub(super) fn report(tell: Tell) -> Result<(), SandboxError> {
     let teller = std::thread::Builder::new().name("hotadd-forbidden".to_owned());
     let (ready, waits) = channel();
@@ -69,42 +68,44 @@ pub(super) fn report(tell: Tell) -> Result<(), SandboxError> {
     });
     let teller = teller.map_err(|error| SandboxError::new("a thread", error))?;
     let _ = TELLER.set(teller.thread().clone());
-    // SAFETY: a function of the form that is asked for.
+    // SAFETY: the function has the required signature.
     unsafe { libc::dl_iterate_phdr(Some(take_down), ptr::null_mut()) };
-    // Its start allocates, and the driver is not to stop that halfway.
+    // The thread's start allocates, and a call of the driver must not stop it halfway.
     let _ = waits.recv();
     type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
     let handler: Handler = forbidden;
     // SAFETY: all zeros are a valid action.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as usize;
-    // On the stack of whoever makes the call, which has room for one: the stack for signals may have little besides registers.
+    // The handler runs on the caller's stack, which has enough room. The signal stack may have room for little
+    // besides registers.
     action.sa_flags = libc::SA_SIGINFO;
-    // SAFETY: a handler of the form that SA_SIGINFO asks for.
+    // SAFETY: the handler has the signature that SA_SIGINFO requires.
     if unsafe { libc::sigaction(libc::SIGSYS, &raw const action, ptr::null_mut()) } != 0 {
         return Err(SandboxError::last("signals"));
     }
     Ok(())
 }
 
-/// Writes down what was called, and stops this thread, unless the driver has nothing to do with it. It may be called while the C
-/// library holds its locks, as in fork, and on a stack that has room for little more than the registers, as when the C library has
-/// all threads change their user.
+/// Records the call and stops this thread, unless the driver is not involved. The handler may run while the C library
+/// holds its locks, as in fork. It may run on a stack that has room for little more than the registers, as when the C
+/// library makes all threads change their user.
 ///
 /// # Safety
 /// The kernel calls it, as the handler of SIGSYS.
 unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_void) {
-    // SAFETY: the kernel's word on this signal, which has this form; it lives until this returns.
+    // SAFETY: the kernel passes this form for this signal; it lives until the handler returns.
     let refused = unsafe { &*info.cast::<Refused>() };
-    // SAFETY: the kernel has put the registers on the stack of this handler. Nobody else has them until it returns.
+    // SAFETY: the kernel has put the registers on this handler's stack. Nothing else uses them until the handler
+    // returns.
     let frame = unsafe { &mut *frame.cast::<libc::ucontext_t>() };
     let number = i64::from(refused.number);
     if number == libc::SYS_newfstatat
         && register(frame, libc::REG_R10) == libc::AT_EMPTY_PATH as usize
     {
-        // About a descriptor, and no file that is named: the C library's fstat.
+        // The call is about a descriptor, not a path: this is the C library's fstat.
         let (fd, buffer) = (register(frame, libc::REG_RDI), register(frame, libc::REG_RDX));
-        // SAFETY: the kernel checks both.
+        // SAFETY: the kernel checks both arguments.
         let done = unsafe { libc::syscall(libc::SYS_fstat, fd, buffer) };
         let refused = -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(0));
         frame.uc_mcontext.gregs[libc::REG_RAX as usize] = if done == 0 { 0 } else { refused };
@@ -113,7 +114,7 @@ unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_voi
     let mut place = if images::at(refused.at).is_some() { refused.at } else { drivers(frame) };
     if LOOKS.contains(&number) {
         match caller(refused.at) {
-            // What a library looks up on our behalf it does without: that is no fault of the driver.
+            // A library that looks something up for this program must do without it. That is no fault of the driver.
             Caller::Ours => {
                 frame.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::EACCES);
                 return;
@@ -122,11 +123,11 @@ unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_voi
             Caller::Unknown => {}
         }
     }
-    // Other threads may make it as well, on behalf of this one. Where a driver made it is what counts.
+    // Other threads may make the call as well, on behalf of this one. The place in the driver is the relevant one.
     if place != 0 {
         PLACE.store(place, Ordering::Relaxed);
     }
-    // Release: whoever sees the call sees its place.
+    // Release: a thread that sees the call also sees its place.
     let _ = CALL.compare_exchange(NONE, number, Ordering::Release, Ordering::Relaxed);
     if let Some(teller) = TELLER.get() {
         teller.unpark();
@@ -137,7 +138,7 @@ unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_voi
     }
 }
 
-/// Waits for a refused call, tells of it, and ends the process.
+/// Waits for a refused call, reports it, and ends the process.
 fn wait(tell: &Tell) {
     let number = loop {
         // Acquire: pairs with the release above.
@@ -158,11 +159,11 @@ fn wait(tell: &Tell) {
     std::process::abort()
 }
 
-/// No signal stops this thread. When the C library changes the user it sends all threads a signal to make the call too, which
-/// it has no other way to block than the kernel's.
+/// Blocks all signals on this thread. When the C library changes the user, it signals all threads to make the call
+/// too. It lets no caller block that signal, so this uses the kernel's call.
 fn deafen() {
     let all = u64::MAX;
-    // SAFETY: eight bytes, which is the size that is given.
+    // SAFETY: the mask has eight bytes, which is the size that is passed.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
@@ -174,36 +175,37 @@ fn deafen() {
     };
 }
 
-/// Who made a call.
+/// Which code made a call.
 enum Caller {
-    /// A driver, there.
+    /// A driver, at this address.
     Driver(usize),
     /// This program.
     Ours,
-    /// A library, for nobody that can be seen.
+    /// A library, on behalf of no visible caller.
     Unknown,
 }
 
-/// Who made the call at this instruction: whose code is the newest on the stack, behind the libraries'. What merely looks like a return
-/// address will not do here, so the unwinder tells; it neither allocates nor opens anything.
+/// Finds which code made the call at this instruction: the newest on the stack that is not a library's. Words that
+/// only look like return addresses are not reliable enough here, so this uses the unwinder. It neither allocates nor
+/// opens anything.
 fn caller(at: usize) -> Caller {
     let mut walk = Walk { at, reached: false, found: Caller::Unknown };
-    // SAFETY: a function of the form that is asked for, and what it expects, which lives until this returns.
+    // SAFETY: the function has the required signature, and its argument lives until this returns.
     unsafe { _Unwind_Backtrace(step, (&raw mut walk).cast()) };
     walk.found
 }
 
-/// A walk up the stack, from the handler on.
+/// A walk up the stack, starting at the handler.
 struct Walk {
-    /// The instruction behind the call.
+    /// The instruction after the call.
     at: usize,
-    /// It is at or behind it.
+    /// Whether the walk has reached that instruction.
     reached: bool,
     found: Caller,
 }
 
 unsafe extern "C" {
-    /// The compiler's library has these, for all languages.
+    /// The compiler's runtime library provides these for all languages.
     fn _Unwind_Backtrace(
         step: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
         walk: *mut c_void,
@@ -211,17 +213,17 @@ unsafe extern "C" {
     fn _Unwind_GetIP(frame: *mut c_void) -> usize;
 }
 
-/// Looks at one frame. Anything but 0 ends the walk.
+/// Examines one frame. Any result but 0 ends the walk.
 ///
 /// # Safety
-/// The unwinder calls it for a frame, with what [`caller`] has passed.
+/// The unwinder calls it for a frame, with the argument that [`caller`] has passed.
 unsafe extern "C" fn step(frame: *mut c_void, walk: *mut c_void) -> c_int {
-    // SAFETY: a frame of the unwinder's, which asks about it.
+    // SAFETY: the unwinder passes one of its own frames.
     let at = unsafe { _Unwind_GetIP(frame) };
-    // SAFETY: what `caller` has passed, and nobody else has it.
+    // SAFETY: `caller` has passed it, and nothing else uses it.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
     walk.reached |= at == walk.at;
-    // Relaxed: set before there was a handler.
+    // Relaxed: the range was set before the handler was installed.
     let (start, end) = (OURS.0.load(Ordering::Relaxed), OURS.1.load(Ordering::Relaxed));
     walk.found = match () {
         () if !walk.reached => return 0,
@@ -236,29 +238,29 @@ fn register(frame: &libc::ucontext_t, which: c_int) -> usize {
     frame.uc_mcontext.gregs[which as usize].cast_unsigned() as usize
 }
 
-/// The newest address of a driver's code on the stack of whoever was interrupted. 0 if there is none.
+/// The newest address of a driver's code on the interrupted thread's stack. 0 if there is none.
 fn drivers(frame: &libc::ucontext_t) -> usize {
     stack(frame).find(|word| images::at(*word).is_some()).unwrap_or(0)
 }
 
-/// The words on the stack of whoever was interrupted, from the newest on.
+/// The words on the interrupted thread's stack, newest first.
 fn stack(frame: &libc::ucontext_t) -> impl Iterator<Item = usize> {
     let top = frame.uc_mcontext.gregs[libc::REG_RSP as usize].cast_unsigned() as usize & !7;
     (0..REACH).map(move |word| {
         let at = ptr::with_exposed_provenance::<usize>(top + word * size_of::<usize>());
-        // SAFETY: a word of the interrupted thread's stack, which is deeper than this.
+        // SAFETY: it is a word of the interrupted thread's stack, which is deeper than this.
         unsafe { at.read_volatile() }
     })
 }
 
-/// Takes down where this program's code is. The kernel's and the linker's first entry is the program.
+/// Records the range of this program's code. The first entry is the program itself.
 ///
 /// # Safety
-/// The linker calls it about an object.
+/// The linker calls it for an object.
 unsafe extern "C" fn take_down(about: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
-    // SAFETY: the linker's word on one object, which lives until this returns.
+    // SAFETY: the linker passes a description of one object, which lives until this returns.
     let about = unsafe { &*about };
-    // SAFETY: its program headers, which are mapped for as long as the object is.
+    // SAFETY: these are its program headers, which are mapped as long as the object is.
     let segments = unsafe { slice::from_raw_parts(about.dlpi_phdr, about.dlpi_phnum.into()) };
     let code = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD && segment.p_flags & libc::PF_X != 0
@@ -268,6 +270,6 @@ unsafe extern "C" fn take_down(about: *mut libc::dl_phdr_info, _: usize, _: *mut
         OURS.0.store(start, Ordering::Relaxed);
         OURS.1.store(start + segment.p_memsz as usize, Ordering::Relaxed);
     }
-    // No further ones.
+    // Stops after the first entry.
     1
 }
