@@ -1,7 +1,7 @@
-//! Callback objects: by a name, some register to be told, and others tell them.
+//! Callback objects: functions register with a named object, and others notify them.
 //!
-//! Of the system's own, `\Callback\ProcessorAdd` tells of processors being added (`processor_add`); the others never have
-//! anything to tell.
+//! Of the system's own objects, `\Callback\ProcessorAdd` notifies of processors being added (`processor_add`). The
+//! others never notify.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +17,7 @@ use crate::kernel::ex::processor_add::Functions;
 use crate::kernel::ke::change;
 use crate::kernel::ob::references;
 
-/// `OBJECT_ATTRIBUTES`, as far as it counts here.
+/// `OBJECT_ATTRIBUTES`, as far as it is used here.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Attributes {
@@ -31,7 +31,7 @@ pub(crate) struct Attributes {
 const _: () = assert!(size_of::<Attributes>() == 0x30);
 
 nt! {
-    /// Opens a callback object, or makes it if it is to be made.
+    /// Opens a callback object, or creates it if requested.
     fn ExCreateCallback(
         object: Out<usize>, attributes: In<Attributes>, create: Boolean, several: Boolean,
     ) -> NtStatus {
@@ -44,35 +44,35 @@ nt! {
         }
     }
 
-    /// Registers a function to be told. Returns a handle, or NULL.
+    /// Registers a function for notifications. Returns a handle, or NULL.
     fn ExRegisterCallback(object: usize, function: usize, context: usize) -> usize {
         register(object, function, context)
     }
 
-    /// Registers it no more. When it returns the function is not running and will not be called again.
+    /// Unregisters a function. When it returns, the function is not running and will not be called again.
     fn ExUnregisterCallback(handle: usize) { unregister(handle) }
 
-    /// Tells all who have registered, in that order.
+    /// Notifies all registered functions, in the order of registration.
     fn ExNotifyCallback(object: usize, first: usize, second: usize) { notify(object, first, second) }
 }
 
 pub(super) const PROCESSOR_ADD: &str = "\\Callback\\ProcessorAdd";
 
-/// The objects of the system.
+/// The system's objects.
 const SYSTEM: [&str; 3] = ["\\Callback\\SetSystemTime", "\\Callback\\PowerState", PROCESSOR_ADD];
 
 struct Object {
-    /// What drivers have as its address. Leaked, so that it is nobody else's ever.
+    /// The object's address for drivers. The memory is leaked, so the address is never reused.
     address: usize,
-    /// As it was given, or empty.
+    /// The name as passed, or empty.
     name: String,
     several: bool,
     registered: Vec<Arc<Registered>>,
-    /// The party that stands for the functions registered with `ProcessorAdd`, while there are some.
+    /// The party for the functions registered with `ProcessorAdd`, as long as there are any.
     party: Option<Registration>,
 }
 
-/// A function that is registered.
+/// A registered function.
 pub(super) struct Registered {
     /// The address of its object.
     object: usize,
@@ -96,7 +96,7 @@ static OBJECTS: LazyLock<Mutex<Objects>> = LazyLock::new(|| {
     Mutex::new(objects)
 });
 
-/// Told when a function has returned.
+/// Notified when a function has returned.
 static RETURNED: Condvar = Condvar::new();
 
 fn objects() -> MutexGuard<'static, Objects> {
@@ -175,13 +175,14 @@ fn refuse(error: &hotadd::Error) {
     caller::breach(&format!("calls ExRegisterCallback for {PROCESSOR_ADD}: {error}"));
 }
 
-/// Has the functions told of processors.
+/// Registers the party that notifies the functions of processors.
 fn hear_of_processors(address: usize) -> Result<(), hotadd::Error> {
-    // Not under the lock: it waits for callbacks, and they may register and unregister too.
+    // The lock is not held here: registering waits for callbacks, which may register and unregister too.
     let registration = change::enlist(Functions::of(address), false)?;
     let mut objects = objects();
     let object = objects.at(address).expect("the system's stay");
-    // Two may have come at once: one of them goes. So it does if what it was made for has gone meanwhile.
+    // Two threads may arrive at once: one of the registrations is dropped. It is also dropped if the functions have
+    // been unregistered in the meantime.
     let spare = match object.party {
         None if !object.registered.is_empty() => object.party.replace(registration),
         _ => Some(registration),
@@ -203,11 +204,11 @@ fn unregister(handle: usize) {
     let registered = object.registered.remove(at);
     let party = if object.registered.is_empty() { object.party.take() } else { None };
     drop(objects);
-    // Not under the lock: it waits for what may want the lock (D1).
+    // The lock is not held here: dropping waits for callbacks that may want the lock (D1).
     drop(party);
     let own = thread::own().id();
     let mut running = registered.running.lock();
-    // One that unregisters itself cannot wait for itself.
+    // A function that unregisters itself cannot wait for itself.
     while running.iter().any(|thread| *thread != own) {
         RETURNED.wait(&mut running);
     }
@@ -220,27 +221,28 @@ fn notify(address: usize, first: usize, second: usize) {
         None => return,
     };
     let Some(told) = told else {
-        // They would be told of what is not happening, and of ends without a beginning (X4).
+        // Otherwise functions would be notified of changes that do not happen, and of outcomes without a start (X4).
         let what = "which is the system's: none of its functions is called";
         caller::breach(&format!("calls ExNotifyCallback for {PROCESSOR_ADD}, {what}"));
         return;
     };
     for one in told {
-        // SAFETY: a CALLBACK_FUNCTION by the word of whoever registered it.
+        // SAFETY: the driver that registered it guarantees that it is a CALLBACK_FUNCTION.
         one.run(|| unsafe { one.routine.call([one.context, first, second, 0]) });
     }
 }
 
-/// The functions that are registered with an object at this moment, in that order.
+/// The functions that are currently registered with an object, in the order of registration.
 pub(super) fn registered(address: usize) -> Vec<Arc<Registered>> {
     objects().at(address).map(|object| object.registered.clone()).unwrap_or_default()
 }
 
 impl Registered {
-    /// Calls it by `call`, unless it was unregistered meanwhile.
+    /// Calls the function through `call`, unless it was unregistered in the meantime.
     pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let own = thread::own().id();
-        // Counted as running before it is looked whether it was unregistered: whoever does that waits for it (D1).
+        // It counts as running before the registration is checked, because unregistering waits for running functions
+        // (D1).
         self.running.lock().push(own);
         let mut still = false;
         if let Some(object) = objects().at(self.object) {
@@ -257,14 +259,14 @@ impl Registered {
     }
 }
 
-/// Lets an object go to which nobody refers any more. Those of the system stay.
+/// Removes an object without references. The system's objects remain.
 pub(crate) fn forget(address: usize) {
     let mut objects = objects();
     let goes = |object: &Object| object.address == address && !SYSTEM.contains(&&*object.name);
     objects.all.retain(|object| !goes(object));
 }
 
-/// Has nobody called any more who is left of a driver that is unloaded (D4). Returns how many functions were registered.
+/// Unregisters the remaining functions of a driver that is unloaded (D4). Returns their number.
 pub(crate) fn unregister_all() -> usize {
     let mut objects = objects();
     let left = objects.all.iter().map(|object| object.registered.len()).sum();
@@ -274,7 +276,7 @@ pub(crate) fn unregister_all() -> usize {
         parties.extend(object.party.take());
     }
     drop(objects);
-    // Not under the lock, as above.
+    // The lock is not held here, as above.
     drop(parties);
     left
 }

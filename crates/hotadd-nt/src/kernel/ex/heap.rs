@@ -1,4 +1,4 @@
-//! The memory behind the pool functions: blocks with a tag, counted, and looked at when they are freed.
+//! The memory of the pool functions: tagged blocks, which are counted, and checked when they are freed.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -9,31 +9,31 @@ use parking_lot::Mutex;
 use crate::ground::memory::PAGE;
 use crate::kernel::ex::pool::{Accounting, Tag, TagUse};
 
-/// A block smaller than a page begins on a multiple of this. A larger one begins on a page.
+/// A block smaller than a page is aligned to this. A larger one is aligned to a page.
 const SMALL: usize = 16;
-/// Behind every block, to see whether its owner writes beyond it; in front of small ones too.
+/// The size of the guard after every block, and before small ones, which detects writes outside the block.
 const GUARD: usize = 16;
-/// What guards hold.
+/// The content of guards.
 const GUARD_BYTE: u8 = 0xfb;
-/// What freed memory and memory that was not asked to be zero holds: a pointer made of it leads nowhere.
+/// The content of freed memory, and of memory that need not be zero: a pointer of these bytes is invalid.
 const FREED: u8 = 0xdd;
 const UNINITIALIZED: u8 = 0xcd;
-/// How many bytes and blocks are kept for a while after they are freed, to see whether somebody still writes there.
+/// How many bytes and blocks are kept for a while after they are freed, to detect later writes.
 const KEPT_BYTES: usize = 1 << 20;
 const KEPT_BLOCKS: usize = 1024;
 
-/// What is wrong with a pointer that is to be freed.
+/// Why a pointer cannot be freed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// It is no block, and was none lately.
+    /// It is no block, and was not freed recently.
     Foreign,
     /// It was freed already.
     Twice(Tag),
     /// It has another tag.
     Tag(Tag),
-    /// Its guards were written over.
+    /// Its guards were overwritten.
     Overrun { tag: Tag, size: usize, before: bool },
-    /// Another block, freed before, was written to.
+    /// Another block was written to after it was freed.
     WrittenAfterFree { tag: Tag, size: usize, offset: usize },
 }
 
@@ -49,21 +49,21 @@ pub(crate) struct Heap {
     freed_bytes: usize,
     tags: HashMap<Tag, TagUse>,
     total: TagUse,
-    /// The most bytes at a time.
+    /// The maximum number of bytes at a time.
     limit: usize,
-    /// Which allocation from now fails.
+    /// The number of the allocation, from now, that fails.
     fail_at: Option<u64>,
     fail_tag: Option<Tag>,
 }
 
 static HEAP: Mutex<Option<Heap>> = Mutex::new(None);
 
-/// Does something to the heap.
+/// Runs a function on the heap.
 pub(crate) fn with<T>(act: impl FnOnce(&mut Heap) -> T) -> T {
     act(HEAP.lock().get_or_insert_with(Heap::new))
 }
 
-/// The memory of a block of this size: its layout, and where in it the block begins.
+/// The layout of a block of this size, and the block's offset in it.
 fn layout(size: usize) -> Option<(Layout, usize)> {
     let (align, before) = if size >= PAGE { (PAGE, 0) } else { (SMALL, GUARD) };
     let whole = size.checked_add(before)?.checked_add(GUARD)?;
@@ -96,7 +96,7 @@ impl Heap {
         self.fail_tag = tag;
     }
 
-    /// Whether this allocation is one that was to fail.
+    /// Whether this allocation is to fail.
     fn is_to_fail(&mut self, tag: Tag) -> bool {
         let nth = match self.fail_at {
             Some(0 | 1) => {
@@ -112,7 +112,7 @@ impl Heap {
         nth || self.fail_tag == Some(tag)
     }
 
-    /// A block, or `None` if there is no memory, or was to be none.
+    /// Allocates a block. Returns `None` if there is no memory, or if the allocation is to fail.
     pub(crate) fn allocate(&mut self, size: usize, tag: Tag, zeroed: bool) -> Option<usize> {
         if self.is_to_fail(tag) {
             return None;
@@ -121,19 +121,19 @@ impl Heap {
             return None;
         }
         let (layout, before) = layout(size)?;
-        // SAFETY: its size is never zero, as there is a guard.
+        // SAFETY: the size is never zero, because it includes a guard.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
             return None;
         }
         let address = memory as usize + before;
-        // SAFETY: the memory begins with a guard of so many bytes.
+        // SAFETY: the memory begins with a guard of this many bytes.
         unsafe { fill(memory as usize, before, GUARD_BYTE) };
         if !zeroed {
-            // SAFETY: behind the first guard lies the block, of so many bytes.
+            // SAFETY: the block follows the first guard and has this many bytes.
             unsafe { fill(address, size, UNINITIALIZED) };
         }
-        // SAFETY: behind the block lies the second guard, which ends the memory.
+        // SAFETY: the second guard follows the block and ends the memory.
         unsafe { fill(address + size, GUARD, GUARD_BYTE) };
         self.blocks.insert(address, Block { tag, size });
         self.total.grow(size);
@@ -141,7 +141,7 @@ impl Heap {
         Some(address)
     }
 
-    /// Frees a block. With a tag it must be its own.
+    /// Frees a block. If a tag is given, it must be the block's.
     pub(crate) fn free(&mut self, address: usize, tag: Option<Tag>) -> Result<(), Wrong> {
         let Some(block) = self.blocks.get(&address) else {
             let freed = self.freed.iter().find(|(at, _)| *at == address);
@@ -152,18 +152,18 @@ impl Heap {
         }
         let overrun = |before| Wrong::Overrun { tag: block.tag, size: block.size, before };
         let (_, before) = layout(block.size).expect("it was allocated");
-        // SAFETY: the guard before a block in the table, which is not given back.
+        // SAFETY: this is the guard before a block in the table, which is still allocated.
         if unsafe { find_other(address - before, before, GUARD_BYTE) }.is_some() {
             return Err(overrun(true));
         }
-        // SAFETY: the guard behind the same block.
+        // SAFETY: this is the guard after the same block.
         if unsafe { find_other(address + block.size, GUARD, GUARD_BYTE) }.is_some() {
             return Err(overrun(false));
         }
         let block = self.blocks.remove(&address).expect("found above");
         self.total.shrink(block.size);
         self.tags.entry(block.tag).or_default().shrink(block.size);
-        // SAFETY: a block that was in the table. Its driver has given it up, and it is not given back yet.
+        // SAFETY: the block was in the table. Its driver has freed it, and its memory is still allocated.
         unsafe { fill(address, block.size, FREED) };
         self.freed_bytes += block.size;
         self.freed.push_back((address, block));
@@ -173,24 +173,24 @@ impl Heap {
         Ok(())
     }
 
-    /// Gives the memory back that was freed longest ago.
+    /// Releases the memory that was freed longest ago.
     fn forget(&mut self) -> Result<(), Wrong> {
         let Some((address, block)) = self.freed.pop_front() else {
             return Ok(());
         };
         self.freed_bytes -= block.size;
-        // SAFETY: a block that is given back only below.
+        // SAFETY: the block's memory is released only below.
         let other = unsafe { find_other(address, block.size, FREED) };
         if let Some(offset) = other {
             return Err(Wrong::WrittenAfterFree { tag: block.tag, size: block.size, offset });
         }
         let (layout, before) = layout(block.size).expect("it was allocated");
-        // SAFETY: allocated with this layout, and nobody has it any more.
+        // SAFETY: it was allocated with this layout, and nothing uses it any more.
         unsafe { dealloc((address - before) as *mut u8, layout) };
         Ok(())
     }
 
-    /// How large the block is that begins there.
+    /// The size of the block that begins at this address.
     pub(crate) fn size_of(&self, address: usize) -> Option<usize> {
         self.blocks.get(&address).map(|block| block.size)
     }
@@ -205,20 +205,21 @@ impl Heap {
 /// Fills memory of a block.
 ///
 /// # Safety
-/// It lies inside of a block and its guards that this file has allocated.
+/// The range lies inside a block and its guards that this file has allocated.
 unsafe fn fill(address: usize, size: usize, byte: u8) {
-    // SAFETY: allocated, by the caller's word. No reference to it is ever made here.
+    // SAFETY: the caller guarantees that it is allocated. No reference to it is ever made here.
     unsafe { ptr::write_bytes(address as *mut u8, byte, size) };
 }
 
-/// How far behind `address` the first byte lies that is another.
+/// The offset from `address` of the first byte that differs.
 ///
 /// # Safety
-/// It lies inside of a block and its guards that this file has allocated.
+/// The range lies inside a block and its guards that this file has allocated.
 unsafe fn find_other(address: usize, size: usize, byte: u8) -> Option<usize> {
     (0..size).find(|offset| {
         let at = (address + offset) as *const u8;
-        // SAFETY: allocated, and filled before, by the caller's word. Volatile: the driver may be writing.
+        // SAFETY: the caller guarantees that it is allocated and was filled before. Volatile, because the driver
+        // may be writing.
         unsafe { at.read_volatile() != byte }
     })
 }

@@ -1,4 +1,4 @@
-//! Lists and numbers that a driver changes under a spin lock by one call (`ExInterlocked...`), at any IRQL.
+//! Lists and numbers that one call changes under a spin lock of the driver (`ExInterlocked...`), at any IRQL.
 
 use std::cell::Cell;
 use std::ptr;
@@ -22,26 +22,26 @@ pub(crate) struct Single {
 }
 
 nt! {
-    /// Puts an entry in front. Returns what was there, or NULL.
+    /// Inserts an entry at the front. Returns the previous first entry, or NULL.
     fn ExInterlockedInsertHeadList(
         list: Shared<Entry>, entry: Shared<Entry>, lock: Shared<AtomicUsize>,
     ) -> *const Entry {
         insert("ExInterlockedInsertHeadList", list.get(), entry.get(), lock.get(), true)
     }
 
-    /// Puts an entry at the end. Returns what was there, or NULL.
+    /// Inserts an entry at the end. Returns the previous last entry, or NULL.
     fn ExInterlockedInsertTailList(
         list: Shared<Entry>, entry: Shared<Entry>, lock: Shared<AtomicUsize>,
     ) -> *const Entry {
         insert("ExInterlockedInsertTailList", list.get(), entry.get(), lock.get(), false)
     }
 
-    /// Takes the first entry out. Returns it, or NULL.
+    /// Removes the first entry. Returns it, or NULL.
     fn ExInterlockedRemoveHeadList(list: Shared<Entry>, lock: Shared<AtomicUsize>) -> *const Entry {
         remove(list.get(), lock.get())
     }
 
-    /// Puts an entry in front. Returns what was there, or NULL.
+    /// Inserts an entry at the front. Returns the previous first entry, or NULL.
     fn ExInterlockedPushEntryList(
         list: Shared<Single>, entry: Shared<Single>, lock: Shared<AtomicUsize>,
     ) -> *const Single {
@@ -51,28 +51,29 @@ nt! {
         })
     }
 
-    /// Takes the first entry out. Returns it, or NULL.
+    /// Removes the first entry. Returns it, or NULL.
     fn ExInterlockedPopEntryList(list: Shared<Single>, lock: Shared<AtomicUsize>) -> *const Single {
         pop(list.get(), lock.get())
     }
 
-    /// Adds to a number. Returns what it was.
+    /// Adds to a number. Returns its previous value.
     fn ExInterlockedAddLargeInteger(number: Shared<AtomicI64>, by: i64, lock: Shared<AtomicUsize>) -> i64 {
         spin::under("ExInterlockedAddLargeInteger", lock.get(), || number.get().fetch_add(by, Ordering::SeqCst))
     }
 
-    /// Adds to a number. Returns what it was.
+    /// Adds to a number. Returns its previous value.
     fn ExInterlockedAddUlong(number: Shared<AtomicU32>, by: u32, lock: Shared<AtomicUsize>) -> u32 {
         spin::under("ExInterlockedAddUlong", lock.get(), || number.get().fetch_add(by, Ordering::SeqCst))
     }
 }
 
-/// An entry that another points to.
+/// The entry that a pointer of another entry leads to.
 ///
 /// # Safety
-/// The other is in a list whose lock is held, and which the driver has not damaged.
+/// The other entry is in a list whose lock is held, and which the driver has not damaged.
 unsafe fn at<'a>(entry: *const Entry) -> &'a Entry {
-    // SAFETY: in such a list all pointers lead to entries or the head, and while its lock is held none is taken out and freed.
+    // SAFETY: in such a list all pointers lead to entries or the head, and while its lock is held no entry is removed
+    // and freed.
     unsafe { Shared::new(entry) }.get()
 }
 
@@ -85,7 +86,7 @@ fn insert(
 ) -> *const Entry {
     spin::under(function, lock, || {
         let neighbour = if in_front { list.next.get() } else { list.previous.get() };
-        // SAFETY: the head's neighbour, under the lock that the driver names for this list.
+        // SAFETY: it is the head's neighbour, under the lock that the driver names for this list.
         let next = unsafe { at(neighbour) };
         let (before, after) = if in_front { (list, next) } else { (next, list) };
         entry.previous.set(before);
@@ -102,9 +103,9 @@ fn remove(list: &Entry, lock: &AtomicUsize) -> *const Entry {
         if ptr::eq(first, list) {
             return ptr::null();
         }
-        // SAFETY: the head's neighbour, under the lock that the driver names for this list.
+        // SAFETY: it is the head's neighbour, under the lock that the driver names for this list.
         let second = unsafe { at(first) }.next.get();
-        // SAFETY: the neighbour of an entry of that list, under the same lock.
+        // SAFETY: it is the neighbour of an entry of that list, under the same lock.
         let second = unsafe { at(second) };
         list.next.set(second);
         second.previous.set(list);
@@ -115,7 +116,7 @@ fn remove(list: &Entry, lock: &AtomicUsize) -> *const Entry {
 fn pop(list: &Single, lock: &AtomicUsize) -> *const Single {
     spin::under("ExInterlockedPopEntryList", lock, || {
         let first = list.next.get();
-        // SAFETY: an entry in the list, or NULL; nobody takes it out and frees it while the list's lock is held.
+        // SAFETY: it is an entry in the list, or NULL; no thread removes and frees it while the list's lock is held.
         if let Some(entry) = unsafe { Shared::new(first) }.get_if_any() {
             list.next.set(entry.next.get());
         }

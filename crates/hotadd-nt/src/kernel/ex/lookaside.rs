@@ -1,7 +1,8 @@
-//! Lookaside lists: blocks of one size, kept for the next who wants one.
+//! Lookaside lists: freed blocks of one size, kept for the next allocation.
 //!
-//! Drivers take from them and give back by code that is inlined into them, from the public headers. So a list is as that
-//! code expects it: what it calls when the list is empty or full are functions of the driver's own convention.
+//! Drivers allocate and free through code of the public headers that is inlined into them. So a list has the layout
+//! that this code expects: the functions that it calls when the list is empty or full use the driver's own
+//! convention.
 
 use std::ffi::c_void;
 use std::mem::offset_of;
@@ -15,7 +16,7 @@ use crate::ground::routine::Routine;
 use crate::ground::types::NtStatus;
 use crate::kernel::ex::{pool, slists};
 
-/// `GENERAL_LOOKASIDE`, which is all that there is of each kind of list.
+/// `GENERAL_LOOKASIDE`, the content of each kind of list.
 #[repr(C)]
 pub(crate) struct Lookaside {
     list: slists::List,
@@ -40,18 +41,18 @@ const _: () = assert!(offset_of!(Lookaside, tag) == 0x28);
 const _: () = assert!(offset_of!(Lookaside, allocate) == 0x30);
 const _: () = assert!(size_of::<Lookaside>() == 0x60);
 
-/// How many blocks are kept. Windows begins with fewer and adapts.
+/// How many blocks are kept. Windows starts with fewer and adapts.
 const DEPTH: u16 = 16;
-/// What a block must hold at least: what makes it an entry of a list.
+/// The minimum size of a block: that of a list entry.
 const SMALLEST: usize = 16;
-/// `POOL_RAISE_IF_ALLOCATION_FAILURE`, and the flag of `ExInitializeLookasideListEx` that means it.
+/// `POOL_RAISE_IF_ALLOCATION_FAILURE`, and the equivalent flag of `ExInitializeLookasideListEx`.
 const RAISE: i32 = 16;
 const RAISE_ON_FAIL: u32 = 1;
 /// `PagedPool`.
 const PAGED: i32 = 1;
 
 nt_for! {
-    /// Makes a list of blocks of nonpaged pool.
+    /// Initialises a list of blocks of nonpaged pool.
     fn ExInitializeNPagedLookasideList(
         abi,
         list: Shared<Lookaside>,
@@ -65,7 +66,7 @@ nt_for! {
         initialize(abi, list.get(), [allocate, free], flags.cast_signed(), size, tag);
     }
 
-    /// Makes a list of blocks of paged pool.
+    /// Initialises a list of blocks of paged pool.
     fn ExInitializePagedLookasideList(
         abi,
         list: Shared<Lookaside>,
@@ -79,7 +80,7 @@ nt_for! {
         initialize(abi, list.get(), [allocate, free], PAGED | flags.cast_signed(), size, tag);
     }
 
-    /// Makes a list of blocks of a kind of pool.
+    /// Initialises a list of blocks of a kind of pool.
     fn ExInitializeLookasideListEx(
         abi,
         list: Shared<Lookaside>,
@@ -96,20 +97,20 @@ nt_for! {
         0
     }
 
-    /// Frees what the list keeps.
+    /// Frees the list's blocks.
     fn ExDeleteNPagedLookasideList(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
-    /// Frees what the list keeps.
+    /// Frees the list's blocks.
     fn ExDeletePagedLookasideList(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
-    /// Frees what the list keeps.
+    /// Frees the list's blocks.
     fn ExDeleteLookasideListEx(_abi, list: Shared<Lookaside>) { flush(list.get(), true) }
 
-    /// Frees what the list keeps. It can be used on.
+    /// Frees the list's blocks. The list remains usable.
     fn ExFlushLookasideListEx(_abi, list: Shared<Lookaside>) { flush(list.get(), false) }
 }
 
-/// The functions that lists have by default, in a convention.
+/// The default functions of lists in a convention.
 fn defaults(abi: Abi) -> [usize; 2] {
     ["ExAllocatePoolWithTag", "ExFreePool"].map(|name| {
         let export = pool::EXPORTS.iter().find(|export| export.name == name);
@@ -128,7 +129,7 @@ fn initialize(
     let Ok(size) = u32::try_from(size.max(SMALLEST)) else {
         caller::fault(format!("makes a lookaside list of blocks of {size} bytes"));
     };
-    // Overwritten as a whole: it may hold anything.
+    // All fields are overwritten, because the memory may have any content.
     let counts =
         [&list.total_allocates, &list.allocate_misses, &list.total_frees, &list.free_misses];
     for count in counts.into_iter().chain(&list._last).chain(&list._future) {
@@ -154,7 +155,7 @@ fn flush(list: &Lookaside, for_good: bool) {
     let free = list.free.load(Ordering::Acquire);
     let is_ours = [Abi::Win64, Abi::SysV].into_iter().any(|abi| defaults(abi)[1] == free);
     if for_good {
-        // What is given back after this is freed at once.
+        // Blocks that are returned after this are freed at once.
         list.depth.store(0, Ordering::Relaxed);
     }
     loop {
@@ -165,7 +166,7 @@ fn flush(list: &Lookaside, for_good: bool) {
         if is_ours {
             pool::free("ExFreePool", entry, None);
         } else if let Some(routine) = Routine::new(free as *const c_void) {
-            // SAFETY: a FREE_FUNCTION or FREE_FUNCTION_EX of the driver's, which gets what the list kept.
+            // SAFETY: it is the driver's FREE_FUNCTION or FREE_FUNCTION_EX, and receives a block from the list.
             unsafe { routine.call([entry, std::ptr::from_ref(list) as usize, 0, 0]) };
         }
     }

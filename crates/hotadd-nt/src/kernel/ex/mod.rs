@@ -16,7 +16,7 @@ pub(crate) mod work;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[
     callbacks::EXPORTS,
     lists::EXPORTS,

@@ -1,4 +1,4 @@
-//! Fast mutexes and guarded mutexes: the same lock, and two ways to keep APCs off its owner.
+//! Fast mutexes and guarded mutexes: the same lock, with two ways to disable APCs for its owner.
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use crate::kernel::ke::{events, irql, regions};
 /// `FAST_MUTEX`, which is also `KGUARDED_MUTEX`.
 #[repr(C)]
 pub(crate) struct Mutex {
-    /// 1 when free, 0 when owned, and one less for each that waits.
+    /// 1 when free, 0 when owned, and one less for each waiting thread.
     count: AtomicI32,
     /// Its owner's [id](crate::ground::thread::Own::id), or 0.
     owner: AtomicUsize,
     contention: AtomicU32,
     event: Event,
-    /// The level at which its owner was.
+    /// The owner's level before it acquired the mutex.
     old_irql: AtomicU32,
 }
 
@@ -30,24 +30,24 @@ const _: () = assert!(offset_of!(Mutex, event) == 0x18);
 const _: () = assert!(offset_of!(Mutex, old_irql) == 0x30);
 
 nt! {
-    /// Makes a fast mutex that nobody owns.
+    /// Initialises a fast mutex without an owner.
     fn ExInitializeFastMutex(mutex: Shared<Mutex>) { initialize(mutex.get()) }
 
-    /// Acquires a fast mutex, at APC_LEVEL from then on.
+    /// Acquires a fast mutex, and raises the level to APC_LEVEL.
     fn ExAcquireFastMutex(mutex: Shared<Mutex>) { fast("ExAcquireFastMutex", mutex.get()) }
 
-    /// Releases it, and goes back to the level before.
+    /// Releases it, and returns to the previous level.
     fn ExReleaseFastMutex(mutex: Shared<Mutex>) { release_fast("ExReleaseFastMutex", mutex.get()) }
 
-    /// Acquires a fast mutex if nobody owns it. Returns whether it did.
+    /// Acquires a fast mutex if it is free. Returns whether it did.
     fn ExTryToAcquireFastMutex(mutex: Shared<Mutex>) -> Boolean { Boolean::from(try_fast(mutex.get())) }
 
-    /// Acquires a fast mutex where APCs are off already.
+    /// Acquires a fast mutex when APCs are already disabled.
     fn ExAcquireFastMutexUnsafe(mutex: Shared<Mutex>) {
         acquire("ExAcquireFastMutexUnsafe", Held::FastMutex, mutex.get());
     }
 
-    /// Releases it.
+    /// Releases a fast mutex.
     fn ExReleaseFastMutexUnsafe(mutex: Shared<Mutex>) {
         release("ExReleaseFastMutexUnsafe", Held::FastMutex, mutex.get());
     }
@@ -64,10 +64,10 @@ nt! {
         regions::leave("ExReleaseFastMutexUnsafeAndLeaveCriticalRegion");
     }
 
-    /// Makes a guarded mutex that nobody owns.
+    /// Initialises a guarded mutex without an owner.
     fn KeInitializeGuardedMutex(mutex: Shared<Mutex>) { initialize(mutex.get()) }
 
-    /// Acquires a guarded mutex, in a guarded region from then on.
+    /// Enters a guarded region and acquires a guarded mutex.
     fn KeAcquireGuardedMutex(mutex: Shared<Mutex>) {
         regions::enter();
         acquire("KeAcquireGuardedMutex", Held::GuardedMutex, mutex.get());
@@ -79,17 +79,17 @@ nt! {
         regions::leave("KeReleaseGuardedMutex");
     }
 
-    /// Acquires a guarded mutex if nobody owns it. Returns whether it did.
+    /// Acquires a guarded mutex if it is free. Returns whether it did.
     fn KeTryToAcquireGuardedMutex(mutex: Shared<Mutex>) -> Boolean {
         Boolean::from(try_guarded(mutex.get()))
     }
 
-    /// Acquires a guarded mutex where APCs are off already.
+    /// Acquires a guarded mutex when APCs are already disabled.
     fn KeAcquireGuardedMutexUnsafe(mutex: Shared<Mutex>) {
         acquire("KeAcquireGuardedMutexUnsafe", Held::GuardedMutex, mutex.get());
     }
 
-    /// Releases it.
+    /// Releases a guarded mutex.
     fn KeReleaseGuardedMutexUnsafe(mutex: Shared<Mutex>) {
         release("KeReleaseGuardedMutexUnsafe", Held::GuardedMutex, mutex.get());
     }
@@ -174,7 +174,7 @@ fn release(function: &str, what: Held, mutex: &Mutex) {
         ));
     }
     mutex.owner.store(0, Ordering::Relaxed);
-    // Below zero before: somebody waits, and is given it.
+    // The count was below zero, so a thread waits, and it receives the mutex.
     if mutex.count.fetch_add(1, Ordering::Release) < 0 {
         events::set(&mutex.event);
     }

@@ -1,6 +1,7 @@
-//! Pool: memory for drivers, by tag. What is outstanding can be asked for, and made to fail.
+//! Pool: memory for drivers, by tag. Outstanding allocations can be queried, and allocations can be made to
+//! fail.
 //!
-//! Paged or not is the same here, as is executable or not: no memory of a driver is.
+//! Paged and nonpaged memory are the same here, and no memory of a driver is executable.
 
 use std::fmt;
 
@@ -11,12 +12,12 @@ use crate::ground::export::nt;
 use crate::kernel::ex::heap::{self, Wrong};
 use crate::kernel::ke::{dispatch, dpc_queue, irql};
 
-/// Four letters that say what memory is for.
+/// Four letters that name the purpose of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub u32);
 
 impl fmt::Display for Tag {
-    /// As it lies in memory, which is how tools show it: `'UpcP'` in C is PcpU.
+    /// In memory order, as tools show it: `'UpcP'` in C is PcpU.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0.to_le_bytes() {
             let letter = if byte == b' ' || byte.is_ascii_graphic() { byte } else { b'.' };
@@ -26,16 +27,16 @@ impl fmt::Display for Tag {
     }
 }
 
-/// What is allocated.
+/// Allocation statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagUse {
-    /// Blocks not freed.
+    /// Blocks that are not freed.
     pub blocks: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// The most bytes that there were at a time.
+    /// The maximum number of bytes at a time.
     pub peak: usize,
-    /// Blocks ever allocated.
+    /// Blocks allocated in total.
     pub ever: u64,
 }
 
@@ -56,14 +57,14 @@ impl TagUse {
 /// What drivers have allocated, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
-    /// All of it.
+    /// The sum of all tags.
     pub total: TagUse,
-    /// By tag, every one that was ever used.
+    /// By tag, for every tag that was ever used.
     pub tags: Vec<(Tag, TagUse)>,
 }
 
 impl fmt::Display for Accounting {
-    /// What is left: `768 bytes of pool left: 3 blocks, 768 bytes of tag 'PcpU'`.
+    /// The outstanding memory: `768 bytes of pool left: 3 blocks, 768 bytes of tag 'PcpU'`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes of pool left", self.total.bytes)?;
         let left = self.tags.iter().filter(|(_, used)| used.blocks != 0);
@@ -80,34 +81,34 @@ impl fmt::Display for Accounting {
     }
 }
 
-/// What is allocated at this moment.
+/// The current allocations.
 #[must_use]
 pub fn accounting() -> Accounting {
     heap::with(|heap| heap.accounting())
 }
 
-/// Lets the `nth` allocation from now fail, or none (`None`).
+/// Makes the `nth` allocation from now fail, or none (`None`).
 pub fn fail_at(nth: Option<u64>) {
     heap::with(|heap| heap.fail_at(nth));
 }
 
-/// Lets every allocation of a tag fail from now on, or none (`None`).
+/// Makes every allocation with a tag fail from now on, or none (`None`).
 pub fn fail_tag(tag: Option<Tag>) {
     heap::with(|heap| heap.fail_tag(tag));
 }
 
-/// Lets allocations fail beyond so many bytes. Without this it is 256 MiB.
+/// Makes allocations fail above this many bytes in total. The default is 256 MiB.
 pub fn limit(bytes: usize) {
     heap::with(|heap| heap.set_limit(bytes));
 }
 
-/// The tag of memory that was allocated without one.
+/// The tag of memory that is allocated without one.
 const NONE: Tag = Tag(u32::from_le_bytes(*b"None"));
 
 /// `POOL_QUOTA_FAIL_INSTEAD_OF_RAISE` and `POOL_RAISE_IF_ALLOCATION_FAILURE`, in a `POOL_TYPE`.
 const QUOTA_FAIL: u32 = 8;
 const RAISE: u32 = 16;
-/// Whether a `POOL_TYPE` is a paged one.
+/// Whether a `POOL_TYPE` is paged.
 const PAGED: u32 = 1;
 
 /// The flags of `ExAllocatePool2`.
@@ -117,7 +118,7 @@ mod flag {
     pub(super) const NON_PAGED: u64 = 0x40;
     pub(super) const NON_PAGED_EXECUTE: u64 = 0x80;
     pub(super) const PAGED: u64 = 0x100;
-    /// Those that must be known. The upper half is optional, and ignored where unknown.
+    /// The flags that must be known. The upper half is optional: unknown flags in it are ignored.
     pub(super) const REQUIRED: u64 = 0xffff_ffff;
     pub(super) const KNOWN: u64 = 0x1ff;
 }
@@ -131,7 +132,8 @@ nt! {
         old(kind, size, Tag(tag), false, kind & RAISE != 0)
     }
 
-    /// Allocates memory. The priority says who comes last when there is little; there is always enough, or none.
+    /// Allocates memory. The priority would select which allocations fail first when memory is short. It is
+    /// ignored: either there is enough, or none.
     fn ExAllocatePoolWithTagPriority(kind: u32, size: usize, tag: u32, _priority: i32) -> usize {
         old(kind, size, Tag(tag), false, kind & RAISE != 0)
     }
@@ -151,15 +153,15 @@ nt! {
         old(kind, size, Tag(tag), true, kind & RAISE != 0)
     }
 
-    /// Allocates memory that holds anything.
+    /// Allocates memory with undefined content.
     fn ExAllocatePoolUninitialized(kind: u32, size: usize, tag: u32) -> usize {
         old(kind, size, Tag(tag), false, kind & RAISE != 0)
     }
 
-    /// Allocates memory, zero unless it is asked for without.
+    /// Allocates memory, which is zero unless the flags say otherwise.
     fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { new(flags, size, Tag(tag)) }
 
-    /// Allocates memory. Of the extended parameters none changes anything here.
+    /// Allocates memory. The extended parameters have no effect here.
     fn ExAllocatePool3(flags: u64, size: usize, tag: u32, _parameters: usize, _count: u32) -> usize {
         new(flags, size, Tag(tag))
     }
@@ -167,23 +169,23 @@ nt! {
     /// Frees memory.
     fn ExFreePool(address: usize) { free("ExFreePool", address, None) }
 
-    /// Frees memory. A tag that is not 0 must be its own.
+    /// Frees memory. A tag that is not 0 must match.
     fn ExFreePoolWithTag(address: usize, tag: u32) {
         free("ExFreePoolWithTag", address, Some(Tag(tag)).filter(|tag| tag.0 != 0));
     }
 
-    /// Frees memory. A tag that is not 0 must be its own.
+    /// Frees memory. A tag that is not 0 must match.
     fn ExFreePool2(address: usize, tag: u32, _parameters: usize, _count: u32) {
         free("ExFreePool2", address, Some(Tag(tag)).filter(|tag| tag.0 != 0));
     }
 }
 
-/// By `POOL_TYPE`.
+/// Allocates by `POOL_TYPE`.
 fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: bool) -> usize {
     allocate(size, tag, zeroed, kind & PAGED != 0, raise)
 }
 
-/// By flags.
+/// Allocates by flags.
 fn new(flags: u64, size: usize, tag: Tag) -> usize {
     let raise = flags & flag::RAISE_ON_FAILURE != 0;
     let pools = flags & (flag::NON_PAGED | flag::NON_PAGED_EXECUTE | flag::PAGED);
@@ -204,7 +206,7 @@ fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> us
     heap::with(|heap| heap.allocate(size, tag, zeroed)).unwrap_or_else(|| failed(size, tag, raise))
 }
 
-/// What a driver gets that gets no memory.
+/// The result of a failed allocation.
 fn failed(size: usize, tag: Tag, raise: bool) -> usize {
     if raise {
         let what = format!("asked for {size} bytes of pool, tag '{tag}', or to be stopped");

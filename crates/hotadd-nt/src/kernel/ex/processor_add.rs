@@ -1,8 +1,9 @@
-//! `\Callback\ProcessorAdd`: one party of the partition stands for all functions registered with it.
+//! `\Callback\ProcessorAdd`: one party of the partition represents all functions registered with it.
 //!
-//! Each function is called with a change and a status of its own, in the order of registering. One that refuses ends that:
-//! those before it are told AddFailure, those behind it are not called (A3). One party and not one for each, because a
-//! partition in another process asks all parties of a process before it waits for any.
+//! Each function is called with a change and a status of its own, in the order of registration. A refusal ends the
+//! sequence: the functions before it are notified with AddFailure, and those after it are not called (A3). There is
+//! one party and not one for each function, because a partition in another process asks all parties of a process
+//! before it waits for any.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use crate::kernel::ke::change;
 
 /// The party.
 pub(super) struct Functions {
-    /// The address of the object.
+    /// The object's address.
     object: usize,
-    /// By the index of a processor that is being added, who has agreed to it: these are told the outcome, and nobody else (X4).
+    /// The functions that have agreed, by the index of a processor that is being added. Only these are notified of
+    /// the outcome (X4).
     agreed: HashMap<u32, Vec<Arc<Registered>>>,
 }
 
@@ -33,7 +35,7 @@ impl Functions {
         for function in callbacks::registered(self.object) {
             match tell(&function, change) {
                 Some(Ok(())) => agreed.push(function),
-                // It was unregistered meanwhile.
+                // It was unregistered in the meantime.
                 None => {}
                 Some(Err(veto)) => {
                     let status = nt_status(veto.status());
@@ -57,14 +59,14 @@ impl Driver for Functions {
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
         let Some(change) = change::change_of(notice) else { return Ok(()) };
-        // Together they have the time that one party has.
+        // Together the functions have the time limit of one party.
         faults::watch(world::get().time_limit, || {
             if change.state == change_state::START {
                 return self.start(change);
             }
             let agreed = self.agreed.remove(&change.nt_number).unwrap_or_default();
             let mut wrong = outcome(agreed, change).into_iter();
-            // The partition reports the first (A6).
+            // The partition reports the first error (A6).
             let first = wrong.next();
             wrong.for_each(|wrong| report(&wrong));
             first.map_or(Ok(()), |wrong| Err(wrong.veto))
@@ -72,13 +74,14 @@ impl Driver for Functions {
     }
 }
 
-/// A function that left an error where that changes nothing.
+/// A function that returned an error where an error has no effect.
 struct Wrong {
     function: Arc<Registered>,
     veto: Veto,
 }
 
-/// Tells those who have agreed what became of it: of a failure the last first. Returns who answered with an error.
+/// Notifies the functions that have agreed of the outcome; of a failure, the last first. Returns those that answered
+/// with an error.
 fn outcome(mut agreed: Vec<Arc<Registered>>, change: ChangeContext) -> Vec<Wrong> {
     if change.state == change_state::FAILURE {
         agreed.reverse();
@@ -99,7 +102,7 @@ fn report(wrong: &Wrong) {
     ));
 }
 
-/// Calls a function. `None` if it was unregistered meanwhile.
+/// Calls a function. `None` if it was unregistered in the meantime.
 fn tell(function: &Arc<Registered>, change: ChangeContext) -> Option<Result<(), Veto>> {
     function.run(|| change::call(function.routine, function.context, change))
 }

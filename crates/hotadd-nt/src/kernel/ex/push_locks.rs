@@ -1,6 +1,7 @@
-//! Push locks: locks of one word, for one exclusively or for many.
+//! Push locks: locks of one word, held exclusively or shared.
 //!
-//! They are `parking_lot`'s, which are one word too and free when it is 0, as drivers that initialise theirs by hand expect.
+//! They are locks of `parking_lot`, which also have one word and are free when it is 0. Drivers that initialise
+//! theirs by hand expect this.
 
 use parking_lot::RawRwLock;
 use parking_lot::lock_api::{RawRwLock as _, RawRwLockRecursive as _};
@@ -13,44 +14,44 @@ use crate::ground::types::Boolean;
 use crate::kernel::ke::{irql, regions};
 
 const _: () = assert!(size_of::<RawRwLock>() == 8);
-// SAFETY: as large, as the line above says, and any eight bytes are a number.
+// SAFETY: the sizes are equal, as the line above asserts, and any eight bytes are a number.
 const _: () = assert!(unsafe { std::mem::transmute::<RawRwLock, usize>(RawRwLock::INIT) } == 0);
 
 nt! {
-    /// Makes a lock that nobody holds.
+    /// Initialises a lock that is free.
     fn ExInitializePushLock(lock: Out<RawRwLock>) { lock.put(RawRwLock::INIT) }
 
-    /// Acquires a lock for oneself.
+    /// Acquires a lock exclusively.
     fn ExAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
         exclusive("ExAcquirePushLockExclusiveEx", lock.get());
     }
 
-    /// Acquires a lock together with others.
+    /// Acquires a lock shared.
     fn ExAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
         shared("ExAcquirePushLockSharedEx", lock.get());
     }
 
-    /// Acquires a lock for oneself if nobody holds it. Returns whether it did.
+    /// Acquires a lock exclusively if it is free. Returns whether it did.
     fn ExTryAcquirePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
         Boolean::from(try_exclusive(lock.get()))
     }
 
-    /// Acquires a lock together with others if nobody has it for himself. Returns whether it did.
+    /// Acquires a lock shared if no thread holds it exclusively. Returns whether it did.
     fn ExTryAcquirePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) -> Boolean {
         Boolean::from(try_shared(lock.get()))
     }
 
-    /// Releases it.
+    /// Releases an exclusive lock.
     fn ExReleasePushLockExclusiveEx(lock: Shared<RawRwLock>, _flags: u32) {
         release_exclusive("ExReleasePushLockExclusiveEx", lock.get());
     }
 
-    /// Releases it.
+    /// Releases a shared lock.
     fn ExReleasePushLockSharedEx(lock: Shared<RawRwLock>, _flags: u32) {
         release_shared("ExReleasePushLockSharedEx", lock.get());
     }
 
-    /// Releases it, however it is held.
+    /// Releases a lock, exclusive or shared.
     fn ExReleasePushLockEx(lock: Shared<RawRwLock>, _flags: u32) {
         release("ExReleasePushLockEx", lock.get());
     }
@@ -60,7 +61,7 @@ fn address(lock: &RawRwLock) -> usize {
     std::ptr::from_ref(lock) as usize
 }
 
-/// What comes before every acquiring: in none of these cases would Windows come back.
+/// The checks before every acquisition: in each of these cases Windows would not return.
 fn enter(function: &'static str, lock: &RawRwLock, exclusive: bool) -> &'static Own {
     irql::at_most(function, irql::APC);
     regions::expect(function);
@@ -86,7 +87,7 @@ fn shared(function: &'static str, lock: &RawRwLock) {
     if own.holds(Held::PushLockShared, address(lock)) == 0 {
         thread::waiting(function, || lock.lock_shared());
     } else {
-        // Not behind somebody who waits for this thread.
+        // It must not queue after a thread that waits for this one.
         lock.lock_shared_recursive();
     }
     own.acquired(Held::PushLockShared, address(lock));
@@ -119,7 +120,7 @@ fn release_exclusive(function: &str, lock: &RawRwLock) {
     if !thread::own().released(Held::PushLockExclusive, address(lock)) {
         not_held(function, lock);
     }
-    // SAFETY: what this thread holds says that it locked it exclusively, and now no longer says so.
+    // SAFETY: this thread's record states that it has locked it exclusively, and the entry is now removed.
     unsafe { lock.unlock_exclusive() };
 }
 
@@ -127,7 +128,7 @@ fn release_shared(function: &str, lock: &RawRwLock) {
     if !thread::own().released(Held::PushLockShared, address(lock)) {
         not_held(function, lock);
     }
-    // SAFETY: what this thread holds says that it locked it shared, and now says so once less.
+    // SAFETY: this thread's record states that it has locked it shared, and one entry is now removed.
     unsafe { lock.unlock_shared() };
 }
 

@@ -1,7 +1,7 @@
-//! Resources (`ERESOURCE`): locks for one exclusively or for many, which their holders may acquire again.
+//! Resources (`ERESOURCE`): recursive locks, held exclusively or shared.
 //!
-//! The object says who has it exclusively, or how often it is shared; which thread shares it how often, the threads know
-//! themselves. All changes are made under one lock: resources are held for long and changed rarely.
+//! The object stores its exclusive owner, or the number of shared holds. Each thread records which it shares and how
+//! often. All changes are made under one lock: resources are held for long and changed rarely.
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
@@ -23,11 +23,11 @@ pub(crate) struct Resource {
     _active: AtomicU16,
     _flags: AtomicU16,
     _waiters: [AtomicUsize; 2],
-    /// Who has it exclusively, or 0, and how many times.
+    /// The exclusive owner, or 0, and how many times it has acquired it.
     owner: AtomicUsize,
     times: AtomicU32,
     _padding: AtomicU32,
-    /// How often it is shared.
+    /// The number of shared holds.
     shares: AtomicU32,
     contention: AtomicU32,
     shared_waiters: AtomicU32,
@@ -39,61 +39,61 @@ const _: () = assert!(size_of::<Resource>() == 0x68);
 const _: () = assert!(offset_of!(Resource, owner) == 0x30);
 const _: () = assert!(offset_of!(Resource, exclusive_waiters) == 0x4c);
 
-/// What somebody does who wants to share it while others wait to have it exclusively.
+/// How a thread that wants to share a resource treats threads that wait for exclusive access.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manners {
-    /// Waits behind them, unless he shares it already.
+    /// Waits after them, unless the thread shares it already.
     Usual,
-    /// Goes first.
+    /// Goes before them.
     Starve,
-    /// Waits behind them.
+    /// Waits after them.
     Wait,
 }
 
 nt! {
-    /// Makes a resource that nobody holds.
+    /// Initialises a resource that is free.
     fn ExInitializeResourceLite(resource: Shared<Resource>) -> NtStatus { initialize(resource.get()) }
 
-    /// Makes it again what it was at first.
+    /// Reinitialises a resource.
     fn ExReinitializeResourceLite(resource: Shared<Resource>) -> NtStatus {
         check_free("ExReinitializeResourceLite", resource.get());
         initialize(resource.get())
     }
 
-    /// Says that it is not used any more.
+    /// Ends the use of a resource.
     fn ExDeleteResourceLite(resource: Shared<Resource>) -> NtStatus {
         check_free("ExDeleteResourceLite", resource.get());
         initialize(resource.get())
     }
 
-    /// Acquires it for oneself, waiting if wanted. Returns whether it did.
+    /// Acquires it exclusively, and waits if requested. Returns whether it did.
     fn ExAcquireResourceExclusiveLite(resource: Shared<Resource>, wait: Boolean) -> Boolean {
         Boolean::from(exclusive("ExAcquireResourceExclusiveLite", resource.get(), wait != 0))
     }
 
-    /// Acquires it together with others, waiting if wanted. Returns whether it did.
+    /// Acquires it shared, and waits if requested. Returns whether it did.
     fn ExAcquireResourceSharedLite(resource: Shared<Resource>, wait: Boolean) -> Boolean {
         Boolean::from(shared("ExAcquireResourceSharedLite", resource.get(), wait != 0, Manners::Usual))
     }
 
-    /// Acquires it together with others, before those who want it for themselves. Returns whether it did.
+    /// Acquires it shared, before threads that wait for exclusive access. Returns whether it did.
     fn ExAcquireSharedStarveExclusive(resource: Shared<Resource>, wait: Boolean) -> Boolean {
         Boolean::from(shared("ExAcquireSharedStarveExclusive", resource.get(), wait != 0, Manners::Starve))
     }
 
-    /// Acquires it together with others, behind those who want it for themselves. Returns whether it did.
+    /// Acquires it shared, after threads that wait for exclusive access. Returns whether it did.
     fn ExAcquireSharedWaitForExclusive(resource: Shared<Resource>, wait: Boolean) -> Boolean {
         Boolean::from(shared("ExAcquireSharedWaitForExclusive", resource.get(), wait != 0, Manners::Wait))
     }
 
-    /// Enters a critical region and acquires it for oneself. Returns the resource.
+    /// Enters a critical region and acquires it exclusively. Returns the resource.
     fn ExEnterCriticalRegionAndAcquireResourceExclusive(resource: Shared<Resource>) -> *const Resource {
         regions::enter();
         exclusive("ExEnterCriticalRegionAndAcquireResourceExclusive", resource.get(), true);
         resource.get()
     }
 
-    /// Enters a critical region and acquires it together with others. Returns the resource.
+    /// Enters a critical region and acquires it shared. Returns the resource.
     fn ExEnterCriticalRegionAndAcquireResourceShared(resource: Shared<Resource>) -> *const Resource {
         const NAME: &str = "ExEnterCriticalRegionAndAcquireResourceShared";
         regions::enter();
@@ -117,29 +117,29 @@ nt! {
         regions::leave("ExReleaseResourceAndLeaveCriticalRegion");
     }
 
-    /// Shares with others from now on what one had for oneself.
+    /// Converts an exclusive hold to a shared one.
     fn ExConvertExclusiveToSharedLite(resource: Shared<Resource>) { convert(resource.get()) }
 
-    /// Whether the calling thread has it for itself.
+    /// Whether the calling thread holds it exclusively.
     fn ExIsResourceAcquiredExclusiveLite(resource: Shared<Resource>) -> Boolean {
         Boolean::from(resource.get().owner.load(Ordering::Relaxed) == thread::own().id())
     }
 
-    /// How often the calling thread has acquired it, in either way.
+    /// How often the calling thread has acquired it, exclusively or shared.
     fn ExIsResourceAcquiredSharedLite(resource: Shared<Resource>) -> u32 { times(resource.get()) }
 
-    /// How many wait to have it for themselves.
+    /// How many threads wait for exclusive access.
     fn ExGetExclusiveWaiterCount(resource: Shared<Resource>) -> u32 {
         resource.get().exclusive_waiters.load(Ordering::Relaxed)
     }
 
-    /// How many wait to share it.
+    /// How many threads wait for shared access.
     fn ExGetSharedWaiterCount(resource: Shared<Resource>) -> u32 {
         resource.get().shared_waiters.load(Ordering::Relaxed)
     }
 }
 
-/// The lock of all resources, and where those wait who cannot have theirs.
+/// The lock of all resources, and the condition on which threads wait for them.
 static ALL: Mutex<()> = Mutex::new(());
 static FREED: Condvar = Condvar::new();
 
@@ -173,7 +173,8 @@ fn enter(function: &'static str) -> &'static Own {
     thread::own()
 }
 
-/// Waits, under the lock, until `can` says that it can be had. `false` if it is not to be waited for.
+/// Waits under the lock until `can` returns true. Returns `false` if the resource is not free and the caller must not
+/// wait.
 fn until(
     function: &'static str,
     resource: &Resource,
@@ -195,7 +196,7 @@ fn until(
             }
         });
         waiters.fetch_sub(1, Ordering::Relaxed);
-        // Those who share go in together, and the last who wanted it exclusively may have kept them out.
+        // Sharing threads enter together, and the last thread that wanted exclusive access may have kept them out.
         FREED.notify_all();
     }
     take();

@@ -1,4 +1,5 @@
-//! Rundown protection: something is used by many, until whoever ends it waits for them.
+//! Rundown protection: many threads use an object, until the thread that ends its use waits for
+//! them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,54 +11,54 @@ use crate::ground::types::Boolean;
 use crate::ground::{caller, thread};
 use crate::kernel::ke::irql;
 
-/// Its end has begun. Above it, how many use it.
+/// The end has begun. The bits above count the users.
 const ENDING: usize = 1;
 /// One user.
 const USER: usize = 2;
 
 nt! {
-    /// Makes one that nobody uses.
+    /// Initialises protection without users.
     fn ExInitializeRundownProtection(reference: Shared<AtomicUsize>) {
         reference.get().store(0, Ordering::Release);
     }
 
-    /// Begins to use it. Returns whether it may be.
+    /// Begins a use. Returns whether it is allowed.
     fn ExAcquireRundownProtection(reference: Shared<AtomicUsize>) -> Boolean {
         Boolean::from(acquire(reference.get(), 1))
     }
 
-    /// Begins to use it so many times.
+    /// Begins this many uses.
     fn ExAcquireRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) -> Boolean {
         Boolean::from(acquire(reference.get(), count))
     }
 
-    /// Uses it no more.
+    /// Ends a use.
     fn ExReleaseRundownProtection(reference: Shared<AtomicUsize>) {
         release("ExReleaseRundownProtection", reference.get(), 1);
     }
 
-    /// Uses it so many times less.
+    /// Ends this many uses.
     fn ExReleaseRundownProtectionEx(reference: Shared<AtomicUsize>, count: u32) {
         release("ExReleaseRundownProtectionEx", reference.get(), count);
     }
 
-    /// Lets nobody else use it, and waits until nobody does.
+    /// Allows no new uses, and waits until all have ended.
     fn ExWaitForRundownProtectionRelease(reference: Shared<AtomicUsize>) {
         end("ExWaitForRundownProtectionRelease", reference.get());
     }
 
-    /// Says that it has ended.
+    /// Marks the rundown as complete.
     fn ExRundownCompleted(reference: Shared<AtomicUsize>) {
         reference.get().store(ENDING, Ordering::Release);
     }
 
-    /// Lets it be used again.
+    /// Allows uses again.
     fn ExReInitializeRundownProtection(reference: Shared<AtomicUsize>) {
         reference.get().store(0, Ordering::Release);
     }
 }
 
-/// Where those wait who end something. One place for all: it is rare.
+/// Where threads wait for the end of uses. There is one for all objects, because it is rarely used.
 static WAITING: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
 
 fn acquire(reference: &AtomicUsize, count: u32) -> bool {
@@ -73,7 +74,7 @@ fn release(function: &str, reference: &AtomicUsize, count: u32) {
     let Ok(before) = reference.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less) else {
         caller::fault(format!("calls {function} more often than it was acquired"));
     };
-    // From here on its memory may be gone.
+    // From here on its memory may be freed.
     if before == (count as usize * USER) | ENDING {
         drop(WAITING.0.lock());
         WAITING.1.notify_all();

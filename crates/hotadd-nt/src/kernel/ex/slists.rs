@@ -1,7 +1,7 @@
-//! Lists that need no lock of the driver's: the interlocked singly linked ones.
+//! Interlocked singly linked lists, which need no lock of the driver.
 //!
-//! Drivers look at the depth themselves, inlined. Everything else is done here, under one of a few locks of ours: so an entry
-//! that another thread takes and frees in the same moment is never looked at.
+//! Drivers read the depth themselves, in inlined code. Everything else is done here, under one of a few locks of this
+//! crate. So an entry that another thread removes and frees at the same moment is never read.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ use crate::ground::foreign::Shared;
 /// `SLIST_HEADER`.
 #[repr(C, align(16))]
 pub(crate) struct List {
-    /// The depth, and above 16 bits of it a number that changes every time.
+    /// The depth in the lower 16 bits, and above it a sequence number that each change increments.
     depth: AtomicU64,
     first: AtomicUsize,
 }
@@ -32,39 +32,39 @@ const _: () = assert!(size_of::<List>() == 16);
 const MISALIGNMENT: Status = Status::from_raw(0x8000_0002);
 
 nt! {
-    /// Makes an empty list.
+    /// Initialises an empty list.
     fn InitializeSListHead(list: *const List) {
-        // SAFETY: a place for it, once its alignment is right.
+        // SAFETY: it is memory for a list, once its alignment is checked.
         initialize(unsafe { aligned(list).as_ref() });
     }
 
-    /// Puts an entry in front. Returns what was there.
+    /// Inserts an entry at the front. Returns the previous first entry.
     fn ExpInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>) -> usize {
         push(list.get(), entry.get())
     }
 
-    /// Takes the first entry out. Returns it, or NULL.
+    /// Removes the first entry. Returns it, or NULL.
     fn ExpInterlockedPopEntrySList(list: Shared<List>) -> usize { pop(list.get()) }
 
-    /// Takes all entries out. Returns the first, or NULL.
+    /// Removes all entries. Returns the first, or NULL.
     fn ExpInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
 
-    /// Puts an entry in front. Returns what was there.
+    /// Inserts an entry at the front. Returns the previous first entry.
     fn ExInterlockedPushEntrySList(list: Shared<List>, entry: Shared<Entry>, _lock: usize) -> usize {
         push(list.get(), entry.get())
     }
 
-    /// Takes the first entry out. Returns it, or NULL.
+    /// Removes the first entry. Returns it, or NULL.
     fn ExInterlockedPopEntrySList(list: Shared<List>, _lock: usize) -> usize { pop(list.get()) }
 
-    /// Takes all entries out. Returns the first, or NULL.
+    /// Removes all entries. Returns the first, or NULL.
     fn ExInterlockedFlushSList(list: Shared<List>) -> usize { flush(list.get()) }
 
-    /// How many entries there are.
+    /// The number of entries.
     fn ExQueryDepthSList(list: Shared<List>) -> u16 { depth(list.get()) }
 }
 
-/// What 16 bits hold.
+/// The mask of the 16 bits of the depth.
 const DEPTH: u64 = 0xffff;
 
 fn aligned(list: *const List) -> std::ptr::NonNull<List> {
@@ -91,7 +91,7 @@ pub(crate) fn initialize(list: &List) {
     list.first.store(0, Ordering::Release);
 }
 
-/// Changes the depth, and the number above it.
+/// Sets the depth, and increments the sequence number above it.
 fn count(list: &List, depth: u64) {
     let number = (list.depth.load(Ordering::Relaxed) & !DEPTH).wrapping_add(DEPTH + 1);
     list.depth.store(number | (depth & DEPTH), Ordering::Release);
@@ -109,7 +109,7 @@ pub(crate) fn push(list: &List, entry: &Entry) -> usize {
 pub(crate) fn pop(list: &List) -> usize {
     let _lock = lock(list);
     let first = list.first.load(Ordering::Acquire);
-    // SAFETY: an entry in the list, or NULL; nobody takes it out and frees it while the list's lock is held.
+    // SAFETY: it is an entry in the list, or NULL; no thread removes and frees it while the list's lock is held.
     if let Some(entry) = unsafe { Shared::new(first as *const Entry) }.get_if_any() {
         list.first.store(entry.next.load(Ordering::Acquire), Ordering::Release);
         count(list, u64::from(depth(list)).wrapping_sub(1));

@@ -1,4 +1,4 @@
-//! The executive's spin locks (`EX_SPIN_LOCK`): for one exclusively or for many, in 32 bits.
+//! The executive's spin locks (`EX_SPIN_LOCK`): held exclusively or shared, in 32 bits.
 
 use std::hint;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,53 +10,55 @@ use crate::ground::foreign::Shared;
 use crate::ground::thread::{self, Held};
 use crate::kernel::ke::irql;
 
-/// Somebody has it for himself, or waits until those who share it are gone. Below it, how many share it.
+/// A thread holds it exclusively, or waits until its sharers have released it. The bits below count the
+/// sharers.
 const EXCLUSIVE: i32 = i32::MIN;
 
 nt! {
-    /// Acquires a lock for oneself, at DISPATCH_LEVEL. Returns the level before.
+    /// Acquires a lock exclusively, at DISPATCH_LEVEL. Returns the previous level.
     fn ExAcquireSpinLockExclusive(lock: Shared<AtomicI32>) -> u8 {
         raised("ExAcquireSpinLockExclusive", lock.get(), exclusive)
     }
 
-    /// Acquires a lock together with others, at DISPATCH_LEVEL. Returns the level before.
+    /// Acquires a lock shared, at DISPATCH_LEVEL. Returns the previous level.
     fn ExAcquireSpinLockShared(lock: Shared<AtomicI32>) -> u8 {
         raised("ExAcquireSpinLockShared", lock.get(), shared)
     }
 
-    /// Acquires a lock for oneself, being at DISPATCH_LEVEL already.
+    /// Acquires a lock exclusively when already at DISPATCH_LEVEL.
     fn ExAcquireSpinLockExclusiveAtDpcLevel(lock: Shared<AtomicI32>) {
         exclusive("ExAcquireSpinLockExclusiveAtDpcLevel", lock.get());
     }
 
-    /// Acquires a lock together with others, being at DISPATCH_LEVEL already.
+    /// Acquires a lock shared when already at DISPATCH_LEVEL.
     fn ExAcquireSpinLockSharedAtDpcLevel(lock: Shared<AtomicI32>) {
         shared("ExAcquireSpinLockSharedAtDpcLevel", lock.get());
     }
 
-    /// Releases it, and goes back to a level.
+    /// Releases it, and returns to a level.
     fn ExReleaseSpinLockExclusive(lock: Shared<AtomicI32>, old: u8) {
         release_exclusive("ExReleaseSpinLockExclusive", lock.get());
         irql::lower("ExReleaseSpinLockExclusive", old);
     }
 
-    /// Releases it, and goes back to a level.
+    /// Releases it, and returns to a level.
     fn ExReleaseSpinLockShared(lock: Shared<AtomicI32>, old: u8) {
         release_shared("ExReleaseSpinLockShared", lock.get());
         irql::lower("ExReleaseSpinLockShared", old);
     }
 
-    /// Releases it, and stays at the level.
+    /// Releases it, and keeps the level.
     fn ExReleaseSpinLockExclusiveFromDpcLevel(lock: Shared<AtomicI32>) {
         release_exclusive("ExReleaseSpinLockExclusiveFromDpcLevel", lock.get());
     }
 
-    /// Releases it, and stays at the level.
+    /// Releases it, and keeps the level.
     fn ExReleaseSpinLockSharedFromDpcLevel(lock: Shared<AtomicI32>) {
         release_shared("ExReleaseSpinLockSharedFromDpcLevel", lock.get());
     }
 
-    /// Has a shared lock for oneself, if nobody else shares it or waits. Returns whether it is so.
+    /// Converts a shared lock to an exclusive one, if no other thread shares it or waits. Returns
+    /// whether it did.
     fn ExTryConvertSharedSpinLockExclusive(lock: Shared<AtomicI32>) -> u32 {
         u32::from(convert(lock.get()))
     }
@@ -93,7 +95,7 @@ fn check_not_held(function: &str, lock: &AtomicI32) {
 
 fn exclusive(function: &str, lock: &AtomicI32) {
     check_not_held(function, lock);
-    // First keep new ones out, then wait for those who share it.
+    // First this keeps new sharers out, then it waits for the present ones.
     spin(|| lock.fetch_or(EXCLUSIVE, Ordering::Acquire) >= 0);
     spin(|| lock.load(Ordering::Acquire) == EXCLUSIVE);
     thread::own().acquired(Held::SpinLock, address(lock));

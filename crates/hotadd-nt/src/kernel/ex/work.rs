@@ -1,4 +1,4 @@
-//! Work items: functions that run soon, on a thread of the system.
+//! Work items: functions that run soon, on a system thread.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,11 +25,11 @@ pub(crate) struct Item {
 const _: () = assert!(size_of::<Item>() == 0x20);
 
 nt! {
-    /// Queues an item. All queues are one.
+    /// Queues an item. All queues are the same.
     fn ExQueueWorkItem(item: Shared<Item>, _queue: i32) { queue(item.get()) }
 }
 
-/// Work of a driver's, or of ours on its behalf.
+/// Work of a driver, or of this crate on its behalf.
 type Work = Box<dyn FnOnce() + Send>;
 
 struct State {
@@ -41,10 +41,10 @@ struct State {
 static STATE: Mutex<State> = Mutex::new(State { work: VecDeque::new(), threads: 0, idle: 0 });
 static MORE: Condvar = Condvar::new();
 
-/// How many items are queued or run.
+/// How many items are queued or running.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// The most threads. Items may wait for one another, so there is one for each, up to here.
+/// The maximum number of threads. Items may wait for one another, so up to this limit each has its own.
 const MOST: usize = 64;
 
 fn queue(item: &Item) {
@@ -55,24 +55,24 @@ fn queue(item: &Item) {
              (WORKER_INVALID)"
         ));
     }
-    // SAFETY: a driver keeps an item for as long as it is queued, and what is kept here is not used after it is not.
+    // SAFETY: a driver keeps an item as long as it is queued, and this reference is not used after that.
     let item = unsafe { Shared::keep(item) };
     run_soon(move || {
         let item = item.get();
         let routine = item.routine.load(Ordering::Relaxed);
         let parameter = item.parameter.load(Ordering::Relaxed);
         item.queued.store(0, Ordering::Release);
-        // From here on its memory is the driver's again.
+        // From here on the driver may reuse its memory.
         let Some(routine) = Routine::new(routine as *const _) else {
             caller::fault("queued a work item whose routine is NULL");
         };
-        // SAFETY: a WORKER_THREAD_ROUTINE by the word of whoever made the item.
+        // SAFETY: the driver that initialised the item guarantees that it is a WORKER_THREAD_ROUTINE.
         unsafe { routine.call([parameter, 0, 0, 0]) };
         check(routine);
     });
 }
 
-/// Ends the process if a routine has left something on its thread.
+/// Ends the process if a routine left locks, regions or a raised IRQL on its thread.
 pub(crate) fn check(routine: Routine) {
     if let Some(left) = thread::own().all_leftovers(0) {
         let what = format!("returned from a work item {left}");
@@ -80,7 +80,7 @@ pub(crate) fn check(routine: Routine) {
     }
 }
 
-/// Runs something on a thread of the system.
+/// Runs a function on a system thread.
 pub(crate) fn run_soon(work: impl FnOnce() + Send + 'static) {
     LEFT.fetch_add(1, Ordering::AcqRel);
     let mut state = STATE.lock();
@@ -112,7 +112,7 @@ fn serve() {
     }
 }
 
-/// How many items are queued or run.
+/// How many items are queued or running.
 pub(crate) fn left() -> usize {
     LEFT.load(Ordering::Acquire)
 }

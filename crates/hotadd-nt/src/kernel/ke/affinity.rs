@@ -1,7 +1,8 @@
-//! A thread's system affinity: where a driver wants the calling thread to run, and the way back.
+//! A thread's system affinity: the processors on which a driver wants the calling thread to run, and how it is
+//! reverted.
 //!
-//! A thread has one system affinity, or none and then runs where the partition does (its user affinity). The old functions
-//! speak of group 0.
+//! A thread has one system affinity, or none and then runs on the whole partition (its user affinity). The old
+//! functions apply to group 0.
 
 use hotadd::{GROUP_SIZE, ProcessorNumber};
 
@@ -18,7 +19,7 @@ nt! {
         set_group(affinity.get(), previous);
     }
 
-    /// Confines the calling thread to what it was confined to before, or, for zeros, no longer.
+    /// Restores the calling thread's previous system affinity, or, for zeros, removes it.
     fn KeRevertToUserGroupAffinityThread(previous: In<GroupAffinity>) {
         revert_group(previous.get());
     }
@@ -28,25 +29,25 @@ nt! {
         set("KeSetSystemAffinityThread", 0, mask);
     }
 
-    /// Confines the calling thread to some processors of group 0. Returns what it was confined to, 0 if it was not.
+    /// Confines the calling thread to some processors of group 0. Returns its previous affinity, or 0 if it had none.
     fn KeSetSystemAffinityThreadEx(mask: u64) -> u64 {
         let before = thread::confined();
         set("KeSetSystemAffinityThreadEx", 0, mask);
         before.map_or(0, |before| before.mask)
     }
 
-    /// Confines the calling thread no longer.
+    /// Removes the calling thread's system affinity.
     fn KeRevertToUserAffinityThread() {
         thread::release();
     }
 
-    /// Confines the calling thread to these processors of group 0, or, for 0, no longer.
+    /// Confines the calling thread to these processors of group 0, or, for 0, removes its system affinity.
     fn KeRevertToUserAffinityThreadEx(mask: u64) {
         revert("KeRevertToUserAffinityThreadEx", 0, mask);
     }
 }
 
-/// A group affinity as it came: breaches are told, and what Windows forgives goes through.
+/// A group affinity as it was passed. Breaches are reported, and what Windows tolerates is accepted.
 fn group_of(who: &str, affinity: GroupAffinity) -> (u16, u64) {
     if affinity.reserved != [0; 3] {
         caller::breach(&format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
@@ -59,7 +60,7 @@ fn set_group(affinity: GroupAffinity, previous: Out<GroupAffinity>) {
     let before = thread::confined();
     let (group, mask) = group_of(WHO, affinity);
     let done = set(WHO, group, mask);
-    // Zeros say that there was none, or that nothing was changed.
+    // Zeros mean that there was no affinity, or that nothing was changed.
     let before = before.filter(|_| done);
     previous.put_if_wanted(before.map_or_else(GroupAffinity::default, |before| GroupAffinity {
         mask: before.mask,
@@ -70,7 +71,7 @@ fn set_group(affinity: GroupAffinity, previous: Out<GroupAffinity>) {
 
 fn revert_group(previous: GroupAffinity) {
     const WHO: &str = "KeRevertToUserGroupAffinityThread";
-    // With a mask of 0 the rest does not count.
+    // With a mask of 0 the other fields are ignored.
     let (group, mask) = if previous.mask == 0 { (0, 0) } else { group_of(WHO, previous) };
     revert(WHO, group, mask);
 }
@@ -79,14 +80,14 @@ fn revert(who: &str, group: u16, mask: u64) {
     if mask == 0 {
         thread::release();
     } else if thread::confined().is_none() {
-        // Documented to have no effect.
+        // This is documented to have no effect.
         caller::breach(&format!("{who}: this thread has no system affinity"));
     } else {
         set(who, group, mask);
     }
 }
 
-/// Confines the thread to those that are active, if that is allowed. Whether it was.
+/// Confines the thread to the active ones of these processors, if that is allowed. Returns whether it was.
 fn set(who: &str, group: u16, mask: u64) -> bool {
     let active = world::get().partition.active();
     let refuse = |why: &str| {

@@ -1,4 +1,4 @@
-//! Something that runs on all active processors at once: `KeGenericCallDpc`, `KeIpiGenericCall`.
+//! Runs a function on all active processors at once: `KeGenericCallDpc`, `KeIpiGenericCall`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -17,30 +17,32 @@ nt! {
     /// Runs a DPC routine on every active processor, and waits until all have signalled that they are done.
     fn KeGenericCallDpc(routine: usize, context: usize) { generic_call(routine, context) }
 
-    /// Called by such a routine at its end, with its first system argument.
+    /// Such a routine calls this at its end, with its first system argument.
     fn KeSignalCallDpcDone(count: Shared<Done>) { count.get().0.fetch_add(1, Ordering::AcqRel); }
 
-    /// Called by such a routine with its second system argument: waits until all have called it. Returns 1 to one of them and
-    /// 0 to the others.
+    /// Such a routine calls this with its second system argument: it waits until all have called it. Returns 1 to one
+    /// of them and 0 to the others.
     fn KeSignalCallDpcSynchronize(together: Shared<Barrier>) -> i32 {
         i32::from(together.get().wait().is_leader())
     }
 
-    /// Runs a function on every active processor at once, at IPI_LEVEL. Returns what it returned on the caller's.
+    /// Runs a function on every active processor at once, at IPI_LEVEL. Returns the result of the call on the
+    /// caller's processor.
     fn KeIpiGenericCall(function: usize, context: usize) -> usize { interrupt_all(function, context) }
 }
 
-/// How many processors are done.
+/// The number of processors that are done.
 pub(crate) struct Done(AtomicU32);
 
-/// One at a time: each waits for all processors, and two that came in another order on each would wait for one another.
+/// Allows one broadcast at a time. Each waits for all processors, so two that ran in a different order on each would
+/// deadlock.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// What the processors of one call share.
+/// The state that the processors of one call share.
 struct Together {
     done: Done,
     barrier: Barrier,
-    /// What the routine gets as its DPC.
+    /// The DPC that is passed to the routine.
     dpc: Dpc,
 }
 
@@ -67,7 +69,7 @@ fn generic_call(routine: usize, context: usize) {
             let done = address((&raw const together.done).cast());
             let barrier = address((&raw const together.barrier).cast());
             dpc_queue::run(routine, [dpc, context, done, barrier], false);
-            // Whoever waits cannot go before all have returned.
+            // The caller waits until all have returned, so it is still there.
             let _ = returned.send(());
         });
     }
@@ -89,7 +91,7 @@ fn interrupt_all(function: usize, context: usize) -> usize {
     let Some(routine) = Routine::new(function as *const _) else {
         caller::fault(format!("calls {NAME} with a function that is NULL"));
     };
-    // Until all are back the caller is not anywhere else.
+    // The caller must stay on its processor until all have returned.
     let old = irql::raise(NAME, irql::IPI);
     let here = irql::here();
     let (returned, all) = mpsc::channel::<()>();
@@ -97,16 +99,16 @@ fn interrupt_all(function: usize, context: usize) -> usize {
         let returned = returned.clone();
         dpc_queue::interrupt(processor, move || {
             let own = thread::own();
-            // Not raised: an interrupt does not ask whether the processor is free.
+            // The level is set and not raised: an interrupt does not wait until the processor is free.
             own.irql.set(irql::IPI);
-            // SAFETY: a KIPI_BROADCAST_WORKER by the caller's word.
+            // SAFETY: the caller guarantees that it is a KIPI_BROADCAST_WORKER.
             unsafe { routine.call([context, 0, 0, 0]) };
             own.irql.set(irql::PASSIVE);
             drop(returned);
         });
     }
     drop(returned);
-    // SAFETY: a KIPI_BROADCAST_WORKER by the word of whoever called KeIpiGenericCall.
+    // SAFETY: the caller of KeIpiGenericCall guarantees that it is a KIPI_BROADCAST_WORKER.
     let result = unsafe { routine.call([context, 0, 0, 0]) };
     for () in all {}
     irql::lower(NAME, old);

@@ -1,4 +1,5 @@
-//! `KeBugCheckEx` and what else stops a system: here the driver's process, with the code and its numbers as the reason.
+//! `KeBugCheckEx` and other functions that stop a system. Here they stop the driver's process and report the code and
+//! its numbers.
 
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
@@ -12,34 +13,34 @@ use crate::ground::routine::Routine;
 use crate::ground::types::Boolean;
 
 nt! {
-    /// Stops.
+    /// Stops the process.
     fn KeBugCheck(code: u32) { stop(code, [0; 4]) }
 
-    /// Stops.
+    /// Stops the process.
     fn KeBugCheckEx(code: u32, one: usize, two: usize, three: usize, four: usize) {
         stop(code, [one, two, three, four]);
     }
 
-    /// Has a function called before the system stops.
+    /// Registers a function that is called before the system stops.
     fn KeRegisterBugCheckCallback(
         record: Out<Record>, routine: *const c_void, buffer: usize, length: u32, component: usize,
     ) -> Boolean {
         u8::from(register(record, routine, buffer, length, component))
     }
 
-    /// The opposite.
+    /// Removes such a registration.
     fn KeDeregisterBugCheckCallback(record: Out<Record>) -> Boolean { u8::from(deregister(record)) }
 
-    /// Stops where a debugger would be asked: there is none.
+    /// Stops the process where a debugger would take over: there is none.
     fn DbgBreakPointWithStatus(status: u32) { break_here(status) }
 
-    /// Stops: what was asserted does not hold.
+    /// Stops the process: an assertion does not hold.
     fn RtlAssert(assertion: In<u8>, file: In<u8>, line: u32, message: In<u8>) {
         failed(assertion, file, line, message);
     }
 }
 
-/// The names of codes that drivers stop with, from the public list.
+/// The names of bugcheck codes that drivers use, from the public list.
 const NAMES: [(u32, &str); 25] = [
     (0x01, "APC_INDEX_MISMATCH"),
     (0x0A, "IRQL_NOT_LESS_OR_EQUAL"),
@@ -87,10 +88,10 @@ const _: () = assert!(size_of::<Record>() == 0x40);
 const EMPTY: u8 = 0;
 const INSERTED: u8 = 1;
 
-/// Whom to call: the record's address, the function, its buffer and the length.
+/// The registered callbacks: the record's address, the function, its buffer and the length.
 static CALLBACKS: Mutex<Vec<(usize, Routine, usize, u32)>> = Mutex::new(Vec::new());
 
-/// What is said of a code and its numbers.
+/// The text for a code and its numbers.
 fn text(code: u32, parameters: [usize; 4]) -> String {
     let name = NAMES.iter().find(|(number, _)| *number == code);
     let name = name.map_or_else(String::new, |(_, name)| format!(" ({name})"));
@@ -99,10 +100,10 @@ fn text(code: u32, parameters: [usize; 4]) -> String {
 }
 
 fn stop(code: u32, parameters: [usize; 4]) {
-    // One that stops the system again finds none left.
+    // A callback that stops the system again finds no callbacks.
     let callbacks = std::mem::take(&mut *CALLBACKS.lock().unwrap_or_else(PoisonError::into_inner));
     for (_, routine, buffer, length) in callbacks {
-        // SAFETY: of this form by the word of whoever registered it.
+        // SAFETY: the driver that registered it guarantees its signature.
         unsafe { routine.call([buffer, length as usize, 0, 0]) };
     }
     caller::fault_with(Status::DRIVER_INTERNAL_ERROR, text(code, parameters))

@@ -1,4 +1,4 @@
-//! `KeRegisterProcessorChangeCallback` and its opposite, and what a driver's callback is as a party.
+//! `KeRegisterProcessorChangeCallback` and its opposite, and a driver's callback as a party.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,39 +19,41 @@ use crate::ground::{thread, world};
 /// `KE_PROCESSOR_CHANGE_ADD_EXISTING`.
 const ADD_EXISTING: u32 = 1;
 
-/// How much longer than its time limit the partition waits for a callback, which is reported here by then, with its place.
+/// How much longer than its time limit the partition waits for a callback. By then this crate has reported it with
+/// its place.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// The registrations in force, by handle.
 static HANDLES: Mutex<Option<HashMap<usize, Registration>>> = Mutex::new(None);
 
-/// The last handle given. A number and not an address: it is never given again, so that a stale one is known for what it is
-/// (D2).
+/// The last handle given out. It is a number and not an address, and no number is reused, so that a stale handle is
+/// recognised (D2).
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
 nt! {
-    /// Registers a callback that hears of processors being added (R1-R7). Returns a handle, or null.
+    /// Registers a callback that is notified when processors are added (R1-R7). Returns a handle, or null.
     fn KeRegisterProcessorChangeCallback(
         callback: *const c_void, context: *const c_void, flags: u32,
     ) -> *mut c_void {
         register(Routine::new(callback), context as usize, flags) as *mut c_void
     }
 
-    /// Deregisters what a handle stands for (D1). When it returns the callback is not running and will not be called again.
+    /// Deregisters the registration of a handle (D1). When it returns, the callback is not running and will not be
+    /// called again.
     fn KeDeregisterProcessorChangeCallback(handle: *mut c_void) {
         deregister(handle as usize);
     }
 }
 
 fn handles() -> MutexGuard<'static, Option<HashMap<usize, Registration>>> {
-    // A panic while it was held ends the process.
+    // A panic while the lock was held ends the process.
     HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A callback of a driver as a party.
+/// A driver's callback as a party.
 struct Callback {
     routine: Routine,
-    /// Handed back as it came: it may be the address of something long gone (R4's status lies there in many drivers).
+    /// Passed back unchanged. It may be a stale address (in many drivers that of R4's status).
     context: usize,
 }
 
@@ -66,7 +68,8 @@ impl Driver for Callback {
     }
 }
 
-/// What a driver is told by a notice; `None` for those that it did not ask for, as Windows has no such states (X1).
+/// The change that a notice means to a driver. `None` for notices that it did not ask for: Windows has no such states
+/// (X1).
 pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
     let state = match notice.state() {
         State::AddStart => change_state::START,
@@ -83,7 +86,8 @@ pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
     })
 }
 
-/// Calls one callback of a driver, with a change and a status of its own. Its answer is what it left in that status (A2, A3, A7).
+/// Calls one callback of a driver, with a change and a status of its own. Its answer is the status that it left there
+/// (A2, A3, A7).
 pub(crate) fn call(
     routine: Routine,
     context: usize,
@@ -92,7 +96,8 @@ pub(crate) fn call(
     let mut status = Status::SUCCESS.to_raw();
     let arguments = [context, &raw mut change as usize, &raw mut status as usize, 0];
     let outer = INSIDE.replace(true);
-    // SAFETY: a PROCESSOR_CALLBACK_FUNCTION by the word of whoever registered it; the structures outlive the call.
+    // SAFETY: the driver that registered it guarantees a PROCESSOR_CALLBACK_FUNCTION; the structures outlive the
+    // call.
     unsafe { routine.call(arguments) };
     INSIDE.set(outer);
     if let Some(left) = thread::own().leftovers() {
@@ -107,7 +112,7 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is inside of such a callback.
+/// Whether this thread is inside such a callback.
 pub(crate) fn inside() -> bool {
     INSIDE.get()
 }
@@ -129,7 +134,7 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
             handle
         }
         Err(error) => {
-            // A refusal of its own is its right (R4).
+            // A driver may refuse during its own registration (R4), so that is no breach.
             if !matches!(error, hotadd::Error::NotJoining { .. }) {
                 breach(&format!("KeRegisterProcessorChangeCallback: {error}"));
             }
@@ -138,7 +143,7 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
     }
 }
 
-/// Registers a party by the driver's next name: the first by its own, later ones with a number behind it.
+/// Registers a party by the driver's next name: the first has the driver's name, later ones have a number appended.
 pub(crate) fn enlist(
     driver: impl Driver + Send + 'static,
     existing: bool,
@@ -158,7 +163,7 @@ pub(crate) fn enlist(
 }
 
 fn deregister(handle: usize) {
-    // Not under the lock: it waits for callbacks, and they may register and deregister too.
+    // The lock is not held here: deregistering waits for callbacks, which may register and deregister too.
     let registration = handles().as_mut().and_then(|handles| handles.remove(&handle));
     if registration.is_none() {
         let what =
@@ -168,7 +173,7 @@ fn deregister(handle: usize) {
     drop(registration);
 }
 
-/// Deregisters what is left of a driver that is unloaded (D4). Returns how many there were.
+/// Deregisters the remaining registrations of a driver that is unloaded (D4). Returns their number.
 pub(crate) fn deregister_all() -> usize {
     let left = handles().take().unwrap_or_default();
     left.len()

@@ -1,11 +1,11 @@
-//! Variables that drivers read: how many processors there are, which system this is.
+//! Variables that drivers read: the number of processors, and the version of the system.
 
 #![allow(non_upper_case_globals, reason = "the documentation's names")]
 
 use crate::ground::counts::KeNumberProcessors;
 use crate::ground::export::data;
 
-/// Which Windows this is, as its build number has it: a free build.
+/// The Windows version as a build number: a free build.
 #[unsafe(no_mangle)]
 pub(crate) static NtBuildNumber: u32 = 0xf000_0000 | crate::kernel::rtl::version::BUILD;
 

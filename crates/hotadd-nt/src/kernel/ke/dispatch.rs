@@ -1,7 +1,7 @@
-//! Waiting and waking: who waits for which objects, and what a wait takes of them.
+//! Waiting and waking: which threads wait for which objects, and what a wait takes from them.
 //!
-//! There is one lock for all objects, so that a wait for several takes all or none of them. Whoever makes an object free
-//! gives it to those who wait, in the order in which they came, before anybody else can have it.
+//! There is one lock for all objects, so that a wait for several takes all or none of them. A function that signals
+//! an object gives it to the waiting threads in the order of their arrival, before any other thread can take it.
 
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -17,30 +17,30 @@ use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::NtStatus;
 use crate::kernel::ke::timers::Timers;
 
-/// `STATUS_WAIT_0`; a wait for any one of several adds its place.
+/// `STATUS_WAIT_0`; a wait for any one of several adds its index.
 const WAIT_0: NtStatus = 0;
 /// `STATUS_ABANDONED_WAIT_0`.
 const ABANDONED_WAIT_0: NtStatus = 0x80;
 /// `STATUS_TIMEOUT`.
 const TIMEOUT: NtStatus = 0x102;
 
-/// Until when a wait goes on.
+/// How long a wait lasts.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
-    /// Not at all: it is only tried.
+    /// No wait: one attempt only.
     Now,
     At(Instant),
     Ever,
 }
 
-/// What a wait is for.
+/// What a thread waits for.
 pub(crate) struct Wanted<'a> {
     pub(crate) objects: &'a [&'a Header],
-    /// All of them, and not any one.
+    /// All of the objects, instead of any one.
     pub(crate) all: bool,
 }
 
-/// Everybody who waits.
+/// All waits and timers.
 pub(crate) struct Dispatcher {
     waits: Vec<Wait>,
     last: u64,
@@ -50,11 +50,11 @@ pub(crate) struct Dispatcher {
 
 struct Wait {
     number: u64,
-    /// The objects, in the order in which they were named.
+    /// The objects, in the order of the arguments.
     objects: Vec<Shared<'static, Header>>,
     all: bool,
     thread: usize,
-    /// How it ended. Whoever writes it has taken the objects for the one who waits.
+    /// The result of the wait. The thread that writes it has taken the objects on behalf of the waiting thread.
     outcome: Option<NtStatus>,
     wake: Arc<Condvar>,
 }
@@ -63,12 +63,12 @@ static DISPATCHER: LazyLock<Mutex<Dispatcher>> = LazyLock::new(|| {
     Mutex::new(Dispatcher { waits: Vec::new(), last: 0, timers: Timers::default() })
 });
 
-/// The one lock. Nothing of a driver is called under it.
+/// Locks the dispatcher. No driver code is called under this lock.
 pub(crate) fn lock() -> MutexGuard<'static, Dispatcher> {
     DISPATCHER.lock()
 }
 
-/// Waits. `function` is what the driver called.
+/// Waits. `function` is the function that the driver called.
 pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) -> NtStatus {
     let own = thread::own();
     for object in wanted.objects {
@@ -93,7 +93,7 @@ pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) ->
     let number = dispatcher.last;
     dispatcher.waits.push(Wait {
         number,
-        // SAFETY: a driver keeps an object for as long as somebody waits for it, and this wait is struck out when it ends.
+        // SAFETY: a driver keeps an object as long as a thread waits for it, and this wait is removed when it ends.
         objects: wanted.objects.iter().map(|object| unsafe { Shared::keep(*object) }).collect(),
         all: wanted.all,
         thread: own.id(),
@@ -112,7 +112,7 @@ pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) ->
             let waits = &mut dispatcher.waits;
             let at =
                 waits.iter().position(|wait| wait.number == number).expect("it removes itself");
-            // What it was given counts, also if its time ran out in the same moment.
+            // The result applies even if the time ran out at the same moment.
             match waits[at].outcome {
                 Some(status) => {
                     waits.remove(at);
@@ -134,12 +134,12 @@ pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) ->
 }
 
 impl Dispatcher {
-    /// Gives an object to those who wait for it, for as long as it lasts.
+    /// Gives an object to the waiting threads, as long as it is signalled.
     pub(crate) fn offer(&mut self, object: &Header) {
         let address = object.address();
         for at in 0..self.waits.len() {
             if object.state() <= 0 {
-                // Nothing left to give. A mutex that is owned is never waited for by its owner.
+                // Nothing is left to give. The owner of a mutex never waits for it.
                 return;
             }
             let wait = &self.waits[at];
@@ -156,7 +156,7 @@ impl Dispatcher {
         }
     }
 
-    /// How many waits there are for objects in this range of addresses.
+    /// How many waits there are for objects in this address range.
     pub(crate) fn waits_within(&self, range: &std::ops::Range<usize>) -> usize {
         let within =
             |wait: &&Wait| wait.objects.iter().any(|object| range.contains(&object.address()));
@@ -164,15 +164,15 @@ impl Dispatcher {
     }
 }
 
-/// The mutex that begins with this header; `None` if the header is that of another kind of object.
+/// The mutex that begins with this header; `None` if the header belongs to another kind of object.
 fn mutant(header: &Header) -> Option<&Mutant> {
     let is_one = header.kind() == Some(Kind::Mutant);
-    // SAFETY: the header lies in a driver's memory, and by its kind the driver has a whole mutex there, which is as aligned as
-    // its header and lives as long.
+    // SAFETY: the header lies in a driver's memory, and its kind states that the driver has a whole mutex there,
+    // which has the header's alignment and lifetime.
     is_one.then(|| unsafe { &*ptr::from_ref(header).cast::<Mutant>() })
 }
 
-/// Takes all of these objects, or the first that can be had. `None`, and nothing taken, if that cannot be.
+/// Takes all of these objects, or the first that is available. Otherwise returns `None` and takes nothing.
 fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
     let free = |object: &Header| {
         let owns = |mutant: &Mutant| mutant.owner.load(Ordering::Relaxed) == thread;
@@ -195,7 +195,7 @@ fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
     Some(place + if take_one(objects[at], thread) { ABANDONED_WAIT_0 } else { WAIT_0 })
 }
 
-/// Returns whether it is a mutex that was given up by force.
+/// Takes an object. Returns whether it is a mutex that was abandoned.
 fn take_one(object: &Header, thread: usize) -> bool {
     if let Some(mutant) = mutant(object) {
         object.set_state(object.state() - 1);
@@ -210,7 +210,7 @@ fn take_one(object: &Header, thread: usize) -> bool {
     false
 }
 
-/// What owning a mutex does to its owner: until it lets go it is in a critical region.
+/// Records the mutexes that a thread now owns. Their owner is in a critical region until it releases them.
 fn took(own: &Own, wanted: &Wanted<'_>, status: NtStatus) {
     let place = usize::try_from(status & 0x7f).unwrap_or(0);
     let taken = if wanted.all { wanted.objects } else { &wanted.objects[place..=place] };

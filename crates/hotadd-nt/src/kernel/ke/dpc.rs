@@ -1,4 +1,4 @@
-//! Deferred procedure calls: work for one processor, at DISPATCH_LEVEL.
+//! Deferred procedure calls: functions that run on one processor, at DISPATCH_LEVEL.
 
 use std::sync::atomic::Ordering;
 
@@ -17,36 +17,36 @@ const ORDINARY: u8 = 19;
 const MEDIUM: u8 = 1;
 
 nt! {
-    /// Makes a DPC, aimed at no processor.
+    /// Initialises a DPC without a target processor.
     fn KeInitializeDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
         initialize(dpc.get(), ORDINARY, routine, context);
     }
 
-    /// Makes a DPC that runs at PASSIVE_LEVEL.
+    /// Initialises a DPC that runs at PASSIVE_LEVEL.
     fn KeInitializeThreadedDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
         initialize(dpc.get(), dpc_queue::THREADED, routine, context);
     }
 
-    /// Queues a DPC. Returns whether it did: not if it is queued already, or its processor has not joined (A5).
+    /// Queues a DPC. Returns false if it is queued already, or if its processor has not joined (A5).
     fn KeInsertQueueDpc(dpc: Shared<Dpc>, first: usize, second: usize) -> Boolean {
         Boolean::from(queue(dpc.get(), [first, second]))
     }
 
-    /// Takes a DPC out of its queue. Returns whether it was in one.
+    /// Removes a DPC from its queue. Returns whether it was queued.
     fn KeRemoveQueueDpc(dpc: Shared<Dpc>) -> Boolean { Boolean::from(dpc_queue::remove(dpc.get())) }
 
-    /// Waits until all DPCs that are queued at this moment have run.
+    /// Waits until all currently queued DPCs have run.
     fn KeFlushQueuedDpcs() { flush() }
 
-    /// Aims a DPC at a processor of group 0 that has joined. Any other number changes nothing.
+    /// Sets a processor of group 0 that has joined as a DPC's target. Any other number has no effect.
     fn KeSetTargetProcessorDpc(dpc: Shared<Dpc>, number: i8) { aim_old(dpc.get(), number) }
 
-    /// Aims a DPC at a processor, also at one that is being added (A5).
+    /// Sets a DPC's target processor, which may be one that is being added (A5).
     fn KeSetTargetProcessorDpcEx(dpc: Shared<Dpc>, number: In<ProcessorNumber>) -> NtStatus {
         aim(dpc.get(), number.get())
     }
 
-    /// Says whether a DPC goes to the front of the queue (2) or to its end.
+    /// Sets whether a DPC is queued at the front (2) or at the end.
     fn KeSetImportanceDpc(dpc: Shared<Dpc>, importance: i32) { set_importance(dpc.get(), importance) }
 }
 
@@ -60,13 +60,13 @@ fn initialize(dpc: &Dpc, kind: u8, routine: usize, context: usize) {
     dpc.queued.store(0, Ordering::Release);
 }
 
-/// What came of queueing a DPC.
+/// The result of queueing a DPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queued {
     Now,
-    /// It was queued before, and stays where it is.
+    /// It was queued before, and keeps its place.
     Already,
-    /// It is aimed at the processor of this index, which has not joined.
+    /// Its target is the processor of this index, which has not joined.
     NotJoined(u16),
 }
 
@@ -81,8 +81,8 @@ fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
     queued == Queued::Now
 }
 
-/// Queues a DPC where it is aimed at, or else at `otherwise`, or else where the caller is. One that is aimed at a processor that
-/// has not joined is not queued: it would run nowhere, or somewhere else.
+/// Queues a DPC at its target, or else at `otherwise`, or else at the caller's processor. A DPC whose target has not
+/// joined is not queued: it would not run, or would run on another processor.
 pub(crate) fn insert(
     dpc: &Dpc,
     arguments: [usize; 2],
@@ -96,7 +96,7 @@ pub(crate) fn insert(
     let at = match aimed {
         Some(index) => match ProcessorIndex::new(index.into()).filter(|at| has_joined(*at)) {
             Some(at) => at,
-            // It was aimed elsewhere when it was queued, and that counts.
+            // It had another target when it was queued, and that target applies.
             None if dpc.queued.load(Ordering::Acquire) != 0 => return Queued::Already,
             None => return Queued::NotJoined(index),
         },
@@ -114,8 +114,8 @@ fn flush() {
     dpc_queue::flush();
 }
 
-/// By the public page a number at or above the number of active processors changes nothing. One that has left counts still: no
-/// driver has heard of that, and all numbers stay what they were (X1, X3).
+/// The public documentation says that a number at or above the number of active processors has no effect. A processor
+/// that has left still counts: drivers are not notified of that, and all numbers stay the same (X1, X3).
 fn aim_old(dpc: &Dpc, number: i8) {
     let number = u8::try_from(number).map_err(|_| number);
     let place = number.map(|number| hotadd::ProcessorNumber { group: 0, number });

@@ -1,7 +1,7 @@
-//! What runs on a processor: for each, a thread with a queue, made when it is first needed.
+//! Runs functions on a processor: each has a thread with a queue, which is created when it is first needed.
 //!
-//! A thread is pinned to its processor while it has something to do, and runs where the partition does while it has not: one
-//! that stayed pinned would keep the processor from being removed.
+//! A thread is pinned to its processor while it has work, and runs on the whole partition otherwise: a thread that
+//! stayed pinned would prevent the processor's removal.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -27,19 +27,19 @@ pub(crate) struct DpcQueue {
 
 struct State {
     queue: VecDeque<Item>,
-    /// Whether its thread was made.
+    /// Whether its thread was created.
     begun: bool,
 }
 
-/// What waits to be run.
+/// An entry of a queue.
 enum Item {
     /// A driver's DPC.
     Dpc(Shared<'static, Dpc>),
-    /// Something of ours, at PASSIVE_LEVEL.
+    /// A function of this crate, at PASSIVE_LEVEL.
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// What a DPC holds when it is taken from its queue. From then on its memory is the driver's again.
+/// The content of a DPC when it is taken from its queue. From then on the driver may reuse the DPC's memory.
 struct Taken {
     dpc: usize,
     threaded: bool,
@@ -54,18 +54,18 @@ impl DpcQueue {
     }
 }
 
-/// DPCs, by processor.
+/// The DPC queue of each processor.
 static DPCS: [DpcQueue; MAX_PROCESSORS as usize] =
     [const { DpcQueue::new() }; MAX_PROCESSORS as usize];
 
-/// What interrupts a processor even when a DPC runs there, by processor.
+/// The queue of each processor for functions that interrupt it even while a DPC runs there.
 static INTERRUPTS: [DpcQueue; MAX_PROCESSORS as usize] =
     [const { DpcQueue::new() }; MAX_PROCESSORS as usize];
 
-/// How many DPCs are in all queues.
+/// The number of DPCs in all queues.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
-/// Queues a DPC with its arguments. `false` if it is queued already.
+/// Queues a DPC with its arguments. Returns `false` if it is queued already.
 pub(crate) fn insert(dpc: &Dpc, at: ProcessorIndex, arguments: [usize; 2]) -> bool {
     let queue = &DPCS[at.as_usize()];
     let mut state = queue.state.lock();
@@ -76,7 +76,8 @@ pub(crate) fn insert(dpc: &Dpc, at: ProcessorIndex, arguments: [usize; 2]) -> bo
     for (place, argument) in dpc.arguments.iter().zip(arguments) {
         place.store(argument, Ordering::Relaxed);
     }
-    // SAFETY: a driver keeps a DPC for as long as it is queued. The item is gone from the queue when the DPC says that it is not.
+    // SAFETY: a driver keeps a DPC as long as it is queued. The item leaves the queue before the DPC is marked as not
+    // queued.
     let item = Item::Dpc(unsafe { Shared::keep(dpc) });
     if dpc.importance.load(Ordering::Relaxed) == HIGH_IMPORTANCE {
         state.queue.push_front(item);
@@ -91,7 +92,7 @@ pub(crate) fn insert(dpc: &Dpc, at: ProcessorIndex, arguments: [usize; 2]) -> bo
 /// `HighImportance`.
 const HIGH_IMPORTANCE: u8 = 2;
 
-/// Takes a DPC out of its queue. `false` if it is in none.
+/// Removes a DPC from its queue. Returns `false` if it is in none.
 pub(crate) fn remove(dpc: &Dpc) -> bool {
     let Some(at) = dpc.queued.load(Ordering::Acquire).checked_sub(1) else {
         return false;
@@ -111,17 +112,17 @@ pub(crate) fn remove(dpc: &Dpc) -> bool {
     true
 }
 
-/// Runs something on a processor, behind what is queued there.
+/// Runs a function on a processor, after what is queued there.
 pub(crate) fn call(at: ProcessorIndex, what: impl FnOnce() + Send + 'static) {
     DPCS[at.as_usize()].push(at, "dpc", Box::new(what));
 }
 
-/// Runs something on a processor, whatever runs there.
+/// Runs a function on a processor, regardless of what runs there.
 pub(crate) fn interrupt(at: ProcessorIndex, what: impl FnOnce() + Send + 'static) {
     INTERRUPTS[at.as_usize()].push(at, "ipi", Box::new(what));
 }
 
-/// Waits until all that is queued at this moment has run.
+/// Waits until everything that is currently queued has run.
 pub(crate) fn flush() {
     let left = Arc::new((Mutex::new(0_usize), Condvar::new()));
     for (at, queue) in DPCS.iter().enumerate() {
@@ -144,7 +145,7 @@ pub(crate) fn flush() {
     }
 }
 
-/// How many DPCs wait to be run that lie in this range of addresses.
+/// How many queued DPCs lie in this address range.
 pub(crate) fn within(range: &Range<usize>) -> usize {
     if waiting() == 0 {
         return 0;
@@ -153,7 +154,7 @@ pub(crate) fn within(range: &Range<usize>) -> usize {
     DPCS.iter().map(|queue| queue.state.lock().queue.iter().filter(is_there).count()).sum()
 }
 
-/// How many DPCs wait to be run.
+/// How many DPCs are queued.
 pub(crate) fn waiting() -> usize {
     QUEUED.load(Ordering::Relaxed)
 }
@@ -165,7 +166,7 @@ impl DpcQueue {
         self.begin(&mut state, at, name);
     }
 
-    /// Wakes its thread, or makes it.
+    /// Wakes its thread, or creates it.
     fn begin(&'static self, state: &mut State, at: ProcessorIndex, name: &str) {
         if state.begun {
             self.more.notify_one();
@@ -189,7 +190,7 @@ impl DpcQueue {
         }
     }
 
-    /// Waits until there is something to run.
+    /// Waits until there is an item to run.
     fn next(&self) -> Next {
         let mut state = self.state.lock();
         loop {
@@ -197,7 +198,7 @@ impl DpcQueue {
                 Some(Item::Call(call)) => return Next::Call(call),
                 Some(Item::Dpc(dpc)) => return Next::Dpc(Taken::of(dpc)),
                 None if thread::confined().is_some() => {
-                    // Not under the lock: it takes its time, and somebody may want to queue something.
+                    // The lock is not held here: releasing takes time, and other threads may want to queue something.
                     MutexGuard::unlocked(&mut state, thread::release);
                 }
                 None => self.more.wait(&mut state),
@@ -206,16 +207,17 @@ impl DpcQueue {
     }
 }
 
-/// What is run next.
+/// The next item to run.
 enum Next {
     Dpc(Taken),
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// Generous: a DPC of Windows has 24 KiB.
+/// The stack size. It is generous: a Windows DPC has 24 KiB.
 const STACK: usize = 256 * 1024;
 
-/// Puts this thread on a processor, if it is not there already: what ran before may have gone elsewhere.
+/// Pins this thread to a processor, unless it is pinned there already: the previous item may have changed the
+/// affinity.
 fn settle(at: ProcessorIndex) {
     let number = at.number();
     if thread::confined() == Some(Confined { group: number.group, mask: 1 << number.number }) {
@@ -225,7 +227,8 @@ fn settle(at: ProcessorIndex) {
     let Some(processor) = set.by_index(at) else {
         return;
     };
-    // One that has left meanwhile still has its name, and drivers that heard of no leaving may use it (X1).
+    // A processor that has left in the meantime keeps its name, and drivers that were not notified of the leaving may
+    // use it (X1).
     if !set.contains(at) {
         thread::pretend(processor);
         return;
@@ -239,14 +242,14 @@ fn settle(at: ProcessorIndex) {
     }
 }
 
-/// Whether it was said that a thread cannot be pinned. Once is enough.
+/// Whether it was reported that a thread cannot be pinned. It is reported only once.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// `ThreadedDpcObject`, as the kind of a [`Dpc`].
 pub(crate) const THREADED: u8 = 24;
 
 impl Taken {
-    /// Under the lock of the queue that it was in.
+    /// Must be called under the lock of the queue that it was in.
     fn of(queued: Shared<'static, Dpc>) -> Self {
         let dpc = queued.get();
         let load = |at: &AtomicUsize| at.load(Ordering::Relaxed);
@@ -274,7 +277,7 @@ pub(crate) fn run(routine: usize, arguments: [usize; 4], threaded: bool) {
     };
     let level = if threaded { irql::PASSIVE } else { irql::DISPATCH };
     irql::raise("a DPC", level);
-    // SAFETY: a KDEFERRED_ROUTINE by the word of whoever made the DPC.
+    // SAFETY: the driver that initialised the DPC guarantees that it is a KDEFERRED_ROUTINE.
     unsafe { routine.call(arguments) };
     if let Some(left) = thread::own().all_leftovers(level) {
         let what = format!("returned from its DPC {left}");

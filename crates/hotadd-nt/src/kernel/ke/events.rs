@@ -1,4 +1,4 @@
-//! Events, semaphores and mutexes: making them free, and looking at them.
+//! Events, semaphores and mutexes: signalling and reading them.
 
 use std::sync::atomic::Ordering;
 
@@ -18,16 +18,17 @@ const SEMAPHORE_LIMIT_EXCEEDED: Status = Status::from_raw(0xC000_0047);
 const MUTANT_NOT_OWNED: Status = Status::from_raw(0xC000_0046);
 
 nt! {
-    /// Makes an event: 0 for one that stays set until it is reset, 1 for one that lets one wait through.
+    /// Initialises an event: 0 for one that stays set until it is reset, 1 for one that releases one
+    /// wait.
     fn KeInitializeEvent(event: Shared<Event>, kind: i32, set: Boolean) {
         let kind = if kind == 1 { Kind::SynchronizationEvent } else { Kind::NotificationEvent };
         event.get().header.initialize(kind, i32::from(set != 0));
     }
 
-    /// Sets an event. Returns whether it was set.
+    /// Sets an event. Returns its previous state.
     fn KeSetEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { set(event.get()) }
 
-    /// Resets an event. Returns whether it was set.
+    /// Resets an event. Returns its previous state.
     fn KeResetEvent(event: Shared<Event>) -> i32 { clear(event.get()) }
 
     /// Resets an event.
@@ -36,49 +37,49 @@ nt! {
     /// Whether an event is set.
     fn KeReadStateEvent(event: Shared<Event>) -> i32 { event.get().header.state() }
 
-    /// Lets through who waits at this moment. Returns whether it was set.
+    /// Releases the currently waiting threads. Returns the event's previous state.
     fn KePulseEvent(event: Shared<Event>, _increment: i32, _wait: Boolean) -> i32 { pulse(event.get()) }
 
-    /// Makes a semaphore.
+    /// Initialises a semaphore.
     fn KeInitializeSemaphore(semaphore: Shared<Semaphore>, count: i32, limit: i32) {
         semaphore.get().limit.store(limit, Ordering::Relaxed);
         semaphore.get().header.initialize(Kind::Semaphore, count);
     }
 
-    /// Counts a semaphore up. Returns what it was.
+    /// Adds to a semaphore's count. Returns the previous count.
     fn KeReleaseSemaphore(semaphore: Shared<Semaphore>, _increment: i32, by: i32, _wait: Boolean) -> i32 {
         release_semaphore(semaphore.get(), by)
     }
 
-    /// What a semaphore is at.
+    /// A semaphore's count.
     fn KeReadStateSemaphore(semaphore: Shared<Semaphore>) -> i32 { semaphore.get().header.state() }
 
-    /// Makes a mutex that nobody owns.
+    /// Initialises a mutex without an owner.
     fn KeInitializeMutex(mutex: Shared<Mutant>, _level: u32) { initialize_mutant(mutex.get(), false) }
 
-    /// Makes a mutex, owned by the caller or by nobody.
+    /// Initialises a mutex, owned by the caller or without an owner.
     fn KeInitializeMutant(mutex: Shared<Mutant>, owned: Boolean) {
         initialize_mutant(mutex.get(), owned != 0);
     }
 
-    /// Gives up a mutex. Returns 0 when nobody owns it any more.
+    /// Releases a mutex. Returns 0 when it has no owner any more.
     fn KeReleaseMutex(mutex: Shared<Mutant>, _wait: Boolean) -> i32 {
         release_mutant("KeReleaseMutex", mutex.get(), false)
     }
 
-    /// Gives up a mutex, by force if wanted: then whoever gets it next is told.
+    /// Releases a mutex, or abandons it, which is reported to its next owner.
     fn KeReleaseMutant(mutex: Shared<Mutant>, _increment: i32, abandoned: Boolean, _wait: Boolean) -> i32 {
         release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0)
     }
 
-    /// 1 if nobody owns it.
+    /// 1 if it has no owner.
     fn KeReadStateMutex(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
 
-    /// 1 if nobody owns it.
+    /// 1 if it has no owner.
     fn KeReadStateMutant(mutex: Shared<Mutant>) -> i32 { mutex.get().header.state() }
 }
 
-/// Sets an event. Returns whether it was set.
+/// Sets an event. Returns its previous state.
 pub(crate) fn set(event: &Event) -> i32 {
     let mut dispatcher = dispatch::lock();
     let was = event.header.set_state(1);
@@ -139,7 +140,7 @@ fn release_mutant(function: &str, mutex: &Mutant, abandoned: bool) -> i32 {
         let what = format!("calls {function} for a mutex that this thread does not own");
         caller::fault_with(MUTANT_NOT_OWNED, what);
     }
-    // Abandoning gives it up for good, however often it is owned.
+    // Abandoning releases it completely, however often it is owned.
     while own.released(Held::Mutex, mutex.header.address()) {
         own.regions.set(own.regions.get().saturating_sub(1));
         if !abandoned {

@@ -1,5 +1,5 @@
-//! The interrupt request level of a thread. At DISPATCH_LEVEL and above it has its processor to itself: no other thread is
-//! at that level on the same processor, and none of its DPCs runs.
+//! The interrupt request level of a thread. At DISPATCH_LEVEL and above a thread has its processor exclusively: no
+//! other thread is at that level on the same processor, and none of its DPCs runs.
 
 use hotadd::{MAX_PROCESSORS, ProcessorIndex};
 use parking_lot::RawMutex;
@@ -13,12 +13,12 @@ use crate::ground::thread::{self, Own};
 pub(crate) const PASSIVE: u8 = 0;
 pub(crate) const APC: u8 = 1;
 pub(crate) const DISPATCH: u8 = 2;
-/// Where scheduling is synchronised on x64.
+/// The level at which Windows synchronises scheduling on x64.
 const SYNCH: u8 = 12;
 pub(crate) const IPI: u8 = 14;
 const HIGH: u8 = 15;
 
-/// Held by whoever is at DISPATCH_LEVEL or above there.
+/// Each lock is held by the thread that is at DISPATCH_LEVEL or above on that processor.
 static PROCESSORS: [RawMutex; MAX_PROCESSORS as usize] =
     [const { RawMutex::INIT }; MAX_PROCESSORS as usize];
 
@@ -26,26 +26,26 @@ nt! {
     /// The level of the calling thread.
     fn KeGetCurrentIrql() -> u8 { thread::own().irql.get() }
 
-    /// Raises it. Returns what it was.
+    /// Raises the level. Returns the previous level.
     fn KfRaiseIrql(new: u8) -> u8 { raise("KfRaiseIrql", new) }
 
-    /// Raises it, and writes down what it was.
+    /// Raises the level, and stores the previous level.
     fn KeRaiseIrql(new: u8, old: Out<u8>) { old.put(raise("KeRaiseIrql", new)) }
 
-    /// Raises it to DISPATCH_LEVEL. Returns what it was.
+    /// Raises the level to DISPATCH_LEVEL. Returns the previous level.
     fn KeRaiseIrqlToDpcLevel() -> u8 { raise("KeRaiseIrqlToDpcLevel", DISPATCH) }
 
-    /// Raises it to the level of the scheduler. Returns what it was.
+    /// Raises the level to SYNCH_LEVEL. Returns the previous level.
     fn KeRaiseIrqlToSynchLevel() -> u8 { raise("KeRaiseIrqlToSynchLevel", SYNCH) }
 
-    /// Lowers it.
+    /// Lowers the level.
     fn KfLowerIrql(new: u8) { lower("KfLowerIrql", new) }
 
-    /// Lowers it.
+    /// Lowers the level.
     fn KeLowerIrql(new: u8) { lower("KeLowerIrql", new) }
 }
 
-/// Raises the level of this thread. Returns what it was.
+/// Raises the level of this thread. Returns the previous level.
 pub(crate) fn raise(function: &str, new: u8) -> u8 {
     let own = thread::own();
     let old = own.irql.get();
@@ -58,7 +58,7 @@ pub(crate) fn raise(function: &str, new: u8) -> u8 {
     old
 }
 
-/// Lowers it.
+/// Lowers the level of this thread.
 pub(crate) fn lower(function: &str, new: u8) {
     let own = thread::own();
     let old = own.irql.get();
@@ -70,12 +70,12 @@ pub(crate) fn lower(function: &str, new: u8) {
     change(own, new);
 }
 
-/// What a driver's own write to the register that holds the level does.
+/// Emulates a driver's own write to the IRQL register.
 pub(crate) fn write(new: u8) {
     change(thread::own(), new.min(HIGH));
 }
 
-/// Ends the process if the thread is above a level at which a function may still be called.
+/// Ends the process if the thread is above the highest level at which a function may be called.
 pub(crate) fn at_most(function: &str, most: u8) {
     let irql = thread::own().irql.get();
     if irql > most {
@@ -85,7 +85,7 @@ pub(crate) fn at_most(function: &str, most: u8) {
     }
 }
 
-/// The one place where the level changes.
+/// Changes the level. Nothing else changes it.
 fn change(own: &Own, new: u8) {
     if own.irql.get() < DISPATCH && new >= DISPATCH {
         let index = here();
@@ -94,15 +94,15 @@ fn change(own: &Own, new: u8) {
         thread::enter().locate();
     } else if let Some(index) = own.alone_on.get().filter(|_| new < DISPATCH) {
         own.alone_on.set(None);
-        // SAFETY: locked above by this thread, once.
+        // SAFETY: this thread locked it above, once.
         unsafe { PROCESSORS[index.as_usize()].unlock() };
-        // An affinity that was set meanwhile takes effect now.
+        // An affinity that was set in the meantime takes effect now.
         thread::enter().locate();
     }
     own.irql.set(new);
 }
 
-/// The processor that this thread is on. One that never joined is taken for the first.
+/// The processor on which this thread runs. A processor that never joined counts as the first.
 pub(crate) fn here() -> ProcessorIndex {
     thread::current_processor().map_or_else(first, |processor| processor.index)
 }

@@ -20,7 +20,7 @@ pub(crate) mod waits;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[
     affinity::EXPORTS,
     broadcast::EXPORTS,

@@ -1,7 +1,7 @@
-//! Questions about processors: how many, which, what they are called, which one this is (Q1, A5).
+//! Queries about processors: how many there are, which ones, their numbers, and the current one (Q1, A5).
 //!
-//! As since Windows 7, the functions that know no groups speak of group 0. Nothing is known of memory nodes here: each group
-//! is one.
+//! As since Windows 7, the functions without groups apply to group 0. Memory nodes are unknown here: each group
+//! counts as one.
 
 use std::sync::Arc;
 
@@ -20,47 +20,47 @@ pub(crate) const ALL_GROUPS: u16 = 0xffff;
 const INVALID_INDEX: u32 = 0xffff_ffff;
 
 nt! {
-    /// Translates an index into group and number. Holds for a processor being added too (A5).
+    /// Converts an index to group and number. Also works for a processor that is being added (A5).
     fn KeGetProcessorNumberFromIndex(index: u32, number: Out<ProcessorNumber>) -> NtStatus {
         nt_status(number_from_index(index, number))
     }
 
-    /// Translates group and number into the index. Holds for a processor being added too (A5).
+    /// Converts group and number to the index. Also works for a processor that is being added (A5).
     fn KeGetProcessorIndexFromNumber(number: In<ProcessorNumber>) -> u32 {
         by_number(number.get()).map_or(INVALID_INDEX, |processor| processor.index.get())
     }
 
-    /// How many processors of group 0 are active, and which.
+    /// The number and the mask of the active processors of group 0.
     fn KeQueryActiveProcessorCount(mask: Out<u64>) -> u32 {
         count_and_mask(mask)
     }
 
-    /// How many processors of a group, or of all, are active.
+    /// The number of active processors of a group, or of all groups.
     fn KeQueryActiveProcessorCountEx(group: u16) -> u32 {
         active_count(&active(), group)
     }
 
-    /// How many processors group 0 can ever have.
+    /// The maximum number of processors of group 0.
     fn KeQueryMaximumProcessorCount() -> u32 {
         maximum_count(&active(), 0)
     }
 
-    /// How many processors a group, or all, can ever have.
+    /// The maximum number of processors of a group, or of all groups.
     fn KeQueryMaximumProcessorCountEx(group: u16) -> u32 {
         maximum_count(&active(), group)
     }
 
-    /// How many groups have active processors.
+    /// The number of groups that have active processors.
     fn KeQueryActiveGroupCount() -> u16 {
         active_groups(&active())
     }
 
-    /// How many groups there can ever be.
+    /// The maximum number of groups.
     fn KeQueryMaximumGroupCount() -> u16 {
         maximum_groups(&active())
     }
 
-    /// The active processors of a group; none of one that does not exist.
+    /// The active processors of a group; 0 for a group that does not exist.
     fn KeQueryGroupAffinity(group: u16) -> u64 {
         active().group_mask(group)
     }
@@ -70,12 +70,12 @@ nt! {
         active().group_mask(0)
     }
 
-    /// The number of the current processor if it is in group 0; of any other, one that some processor of group 0 has.
+    /// The number of the current processor if it is in group 0; otherwise the number of some processor of group 0.
     fn KeGetCurrentProcessorNumber() -> u32 {
         legacy_number(&active(), thread::current_processor())
     }
 
-    /// The index of the current processor; its group and number too, if wanted.
+    /// The index of the current processor, and optionally its group and number.
     fn KeGetCurrentProcessorNumberEx(number: Out<ProcessorNumber>) -> u32 {
         current(number)
     }
@@ -85,17 +85,17 @@ nt! {
         thread::current_processor().map_or(0, |processor| processor.index.get())
     }
 
-    /// The active processors of a memory node, and how many they are. Each group is a node.
+    /// The active processors of a memory node, and their number. Each group is a node.
     fn KeQueryNodeActiveAffinity(node: u16, affinity: Out<GroupAffinity>, count: Out<u16>) {
         node_affinity(node, affinity, count);
     }
 
-    /// The highest number that a memory node can ever have.
+    /// The highest possible number of a memory node.
     fn KeQueryHighestNodeNumber() -> u16 {
         maximum_groups(&active()) - 1
     }
 
-    /// How many processors a memory node can ever have.
+    /// The maximum number of processors of a memory node.
     fn KeQueryNodeMaximumProcessorCount(node: u16) -> u16 {
         node_maximum(node)
     }
@@ -105,7 +105,7 @@ nt! {
         thread::current_processor().map_or(0, |processor| processor.number().group)
     }
 
-    /// How processors belong together.
+    /// The relationships between processors.
     fn KeQueryLogicalProcessorRelationship(
         number: In<ProcessorNumber>, relationship: u32, information: Out<u8>, length: Out<u32>,
     ) -> NtStatus {
@@ -127,13 +127,13 @@ fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
     }
 }
 
-/// The processor of this group and number. What lies in the reserved byte is not looked at: drivers leave it as it was.
+/// The processor of this group and number. The reserved byte is ignored, because drivers leave it uninitialised.
 pub(crate) fn by_number(number: ProcessorNumber) -> Option<Processor> {
     let ProcessorNumber { group, number, .. } = number;
     active().by_number(hotadd::ProcessorNumber { group, number })
 }
 
-/// The processor of this index if it is active or was: not one that is being added for the first time (A5).
+/// The processor of this index if it is or was active; `None` while it is being added for the first time (A5).
 pub(crate) fn joined(index: ProcessorIndex) -> Option<Processor> {
     thread::joined_in(&active(), index)
 }
@@ -148,7 +148,7 @@ fn active_count(active: &ActiveSet, group: u16) -> u32 {
     if group == ALL_GROUPS { active.count() } else { active.group_mask(group).count_ones() }
 }
 
-/// Indexes are dense, so groups fill up one after the other.
+/// Indexes have no gaps, so groups fill up one after the other.
 pub(crate) fn maximum_count(active: &ActiveSet, group: u16) -> u32 {
     if group == ALL_GROUPS {
         return active.maximum();
@@ -156,7 +156,8 @@ pub(crate) fn maximum_count(active: &ActiveSet, group: u16) -> u32 {
     active.maximum().saturating_sub(u32::from(group) * GROUP_SIZE).min(GROUP_SIZE)
 }
 
-/// Up to the last group that has an active processor. One that is being added does not count (A5).
+/// The number of groups up to the last one with an active processor. A processor that is being added does not count
+/// (A5).
 pub(crate) fn active_groups(active: &ActiveSet) -> u16 {
     let last = (0..maximum_groups(active)).rfind(|group| active.group_mask(*group) != 0);
     last.map_or(0, |last| last + 1)
@@ -191,7 +192,7 @@ fn node_affinity(node: u16, affinity: Out<GroupAffinity>, count: Out<u16>) {
 }
 
 fn node_maximum(node: u16) -> u16 {
-    // All groups at once are no node.
+    // "All groups" is not a node.
     let count = if node == ALL_GROUPS { 0 } else { maximum_count(&active(), node) };
     #[expect(clippy::cast_possible_truncation, reason = "64 at most")]
     let count = count as u16;

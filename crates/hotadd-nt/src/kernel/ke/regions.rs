@@ -1,4 +1,5 @@
-//! Critical and guarded regions: in them a thread is not interrupted by APCs. There are none here, so they are counted only.
+//! Critical and guarded regions, in which APCs do not interrupt a thread. There are no APCs here, so regions are only
+//! counted.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -16,32 +17,32 @@ nt! {
     /// Enters a critical region.
     fn KeEnterCriticalRegion() { enter() }
 
-    /// Leaves it.
+    /// Leaves a critical region.
     fn KeLeaveCriticalRegion() { leave("KeLeaveCriticalRegion") }
 
     /// Enters a guarded region.
     fn KeEnterGuardedRegion() { enter() }
 
-    /// Leaves it.
+    /// Leaves a guarded region.
     fn KeLeaveGuardedRegion() { leave("KeLeaveGuardedRegion") }
 
-    /// Whether ordinary APCs are kept off this thread.
+    /// Whether normal APCs are disabled on this thread.
     fn KeAreApcsDisabled() -> Boolean { Boolean::from(disabled()) }
 
-    /// Whether all APCs are.
+    /// Whether all APCs are disabled on this thread.
     fn KeAreAllApcsDisabled() -> Boolean { Boolean::from(disabled()) }
 
-    /// Sets what a thread's priority is said to be. Returns what it was.
+    /// Sets a thread's priority, which has no effect here. Returns the previous priority.
     fn KeSetPriorityThread(thread: Shared<Thread>, priority: i32) -> i32 {
         thread.get().priority.swap(priority, Ordering::Relaxed)
     }
 
-    /// What it is said to be.
+    /// The priority that was set.
     fn KeQueryPriorityThread(thread: Shared<Thread>) -> i32 {
         thread.get().priority.load(Ordering::Relaxed)
     }
 
-    /// Sets how far it is from that of its process. Returns what it was.
+    /// Sets a thread's base priority relative to its process. Returns the previous value.
     fn KeSetBasePriorityThread(thread: Shared<Thread>, increment: i32) -> i32 {
         thread.get().base_priority.swap(increment, Ordering::Relaxed)
     }
@@ -53,7 +54,7 @@ pub(crate) fn enter() {
     own.regions.set(own.regions.get() + 1);
 }
 
-/// Leaves one.
+/// Leaves a region.
 pub(crate) fn leave(function: &str) {
     let own = thread::own();
     let Some(left) = own.regions.get().checked_sub(1) else {
@@ -62,8 +63,8 @@ pub(crate) fn leave(function: &str) {
     own.regions.set(left);
 }
 
-/// Reports that a lock is acquired where the documentation wants APCs to be disabled. Once for each function: it is called
-/// often.
+/// Reports that a lock is acquired where the documentation requires disabled APCs. It is reported once for each
+/// function, because such functions are called often.
 pub(crate) fn expect(function: &'static str) {
     static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     if !disabled() && SAID.lock().insert(function) {

@@ -1,7 +1,7 @@
-//! `KeQueryLogicalProcessorRelationship`: records of varying length about how processors belong together.
+//! `KeQueryLogicalProcessorRelationship`: records of variable length that describe how processors are related.
 //!
-//! A partition knows groups and no other kin. So every processor is a core of its own, all are in one package, a group is a
-//! memory node, and nothing is said of caches.
+//! A partition knows groups and no other relationship. So every processor is a core of its own, all are in one
+//! package, a group is a memory node, and no caches are reported.
 
 use hotadd::{ActiveSet, Processor, Status};
 
@@ -25,7 +25,7 @@ mod relation {
     pub(super) const ALL: u32 = 0xffff;
 }
 
-/// Answers by the documented protocol: the length that is needed is always told, and nothing is written that would not fit.
+/// Follows the documented protocol: the required length is always returned, and nothing is written that does not fit.
 pub(crate) fn query(
     number: In<ProcessorNumber>,
     relationship: u32,
@@ -34,7 +34,7 @@ pub(crate) fn query(
 ) -> NtStatus {
     let of = match number.non_null() {
         None => None,
-        // Of one that is being added there is nothing to tell: what is told are masks, and these do not have it (A5).
+        // A processor that is being added has no records: they consist of masks, which do not contain it (A5).
         Some(number) => match processors::by_number(number.get())
             .and_then(|processor| processors::joined(processor.index))
         {
@@ -54,7 +54,7 @@ pub(crate) fn query(
     nt_status(Status::SUCCESS)
 }
 
-/// The records, one behind the other. `None` for a relationship that is not one.
+/// The concatenated records. `None` for an unknown relationship.
 fn records(active: &ActiveSet, relationship: u32, of: Option<Processor>) -> Option<Vec<u8>> {
     let all = relationship == relation::ALL;
     let wants = |one| all || relationship == one;
@@ -68,7 +68,7 @@ fn records(active: &ActiveSet, relationship: u32, of: Option<Processor>) -> Opti
     let groups = || (0..active_groups(active)).map(|group| (group, active.group_mask(group)));
     let ours = |group: u16| of.is_none_or(|of| of.number().group == group);
     for relation in [relation::NODE, relation::NODE_EX] {
-        // In "all" there are nodes of one kind.
+        // "All" contains one kind of node records.
         if relationship == relation || (all && relation == relation::NODE) {
             for (group, mask) in groups().filter(|(group, _)| ours(*group)) {
                 records.extend(node(relation::NODE, group, mask));
@@ -84,12 +84,12 @@ fn records(active: &ActiveSet, relationship: u32, of: Option<Processor>) -> Opti
         records.extend(group_record(active));
     }
     let known = relationship <= relation::NODE_EX || all;
-    // Of caches nothing is known, which is an answer.
+    // No caches are known, and an empty answer is valid.
     debug_assert!(relationship != relation::CACHE || records.is_empty());
     known.then_some(records)
 }
 
-/// The head of a `SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX` in front of its body.
+/// A `SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX`: its header followed by its body.
 fn record(relationship: u32, body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).unwrap_or(u32::MAX);
     [&relationship.to_le_bytes(), &size.to_le_bytes(), body].concat()

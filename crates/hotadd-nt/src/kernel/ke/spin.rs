@@ -1,4 +1,4 @@
-//! Spin locks, in-stack queued ones included. A lock is the word that the driver has: 0, or who holds it.
+//! Spin locks, including in-stack queued ones. A lock is the driver's word: 0, or the id of its holder.
 
 use std::cell::Cell;
 use std::hint;
@@ -23,58 +23,58 @@ pub(crate) struct QueueHandle {
 const _: () = assert!(size_of::<QueueHandle>() == 0x18);
 
 nt! {
-    /// Makes a lock that nobody holds.
+    /// Initialises a lock that is free.
     fn KeInitializeSpinLock(lock: Shared<AtomicUsize>) { lock.get().store(0, Ordering::Release) }
 
-    /// Acquires a lock at DISPATCH_LEVEL. Returns the level before.
+    /// Acquires a lock at DISPATCH_LEVEL. Returns the previous level.
     fn KeAcquireSpinLockRaiseToDpc(lock: Shared<AtomicUsize>) -> u8 {
         acquire("KeAcquireSpinLockRaiseToDpc", lock.get())
     }
 
-    /// Acquires a lock at DISPATCH_LEVEL, and writes down the level before.
+    /// Acquires a lock at DISPATCH_LEVEL, and stores the previous level.
     fn KeAcquireSpinLock(lock: Shared<AtomicUsize>, old: Out<u8>) {
         old.put(acquire("KeAcquireSpinLock", lock.get()));
     }
 
-    /// Acquires a lock at DISPATCH_LEVEL. Returns the level before.
+    /// Acquires a lock at DISPATCH_LEVEL. Returns the previous level.
     fn KfAcquireSpinLock(lock: Shared<AtomicUsize>) -> u8 { acquire("KfAcquireSpinLock", lock.get()) }
 
-    /// Acquires a lock in a DPC of either kind. Returns the level before.
+    /// Acquires a lock in a DPC of either kind. Returns the previous level.
     fn KeAcquireSpinLockForDpc(lock: Shared<AtomicUsize>) -> u8 {
         acquire("KeAcquireSpinLockForDpc", lock.get())
     }
 
-    /// Releases a lock and goes back to a level.
+    /// Releases a lock and returns to a level.
     fn KeReleaseSpinLock(lock: Shared<AtomicUsize>, old: u8) {
         release("KeReleaseSpinLock", lock.get(), old);
     }
 
-    /// Releases a lock and goes back to a level.
+    /// Releases a lock and returns to a level.
     fn KfReleaseSpinLock(lock: Shared<AtomicUsize>, old: u8) {
         release("KfReleaseSpinLock", lock.get(), old);
     }
 
-    /// Releases a lock and goes back to a level.
+    /// Releases a lock and returns to a level.
     fn KeReleaseSpinLockForDpc(lock: Shared<AtomicUsize>, old: u8) {
         release("KeReleaseSpinLockForDpc", lock.get(), old);
     }
 
-    /// Acquires a lock, being at DISPATCH_LEVEL already.
+    /// Acquires a lock when already at DISPATCH_LEVEL.
     fn KeAcquireSpinLockAtDpcLevel(lock: Shared<AtomicUsize>) {
         acquire_word("KeAcquireSpinLockAtDpcLevel", lock.get());
     }
 
-    /// Releases a lock and stays at the level.
+    /// Releases a lock and keeps the level.
     fn KeReleaseSpinLockFromDpcLevel(lock: Shared<AtomicUsize>) {
         release_word("KeReleaseSpinLockFromDpcLevel", lock.get());
     }
 
-    /// Acquires a lock if nobody holds it. Returns whether it did.
+    /// Acquires a lock if it is free. Returns whether it did.
     fn KeTryToAcquireSpinLockAtDpcLevel(lock: Shared<AtomicUsize>) -> Boolean {
         Boolean::from(try_word(lock.get()))
     }
 
-    /// Whether nobody holds a lock.
+    /// Whether a lock is free.
     fn KeTestSpinLock(lock: Shared<AtomicUsize>) -> Boolean {
         Boolean::from(lock.get().load(Ordering::Acquire) == 0)
     }
@@ -84,7 +84,7 @@ nt! {
         queue("KeAcquireInStackQueuedSpinLock", lock.get(), handle.get(), true);
     }
 
-    /// Acquires a lock, being at DISPATCH_LEVEL already.
+    /// Acquires a lock when already at DISPATCH_LEVEL.
     fn KeAcquireInStackQueuedSpinLockAtDpcLevel(lock: Shared<AtomicUsize>, handle: Shared<QueueHandle>) {
         queue("KeAcquireInStackQueuedSpinLockAtDpcLevel", lock.get(), handle.get(), false);
     }
@@ -94,17 +94,17 @@ nt! {
         queue("KeAcquireInStackQueuedSpinLockForDpc", lock.get(), handle.get(), true);
     }
 
-    /// Releases what a handle stands for, and goes back to the level before.
+    /// Releases the lock of a handle, and returns to the previous level.
     fn KeReleaseInStackQueuedSpinLock(handle: Shared<QueueHandle>) {
         leave("KeReleaseInStackQueuedSpinLock", handle.get(), true);
     }
 
-    /// Releases what a handle stands for, and stays at the level.
+    /// Releases the lock of a handle, and keeps the level.
     fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: Shared<QueueHandle>) {
         leave("KeReleaseInStackQueuedSpinLockFromDpcLevel", handle.get(), false);
     }
 
-    /// Releases what a handle stands for, and goes back to the level before.
+    /// Releases the lock of a handle, and returns to the previous level.
     fn KeReleaseInStackQueuedSpinLockForDpc(handle: Shared<QueueHandle>) {
         leave("KeReleaseInStackQueuedSpinLockForDpc", handle.get(), true);
     }
@@ -121,7 +121,7 @@ fn release(function: &str, lock: &AtomicUsize, old: u8) {
     irql::lower(function, old);
 }
 
-/// Acquires a lock without a look at the level.
+/// Acquires a lock without checking the level.
 fn acquire_word(function: &str, lock: &AtomicUsize) {
     let own = thread::own();
     if lock.load(Ordering::Relaxed) == own.id() {
@@ -165,7 +165,8 @@ fn queue(function: &str, lock: &AtomicUsize, handle: &QueueHandle, raise: bool) 
 }
 
 fn leave(function: &str, handle: &QueueHandle, lower: bool) {
-    // SAFETY: a driver releases what it acquired with this handle, which `queue` has written there; NULL if it never did.
+    // SAFETY: a driver releases what it acquired with this handle, where `queue` has stored the lock; it is NULL if
+    // it never did.
     let Some(lock) = (unsafe { Shared::new(handle.lock.get()) }).get_if_any() else {
         caller::fault(format!("calls {function} with a handle that acquired nothing"));
     };
@@ -176,7 +177,7 @@ fn leave(function: &str, handle: &QueueHandle, lower: bool) {
     }
 }
 
-/// Does something under a lock that is not held for longer, whatever the level.
+/// Runs a function under a lock that is held only for that time, at any level.
 pub(crate) fn under<T>(function: &str, lock: &AtomicUsize, act: impl FnOnce() -> T) -> T {
     acquire_word(function, lock);
     let result = act();
@@ -184,8 +185,8 @@ pub(crate) fn under<T>(function: &str, lock: &AtomicUsize, act: impl FnOnce() ->
     result
 }
 
-/// Takes a word, whatever the level. Holders are at DISPATCH_LEVEL and soon done, but may have been taken off their processor by
-/// this machine's scheduler: after a few rounds they are given way.
+/// Acquires a word, at any level. Its holders are at DISPATCH_LEVEL and release it soon, but this machine's scheduler
+/// may have preempted them. So after a few rounds this thread yields.
 pub(crate) fn spin(lock: &AtomicUsize, holder: usize) {
     /// About a microsecond.
     const ROUNDS: u32 = 64;

@@ -1,4 +1,4 @@
-//! What time it is: in units of 100 ns, since 1601 or since the start of the machine.
+//! The time: in units of 100 ns, since 1601 or since the start of the machine.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -28,10 +28,11 @@ nt! {
     /// The time since the machine started, and the counter at that moment.
     fn KeQueryInterruptTimePrecise(counter: Out<i64>) -> i64 { with_counter(counter, ClockId::Boottime) }
 
-    /// The time since the machine started, without that in which it slept.
+    /// The time since the machine started, without the time that it was suspended.
     fn KeQueryUnbiasedInterruptTime() -> i64 { since(ClockId::Monotonic) }
 
-    /// The time since the machine started, without that in which it slept, and the counter at that moment.
+    /// The time since the machine started, without the time that it was suspended, and the counter at that
+    /// moment.
     fn KeQueryUnbiasedInterruptTimePrecise(counter: Out<i64>) -> i64 {
         with_counter(counter, ClockId::Monotonic)
     }
@@ -39,54 +40,54 @@ nt! {
     /// Ticks since the machine started.
     fn KeQueryTickCount(to: Out<i64>) { to.put(since(ClockId::Boottime) / i64::from(TICK)) }
 
-    /// How long a tick is.
+    /// The length of a tick.
     fn KeQueryTimeIncrement() -> u32 { TICK }
 
-    /// A counter that only grows, and how far in a second.
+    /// A monotonic counter, and its frequency in Hz.
     fn KeQueryPerformanceCounter(frequency: Out<i64>) -> i64 { counter(frequency) }
 
-    /// From the time to the time on the wall.
+    /// Converts system time to local time.
     fn ExSystemTimeToLocalTime(system: In<i64>, local: Out<i64>) {
         local.put(system.get() + zone(system.get()));
     }
 
-    /// From the time on the wall to the time.
+    /// Converts local time to system time.
     fn ExLocalTimeToSystemTime(local: In<i64>, system: Out<i64>) {
-        // The zone's rules go by the time, which lies at most a day away.
+        // The zone's rules depend on the system time, which differs by at most a day.
         let about = local.get() - zone(local.get());
         system.put(local.get() - zone(about));
     }
 
-    /// A time as people write it.
+    /// Converts a time to its calendar fields.
     fn RtlTimeToTimeFields(time: In<i64>, fields: Out<Fields>) { fields.put(Fields::of(time.get())) }
 
-    /// The time that people have written. False if there is none such.
+    /// Converts calendar fields to a time. Returns false if they are not a valid time.
     fn RtlTimeFieldsToTime(fields: In<Fields>, time: Out<i64>) -> Boolean {
         u8::from(fields.get().time().map(|at| time.put(at)).is_some())
     }
 
-    /// Seconds since 1970. False if they are too many, or too few.
+    /// Converts a time to seconds since 1970. Returns false if they are too many, or too few.
     fn RtlTimeToSecondsSince1970(time: In<i64>, seconds: Out<u32>) -> Boolean {
         u8::from(seconds_since(TO_1970, time.get(), seconds))
     }
 
-    /// Seconds since 1980. False if they are too many, or too few.
+    /// Converts a time to seconds since 1980. Returns false if they are too many, or too few.
     fn RtlTimeToSecondsSince1980(time: In<i64>, seconds: Out<u32>) -> Boolean {
         u8::from(seconds_since(TO_1980, time.get(), seconds))
     }
 
-    /// From seconds since 1970.
+    /// Converts seconds since 1970 to a time.
     fn RtlSecondsSince1970ToTime(seconds: u32, time: Out<i64>) {
         time.put((i64::from(seconds) + TO_1970) * SECOND);
     }
 
-    /// From seconds since 1980.
+    /// Converts seconds since 1980 to a time.
     fn RtlSecondsSince1980ToTime(seconds: u32, time: Out<i64>) {
         time.put((i64::from(seconds) + TO_1980) * SECOND);
     }
 }
 
-/// A clock in our units.
+/// A clock's time in units of 100 ns.
 fn since(clock: ClockId) -> i64 {
     let now = clock_gettime(clock);
     now.tv_sec * SECOND + now.tv_nsec / 100
@@ -106,12 +107,12 @@ fn with_counter(to: Out<i64>, clock: ClockId) -> i64 {
     since(clock)
 }
 
-/// How far the time on the wall is ahead.
+/// How far local time is ahead of system time.
 fn zone(time: i64) -> i64 {
     let seconds = time.div_euclid(SECOND) - TO_1970;
-    // SAFETY: integers and a pointer, of which null is allowed.
+    // SAFETY: the structure has integers and a pointer, which may be null.
     let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: one to read, one to write.
+    // SAFETY: the first argument is readable, the second writable.
     if unsafe { libc::localtime_r(&seconds, &mut broken_down) }.is_null() {
         return 0;
     }
@@ -134,7 +135,7 @@ pub(crate) struct Fields {
     minute: i16,
     second: i16,
     milliseconds: i16,
-    /// From Sunday on.
+    /// The day of the week, from Sunday.
     weekday: i16,
 }
 
@@ -156,7 +157,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from the beginning of 1601 to that of a year. 1601 begins a cycle.
+/// Days from the beginning of 1601 to that of a year. A cycle begins with 1601.
 fn days_before(year: i64) -> i64 {
     let years = year - 1601;
     years * 365 + years / 4 - years / 100 + years / 400
@@ -166,7 +167,7 @@ impl Fields {
     fn of(time: i64) -> Self {
         let milliseconds = time.max(0) / (SECOND / 1000);
         let (days, rest) = (milliseconds / 86_400_000, milliseconds % 86_400_000);
-        // No year is longer than 366 days, none in a cycle shorter on average than 365.
+        // No year is longer than 366 days, and the average in a cycle is at least 365.
         let mut year = 1601 + days * 400 / CYCLE;
         while days_before(year + 1) <= days {
             year += 1;
@@ -193,7 +194,7 @@ impl Fields {
         }
     }
 
-    /// `None` for what is no time. The weekday is not looked at.
+    /// The time, or `None` if the fields are not a valid time. The weekday is ignored.
     fn time(self) -> Option<i64> {
         let [year, month, day] = [self.year, self.month, self.day].map(i64::from);
         let [hour, minute, second, milliseconds] =

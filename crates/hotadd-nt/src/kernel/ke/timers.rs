@@ -1,5 +1,5 @@
-//! Timers. One thread lets them expire; what a timer has as its DPC runs on the DPC's processor, or on that which set the
-//! timer.
+//! Timers. One thread lets them expire. A timer's DPC runs on the DPC's target processor, or on the processor that
+//! set the timer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -18,10 +18,10 @@ use crate::kernel::ke::dpc::Queued;
 use crate::kernel::ke::{dpc, irql, waits};
 
 nt! {
-    /// Makes a timer that stays set when it has expired.
+    /// Initialises a timer that stays set after it has expired.
     fn KeInitializeTimer(timer: Shared<Timer>) { initialize(timer.get(), 0) }
 
-    /// Makes a timer: 0 for one that stays set, 1 for one that lets one wait through.
+    /// Initialises a timer: 0 for one that stays set, 1 for one that releases one wait.
     fn KeInitializeTimerEx(timer: Shared<Timer>, kind: i32) { initialize(timer.get(), kind) }
 
     /// Sets a timer. Returns whether it was set already.
@@ -29,20 +29,20 @@ nt! {
         set(timer.get(), due, 0, dpc.get_if_any())
     }
 
-    /// Sets a timer that expires every so many milliseconds after the first time, or only once (0). Returns whether it was set
-    /// already.
+    /// Sets a timer that expires periodically, in milliseconds after the first time, or only once (0). Returns
+    /// whether it was set already.
     fn KeSetTimerEx(timer: Shared<Timer>, due: i64, period: i32, dpc: Shared<Dpc>) -> Boolean {
         set(timer.get(), due, period, dpc.get_if_any())
     }
 
-    /// The same. It may expire later by the tolerance given, and does not.
+    /// The same. The tolerance would allow a later expiry, and is not used.
     fn KeSetCoalescableTimer(
         timer: Shared<Timer>, due: i64, period: u32, _tolerance: u32, dpc: Shared<Dpc>,
     ) -> Boolean {
         set(timer.get(), due, i32::try_from(period).unwrap_or(i32::MAX), dpc.get_if_any())
     }
 
-    /// Stops a timer. Returns whether it was set. A DPC of it that is queued already runs.
+    /// Stops a timer. Returns whether it was set. If its DPC is queued already, the DPC still runs.
     fn KeCancelTimer(timer: Shared<Timer>) -> Boolean { Boolean::from(cancel(timer.get())) }
 
     /// Whether a timer has expired.
@@ -54,12 +54,12 @@ nt! {
 /// The timers that are set, under the dispatcher's lock.
 #[derive(Default)]
 pub(crate) struct Timers {
-    /// By when they are due, and what came first of those due at once.
+    /// Sorted by due time, and then by the order of setting.
     due: BTreeMap<(Instant, u64), Running>,
-    /// Where in `due` each is.
+    /// The key in `due` of each timer, by address.
     places: HashMap<usize, (Instant, u64)>,
     last: u64,
-    /// Whether the thread was made.
+    /// Whether the thread was created.
     begun: bool,
 }
 
@@ -68,13 +68,13 @@ struct Running {
     timer: Shared<'static, Timer>,
     period: Duration,
     dpc: Option<Shared<'static, Dpc>>,
-    /// The processor that set it.
+    /// The processor on which it was set.
     from: ProcessorIndex,
-    /// Whether its DPC could not be queued when it expired last.
+    /// Whether its DPC could not be queued at its last expiry.
     refused: bool,
 }
 
-/// Told when the first timer is another.
+/// Notified when another timer becomes the first.
 static CHANGED: Condvar = Condvar::new();
 
 impl Timers {
@@ -90,12 +90,12 @@ impl Timers {
         place.and_then(|place| self.due.remove(&place)).is_some()
     }
 
-    /// How many are set.
+    /// How many timers are set.
     pub(crate) fn count(&self) -> usize {
         self.places.len()
     }
 
-    /// How many of them lie in this range of addresses.
+    /// How many set timers lie in this address range.
     pub(crate) fn within(&self, range: &Range<usize>) -> usize {
         self.places.keys().filter(|timer| range.contains(timer)).count()
     }
@@ -114,10 +114,10 @@ fn set(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
         caller::fault(format!("sets the timer at {address:#x}, which was not initialised"));
     }
     let running = Running {
-        // SAFETY: a driver keeps a timer for as long as it is set.
+        // SAFETY: a driver keeps a timer as long as it is set.
         timer: unsafe { Shared::keep(timer) },
         period: Duration::from_millis(u64::try_from(period).unwrap_or(0)),
-        // SAFETY: a driver keeps the DPC of a timer for as long as the timer is set.
+        // SAFETY: a driver keeps a timer's DPC as long as the timer is set.
         dpc: dpc.map(|dpc| unsafe { Shared::keep(dpc) }),
         from: irql::here(),
         refused: false,
@@ -126,7 +126,7 @@ fn set(timer: &Timer, due: i64, period: i32, dpc: Option<&Dpc>) -> Boolean {
     let mut dispatcher = dispatch::lock();
     let was = dispatcher.timers.remove(timer.header.address());
     timer.header.set_state(0);
-    // Further off than can be counted is never.
+    // A due time too far ahead to be represented never comes.
     if let Some(due) = due {
         dispatcher.timers.insert(due, running);
         begin(&mut dispatcher);
@@ -142,7 +142,7 @@ fn cancel(timer: &Timer) -> bool {
     dispatch::lock().timers.remove(timer.header.address())
 }
 
-/// Wakes the thread, or makes it.
+/// Wakes the thread, or creates it.
 fn begin(dispatcher: &mut MutexGuard<'_, Dispatcher>) {
     if dispatcher.timers.begun {
         CHANGED.notify_one();
@@ -175,14 +175,15 @@ fn run() {
     }
 }
 
-/// Lets the first timer expire. Returns the processor of its DPC if that cannot be queued there, and could the last time.
+/// Lets the first timer expire. Returns the index of its DPC's processor if the DPC cannot be queued there now and
+/// could be the last time.
 fn expire(dispatcher: &mut Dispatcher) -> Option<u16> {
     let ((due, _), mut running) = dispatcher.timers.due.pop_first()?;
     dispatcher.timers.places.remove(&running.timer.address());
     let (timer, dpc) = (running.timer.get(), running.dpc.map(Shared::get));
     timer.header.set_state(1);
     dispatcher.offer(&timer.header);
-    // One that is queued still, from the period before, is not queued twice.
+    // A DPC that is still queued from the previous period is not queued twice.
     let queued = dpc.map(|dpc| dpc::insert(dpc, [0, 0], Some(running.from)));
     let refused = match queued {
         Some(Queued::NotJoined(index)) => Some(index),
@@ -191,7 +192,7 @@ fn expire(dispatcher: &mut Dispatcher) -> Option<u16> {
     let told = running.refused;
     running.refused = refused.is_some();
     if !running.period.is_zero() {
-        // Of those that were missed, as when this machine slept, one is made up for.
+        // If several expiries were missed, for example while this machine was suspended, one is made up for.
         let next = (due + running.period).max(Instant::now());
         dispatcher.timers.insert(next, running);
     }

@@ -1,4 +1,4 @@
-//! `KeWaitForSingleObject` and its kin, and what they count time in.
+//! `KeWaitForSingleObject` and related functions, and their time units.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,20 +11,20 @@ use crate::ground::{caller, thread};
 use crate::kernel::ke::dispatch::{self, Until, Wanted};
 use crate::kernel::ke::irql;
 
-/// 100-nanosecond steps in a second.
+/// Units of 100 ns in a second.
 const STEPS: i64 = 10_000_000;
 
-/// From the beginning of 1601, where Windows counts from, to that of 1970.
+/// From the beginning of 1601, the Windows epoch, to that of 1970.
 const TO_1970: i64 = 11_644_473_600 * STEPS;
 
-/// How many objects one call can wait for.
+/// The maximum number of objects for one call.
 const MOST: usize = 64;
 
-/// The same without memory of the caller's to keep track in.
+/// The same if the caller passes no memory for wait blocks.
 const MOST_WITHOUT_BLOCKS: usize = 3;
 
 nt! {
-    /// Waits until an object is free, and takes it. No timeout means for ever.
+    /// Waits until an object is signalled, and takes it. Without a timeout it waits forever.
     fn KeWaitForSingleObject(
         object: Shared<Header>, _reason: i32, _mode: i8, _alertable: Boolean, timeout: In<i64>,
     ) -> NtStatus {
@@ -48,12 +48,12 @@ nt! {
         wait("KeWaitForMultipleObjects", &objects, kind == 0, timeout.non_null().map(In::get))
     }
 
-    /// Waits for a time.
+    /// Waits for a period of time.
     fn KeDelayExecutionThread(_mode: i8, _alertable: Boolean, interval: In<i64>) -> NtStatus {
         delay(interval.get())
     }
 
-    /// Keeps the processor busy for so many microseconds.
+    /// Keeps the processor busy for this many microseconds.
     fn KeStallExecutionProcessor(microseconds: u32) { stall(microseconds) }
 }
 
@@ -67,7 +67,7 @@ fn check_count(count: usize, without_blocks: bool) {
     }
 }
 
-/// Waits as a driver asked.
+/// Waits as a driver requested.
 pub(crate) fn wait(
     function: &'static str,
     objects: &[&Header],
@@ -84,7 +84,7 @@ pub(crate) fn wait(
     dispatch::wait(function, &Wanted { objects, all }, until)
 }
 
-/// What a timeout means: below zero a distance, above it a moment, each in steps of 100 nanoseconds.
+/// Converts a timeout: below zero it is relative, above zero absolute, each in units of 100 ns.
 pub(crate) fn until(timeout: Option<i64>) -> Until {
     match timeout {
         None => Until::Ever,
@@ -93,16 +93,17 @@ pub(crate) fn until(timeout: Option<i64>) -> Until {
     }
 }
 
-/// When that is. `None` if it is further off than this machine can count.
+/// The point in time at which a timeout ends. `None` if it is too far ahead to be represented.
 ///
-/// A moment is turned into a distance once: a change of the clock later does not move it.
+/// An absolute time is converted to a relative one once: a later change of the clock does not move
+/// it.
 pub(crate) fn due(steps: i64) -> Option<Instant> {
     let distance = if steps <= 0 {
         duration(steps.unsigned_abs())
     } else {
         let since_1970 = duration(steps.saturating_sub(TO_1970).max(0).unsigned_abs());
         let moment = UNIX_EPOCH.checked_add(since_1970)?;
-        // One that has passed is now.
+        // A time in the past means now.
         moment.duration_since(SystemTime::now()).unwrap_or_default()
     };
     Instant::now().checked_add(distance)
