@@ -1,4 +1,4 @@
-//! The table of all exports, and what the kernel hands to the loaders.
+//! The table of all exports, and the services that the kernel passes to the loaders.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use crate::kernel::ke::irql;
 use crate::kernel::seh::memory;
 use crate::kernel::{ex, io, ke, mm, ob, ps, rtl, seh};
 
-/// All folders' tables.
+/// The exports of all folders.
 pub(crate) fn exports() -> impl Iterator<Item = &'static Export> {
     let folders = [
         seh::TABLES,
@@ -25,21 +25,21 @@ pub(crate) fn exports() -> impl Iterator<Item = &'static Export> {
     folders.into_iter().flatten().copied().flatten()
 }
 
-/// Finds an export. Windows spreads them over `ntoskrnl.exe`, `hal.dll` and others, and moves them from one to another: the
-/// name alone decides.
+/// Finds an export by its name alone. Windows distributes exports over `ntoskrnl.exe`, `hal.dll` and others, and
+/// moves them between these files.
 pub(crate) fn find(name: &str) -> Option<&'static Export> {
     static BY_NAME: OnceLock<HashMap<&'static str, &'static Export>> = OnceLock::new();
     let all = BY_NAME.get_or_init(|| exports().map(|export| (export.name, export)).collect());
     all.get(name).copied()
 }
 
-/// What an import of this name is bound to in an image of this convention.
+/// The export to which an import of this name is bound in an image of this convention.
 fn find_for(name: &str, abi: Abi) -> Option<Export> {
     let caught = if abi == Abi::Win64 { memory::find(name) } else { None };
     caught.or_else(|| find(name).copied())
 }
 
-/// The name of the export that lies at an address. May be called from a signal handler.
+/// The name of the export at an address. May be called from a signal handler.
 fn name_at(address: usize) -> Option<&'static str> {
     let is_there = |export: &&Export| {
         [Abi::Win64, Abi::SysV].iter().any(|abi| export.address(*abi) as usize == address)
@@ -47,6 +47,6 @@ fn name_at(address: usize) -> Option<&'static str> {
     memory::at(address).or_else(|| exports().find(is_there).map(|export| export.name))
 }
 
-/// What the kernel does for an image.
+/// The kernel's services for an image.
 pub(crate) static SERVICES: Services =
     Services { find: find_for, name_at, dispatch: seh::dispatch, write_irql: irql::write };

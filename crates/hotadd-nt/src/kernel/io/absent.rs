@@ -1,5 +1,5 @@
-//! What is not there, and says so: a registry, power settings; and what hears and keeps nothing: tracing. With these a driver
-//! that treats them as optional loads.
+//! Functions for features that are absent: the registry and power settings report errors, and tracing discards its
+//! input. With these, a driver that treats the features as optional can be loaded.
 
 use hotadd::Status;
 
@@ -11,19 +11,19 @@ const NOT_FOUND: NtStatus = nt_status(Status::OBJECT_NAME_NOT_FOUND);
 const NOT_SUPPORTED: NtStatus = nt_status(Status::NOT_SUPPORTED);
 const SUCCESS: NtStatus = nt_status(Status::SUCCESS);
 
-/// A `REGHANDLE` that nobody looks behind.
+/// A `REGHANDLE` with no object behind it.
 const TRACE: u64 = 1;
 
 nt! {
-    /// No key is there.
+    /// No key exists.
     fn ZwOpenKey(_key: Out<usize>, _access: u32, _attributes: usize) -> NtStatus { NOT_FOUND }
 
-    /// No key is there.
+    /// No key exists.
     fn ZwOpenKeyEx(_key: Out<usize>, _access: u32, _attributes: usize, _options: u32) -> NtStatus {
         NOT_FOUND
     }
 
-    /// No key can be made.
+    /// No key can be created.
     fn ZwCreateKey(
         _key: Out<usize>, _access: u32, _attributes: usize, _title: u32, _class: In<UnicodeString>,
         _options: u32, _disposition: Out<u32>,
@@ -31,31 +31,31 @@ nt! {
         nt_status(Status::ACCESS_DENIED)
     }
 
-    /// No value is there.
+    /// No value exists.
     fn ZwQueryValueKey(
         _key: usize, _name: In<UnicodeString>, _class: u32, _to: Out<u8>, _length: u32, _needed: Out<u32>,
     ) -> NtStatus {
         NOT_FOUND
     }
 
-    /// No value can be kept.
+    /// No value can be stored.
     fn ZwSetValueKey(
         _key: usize, _name: In<UnicodeString>, _title: u32, _kind: u32, _data: In<u8>, _size: u32,
     ) -> NtStatus {
         nt_status(Status::ACCESS_DENIED)
     }
 
-    /// No value is there.
+    /// No value exists.
     fn RtlQueryRegistryValues(
         _relative: u32, _path: In<u16>, _table: usize, _context: usize, _environment: usize,
     ) -> NtStatus {
         NOT_FOUND
     }
 
-    /// No key is there.
+    /// No key exists.
     fn RtlCheckRegistryKey(_relative: u32, _path: In<u16>) -> NtStatus { NOT_FOUND }
 
-    /// No key is there.
+    /// No key exists.
     fn IoOpenDeviceRegistryKey(_device: usize, _kind: u32, _access: u32, _key: Out<usize>) -> NtStatus {
         NOT_FOUND
     }
@@ -67,38 +67,38 @@ nt! {
         NOT_SUPPORTED
     }
 
-    /// None can have been registered.
+    /// No callback can have been registered.
     fn PoUnregisterPowerSettingCallback(_handle: usize) -> NtStatus {
         nt_status(Status::INVALID_PARAMETER)
     }
 
-    /// Accepted. Nobody ever listens.
+    /// Accepted. There is never a listener.
     fn EtwRegister(_provider: usize, _enabled: usize, _context: usize, handle: Out<u64>) -> NtStatus {
         trace(handle)
     }
 
-    /// The opposite.
+    /// Accepted.
     fn EtwUnregister(_handle: u64) -> NtStatus { SUCCESS }
 
-    /// Nobody listens.
+    /// There is no listener.
     fn EtwEventEnabled(_handle: u64, _event: usize) -> Boolean { 0 }
 
-    /// Nobody listens.
+    /// There is no listener.
     fn EtwProviderEnabled(_handle: u64, _level: u8, _keyword: u64) -> Boolean { 0 }
 
-    /// Accepted, and dropped.
+    /// Accepted, and discarded.
     fn EtwWrite(_handle: u64, _event: usize, _activity: usize, _count: u32, _data: usize) -> NtStatus {
         SUCCESS
     }
 
-    /// Accepted, and dropped.
+    /// Accepted, and discarded.
     fn EtwWriteTransfer(
         _handle: u64, _event: usize, _activity: usize, _related: usize, _count: u32, _data: usize,
     ) -> NtStatus {
         SUCCESS
     }
 
-    /// Accepted, and dropped.
+    /// Accepted, and discarded.
     fn EtwWriteString(_handle: u64, _level: u8, _keyword: u64, _activity: usize, _text: In<u16>) -> NtStatus {
         SUCCESS
     }
@@ -111,10 +111,10 @@ nt! {
     /// Accepted.
     fn IoWMIRegistrationControl(_device: usize, _action: u32) -> NtStatus { SUCCESS }
 
-    /// Accepted, and dropped, whatever else it is given.
+    /// Accepted, and discarded, with any further arguments.
     fn WmiTraceMessage(_logger: u64, _flags: u32, _message: usize, _number: u16) -> NtStatus { SUCCESS }
 
-    /// Nobody listens.
+    /// There is no listener.
     fn WmiQueryTraceInformation(
         _class: u32, _to: usize, _length: u32, _needed: Out<u32>, _buffer: In<AnsiString>,
     ) -> NtStatus {

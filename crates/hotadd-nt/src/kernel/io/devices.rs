@@ -1,4 +1,4 @@
-//! Devices and their names. They hold what a driver keeps in them; nobody opens them, so no request ever comes.
+//! Devices and their names. They store what a driver keeps in them. Nothing opens them, so no request ever arrives.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
@@ -13,7 +13,7 @@ use crate::ground::foreign::{In, Out};
 use crate::ground::types::{Boolean, DriverObject, NtStatus, UnicodeString, nt_status};
 use crate::kernel::rtl::{buffers, case};
 
-/// `DEVICE_OBJECT`, as far as somebody looks at it.
+/// `DEVICE_OBJECT`, with the fields that are used.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub(crate) struct Device {
@@ -31,7 +31,7 @@ pub(crate) struct Device {
     extension: usize,
     device_type: u32,
     stack_size: i8,
-    /// Queues, a DPC, a lock: of requests, which do not come.
+    /// Queues, a DPC and a lock, all for requests, which do not arrive.
     _requests: [u64; (0x150 - 0x50) / 8],
 }
 
@@ -48,7 +48,7 @@ mod flag {
 }
 
 nt! {
-    /// A device, the first in its driver's list.
+    /// Creates a device, the first in its driver's list.
     fn IoCreateDevice(
         driver: Out<DriverObject>, extension: u32, name: In<UnicodeString>, kind: u32,
         characteristics: u32, exclusive: Boolean, to: Out<Out<Device>>,
@@ -59,27 +59,27 @@ nt! {
     /// Deletes a device.
     fn IoDeleteDevice(device: Out<Device>) { delete(device) }
 
-    /// Another name for a device's name.
+    /// Creates a symbolic link to a device's name.
     fn IoCreateSymbolicLink(link: In<UnicodeString>, device: In<UnicodeString>) -> NtStatus {
         nt_status(link_to(link, device))
     }
 
-    /// Another name for a device's name.
+    /// Creates a symbolic link to a device's name.
     fn IoCreateUnprotectedSymbolicLink(link: In<UnicodeString>, device: In<UnicodeString>) -> NtStatus {
         nt_status(link_to(link, device))
     }
 
-    /// The opposite.
+    /// Deletes a symbolic link.
     fn IoDeleteSymbolicLink(link: In<UnicodeString>) -> NtStatus { nt_status(unlink(link)) }
 
-    /// Nobody else's devices are here.
+    /// There are no devices of other drivers.
     fn IoGetDeviceObjectPointer(
         _name: In<UnicodeString>, _access: u32, _file: Out<usize>, _device: Out<usize>,
     ) -> NtStatus {
         nt_status(Status::OBJECT_NAME_NOT_FOUND)
     }
 
-    /// Accepted. A request to shut down never comes: a driver's process ends with its unload.
+    /// Accepted. A shutdown request never arrives: a driver's process ends with its unload.
     fn IoRegisterShutdownNotification(_device: In<Device>) -> NtStatus { nt_status(Status::SUCCESS) }
 
     /// As `IoRegisterShutdownNotification`.
@@ -87,32 +87,32 @@ nt! {
         nt_status(Status::SUCCESS)
     }
 
-    /// The opposite.
+    /// Accepted.
     fn IoUnregisterShutdownNotification(_device: In<Device>) {}
 
-    /// No request ever comes, so none can be completed.
+    /// No request ever arrives, so none can be completed.
     fn IofCompleteRequest(_request: *mut c_void, _boost: i8) {
         caller::fault("completes a request, and none was ever made (IofCompleteRequest)")
     }
 
-    /// Memory of a driver's own, found again by an address that it chooses.
+    /// Allocates memory for a driver, which is found again by an address that the driver chooses.
     fn IoAllocateDriverObjectExtension(
         driver: Out<DriverObject>, id: usize, size: u32, to: Out<*mut c_void>,
     ) -> NtStatus {
         nt_status(extend(driver, id, size, to))
     }
 
-    /// The memory that was allocated with this address; null if none was.
+    /// The memory that was allocated with this address, or null.
     fn IoGetDriverObjectExtension(driver: Out<DriverObject>, id: usize) -> *mut c_void {
         let extension = table().extensions.get(&(driver.as_ptr() as usize, id)).copied();
         extension.unwrap_or(0) as *mut c_void
     }
 }
 
-/// All that has a name or an owner.
+/// Everything that has a name or an owner.
 #[derive(Default)]
 struct Table {
-    /// Devices, by address, and what each is called.
+    /// Devices by address, each with its name.
     devices: BTreeMap<usize, Option<Vec<u16>>>,
     links: BTreeMap<Vec<u16>, Vec<u16>>,
     extensions: HashMap<(usize, usize), usize>,
@@ -120,11 +120,11 @@ struct Table {
 
 fn table() -> MutexGuard<'static, Table> {
     static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
-    // A panic while it was held ends the process.
+    // A panic while the lock was held ends the process.
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Names are the same in whatever case.
+/// Names are compared without regard to case.
 fn folded(name: In<UnicodeString>) -> Vec<u16> {
     name.get().units().into_iter().map(case::up).collect()
 }
@@ -147,19 +147,19 @@ fn create(
         return Status::OBJECT_NAME_COLLISION;
     }
     let size = size_of::<Device>() + extension as usize;
-    // SAFETY: takes numbers alone, of which none is wrong.
+    // SAFETY: it takes only numbers, and all are valid.
     let memory = unsafe { libc::calloc(1, size) };
     if memory.is_null() {
         return Status::INSUFFICIENT_RESOURCES;
     }
-    // SAFETY: allocated above with room for a device, until `delete` frees it.
+    // SAFETY: it was allocated above with room for a device, and lives until `delete` frees it.
     let device: Out<Device> = unsafe { Out::new(memory.cast()) };
     let flags = [(exclusive, flag::EXCLUSIVE), (name.is_some(), flag::HAS_NAME)];
     let flags =
         flags.iter().filter(|(has, _)| *has).fold(flag::INITIALIZING, |all, (_, f)| all | f);
     device.put(Device {
         kind: DEVICE,
-        // With the extension, as documented.
+        // Including the extension, as documented.
         size: u16::try_from(size).unwrap_or(u16::MAX),
         references: 0,
         driver,
@@ -181,7 +181,7 @@ fn create(
     Status::SUCCESS
 }
 
-/// Where a driver's list of devices begins.
+/// The head of a driver's list of devices.
 fn first(driver: Out<DriverObject>) -> Out<Out<Device>> {
     driver.field(offset_of!(DriverObject, device_object))
 }
@@ -191,7 +191,7 @@ fn delete(device: Out<Device>) {
         caller::fault(format!("calls IoDeleteDevice for {device:?}, which is no device"));
     }
     let Device { driver, next, .. } = device.get();
-    // Where the list, or another device, points to it.
+    // The link to it, in the list's head or in another device.
     let mut link = first(driver);
     while let Some(other) = link.get().non_null() {
         if other.as_ptr() == device.as_ptr() {
@@ -200,7 +200,7 @@ fn delete(device: Out<Device>) {
         }
         link = other.field(offset_of!(Device, next));
     }
-    // SAFETY: allocated in `create`, and no longer in the table or the list.
+    // SAFETY: `create` allocated it, and it is no longer in the table or the list.
     unsafe { libc::free(device.as_ptr().cast()) };
 }
 
@@ -235,14 +235,15 @@ fn extend(driver: Out<DriverObject>, id: usize, size: u32, to: Out<*mut c_void>)
     Status::SUCCESS
 }
 
-/// What a driver has left behind when it was unloaded: its devices, and links.
+/// What a driver has left behind at its unload: devices and links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forgotten {
     pub(crate) devices: usize,
     pub(crate) links: usize,
 }
 
-/// Forgets a driver that was unloaded. Its extensions are freed, as documented; what it should have deleted is told.
+/// Removes a driver that was unloaded. Its extensions are freed, as documented. Devices and links that it should
+/// have deleted are counted.
 pub(crate) fn forget(driver: *const DriverObject) -> Forgotten {
     let mut table = table();
     let mut extensions = std::mem::take(&mut table.extensions);
@@ -254,7 +255,7 @@ pub(crate) fn forget(driver: *const DriverObject) -> Forgotten {
         keep
     });
     table.extensions = extensions;
-    // One driver has all links of its process.
+    // All links of a process belong to its one driver.
     let left = Forgotten { devices: table.devices.len(), links: table.links.len() };
     table.devices.clear();
     table.links.clear();

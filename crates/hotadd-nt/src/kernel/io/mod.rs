@@ -1,4 +1,4 @@
-//! Drivers' and devices' objects (`Io...`), and what is not there.
+//! The objects of drivers and devices (`Io...`), and features that are absent.
 
 mod absent;
 pub(crate) mod devices;
@@ -7,6 +7,6 @@ pub(crate) mod work;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] =
     &[absent::EXPORTS, devices::EXPORTS, reinit::EXPORTS, work::EXPORTS];

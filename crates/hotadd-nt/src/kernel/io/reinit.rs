@@ -1,4 +1,4 @@
-//! `IoRegisterDriverReinitialization`: functions that a driver wants called when its entry has returned.
+//! `IoRegisterDriverReinitialization`: functions that are called when a driver's entry has returned.
 
 use std::collections::VecDeque;
 use std::mem::offset_of;
@@ -10,18 +10,18 @@ use crate::ground::routine::Routine;
 use crate::ground::types::DriverObject;
 
 nt! {
-    /// Has a function called when the driver's entry has returned.
+    /// Registers a function that is called when the driver's entry has returned.
     fn IoRegisterDriverReinitialization(driver: usize, routine: usize, context: usize) {
         ask(driver, routine, context);
     }
 
-    /// The same. Nothing starts before drivers here.
+    /// The same. There is no boot phase here.
     fn IoRegisterBootDriverReinitialization(driver: usize, routine: usize, context: usize) {
         ask(driver, routine, context);
     }
 }
 
-/// What was asked for: which driver's, the function, its context.
+/// The registered calls: the driver, the function, its context.
 static ASKED: Mutex<VecDeque<(usize, Routine, usize)>> = Mutex::new(VecDeque::new());
 
 fn ask(driver: usize, routine: usize, context: usize) {
@@ -30,13 +30,13 @@ fn ask(driver: usize, routine: usize, context: usize) {
     }
 }
 
-/// How often a driver was called so, as its extension has it: behind two pointers.
+/// The number of these calls of a driver, in its extension after two pointers.
 fn count(driver: Out<DriverObject>) -> Out<u32> {
     let extension: Out<Out<u32>> = driver.field(offset_of!(DriverObject, driver_extension));
     extension.get().field(2 * size_of::<usize>())
 }
 
-/// Calls what a driver has asked for, and what it asks for meanwhile.
+/// Calls the functions that a driver has registered, and those that it registers during these calls.
 pub(crate) fn run(driver: Out<DriverObject>) {
     let address = driver.as_ptr() as usize;
     loop {
@@ -46,7 +46,8 @@ pub(crate) fn run(driver: Out<DriverObject>) {
         let Some((_, routine, context)) = next else { return };
         let count = count(driver);
         count.put(count.get() + 1);
-        // SAFETY: a DRIVER_REINITIALIZE by the driver's word, and what it expects.
+        // SAFETY: the driver guarantees that it is a DRIVER_REINITIALIZE, and the arguments are what it
+        // expects.
         unsafe { routine.call([address, context, count.get() as usize, 0]) };
     }
 }

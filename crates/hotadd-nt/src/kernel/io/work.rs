@@ -1,4 +1,4 @@
-//! Work items: a driver's function on another thread, at PASSIVE_LEVEL.
+//! Work items: functions of a driver that run on another thread, at PASSIVE_LEVEL.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,36 +9,36 @@ use crate::ground::export::nt;
 use crate::ground::routine::Routine;
 use crate::kernel::rtl::buffers;
 
-/// How large a work item is, for drivers that have room of their own for it.
+/// The size of a work item, for drivers that allocate it themselves.
 const SIZE: u32 = 64;
 
 nt! {
-    /// A work item for an object: a device or a driver.
+    /// Allocates a work item for an object: a device or a driver.
     fn IoAllocateWorkItem(object: usize) -> usize { allocate(object) }
 
-    /// Frees a work item. It may be running.
+    /// Frees a work item, which may be running.
     fn IoFreeWorkItem(item: usize) {
         forget("IoFreeWorkItem", item);
         buffers::free(item as *mut std::ffi::c_void);
     }
 
-    /// How much room a work item needs.
+    /// The size of a work item.
     fn IoSizeofWorkItem() -> u32 { SIZE }
 
-    /// Makes a driver's own room a work item.
+    /// Initialises a work item in a driver's own memory.
     fn IoInitializeWorkItem(object: usize, item: usize) {
         items().insert(item, Item { object, queued: false });
     }
 
-    /// The opposite.
+    /// Ends the use of such a work item.
     fn IoUninitializeWorkItem(item: usize) { forget("IoUninitializeWorkItem", item) }
 
-    /// Has a function called with the object.
+    /// Queues a function that is called with the object.
     fn IoQueueWorkItem(item: usize, routine: usize, _queue: u32, context: usize) {
         queue(item, routine, context, false);
     }
 
-    /// Has a function called with the object and the item.
+    /// Queues a function that is called with the object and the item.
     fn IoQueueWorkItemEx(item: usize, routine: usize, _queue: u32, context: usize) {
         queue(item, routine, context, true);
     }
@@ -47,22 +47,22 @@ nt! {
 #[derive(Clone, Copy)]
 struct Item {
     object: usize,
-    /// From queueing until the function is called.
+    /// True from queueing until the function is called.
     queued: bool,
 }
 
 fn items() -> MutexGuard<'static, HashMap<usize, Item>> {
     static ITEMS: LazyLock<Mutex<HashMap<usize, Item>>> = LazyLock::new(Mutex::default);
-    // A panic while it was held ends the process.
+    // A panic while the lock was held ends the process.
     ITEMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many functions are queued or running.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// How many functions of drivers are queued or running. A driver that is unloaded before they have returned has a fault.
+/// How many functions of drivers are queued or running. Unloading a driver before they have returned is a fault.
 pub(crate) fn busy() -> usize {
-    // Acquire: what a function did before it returned is seen.
+    // Acquire: the effects of a function that has returned are visible.
     BUSY.load(Ordering::Acquire)
 }
 
@@ -104,17 +104,17 @@ fn queue(item: usize, routine: usize, context: usize, extended: bool) {
     };
     BUSY.fetch_add(1, Ordering::Relaxed);
     let run = move || {
-        // From here on it may be queued again, or freed, also by its own function.
+        // From here on the item may be queued again or freed, also by its own function.
         if let Some(known) = items().get_mut(&item) {
             known.queued = false;
         }
         let arguments = if extended { [object, context, item, 0] } else { [object, context, 0, 0] };
-        // SAFETY: of this form by the word of whoever queued it.
+        // SAFETY: the driver that queued it guarantees its signature.
         unsafe { routine.call(arguments) };
         // Release: pairs with the load in `busy`.
         BUSY.fetch_sub(1, Ordering::Release);
     };
-    // A thread of its own for each: they may wait for one another.
+    // Each function has a thread of its own, because functions may wait for one another.
     if let Err(error) = std::thread::Builder::new().name("work item".to_owned()).spawn(run) {
         caller::fault(format!("queues a work item, and there is no thread for it: {error}"));
     }

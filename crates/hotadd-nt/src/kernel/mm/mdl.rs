@@ -1,4 +1,5 @@
-//! Memory descriptor lists: descriptions of memory that is there anyway. Page numbers are stand-ins, like physical addresses.
+//! Memory descriptor lists: descriptions of memory that already exists. Page numbers are placeholders, like physical
+//! addresses.
 
 use std::ffi::c_void;
 
@@ -35,7 +36,7 @@ mod flag {
 }
 
 nt! {
-    /// Describes memory. In an IRP's list, if there is one.
+    /// Describes memory, and adds the description to an IRP's list if there is one.
     fn IoAllocateMdl(address: usize, length: u32, secondary: u8, _charge: u8, irp: Out<Irp>) -> Out<Mdl> {
         allocate(address, length, secondary != 0, irp)
     }
@@ -43,34 +44,34 @@ nt! {
     /// Frees a description.
     fn IoFreeMdl(mdl: Out<Mdl>) { free(mdl) }
 
-    /// Lets a description be one of a part of another's memory.
+    /// Makes a description cover a part of another description's memory.
     fn IoBuildPartialMdl(source: In<Mdl>, target: Out<Mdl>, address: usize, length: u32) {
         part(source.get(), target, address, length);
     }
 
-    /// How large a description of this memory is.
+    /// The size of a description of this memory.
     fn MmSizeOfMdl(address: usize, length: usize) -> usize { size(address, length) }
 
-    /// Completes a description of memory that is always there.
+    /// Completes a description of memory that is always resident.
     fn MmBuildMdlForNonPagedPool(mdl: Out<Mdl>) { build(mdl) }
 
-    /// Sees to it that the memory stays. An address that is none raises an exception on Windows.
+    /// Locks the memory. On Windows an invalid address raises an exception.
     fn MmProbeAndLockPages(mdl: Out<Mdl>, _mode: u8, operation: u32) { lock(mdl, operation) }
 
-    /// The opposite.
+    /// Unlocks the memory.
     fn MmUnlockPages(mdl: Out<Mdl>) { unlock(mdl) }
 
-    /// Where the system sees the memory: where it is.
+    /// The system's address of the memory, which is the same address.
     fn MmMapLockedPagesSpecifyCache(
         mdl: Out<Mdl>, _mode: u8, _cache: u32, _wanted: *mut c_void, _stop: u32, _priority: u32,
     ) -> usize {
         map(mdl)
     }
 
-    /// Where the system sees the memory: where it is.
+    /// The system's address of the memory, which is the same address.
     fn MmMapLockedPages(mdl: Out<Mdl>, _mode: u8) -> usize { map(mdl) }
 
-    /// The opposite.
+    /// Removes the mapping.
     fn MmUnmapLockedPages(_address: *mut c_void, mdl: Out<Mdl>) {
         change(mdl, |mdl| mdl.flags &= !flag::MAPPED);
     }
@@ -99,10 +100,10 @@ fn change(mdl: Out<Mdl>, change: impl FnOnce(&mut Mdl)) {
 }
 
 impl Mdl {
-    /// Nothing yet of this memory.
+    /// A description of this memory, without any state.
     fn of(address: usize, length: u32, size: usize) -> Self {
         Self {
-            // SAFETY: null, which is for none.
+            // SAFETY: null stands for no list.
             next: unsafe { Out::new(std::ptr::null_mut()) },
             size: i16::try_from(size).unwrap_or(i16::MAX),
             flags: 0,
@@ -124,7 +125,7 @@ fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<
     let size = size(address, length as usize);
     let memory =
         buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
-    // SAFETY: null, or as many bytes as a description of this memory has, until it is freed.
+    // SAFETY: the pointer is null, or has the size of a description of this memory until it is freed.
     let mdl = unsafe { Out::new(memory) };
     if mdl.non_null().is_none() {
         return mdl;
@@ -156,7 +157,7 @@ fn free(mdl: Out<Mdl>) {
     buffers::free(mdl.as_ptr().cast());
 }
 
-/// The page numbers, which lie behind the description.
+/// Writes the page numbers, which follow the description.
 fn number(mdl: Out<Mdl>) {
     let value = mdl.get();
     let numbers: Out<usize> = mdl.skip(1).cast();
@@ -176,7 +177,7 @@ fn build(mdl: Out<Mdl>) {
 fn part(source: Mdl, target: Out<Mdl>, address: usize, length: u32) {
     let end = source.address() + source.count as usize;
     let length = match length {
-        // All that follows.
+        // Zero means the whole rest.
         0 => u32::try_from(end.saturating_sub(address)).unwrap_or(u32::MAX),
         length => length,
     };

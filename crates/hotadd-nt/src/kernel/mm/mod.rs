@@ -6,6 +6,6 @@ mod routine;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] =
     &[mdl::EXPORTS, pages::EXPORTS, pages::data::EXPORTS, routine::EXPORTS];

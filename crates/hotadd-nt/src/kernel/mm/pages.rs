@@ -1,4 +1,5 @@
-//! Whole pages of memory, and questions about addresses. Nothing here is a device's: a physical address is a stand-in.
+//! Whole pages of memory, and queries about addresses. No memory belongs to a device: a physical address is a
+//! placeholder.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -10,57 +11,57 @@ use crate::ground::export::nt;
 use crate::ground::memory::PAGE;
 use crate::ground::types::Boolean;
 
-/// What was given, and how large it is.
+/// The allocated blocks by address, with their sizes.
 static GIVEN: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
 nt! {
-    /// Memory for a device that wants it in one piece.
+    /// Allocates contiguous memory for a device.
     fn MmAllocateContiguousMemory(size: usize, _highest: i64) -> *mut c_void { allocate(size) }
 
-    /// Memory for a device that wants it in one piece.
+    /// Allocates contiguous memory for a device.
     fn MmAllocateContiguousMemorySpecifyCache(
         size: usize, _lowest: i64, _highest: i64, _boundary: i64, _cache: u32,
     ) -> *mut c_void {
         allocate(size)
     }
 
-    /// Memory for a device that wants it in one piece.
+    /// Allocates contiguous memory for a device.
     fn MmAllocateContiguousMemorySpecifyCacheNode(
         size: usize, _lowest: i64, _highest: i64, _boundary: i64, _cache: u32, _node: u32,
     ) -> *mut c_void {
         allocate(size)
     }
 
-    /// Memory for a device that wants it in one piece.
+    /// Allocates contiguous memory for a device.
     fn MmAllocateContiguousNodeMemory(
         size: usize, _lowest: i64, _highest: i64, _boundary: i64, _protect: u32, _node: u32,
     ) -> *mut c_void {
         allocate(size)
     }
 
-    /// Memory that is not cached, on Windows.
+    /// Allocates memory that is uncached on Windows.
     fn MmAllocateNonCachedMemory(size: usize) -> *mut c_void { allocate(size) }
 
-    /// Frees.
+    /// Frees memory.
     fn MmFreeContiguousMemory(memory: *mut c_void) { free("MmFreeContiguousMemory", memory, None) }
 
-    /// Frees.
+    /// Frees memory.
     fn MmFreeContiguousMemorySpecifyCache(memory: *mut c_void, size: usize, _cache: u32) {
         free("MmFreeContiguousMemorySpecifyCache", memory, Some(size));
     }
 
-    /// Frees.
+    /// Frees memory.
     fn MmFreeNonCachedMemory(memory: *mut c_void, size: usize) {
         free("MmFreeNonCachedMemory", memory, Some(size));
     }
 
-    /// Whether an address can be read.
+    /// Whether an address is readable.
     fn MmIsAddressValid(address: usize) -> Boolean { u8::from(is_readable(address)) }
 
-    /// A stand-in: the address itself, or 0 of one that is not valid.
+    /// A placeholder: the address itself, or 0 for an invalid one.
     fn MmGetPhysicalAddress(address: usize) -> usize { if is_readable(address) { address } else { 0 } }
 
-    /// There is no device whose memory could be mapped.
+    /// There is no device memory to map.
     fn MmMapIoSpace(_address: i64, _size: usize, _cache: u32) -> *mut c_void { ptr::null_mut() }
 
     /// As `MmMapIoSpace`.
@@ -72,7 +73,7 @@ nt! {
     /// There is much memory: `MmLargeSystem`.
     fn MmQuerySystemSize() -> u32 { 2 }
 
-    /// Nothing of a driver is ever paged out, so its code is locked as it is.
+    /// A driver is never paged out, so its code is always locked.
     fn MmLockPagableDataSection(address: *mut c_void) -> *mut c_void { address }
 
     /// See `MmLockPagableDataSection`.
@@ -89,7 +90,7 @@ fn allocate(size: usize) -> *mut c_void {
     let Some(size) = size.checked_next_multiple_of(PAGE).filter(|size| *size != 0) else {
         return ptr::null_mut();
     };
-    // SAFETY: a page is a power of two, and the size a multiple of it.
+    // SAFETY: a page is a power of two, and the size is a multiple of it.
     let memory = unsafe { libc::aligned_alloc(PAGE, size) };
     if !memory.is_null() {
         GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(memory as usize, size);
@@ -105,23 +106,23 @@ fn free(who: &str, memory: *mut c_void, size: Option<usize>) {
     if let Some(size) = size.filter(|size| size.checked_next_multiple_of(PAGE) != Some(given)) {
         caller::breach(&format!("{who}: {size} bytes of a block of {given}"));
     }
-    // SAFETY: given by `allocate`, and no longer in the table.
+    // SAFETY: `allocate` returned it, and it is no longer in the table.
     unsafe { libc::free(memory) };
 }
 
-/// How many blocks of pages nobody has freed.
+/// How many blocks of pages are not freed.
 pub(crate) fn left() -> usize {
     GIVEN.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 
-/// Whether an address can be read. The kernel is asked to read there, by a call that goes no further: it looks at the new
-/// signal mask before it finds that there is no such way to set it.
+/// Whether an address is readable. It asks the kernel to read there, with a call that has no effect: the kernel reads
+/// the new signal mask before it finds that the operation is invalid.
 pub(crate) fn is_readable(address: usize) -> bool {
     const NO_SUCH_WAY: libc::c_int = -1;
     const MASK: usize = 8;
     let mask = (address & !(MASK - 1)) as *const c_void;
     if mask.is_null() {
-        // It would read none.
+        // The kernel would read no mask.
         return false;
     }
     let nothing = ptr::null::<c_void>();
@@ -135,8 +136,9 @@ fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-/// Where the system's addresses begin. All of this process is the system's, so that a driver that checks whether an address is
-/// finds that its own are; and a program's too, so that one that probes them finds that they may be (`ProbeForRead`).
+/// The bounds of system addresses. All of this process counts as the system's, so a driver that checks its own
+/// addresses accepts them. It also counts as a program's, so a driver that probes program addresses accepts them
+/// (`ProbeForRead`).
 pub(crate) mod data {
     #![allow(non_upper_case_globals, reason = "the documentation's names")]
 

@@ -1,4 +1,4 @@
-//! `MmGetSystemRoutineAddress`: everything that can be imported, by name, in the convention of whoever asks.
+//! `MmGetSystemRoutineAddress`: every export by name, in the caller's convention.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -9,7 +9,7 @@ use crate::ground::foreign::In;
 use crate::ground::types::UnicodeString;
 use crate::kernel::exports;
 
-/// The address of a function or variable; null if there is none of that name.
+/// The address of a function or variable; null if none has this name.
 ///
 /// # Safety
 /// Its argument is what the public documentation of this function asks for.
@@ -21,7 +21,7 @@ pub(crate) unsafe extern "C" fn MmGetSystemRoutineAddress(
     find(name, Abi::SysV)
 }
 
-/// The twin, and so the one that a `.sys` calls.
+/// The twin that a `.sys` calls.
 unsafe extern "win64" fn win64(name: In<UnicodeString>) -> *const c_void {
     find(name, Abi::Win64)
 }
@@ -31,7 +31,7 @@ fn find(name: In<UnicodeString>, abi: Abi) -> *const c_void {
     exports::find(&name).map_or(ptr::null(), |export| export.address(abi))
 }
 
-/// What this file declares.
+/// The exports of this file.
 pub(crate) static EXPORTS: &[Export] = &[Export {
     name: "MmGetSystemRoutineAddress",
     what: What::Function {

@@ -1,5 +1,4 @@
-//! Handles: numbers that stand for references to objects. None is ever given twice, so that a stale one is known for what
-//! it is.
+//! Handles: numbers that stand for references to objects. No number is reused, so that a stale handle is recognised.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -24,7 +23,7 @@ const CURRENT_THREAD: usize = usize::MAX - 1;
 type Information = [u32; 2];
 
 nt! {
-    /// Refers to the object that a handle stands for, if it is of a type.
+    /// References the object of a handle, if it has the requested type.
     fn ObReferenceObjectByHandle(
         handle: usize, access: u32, kind: usize, _mode: i8, object: Out<usize>, information: Out<Information>,
     ) -> NtStatus {
@@ -41,7 +40,7 @@ nt! {
         }
     }
 
-    /// Makes a handle for an object, if it is of a type.
+    /// Creates a handle for an object, if it has the requested type.
     fn ObOpenObjectByPointer(
         object: usize, _attributes: u32, _state: usize, _access: u32, kind: usize, _mode: i8, handle: Out<usize>,
     ) -> NtStatus {
@@ -54,13 +53,13 @@ nt! {
         }
     }
 
-    /// Gives a handle up.
+    /// Closes a handle.
     fn ZwClose(handle: usize) -> NtStatus { close("ZwClose", handle) }
 
-    /// Gives a handle up.
+    /// Closes a handle.
     fn ObCloseHandle(handle: usize, _mode: i8) -> NtStatus { close("ObCloseHandle", handle) }
 
-    /// Waits until what a handle stands for is free.
+    /// Waits until the object of a handle is signalled.
     fn ZwWaitForSingleObject(handle: usize, _alertable: Boolean, timeout: In<i64>) -> NtStatus {
         wait(handle, timeout.non_null().map(In::get))
     }
@@ -74,11 +73,11 @@ struct Handles {
 static HANDLES: LazyLock<Mutex<Handles>> =
     LazyLock::new(|| Mutex::new(Handles { open: HashMap::new(), last: 0 }));
 
-/// Makes a handle, which is a reference of its own.
+/// Creates a handle, which is a reference of its own.
 pub(crate) fn open(object: usize, kind: Kind) -> usize {
     references::add(object, kind);
     let mut handles = HANDLES.lock();
-    // As those of Windows, a multiple of four.
+    // A multiple of four, as on Windows.
     handles.last += 4;
     let handle = handles.last;
     handles.open.insert(handle, (object, kind));
@@ -115,7 +114,8 @@ fn close(function: &str, handle: usize) -> NtStatus {
 fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
     match find(handle) {
         Some((object, Kind::Thread | Kind::Process)) => {
-            // SAFETY: those of ours begin with a header, and are never freed. That of the process says that it has not ended.
+            // SAFETY: objects of this crate begin with a header and are never freed. The process's header states that
+            // it has not ended.
             let object = unsafe { &*(object as *const Header) };
             waits::wait("ZwWaitForSingleObject", &[object], true, timeout)
         }
@@ -124,7 +124,7 @@ fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
     }
 }
 
-/// How many are open.
+/// How many handles are open.
 pub(crate) fn left() -> usize {
     HANDLES.lock().open.len()
 }

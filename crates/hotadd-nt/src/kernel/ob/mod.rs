@@ -6,7 +6,7 @@ pub(crate) mod types;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[
     handles::EXPORTS,
     references::EXPORTS,

@@ -1,4 +1,4 @@
-//! References to objects: counted, whatever they are to.
+//! Counts references to objects of any kind.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,47 +13,47 @@ use crate::kernel::ob::types::variables::{
     ExEventObjectType, ExSemaphoreObjectType, IoFileObjectType, PsProcessType, PsThreadType,
 };
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Thread,
     Process,
     Callback,
-    /// None of ours: a device, a driver, whatever another part made.
+    /// Any other object: a device, a driver, or an object that another part created.
     Other,
 }
 
 nt! {
-    /// Refers to an object once more. Returns how often it is referred to.
+    /// Adds a reference to an object. Returns the number of references.
     fn ObfReferenceObject(object: usize) -> isize { add(object, Kind::Other) }
 
-    /// Refers to an object once less. Returns how often it is referred to.
+    /// Removes a reference to an object. Returns the number of references.
     fn ObfDereferenceObject(object: usize) -> isize { drop_one("ObfDereferenceObject", object) }
 
-    /// Refers to an object once more.
+    /// Adds a reference to an object.
     fn ObReferenceObject(object: usize) -> isize { add(object, Kind::Other) }
 
-    /// Refers to an object once less.
+    /// Removes a reference to an object.
     fn ObDereferenceObject(object: usize) -> isize { drop_one("ObDereferenceObject", object) }
 
-    /// Refers to an object once less. What that leads to may come later.
+    /// Removes a reference to an object. The consequences may follow later.
     fn ObDereferenceObjectDeferDelete(object: usize) {
         drop_one("ObDereferenceObjectDeferDelete", object);
     }
 
-    /// Refers to an object once more, if it is of a type.
+    /// Adds a reference to an object, if it has the requested type.
     fn ObReferenceObjectByPointer(object: usize, _access: u32, kind: usize, _mode: i8) -> NtStatus {
         by_pointer(object, kind)
     }
 }
 
-/// How often each object is referred to.
+/// The reference count of each object.
 static COUNTS: LazyLock<Mutex<HashMap<usize, (Kind, isize)>>> = LazyLock::new(Mutex::default);
 
 /// `STATUS_OBJECT_TYPE_MISMATCH`.
 pub(crate) const TYPE_MISMATCH: hotadd::Status = hotadd::Status::from_raw(0xC000_0024);
 
-/// Refers to an object once more. Its kind is that which it was first said to be.
+/// Adds a reference to an object. The kind of the first call remains.
 pub(crate) fn add(object: usize, kind: Kind) -> isize {
     let mut counts = COUNTS.lock();
     let (_, count) = counts.entry(object).or_insert((kind, 0));
@@ -61,7 +61,7 @@ pub(crate) fn add(object: usize, kind: Kind) -> isize {
     *count
 }
 
-/// Refers to an object once less.
+/// Removes a reference to an object.
 pub(crate) fn drop_one(function: &str, object: usize) -> isize {
     let mut counts = COUNTS.lock();
     let Some((kind, count)) = counts.get_mut(&object) else {
@@ -83,12 +83,12 @@ pub(crate) fn drop_one(function: &str, object: usize) -> isize {
     left
 }
 
-/// What an object is, if somebody refers to it.
+/// The kind of an object that has references.
 pub(crate) fn kind_of(object: usize) -> Option<Kind> {
     COUNTS.lock().get(&object).map(|(kind, _)| *kind)
 }
 
-/// How many objects are referred to.
+/// How many objects have references.
 pub(crate) fn left() -> usize {
     COUNTS.lock().len()
 }
@@ -102,7 +102,7 @@ fn by_pointer(object: usize, kind: usize) -> NtStatus {
     0
 }
 
-/// Whether an object of that kind is of the type that a driver asks for: 0 is any, and so is one that we know nothing of.
+/// Whether an object of this kind has the type that a driver requests. 0 and unknown types match any kind.
 pub(crate) fn is_of(kind: Kind, asked: usize) -> bool {
     let types = [(&PsThreadType, Kind::Thread), (&PsProcessType, Kind::Process)];
     let others = [&ExEventObjectType, &ExSemaphoreObjectType, &IoFileObjectType];

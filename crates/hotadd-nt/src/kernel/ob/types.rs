@@ -1,29 +1,29 @@
-//! What stands for the system's own objects: their types, and its process. Drivers pass these on, and never look inside.
+//! The system's own objects: their types, and its process. Drivers pass them on and never read their content.
 
 #![allow(non_upper_case_globals, reason = "the documentation's names")]
 
 use crate::ground::export::nt;
 use crate::ground::objects::{Header, Kind};
 
-/// Something that has an address and nothing else.
+/// An object that has only an address.
 #[repr(C, align(64))]
 pub(crate) struct Opaque([u8; 64]);
 
-/// A variable that holds an address.
+/// A variable that contains an address.
 #[repr(transparent)]
 pub(crate) struct Pointer<T>(*const T);
 
-// SAFETY: an address, which is the same on every thread.
+// SAFETY: it is an address, which is the same on every thread.
 unsafe impl<T> Sync for Pointer<T> {}
 
 impl<T> Pointer<T> {
-    /// The address in it.
+    /// The address that it contains.
     pub(crate) fn address(&self) -> usize {
         self.0 as usize
     }
 }
 
-/// The one process.
+/// The only process.
 #[unsafe(no_mangle)]
 pub(crate) static PsInitialSystemProcess: Pointer<Header> = {
     // A wait for it never ends.
@@ -31,8 +31,9 @@ pub(crate) static PsInitialSystemProcess: Pointer<Header> = {
     Pointer(&raw const PROCESS)
 };
 
-/// Declares types. A driver has `extern POBJECT_TYPE *PsThreadType` and looks at `*PsThreadType`. In a `.sys` that is the import
-/// slot, which holds the variable's address, as for any variable. Natively it is a symbol, which has to hold that address too.
+/// Declares types. A driver declares `extern POBJECT_TYPE *PsThreadType` and reads `*PsThreadType`. In a `.sys`,
+/// `PsThreadType` is the import slot, which contains the variable's address, as for any variable. In a native driver
+/// it is a symbol, which must contain that address too.
 macro_rules! types {
     ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
         $(
@@ -74,7 +75,7 @@ types! {
     IoDeviceObjectType,
 }
 
-/// What is no type.
+/// A variable that is not a type.
 pub(super) mod process {
     use super::PsInitialSystemProcess;
 
@@ -82,9 +83,9 @@ pub(super) mod process {
 }
 
 nt! {
-    /// The one process.
+    /// The only process.
     fn IoGetCurrentProcess() -> usize { PsInitialSystemProcess.address() }
 
-    /// Nobody but the system calls a driver: `KernelMode`.
+    /// Only the system calls a driver: `KernelMode`.
     fn ExGetPreviousMode() -> i8 { 0 }
 }

@@ -1,13 +1,13 @@
-//! The base of a driver's thread: from wherever it is, a thread can end there. Nothing is unwound on the way: the frames in
-//! between are the driver's, and may be of any compiler.
+//! The base of a driver's thread, at which a thread can end from any depth. Nothing is unwound on the way: the frames
+//! in between are the driver's, and may be from any compiler.
 
 use std::arch::naked_asm;
 use std::cell::Cell;
 
-/// Runs `body(argument)`. Returns when it returns, or when somebody calls [`leave`] with what is in `base`.
+/// Runs `body(argument)`. Returns when it returns, or when [`leave`] is called with the value in `base`.
 ///
 /// # Safety
-/// What is left that way is never returned to, and no frame of it has anything to drop.
+/// The abandoned frames are never returned to, and have nothing to drop.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn run(
     base: &Cell<usize>,
@@ -15,7 +15,7 @@ pub(super) unsafe extern "sysv64" fn run(
     argument: usize,
 ) {
     naked_asm!(
-        // What a function must leave as it was: these registers, and how floating-point numbers are rounded.
+        // The state that a function must preserve: these registers, and the floating-point rounding mode.
         "push rbp",
         "push rbx",
         "push r12",
@@ -33,10 +33,10 @@ pub(super) unsafe extern "sysv64" fn run(
     )
 }
 
-/// Goes back to where [`run`] was called with this base.
+/// Returns to the call of [`run`] with this base.
 ///
 /// # Safety
-/// On the same thread, inside of `run`.
+/// Must run on the same thread, inside `run`.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn leave(base: usize) -> ! {
     naked_asm!("mov rsp, rdi", "cld", "jmp {back}", back = sym back)

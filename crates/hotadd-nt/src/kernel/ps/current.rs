@@ -1,4 +1,4 @@
-//! Who and where one is: the current thread, and the numbers of it and the process.
+//! The current thread, and the ids of the thread and the process.
 
 use std::sync::atomic::Ordering;
 
@@ -15,22 +15,22 @@ nt! {
     /// The calling thread.
     fn PsGetCurrentThread() -> usize { thread::own().id() }
 
-    /// The number of the calling thread, which is what this machine's kernel calls it.
+    /// The id of the calling thread, which is its id on this machine.
     fn PsGetCurrentThreadId() -> usize { number(&thread::own().object) }
 
-    /// The number of a thread.
+    /// The id of a thread.
     fn PsGetThreadId(thread: Shared<Thread>) -> usize { number(thread.get()) }
 
-    /// The process that all drivers are in.
+    /// The process of all drivers.
     fn PsGetCurrentProcess() -> usize { PsInitialSystemProcess.address() }
 
-    /// Its number.
+    /// The id of this process.
     fn PsGetCurrentProcessId() -> usize { std::process::id() as usize }
 
-    /// Its number. There is no other process.
+    /// The id of this process. There is no other process.
     fn PsGetProcessId(_process: usize) -> usize { std::process::id() as usize }
 
-    /// Whether a thread is one of the system: all here are.
+    /// Whether a thread is a system thread: all threads here are.
     fn PsIsSystemThread(_thread: usize) -> u8 { 1 }
 }
 

@@ -6,5 +6,5 @@ pub(crate) mod threads;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[current::EXPORTS, threads::EXPORTS];

@@ -1,4 +1,4 @@
-//! Threads that drivers make, and their end.
+//! Threads that drivers create, and their end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -17,7 +17,8 @@ use crate::kernel::ob::references::Kind;
 use crate::kernel::ps::base;
 
 nt! {
-    /// Makes a thread that runs a function. It ends when the function returns, or calls PsTerminateSystemThread.
+    /// Creates a thread that runs a function. The thread ends when the function returns or calls
+    /// PsTerminateSystemThread.
     fn PsCreateSystemThread(
         handle: Out<usize>,
         _access: u32,
@@ -37,17 +38,17 @@ nt! {
         }
     }
 
-    /// Ends the calling thread, if a driver made it. Returns only if none did.
+    /// Ends the calling thread, if a driver created it. Otherwise it returns.
     fn PsTerminateSystemThread(status: NtStatus) -> NtStatus { terminate(status) }
 }
 
-/// How many are running.
+/// How many threads of drivers are running.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Many times what Windows gives (24 KiB): ours in between take some.
+/// The stack size. It is many times that of Windows (24 KiB), because frames of this crate use some of it.
 const STACK: usize = 1 << 20;
 
-/// What a thread runs.
+/// The function of a thread.
 struct Start {
     routine: Routine,
     context: usize,
@@ -62,7 +63,7 @@ fn create(routine: usize, context: usize) -> Result<(usize, usize), Status> {
     let body = move || {
         let own = thread::own();
         let number = own.object.number.load(Ordering::Relaxed) as usize;
-        // It is made when there is a handle for it: before its function can end.
+        // The handle is opened before the thread's function runs, so before the thread can end.
         let _ = tell.send((handles::open(own.id(), Kind::Thread), number));
         run(&start);
     };
@@ -75,15 +76,15 @@ fn create(routine: usize, context: usize) -> Result<(usize, usize), Status> {
 }
 
 fn run(start: &Start) {
-    /// Nothing in here has anything to drop: it is left without a word.
+    /// It has nothing to drop, because it may be abandoned without unwinding.
     unsafe extern "sysv64" fn body(start: usize) {
-        // SAFETY: what `run` passes, which outlives it.
+        // SAFETY: `run` passes it, and it outlives this function.
         let start = unsafe { &*(start as *const Start) };
-        // SAFETY: a KSTART_ROUTINE by the word of whoever made the thread.
+        // SAFETY: the driver that created the thread guarantees that it is a KSTART_ROUTINE.
         unsafe { start.routine.call([start.context, 0, 0, 0]) };
     }
     let own = thread::own();
-    // SAFETY: it is left by `terminate` alone, from a function that the driver calls itself.
+    // SAFETY: only `terminate` leaves it, from a function that the driver calls itself.
     unsafe { base::run(&own.base, body, std::ptr::from_ref(start) as usize) };
     own.base.set(0);
     own.calls.set(0);
@@ -103,12 +104,12 @@ fn terminate(status: NtStatus) -> NtStatus {
         return nt_status(Status::INVALID_PARAMETER);
     }
     if own.calls.get() != 1 {
-        // Ours are in between, with locks and more.
+        // Frames of this crate are in between, which may hold locks.
         caller::fault("calls PsTerminateSystemThread inside of a callback");
     }
     own.object.status.store(status, Ordering::Relaxed);
-    // SAFETY: on this thread, inside of `run`; in between are this function, its export, the driver, and `Routine::call`, none
-    // of which has anything to drop.
+    // SAFETY: this runs on the same thread, inside `run`. In between are this function, its export, the driver, and
+    // `Routine::call`, and none of them has anything to drop.
     unsafe { base::leave(own.base.get()) }
 }
 

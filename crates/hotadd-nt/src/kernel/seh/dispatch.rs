@@ -1,4 +1,4 @@
-//! Finding who handles an exception, frame by frame, and unwinding to it, once more frame by frame.
+//! Finds the handler of an exception frame by frame, and then unwinds to it, again frame by frame.
 
 use std::ptr;
 
@@ -11,7 +11,7 @@ use crate::ground::context::{Context, RAX, Record, restore};
 use crate::ground::images::{self, Image};
 use crate::ground::thread;
 
-/// What a handler is told beside the exception, `DISPATCHER_CONTEXT`.
+/// The additional information for a handler, `DISPATCHER_CONTEXT`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Dispatcher {
@@ -24,7 +24,7 @@ pub(super) struct Dispatcher {
     pub(super) handler: usize,
     pub(super) data: usize,
     history: usize,
-    /// From where in the function's table to go on.
+    /// The index in the function's table at which to continue.
     pub(super) scope: u32,
     _unused: u32,
 }
@@ -37,11 +37,11 @@ pub(super) const UNWINDING: u32 = 2;
 const EXITING: u32 = 4;
 pub(super) const TARGET: u32 = 0x20;
 
-/// What a handler answers.
+/// The results of a handler.
 pub(super) const CONTINUE_EXECUTION: i32 = 0;
 pub(super) const CONTINUE_SEARCH: i32 = 1;
 
-/// A handler in a driver, or ours.
+/// A handler, in a driver or of this crate.
 type Language = unsafe extern "win64" fn(*mut Record, u64, *mut Context, *mut Dispatcher) -> i32;
 
 /// This thread's stack.
@@ -50,19 +50,19 @@ fn stack() -> Stack {
     Stack { low, high }
 }
 
-/// The image that registers are in, if it can be unwound. Our own code cannot: what called a driver does not expect to be
-/// abandoned.
+/// The image that contains the instruction pointer, if it can be unwound. This crate's own code cannot: the callers
+/// of a driver do not expect to be abandoned.
 fn image(context: &Context) -> Option<&'static Image> {
     images::at(context.rip as usize).filter(|image| image.abi == Abi::Win64)
 }
 
-/// A frame on the way up.
+/// A frame on the way up the stack.
 struct Met {
     dispatcher: Dispatcher,
     handler: Option<Handler>,
 }
 
-/// Unwinds one frame. `None` where there is none that can be unwound.
+/// Unwinds one frame. `None` if there is no frame that can be unwound.
 fn next(context: &mut Context, stack: Stack) -> Option<Met> {
     let image = image(context)?;
     let (control, below) = (context.rip as usize, context.rsp());
@@ -90,11 +90,11 @@ fn next(context: &mut Context, stack: Stack) -> Option<Met> {
             met.handler = frame.handler;
         }),
     };
-    // Every frame is above the one that it called: else this would go on for ever.
+    // Every frame must be above the one that it called. Otherwise this would never end.
     (done.is_ok() && context.rsp() > below).then_some(met)
 }
 
-/// Asks a frame's handler.
+/// Calls a frame's handler.
 fn ask(
     met: &mut Met,
     handler: Handler,
@@ -106,20 +106,21 @@ fn ask(
     met.dispatcher.handler = handler.address;
     met.dispatcher.data = handler.data;
     let language = ptr::with_exposed_provenance::<()>(handler.address);
-    // SAFETY: by the image's table this is where a function of this form begins.
+    // SAFETY: the image's table states that a function with this signature begins here.
     let language = unsafe { std::mem::transmute::<*const (), Language>(language) };
-    // SAFETY: the structures outlive the call, or it does not return.
+    // SAFETY: the structures outlive the call, unless it does not return.
     unsafe { language(record, met.dispatcher.establisher, context, &raw mut met.dispatcher) }
 }
 
-/// Lets a driver handle an exception. Returns only if nobody does.
+/// Lets a driver handle an exception. Returns only if no handler takes it.
 pub(crate) fn dispatch(record: &mut Record, context: &mut Context) {
     let stack = stack();
     let mut frame = *context;
     while let Some(mut met) = next(&mut frame, stack) {
         let Some(handler) = met.handler.filter(|handler| handler.searching) else { continue };
         match ask(&mut met, handler, record, context, &mut frame) {
-            // SAFETY: the registers of the exception, as a filter has left them: where to is the driver's word.
+            // SAFETY: these are the exception's registers as a filter has left them; the driver guarantees that they
+            // can be continued.
             CONTINUE_EXECUTION if record.flags & NONCONTINUABLE == 0 => unsafe { restore(context) },
             CONTINUE_SEARCH => {}
             _ => return,
@@ -127,7 +128,7 @@ pub(crate) fn dispatch(record: &mut Record, context: &mut Context) {
     }
 }
 
-/// Unwinds from these registers to a frame, and goes on there with a value.
+/// Unwinds from these registers to a frame, and continues there with a value.
 pub(super) fn unwind(target: u64, at: usize, record: &mut Record, value: u64, from: &Context) -> ! {
     let stack = stack();
     record.flags |= UNWINDING;
@@ -150,12 +151,12 @@ pub(super) fn unwind(target: u64, at: usize, record: &mut Record, value: u64, fr
         if arrived {
             frame.general[RAX] = value;
             frame.rip = at as u64;
-            // SAFETY: the registers of a function that is still there, at a place in it that its table names.
+            // SAFETY: these are the registers of a function that is still active, at a place that its table names.
             unsafe { restore(&raw const frame) };
         }
         frame = caller;
     }
-    // What was to be unwound is half gone.
+    // The unwinding is incomplete, so the thread cannot continue.
     let status = Status::from_raw(0xC000_0028);
     Report::new(Cause::Raised(status), from).stop()
 }

@@ -1,4 +1,4 @@
-//! What drivers call about exceptions: raising them, unwinding, and looking at memory that may not be there.
+//! The exports for exceptions: raising them, unwinding, and accessing memory that may be unmapped.
 
 use std::arch::{asm, naked_asm};
 use std::ffi::c_void;
@@ -23,7 +23,7 @@ const MISALIGNMENT: u32 = 0x8000_0002;
 const BREAKPOINT: u32 = 0x8000_0003;
 const UNWIND: u32 = 0xC000_0027;
 
-/// The end of what a program may have: from there on, addresses are the kernel's.
+/// The end of the addresses that a program may have. Addresses from here on belong to the kernel.
 const USER_END: usize = 0x7FFF_FFFF_0000;
 
 /// A function in both conventions.
@@ -31,11 +31,11 @@ const fn function(name: &'static str, win64: *const c_void, sysv: *const c_void)
     Export { name, what: What::Function { win64, sysv } }
 }
 
-/// Declares the exports of this file, whose two conventions do different things: only a `.sys` can handle exceptions. What is
-/// about handling them a native driver does not find.
+/// Declares the exports of this file, which behave differently in the two conventions: only a `.sys` can handle
+/// exceptions. Exports for handling exceptions are unavailable to a native driver.
 macro_rules! exports {
     (both: $($both:ident)*, sys: $($sys:ident)*) => {
-        /// What this file declares.
+        /// The exports of this file.
         pub(crate) static EXPORTS: &[Export] = &[
             $(function(stringify!($both), win64::$both as *const c_void, sysv::$both as *const c_void),)*
             $(function(stringify!($sys), win64::$sys as *const c_void, ptr::null()),)*
@@ -50,7 +50,7 @@ exports! {
         RtlUnwindEx RtlVirtualUnwind
 }
 
-/// Lets the driver that called handle an exception, or reports it where it called.
+/// Lets the calling driver handle an exception, or reports it at the place of the call.
 fn raise(context: &mut Context, mut record: Record) {
     record.address = context.rip as usize;
     dispatch::dispatch(&mut record, context);
@@ -70,7 +70,8 @@ fn raise_status(context: &mut Context, code: u32) {
     raise(context, record);
 }
 
-/// What is wrong with memory of a program's: how it lies, or where. Whether it is there is not asked.
+/// The status for a program's address range that is misaligned or out of bounds. It is not checked whether the memory
+/// is mapped.
 fn wrong(address: usize, length: usize, alignment: u32) -> Option<u32> {
     if length == 0 {
         return None;
@@ -120,13 +121,13 @@ extern "sysv64" fn on_probe_for_writing(
     thread::own().watched.catch(context, || touch(address, length));
 }
 
-/// Writes what is there, a byte of every page.
+/// Writes a byte of every page, without changing its value.
 fn touch(address: usize, length: usize) {
     let end = address + length;
     let pages = ((address + 1).next_multiple_of(PAGE)..end).step_by(PAGE);
     for at in (length != 0).then_some(address).into_iter().chain(pages) {
-        // SAFETY: what is not there faults, and the fault is the driver's, as nothing of ours is in the middle of anything.
-        // Not an atomic operation of Rust's, which would become a load.
+        // SAFETY: an access to unmapped memory faults, and the fault is the driver's, as this function has no state
+        // that an interruption would damage. It is not an atomic operation of Rust, because that would become a load.
         unsafe { asm!("lock or byte ptr [{at}], 0", at = in(reg) at, options(nostack)) };
     }
 }
@@ -148,12 +149,12 @@ extern "sysv64" fn on_unwind(
 }
 
 extern "sysv64" fn on_local_unwind(context: &mut Context, frame: u64, at: usize) {
-    // SAFETY: null, which is for none.
+    // SAFETY: null stands for no record.
     let none = unsafe { In::new(ptr::null()) };
     on_unwind(context, frame, at, none, 0);
 }
 
-/// For a `.sys`.
+/// The exports for a `.sys`.
 #[allow(non_snake_case, reason = "the documentation's names")]
 mod win64 {
     use super::*;
@@ -184,7 +185,7 @@ mod win64 {
 
     pub(super) unsafe extern "win64" fn RtlRestoreContext(context: In<Context>, _: In<Record>) {
         let context = context.get();
-        // SAFETY: where these registers go on is the driver's word, and nothing here is needed any more.
+        // SAFETY: the driver guarantees that these registers can be continued, and nothing here is needed any more.
         unsafe { restore(&raw const context) }
     }
 
@@ -201,7 +202,8 @@ mod win64 {
         }
     }
 
-    /// Unwinds one frame. Returns its handler if that is of the kind (1 for searching, 2 for unwinding) that is asked for.
+    /// Unwinds one frame. Returns its handler if the handler is of the requested kind (1 for searching, 2 for
+    /// unwinding).
     #[allow(clippy::too_many_arguments, reason = "the documentation's")]
     pub(super) unsafe extern "win64" fn RtlVirtualUnwind(
         kind: u32,
@@ -225,7 +227,7 @@ mod win64 {
                 .map(|()| unwind::Frame { establisher: frame, handler: None }),
         };
         if unwound.is_err() {
-            // As a caller that gives up expects it.
+            // A caller that gives up expects this.
             registers.rip = 0;
         }
         context.put(registers);
@@ -239,7 +241,7 @@ mod win64 {
         ptr::with_exposed_provenance(handler.address)
     }
 
-    /// Touches the stack, page by page, that a function is about to use: `rax` bytes. All registers are kept.
+    /// Touches page by page the stack that a function is about to use: `rax` bytes. All registers are preserved.
     #[unsafe(naked)]
     pub(super) unsafe extern "win64" fn __chkstk() {
         naked_asm!(
@@ -263,12 +265,12 @@ mod win64 {
     }
 }
 
-/// For a native driver: its compiler knows no exceptions, so whatever is raised is a fault where it is raised.
+/// The exports for a native driver. Its compiler has no exceptions, so whatever is raised is a fault at that place.
 #[allow(non_snake_case, reason = "the documentation's names")]
 mod sysv {
     use super::*;
 
-    /// Reports an exception of whoever called.
+    /// Reports an exception of the caller.
     fn fault(cause: Cause) -> ! {
         let mut context = Context::zero();
         context.general[RSP] = &raw const context as u64;

@@ -1,5 +1,5 @@
-//! Structured exception handling, as the public documentation of the x64 conventions describes it: finding who handles an
-//! exception, and unwinding to it.
+//! Structured exception handling, as the public documentation of the x64 conventions describes it: finding the
+//! handler of an exception, and unwinding to it.
 
 mod dispatch;
 mod exports;
@@ -14,5 +14,5 @@ pub(crate) use dispatch::dispatch;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[exports::EXPORTS];

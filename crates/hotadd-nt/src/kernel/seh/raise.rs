@@ -1,7 +1,7 @@
-//! Catching the registers of whoever calls: what no language but the processor's can say.
+//! Captures the caller's registers, which only assembly can do.
 
-/// Declares functions for a `.sys` that are told the registers that their caller has when they return. The first argument of
-/// what they lead to is these; the others are the caller's first four.
+/// Declares functions for a `.sys` that receive the registers that their caller will have when they return. Each
+/// calls a target whose first argument is these registers. The other arguments are the caller's first four.
 macro_rules! caught {
     ($($(#[$meta:meta])* fn $name:ident = $leads_to:path;)*) => {$(
         $(#[$meta])*
@@ -9,7 +9,7 @@ macro_rules! caught {
         #[allow(non_snake_case, reason = "the documentation's name")]
         pub(super) unsafe extern "win64" fn $name() {
             std::arch::naked_asm!(
-                // A Context, and what makes the stack even again.
+                // Room for a Context, and for the alignment of the stack.
                 "sub rsp, 0x4d8",
                 "mov [rsp + 0x78], rax", "mov [rsp + 0x80], rcx", "mov [rsp + 0x88], rdx", "mov [rsp + 0x90], rbx",
                 "mov [rsp + 0xa0], rbp", "mov [rsp + 0xa8], rsi", "mov [rsp + 0xb0], rdi", "mov [rsp + 0xb8], r8",
@@ -25,10 +25,10 @@ macro_rules! caught {
                 "movaps [rsp + 0x230], xmm9", "movaps [rsp + 0x240], xmm10", "movaps [rsp + 0x250], xmm11",
                 "movaps [rsp + 0x260], xmm12", "movaps [rsp + 0x270], xmm13", "movaps [rsp + 0x280], xmm14",
                 "movaps [rsp + 0x290], xmm15",
-                // From this convention's places to the other's.
+                // Moves the arguments from this convention's registers to the other's.
                 "mov rdi, rsp", "mov rsi, rcx", "mov rcx, r8", "mov r8, r9",
                 "call {leads_to}",
-                // What the other convention does not keep.
+                // Restores the registers that the other convention does not preserve.
                 "mov rsi, [rsp + 0xa8]", "mov rdi, [rsp + 0xb0]",
                 "movaps xmm6, [rsp + 0x200]", "movaps xmm7, [rsp + 0x210]", "movaps xmm8, [rsp + 0x220]",
                 "movaps xmm9, [rsp + 0x230]", "movaps xmm10, [rsp + 0x240]", "movaps xmm11, [rsp + 0x250]",

@@ -1,4 +1,4 @@
-//! `__C_specific_handler`: the handler of functions in C, by their table of `__try` blocks.
+//! `__C_specific_handler`: the handler of C functions, which uses their table of `__try` blocks.
 
 use std::ptr;
 
@@ -7,24 +7,24 @@ use crate::ground::context::{Context, Record};
 use crate::ground::foreign::Out;
 use crate::ground::images::{self, Image};
 
-/// A `__try` block. All places are from the image's lowest address.
+/// A `__try` block. All offsets are from the image's lowest address.
 struct Scope {
     begin: usize,
     end: usize,
-    /// Its filter, or 1 for one that handles everything; of a `__finally`, the block itself.
+    /// Its filter, or 1 for one that handles everything. For a `__finally`, the block itself.
     handler: usize,
-    /// Its `__except` block, 0 for a `__finally`.
+    /// Its `__except` block; 0 for a `__finally`.
     target: usize,
 }
 
-/// What a filter is told, `EXCEPTION_POINTERS`.
+/// The argument of a filter, `EXCEPTION_POINTERS`.
 #[repr(C)]
 struct Pointers {
     record: *mut Record,
     context: *mut Context,
 }
 
-/// More than any function has.
+/// The maximum number of scopes, which is more than any function has.
 const MOST: u32 = 1 << 16;
 
 fn scope(image: &Image, table: usize, number: u32) -> Option<Scope> {
@@ -33,20 +33,20 @@ fn scope(image: &Image, table: usize, number: u32) -> Option<Scope> {
     Some(Scope { begin, end, handler, target })
 }
 
-/// A block of the driver as a function.
+/// Calls a block of the driver as a function.
 ///
 /// # Safety
-/// By the function's table it is a filter, or a `__finally`.
+/// The function's table states that it is a filter or a `__finally`.
 unsafe fn block(image: &Image, place: usize, first: usize, establisher: u64) -> i32 {
     type Block = unsafe extern "win64" fn(usize, u64) -> i32;
     let address = ptr::with_exposed_provenance::<()>(image.base + place);
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller guarantees that it is such a block.
     let block = unsafe { std::mem::transmute::<*const (), Block>(address) };
-    // SAFETY: by the caller's word, and the frame is still there.
+    // SAFETY: the caller guarantees that it is such a block, and the frame is still there.
     unsafe { block(first, establisher) }
 }
 
-/// Answers for a function.
+/// Handles an exception for a function, by its scope table.
 pub(super) fn handle(
     record: Out<Record>,
     establisher: u64,
@@ -71,16 +71,17 @@ pub(super) fn handle(
         }
         if record.get().flags & UNWINDING != 0 {
             let target = about.target.wrapping_sub(image.base);
-            // Where it goes on is inside this block, or is this block's handler: it is not left.
+            // The target is inside this block, or is this block's handler: the block is not left.
             let stays = (scope.begin..scope.end).contains(&target) || target == scope.target;
             if record.get().flags & TARGET != 0 && stays {
                 break;
             }
             if scope.target == 0 {
-                // Should this go wrong in turn, it is not begun again.
+                // If the `__finally` raises an exception itself, it is not run again.
                 about.scope = number + 1;
                 dispatcher.put(about);
-                // SAFETY: a `__finally`, which is told that its block was left by force.
+                // SAFETY: it is a `__finally`, and its argument states that its block was left
+                // abnormally.
                 unsafe { block(image, scope.handler, 1, establisher) };
             }
             continue;
@@ -91,7 +92,7 @@ pub(super) fn handle(
         let mut pointers = Pointers { record: record.as_ptr(), context: context.as_ptr() };
         let answer = match scope.handler {
             1 => 1,
-            // SAFETY: a filter, and what it is told outlives it.
+            // SAFETY: it is a filter, and its arguments outlive it.
             filter => unsafe { block(image, filter, &raw mut pointers as usize, establisher) },
         };
         if answer < 0 {

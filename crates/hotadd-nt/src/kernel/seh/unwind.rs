@@ -1,24 +1,24 @@
-//! Unwinding one frame by an image's function table: what a function's beginning did to the registers, undone.
+//! Unwinds one frame by an image's function table: it reverses the effects of a function's prologue on the registers.
 
 use crate::ground::context::{Context, RSP};
 use crate::ground::images::Image;
 
-/// An entry of a function table. All places are from the image's lowest address.
+/// An entry of a function table. All offsets are from the image's lowest address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Function {
     begin: usize,
     end: usize,
     info: usize,
-    /// Where the entry itself is.
+    /// The offset of the entry itself.
     pub(super) entry: usize,
 }
 
-/// What is known of a frame that was unwound.
+/// The result of unwinding a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    /// What a handler finds its function's variables by.
+    /// The address by which a handler finds its function's variables.
     pub(super) establisher: u64,
-    /// Who is to be asked about exceptions in it, if anybody.
+    /// The handler of exceptions in this frame, if there is one.
     pub(super) handler: Option<Handler>,
 }
 
@@ -27,19 +27,19 @@ pub(super) struct Frame {
 pub(super) struct Handler {
     /// Its address.
     pub(super) address: usize,
-    /// The address of what it is told about the function.
+    /// The address of its data about the function.
     pub(super) data: usize,
-    /// Whether it is asked when a handler is searched for.
+    /// Whether it is called in the search for a handler.
     pub(super) searching: bool,
-    /// Whether it is told when its frame is unwound.
+    /// Whether it is called when its frame is unwound.
     pub(super) unwinding: bool,
 }
 
-/// A table or a stack from which nothing can be unwound.
+/// A table or a stack that cannot be used for unwinding.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Damaged;
 
-/// The stack's limits, which an unwinder never leaves.
+/// The stack's limits, outside of which an unwinder never reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stack {
     pub(super) low: usize,
@@ -47,13 +47,13 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// The value there.
+    /// The value at this address.
     fn word(self, at: u64) -> Result<u64, Damaged> {
         let at = usize::try_from(at).map_err(|_| Damaged)?;
         if at < self.low || at > self.high.saturating_sub(8) {
             return Err(Damaged);
         }
-        // SAFETY: memory of this thread's stack.
+        // SAFETY: the address is within this thread's stack.
         Ok(unsafe { std::ptr::with_exposed_provenance::<u64>(at).read_unaligned() })
     }
 
@@ -64,15 +64,16 @@ impl Stack {
     }
 }
 
-/// Bits of an unwind information's first byte.
+/// Bits of the first byte of unwind information.
 const HANDLES: u8 = 1;
 const TERMINATES: u8 = 2;
 const CHAINED: u8 = 4;
 
-/// How many pieces a function may be in.
+/// The maximum number of parts of a function.
 const MOST_PIECES: usize = 32;
 
-/// The function that an address lies in. `None` for one that changes neither the stack nor any register to be kept.
+/// The function that contains an address. `None` for a function that changes neither the stack nor a register that it
+/// must preserve.
 pub(super) fn lookup(image: &Image, address: usize) -> Option<Function> {
     let place = address.checked_sub(image.base)?;
     let count = image.functions.len() / 12;
@@ -92,11 +93,11 @@ pub(super) fn lookup(image: &Image, address: usize) -> Option<Function> {
     None
 }
 
-/// The entry there.
+/// The entry at this offset.
 fn function(image: &Image, entry: usize) -> Option<Function> {
     let words = image.value::<[[u8; 4]; 3]>(entry)?;
     let [begin, end, info] = words.map(|word| u32::from_le_bytes(word) as usize);
-    // An odd one is the place of another entry.
+    // An odd value is the offset of another entry plus one.
     if info & 1 != 0 {
         let [_, _, info] =
             image.value::<[[u8; 4]; 3]>(info - 1)?.map(|word| u32::from_le_bytes(word) as usize);
@@ -111,9 +112,9 @@ struct Info {
     prologue: usize,
     count: usize,
     register: usize,
-    /// How far the frame register is above the frame.
+    /// The distance of the frame register from the frame.
     offset: u64,
-    /// Where its codes begin.
+    /// The offset of its codes.
     codes: usize,
 }
 
@@ -137,19 +138,20 @@ impl Info {
         image.value::<[u8; 2]>(self.codes + 2 * number).ok_or(Damaged)
     }
 
-    /// Where what follows the codes begins: there are as many as are even.
+    /// The offset of the data after the codes, whose number is rounded up to an even one.
     fn behind(&self) -> usize {
         self.codes + 2 * self.count.next_multiple_of(2)
     }
 }
 
-/// Undoes a function that returns by itself and has no entry in the table.
+/// Unwinds a function that has no entry in the table: it only returns.
 pub(super) fn leaf(context: &mut Context, stack: Stack) -> Result<(), Damaged> {
     context.rip = stack.pop(context)?;
     Ok(())
 }
 
-/// Undoes what a function did up to where these registers are: they become those of its caller, as it returns.
+/// Reverses what a function did up to the current instruction: the registers become those of its caller after the
+/// return.
 pub(super) fn step(
     image: &Image,
     function: Function,
@@ -174,7 +176,7 @@ pub(super) fn step(
         if pieces > MOST_PIECES {
             return Err(Damaged);
         }
-        // The part of the function that comes before: all of its beginning was done.
+        // The preceding part of the function, whose prologue ran completely.
         let first = self::function(image, info.behind()).ok_or(Damaged)?;
         info = Info::read(image, first.info)?;
         done = usize::MAX;
@@ -199,7 +201,7 @@ fn handler(image: &Image, info: &Info) -> Result<Handler, Damaged> {
     })
 }
 
-/// What the function's variables are found by: the frame register, once it is set, or the stack pointer.
+/// The base address of the function's variables: the frame register once it is set, or the stack pointer.
 fn establisher(
     image: &Image,
     info: &Info,
@@ -224,7 +226,7 @@ fn establisher(
     Ok(value)
 }
 
-/// How many places a code takes.
+/// How many slots a code takes.
 fn slots(code: u8) -> Result<usize, Damaged> {
     match (code & 15, code >> 4) {
         (0 | 2 | 3 | 6 | 10, _) => Ok(1),
@@ -234,7 +236,7 @@ fn slots(code: u8) -> Result<usize, Damaged> {
     }
 }
 
-/// Undoes the steps of a function's beginning that were done, last first, which is how they are written down.
+/// Reverses the steps of a prologue that were executed, last first. The codes are in this order.
 fn undo(
     image: &Image,
     info: &Info,
@@ -264,7 +266,7 @@ fn undo(
         match (code & 15, register) {
             // A register was pushed.
             (0, _) => context.general[register] = stack.pop(context)?,
-            // Room was made.
+            // Stack was allocated.
             (1, 0) => context.general[RSP] = rsp.wrapping_add(operand(1)? * 8),
             (1, _) => context.general[RSP] = rsp.wrapping_add(long()?),
             (2, _) => context.general[RSP] = rsp.wrapping_add(register as u64 * 8 + 8),
@@ -272,7 +274,7 @@ fn undo(
             (3, _) => {
                 context.general[RSP] = context.general[info.register].wrapping_sub(info.offset);
             }
-            // A register was put into room that was made before.
+            // A register was saved into stack that was allocated before.
             (4, _) => {
                 context.general[register] =
                     stack.word(establisher.wrapping_add(operand(1)? * 8))?;
@@ -285,22 +287,22 @@ fn undo(
                 let high = stack.word(at.wrapping_add(8))?;
                 context.xmm[register] = u128::from(low) | u128::from(high) << 64;
             }
-            // Where the function ends is seen from its instructions.
+            // The epilogue is recognised by its instructions.
             (6, _) => {}
-            // An interrupt's frame: there are no interrupts.
+            // The frame of an interrupt: there are no interrupts.
             _ => return Err(Damaged),
         }
     }
     Ok(())
 }
 
-/// The signed number there, which belongs to an instruction.
+/// The signed number at this offset, which is part of an instruction.
 fn signed(image: &Image, place: usize) -> Result<i32, Damaged> {
     image.value::<u32>(place).map(u32::cast_signed).ok_or(Damaged)
 }
 
-/// Does what is left of a function's end if these registers are in it. It has one of a few forms, by which it is known: the
-/// stack pointer is moved, registers are popped, and it returns or jumps away.
+/// Executes the rest of a function's epilogue if the registers are in it. An epilogue has one of a few forms, by
+/// which it is recognised: the stack pointer is moved, registers are popped, and the function returns or jumps away.
 fn finish(
     image: &Image,
     info: &Info,
@@ -343,7 +345,7 @@ fn finish(
         _ => {}
     }
     let mut general = context.general;
-    // No function pops more than there are.
+    // No function pops more registers than there are.
     for _ in 0..16 {
         let (register, length) = match [byte(place), byte(place + 1)] {
             [code @ 0x58..=0x5f, _] => (code & 7, 1),
@@ -361,7 +363,7 @@ fn finish(
     };
     let ends = match [0, 1, 2].map(|at| byte(place + at)) {
         [0xc3 | 0xc2, ..] | [0xf3, 0xc3, _] => true,
-        // A jump inside the function is no end of it.
+        // A jump inside the function does not end it.
         [0xeb, distance, _] => !inside(place + 2, distance.cast_signed().into()),
         [0xe9, ..] => !inside(place + 5, signed(image, place + 1)?.into()),
         [0xff, modes, _] | [0x48, 0xff, modes] => {
@@ -386,7 +388,7 @@ mod tests {
     /// A driver with all kinds of frames.
     const DRIVER: &[u8] = include_bytes!("../../../tests/fixtures/seh.sys");
 
-    /// Where the parts of the file are that the unwinder reads, and in memory the code that it reads too.
+    /// The ranges that the unwinder reads: the tables in the file, and the code in memory.
     fn tables() -> Vec<std::ops::Range<usize>> {
         let places = |name: &str| {
             let at = DRIVER.windows(8).position(|window| window == name.as_bytes()).unwrap();
@@ -404,7 +406,7 @@ mod tests {
         let stack = Stack { low, high: low + 8 * stack_memory.len() };
         let tables = tables();
         let mut number = 1_u64;
-        // The generator of Numerical Recipes; its upper bits are good enough.
+        // The random generator of Numerical Recipes. Its upper bits are good enough.
         let mut random = move |end: usize| {
             number = number
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -418,7 +420,7 @@ mod tests {
                 let table = tables[random(tables.len())].clone();
                 file[table.start + random(table.len())] = random(256) as u8;
             }
-            // A changed import table may be refused; that is another test's business.
+            // A changed import table may be refused. Another test covers this.
             let Ok(loaded) = pe::load(&file, "changed.sys", false) else { continue };
             let image = loaded.image();
             for _ in 0..300 {
@@ -426,7 +428,7 @@ mod tests {
                 for register in &mut context.general {
                     *register = (low + random(8 * stack_memory.len())) as u64;
                 }
-                // Returns lead back into the image, so that it goes on for a while.
+                // Return addresses lead back into the image, so that unwinding continues for a while.
                 for word in stack_memory.iter_mut().step_by(7) {
                     *word = (image.base + 0x1000 + random(0x1000)) as u64;
                 }
