@@ -15,11 +15,11 @@ use hotadd::{CpuList, Error, Follow, HardwareId, Partition, Status};
 use hotadd_nt::World;
 
 thread_local! {
-    /// What the last of these functions that failed on this thread says.
+    /// The message of the last of these functions that failed on this thread.
     static ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// Keeps the error's sentence, and gives its status.
+/// Stores the error's message, and returns its status.
 fn told(result: Result<(), (Status, String)>) -> i32 {
     let Err((status, sentence)) = result else { return Status::SUCCESS.to_raw().cast_signed() };
     let sentence = CString::new(sentence.replace('\0', " ")).unwrap_or_default();
@@ -31,14 +31,14 @@ fn of(error: &Error) -> (Status, String) {
     (error.status(), error.to_string())
 }
 
-/// Begins with these processors alone, instead of all that the threads of this process may run on.
+/// Starts with only these processors, instead of all that the threads of this process may run on.
 ///
 /// # Safety
-/// A C string.
+/// `cpus` is a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hotadd_start_on(cpus: *const c_char) -> i32 {
     let partition = || {
-        // SAFETY: a C string, by the caller's promise.
+        // SAFETY: the caller guarantees a C string.
         let list = unsafe { text(cpus) }?.parse::<CpuList>();
         let list = list.map_err(|error| (Status::INVALID_PARAMETER, error.to_string()))?;
         let affinity = Affinity::new(Tree::Current, Some(&list))
@@ -49,13 +49,13 @@ pub unsafe extern "C" fn hotadd_start_on(cpus: *const c_char) -> i32 {
     told(begin(partition))
 }
 
-/// Uses the partition that another process has under this name, or at this path.
+/// Uses the partition that another process provides under this name or path.
 ///
 /// # Safety
-/// A C string.
+/// `name` is a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hotadd_connect(name: *const c_char) -> i32 {
-    // SAFETY: a C string, by the caller's promise.
+    // SAFETY: the caller guarantees a C string.
     let name = unsafe { text(name) };
     let partition = || {
         let path = match name? {
@@ -67,20 +67,20 @@ pub unsafe extern "C" fn hotadd_connect(name: *const c_char) -> i32 {
     told(begin(partition))
 }
 
-/// What a C string says.
+/// The text of a C string.
 ///
 /// # Safety
-/// A C string, or null.
+/// `text` is a C string, or null.
 unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, (Status, String)> {
     let invalid = |what: &str| (Status::INVALID_PARAMETER, what.to_owned());
     if text.is_null() {
         return Err(invalid("the text is NULL"));
     }
-    // SAFETY: a C string, by the caller's promise.
+    // SAFETY: the caller guarantees a C string.
     unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| invalid("the text is not UTF-8"))
 }
 
-/// Makes this program's partition the one that `make` makes.
+/// Makes the result of `make` this program's partition.
 fn begin(
     make: impl FnOnce() -> Result<Partition, (Status, String)>,
 ) -> Result<(), (Status, String)> {
@@ -88,7 +88,7 @@ fn begin(
         let late = "it comes too late: this program has a partition already";
         (Status::INVALID_DEVICE_STATE, late.to_owned())
     };
-    // Asked before as well as afterwards, since making one narrows every thread's mask.
+    // This is checked before and after, because creating a partition narrows every thread's mask.
     if World::has_begun() {
         return Err(late());
     }
@@ -109,10 +109,10 @@ pub extern "C" fn hotadd_remove(id: u32) -> i32 {
     told(removed.map(drop).map_err(|error| of(&error)))
 }
 
-/// Fills in which processors could be added now, and returns how many there are; `usize::MAX` if this cannot be told.
+/// Writes the ids of the processors that could be added now, and returns their number; `usize::MAX` if it is unknown.
 ///
 /// # Safety
-/// Room for `length` numbers, or null and 0.
+/// `ids` has room for `length` numbers, or is null with a length of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hotadd_candidates(ids: *mut u32, length: usize) -> usize {
     let candidates: Vec<u32> = match World::current().partition.candidates() {
@@ -123,13 +123,13 @@ pub unsafe extern "C" fn hotadd_candidates(ids: *mut u32, length: usize) -> usiz
         }
     };
     if !ids.is_null() {
-        // SAFETY: room for that many, by the caller's promise.
+        // SAFETY: the caller guarantees room for that many.
         unsafe { ptr::copy_nonoverlapping(candidates.as_ptr(), ids, candidates.len().min(length)) };
     }
     candidates.len()
 }
 
-/// What the last function of these that failed on this thread says. Good until the next one fails.
+/// The message of the last of these functions that failed on this thread. It is valid until the next failure.
 #[unsafe(no_mangle)]
 pub extern "C" fn hotadd_error() -> *const c_char {
     ERROR.with_borrow(|error| error.as_ptr())

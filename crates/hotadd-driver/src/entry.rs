@@ -1,4 +1,4 @@
-//! From `DriverEntry` to unloading: registering one [`Driver`] with the system, and calling it.
+//! Registers one [`Driver`] with the system in `DriverEntry`, calls it, and deregisters it at unloading.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,29 +15,29 @@ use windows_sys::Wdk::System::SystemServices::{
 };
 use windows_sys::Win32::Foundation::NTSTATUS;
 
-/// Where a crate's one driver is kept between `DriverEntry` and unloading.
+/// Stores a crate's only driver between `DriverEntry` and unloading.
 pub struct Slot(AtomicPtr<Head>);
 
-/// What the callback is called with.
+/// The context of the callback.
 #[repr(C)]
 struct Context<D> {
-    /// At its beginning, so that it can be found without knowing the type of the driver.
+    /// It is the first field, so that it can be found without the driver's type.
     head: Head,
     driver: D,
-    /// Why it last refused. If that was in the replay, it is why there is no registration (R4).
+    /// The status of its last refusal. If that was in the replay, it is why there is no registration (R4).
     refusal: Status,
 }
 
-/// What is known of a registered driver without its type.
+/// The part of a registered driver that does not depend on its type.
 #[derive(Clone, Copy)]
 struct Head {
     handle: *mut c_void,
-    /// Drops the context that this is the head of.
+    /// Drops the context that contains this head.
     free: unsafe fn(*mut Head),
 }
 
 impl Slot {
-    /// With nothing in it.
+    /// An empty slot.
     #[must_use]
     pub const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
@@ -50,23 +50,24 @@ impl Default for Slot {
     }
 }
 
-/// The arguments with which windows-sys does not declare it.
+/// The callback's type with its parameters, which windows-sys does not declare.
 type Callback = unsafe extern "system" fn(
     *mut c_void,
     *const KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT,
     *mut NTSTATUS,
 );
 
-/// Makes the driver and registers it for every processor there is and will be.
+/// Makes the driver and registers it for all present and future processors.
 ///
 /// # Errors
-/// What `make` returns, as an error; `STATUS_INSUFFICIENT_RESOURCES` if there is no memory for it; the status with which the driver refused an
-/// active processor (R4); `STATUS_UNSUCCESSFUL` if the system did not register it for a reason of its own.
+/// The status that `make` returns, as an error; `STATUS_INSUFFICIENT_RESOURCES` if there is not enough memory; the
+/// status with which the driver refused an active processor (R4); `STATUS_UNSUCCESSFUL` if the system refused the
+/// registration for a reason of its own.
 pub fn enter<D: Driver + Send + 'static>(
     slot: &Slot,
     make: impl FnOnce() -> Result<D, Status>,
 ) -> Result<(), Status> {
-    // A box that says if there is no memory.
+    // Unlike `Box::new`, this reports a lack of memory.
     let mut boxed = Vec::new();
     boxed.try_reserve_exact(1).map_err(|_| Status::INSUFFICIENT_RESOURCES)?;
     let head = Head { handle: ptr::null_mut(), free: free::<D> };
@@ -74,7 +75,7 @@ pub fn enter<D: Driver + Send + 'static>(
     boxed.push(Context { head, driver, refusal: Status::UNSUCCESSFUL });
     let context: *mut Context<D> = Box::into_raw(boxed.into_boxed_slice()).cast();
     let callback: Callback = notify::<D>;
-    // SAFETY: a function pointer all the same.
+    // SAFETY: both types are function pointers.
     let callback = unsafe { mem::transmute::<Callback, PPROCESSOR_CALLBACK_FUNCTION>(callback) };
     // SAFETY: the context lives until the callback is deregistered.
     let handle = unsafe {
@@ -85,59 +86,61 @@ pub fn enter<D: Driver + Send + 'static>(
         )
     };
     if handle.is_null() {
-        // SAFETY: made above; what is not registered is not called.
+        // SAFETY: the context was made above; without a registration no callback runs.
         let refusal = unsafe { (*context).refusal };
-        // SAFETY: its last use.
+        // SAFETY: this is its last use.
         unsafe { free::<D>(context.cast()) };
         return Err(refusal);
     }
-    // SAFETY: made above. A callback, which may be running already, does not look at its head.
+    // SAFETY: the context was made above. A callback, which may already be running, does not access its head.
     unsafe { (*context).head.handle = handle };
-    // Release: unloading, on whichever thread, sees what it takes. The slot was empty, as DriverEntry is called once (L1).
+    // Release: unloading, on any thread, sees the context. The slot was empty, because DriverEntry is called once
+    // (L1).
     slot.0.store(context.cast(), Ordering::Release);
     Ok(())
 }
 
-/// A status as that of a driver that is not loaded: with any other than an error the system would take it for loaded (L1).
+/// Turns a status into an error: with any other status the system would consider the driver loaded (L1).
 fn as_error(status: Status) -> Status {
     if status.is_error() { status } else { Status::UNSUCCESSFUL }
 }
 
-/// Deregisters the driver and drops it (D4). Nothing if there is none.
+/// Deregisters the driver and drops it (D4). Does nothing if there is none.
 pub fn unload(slot: &Slot) {
     // Acquire: pairs with the release in `enter`.
     let head = slot.0.swap(ptr::null_mut(), Ordering::Acquire);
     if head.is_null() {
         return;
     }
-    // SAFETY: put there by `enter`, and taken by nobody else.
+    // SAFETY: `enter` stored it, and nothing else has taken it.
     let Head { handle, free } = unsafe { *head };
-    // SAFETY: the handle that the system gave, once. When this returns the callback is not running (D1).
+    // SAFETY: this is the handle that the system returned, used once. When this returns the callback is not running
+    // (D1).
     unsafe { KeDeregisterProcessorChangeCallback(handle) };
-    // SAFETY: the head of a context that nobody has any more.
+    // SAFETY: nothing else uses the context with this head any more.
     unsafe { free(head) };
 }
 
 /// Drops the context with this head.
 ///
 /// # Safety
-/// That of a context of this type made by [`enter`], at its last use.
+/// The head belongs to a context of this type that [`enter`] made, and this is its last use.
 unsafe fn free<D>(head: *mut Head) {
     let context: *mut [Context<D>] = ptr::slice_from_raw_parts_mut(head.cast(), 1);
-    // SAFETY: a boxed slice of one, by the caller's promise.
+    // SAFETY: the caller guarantees that it is a boxed slice of one element.
     drop(unsafe { Box::from_raw(context) });
 }
 
-/// What the system calls.
+/// The callback that the system calls.
 unsafe extern "system" fn notify<D: Driver>(
     context: *mut c_void,
     change: *const KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT,
     answer: *mut NTSTATUS,
 ) {
     let context = context.cast::<Context<D>>();
-    // SAFETY: the context that was registered. Calls come one at a time (A7), and nobody else looks at this part.
+    // SAFETY: this is the registered context. Calls come one at a time (A7), and nothing else accesses this part.
     let driver = unsafe { &mut (*context).driver };
-    // SAFETY: the system's, for the length of this call.
+    // SAFETY: the system provides it for the duration of this call.
     let change = unsafe { &*change };
     let Some(notice) = notice(change) else { return };
     if let Err(veto) = driver.notify(&notice) {
@@ -145,13 +148,13 @@ unsafe extern "system" fn notify<D: Driver>(
         unsafe { (*context).refusal = veto.status() };
         crate::println!("{veto}");
         if notice.state().may_veto() {
-            // SAFETY: the system's, for the length of this call.
+            // SAFETY: the system provides it for the duration of this call.
             unsafe { *answer = veto.status().to_raw().cast_signed() };
         }
     }
 }
 
-/// The same in Rust. `None` for what Windows does not define, so that nothing is done for it.
+/// The notice as a Rust type. `None` for states that Windows does not define, which are ignored.
 fn notice(change: &KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT) -> Option<Notice> {
     #[allow(non_upper_case_globals, reason = "their names in Windows")]
     let state = match change.State {
@@ -161,7 +164,7 @@ fn notice(change: &KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT) -> Option<Notice> {
         _ => return None,
     };
     let index = ProcessorIndex::new(change.NtNumber)?;
-    // Windows does not say what the platform calls it.
+    // Windows does not report the platform's id of the processor.
     let notice = Notice::new(state, Processor { index, id: HardwareId(index.get()) });
     let status = Status::from_raw(change.Status.cast_unsigned());
     Some(if state == State::AddFailure { notice.with_failure(status, None) } else { notice })

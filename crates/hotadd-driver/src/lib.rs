@@ -1,9 +1,9 @@
-//! Windows drivers in Rust that hear of processors.
+//! Windows drivers in Rust that are notified of processors.
 //!
-//! One `impl Driver` and one line, [`windows_driver!`], are a whole driver. Built for Windows it is a `.sys` that registers with
-//! the real system; built for Linux it is a `.so`, and `hotadd run --driver FILE` runs either on the processors of this
-//! machine or on simulated ones. The same `impl Driver` also registers with a `hotadd::Partition`, which is how it is tested
-//! without any of this.
+//! One `impl Driver` and one line, [`windows_driver!`], make a complete driver. Built for Windows it is a `.sys` that
+//! registers with the real system. Built for Linux it is a `.so`. `hotadd run --driver FILE` runs either on the
+//! processors of this machine or on simulated ones. The same `impl Driver` also registers with a `hotadd::Partition`,
+//! so it can be tested without any of these.
 //!
 //! ```
 //! # extern crate alloc;
@@ -39,15 +39,16 @@
 //! ```
 //!
 //! # Memory
-//! A driver that cannot have memory refuses a processor; one that insists (`Box::new`, `Vec::push`) stops the system, as
-//! Rust's library panics then. A [`Veto`] itself takes some 40 bytes.
+//! A driver that cannot allocate memory refuses a processor. A driver that uses infallible allocation (`Box::new`,
+//! `Vec::push`) stops the system, because Rust's library then panics. A [`Veto`] itself takes some 40 bytes.
 //!
 //! # What Windows does not say
-//! The context of a callback has no field that tells a replay from a live add: [`Notice::is_replay`] is always false here. Nor does it
-//! have the hardware id: it is the index.
+//! The context of a callback has no field that distinguishes a replay from a live add: [`Notice::is_replay`] is
+//! always false here. It has no hardware id either: the index is used instead.
 //!
 //! # What is tested
-//! Drivers made with it run as `.so` and as `.sys` in hotadd's own host. On Windows itself they have not been tried.
+//! Drivers made with this crate run as `.so` and as `.sys` in hotadd's own host. They have not been tried on Windows
+//! itself.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -62,7 +63,7 @@ pub use hotadd_core::{
     Veto,
 };
 
-/// What [`windows_driver!`] expands to. Not for use by hand.
+/// The parts that [`windows_driver!`] expands to. Not for direct use.
 #[doc(hidden)]
 pub mod expanded {
     pub use crate::entry::{Slot, enter, unload};
@@ -73,14 +74,15 @@ pub mod expanded {
     pub use windows_sys::Win32::Foundation::UNICODE_STRING;
 }
 
-/// Makes this crate a driver: `DriverEntry`, which registers for every processor there is and will be, and the way to unload
-/// it.
+/// Makes this crate a driver: defines `DriverEntry`, which registers for all present and future processors, and the
+/// unload function.
 ///
-/// Takes a function or closure that makes the driver, `fn() -> Result<impl Driver, Status>`. An error is what `DriverEntry`
-/// returns (STATUS_UNSUCCESSFUL, if it is the status of a success): the driver is then not loaded (L1). If one of the active processors is refused, it returns that status (R4).
+/// Takes a function or closure that makes the driver, `fn() -> Result<impl Driver, Status>`. `DriverEntry` returns
+/// its error (STATUS_UNSUCCESSFUL, if the status is a success), and the driver is then not loaded (L1). If the driver
+/// refuses one of the active processors, `DriverEntry` returns that status (R4).
 ///
-/// Memory comes from the nonpaged pool, under the tag `Rust` or the one that is given as a second argument
-/// (`windows_driver!(make, *b"PcpU")`). A panic is a bug check, after its message has been printed.
+/// Memory comes from the nonpaged pool, with the tag `Rust` or the tag that is given as a second argument
+/// (`windows_driver!(make, *b"PcpU")`). A panic prints its message and then causes a bug check.
 ///
 /// The crate is a `cdylib`, `no_std` and built with `panic = "abort"`.
 #[macro_export]
@@ -101,10 +103,10 @@ macro_rules! windows_driver {
             $crate::expanded::bug_check(info)
         }
 
-        /// Where the system begins with this driver.
+        /// The system's entry point of this driver.
         ///
         /// # Safety
-        /// For the system alone to call.
+        /// Only the system may call this.
         #[unsafe(no_mangle)]
         pub unsafe extern "system" fn DriverEntry(
             object: *mut $crate::expanded::DRIVER_OBJECT,
@@ -115,7 +117,7 @@ macro_rules! windows_driver {
             }
             match $crate::expanded::enter(&HOTADD_DRIVER, $make) {
                 Ok(()) => {
-                    // SAFETY: the system's own object, which nobody else writes to while this runs.
+                    // SAFETY: it is the system's own object, and nothing else writes to it while this runs.
                     unsafe { (*object).DriverUnload = Some(unload) };
                     0
                 }
@@ -125,8 +127,8 @@ macro_rules! windows_driver {
     };
 }
 
-/// Prints to the debugger, or to the log of whatever hosts the driver. A line end is added. Of a longer text the first 500
-/// bytes are printed.
+/// Prints to the debugger, or to the log of the driver's host. A newline is added. Of a longer text only the first
+/// 500 bytes are printed.
 ///
 /// May be used wherever `DbgPrint` may be called.
 #[macro_export]

@@ -1,4 +1,4 @@
-//! [`Pool`]: the nonpaged pool as Rust's memory.
+//! [`Pool`]: the nonpaged pool as Rust's allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -10,19 +10,19 @@ const NON_PAGED: u64 = 0x40;
 /// `POOL_FLAG_UNINITIALIZED`.
 const UNINITIALIZED: u64 = 0x2;
 
-/// How every block is aligned on 64-bit systems.
+/// The alignment of every block on 64-bit systems.
 const ALIGNED: usize = 16;
 
 /// Blocks of at least a page are aligned to it.
 const PAGE: usize = 4096;
 
-/// The nonpaged pool, under one tag.
+/// The nonpaged pool, with one tag.
 pub struct Pool {
     tag: u32,
 }
 
 impl Pool {
-    /// Under this tag.
+    /// A pool with this tag.
     #[must_use]
     pub const fn new(tag: [u8; 4]) -> Self {
         Self { tag: u32::from_le_bytes(tag) }
@@ -32,15 +32,15 @@ impl Pool {
         let size = match layout.align() {
             align if align <= ALIGNED => layout.size(),
             align if align <= PAGE => layout.size().max(PAGE),
-            // No pool has this.
+            // The pool provides no such alignment.
             _ => return core::ptr::null_mut(),
         };
-        // SAFETY: may be called with any size; null is the answer to what cannot be had.
+        // SAFETY: it may be called with any size, and returns null if the memory is not available.
         unsafe { ExAllocatePool2(flags, size, self.tag).cast() }
     }
 }
 
-// SAFETY: pool blocks do not move and are as large and aligned as asked for; nothing here panics.
+// SAFETY: pool blocks do not move and have the requested size and alignment; nothing here panics.
 unsafe impl GlobalAlloc for Pool {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.take(layout, NON_PAGED | UNINITIALIZED)
@@ -51,12 +51,13 @@ unsafe impl GlobalAlloc for Pool {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
-        // SAFETY: a block of this pool under this tag, by the caller's promise.
+        // SAFETY: the caller guarantees that it is a block of this pool with this tag.
         unsafe { ExFreePoolWithTag(block.cast(), self.tag) };
     }
 }
 
-/// Compilers for Windows want it where floating point is used, as the numbers of Rust's own library are. It means nothing.
+/// Compilers for Windows require this symbol where floating point is used, as in the number functions of Rust's
+/// library. Its value has no meaning.
 #[cfg(windows)]
 #[unsafe(no_mangle)]
 static _fltused: i32 = 0;

@@ -1,4 +1,4 @@
-//! [`File`]: a driver's file, read once.
+//! [`File`]: a driver's file, which is read once.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::loaders::native;
 use crate::loaders::pe::{self, FileError};
 
-/// What kind of driver a file is, by its content.
+/// The kind of a driver's file, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A `.sys`, as Windows loads it.
@@ -24,7 +24,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A driver's file in memory. What is inspected is what is loaded, whatever becomes of the file meanwhile.
+/// A driver's file in memory. The bytes that are inspected are the bytes that are loaded, even if the file changes in
+/// the meantime.
 #[derive(Clone)]
 pub struct File {
     pub(crate) name: String,
@@ -36,8 +37,8 @@ impl File {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it cannot be read or is too large. Whether it is a driver is found out when it is [inspected](Self::inspect) or
-    /// [loaded](Self::load).
+    /// The file cannot be read or is too large. Whether it is a driver is checked when it is
+    /// [inspected](Self::inspect) or [loaded](Self::load).
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let bytes = pe::read(path)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -45,19 +46,19 @@ impl File {
         Ok(Self { name, bytes, kind })
     }
 
-    /// Its name, without its folder.
+    /// The file's name, without its folder.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it is, if it is a driver at all.
+    /// The file's kind, provided that it is a driver at all.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Its bytes.
+    /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -1,20 +1,20 @@
-//! The arguments of functions with a varying number of them, in both conventions, and the functions' entries.
+//! The arguments of variadic functions in both conventions, and the entries of these functions.
 //!
-//! Rust cannot define such functions, so an entry is a few instructions that lay the registers down in memory, as a `va_list`
-//! of the convention would have them, and call on.
+//! Rust cannot define such functions. So an entry consists of a few instructions that store the registers in memory,
+//! in the form of the convention's `va_list`, and then call a normal function.
 
 use crate::ground::foreign::{In, Out};
 
-/// Where arguments come from, one after the other. What type the next one has only the caller knows.
+/// A source of arguments in order. Only the caller knows the type of the next one.
 pub(crate) trait Arguments {
-    /// The next one, an integer or a pointer. Where it is narrower the upper bits are anything.
+    /// The next argument, an integer or a pointer. If it is narrower, the upper bits are undefined.
     fn integer(&mut self) -> u64;
 
-    /// The next one, a `double`.
+    /// The next argument, a `double`.
     fn double(&mut self) -> f64;
 }
 
-/// Microsoft's: slots of eight bytes, one behind the other, whatever is in them.
+/// Microsoft's convention: consecutive slots of eight bytes, for every type.
 pub(crate) struct Win64(In<u64>);
 
 impl Arguments for Win64 {
@@ -29,34 +29,34 @@ impl Arguments for Win64 {
     }
 }
 
-/// What a `va_list` of System V points to.
+/// The structure that a `va_list` of System V points to.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct VaList {
-    /// How far the integers in `saved` are used up.
+    /// The offset of the next integer in `saved`.
     integers: u32,
-    /// How far the floating-point numbers in `saved` are used up.
+    /// The offset of the next floating-point number in `saved`.
     floats: u32,
-    /// What came on the stack.
+    /// The arguments that were passed on the stack.
     overflow: In<u64>,
-    /// What came in registers: six integers, eight vectors.
+    /// The arguments that were passed in registers: six integers, eight vectors.
     saved: In<u8>,
 }
 
 const _: () = assert!(size_of::<VaList>() == 24);
 
-/// Bytes of the integers in a [`VaList`]'s registers, and of all.
+/// The size in bytes of the integers in a [`VaList`]'s registers, and of all registers.
 const INTEGERS: u32 = 6 * 8;
 const ALL: u32 = INTEGERS + 8 * 16;
 
-/// System V's.
+/// System V's convention.
 pub(crate) struct SysV(Out<VaList>);
 
 impl SysV {
-    /// The next eight bytes of the registers behind `used`, or of the stack.
+    /// The next eight bytes of the registers after `used`, or of the stack.
     fn next(list: &mut VaList, used: u32, end: u32) -> u64 {
         if used < end {
-            // The distance is in bytes, and eight bytes lie there.
+            // The offset is in bytes, and eight bytes are there.
             let slot = list.saved.skip(used as usize);
             return slot.cast::<u64>().get();
         }
@@ -86,7 +86,7 @@ impl Arguments for SysV {
     }
 }
 
-/// What a convention's `va_list` is as a parameter.
+/// A convention's `va_list` as a parameter.
 pub(crate) trait List {
     type Reader: Arguments;
     fn reader(self) -> Self::Reader;
@@ -127,22 +127,24 @@ impl Parameter for usize {
 
 impl<T> Parameter for In<T> {
     fn take(from: &mut dyn Arguments) -> Self {
-        // SAFETY: the function that is called has an address to read as this parameter, so by its documentation the driver passes one.
+        // SAFETY: the documentation of the called function requires a readable address as this parameter, so the
+        // driver passes one.
         unsafe { Self::new(from.integer() as *const T) }
     }
 }
 
 impl<T> Parameter for Out<T> {
     fn take(from: &mut dyn Arguments) -> Self {
-        // SAFETY: the function that is called has an address to write to as this parameter, so by its documentation the driver passes one.
+        // SAFETY: the documentation of the called function requires a writable address as this parameter, so the
+        // driver passes one.
         unsafe { Self::new(from.integer() as *mut T) }
     }
 }
 
-/// Declares functions that take a format's arguments: `variadic` ones, and those that take a `list`.
+/// Declares functions that take the arguments of a format: `variadic` ones, and those that take a `list`.
 ///
-/// As [`nt!`](crate::ground::export::nt), but the symbol is named, and the body is a function that gets the named parameters and a
-/// `&mut dyn Arguments`.
+/// As [`nt!`](crate::ground::export::nt), but the symbol is given explicitly, and the body is a function that
+/// receives the named parameters and a `&mut dyn Arguments`.
 macro_rules! formatted {
     ($(
         $(#[$meta:meta])*
@@ -152,7 +154,7 @@ macro_rules! formatted {
             @$kind $(#[$meta])* $name $symbol ($($argument: $type),*) $body
         })*
 
-        /// What this file declares.
+        /// The exports of this file.
         pub(crate) static EXPORTS: &[$crate::ground::export::Export] = &[$(
             $crate::ground::export::Export {
                 name: stringify!($name),
@@ -218,8 +220,8 @@ macro_rules! formatted {
 }
 pub(crate) use formatted;
 
-/// The entry of a variadic function in System V's convention: a [`VaList`] at the top of the stack, the registers behind it,
-/// and the called one finds all of them unused. al says whether there are vectors.
+/// The entry of a variadic function in System V's convention. It stores a [`VaList`] at the top of the stack and the
+/// registers behind it, and the called function finds all of them unused. al states whether there are vectors.
 macro_rules! spill_sysv {
     ($with:ident) => {
         std::arch::naked_asm!(
@@ -261,8 +263,8 @@ macro_rules! spill_sysv {
 }
 pub(crate) use spill_sysv;
 
-/// The entry of a variadic function in Microsoft's convention: the four registers go to the places that the caller has left
-/// for them, in front of the rest. A floating-point number is in the integer register too.
+/// The entry of a variadic function in Microsoft's convention. It stores the four registers in the places that the
+/// caller has reserved before the other arguments. A floating-point number is also in the integer register.
 macro_rules! spill_win64 {
     ($with:ident) => {
         std::arch::naked_asm!(
@@ -285,7 +287,7 @@ macro_rules! spill_win64 {
 }
 pub(crate) use spill_win64;
 
-/// A pointer among the arguments.
+/// Takes a pointer from the arguments.
 pub(crate) fn pointer<T>(arguments: &mut dyn Arguments) -> In<T> {
     In::<T>::take(arguments)
 }

@@ -1,4 +1,4 @@
-//! Bitmaps, in 32-bit words of the driver's.
+//! Bitmaps, in 32-bit words of the driver.
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
@@ -8,7 +8,7 @@ use crate::ground::types::Boolean;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Bitmap {
-    /// In bits.
+    /// The size in bits.
     size: u32,
     words: Out<u32>,
 }
@@ -23,11 +23,11 @@ pub(crate) struct Run {
     length: u32,
 }
 
-/// No place.
+/// The result if nothing is found.
 const NONE: u32 = 0xffff_ffff;
 
 nt! {
-    /// Lets words of the driver's be a bitmap, as they are.
+    /// Makes words of the driver a bitmap, with their present content.
     fn RtlInitializeBitMap(map: Out<Bitmap>, words: Out<u32>, size: u32) { map.put(Bitmap { size, words }) }
 
     /// Clears all bits.
@@ -77,38 +77,39 @@ nt! {
         length - map.get().count(start, length)
     }
 
-    /// Where so many bits are clear in a row, looking from the hint on, and then from the beginning.
+    /// The start of this many consecutive clear bits. The search begins at the hint, and then at the
+    /// beginning.
     fn RtlFindClearBits(map: In<Bitmap>, length: u32, hint: u32) -> u32 {
         map.get().find(length, hint, false)
     }
 
-    /// Where so many bits are set in a row.
+    /// The start of this many consecutive set bits.
     fn RtlFindSetBits(map: In<Bitmap>, length: u32, hint: u32) -> u32 {
         map.get().find(length, hint, true)
     }
 
-    /// Finds so many clear bits in a row, and sets them.
+    /// Finds this many consecutive clear bits, and sets them.
     fn RtlFindClearBitsAndSet(map: In<Bitmap>, length: u32, hint: u32) -> u32 {
         map.get().find_and_change(length, hint, false)
     }
 
-    /// Finds so many set bits in a row, and clears them.
+    /// Finds this many consecutive set bits, and clears them.
     fn RtlFindSetBitsAndClear(map: In<Bitmap>, length: u32, hint: u32) -> u32 {
         map.get().find_and_change(length, hint, true)
     }
 
-    /// The first clear run: how long, and where.
+    /// The length and start of the first clear run.
     fn RtlFindFirstRunClear(map: In<Bitmap>, start: Out<u32>) -> u32 { map.get().next_run(0, start) }
 
-    /// The next clear run from a place on: how long, and where.
+    /// The length and start of the next clear run from a bit on.
     fn RtlFindNextForwardRunClear(map: In<Bitmap>, from: u32, start: Out<u32>) -> u32 {
         map.get().next_run(from, start)
     }
 
-    /// The longest clear run: how long, and where.
+    /// The length and start of the longest clear run.
     fn RtlFindLongestRunClear(map: In<Bitmap>, start: Out<u32>) -> u32 { map.get().longest(start) }
 
-    /// Clear runs, the first ones or the longest ones. Returns how many.
+    /// The first or the longest clear runs. Returns their number.
     fn RtlFindClearRuns(map: In<Bitmap>, runs: Out<Run>, room: u32, longest: Boolean) -> u32 {
         map.get().find_runs(runs, room, longest != 0)
     }
@@ -119,7 +120,7 @@ impl Bitmap {
         self.words.readable().at(bit as usize / 32) & 1 << (bit % 32) != 0
     }
 
-    /// Changes a range, as far as there is one.
+    /// Changes the part of a range that exists.
     fn set(self, start: u32, length: u32, value: bool) {
         for bit in start..start.saturating_add(length).min(self.size) {
             let word = self.words.skip(bit as usize / 32);
@@ -128,7 +129,8 @@ impl Bitmap {
         }
     }
 
-    /// Whether the whole range is so. Not if it is empty, or goes beyond the end.
+    /// Whether all bits of the range have this value. False if the range is empty or exceeds the
+    /// bitmap.
     fn are(self, start: u32, length: u32, value: bool) -> bool {
         let Some(end) = start.checked_add(length).filter(|end| *end <= self.size) else {
             return false;
@@ -142,7 +144,7 @@ impl Bitmap {
         u32::try_from(set.count()).unwrap_or(u32::MAX)
     }
 
-    /// The runs that are so, from a bit on.
+    /// The runs of bits with this value, from a bit on.
     fn runs(self, from: u32, value: bool) -> impl Iterator<Item = Run> {
         let mut bit = from;
         std::iter::from_fn(move || {
@@ -153,7 +155,7 @@ impl Bitmap {
     }
 
     fn find(self, length: u32, hint: u32, value: bool) -> u32 {
-        // A hint beyond the end is none.
+        // A hint beyond the end is ignored.
         let hint = if hint < self.size { hint } else { 0 };
         if length == 0 {
             return hint;
@@ -178,7 +180,7 @@ impl Bitmap {
     }
 
     fn longest(self, start: Out<u32>) -> u32 {
-        // The first of several.
+        // Of several longest runs, the first one is used.
         let longer = |best: Run, run: Run| if run.length > best.length { run } else { best };
         let run = self.runs(0, false).fold(Run { start: 0, length: 0 }, longer);
         start.put(run.start);
@@ -204,10 +206,10 @@ pub(super) mod number {
         /// How many bits are set.
         fn RtlNumberOfSetBitsUlongPtr(number: u64) -> u32 { number.count_ones() }
 
-        /// The highest bit that is set, -1 if none is.
+        /// The highest set bit, or -1.
         fn RtlFindMostSignificantBit(number: u64) -> i8 { place(number.checked_ilog2()) }
 
-        /// The lowest bit that is set, -1 if none is.
+        /// The lowest set bit, or -1.
         fn RtlFindLeastSignificantBit(number: u64) -> i8 {
             place((number != 0).then(|| number.trailing_zeros()))
         }

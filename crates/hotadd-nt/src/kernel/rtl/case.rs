@@ -1,4 +1,5 @@
-//! Upper and lower case: one unit for one, as Windows does, so what Unicode writes with two stays as it is.
+//! Upper and lower case. As on Windows, each unit becomes one unit, so a character that Unicode converts to
+//! two remains unchanged.
 
 use hotadd::Status;
 
@@ -23,18 +24,18 @@ nt! {
         byte.to_ascii_uppercase()
     }
 
-    /// A string in upper case.
+    /// Converts a string to upper case.
     fn RtlUpcaseUnicodeString(to: Out<UnicodeString>, from: In<UnicodeString>, allocate: Boolean) -> NtStatus {
         nt_status(convert(to, from, allocate != 0, up))
     }
 
-    /// A string in lower case.
+    /// Converts a string to lower case.
     fn RtlDowncaseUnicodeString(to: Out<UnicodeString>, from: In<UnicodeString>, allocate: Boolean) -> NtStatus {
         nt_status(convert(to, from, allocate != 0, down))
     }
 }
 
-/// The unit that this one becomes, if it is one character that becomes one.
+/// The converted unit, if it is one character that becomes one.
 fn one_for_one<I: Iterator<Item = char>>(unit: u16, change: impl Fn(char) -> I) -> u16 {
     let Some(character) = char::from_u32(u32::from(unit)) else { return unit };
     let mut changed = change(character);

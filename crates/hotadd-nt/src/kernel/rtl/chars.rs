@@ -1,4 +1,4 @@
-//! Terminated text: the C library's functions, written once for bytes and 16-bit units.
+//! Zero-terminated text: the C library's functions, implemented once for bytes and 16-bit units.
 
 use std::cmp::Ordering;
 use std::ptr;
@@ -6,7 +6,7 @@ use std::ptr;
 use crate::ground::foreign::{In, Out};
 use crate::kernel::rtl::text::{Unit, ascii};
 
-/// Copies with the zero.
+/// Copies a text, including the zero.
 pub(super) fn copy<U: Unit>(to: Out<U>, from: In<U>) -> *mut U {
     let text = from.terminated();
     to.put_all(&text);
@@ -14,7 +14,8 @@ pub(super) fn copy<U: Unit>(to: Out<U>, from: In<U>) -> *mut U {
     to.as_ptr()
 }
 
-/// Copies so many units: what is behind the zero is zeros, and if there is none within them none is written.
+/// Copies `count` units. After the zero it writes zeros. If there is no zero within `count` units, it writes
+/// none.
 pub(super) fn copy_within<U: Unit>(to: Out<U>, from: In<U>, count: usize) -> *mut U {
     let mut text = from.to_vec(from.length_within(count));
     text.resize(count, U::default());
@@ -27,7 +28,7 @@ pub(super) fn append<U: Unit>(to: Out<U>, from: In<U>) -> *mut U {
     to.as_ptr()
 }
 
-/// Appends at most so many units, and a zero.
+/// Appends at most `count` units, and a zero.
 pub(super) fn append_within<U: Unit>(to: Out<U>, from: In<U>, count: usize) -> *mut U {
     let mut text = from.to_vec(from.length_within(count));
     text.push(U::default());
@@ -35,7 +36,7 @@ pub(super) fn append_within<U: Unit>(to: Out<U>, from: In<U>, count: usize) -> *
     to.as_ptr()
 }
 
-/// Which comes first, up to so many units, each looked at through `fold`.
+/// Compares at most `count` units, each converted by `fold`.
 pub(super) fn compare<U: Unit>(a: In<U>, b: In<U>, count: usize, fold: fn(U) -> U) -> i32 {
     for index in 0..count {
         let (one, other) = (fold(a.at(index)).into(), fold(b.at(index)).into());
@@ -49,7 +50,7 @@ pub(super) fn compare<U: Unit>(a: In<U>, b: In<U>, count: usize, fold: fn(U) -> 
     0
 }
 
-/// The first place of a unit. The zero at the end counts.
+/// The first occurrence of a unit. The terminating zero can be found too.
 pub(super) fn find<U: Unit>(text: In<U>, unit: U) -> *const U {
     let mut at = text;
     loop {
@@ -61,7 +62,7 @@ pub(super) fn find<U: Unit>(text: In<U>, unit: U) -> *const U {
     }
 }
 
-/// The last place of a unit. The zero at the end counts.
+/// The last occurrence of a unit. The terminating zero can be found too.
 pub(super) fn find_last<U: Unit>(text: In<U>, unit: U) -> *const U {
     let mut found = ptr::null();
     let mut at = text;
@@ -77,7 +78,7 @@ pub(super) fn find_last<U: Unit>(text: In<U>, unit: U) -> *const U {
     }
 }
 
-/// The first place of a text.
+/// The first occurrence of a text.
 pub(super) fn find_text<U: Unit>(text: In<U>, part: In<U>) -> *const U {
     let (whole, part) = (text.terminated(), part.terminated());
     let starts = 0..(whole.len() + 1).saturating_sub(part.len());
@@ -85,14 +86,14 @@ pub(super) fn find_text<U: Unit>(text: In<U>, part: In<U>) -> *const U {
     found.next().map_or(ptr::null(), |at| text.skip(at).as_ptr())
 }
 
-/// Changes every unit.
+/// Converts every unit.
 pub(super) fn change<U: Unit>(text: Out<U>, fold: fn(U) -> U) -> *mut U {
     let changed: Vec<U> = text.readable().terminated().into_iter().map(fold).collect();
     text.put_all(&changed);
     text.as_ptr()
 }
 
-/// The decimal number that a text begins with. One that is too large wraps.
+/// The decimal number at the beginning of a text. A number that is too large wraps.
 pub(super) fn number<U: Unit>(text: In<U>) -> i32 {
     let mut at = text;
     while matches!(ascii(at.get()), b' ' | b'\t'..=b'\r') {

@@ -10,7 +10,7 @@ use crate::ground::types::{AnsiString, Boolean, NtStatus, UnicodeString, nt_stat
 use crate::kernel::rtl::case;
 
 nt! {
-    /// Which string comes first: negative for `a`, positive for `b`, zero for neither.
+    /// Compares two strings: negative if `a` is less, positive if `b` is, zero if they are equal.
     fn RtlCompareUnicodeString(a: In<UnicodeString>, b: In<UnicodeString>, ignore_case: Boolean) -> i32 {
         order(&folded(a, ignore_case), &folded(b, ignore_case))
     }
@@ -25,7 +25,7 @@ nt! {
         u8::from(folded(b, ignore_case).starts_with(&folded(a, ignore_case)))
     }
 
-    /// Which string comes first.
+    /// Compares two strings.
     fn RtlCompareString(a: In<AnsiString>, b: In<AnsiString>, ignore_case: Boolean) -> i32 {
         order(&folded_bytes(a, ignore_case), &folded_bytes(b, ignore_case))
     }
@@ -40,7 +40,7 @@ nt! {
         u8::from(folded_bytes(b, ignore_case).starts_with(&folded_bytes(a, ignore_case)))
     }
 
-    /// A number for a string, by the one documented way to count it (x65599).
+    /// The hash of a string, by the only documented algorithm (x65599).
     fn RtlHashUnicodeString(
         string: In<UnicodeString>, ignore_case: Boolean, algorithm: u32, hash: Out<u32>,
     ) -> NtStatus {
@@ -64,7 +64,7 @@ fn folded_bytes(string: In<AnsiString>, ignore_case: Boolean) -> Vec<u8> {
     text
 }
 
-/// By the first difference, else by length.
+/// Compares by the first difference, or else by length.
 fn order<U: Ord>(a: &[U], b: &[U]) -> i32 {
     match a.cmp(b) {
         Ordering::Less => -1,
@@ -74,7 +74,7 @@ fn order<U: Ord>(a: &[U], b: &[U]) -> i32 {
 }
 
 fn hash_of(text: &[u16], algorithm: u32, to: Out<u32>) -> Status {
-    /// `HASH_STRING_ALGORITHM_X65599`; 0 is the default one, which is this.
+    /// `HASH_STRING_ALGORITHM_X65599`; 0 is the default algorithm, which is the same.
     const X65599: u32 = 1;
     if algorithm > X65599 || to.non_null().is_none() {
         return Status::INVALID_PARAMETER;

@@ -1,4 +1,5 @@
-//! From bytes to 16-bit units and back. The code page is UTF-8, so the `Ansi` functions do what the `UTF8` ones do.
+//! Converts bytes to 16-bit units and back. The code page is UTF-8, so the `Ansi` functions do the same as the
+//! `UTF8` ones.
 
 use hotadd::Status;
 
@@ -17,12 +18,12 @@ const INVALID_PARAMETER_4: Status = Status::from_raw(0xC000_00F2);
 const INVALID_PARAMETER_5: Status = Status::from_raw(0xC000_00F3);
 
 nt! {
-    /// A string of bytes as one of units, with a zero behind it.
+    /// Converts a string of bytes to one of units, with a zero at the end.
     fn RtlAnsiStringToUnicodeString(to: Out<UnicodeString>, from: In<AnsiString>, allocate: Boolean) -> NtStatus {
         nt_status(string(to, &u16::from_bytes(&from.get().units()), allocate != 0))
     }
 
-    /// A string of units as one of bytes, with a zero behind it.
+    /// Converts a string of units to one of bytes, with a zero at the end.
     fn RtlUnicodeStringToAnsiString(to: Out<AnsiString>, from: In<UnicodeString>, allocate: Boolean) -> NtStatus {
         nt_status(string(to, &u8::from_wide(&from.get().units()), allocate != 0))
     }
@@ -37,32 +38,32 @@ nt! {
         nt_status(string(to, &u8::from_wide(&from.get().units()), allocate != 0))
     }
 
-    /// How many bytes `RtlAnsiStringToUnicodeString` needs, with the zero.
+    /// The size in bytes that `RtlAnsiStringToUnicodeString` needs, including the zero.
     fn RtlxAnsiStringToUnicodeSize(from: In<AnsiString>) -> u32 {
         size(&u16::from_bytes(&from.get().units()))
     }
 
-    /// How many bytes `RtlUnicodeStringToAnsiString` needs, with the zero.
+    /// The size in bytes that `RtlUnicodeStringToAnsiString` needs, including the zero.
     fn RtlxUnicodeStringToAnsiSize(from: In<UnicodeString>) -> u32 {
         size(&u8::from_wide(&from.get().units()))
     }
 
-    /// UTF-8 as units.
+    /// Converts UTF-8 to units.
     fn RtlUTF8ToUnicodeN(to: Out<u16>, room: u32, written: Out<u32>, from: In<u8>, length: u32) -> NtStatus {
         nt_status(utf8_to_units(to, room, written, from, length))
     }
 
-    /// Units as UTF-8.
+    /// Converts units to UTF-8.
     fn RtlUnicodeToUTF8N(to: Out<u8>, room: u32, written: Out<u32>, from: In<u16>, length: u32) -> NtStatus {
         nt_status(units_to_utf8(to, room, written, from, length))
     }
 
-    /// Bytes as units, as many as there is room for.
+    /// Converts bytes to units, as many as fit.
     fn RtlMultiByteToUnicodeN(to: Out<u16>, room: u32, written: Out<u32>, from: In<u8>, length: u32) -> NtStatus {
         nt_status(cut(to, room, written, &u16::from_bytes(&from.to_vec(length as usize))))
     }
 
-    /// Units as bytes, as many as there is room for.
+    /// Converts units to bytes, as many as fit.
     fn RtlUnicodeToMultiByteN(to: Out<u8>, room: u32, written: Out<u32>, from: In<u16>, length: u32) -> NtStatus {
         nt_status(cut(to, room, written, &u8::from_wide(&from.to_vec(length as usize / 2))))
     }
@@ -95,7 +96,7 @@ fn cut<U: Unit>(to: Out<U>, room: u32, written: Out<u32>, text: &[U]) -> Status 
     Status::SUCCESS
 }
 
-/// Characters one after the other, `None` for what is none.
+/// Decodes one character at a time; an invalid one is `None`.
 fn units_to_utf8(to: Out<u8>, room: u32, written: Out<u32>, from: In<u16>, length: u32) -> Status {
     if from.non_null().is_none() {
         return INVALID_PARAMETER_4;
@@ -122,7 +123,7 @@ fn utf8_to_units(to: Out<u16>, room: u32, written: Out<u32>, from: In<u8>, lengt
     converted(to, room, written, characters, encode)
 }
 
-/// Whole characters, as many as there is room for; what is none becomes U+FFFD.
+/// Writes as many whole characters as fit; an invalid one becomes U+FFFD.
 fn converted<U: Unit>(
     to: Out<U>,
     room: u32,

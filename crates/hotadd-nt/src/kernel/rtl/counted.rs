@@ -1,4 +1,4 @@
-//! Counted strings: beginning, copying, appending, freeing.
+//! Counted strings: initialising, copying, appending, freeing.
 
 use hotadd::Status;
 
@@ -14,87 +14,89 @@ const NAME_TOO_LONG: Status = Status::from_raw(0xC000_0106);
 pub(crate) const BUFFER_TOO_SMALL: Status = Status::from_raw(0xC000_0023);
 
 nt! {
-    /// Lets a string be what a terminated text is. A text too long for a string is cut.
+    /// Initialises a string from a zero-terminated text. A text that is too long for a string is cut.
     fn RtlInitUnicodeString(string: Out<UnicodeString>, text: Out<u16>) {
         begin(string, text);
     }
 
-    /// Lets a string be what a terminated text is, if it is not too long for a string.
+    /// Initialises a string from a zero-terminated text, unless the text is too long for a string.
     fn RtlInitUnicodeStringEx(string: Out<UnicodeString>, text: Out<u16>) -> NtStatus {
         nt_status(begin(string, text))
     }
 
-    /// As `RtlInitUnicodeString`, of bytes.
+    /// As `RtlInitUnicodeString`, for bytes.
     fn RtlInitAnsiString(string: Out<AnsiString>, text: Out<u8>) {
         begin(string, text);
     }
 
-    /// As `RtlInitUnicodeString`, of bytes.
+    /// As `RtlInitUnicodeString`, for bytes.
     fn RtlInitString(string: Out<AnsiString>, text: Out<u8>) {
         begin(string, text);
     }
 
-    /// As `RtlInitUnicodeString`, of bytes.
+    /// As `RtlInitUnicodeString`, for bytes.
     fn RtlInitUTF8String(string: Out<AnsiString>, text: Out<u8>) {
         begin(string, text);
     }
 
-    /// Copies as much as there is room for.
+    /// Copies as much as fits.
     fn RtlCopyUnicodeString(to: Out<UnicodeString>, from: In<UnicodeString>) {
         copy(to, from);
     }
 
-    /// Copies as much as there is room for.
+    /// Copies as much as fits.
     fn RtlCopyString(to: Out<AnsiString>, from: In<AnsiString>) {
         copy(to, from);
     }
 
-    /// Appends a terminated text, if there is room for it.
+    /// Appends a zero-terminated text, if it fits.
     fn RtlAppendUnicodeToString(to: Out<UnicodeString>, text: In<u16>) -> NtStatus {
         nt_status(append(to, &text.non_null().map_or_else(Vec::new, In::terminated)))
     }
 
-    /// Appends, if there is room.
+    /// Appends a string, if it fits.
     fn RtlAppendUnicodeStringToString(to: Out<UnicodeString>, from: In<UnicodeString>) -> NtStatus {
         nt_status(append(to, &from.get().units()))
     }
 
-    /// Appends, if there is room.
+    /// Appends a string, if it fits.
     fn RtlAppendStringToString(to: Out<AnsiString>, from: In<AnsiString>) -> NtStatus {
         nt_status(append(to, &from.get().units()))
     }
 
-    /// Frees what a conversion has allocated.
+    /// Frees the buffer that a conversion has allocated.
     fn RtlFreeUnicodeString(string: Out<UnicodeString>) {
         free(string);
     }
 
-    /// Frees what a conversion has allocated.
+    /// Frees the buffer that a conversion has allocated.
     fn RtlFreeAnsiString(string: Out<AnsiString>) {
         free(string);
     }
 
-    /// Frees what a conversion has allocated.
+    /// Frees the buffer that a conversion has allocated.
     fn RtlFreeUTF8String(string: Out<AnsiString>) {
         free(string);
     }
 }
 
 impl<U: Unit> Counted<U> {
-    /// A string of nothing.
+    /// The empty string.
     pub(crate) const EMPTY: Self =
         Self { length: 0, maximum_length: 0, buffer: std::ptr::null_mut() };
 
-    /// Its text, in a place of our own.
+    /// A copy of its text.
     pub(crate) fn units(self) -> Vec<U> {
-        // SAFETY: a string is made by a driver, and its buffer is readable up to its length; or it is empty and its buffer is null.
+        // SAFETY: a driver made the string, and its buffer is readable up to its length; or it is empty and its
+        // buffer is null.
         let buffer = unsafe { In::new(self.buffer.cast_const()) };
         buffer.to_vec(usize::from(self.length) / size_of::<U>())
     }
 
-    /// Its text from byte `at` on is this, which fits; with a zero behind it if there is room for that.
+    /// Writes `text`, which fits, from byte `at` on, followed by a zero if that fits too. The string ends after the
+    /// text.
     pub(crate) fn write(&mut self, at: usize, text: &[U]) {
-        // SAFETY: a string is made by a driver, and its buffer is writable up to its maximum length.
+        // SAFETY: a driver made the string, and its buffer is writable up to its maximum length.
         let to = unsafe { Out::new(self.buffer) };
         let end = at + size_of_val(text);
         to.skip(at / size_of::<U>()).put_all(text);
@@ -111,7 +113,7 @@ fn begin<U: Unit>(string: Out<Counted<U>>, text: Out<U>) -> Status {
         return Status::SUCCESS;
     };
     let unit = size_of::<U>();
-    // With its zero it must fit into the lengths.
+    // The length including the zero must be representable.
     let most = usize::from(u16::MAX) / unit - 1;
     let length = text.readable().length_within(most + 1);
     let bytes = |units: usize| u16::try_from(units * unit).unwrap_or(u16::MAX);

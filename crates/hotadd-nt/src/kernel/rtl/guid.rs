@@ -1,4 +1,4 @@
-//! GUIDs as text, and new ones.
+//! Converts GUIDs to text and back, and creates new ones.
 
 use hotadd::Status;
 
@@ -23,17 +23,17 @@ const LENGTH: usize = 38;
 const DASHES: [usize; 4] = [9, 14, 19, 24];
 
 nt! {
-    /// A GUID as text, which the caller frees.
+    /// Converts a GUID to text, which the caller frees.
     fn RtlStringFromGUID(guid: In<Guid>, to: Out<UnicodeString>) -> NtStatus {
         nt_status(print(guid.get(), to))
     }
 
-    /// The GUID that a text is.
+    /// Converts a text to a GUID.
     fn RtlGUIDFromString(string: In<UnicodeString>, guid: Out<Guid>) -> NtStatus {
         nt_status(parse(&string.get().units(), guid))
     }
 
-    /// A new GUID.
+    /// Creates a GUID.
     fn ExUuidCreate(guid: Out<Guid>) -> NtStatus {
         nt_status(create(guid))
     }
@@ -89,10 +89,10 @@ fn parse(text: &[u16], to: Out<Guid>) -> Status {
     }
 }
 
-/// A random one (version 4).
+/// Creates a random GUID (version 4).
 fn create(to: Out<Guid>) -> Status {
     let mut bytes = [0; 16];
-    // SAFETY: an array of that many bytes.
+    // SAFETY: the array has that many bytes.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if got != 16 {
         return Status::RETRY;

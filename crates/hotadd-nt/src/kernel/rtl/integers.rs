@@ -1,4 +1,4 @@
-//! Numbers in strings.
+//! Converts numbers to strings and back.
 
 use hotadd::Status;
 
@@ -8,22 +8,22 @@ use crate::ground::types::{NtStatus, UnicodeString, nt_status};
 use crate::kernel::rtl::text::{Unit, ascii};
 
 nt! {
-    /// The number that a string begins with, 0 if it begins with none.
+    /// The number at the beginning of a string, or 0 if there is none.
     fn RtlUnicodeStringToInteger(string: In<UnicodeString>, base: u32, value: Out<u32>) -> NtStatus {
         nt_status(parse(&string.get().units(), base, value))
     }
 
-    /// The number that a terminated text begins with.
+    /// The number at the beginning of a zero-terminated text.
     fn RtlCharToInteger(text: In<u8>, base: u32, value: Out<u32>) -> NtStatus {
         nt_status(parse(&text.terminated(), base, value))
     }
 
-    /// A number's digits.
+    /// Converts a number to digits.
     fn RtlIntegerToUnicodeString(value: u32, base: u32, to: Out<UnicodeString>) -> NtStatus {
         nt_status(print(u64::from(value), base, to))
     }
 
-    /// A number's digits.
+    /// Converts a number to digits.
     fn RtlInt64ToUnicodeString(value: u64, base: u32, to: Out<UnicodeString>) -> NtStatus {
         nt_status(print(value, base, to))
     }
@@ -34,7 +34,7 @@ fn parse<U: Unit>(text: &[U], base: u32, to: Out<u32>) -> Status {
         return Status::INVALID_PARAMETER;
     }
     let text: Vec<u8> = text.iter().map(|unit| ascii(*unit)).collect();
-    // White space is everything up to the blank.
+    // All characters up to the blank count as white space.
     let text = text.iter().position(|byte| *byte > b' ').map_or(&[][..], |at| &text[at..]);
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -1,4 +1,5 @@
-//! Memory: filling, moving, comparing. The C library's own do it, whose `memmove` forgives what `memcpy` must not be given.
+//! Memory: filling, moving, comparing. The C library's functions do the work. Its `memmove` allows overlaps, which
+//! `memcpy` does not.
 
 use std::ffi::c_void;
 
@@ -8,79 +9,79 @@ use crate::ground::foreign::In;
 nt! {
     /// Fills with zeros.
     fn RtlZeroMemory(to: *mut c_void, length: usize) {
-        // SAFETY: writable, by the driver's word.
+        // SAFETY: the driver guarantees that it is writable.
         unsafe { libc::memset(to, 0, length) };
     }
 
-    /// Fills.
+    /// Fills memory.
     fn RtlFillMemory(to: *mut c_void, length: usize, fill: u8) {
-        // SAFETY: writable, by the driver's word.
+        // SAFETY: the driver guarantees that it is writable.
         unsafe { libc::memset(to, i32::from(fill), length) };
     }
 
-    /// Copies; the two may overlap.
+    /// Copies memory; the ranges may overlap.
     fn RtlMoveMemory(to: *mut c_void, from: *const c_void, length: usize) {
-        // SAFETY: readable and writable, by the driver's word.
+        // SAFETY: the driver guarantees that the ranges are readable and writable.
         unsafe { libc::memmove(to, from, length) };
     }
 
-    /// Copies.
+    /// Copies memory.
     fn RtlCopyMemory(to: *mut c_void, from: *const c_void, length: usize) {
-        // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
+        // SAFETY: the driver guarantees that the ranges are readable and writable; memmove allows overlaps.
         unsafe { libc::memmove(to, from, length) };
     }
 
-    /// Copies.
+    /// Copies memory.
     fn RtlCopyMemoryNonTemporal(to: *mut c_void, from: *const c_void, length: usize) {
-        // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
+        // SAFETY: the driver guarantees that the ranges are readable and writable; memmove allows overlaps.
         unsafe { libc::memmove(to, from, length) };
     }
 
-    /// How many bytes are equal before the first that is not.
+    /// How many bytes are equal before the first difference.
     fn RtlCompareMemory(a: In<u8>, b: In<u8>, length: usize) -> usize {
         (0..length).find(|index| a.at(*index) != b.at(*index)).unwrap_or(length)
     }
 
-    /// How many bytes are this pattern's before the first of another.
+    /// How many bytes match this pattern before the first mismatch.
     fn RtlCompareMemoryUlong(at: In<u32>, length: usize, pattern: u32) -> usize {
         (0..length / 4).find(|index| at.at(*index) != pattern).unwrap_or(length / 4) * 4
     }
 }
 
-/// Under the C library's names.
+/// The functions with the C library's names.
 pub(super) mod plain {
     use std::ffi::{c_int, c_void};
 
     use crate::ground::export::crt;
 
     crt! {
-        /// Fills.
+        /// Fills memory.
         fn memset(to: *mut c_void, fill: c_int, length: usize) -> *mut c_void {
-            // SAFETY: writable, by the driver's word.
+            // SAFETY: the driver guarantees that it is writable.
             unsafe { libc::memset(to, fill, length) }
         }
 
-        /// Copies.
+        /// Copies memory.
         fn memcpy(to: *mut c_void, from: *const c_void, length: usize) -> *mut c_void {
-            // SAFETY: readable and writable, by the driver's word.
+            // SAFETY: the driver guarantees that the ranges are readable and writable.
             unsafe { libc::memmove(to, from, length) }
         }
 
-        /// Copies; the two may overlap.
+        /// Copies memory; the ranges may overlap.
         fn memmove(to: *mut c_void, from: *const c_void, length: usize) -> *mut c_void {
-            // SAFETY: readable and writable, by the driver's word; memmove forgives what overlaps.
+            // SAFETY: the driver guarantees that the ranges are readable and writable; memmove allows overlaps.
             unsafe { libc::memmove(to, from, length) }
         }
 
-        /// Which comes first.
+        /// Compares memory.
         fn memcmp(a: *const c_void, b: *const c_void, length: usize) -> c_int {
-            // SAFETY: readable, by the driver's word.
+            // SAFETY: the driver guarantees that both ranges are readable.
             unsafe { libc::memcmp(a, b, length) }
         }
 
-        /// Where a byte is.
+        /// Finds a byte.
         fn memchr(at: *const c_void, byte: c_int, length: usize) -> *mut c_void {
-            // SAFETY: readable, by the driver's word.
+            // SAFETY: the driver guarantees that it is readable.
             unsafe { libc::memchr(at, byte, length) }
         }
     }

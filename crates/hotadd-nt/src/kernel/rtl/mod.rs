@@ -1,4 +1,5 @@
-//! The run-time library: strings, memory, numbers (`Rtl...`), and what drivers use of the C library.
+//! The run-time library: strings, memory, numbers (`Rtl...`), and the C library functions that
+//! drivers use.
 
 mod arguments;
 mod bitmap;
@@ -22,7 +23,7 @@ pub(crate) mod version;
 
 use crate::ground::export::Export;
 
-/// What this folder declares.
+/// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[
     bitmap::EXPORTS,
     bitmap::number::EXPORTS,

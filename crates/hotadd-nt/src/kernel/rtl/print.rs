@@ -1,4 +1,4 @@
-//! `DbgPrint` and its kin: what a driver says goes to the console, all of it, whatever component and level it names.
+//! `DbgPrint` and related functions. All output of a driver goes to the console, for any component and level.
 
 use hotadd::Status;
 
@@ -8,23 +8,23 @@ use crate::ground::{caller, thread, world};
 use crate::kernel::rtl::arguments::{Arguments, formatted};
 use crate::kernel::rtl::format::{self, Refused, Sink};
 
-/// The longest message. The rest of a longer one is dropped, as documented.
+/// The maximum length of a message. The rest of a longer one is dropped, as documented.
 const LONGEST: usize = 512;
 
 formatted! {
-    /// Prints.
+    /// Prints a message.
     variadic fn DbgPrint as "DbgPrint"(format: In<u8>) = print;
 
-    /// Prints. Nobody types Control-C here.
+    /// Prints a message. Control-C cannot be typed here.
     variadic fn DbgPrintReturnControlC as "DbgPrintReturnControlC"(format: In<u8>) = print;
 
-    /// Prints, for a component at a level.
+    /// Prints a message for a component at a level.
     variadic fn DbgPrintEx as "DbgPrintEx"(component: u32, level: u32, format: In<u8>) = print_at;
 
-    /// Prints, for a component at a level.
+    /// Prints a message for a component at a level.
     list fn vDbgPrintEx as "vDbgPrintEx"(component: u32, level: u32, format: In<u8>) = print_at;
 
-    /// Prints, for a component at a level, with a prefix in front.
+    /// Prints a message for a component at a level, after a prefix.
     list fn vDbgPrintExWithPrefix as "vDbgPrintExWithPrefix"(
         prefix: In<u8>,
         component: u32,

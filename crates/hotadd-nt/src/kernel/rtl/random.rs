@@ -1,9 +1,9 @@
-//! Numbers that look random. From the same seed the same ones come.
+//! Pseudo-random numbers. The same seed yields the same numbers.
 
 use crate::ground::export::nt;
 use crate::ground::foreign::Out;
 
-/// `MAXLONG`: the results of the `Rtl` functions lie below it.
+/// `MAXLONG`: the results of the `Rtl` functions are below it.
 const MOST: u32 = 0x7fff_ffff;
 
 nt! {
@@ -13,7 +13,8 @@ nt! {
     /// The next number, and the next seed.
     fn RtlRandom(seed: Out<u32>) -> u32 { next(seed) }
 
-    /// The next number, which is the next seed: the documented generator, seed * 0x7FFFFFED + 0x7FFFFFC3 modulo 0x7FFFFFFF.
+    /// The next number, which is also the next seed: the documented generator, seed * 0x7FFFFFED + 0x7FFFFFC3 modulo
+    /// 0x7FFFFFFF.
     fn RtlUniform(seed: Out<u32>) -> u32 { uniform(seed) }
 }
 
@@ -25,7 +26,7 @@ fn uniform(seed: Out<u32>) -> u32 {
     value
 }
 
-/// A uniform number, its bits mixed so that neighbours are not alike.
+/// A uniform number. Its bits are mixed, so that consecutive numbers differ widely.
 fn next(seed: Out<u32>) -> u32 {
     let mut value = uniform(seed);
     value = (value ^ value >> 15).wrapping_mul(0x2c1b_3c6d);
@@ -33,7 +34,7 @@ fn next(seed: Out<u32>) -> u32 {
     (value ^ value >> 15) % MOST
 }
 
-/// Under names that the C library of this system has too.
+/// The functions whose names this system's C library has too.
 pub(super) mod plain {
     use std::cell::Cell;
     use std::ffi::c_int;
@@ -48,7 +49,7 @@ pub(super) mod plain {
         /// The next number, up to 32,767.
         fn rand() -> c_int { next() }
 
-        /// Begins anew, on this thread.
+        /// Sets the seed of this thread.
         fn srand(seed: u32) { SEED.set(seed) }
     }
 

@@ -1,4 +1,4 @@
-//! `qsort` and `bsearch`, with the driver's own comparison, in the driver's convention.
+//! `qsort` and `bsearch`, with the driver's comparison function in the driver's convention.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -8,12 +8,12 @@ use crate::ground::foreign::Out;
 use crate::ground::routine::Routine;
 
 crt! {
-    /// Sorts.
+    /// Sorts an array.
     fn qsort(base: Out<u8>, count: usize, size: usize, compare: *const c_void) {
         sort(base, count, size, compare);
     }
 
-    /// Finds in what is sorted.
+    /// Searches a sorted array.
     fn bsearch(
         key: *const c_void, base: Out<u8>, count: usize, size: usize, compare: *const c_void,
     ) -> *mut u8 {
@@ -21,16 +21,17 @@ crt! {
     }
 }
 
-/// Asks a driver which of two comes first.
+/// Calls the driver's comparison.
 fn ask(compare: Routine, a: *const c_void, b: *const c_void) -> i32 {
-    // SAFETY: a comparison by the driver's word, and these are two of what it compares.
+    // SAFETY: the driver guarantees that it is a comparison function for these elements.
     let order = unsafe { compare.call([a as usize, b as usize, 0, 0]) };
     #[expect(clippy::cast_possible_truncation, reason = "an int; the upper half is anything")]
     let order = order as i32;
     order
 }
 
-/// Heap sort, in place: no memory of its own, no recursion, and whatever a comparison answers it ends.
+/// Heap sort, in place. It uses no memory of its own and no recursion, and it terminates for any
+/// results of the comparison.
 fn sort(base: Out<u8>, count: usize, size: usize, compare: *const c_void) {
     let Some(compare) = Routine::new(compare) else { return };
     if size == 0 {

@@ -1,4 +1,4 @@
-//! `sprintf` and its kin, with the rules that Microsoft's C library has for what does not fit.
+//! `sprintf` and related functions, with the truncation rules of Microsoft's C library.
 
 use crate::ground::caller;
 use crate::ground::foreign::{In, Out};
@@ -10,16 +10,16 @@ use crate::kernel::rtl::text::Unit;
 const TRUNCATE: usize = usize::MAX;
 
 formatted! {
-    /// Formats, into a buffer that is large enough.
+    /// Formats into a buffer that is large enough.
     variadic fn sprintf as "hotadd_sprintf"(to: Out<u8>, format: In<u8>) = unbounded;
 
-    /// Formats, into a buffer that is large enough.
+    /// Formats into a buffer that is large enough.
     list fn vsprintf as "hotadd_vsprintf"(to: Out<u8>, format: In<u8>) = unbounded;
 
-    /// Formats, into a buffer of 16-bit units that is large enough.
+    /// Formats into a buffer of 16-bit units that is large enough.
     variadic fn swprintf as "hotadd_swprintf"(to: Out<u16>, format: In<u16>) = unbounded;
 
-    /// Formats at most `count` bytes. If there are more, -1; the zero is written if there is room for it.
+    /// Formats at most `count` bytes. A longer text returns -1. The zero is written if it fits.
     variadic fn _snprintf as "_snprintf"(to: Out<u8>, count: usize, format: In<u8>) = counted;
 
     /// As `_snprintf`.
@@ -31,7 +31,7 @@ formatted! {
     /// As `_snwprintf`.
     list fn _vsnwprintf as "_vsnwprintf"(to: Out<u16>, count: usize, format: In<u16>) = counted;
 
-    /// Formats. If it does not fit, nothing, and -1.
+    /// Formats a text. If it does not fit, the result is empty, and -1 is returned.
     variadic fn sprintf_s as "sprintf_s"(to: Out<u8>, size: usize, format: In<u8>) = fitting;
 
     /// As `sprintf_s`.
@@ -43,7 +43,8 @@ formatted! {
     /// As `swprintf_s`.
     list fn vswprintf_s as "vswprintf_s"(to: Out<u16>, size: usize, format: In<u16>) = fitting;
 
-    /// Formats at most `count` bytes and a zero. If there are more, -1; if these do not fit, nothing.
+    /// Formats at most `count` bytes and a zero. A longer text returns -1. If the bytes do not fit, the result is
+    /// empty.
     variadic fn _snprintf_s as "_snprintf_s"(
         to: Out<u8>, size: usize, count: usize, format: In<u8>,
     ) = cut;
@@ -64,7 +65,7 @@ formatted! {
     ) = cut;
 }
 
-/// At most so much of the text. `None` after a specification that is not carried out.
+/// At most `most` units of the text. `None` after a refused specification.
 fn text<U: Unit>(most: usize, format: In<U>, arguments: &mut dyn Arguments) -> Option<Sink<U>> {
     let mut sink = Sink::new(most);
     match format::format(format, arguments, &mut sink) {
@@ -80,7 +81,7 @@ fn length<U: Unit>(sink: &Sink<U>) -> i32 {
     i32::try_from(sink.length()).unwrap_or(-1)
 }
 
-/// Writes a text, with a zero behind it.
+/// Writes a text, followed by a zero.
 fn terminate<U: Unit>(to: Out<U>, text: &[U]) {
     to.put_all(text);
     to.skip(text.len()).put(U::default());
@@ -98,7 +99,7 @@ fn unbounded<U: Unit>(to: Out<U>, format: In<U>, arguments: &mut dyn Arguments) 
 fn counted<U: Unit>(to: Out<U>, count: usize, format: In<U>, arguments: &mut dyn Arguments) -> i32 {
     let Some(sink) = text(count, format, arguments) else { return -1 };
     if count == 0 && to.non_null().is_none() {
-        // Documented: how long would it be?
+        // This is documented: it returns the length that the text would have.
         return length(&sink);
     }
     to.put_all(sink.kept());
@@ -135,7 +136,7 @@ fn cut<U: Unit>(
         return -1;
     }
     let most = if count == TRUNCATE { size - 1 } else { count };
-    // One more than there is room for tells that there is no room.
+    // One unit more than fits shows that the text does not fit.
     let Some(sink) = text(most.min(size), format, arguments).filter(|s| s.kept().len() < size)
     else {
         to.put(U::default());
@@ -162,10 +163,10 @@ mod tests {
         type Snprintf =
             unsafe extern "win64" fn(*mut u8, usize, *const u8, i64, f64, i32, f64, u64) -> i32;
         let mut to = [0xaa_u8; 64];
-        // SAFETY: it takes these three, and what the format asks for; only integers are in registers.
+        // SAFETY: it takes these three, and the arguments that the format requires; only integers are in registers.
         let snprintf: Snprintf = unsafe { mem::transmute(win64("_snprintf")) };
         let format = c"%I64d %.2f %d %g %llx".as_ptr().cast();
-        // SAFETY: as its documentation asks for.
+        // SAFETY: the arguments are as its documentation requires.
         let length = unsafe { snprintf(to.as_mut_ptr(), 64, format, -7, 2.5, -8, 1e9, 255) };
         assert_eq!(&to[..21], b"-7 2.50 -8 1e+09 ff\0\xaa");
         assert_eq!(length, 19);
@@ -175,10 +176,11 @@ mod tests {
     fn a_floating_point_number_in_a_register_is_taken_from_its_integer_twin() {
         type Sprintf = unsafe extern "win64" fn(*mut u8, *const u8, u64) -> i32;
         let mut to = [0_u8; 16];
-        // SAFETY: a caller of a variadic function passes a double in an integer register too, and that one is looked at.
+        // SAFETY: a caller of a variadic function passes a double in an integer register too, and the function reads
+        // that register.
         let sprintf: Sprintf = unsafe { mem::transmute(win64("sprintf")) };
         let bits = 0.125_f64.to_bits();
-        // SAFETY: as its documentation asks for.
+        // SAFETY: the arguments are as its documentation requires.
         unsafe { sprintf(to.as_mut_ptr(), c"%f".as_ptr().cast(), bits) };
         assert_eq!(&to[..9], b"0.125000\0");
     }
@@ -187,11 +189,11 @@ mod tests {
     fn a_va_list_of_microsofts_is_a_pointer_to_slots() {
         type Vsnwprintf = unsafe extern "win64" fn(*mut u16, usize, *const u16, *const u64) -> i32;
         let mut to = [0_u16; 16];
-        // SAFETY: of this form.
+        // SAFETY: it has this signature.
         let vsnwprintf: Vsnwprintf = unsafe { mem::transmute(win64("_vsnwprintf")) };
         let format: Vec<u16> = "%d-%.1f\0".encode_utf16().collect();
         let list = [3, 1.5_f64.to_bits()];
-        // SAFETY: as its documentation asks for.
+        // SAFETY: the arguments are as its documentation requires.
         let length = unsafe { vsnwprintf(to.as_mut_ptr(), 16, format.as_ptr(), list.as_ptr()) };
         assert_eq!((length, String::from_utf16_lossy(&to[..6])), (5, "3-1.5\0".to_owned()));
     }

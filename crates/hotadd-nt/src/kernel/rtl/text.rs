@@ -1,15 +1,15 @@
-//! [`Unit`]: what text is made of, bytes or 16-bit units, and the way from one to the other.
+//! [`Unit`]: the elements of text, bytes or 16-bit units, and the conversion between them.
 //!
-//! The code page of this system is UTF-8, as Windows can be set to.
+//! The code page of this system is UTF-8, which Windows supports as a setting.
 
-/// What text is made of.
+/// An element of text.
 pub(crate) trait Unit: Copy + Default + PartialEq + Into<u32> + 'static {
-    /// Whether it is the wide one.
+    /// Whether it is a 16-bit unit.
     const WIDE: bool;
 
     fn ascii(byte: u8) -> Self;
 
-    /// The unit that is the lower part of an argument.
+    /// The unit in the lower part of an argument.
     fn of(argument: u64) -> Self;
 
     fn from_bytes(bytes: &[u8]) -> Vec<Self>;

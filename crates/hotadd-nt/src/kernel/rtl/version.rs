@@ -1,5 +1,5 @@
-//! Which Windows this is taken for: 10, version 22H2, build 19045, a workstation. Drivers choose what they call by it, and
-//! what is provided is what that one had.
+//! The reported Windows version: 10, version 22H2, build 19045, a workstation. Drivers select the functions that they
+//! call by it, and the provided functions are those of that version.
 
 use hotadd::Status;
 
@@ -15,7 +15,7 @@ const PLATFORM: u32 = 2;
 /// `VER_NT_WORKSTATION`.
 const WORKSTATION: u8 = 1;
 
-/// `RTL_OSVERSIONINFOW`, and what `RTL_OSVERSIONINFOEXW` has behind it.
+/// `RTL_OSVERSIONINFOW`, which is the beginning of `RTL_OSVERSIONINFOEXW`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct VersionInfo {
@@ -42,20 +42,20 @@ const _: () = assert!(size_of::<VersionInfo>() == 276);
 const _: () = assert!(size_of::<Extension>() == 8);
 
 nt! {
-    /// Which Windows this is.
+    /// The version of Windows.
     fn RtlGetVersion(info: Out<VersionInfo>) -> NtStatus { nt_status(version(info)) }
 
-    /// Whether this Windows is as asked for.
+    /// Whether this version of Windows meets conditions.
     fn RtlVerifyVersionInfo(info: In<VersionInfo>, kinds: u32, conditions: u64) -> NtStatus {
         nt_status(verify(info, kinds, conditions))
     }
 
-    /// Adds a condition to a mask of them.
+    /// Adds a condition to a condition mask.
     fn VerSetConditionMask(conditions: u64, kind: u32, condition: u8) -> u64 {
         with_condition(conditions, kind, condition)
     }
 
-    /// Which Windows this is, the old way. Not a checked build.
+    /// The version of Windows, by the old function. It is not a checked build.
     fn PsGetVersion(
         major: Out<u32>, minor: Out<u32>, build: Out<u32>, service_pack: Out<UnicodeString>,
     ) -> Boolean {
@@ -64,7 +64,7 @@ nt! {
 }
 
 fn version(to: Out<VersionInfo>) -> Status {
-    // The size is the caller's, and says which of the two it is.
+    // The caller sets the size, which identifies the structure.
     let size = to.get().size;
     to.put(VersionInfo {
         size,
@@ -75,7 +75,7 @@ fn version(to: Out<VersionInfo>) -> Status {
         service_pack: [0; 128],
     });
     if size as usize >= size_of::<VersionInfo>() + size_of::<Extension>() {
-        // By the size that the caller gave it is there.
+        // The caller's size states that this part exists.
         to.skip(1).cast().put(Extension {
             service_pack_major: 0,
             service_pack_minor: 0,
@@ -108,7 +108,8 @@ fn verify(info: In<VersionInfo>, kinds: u32, conditions: u64) -> Status {
         return Status::INVALID_PARAMETER;
     }
     let condition = |kind: u32| conditions >> (3 * kind) & 7;
-    // Major, minor and service pack are one number, compared by the condition of the first of them that is asked for.
+    // Major, minor and service pack are compared as one number, by the condition of the first of them that is
+    // requested.
     let parts = [
         (1, MAJOR, wanted.major),
         (0, MINOR, wanted.minor),
@@ -132,14 +133,14 @@ fn verify(info: In<VersionInfo>, kinds: u32, conditions: u64) -> Status {
             return MISMATCH;
         }
     }
-    // This one belongs to no suite.
+    // This version belongs to no suite.
     if kinds & 1 << 6 != 0 && rest.suite != 0 {
         return MISMATCH;
     }
     Status::SUCCESS
 }
 
-/// `VER_EQUAL` and so on.
+/// The conditions `VER_EQUAL` and so on.
 fn holds(order: std::cmp::Ordering, condition: u64) -> bool {
     match condition {
         1 => order.is_eq(),

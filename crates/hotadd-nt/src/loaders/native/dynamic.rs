@@ -1,8 +1,9 @@
-//! [`Dynamic`]: what a shared object tells the system's linker to do, checked before the linker believes it.
+//! [`Dynamic`]: the instructions of a shared object to the system's linker, checked before the linker reads them.
 //!
-//! The linker trusts a file: it writes where relocations say, runs what the file calls a constructor or a resolver, and searches
-//! where the file says. All of this would happen before the driver's process is closed to it. So what would run code is taken out of
-//! our copy and run later, behind the sandbox; and what would write outside of the file's own data is refused.
+//! The linker trusts a file: it writes where relocations say, runs what the file calls a constructor or a resolver,
+//! and searches where the file says. All of this would happen before the sandbox of the driver's process is closed.
+//! So entries that would run code are removed from this crate's copy, and the code runs later in the sandbox. Entries
+//! that would write outside of the file's own data are refused.
 
 use std::ops::Range;
 
@@ -24,7 +25,7 @@ use crate::loaders::pe::FileError;
 /// An entry of the dynamic table: a tag and a value.
 const ENTRY: usize = 16;
 
-/// A relocation: where, what, and what is added.
+/// A relocation: the place, the kind and symbol, and the addend.
 const RELOCATION: u64 = 24;
 
 /// A symbol.
@@ -35,13 +36,13 @@ const PAGE: u64 = 4096;
 /// A pointer.
 const WORD: u64 = 8;
 
-/// The linker looks at no such tag: it is in the range that belongs to nobody in particular.
+/// The linker ignores this tag: it is in a range that no one has assigned.
 const PASSED_OVER: u64 = 0x6000_4844;
 
-/// In the value of DT_FLAGS: some relocation writes to code.
+/// A bit of DT_FLAGS: some relocation writes to code.
 const DF_TEXTREL: u64 = 4;
 
-/// Tags whose work is ours, later, or nobody's.
+/// Tags that the linker must not process. This crate processes them later, or ignores them.
 const TAKEN_OUT: [DynamicTag; 10] = [
     DT_INIT,
     DT_INIT_ARRAY,
@@ -55,41 +56,43 @@ const TAKEN_OUT: [DynamicTag; 10] = [
     DT_RUNPATH,
 ];
 
-/// What the linker is told, and what it is not.
+/// The instructions to the linker, and those that are removed.
 #[derive(Debug, Default)]
 pub(crate) struct Dynamic {
-    /// Where in the file the tags are that are taken out.
+    /// The file offsets of the removed tags.
     pub(crate) taken_out: Vec<usize>,
-    /// What runs at the start, from the lowest address: a function, and pointers to functions.
+    /// The code that runs at the start: a function, and pointers to functions. Addresses are relative to the lowest
+    /// one.
     pub(crate) begin: Steps,
-    /// What runs at the end.
+    /// The code that runs at the end.
     pub(crate) end: Steps,
-    /// Where the tables of symbols and names are.
+    /// The addresses of the tables of symbols and names.
     symbols: u64,
     names: u64,
-    /// The last symbol that a relocation is about.
+    /// The highest symbol that a relocation refers to.
     last_symbol: usize,
-    /// The tables by which symbols are found: GNU's, and the one before it.
+    /// The tables for finding symbols: GNU's, and the older one.
     gnu_hash: Option<u64>,
     hash: Option<u64>,
-    /// What of the file was checked and nobody may change any more.
+    /// The file ranges that were checked and must not change any more.
     pub(crate) checked: Vec<Range<usize>>,
 }
 
-/// Functions without a name that run at the start, or at the end.
+/// Unnamed functions that run at the start or at the end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps {
     pub(crate) function: Option<usize>,
-    /// Addresses of functions, as the linker has corrected them.
+    /// The pointers to functions, which the linker has relocated.
     pub(crate) pointers: Range<usize>,
 }
 
-/// The parts of the file that are in memory.
+/// The parts of the file that are mapped.
 pub(super) struct Layout<'a> {
     pub(super) bytes: &'a [u8],
     segments: &'a [ProgramHeader64<Endianness>],
     endian: Endianness,
-    /// The addresses of the dynamic table. It is among the data, and what it says was checked: nothing else is written there.
+    /// The addresses of the dynamic table. It is among the data, and its content was checked, so nothing else may
+    /// write there.
     table: Range<u64>,
 }
 
@@ -106,8 +109,8 @@ impl<'a> Layout<'a> {
         self.segments.iter().filter(|segment| segment.p_type(self.endian) == PT_LOAD)
     }
 
-    /// Checks that no segment lies over another, as the linker maps them: by whole pages, each over those before it. Otherwise what is
-    /// in memory is not what was looked at.
+    /// Checks that no segment overlaps another as the linker maps them: in whole pages, each over the previous ones.
+    /// Otherwise the memory would differ from what was checked.
     fn is_plain(&self) -> bool {
         let endian = self.endian;
         let mut free = 0;
@@ -122,7 +125,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Where in the file these bytes of memory are.
+    /// The file offset of these bytes of memory.
     fn offset(&self, at: u64, size: u64) -> Option<usize> {
         let endian = self.endian;
         self.loaded().find_map(|segment| {
@@ -134,12 +137,12 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Where in the file these bytes are, if nothing that the linker writes can change them.
+    /// The file offset of these bytes, if nothing that the linker writes can change them.
     pub(super) fn constant(&self, at: u64, size: u64) -> Option<usize> {
         self.offset(at, size).filter(|_| !self.is_writable(at, 1))
     }
 
-    /// Whether these bytes are data of the file's own, that nobody has checked.
+    /// Whether these bytes belong to the file's own data and were not checked.
     fn is_data(&self, at: u64, size: u64) -> bool {
         let beside = at >= self.table.end || at.saturating_add(size) <= self.table.start;
         beside && self.is_writable(at, size)
@@ -184,7 +187,7 @@ impl Dynamic {
         };
         let has = |tag| value(tag).is_some();
         for entry in &entries {
-            // The linker takes the last of several, and others the first.
+            // The linker uses the last of several entries, and other tools the first.
             let single = entry.tag != DT_NEEDED;
             if single && entries.iter().filter(|other| other.tag == entry.tag).count() > 1 {
                 return Err(damaged("it says one thing twice to the linker"));
@@ -214,7 +217,7 @@ impl Dynamic {
             last_symbol = last_symbol.max(last);
             checked.push(table);
         }
-        // The linker writes the second and the third of its words.
+        // The linker writes the second and the third word of this table.
         if value(DT_PLTGOT).is_some_and(|at| !layout.is_data(at, 3 * WORD)) {
             return Err(damaged("its table of functions is outside its data"));
         }
@@ -229,11 +232,12 @@ impl Dynamic {
             if size > 0 && (!size.is_multiple_of(WORD) || !layout.is_data(start, size)) {
                 return Err(damaged("its constructors are outside its data"));
             }
-            // What begins with this address is called.
+            // The code at this address is called.
             if function.is_some_and(|at| layout.offset(at, 1).is_none()) {
                 return Err(damaged("its constructors are outside of it"));
             }
-            // Checked to be inside the image, which is far smaller than the address space. None are nowhere.
+            // The range was checked to be inside the image, which is far smaller than the address space. An empty
+            // range has no address.
             let start = if size == 0 { 0 } else { start };
             let pointers = start as usize..start as usize + size as usize;
             Ok(Steps { function: function.map(|at| at as usize), pointers })
@@ -255,7 +259,7 @@ impl Dynamic {
         })
     }
 
-    /// Whether the linker reads these symbols and names, at these places of the file, and finds no symbol besides.
+    /// Whether the linker reads these symbols and names at these file offsets, and finds no other symbols.
     pub(super) fn reads(
         &self,
         layout: &Layout<'_>,
@@ -273,7 +277,7 @@ impl Dynamic {
             && old
     }
 
-    /// Makes the linker pass over what is taken out, in a copy of the file.
+    /// Makes the linker ignore the removed tags, in a copy of the file.
     pub(crate) fn take_out(&self, copy: &mut [u8]) {
         for &at in &self.taken_out {
             copy[at..at + 8].copy_from_slice(&PASSED_OVER.to_le_bytes());
@@ -281,7 +285,7 @@ impl Dynamic {
     }
 }
 
-/// An entry of the dynamic table, and where in the file it is.
+/// An entry of the dynamic table, and its file offset.
 struct Entry {
     offset: usize,
     tag: DynamicTag,
@@ -289,7 +293,7 @@ struct Entry {
 }
 
 impl Layout<'_> {
-    /// The dynamic table, as the linker finds it, and where in the file it is. Nothing is written there from here on.
+    /// The dynamic table as the linker finds it, and its file range. From here on nothing may write there.
     fn dynamic(&mut self) -> Result<(Vec<Entry>, Range<usize>), FileError> {
         let endian = self.endian;
         let mut tables =
@@ -297,11 +301,11 @@ impl Layout<'_> {
         let (Some(table), None) = (tables.next(), tables.next()) else {
             return Err(damaged("it has no dynamic table, or several"));
         };
-        // Where the linker finds it is in memory.
+        // The linker finds the table by its memory address.
         let (at, size) = (table.p_vaddr(endian), table.p_memsz(endian));
         let start = self.offset(at, size);
         let start = start.ok_or_else(|| damaged("its dynamic table is outside the file"))?;
-        // Inside of a segment, by what was just found.
+        // The range is inside a segment, as the lookup above has shown.
         self.table = at..at + size;
         let mut entries = Vec::new();
         for offset in (start..).step_by(ENTRY).take(size as usize / ENTRY) {
@@ -317,11 +321,11 @@ impl Layout<'_> {
         Err(damaged("its dynamic table has no end"))
     }
 
-    /// Checks what the linker would write, and says where in the file it is told to, and the last symbol of these.
+    /// Checks what the linker would write. Returns the file range of the relocations and the highest symbol in them.
     fn relocations(&self, start: u64, size: u64) -> Result<(Range<usize>, usize), FileError> {
         let offset = self.offset(start, size).filter(|_| size.is_multiple_of(RELOCATION));
         let offset = offset.ok_or_else(|| damaged("its relocations are outside the file"))?;
-        // One would write the next.
+        // Otherwise one relocation could overwrite the next.
         if self.constant(start, size).is_none() {
             return Err(damaged("its relocations are among what they change"));
         }
@@ -358,7 +362,8 @@ impl Layout<'_> {
         Ok((offset..offset + size as usize, last_symbol))
     }
 
-    /// Checks the name of a library that it needs: one of the system's, wherever the linker finds it. Says where in the file it is.
+    /// Checks the name of a required library: it must be a system library, which the linker finds by its own search.
+    /// Returns the name's file range.
     fn library(&self, names: u64, at: u64) -> Result<Range<usize>, FileError> {
         let start = names.checked_add(at).and_then(|at| self.constant(at, 1));
         let bytes = start.and_then(|start| self.bytes.get(start..)).unwrap_or_default();
@@ -373,7 +378,7 @@ impl Layout<'_> {
     }
 }
 
-/// What would run its code before the sandbox is closed.
+/// The error for code of the driver that would run before the sandbox is closed.
 pub(super) fn chosen_while_loaded() -> FileError {
     unsupported(
         "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox",

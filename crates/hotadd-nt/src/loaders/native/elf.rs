@@ -1,4 +1,5 @@
-//! [`Elf`]: what of a shared object's file has to be known before it is loaded. Everything is checked: it may be any file.
+//! [`Elf`]: the properties of a shared object's file that must be known before it is loaded. Everything is checked,
+//! because it may be any file.
 
 use std::ops::Range;
 
@@ -16,58 +17,58 @@ use crate::loaders::pe::{FileError, Section};
 
 const PAGE: u64 = 4096;
 
-/// Nobody's driver is larger in memory.
+/// The size limit in memory. No driver is larger.
 const LARGEST: u64 = 1 << 30;
 
-/// A symbol of the dynamic table takes so many bytes; its binding is in the fifth.
+/// The size of a symbol in the dynamic table, in bytes. The fifth byte has its binding.
 const SYMBOL: usize = 24;
 const INFO: usize = 4;
 
 /// A shared object's file.
 #[derive(Debug)]
 pub(crate) struct Elf {
-    /// Where `DriverEntry` is, from the lowest address.
+    /// The offset of `DriverEntry` from the lowest address.
     pub(crate) entry: usize,
-    /// How many bytes of the address space it takes.
+    /// Its size in the address space, in bytes.
     pub(crate) size: usize,
-    /// What it wants from others.
+    /// The symbols that it imports.
     pub(crate) undefined: Vec<Undefined>,
-    /// Where it wants their addresses.
+    /// The places for the addresses of these symbols.
     pub(crate) slots: Vec<Slot>,
-    /// How many places are corrected when it is loaded.
+    /// How many places are relocated when it is loaded.
     pub(crate) relocations: usize,
-    /// What is mapped of it and can be read.
+    /// The parts that are mapped and readable.
     pub(crate) mapped: Vec<Span>,
-    /// Its parts.
+    /// Its sections.
     pub(crate) sections: Vec<Section>,
-    /// The pages that the linker makes read-only when it is through.
+    /// The pages that the linker makes read-only at the end.
     pub(crate) sealed: Option<Range<usize>>,
-    /// What the linker does, and what it is kept from.
+    /// The instructions to the linker, and those that are removed.
     pub(crate) dynamic: Dynamic,
 }
 
-/// A symbol that others are to define.
+/// A symbol that it imports.
 #[derive(Debug)]
 pub(crate) struct Undefined {
     pub(crate) name: String,
-    /// It can do without.
+    /// The driver works without it.
     pub(crate) weak: bool,
-    /// Where in the file its binding is.
+    /// The file offset of its binding.
     pub(crate) info: usize,
 }
 
-/// Eight bytes for the address of a symbol.
+/// Eight bytes for a symbol's address.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// From the lowest address.
+    /// The offset from the lowest address.
     pub(crate) at: usize,
-    /// Which of `undefined`.
+    /// The index in `undefined`.
     pub(crate) symbol: usize,
     pub(crate) addend: isize,
 }
 
 impl Elf {
-    /// Whether it is an ELF file at all.
+    /// Whether the file is an ELF file.
     pub(crate) fn is(bytes: &[u8]) -> bool {
         bytes.starts_with(b"\x7fELF")
     }
@@ -110,7 +111,7 @@ impl Elf {
             segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_R)
         });
         let mapped = readable.map(|segment| {
-            // Below what was checked above.
+            // The segment is below the limit that was checked above.
             let start = segment.p_vaddr(endian) as usize;
             Span {
                 range: start..start + segment.p_memsz(endian) as usize,
@@ -126,7 +127,7 @@ impl Elf {
             let inside = memory.iter().any(|(range, writable)| {
                 *writable && range.start <= start && end <= range.end.next_multiple_of(PAGE)
             });
-            // As the linker rounds it.
+            // Rounded as the linker does.
             inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
         });
 
@@ -142,7 +143,8 @@ impl Elf {
         })?;
         let (start, _) =
             section.file_range().ok_or_else(|| damaged("its dynamic symbols are nowhere"))?;
-        // What is read here by sections is what the linker reads by its own table.
+        // This code finds the symbols through sections. They must be the ones that the linker finds through its own
+        // table.
         let names = file.section_by_index(table.string_section()).ok();
         let names = names.and_then(|names| Some(names.file_range()?.0));
         let reads = |names| dynamic.reads(&layout, (start, table.len()), names);
@@ -168,7 +170,7 @@ impl Elf {
             if binding == STB_GLOBAL || binding == STB_WEAK {
                 let info = usize::try_from(start).ok().and_then(|start| {
                     let at = start.checked_add(index.0.checked_mul(SYMBOL)?)?.checked_add(INFO)?;
-                    // It is changed, and nothing may be that was checked.
+                    // This byte will be changed, so it must not be among the checked ones.
                     let free = !dynamic.checked.iter().any(|range| range.contains(&at));
                     (at < bytes.len() && free).then_some(at)
                 });
@@ -210,7 +212,7 @@ impl Elf {
         }
         let sections = file.sections().filter_map(|section| {
             let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return None };
-            // What is not in memory is about the file.
+            // A section that is not mapped only describes the file.
             let in_memory = sh_flags.contains(SHF_ALLOC);
             Some(Section {
                 name: section.name().unwrap_or("?").to_owned(),

@@ -1,16 +1,16 @@
-//! The tables by which the linker finds a symbol by its name. They may lead to no more symbols than there are: one behind them would
-//! be one that nobody has looked at, and the linker runs what some kinds of symbols point to.
+//! The tables by which the linker finds a symbol by its name. They must not lead beyond the known symbols: a further
+//! symbol would be unchecked, and the linker runs the code that some kinds of symbols point to.
 
 use super::dynamic::Layout;
 
-/// A number in these tables.
+/// The size of a number in these tables.
 const NUMBER: usize = 4;
 
-/// Numbers before the rest: as GNU has it, and as it was before.
+/// How many numbers precede the rest: in GNU's table, and in the older one.
 const GNU: usize = 4;
 const SYSV: usize = 2;
 
-/// Whether GNU's table at this address leads to the first `count` symbols alone.
+/// Whether GNU's table at this address leads only to the first `count` symbols.
 pub(super) fn gnu(layout: &Layout<'_>, at: u64, count: usize) -> Option<bool> {
     let head = layout.numbers(at, GNU)?;
     let (buckets, first, bloom) = (head(0)?, head(1)?, head(2)?);
@@ -20,12 +20,12 @@ pub(super) fn gnu(layout: &Layout<'_>, at: u64, count: usize) -> Option<bool> {
     let starts = (0..buckets).all(|nth| all(skipped + nth).is_some_and(|symbol| symbol < count));
     // An odd number ends a chain.
     let ends = chain == 0 || all(skipped + buckets + chain - 1)? % 2 == 1;
-    // Without a chain there is nothing that would end it.
+    // Without symbols to chain, all buckets must be empty.
     let none = (0..buckets).all(|nth| all(skipped + nth) == Some(0));
     Some(starts && ends && (chain > 0 || none))
 }
 
-/// The same of the table before it.
+/// The same for the older table.
 pub(super) fn sysv(layout: &Layout<'_>, at: u64, count: usize) -> Option<bool> {
     let head = layout.numbers(at, SYSV)?;
     let (buckets, chains) = (head(0)?, head(1)?);
@@ -36,7 +36,7 @@ pub(super) fn sysv(layout: &Layout<'_>, at: u64, count: usize) -> Option<bool> {
 }
 
 impl Layout<'_> {
-    /// So many numbers at this address, which nobody changes.
+    /// This many numbers at this address, if nothing can change them.
     fn numbers(&self, at: u64, count: usize) -> Option<impl Fn(usize) -> Option<usize>> {
         let size = count.checked_mul(NUMBER)?;
         let start = self.constant(at, size as u64)?;

@@ -1,11 +1,11 @@
-//! What a native driver's file says about itself.
+//! Inspects a native driver's file.
 
 use super::{Elf, provided, system_has};
 use crate::ground::export::What;
 use crate::ground::services::Services;
 use crate::loaders::pe::{FileError, Import, Inspection, Provision};
 
-/// Looks at a native driver without loading it.
+/// Inspects a native driver without loading it.
 pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, FileError> {
     let elf = Elf::parse(bytes)?;
     let imports = elf.undefined.into_iter().filter(|symbol| !symbol.weak);

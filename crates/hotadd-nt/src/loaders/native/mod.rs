@@ -1,9 +1,9 @@
-//! Native drivers: shared objects, built from a Windows driver's source for this system.
+//! Native drivers: shared objects that are built from a Windows driver's source for this system.
 //!
-//! We bind a driver's imports ourselves, and not through the dynamic symbols of our program. Were they there, every library of
-//! this process would be bound to them, and some share their name with what the C library has for 4-byte characters
-//! (`wcslen`). So what is undefined is made weak in our copy of the file, the system's linker leaves what it does not know,
-//! and then each slot is filled from what [the kernel](Services) provides.
+//! This crate binds a driver's imports itself, and not through the dynamic symbols of the program. If such symbols
+//! existed, every library of this process would be bound to them, and some have the name of a C library function for
+//! 4-byte characters (`wcslen`). So undefined symbols are made weak in this crate's copy of the file, the system's
+//! linker leaves unknown ones unresolved, and then each slot is filled from what [the kernel](Services) provides.
 
 mod dynamic;
 mod elf;
@@ -35,20 +35,21 @@ use crate::ground::routine::Routine;
 use crate::ground::services::Services;
 use crate::loaders::pe::FileError;
 
-/// What our headers put before the names of the C library's functions, of which this system has others.
+/// The prefix that this project's headers add to the names of C library functions, since this system has other
+/// functions with those names.
 const OURS: &str = "hotadd_";
 
-/// A native driver in memory. Dropping it takes it out again: nothing of it may run any more.
+/// A native driver in memory. Dropping it unloads it, so none of its code may run any more.
 pub(crate) struct Native {
     image: &'static Image,
     entry: Routine,
     base: usize,
-    /// What the linker does not run for it: its constructors and destructors.
+    /// The code that the linker does not run for it: its constructors and destructors.
     begin: Steps,
     end: Steps,
     _library: Library,
-    /// What it was loaded from. Held, because the number is in the name that the linker knows it by, and it would take the next
-    /// driver under the same number for this one.
+    /// The file from which it was loaded. It is kept open because the linker knows the driver by a name that contains
+    /// the descriptor's number. Otherwise the linker would mistake the next driver with the same number for this one.
     _file: fs::File,
     _missing: Memory,
 }
@@ -66,14 +67,14 @@ impl Native {
         let file = copy(&elf, bytes, name)
             .map_err(|error| FileError::NoRoom(format!("a copy of it: {error}")))?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        // SAFETY: a copy that was checked, and that tells the linker of no code to run: no constructors, no resolvers.
+        // SAFETY: it is a checked copy that tells the linker of no code to run: no constructors, no resolvers.
         let library = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) };
-        // What the linker says is behind the error, and begins with the path, which is of no use to anybody.
+        // The linker's message is the source of this error. It begins with the path, which helps no reader.
         let library = library.map_err(|error| {
             let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             FileError::Unsupported(said.replace(&path, name))
         })?;
-        // SAFETY: a symbol that is used as an address alone.
+        // SAFETY: the symbol is used only as an address.
         let entry = unsafe { library.get::<*const c_void>(b"DriverEntry\0") };
         let entry = entry.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
         let entry = entry.and_then(Routine::new).ok_or_else(elf::no_entry)?;
@@ -96,14 +97,15 @@ impl Native {
         self.entry
     }
 
-    /// What the compiler has it do at the start: C++'s objects, `__attribute__((constructor))`. Each gets no arguments.
+    /// Runs the compiler's startup code: C++ objects, `__attribute__((constructor))`. Each function gets no
+    /// arguments.
     pub(crate) fn construct(&self) {
         let Steps { function, pointers } = &self.begin;
         let function = function.map(|at| self.base + at);
         function.into_iter().chain(self.targets(pointers.clone())).for_each(run);
     }
 
-    /// What the compiler has it do at the end.
+    /// Runs the compiler's exit code.
     pub(crate) fn destruct(&self) {
         let Steps { function, pointers } = &self.end;
         let function = function.map(|at| self.base + at);
@@ -111,11 +113,13 @@ impl Native {
         targets.into_iter().rev().chain(function).for_each(run);
     }
 
-    /// The functions that these of its words point to. Read as each is run: the one before may have changed the next.
+    /// The functions that these words point to. Each word is read just before its function runs, because the previous
+    /// function may have changed it.
     fn targets(&self, pointers: Range<usize>) -> impl Iterator<Item = usize> {
         let base = self.base;
         pointers.step_by(size_of::<usize>()).map(move |at| {
-            // SAFETY: words of its data, by what was checked in `Dynamic::parse`. Others may write to them: it is volatile.
+            // SAFETY: the words are in the driver's data, as `Dynamic::parse` has checked. The read is volatile,
+            // because other code may write to them.
             unsafe { ptr::with_exposed_provenance::<usize>(base + at).read_volatile() }
         })
     }
@@ -131,16 +135,17 @@ impl Drop for Native {
     }
 }
 
-/// Runs a function that takes nothing. A null pointer is none.
+/// Runs a function without arguments. A null pointer is ignored.
 fn run(at: usize) {
     if let Some(routine) = Routine::new(ptr::with_exposed_provenance(at)) {
-        // SAFETY: what the file calls a constructor or destructor: it takes no more than an argument count and two lists, all none.
+        // SAFETY: the file calls it a constructor or destructor, which takes at most an argument count and two lists;
+        // all are zero here.
         unsafe { routine.call([0; 4]) };
     }
 }
 
-/// Fills the slots of what we provide, and of what nobody does: of that there is a page for each, so that whatever is done to
-/// it is seen and says which it is. Returns these, and their names.
+/// Fills the slots of the imports that are provided, and of the missing ones. Each missing import has a page of its
+/// own, so that every access to it is detected and identifies it. Returns these pages and their names.
 fn bind(
     elf: &Elf,
     library: &Library,
@@ -164,45 +169,45 @@ fn bind(
         };
         writes.push((base + at, target.wrapping_add_signed(*addend)));
     }
-    // The linker has made part of it read-only.
+    // The linker has made part of the image read-only.
     let sealed = elf.sealed.clone().map(|range| (base + range.start, range.len()));
     let seal = |flags| {
         let Some((start, size)) = sealed else { return Ok(()) };
-        // SAFETY: pages of this image that nobody has a reference to, by what was checked in `Elf::parse`.
+        // SAFETY: these are pages of this image, as `Elf::parse` has checked, and there is no reference to them.
         unsafe { mprotect(ptr::without_provenance_mut(start), size, flags) }
     };
     seal(MprotectFlags::READ | MprotectFlags::WRITE).map_err(cannot)?;
     for (at, target) in writes {
-        // SAFETY: eight bytes of a writable segment of this image, by what was checked in `Elf::parse`.
+        // SAFETY: these are eight bytes of a writable segment of this image, as `Elf::parse` has checked.
         unsafe { ptr::with_exposed_provenance_mut::<usize>(at).write_unaligned(target) };
     }
     seal(MprotectFlags::READ).map_err(cannot)?;
     Ok((pages, missing))
 }
 
-/// What we provide under this name.
+/// The export that is provided under this name.
 fn provided(services: &Services, name: &str) -> Option<Export> {
     (services.find)(name.strip_prefix(OURS).unwrap_or(name), Abi::SysV)
 }
 
-/// Whether the linker has found this in the system's libraries or the driver's own.
+/// Whether the linker has found this in a system library or in the driver itself.
 fn knows(library: &Library, name: &str) -> bool {
     let Ok(symbol) = CString::new(name) else { return false };
-    // SAFETY: a symbol that is used as an address alone.
+    // SAFETY: the symbol is used only as an address.
     let found = unsafe { library.get::<*const c_void>(symbol.as_bytes_with_nul()) };
     found.is_ok_and(|symbol| !symbol.as_raw_ptr().is_null()) || system_has(name)
 }
 
-/// Whether a library that is in this process anyway has this: the C library's.
+/// Whether a library that is already in this process has this, such as the C library.
 fn system_has(name: &str) -> bool {
     let Ok(symbol) = CString::new(name) else { return false };
-    // SAFETY: looks up an address in the libraries that are there.
+    // SAFETY: this looks up an address in the loaded libraries.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) };
     !found.is_null()
 }
 
-/// The file as the linker is given it: everything undefined is weak, since the linker is to leave to us what it does not know; and it is
-/// told of no code to run.
+/// The file as the linker receives it. All undefined symbols are weak, so that the linker leaves unknown ones to this
+/// crate; and the linker is told of no code to run.
 pub(crate) fn for_the_linker(elf: &Elf, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for symbol in &elf.undefined {
@@ -212,11 +217,11 @@ pub(crate) fn for_the_linker(elf: &Elf, bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// That in memory. Nobody can change it any more: a driver that has its descriptor could change code that runs.
+/// That file in memory, sealed against changes. Otherwise a driver that has the descriptor could change running code.
 fn copy(elf: &Elf, bytes: &[u8], name: &str) -> std::io::Result<fs::File> {
     let bytes = for_the_linker(elf, bytes);
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // A name for /proc/PID/maps; it may not be too long.
+    // The name that /proc/PID/maps shows; its length is limited.
     let shown: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
     let mut file = fs::File::from(rustix::fs::memfd_create(shown, flags)?);
     file.write_all(&bytes)?;

@@ -1,5 +1,5 @@
-//! [`Headers`]: what a file is, and where its parts lie. Every number in it is checked against the file and against the
-//! others here, once; who uses them later need not look again.
+//! [`Headers`]: the kind of a file, and the location of its parts. Every number is checked here once, against the
+//! file and against the other numbers. Later users need not check again.
 
 use object::pe::{self, ImageNtHeaders64, ImageSectionHeader};
 use object::read::pe::ImageNtHeaders;
@@ -9,49 +9,49 @@ use super::error::FileError;
 use super::sniff;
 use crate::ground::memory::PAGE;
 
-/// The largest file that is taken.
+/// The maximum size of a file.
 pub(super) const MOST_BYTES: usize = 64 << 20;
-/// The largest image.
+/// The maximum size of an image.
 const MOST_MEMORY: usize = 256 << 20;
-/// As the format's own loader has it.
+/// The limit of the format's own loader.
 const MOST_SECTIONS: usize = 96;
 
 /// A part of an image, as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Its name; what is not ASCII in it is shown as `?`.
+    /// Its name; non-ASCII characters are shown as `?`.
     pub name: String,
-    /// Where it begins, from the image's lowest address.
+    /// Its offset from the image's lowest address.
     pub start: usize,
-    /// How many bytes it has in memory, up to a whole page.
+    /// Its size in memory, rounded up to whole pages.
     pub size: usize,
-    /// Whether it may be written. Never if it is executable.
+    /// Whether it is writable. Never if it is executable.
     pub writable: bool,
-    /// Whether it may be executed.
+    /// Whether it is executable.
     pub executable: bool,
-    /// Which bytes of the file it begins with.
+    /// The range of the file's bytes at its beginning.
     pub(crate) from: (usize, usize),
 }
 
-/// A file that is a driver for this machine, and where its parts lie.
+/// A file that is a driver for this machine, and the location of its parts.
 #[derive(Debug)]
 pub(super) struct Headers {
-    /// Where it would like to lie.
+    /// Its preferred address.
     pub(super) base: u64,
-    /// How much memory it takes: whole pages.
+    /// Its size in memory, in whole pages.
     pub(super) size: usize,
-    /// How many bytes at its beginning are headers.
+    /// The size of the headers at its beginning, in bytes.
     pub(super) headers: usize,
-    /// Where it begins to run; 0 if nowhere.
+    /// Its entry point; 0 if it has none.
     pub(super) entry: usize,
-    /// Seconds since 1970 by the linker's word; reproducible builds put a hash there.
+    /// The linker's timestamp, in seconds since 1970. Reproducible builds store a hash there.
     pub(super) timestamp: u32,
-    /// Whether it can only lie where it would like to.
+    /// Whether it can be loaded only at its preferred address.
     pub(super) fixed: bool,
     /// Whether a certificate table is attached.
     pub(super) signed: bool,
     pub(super) sections: Vec<Section>,
-    /// Start and size in memory of each table, (0, 0) for one that is not there.
+    /// Start and size of each table in memory, (0, 0) for an absent one.
     pub(super) directories: [(usize, usize); pe::IMAGE_NUMBEROF_DIRECTORY_ENTRIES],
 }
 
@@ -59,7 +59,7 @@ fn damaged(what: impl Into<String>) -> FileError {
     FileError::Damaged(what.into())
 }
 
-/// Refuses files that are too large to be looked at.
+/// Refuses files that are too large to inspect.
 pub(super) fn check_size(bytes: &[u8]) -> Result<(), FileError> {
     if bytes.len() > MOST_BYTES {
         return Err(FileError::TooLarge(format!("a file of more than {} MiB", MOST_BYTES >> 20)));
@@ -68,7 +68,7 @@ pub(super) fn check_size(bytes: &[u8]) -> Result<(), FileError> {
 }
 
 impl Headers {
-    /// Checks a file.
+    /// Parses and checks a file.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, FileError> {
         check_size(bytes)?;
         let mut offset = find_signature(bytes)?;
@@ -92,12 +92,12 @@ impl Headers {
             .sections(bytes, offset)
             .map_err(|_| FileError::Truncated(format!("its table of {count} sections")))?;
         let mut sections = Vec::with_capacity(count);
-        // Sections lie behind the headers and behind one another, which is also how they may not overlap.
+        // Sections follow the headers and one another in ascending order. This also excludes overlaps.
         let mut end = round_up(headers);
         for header in table.iter() {
             let section = section(header, bytes.len())?;
             let (name, start) = (&section.name, section.start);
-            // An empty one has a place too.
+            // The start of an empty section is checked too.
             if start < end
                 || start > size
                 || !start.is_multiple_of(PAGE)
@@ -148,12 +148,12 @@ impl Headers {
         Ok(this)
     }
 
-    /// A table's start and size, if it is there.
+    /// A table's start and size, if it exists.
     pub(super) fn directory(&self, number: usize) -> Option<(usize, usize)> {
         self.directories.get(number).copied().filter(|(_, size)| *size != 0)
     }
 
-    /// Puts the file's bytes where they belong in memory, which is as large as the image and zero.
+    /// Copies the file's bytes to their places in memory, which has the image's size and is zero.
     pub(super) fn lay_out(&self, bytes: &[u8], image: &mut [u8]) {
         image[..self.headers].copy_from_slice(&bytes[..self.headers]);
         for section in &self.sections {
@@ -165,18 +165,18 @@ impl Headers {
 }
 
 impl Section {
-    /// Whether so many bytes from there lie in it.
+    /// Whether this many bytes from this offset lie in the section.
     pub(super) fn contains(&self, start: usize, length: usize) -> bool {
         start >= self.start && length <= self.size && start - self.start <= self.size - length
     }
 }
 
-/// Rounds up to whole pages. What is rounded comes from 32 bits, so it cannot overflow.
+/// Rounds up to whole pages. The argument comes from 32 bits, so this cannot overflow.
 pub(super) fn round_up(bytes: usize) -> usize {
     bytes.next_multiple_of(PAGE)
 }
 
-/// Where the header behind the DOS header begins.
+/// The offset of the header that follows the DOS header.
 fn find_signature(bytes: &[u8]) -> Result<u64, FileError> {
     if !bytes.starts_with(b"MZ") {
         return Err(FileError::NotADriver(sniff::describe(bytes)));
@@ -195,7 +195,7 @@ fn find_signature(bytes: &[u8]) -> Result<u64, FileError> {
     Err(FileError::NotADriver(what.into()))
 }
 
-/// Before anything else of the header is read, as other machines' have other forms.
+/// Checks the machine first, because the headers of other machines have other layouts.
 fn check_machine(bytes: &[u8], offset: u64) -> Result<(), FileError> {
     let Ok(header) = bytes.read_at::<pe::ImageFileHeader>(offset + 4) else {
         return Err(FileError::Truncated("it ends in its header".into()));
@@ -242,12 +242,12 @@ fn check_kind(nt: &ImageNtHeaders64) -> Result<(), FileError> {
     }
 }
 
-/// Checks the numbers that are about the whole image, and returns its size.
+/// Checks the numbers that describe the whole image, and returns its size.
 fn check_dimensions(nt: &ImageNtHeaders64) -> Result<usize, FileError> {
     let optional = nt.optional_header();
     let alignment = optional.section_alignment.get(LE) as usize;
     if !alignment.is_power_of_two() || alignment < PAGE {
-        // Such sections share pages, so they could not be protected from one another.
+        // Such sections share pages, so they cannot have separate protections.
         let what = format!("sections aligned to {alignment:#x} bytes, which is less than a page");
         return Err(FileError::Unsupported(what));
     }
@@ -285,15 +285,15 @@ fn section(header: &ImageSectionHeader, file: usize) -> Result<Section, FileErro
         name,
         start: header.virtual_address.get(LE) as usize,
         size,
-        // Older linkers give INIT all three. What is written there is the import table, by the loader.
+        // Older linkers give INIT all three rights. Only the loader writes there, to the import table.
         writable: flags.contains(pe::IMAGE_SCN_MEM_WRITE) && !executable,
         executable,
-        // What is stored may be longer, up to the file's alignment. With nothing stored the offset means nothing.
+        // The stored size may be larger, up to the file's alignment. If nothing is stored, the offset has no meaning.
         from: if stored == 0 { (0, 0) } else { (from, stored.min(size)) },
     })
 }
 
-/// Certificates lie in the file behind the image and are never in memory: their place is one in the file.
+/// Certificates follow the image in the file and are never in memory. Their location is a file offset.
 fn take_signature(
     places: &mut [(usize, usize); pe::IMAGE_NUMBEROF_DIRECTORY_ENTRIES],
     file: usize,

@@ -1,4 +1,4 @@
-//! [`inspect`]: what a file says about itself, and which of its imports are provided. Nothing is loaded.
+//! [`inspect`]: the properties of a file, and which of its imports are provided. Nothing is loaded.
 
 use super::error::FileError;
 use super::headers::{Headers, Section};
@@ -8,59 +8,60 @@ use crate::ground::abi::Abi;
 use crate::ground::export::What;
 use crate::ground::services::Services;
 
-/// What a driver file says about itself.
+/// The properties of a driver's file.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// What it is, in people's words.
+    /// Its kind, in readable form.
     pub kind: &'static str,
-    /// How many bytes of memory it takes.
+    /// Its size in memory, in bytes.
     pub memory: usize,
-    /// Where it begins to run, from the image's lowest address; `None` for a library of functions for other drivers.
+    /// The offset of its entry point from the image's lowest address; `None` for a library of functions for other
+    /// drivers.
     pub entry: Option<usize>,
-    /// Seconds since 1970 by the linker's word; reproducible builds put a hash there.
+    /// The linker's timestamp, in seconds since 1970. Reproducible builds store a hash there.
     pub timestamp: u32,
     /// Whether a signature is attached. It is not verified.
     pub signed: bool,
-    /// Whether a security cookie is there for the loader to choose.
+    /// Whether it has a security cookie for the loader to set.
     pub cookie: bool,
-    /// Its parts.
+    /// Its sections.
     pub sections: Vec<Section>,
-    /// How many addresses in it are corrected when it is loaded.
+    /// How many addresses are relocated when it is loaded.
     pub relocations: usize,
     /// How many functions its tables describe for unwinding.
     pub functions: usize,
-    /// What it imports, in its order.
+    /// Its imports, in the file's order.
     pub imports: Vec<Import>,
     /// The names that it exports.
     pub exports: Vec<String>,
 }
 
-/// One thing that a driver imports.
+/// An import of a driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// The file that it expects it in.
+    /// The file in which the driver expects it.
     pub module: String,
-    /// Its name, or `#N` for one that is imported by number.
+    /// Its name, or `#N` for an import by number.
     pub name: String,
-    /// What it gets.
+    /// What it is bound to.
     pub provision: Provision,
 }
 
-/// What an import gets.
+/// What an import is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provision {
     /// A function.
     Function,
     /// A variable's address.
     Data,
-    /// Nothing: the driver is stopped where it uses it.
+    /// Nothing: the driver is stopped when it uses the import.
     Missing,
 }
 
-/// Looks at a driver without loading it.
+/// Inspects a driver without loading it.
 ///
 /// # Errors
-/// It is not a driver, or not one that can be loaded; the error says what it is.
+/// It is not a driver, or cannot be loaded. The error says what it is.
 pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, FileError> {
     let headers = Headers::parse(bytes)?;
     let mut image = Vec::new();

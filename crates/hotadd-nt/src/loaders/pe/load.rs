@@ -1,4 +1,4 @@
-//! [`load`]: a file becomes an image in memory, from which code can be called.
+//! [`load`]: loads a file as an image in memory, from which code can be called.
 
 use std::io;
 use std::ptr;
@@ -17,28 +17,28 @@ use crate::ground::memory::{Memory, PAGE};
 use crate::ground::routine::Routine;
 use crate::ground::services::Services;
 
-/// What compilers give a security cookie. Images that find it unchanged refuse to run.
+/// The compilers' initial value of a security cookie. Images that find it unchanged refuse to run.
 const DEFAULT_COOKIE: u64 = 0x2B99_2DDF_A232;
 
-/// A driver's image in memory. Dropping it takes it away; by then nothing of it may be running, or called later.
+/// A driver's image in memory. Dropping it unmaps it, so its code must not be running or be called later.
 #[derive(Debug)]
 pub struct Loaded {
     image: &'static Image,
     entry: Routine,
     exports: Vec<Named>,
-    /// Given back after the image was struck from the table.
+    /// Freed after the image was removed from the table.
     _memory: Memory,
     _missing: Memory,
 }
 
 impl Loaded {
-    /// Where it begins: `DriverEntry`, or what a compiler put before it.
+    /// Its entry point: `DriverEntry`, or a function that the compiler placed before it.
     #[must_use]
     pub fn entry(&self) -> Routine {
         self.entry
     }
 
-    /// A function that it exports under that name.
+    /// A function that it exports under this name.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<Routine> {
         let place = self.exports.iter().find(|export| export.name == name)?.place;
@@ -48,7 +48,7 @@ impl Loaded {
             .filter(|_| executable)
     }
 
-    /// Its place in memory.
+    /// Its image in memory.
     #[must_use]
     pub fn image(&self) -> &'static Image {
         self.image
@@ -61,11 +61,11 @@ impl Drop for Loaded {
     }
 }
 
-/// Loads a driver under a name. What it imports and nobody provides stops it where it uses it; `strict` refuses such a
-/// driver. Nothing of it runs yet.
+/// Loads a driver under a name. If it uses an import that nothing provides, it stops there; with `strict` such a
+/// driver is refused. None of its code runs yet.
 ///
 /// # Errors
-/// It is not a driver that can be loaded, or there is no room for it.
+/// It is not a driver that can be loaded, or there is not enough memory.
 pub(crate) fn load(
     bytes: &[u8],
     name: &str,
@@ -101,7 +101,7 @@ pub(crate) fn load(
     if strict && !unresolved.is_empty() {
         return Err(FileError::Unresolved(unresolved));
     }
-    // A page for each that is missing, so that whatever is done to it is seen and says which it is.
+    // Each missing import has a page of its own, so that every access to it is detected and identifies it.
     let missing = Memory::reserve((unresolved.len() * PAGE).max(PAGE), None).map_err(no_room)?;
     let mut pages = (missing.base()..).step_by(PAGE);
     for slot in &tables.imports {
@@ -133,8 +133,8 @@ fn full_name(slot: &Slot) -> String {
     format!("{}!{}", slot.module, slot.name)
 }
 
-/// Gives every part of an image the rights that it asks for, and takes away those on what lies between them. No part can be
-/// both written and executed.
+/// Gives every section the rights that it requests, and removes all rights from the gaps between them. No section is
+/// both writable and executable.
 fn protect(headers: &Headers, memory: &mut Memory) -> Result<Vec<Span>, Errno> {
     memory.protect(0, headers.size, MprotectFlags::empty())?;
     let start = Span { range: 0..headers.headers, writable: false, executable: false };
@@ -156,7 +156,8 @@ fn protect(headers: &Headers, memory: &mut Memory) -> Result<Vec<Span>, Errno> {
     Ok(spans)
 }
 
-/// A cookie nobody can guess: 48 bits, as the top ones are expected to be zero, and not the one that means "not chosen".
+/// An unpredictable cookie: 48 bits, because the upper ones are expected to be zero, and not the value that means
+/// "not set".
 fn new_cookie() -> Result<u64, FileError> {
     loop {
         let mut bytes = [0; 8];

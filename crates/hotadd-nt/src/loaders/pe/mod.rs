@@ -1,7 +1,8 @@
-//! Loading a `.sys`: a PE32+ image for x86-64, as the public PE format specification describes it.
+//! Loads a `.sys`: a PE32+ image for x86-64, as the public PE format specification describes it.
 //!
-//! A file passes through three hands, each of which distrusts what it is given: `headers` knows what a file is and where its
-//! parts lie, `tables` what the parts say, and `load` lays it out in memory. Nothing is written before it was checked.
+//! Three modules process a file, and each validates its input: `headers` determines the kind of the file and the
+//! location of its parts, `tables` reads the parts, and `load` lays the file out in memory. Nothing is written before
+//! it was checked.
 
 mod error;
 mod headers;

@@ -1,4 +1,4 @@
-//! Relocations: correcting the addresses in an image that does not lie where it would have liked to.
+//! Relocations: correct the addresses in an image that is not at its preferred address.
 
 use object::pe;
 use object::read::pe::RelocationBlockIterator;
@@ -12,7 +12,8 @@ fn damaged(what: impl Into<String>) -> FileError {
     FileError::Damaged(what.into())
 }
 
-/// Checks an image's relocations. Returns where addresses are to be corrected, each eight bytes inside the image.
+/// Checks an image's relocations. Returns the offsets of the addresses to correct, each eight bytes inside the
+/// image.
 pub(super) fn places(headers: &Headers, image: &[u8]) -> Result<Vec<usize>, FileError> {
     let mut places = Vec::new();
     let Some((start, size)) = headers.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) else {
@@ -45,7 +46,7 @@ pub(super) fn places(headers: &Headers, image: &[u8]) -> Result<Vec<usize>, File
     Ok(places)
 }
 
-/// Corrects an image that would have liked to lie at `from` and lies at `to`.
+/// Corrects an image that prefers the address `from` and is at `to`.
 pub(super) fn apply(places: &[usize], image: &mut [u8], from: u64, to: u64) {
     for place in places {
         let Some(bytes) = image.get_mut(*place..).and_then(<[u8]>::first_chunk_mut) else {

@@ -1,6 +1,6 @@
-//! What a file is that is no PE image, in people's words.
+//! Describes a file that is no PE image, in readable form.
 
-/// Beginnings by which formats are known.
+/// Signatures at the beginning of known formats.
 const BEGINNINGS: &[(&[u8], &str)] = &[
     (b"#!", "a script"),
     (b"PK\x03\x04", "a ZIP archive"),
@@ -18,7 +18,7 @@ const BEGINNINGS: &[(&[u8], &str)] = &[
     (b"Microsoft C/C++ MSF 7.00", "debugging information (PDB)"),
 ];
 
-/// What a file is that does not begin with `MZ`.
+/// Describes a file that does not begin with `MZ`.
 pub(super) fn describe(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "an empty file".into();
@@ -33,7 +33,8 @@ pub(super) fn describe(bytes: &[u8]) -> String {
 }
 
 fn elf(bytes: &[u8]) -> &'static str {
-    // The type follows the 16 bytes of identification, the machine the type. A driver is of this machine's byte order.
+    // The type follows the 16 bytes of identification, and the machine follows the type. A driver has this machine's
+    // byte order.
     match bytes.get(16..20) {
         Some([2, 0, ..]) => "an ELF program",
         Some([3, 0, 0x3e, 0]) => "an ELF shared object",
@@ -45,7 +46,7 @@ fn elf(bytes: &[u8]) -> &'static str {
 
 fn is_text(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(4096)];
-    // A character may be cut at the end of what is looked at.
+    // The examined part may end in the middle of a character.
     let valid = match std::str::from_utf8(start) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {

@@ -1,5 +1,5 @@
-//! [`Tables`]: what an image imports and exports, where its security cookie lies and where the tables for unwinding.
-//! They are read from the image as it is laid out in memory, before anything in it is changed.
+//! [`Tables`]: an image's imports and exports, and the locations of its security cookie and its unwind tables. They
+//! are read from the image as laid out in memory, before anything in it is changed.
 
 use std::ops::Range;
 
@@ -13,37 +13,37 @@ use super::headers::Headers;
 const MOST_MODULES: usize = 256;
 const MOST_IMPORTS: usize = 4096;
 const MOST_EXPORTS: usize = 65_536;
-/// The longest name of a module or function. C++ has made some of hundreds.
+/// The maximum length of a module's or function's name. C++ has produced names of hundreds of characters.
 const LONGEST: usize = 2048;
 
-/// One thing that an image imports.
+/// An import of an image.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// The file that it expects it in.
+    /// The file in which the image expects it.
     pub(super) module: String,
-    /// Its name, or `#N` for one that is imported by number.
+    /// Its name, or `#N` for an import by number.
     pub(super) name: String,
-    /// Where its address is to be written.
+    /// The offset at which its address is to be written.
     pub(super) place: usize,
 }
 
-/// One thing that an image exports under a name.
+/// A named export of an image.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) name: String,
-    /// Where it is. Behind the end of the image, if it is another image's.
+    /// Its offset. It is beyond the end of the image if another image provides it.
     pub(super) place: usize,
 }
 
-/// What an image's tables say.
+/// The content of an image's tables.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) imports: Vec<Slot>,
     /// In the table's order.
     pub(super) exports: Vec<Named>,
-    /// Where its security cookie lies.
+    /// The offset of its security cookie.
     pub(super) cookie: Option<usize>,
-    /// Where its function table lies, in whole entries.
+    /// The range of its function table, in whole entries.
     pub(super) functions: Range<usize>,
 }
 
@@ -62,13 +62,13 @@ impl Tables {
     }
 }
 
-/// The text that ends with a zero there.
+/// The text at this offset, which ends with a zero.
 fn text(image: &[u8], start: usize) -> Option<String> {
     let bytes = image.get(start..)?;
     let bytes = &bytes[..bytes.len().min(LONGEST)];
     let text = std::str::from_utf8(bytes.split(|byte| *byte == 0).next()?).ok()?;
     let whole = text.len() < bytes.len() && !text.is_empty();
-    // Names are shown to people, and some are terminals' commands.
+    // Names are shown to people, and some texts contain terminal commands.
     (whole && hotadd::text::is_clean(text)).then(|| text.to_owned())
 }
 
@@ -92,7 +92,7 @@ fn imports(headers: &Headers, image: &[u8]) -> Result<Vec<Slot>, FileError> {
             return Err(damaged(format!("the name of file {count} that it imports from")));
         };
         let first = descriptor.first_thunk.get(LE);
-        // The list of names is also where the addresses go, in images without a list of its own.
+        // In images without a separate list of names, the list for the addresses contains the names.
         let names = match descriptor.original_first_thunk.get(LE) {
             0 => first,
             names => names,
@@ -106,7 +106,7 @@ fn imports(headers: &Headers, image: &[u8]) -> Result<Vec<Slot>, FileError> {
             let name = if thunk.is_ordinal() {
                 format!("#{}", thunk.ordinal())
             } else {
-                // Two bytes of a hint come before the name.
+                // Two bytes of a hint precede the name.
                 let name = (thunk.address() as usize).checked_add(2);
                 name.and_then(|name| text(image, name)).ok_or_else(|| {
                     damaged(format!("the name of import {} from {module}", slots.len()))
@@ -135,20 +135,20 @@ fn exports(headers: &Headers, image: &[u8]) -> Result<Vec<Named>, FileError> {
         let name = text(image, name as usize)
             .ok_or_else(|| damaged(format!("the name of export {number}")))?;
         let address = table.address_by_index(index).map_err(bad)?;
-        // An address inside the table is that of a text which names another image's function.
+        // An address inside the table leads to a text that names another image's function.
         let place = if table.is_forward(address) { usize::MAX } else { address as usize };
         Ok(Named { name, place })
     });
     named.collect()
 }
 
-/// Where the value lies by which functions see that their frame was overwritten.
+/// The offset of the value by which functions detect that their frame was overwritten.
 fn cookie(headers: &Headers, image: &[u8]) -> Result<Option<usize>, FileError> {
     const END: usize = std::mem::offset_of!(ImageLoadConfigDirectory64, security_cookie) + 8;
     let Some((start, _)) = headers.directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG) else {
         return Ok(None);
     };
-    // The structure has grown over the years. Its own first field says how much of it is there.
+    // The structure has grown over the years. Its first field states how much of it is present.
     let stated =
         image.read_at::<object::U32<LE>>(start as u64).map_or(0, |size| size.get(LE) as usize);
     if stated < END {
@@ -169,7 +169,7 @@ fn cookie(headers: &Headers, image: &[u8]) -> Result<Option<usize>, FileError> {
     }
 }
 
-/// Where the function table lies.
+/// The range of the function table.
 fn functions(headers: &Headers) -> Result<Range<usize>, FileError> {
     let Some((start, size)) = headers.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION) else {
         return Ok(0..0);

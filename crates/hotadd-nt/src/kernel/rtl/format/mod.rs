@@ -1,6 +1,6 @@
-//! The one formatter: Microsoft's format specification, over bytes and 16-bit units.
+//! The common formatter: Microsoft's format specification, for bytes and 16-bit units.
 //!
-//! `%[flags][width][.precision][size]type`. Refused are `%n`, as Windows does, and `%a`.
+//! `%[flags][width][.precision][size]type`. `%n` is refused, as on Windows, and so is `%a`.
 
 mod number;
 mod sink;
@@ -16,7 +16,7 @@ use crate::kernel::rtl::text::{Unit, ascii};
 pub(crate) use sink::Sink;
 use spec::{Size, Spec};
 
-/// What a format made use of.
+/// The features that a format has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Used {
     /// 16-bit text.
@@ -25,7 +25,7 @@ pub(crate) struct Used {
     pub(crate) float: bool,
 }
 
-/// A format specification that is not carried out.
+/// A format specification that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) char);
 
@@ -50,7 +50,7 @@ pub(crate) fn format<U: Unit>(
         let spec = Spec::parse(&mut at, arguments);
         let kind = at.get();
         if kind == U::default() {
-            // The format ends in the middle of a specification.
+            // The format ends inside a specification.
             return Ok(used);
         }
         at = at.skip(1);
@@ -65,7 +65,7 @@ fn convert<U: Unit>(
     to: &mut Sink<U>,
     used: &mut Used,
 ) -> Result<(), Refused> {
-    // `%S` and `%C` are the other text than the function's own; a size decides for all.
+    // `%S` and `%C` mean the other kind of text than the function's own. A size overrides this.
     let wide = |other: bool| match spec.size {
         Size::Short | Size::Char => false,
         Size::Long | Size::Wide | Size::LongLong => true,
@@ -102,7 +102,8 @@ fn convert<U: Unit>(
             text_or_null(spec, text, to);
         }
         b'Z' => {
-            // Whatever the function's own text: ANSI_STRING, with `w` or `l` UNICODE_STRING.
+            // Independent of the function's own kind of text: ANSI_STRING, or with `w` or `l`
+            // UNICODE_STRING.
             let wide = matches!(spec.size, Size::Wide | Size::Long);
             used.unicode |= wide && !U::WIDE;
             let text = if wide {
@@ -113,13 +114,13 @@ fn convert<U: Unit>(
             text_or_null(spec, text, to);
         }
         letter @ (b'n' | b'a' | b'A') => return Err(Refused(char::from(letter))),
-        // No meaning: it stands for itself, `%%` first of all.
+        // An unknown type stands for itself, as in `%%`.
         _ => to.put(kind),
     }
     Ok(())
 }
 
-/// The text up to its zero or the precision, behind which nothing is looked at.
+/// The text up to its zero or the precision. Nothing after that is read.
 fn terminated<T: Unit>(spec: &Spec, text: In<T>) -> Option<Vec<T>> {
     let text = text.non_null()?;
     Some(text.to_vec(text.length_within(spec.precision.unwrap_or(usize::MAX))))
@@ -128,7 +129,7 @@ fn terminated<T: Unit>(spec: &Spec, text: In<T>) -> Option<Vec<T>> {
 /// A counted string's text, up to the precision.
 fn counted<T: Unit>(spec: &Spec, string: In<Counted<T>>) -> Option<Vec<T>> {
     let string = string.non_null()?.get();
-    // SAFETY: what the driver's string points to.
+    // SAFETY: it is the buffer of the driver's string.
     let buffer = unsafe { In::new(string.buffer.cast_const()) }.non_null()?;
     let length = usize::from(string.length) / size_of::<T>();
     Some(buffer.to_vec(spec.precision.unwrap_or(length).min(length)))

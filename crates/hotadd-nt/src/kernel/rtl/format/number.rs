@@ -31,7 +31,7 @@ pub(super) fn unsigned<U: Unit>(spec: &Spec, argument: u64, letter: u8, to: &mut
     integer(spec, prefix, &digits, to);
 }
 
-/// `%p`: all digits, and no `0x` in front.
+/// `%p`: all digits, without a leading `0x`.
 pub(super) fn pointer<U: Unit>(spec: &Spec, argument: u64, to: &mut Sink<U>) {
     number(spec, "", 0, &format!("{argument:016X}"), false, to);
 }
@@ -55,7 +55,7 @@ pub(super) fn float<U: Unit>(spec: &Spec, value: f64, letter: u8, to: &mut Sink<
     number(spec, sign, 0, &text, magnitude.is_finite(), to);
 }
 
-/// The part of an argument that counts, extended to 64 bits.
+/// The significant part of an argument, extended to 64 bits.
 fn cut(size: Size, argument: u64, signed: bool) -> u64 {
     let bits = match size {
         Size::Char => 8,
@@ -80,7 +80,7 @@ fn sign(spec: &Spec, negative: bool) -> &'static str {
     }
 }
 
-/// The digits that a value has; with precision 0, zero has none.
+/// A value's digits. With precision 0, zero has none.
 fn digits(spec: &Spec, value: u64, base: u32, upper: bool) -> String {
     match (base, upper) {
         _ if value == 0 && spec.precision == Some(0) => String::new(),
@@ -91,7 +91,7 @@ fn digits(spec: &Spec, value: u64, base: u32, upper: bool) -> String {
     }
 }
 
-/// How many digits the precision wants in front of those that there are.
+/// How many leading zeros the precision requires.
 fn missing(spec: &Spec, digits: &str) -> usize {
     spec.precision.unwrap_or(1).saturating_sub(digits.len())
 }
@@ -100,7 +100,7 @@ fn integer<U: Unit>(spec: &Spec, prefix: &str, digits: &str, to: &mut Sink<U>) {
     number(spec, prefix, missing(spec, digits), digits, spec.precision.is_none(), to);
 }
 
-/// A sign or prefix, zeros, the digits, and what fills up the width.
+/// Writes a sign or prefix, zeros, the digits, and the padding to the width.
 fn number<U: Unit>(
     spec: &Spec,
     prefix: &str,
@@ -123,7 +123,7 @@ fn number<U: Unit>(
     }
 }
 
-/// No `double` has more digits behind the point than this.
+/// The maximum number of decimal places of a `double`.
 const MOST_DIGITS: usize = 1074;
 
 fn point(spec: &Spec, precision: usize) -> &'static str {
@@ -147,12 +147,12 @@ fn exponential(spec: &Spec, value: f64, precision: usize) -> String {
     format!("{mantissa}{point}{more}e{sign}{exponent:0>2}")
 }
 
-/// Zeros beyond the digits that there are, within reason.
+/// The number of zeros after the digits, with an upper limit.
 fn more(precision: usize) -> usize {
     precision.saturating_sub(MOST_DIGITS).min(1 << 16)
 }
 
-/// The shorter of the two: by the exponent that `%e` would have.
+/// The `%e` or `%f` form, selected by the exponent that `%e` would have.
 fn general(spec: &Spec, value: f64) -> String {
     let significant = spec.precision.unwrap_or(6).clamp(1, MOST_DIGITS);
     let rounded = format!("{value:.*e}", significant - 1);

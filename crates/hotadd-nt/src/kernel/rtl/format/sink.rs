@@ -1,8 +1,8 @@
-//! [`Sink`]: keeps so much of a text, and counts all of it.
+//! [`Sink`]: keeps the beginning of a text, and counts all of it.
 
 use crate::kernel::rtl::text::Unit;
 
-/// Keeps so much of a text, and counts all of it.
+/// Keeps the beginning of a text, and counts all of it.
 pub(crate) struct Sink<U> {
     kept: Vec<U>,
     most: usize,
@@ -10,17 +10,17 @@ pub(crate) struct Sink<U> {
 }
 
 impl<U: Unit> Sink<U> {
-    /// A sink that keeps at most so many units.
+    /// A sink that keeps at most this many units.
     pub(crate) const fn new(most: usize) -> Self {
         Self { kept: Vec::new(), most, length: 0 }
     }
 
-    /// How long the whole text is.
+    /// The length of the whole text.
     pub(crate) const fn length(&self) -> usize {
         self.length
     }
 
-    /// Its first part.
+    /// The beginning that was kept.
     pub(crate) fn kept(&self) -> &[U] {
         &self.kept
     }
@@ -35,7 +35,7 @@ impl<U: Unit> Sink<U> {
         self.length = self.length.saturating_add(units.len());
     }
 
-    /// The same unit many times. A width may be two thousand million, so what is not kept costs nothing.
+    /// Appends a unit many times. A width may be two billion, so units that are not kept cost nothing.
     pub(super) fn pad(&mut self, unit: U, times: usize) {
         let room = self.most - self.kept.len();
         self.kept.extend(std::iter::repeat_n(unit, times.min(room)));

@@ -4,10 +4,10 @@ use crate::ground::foreign::In;
 use crate::kernel::rtl::arguments::Arguments;
 use crate::kernel::rtl::text::{Unit, ascii};
 
-/// How large an argument is, or which kind of text.
+/// The size of an argument, or the kind of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Size {
-    /// Nothing said.
+    /// Not specified.
     #[default]
     Plain,
     /// `hh`
@@ -45,7 +45,7 @@ pub(super) struct Spec {
 }
 
 impl Spec {
-    /// Reads what stands behind a `%`, and takes the widths that are arguments.
+    /// Reads the specification after a `%`, and takes widths from the arguments.
     pub(super) fn parse<U: Unit>(at: &mut In<U>, arguments: &mut dyn Arguments) -> Self {
         let mut spec = Self::default();
         loop {
@@ -64,10 +64,10 @@ impl Spec {
         spec.width = width.unsigned_abs() as usize;
         if ascii(at.get()) == b'.' {
             *at = at.skip(1);
-            // A negative one is as none at all.
+            // A negative precision counts as absent.
             spec.precision = usize::try_from(number(at, arguments).unwrap_or(0)).ok();
         }
-        // A 0 next to a - does not count.
+        // With a `-`, a 0 has no effect.
         spec.zero &= !spec.left;
         spec.size = size(at);
         spec
@@ -105,7 +105,7 @@ fn size<U: Unit>(at: &mut In<U>) -> Size {
         (b"w", Size::Wide),
     ];
     for (prefix, size) in SIZES {
-        // One after the other, so that nothing is read behind the end.
+        // Compares one unit at a time, so that nothing is read beyond the end.
         if (0..prefix.len()).all(|index| ascii(at.at(index)) == prefix[index]) {
             *at = at.skip(prefix.len());
             return size;
