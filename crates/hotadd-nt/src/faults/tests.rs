@@ -1,9 +1,9 @@
-//! Every way in which a driver can go wrong, and the words in which it is told (L3).
+//! Every fault that a driver can cause, and the text of its report (L3).
 
 use crate::host::trial::{Outcome, call, run};
 
-/// Calls a function of the fixture, which must end in a fault with this status and these words. The `*` in them stands for a
-/// place in the driver.
+/// Calls a function of the fixture, which must end in a fault with this status and this text. The `*` in the text
+/// stands for a place in the driver.
 fn fault(function: &str, arguments: &[u64], status: u32, words: &str) {
     let outcome = call("crash.sys", function, arguments);
     assert_fault(&outcome, status, words, function);
@@ -143,7 +143,7 @@ fn an_exception_that_nobody_handles_names_its_status_and_who_raised_it() {
 #[test]
 fn a_bad_pointer_that_faults_in_a_function_of_ours_is_blamed_on_its_caller() {
     let in_ours = "access violation writing 0x10 in ProbeForWrite, called at *";
-    // Which of the event's fields is touched first is that function's business.
+    // The function may touch any of the event's fields first.
     let said = call("crash.sys", "set_event", &[0x10]).said;
     let (what, place) = said.split_once(" in KeSetEvent, called at ").unwrap_or_default();
     assert!(what.starts_with("access violation ") && place.starts_with("crash.sys+0x"), "{said}");

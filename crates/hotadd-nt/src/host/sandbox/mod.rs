@@ -62,7 +62,7 @@ pub fn close_inherited() -> Result<(), SandboxError> {
 /// Must be called before there is a second thread. From then on the process ends when the thread that started it
 /// ends, and the kernel kills it before the parent when memory is short.
 ///
-/// The kernel refuses.
+/// # Errors
 /// The kernel refuses.
 pub fn drop_privileges() -> Result<(), SandboxError> {
     few_arenas()?;

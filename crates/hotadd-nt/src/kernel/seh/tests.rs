@@ -1,8 +1,9 @@
-//! Exceptions in drivers: who handles them, in which order blocks run, and what the registers are then.
+//! Exceptions in drivers: which code handles them, in which order blocks run, and the registers at that
+//! time.
 
 use crate::host::trial::{Outcome, call};
 
-/// Below every address that is mapped.
+/// An address below every mapped one.
 const NOWHERE: u64 = 0x10;
 
 fn returns(function: &str, arguments: &[u64]) -> u64 {

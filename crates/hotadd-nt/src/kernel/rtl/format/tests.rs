@@ -1,4 +1,5 @@
-//! What the formatter promises: Microsoft's own rules one by one, and for what both know the C library's answers.
+//! The behaviour of the formatter: Microsoft's own rules one by one, and the C library's results for the rules that
+//! both share.
 
 use std::ffi::{CString, c_char, c_void};
 
@@ -11,14 +12,14 @@ use crate::kernel::rtl::arguments::{List, Win64};
 use crate::kernel::rtl::text::Unit;
 
 fn slots(arguments: &[u64]) -> Win64 {
-    // SAFETY: the test does not ask for more than there are.
+    // SAFETY: the test does not request more arguments than there are.
     unsafe { In::new(arguments.as_ptr()) }.reader()
 }
 
 fn run<U: Unit>(text: &[U], arguments: &[u64]) -> (Vec<U>, Result<Used, Refused>) {
     let text: Vec<U> = text.iter().copied().chain([U::default()]).collect();
     let mut sink = Sink::new(usize::MAX);
-    // SAFETY: a terminated text.
+    // SAFETY: it is a zero-terminated text.
     let result = format(unsafe { In::new(text.as_ptr()) }, &mut slots(arguments), &mut sink);
     (sink.kept().to_vec(), result)
 }
@@ -132,7 +133,7 @@ fn writing_through_a_format_is_refused() {
 fn a_huge_width_costs_no_memory() {
     let mut sink = Sink::<u8>::new(8);
     let text = c"%2147483647d%.2147483647d";
-    // SAFETY: a terminated text.
+    // SAFETY: it is a zero-terminated text.
     let text = unsafe { In::new(text.as_ptr().cast::<u8>()) };
     format(text, &mut slots(&[1, 1]), &mut sink).unwrap();
     assert_eq!(sink.length(), 2 * 2_147_483_647);
@@ -147,19 +148,19 @@ fn what_was_used_is_told() {
     assert_eq!(run(&units("%s")[..2], &[0]).1.unwrap(), Used::default(), "wide into wide");
 }
 
-/// The C library's answer, for one argument.
+/// The C library's result for one argument.
 fn libc_says(format: &str, argument: &Argument) -> Vec<u8> {
     let format = CString::new(format).unwrap();
     let mut buffer = vec![0_u8; 4096];
     let (to, size) = (buffer.as_mut_ptr().cast::<c_char>(), buffer.len());
     let length = match argument {
-        // SAFETY: a buffer of that size, and the format asks for this one argument.
+        // SAFETY: the buffer has that size, and the format requires this one argument.
         Argument::Integer(value) => unsafe { libc::snprintf(to, size, format.as_ptr(), *value) },
-        // SAFETY: a buffer of that size, and the format asks for one number with a point.
+        // SAFETY: the buffer has that size, and the format requires one floating-point number.
         Argument::Double(value) => unsafe { libc::snprintf(to, size, format.as_ptr(), *value) },
         Argument::Text(text) => {
             let text: *const c_void = text.as_ptr().cast();
-            // SAFETY: a buffer of that size, and the format asks for one text, which ends with a zero.
+            // SAFETY: the buffer has that size, and the format requires one text, which ends with a zero.
             unsafe { libc::snprintf(to, size, format.as_ptr(), text) }
         }
     };
@@ -184,7 +185,8 @@ impl Argument {
     }
 }
 
-/// A specification that means the same to both: without `l`, which is 64 bits there, and what the C standard leaves open.
+/// A specification with the same meaning in both: without `l`, which is 64 bits in the C library, and without what
+/// the C standard leaves open.
 fn conversions() -> impl Strategy<Value = (String, Argument)> {
     let width = prop_oneof![Just(String::new()), (1..40_u32).prop_map(|w| w.to_string())];
     let precision = prop_oneof![
