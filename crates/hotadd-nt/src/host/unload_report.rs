@@ -57,7 +57,7 @@ impl fmt::Display for UnloadReport {
 pub(crate) fn running() -> Option<String> {
     let dpcs = dpc_queue::waiting();
     if dpcs == 0 {
-        // A DPC may be about to return even if its effects are already visible.
+        // A DPC may be about to return, although the thread that it has signalled is already here.
         dpc_queue::flush();
     }
     let all = [

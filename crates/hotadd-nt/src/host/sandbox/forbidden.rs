@@ -253,7 +253,7 @@ fn stack(frame: &libc::ucontext_t) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Records the range of this program's code. The first entry is the program itself.
+/// Records the range of this program's code. The first entry of the kernel and the linker is the program.
 ///
 /// # Safety
 /// The linker calls it for an object.

@@ -50,7 +50,7 @@ impl SandboxError {
 /// # Errors
 /// The kernel refuses.
 pub fn close_inherited() -> Result<(), SandboxError> {
-    // SAFETY: the arguments are numbers. Nothing here owns a descriptor yet. Linux has the call since 5.9; not every
+    // SAFETY: the arguments are numbers. Nothing here owns a descriptor yet. Linux has had the call since 5.9; not every
     // C library has a function for it.
     match unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } {
         0 => Ok(()),

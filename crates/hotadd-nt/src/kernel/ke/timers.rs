@@ -29,7 +29,7 @@ nt! {
         set(timer.get(), due, 0, dpc.get_if_any())
     }
 
-    /// Sets a timer that expires periodically, in milliseconds after the first time, or only once (0). Returns
+    /// Sets a timer that expires again every `period` milliseconds after the first time, or only once (0). Returns
     /// whether it was set already.
     fn KeSetTimerEx(timer: Shared<Timer>, due: i64, period: i32, dpc: Shared<Dpc>) -> Boolean {
         set(timer.get(), due, period, dpc.get_if_any())
