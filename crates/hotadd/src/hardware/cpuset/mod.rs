@@ -106,8 +106,8 @@ impl Cpuset {
         Self::of(Group::find(group.as_ref())?, options, false)
     }
 
-    /// Makes a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there if
-    /// necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
+    /// Creates a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there
+    /// if necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
     ///
     /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes.
     ///
