@@ -156,8 +156,7 @@ impl Children {
         self.start(|| command.spawn())
     }
 
-    /// Lets `start` start a child, where [`Command::spawn`] alone is not enough. `start` must not wait for a
-    /// child.
+    /// Lets `start` start a child, where [`Command::spawn`] alone is not enough. `start` must not wait for a child.
     ///
     /// # Errors
     /// Those of `start`; also if no thread to wait for the child can be started.

@@ -1,5 +1,4 @@
-//! Entry points for the fuzz targets. They exist only with `--cfg fuzzing`, and are not part of this crate's
-//! API.
+//! Entry points for the fuzz targets. They exist only with `--cfg fuzzing`, and are not part of this crate's API.
 
 use hotadd::State;
 use hotadd_wire::handshake::{self, Answer, LONGEST, Step};

@@ -18,8 +18,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Reads the environment: `$NOTIFY_SOCKET`, and `$WATCHDOG_USEC` if `$WATCHDOG_PID` is this process or is not
-    /// set.
+    /// Reads the environment: `$NOTIFY_SOCKET`, and `$WATCHDOG_USEC` if `$WATCHDOG_PID` is this process or is not set.
     ///
     /// # Errors
     /// If `$NOTIFY_SOCKET` is neither a path nor an abstract name.

@@ -116,8 +116,7 @@ impl Service {
                 }
             },
         )?;
-        // Dropping a registration waits until no transaction is in progress. The thread ends when the core is
-        // gone.
+        // Dropping a registration waits until no transaction is in progress. The thread ends when the core is gone.
         let leave = move || left.into_iter().for_each(drop);
         thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave)?;
         let (served, stopped) = (Arc::clone(&core), Arc::clone(&stop));
@@ -230,8 +229,7 @@ impl Service {
         Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 
-    /// Removes the sockets, so that no new peer finds the service. Existing connections stay until this is
-    /// dropped.
+    /// Removes the sockets, so that no new peer finds the service. Existing connections stay until this is dropped.
     pub fn close(&self) {
         lock(&self.places).drain(..).for_each(|place| *lock(&place) = None);
     }

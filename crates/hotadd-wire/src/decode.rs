@@ -148,8 +148,7 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
         // zvariant may have read a byte beyond the end.
         let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
         if FIELDS.contains(&code) {
-            // Each field begins on a multiple of eight, so alignment within a field does not change when it
-            // moves.
+            // Each field begins on a multiple of eight, so alignment within a field does not change when it moves.
             known.resize(known.len().next_multiple_of(8), 0);
             known.extend_from_slice(raw);
         } else {
@@ -179,8 +178,7 @@ enum Held<'a> {
 }
 
 /// Parses a field whose value is a text, path, signature or number, as all defined fields have: its code, its content and
-/// its length. Returns `None` if it is another field, or damaged. zvariant reads any field, and takes some hundred times as
-/// long.
+/// its length. Returns `None` if it is another field, or damaged. zvariant reads any field, and takes some hundred times as long.
 fn plain(field: &[u8], endian: Endian) -> Option<(u8, Held<'_>, usize)> {
     let [code, 1, kind, 0, value @ ..] = field else { return None };
     if *kind == b'g' {

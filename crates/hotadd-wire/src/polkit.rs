@@ -45,8 +45,7 @@ pub fn cancel(owner: &PeerName, id: &str) -> Result<Message, MessageError> {
     call("CancelCheckAuthorization")?.to(Some(owner))?.without_reply()?.build(&id)
 }
 
-/// Decodes the reply to a question: whether the action is authorized, and whether it could be if a user were
-/// asked.
+/// Decodes the reply to a question: whether the action is authorized, and whether it could be if a user were asked.
 #[must_use]
 pub fn answer(reply: &Message) -> Option<(bool, bool)> {
     let ((authorized, challenge, _),) = reply.arguments::<Answer>().ok()?;

@@ -46,8 +46,7 @@ pub fn read_answer(reply: &Message, state: State) -> AgentAnswer {
     if reply.kind() == Kind::Reply {
         return match reply.body() {
             Body::Empty => AgentAnswer::Agreed,
-            // An agreement has no arguments. A body without a signature cannot be decoded, and is not an
-            // agreement.
+            // An agreement has no arguments. A body without a signature cannot be decoded, and is not an agreement.
             Body::Unsigned(length) => AgentAnswer::Unreadable(format!(
                 "it answered {state} with {length} bytes that have no signature"
             )),

@@ -23,8 +23,7 @@ pub(crate) enum Authority {
 #[derive(Clone)]
 pub(crate) struct Claim {
     pub(crate) peer: Peer,
-    /// The peer's name on the bus, and a number that distinguishes it from other peers that had the same
-    /// name.
+    /// The peer's name on the bus, and a number that distinguishes it from other peers that had the same name.
     pub(crate) asker: (PeerName, u64),
     /// The peer is allowed if there is no authority to ask.
     pub(crate) member: bool,
@@ -55,7 +54,7 @@ impl Authority {
         }
     }
 
-    /// The user of a peer that has only the rights of everybody.
+    /// The user of a peer that has only the rights that every peer has.
     pub(crate) const fn stranger(&self) -> Option<u32> {
         match self {
             Self::Asked(Claim { peer, member: false, .. }) => Some(peer.uid),

@@ -59,8 +59,8 @@ impl Right {
 ///
 /// | | [`own`](Self::own), the default | [`machine`](Self::machine) |
 /// |---|---|---|
-/// | at a socket | its own user and root: everything | these and a group: everything; nobody else gets in |
-/// | on a bus | the same | these: everything; everybody else may look, and asks polkit for more |
+/// | at a socket | its own user and root: everything | these and a group: everything; all others are refused |
+/// | on a bus | the same | these: everything; all others may look, and need polkit's consent for more |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Whether this is the access to the partition of a whole machine.
@@ -103,8 +103,7 @@ pub(crate) enum Trust {
 }
 
 impl Access {
-    /// Access for the user that serves the partition, and root. They may do everything; all other users are
-    /// refused.
+    /// Access for the user that serves the partition, and root. They may do everything; all other users are refused.
     #[must_use]
     pub const fn own() -> Self {
         Self { machine: false, group: None }
@@ -140,8 +139,7 @@ impl Access {
         }
     }
 
-    /// The same access without a group: the user that serves it and root may do everything, and a socket refuses all
-    /// others.
+    /// The same access without a group: the user that serves it and root may do everything, and a socket refuses all others.
     #[must_use]
     pub const fn machine_without_group() -> Self {
         Self { machine: true, group: None }

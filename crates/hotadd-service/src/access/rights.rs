@@ -8,11 +8,9 @@ use hotadd::text::{LONGEST_NAME, cut};
 use crate::access::policy::Right;
 use crate::parties::loss::Loss;
 
-/// What the process of a driver may request. The operator's settings of level and time limit apply, whatever the process
-/// requests.
+/// What the process of a driver may request. The operator's settings of level and time limit apply, whatever the process requests.
 pub(crate) struct Rights {
-    /// The name under which its driver registers. The name of a further callback of a file ends in `#` and a
-    /// number.
+    /// The name under which its driver registers. The name of a further callback of a file ends in `#` and a number.
     pub(crate) name: String,
     pub(crate) level: i32,
     pub(crate) time_limit: Duration,

@@ -100,8 +100,7 @@ impl Watch {
     fn attempt(&self) -> Result<Registration, NotRegistered> {
         let attempt = self.required.as_ref().map(RequiredParty::attempt);
         let registration = (self.register)()?;
-        // If the driver has crashed meanwhile, `succeeded` has no effect. The thread will receive its
-        // deregistration.
+        // If the driver has crashed meanwhile, `succeeded` has no effect. The thread will receive its deregistration.
         attempt.map(hotadd::Attempt::succeeded);
         Ok(registration)
     }

@@ -55,8 +55,7 @@ impl Host {
         let observation = observe(partition, &name, Arc::downgrade(&sender));
         let observation = observation.map_err(|error| failed(&error))?;
         let (ready, registered) = channel();
-        // The watch thread holds weak references only, so that it keeps neither the service nor the observer
-        // alive.
+        // The watch thread holds weak references only, so that it keeps neither the service nor the observer alive.
         let watch = Watch::new(
             partition.clone(),
             Arc::downgrade(service),

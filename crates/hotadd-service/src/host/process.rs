@@ -21,12 +21,10 @@ use crate::object::serve::Why;
 use crate::parties::named::NamedConnection;
 use crate::service::Service;
 
-/// How much longer to wait for a process that is about to report what its driver was doing when its time limit
-/// expired.
+/// How much longer to wait for a process that is about to report what its driver was doing when its time limit expired.
 const PLACE: Duration = Duration::from_millis(1500);
 
-/// How much earlier the end of a connection may arrive than the end of its process. Both are under way at the same
-/// time.
+/// How much earlier the end of a connection may arrive than the end of its process. Both are under way at the same time.
 const MEANWHILE: Duration = Duration::from_millis(200);
 
 /// A process that hosts a driver. Dropping it ends the process, and reads its report to the end.

@@ -1,13 +1,13 @@
 //! [`Report`]: what a process reports about the driver that it hosts, one line for each report.
 //!
 //! ```text
-//! party ID            a callback of it is registered, under this number
-//! ok                  it has begun; before this comes nothing that lets anybody wait
-//! no REASON           it has not, and the process ends
-//! say TEXT            it printed this
-//! breach TEXT         it broke a rule, and goes on
-//! fault 0xSTATUS TEXT it cannot go on, and the process ends
-//! unloaded TEXT       it was unloaded, and left this
+//! party ID            a callback of the driver is registered, under this number
+//! ok                  the driver has begun; the start of the host waits for this line
+//! no REASON           the driver has not begun, and the process ends
+//! say TEXT            the driver printed this
+//! breach TEXT         the driver broke a rule, and goes on
+//! fault 0xSTATUS TEXT the driver cannot go on, and the process ends
+//! unloaded TEXT       the driver was unloaded, and left this behind
 //! ```
 //! The process may be compromised. An invalid line ends it, and so does a line that is too long.
 
@@ -46,8 +46,7 @@ pub enum Said {
     Printed(String),
     /// The driver broke a rule, and goes on.
     Breach(String),
-    /// The driver cannot go on after this fault. The process ends, and its pending requests are refused with
-    /// this.
+    /// The driver cannot go on after this fault. The process ends, and its pending requests are refused with this.
     Fault(Status, String),
     /// The driver was unloaded, and left this behind.
     Unloaded(String),
@@ -136,8 +135,7 @@ impl Report {
             }
             hear(line);
         }
-        // If the process has not ended, this ends it: the process ends when it sees that the other side is
-        // closed.
+        // If the process has not ended, this ends it: the process ends when it sees that the other side is closed.
         let _ = stream.shutdown(Shutdown::Both);
         lock(&self.state).over = true;
         self.over.notify_all();

@@ -13,8 +13,8 @@ use crate::parties::loss::Loss;
 use crate::parties::named::Named;
 use crate::text::span;
 
-/// Receives a driver's reports. It is called on a thread of the driver's process. Until it returns, no further report of that
-/// process is read.
+/// Receives a driver's reports. It is called on a thread of this program that serves only that driver's process.
+/// Until it returns, no further report of that process is read.
 pub type Heard = Arc<dyn Fn(Said) + Send + Sync>;
 
 /// Which process hosts a driver. The process starts with an empty environment.

@@ -101,7 +101,7 @@ impl Core {
         self.told(Some(peer.uid), peer, &why);
     }
 
-    /// Logs a refusal of a peer on a bus of which only the name is known.
+    /// Logs a refusal of a peer of which only its name on the bus is known.
     pub(crate) fn refused_unknown(&self, name: impl fmt::Display, why: impl fmt::Display) {
         self.told(None, &name, &why);
     }

@@ -37,8 +37,7 @@ impl Ledger {
         self.roster.extend(parties.iter().map(|party| (party.id.0, party.clone())));
     }
 
-    /// Records an event. Returns the connection over which its party was called, if the party is no longer
-    /// registered.
+    /// Records an event. Returns the connection over which its party was called, if the party is no longer registered.
     pub(crate) fn write(
         &mut self,
         event: &Event,

@@ -1,5 +1,4 @@
-//! Serves a session: the handshake, the messages of its peer, and the deregistration of its parties at the
-//! end.
+//! Serves a session: the handshake, the messages of its peer, and the deregistration of its parties at the end.
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -13,8 +13,7 @@ pub(crate) struct Agent {
     pub(crate) path: AgentPath,
     /// The agent is deregistered and is not called again.
     ///
-    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all
-    /// (D1).
+    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all (D1).
     left: Mutex<bool>,
     /// Why the agent counts as crashed.
     crash: Mutex<Option<(Status, String)>>,
@@ -40,8 +39,7 @@ impl Agent {
         *lock(&self.crash) = Some((veto.status(), veto.reason().to_owned()));
     }
 
-    /// The message that tells the agent that it was deregistered, if it was deregistered because it crashed
-    /// (L3).
+    /// The message that tells the agent that it was deregistered, if it was deregistered because it crashed (L3).
     pub(crate) fn farewell(&self, peer: Option<&PeerName>, party: u64) -> Option<Message> {
         let (status, reason) = lock(&self.crash).clone()?;
         deregistered(peer, &self.path, party, status, &reason).ok()

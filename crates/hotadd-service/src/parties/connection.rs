@@ -61,8 +61,7 @@ impl Connection {
     }
 
     /// Sends the peer a signal, if the handshake is complete. `plain` is the signal without a destination. On a bus each peer
-    /// is sent a signal of its own: a peer that has not shown that it may talk to the partition must not receive signals
-    /// either.
+    /// is sent a signal of its own: a peer that has not shown that it may talk to the partition must not receive signals either.
     pub(crate) fn tell(&self, signal: &Signal, plain: &Message) {
         if !self.open.load(Ordering::Acquire) {
             return;

@@ -19,8 +19,7 @@ use crate::text::{presentable, span};
 pub(crate) struct Terms {
     pub(crate) removal: bool,
     pub(crate) with_set: bool,
-    /// While the agent is being asked, requests on its connection come from elsewhere, not from inside its
-    /// callback.
+    /// While the agent is being asked, requests on its connection come from elsewhere, not from inside its callback.
     pub(crate) concurrent: bool,
     pub(crate) time_limit: Duration,
 }

@@ -50,8 +50,7 @@ impl Removed {
         time: u64,
         is_active: impl FnOnce(HardwareId) -> bool,
     ) {
-        // A refusal outside a change concerns a registration: a party that may not register refuses an active
-        // processor.
+        // A refusal outside a change concerns a registration: a party that may not register refuses an active processor.
         let (Some(id), Occasion::Change) = (event.id, event.occasion) else { return };
         match event.kind {
             // If a processor is plugged in, the processor that was refused is gone. Unplugging a processor that never joined

@@ -1,5 +1,4 @@
-//! [`Shares`]: limits the number of connections, in total and of each user, so that no user can shut out the
-//! others.
+//! [`Shares`]: limits the number of connections, in total and of each user, so that no user can shut out the others.
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hotadd::ownership::{self, Untrusted};
 
-/// The maximum number of programs in one folder. A larger number is a mistake.
+/// The maximum number of programs in one folder. More than this cannot be intended.
 const MOST: usize = 1000;
 
 /// Why a path is not a script.

@@ -145,8 +145,7 @@ fn run_all(
         let Err(veto) = program.run(notice, limit, start) else { continue };
         let veto = named(&program.name, &veto);
         let Some(undo) = undo(notice, &veto) else {
-            // The notice cannot be refused, and the other programs must be told as well. The first failure is
-            // reported.
+            // The notice cannot be refused, and the other programs must be told as well. The first failure is reported.
             answer = answer.and(Err(veto));
             continue;
         };

@@ -1,6 +1,5 @@
 //! [`Bus`]: a partition on a message bus. One connection to the bus daemon carries all peers. Each peer is served as if it
-//! had a connection of its own, with the same limits. The peer's connection is lost when its name disappears from the bus
-//! (L3).
+//! had a connection of its own, with the same limits. The peer's connection is lost when its name disappears from the bus (L3).
 //!
 //! Only the daemon knows a peer's identity. It is asked when the peer's first message arrives, and the peer's messages wait
 //! until the daemon has answered. The daemon also sets the sender of each message: no peer can send in the name of another.

@@ -141,8 +141,7 @@ impl Place {
         Ok((place, listener))
     }
 
-    /// Creates again what was deleted: the socket, its lock, the folder. Returns `None` if the socket is still
-    /// there.
+    /// Creates again what was deleted: the socket, its lock, the folder. Returns `None` if the socket is still there.
     ///
     /// # Errors
     /// As [`take`](Self::take). The state is then unchanged, and the call may be repeated.
@@ -162,8 +161,7 @@ impl Place {
         &self.path
     }
 
-    /// Listens at the path. The lock must be held: then no other service that respects the lock owns a socket
-    /// there.
+    /// Listens at the path. The lock must be held: then no other service that respects the lock owns a socket there.
     fn listen(&mut self, access: &Access) -> Result<UnixListener, PlaceError> {
         self.socket = None;
         let path = &self.path;
@@ -259,8 +257,7 @@ fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
     sees_only_us(path, access)
 }
 
-/// Checks that no other user can put anything into the folder. Clients that look for the socket make the same
-/// check.
+/// Checks that no other user can put anything into the folder. Clients that look for the socket make the same check.
 fn sees_only_us(path: &Path, access: &Access) -> Result<(), PlaceError> {
     let (barred, most) =
         if access.is_machine() { (0o022, "0755 or less") } else { (0o077, "0700") };

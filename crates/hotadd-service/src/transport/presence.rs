@@ -1,5 +1,4 @@
-//! Stays on a bus for as long as the service lives: if the connection to the bus ends, the bus is joined
-//! again.
+//! Stays on a bus for as long as the service lives: if the connection to the bus ends, the bus is joined again.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

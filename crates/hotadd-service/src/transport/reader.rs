@@ -51,8 +51,7 @@ impl Reader {
         Self { socket, stream: Stream::of_peer(), deadline: None }
     }
 
-    /// A reader of a bus. A message that is too large or invalid is the fault of its sender, and not of the
-    /// bus.
+    /// A reader of a bus. A message that is too large or invalid is the fault of its sender, and not of the bus.
     pub(crate) fn of_bus(socket: Arc<Socket>) -> Self {
         Self { socket, stream: Stream::of_bus(), deadline: None }
     }

@@ -1,5 +1,4 @@
-//! [`Route`]: sends messages to a peer, over a connection of its own or over a bus that carries other peers as
-//! well.
+//! [`Route`]: sends messages to a peer, over a connection of its own or over a bus that carries other peers as well.
 
 use std::sync::Arc;
 

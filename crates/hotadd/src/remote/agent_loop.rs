@@ -108,8 +108,7 @@ impl AgentLoop {
         }
     }
 
-    /// Waits a while and connects. Meanwhile commands are answered as without a connection. Returns `None` if no handle is
-    /// left.
+    /// Waits a while and connects. Meanwhile commands are answered as without a connection. Returns `None` if no handle is left.
     fn reconnect(&mut self, wait: Duration) -> Option<Result<Opened, Error>> {
         let Self { source, inbox, drivers, observers, .. } = self;
         let mut refuse = |command| refuse(drivers, observers, command);

@@ -1,5 +1,4 @@
-//! [`CommandQueue`] and [`Inbox`]: the requests of handles to the agent thread, which waits for them and for a connection at
-//! once.
+//! [`CommandQueue`] and [`Inbox`]: the requests of handles to the agent thread, which waits for them and for a connection at once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

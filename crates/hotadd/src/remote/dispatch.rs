@@ -88,8 +88,7 @@ impl AgentLoop {
         }
     }
 
-    /// Applies the rules for a notice to a driver, calls the driver if they require it, and returns its
-    /// answer.
+    /// Applies the rules for a notice to a driver, calls the driver if they require it, and returns its answer.
     fn notify(&mut self, number: u32, notice: &Notice) -> Result<(), Veto> {
         let Some(member) = self.drivers.get(number).filter(|member| member.is_present()) else {
             // The driver departed, and the partition does not know yet (D3).

@@ -45,8 +45,7 @@ impl Drivers {
         Self { members: BTreeMap::new(), next: 1, common }
     }
 
-    /// Adds a driver that is not registered yet. If it panics when it is asked for its removal support, it has
-    /// crashed.
+    /// Adds a driver that is not registered yet. If it panics when it is asked for its removal support, it has crashed.
     pub(super) fn take_in(&mut self, new: NewDriver) -> Result<u32, (Error, Option<BoxedDriver>)> {
         let NewDriver { name, level, replay, time_limit, mut driver } = new;
         let number = self.next;
@@ -111,8 +110,7 @@ impl Drivers {
     /// the partition may still call them until it knows.
     pub(super) fn sweep(&mut self) -> Vec<u32> {
         let mut swept = Vec::new();
-        // Relaxed: only this thread sets it. The loop is needed because a driver's drop may deregister
-        // others.
+        // Relaxed: only this thread sets it. The loop is needed because a driver's drop may deregister others.
         while self.common.departures.swap(false, Ordering::Relaxed) {
             let departed = self.members.iter_mut().filter(|(_, m)| m.registered.departed());
             let drivers: Vec<_> =

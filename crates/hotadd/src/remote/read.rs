@@ -255,8 +255,7 @@ fn without(message: &str, lead: &str) -> String {
     message.strip_prefix(lead).unwrap_or(message).to_owned()
 }
 
-/// The processor with this id. A processor that did not join has no index: it gets the index that it would have
-/// had.
+/// The processor with this id. A processor that did not join has no index: it gets the index that it would have had.
 fn find(set: &ActiveSet, id: HardwareId) -> Processor {
     let next = || {
         let next = u32::try_from(set.known().count()).ok().and_then(ProcessorIndex::new);

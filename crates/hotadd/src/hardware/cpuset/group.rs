@@ -227,8 +227,7 @@ fn make(path: &Path) -> Result<File, Errno> {
     for _ in 0..3 {
         rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
         match lock(path) {
-            // A sweep may have removed the cgroup meanwhile. Then the locked folder is not the one at the
-            // path.
+            // A sweep may have removed the cgroup meanwhile. Then the locked folder is not the one at the path.
             Some(locked) if is_same(&locked, path) => return Ok(locked),
             _ => {}
         }

@@ -114,8 +114,7 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// A descriptor that is readable when there are uevents.
     fn listen(&self) -> Result<OwnedFd, Errno>;
 
-    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the
-    /// kernel.
+    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the kernel.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 
     /// The threads in it, and in the cgroups below it.
@@ -207,8 +206,7 @@ impl Kernel for Linux {
 
     fn listen(&self) -> Result<OwnedFd, Errno> {
         let socket = uevents::listen()?;
-        // Only root may do this. With the default buffer more events are lost, and the poll finds the
-        // changes.
+        // Only root may do this. With the default buffer more events are lost, and the poll finds the changes.
         let _ = set_socket_recv_buffer_size_force(&socket, BACKLOG);
         Ok(socket)
     }
@@ -272,8 +270,7 @@ fn list(path: &Path) -> Result<CpuList, Errno> {
     read(path)?.parse().map_err(|_| Errno::IO)
 }
 
-/// The child cgroups of this one that have exclusive processors: partitions, valid or not, and cgroups with reserved
-/// processors.
+/// The child cgroups of this one that have exclusive processors: partitions, valid or not, and cgroups with reserved processors.
 fn holders(above: &Path) -> Result<Vec<Holder>, Errno> {
     let mut found = Vec::new();
     let entries = fs::read_dir(above).map_err(|error| errno(&error))?;

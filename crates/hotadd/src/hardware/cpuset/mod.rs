@@ -51,7 +51,7 @@ pub(super) use self::place::own_groups;
 /// let partition = Partition::from_hardware(Arc::clone(&cpuset) as _)?;
 /// let mut server = Command::new("./server").spawn()?;
 /// cpuset.take_in(server.id())?;
-/// partition.add(HardwareId(1))?; // once everybody has agreed, the server may run there
+/// partition.add(HardwareId(1))?; // once all parties have agreed, the server may run there
 /// server.wait()?;
 /// cpuset.close()?; // the cgroup is gone again
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -29,8 +29,7 @@ pub(in crate::hardware) enum Means {
 /// The kernel's current state.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hardware) struct Moment {
-    /// The processors that the kernel permits and that are online: the mask that it gives when it overwrites
-    /// masks.
+    /// The processors that the kernel permits and that are online: the mask that it gives when it overwrites masks.
     pub(in crate::hardware) full: Mask,
     /// A processor or a cpuset has just changed.
     pub(in crate::hardware) stirred: bool,
@@ -120,8 +119,7 @@ impl Hold {
         std::mem::replace(&mut self.requested, Mask::none())
     }
 
-    /// Starts to hold all threads (H1): sets the mask of each, and reads it back. On an error all masks are
-    /// restored.
+    /// Starts to hold all threads (H1): sets the mask of each, and reads it back. On an error all masks are restored.
     pub(in crate::hardware) fn begin(
         &mut self,
         masks: &dyn Masks,
@@ -235,8 +233,7 @@ impl Hold {
     }
 
     /// Reads the masks of all threads. Puts back each mask that reaches outside of the set (H3), and each that is wrong because
-    /// of the kernel or because of a change in progress. Stores reports of both, and the processors that were requested by
-    /// masks.
+    /// of the kernel or because of a change in progress. Stores reports of both, and the processors that were requested by masks.
     pub(in crate::hardware) fn enforce(
         &mut self,
         masks: &dyn Masks,
@@ -250,8 +247,7 @@ impl Hold {
         }
         self.stirred = self.stirred.filter(|until| *until > now);
         self.recent.retain(|recent| recent.until > now);
-        // If no processor is left, there is no mask to give. The kernel has let the threads run wherever it
-        // could.
+        // If no processor is left, there is no mask to give. The kernel has let the threads run wherever it could.
         if self.set.is_empty() {
             return Ok(());
         }

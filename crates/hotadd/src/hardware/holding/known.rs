@@ -1,5 +1,4 @@
-//! [`Known`]: every thread's mask as it was last read. Threads that have the set as their mask take little
-//! memory.
+//! [`Known`]: every thread's mask as it was last read. Threads that have the set as their mask take little memory.
 
 use std::collections::HashMap;
 

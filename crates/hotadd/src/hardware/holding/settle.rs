@@ -37,8 +37,7 @@ const PASSES: u32 = 1_000;
 /// The number of passes in a row that must find nothing to set and miss no thread.
 const SURE: u32 = 2;
 
-/// The number of passes in a row that must find nothing to set, if threads keep ending before they are
-/// visited.
+/// The number of passes in a row that must find nothing to set, if threads keep ending before they are visited.
 const PATIENT: u32 = 30;
 
 /// The same number, if passes are so slow that the time has passed: a processor that is shared with many programs must not delay
@@ -55,8 +54,7 @@ const TRIES: u32 = 3;
 pub(super) enum Verdict {
     /// Its mask is right, or is its own mask.
     Leave,
-    /// Its mask is right, and is set all the same, once: it may contain processors that are offline, which cannot be
-    /// read.
+    /// Its mask is right, and is set all the same, once: it may contain processors that are offline, which cannot be read.
     Refresh { give: Mask },
     /// The thread must get the mask `to`, which is the result of setting `give`.
     Put { give: Mask, to: Mask, why: Why },
@@ -113,8 +111,7 @@ pub(super) struct Put {
     pub(super) why: Why,
 }
 
-/// Gives threads other masks until all are right. After an error the change is incomplete, and `settled` shows its
-/// progress.
+/// Gives threads other masks until all are right. After an error the change is incomplete, and `settled` shows its progress.
 pub(super) fn settle(
     masks: &dyn Masks,
     population: &mut dyn Population,
@@ -266,8 +263,7 @@ impl Work<'_> {
         Err(Errno::ACCESS)
     }
 
-    /// Handles the kernel's refusal to set a thread's mask. It is an error, unless the thread need not be
-    /// set.
+    /// Handles the kernel's refusal to set a thread's mask. It is an error, unless the thread need not be set.
     fn excuse(&mut self, thread: Pid, errno: Errno) -> Result<(), Errno> {
         let stat = self.masks.stat(thread)?;
         match errno {

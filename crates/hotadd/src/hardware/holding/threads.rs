@@ -26,8 +26,7 @@ pub(in crate::hardware) trait Masks: Debug + Send + Sync {
     /// The current time by the clock of [`Stat::born`].
     fn ticks(&self) -> u64;
 
-    /// Whether this kernel overwrites the masks that threads have set when processors come and go (Linux before
-    /// 6.2).
+    /// Whether this kernel overwrites the masks that threads have set when processors come and go (Linux before 6.2).
     fn overwrites(&self) -> bool;
 }
 

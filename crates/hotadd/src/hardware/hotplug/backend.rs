@@ -1,5 +1,4 @@
-//! [`Hotplug`] as a [`Hardware`]: a start or a stop writes to `online`, and the list of online processors is the
-//! result.
+//! [`Hotplug`] as a [`Hardware`]: a start or a stop writes to `online`, and the list of online processors is the result.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -65,8 +65,7 @@ pub(super) trait Kernel: Debug + Send + Sync {
         self.listen()
     }
 
-    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the
-    /// kernel.
+    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the kernel.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 }
 

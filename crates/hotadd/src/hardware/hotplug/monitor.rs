@@ -1,5 +1,4 @@
-//! [`Switches`]: notices when another process switches a processor that the parties are being asked about
-//! (Q4).
+//! [`Switches`]: notices when another process switches a processor that the parties are being asked about (Q4).
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

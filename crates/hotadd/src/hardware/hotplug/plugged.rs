@@ -11,8 +11,7 @@ use crate::CpuList;
 pub(super) struct Plugged {
     /// The processors that were present at the last check, and had a switch.
     seen: BTreeSet<HardwareId>,
-    /// The processors whose add events have arrived since. They may have been pulled out and plugged in again
-    /// meanwhile.
+    /// The processors whose add events have arrived since. They may have been pulled out and plugged in again meanwhile.
     heard: BTreeSet<HardwareId>,
     /// The number of the last uevent when a processor was returned as new: an event up to that number is old.
     known: BTreeMap<HardwareId, u64>,
