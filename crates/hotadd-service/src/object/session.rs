@@ -89,7 +89,7 @@ impl Session {
     }
 
     /// Counts one more request that has a thread. Returns `None` if there are too many, in this session or in
-    /// total. The first request of a session is always accepted: whatever others request, every peer can register.
+    /// total. A session's only request is always accepted: whatever others request, every peer can register.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
     pub(crate) fn begin_request(self: &Arc<Self>) -> Option<UnderWay> {

@@ -133,7 +133,7 @@ impl Driver for RemoteDriver {
                 .crash()
             })?;
         }
-        // Nothing is sent to an agent that has deregistered. It agrees to everything.
+        // Nothing is sent to an agent that has deregistered. It counts as agreeing.
         let Some(begun) = self.begun.take() else { return Ok(()) };
         let answer = self.wait(&begun, notice.state());
         if let Err(veto) = &answer

@@ -99,7 +99,7 @@ impl Removed {
     }
 
     /// Removes one entry. It is needed when there are more ids than a partition can have processors at a time: some were
-    /// unplugged, or no party was asked about them (A8). The oldest of the latter is removed first.
+    /// unplugged, or no party was asked about them. The oldest of the latter is removed first.
     fn make_room(&mut self) {
         let rank = |absence: &Absence| (absence.clause != "A8", absence.nth);
         let oldest = self.absences.iter().min_by_key(|(_, absence)| rank(absence));

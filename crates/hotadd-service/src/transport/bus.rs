@@ -63,8 +63,8 @@ pub(crate) struct Bus {
     polkit: Polkit,
     ask: UnboundedSender<Question>,
     questions: UnboundedReceiver<Question>,
-    /// Messages that arrived before serving began. A peer whose call starts the service can be delivered before the bus reports
-    /// that the service owns the name.
+    /// Messages that arrived before serving began. If a peer's call starts the service, that call arrives before the bus
+    /// reports that the service owns the name.
     early: Vec<Message>,
 }
 

@@ -40,7 +40,7 @@ impl Known {
         self.followers.sort_unstable_by_key(|thread| thread.as_raw_nonzero());
     }
 
-    /// Records that the threads which have the set have this one from now on.
+    /// Records that the mask of all followers is `set` from now on.
     pub(super) fn follow(&mut self, set: Mask) {
         self.set = set;
     }
