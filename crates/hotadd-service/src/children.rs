@@ -1,11 +1,12 @@
-//! [`Children`]: the one place where this process waits for its children, so that it is known at once how each ended.
+//! [`Children`]: the only place where this process waits for its children, so that the end of each is known at once.
 //!
-//! A process that adopts orphans has children that it did not start, and only waiting for any child at all finds those.
-//! Two who wait like that would take each other's answers; so there is one for the whole process.
+//! A process that adopts orphans has children that it did not start, and only waiting for any child finds those. Two
+//! threads that wait for any child would take each other's results. So there is one for the whole process.
 //!
 //! # Why nothing is signalled by mistake
-//! A process id may be given to somebody else as soon as its process has been waited for. Children are started, waited for
-//! and signalled under one lock: whoever holds it and finds that a child has not been waited for yet holds its id.
+//! The kernel may reuse a process id as soon as its process has been waited for. Children are started, waited for and
+//! signalled under one lock. So a thread that holds the lock and finds that a child has not been waited for yet knows that
+//! the process id is still the child's.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,23 +24,23 @@ use rustix::process::{
 
 use crate::lock::lock;
 
-/// The exit status of a process of which it is not known how it ended.
+/// The exit status if it is not known how a process ended.
 const UNKNOWN: i32 = 255;
 
-/// How long a process that was killed may take to be gone.
+/// How long a killed process may take to end.
 const GONE: Duration = Duration::from_secs(1);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// By itself, with this exit status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// This signal killed it.
     Killed(i32),
 }
 
 impl Ending {
-    /// The exit status that a shell would give.
+    /// The exit status that a shell would report.
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
@@ -50,7 +51,7 @@ impl Ending {
 
     fn of(status: WaitStatus) -> Self {
         let killed = status.terminating_signal().map(Self::Killed);
-        // What is neither is not known, and so no success.
+        // Any other way of ending is unknown, and so counts as a failure.
         killed.unwrap_or_else(|| Self::Exited(status.exit_status().unwrap_or(UNKNOWN)))
     }
 }
@@ -96,35 +97,35 @@ const NAMES: [(Signal, &str); 26] = [
     (Signal::SYS, "SIGSYS"),
 ];
 
-/// All children of this process. There is one, [`Children::get`]; nobody else in the process may wait for a child, not even
-/// by [`std::process::Child::wait`] or [`Command::output`].
+/// All children of this process. There is one instance, [`Children::get`]. No other code in the process may wait for a
+/// child, not even by [`std::process::Child::wait`] or [`Command::output`].
 #[derive(Debug, Default)]
 pub struct Children {
     state: Mutex<State>,
-    /// A child was started: there is somebody to wait for.
+    /// Notified when a child was started.
     started: Condvar,
-    /// A child ended, or the last one did.
+    /// Notified when a child ended, and when no child is left.
     ended: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those that were started here and have not been waited for.
+    /// The children that were started here and have not been waited for.
     running: HashMap<Pid, Arc<Slot>>,
-    /// How many were ever started here.
+    /// The number of children ever started here.
     generation: u64,
     /// There are children, or there may be.
     any: bool,
-    /// The thread that waits is there.
+    /// The waiting thread runs.
     attended: bool,
 }
 
-/// How a process is started, where [`Command::spawn`] will not do: on certain processors, for example.
+/// How a process is started where [`Command::spawn`] is not enough: on certain processors, for example.
 pub type Start = Arc<dyn Fn(&mut Command) -> io::Result<Child> + Send + Sync>;
 
 type OnEnd = Box<dyn FnOnce(Ending) + Send>;
 
-/// What becomes of one child.
+/// The state of one child.
 #[derive(Default)]
 struct Slot(Mutex<Fate>);
 
@@ -141,7 +142,7 @@ impl fmt::Debug for Slot {
 }
 
 impl Children {
-    /// The one there is.
+    /// The only instance.
     pub fn get() -> &'static Self {
         static CHILDREN: OnceLock<Children> = OnceLock::new();
         CHILDREN.get_or_init(Self::default)
@@ -150,15 +151,15 @@ impl Children {
     /// Starts a child.
     ///
     /// # Errors
-    /// As [`Command::spawn`]; also if there can be no thread to wait for it.
+    /// As [`Command::spawn`]; also if no thread to wait for it can be started.
     pub fn spawn(&'static self, mut command: Command) -> io::Result<Offspring> {
         self.start(|| command.spawn())
     }
 
-    /// Has `start` start a child, where [`Command::spawn`] alone will not do. It must not wait for a child.
+    /// Lets `start` start a child, where [`Command::spawn`] alone is not enough. `start` must not wait for a child.
     ///
     /// # Errors
-    /// Those of `start`; also if there can be no thread to wait for the child.
+    /// Those of `start`; also if no thread to wait for the child can be started.
     pub fn start(
         &'static self,
         start: impl FnOnce() -> io::Result<Child>,
@@ -169,7 +170,7 @@ impl Children {
             thread.spawn(|| self.attend())?;
             state.attended = true;
         }
-        // Under the lock: a child that ends at once is not waited for before it is in the table.
+        // Under the lock, so that a child that ends at once is not waited for before it is in the table.
         let began = Instant::now();
         let mut child = start()?;
         let pid = Pid::from_child(&child);
@@ -183,7 +184,7 @@ impl Children {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
-            // Old kernels have none.
+            // Old kernels have no pidfd.
             pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
             children: self,
             slot,
@@ -191,7 +192,7 @@ impl Children {
         })
     }
 
-    /// Waits until no child is left, adopted ones included. False if one still is after `timeout`.
+    /// Waits until no child is left, adopted ones included. Returns false if one is left after `timeout`.
     #[must_use]
     pub fn childless(&self, timeout: Duration) -> bool {
         let state = lock(&self.state);
@@ -199,11 +200,11 @@ impl Children {
         !waited.unwrap_or_else(PoisonError::into_inner).0.any
     }
 
-    /// Waits for children as long as the process lives.
+    /// Waits for children for the lifetime of the process.
     fn attend(&self) {
         loop {
             let generation = lock(&self.state).generation;
-            // Only looks. Who ended is found out under the lock.
+            // This only waits for an end. `reap` finds out under the lock which child ended.
             match rustix::process::waitid(
                 WaitId::All,
                 WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
@@ -215,12 +216,12 @@ impl Children {
         }
     }
 
-    /// Waits for all that have ended.
+    /// Waits for all children that have ended.
     fn reap(&self) {
         let mut listeners = Vec::new();
         let mut state = lock(&self.state);
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            // An adopted one is of no interest once it is gone.
+            // An adopted child is not in the table, and its end is ignored.
             let Some(slot) = state.running.remove(&pid) else { continue };
             let ending = Ending::of(status);
             let mut fate = lock(&slot.0);
@@ -234,11 +235,11 @@ impl Children {
         }
     }
 
-    /// There is no child: sleeps until one is started. A process without children cannot come by an orphan.
+    /// There is no child: sleeps until one is started. A process without children cannot adopt an orphan.
     fn rest(&self, generation: u64) {
         let mut state = lock(&self.state);
         if state.generation != generation {
-            // One was started after we looked.
+            // A child was started after `generation` was read.
             return;
         }
         state.any = false;
@@ -248,16 +249,16 @@ impl Children {
     }
 }
 
-/// A child that was started here. Dropping it changes nothing for the child.
+/// A child that was started here. Dropping this does not affect the child.
 #[derive(Debug)]
 pub struct Offspring {
-    /// Its process id. It may belong to somebody else once the child has ended.
+    /// The child's process id. The kernel may reuse it once the child has ended.
     pub pid: Pid,
-    /// Our end of its stdin, if it was made a pipe.
+    /// This process's end of the child's stdin, if it was made a pipe.
     pub stdin: Option<ChildStdin>,
-    /// Our end of its stdout, if it was made a pipe.
+    /// This process's end of the child's stdout, if it was made a pipe.
     pub stdout: Option<ChildStdout>,
-    /// Our end of its stderr, if it was made a pipe.
+    /// This process's end of the child's stderr, if it was made a pipe.
     pub stderr: Option<ChildStderr>,
     pidfd: Option<OwnedFd>,
     children: &'static Children,
@@ -266,19 +267,19 @@ pub struct Offspring {
 }
 
 impl Offspring {
-    /// How it ended, if it has.
+    /// How the child ended, if it has.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         lock(&self.slot.0).ended.map(|(ending, _)| ending)
     }
 
-    /// How long it ran, if it has ended.
+    /// How long the child ran, if it has ended.
     #[must_use]
     pub fn lasted(&self) -> Option<Duration> {
         lock(&self.slot.0).ended.map(|(_, at)| at.duration_since(self.began))
     }
 
-    /// Waits until it ends, at most so long.
+    /// Waits until the child ends, for at most `timeout`.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Ending> {
         let state = lock(&self.children.state);
@@ -287,8 +288,8 @@ impl Offspring {
         self.ending()
     }
 
-    /// Calls `listener` when it ends, from the thread that waits for all children: it must not block. At once if it has
-    /// ended.
+    /// Calls `listener` when the child ends, on the thread that waits for all children: it must not block. If the child
+    /// has ended already, `listener` is called at once.
     pub fn on_end(&self, listener: impl FnOnce(Ending) + Send + 'static) {
         let mut fate = lock(&self.slot.0);
         match fate.ended {
@@ -300,30 +301,31 @@ impl Offspring {
         }
     }
 
-    /// Ends it with all that it has started, and waits until it is gone, but not for a kernel that is busy on its behalf.
+    /// Kills the child and its process group, and waits until it has ended, but not longer than a second: the kernel may
+    /// be busy on its behalf.
     pub(crate) fn end(&self) {
         self.kill_group(Signal::KILL);
         let _ = self.wait_timeout(GONE);
     }
 
-    /// Sends a signal to the process group that it leads, if it leads one and has not ended.
+    /// Sends a signal to the process group that the child leads, if it leads one and has not ended.
     pub fn kill_group(&self, signal: Signal) {
         let _held = lock(&self.children.state);
         if self.ending().is_none() {
-            // It may lead none yet, or no more.
+            // The child may not lead a group yet, or not any more.
             let _ = kill_process_group(self.pid, signal);
         }
     }
 
-    /// Becomes readable when it ends, where the kernel has such a thing.
+    /// A descriptor that becomes readable when the child ends, if the kernel supports pidfds.
     #[must_use]
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 }
 
-/// Why a process could not be started. Where it is this machine that has no room for one more, that is said, with what to look at: the
-/// program is not to blame.
+/// Why a process could not be started. If this machine has no room for one more, the text says so, and which limit to check: the
+/// program is not at fault.
 pub(crate) fn not_started(error: &io::Error) -> String {
     let of = |what: &str| format!("this machine lets us start no further process: {error}; {what}");
     match error.raw_os_error().map(Errno::from_raw_os_error) {

@@ -1,4 +1,4 @@
-//! What the fuzz targets call. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
+//! Entry points for the fuzz targets. They exist only with `--cfg fuzzing`, and are not part of this crate's API.
 
 use hotadd::State;
 use hotadd_wire::handshake::{self, Answer, LONGEST, Step};
@@ -6,7 +6,7 @@ use hotadd_wire::{Request, Stream};
 
 use crate::parties::driver::judge;
 
-/// Reads what a peer sends: the handshake, and behind it its calls and its answers. Returns how many messages it was.
+/// Reads a peer's input: the handshake, then its calls and answers. Returns the number of messages.
 #[must_use]
 pub fn peer(bytes: &[u8]) -> usize {
     let mut stream = Stream::of_peer();
@@ -23,7 +23,7 @@ pub fn peer(bytes: &[u8]) -> usize {
     messages(&mut stream)
 }
 
-/// The same of what comes over a bus, which others have written.
+/// Reads input from a bus, whose messages other peers have written. Returns the number of messages.
 #[must_use]
 pub fn bus(bytes: &[u8]) -> usize {
     let mut stream = Stream::of_bus();

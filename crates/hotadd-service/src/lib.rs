@@ -5,13 +5,13 @@
 //! spoken peer to peer over Unix sockets, or over a message bus. [`Service`] serves a partition at a socket in the file
 //! system, over connections that it is given, and on buses that it joins.
 //!
-//! All connections live on one thread. Whatever waits for somebody (an add, a registration, a removal) runs on a thread of
-//! its own, so that no request holds up another connection's answers; an agent's call is sent from the transaction's own
-//! thread. What comes from a socket is a stranger's: it is bounded and checked, and the worst that a peer can do to others
-//! is to use up its time limit.
+//! All connections run on one thread. Each request that waits (an add, a registration, a removal) runs on a thread of its
+//! own, so that no request delays another connection's answers. An agent's call is sent from the transaction's own thread.
+//! Input from a socket is untrusted: it is bounded and checked, and the worst that a peer can do to others is to use up
+//! its time limit.
 //!
-//! Programs take part as well, without D-Bus: a [script](script::Script) is a driver of its own, and [`children`] is where
-//! all child processes of a program are waited for.
+//! Programs take part as well, without D-Bus: a [script](script::Script) is a driver of its own, and [`children`] waits
+//! for all child processes of a program.
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]

@@ -1,4 +1,5 @@
-//! [`Notify`]: telling the service manager that started us how we are, as sd_notify(3) says: a datagram to `$NOTIFY_SOCKET`.
+//! [`Notify`]: reports this process's state to the service manager that started it, by sd_notify(3): a datagram to
+//! `$NOTIFY_SOCKET`.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Where the service manager listens, if there is one.
+/// The service manager's socket, if there is one.
 #[derive(Debug)]
 pub struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -17,10 +18,10 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// As the environment says: `$NOTIFY_SOCKET`, and `$WATCHDOG_USEC` if `$WATCHDOG_PID` is this process or not set.
+    /// Reads the environment: `$NOTIFY_SOCKET`, and `$WATCHDOG_USEC` if `$WATCHDOG_PID` is this process or is not set.
     ///
     /// # Errors
-    /// If there is a `$NOTIFY_SOCKET` that is neither a path nor an abstract name.
+    /// If `$NOTIFY_SOCKET` is neither a path nor an abstract name.
     pub fn from_env() -> io::Result<Self> {
         let to = match std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) {
             Some(name) => Some((UnixDatagram::unbound()?, address(&name)?)),
@@ -33,13 +34,13 @@ impl Notify {
         Ok(Self { to, watchdog: watchdog.map(Duration::from_micros) })
     }
 
-    /// How often the service manager wants to hear `WATCHDOG=1`: twice within the time that it waits.
+    /// The interval at which to send `WATCHDOG=1`: half of the service manager's time limit.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         self.to.as_ref().and(self.watchdog).map(|within| within / 2)
     }
 
-    /// Says that the configuration is being read anew, until `READY=1` is said.
+    /// Reports that the configuration is being reloaded, until `READY=1` is sent.
     ///
     /// # Errors
     /// As [`say`](Self::say).
@@ -49,10 +50,10 @@ impl Notify {
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"))
     }
 
-    /// Says something, such as `READY=1`; several lines are said at once.
+    /// Sends a state, such as `READY=1`. Several lines are sent in one datagram.
     ///
     /// # Errors
-    /// If it could not be sent. Without a service manager that is none.
+    /// If it could not be sent. Without a service manager nothing is sent, and that is no error.
     pub fn say(&self, what: &str) -> io::Result<()> {
         let Some((socket, address)) = &self.to else { return Ok(()) };
         socket.send_to_addr(what.as_bytes(), address).map(drop)

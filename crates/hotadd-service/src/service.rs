@@ -33,30 +33,30 @@ use crate::transport::socket::Socket;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// Not at this place.
+    /// The partition cannot be served at this place.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// The partition cannot be observed: this is the inside of a callback (D3).
+    /// The partition cannot be observed: the call comes from inside a callback (D3).
     #[error(transparent)]
     Partition(#[from] hotadd::Error),
-    /// Not on this bus.
+    /// The partition cannot be served on this bus.
     #[error("the partition cannot be on {bus}: {reason}")]
     Bus {
-        /// Which one.
+        /// The bus.
         bus: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// No thread, no descriptor.
+    /// A thread or a descriptor could not be created.
     #[error("the partition cannot be served: {0}")]
     System(#[from] io::Error),
 }
 
 /// A partition on D-Bus. Dropping it removes the socket, closes all connections and deregisters all agents. An add that waits
-/// for the answer of one of them is vetoed by it; to later ones nobody is missing.
+/// for an agent's answer is vetoed on behalf of that agent. Later adds do not treat the agents as missing.
 ///
-/// All methods may be called from any thread, and wait for no peer. When the drop returns all connections are closed and no
-/// agent is called any more; their registrations may take until the end of a transaction under way.
+/// All methods may be called on any thread, and do not wait for any peer. When the drop returns, all connections are closed
+/// and no agent is called any more. Their registrations may last until the end of a transaction in progress.
 pub struct Service {
     core: Arc<Core>,
     handle: Handle,
@@ -67,27 +67,28 @@ pub struct Service {
 }
 
 impl Service {
-    /// Serves a partition at a socket. The folder is made if it is missing; one that others have access to is refused, and
-    /// so is a name that is taken.
+    /// Serves a partition at a socket. The folder is created if it does not exist. A folder that other users have access
+    /// to is refused, and so is a name that is in use.
     ///
     /// # Errors
-    /// If the socket cannot be made there, or no thread.
+    /// If the socket or a thread cannot be created.
     pub fn listen(partition: &Partition, name: &str, path: &Path) -> Result<Self, ServiceError> {
         let service = Self::new(partition, name, Arc::new(|_| ()))?;
         service.open(path)?;
         Ok(service)
     }
 
-    /// Serves a partition of one's own, over the connections that it will be [given](Self::attach), and at the sockets that will be
+    /// Serves a user's own partition, over the connections that it is [given](Self::attach), and at the sockets that are
     /// [opened](Self::open).
     ///
     /// # Errors
-    /// For a bad name, inside a callback of the partition, or if there is no thread.
+    /// For a bad name, inside a callback of the partition, or if no thread can be created.
     pub fn new(partition: &Partition, name: &str, log: Log) -> Result<Self, ServiceError> {
         Self::with_access(partition, name, Access::own(), log)
     }
 
-    /// The same, for those who have access. Whom it was refused is logged by process and user, ten a user and 10 seconds.
+    /// As [`new`](Self::new), with this access. Refusals are logged with the process and the user, at most ten a user and
+    /// 10 seconds.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -115,7 +116,7 @@ impl Service {
                 }
             },
         )?;
-        // Dropping a registration waits until no transaction is under way. It ends when the core is gone.
+        // Dropping a registration waits until no transaction is in progress. The thread ends when the core is gone.
         let leave = move || left.into_iter().for_each(drop);
         thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave)?;
         let (served, stopped) = (Arc::clone(&core), Arc::clone(&stop));
@@ -130,12 +131,12 @@ impl Service {
         Ok(Self { core, handle, stop, thread, places: Mutex::default(), observation })
     }
 
-    /// Listens at one more socket. Only those get in who have [`Access`]: the socket has mode 0600, in a folder of mode 0700,
-    /// both of this user; or for the partition of a machine 0660 and the group's, in a folder of mode 0755. If it is deleted it is
-    /// made again, within about a second.
+    /// Listens at one more socket. Only peers that [`Access`] allows are accepted: the socket has mode 0600, in a folder of mode
+    /// 0700, both owned by this user; or for the partition of a machine mode 0660 and the group, in a folder of mode 0755. If the
+    /// socket is deleted, it is created again within about a second.
     ///
     /// # Errors
-    /// If the socket cannot be made there.
+    /// If the socket cannot be created there.
     pub fn open(&self, path: &Path) -> Result<(), ServiceError> {
         let taken = {
             let _runtime = self.handle.enter();
@@ -147,17 +148,17 @@ impl Service {
         Ok(())
     }
 
-    /// Serves a peer over a connected socket. It is trusted to be who it should be; `ending` is asked when the peer has ended
-    /// the connection.
+    /// Serves a peer over a connected socket. The peer's identity is trusted and not checked. `ending` is called when the
+    /// peer has closed the connection.
     ///
     /// # Errors
-    /// If there are too many connections, or the socket is no such socket.
+    /// If there are too many connections, or if the socket cannot be used.
     pub fn attach(&self, stream: UnixStream, ending: Option<Ending>) -> Result<(), ServiceError> {
         self.attach_as(stream, Attached { ending, named: None, authority: Authority::Full })
     }
 
-    /// The same, for the process of a driver: it may be that driver, and no more. If its party is required it is missing when the
-    /// connection is lost (L4).
+    /// As `attach`, for the process of a driver: it may only be that driver. If its party is required, the party is missing when
+    /// the connection is lost (L4).
     pub(crate) fn attach_driver(
         &self,
         stream: UnixStream,
@@ -179,21 +180,22 @@ impl Service {
         admitted.map_err(|full| io::Error::other(full.to_string()).into())
     }
 
-    /// Has parties that the operator named started anew by this, when somebody asks for it who may change the partition. Said once;
-    /// without it there are no such parties.
+    /// Sets the function that restarts parties that the operator named, for peers that may change the partition. It can be set
+    /// once. Without it no party can be restarted.
     pub fn restart_by(&self, restart: Restart) {
-        // The first one counts.
+        // The first call counts.
         let _ = self.core.restart.set(restart);
     }
 
     /// Joins a message bus under the name `org.hotadd.Partition.NAME`, or for the partition of a machine
-    /// [`MACHINE_BUS_NAME`](crate::MACHINE_BUS_NAME). Everybody on it who has [`Access`] is served like a connection, and calls
-    /// the partition at its usual path; an agent is called at the name that it registered from.
+    /// [`MACHINE_BUS_NAME`](crate::MACHINE_BUS_NAME). Every peer on it that [`Access`] allows is served like a connection, and
+    /// calls the partition at its usual path. An agent is called at the bus name from which it registered.
     ///
-    /// When the bus ends all of them are gone (L3). It is joined again as soon as it is there, for as long as this lives.
+    /// When the connection to the bus ends, all its peers are gone (L3). The bus is joined again as soon as it is available,
+    /// for as long as this lives.
     ///
     /// # Errors
-    /// If there is no such bus, it does not answer within 10 seconds, or does not give us the name.
+    /// If there is no such bus, if it does not answer within 10 seconds, or if it does not grant the name.
     pub fn join_bus(&self, address: &BusAddress) -> Result<(), ServiceError> {
         self.has_name_for(address)?;
         let (joined, outcome) = channel();
@@ -202,11 +204,11 @@ impl Service {
         outcome.map_err(|reason| ServiceError::Bus { bus: address.to_string(), reason })
     }
 
-    /// The same for a bus that need not be there, or not give us the name: it is tried until it is joined, and the log says so.
-    /// Waits for the first try so long at most, and returns whether that has worked.
+    /// As `join_bus`, for a bus that may be unavailable or may not grant the name: joining is retried until it works, and
+    /// logged. Waits at most `wait` for the first try, and returns whether it worked.
     ///
     /// # Errors
-    /// If the partition's name is none on a bus.
+    /// If the partition's name is not valid on a bus.
     pub fn join_bus_when_there(
         &self,
         address: &BusAddress,
@@ -227,23 +229,23 @@ impl Service {
         Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 
-    /// Is found no more: removes the sockets. Those who are connected stay so until this is dropped.
+    /// Removes the sockets, so that no new peer finds the service. Existing connections stay until this is dropped.
     pub fn close(&self) {
         lock(&self.places).drain(..).for_each(|place| *lock(&place) = None);
     }
 
-    /// Calls this on the thread that serves all connections, when that comes to it; not if it has ended. It must not wait.
+    /// Calls `what` on the thread that serves all connections, unless that thread has ended. `what` must not block.
     pub fn call(&self, what: impl FnOnce() + Send + 'static) {
         self.handle.spawn(async move { what() });
     }
 
-    /// How long a party in another process may take over an answer; `None` if it is none of those.
+    /// The time limit of a party in another process; `None` for any other party.
     #[must_use]
     pub fn time_limit(&self, party: PartyId) -> Option<Duration> {
         lock(&self.core.ledger).time_limit(party.0)
     }
 
-    /// The name that the partition is served under.
+    /// The name under which the partition is served.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.core.name
@@ -258,17 +260,17 @@ impl fmt::Debug for Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // First of all, so that nobody new finds it.
+        // This comes first, so that no new peer finds the service.
         self.close();
         self.stop.notify_one();
         if let Some(thread) = self.thread.take()
-            // From inside the log it would wait for itself.
+            // If the drop runs on that thread, inside the log, joining would wait for itself.
             && thread.thread().id() != thread::current().id()
         {
-            // It has nothing to say; a panic of it was shown where it happened.
+            // The thread returns nothing, and a panic was reported where it happened.
             let _ = thread.join();
         }
-        // A transaction under way is not waited for.
+        // This does not wait for a transaction in progress.
         if let Some(observation) = self.observation.take() {
             observation.end_soon();
         }

@@ -1,4 +1,4 @@
-//! Texts from outside, fit for people.
+//! Makes texts from outside safe to display.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hotadd::text::clean_char;
 /// The longest reason that is passed on, in bytes.
 const LONGEST_REASON: usize = 512;
 
-/// A stranger's words, fit for a terminal and a log.
+/// A text of an untrusted peer, made safe for a terminal and a log.
 pub(crate) fn presentable(text: &str) -> String {
     let mut fit = String::with_capacity(text.len().min(LONGEST_REASON));
     for char in text.trim().chars() {
@@ -20,7 +20,7 @@ pub(crate) fn presentable(text: &str) -> String {
     fit
 }
 
-/// A time for people: `5 s`, `300 ms`.
+/// A time for display: `5 s`, `300 ms`.
 pub(crate) fn span(time: Duration) -> String {
     match time.subsec_millis() {
         0 if time.as_secs() > 0 => format!("{} s", time.as_secs()),

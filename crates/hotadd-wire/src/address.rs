@@ -10,14 +10,14 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use zbus::Address;
 use zbus::address::transport::{Transport, UnixSocket};
 
-/// Which message bus.
+/// A message bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusAddress {
-    /// That of the user's session: `$DBUS_SESSION_BUS_ADDRESS`, or the one in `$XDG_RUNTIME_DIR`.
+    /// The bus of the user's session: `$DBUS_SESSION_BUS_ADDRESS`, or the bus in `$XDG_RUNTIME_DIR`.
     Session,
-    /// That of the machine.
+    /// The bus of the machine.
     System,
-    /// The one whose daemon listens here: `unix:path=/run/user/1000/bus`.
+    /// The bus whose daemon listens at this address: `unix:path=/run/user/1000/bus`.
     At(At),
 }
 
@@ -25,7 +25,7 @@ pub enum BusAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At(Address);
 
-/// There is no such address.
+/// The address is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct AddressError(#[from] zbus::Error);
@@ -33,7 +33,7 @@ pub struct AddressError(#[from] zbus::Error);
 impl FromStr for BusAddress {
     type Err = AddressError;
 
-    /// `session`, `system` or an address.
+    /// Parses `session`, `system` or an address.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         match text {
             "session" => Ok(Self::Session),
@@ -54,10 +54,10 @@ impl fmt::Display for BusAddress {
 }
 
 impl BusAddress {
-    /// Where its daemon listens.
+    /// The address at which the daemon listens.
     ///
     /// # Errors
-    /// If the environment names a place that is none.
+    /// If the environment contains an invalid address.
     fn resolve(&self) -> Result<Address, AddressError> {
         Ok(match self {
             Self::Session => Address::session()?,
@@ -66,11 +66,11 @@ impl BusAddress {
         })
     }
 
-    /// A socket that is connected to its daemon, and does not block; the handshake is still to come. Never waits: a daemon
-    /// that takes nobody in at this moment is an error.
+    /// A non-blocking socket that is connected to the daemon, before the handshake. This never blocks: a daemon that
+    /// accepts no connection at this moment is an error.
     ///
     /// # Errors
-    /// If nobody listens there, or it is no Unix socket.
+    /// If nothing listens there, or if it is not a Unix socket.
     pub fn connect(&self) -> io::Result<UnixStream> {
         let unusable = |what: String| io::Error::new(io::ErrorKind::Unsupported, what);
         let address = self.resolve().map_err(|error| unusable(error.to_string()))?;

@@ -1,8 +1,8 @@
-//! The arguments of a call, and D-Bus's own errors for those that are wrong.
+//! The arguments of a call, and the standard D-Bus errors for wrong ones.
 
 use crate::message::{Body, Decode, Message, MessageError};
 
-/// One of D-Bus's own errors: the last part of its name, and its text.
+/// A standard D-Bus error: the last part of its name, and its text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{1}")]
 pub struct StandardError(pub &'static str, pub String);
@@ -17,12 +17,12 @@ pub(crate) fn unknown_method(method: &str) -> StandardError {
     StandardError("UnknownMethod", format!("there is no method {method}"))
 }
 
-/// The arguments of a call.
+/// Decodes the arguments of a call.
 pub(crate) fn arguments<T: Decode>(call: &Message) -> Result<T, StandardError> {
     call.arguments().map_err(|error| StandardError("InvalidArgs", error.to_string()))
 }
 
-/// That a call has none.
+/// Checks that a call has no arguments.
 pub(crate) fn no_arguments(call: &Message) -> Result<(), StandardError> {
     match call.body() {
         Body::Empty | Body::Unsigned(_) => Ok(()),

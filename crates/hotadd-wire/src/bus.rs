@@ -1,4 +1,4 @@
-//! The conversation with the daemon of a message bus, and who is on it.
+//! The messages to and from the daemon of a message bus, and the identity of its peers.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,17 @@ pub use crate::peer::PeerName;
 pub const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// The match rule for every name that goes.
+/// The match rule for every name that disappears.
 pub const NAMES_GOING: &str = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
     member='NameOwnerChanged',arg2=''";
 
 /// Flag of RequestName: fail rather than queue.
 pub const DO_NOT_QUEUE: u32 = 4;
 
-/// What RequestName replies if the name is ours.
+/// The reply of RequestName if the name is now owned by this connection.
 pub const PRIMARY_OWNER: u32 = 1;
 
-/// Whether a service could have this name on a bus.
+/// Whether a service can have this name on a bus.
 #[must_use]
 pub fn is_service_name(name: &str) -> bool {
     WellKnownName::try_from(name).is_ok()
@@ -36,7 +36,7 @@ pub fn call(method: &str, arguments: &impl Encode) -> Result<Message, MessageErr
     Outgoing::call(BUS_PATH, BUS, method)?.for_service(BUS)?.build(arguments)
 }
 
-/// The bus's news that a name has another owner: the name, and its owner now.
+/// Decodes the bus's signal that a name has a new owner: the name, and its owner now.
 #[must_use]
 pub fn name_owner_changed(message: &Message) -> Option<(String, Option<PeerName>)> {
     if message.head().member() != "NameOwnerChanged" {
@@ -67,7 +67,7 @@ pub fn credentials(reply: &Message) -> Option<Credentials> {
     Some(Credentials { uid, pid, groups: groups.unwrap_or_default() })
 }
 
-/// What an error reply says.
+/// The text of an error reply.
 #[must_use]
 pub fn error_text(error: &Message) -> String {
     error.arguments().unwrap_or_else(|_| error.head().error_name().to_owned())

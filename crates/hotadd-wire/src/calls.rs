@@ -1,5 +1,5 @@
-//! [`Calls`]: the calls that tell agents of a notice. To make one costs more than to send it, and most of it is the same for all who are
-//! told: it is made once, and the others are sent copies with another party and serial.
+//! [`Calls`]: the calls that tell agents of a notice. Making a call costs more than sending it, and most of it is the same for all
+//! agents. So it is made once, and the other agents are sent copies with another party and serial.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ impl AgentPath {
         Self(path)
     }
 
-    /// The path of this text, if it is one.
+    /// Parses a path; `None` if it is not a valid one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         OwnedObjectPath::try_from(text).ok().map(Self)
@@ -34,28 +34,28 @@ impl AgentPath {
     }
 }
 
-/// Where in a message its serial is.
+/// The position of the serial in a message.
 const SERIAL: std::ops::Range<usize> = 8..12;
 
-/// How long a party is, which begins the body.
+/// The length of the party, which is the first argument in the body.
 const PARTY: usize = size_of::<u64>();
 
-/// Calls over connections of their own, where nobody else hands out serials of calls that are answered.
+/// Calls over direct connections, where nothing else issues serials of calls that are answered.
 #[derive(Debug, Default)]
 pub struct Calls {
     serials: AtomicU32,
     last: Mutex<Option<Last>>,
 }
 
-/// The call that was made last.
+/// The most recent call.
 #[derive(Debug)]
 struct Last {
     path: AgentPath,
     notice: Notice,
-    /// Held, so that it is this one as long as it is at the same address.
+    /// The set is held so that its address identifies it.
     set: Option<Arc<ActiveSet>>,
     bytes: Vec<u8>,
-    /// Where its body is.
+    /// The offset of the body.
     body: usize,
 }
 
@@ -63,7 +63,7 @@ impl Calls {
     /// The call that tells this party of a notice, and its serial.
     ///
     /// # Errors
-    /// If it cannot be sent: the state is none that a method has.
+    /// If it cannot be encoded: there is no method for the state.
     pub fn make(
         &self,
         path: &AgentPath,
@@ -86,7 +86,7 @@ impl Calls {
         Ok((serial, bytes))
     }
 
-    /// The same for a peer of a bus: the bus hands the call on to it.
+    /// As [`make`](Self::make), for a peer of a bus, which forwards the call.
     ///
     /// # Errors
     /// As [`make`](Self::make).
@@ -102,7 +102,8 @@ impl Calls {
         Ok((call.serial(), call.bytes().to_vec()))
     }
 
-    /// Relaxed: it only hands out numbers. After four thousand million of them they begin anew.
+    /// The next serial. Relaxed: the counter only issues numbers. After four thousand million of them it
+    /// starts again.
     fn next(&self) -> NonZeroU32 {
         loop {
             let serial = self.serials.fetch_add(1, Ordering::Relaxed);
@@ -123,7 +124,7 @@ impl Last {
         same_set && self.notice == *notice && self.path == *path
     }
 
-    /// The same for another party. Messages are made in this machine's byte order.
+    /// The same call for another party. Messages are encoded in this machine's byte order.
     fn copy(&self, serial: NonZeroU32, party: u64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         bytes[SERIAL].copy_from_slice(&serial.get().to_ne_bytes());
@@ -132,10 +133,11 @@ impl Last {
     }
 }
 
-/// The call that tells an agent that it was deregistered (L3), for one peer of a bus or for whoever it is sent to.
+/// The call that tells an agent that it was deregistered (L3), for one peer of a bus or, without `to`, for a
+/// direct connection.
 ///
 /// # Errors
-/// If it cannot be sent.
+/// If it cannot be encoded.
 pub fn deregistered(
     to: Option<&PeerName>,
     path: &AgentPath,
@@ -174,7 +176,7 @@ mod tests {
         let paths = paths.map(|path| AgentPath::parse(path).unwrap());
         let sets = [None, Some(set(1)), Some(set(2))];
         let mut serials = std::collections::BTreeSet::new();
-        // Neighbours differ in one thing, or in none but the party.
+        // Consecutive calls differ in one argument, or only in the party.
         for state in [State::AddStart, State::AddFailure] {
             for id in [1, 2] {
                 for set in &sets {

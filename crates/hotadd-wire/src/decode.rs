@@ -148,7 +148,7 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
         // zvariant may have read a byte beyond the end.
         let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
         if FIELDS.contains(&code) {
-            // All begin on a multiple of eight, so that within one nothing moves against that.
+            // Each field begins on a multiple of eight, so alignment within a field does not change when it moves.
             known.resize(known.len().next_multiple_of(8), 0);
             known.extend_from_slice(raw);
         } else {
@@ -159,7 +159,7 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
     if all_known {
         return Ok(bytes.to_vec());
     }
-    // Shorter than the original, which fitted.
+    // The result is shorter than the original, so its length fits.
     let length = u32::try_from(known.len() - START).map_err(|_| Unsound::NoMessage)?;
     let length = if start[0] == b'B' { length.to_be_bytes() } else { length.to_le_bytes() };
     known[FIELDS_LENGTH..START].copy_from_slice(&length);
@@ -177,8 +177,8 @@ enum Held<'a> {
     Other,
 }
 
-/// A field whose value is a text, path, signature or number, as those that are defined all have one: its code, what it holds
-/// and how long it is. `None` if it is not, or damaged. zvariant reads any field, and takes some hundred times as long.
+/// Parses a field whose value is a text, path, signature or number, as all defined fields have: its code, its content and
+/// its length. Returns `None` if it is another field, or damaged. zvariant reads any field, and takes some hundred times as long.
 fn plain(field: &[u8], endian: Endian) -> Option<(u8, Held<'_>, usize)> {
     let [code, 1, kind, 0, value @ ..] = field else { return None };
     if *kind == b'g' {
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(begins(131_072 - 15), Err(Unsound::TooLarge(131_073)));
     }
 
-    /// What is wrong with a message with this field.
+    /// The error for a message with this field.
     fn wrong(code: u8, value: impl Into<Value<'static>>) -> Unsound {
         decode(&message(Endian::Little, &[(code, value.into())]), 1).unwrap_err()
     }
@@ -371,7 +371,7 @@ mod tests {
                 let Ok(Some(length)) = length(&bytes) else { continue };
                 bytes.resize(length, 0);
                 if let Ok(Some(read)) = decode(&bytes, 1) {
-                    // What zbus panics in if a name is none.
+                    // zbus would panic here if a name were invalid.
                     let _ = format!("{read:?}");
                 }
             }

@@ -25,24 +25,24 @@ pub fn hex(uid: u32) -> String {
     uid.to_string().bytes().fold(String::new(), |hex, digit| format!("{hex}{digit:02x}"))
 }
 
-/// What a line is answered with.
+/// The reply to a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// By this line, its end included.
+    /// This line, including its end.
     Line(String),
-    /// By nothing: the handshake is over, and messages follow.
+    /// No reply: the handshake is complete, and messages follow.
     Begin,
 }
 
-/// What has been agreed so far.
+/// The state of the handshake.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 pub enum Step {
-    /// Nothing.
+    /// Nothing is agreed yet.
     #[default]
     Unknown,
-    /// It was asked who it is.
+    /// The peer was asked for its identity.
     Asked,
-    /// The peer is who it should be.
+    /// The peer is authenticated.
     Known,
 }
 
@@ -61,7 +61,7 @@ pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answ
             return Answer::Line("DATA\r\n".to_owned());
         }
         (Step::Unknown, Some("AUTH"), Some("EXTERNAL")) => second,
-        // Who says nothing is who the kernel says.
+        // A peer that gives no identity is identified by the kernel.
         (Step::Asked, Some("DATA"), said) => Some(said.unwrap_or_default()),
         (_, Some("AUTH" | "CANCEL" | "ERROR"), _) => None,
         _ => return Answer::Line("ERROR unknown or out of place\r\n".to_owned()),
@@ -75,7 +75,7 @@ pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answ
     Answer::Line("REJECTED EXTERNAL\r\n".to_owned())
 }
 
-/// Whether the hexadecimal digits of decimal digits say this user id.
+/// Whether the text is this user id: the hexadecimal codes of its decimal digits.
 fn names(said: &str, uid: u32) -> bool {
     said.eq_ignore_ascii_case(&hex(uid))
 }

@@ -1,9 +1,9 @@
-//! Both ends of the conversation between a partition and parties in other processes: `org.hotadd.Partition1` and
+//! Both ends of the protocol between a partition and parties in other processes: `org.hotadd.Partition1` and
 //! `org.hotadd.Agent1`, as the XML files in `dbus/` of the repository define them.
 //!
-//! This is the one place that knows how messages are encoded. It is shared by the agent client (`hotadd` with the feature
-//! `dbus`) and the partition's side (`hotadd-service`). It has no threads, no connections and none of the transaction's rules:
-//! bytes go in, messages and values come out. Every byte from a peer is checked before it is decoded.
+//! Only this crate encodes and decodes messages. It is shared by the agent client (`hotadd` with the feature `dbus`) and the
+//! partition's side (`hotadd-service`). It has no threads, no connections and none of the transaction's rules: bytes go in,
+//! messages and values come out. Every byte from a peer is checked before it is decoded.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]

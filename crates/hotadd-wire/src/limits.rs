@@ -1,7 +1,7 @@
-//! The limits of the conversation, and how texts and rows are cut to them.
+//! The limits of the protocol, and functions that shorten texts and rows to them.
 
-/// The largest message that either side accepts, in bytes. The largest that either sends is a set of 2,048 processors, about 40
-/// KiB.
+/// The largest message that either side accepts, in bytes. The largest message that either side sends is a set of 2,048
+/// processors, about
 pub const MAX_MESSAGE: usize = 128 * 1024;
 
 /// The maximum length of a reason on the wire, in bytes.
@@ -10,13 +10,13 @@ pub const MAX_REASON: usize = 4096;
 /// The maximum time limit of a party, in milliseconds.
 pub const MAX_TIME_LIMIT_MS: u32 = 600_000;
 
-/// The number of processors that one batch may have: its results must fit into a message.
+/// The maximum number of processors of one batch: its results must fit into a message.
 pub(crate) const MAX_BATCH: usize = 512;
 
-/// How much of a message may be something else than rows.
+/// The part of a message that is reserved for everything but rows.
 const HEADER_BYTES: usize = 1024;
 
-/// What a result of a batch, or an answer of a rehearsal, takes in a message besides its text: numbers, names, and what aligns them.
+/// The size in a message of a result of a batch, or an answer of a rehearsal, besides its text: numbers, names and alignment.
 const RESULT_BYTES: usize = 160;
 
 /// The space that rows have in one message.
@@ -24,20 +24,20 @@ const RESULT_BYTES: usize = 160;
 pub struct Room(usize);
 
 impl Room {
-    /// Takes the space of a row of so many bytes. Returns false if it does not fit.
+    /// Takes the space of a row of this many bytes. Returns false if it does not fit.
     pub fn takes(&mut self, bytes: usize) -> bool {
         self.0 += bytes;
         self.0 <= MAX_MESSAGE - HEADER_BYTES
     }
 }
 
-/// The maximum length of the text in each of so many results or answers, for all to fit into one message.
+/// The maximum length of the text in each row, for this many results or answers to fit into one message.
 #[must_use]
 pub fn row_text(rows: usize) -> usize {
     ((MAX_MESSAGE - HEADER_BYTES) / rows.max(1)).saturating_sub(RESULT_BYTES).min(MAX_REASON)
 }
 
-/// The text as it can be sent: at most the given number of bytes, and without NUL, which D-Bus cannot represent.
+/// KiB.
 #[must_use]
 pub fn text(text: &str, most: usize) -> String {
     // The replacement is longer than a NUL.

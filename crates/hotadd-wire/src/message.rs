@@ -1,4 +1,4 @@
-//! [`Message`]: one message of D-Bus, received or to be sent. What is received is [checked](crate::Stream) before.
+//! [`Message`]: one D-Bus message, received or to be sent. A received message was [checked](crate::Stream) before.
 
 use std::num::NonZeroU32;
 
@@ -10,17 +10,17 @@ use zbus::zvariant::{DynamicType, Signature, Structure, Type, Value};
 use crate::names::STANDARD_ERROR;
 use crate::peer::PeerName;
 
-/// What arguments of a message can be written from.
+/// A type that can be encoded as the arguments of a message.
 pub trait Encode: Serialize + DynamicType {}
 
 impl<T: Serialize + DynamicType + ?Sized> Encode for T {}
 
-/// What arguments of a message can be read into.
+/// A type that the arguments of a message can be decoded to.
 pub trait Decode: DeserializeOwned + Type {}
 
 impl<T: DeserializeOwned + Type> Decode for T {}
 
-/// A message cannot be written, or its arguments are of another type than expected.
+/// A message cannot be encoded, or its arguments have another type than expected.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct MessageError(#[from] zbus::Error);
@@ -46,12 +46,12 @@ pub struct Message(pub(crate) zbus::Message);
 #[derive(Debug)]
 pub struct Head<'m>(Header<'m>);
 
-/// What there is of a message's body.
+/// The body of a message, as far as its signature describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing.
+    /// No body.
     Empty,
-    /// So many bytes that have no signature.
+    /// This many bytes without a signature.
     Unsigned(usize),
     /// Arguments of this signature.
     Arguments(String),
@@ -87,7 +87,7 @@ impl Message {
         Ok(Self(zbus::Message::error(&self.0.header(), name)?.build(arguments)?))
     }
 
-    /// The reply to this call by one of D-Bus's own errors, given by the last part of its name.
+    /// The error reply to this call with a standard D-Bus error, given by the last part of its name.
     ///
     /// # Errors
     /// If the name is invalid.
@@ -95,7 +95,7 @@ impl Message {
         self.error(&format!("{STANDARD_ERROR}{name}"), &text)
     }
 
-    /// Its type.
+    /// The type.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.0.message_type() {
@@ -106,43 +106,43 @@ impl Message {
         }
     }
 
-    /// Its serial number.
+    /// The serial number.
     #[must_use]
     pub fn serial(&self) -> NonZeroU32 {
         self.0.primary_header().serial_num()
     }
 
-    /// The serial number of the call to which it replies.
+    /// The serial number of the call that this message answers.
     #[must_use]
     pub fn reply_to(&self) -> Option<NonZeroU32> {
         self.0.header().reply_serial()
     }
 
-    /// Whether its sender expects a reply.
+    /// Whether the sender expects a reply.
     #[must_use]
     pub fn expects_reply(&self) -> bool {
         !self.0.primary_header().flags().contains(Flags::NoReplyExpected)
     }
 
-    /// Whether people may be asked for a password because of it.
+    /// Whether a user may be asked for a password because of this call.
     #[must_use]
     pub fn is_interactive(&self) -> bool {
         self.0.primary_header().flags().contains(Flags::AllowInteractiveAuth)
     }
 
-    /// The names in its header.
+    /// The names in the header.
     #[must_use]
     pub fn head(&self) -> Head<'_> {
         Head(self.0.header())
     }
 
-    /// Its bytes.
+    /// The encoded message.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.0.data()
     }
 
-    /// What there is of its body.
+    /// The body.
     #[must_use]
     pub fn body(&self) -> Body {
         let body = self.0.body();
@@ -153,12 +153,12 @@ impl Message {
         }
     }
 
-    /// The length of its body, in bytes.
+    /// The length of the body, in bytes.
     pub(crate) fn body_length(&self) -> usize {
         self.0.body().len()
     }
 
-    /// Its arguments.
+    /// Decodes the arguments.
     ///
     /// # Errors
     /// If they are of another type.
@@ -166,7 +166,7 @@ impl Message {
         Ok(self.0.body().deserialize()?)
     }
 
-    /// Its first argument, if that is a text.
+    /// The first argument, if it is a text.
     #[must_use]
     pub fn first_text(&self) -> Option<String> {
         let body = self.0.body();
@@ -182,7 +182,7 @@ impl Message {
     }
 }
 
-/// For connections of zbus.
+/// Converts a message for zbus connections.
 impl From<Message> for zbus::Message {
     fn from(message: Message) -> Self {
         message.0
@@ -202,7 +202,7 @@ impl Head<'_> {
         self.0.interface().map(zbus::names::InterfaceName::as_str)
     }
 
-    /// The method that is called, or the name of a signal; empty if there is none.
+    /// The method of a call, or the name of a signal; empty if there is none.
     #[must_use]
     pub fn member(&self) -> &str {
         self.0.member().map_or("", |member| member.as_str())
@@ -214,7 +214,7 @@ impl Head<'_> {
         self.0.error_name().map_or("", |name| name.as_str())
     }
 
-    /// Who sent it over a bus, as the bus says.
+    /// The sender of a message over a bus, as set by the bus.
     #[must_use]
     pub fn sender(&self) -> Option<PeerName> {
         self.0.sender().map(|name| PeerName(name.to_owned()))
@@ -243,7 +243,7 @@ impl<'a> Outgoing<'a> {
         Ok(Self(zbus::Message::signal(path, interface, name)?))
     }
 
-    /// To this peer of a bus, if it goes over one.
+    /// Addresses the message to this peer of a bus, if it is sent over one.
     ///
     /// # Errors
     /// None: a peer's name is valid.
@@ -252,7 +252,7 @@ impl<'a> Outgoing<'a> {
         Ok(Self(self.0.destination(name.clone())?))
     }
 
-    /// To the service of this name.
+    /// Addresses the message to the service of this name.
     ///
     /// # Errors
     /// If the name is invalid.
@@ -260,20 +260,20 @@ impl<'a> Outgoing<'a> {
         Ok(Self(self.0.destination(name)?))
     }
 
-    /// With this serial number instead of the next one.
+    /// Sets the serial number, instead of the next one.
     pub fn serial(self, serial: NonZeroU32) -> Self {
         Self(self.0.serial(serial))
     }
 
-    /// Without a reply.
+    /// Marks the call as expecting no reply.
     ///
     /// # Errors
-    /// If it is a signal, which never has one.
+    /// If it is a signal, which never has a reply.
     pub fn without_reply(self) -> Result<Self, MessageError> {
         Ok(Self(self.0.with_flags(Flags::NoReplyExpected)?))
     }
 
-    /// The bus must not start its addressee.
+    /// Tells the bus not to start the addressee.
     ///
     /// # Errors
     /// If it is a signal.
@@ -281,7 +281,7 @@ impl<'a> Outgoing<'a> {
         Ok(Self(self.0.with_flags(Flags::NoAutoStart)?))
     }
 
-    /// The message with these arguments.
+    /// Builds the message with these arguments.
     ///
     /// # Errors
     /// If they cannot be encoded.

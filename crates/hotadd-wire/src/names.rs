@@ -1,4 +1,4 @@
-//! The names of the conversation: interfaces, paths, errors, flags, and what a partition is called on a bus.
+//! The names of the protocol: interfaces, paths, errors, flags, and a partition's name on a bus.
 
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
@@ -9,8 +9,8 @@ pub const AGENT: &str = "org.hotadd.Agent1";
 /// The object path of a partition.
 pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
 
-/// The call by which a partition tells an agent that it is no longer registered (L3). Not a notice: party, status, reason.
-/// Signature `tus`.
+/// The method by which a partition tells an agent that it is no longer registered (L3). It is not a notice: party, status,
+/// reason. Signature `tus`.
 pub const DEREGISTERED: &str = "Deregistered";
 
 /// The prefix of the error name by which an agent's veto gives its status. An `x` and eight hex digits follow. The `x` is needed
@@ -20,7 +20,7 @@ pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 /// The prefix of the error names of `org.hotadd.Partition1`.
 pub const ERROR: &str = "org.hotadd.Error.";
 
-/// The prefix of D-Bus's own error names.
+/// The prefix of the standard D-Bus error names.
 pub(crate) const STANDARD_ERROR: &str = "org.freedesktop.DBus.Error.";
 
 /// The D-Bus errors by which a partition denies a request. The second means that the request would be permitted with a password,
@@ -39,8 +39,8 @@ pub const REMOVAL: u32 = 2;
 /// Flag of Register: notices contain the active set to which they refer.
 pub const WITH_SET: u32 = 4;
 
-/// Flag of Register: requests of the connection while this party is being asked come from another thread or task, and
-/// wait. Without the flag, such a request counts as made from inside the callback and is refused (D3).
+/// Flag of Register: while this party is being asked, requests of its connection come from another thread or task,
+/// and wait. Without the flag, such a request counts as made from inside the callback and is refused (D3).
 pub const CONCURRENT: u32 = 8;
 
 /// The name of a machine's partition on a bus.

@@ -4,18 +4,18 @@ use std::fmt;
 
 use zbus::names::UniqueName;
 
-/// The name that a bus gave one of its peers. It never gives it to another.
+/// The unique name that a bus gave one of its peers. The bus never gives it to another peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerName(pub(crate) UniqueName<'static>);
 
 impl PeerName {
-    /// The name of this text, if it is one.
+    /// Parses a name; `None` if it is not a valid one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         UniqueName::try_from(text).ok().map(|name| Self(name.to_owned()))
     }
 
-    /// As text.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()

@@ -1,11 +1,11 @@
-//! Where partitions are found: the folder of their sockets, their names in it, and who may connect.
+//! The location of partitions: the folder of their sockets, their names in it, and who may connect.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-/// The folder in which partitions of this user are found: `$XDG_RUNTIME_DIR/hotadd`; without that
+/// The folder of this user's partitions: `$XDG_RUNTIME_DIR/hotadd`; without that variable
 /// `/run/user/UID/hotadd`, if there is a `/run/user/UID`; else `/tmp/hotadd-UID`.
 #[must_use]
 pub fn runtime_dir() -> PathBuf {
@@ -18,7 +18,7 @@ pub fn runtime_dir() -> PathBuf {
     }
 }
 
-/// Whether a partition may be called so: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
+/// Whether a partition may have this name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -29,7 +29,7 @@ pub fn is_name(name: &str) -> bool {
 #[must_use]
 pub fn denied(path: &Path) -> String {
     match std::fs::metadata(path) {
-        // The partition of a machine is open to a group.
+        // The socket of a machine's partition is open to a group.
         Ok(found) if found.mode() & 0o020 != 0 => {
             let group = found.gid();
             format!(

@@ -1,4 +1,4 @@
-//! The conversation with polkit, the authority of a bus.
+//! The messages to and from polkit, the authority of a bus.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,19 @@ use zbus::zvariant::Value;
 use crate::message::{Message, MessageError, Outgoing};
 use crate::peer::PeerName;
 
-/// Its name on a bus.
+/// polkit's name on a bus.
 pub const NAME: &str = "org.freedesktop.PolicyKit1";
 const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
 const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
 
-/// Flag of CheckAuthorization: people may be asked for a password.
+/// Flag of CheckAuthorization: a user may be asked for a password.
 const ALLOW_INTERACTION: u32 = 1;
 
-/// What an answer says: whether it may be done, whether it could be if people were asked, and more.
+/// An answer: whether the action is authorized, whether it could be if a user were asked, and more.
 type Answer = ((bool, bool, HashMap<String, String>),);
 
-/// The question to this owner of the name whether a peer of the bus may do something. By its id it can be cancelled.
+/// The question to `owner`, the owner of polkit's name, whether a peer of the bus may do an action. The id can be
+/// used to cancel it.
 ///
 /// # Errors
 /// If it cannot be encoded.
@@ -36,7 +37,7 @@ pub fn check(
     call.build(&(subject, action, details, flags, id))
 }
 
-/// What cancels a question.
+/// The call that cancels a question.
 ///
 /// # Errors
 /// If it cannot be encoded.
@@ -44,7 +45,7 @@ pub fn cancel(owner: &PeerName, id: &str) -> Result<Message, MessageError> {
     call("CancelCheckAuthorization")?.to(Some(owner))?.without_reply()?.build(&id)
 }
 
-/// What the reply to a question says: whether it may be done, and whether it could be if people were asked.
+/// Decodes the reply to a question: whether the action is authorized, and whether it could be if a user were asked.
 #[must_use]
 pub fn answer(reply: &Message) -> Option<(bool, bool)> {
     let ((authorized, challenge, _),) = reply.arguments::<Answer>().ok()?;

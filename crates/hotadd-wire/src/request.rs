@@ -1,4 +1,4 @@
-//! [`Request`]: what a peer asks of a partition, as the agent client encodes it and the service decodes it.
+//! [`Request`]: a peer's request to a partition, as the agent client encodes it and the service decodes it.
 
 use hotadd_core::HardwareId;
 
@@ -14,58 +14,58 @@ const KNOWN: u32 = LATER_ONLY | REMOVAL | WITH_SET | CONCURRENT;
 /// A call of a method of `org.hotadd.Partition1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// To register a party.
+    /// Registers a party.
     Register(Register),
-    /// To deregister a party of the connection.
+    /// Deregisters a party of the connection.
     Deregister(u64),
-    /// To add a processor.
+    /// Adds a processor.
     Add(HardwareId),
-    /// To add several; if the flag is set, all of them or none.
+    /// Adds several processors; if the flag is set, all of them or none.
     AddBatch(Vec<HardwareId>, bool),
-    /// To remove a processor.
+    /// Removes a processor.
     Remove(HardwareId),
-    /// To rehearse an add.
+    /// Rehearses an add.
     Rehearse(HardwareId),
-    /// The active set.
+    /// Returns the active set.
     GetSet,
-    /// The parties.
+    /// Returns the parties.
     GetParties,
-    /// The parties that are being waited for.
+    /// Returns the parties that are being waited for.
     GetWaiting,
-    /// What could be added.
+    /// Returns the processors that could be added.
     GetCandidates,
-    /// The required parties that are missing.
+    /// Returns the required parties that are missing.
     GetMissing,
-    /// To start a party anew.
+    /// Restarts a party.
     RestartParty(String),
-    /// The latest events, so many at most.
+    /// Returns the latest events, at most this many.
     GetHistory(u32),
-    /// Why processors are out, beginning with this one.
+    /// Returns why processors are not active, starting with this one.
     GetAbsent(u32),
 }
 
 /// The arguments of Register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register {
-    /// Where the agent is called.
+    /// The object path of the agent.
     pub agent: AgentPath,
     /// The party's name.
     pub name: String,
-    /// Such as [`LATER_ONLY`].
+    /// Flags, such as [`LATER_ONLY`].
     pub flags: u32,
     /// The party's level.
     pub level: i32,
-    /// How long the party may take over an answer; 0 for the partition's own limit.
+    /// The party's time limit; 0 for the partition's own limit.
     pub time_limit_ms: u32,
 }
 
-/// Why a call is no request.
+/// Why a call is not a valid request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// One of D-Bus's own errors.
+    /// A standard D-Bus error.
     #[error(transparent)]
     Standard(#[from] StandardError),
-    /// It exceeds a limit.
+    /// The request exceeds a limit.
     #[error("{0}")]
     Limit(String),
 }

@@ -1,4 +1,4 @@
-//! The rows of replies that list something.
+//! The rows of replies that contain a list.
 
 use crate::values::WireProcessor;
 
@@ -18,6 +18,6 @@ pub type WaitingRow = (String, String, u32, u64);
 /// A party of GetMissing: name, since when in microseconds since 1970, status, reason. Signature `(stus)`.
 pub type MissingRow = (String, u64, u32, String);
 
-/// A processor of GetAbsent: its id, who refused, the status (0 if it left without asking), the errno, the clause, the reason,
-/// and when that was, in milliseconds since 1970. Signature `(usuusst)`.
+/// A processor of GetAbsent: its id, the party that refused, the status (0 if it left without asking), the errno, the clause,
+/// the reason, and the time, in milliseconds since 1970. Signature `(usuusst)`.
 pub type AbsentRow = (u32, String, u32, u32, String, String, u64);

@@ -8,37 +8,37 @@ use crate::names::{PARTITION, PARTITION_PATH};
 use crate::peer::PeerName;
 use crate::values::{Malformed, WireProcessor, processor, read_processor};
 
-/// What a partition tells everybody.
+/// A signal of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// A processor joined: with which epoch, and whether every party had agreed.
+    /// A processor joined: the new epoch, and whether every party had agreed.
     Joined(Processor, Epoch, bool),
-    /// A processor left: with which epoch, and whether it left without a remove.
+    /// A processor left: the new epoch, and whether it left without a remove.
     Left(Processor, Epoch, bool),
     /// A processor was refused.
     Refused {
-        /// Which one.
+        /// The processor.
         id: HardwareId,
-        /// By which party; empty if by none.
+        /// The party that refused; empty if there is none.
         party: String,
-        /// With which status.
+        /// The status.
         status: Status,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The contract was broken.
     Breach {
-        /// By which party; empty if by none.
+        /// The party that broke it; empty if there is none.
         party: String,
-        /// Which clause of it; empty if by none.
+        /// The clause; empty if there is none.
         clause: String,
-        /// How.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Signal {
-    /// Encodes it, for one peer of a bus or for whoever it is sent to.
+    /// Encodes the signal, for one peer of a bus or, without `to`, for a direct connection.
     ///
     /// # Errors
     /// None: the names are fixed and the arguments small.
@@ -51,7 +51,7 @@ impl Signal {
             Self::Left(left, epoch, surprise) => {
                 signal("Left")?.build(&(processor(*left), epoch.0, *surprise))
             }
-            // Of any length, with anything in them: what a driver of the partition's process gives as its reason.
+            // The reason of a driver in the partition's process may have any length and content.
             Self::Refused { id, party, status, reason } => {
                 let reason = text(reason, MAX_REASON);
                 signal("Refused")?.build(&(id.0, party.as_str(), status.to_raw(), reason))
@@ -63,10 +63,10 @@ impl Signal {
         }
     }
 
-    /// Decodes a signal; `None` if it is none of these.
+    /// Decodes a signal; `None` if it is not one of these.
     ///
     /// # Errors
-    /// If it is not as it should be.
+    /// If it is malformed.
     pub fn read(message: &Message) -> Result<Option<Self>, Malformed> {
         let head = message.head();
         if (head.interface(), head.path()) != (Some(PARTITION), PARTITION_PATH) {

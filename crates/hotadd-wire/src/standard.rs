@@ -1,4 +1,4 @@
-//! D-Bus's standard interfaces at a partition: introspection, ping and properties.
+//! The standard D-Bus interfaces of a partition: introspection, ping and properties.
 
 use std::collections::HashMap;
 
@@ -20,17 +20,16 @@ type Answer = Result<Message, StandardError>;
 /// The properties of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Properties<'a> {
-    /// Its name.
+    /// The partition's name.
     pub name: &'a str,
-    /// What its processors are.
+    /// The kind of hardware.
     pub hardware: &'a str,
     /// The epoch of the active set.
     pub epoch: u64,
 }
 
 impl Properties<'_> {
-    /// Answers a call of a standard interface, or of anything else but the partition's own interface at its path, for which it
-    /// returns `None`.
+    /// Answers a call, unless it concerns the partition's own interface at its path. For such a call it returns `None`.
     #[must_use]
     pub fn answer(&self, call: &Message) -> Option<Answer> {
         let head = call.head();
@@ -81,7 +80,7 @@ impl Properties<'_> {
     }
 }
 
-/// The call that asks a partition what its processors are.
+/// The call that asks a partition for its kind of hardware.
 ///
 /// # Errors
 /// None: its arguments are fixed and small.
@@ -89,7 +88,7 @@ pub fn hardware_call() -> Result<Message, MessageError> {
     Message::call(PARTITION_PATH, PROPERTIES, "Get", &(PARTITION, "Hardware"))
 }
 
-/// What the reply to [`hardware_call`] says.
+/// Decodes the reply to [`hardware_call`].
 #[must_use]
 pub fn hardware(reply: &Message) -> Option<String> {
     String::try_from(reply.arguments::<OwnedValue>().ok()?).ok()
@@ -100,7 +99,7 @@ fn introspect(call: &Message, path: &str) -> Answer {
     if path == PARTITION_PATH {
         return Ok(call.reply(&PARTITION_XML)?);
     }
-    // On the way to it: where to go next.
+    // For a parent of the partition's path: the next node.
     let below = PARTITION_PATH.strip_prefix(path.trim_end_matches('/'));
     let next = below.and_then(|below| below.strip_prefix('/')).and_then(|b| b.split('/').next());
     match next {

@@ -1,4 +1,4 @@
-//! [`Stream`]: the bytes that a peer has sent so far, and the messages in them.
+//! [`Stream`]: the bytes received from a peer, and the messages in them.
 
 use std::num::NonZeroU32;
 
@@ -8,21 +8,21 @@ use crate::message::Message;
 /// The minimum free space before each read. Most messages have about 200 bytes.
 const ROOM: usize = 4096;
 
-/// Bytes that were read from a peer and not taken yet. A message is taken only if it is complete, of a checked size, and sound.
+/// Bytes that were read from a peer and not yet taken. A message is taken only if it is complete, of a checked size, and sound.
 #[derive(Debug, Default)]
 pub struct Stream {
     bytes: Vec<u8>,
-    /// How many bytes were taken.
+    /// The number of bytes taken.
     taken: usize,
     sequence: u64,
-    /// The bytes were written by other peers than the one at the other end.
+    /// The bytes were written by other peers than the direct one.
     forwarded: bool,
-    /// How many bytes of a skipped message are still to come.
+    /// The number of bytes of a skipped message that have not arrived yet.
     excess: u64,
 }
 
 impl Stream {
-    /// The stream of one peer. A message that is not sound is the last.
+    /// The stream of one peer. After a message that is not sound, no more are taken.
     #[must_use]
     pub fn of_peer() -> Self {
         Self::default()
@@ -35,7 +35,7 @@ impl Stream {
         Self { forwarded: true, ..Self::default() }
     }
 
-    /// The buffer to read into, after the present bytes. It has free space.
+    /// The buffer to read into, after the bytes that it contains. It has free space.
     pub fn room(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
@@ -43,7 +43,7 @@ impl Stream {
         &mut self.bytes
     }
 
-    /// Whether it contains a part of a message that is not skipped.
+    /// Whether the stream contains a part of a message that is not skipped.
     #[must_use]
     pub fn is_midway(&self) -> bool {
         !self.rest().is_empty() && self.excess == 0
@@ -55,7 +55,7 @@ impl Stream {
         self.rest().len()
     }
 
-    /// Whether it is empty.
+    /// Whether the stream is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest().is_empty()
@@ -86,8 +86,8 @@ impl Stream {
         Some(line)
     }
 
-    /// Takes a message that [agrees](decode::agreement) and has no other content; `None` if the next one is not such, or not
-    /// complete.
+    /// Takes a message that [agrees](decode::agreement) and has no other content; `None` if the next message is another one,
+    /// or not complete.
     pub fn agreement(&mut self) -> Option<NonZeroU32> {
         let agreed = decode::agreement(self.rest().first_chunk()?);
         let agreed = agreed.filter(|_| self.excess == 0)?;
@@ -96,10 +96,10 @@ impl Stream {
         Some(agreed)
     }
 
-    /// Takes a message; `None` if there is no complete one. Messages of a type to be ignored are skipped.
+    /// Takes a message; `None` if there is no complete one. Messages of an undefined type are skipped.
     ///
     /// # Errors
-    /// If it is not sound. The bytes after it cannot be trusted either.
+    /// If the message is not sound. The bytes after it cannot be trusted either.
     pub fn message(&mut self) -> Result<Option<Message>, Unsound> {
         loop {
             let passed = self.rest().len().min(usize::try_from(self.excess).unwrap_or(usize::MAX));
@@ -141,7 +141,7 @@ mod tests {
         call.data().to_vec()
     }
 
-    /// The members of the messages that are taken when these bytes come in pieces of this size.
+    /// The members of the messages that are taken if these bytes arrive in pieces of this size.
     fn reads(mut stream: Stream, bytes: &[u8], size: usize) -> Result<Vec<String>, Unsound> {
         let mut members = Vec::new();
         for piece in bytes.chunks(size) {

@@ -121,7 +121,7 @@ pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> Wire
     (party, processor(notice.processor()), notice.epoch().0, details)
 }
 
-/// Decodes a notice from the arguments of a call, with its party and the set that came with it.
+/// Decodes a notice from the arguments of a call, with its party and the set that the call contains.
 ///
 /// # Errors
 /// If a value is out of range.

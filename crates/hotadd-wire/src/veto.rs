@@ -1,4 +1,4 @@
-//! What an agent answers to a notice: it agrees, or its error carries the status of its veto.
+//! An agent's reply to a notice: it agrees, or its error gives the status of its veto.
 
 use hotadd_core::{State, Status};
 
@@ -25,17 +25,17 @@ pub fn veto_status(error_name: &str) -> Status {
 /// An agent's answer to a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentAnswer {
-    /// It agrees.
+    /// The agent agrees.
     Agreed,
-    /// It does not follow the protocol (L3): why.
+    /// The reply does not follow the protocol, for this reason (L3).
     Unreadable(String),
-    /// It refuses.
+    /// The agent refuses.
     Refused {
-        /// With this status.
+        /// The status.
         status: Status,
-        /// The error's name, if it is none that carries a status.
+        /// The error's name, if it gives no status.
         error: Option<String>,
-        /// Its reason, as it came.
+        /// The reason, unchanged.
         reason: Option<String>,
     },
 }
@@ -46,7 +46,7 @@ pub fn read_answer(reply: &Message, state: State) -> AgentAnswer {
     if reply.kind() == Kind::Reply {
         return match reply.body() {
             Body::Empty => AgentAnswer::Agreed,
-            // An agreement has no arguments. What nobody can read is none: a body that no signature speaks of.
+            // An agreement has no arguments. A body without a signature cannot be decoded, and is not an agreement.
             Body::Unsigned(length) => AgentAnswer::Unreadable(format!(
                 "it answered {state} with {length} bytes that have no signature"
             )),

@@ -1,4 +1,5 @@
-//! [`Authority`]: what a connection may ask for, and the [`Question`] whether it may that is put to its bus.
+//! [`Authority`]: what a connection may request; and [`Question`]: asks the authority of its bus whether a
+//! request is allowed.
 
 use hotadd_wire::bus::PeerName;
 use hotadd_wire::{RequestError, StandardError};
@@ -8,43 +9,44 @@ use crate::access::peer::Peer;
 use crate::access::policy::Right;
 use crate::access::rights::{Rights, Trespass};
 
-/// What a connection may ask for.
+/// What a connection may request.
 pub(crate) enum Authority {
-    /// For everything.
+    /// Everything.
     Full,
-    /// To look. For the rest somebody on its bus is asked.
+    /// Reading. For everything else the authority of its bus is asked.
     Asked(Claim),
-    /// To be a driver.
+    /// What a driver needs.
     Driver(Rights),
 }
 
-/// Who wants something, and where it is asked whether that may be.
+/// The peer that makes requests, and the task that asks whether they are allowed.
 #[derive(Clone)]
 pub(crate) struct Claim {
     pub(crate) peer: Peer,
-    /// Its name on the bus, and what tells it apart from those who have had the same.
+    /// The peer's name on the bus, and a number that distinguishes it from other peers that had the same name.
     pub(crate) asker: (PeerName, u64),
-    /// It may if there is nobody to ask.
+    /// The peer is allowed if there is no authority to ask.
     pub(crate) member: bool,
-    /// To the task that reads the bus. What waits there is limited by the requests that a connection may have under way.
+    /// The channel to the task that reads the bus. Its length is limited by the number of requests that a connection may
+    /// have in progress.
     pub(crate) questions: UnboundedSender<Question>,
 }
 
-/// Whether something may be done.
+/// The question whether a request is allowed.
 pub(crate) struct Question {
     pub(crate) claim: Claim,
     pub(crate) right: Right,
-    /// Whether people may be asked for a password meanwhile.
+    /// Whether a user may be asked for a password meanwhile.
     pub(crate) interactive: bool,
-    /// Does it, or refuses it.
+    /// Runs the request or refuses it.
     settle: Box<dyn FnOnce(Result<(), RequestError>) + Send>,
 }
 
 impl Authority {
-    /// Whether this method of the partition may be called at all.
+    /// Whether the connection may call this method of the partition at all.
     ///
     /// # Errors
-    /// If it may not, and whoever calls it is not to be served any longer.
+    /// If it may not, and the peer must not be served any longer.
     pub(crate) fn lets_call(&self, method: &str) -> Result<(), Trespass> {
         match self {
             Self::Driver(_) => Rights::calls(method),
@@ -52,7 +54,7 @@ impl Authority {
         }
     }
 
-    /// The user of somebody who gets nothing more than everybody does.
+    /// The user of a peer that has only the rights that every peer has.
     pub(crate) const fn stranger(&self) -> Option<u32> {
         match self {
             Self::Asked(Claim { peer, member: false, .. }) => Some(peer.uid),
@@ -62,7 +64,7 @@ impl Authority {
 }
 
 impl Claim {
-    /// Asks for something that takes this right.
+    /// Asks whether a request that needs this right is allowed.
     pub(crate) fn ask(
         &self,
         right: Right,
@@ -70,23 +72,23 @@ impl Claim {
         settle: impl FnOnce(Result<(), RequestError>) + Send + 'static,
     ) {
         let settle = Box::new(settle);
-        // If the task has ended nobody is served any more.
+        // If the task has ended, no peer is served any more.
         let _ = self.questions.send(Question { claim: self.clone(), right, interactive, settle });
     }
 }
 
 impl Question {
-    /// It may be done.
+    /// Allows the request.
     pub(crate) fn grant(self) {
         (self.settle)(Ok(()));
     }
 
-    /// It may not be done.
+    /// Refuses the request.
     pub(crate) fn refuse(self, error: RequestError) {
         (self.settle)(Err(error));
     }
 
-    /// It may not be done: one of D-Bus's own errors, and why.
+    /// Refuses the request with a standard D-Bus error and a reason.
     pub(crate) fn deny(self, error: &'static str, why: String) {
         self.refuse(StandardError(error, why).into());
     }

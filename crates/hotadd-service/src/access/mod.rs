@@ -1,4 +1,4 @@
-//! Who may do what: users and groups, the processes of drivers, and polkit.
+//! Access control: users and groups, the processes of drivers, and polkit.
 
 pub(crate) mod authority;
 pub(crate) mod peer;

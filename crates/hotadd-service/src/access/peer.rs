@@ -1,4 +1,4 @@
-//! [`Peer`]: who is at the other end of a socket, as the kernel says, or of a name on a bus, as its daemon does.
+//! [`Peer`]: the identity of a peer. The kernel gives it for a socket, the bus daemon for a name on a bus.
 
 #![allow(
     unsafe_code,
@@ -12,35 +12,35 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::geteuid;
 
-/// More groups than a process can have (NGROUPS_MAX).
+/// The maximum number of groups of a process (NGROUPS_MAX).
 const MOST_GROUPS: usize = 65_536;
 
-/// How many groups are asked for first: most users have fewer.
+/// The number of groups that are asked for first: most users have fewer.
 const SOME_GROUPS: usize = 64;
 
-/// Who somebody is.
+/// The identity of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) uid: u32,
-    /// For people only: it may be another process's by now.
+    /// Only for messages: the process id may belong to another process by now.
     pub(crate) pid: Option<u32>,
-    /// All its groups.
+    /// All groups of the peer.
     pub(crate) groups: Vec<u32>,
 }
 
 impl Peer {
-    /// Who connected this socket, as of that moment.
+    /// The peer that connected this socket, as of the time of connecting.
     pub(crate) fn of(socket: &impl AsFd) -> io::Result<Self> {
         let [pid, uid, gid] = ask(socket, libc::SO_PEERCRED, 3)?[..] else {
             return Err(io::Error::other("the kernel does not say who the peer is"));
         };
         let mut groups = ask(socket, libc::SO_PEERGROUPS, SOME_GROUPS)?;
         groups.push(gid);
-        // That of a process in another container is none here.
+        // The pid of a process in another container is 0 here.
         Ok(Self { uid, pid: Some(pid).filter(|pid| *pid != 0), groups })
     }
 
-    /// What the log calls it: the user goes without saying if it is ours.
+    /// The peer's name in the log. The user is omitted if it is the user of this process.
     pub(crate) fn name(&self) -> String {
         match self.pid {
             Some(pid) if self.uid == geteuid().as_raw() => format!("process {pid}"),
@@ -58,14 +58,15 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What the kernel answers to this question about a peer: numbers of 32 bits, of which there is room for `some` at first.
+/// Asks the kernel a question about a peer. The answer is numbers of 32 bits; the buffer has room for `some` at first.
 fn ask(socket: &impl AsFd, question: libc::c_int, some: usize) -> io::Result<Vec<u32>> {
     let mut numbers = vec![0_u32; some];
     loop {
         let room = numbers.len() * size_of::<u32>();
         let mut bytes = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
-        // SAFETY: the descriptor is open as long as `socket` is borrowed. The kernel writes at most `bytes` bytes, and that is
-        // how large `numbers` is; any bits are a number. It writes how many there are to `bytes`, which is ours.
+        // SAFETY: the descriptor is open as long as `socket` is borrowed. The kernel writes at most `bytes` bytes, and
+        // `numbers` is that large; any bits are a valid number. The kernel writes the number of bytes to `bytes`, which is a
+        // local variable.
         let status = unsafe {
             libc::getsockopt(
                 socket.as_fd().as_raw_fd(),
@@ -81,7 +82,7 @@ fn ask(socket: &impl AsFd, question: libc::c_int, some: usize) -> io::Result<Vec
             numbers.truncate(count);
             return Ok(numbers);
         }
-        // Too little room: it has said how much it takes.
+        // The buffer was too small. The kernel has returned the size that is needed.
         let more = error.raw_os_error() == Some(libc::ERANGE) && count > numbers.len();
         if !more || count > MOST_GROUPS {
             return Err(error);

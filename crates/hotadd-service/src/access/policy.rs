@@ -1,7 +1,8 @@
 //! [`Access`]: who may do what with a partition.
 //!
-//! There are three rights: to look, to register as a party, and to change the partition. Who has which is settled when a peer
-//! comes, but for strangers on a bus: there polkit is asked each time, if there is one.
+//! There are three rights: to look, to register as a party, and to change the partition. A peer's rights are determined when
+//! it connects. The exception is a peer on a bus that is neither the partition's user nor root: there polkit is asked for
+//! each request, if polkit exists.
 
 use std::fmt;
 use std::io;
@@ -12,19 +13,19 @@ use rustix::process::geteuid;
 
 use crate::access::peer::Peer;
 
-/// What a peer may be allowed to do.
+/// A right of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// To read the set, the parties, the history, why processors are out, and to be told what happens.
+    /// To read the set, the parties, the history and why processors are not active; and to receive signals.
     Look,
-    /// To be a party, which may refuse processors and is waited for.
+    /// To be a party, which may refuse processors and which transactions wait for.
     Register,
     /// To add, to remove, and to rehearse, which asks every party.
     Change,
 }
 
 impl Right {
-    /// What it takes to call this method of a partition; `None` if there is none of this name.
+    /// The right that is needed to call this method of a partition; `None` if there is no such method.
     pub(crate) fn to_call(method: &str) -> Option<Self> {
         Some(match method {
             "GetSet" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
@@ -35,7 +36,7 @@ impl Right {
         })
     }
 
-    /// The action of polkit that stands for it.
+    /// The polkit action of the right.
     pub(crate) const fn action(self) -> &'static str {
         match self {
             Self::Look => "org.hotadd.look",
@@ -44,7 +45,7 @@ impl Right {
         }
     }
 
-    /// What somebody wants who asks for it.
+    /// The right as a phrase for messages.
     pub(crate) const fn wish(self) -> &'static str {
         match self {
             Self::Look => "to look",
@@ -58,11 +59,11 @@ impl Right {
 ///
 /// | | [`own`](Self::own), the default | [`machine`](Self::machine) |
 /// |---|---|---|
-/// | at a socket | its own user and root: everything | these and a group: everything; nobody else gets in |
-/// | on a bus | the same | these: everything; everybody else may look, and asks polkit for more |
+/// | at a socket | its own user and root: everything | these and a group: everything; all others are refused |
+/// | on a bus | the same | these: everything; all others may look, and need polkit's consent for more |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Whether it is that of a whole machine.
+    /// Whether this is the access to the partition of a whole machine.
     machine: bool,
     group: Option<Members>,
 }
@@ -74,50 +75,51 @@ struct Members {
     gid: u32,
 }
 
-/// Why there is no such [`Access`].
+/// Why an [`Access`] cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessError {
-    /// Neither the system's name service knows it, nor is it the number of one.
+    /// The system's name service does not know the group, and the text is not a group number.
     #[error("there is no group {0}; `groupadd --system {0}` makes one, or name another")]
     NoGroup(String),
-    /// The name service failed, and whether there is such a group is not known.
+    /// The name service failed. It is not known whether the group exists.
     #[error("the group {name} cannot be looked up: {error}; its number would do")]
     Lookup {
         /// The group.
         name: String,
-        /// What the name service said.
+        /// The name service's error.
         error: io::Error,
     },
 }
 
-/// How far a peer that is let in is trusted.
+/// How far an accepted peer is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// It may do everything.
+    /// The peer may do everything.
     Full,
-    /// It may look, and for the rest the authority of its bus is asked. `member`: it would have been trusted if that has none.
+    /// The peer may look. For everything else the authority of its bus is asked. `member`: the peer is trusted if there is no
+    /// authority.
     AsAuthorized { member: bool },
 }
 
 impl Access {
-    /// The user that serves the partition, and root. They may do everything; nobody else gets in.
+    /// Access for the user that serves the partition, and root. They may do everything; all other users are refused.
     #[must_use]
     pub const fn own() -> Self {
         Self { machine: false, group: None }
     }
 
-    /// For the partition of a whole machine. The user that serves it, root and the members of this group may do everything, at
-    /// a socket of mode 0660 that belongs to the group. On a bus, where the partition is called
-    /// [`MACHINE_BUS_NAME`](crate::MACHINE_BUS_NAME), everybody may look; who wants to register or change it needs polkit's
-    /// consent (`org.hotadd.register`, `org.hotadd.change`), or without polkit has to be in the group.
+    /// Access to the partition of a whole machine. The user that serves it, root and the members of this group may do
+    /// everything, at a socket of mode 0660 that belongs to the group. On a bus, where the partition is called
+    /// [`MACHINE_BUS_NAME`](crate::MACHINE_BUS_NAME), everybody may look. To register or to change the partition, a peer needs
+    /// polkit's consent (`org.hotadd.register`, `org.hotadd.change`), or without polkit must be in the group.
     ///
-    /// The group is a name, as the system's name service (NSS) has it at this moment, or a number.
+    /// The group is a name, which the system's name service (NSS) looks up now, or a number.
     ///
     /// # Errors
-    /// If there is no such group, or that cannot be found out.
+    /// If there is no such group, or if the lookup fails.
     pub fn machine(group: &str) -> Result<Self, AccessError> {
-        // Of a number nobody needs to know. The highest one means "none" to the kernel.
+        // A number need not be looked up. The highest number means "none" to the kernel.
         if let Ok(gid) = group.parse::<u32>()
             && gid != u32::MAX
         {
@@ -129,7 +131,7 @@ impl Access {
                 let members = Members { name: group.to_owned(), gid: found.gid.as_raw() };
                 Ok(Self { machine: true, group: Some(members) })
             }
-            // Without a list of groups there is none.
+            // If there is no list of groups, the group does not exist.
             Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => {
                 Err(AccessError::NoGroup(group.to_owned()))
             }
@@ -137,19 +139,19 @@ impl Access {
         }
     }
 
-    /// The same without a group: the user that serves it and root may do everything, and at a socket nobody else gets in.
+    /// The same access without a group: the user that serves it and root may do everything, and a socket refuses all others.
     #[must_use]
     pub const fn machine_without_group() -> Self {
         Self { machine: true, group: None }
     }
 
-    /// Whether it is that of a whole machine.
+    /// Whether this is the access to the partition of a whole machine.
     #[must_use]
     pub const fn is_machine(&self) -> bool {
         self.machine
     }
 
-    /// The group that a socket belongs to.
+    /// The group that owns the socket.
     pub(crate) const fn gid(&self) -> Option<u32> {
         match &self.group {
             Some(group) => Some(group.gid),
@@ -157,12 +159,12 @@ impl Access {
         }
     }
 
-    /// Whether a peer gets in at a socket; if so it may do everything.
+    /// Whether a peer is accepted at a socket. An accepted peer may do everything.
     pub(crate) fn admits(&self, peer: &Peer) -> bool {
         self.is_ours(peer) || self.is_member(peer)
     }
 
-    /// What a peer on a bus may do; `None` if it does not get in.
+    /// What a peer on a bus may do; `None` if it is refused.
     pub(crate) fn trust_on_bus(&self, peer: &Peer) -> Option<Trust> {
         if self.is_ours(peer) {
             Some(Trust::Full)
@@ -181,7 +183,7 @@ impl Access {
 }
 
 impl fmt::Display for Access {
-    /// Those who may do everything.
+    /// Names those who may do everything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.group {
             None => f.write_str("its own user and root"),
@@ -194,7 +196,7 @@ impl fmt::Display for Access {
 mod tests {
     use super::*;
 
-    /// Somebody who is neither root nor, in all likelihood, us.
+    /// A user that is neither root nor, in all likelihood, the user of this process.
     const STRANGER: u32 = 3_000_000_001;
 
     fn peer(uid: u32, groups: &[u32]) -> Peer {

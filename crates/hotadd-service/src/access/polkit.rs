@@ -1,8 +1,8 @@
-//! [`Polkit`]: the questions to the authority of a bus whether a peer may do what it asks for.
+//! [`Polkit`]: asks the authority of a bus whether a peer's requests are allowed.
 //!
-//! Nobody waits for an answer: a request rests here until it has come, and has its peer's refusal if it does not come in time.
-//! Who the authority is, only the bus's daemon says, and only what comes from there counts as its answer. One that is not
-//! running is started, if the bus knows how to.
+//! No thread waits for an answer. A request is kept here until the answer arrives. If the answer does not arrive in time, the
+//! request is refused. Only the bus daemon says which peer the authority is, and only messages of that peer count as its
+//! answers. If the authority is not running, it is started, if the bus can start it.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -19,44 +19,44 @@ use crate::text::presentable;
 
 pub(crate) use hotadd_wire::polkit::NAME;
 
-/// How many calls of one connection the system bus forwards that are not answered (`max_replies_per_connection`, unless it is
-/// configured otherwise). More would be refused in the middle of a transaction.
+/// The number of unanswered calls of one connection that the system bus forwards (`max_replies_per_connection`, unless it is
+/// configured otherwise). It would refuse more calls in the middle of a transaction.
 const MOST_UNANSWERED: usize = 128;
 
-/// How long it may take over an answer, if it asks nobody itself.
+/// The time limit of an answer for which no user is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long people may take who are asked for a password.
+/// The time limit of an answer for which a user may be asked for a password.
 const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(120);
 
-/// How many questions may be open because of one user.
+/// The maximum number of open questions of one user.
 const MOST_OF_USER: usize = 8;
 
-/// How many questions may be open. With as many parties as there may be on such a bus it is what the bus forwards of one
-/// connection's calls that are not answered: questions are not to keep a party from being asked.
+/// The maximum number of open questions. Together with the maximum number of parties on such a bus, this is the number
+/// of unanswered calls of one connection that the bus forwards: questions must not keep a party from being asked.
 const MOST: usize = MOST_UNANSWERED - MOST_PARTIES;
 
-/// The error of a bus that knows nobody of a name, and nobody to start.
+/// The error of a bus if nobody owns a name, and no service of that name can be started.
 const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
 
-/// The questions that are open on one bus.
+/// The open questions of one bus.
 pub(crate) struct Polkit {
-    /// Who may do everything, for people.
+    /// Those who may do everything, for messages.
     members: String,
     owner: Option<PeerName>,
-    /// The call by which it is found out who the owner is.
+    /// The call that looks up the owner.
     search: Option<NonZeroU32>,
-    /// What is asked as soon as that is known.
+    /// The questions to ask when the owner is known.
     unasked: Vec<Open>,
-    /// What was asked of whom, by the serial of the call.
+    /// The questions that were asked and whom, by the serial of the call.
     asked: HashMap<NonZeroU32, (PeerName, Open)>,
     next: u64,
 }
 
-/// A question that is open.
+/// An open question.
 struct Open {
     question: Question,
-    /// By which it can be cancelled.
+    /// The id by which the question can be cancelled.
     id: String,
     until: Instant,
 }
@@ -67,7 +67,7 @@ impl Polkit {
         Self { members: access.to_string(), owner: None, search: None, unasked, asked, next: 0 }
     }
 
-    /// Takes a question of somebody on the bus. Returns what is to be sent.
+    /// Takes a question about a peer on the bus. Returns the messages to send.
     pub(crate) fn ask(&mut self, question: Question, now: Instant) -> Vec<Message> {
         let open = || self.unasked.iter().chain(self.asked.values().map(|(_, open)| open));
         let user = question.claim.peer.uid;
@@ -84,7 +84,7 @@ impl Polkit {
         self.go_on()
     }
 
-    /// Asks what can be asked now, or finds out whom.
+    /// Sends the unasked questions, or looks up the owner first.
     fn go_on(&mut self) -> Vec<Message> {
         if self.unasked.is_empty() || self.search.is_some() {
             return Vec::new();
@@ -112,7 +112,7 @@ impl Polkit {
                 self.search = Some(call.serial());
                 vec![call]
             }
-            // Its arguments are fixed and small: it cannot fail.
+            // Its arguments are fixed and small, so this cannot fail.
             Err(error) => self.give_up(&error.to_string()),
         }
     }
@@ -122,15 +122,15 @@ impl Polkit {
         Vec::new()
     }
 
-    /// The bus says who has the authority's name from now on.
+    /// The bus reports the new owner of the authority's name.
     pub(crate) fn owned_by(&mut self, owner: Option<PeerName>) {
         self.owner = owner;
     }
 
-    /// Takes what the bus itself replies, if it is about this. Returns what is to be sent then.
+    /// Takes a reply of the bus itself, if it concerns polkit. Returns the messages to send.
     pub(crate) fn heard(&mut self, serial: NonZeroU32, reply: &Message) -> Option<Vec<Message>> {
         if let Some((_, open)) = self.asked.remove(&serial) {
-            // That the question did not get there, or that there will be no answer.
+            // The question was not delivered, or there will be no answer.
             open.undecided(&error_text(reply));
             return Some(Vec::new());
         }
@@ -146,7 +146,7 @@ impl Polkit {
             }
             return Some(self.give_up(&error_text(reply)));
         }
-        // A number says that it was started; a name, who it is.
+        // A number means that the service was started; a name is its owner.
         let owner = reply.arguments::<String>().ok().and_then(|name| PeerName::parse(&name));
         Some(match owner {
             Some(owner) => {
@@ -157,7 +157,7 @@ impl Polkit {
         })
     }
 
-    /// Takes an answer, if it is one: from whom it was asked, and to what was asked.
+    /// Takes an answer. Returns true if it answers a question, and comes from the peer that was asked.
     pub(crate) fn answered(&mut self, sender: &PeerName, reply: &Message) -> bool {
         let Some(serial) = reply.reply_to() else { return false };
         if self.asked.get(&serial).is_none_or(|(owner, _)| owner != sender) {
@@ -169,13 +169,13 @@ impl Polkit {
         true
     }
 
-    /// When something is to be given up.
+    /// The earliest time at which a question expires.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let asked = self.asked.values().map(|(_, open)| open.until);
         asked.chain(self.unasked.iter().map(|open| open.until)).min()
     }
 
-    /// Refuses what was not answered in time. Returns what is to be sent.
+    /// Refuses the requests whose questions were not answered in time. Returns the messages to send.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Message> {
         let mut calls = Vec::new();
         for (owner, open) in self.take(|open| open.until <= now) {
@@ -185,7 +185,7 @@ impl Polkit {
         calls
     }
 
-    /// Forgets what somebody wanted who is gone. Returns what is to be sent.
+    /// Drops the questions about a peer that is gone. Returns the messages to send.
     pub(crate) fn forget(&mut self, subject: &PeerName) -> Vec<Message> {
         let gone = self.take(|open| open.question.claim.asker.0 == *subject);
         let cancelled = |(owner, open): (Option<_>, Open)| cancel(&owner?, &open);
@@ -201,7 +201,7 @@ impl Polkit {
 }
 
 impl Open {
-    /// The authority has answered.
+    /// Evaluates the authority's answer.
     fn decide(self, reply: &Message) {
         if reply.kind() != Kind::Reply {
             return self.undecided(&presentable(&error_text(reply)));
@@ -229,7 +229,7 @@ impl Open {
         question.deny("AccessDenied", why);
     }
 
-    /// There is nobody to ask: the group decides.
+    /// There is no authority: membership of the group decides.
     fn by_membership(self, members: &str) {
         if self.question.claim.member {
             return self.question.grant();
@@ -241,7 +241,7 @@ impl Open {
         self.question.deny("AccessDenied", why);
     }
 
-    /// There is no answer, or none that can be understood. What is not allowed is refused.
+    /// There is no valid answer. A request that is not allowed is refused.
     fn undecided(self, why: &str) {
         let (wish, action) = (self.question.right.wish(), self.question.right.action());
         let why = format!(

@@ -1,4 +1,4 @@
-//! [`Rights`]: what the process of a driver may ask for over its connection: to be that driver, and to look.
+//! [`Rights`]: what the process of a driver may request over its connection: to be that driver, and to look.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use hotadd::text::{LONGEST_NAME, cut};
 use crate::access::policy::Right;
 use crate::parties::loss::Loss;
 
-/// What the process of a driver may ask for. Whatever it says, its driver is called, asked and waited for as the operator said.
+/// What the process of a driver may request. The operator's settings of level and time limit apply, whatever the process requests.
 pub(crate) struct Rights {
-    /// The name that its driver registers under; behind the first callback of a file there is `#` and a number.
+    /// The name under which its driver registers. The name of a further callback of a file ends in `#` and a number.
     pub(crate) name: String,
     pub(crate) level: i32,
     pub(crate) time_limit: Duration,
-    /// It may register several callbacks.
+    /// The process may register several callbacks.
     pub(crate) several: bool,
-    /// Told when its connection is closed from here, and why.
+    /// Called with the reason when this side closes the connection.
     pub(crate) closed: Box<dyn Fn(&Loss) + Send + Sync>,
 }
 
-/// What a driver's process asked for that is not for it. Its driver does not get to go on.
+/// A driver's process requested something that it has no right to. Its connection is closed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}, which is not for a driver's process")]
 pub(crate) struct Trespass(String);
 
 impl Trespass {
-    /// The status that says it.
+    /// The status of a trespass.
     pub(crate) const STATUS: Status = Status::ACCESS_DENIED;
 }
 
@@ -37,7 +37,7 @@ impl From<Trespass> for Loss {
 }
 
 impl Rights {
-    /// Whether it may call this method of the partition.
+    /// Whether the process may call this method of the partition.
     pub(crate) fn calls(method: &str) -> Result<(), Trespass> {
         match Right::to_call(method) {
             Some(Right::Look | Right::Register) => Ok(()),
@@ -47,7 +47,7 @@ impl Rights {
         }
     }
 
-    /// Whether it may register under this name, when it has so many registrations.
+    /// Whether the process may register under this name. `has` is the number of its registrations.
     pub(crate) fn registers(&self, name: &str, has: usize) -> Result<(), Trespass> {
         let behind = name.strip_prefix(&*self.name);
         let further =

@@ -1,4 +1,4 @@
-//! [`Kept`]: a driver in this process that is registered again when it has crashed.
+//! [`Kept`]: a driver in this process that is registered again after it has crashed.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,11 +10,11 @@ use hotadd::{Event, EventKind, Observation, Partition, Registration, RequiredPar
 use crate::host::watch::pauses;
 use crate::parties::restart::NotRegistered;
 
-/// Registers a driver. Called again and again.
+/// Registers a driver. It is called for each attempt.
 pub type Register = Box<dyn Fn() -> Result<Registration, NotRegistered> + Send>;
 
-/// A driver in this process, which is registered again when it has crashed (L3): a number of times, with the pauses of a
-/// [`Host`](crate::host::Host). Dropping it deregisters the driver.
+/// A driver in this process, which is registered again after it has crashed (L3): a limited number of times, with the
+/// pauses of a [`Host`](crate::host::Host). Dropping it deregisters the driver.
 #[must_use = "dropping it deregisters its driver"]
 pub struct Kept {
     words: Sender<Word>,
@@ -23,20 +23,20 @@ pub struct Kept {
 }
 
 enum Word {
-    /// This party is registered no longer.
+    /// This party is no longer registered.
     Deregistered(u64),
     Stop,
 }
 
-/// It is to end.
+/// The thread must end.
 struct Stopped;
 
 impl Kept {
-    /// Registers a driver, and keeps it. If it stands for a `required` party (L4), that is there when it is registered, and missing
-    /// while it is not.
+    /// Registers a driver, and registers it again after a crash. If it stands for a `required` party (L4), the party is missing
+    /// whenever the driver is not registered.
     ///
     /// # Errors
-    /// If it does not register the first time, or there is nothing to watch it with.
+    /// If it does not register the first time, or if it cannot be observed.
     pub fn start(
         partition: &Partition,
         name: &str,
@@ -63,7 +63,7 @@ impl Kept {
         Ok(Self { words, thread, observation: Some(observation) })
     }
 
-    /// Whether it is kept no longer: it has crashed, and is not registered again.
+    /// Whether no further attempt follows: the driver has crashed, and is not registered again.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
@@ -72,7 +72,7 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // It may be over already.
+        // The thread may have ended already.
         let _ = self.words.send(Word::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -100,7 +100,7 @@ impl Watch {
     fn attempt(&self) -> Result<Registration, NotRegistered> {
         let attempt = self.required.as_ref().map(RequiredParty::attempt);
         let registration = (self.register)()?;
-        // If it has crashed meanwhile, that counts, and its end is about to be heard.
+        // If the driver has crashed meanwhile, `succeeded` has no effect. The thread will receive its deregistration.
         attempt.map(hotadd::Attempt::succeeded);
         Ok(registration)
     }
@@ -114,7 +114,7 @@ impl Watch {
             {
                 return;
             }
-            // What is left of it is dropped by now: what befalls the old one does not count as the new one's.
+            // The old registration is dropped by now, so its events are not attributed to the new one.
             if self.rest(pauses.next().unwrap_or_default()).is_err() {
                 return;
             }
@@ -132,7 +132,7 @@ impl Watch {
         }
     }
 
-    /// Waits until it is registered no longer.
+    /// Waits until the driver is no longer registered.
     fn wait(&self, registration: &Registration) -> Result<(), Stopped> {
         let id = registration.party().id.0;
         loop {

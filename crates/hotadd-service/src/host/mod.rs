@@ -1,8 +1,8 @@
-//! [`Host`]: a driver in a process of its own, which is started, watched and, if that is wanted, started again.
+//! [`Host`]: a driver in a process of its own, which is started, watched and, if requested, restarted.
 //!
-//! The process speaks to the partition over its stdin, one end of a socket pair whose other end the [`Service`] serves. Its
-//! stdout is another socket, for the two of us: there it [reports](Said) line by line what becomes of its driver, and when
-//! we close our half of it it deregisters and ends.
+//! The process talks to the partition over its stdin, one end of a socket pair whose other end the [`Service`] serves. Its
+//! stdout is another socket, to this program. There it [reports](Said) its driver's state line by line. When this program
+//! closes its half of that socket, the process deregisters its driver and ends.
 
 mod kept;
 mod process;
@@ -25,7 +25,7 @@ pub use self::spec::{Heard, HostError, HostSpec};
 use self::watch::Watch;
 use crate::service::Service;
 
-/// A driver in a process of its own. Dropping it deregisters the driver and ends the process, which gets a second to do so by
+/// A driver in a process of its own. Dropping it deregisters the driver and ends the process, which has a second to end by
 /// itself.
 #[must_use = "dropping a Host ends its process at once"]
 pub struct Host {
@@ -36,10 +36,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a process and waits until the driver in it has registered. `service` is to be that of `partition`.
+    /// Starts a process and waits until its driver has registered. `service` must be the service of `partition`.
     ///
     /// # Errors
-    /// If it did not register, and why.
+    /// Why the driver did not register.
     pub fn start(
         partition: &Partition,
         service: &Arc<Service>,
@@ -55,7 +55,7 @@ impl Host {
         let observation = observe(partition, &name, Arc::downgrade(&sender));
         let observation = observation.map_err(|error| failed(&error))?;
         let (ready, registered) = channel();
-        // Watching keeps neither the service nor, by being there to hear, the observer alive.
+        // The watch thread holds weak references only, so that it keeps neither the service nor the observer alive.
         let watch = Watch::new(
             partition.clone(),
             Arc::downgrade(service),
@@ -71,13 +71,13 @@ impl Host {
         Ok(host)
     }
 
-    /// Begins what dropping it does, and does not wait.
+    /// Starts what dropping does, and does not wait.
     pub fn end(&self) {
-        // It may have given up already.
+        // The thread may have ended already.
         let _ = self.words.send(Word::Stop);
     }
 
-    /// Whether it is kept no longer: its process is gone, and is not started again.
+    /// Whether the process is gone and is not restarted.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
@@ -96,7 +96,7 @@ impl Drop for Host {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        // A transaction under way is not waited for.
+        // This does not wait for a transaction in progress.
         if let Some(observation) = self.observation.take() {
             observation.end_soon();
         }
@@ -109,14 +109,14 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Passes on what becomes of parties.
+/// Passes on the events about the host's parties.
 fn observe(
     partition: &Partition,
     name: &str,
     words: Weak<Sender<Word>>,
 ) -> Result<Observation, hotadd::Error> {
     let name = name.to_owned();
-    // Those behind the first of a driver have a number behind their name.
+    // The further parties of a driver have a number after their name.
     let is_ours = move |party: &str| {
         party.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
     };

@@ -21,25 +21,25 @@ use crate::object::serve::Why;
 use crate::parties::named::NamedConnection;
 use crate::service::Service;
 
-/// How much longer a process is waited for that is about to say what its driver was doing when its time was up.
+/// How much longer to wait for a process that is about to report what its driver was doing when its time limit expired.
 const PLACE: Duration = Duration::from_millis(1500);
 
-/// How long the end of a connection may come before the end of its process. Both are on their way at the same time.
+/// How much earlier the end of a connection may arrive than the end of its process. Both are under way at the same time.
 const MEANWHILE: Duration = Duration::from_millis(200);
 
-/// A process that hosts a driver. Dropping it ends it, and hears it out.
+/// A process that hosts a driver. Dropping it ends the process, and reads its report to the end.
 pub(super) struct Process {
     child: Arc<Offspring>,
-    /// Our end of the socket that it reports over.
+    /// This program's end of the socket on which the process reports.
     stream: Arc<UnixStream>,
     report: Arc<Report>,
-    /// How long it may take to end when it is told to, before it is killed.
+    /// The time in which the process must end when it is told to. After that it is killed.
     grace: Duration,
     named: Option<Arc<NamedConnection>>,
 }
 
 impl Process {
-    /// Starts it, has the service serve it, and listens to what it reports and how it ends.
+    /// Starts the process, attaches it to the service, and listens to its reports and its end.
     pub(super) fn start(
         spec: &HostSpec,
         service: &Service,
@@ -52,7 +52,7 @@ impl Process {
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
-            // What is said to us there is nothing to a driver.
+            // This program's environment is not meant for a driver.
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(its_own)))
             .stdout(Stdio::from(OwnedFd::from(reported)))
@@ -62,7 +62,8 @@ impl Process {
             Some(start) => start(&mut command),
             None => command.spawn(),
         });
-        // It holds the other ends of both sockets, and they would not close when the process has ended.
+        // The command holds the other ends of both sockets. If it kept them, they would not close when the
+        // process ends.
         drop(command);
         let mut child = child.map_err(cannot)?;
         let stderr = child.stderr.take();
@@ -87,7 +88,8 @@ impl Process {
                 Some((status, reason)) => Why { status: Some(status), reason },
                 None => Why::from(format!("its process {ending}")),
             });
-            // Whatever it still does, it does not do it for the partition. Not before: it would be ended by us.
+            // From now on the process does nothing for the partition. The word is sent after `fault`, because
+            // it makes the watch thread end the process.
             let _ = lost.send(Word::Lost(number));
             why
         };
@@ -95,7 +97,8 @@ impl Process {
         let rights = Rights {
             name: spec.name.clone(),
             level: spec.level,
-            // What loads a file watches its driver itself, and says where it is when the time is up.
+            // A process that loads a file enforces its driver's time limit itself, and reports where the
+            // driver is when it expires.
             time_limit: spec.time_limit + if spec.loads { PLACE } else { Duration::ZERO },
             several: spec.loads,
             closed: Box::new(move |loss| drop(closed.send(Word::Closed(number, loss.clone())))),
@@ -106,7 +109,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Passes on what it reports, from a thread of its own.
+    /// Passes on the reports of the process, from a thread of its own.
     fn listen(&self, spec: &HostSpec, number: u32, words: Sender<Word>) -> std::io::Result<()> {
         let (stream, report) = (Arc::clone(&self.stream), Arc::clone(&self.report));
         let heard = spec.heard.clone();
@@ -126,14 +129,14 @@ impl Process {
         std::thread::Builder::new().name("hotadd-report".to_owned()).spawn(listen).map(drop)
     }
 
-    /// Its driver has begun: the party is there (L4).
+    /// The driver has begun, so the party is not missing (L4).
     pub(super) fn begins(&self, attempt: Option<Attempt>) {
         if let (Some(named), Some(attempt)) = (&self.named, attempt) {
             named.begins(attempt);
         }
     }
 
-    /// Ends it without giving it time for anything.
+    /// Kills the process at once.
     pub(super) fn kill(&self) {
         self.child.kill_group(Signal::KILL);
     }
@@ -141,16 +144,16 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Whoever drops it knows why the party is missing from now on, or has no need of it.
+        // The caller has recorded why the party is missing from now on, or does not need to.
         if let Some(named) = &self.named {
             named.release();
         }
-        // At the end of this it deregisters its driver and ends. It may still speak.
+        // When the process reads this end, it deregisters its driver and ends. It may still report.
         let _ = self.stream.shutdown(Shutdown::Write);
         if self.child.wait_timeout(self.grace).is_none() {
             self.child.end();
         }
-        // Whoever drops it knows then that it has heard everything.
+        // This waits for the end of the report, so that everything has been read when the drop returns.
         let _ = self.report.fault(MEANWHILE);
         let _ = self.stream.shutdown(Shutdown::Both);
     }

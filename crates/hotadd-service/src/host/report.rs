@@ -1,15 +1,15 @@
-//! [`Report`]: what a process says of the driver that it hosts, one line for each thing.
+//! [`Report`]: what a process reports about the driver that it hosts, one line for each report.
 //!
 //! ```text
-//! party ID            a callback of it is registered, under this number
-//! ok                  it has begun; before this comes nothing that lets anybody wait
-//! no REASON           it has not, and the process ends
-//! say TEXT            it printed this
-//! breach TEXT         it broke a rule, and goes on
-//! fault 0xSTATUS TEXT it cannot go on, and the process ends
-//! unloaded TEXT       it was unloaded, and left this
+//! party ID            a callback of the driver is registered, under this number
+//! ok                  the driver has begun; the start of the host waits for this line
+//! no REASON           the driver has not begun, and the process ends
+//! say TEXT            the driver printed this
+//! breach TEXT         the driver broke a rule, and goes on
+//! fault 0xSTATUS TEXT the driver cannot go on, and the process ends
+//! unloaded TEXT       the driver was unloaded, and left this behind
 //! ```
-//! The process may be anything by now. What is no such line ends it, as does a line without end.
+//! The process may be compromised. An invalid line ends it, and so does a line that is too long.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;
@@ -23,11 +23,11 @@ use hotadd::text::clean;
 use crate::lock::lock;
 use crate::object::record::Record;
 
-/// The longest line that is read, with its end.
+/// The longest line that is read, including its end.
 pub const LONGEST_LINE: usize = 2048;
 
-/// How many registrations of one process are kept in mind: as many as one connection may have at a time, and many times as
-/// often.
+/// The maximum number of registrations of one process that are remembered: many times as many as one connection may have
+/// at a time.
 const MOST_PARTIES: usize = 65_536;
 
 /// A line of a report.
@@ -39,21 +39,21 @@ pub(super) enum Line {
     Said(Said),
 }
 
-/// What a driver's process says of it while it lives. The texts are without control characters.
+/// What a driver's process reports about its driver while it runs. The texts contain no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// It printed this.
+    /// The driver printed this.
     Printed(String),
-    /// It broke a rule, and goes on.
+    /// The driver broke a rule, and goes on.
     Breach(String),
-    /// It did what it cannot go on from. The process ends, and what it was asked is refused with this.
+    /// The driver cannot go on after this fault. The process ends, and its pending requests are refused with this.
     Fault(Status, String),
-    /// It was unloaded, and left this behind.
+    /// The driver was unloaded, and left this behind.
     Unloaded(String),
 }
 
 impl Record {
-    /// What a driver in a process of its own says.
+    /// The record of a report from a driver in a process of its own.
     #[must_use]
     pub fn said(driver: &str, said: &Said, epoch: u64) -> Self {
         let mut record = Self::of_run("said", epoch);
@@ -78,7 +78,7 @@ impl Record {
     }
 }
 
-/// Reads a line, which is without its end here.
+/// Parses a line without its end.
 fn parse(line: &[u8]) -> Option<Line> {
     let line = std::str::from_utf8(line).ok()?;
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -100,7 +100,7 @@ fn parse(line: &[u8]) -> Option<Line> {
     })
 }
 
-/// The report of one process, as those see it who want to know what it said before it ended.
+/// The report of one process. Other threads read from it what the process reported before it ended.
 #[derive(Default)]
 pub(super) struct Report {
     state: Mutex<State>,
@@ -114,7 +114,7 @@ struct State {
 }
 
 impl Report {
-    /// Reads to the end and passes everything on. What makes no sense is the end.
+    /// Reads to the end and passes every line on. Reading ends at an invalid line.
     pub(super) fn listen(&self, stream: &UnixStream, mut hear: impl FnMut(Line)) {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::with_capacity(LONGEST_LINE);
@@ -128,20 +128,21 @@ impl Report {
                 Line::Party(_) if parties == MOST_PARTIES => break,
                 Line::Party(_) => parties += 1,
                 Line::Said(Said::Fault(status, what)) => {
-                    // The first one is what happened; others may follow from it.
+                    // The first fault is the cause. Later ones may follow from it.
                     lock(&self.state).fault.get_or_insert((*status, what.clone()));
                 }
                 _ => {}
             }
             hear(line);
         }
-        // Where this was not the end it is now: it ends when it sees that nobody listens.
+        // If the process has not ended, this ends it: the process ends when it sees that the other side is closed.
         let _ = stream.shutdown(Shutdown::Both);
         lock(&self.state).over = true;
         self.over.notify_all();
     }
 
-    /// The fault that ended it, if one did. Waits for the end of what it says, at most so long.
+    /// The fault that ended the process, if there was one. Waits for the end of the report, for at most
+    /// `within`.
     pub(super) fn fault(&self, within: Duration) -> Option<(Status, String)> {
         let state = lock(&self.state);
         let waited = self.over.wait_timeout_while(state, within, |state| !state.over);

@@ -13,36 +13,37 @@ use crate::parties::loss::Loss;
 use crate::parties::named::Named;
 use crate::text::span;
 
-/// Where what a driver says goes. Called on a thread that belongs to its process: as long as it does not return, nothing more
-/// of what that process says is read.
+/// Receives a driver's reports. It is called on a thread of this program that serves only that driver's process.
+/// Until it returns, no further report of that process is read.
 pub type Heard = Arc<dyn Fn(Said) + Send + Sync>;
 
-/// Which process hosts a driver. It begins with an empty environment.
+/// Which process hosts a driver. The process starts with an empty environment.
 #[derive(Clone)]
 pub struct HostSpec {
-    /// The name that its driver registers under.
+    /// The name under which its driver registers.
     pub name: String,
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// How it is started, if not like any other process.
+    /// How the process is started, if not in the usual way.
     pub start: Option<Start>,
-    /// How often it is started again when it has ended or its driver was deregistered. Before the first time 100 ms pass,
-    /// and each time twice as much as before.
+    /// How often the process is restarted after it has ended or its driver was deregistered. The first pause is 100 ms,
+    /// and each further pause is twice as long.
     pub restarts: u32,
     /// The level at which its driver registers (O1).
     pub level: i32,
-    /// How long its driver may take over one answer.
+    /// The time limit of one answer of its driver.
     pub time_limit: Duration,
-    /// How long it may take to end when it is told to, before it is killed.
+    /// The time in which the process must end when it is told to. After that it is killed.
     pub grace: Duration,
-    /// Its driver is a file that the process loads. It may register several callbacks or none, and stays loaded when it
+    /// The driver is a file that the process loads. It may register several callbacks or none, and stays loaded when it
     /// deregisters them.
     pub loads: bool,
-    /// Where what it says goes, what it writes to its error output too; our own, with its name, if this is `None`.
+    /// Receives the reports, and what the process writes to its error output. If this is `None`, they go to this
+    /// program's error output, with the driver's name.
     pub heard: Option<Heard>,
-    /// The required party that its driver stands for (L4).
+    /// The required party that the driver stands for (L4).
     pub required: Option<Named>,
 }
 
@@ -50,7 +51,7 @@ pub struct HostSpec {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// The process could not be started, or there is nothing to watch it with.
+    /// The process could not be started, or it cannot be watched.
     #[error("{name} cannot be given a process of its own: {reason}")]
     NotStarted {
         /// The driver.
@@ -66,34 +67,35 @@ pub enum HostError {
         /// How.
         ending: Ending,
     },
-    /// It says that its driver did not register; or it was deregistered while it did (L3).
+    /// The process reports that its driver did not register; or the driver was deregistered during
+    /// registration (L3).
     #[error("{name} did not register: {reason}")]
     Refused {
         /// The driver.
         name: String,
-        /// Its own words, made harmless.
+        /// The driver's own text, made safe to display.
         reason: String,
     },
-    /// It says that it did not load its driver, or the driver went wrong while it began (L1).
+    /// The process reports that it did not load its driver, or the driver failed while it began (L1).
     #[error("{name} is not loaded: {reason}")]
     NotLoaded {
         /// The driver.
         name: String,
-        /// Its own words, made harmless.
+        /// The driver's own text, made safe to display.
         reason: String,
     },
-    /// It did not say anything.
+    /// The process did not report anything.
     #[error("{name} did not register within {}", span(*.time))]
     Silent {
         /// The driver.
         name: String,
-        /// How long it was waited for.
+        /// The time that was waited.
         time: Duration,
     },
 }
 
 impl HostError {
-    /// Why, without naming the driver.
+    /// The reason, without the driver's name.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -107,7 +109,7 @@ impl HostError {
         }
     }
 
-    /// The status that says it.
+    /// The status that describes the error.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -118,28 +120,28 @@ impl HostError {
     }
 }
 
-/// What a watching thread hears. The number is that of the process: there may have been others before.
+/// What a watch thread receives. The number is that of the process: there may have been others before.
 pub(super) enum Word {
     /// A callback of its driver is registered.
     Party(u32, u64),
-    /// Its driver has begun, or has not and this is why.
+    /// The driver has begun, or has not begun for this reason.
     Begun(u32, Result<(), String>),
-    /// It says nothing any more; and what its driver did wrong, if it told of that.
+    /// The process reports nothing more; and the fault that it reported, if any.
     Over(u32, Option<(Status, String)>),
-    /// Its connection to the partition is gone.
+    /// The connection of the process to the partition is gone.
     Lost(u32),
-    /// The partition has closed it, and this is why.
+    /// The partition has closed the connection, for this reason.
     Closed(u32, Loss),
     Ended(u32, Ending),
     /// Nothing of earlier processes can be called any more.
     Alone,
-    /// This party is registered no longer.
+    /// This party is no longer registered.
     Deregistered(u64),
     /// This party has crashed while it was called (L3).
     Crashed(u64),
-    /// A party of our name has crashed while it registered (L3).
+    /// A party of this host's name has crashed while it registered (L3).
     CrashedInReplay(String),
-    /// A party of our name is not registered: the partition has said so, and the process knows.
+    /// A party of this host's name is not registered: the partition has reported it, and the process knows.
     Refused,
     Stop,
 }

@@ -1,5 +1,5 @@
-//! What a driver's process writes to its error output: line by line, cleaned and under its driver's name, as all that it says. It never
-//! gets ours.
+//! Passes on what a driver's process writes to its error output: line by line, cleaned and with its driver's name, like its
+//! reports. The process never inherits this program's error output.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::ChildStderr;
@@ -8,7 +8,7 @@ use super::report::{LONGEST_LINE, Said};
 use super::spec::HostSpec;
 use hotadd::text::clean;
 
-/// Passes on what is written, from a thread of its own, until nobody can write any more.
+/// Passes on what is written, on a thread of its own, until no writer is left.
 pub(super) fn pass_on(stderr: ChildStderr, spec: &HostSpec) -> io::Result<()> {
     let (name, heard) = (spec.name.clone(), spec.heard.clone());
     let listen = move || {
@@ -20,7 +20,7 @@ pub(super) fn pass_on(stderr: ChildStderr, spec: &HostSpec) -> io::Result<()> {
     std::thread::Builder::new().name("hotadd-stderr".to_owned()).spawn(listen).map(drop)
 }
 
-/// Cuts what is written into lines. One that is too long is cut into several.
+/// Splits the input into lines. A line that is too long is split into several.
 fn lines(stream: impl Read, mut each: impl FnMut(String)) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::with_capacity(LONGEST_LINE);

@@ -1,4 +1,4 @@
-//! [`Watch`]: the thread that keeps a host's process, hears how it ends, and starts it again.
+//! [`Watch`]: the thread that watches a host's process, receives its end, and restarts it.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -17,16 +17,16 @@ use crate::children::Ending;
 use crate::parties::loss::Loss as Closed;
 use crate::service::Service;
 
-/// How long a process may take to connect, besides what its driver may take over its answers.
+/// The time limit for connecting, in addition to the time limits of the driver's answers.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The pause before it is started again for the first time.
+/// The pause before the first restart.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// No pause is longer.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long the two signs of an ended process may lie apart.
+/// The maximum time between the two signs that a process has ended.
 const MEANWHILE: Duration = Duration::from_secs(1);
 
 pub(super) struct Watch {
@@ -35,25 +35,25 @@ pub(super) struct Watch {
     spec: HostSpec,
     sender: Weak<Sender<Word>>,
     words: Receiver<Word>,
-    /// The host is to end. Heard once, and to be known from then on.
+    /// The host must end. The word arrives only once, so it is remembered here.
     stopped: Cell<bool>,
 }
 
-/// Why a process is kept no longer.
+/// Why a process is not watched any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    /// It has ended, or its driver has taken its leave.
+    /// The process has ended, or its driver has deregistered.
     Over,
-    /// It does not do what it is there for, and is not asked to.
+    /// The process does not behave as it must. It is killed.
     Broken,
-    /// The host is to end.
+    /// The host must end.
     Stopped,
 }
 
 /// Why the party of a process is missing: status, reason.
 type Loss = (Status, String);
 
-/// The host is to end.
+/// The host must end.
 struct Stopped;
 
 /// Why a process has no registered driver.
@@ -73,7 +73,8 @@ impl Watch {
         Self { partition, service, spec, sender, words, stopped: Cell::default() }
     }
 
-    /// Keeps the process until the host is dropped, or it has died too often. `ready` hears what came of the first start.
+    /// Watches the process and restarts it until the host is dropped, or it has died too often. `ready` receives the
+    /// result of the first start.
     pub(super) fn run(self, ready: &Sender<Result<(), HostError>>) {
         let mut pauses = pauses();
         for number in 0..=self.spec.restarts {
@@ -92,7 +93,7 @@ impl Watch {
                     }
                     let (kept, loss) = self.keep(number, parties);
                     if kept != Kept::Stopped {
-                        // Before it is ended: what it has registered may be there until then.
+                        // This precedes the end of the process: until then its callbacks may be registered.
                         self.missing(number, loss);
                     }
                     if kept == Kept::Broken {
@@ -108,7 +109,7 @@ impl Watch {
                     let _ = ready.send(Err(error));
                     return;
                 }
-                // It is tried again, as if it had registered and died.
+                // The start is retried, as if the driver had registered and died.
                 Err(Without::Error(error)) => {
                     if let Some(named) = &self.spec.required {
                         named.party().is_missing(error.status(), error.reason());
@@ -118,7 +119,8 @@ impl Watch {
         }
     }
 
-    /// Its party is missing, if it is required (L4). What the partition knows of it already says it better.
+    /// Marks the host's party as missing, if it is required (L4). A reason that is recorded already is kept,
+    /// because it is more precise.
     fn missing(&self, number: u32, (status, mut reason): Loss) {
         let Some(named) = &self.spec.required else { return };
         if number > 0 && number == self.spec.restarts {
@@ -127,7 +129,8 @@ impl Watch {
         named.lost(status, reason);
     }
 
-    /// Waits until nothing of earlier processes can be called any more: what befalls that is not to count as the next one's.
+    /// Waits until nothing of earlier processes can be called any more, so that their events are not attributed to the next
+    /// process.
     fn alone(&self) -> Result<(), Stopped> {
         let (Some(named), Some(sender)) = (&self.spec.required, self.sender.upgrade()) else {
             return Ok(());
@@ -142,7 +145,7 @@ impl Watch {
         }
     }
 
-    /// Starts a process and waits until its driver has begun. Returns what it has registered.
+    /// Starts a process and waits until its driver has begun. Returns the callbacks that it has registered.
     fn start(&self, number: u32) -> Result<(Process, HashSet<u64>), Without> {
         let (Some(service), Some(sender)) = (self.service.upgrade(), self.sender.upgrade()) else {
             return Err(Without::Stopped);
@@ -152,12 +155,12 @@ impl Watch {
         drop((service, sender));
         let process = started
             .map_err(|reason| Without::Error(HostError::NotStarted { name: name(), reason }))?;
-        // It is asked twice about every active processor.
+        // The driver is asked twice about every active processor.
         let time = CONNECT + self.spec.time_limit * (2 * self.partition.count());
         let mut until = Instant::now() + time;
         let mut ended = None;
         let mut parties = HashSet::new();
-        // What the process says of its driver, as long as the partition may know better.
+        // The reason that the process reports, while the partition may still report a better one.
         let mut said = None;
         let mut refused = false;
         loop {
@@ -169,7 +172,8 @@ impl Watch {
                 Ok(Word::Party(from, party)) if from == number => drop(parties.insert(party)),
                 Ok(Word::Begun(from, Ok(()))) if from == number => return Ok((process, parties)),
                 Ok(Word::Begun(from, Err(reason))) if from == number => {
-                    // If its connection was lost it does not know why, and the partition is about to say so.
+                    // If its connection was lost, the process does not know why, and the partition is about
+                    // to report it.
                     until = until.min(Instant::now() + MEANWHILE);
                     said = Some(reason);
                 }
@@ -187,7 +191,7 @@ impl Watch {
                         None => HostError::Silent { name: name(), time },
                     }));
                 }
-                // What it reported before it ended, or that it did not, is about to be heard.
+                // The reports before its end, or the end of its report, are about to arrive.
                 Ok(Word::Ended(from, ending)) if from == number => ended = Some(ending),
                 Ok(Word::CrashedInReplay(reason)) => return Err(self.refused(reason)),
                 Ok(Word::Stop) | Err(RecvTimeoutError::Disconnected) => {
@@ -202,8 +206,8 @@ impl Watch {
         }
     }
 
-    /// Its connection was closed by the partition. What it may not do is a fault of its driver, which nobody else can tell of; of an
-    /// answer that does not come the process may be about to say more.
+    /// The partition has closed the connection. A trespass is a fault of the driver that only this side can report. If an answer is
+    /// missing, the process may be about to report more.
     fn closed(&self, number: u32, loss: Closed) -> Loss {
         if loss.status == Status::IO_TIMEOUT
             && let Some(fault) = self.last_words(number)
@@ -216,7 +220,7 @@ impl Watch {
         (loss.status, loss.reason)
     }
 
-    /// Its own words for why it did not begin.
+    /// The error with the reason that the process reports.
     fn refused(&self, reason: String) -> Without {
         let name = self.spec.name.clone();
         let reason =
@@ -244,7 +248,7 @@ impl Watch {
         }
     }
 
-    /// How a process ended that says nothing any more.
+    /// How a process that reports nothing more has ended.
     fn ending(&self, number: u32) -> Option<Ending> {
         let until = Instant::now() + MEANWHILE;
         loop {
@@ -269,7 +273,7 @@ impl Watch {
                 Ok(Word::Ended(from, ending)) if from == number => {
                     return (Kept::Over, (Status::PIPE_BROKEN, format!("its process {ending}")));
                 }
-                // It reports nonsense, has ended or is about to.
+                // The report is invalid, or the process has ended or is about to.
                 Ok(Word::Over(from, Some(fault))) if from == number => {
                     return (Kept::Broken, fault);
                 }
@@ -291,7 +295,7 @@ impl Watch {
                 Ok(Word::Crashed(party)) if parties.contains(&party) => {
                     return (Kept::Broken, loss(Status::UNSUCCESSFUL, "it crashed"));
                 }
-                // A driver that is asked no more has no business in a process of its own, unless it may register again.
+                // A driver that is not asked any more needs no process of its own, unless it may register again.
                 Ok(Word::Deregistered(party)) if parties.remove(&party) && !self.spec.loads => {
                     return (Kept::Over, loss(Status::DEVICE_NOT_READY, "it was deregistered"));
                 }
@@ -320,7 +324,8 @@ impl Watch {
     }
 }
 
-/// The pauses before each new start, of processes and of scripts: who dies at once, again and again, is not to keep a processor busy with it.
+/// The pauses before each restart, of processes and of scripts. They keep a process that dies at once, again and again, from using
+/// a processor.
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     successors(Some(PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)))
 }

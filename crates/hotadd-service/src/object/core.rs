@@ -23,11 +23,11 @@ use crate::parties::registered::Party;
 use crate::parties::restart::Restart;
 use crate::parties::shares::{Full, Shares};
 
-/// How many requests that wait for somebody may be under way, over all connections, besides the first of each: every one has
-/// a thread.
+/// The maximum number of requests in progress that wait, over all connections, besides the first of each connection. Each
+/// has a thread.
 const MOST_REQUESTS: usize = 256;
 
-/// A connection that was taken in.
+/// A connection that was accepted.
 struct Joined {
     connection: Arc<Connection>,
     user: Option<u32>,
@@ -37,23 +37,23 @@ struct Joined {
 pub(crate) struct Core {
     pub(crate) partition: Partition,
     pub(crate) name: String,
-    /// What the handshake calls this service.
+    /// The service's GUID in the handshake.
     pub(crate) guid: String,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) log: Log,
     pub(crate) access: Access,
     pub(crate) calls: Arc<Calls>,
-    /// What starts parties anew that the operator named, if somebody does.
+    /// Restarts parties that the operator named, if this is set.
     pub(crate) restart: OnceLock<Restart>,
     refusals: Refusals,
     shares: Shares,
     connections: Mutex<HashMap<u64, Joined>>,
-    /// The last connection is gone.
+    /// Notified when the last connection has closed.
     emptied: Notify,
     next: AtomicU64,
     requests: AtomicUsize,
     stopping: AtomicBool,
-    /// Those whose registrations are to be dropped, which may take as long as an add.
+    /// Receives registrations to drop. Dropping one may take as long as an add.
     leaving: Sender<Registration>,
 }
 
@@ -86,22 +86,22 @@ impl Core {
         }
     }
 
-    /// What the partition is called on a bus.
+    /// The partition's name on a bus.
     pub(crate) fn bus_name(&self) -> String {
         if self.access.is_machine() { MACHINE_BUS_NAME.to_owned() } else { bus_name(&self.name) }
     }
 
-    /// Relaxed: it only hands out numbers.
+    /// Relaxed: the counter only issues unique numbers.
     pub(crate) fn next_id(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Logs that somebody was refused something, as far as it is not said too often.
+    /// Logs a refusal, unless too many were logged lately.
     pub(crate) fn refused(&self, peer: &Peer, why: impl fmt::Display) {
         self.told(Some(peer.uid), peer, &why);
     }
 
-    /// The same, of somebody on a bus of whom nothing else is known.
+    /// Logs a refusal of a peer of which only its name on the bus is known.
     pub(crate) fn refused_unknown(&self, name: impl fmt::Display, why: impl fmt::Display) {
         self.told(None, &name, &why);
     }
@@ -110,7 +110,7 @@ impl Core {
         self.refusals.tell(&self.log, uid, &format!("{who}: refused, because {why}"));
     }
 
-    /// Takes a connection in: of this user, or of a process of the partition's own.
+    /// Accepts a connection of this user, or of a process of the partition itself (`None`).
     pub(crate) fn join(&self, connection: &Arc<Connection>, user: Option<u32>) -> Result<(), Full> {
         let mut connections = lock(&self.connections);
         if self.is_stopping() {
@@ -121,7 +121,7 @@ impl Core {
         Ok(())
     }
 
-    /// A connection is gone.
+    /// Removes a closed connection.
     pub(crate) fn part(&self, connection: u64) {
         let mut connections = lock(&self.connections);
         connections.remove(&connection);
@@ -130,7 +130,7 @@ impl Core {
         }
     }
 
-    /// How many parties there are on buses.
+    /// The number of parties on buses.
     pub(crate) fn parties_on_buses(&self) -> usize {
         let connections = lock(&self.connections);
         let all = connections.values().map(|joined| &joined.connection);
@@ -138,7 +138,8 @@ impl Core {
         on_bus.map(|connection| connection.parties.count()).sum()
     }
 
-    /// One more request has a thread, beside another of its connection. False if there are too many.
+    /// Counts one more request with a thread, besides another of its connection. Returns false if there are
+    /// too many.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
     pub(crate) fn begin_request(&self) -> bool {
@@ -150,13 +151,13 @@ impl Core {
         self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Deregisters, from a thread where it may take its time.
+    /// Deregisters, on a thread that may block.
     pub(crate) fn deregister(&self, registration: Registration) {
-        // If that thread is gone the registration comes back as an error, and is dropped here.
+        // If that thread has ended, the registration comes back inside the error and is dropped here.
         let _ = self.leaving.send(registration);
     }
 
-    /// A party of this connection is registered no longer: it is told, if it does not know.
+    /// Deregisters a party of this connection. If the party crashed, it is told first.
     pub(crate) fn part_with(&self, connection: &Connection, id: u64, party: Party) {
         if let Some(farewell) = party.agent.farewell(connection.route.peer(), id) {
             connection.send(&farewell);
@@ -164,7 +165,7 @@ impl Core {
         self.deregister(party.registration);
     }
 
-    /// Something happened. On the thread of the transaction, inside it: nothing here waits.
+    /// Handles an event. This runs on the thread of the transaction, inside it, so nothing here blocks.
     pub(crate) fn observe(&self, event: &Event) {
         let is_active = |id| {
             let set = self.partition.active();
@@ -177,7 +178,7 @@ impl Core {
         {
             self.part_with(&connection, party.id.0, left);
         }
-        // The names are fixed and the arguments small: it can be encoded.
+        // The names are fixed and the arguments small, so encoding does not fail.
         if let Some(signal) = signal::of(event)
             && let Ok(plain) = signal.message(None)
         {
@@ -191,12 +192,13 @@ impl Core {
         }
     }
 
-    /// Relaxed: the lock of the connections orders it where it matters, which is that none joins behind `stop`.
+    /// Relaxed: the lock of `connections` provides the order that matters, which is that none joins after
+    /// `stop`.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Closes all connections, takes no more, and waits until they are gone.
+    /// Closes all connections, accepts no more, and waits until all are closed.
     pub(crate) async fn stop(&self) {
         loop {
             let gone = self.emptied.notified();

@@ -1,4 +1,4 @@
-//! Calls of a peer: which method of which interface they mean, and those that are answered at once.
+//! Calls of a peer: finds the method of an interface that a call means, and answers some methods at once.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::object::session::Session;
 use crate::parties::loss::Loss;
 use crate::transport::reader::Lost;
 
-/// Serves a call. What waits for somebody is handed to a thread of its own.
+/// Serves a call. A request that waits runs on a thread of its own.
 ///
 /// # Errors
-/// If it is none, without a path or a method; or if it is not for whoever makes it.
+/// If the call has no path or no method, or if its peer may not make it.
 pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
     let head = call.head();
     if head.path().is_empty() || head.member().is_empty() {
@@ -34,7 +34,7 @@ pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
         Ok(request) => match at_once(session, call, &request) {
             Some(reply) => reply,
             None => match requests::prepare(session, call, request) {
-                // It answers for itself.
+                // The prepared request sends its own reply.
                 Ok(prepared) => return settle(session, prepared),
                 Err(refusal) => Err(refusal),
             },
@@ -44,7 +44,7 @@ pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
     Ok(())
 }
 
-/// The requests that wait for nobody; `None` for the others.
+/// Answers the requests that do not wait. Returns `None` for the others.
 fn at_once(session: &Session, call: &Message, request: &Request) -> Option<Reply> {
     let core = &session.core;
     Some(match request {
@@ -57,10 +57,10 @@ fn at_once(session: &Session, call: &Message, request: &Request) -> Option<Reply
     })
 }
 
-/// Does what was asked for, at once or as soon as it is known that it may be done.
+/// Does what was asked for, at once or as soon as it is allowed.
 ///
 /// # Errors
-/// If it may not, and whoever asks for it is not to be served any longer.
+/// If it is not allowed and the peer must not be served any longer.
 fn settle(session: &Session, mut prepared: Prepared) -> Result<(), Loss> {
     match &session.authority {
         Authority::Driver(rights) => {

@@ -1,5 +1,5 @@
-//! [`Ledger`]: what happened lately, why processors are out, who is registered and who is being waited for, as the partition's
-//! events tell it.
+//! [`Ledger`]: the recent events, why processors are not active, the registered parties and those being waited for, as derived
+//! from the partition's events.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -12,16 +12,16 @@ use crate::object::record::Record;
 use crate::parties::connection::Connection;
 use crate::parties::removed::{Absence, Removed};
 
-/// How many events are kept.
+/// The maximum number of events that are kept.
 const KEPT: usize = 1000;
 
 /// An event, and when it happened in milliseconds since 1970.
 type Entry = Arc<(u64, Event)>;
 
-/// A party in another process: over which connection it is called, and how long it may take over an answer.
+/// A party in another process: the connection over which it is called, and its time limit.
 type Remote = (Weak<Connection>, Duration);
 
-/// What is known of a partition's past and of its parties.
+/// The partition's recent events and its parties.
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
@@ -32,12 +32,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Those who are registered when the service begins.
+    /// Records the parties that are registered when the service begins.
     pub(crate) fn present(&mut self, parties: &[PartyInfo]) {
         self.roster.extend(parties.iter().map(|party| (party.id.0, party.clone())));
     }
 
-    /// Writes an event down. Returns the connection over which its party was called, if it is registered no longer.
+    /// Records an event. Returns the connection over which its party was called, if the party is no longer registered.
     pub(crate) fn write(
         &mut self,
         event: &Event,
@@ -49,7 +49,7 @@ impl Ledger {
                 self.waiting.insert(party.id.0, (event.clone(), Instant::now()));
                 return None;
             }
-            // Whatever is said of a party that is being waited for, it says how the waiting ended.
+            // Any other event about a party that is being waited for says how the waiting ended.
             self.waiting.remove(&party.id.0);
         }
         if self.history.len() == KEPT {
@@ -69,17 +69,17 @@ impl Ledger {
         }
     }
 
-    /// A party in another process is about to register.
+    /// Records a party in another process that is about to register.
     pub(crate) fn announce(&mut self, party: u64, connection: Weak<Connection>, limit: Duration) {
         self.remote.insert(party, (connection, limit));
     }
 
-    /// How long a party in another process may take over an answer.
+    /// The time limit of a party in another process.
     pub(crate) fn time_limit(&self, party: u64) -> Option<Duration> {
         self.remote.get(&party).map(|(_, limit)| *limit)
     }
 
-    /// A party is registered no longer, or did not come to be.
+    /// Removes a party that is no longer registered, or did not register.
     pub(crate) fn strike(&mut self, party: u64) -> Option<Weak<Connection>> {
         self.roster.remove(&party);
         self.remote.remove(&party).map(|(connection, _)| connection)
@@ -91,7 +91,7 @@ impl Ledger {
         self.history.iter().skip(skipped).cloned().collect()
     }
 
-    /// Why this processor and those behind it are out, as many as fit into one message.
+    /// Why this processor and those with greater ids are not active, as many as fit into one message.
     pub(crate) fn absent(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
         self.removed.from(first)
     }
@@ -109,7 +109,7 @@ impl Ledger {
         parties.into_iter().map(row).collect()
     }
 
-    /// Who is being waited for, the longest first.
+    /// The parties being waited for, the longest wait first.
     pub(crate) fn waiting(&self) -> Vec<WaitingRow> {
         let mut waiting: Vec<_> = self.waiting.values().collect();
         waiting.sort_unstable_by_key(|(_, since)| *since);
@@ -124,7 +124,7 @@ impl Ledger {
     }
 }
 
-/// Events as lines of JSON, oldest first: the latest of them that fit into one message.
+/// Events as lines of JSON, oldest first: the latest events that fit into one message.
 pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
     let mut room = Room::default();
     let mut lines = Vec::new();
@@ -133,7 +133,7 @@ pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
         record.time = Some(*time);
         record.shorten(MAX_REASON);
         let Ok(line) = serde_json::to_string(&record) else { continue };
-        // A length before it, a zero behind it, and what aligns the next.
+        // The length before the string, the zero after it, and alignment of the next.
         if !room.takes(line.len() + 8) {
             break;
         }

@@ -1,4 +1,4 @@
-//! [`Log`], and [`Refusals`]: who was refused what, for the log, and no more of it than somebody can read.
+//! [`Log`], and [`Refusals`]: logs refusals, and limits how many are logged.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,25 +6,26 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 
-/// Where a service says in a sentence whom it turned away or disconnected. Called on any of its threads; must not wait.
+/// Receives a sentence about each peer that the service refused or disconnected. It is called on any of its threads and
+/// must not block.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How many refusals of one user are logged in a [`SPAN`].
+/// The maximum number of refusals of one user that are logged in a [`SPAN`].
 const MOST: u32 = 10;
 
-/// After so long a user has all of its lines again.
+/// After this time a user's limit is reset.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// How many users are told apart. All others share what one user has.
+/// The maximum number of users that are counted separately. All others share the limit of one user.
 const MOST_USERS: usize = 64;
 
-/// Who was refused what.
+/// Counts the refusals of each user.
 #[derive(Default)]
 pub(crate) struct Refusals {
     users: Mutex<HashMap<Option<u32>, Tally>>,
 }
 
-/// What one user was refused lately.
+/// The recent refusals of one user.
 struct Tally {
     since: Instant,
     logged: u32,
@@ -32,20 +33,20 @@ struct Tally {
 }
 
 impl Refusals {
-    /// Logs that somebody of this user was refused; those of whom no user is known share one's lines. From any thread; never
-    /// waits.
+    /// Logs that a peer of this user was refused. Peers whose user is unknown share one limit. May be called on any thread;
+    /// does not block.
     pub(crate) fn tell(&self, log: &Log, uid: Option<u32>, line: &str) {
         for line in self.lines(uid, line, Instant::now()) {
             log(&line);
         }
     }
 
-    /// What is to be logged at this moment.
+    /// The lines to log now.
     fn lines(&self, uid: Option<u32>, line: &str, now: Instant) -> Vec<String> {
         let mut users = lock(&self.users);
         let over = |tally: &Tally| now.saturating_duration_since(tally.since) >= SPAN;
         if users.len() >= MOST_USERS && !users.contains_key(&uid) {
-            // Those that have said nothing for a while, and of whom nothing is left to be said.
+            // Removes users whose span is over and of whom no refusals remain to be reported.
             users.retain(|_, tally| !over(tally) || tally.passed_over > 0);
         }
         let known = users.contains_key(&uid) || users.len() < MOST_USERS;

@@ -47,13 +47,13 @@ pub struct Record {
     epoch: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     us: Option<u64>,
-    /// In a history: when it happened, in milliseconds since 1970.
+    /// In a history: the time of the event, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
-    /// `said`: what a driver printed; `unloaded`: what it left.
+    /// `said`: what a driver printed; `unloaded`: what it left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
-    /// `partition`: what the processors are.
+    /// `partition`: the kind of hardware.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<&'static str>,
     /// `partition`: the processors active at first.
@@ -62,7 +62,7 @@ pub struct Record {
     /// `partition`: the processors that will be added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add: Option<String>,
-    /// What the kernel says of the command's process.
+    /// The kernel's `Cpus_allowed_list` of the command's process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus_allowed_list: Option<String>,
     /// `exit`: the exit status of the run.
@@ -74,13 +74,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// An event of a run itself: `partition` or `exit`.
+    /// An event of the run itself: `partition` or `exit`.
     #[must_use]
     pub fn of_run(event: &'static str, epoch: u64) -> Self {
         Self { event, epoch: Some(epoch), ..Self::default() }
     }
 
-    /// Cuts the reason to what can be sent, so that one party's does not take the place of all other events.
+    /// Shortens the reason to the length that can be sent, so that one party's reason does not displace all
+    /// other events.
     pub(crate) fn shorten(&mut self, most: usize) {
         self.reason = self.reason.take().map(|reason| hotadd_wire::text(&reason, most));
     }
@@ -90,7 +91,7 @@ impl Record {
         self.status_name = status.name();
     }
 
-    /// An event of a partition; `None` for one that only says that something is about to happen.
+    /// The record of a partition's event; `None` for an event that only announces a call.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         if event.kind == EventKind::Calling {
@@ -121,7 +122,8 @@ impl Record {
         })
     }
 
-    /// Whether the set that the command may run on may have changed with it, or was kept from changing.
+    /// Whether the set of processors that the command may run on may have changed with this event, or a
+    /// change of it was refused.
     #[must_use]
     pub fn concludes(event: &Event) -> bool {
         use EventKind::{Joined, Left, Refused, RemoveRefused};

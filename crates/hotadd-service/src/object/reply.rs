@@ -1,4 +1,4 @@
-//! [`Refusal`]: the errors that requests are answered with, and the sending of answers.
+//! [`Refusal`]: the error replies to requests; and the encoding of replies.
 
 use hotadd::{Error, Status, Veto};
 use hotadd_wire::{
@@ -6,31 +6,31 @@ use hotadd_wire::{
     StandardError, WireError,
 };
 
-/// The longest sentence that is sent: a reason, and what leads to it.
+/// The longest sentence that is sent: a reason, and the text before it.
 const MAX_TEXT: usize = MAX_REASON + 1024;
 
 /// Why a request was not done.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// One of D-Bus's own errors, by the last part of its name.
+    /// A standard D-Bus error, by the last part of its name.
     Standard(&'static str, String),
-    /// The partition's.
+    /// An error of the partition.
     Partition(Error),
     /// A limit of the service.
     Limit(String),
-    /// A party that the operator named was not started anew.
+    /// A party that the operator named was not restarted.
     NotStarted { party: String, status: Status, message: String },
-    /// There is no such party, or it is another connection's.
+    /// There is no such party, or it belongs to another connection.
     NotRegistered(u64),
 }
 
-/// What a request comes to.
+/// The result of a request.
 pub(crate) type Reply = Result<Message, Refusal>;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
-            // Of a partition that is served from a third process.
+            // This comes from a partition that is served by another process.
             Error::Denied(why) => Self::Standard("AccessDenied", why),
             other => Self::Partition(other),
         }
@@ -83,7 +83,7 @@ impl Refusal {
     }
 }
 
-/// What the error is called.
+/// The D-Bus name of the error.
 pub(crate) const fn name(error: &Error) -> &'static str {
     match error {
         Error::Vetoed { .. } => "Vetoed",
@@ -99,7 +99,7 @@ pub(crate) const fn name(error: &Error) -> &'static str {
         }
         Error::NotRegistered(_) => "NotRegistered",
         Error::Crashed(_) => "Crashed",
-        // Everything else keeps a processor out before anybody is asked.
+        // All other errors keep a processor from joining before any party is asked.
         _ => "NotAddable",
     }
 }
@@ -112,8 +112,8 @@ pub(crate) fn body(error: &Error) -> WireError {
     (sentence(error), error.status().to_raw(), errno, id, party)
 }
 
-/// What an error says, as it can be sent. Drivers of this process give reasons of any length, with anything in them; who reads it
-/// finds the reason between what leads to it and the status.
+/// The sentence of an error, shortened so that it can be sent. Drivers of this process give reasons of any length and content.
+/// The reader finds the reason between the text before it and the status.
 fn sentence(error: &Error) -> String {
     let mut sent = error.clone();
     if let Error::Vetoed { veto, .. } | Error::NotJoining { veto, .. } = &mut sent {
@@ -122,7 +122,7 @@ fn sentence(error: &Error) -> String {
     wire::text(&sent.to_string(), MAX_TEXT)
 }
 
-/// The answer with these arguments.
+/// The reply with these arguments.
 pub(crate) fn answer(call: &Message, arguments: &impl Encode) -> Reply {
     let answer = call.reply(arguments)?;
     let length = answer.bytes().len();

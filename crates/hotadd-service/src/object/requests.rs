@@ -1,4 +1,4 @@
-//! The requests that wait for somebody: each has a thread of its own, and answers from there.
+//! The requests that wait: each runs on a thread of its own, which sends the reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::parties::agent::Agent;
 use crate::parties::driver::{RemoteDriver, Terms};
 use crate::parties::{missing, removed};
 
-/// How long a party may take over an answer if it does not say.
+/// A party's time limit in milliseconds if it gives none.
 const TIME_LIMIT_MS: u32 = 5_000;
 
-/// What a request does, if it waits for every party to be done with what it is asked (D3).
+/// Names the action of a request that waits until every party has answered (D3).
 const fn doing(request: &Request) -> Option<&'static str> {
     match request {
         Request::Register(_) => Some("registering"),
@@ -33,7 +33,7 @@ const fn doing(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// The name of the thread that does a request.
+/// The name of the thread that runs a request.
 const fn thread(request: &Request) -> &'static str {
     match request {
         Request::Register(_) => "hotadd-register",
@@ -42,7 +42,7 @@ const fn thread(request: &Request) -> &'static str {
         Request::Remove(_) => "hotadd-remove",
         Request::Rehearse(_) => "hotadd-rehearse",
         Request::RestartParty(_) => "hotadd-restart",
-        // These may have to wait for the platform.
+        // These may wait for the platform.
         Request::GetCandidates => "hotadd-candidates",
         Request::GetMissing => "hotadd-missing",
         Request::GetHistory(_) => "hotadd-history",
@@ -50,26 +50,26 @@ const fn thread(request: &Request) -> &'static str {
     }
 }
 
-/// A request that was read and can be done. Whether it may be is for whoever has it to find out.
+/// A request that was read and can be run. The caller checks whether it is allowed.
 pub(crate) struct Prepared {
     under_way: UnderWay,
     call: Message,
     request: Request,
     right: Right,
-    /// Of the process of a driver: its time limit, whatever it says.
+    /// For the process of a driver: its time limit, whatever it requests.
     time_limit: Option<Duration>,
 }
 
 /// Prepares a request.
 ///
 /// # Errors
-/// If it would wait for the very call that it comes from (D3), or too many are under way.
+/// If the request would wait for the call that it comes from (D3), or if too many are in progress.
 pub(crate) fn prepare(
     session: &Arc<Session>,
     call: &Message,
     request: Request,
 ) -> Result<Prepared, Refusal> {
-    // Here, and not when it begins: until then an agent may have been asked something else.
+    // This is checked here and not in `begin`: until then the agent may have been asked something else.
     if let Some(doing) = doing(&request)
         && session.connection.pending.is_inside()
     {
@@ -77,23 +77,23 @@ pub(crate) fn prepare(
     }
     let too_many = || Refusal::Limit("too many requests are under way".to_owned());
     let under_way = session.begin_request().ok_or_else(too_many)?;
-    // Nobody may do without it what is unknown there.
+    // A method that `to_call` does not know needs the right to change.
     let right = Right::to_call(call.head().member()).unwrap_or(Right::Change);
     Ok(Prepared { under_way, call: call.clone(), request, right, time_limit: None })
 }
 
 impl Prepared {
-    /// What it takes to ask for it.
+    /// The right that the request needs.
     pub(crate) const fn right(&self) -> Right {
         self.right
     }
 
-    /// Whether people may be asked for a password meanwhile: as the call says.
+    /// Whether a user may be asked for a password meanwhile, as the call's flag says.
     pub(crate) fn is_interactive(&self) -> bool {
         self.call.is_interactive()
     }
 
-    /// Has a driver's process be no more than its driver.
+    /// Limits the request of a driver's process to what its driver may do.
     pub(crate) fn hold_to(&mut self, rights: &Rights) -> Result<(), Trespass> {
         let has = self.under_way.session.connection.parties.count();
         if let Request::Register(register) = &mut self.request {
@@ -104,7 +104,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// It may be done or not, as somebody else has found.
+    /// Runs the request or refuses it, according to the verdict.
     pub(crate) fn settle(self, verdict: Result<(), RequestError>) {
         match verdict {
             Ok(()) => self.begin(),
@@ -112,7 +112,7 @@ impl Prepared {
         }
     }
 
-    /// Begins with it, on a thread of its own, which answers.
+    /// Runs the request on a thread of its own, which sends the reply.
     pub(crate) fn begin(self) {
         let registering = matches!(self.request, Request::Register(_));
         let session = Arc::clone(&self.under_way.session);
@@ -140,7 +140,7 @@ impl Prepared {
         }
     }
 
-    /// Answers it with an error.
+    /// Replies with an error.
     fn refuse(self, refusal: Refusal) {
         self.under_way.session.reply(&self.call, Err(refusal));
     }
@@ -192,7 +192,7 @@ fn serve(
             let absent = lock(&core.ledger).absent(first);
             answer(call, &absent.into_iter().map(removed::row).collect::<Vec<_>>())
         }
-        // Those that wait for nobody were answered at once.
+        // These requests do not wait, and were answered at once.
         Request::Deregister(_) | Request::GetSet | Request::GetParties | Request::GetWaiting => {
             answer(call, &())
         }

@@ -1,4 +1,4 @@
-//! Serving a session: the handshake, the messages of its peer, and what its end means for its parties.
+//! Serves a session: the handshake, the messages of its peer, and the deregistration of its parties at the end.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,15 +27,15 @@ use crate::transport::reader::{Lost, Reader, Received};
 use crate::transport::route::Route;
 use crate::transport::socket::Socket;
 
-/// How long the handshake may take.
+/// The time limit of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Why a peer's connection ended, as far as somebody knows better than the connection.
+/// Why a peer's connection ended, if the program knows more than the connection shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// What its parties' vetoes carry, if there is a better status than that the connection is gone.
+    /// The status for its parties' vetoes, if there is a better one than that the connection is gone.
     pub status: Option<Status>,
-    /// Such as "its process was killed by SIGKILL".
+    /// The reason, such as "its process was killed by SIGKILL".
     pub reason: String,
 }
 
@@ -45,13 +45,14 @@ impl From<String> for Why {
     }
 }
 
-/// Says why a peer's connection ended; `None` if it does not know better.
+/// Returns why a peer's connection ended; `None` if it knows nothing more.
 ///
-/// Called once, on a thread of its own; not if the connection was closed from here, for a reason that is known. Until it
-/// returns the parties of the connection are waited for, within their time limits; it should not take more than a second.
+/// It is called once, on a thread of its own. It is not called if this side closed the connection, because the reason is
+/// then known. Until it returns, transactions wait for the connection's parties, within their time limits; it should not
+/// take more than a second.
 pub type Ending = Box<dyn FnOnce() -> Option<Why> + Send>;
 
-/// What is known of the process behind a connection.
+/// What is known about the process of a connection.
 pub(crate) struct Attached {
     pub(crate) ending: Option<Ending>,
     pub(crate) named: Option<Arc<NamedConnection>>,
@@ -59,13 +60,14 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Somebody who came by itself, and was let in.
+    /// A peer that connected by itself and was accepted.
     pub(crate) const fn by_itself() -> Self {
         Self { ending: None, named: None, authority: Authority::Full }
     }
 }
 
-/// Begins to serve a connection, to be authenticated as `uid` if there is one, unless there are too many.
+/// Starts to serve a connection, unless there are too many. If `uid` is given, the peer must authenticate as
+/// that user.
 pub(crate) fn admit(
     core: &Arc<Core>,
     socket: Socket,
@@ -85,14 +87,15 @@ pub(crate) fn admit(
     Ok(())
 }
 
-/// What tidies up behind a session, however it ends.
+/// Ends a session when it is dropped, in whatever way serving ended.
 pub(crate) struct Served {
     pub(crate) session: Arc<Session>,
     pub(crate) ending: Option<Ending>,
 }
 
 impl Served {
-    /// Serves a connection of its own until it ends. `uid` is who the kernel says the peer is, where that is asked for.
+    /// Serves a direct connection until it ends. `uid` is the peer's user according to the kernel, if the handshake
+    /// checks it.
     async fn serve(self, socket: Arc<Socket>, uid: Option<u32>) {
         let (session, connection) = (&self.session, &self.session.connection);
         let mut reader = Reader::new(Arc::clone(&socket));
@@ -109,10 +112,10 @@ impl Served {
     }
 }
 
-/// Reads and dispatches until no more can be read.
+/// Reads and dispatches messages until the connection ends.
 async fn read(session: &Arc<Session>, reader: &mut Reader) -> Loss {
     let connection = &session.connection;
-    // Over a bus it is the bus that is read.
+    // A connection over a bus has nothing to read here: the bus is read.
     let Route::Own(outbox) = &connection.route else { return Lost::Closed.into() };
     loop {
         let room = outbox.has_room();
@@ -120,7 +123,7 @@ async fn read(session: &Arc<Session>, reader: &mut Reader) -> Loss {
             let mut message = pin!(reader.received());
             let mut drained = pin!(outbox.drain());
             poll_fn(|context| {
-                // A peer that is sent more than it reads is not asked for more.
+                // If the peer is sent more than it reads, no further message of it is read.
                 if room && let Poll::Ready(message) = message.as_mut().poll(context) {
                     return Poll::Ready(message.map(Some).map_err(Loss::from));
                 }
@@ -143,12 +146,12 @@ async fn read(session: &Arc<Session>, reader: &mut Reader) -> Loss {
         if let Err(loss) = taken {
             return loss;
         }
-        // However much one peer sends, the others have their turn.
+        // However much one peer sends, the other connections get their turn.
         tokio::task::coop::consume_budget().await;
     }
 }
 
-/// Serves a message of the peer.
+/// Handles a message of the peer.
 pub(crate) fn take(session: &Arc<Session>, message: Message) -> Result<(), Loss> {
     match message.kind() {
         Kind::Reply | Kind::Error => {
@@ -166,22 +169,23 @@ impl Drop for Served {
         let session = Arc::clone(&self.session);
         let (core, connection) = (&session.core, &session.connection);
         core.part(connection.id);
-        // There is no reason only if the task panicked.
+        // There is no recorded reason only if the task panicked.
         let mut loss = connection.ended(|| Loss {
             status: Status::DRIVER_INTERNAL_ERROR,
             reason: "its connection was closed, because reading from it failed inside".to_owned(),
         });
         let own_wish = match loss.status {
             Status::PIPE_BROKEN | Status::CANCELLED => true,
-            // It went with something unread, such as the news that a processor has joined. An unregistered peer may do so
-            // without a log entry.
+            // The peer closed the connection with data unread, such as the signal that a processor has joined. An
+            // unregistered peer may do so without a log entry.
             Status::CONNECTION_RESET => connection.parties.names().is_empty(),
             _ => false,
         };
         if !own_wish {
             (core.log)(&connection.report(&loss));
         }
-        // What was closed from here has its reason here: a process that ends because of it does not know better.
+        // If this side closed the connection, the reason is known here. A process that ends because of it knows
+        // no better one.
         let from_here = matches!(
             loss.status,
             Status::INVALID_NETWORK_RESPONSE | Status::IO_TIMEOUT | Trespass::STATUS
@@ -192,7 +196,7 @@ impl Drop for Served {
         let ending = self.ending.take().filter(|_| !from_here && !core.is_stopping());
         let Some(ending) = ending else { return end(&session, &loss) };
         let (ended, plain) = (Arc::clone(&session), loss.clone());
-        // It may take a second, and this is the thread of all connections.
+        // `ending` may take a second, and this thread serves all connections.
         let thread = std::thread::Builder::new().name("hotadd-ending".to_owned());
         let spawned = thread.spawn(move || {
             if let Some(why) = ending() {
@@ -207,10 +211,10 @@ impl Drop for Served {
     }
 }
 
-/// Nobody waits any more for what was asked over this connection, and its parties are deregistered.
+/// Fails all pending calls of this connection, and deregisters its parties.
 fn end(session: &Session, loss: &Loss) {
     let connection = &session.connection;
-    // Before: no processor joins between the one and the other (L4).
+    // This comes first, so that no processor joins in between (L4).
     if let Some(named) = &connection.named {
         named.lost(loss.status, &loss.reason);
     }

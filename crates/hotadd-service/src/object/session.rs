@@ -1,4 +1,4 @@
-//! [`Session`]: a connection, and what its peer may ask of the partition over it.
+//! [`Session`]: a connection, and what its peer may request from the partition.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ use crate::parties::agent::Agent;
 use crate::parties::connection::Connection;
 use crate::parties::registered::Party;
 
-/// How many parties there may be on the bus of a machine's partition: all of them may be asked at once.
+/// The maximum number of parties on the bus of a machine's partition: all of them may be asked at once.
 pub(crate) const MOST_PARTIES: usize = 96;
 
-/// How many requests of one session may be under way that wait for somebody.
+/// The maximum number of requests of one session in progress that wait.
 const MOST_REQUESTS: usize = 16;
 
-/// A connection, and what its peer may ask of the partition over it.
+/// A connection, and what its peer may request from the partition.
 pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     pub(crate) core: Arc<Core>,
@@ -28,10 +28,10 @@ pub(crate) struct Session {
     requests: AtomicUsize,
 }
 
-/// A request that has a thread, until it is dropped.
+/// A request that has a thread. Dropping it ends the count.
 pub(crate) struct UnderWay {
     pub(crate) session: Arc<Session>,
-    /// It counts among those of all sessions.
+    /// The request counts towards the limit of all sessions.
     shared: bool,
 }
 
@@ -50,13 +50,13 @@ impl Session {
             return;
         }
         let message = reply.or_else(|refusal| refusal.message(call));
-        // Every name and text in it was made to be sent.
+        // Every name and text in the message is valid, so encoding does not fail.
         if let Ok(message) = message {
             self.connection.send(&message);
         }
     }
 
-    /// Takes in the party for which a place was reserved.
+    /// Inserts the party for which a place was reserved.
     pub(crate) fn enroll(&self, registration: Registration, agent: Arc<Agent>) {
         let id = registration.party().id.0;
         if let Some(party) = self.connection.parties.insert(id, Party { registration, agent }) {
@@ -65,13 +65,13 @@ impl Session {
         }
     }
 
-    /// Deregisters a party of this connection. Nothing is sent to it behind what was sent when this returns (D1). False
-    /// if there is no such party (D2).
+    /// Deregisters a party of this connection. Nothing is sent to it after this returns (D1). Returns false if there is
+    /// no such party (D2).
     pub(crate) fn deregister(&self, party: u64) -> bool {
         let Some(Party { registration, agent }) = self.connection.parties.remove(party) else {
             return false;
         };
-        // First: until it is deregistered it is asked, and from then on it is missing.
+        // This comes first: the party is asked until it is deregistered, and is missing from then on.
         if let Some(named) = &self.connection.named {
             named.leaves();
         }
@@ -81,15 +81,15 @@ impl Session {
         true
     }
 
-    /// Whether its bus could not forward the calls of one more party. Only the thread of the connections asks, and lets it
-    /// register.
+    /// Whether the bus could not forward the calls of one more party. Only the thread of the connections asks this, and
+    /// lets parties register.
     pub(crate) fn is_on_full_bus(&self) -> bool {
         let limited = self.core.access.is_machine() && self.connection.route.peer().is_some();
         limited && self.core.parties_on_buses() >= MOST_PARTIES
     }
 
-    /// One more of its requests has a thread. `None` if there are too many, here or all in all. The only one of a
-    /// session always has: whatever others ask for, nobody is kept from registering.
+    /// Counts one more request that has a thread. Returns `None` if there are too many, in this session or in
+    /// total. A session's only request is always accepted: whatever others request, every peer can register.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
     pub(crate) fn begin_request(self: &Arc<Self>) -> Option<UnderWay> {

@@ -1,4 +1,4 @@
-//! [`Agent`]: an agent in another process, as its driver and whoever deregisters it both know it.
+//! [`Agent`]: an agent in another process. Its driver and the code that deregisters it share this.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,14 +8,14 @@ use hotadd_wire::{AgentPath, Message, deregistered};
 
 use crate::lock::lock;
 
-/// An agent, as its driver and whoever deregisters it both know it.
+/// An agent in another process. Its driver and the code that deregisters it share this.
 pub(crate) struct Agent {
     pub(crate) path: AgentPath,
-    /// It is not called any more.
+    /// The agent is deregistered and is not called again.
     ///
-    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister or never (D1).
+    /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all (D1).
     left: Mutex<bool>,
-    /// Why it counts as crashed.
+    /// Why the agent counts as crashed.
     crash: Mutex<Option<(Status, String)>>,
 }
 
@@ -24,7 +24,7 @@ impl Agent {
         Self { path, left: Mutex::default(), crash: Mutex::default() }
     }
 
-    /// From here on the agent is not called.
+    /// Marks the agent as deregistered. It is not called after this.
     pub(crate) fn leave(&self) {
         *lock(&self.left) = true;
     }
@@ -34,12 +34,12 @@ impl Agent {
         lock(&self.left)
     }
 
-    /// It counts as crashed, because of this answer.
+    /// Records that the agent counts as crashed, because of this answer.
     pub(crate) fn crashed(&self, veto: &Veto) {
         *lock(&self.crash) = Some((veto.status(), veto.reason().to_owned()));
     }
 
-    /// What tells the agent that it was deregistered, if that was because it crashed (L3).
+    /// The message that tells the agent that it was deregistered, if it was deregistered because it crashed (L3).
     pub(crate) fn farewell(&self, peer: Option<&PeerName>, party: u64) -> Option<Message> {
         let (status, reason) = lock(&self.crash).clone()?;
         deregistered(peer, &self.path, party, status, &reason).ok()

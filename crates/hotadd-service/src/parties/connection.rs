@@ -1,4 +1,4 @@
-//! [`Connection`]: the way to one peer, the calls to it that are not answered yet, and its parties.
+//! [`Connection`]: the route to one peer, its pending calls, and its parties.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,14 +18,15 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) pending: Pending,
     pub(crate) route: Route,
-    /// The peer as the log calls it.
+    /// The name of the peer in the log.
     peer: String,
     pub(crate) parties: Parties,
-    /// The required party that everybody on it stands for (L4), if it is that of its process.
+    /// The required party that every agent on this connection stands for (L4), if this is the connection of
+    /// that party's process.
     pub(crate) named: Option<Arc<NamedConnection>>,
-    /// The handshake is over, and messages may be sent.
+    /// The handshake is complete, and messages may be sent.
     open: AtomicBool,
-    /// Why it was closed from here.
+    /// Why this side closed the connection.
     closed: Mutex<Option<Loss>>,
 }
 
@@ -41,58 +42,58 @@ impl Connection {
         Self { id, pending, route, peer, parties, named, open, closed }
     }
 
-    /// Who the peer is, is known: it is told what happens.
+    /// Marks the peer as authenticated. From now on it receives signals.
     pub(crate) fn open(&self) {
-        // Release: who sees it sees a handshake whose last line is sent.
+        // Release: a thread that reads `true` also sees that the last line of the handshake was sent.
         self.open.store(true, Ordering::Release);
     }
 
-    /// Sends a message. From any thread; never waits.
+    /// Sends a message. May be called on any thread; does not block.
     pub(crate) fn send(&self, message: &Message) {
         self.send_bytes(message.bytes());
     }
 
-    /// Sends the bytes of a message. From any thread; never waits.
+    /// Sends the bytes of a message. May be called on any thread; does not block.
     pub(crate) fn send_bytes(&self, message: &[u8]) {
         if let Err(stuck) = self.route.send(message) {
             self.close(stuck.into());
         }
     }
 
-    /// Sends the peer a signal, unless the handshake is not over yet. `plain` is the one without a destination. Over a bus each
-    /// peer is sent its own: who has not shown that it may talk to the partition is not to hear of it either.
+    /// Sends the peer a signal, if the handshake is complete. `plain` is the signal without a destination. On a bus each peer
+    /// is sent a signal of its own: a peer that has not shown that it may talk to the partition must not receive signals either.
     pub(crate) fn tell(&self, signal: &Signal, plain: &Message) {
         if !self.open.load(Ordering::Acquire) {
             return;
         }
         match self.route.peer() {
             None => self.send(plain),
-            // What can be sent to nobody in particular can be sent to one as well.
+            // A signal that can be encoded without a destination can be encoded with one as well.
             peer => drop(signal.message(peer).map(|signal| self.send(&signal))),
         }
     }
 
-    /// Closes it from here. The first reason counts.
+    /// Closes the connection from this side. The first reason is kept.
     pub(crate) fn close(&self, loss: Loss) {
         lock(&self.closed).get_or_insert(loss);
         self.route.close();
     }
 
-    /// Closes it because the service ends: its parties are not called any more, and veto nothing.
+    /// Closes the connection because the service ends: its parties are not called any more, and veto nothing.
     pub(crate) fn stop(&self) {
         self.parties.leave();
         let reason = "its partition is served no longer".to_owned();
         self.close(Loss { status: Status::CANCELLED, reason });
     }
 
-    /// It has ended: why, as it is known here; else this.
+    /// Marks the connection as ended. Returns the reason that is recorded here, or else `otherwise`.
     pub(crate) fn ended(&self, otherwise: impl FnOnce() -> Loss) -> Loss {
         let loss = lock(&self.closed).get_or_insert_with(otherwise).clone();
         self.route.close();
         loss
     }
 
-    /// Why it ended, for the log.
+    /// The log line that says why the connection ended.
     pub(crate) fn report(&self, loss: &Loss) -> String {
         let names = self.parties.names();
         let names = if names.is_empty() { names } else { format!(" ({names})") };

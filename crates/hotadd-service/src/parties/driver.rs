@@ -14,12 +14,12 @@ use crate::parties::loss::Loss;
 use crate::parties::pending::Answer;
 use crate::text::{presentable, span};
 
-/// How an agent is to be called.
+/// How an agent is called.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) removal: bool,
     pub(crate) with_set: bool,
-    /// What its connection asks for while it is being asked comes from elsewhere.
+    /// While the agent is being asked, requests on its connection come from elsewhere, not from inside its callback.
     pub(crate) concurrent: bool,
     pub(crate) time_limit: Duration,
 }
@@ -95,7 +95,7 @@ impl RemoteDriver {
                 self.connection.pending.forget(begun.serial);
                 Err(Veto::crash(Status::IO_TIMEOUT, format!("no answer in {}", span(limit))))
             }
-            // Only if the connection's own task has failed.
+            // This happens only if the connection's own task has failed.
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Veto::crash(Status::PIPE_BROKEN, "its connection was closed"))
             }
@@ -114,7 +114,7 @@ impl Driver for RemoteDriver {
 
     fn begin(&mut self, notice: &Notice) {
         self.took = None;
-        // What cannot be sent now is tried, and reported, when the answer is asked for.
+        // If sending fails now, `notify` sends again and reports the error.
         self.begun = self.send(notice).unwrap_or_default();
     }
 
@@ -133,7 +133,7 @@ impl Driver for RemoteDriver {
                 .crash()
             })?;
         }
-        // Nothing is sent to one that has left, and it agrees to everything.
+        // Nothing is sent to an agent that has deregistered. It counts as agreeing.
         let Some(begun) = self.begun.take() else { return Ok(()) };
         let answer = self.wait(&begun, notice.state());
         if let Err(veto) = &answer
@@ -147,7 +147,7 @@ impl Driver for RemoteDriver {
 
 impl Drop for RemoteDriver {
     fn drop(&mut self) {
-        // Of a call whose answer was never asked for.
+        // This call's answer was never asked for.
         if let Some(begun) = &self.begun {
             self.connection.pending.forget(begun.serial);
         }
@@ -160,7 +160,7 @@ impl Removal for RemoteDriver {
     }
 }
 
-/// What a reply says.
+/// Converts a reply to an agreement or a veto.
 pub(crate) fn judge(reply: &Message, state: State) -> Result<(), Veto> {
     let (status, error, reason) = match read_answer(reply, state) {
         AgentAnswer::Agreed => return Ok(()),

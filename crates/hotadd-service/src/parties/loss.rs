@@ -1,4 +1,4 @@
-//! [`Loss`]: why a connection is lost, and with it every answer that was to come over it.
+//! [`Loss`]: why a connection is lost. Every answer that was pending on it is lost as well.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use hotadd::{Status, Veto};
 use crate::transport::outbox::Stuck;
 use crate::transport::reader::Lost;
 
-/// Why no answer will come.
+/// Why no answer can arrive.
 #[derive(Clone, Debug)]
 pub(crate) struct Loss {
     pub(crate) status: Status,
@@ -15,7 +15,7 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
-    /// The answer on behalf of a party that can give none (L3).
+    /// The crash veto on behalf of a party that cannot answer (L3).
     pub(crate) fn crash(self) -> Veto {
         Veto::crash(self.status, self.reason)
     }
@@ -33,7 +33,7 @@ impl From<Lost> for Loss {
             Lost::Garbled(_) | Lost::Unsound(_) => Status::INVALID_NETWORK_RESPONSE,
         };
         let reason = match status {
-            // What the kernel says of it adds nothing.
+            // The kernel's error text adds nothing.
             Status::CONNECTION_RESET => "its connection was closed".to_owned(),
             _ => lost.to_string(),
         };

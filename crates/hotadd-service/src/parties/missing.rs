@@ -1,4 +1,4 @@
-//! GetMissing and RestartParty: which required parties are missing, and having one started anew (L4).
+//! GetMissing and RestartParty: list the required parties that are missing, and restart one (L4).
 
 use std::time::UNIX_EPOCH;
 
@@ -9,10 +9,10 @@ use crate::object::reply::Refusal;
 use crate::parties::restart::{NotRestarted, Restart};
 use crate::text::presentable;
 
-/// What one takes in a message besides its texts: numbers, lengths, and what aligns them.
+/// The size of a row in a message besides its texts: numbers, lengths and alignment.
 const ROW_BYTES: usize = 48;
 
-/// Missing parties for the wire, as many as fit into one message.
+/// Converts missing parties to rows, as many as fit into one message.
 pub(crate) fn rows(missing: Vec<Missing>) -> Vec<MissingRow> {
     let mut room = Room::default();
     let rows = missing.into_iter().map(row);
@@ -27,7 +27,7 @@ fn row(missing: Missing) -> MissingRow {
     (missing.party.name, since, missing.status.to_raw(), presentable(&missing.reason))
 }
 
-/// Has a party started anew.
+/// Restarts a party.
 pub(crate) fn restart(restart: Option<&Restart>, name: &str) -> Result<(), Refusal> {
     let done = restart.map_or(Err(NotRestarted::Unknown), |restart| restart(name));
     let party = presentable(name);

@@ -1,4 +1,4 @@
-//! The parties in other processes: their connections, the calls to them, those that are missing, and why processors are out.
+//! The parties in other processes: their connections, the calls to them, the missing parties, and why processors are not active.
 
 pub(crate) mod agent;
 pub(crate) mod connection;

@@ -1,4 +1,5 @@
-//! [`Named`]: a party that the operator named and whose driver is in a process of its own, over all connections that it has had (L4).
+//! [`Named`]: a party that the operator named and whose driver runs in a process of its own, across all connections of that process
+//! (L4).
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -7,40 +8,40 @@ use hotadd::{Attempt, RequiredParty, Status};
 
 use crate::lock::lock;
 
-/// A required party whose driver is in a process of its own. It is missing as soon as the connection of that process is lost: before the
-/// driver's callbacks are deregistered, so that no processor joins in between.
+/// A required party whose driver runs in a process of its own. The party is missing as soon as the connection of that process is
+/// lost. This precedes the deregistration of the driver's callbacks, so that no processor joins in between.
 #[derive(Clone)]
 pub struct Named {
     party: RequiredParty,
     connections: Arc<Mutex<Connections>>,
 }
 
-/// Those of which something may still be called, or marked as missing.
+/// The connections whose callbacks can still be called, or which can still be marked as missing.
 #[derive(Default)]
 struct Connections {
     count: usize,
-    /// Who waits until there are none.
+    /// Functions to call when no connection is left.
     waiting: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-/// One connection of its, which counts until nothing of it can be called any more.
+/// One connection of the party. It counts until none of its callbacks can be called any more.
 pub(crate) struct NamedConnection {
     named: Named,
-    /// Its driver may deregister its callbacks in good order, and is there all the same.
+    /// The driver may deregister its callbacks without the party becoming missing.
     may_leave: bool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// It is lost, or its driver has gone.
+    /// The connection is lost, or its driver has deregistered.
     over: bool,
-    /// Its end says nothing any more: somebody has seen to it.
+    /// The end of the connection does not make the party missing: other code has handled it.
     released: bool,
 }
 
 impl Named {
-    /// A party whose driver is not there yet.
+    /// A party whose driver is not registered yet.
     #[must_use]
     pub fn new(party: RequiredParty) -> Self {
         Self { party, connections: Arc::default() }
@@ -51,7 +52,7 @@ impl Named {
         &self.party
     }
 
-    /// It is missing. If that is known, the first reason stays.
+    /// Marks the party as missing. If it is missing already, the first reason is kept.
     pub(crate) fn lost(&self, status: Status, reason: String) {
         if self.party.missing().is_none() {
             self.party.is_missing(status, reason);
@@ -63,8 +64,8 @@ impl Named {
         NamedConnection { named: self.clone(), may_leave, state: Mutex::default() }
     }
 
-    /// Calls this when nothing of earlier connections can be called any more: then what befalls them is not mistaken for something that
-    /// befell the next one.
+    /// Calls `then` when nothing of earlier connections can be called any more. So an event of an earlier connection is not
+    /// attributed to the next one.
     pub(crate) fn when_alone(&self, then: impl FnOnce() + Send + 'static) {
         let mut connections = lock(&self.connections);
         if connections.count > 0 {
@@ -85,8 +86,8 @@ impl NamedConnection {
         lock(&self.state).released = true;
     }
 
-    /// Its driver is registered: the party is there, unless the connection was lost meanwhile. Under the lock, so that the loss comes
-    /// before it, or behind it and counts.
+    /// The driver is registered, so the party is not missing, unless the connection was lost meanwhile. This happens under the
+    /// lock: a loss comes either before it, or after it and then takes effect.
     pub(crate) fn begins(&self, attempt: Attempt) {
         let state = lock(&self.state);
         if !state.over {
@@ -106,7 +107,7 @@ impl NamedConnection {
         }
     }
 
-    /// One of its callbacks is about to be deregistered because its driver wants that.
+    /// One of the callbacks is about to be deregistered at the request of its driver.
     pub(crate) fn leaves(&self) {
         if !self.may_leave {
             self.lost(Status::DEVICE_NOT_READY, "it deregistered by itself");

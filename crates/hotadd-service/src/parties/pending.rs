@@ -11,14 +11,14 @@ use hotadd_wire::Message;
 use crate::lock::lock;
 use crate::parties::loss::Loss;
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A reply that agrees, and when it came.
+    /// A reply that agrees, and when it arrived.
     Agreed(Instant),
-    /// Another reply, and when it came.
+    /// Another reply, and when it arrived.
     Reply(Message, Instant),
-    /// None will come.
+    /// No answer will arrive.
     Lost(Loss),
 }
 
@@ -37,45 +37,45 @@ struct State {
 /// A call that waits for an answer.
 struct Waiting {
     to: Sender<Answer>,
-    /// The party asks for nothing from elsewhere meanwhile.
+    /// While this call is pending, the party makes no requests from elsewhere.
     alone: bool,
 }
 
 impl Pending {
-    /// Expects an answer to the call with this serial. To be done before it is sent. `alone`: what the peer asks for until
-    /// then comes from inside of it.
+    /// Expects an answer to the call with this serial. Must be called before the call is sent. `alone` means that requests
+    /// which the peer makes until then come from inside this call.
     pub(crate) fn expect(&self, serial: NonZeroU32, alone: bool) -> Receiver<Answer> {
         let (to, receiver) = channel();
         let mut state = lock(&self.state);
         match &state.lost {
-            // The receiver is in this very function.
+            // The send cannot fail, because the receiver is in this function.
             Some(loss) => drop(to.send(Answer::Lost(loss.clone()))),
             None => drop(state.waiting.insert(serial, Waiting { to, alone })),
         }
         receiver
     }
 
-    /// Nobody waits for this one any more: an answer that comes all the same is dropped.
+    /// Stops waiting for this answer. If it arrives later, it is dropped.
     pub(crate) fn forget(&self, serial: NonZeroU32) {
         lock(&self.state).waiting.remove(&serial);
     }
 
-    /// Whether what the peer asks for now comes from inside a call that it has not answered (D3).
+    /// Whether a request that the peer makes now comes from inside a call that it has not answered (D3).
     pub(crate) fn is_inside(&self) -> bool {
         lock(&self.state).waiting.values().any(|waiting| waiting.alone)
     }
 
-    /// An answer has come. One that nobody waits for is dropped.
+    /// Delivers an answer. An answer that nothing waits for is dropped.
     pub(crate) fn answered(&self, serial: NonZeroU32, reply: Message) {
         self.tell(serial, || Answer::Reply(reply, Instant::now()));
     }
 
-    /// The same, of an answer that agrees.
+    /// Delivers an answer that agrees. An answer that nothing waits for is dropped.
     pub(crate) fn agreed(&self, serial: NonZeroU32) {
         self.tell(serial, || Answer::Agreed(Instant::now()));
     }
 
-    /// No answer will come to this one.
+    /// Reports that no answer to this call will arrive.
     pub(crate) fn lost(&self, serial: NonZeroU32, loss: &Loss) {
         self.tell(serial, || Answer::Lost(loss.clone()));
     }
@@ -83,12 +83,12 @@ impl Pending {
     fn tell(&self, serial: NonZeroU32, answer: impl FnOnce() -> Answer) {
         let waiting = lock(&self.state).waiting.remove(&serial);
         if let Some(waiting) = waiting {
-            // Whoever gave up meanwhile does not want it.
+            // The send fails if the waiting thread has given up meanwhile. The answer is then not needed.
             let _ = waiting.to.send(answer());
         }
     }
 
-    /// No answer will come any more, to what was called and to what will be.
+    /// Reports that no answer will arrive, neither to pending calls nor to later ones.
     pub(crate) fn fail_all(&self, loss: &Loss) {
         let mut state = lock(&self.state);
         let loss = state.lost.get_or_insert_with(|| loss.clone()).clone();

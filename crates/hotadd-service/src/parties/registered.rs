@@ -1,4 +1,4 @@
-//! [`Parties`]: who has registered over one connection.
+//! [`Parties`]: the parties that are registered over one connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use hotadd::Registration;
 use crate::lock::lock;
 use crate::parties::agent::Agent;
 
-/// How many parties one connection may have.
+/// The maximum number of parties of one connection.
 const MOST: usize = 64;
 
 /// The parties of a connection.
@@ -20,7 +20,7 @@ pub(crate) struct Parties {
 #[derive(Default)]
 struct State {
     registered: HashMap<u64, Party>,
-    /// How many are registering.
+    /// The number of parties that are registering.
     registering: usize,
     closed: bool,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Party {
 }
 
 impl Parties {
-    /// A place for one more party. False if there is none.
+    /// Reserves a place for one more party. Returns false if all are taken.
     pub(crate) fn reserve(&self) -> bool {
         let mut state = lock(&self.state);
         let free = state.registered.len() + state.registering < MOST;
@@ -40,19 +40,19 @@ impl Parties {
         free
     }
 
-    /// How many there are, and are about to be.
+    /// The number of parties that are registered or registering.
     pub(crate) fn count(&self) -> usize {
         let state = lock(&self.state);
         state.registered.len() + state.registering
     }
 
-    /// The party for which a place was reserved did not come to be.
+    /// Releases the place of a party that did not register.
     pub(crate) fn cancel(&self) {
         lock(&self.state).registering -= 1;
     }
 
-    /// Takes in the party for which a place was reserved. Returns it if the connection is gone, or the party has crashed
-    /// since it registered: the event that says so may have passed.
+    /// Inserts the party for which a place was reserved. Returns it if the connection is closed, or if the party has
+    /// crashed since it registered: the event that reports the crash may already have been handled.
     pub(crate) fn insert(&self, id: u64, party: Party) -> Option<Party> {
         let mut state = lock(&self.state);
         state.registering -= 1;
@@ -62,26 +62,26 @@ impl Parties {
         state.registered.insert(id, party)
     }
 
-    /// Takes a party out, if it is there.
+    /// Removes a party, if it is present.
     pub(crate) fn remove(&self, id: u64) -> Option<Party> {
         lock(&self.state).registered.remove(&id)
     }
 
-    /// Takes all parties out, and none in any more.
+    /// Removes all parties. None can be inserted after this.
     pub(crate) fn close(&self) -> Vec<Party> {
         let mut state = lock(&self.state);
         state.closed = true;
         state.registered.drain().map(|(_, party)| party).collect()
     }
 
-    /// None of them is called any more.
+    /// Marks all parties as deregistered. They are not called any more.
     pub(crate) fn leave(&self) {
         for party in lock(&self.state).registered.values() {
             party.agent.leave();
         }
     }
 
-    /// What they are called, for people.
+    /// The parties' names, for the log.
     pub(crate) fn names(&self) -> String {
         let state = lock(&self.state);
         let names = state.registered.values().map(|party| party.registration.party().name);

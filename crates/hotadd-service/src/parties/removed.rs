@@ -1,7 +1,7 @@
-//! [`Removed`]: why processors are out. Of each what was last said of it: that it was refused, failed to start, or left without asking;
-//! until it joins.
+//! [`Removed`]: why processors are not active. For each processor this keeps the latest reason: it was refused, failed to start, or
+//! left without asking. The entry is deleted when the processor joins.
 //!
-//! The history has this too, but only as long as there is room; here nothing makes way for something newer about another
+//! The history has these events too, but only while there is room. Here an entry never makes room for a newer one about another
 //! processor.
 
 use std::collections::BTreeMap;
@@ -12,16 +12,16 @@ use hotadd_wire::{AbsentRow, Room};
 
 use crate::text::presentable;
 
-/// Of how many processors it is kept: a partition has no more.
+/// The maximum number of entries: a partition has no more processors.
 const MOST: usize = MAX_PROCESSORS as usize;
 
-/// What one takes in a message besides its texts: numbers, lengths, and what aligns them.
+/// The size of a row in a message besides its texts: numbers, lengths and alignment.
 const ROW_BYTES: usize = 64;
 
-/// Why a processor is out.
+/// Why a processor is not active.
 #[derive(Debug)]
 pub(crate) struct Absence {
-    /// Empty if it was no party.
+    /// Empty if no party was the cause.
     party: String,
     status: Status,
     /// 0 if there is none.
@@ -30,30 +30,31 @@ pub(crate) struct Absence {
     reason: String,
     /// Milliseconds since 1970.
     time: u64,
-    /// The how many'th it was: clocks are set back.
+    /// The sequence number of the entry. The time cannot order entries, because clocks are set back.
     nth: u64,
 }
 
-/// Why processors are out.
+/// The reasons why processors are not active, by hardware id.
 #[derive(Default)]
 pub(crate) struct Removed {
     absences: BTreeMap<u32, Arc<Absence>>,
-    /// How many there were.
+    /// The number of entries made so far.
     count: u64,
 }
 
 impl Removed {
-    /// Something happened at this time, in milliseconds since 1970.
+    /// Handles an event. `time` is in milliseconds since 1970.
     pub(crate) fn observe(
         &mut self,
         event: &Event,
         time: u64,
         is_active: impl FnOnce(HardwareId) -> bool,
     ) {
-        // A party that may not register refuses a processor that is active.
+        // A refusal outside a change concerns a registration: a party that may not register refuses an active processor.
         let (Some(id), Occasion::Change) = (event.id, event.occasion) else { return };
         match event.kind {
-            // Where one is plugged in the one that was refused is gone. That one is pulled out which never joined is no event.
+            // If a processor is plugged in, the processor that was refused is gone. Unplugging a processor that never joined
+            // emits no event.
             EventKind::Joined | EventKind::Appeared => drop(self.absences.remove(&id.0)),
             EventKind::Refused if !is_active(id) => self.refused(id, event, time),
             EventKind::Left if event.surprise => self.keep(id, Status::SUCCESS, event, time),
@@ -65,14 +66,14 @@ impl Removed {
         let status = event.status.unwrap_or(Status::UNSUCCESSFUL);
         if event.clause == Some("A8") {
             match status {
-                // There is no such processor, or none any more: nothing keeps it out.
+                // The processor does not exist, or not any more. So nothing refuses it.
                 Status::NO_SUCH_DEVICE | Status::DEVICE_DOES_NOT_EXIST => {
                     if self.absences.get(&id.0).is_some_and(|absence| absence.clause != "X2") {
                         self.absences.remove(&id.0);
                     }
                     return;
                 }
-                // Who asked is wrong. It says nothing of the processor.
+                // The request is wrong. This says nothing about the processor.
                 Status::INVALID_PARAMETER => return,
                 _ => {}
             }
@@ -97,8 +98,8 @@ impl Removed {
         }
     }
 
-    /// More ids than there can be processors at a time: they were pulled out, or nobody was asked about them. The oldest of
-    /// the latter goes first.
+    /// Removes one entry. It is needed when there are more ids than a partition can have processors at a time: some were
+    /// unplugged, or no party was asked about them. The oldest of the latter is removed first.
     fn make_room(&mut self) {
         let rank = |absence: &Absence| (absence.clause != "A8", absence.nth);
         let oldest = self.absences.iter().min_by_key(|(_, absence)| rank(absence));
@@ -107,7 +108,7 @@ impl Removed {
         }
     }
 
-    /// Those of this processor and the ones behind it, ascending: as many as fit into one message.
+    /// The entries of this processor and those with greater ids, ascending: as many as fit into one message.
     pub(crate) fn from(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
         let mut room = Room::default();
         let fits = |(_, absence): &(&u32, &Arc<Absence>)| {
@@ -118,7 +119,7 @@ impl Removed {
     }
 }
 
-/// One for the wire.
+/// Converts an entry to a row.
 pub(crate) fn row((id, absence): (u32, Arc<Absence>)) -> AbsentRow {
     let Absence { party, status, errno, clause, reason, time, .. } = &*absence;
     (id, party.clone(), status.to_raw(), *errno, (*clause).to_owned(), reason.clone(), *time)

@@ -1,36 +1,36 @@
-//! [`Restart`]: starting a party anew that the operator named, for whoever asks for it over a connection.
+//! [`Restart`]: restarts a party that the operator named, at the request of a peer.
 
 use std::sync::Arc;
 
 use hotadd::Status;
 
-/// Starts the party of this name anew: ends what is left of it, registers it again, and says what came of that. Called on a thread of
-/// its own; may take as long as registering does.
+/// Restarts the party of this name: ends what is left of it, registers it again, and returns the outcome. It is called on a thread
+/// of its own, and may take as long as registering does.
 pub type Restart = Arc<dyn Fn(&str) -> Result<(), NotRestarted> + Send + Sync>;
 
-/// Why a party was not started anew.
+/// Why a party was not restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotRestarted {
-    /// There is no such party, or it is not for us to start.
+    /// There is no such party, or this program does not start it.
     Unknown,
-    /// It was tried, and the party is not registered.
+    /// The restart was tried, and the party is not registered.
     Failed(NotRegistered),
 }
 
 /// Why a party that the operator named is not registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotRegistered {
-    /// The status that says it.
+    /// The status that describes the failure.
     pub status: Status,
-    /// Why, in a sentence without its full stop, which need not name the party.
+    /// The reason, as a sentence without its full stop. It need not name the party.
     pub reason: String,
-    /// The same with its name.
+    /// The same sentence with the party's name.
     pub sentence: String,
 }
 
 impl NotRegistered {
-    /// The party of this name is not registered, as this sentence says.
+    /// The error for the party of this name, with this sentence.
     #[must_use]
     pub fn new(name: &str, status: Status, sentence: String) -> Self {
         let about = sentence.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));

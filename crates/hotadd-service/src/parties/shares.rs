@@ -1,27 +1,28 @@
-//! [`Shares`]: how many connections there may be, and how many of each user, so that nobody keeps the others out.
+//! [`Shares`]: limits the number of connections, in total and of each user, so that no user can shut out the others.
 
 use std::fmt;
 
 use rustix::process::geteuid;
 
-/// How many connections there may be.
+/// The maximum number of connections.
 pub(crate) const MOST_CONNECTIONS: usize = 1024;
 
-/// How many of them one user may have who is neither root nor the one that serves the partition.
+/// The maximum number of connections of one user that is neither root nor the user that serves the partition.
 const SHARE: usize = 256;
 
-/// How many more there may be for the user that serves the partition and for root; and then for root alone.
+/// The number of additional connections for the user that serves the partition and for root; and then for
+/// root alone.
 const KEPT_FOR_ITS_USER: usize = 32;
 const KEPT_FOR_ROOT: usize = 32;
 
-/// Why there is no place for one more.
+/// Why one more connection is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// There are too many in all.
+    /// There are too many connections in total.
     All,
-    /// There are too many of its user.
+    /// There are too many connections of this user.
     Share,
-    /// None is served any more.
+    /// The partition is not served any more.
     Ended,
 }
 
@@ -35,7 +36,7 @@ impl fmt::Display for Full {
     }
 }
 
-/// Who has which places.
+/// The rule that assigns connections to users.
 #[derive(Clone, Copy)]
 pub(crate) struct Shares {
     /// The user that serves the partition.
@@ -47,7 +48,8 @@ impl Shares {
         Self { own: geteuid().as_raw() }
     }
 
-    /// Whether one more of this user has a place beside these. `None` is a process of the partition's own.
+    /// Whether one more connection of this user is accepted besides these. `None` is a process of the
+    /// partition itself.
     pub(crate) fn take(
         self,
         user: Option<u32>,
@@ -82,7 +84,8 @@ mod tests {
 
     const OWN: u32 = 1000;
 
-    /// How many of these users get in, each trying for ever, one after the other.
+    /// The number of connections that each of these users gets. Each user connects until it is refused, one
+    /// user after the other.
     fn seats(users: &[Option<u32>]) -> (Vec<usize>, Vec<Option<u32>>) {
         let shares = Shares { own: OWN };
         let mut there = Vec::new();

@@ -1,4 +1,4 @@
-//! Finding the programs of a script, and refusing those that others may change.
+//! Finds the programs of a script, and refuses those that other users may change.
 
 use std::fs::Metadata;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hotadd::ownership::{self, Untrusted};
 
-/// More programs than anybody means to have in one folder.
+/// The maximum number of programs in one folder. More than this cannot be intended.
 const MOST: usize = 1000;
 
 /// Why a path is not a script.
@@ -17,21 +17,21 @@ pub enum ScriptError {
     /// There is nothing at the path.
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
-    /// It cannot be looked at.
+    /// The path cannot be examined.
     #[error("{} cannot be read: {error}", path.display())]
     Unreadable {
-        /// What cannot be read.
+        /// The path that cannot be read.
         path: PathBuf,
         /// Why.
         error: io::Error,
     },
-    /// It is a socket, a device or the like.
+    /// The path is a socket, a device or the like.
     #[error("{} is neither a program nor a folder of programs", .0.display())]
     NoFile(PathBuf),
-    /// It is a file that cannot be run.
+    /// The path is a file that cannot be executed.
     #[error("{} is not executable; `chmod +x` makes it so", .0.display())]
     NotExecutable(PathBuf),
-    /// Others could run anything with our rights.
+    /// Other users could run any code with this process's rights.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     /// The folder has no program.
@@ -40,7 +40,7 @@ pub enum ScriptError {
         .0.display()
     )]
     Empty(PathBuf),
-    /// The folder has more programs than anybody means to run.
+    /// The folder has more programs than can be intended.
     #[error("there are more than {MOST} programs in {}", .0.display())]
     TooMany(PathBuf),
 }
@@ -60,7 +60,8 @@ pub(super) fn find(path: &Path) -> Result<Found, ScriptError> {
     Ok(Found { programs, is_folder })
 }
 
-/// Whether a program can be run and nobody else may change it. Asked before every run: it may have changed.
+/// Checks that a program can be run and that no other user may change it. This is checked before every run:
+/// the file may have changed.
 pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
     if !look_at(path)?.is_file() {
         return Err(ScriptError::NoFile(path.to_owned()));
@@ -74,7 +75,7 @@ pub(super) fn check(path: &Path) -> Result<(), ScriptError> {
 
 /// The programs in a folder, by name.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
-    // Sticky or not: whoever may write to it could put another program here.
+    // Sticky or not: a user who may write to the folder could put another program here.
     ownership::folder(folder)?;
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
@@ -82,7 +83,7 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
         if !entry.file_name().to_str().is_some_and(is_name) {
             continue;
         }
-        // One that is gone already, or a link to nowhere, is no program.
+        // A file that is gone already, or a dangling link, is not a program.
         let Ok(metadata) = entry.path().metadata() else { continue };
         if metadata.is_file() && metadata.mode() & 0o111 != 0 {
             found.push(entry.path());
@@ -98,7 +99,7 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>, ScriptError> {
     Ok(found)
 }
 
-/// Whether somebody gave a file this name for it to be run.
+/// Whether a file of this name is meant to be run.
 fn is_name(name: &str) -> bool {
     const LEFT_BEHIND: [&str; 11] = [
         ".bak", ".old", ".orig", ".rej", ".swp", ".swo", ".tmp", ".save", ".rpmsave", ".rpmorig",

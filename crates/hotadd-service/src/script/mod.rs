@@ -1,4 +1,4 @@
-//! [`Script`]: a driver that is a program, or a folder of programs, run anew for every notice.
+//! [`Script`]: a driver that is a program, or a folder of programs, started for every notice.
 
 mod find;
 mod program;
@@ -17,17 +17,17 @@ pub use self::find::ScriptError;
 use self::program::Program;
 use crate::children::Start;
 
-/// How long a program may run unless said otherwise.
+/// The default time limit of a program.
 pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A driver that is a program, or a folder of programs that run in the order of their names; all of them must agree.
 ///
-/// The program is run anew for every notice, never through a shell, in `/`, with two arguments: the [state](word), and the
+/// The program is started for every notice, never through a shell, in `/`, with two arguments: the [state](word), and the
 /// hardware id of the processor. Exit status 0 agrees. Any other exit status refuses, and the last line on stderr is the
 /// reason. A program that is ended by a signal or exceeds its time limit has crashed: that counts as a refusal, and the whole
 /// script is deregistered (L3). A program that exceeds its time limit is killed with its process group. Its stdout goes to
-/// our stderr. The program inherits no descriptor that this process opened. It inherits those that were open without
-/// close-on-exec when this process started.
+/// this process's stderr. The program inherits no descriptor that this process opened. It inherits those that were open
+/// without close-on-exec when this process started.
 ///
 /// Its environment is exactly:
 ///
@@ -42,10 +42,10 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// | `HOTADD_SURPRISE` | 1 if the processor left without asking, else 0 |
 /// | `HOTADD_REPLAY` | 1 if the script is registering and the processor was active before (Q5), else 0 |
 ///
-/// In a folder the programs are the executable files whose names are made of letters, digits, `.`, `_` and `-`, but for hidden
-/// files and the backups of editors and package managers. When one refuses an `add-start`, those that had agreed before it
-/// are told `add-failure`, last first: to the partition the folder is one party, and a party that refuses has cleaned up after
-/// itself (A3). The time limit is each program's.
+/// In a folder the programs are the executable files whose names consist of letters, digits, `.`, `_` and `-`, except hidden
+/// files and the backups of editors and package managers. If one refuses an `add-start`, the programs that had agreed before
+/// it get `add-failure`, last first: the partition treats the folder as one party, and a party that refuses has undone its own
+/// preparations (A3). The time limit applies to each program.
 ///
 /// Register it to be [asked at once](hotadd::RegistrationBuilder::at_once) with others.
 ///
@@ -61,10 +61,10 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 pub struct Script {
     start: Start,
     programs: Arc<[Program]>,
-    /// The programs are those of a folder, and are named in reasons.
+    /// The programs are those of a folder, and reasons name them.
     is_folder: bool,
     time_limit: Duration,
-    /// An answer that is being worked on.
+    /// An answer in progress.
     begun: Option<(Notice, JoinHandle<Answer>)>,
     took: Option<Duration>,
 }
@@ -72,10 +72,10 @@ pub struct Script {
 type Answer = (Result<(), Veto>, Duration);
 
 impl Script {
-    /// A program, or a folder of programs. What is in the folder is looked up now and not again.
+    /// A program, or a folder of programs. The folder is read now and not again.
     ///
     /// # Errors
-    /// If there is nothing that can be run, or others may change what would be run.
+    /// If there is nothing that can be run, or if other users may change what would be run.
     pub fn new(path: &Path) -> Result<Self, ScriptError> {
         let found = find::find(path)?;
         Ok(Self {
@@ -88,14 +88,14 @@ impl Script {
         })
     }
 
-    /// How long each program may run.
+    /// Sets the time limit of each program.
     #[must_use]
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// How the programs are started.
+    /// Sets how the programs are started.
     #[must_use]
     pub fn started_by(mut self, start: Start) -> Self {
         self.start = start;
@@ -107,7 +107,7 @@ impl Script {
         self.programs.iter().map(|program| &*program.name)
     }
 
-    /// Everything that answering takes.
+    /// Returns a function that runs the programs and computes the answer.
     fn work(&self, notice: &Notice) -> impl FnOnce() -> Answer + Send + 'static {
         let (programs, is_folder) = (Arc::clone(&self.programs), self.is_folder);
         let (limit, notice, start) = (self.time_limit, *notice, Arc::clone(&self.start));
@@ -133,7 +133,7 @@ impl Script {
     }
 }
 
-/// The programs of a folder.
+/// Runs the programs of a folder.
 fn run_all(
     programs: &[Program],
     notice: &Notice,
@@ -145,12 +145,12 @@ fn run_all(
         let Err(veto) = program.run(notice, limit, start) else { continue };
         let veto = named(&program.name, &veto);
         let Some(undo) = undo(notice, &veto) else {
-            // Nobody can stop it any more, and the others are to know. The first thing that went wrong is told.
+            // The notice cannot be refused, and the other programs must be told as well. The first failure is reported.
             answer = answer.and(Err(veto));
             continue;
         };
         for agreed in programs[..position].iter().rev() {
-            // What goes wrong here changes nothing: the answer is a refusal.
+            // A failure here changes nothing: the answer is a refusal.
             let _ = agreed.run(&undo, limit, start);
         }
         return Err(veto);
@@ -158,7 +158,7 @@ fn run_all(
     answer
 }
 
-/// The notice that takes back one that was refused, if it could be.
+/// The notice that undoes a refused one, if there is such a notice.
 fn undo(notice: &Notice, veto: &Veto) -> Option<Notice> {
     let state = match notice.state() {
         State::AddStart => State::AddFailure,
@@ -189,7 +189,7 @@ impl Driver for Script {
 
     fn begin(&mut self, notice: &Notice) {
         let thread = std::thread::Builder::new().name("hotadd-script".to_owned());
-        // Without a thread `notify` does all of the work.
+        // If no thread can be started, `notify` does all of the work.
         self.begun = thread.spawn(self.work(notice)).ok().map(|thread| (*notice, thread));
     }
 
@@ -210,7 +210,7 @@ impl Removal for Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // One that was begun with and is not asked any more: when deregistering returns it does not run (D1).
+        // The answer was begun and never asked for. Nothing may run after deregistering returns (D1).
         if let Some((_, thread)) = self.begun.take() {
             let _ = thread.join();
         }
@@ -226,7 +226,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// What a state is called in arguments: `add-start` and so on.
+/// The name of a state in arguments: `add-start` and so on.
 #[must_use]
 pub const fn word(state: State) -> &'static str {
     match state {

@@ -1,4 +1,4 @@
-//! [`Program`]: running one program for one notice, and what its end means.
+//! [`Program`]: runs one program for one notice, and interprets its end.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use super::{find, word};
 use crate::children::{Children, Ending, Offspring, Start, not_started};
 use crate::text::span;
 
-/// Time between two looks, where the kernel cannot tell us that a process has ended.
+/// The polling interval, where the kernel cannot report the end of a process.
 const GLANCE: Duration = Duration::from_millis(10);
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,7 +23,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 #[derive(Debug)]
 pub(super) struct Program {
     path: PathBuf,
-    /// What it is called in a reason: the name of its file.
+    /// The program's name in reasons: its file name.
     pub(super) name: String,
 }
 
@@ -33,7 +33,7 @@ impl Program {
         Self { path, name }
     }
 
-    /// Runs it and waits for it.
+    /// Runs the program and waits for it.
     pub(super) fn run(&self, notice: &Notice, limit: Duration, start: &Start) -> Result<(), Veto> {
         find::check(&self.path).map_err(|error| error.to_string())?;
         let began = Instant::now();
@@ -76,10 +76,11 @@ fn command(path: &Path, notice: &Notice) -> Command {
         .env("HOTADD_REPLAY", flag(notice.is_replay()))
         .current_dir("/")
         .stdin(Stdio::null())
-        // What our stdout is for is not the program's business.
+        // This process's stdout is not for the program.
         .stdout(Stdio::from(io::stderr()))
         .stderr(Stdio::piped())
-        // A group of its own, so that it can be ended with all that it has started.
+        // The program gets a process group of its own, so that everything that it has started can be killed
+        // with it.
         .process_group(0);
     command
 }
@@ -96,7 +97,8 @@ fn cannot_run(error: &io::Error) -> Veto {
 
 const ENOEXEC: i32 = rustix::io::Errno::NOEXEC.raw_os_error();
 
-/// Hears a program out until it ends. One that takes too long is killed with its whole group, and has no ending.
+/// Reads a program's stderr until it ends. A program that takes too long is killed with its whole group, and has
+/// no ending.
 fn attend(
     child: &mut Offspring,
     said: &mut Tail,
@@ -104,12 +106,12 @@ fn attend(
     limit: Duration,
 ) -> Option<Ending> {
     let mut stderr = child.stderr.take();
-    // A pipe that could hold us up is better not read at all.
+    // A pipe that could block is not read at all.
     let _ = stderr.take_if(|pipe| rustix::io::ioctl_fionbio(pipe, true).is_err());
     loop {
         let ending = child.ending();
-        // Also when it has ended: what it said before is in the pipe. Others may still hold the pipe open; they are not
-        // waited for.
+        // This also reads after the program has ended: its last output is in the pipe. Other processes may still hold
+        // the pipe open. The loop does not wait for them.
         let _ = stderr.take_if(|pipe| !said.take(pipe));
         if ending.is_some() {
             return ending;
@@ -123,7 +125,7 @@ fn attend(
     }
 }
 
-/// Waits until the program has said something or ended, at most so long.
+/// Waits until the program has written something or ended, for at most `most`.
 fn wait(child: &Offspring, stderr: Option<&ChildStderr>, most: Duration) {
     let Some(stderr) = stderr else {
         let _ = child.wait_timeout(most);
@@ -133,10 +135,10 @@ fn wait(child: &Offspring, stderr: Option<&ChildStderr>, most: Duration) {
     let most = if pidfd.is_some() { most } else { most.min(GLANCE) };
     let mut fds = vec![PollFd::new(stderr, PollFlags::IN)];
     fds.extend(pidfd.as_ref().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
-    // Interrupted is as good as woken.
+    // An interrupted call is treated like a wake-up.
     let _ = poll(&mut fds, Timespec::try_from(most).ok().as_ref());
     if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
-        // It has ended; how, is known in a moment.
+        // The program has ended. How it ended is known shortly.
         let _ = child.wait_timeout(most);
     }
 }

@@ -1,16 +1,16 @@
-//! [`Tail`]: the end of what a process says, however much that is, and the one line of it that people are shown.
+//! [`Tail`]: the end of a process's output, of any length, and the one line of it that is shown.
 
 use std::io::{ErrorKind, Read};
 
 use hotadd::text::cut;
 
-/// Bytes that are kept.
+/// The number of bytes that are kept.
 const KEPT: usize = 4096;
 
-/// Reads in a row before the caller gets to look at the clock. A pipe holds as much as 16 of them.
+/// The number of reads in a row before the caller can check the time. A pipe holds as much as 16 of them.
 const READS: usize = 32;
 
-/// Characters that are shown.
+/// The number of characters that are shown.
 const SHOWN: usize = 200;
 
 /// The last bytes of a stream.
@@ -18,7 +18,7 @@ const SHOWN: usize = 200;
 pub(crate) struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Takes what can be read from a stream that does not block, up to a bound. False if it has come to its end.
+    /// Reads what is available from a non-blocking stream, up to a bound. Returns false at its end.
     pub(crate) fn take(&mut self, stream: &mut impl Read) -> bool {
         let mut buffer = [0; KEPT];
         for _ in 0..READS {
@@ -37,7 +37,7 @@ impl Tail {
         self.0.drain(..self.0.len().saturating_sub(KEPT));
     }
 
-    /// The last line that says something, safe to be shown: without control characters and not too long.
+    /// The last line that is not empty, safe to display: without control characters and not too long.
     pub(crate) fn last_line(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0);
         let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())?;

@@ -1,8 +1,8 @@
-//! [`Bus`]: a partition on a message bus. One connection to the bus's daemon carries all peers; each of them is served as if
-//! it had a connection of its own, with the same limits, and has lost it when its name is gone from the bus (L3).
+//! [`Bus`]: a partition on a message bus. One connection to the bus daemon carries all peers. Each peer is served as if it
+//! had a connection of its own, with the same limits. The peer's connection is lost when its name disappears from the bus (L3).
 //!
-//! Who a peer is, only the daemon knows. It is asked when the peer's first message comes, and what the peer says waits
-//! until the daemon has answered. The senders of messages are the daemon's word too: nobody can speak for somebody else.
+//! Only the daemon knows a peer's identity. It is asked when the peer's first message arrives, and the peer's messages wait
+//! until the daemon has answered. The daemon also sets the sender of each message: no peer can send in the name of another.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -37,15 +37,16 @@ use crate::transport::reader::{Lost, Reader};
 use crate::transport::route::{OverBus, Route};
 use crate::transport::socket::Socket;
 
-/// Tells us who the authority is from now on.
+/// Subscribes to changes of the owner of the authority's name.
 const AUTHORITY: &str = "type='signal',sender='org.freedesktop.DBus',\
     interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.freedesktop.PolicyKit1'";
 
-/// How many of one user are served who may only look, and how many of all users: the others have the rest.
+/// The maximum number of peers that may only look, of one user and of all users. The rest is reserved for
+/// other peers.
 const MOST_STRANGERS_OF_USER: usize = 64;
 const MOST_STRANGERS: usize = MOST_CONNECTIONS / 2;
 
-/// How many messages of a peer wait until it is known who it is.
+/// The maximum number of a peer's messages that wait until its identity is known.
 const MOST_WAITING: usize = 64;
 
 /// A partition on a bus.
@@ -55,33 +56,34 @@ pub(crate) struct Bus {
     reader: Reader,
     outbox: Arc<Outbox>,
     peers: HashMap<PeerName, Peer>,
-    /// Whom the bus was asked about, by the serial of the question.
+    /// The peers that the bus was asked about, by the serial of the question.
     asked: HashMap<NonZeroU32, PeerName>,
     leave: UnboundedSender<(PeerName, u64)>,
     left: UnboundedReceiver<(PeerName, u64)>,
     polkit: Polkit,
     ask: UnboundedSender<Question>,
     questions: UnboundedReceiver<Question>,
-    /// What came before it began to serve: who has it started by calling it is told to it before it is told that the name is its.
+    /// Messages that arrived before serving began. If a peer's call starts the service, that call arrives before the bus
+    /// reports that the service owns the name.
     early: Vec<Message>,
 }
 
-/// Somebody on the bus who has sent us something.
+/// A peer on the bus that has sent a message.
 enum Peer {
-    /// The bus was asked who it is.
+    /// The bus was asked for its identity.
     Unknown(Vec<Message>),
     Known(u64, Served),
 }
 
-/// Why somebody is not served.
+/// Why a peer is not served.
 const TOO_MANY: &str = "there are too many";
 
-/// What there is to do next.
+/// The next thing to do.
 enum Next {
     Message(Message),
     Leave(PeerName, u64),
     Question(Question),
-    /// Something has waited too long.
+    /// A question has expired.
     Late,
     Sent,
 }
@@ -127,7 +129,7 @@ impl Bus {
         }
     }
 
-    /// Calls the bus and waits for its reply. Before it serves anybody only.
+    /// Calls the bus and waits for its reply. Used only before any peer is served.
     async fn ask(&mut self, method: &str, arguments: &impl Encode) -> Result<Message, String> {
         let call = call(method, arguments).map_err(|error| error.to_string())?;
         self.outbox.send(call.bytes()).map_err(|error| error.to_string())?;
@@ -147,14 +149,14 @@ impl Bus {
         }
     }
 
-    /// Serves everybody on the bus, until the bus is gone.
+    /// Serves all peers on the bus, until the connection to the bus ends.
     pub(crate) async fn serve(mut self) {
         std::mem::take(&mut self.early).into_iter().for_each(|message| self.take(message));
         let lost = loop {
             match self.next().await {
                 Ok(Next::Message(message)) => self.take(message),
                 Ok(Next::Leave(name, number)) => {
-                    // The name may be a new peer's by now.
+                    // The name may belong to a new peer by now.
                     if let Some(Peer::Known(of, _)) = self.peers.get(&name)
                         && *of == number
                     {
@@ -171,7 +173,7 @@ impl Bus {
                 Ok(Next::Sent) => {}
                 Err(lost) => break lost,
             }
-            // However much comes over the bus, other connections have their turn.
+            // However many messages arrive over the bus, other connections get their turn.
             tokio::task::coop::consume_budget().await;
         };
         self.outbox.close();
@@ -204,7 +206,7 @@ impl Bus {
             {
                 return Poll::Ready(Ok(Next::Late));
             }
-            // A bus that takes less than it is sent is not asked for more.
+            // If the bus accepts less than it is sent, no further message of it is read.
             if room && let Poll::Ready(message) = message.as_mut().poll(context) {
                 return Poll::Ready(message.map(Next::Message));
             }
@@ -230,7 +232,7 @@ impl Bus {
         }
         match self.peers.get_mut(&sender) {
             Some(Peer::Known(_, served)) => pass_on(served, message),
-            // It will be answered in its time; who floods us before that is not.
+            // The message is answered later. Further messages above the limit are dropped.
             Some(Peer::Unknown(waiting)) if waiting.len() < MOST_WAITING => waiting.push(message),
             Some(Peer::Unknown(_)) => {}
             None if message.kind() == Kind::Call => self.look_up(sender, message),
@@ -238,10 +240,10 @@ impl Bus {
         }
     }
 
-    /// Asks the bus who a new peer is.
+    /// Asks the bus for a new peer's identity.
     fn look_up(&mut self, name: PeerName, first: Message) {
         if self.peers.len() >= MOST_CONNECTIONS {
-            // Nobody knows who it is, and to ask would take what there is too little of.
+            // The peer is unknown, and asking about it would take another place in the full table.
             self.core.refused_unknown(&name, TOO_MANY);
             return self.turn_away(&[first], TOO_MANY);
         }
@@ -251,7 +253,7 @@ impl Bus {
         self.send(&question);
     }
 
-    /// Something that the bus says itself.
+    /// Handles a message of the bus itself.
     fn heard(&mut self, message: &Message) {
         let Some(serial) = message.reply_to() else {
             if let Some((name, owner)) = name_owner_changed(message) {
@@ -270,7 +272,7 @@ impl Bus {
             return self.identified(name, message);
         }
         let head = message.head();
-        // That no reply will come because the peer has gone is said better by its name's end.
+        // A `NoReply` because the peer has gone is ignored. The end of its name reports that better.
         if message.kind() == Kind::Error
             && head.error_name() != "org.freedesktop.DBus.Error.NoReply"
         {
@@ -284,7 +286,7 @@ impl Bus {
         }
     }
 
-    /// A name is gone, and with it the peer whose it was.
+    /// A name is gone, and so is the peer that owned it.
     fn gone(&mut self, name: &PeerName) {
         let calls = self.polkit.forget(name);
         self.send_all(&calls);
@@ -294,10 +296,10 @@ impl Bus {
         }
     }
 
-    /// The bus has said who a peer is.
+    /// The bus has reported a peer's identity.
     fn identified(&mut self, name: PeerName, reply: &Message) {
         let Some(Peer::Unknown(waiting)) = self.peers.remove(&name) else { return };
-        // One that nothing is known of is not let in; one that has gone meanwhile need not be told.
+        // A peer without known credentials is refused. A peer that has gone meanwhile need not be told.
         let Some(Credentials { uid, pid, groups }) = credentials(reply) else {
             let why = "it is of unknown user";
             self.core.refused_unknown(&name, why);
@@ -347,7 +349,7 @@ impl Bus {
         self.peers.insert(name, Peer::Known(id, served));
     }
 
-    /// Whether there are so many who may only look that this one is too many.
+    /// Whether one more peer that may only look would be too many.
     fn is_full_for(&self, authority: &Authority) -> bool {
         let Some(uid) = authority.stranger() else { return false };
         let strangers = self.peers.values().filter_map(|peer| match peer {
@@ -359,17 +361,17 @@ impl Bus {
             || strangers.iter().filter(|one| **one == uid).count() >= MOST_STRANGERS_OF_USER
     }
 
-    /// Asks whether a peer may do what it wants.
+    /// Asks whether a peer's request is allowed.
     fn put(&mut self, question: Question) {
         let (name, number) = &question.claim.asker;
-        // Of one that has gone nobody wants to know.
+        // The question of a peer that has gone is dropped.
         if matches!(self.peers.get(name), Some(Peer::Known(of, _)) if of == number) {
             let calls = self.polkit.ask(question, Instant::now());
             self.send_all(&calls);
         }
     }
 
-    /// Answers what a peer asked for with a refusal.
+    /// Refuses a peer's calls.
     fn turn_away(&self, messages: &[Message], why: &str) {
         for message in messages {
             if message.kind() == Kind::Call
@@ -393,7 +395,7 @@ impl Bus {
     }
 }
 
-/// Serves a message of a known peer. One that makes no sense ends it, as it ends a connection.
+/// Handles a message of a known peer. An invalid message ends the peer's session, as it ends a connection.
 fn pass_on(served: &Served, message: Message) {
     if let Err(loss) = take(&served.session, message) {
         served.session.connection.close(loss);

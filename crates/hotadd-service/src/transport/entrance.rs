@@ -19,7 +19,7 @@ use crate::transport::socket::Socket;
 /// How long to wait when no more connections can be accepted, for lack of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether the socket can still be found.
+/// How often to check that the socket still exists.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A place, until it is given up.
@@ -47,7 +47,7 @@ impl Entrance {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // The looks first: they come once a second, and connections perhaps without end.
+            // The checks come first: they are due once a second, and connections may arrive without end.
             let accepted = poll_fn(|context| match looks.poll_tick(context) {
                 Poll::Ready(_) => Poll::Ready(None),
                 Poll::Pending => self.listener.poll_accept(context).map(Some),
@@ -70,7 +70,7 @@ impl Entrance {
 
     fn let_in(&self, socket: Socket) {
         let core = &self.core;
-        // Who it is, before a byte of it is read.
+        // The peer's identity is checked before a byte is read from it.
         let Ok(peer) = Peer::of(&socket) else { return };
         if !core.access.admits(&peer) {
             core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));

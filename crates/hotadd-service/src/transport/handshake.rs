@@ -1,5 +1,5 @@
-//! The handshake that begins a connection: D-Bus's SASL profile, EXTERNAL only. The kernel has said who the peer is before;
-//! the handshake only has the peer agree with it.
+//! The handshake at the start of a connection: D-Bus's SASL profile, EXTERNAL only. The kernel has identified the peer
+//! before; the handshake only has the peer confirm this.
 
 use std::io;
 
@@ -8,11 +8,11 @@ use hotadd_wire::handshake::{self, Answer, Step};
 use crate::transport::reader::{Lost, Reader};
 use crate::transport::socket::Socket;
 
-/// How many lines a peer may need.
+/// The maximum number of lines that a peer may send.
 const LINES: usize = 16;
 
-/// Lets the peer authenticate itself as `uid`, up to and with its BEGIN. Without one it may be anybody: who it is was settled
-/// otherwise, and it may have become another user since.
+/// Lets the peer authenticate itself as `uid`, up to and including its BEGIN. Without `uid` any user is accepted: the peer
+/// was identified otherwise, and may have changed its user since.
 pub(crate) async fn perform(
     reader: &mut Reader,
     socket: &Socket,
@@ -36,7 +36,7 @@ pub(crate) async fn perform(
     Err(Lost::Garbled("a handshake without end"))
 }
 
-/// The other side of it: introduces this process as `uid` to whoever listens.
+/// The client side of the handshake: introduces this process as `uid`.
 pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) -> Result<(), Lost> {
     write(socket, handshake::introduction(uid).as_bytes()).await?;
     if !handshake::is_welcome(&reader.line(handshake::LONGEST).await?) {

@@ -1,4 +1,4 @@
-//! How peers are reached: sockets and the places where they are found, the handshake, connections' bytes, message buses.
+//! The transport to peers: sockets and their paths, the handshake, connections' bytes, message buses.
 
 pub(crate) mod bus;
 pub(crate) mod entrance;

@@ -1,4 +1,4 @@
-//! [`Outbox`]: what is sent over a connection. Nobody who sends ever waits: what the socket does not take is queued, and a
+//! [`Outbox`]: sends messages over a connection. Sending never blocks: what the socket does not accept is queued, and a
 //! peer that does not read is disconnected.
 
 use std::collections::VecDeque;
@@ -13,26 +13,26 @@ use tokio::time::{Instant, timeout_at};
 use crate::lock::lock;
 use crate::transport::socket::Socket;
 
-/// How many bytes may wait for a peer: all its parties may be sent a set at once, some 3 MiB.
+/// The maximum number of queued bytes of a peer: all its parties may be sent a set at once, some 3 MiB.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many messages may wait for a peer.
+/// The maximum number of queued messages of a peer.
 const MOST_MESSAGES: usize = 4096;
 
-/// With more than this waiting for it, no more calls of the peer are read.
+/// While more than this is queued, no more calls of the peer are read.
 const ENOUGH_BYTES: usize = 256 * 1024;
 
-/// How long a peer may read nothing of what waits for it.
+/// How long a peer may read nothing of what is queued for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A peer does not read.
+/// The peer does not read.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum Stuck {
     #[error("it was disconnected, because it read nothing of what was sent to it for {} s", PATIENCE.as_secs())]
     Silent,
     #[error("it was disconnected, because it does not read what is sent to it")]
     Full,
-    /// There is no descriptor left, say.
+    /// For example, no descriptor is left.
     #[error("it was disconnected, because it cannot be seen when it reads")]
     Unseen,
 }
@@ -41,21 +41,21 @@ pub(crate) enum Stuck {
 pub(crate) struct Outbox {
     socket: Arc<Socket>,
     state: Mutex<State>,
-    /// How many bytes wait. Written under the lock; read without it, because whoever sends holds the lock across a system
-    /// call that wakes the peer, and the reading side is not to wait for that between any two messages.
+    /// The number of queued bytes. It is written under the lock and read without it. A sender holds the lock across a
+    /// system call that wakes the peer, and the reading side must not wait for that between any two messages.
     ///
-    /// Relaxed: who sees too little is told by `queued`, which is notified behind the write.
+    /// Relaxed: a reader that sees too small a number is woken by `queued`, which is notified after the write.
     bytes: AtomicUsize,
-    /// Something was queued.
+    /// Notified when something was queued.
     queued: Notify,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Vec<u8>>,
-    /// What the socket has taken of the first one.
+    /// How much of the first message the socket has accepted.
     sent: usize,
-    /// When the peer must have read something.
+    /// The time by which the peer must have read something.
     deadline: Option<Instant>,
     closed: bool,
 }
@@ -65,11 +65,11 @@ impl Outbox {
         Self { socket, state: Mutex::default(), bytes: AtomicUsize::new(0), queued: Notify::new() }
     }
 
-    /// Sends a message behind those that were sent before. From any thread; never waits. On a closed connection it does
-    /// nothing: whoever expects an answer hears from elsewhere that none will come.
+    /// Sends a message after all earlier ones. May be called on any thread; does not block. On a closed connection it
+    /// does nothing: a caller that expects an answer is told by other means that none will arrive.
     ///
     /// # Errors
-    /// If too much waits already. The connection is then to be closed.
+    /// If too much is queued already. The caller must then close the connection.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Stuck> {
         let mut state = lock(&self.state);
         if state.closed {
@@ -98,7 +98,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether little enough waits to take more calls of the peer.
+    /// Whether the queue is short enough to read more calls of the peer.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting() <= ENOUGH_BYTES
     }
@@ -107,7 +107,8 @@ impl Outbox {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until something waits, and returns when the socket has taken some of it. May be dropped at any point.
+    /// Waits until something is queued, and returns when the socket has accepted some of it. The future may be
+    /// dropped at any point.
     ///
     /// # Errors
     /// If the peer does not read.
@@ -129,7 +130,7 @@ impl Outbox {
         }
     }
 
-    /// Writes what the socket takes. False if it took nothing.
+    /// Writes what the socket accepts. Returns false if it accepted nothing.
     fn flush(&self) -> bool {
         let mut state = lock(&self.state);
         let mut progress = false;
@@ -159,12 +160,12 @@ impl Outbox {
         true
     }
 
-    /// Sends nothing more, and has the reading side read the end.
+    /// Stops sending, and makes the reading side see the end of the stream.
     pub(crate) fn close(&self) {
         self.fail(&mut lock(&self.state));
     }
 
-    /// The same. What cannot be written to is not read from either, and why is for the reading side to find out.
+    /// As `close`. A socket that cannot be written to is not read either, and the reading side determines the reason.
     fn fail(&self, state: &mut State) {
         *state = State { closed: true, ..State::default() };
         self.bytes.store(0, Ordering::Relaxed);

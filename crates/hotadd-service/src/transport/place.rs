@@ -1,4 +1,4 @@
-//! Where a service is found: the folder of sockets, and a socket in it that belongs to one live service at a time.
+//! The path of a service: the folder of sockets, and a socket in it that belongs to one live service at a time.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -21,53 +21,54 @@ use hotadd_wire::is_name;
 
 use crate::access::policy::Access;
 
-/// How many may wait to be accepted: all that there may be, who come at once when a partition is started anew. One more is
-/// told to come again, which not every client does.
+/// The maximum number of connections that wait to be accepted: this equals the maximum number of connections, because all
+/// clients come at once when a partition is restarted. One more gets an error that asks it to retry, which not every
+/// client does.
 const BACKLOG: i32 = 1024;
 
-/// Why a service cannot be where it is wanted.
+/// Why a service cannot use a path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
-    /// Not a name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
+    /// Not a valid name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
     #[error("{:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot", hotadd::text::clean(.0))]
     BadName(String),
-    /// Somebody else serves there.
+    /// Another process serves there.
     #[error("a partition named {0} is running already")]
     Running(String),
-    /// The folder is not fit for a socket: others could put something else there, or see what is to be seen by nobody else.
+    /// The folder is not fit for a socket: other users could put something else there, or see what they must not see.
     #[error("{why}; for a socket the folder must have mode {mode} and be this user's own")]
     Folder {
         /// What is wrong with it.
         why: Untrusted,
-        /// Which mode it must have at most.
+        /// The mode that the folder may have at most.
         mode: &'static str,
     },
-    /// Something that is no socket has its path.
+    /// A file that is not a socket has this path.
     #[error("{0} is there already, and is no socket")]
     NoSocket(PathBuf),
-    /// The system does not let it be made.
+    /// A system call failed.
     #[error("cannot {what} {path}: {error}")]
     System {
         /// What failed.
         what: &'static str,
-        /// On which path.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// Whether a service could be at this path, as far as that is to be seen without making anything there.
+/// Whether a service could use this path, as far as can be checked without creating anything there.
 ///
 /// # Errors
-/// Why it could not. Whether one is there already is not asked.
+/// Why it could not. This does not check whether a service is there already.
 pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
     SocketAddrUnix::new(path).map_err(|error| system("listen at", path, error.into()))?;
     let folder = folder_of(path);
     match fs::symlink_metadata(folder) {
         Ok(_) => sees_only_us(folder, access)?,
-        // It is made; what it is made in is not.
+        // The folder is created, but not its parent.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = folder.parent().unwrap_or(Path::new("/"));
             let above =
@@ -84,7 +85,8 @@ pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
     }
 }
 
-/// Which file it is, by whatever name. While it is open or bound no other has the same.
+/// The identity of a file, independent of its name. While the file is open or bound, no other file has the
+/// same identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct File {
     device: u64,
@@ -98,27 +100,27 @@ impl File {
         Some(Self { device: found.dev(), inode: found.ino() })
     }
 
-    /// What a descriptor is open for.
+    /// The file of a descriptor.
     fn of(open: &OwnedFd) -> rustix::io::Result<Self> {
         let found = fstat(open)?;
         Ok(Self { device: found.st_dev, inode: found.st_ino })
     }
 }
 
-/// A socket that is listened on, and the right to be at its path. Dropping it removes both, but nothing that somebody else has put
-/// there meanwhile.
+/// A listening socket, and the lock on its path. Dropping this removes both, but not files that another process has put there
+/// meanwhile.
 #[derive(Debug)]
 pub(crate) struct Place {
     name: String,
     path: PathBuf,
     lock_path: PathBuf,
     lock: OwnedFd,
-    /// `None` as long as there is none of ours.
+    /// `None` while this place has no socket.
     socket: Option<File>,
 }
 
 impl Place {
-    /// Takes the path, and listens there. Inside the runtime that is to serve it.
+    /// Takes the path, and listens there. Must be called inside the runtime that will serve it.
     pub(crate) fn take(
         name: &str,
         path: &Path,
@@ -132,17 +134,17 @@ impl Place {
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
         let lock = take_lock(name, &lock_path)?;
-        // From here on it is cleaned up.
+        // From here on, dropping `place` cleans up.
         let (name, path) = (name.to_owned(), path.to_owned());
         let mut place = Self { name, path, lock_path, lock, socket: None };
         let listener = place.listen(access)?;
         Ok((place, listener))
     }
 
-    /// Makes again what was removed: the socket, its lock, the folder. Returns `None` if the socket is still there.
+    /// Creates again what was deleted: the socket, its lock, the folder. Returns `None` if the socket is still there.
     ///
     /// # Errors
-    /// As [`take`](Self::take). What is left is as it was, and may be tried again.
+    /// As [`take`](Self::take). The state is then unchanged, and the call may be repeated.
     pub(crate) fn again(&mut self, access: &Access) -> Result<Option<UnixListener>, PlaceError> {
         if !self.is_locked() {
             prepare_folder(folder_of(&self.path), access)?;
@@ -154,12 +156,12 @@ impl Place {
         self.listen(access).map(Some)
     }
 
-    /// Where it is.
+    /// The socket's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// With the lock in hand: a socket at the path is nobody's who keeps to it.
+    /// Listens at the path. The lock must be held: then no other service that respects the lock owns a socket there.
     fn listen(&mut self, access: &Access) -> Result<UnixListener, PlaceError> {
         self.socket = None;
         let path = &self.path;
@@ -239,30 +241,31 @@ fn system(what: &'static str, path: &Path, error: io::Error) -> PlaceError {
     PlaceError::System { what, path: path.to_owned(), error }
 }
 
-/// Makes the folder, or sees that nobody else can put anything into it.
+/// Creates the folder, or checks that no other user can put anything into it.
 fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
-    // Of a machine's partition everybody may see where it is.
+    // All users may see where a machine's partition is.
     let mode = if access.is_machine() { 0o755 } else { 0o700 };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(system("make the folder", path, error));
         }
         Err(_) => {}
-        // Whatever the umask says.
+        // The mode must not depend on the umask.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(|error| system("open the folder", path, error))?,
     }
     sees_only_us(path, access)
 }
 
-/// Sees that nobody else can put anything into the folder. Whoever looks for the socket asks the same.
+/// Checks that no other user can put anything into the folder. Clients that look for the socket make the same check.
 fn sees_only_us(path: &Path, access: &Access) -> Result<(), PlaceError> {
     let (barred, most) =
         if access.is_machine() { (0o022, "0755 or less") } else { (0o077, "0700") };
     ownership::folder_of_sockets(path, barred).map_err(|why| PlaceError::Folder { why, mode: most })
 }
 
-/// Locks the file beside the socket. Who has the lock owns the path; the kernel drops it with the process.
+/// Locks the file beside the socket. The holder of the lock owns the path. The kernel releases the lock when
+/// the process ends.
 fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
     let failed = |error: Errno| system("lock", path, error.into());
     loop {
@@ -272,7 +275,7 @@ fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
             Err(Errno::WOULDBLOCK) => return Err(PlaceError::Running(name.to_owned())),
             other => other.map_err(failed)?,
         }
-        // Its owner may have removed it between opening and locking: then it is a lock on nothing.
+        // The owner may have deleted the file between opening and locking. Then the lock has no effect.
         if File::at(path) == Some(File::of(&file).map_err(failed)?) {
             return Ok(file);
         }
@@ -282,7 +285,7 @@ fn take_lock(name: &str, path: &Path) -> Result<OwnedFd, PlaceError> {
 fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // Before it is bound, so that it is never open to others.
+    // The mode is set before binding, so that the socket is never open to other users.
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     listen(&socket, BACKLOG)?;

@@ -1,4 +1,4 @@
-//! Being on a bus for as long as the service lives: one that ends is joined again.
+//! Stays on a bus for as long as the service lives: if the connection to the bus ends, the bus is joined again.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -10,31 +10,32 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::object::core::Core;
 use crate::transport::bus::Bus;
 
-/// How long a bus may take to let us join.
+/// The time limit of joining a bus.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait before a bus that has ended is tried again, and at most after many tries.
+/// How long to wait before joining a bus again: after the first try, and at most after many tries.
 const FIRST: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_secs(30);
 
-/// A bus that lasted so long was a good one.
+/// After a connection of this length, the wait starts at its minimum again.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// Joins a bus, says whether that worked, and stays on it.
+/// Joins a bus, reports whether that worked, and stays on it.
 pub(crate) async fn on_bus(
     core: Arc<Core>,
     address: BusAddress,
     joined: Sender<Result<(), String>>,
 ) {
     match join(&core, &address).await {
-        // Who asked for it has not gone without it.
+        // The bus is kept only if the caller still waits for the result.
         Ok(bus) if joined.send(Ok(())).is_ok() => stay(core, address, bus).await,
         Ok(_) => {}
         Err(reason) => drop(joined.send(Err(reason))),
     }
 }
 
-/// Joins a bus as soon as it is there, and stays on it. Says what came of the first try, which not everybody waits for.
+/// Joins a bus as soon as it is available, and stays on it. Reports the result of the first try; the caller need not
+/// wait for it.
 pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Sender<bool>) {
     let bus = match join(&core, &address).await {
         Ok(bus) => {
@@ -56,7 +57,7 @@ pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Send
     stay(core, address, bus).await;
 }
 
-/// Stays until the service ends.
+/// Stays on the bus until the service ends.
 async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
     let mut wait = FIRST;
     loop {
@@ -73,7 +74,7 @@ async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
     }
 }
 
-/// Tries until it works.
+/// Joins again, and retries until it works.
 async fn again(
     core: &Arc<Core>,
     address: &BusAddress,
@@ -85,7 +86,7 @@ async fn again(
         *wait = (*wait * 2).min(LAST);
         match join(core, address).await {
             Ok(bus) => return bus,
-            // Once is enough.
+            // The failure is logged only once.
             Err(_) if complained => {}
             Err(reason) => {
                 complained = true;

@@ -1,4 +1,4 @@
-//! [`Reader`]: whole messages from a socket, and nothing larger, slower or stranger than a message may be.
+//! [`Reader`]: reads whole messages from a socket, and enforces the limits on their size, duration and form.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::transport::socket::Socket;
 
-/// How long a message may take from its first byte to its last.
+/// The time limit of a message from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why no more is read.
+/// Why reading has ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
     /// The peer has closed the connection, between two messages or within one.
@@ -29,11 +29,11 @@ pub(crate) enum Lost {
     Halfway,
 }
 
-/// What a peer has sent.
+/// Input from a peer.
 pub(crate) enum Received {
-    /// It agrees to the call with this serial.
+    /// The peer agrees to the call with this serial.
     Agreed(NonZeroU32),
-    /// Anything else.
+    /// Any other message.
     Message(Message),
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum Received {
 pub(crate) struct Reader {
     socket: Arc<Socket>,
     stream: Stream,
-    /// When the message at the front must be complete.
+    /// The time by which the message at the front must be complete.
     deadline: Option<Instant>,
 }
 
@@ -51,14 +51,14 @@ impl Reader {
         Self { socket, stream: Stream::of_peer(), deadline: None }
     }
 
-    /// Reads from a bus: a message that is too large, or is none, is its sender's doing, and not the bus's.
+    /// A reader of a bus. A message that is too large or invalid is the fault of its sender, and not of the bus.
     pub(crate) fn of_bus(socket: Arc<Socket>) -> Self {
         Self { socket, stream: Stream::of_bus(), deadline: None }
     }
 
-    /// The next line, without its end. Of the handshake only, which is a matter of a few short lines.
+    /// The next line, without its end. This is only for the handshake, which is a few short lines.
     ///
-    /// May be dropped at any point and called again.
+    /// The future may be dropped at any point and called again.
     pub(crate) async fn line(&mut self, longest: usize) -> Result<Vec<u8>, Lost> {
         loop {
             if let Some(line) = self.stream.line() {
@@ -73,7 +73,7 @@ impl Reader {
 
     /// The next message.
     ///
-    /// May be dropped at any point and called again: nothing is handed out before it is complete.
+    /// The future may be dropped at any point and called again: no input is returned before it is complete.
     pub(crate) async fn message(&mut self) -> Result<Message, Lost> {
         loop {
             if let Some(message) = self.stream.message()? {
@@ -84,9 +84,9 @@ impl Reader {
         }
     }
 
-    /// What was sent next.
+    /// The next input from the peer.
     ///
-    /// May be dropped at any point and called again, as [`message`](Self::message).
+    /// The future may be dropped at any point and called again, as [`message`](Self::message).
     pub(crate) async fn received(&mut self) -> Result<Received, Lost> {
         loop {
             let agreed = self.stream.agreement().map(Received::Agreed);
@@ -102,7 +102,7 @@ impl Reader {
         }
     }
 
-    /// Reads more, if it comes in time.
+    /// Reads more, within the time limit.
     async fn more(&mut self) -> Result<(), Lost> {
         if !self.stream.is_midway() {
             self.deadline = None;
@@ -112,7 +112,7 @@ impl Reader {
         timeout_at(deadline, self.fill()).await.map_err(|_| Lost::Halfway)?
     }
 
-    /// Reads what there is, at least a byte.
+    /// Reads what is available, at least a byte.
     async fn fill(&mut self) -> Result<(), Lost> {
         match self.socket.read(self.stream.room()).await? {
             0 => Err(Lost::Closed),

@@ -1,4 +1,4 @@
-//! [`Route`]: how messages get to a peer, over a connection of its own or over a bus that carries others as well.
+//! [`Route`]: sends messages to a peer, over a connection of its own or over a bus that carries other peers as well.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::transport::outbox::{Outbox, Stuck};
 
-/// How messages get to a peer.
+/// The way by which messages reach a peer.
 pub(crate) enum Route {
     /// A connection of its own.
     Own(Outbox),
     Bus(OverBus),
 }
 
-/// The way to a peer on a bus.
+/// The route to a peer on a bus.
 pub(crate) struct OverBus {
-    /// Everything that is sent to the bus.
+    /// The outbox of the bus connection.
     pub(crate) outbox: Arc<Outbox>,
-    /// The peer.
+    /// The peer's name.
     pub(crate) name: PeerName,
-    /// Tells apart those who have had the same name.
+    /// Distinguishes peers that had the same name.
     pub(crate) number: u64,
     /// Tells the task that reads the bus that this peer is not served any more.
     pub(crate) leave: UnboundedSender<(PeerName, u64)>,
 }
 
 impl Route {
-    /// Sends a message. From any thread; never waits.
+    /// Sends a message. May be called on any thread; does not block.
     pub(crate) fn send(&self, message: &[u8]) -> Result<(), Stuck> {
         match self {
             Self::Own(outbox) => outbox.send(message),
@@ -43,11 +43,11 @@ impl Route {
         }
     }
 
-    /// Sends nothing more, and has whoever reads from the peer find out.
+    /// Stops sending, and makes the reading side see the end.
     pub(crate) fn close(&self) {
         match self {
             Self::Own(outbox) => outbox.close(),
-            // If the task has ended nobody is served any more.
+            // If the task has ended, no peer is served any more.
             Self::Bus(over) => drop(over.leave.send((over.name.clone(), over.number))),
         }
     }

@@ -1,7 +1,7 @@
-//! [`Socket`]: a stream to a peer. What comes in is always waited for; room to write, only while there is none.
+//! [`Socket`]: a stream to a peer. It always watches for input. It watches for room to write only while there is none.
 //!
-//! A socket can be written to whenever its peer has read something. Whoever always waits for that, as tokio's own stream does,
-//! is woken by every message that it sends.
+//! A socket becomes writable whenever its peer has read something. A stream that always watches for that, as tokio's own
+//! stream does, is woken by every message that it sends.
 
 #![allow(unsafe_code, reason = "tokio's safe streams always wait for both")]
 
@@ -19,25 +19,25 @@ use tokio::io::unix::AsyncFd;
 pub(crate) struct Socket(AsyncFd<UnixStream>);
 
 impl Socket {
-    /// To be made, and waited on, on the runtime's thread.
+    /// Must be created, and waited on, on the runtime's thread.
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         watch(stream, Interest::READABLE).map(Self)
     }
 
-    /// Waits until there is something to read, and reads it behind what is in the buffer, where there is room; 0 at the end. May be
-    /// dropped at any point: then nothing was read.
+    /// Waits for input and appends it to the buffer, as far as the buffer's capacity allows. Returns 0 at the end. The future may
+    /// be dropped at any point: then nothing was read.
     pub(crate) async fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             let mut ready = self.0.readable().await?;
             let most = buffer.capacity() - buffer.len();
             let mut read = None;
             let tried = ready.try_io(|stream| {
-                // Without room for control messages: descriptors that were sent along are closed by the kernel.
+                // There is no room for control messages, so the kernel closes descriptors that were sent along.
                 let (_, got) = recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
                 read = Some(got);
-                // Less than there is room for is all there is: to say so spares the call that would find nothing. The end
-                // of the stream stays where it is.
+                // If less was read than there is room for, nothing more is available. `WouldBlock` reports this, and
+                // saves the call that would find nothing. The end of the stream stays readable.
                 if (1..most).contains(&got) {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {
@@ -56,28 +56,29 @@ impl Socket {
 
     /// Waits until there may be room to write.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        // Another descriptor of the same socket, as one is watched in one way only.
+        // This needs a second descriptor of the same socket, because one descriptor is watched for one
+        // direction only.
         let other = watch(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
         other.writable().await.map(drop)
     }
 
-    /// Sends what the socket takes without waiting, from any thread; and without a signal if the peer is gone, also in a program
-    /// that has not set SIGPIPE aside.
+    /// Sends what the socket accepts without blocking, on any thread. If the peer is gone, this raises no signal, even in a
+    /// program that does not ignore SIGPIPE.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         rustix::io::retry_on_intr(|| send(self, bytes, flags)).map_err(Into::into)
     }
 
-    /// Has both ends read the end.
+    /// Makes both ends read the end of the stream.
     pub(crate) fn shut_down(&self) {
-        // One that the peer has closed already cannot be shut down, and need not be.
+        // A socket that the peer has closed already cannot be shut down, and need not be.
         let _ = shutdown(self, Shutdown::Both);
     }
 }
 
 fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
-    // SAFETY: The stream owns its descriptor, and is not replaced: nobody but this file gets at what holds it, and this file
-    // only borrows it.
+    // SAFETY: The stream owns its descriptor, and is never replaced: only this file can access the `AsyncFd` that holds the
+    // stream, and this file only borrows it.
     unsafe { AsyncFd::register_with_interest(stream, interest) }.map_err(Into::into)
 }
 

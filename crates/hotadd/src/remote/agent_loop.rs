@@ -1,4 +1,4 @@
-//! [`AgentLoop`]: the agent thread. Connects, serves the connection until it is lost, and connects again.
+//! [`AgentLoop`]: the agent thread. It connects, serves the connection until it is lost, and connects again.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use crate::remote::drivers::Drivers;
 use crate::remote::names;
 use crate::remote::session::{Backoff, Due, Pending, Session};
 
-/// A connection that lasted so long was a good one.
+/// After a connection of this length, the wait before reconnecting starts at its minimum again.
 const GOOD: Duration = Duration::from_secs(2);
 
 pub(super) struct AgentLoop {
@@ -32,11 +32,11 @@ pub(super) struct AgentLoop {
     pub(super) observers: Observers,
 }
 
-/// Why a connection is served no longer.
+/// Why a connection is not served any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Lost,
-    /// Nobody holds a handle any more.
+    /// No handle is left.
     Closed,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let (commands, mut inbox) = command_queue()
         .map_err(|error| Error::Protocol(format!("no thread could be waited for: {error}")))?;
     let run = move || {
-        // Nobody has a handle yet.
+        // No handle exists yet.
         match source.open(&mut inbox, &mut |_| {}) {
             Ok(opened) => {
                 let common = Arc::new(Common {
@@ -86,7 +86,7 @@ impl AgentLoop {
             };
             let Some(attempt) = attempt else { return };
             let Ok(Opened { connection, set, early, .. }) = attempt else { continue };
-            // Another connection may lead to another partition, whose epochs have nothing to do with those so far.
+            // Another connection may lead to another partition, whose epochs are independent of the earlier ones.
             self.common.published.publish(set);
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
@@ -101,15 +101,14 @@ impl AgentLoop {
                 backoff = Backoff::new();
             }
             if !self.source.is_lasting() {
-                // Nothing more can come: only those are served who do not know yet.
+                // No other connection can follow. Later commands are answered as without a connection.
                 let Self { mut inbox, mut drivers, mut observers, .. } = self;
                 return inbox.attend(&mut |command| refuse(&mut drivers, &mut observers, command));
             }
         }
     }
 
-    /// Waits a while and connects, and tells everybody meanwhile that there is no connection. `None` if nobody holds a handle
-    /// any more.
+    /// Waits a while and connects. Meanwhile commands are answered as without a connection. Returns `None` if no handle is left.
     fn reconnect(&mut self, wait: Duration) -> Option<Result<Opened, Error>> {
         let Self { source, inbox, drivers, observers, .. } = self;
         let mut refuse = |command| refuse(drivers, observers, command);
@@ -118,11 +117,11 @@ impl AgentLoop {
         if patience.sleep() == Over::Closed {
             return None;
         }
-        // If the handles go meanwhile, the next wait ends at once.
+        // If the last handle is dropped meanwhile, the next wait ends at once.
         Some(source.open(inbox, &mut refuse))
     }
 
-    /// Serves a connection until its end.
+    /// Serves a connection until it ends.
     fn serve(&mut self, session: &mut Session, early: &[Message]) -> Result<Infallible, End> {
         for message in early {
             self.take(session, message)?;
@@ -174,7 +173,8 @@ impl AgentLoop {
                     return Ok(());
                 };
                 if member.party.is_none() {
-                    // It is being registered again. Whoever answers for it from now on agrees.
+                    // The driver is being registered again. Until the partition knows that it left, this side
+                    // agrees on its behalf.
                     member.registered.depart();
                     let _ = to.send(Ok(member.driver.take()));
                     return self.send_off(session, number, None);
@@ -195,7 +195,8 @@ impl AgentLoop {
         }
     }
 
-    /// The connection is gone: whoever waits is told so, and what the drivers agreed to is open.
+    /// The connection is lost. Fails all pending requests, and records that the outcome of what the drivers
+    /// agreed to is open.
     fn lose(&mut self, mut session: Session) {
         for (_, due) in std::mem::take(&mut session.due) {
             self.settle(due);
@@ -204,7 +205,7 @@ impl AgentLoop {
             self.report(unsound);
         }
         let gone = lost(session.unsound);
-        // Whoever waits goes on when all of this is done.
+        // The waiting threads are released when all of this is done.
         let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
         for pending in session.clear() {
             match pending {
@@ -240,7 +241,7 @@ impl AgentLoop {
         waiting.into_iter().for_each(|release| release());
     }
 
-    /// Tells everybody who watches why the connection was closed from here.
+    /// Reports to all observers why this side closed the connection.
     fn report(&mut self, unsound: Unsound) {
         let mut event = Event::new(EventKind::Breach, self.common.published.summary().0);
         event.clause = Some("L3");
@@ -248,7 +249,7 @@ impl AgentLoop {
         self.settle(Due::Event(event));
     }
 
-    /// Takes a driver out that will not be registered (again), and tells it that what it had prepared came to nothing.
+    /// Removes a driver that will not be registered (again), and sends it failure notices for what it had prepared.
     pub(super) fn give_up(&mut self, number: u32) -> Option<BoxedDriver> {
         let owed = self.drivers.get(number).map(|member| member.agent.abandon());
         self.drivers.tell_owed(number, &owed.unwrap_or_default());

@@ -1,5 +1,5 @@
-//! [`Client`]: the handle of a partition in another process. It has nothing but requests, which its agent thread carries
-//! out, and the replica of the active set, which anybody reads.
+//! [`Client`]: the handle of a partition in another process. It consists of the requests, which its agent thread
+//! executes, and the replica of the active set, which any thread may read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -21,23 +21,23 @@ use crate::remote::command_queue::CommandQueue;
 use crate::remote::read::{self, About};
 use crate::required::Missing;
 
-/// How many processors are asked for at once, so that the answer is no larger than a message may be.
+/// The number of processors in one request, so that the reply is not larger than a message may be.
 const PER_BATCH: usize = 100;
 
 pub(crate) struct Client {
     pub(super) common: Arc<Common>,
     pub(super) commands: CommandQueue,
-    /// The agent thread: who asks from there asks from inside a callback.
+    /// The agent thread. A request from this thread comes from inside a callback.
     pub(super) thread: ThreadId,
     pub(super) hardware: &'static str,
 }
 
-/// What the handles and the agent thread share.
+/// The data that the handles and the agent thread share.
 pub(super) struct Common {
-    /// The replica. Written by the agent thread alone.
+    /// The replica. Only the agent thread writes it.
     pub(super) published: Arc<Published>,
     pub(super) connected: AtomicBool,
-    /// A driver departed inside a callback. Set and read by the agent thread alone.
+    /// A driver departed inside a callback. Only the agent thread sets and reads this.
     pub(super) departures: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ impl Backend for Client {
     fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
         let reply = self.call("asking", &Request::GetCandidates)?;
         let mut candidates = read::candidates(&reply)?;
-        // A processor may have joined since the reply was sent.
+        // A processor may have joined after the reply was sent.
         let set = self.common.published.load();
         let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
         candidates.retain(|id| !is_active(*id));
@@ -158,7 +158,7 @@ impl RegistrationHandle for RemoteHandle {
 }
 
 impl Client {
-    /// Everybody who is registered, in calling order.
+    /// All registered parties, in calling order.
     fn parties(&self) -> Result<Vec<PartyInfo>, Error> {
         let reply = self.call("observing", &Request::GetParties)?;
         self.about("observing", Action::Add, |about| read::parties(&reply, about))
@@ -176,12 +176,12 @@ impl Client {
                 drop_contained(driver);
                 Ok(())
             }
-            // The agent thread is gone, and took everybody with it.
+            // The agent thread has ended, and has removed all drivers.
             Err(_) => gone(),
         }
     }
 
-    /// That this is not inside a callback.
+    /// Checks that this is not inside a callback.
     fn outside(&self, what: &'static str) -> Result<(), Error> {
         if std::thread::current().id() == self.thread {
             return Err(Error::InsideCallback(what));

@@ -1,4 +1,4 @@
-//! [`Command`]: what a handle asks of the agent thread, and what passes between the two.
+//! [`Command`]: a request of a handle to the agent thread; and the data that the two exchange.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -12,18 +12,18 @@ use crate::error::Error;
 use crate::member::PartyInfo;
 use crate::observers::{Ended, Observer};
 
-/// Where the outcome of a request goes.
+/// The channel for the outcome of a request.
 pub(super) type To<T> = mpsc::Sender<Result<T, Error>>;
 
-/// What the handle of a registered driver and the agent thread both know of it.
+/// The data about a registered driver that its handle and the agent thread share.
 pub(crate) struct RegisteredDriver {
     /// The number in its object path.
     pub(super) number: u32,
-    /// What the partition calls it; 0 while it is not registered.
+    /// The partition's id of the party; 0 while it is not registered.
     pub(super) party: AtomicU64,
     pub(super) level: Level,
     pub(super) name: Box<str>,
-    /// Once true it stays true, and the driver is not called again (D1).
+    /// Set once and never cleared. The driver is not called again after that (D1).
     departed: AtomicBool,
 }
 
@@ -36,19 +36,20 @@ pub(super) struct NewDriver {
     pub(super) driver: BoxedDriver,
 }
 
-/// What became of it. A driver that is not registered comes back, to be dropped where it came from.
+/// The outcome of a registration. A driver that is not registered is returned, to be dropped by the thread
+/// that created it.
 pub(super) type RegistrationResult =
     Result<(Arc<RegisteredDriver>, Epoch), (Error, Option<BoxedDriver>)>;
 
-/// What the agent thread is asked to do.
+/// A request to the agent thread.
 pub(super) enum Command {
     Register(NewDriver, mpsc::Sender<RegistrationResult>),
-    /// Gives the driver back.
+    /// Deregisters a driver and returns it.
     Deregister(u32, To<Option<BoxedDriver>>),
-    /// Sends a call, and gives the reply back once the replica is as new as it.
+    /// Sends a call, and returns the reply when the replica is as new as the reply.
     Call(Message, To<Message>),
     Observe(Observer, To<Ended>),
-    /// Drops the observers that have ended, and says how many there are besides.
+    /// Drops the observers that have ended, and returns the number of the others.
     Observers(To<usize>),
 }
 
@@ -59,17 +60,17 @@ impl RegisteredDriver {
     }
 
     pub(super) fn info(&self) -> PartyInfo {
-        // Relaxed: a name, which commands nothing.
+        // Relaxed: the id only identifies the party in reports.
         let id = PartyId(self.party.load(Ordering::Relaxed));
         PartyInfo { id, name: self.name.to_string(), level: self.level }
     }
 
-    /// Relaxed, here and below: it decides something only on the agent thread, which sets it. Elsewhere it is a report.
+    /// Relaxed, here and below: only the agent thread sets this and acts on it. Other threads only report it.
     pub(super) fn departed(&self) -> bool {
         self.departed.load(Ordering::Relaxed)
     }
 
-    /// Returns whether it had departed before.
+    /// Marks the driver as departed. Returns whether it had departed before.
     pub(super) fn depart(&self) -> bool {
         self.departed.swap(true, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! [`CommandQueue`] and [`Inbox`]: what handles ask of the agent thread, and how it waits for that and a connection at once.
+//! [`CommandQueue`] and [`Inbox`]: the requests of handles to the agent thread, which waits for them and for a connection at once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,14 +12,14 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::remote::command::Command;
 
-/// The handles' end.
+/// The handles' end of the queue.
 pub(super) struct CommandQueue {
     commands: Sender<Command>,
-    /// An eventfd: readable once it was rung, until it is read.
+    /// An eventfd. It is readable after a ring, until it is read.
     bell: Arc<OwnedFd>,
 }
 
-/// The agent thread's end.
+/// The agent thread's end of the queue.
 pub(super) struct Inbox {
     commands: Receiver<Command>,
     bell: Arc<OwnedFd>,
@@ -27,22 +27,22 @@ pub(super) struct Inbox {
     rung: bool,
 }
 
-/// What there is to do.
+/// The reason why a wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
     /// The connection can be read from.
     Ready,
     /// There may be commands.
     Rung,
-    /// The moment that was waited for.
+    /// The given time was reached.
     Late,
 }
 
-/// What a handle asks for, if one does.
+/// The next command of a handle, if there is one.
 pub(super) enum Asked {
     Command(Command),
     Nothing,
-    /// All handles are gone.
+    /// No handle is left.
     Closed,
 }
 
@@ -54,33 +54,33 @@ pub(super) fn command_queue() -> io::Result<(CommandQueue, Inbox)> {
 }
 
 impl CommandQueue {
-    /// From any thread.
+    /// Sends a command. May be called on any thread.
     ///
     /// # Errors
-    /// If the agent thread is gone.
+    /// If the agent thread has ended.
     pub(super) fn send(&self, command: Command) -> Result<(), Error> {
         self.commands.send(command).map_err(|_| Error::Disconnected)?;
-        // Behind the command: who hears it finds that.
+        // The ring comes after the command, so that a thread that is woken by it finds the command.
         self.ring();
         Ok(())
     }
 
     fn ring(&self) {
-        // It fails only if it was rung 2^64 times and never heard.
+        // This fails only after 2^64 rings that were never read.
         let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.bell, &1_u64.to_ne_bytes()));
     }
 }
 
 impl Drop for CommandQueue {
     fn drop(&mut self) {
-        // First the commands end, and then it is rung for that.
+        // The sender is dropped first, so that the ring announces its end.
         drop(std::mem::replace(&mut self.commands, mpsc::channel().0));
         self.ring();
     }
 }
 
 impl Inbox {
-    /// What a handle asks for. To be asked until there is nothing, whenever it was [rung](Woken::Rung) for.
+    /// Takes the next command. After each [ring](Woken::Rung) the caller must call this until there is none.
     pub(super) fn take(&mut self) -> Asked {
         match self.commands.try_recv() {
             Ok(command) => Asked::Command(command),
@@ -92,17 +92,17 @@ impl Inbox {
         }
     }
 
-    /// Takes commands until all handles are gone.
+    /// Takes commands until no handle is left.
     pub(super) fn attend(&mut self, obey: &mut dyn FnMut(Command)) {
         while let Ok(command) = self.commands.recv() {
             obey(command);
         }
     }
 
-    /// Waits for a connection, a command or a moment, and says which is there, in this order.
+    /// Waits for a connection, a command or a given time, and returns which of them is ready, in this order.
     ///
     /// # Errors
-    /// If the kernel has no room for that.
+    /// If the kernel has no memory for that.
     pub(super) fn wait(
         &mut self,
         connection: Option<&impl AsFd>,
@@ -113,14 +113,14 @@ impl Inbox {
                 Some(Timespec::default())
             } else {
                 let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                // What is no time of the kernel's is for ever.
+                // A time that the kernel cannot represent means no limit.
                 left.and_then(|left| Timespec::try_from(left).ok())
             };
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 match connection {
                     Some(connection) => PollFd::new(connection, PollFlags::IN),
-                    // Not looked at.
+                    // This entry is not polled.
                     None => PollFd::new(&self.bell, PollFlags::empty()),
                 },
             ];
@@ -134,7 +134,7 @@ impl Inbox {
             let [rings, ready] = fds.map(|fd| !fd.revents().is_empty());
             if rings {
                 self.rung = true;
-                // Before the commands are taken, so that none is left behind without a bell.
+                // The bell is read before the commands are taken, so that no command is left without a ring.
                 let _ = rustix::io::read(&self.bell, &mut [0; 8]);
             }
             if ready {
@@ -159,7 +159,7 @@ mod tests {
         Command::Observers(mpsc::channel().0)
     }
 
-    /// How many commands there are, until there is nothing.
+    /// Takes all commands and returns their number.
     fn taken(inbox: &mut Inbox) -> usize {
         std::iter::from_fn(|| matches!(inbox.take(), Asked::Command(_)).then_some(())).count()
     }

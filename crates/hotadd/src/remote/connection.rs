@@ -22,72 +22,72 @@ use crate::remote::command::Command;
 use crate::remote::command_queue::{Asked, Inbox, Woken};
 use crate::remote::read;
 
-/// How long a partition may take to say who it is.
+/// How long a partition may take to answer a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait for one that has no room for another connection, before it is asked again.
+/// How long to wait before connecting again to a partition that has no room for another connection.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// How many messages may come before a partition has said what is active.
+/// The maximum number of messages that may arrive before a partition has sent its set.
 const MAX_EARLY: usize = 1000;
 
-/// Where the partition is.
+/// The way to the partition.
 pub(super) enum Source {
-    /// It listens here.
+    /// It listens at this path.
     Path(PathBuf),
-    /// It is at the other end of this, which cannot be had a second time.
+    /// It is at the other end of this socket. There is no second connection.
     Socket(Cell<Option<UnixStream>>),
 }
 
 pub(super) struct Connection {
-    /// Never waited in.
+    /// A non-blocking socket.
     socket: UnixStream,
     stream: Stream,
 }
 
-/// What a new connection begins with.
+/// The state of a new connection.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) set: ActiveSet,
     pub(super) hardware: String,
-    /// What came meanwhile.
+    /// The messages that arrived meanwhile.
     pub(super) early: Vec<Message>,
 }
 
-/// How long somebody waits for a connection, and what is said meanwhile to whoever asks for something.
+/// Waits for a connection until a time, and refuses the commands that arrive meanwhile.
 pub(super) struct Patience<'a> {
     pub(super) inbox: &'a mut Inbox,
     pub(super) refuse: &'a mut dyn FnMut(Command),
     pub(super) until: Instant,
 }
 
-/// Why somebody waits no longer.
+/// Why a wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     Late,
-    /// The connection is gone; if it was closed from here, why.
+    /// The connection is lost. If this side closed it, this is the reason.
     Lost(Option<Unsound>),
-    /// All handles are gone.
+    /// No handle is left.
     Closed,
 }
 
-/// What there is to do next.
+/// The next thing to do.
 pub(super) enum Next {
     Message(Message),
     Command(Command),
-    /// The moment that was waited for.
+    /// The given time was reached.
     Now,
-    /// The connection is gone; if it was closed from here, why.
+    /// The connection is lost. If this side closed it, this is the reason.
     Lost(Option<Unsound>),
-    /// All handles are gone.
+    /// No handle is left.
     Closed,
 }
 
-/// The connection is gone.
+/// The connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
-/// What whoever waits is told of a connection that is gone.
+/// The error for requests whose connection is lost.
 pub(super) fn lost(unsound: Option<Unsound>) -> Error {
     unsound.map_or(Error::Disconnected, |why| {
         Error::Protocol(format!(
@@ -116,7 +116,7 @@ impl Source {
         })
     }
 
-    /// Connects, and reads what is active.
+    /// Connects, and reads the active set.
     pub(super) fn open(
         &self,
         inbox: &mut Inbox,
@@ -126,7 +126,7 @@ impl Source {
         let socket = match self {
             Self::Path(path) => loop {
                 match connected(path) {
-                    // More connect at this moment than it has room for.
+                    // More clients are connecting at this moment than the partition has room for.
                     Err(error)
                         if error.kind() == ErrorKind::WouldBlock && Instant::now() < until =>
                     {
@@ -174,7 +174,7 @@ impl Source {
     }
 }
 
-/// Why a connection did not come about.
+/// Why a connection was not made.
 enum Failed {
     Over(Over),
     Otherwise(Error),
@@ -198,7 +198,7 @@ impl From<Error> for Failed {
     }
 }
 
-/// Connects, if there is room for one more who waits to be accepted.
+/// Connects, unless the queue of connections to be accepted is full.
 fn connected(path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -207,12 +207,12 @@ fn connected(path: &Path) -> io::Result<UnixStream> {
 }
 
 impl Patience<'_> {
-    /// Waits until a connection can be read from.
+    /// Waits until a connection is readable.
     fn wait(&mut self, socket: &UnixStream) -> Result<(), Over> {
         self.wait_for(Some(socket))
     }
 
-    /// Waits until the time is over, or all handles are gone.
+    /// Waits until the time is reached, or no handle is left.
     pub(super) fn sleep(&mut self) -> Over {
         self.wait_for(None).err().unwrap_or(Over::Late)
     }
@@ -234,7 +234,7 @@ impl Patience<'_> {
 }
 
 impl Connection {
-    /// Says who we are, and reads what is active and what the hardware is called.
+    /// Authenticates as this user, and reads the active set and the name of the hardware.
     fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
         self.write(handshake::introduction(geteuid().as_raw()).as_bytes())?;
         let answer = loop {
@@ -275,7 +275,7 @@ impl Connection {
             if reply_to == Some(get_set.serial()) {
                 set = Some(read::set(&message)?);
             } else if reply_to == Some(get_hardware.serial()) {
-                // One that does not say is no worse for it.
+                // A partition need not give the name.
                 let name = wire::hardware(&message);
                 hardware = Some(name.unwrap_or_else(|| "unknown".to_owned()));
             } else if early.len() < MAX_EARLY {
@@ -305,13 +305,13 @@ impl Connection {
     fn write(&self, mut bytes: &[u8]) -> Result<(), Lost> {
         use rustix::io::Errno;
         while !bytes.is_empty() {
-            // Without a signal if nobody is there, also in a program that has not set SIGPIPE aside.
+            // If the peer is gone, this raises no signal, even in a program that does not ignore SIGPIPE.
             match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
-                    // Interrupted or not, it is tried again.
+                    // The send is retried even if the poll was interrupted.
                     let _ = poll(&mut room, None);
                 }
                 Err(_) => return Err(Lost),
@@ -320,7 +320,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there. Without room for control messages: descriptors that come along are closed by the kernel.
+    /// Reads what is available. There is no room for control messages, so the kernel closes descriptors that were
+    /// sent along.
     fn read(&mut self) -> Result<(), Lost> {
         use rustix::io::Errno;
         match recv(&self.socket, spare_capacity(self.stream.room()), RecvFlags::empty()) {
@@ -330,7 +331,7 @@ impl Connection {
         }
     }
 
-    /// What there is to do next, messages first.
+    /// The next thing to do. Messages come first.
     pub(super) fn next(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Next {
         loop {
             match self.stream.message() {

@@ -14,7 +14,7 @@ const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
 const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
-/// An error reply: its name and why.
+/// An error reply: its name and the reason.
 struct Wrong(String, String);
 
 impl Wrong {
@@ -30,7 +30,7 @@ impl From<Veto> for Wrong {
 }
 
 impl AgentLoop {
-    /// A call has come.
+    /// Handles a call.
     pub(super) fn dispatch(&mut self, session: &mut Session, call: &Message) -> Result<(), Lost> {
         let answer = self.answer(session, call);
         if !call.expects_reply() {
@@ -68,7 +68,7 @@ impl AgentLoop {
             self.renew(set);
         }
         let answer = self.notify(number, &notice);
-        // With the processor that was proposed first unwinding ends.
+        // Unwinding ends with the processor that was proposed first.
         let proposed = self.common.published.load().proposed().first().copied();
         if state == State::AddFailure && proposed == Some(notice.processor()) {
             self.withdraw();
@@ -76,7 +76,8 @@ impl AgentLoop {
         Ok(answer?)
     }
 
-    /// Whether a party is the one with this object path. Before Register is answered it is whoever the partition says.
+    /// Checks that a party is the one of this object path. Before the reply to Register its id is not known, and any
+    /// id is accepted.
     fn is_of(&mut self, number: u32, party: u64) -> Result<(), Wrong> {
         let known = self.drivers.get(number).and_then(|member| member.party);
         match known {
@@ -87,10 +88,10 @@ impl AgentLoop {
         }
     }
 
-    /// Has the rules say what a notice means to a driver, and the driver what it answers.
+    /// Applies the rules for a notice to a driver, calls the driver if they require it, and returns its answer.
     fn notify(&mut self, number: u32, notice: &Notice) -> Result<(), Veto> {
         let Some(member) = self.drivers.get(number).filter(|member| member.is_present()) else {
-            // It departed, and the partition does not know yet (D3).
+            // The driver departed, and the partition does not know yet (D3).
             return Ok(());
         };
         let reaction = member.agent.notice(notice);
@@ -110,7 +111,7 @@ impl AgentLoop {
         }
     }
 
-    /// The partition has deregistered an agent unasked (L3).
+    /// The partition has deregistered an agent on its own initiative (L3).
     fn deregistered(
         &mut self,
         session: &mut Session,

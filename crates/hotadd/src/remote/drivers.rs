@@ -16,25 +16,25 @@ use crate::remote::client::Common;
 use crate::remote::command::{NewDriver, RegisteredDriver, drop_contained};
 use crate::runner::panic_message;
 
-/// A driver, and how it stands with the partition.
+/// A driver, and the state of its registration.
 pub(super) struct Member {
-    /// `None` once it departed: then only the partition does not know yet.
+    /// `None` after it departed. Then the entry exists only because the partition does not know yet.
     pub(super) driver: Option<BoxedDriver>,
     pub(super) agent: Agent,
     pub(super) registered: Arc<RegisteredDriver>,
-    /// Of Register, without LATER_ONLY: the agent decides that anew each time.
+    /// The flags of Register, without LATER_ONLY: the agent determines that for each registration.
     pub(super) flags: u32,
     pub(super) time_limit_ms: u32,
-    /// Register is under way.
+    /// Register is in progress.
     pub(super) registering: bool,
-    /// What the partition calls it, if it is registered.
+    /// The partition's id of the party, if it is registered.
     pub(super) party: Option<u64>,
-    /// Deregister is under way.
+    /// Deregister is in progress.
     pub(super) leaving: bool,
 }
 
 pub(super) struct Drivers {
-    /// By the number in the object path, which is the order of registration.
+    /// The drivers by the number in their object path, which is the order of registration.
     members: BTreeMap<u32, Member>,
     next: u32,
     common: Arc<Common>,
@@ -45,7 +45,7 @@ impl Drivers {
         Self { members: BTreeMap::new(), next: 1, common }
     }
 
-    /// Takes a driver in, not registered yet. If it panics when it is asked what it wants to hear of it has crashed.
+    /// Adds a driver that is not registered yet. If it panics when it is asked for its removal support, it has crashed.
     pub(super) fn take_in(&mut self, new: NewDriver) -> Result<u32, (Error, Option<BoxedDriver>)> {
         let NewDriver { name, level, replay, time_limit, mut driver } = new;
         let number = self.next;
@@ -58,7 +58,7 @@ impl Drivers {
             return Err((Error::Limit("every object path was used".to_owned()), Some(driver)));
         };
         self.next = next;
-        // Who asks from inside a callback is refused on this side, by its thread.
+        // A request from inside a callback is refused on this side, by its thread.
         let (mut flags, mut agent) = (wire::WITH_SET | wire::CONCURRENT, Agent::new());
         if removal {
             flags |= wire::REMOVAL;
@@ -85,7 +85,7 @@ impl Drivers {
         self.members.get_mut(&number)
     }
 
-    /// The numbers of all, in order of registration.
+    /// The numbers of all drivers, in order of registration.
     pub(super) fn numbers(&self) -> Vec<u32> {
         self.members.keys().copied().collect()
     }
@@ -94,23 +94,23 @@ impl Drivers {
         self.members.remove(&number)
     }
 
-    /// Tells a driver, unless it departed.
+    /// Sends a notice to a driver, unless it departed.
     pub(super) fn tell(&mut self, number: u32, notice: &Notice) -> Result<(), Veto> {
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         member.tell(notice, &self.common)
     }
 
-    /// Tells a driver what it is owed. What it answers changes nothing, but for a crash (L3).
+    /// Sends a driver the notices that it is owed. Only a crash matters; other answers are ignored (L3).
     pub(super) fn tell_owed(&mut self, number: u32, owed: &[Notice]) -> Option<Veto> {
         let crash = |notice| self.tell(number, notice).err().filter(Veto::is_crash);
         owed.iter().find_map(crash)
     }
 
-    /// Takes the drivers out that departed inside a callback, and says who they were. Their entries stay: until the
-    /// partition knows it may still call them.
+    /// Drops the drivers that departed inside a callback, and returns their numbers. Their entries stay, because
+    /// the partition may still call them until it knows.
     pub(super) fn sweep(&mut self) -> Vec<u32> {
         let mut swept = Vec::new();
-        // Relaxed: set by this thread. Again and again, because a driver's drop may deregister others.
+        // Relaxed: only this thread sets it. The loop is needed because a driver's drop may deregister others.
         while self.common.departures.swap(false, Ordering::Relaxed) {
             let departed = self.members.iter_mut().filter(|(_, m)| m.registered.departed());
             let drivers: Vec<_> =
@@ -129,7 +129,7 @@ impl Member {
         self.registered.info()
     }
 
-    /// The request to register it, with these flags.
+    /// The request that registers the driver, with these flags.
     pub(super) fn request(&self, flags: u32) -> Result<Request, Error> {
         let path = format!("{AGENT_PATH}{}", self.registered.number);
         let invalid = || Error::Protocol(format!("{path} is no object path"));
@@ -142,7 +142,7 @@ impl Member {
         }))
     }
 
-    /// Whether the driver is still to be called.
+    /// Whether the driver may still be called.
     pub(super) fn is_present(&self) -> bool {
         self.driver.is_some() && !self.registered.departed()
     }
@@ -159,7 +159,7 @@ impl Member {
         let told = catch_unwind(AssertUnwindSafe(|| driver.notify(notice)));
         let answer = told.unwrap_or_else(|panic| {
             let reason = format!("it panicked: {}", panic_message(&*panic));
-            // A panic's payload may be anything, also something that panics when it is dropped.
+            // A panic's payload may be anything, even a value that panics when it is dropped.
             std::mem::forget(panic);
             Err(Veto::crash(Status::DRIVER_INTERNAL_ERROR, reason))
         });
@@ -174,7 +174,7 @@ impl Member {
 /// The prefix of the object paths of drivers.
 pub(super) const AGENT_PATH: &str = "/org/hotadd/Agent/";
 
-/// A time limit for the wire: at least 1, as 0 means the partition's own.
+/// Converts a time limit for the wire: at least 1, as 0 means the partition's own.
 fn milliseconds(limit: Duration) -> u32 {
     let up = limit.as_nanos().div_ceil(1_000_000).clamp(1, wire::MAX_TIME_LIMIT_MS.into());
     u32::try_from(up).unwrap_or(wire::MAX_TIME_LIMIT_MS)

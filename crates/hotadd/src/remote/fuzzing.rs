@@ -1,4 +1,4 @@
-//! What a partition sends, through every reader that it may come to.
+//! Feeds a partition's messages to every function that may decode them.
 
 use hotadd_core::{ActiveSet, Epoch, HardwareId, Level, PartyId, State};
 use hotadd_wire::{self as wire, Message, Stream, WireNotice};
@@ -8,7 +8,7 @@ use crate::member::PartyInfo;
 use crate::remote::read::{self, About};
 use crate::remote::{names, signals};
 
-/// Reads what came over a connection. Returns how many messages it was.
+/// Reads the input of a connection. Returns the number of messages.
 pub fn partition(bytes: &[u8]) -> usize {
     let mut stream = Stream::of_peer();
     stream.room().extend_from_slice(bytes);
@@ -21,7 +21,7 @@ pub fn partition(bytes: &[u8]) -> usize {
     count
 }
 
-/// Which reader a reply comes to depends on the call, which is not in the message.
+/// Calls every reader. Which reader decodes a reply depends on the call, which is not in the message.
 fn every_reader(message: &Message) {
     let empty = wire::read_set((0, 4, vec![(0, 1)], Vec::new()));
     let set = read::set(message).or(empty.map_err(read::malformed));
@@ -30,7 +30,7 @@ fn every_reader(message: &Message) {
     let us = PartyInfo { id: PartyId(1), name: "us".to_owned(), level: Level(0) };
     for (action, party) in [(Action::Add, None), (Action::Remove, Some(us))] {
         let about = About { what: "adding", action, party, set: &set };
-        // What an error says is shown to people.
+        // The text of an error is displayed to users.
         let _ = read::change(message, &about).map_err(|error| error.to_string());
         let _ = read::rehearsal(message, &about).map_err(|error| error.to_string());
         let _ = read::batch(message, &[HardwareId(1)], &about);
@@ -49,7 +49,7 @@ fn every_reader(message: &Message) {
     }
 }
 
-/// That a set from outside is one: what is active is known, and found by its id.
+/// Checks that a decoded set is consistent: every known processor is found by its id.
 fn check(set: &ActiveSet) {
     for (processor, _) in set.known() {
         assert!(set.by_id(processor.id).is_some(), "{processor} is in the set, and not found");

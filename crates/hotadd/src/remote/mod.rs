@@ -31,34 +31,33 @@ mod replies;
 mod session;
 mod signals;
 
-/// In other processes.
+/// Partitions in other processes.
 impl Partition {
     /// The partition of another process, which listens at this path.
     ///
-    /// It is used like any other: the same [`Driver`](crate::Driver) registers there unchanged. What differs:
-    /// - All callbacks are made on one thread that this starts, named `hotadd-agent`. A driver that takes longer over one
-    ///   answer than its [time limit](crate::RegistrationBuilder::time_limit) counts as crashed (L3).
-    /// - [`active`](Self::active), [`count`](Self::count) and [`epoch`](Self::epoch) read a replica. Inside a callback it is the
-    ///   set that the notice speaks of, and after a request that succeeded it is as new as its result. Otherwise it
-    ///   follows as soon as the partition has said so.
-    /// - When the connection is lost, requests under way fail with [`Error::Disconnected`]. As long as there is a handle or
-    ///   a [`Registration`](crate::Registration) it is tried again to connect; then every driver is registered again. It is not
-    ///   told a second time what it was told already, and every processor that it had prepared comes to an outcome: it
-    ///   completes if it joined and fails if it did not. If the partition has been started anew meanwhile its epochs
-    ///   begin anew too.
+    /// It is used like any other: the same [`Driver`](crate::Driver) registers there unchanged. The differences are:
+    /// - All callbacks are made on one thread that this call starts, named `hotadd-agent`. A driver that exceeds its [time
+    ///   limit](crate::RegistrationBuilder::time_limit) for one answer counts as crashed (L3).
+    /// - [`active`](Self::active), [`count`](Self::count) and [`epoch`](Self::epoch) read a replica. Inside a callback the
+    ///   replica is the set to which the notice refers. After a request that succeeded, the replica is as new as the result of
+    ///   the request. Otherwise it follows as soon as the partition has reported a change.
+    /// - When the connection is lost, requests in progress fail with [`Error::Disconnected`]. While there is a handle or a
+    ///   [`Registration`](crate::Registration), this connects again and then registers every driver again. A driver does not get
+    ///   the same notice a second time. Every processor that it had prepared gets an outcome: it completes if it joined and
+    ///   fails if it did not. If the partition has been restarted meanwhile, its epochs start again too.
     ///
-    /// The path is the caller's choice, and whoever listens there is believed. Where others could have put a socket at it,
-    /// [`ownership::socket`](crate::ownership::socket) says so before.
+    /// The caller chooses the path, and whatever process listens there is trusted. If other users could have put a socket there,
+    /// check it first with [`ownership::socket`](crate::ownership::socket).
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if nobody listens there or answers within 10 seconds, [`Error::Protocol`].
+    /// [`Error::Unreachable`] if nothing listens there or answers within 10 seconds, [`Error::Protocol`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Error> {
         let client = agent_loop::start(connection::Source::Path(path.as_ref().to_owned()))?;
         Ok(Self::new(client))
     }
 
-    /// The partition at the other end of a socket, as [`connect`](Self::connect) but that there is no second connection: once
-    /// it is lost, every driver is told that what it had prepared came to nothing, and is registered no longer.
+    /// The partition at the other end of a socket, as [`connect`](Self::connect), but without a second connection. When the
+    /// connection is lost, every driver gets failure notices for what it had prepared, and is no longer registered.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

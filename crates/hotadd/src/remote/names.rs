@@ -1,4 +1,4 @@
-//! Names that are `'static` in this crate and come over the wire from a partition in another process.
+//! Names that are `'static` in this crate, and that a partition in another process sends as text.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -16,10 +16,10 @@ pub(super) fn clause(name: &str) -> Option<&'static str> {
     CLAUSES.iter().copied().find(|clause| *clause == name)
 }
 
-/// How many names of hardware are kept.
+/// The maximum number of hardware names that are kept.
 const MOST_NAMES: usize = 64;
 
-/// Keeps what a partition's hardware is called, once for each name that there is.
+/// Keeps the name of a partition's hardware. Each different name is kept once.
 pub(super) fn hardware(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let name = text::cut(name, text::LONGEST_NAME);
@@ -27,7 +27,7 @@ pub(super) fn hardware(name: &str) -> &'static str {
     if let Some(known) = names.get(name.as_str()) {
         return known;
     }
-    // A hostile partition may give another name each time.
+    // A hostile partition may send another name each time.
     if names.len() >= MOST_NAMES {
         return "unknown";
     }

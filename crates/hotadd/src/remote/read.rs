@@ -1,4 +1,4 @@
-//! What a partition answers, turned into the types of this crate. Nothing that comes from there is taken on trust.
+//! Converts a partition's replies to the types of this crate. All input is treated as untrusted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,37 +17,37 @@ use crate::outcome::{Answer, Change, Rehearsal};
 use crate::required::Missing;
 use crate::text;
 
-/// What became of one processor of a batch.
+/// The result for one processor of a batch.
 type Row = (HardwareId, Result<Change, Error>);
 
-/// What a request was about, as far as its refusal does not say.
+/// The context of a request, as far as its error does not contain it.
 pub(super) struct About<'a> {
-    /// What was being done, such as `adding`.
+    /// The action, such as `adding`.
     pub(super) what: &'static str,
     pub(super) action: Action,
-    /// Who was registering.
+    /// The party that was registering.
     pub(super) party: Option<PartyInfo>,
-    /// Knows the indexes.
+    /// The set that gives the indexes.
     pub(super) set: &'a ActiveSet,
 }
 
-/// What a partition says, and those who take part in it, as it may be shown.
+/// A text or a name from the partition, made safe to display.
 pub(super) fn said(text: &str) -> String {
     text::clean(text).into_owned()
 }
 
-/// A message that cannot be written or read.
+/// The error for a message that cannot be encoded or decoded.
 #[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 pub(super) fn protocol(error: MessageError) -> Error {
     Error::Protocol(error.to_string())
 }
 
-/// The arguments of a message.
+/// Decodes the arguments of a message.
 pub(super) fn body<T: Decode>(message: &Message) -> Result<T, Error> {
     message.arguments().map_err(protocol)
 }
 
-/// The arguments of a reply, or why there is none.
+/// Decodes the arguments of a reply, or its error.
 pub(super) fn reply<T: Decode>(message: &Message, about: &About<'_>) -> Result<T, Error> {
     match message.kind() {
         Kind::Reply => body(message),
@@ -89,7 +89,7 @@ pub(super) fn epoch(message: &Message) -> Epoch {
     Epoch(change().or_else(|_| register()).or_else(|_| batch()).unwrap_or(0))
 }
 
-/// The reply to AddBatch: what became of each, in the order given.
+/// The reply to AddBatch: the result for each processor, in the order given.
 pub(super) fn batch(
     message: &Message,
     ids: &[HardwareId],
@@ -151,7 +151,7 @@ pub(super) fn missing(message: &Message) -> Result<Vec<Missing>, Error> {
     Ok(rows.into_iter().map(missing).collect())
 }
 
-/// A party of whom no more is known.
+/// A party of which only the name is known.
 pub(super) fn known_by_name(name: &str) -> PartyInfo {
     PartyInfo { id: PartyId(0), name: said(name), level: Level(0) }
 }
@@ -160,13 +160,13 @@ pub(super) fn malformed(what: wire::Malformed) -> Error {
     Error::Protocol(what.to_string())
 }
 
-/// An error reply as the error that the partition had.
+/// Converts an error reply to the partition's error.
 fn refusal(message: &Message, about: &About<'_>) -> Error {
     let head = message.head();
     let name = head.error_name();
     match body::<WireError>(message) {
         Ok(wire) => error(name, wire, about),
-        // An error of the connection, not of the partition.
+        // The error is one of the connection, not of the partition.
         Err(_) => {
             let sentence = said(&body::<String>(message).unwrap_or_default());
             if wire::DENIALS.contains(&name) {
@@ -213,7 +213,7 @@ fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
             let party = party();
             let lead = format!("{party} is missing, and processor {id} is not added without it: ");
             let reason = without(&message, &lead);
-            // An error does not carry since when; GetMissing does.
+            // An error does not contain the time since when the party is missing; GetMissing does.
             Error::Missing {
                 id,
                 missing: Missing::new(&party.name, SystemTime::now(), status, reason),
@@ -236,15 +236,15 @@ fn error(name: &str, wire: WireError, about: &About<'_>) -> Error {
     }
 }
 
-/// The driver's own words, whether they came alone or as part of a whole sentence.
+/// The driver's own reason, whether it was sent alone or as part of a whole sentence.
 fn veto_reason(message: &str, lead: &str, status: Status) -> String {
-    // What a veto without a reason is called.
+    // The text of a veto without a reason.
     let tail = Veto::new(status, "").to_string();
     let whole = message.strip_prefix(lead).and_then(|rest| rest.strip_suffix(&tail));
     whole.unwrap_or(message).to_owned()
 }
 
-/// The platform's error, with its own words behind it if there are some.
+/// The platform's error, with its own reason after it if there is one.
 fn platform(message: &str, status: Status, errno: Option<Errno>) -> PlatformError {
     let bare = PlatformError { status, errno, reason: None };
     let words = message.split_once(&format!("{bare}: ")).map(|(_, words)| words.to_owned());
@@ -255,7 +255,7 @@ fn without(message: &str, lead: &str) -> String {
     message.strip_prefix(lead).unwrap_or(message).to_owned()
 }
 
-/// The processor with this id. One that did not join has no index any more: it gets the one that it would have had.
+/// The processor with this id. A processor that did not join has no index: it gets the index that it would have had.
 fn find(set: &ActiveSet, id: HardwareId) -> Processor {
     let next = || {
         let next = u32::try_from(set.known().count()).ok().and_then(ProcessorIndex::new);

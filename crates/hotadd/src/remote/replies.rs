@@ -1,4 +1,4 @@
-//! What the partition answers to this side's own calls: requests, and drivers that register and leave.
+//! The partition's replies to this side's own calls: requests, and drivers that register and deregister.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -40,7 +40,8 @@ impl AgentLoop {
         }
     }
 
-    /// Registers the next of those that were registered over an earlier connection. One by one, so that they keep their order.
+    /// Registers the next driver that was registered over an earlier connection. They are registered one by one, to keep their
+    /// order.
     pub(super) fn register_again(&mut self, session: &mut Session) -> Result<(), Lost> {
         while let Some(number) = session.again.pop_front() {
             let due = |m: &&mut _| is_to_register(m);
@@ -51,7 +52,7 @@ impl AgentLoop {
         Ok(())
     }
 
-    /// Tells the partition that a driver left. Its entry stays until the partition knows.
+    /// Tells the partition that a driver left. The driver's entry stays until the partition knows.
     pub(super) fn send_off(
         &mut self,
         session: &mut Session,
@@ -60,7 +61,7 @@ impl AgentLoop {
     ) -> Result<(), Lost> {
         let Some(member) = self.drivers.get(number) else { return Ok(()) };
         if member.leaving || member.registering {
-            // The reply to that goes on from here.
+            // Register is in progress. Its reply continues from here.
             return Ok(());
         }
         let Some(party) = member.party else {
@@ -72,7 +73,7 @@ impl AgentLoop {
         session.call(&call, Pending::Deregister(number, to))
     }
 
-    /// A reply has come.
+    /// Handles a reply.
     pub(super) fn reply(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
         let serial = message.reply_to();
         let Some(pending) = serial.and_then(|serial| session.answered(serial)) else {
@@ -98,7 +99,7 @@ impl AgentLoop {
                     Some(to) if agreed => drop(to.send(Ok(member.driver))),
                     to => {
                         drop_contained(member.driver);
-                        // The partition has deregistered it before (L3).
+                        // The partition has deregistered the driver before (L3).
                         to.map(|to| to.send(Err(Error::NotRegistered(member.registered.info()))));
                     }
                 }
@@ -113,7 +114,7 @@ impl AgentLoop {
         }
     }
 
-    /// Register was answered.
+    /// Handles the reply to Register.
     fn registered(
         &mut self,
         session: &mut Session,
@@ -143,7 +144,7 @@ impl AgentLoop {
         }
     }
 
-    /// A driver is registered, and was told everything that goes with it.
+    /// Completes a registration: the driver has received all its notices.
     fn complete(
         &mut self,
         session: &mut Session,
@@ -153,7 +154,7 @@ impl AgentLoop {
     ) -> Result<(), Lost> {
         let Some(member) = self.drivers.get(number) else { return Ok(()) };
         if !member.is_present() {
-            // It crashed, or was deregistered while it was being registered again.
+            // The driver crashed, or was deregistered while it was being registered again.
             member.registered.depart();
             let (driver, error) = (member.driver.take(), Error::Crashed(member.info()));
             match to {
@@ -168,7 +169,8 @@ impl AgentLoop {
         self.due(session, epoch, Due::Release(Box::new(release)))
     }
 
-    /// A driver that was registered before is not now. It tries again after a while: as long as it lives it is to be asked.
+    /// A driver that was registered before is refused now. Registration is retried after a while: as long as the driver
+    /// exists it must be asked.
     pub(super) fn refused(&mut self, session: &mut Session, number: u32) {
         let Some(member) = self.drivers.get(number) else { return };
         member.agent.lost();
@@ -183,7 +185,7 @@ impl AgentLoop {
         }
     }
 
-    /// Something is to be done once the replica is at this epoch. Events keep their order.
+    /// Schedules an action for when the replica has this epoch. Events keep their order.
     pub(super) fn due(
         &mut self,
         session: &mut Session,
@@ -199,11 +201,12 @@ impl AgentLoop {
         if session.refreshing { Ok(()) } else { refresh(session) }
     }
 
-    /// The replica is as new as it was `count` entries ago.
+    /// The set for `count` waiting entries has arrived.
     fn refreshed(&mut self, session: &mut Session, count: usize) -> Result<(), Lost> {
         session.refreshing = false;
         let current = self.common.published.summary().0;
-        // Those that it was asked for are settled in any case: a partition that does not get there is not waited for.
+        // The first `count` entries are settled in any case: this does not wait for a partition that never reaches
+        // their epoch.
         let mut left = count;
         while let Some((epoch, _)) = session.due.front() {
             if left == 0 && *epoch > current {
@@ -224,14 +227,14 @@ impl AgentLoop {
         }
     }
 
-    /// A set has come. One that was overtaken by a newer one is passed over.
+    /// Publishes a set that has arrived. A set that is older than the replica is ignored.
     pub(super) fn renew(&self, set: ActiveSet) {
         if set.epoch() >= self.common.published.summary().0 {
             self.common.published.publish(set);
         }
     }
 
-    /// What was being added is not any more.
+    /// Removes the processors that are being added from the replica.
     pub(super) fn withdraw(&self) {
         let set = self.common.published.load();
         if set.proposed().is_empty() {
@@ -248,7 +251,7 @@ fn is_to_register(member: &crate::remote::drivers::Member) -> bool {
     member.is_present() && member.party.is_none() && !member.registering
 }
 
-/// Asks for the set on behalf of everything that waits for it.
+/// Requests the set for all entries that wait for it.
 fn refresh(session: &mut Session) -> Result<(), Lost> {
     session.refreshing = true;
     let call = Request::GetSet.call().map_err(|_| Lost)?;

@@ -1,4 +1,4 @@
-//! [`Session`]: what belongs to one connection and ends with it: who waits for which reply, and what waits for the replica.
+//! [`Session`]: the state of one connection: the pending replies and their recipients, and what waits for the replica.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
@@ -13,22 +13,22 @@ use crate::event::Event;
 use crate::remote::command::{RegistrationResult, To};
 use crate::remote::connection::{Connection, Lost};
 
-/// What a reply is for.
+/// The purpose of a reply.
 pub(super) enum Pending {
     /// A request of another thread.
     Call(To<Message>),
-    /// A driver registers; without somebody waiting it does so again.
+    /// A driver registers. Without a sender it registers again.
     Register(u32, Option<mpsc::Sender<RegistrationResult>>),
-    /// A driver leaves; without somebody waiting it left inside a callback.
+    /// A driver deregisters. Without a sender it left inside a callback.
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
-    /// The set, for the replica, and how much waited for it when it was asked for.
+    /// The set for the replica, and the number of entries that waited when it was requested.
     Refresh(usize),
 }
 
-/// What waits until the replica is as new as it.
+/// An action that waits until the replica has its epoch.
 pub(super) enum Due {
     Event(Event),
-    /// Lets somebody go on.
+    /// Releases a waiting thread.
     Release(Box<dyn FnOnce()>),
 }
 
@@ -37,13 +37,13 @@ pub(super) struct Session {
     pending: HashMap<NonZeroU32, Pending>,
     pub(super) due: VecDeque<(Epoch, Due)>,
     pub(super) refreshing: bool,
-    /// Those still to be registered again.
+    /// The drivers that have not been registered again yet.
     pub(super) again: VecDeque<u32>,
-    /// Those that were refused, when they try again, and how long they have waited.
+    /// The drivers that were refused, the time of the next attempt, and the wait between attempts.
     pub(super) refused: Vec<u32>,
     pub(super) retry: Option<Instant>,
     pub(super) patience: Backoff,
-    /// Why it was closed from here.
+    /// Why this side closed the connection.
     pub(super) unsound: Option<Unsound>,
 }
 
@@ -66,8 +66,8 @@ impl Session {
         self.connection.send(message)
     }
 
-    /// Sends a call and remembers what its reply is for. Also if it cannot be sent: whoever waits is released when the
-    /// session is cleared up.
+    /// Sends a call and records the purpose of its reply. It is recorded even if sending fails: a waiting thread is
+    /// then released by `clear`.
     pub(super) fn call(&mut self, call: &Message, pending: Pending) -> Result<(), Lost> {
         self.pending.insert(call.serial(), pending);
         self.send(call)
@@ -77,7 +77,7 @@ impl Session {
         self.pending.remove(&serial)
     }
 
-    /// Everything that will not be answered any more.
+    /// Removes all calls whose reply will not arrive.
     pub(super) fn clear(&mut self) -> Vec<Pending> {
         self.pending.drain().map(|(_, pending)| pending).collect()
     }

@@ -1,4 +1,4 @@
-//! What the partition tells everybody: processors that join and leave, refusals, breaches.
+//! The partition's signals: processors that join and leave, refusals, breaches.
 
 use hotadd_core::Epoch;
 use hotadd_wire::{Malformed, Message, Signal};
@@ -12,7 +12,7 @@ use crate::remote::{names, read};
 impl AgentLoop {
     pub(super) fn signal(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
         let epoch = self.common.published.summary().0;
-        // One that this version does not know, or that is not what it should be, changes nothing.
+        // A signal that is unknown or malformed is ignored.
         let Ok(Some(event)) = event(message, epoch) else { return Ok(()) };
         if event.kind == EventKind::Refused {
             self.withdraw();
@@ -21,7 +21,7 @@ impl AgentLoop {
     }
 }
 
-/// A signal as the event that it tells of.
+/// Converts a signal to an event.
 pub(super) fn event(message: &Message, epoch: Epoch) -> Result<Option<Event>, Malformed> {
     let Some(signal) = Signal::read(message)? else { return Ok(None) };
     let party = |name: String| (!name.is_empty()).then(|| read::known_by_name(&name));

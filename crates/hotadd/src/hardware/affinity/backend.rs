@@ -1,4 +1,4 @@
-//! [`Affinity`] as a [`Hardware`]: starting is widening masks, stopping is narrowing them.
+//! [`Affinity`] as a [`Hardware`]: a start widens masks, a stop narrows them.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Hardware for Affinity {
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         let mut state = self.lock();
         let full = self.kernel.permitted().map_err(failed)?;
-        // The masks must be the partition's own before they can be told from others.
+        // The masks must be up to date, so that the partition's mask can be told from a thread's own.
         state.catch_up(&*self.kernel, full, false).map_err(failed)?;
         self.check(id, &state.allowed(&full)).map_err(|no| PlatformError {
             status: no.status,
@@ -65,7 +65,7 @@ impl Hardware for Affinity {
         }
         let to = set.without(&Mask::of([id]));
         if to.is_empty() {
-            // As the kernel says: a thread must run somewhere.
+            // This is the kernel's error for an empty mask: a thread must run somewhere.
             return Err(failed(Errno::INVAL));
         }
         state.change(&*self.kernel, to, Some(id)).map_err(failed)
@@ -110,7 +110,7 @@ impl Watched for Affinity {
     }
 
     fn look(&self, heard: &[Uevent], lost: bool) -> bool {
-        // Nothing else makes the kernel touch masks.
+        // No other event makes the kernel change masks.
         let hotplug = |event: &Uevent| matches!(event.action, Action::Online | Action::Offline);
         Self::look(self, lost || heard.iter().any(hotplug))
     }

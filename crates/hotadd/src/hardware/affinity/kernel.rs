@@ -1,4 +1,5 @@
-//! What the rest of this backend asks of the kernel, as a trait so that tests can refuse, hot-plug and fork at will.
+//! The kernel operations that the rest of this backend needs, as a trait so that tests can refuse, hot-plug and fork
+//! at will.
 
 use std::path::Path;
 use std::thread;
@@ -9,21 +10,21 @@ use crate::CpuList;
 use crate::hardware::file::{POSSIBLE, errno, read};
 use crate::hardware::holding::{Linux, Mask, Processes};
 
-/// The kernel's own error.
+/// The kernel's error.
 pub(super) type Errno = rustix::io::Errno;
 
-/// Asks and tells the kernel.
+/// The kernel operations.
 pub(super) trait Kernel: Processes {
-    /// The processors that there can ever be.
+    /// The possible processors.
     fn possible(&self) -> Result<Mask, Errno>;
 
-    /// The processors that the kernel would let this process use and that run, whatever its masks are now.
+    /// The online processors that the kernel permits this process to use, whatever its current masks are.
     fn permitted(&self) -> Result<Mask, Errno>;
 
-    /// The same, found out on this very thread, whose mask is another one for a moment.
+    /// The same, determined on the calling thread, whose mask changes for a moment.
     fn permitted_here(&self) -> Result<Mask, Errno>;
 
-    /// Whether this processor is known to be off.
+    /// Whether this processor is known to be offline.
     fn is_off(&self, id: HardwareId) -> bool;
 }
 
@@ -34,7 +35,7 @@ impl Kernel for Linux {
     }
 
     fn permitted(&self) -> Result<Mask, Errno> {
-        // A thread of its own, so that nobody's mask is touched.
+        // This uses a thread of its own, so that no existing thread's mask is changed.
         thread::scope(|scope| {
             let named = thread::Builder::new().name("hotadd-probe".into());
             let thread =
@@ -44,20 +45,20 @@ impl Kernel for Linux {
     }
 
     fn permitted_here(&self) -> Result<Mask, Errno> {
-        // Nothing in /proc or /sys says it on every kernel, and what they say may be a container's picture of it (H4). But the
-        // kernel cuts a mask to what it permits, so a thread that asks for everything can read it off. What is offline, the
-        // kernel leaves out of what it reads.
+        // No file in /proc or /sys gives this on every kernel, and a container may show other contents (H4). But the kernel
+        // limits a mask to what it permits, so a thread that asks for all processors can read the permitted ones back. The
+        // kernel omits offline processors from what it reads.
         let before = Mask::current()?;
         Mask::full().adopt()?;
         let permitted = Mask::current();
-        // A probing thread, joined or not, can still be listed for a moment, and must not then look like one that reaches
-        // outside of the set.
+        // A probing thread, joined or not, can still be listed for a moment. It must not then look like a thread that
+        // reaches outside of the set.
         before.adopt()?;
         permitted
     }
 
     fn is_off(&self, id: HardwareId) -> bool {
-        // Of each processor by itself: the lists of all may be a container's picture.
+        // This reads each processor's own file: a container may show other contents for the lists of all.
         read(Path::new(&format!("/sys/devices/system/cpu/cpu{id}/online")))
             .is_ok_and(|text| text.trim() == "0")
     }

@@ -220,7 +220,7 @@ impl Drop for Affinity {
     }
 }
 
-/// The processors that the kernel permits, those that the threads of this process have, and those that they may have of them.
+/// The processors that the kernel permits, those in the masks of this process's threads, and those that are in both.
 fn reach(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
     let permitted = kernel.permitted().map_err(fails("find out", "the permitted processors"))?;
     let task = format!("/proc/{root}/task");

@@ -9,12 +9,12 @@ use std::thread;
 
 use super::Mask;
 
-/// Starts processes on a thread of its own, which begins with the first and ends when this is dropped. A process is born with the mask of
-/// the thread that starts it, and dies with that thread if it asks for a parent-death signal.
+/// Starts processes on a thread of its own, which starts with the first process and ends when this is dropped. A process inherits
+/// the mask of the thread that starts it, and is killed with that thread if it requests a parent-death signal.
 #[derive(Debug, Default)]
 pub(super) struct Spawner(Mutex<Option<Sender<Job>>>);
 
-/// A process to be started.
+/// A process to start.
 struct Job {
     command: Command,
     mask: Mask,
@@ -25,7 +25,7 @@ impl Spawner {
     /// Starts a process with this mask.
     ///
     /// # Errors
-    /// The command's own, or the kernel's.
+    /// The error of the command, or of the kernel.
     pub(super) fn spawn(&self, command: &mut Command, mask: Mask) -> io::Result<Child> {
         let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = match &mut *jobs {
@@ -33,7 +33,7 @@ impl Spawner {
             none => none.insert(begin()?),
         };
         let (done, result) = channel();
-        // The thread cannot borrow it.
+        // The thread cannot borrow the command.
         let lent = mem::replace(command, Command::new(""));
         let ended = || io::Error::other("the thread that starts processes has ended");
         jobs.send(Job { command: lent, mask, done }).map_err(|_| ended())?;
@@ -48,7 +48,7 @@ fn begin() -> io::Result<Sender<Job>> {
     let work = move || {
         for Job { mut command, mask, done } in waiting {
             let child = mask.adopt().map_err(io::Error::from).and_then(|()| command.spawn());
-            // Whoever asked for it waits.
+            // The caller waits for the result.
             let _ = done.send((command, child));
         }
     };

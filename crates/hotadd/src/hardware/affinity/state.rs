@@ -1,4 +1,4 @@
-//! [`State`]: what a partition of masks remembers: its hold on the threads, and what is within reach.
+//! [`State`]: the state of a partition of masks: its hold on the threads, and the processors within reach.
 
 use std::time::Instant;
 
@@ -12,22 +12,22 @@ pub(super) struct State {
     pub(super) hold: Hold,
     pub(super) members: Members,
     pub(super) arrivals: Arrivals,
-    /// What this process was confined to by somebody's `taskset`, and what somebody has put into its masks since; `None` when it
-    /// was confined to nothing.
+    /// The processors to which this process was confined (by `taskset`, for example), and those that were put into its masks
+    /// since; `None` if it was not confined.
     pub(super) ceiling: Option<Mask>,
-    /// What the kernel permitted when we last looked.
+    /// The processors that the kernel permitted at the last check.
     pub(super) seen: Mask,
-    /// Processors have vanished from the set, and the partition has not been told.
+    /// Processors have vanished from the set, and the partition does not know yet.
     pub(super) lost: bool,
 }
 
 impl State {
-    /// What the partition may have of this.
+    /// The part of this that the partition may have.
     pub(super) fn allowed(&self, full: &Mask) -> Mask {
         self.ceiling.map_or(*full, |ceiling| full.and(&ceiling))
     }
 
-    /// Looks through everything, given what the kernel permits now.
+    /// Checks everything, given what the kernel permits now.
     pub(super) fn look(&mut self, kernel: &dyn Kernel, full: Mask, hotplug: bool) {
         if let Err(errno) = self.catch_up(kernel, full, hotplug) {
             let errno = super::raw(errno);
@@ -35,7 +35,7 @@ impl State {
         }
     }
 
-    /// Drops processors that are gone from the set, puts masks right, and notes what has appeared.
+    /// Removes vanished processors from the set, repairs masks, and records what has appeared.
     pub(super) fn catch_up(
         &mut self,
         kernel: &dyn Kernel,
@@ -61,7 +61,7 @@ impl State {
         enforced
     }
 
-    /// Gives those that follow the set `to`.
+    /// Gives the threads that follow the set the mask `to`.
     pub(super) fn change(
         &mut self,
         kernel: &dyn Kernel,
@@ -73,12 +73,12 @@ impl State {
         self.hold.change(kernel, &mut tree, to, leaving, moment)
     }
 
-    /// Whether the partition has something to hear.
+    /// Whether there is something to report to the partition.
     pub(super) fn is_due(&self) -> bool {
         self.lost || self.hold.has_reports() || self.arrivals.has_news()
     }
 
-    /// Lets go of the threads.
+    /// Stops holding the threads.
     pub(super) fn release(&mut self, kernel: &dyn Kernel) {
         let to = self.ceiling.unwrap_or_else(Mask::full);
         let mut tree = TreeOf { members: &mut self.members, kernel };

@@ -1,5 +1,4 @@
-//! [`Cpuset`] as a [`Hardware`]: starting and stopping are writes to `cpuset.cpus`, and what is effective says what came of
-//! them.
+//! [`Cpuset`] as a [`Hardware`]: a start or a stop writes to `cpuset.cpus`, and the effective processors are the result.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -59,7 +58,7 @@ impl Hardware for Cpuset {
             return no(Status::NO_SUCH_DEVICE, reason);
         }
         if self.kernel.effective().map_err(unreadable)?.contains(id) {
-            // The partition itself says it best.
+            // The partition itself has the better error.
             return if state.is_member(id) {
                 Ok(())
             } else {
@@ -92,18 +91,20 @@ impl Hardware for Cpuset {
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
-        // Since everybody was asked a sibling may have taken it, and widening into its partition would break that.
+        // Since the parties were asked, a sibling cgroup may have taken it. Widening into the sibling's partition
+        // would make that invalid.
         self.admits(id).map_err(|no| PlatformError {
             status: no.status,
             errno: no.status.to_errno(),
             reason: Some(no.reason),
         })?;
         let mut state = self.lock();
-        // Before the write: of one that goes offline in this very moment, too much is said rather than too little.
+        // The number is read before the write. If a processor goes offline at this moment, one report too many is
+        // better than one too few.
         let sequence = self.sequence();
         let before = Look::at(&*self.kernel).map_err(failed)?;
         if before.effective.contains(id) {
-            // It is somebody else's doing, and not to pass for ours (Q3).
+            // Another process has brought it in. It must not count as this partition's start (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
             let reason = Some("somebody else has brought it into the cpuset".to_owned());
             return Err(PlatformError { status, errno, reason });
@@ -163,7 +164,7 @@ impl Hardware for Cpuset {
         };
         let left = state.take_left();
         if !left.is_empty() {
-            // They were away, and are news if they are back.
+            // These processors were away. If they are back, they are new.
             state.arrivals.forget(&left);
             state.above = CpuList::default();
         }
@@ -226,16 +227,16 @@ impl Watched for Cpuset {
         self.kernel.notices()
     }
 
-    // What was lost needs no care of its own: the files are read in any case.
+    // Lost events need no handling: the files are read in any case.
     fn look(&self, heard: &[Uevent], _lost: bool) -> bool {
         let mut state = self.lock();
-        // What the kernel says of a processor that it cannot have is nonsense, and not to be kept.
+        // An event about a processor that the kernel cannot have is invalid and is not recorded.
         heard
             .iter()
             .filter(|event| self.possible.contains(event.id))
             .for_each(|event| state.heard(*event));
         let look = Look::at(&*self.kernel);
-        // When something else is effective the partition hears of it first, and then the threads are held to that.
+        // If other processors are effective, the partition is told first. The threads are held to them after that.
         if look.as_ref().is_ok_and(|look| look.effective == *state.effective()) {
             self.keep(&mut state, !heard.is_empty());
         }
@@ -245,7 +246,7 @@ impl Watched for Cpuset {
 }
 
 impl Cpuset {
-    /// Looks through the masks of its threads (H1). `stirred`: a processor or the cpuset has just changed.
+    /// Checks the masks of its threads (H1). `stirred`: a processor or the cpuset has just changed.
     pub(super) fn keep(&self, state: &mut State, stirred: bool) {
         let moment = Moment { full: state.hold.set(), stirred };
         let mut threads = ThreadsOf(&*self.kernel);
@@ -255,7 +256,7 @@ impl Cpuset {
         }
     }
 
-    /// Notes what has come within reach, in the cgroup above (H2).
+    /// Records the processors that have come within reach, in the cgroup above (H2).
     pub(super) fn reach(&self, state: &mut State) {
         let Ok(above) = self.kernel.above() else { return };
         if above == state.above {
@@ -267,8 +268,8 @@ impl Cpuset {
         state.above = above;
     }
 
-    /// Writes the list, and looks at what comes of it. What makes the partition invalid, or does not come to what it should, is
-    /// taken back, and is the error.
+    /// Writes the list and reads the result. If the partition becomes invalid, or the result is not the expected one, the write
+    /// is reverted, and the reason is the error.
     fn change(
         &self,
         state: &mut State,
@@ -292,14 +293,15 @@ impl Cpuset {
         })
     }
 
-    /// Writes what there was before. Says what is left wrong if the kernel refuses.
+    /// Writes the former list. If the kernel refuses, returns what is still wrong.
     pub(super) fn take_back(&self, before: &Look) -> Option<String> {
         let back = || -> Result<bool, Errno> {
             let broken = self.kernel.standing()? != before.standing;
             self.kernel.write_cpus(&before.cpus)?;
             if broken && before.standing.invalid.is_none() {
-                // Linux 6.1 does not look at it again by itself, and passes over the word that it has already. 6.12 does, and
-                // from then on does not notice when a cgroup beside it takes the same processors, unless it is told anew.
+                // Linux 6.1 does not check the partition again by itself, and ignores a write of the kind that it already
+                // has. 6.12 does check it, but from then on does not notice when a sibling cgroup takes the same processors,
+                // unless the kind is written again.
                 self.kernel.write_kind(super::CpusetKind::Member)?;
                 self.kernel.write_kind(before.standing.kind)?;
             }
@@ -316,8 +318,9 @@ impl Cpuset {
         }
     }
 
-    /// Takes out of the list what is not effective, or has been away: it would come back one day, and nobody be asked. What
-    /// partitions below have taken stays: it is theirs. Says whether it did.
+    /// Removes processors from the list that are not effective or have been away: otherwise they would come back some day,
+    /// and no party would be asked. Processors that partitions below have taken are theirs, and stay. Returns whether the
+    /// list changed.
     fn forget(
         &self,
         look: &mut Look,
@@ -356,7 +359,7 @@ fn failed(errno: Errno) -> PlatformError {
     PlatformError::from(raw(errno))
 }
 
-/// The threads of a cgroup, as where threads are found.
+/// The threads of a cgroup, as a source of threads.
 pub(super) struct ThreadsOf<'a>(pub(super) &'a dyn Kernel);
 
 impl Population for ThreadsOf<'_> {

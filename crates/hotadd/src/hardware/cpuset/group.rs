@@ -1,4 +1,4 @@
-//! [`Group`]: a cgroup, found or made; and taking away what was made.
+//! [`Group`]: a cgroup that was found or created, and the removal of a created one.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -12,17 +12,17 @@ use rustix::io::Errno;
 use super::{CpusetError, raw};
 use crate::hardware::file::{errno, read, write};
 
-/// What the kernel says a cgroup file system is, version 2.
+/// The file system type of cgroups, version 2.
 const MAGIC: u64 = 0x6367_7270;
 
-/// The most processes that are named when they are in the way.
+/// The maximum number of processes that an error names.
 const NAMED: usize = 3;
 
-/// How often, and how long apart, a lock is tried that others of us hold for a moment.
+/// How often a lock is tried that another hotadd process holds for a moment, and the pause between tries.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Children that are looked at by a sweep.
+/// The maximum number of children that a sweep checks.
 const MOST: usize = 4096;
 
 /// A cgroup with the cpuset controller.
@@ -32,18 +32,18 @@ pub(super) struct Group {
     made: Option<Made>,
 }
 
-/// What there is to be undone.
+/// What must be undone.
 #[derive(Debug)]
 struct Made {
-    /// Locked as long as this lives, which tells others that it is not forgotten.
+    /// Locked as long as this lives, which tells other processes that the cgroup is in use.
     _lock: File,
     parent: PathBuf,
-    /// The controller was enabled for it.
+    /// The controller was enabled for this cgroup.
     enabled: bool,
 }
 
 impl Group {
-    /// One that is there.
+    /// Opens an existing cgroup.
     pub(super) fn find(path: &Path) -> Result<Self, CpusetError> {
         let path = cgroup(path)?;
         if let Err(error) = fs::metadata(path.join("cpuset.cpus")) {
@@ -62,7 +62,7 @@ impl Group {
         Ok(Self { path, made: None })
     }
 
-    /// Makes one.
+    /// Creates a cgroup.
     pub(super) fn make(parent: &Path, name: &str) -> Result<Self, CpusetError> {
         let parent = cgroup(parent)?;
         let unsuitable = |why| CpusetError::Unsuitable { path: parent.clone(), why };
@@ -76,7 +76,7 @@ impl Group {
             let why = "it is invalid itself, as a cgroup above it has processes; write threaded to its cgroup.type";
             return Err(unsuitable(why.to_owned()));
         }
-        // Held until there is a child: nobody then takes the controller away.
+        // The lock is held until there is a child, so that no other hotadd process disables the controller.
         let parents = lock_soon(&parent);
         let enabled = enable(&parent)?;
         let path = parent.join(name);
@@ -92,7 +92,7 @@ impl Group {
         let made = Made { _lock: lock, parent: parent.clone(), enabled };
         let group = Self { path, made: Some(made) };
         let threaded = group.thread_if_needed();
-        // A group that is dropped takes itself away, and locks the one above for it.
+        // Dropping the group removes it, and locks the parent for that.
         drop(parents);
         threaded.map(|()| group)
     }
@@ -101,8 +101,8 @@ impl Group {
         &self.path
     }
 
-    /// In a cgroup that has processes itself one for processes is invalid; one for threads, in which processes can be all the same,
-    /// is not.
+    /// In a cgroup that has processes itself, a child for processes is invalid. A child for threads, which can contain processes as
+    /// well, is valid.
     fn thread_if_needed(&self) -> Result<(), CpusetError> {
         let kind = read(&self.path.join("cgroup.type")).unwrap_or_default();
         if kind.trim() != "domain invalid" {
@@ -118,12 +118,12 @@ impl Group {
         })
     }
 
-    /// Takes it away, if it was made. What is not empty stays.
+    /// Removes the cgroup, if it was created. A cgroup that is not empty stays.
     pub(super) fn remove(&mut self) -> Result<(), CpusetError> {
         let Some(made) = &self.made else { return Ok(()) };
         let parents = lock_soon(&made.parent);
         match fs::remove_dir(&self.path).map_err(|error| errno(&error)) {
-            // By somebody else, who came first.
+            // Another process has removed it first.
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => {
                 let what = in_the_way(&self.path);
@@ -141,12 +141,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Nobody is there to be told. Who wants to know has asked before.
+        // A drop cannot report an error. A caller that needs the result calls `remove` before.
         let _ = self.remove();
     }
 }
 
-/// Removes the cgroups whose names begin so, that nobody holds any more, and that are empty. Says which.
+/// Removes the cgroups whose names begin with `prefix`, that no process holds, and that are empty. Returns
+/// their paths.
 pub(super) fn sweep(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
     let ours = entries
@@ -154,7 +155,8 @@ pub(super) fn sweep(parent: &Path, prefix: &str) -> Vec<PathBuf> {
         .filter(|e| e.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
     let mut removed = Vec::new();
     for path in ours.map(|entry| entry.path()) {
-        // Its maker has it locked. In the moment before that, the maker finds it gone and makes it again.
+        // The creator holds a lock on it. If the cgroup is removed before it is locked, the creator notices,
+        // and creates it again.
         if lock(&path).is_some() && fs::remove_dir(&path).is_ok() {
             removed.push(path);
         }
@@ -162,7 +164,7 @@ pub(super) fn sweep(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     removed
 }
 
-/// Its real path, if it is a cgroup of version 2.
+/// The real path, if it is a cgroup of version 2.
 fn cgroup(path: &Path) -> Result<PathBuf, CpusetError> {
     let unsuitable = |why: String| CpusetError::Unsuitable { path: path.to_owned(), why };
     let real =
@@ -179,7 +181,7 @@ fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(good)
 }
 
-/// Has the controller in what is made in this cgroup. Says whether it had not been.
+/// Enables the controller for the children of this cgroup. Returns whether it was disabled before.
 fn enable(parent: &Path) -> Result<bool, CpusetError> {
     let unsuitable = |why| CpusetError::Unsuitable { path: parent.to_owned(), why };
     if has(&parent.join("cgroup.subtree_control")) {
@@ -203,10 +205,10 @@ fn enable(parent: &Path) -> Result<bool, CpusetError> {
     Ok(true)
 }
 
-/// Takes the controller back where nobody else can be using it.
+/// Disables the controller if no other cgroup can be using it.
 fn disable(parent: &Path) {
     if !has_groups(parent) {
-        // If not, no harm is done.
+        // A failure here has no consequences.
         let _ = write(&parent.join("cgroup.subtree_control"), b"-cpuset");
     }
 }
@@ -220,12 +222,12 @@ fn has(file: &Path) -> bool {
     read(file).is_ok_and(|text| text.split_whitespace().any(|word| word == "cpuset"))
 }
 
-/// Makes and locks it.
+/// Creates and locks the cgroup.
 fn make(path: &Path) -> Result<File, Errno> {
     for _ in 0..3 {
         rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))?;
         match lock(path) {
-            // A sweep may have come between, and then it is not this one that is there.
+            // A sweep may have removed the cgroup meanwhile. Then the locked folder is not the one at the path.
             Some(locked) if is_same(&locked, path) => return Ok(locked),
             _ => {}
         }
@@ -239,7 +241,8 @@ fn is_same(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if ids(&a) == ids(&b))
 }
 
-/// Locks a folder, if nobody else has. Never waits: anybody who may read it can lock it.
+/// Locks a folder, unless another process has locked it. Never blocks: any process that may read the folder
+/// can lock it.
 fn lock(folder: &Path) -> Option<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
@@ -247,8 +250,8 @@ fn lock(folder: &Path) -> Option<File> {
     Some(File::from(folder))
 }
 
-/// Locks a cgroup that others make theirs in too, which takes them a moment. Who holds it longer is none of us; then none of us takes
-/// the controller away, and nothing needs to be guarded.
+/// Locks a cgroup in which other hotadd processes create cgroups too, which takes a moment. A process that holds the lock for
+/// longer is not hotadd. Then no hotadd process disables the controller, and nothing needs protection.
 fn lock_soon(folder: &Path) -> Option<File> {
     (0..TRIES).find_map(|nth| {
         if nth > 0 {
@@ -258,7 +261,7 @@ fn lock_soon(folder: &Path) -> Option<File> {
     })
 }
 
-/// Who is in a cgroup, as part of a sentence.
+/// The processes in a cgroup, as part of a sentence.
 fn in_the_way(path: &Path) -> String {
     let text = read(&path.join("cgroup.procs")).or_else(|_| read(&path.join("cgroup.threads")));
     let text = text.unwrap_or_default();
@@ -277,7 +280,7 @@ fn in_the_way(path: &Path) -> String {
     format!("in which there are processes: {}{more}", named.collect::<Vec<_>>().join(", "))
 }
 
-/// Opens the file through which processes enter.
+/// Opens the file by which processes enter the cgroup.
 pub(super) fn open_procs(group: &Path) -> Result<OwnedFd, CpusetError> {
     let path = group.join("cgroup.procs");
     rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {

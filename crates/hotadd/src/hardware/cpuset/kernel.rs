@@ -1,4 +1,5 @@
-//! What the rest of this backend asks of the kernel, as a trait so that tests can refuse, invalidate and meddle at will.
+//! The kernel operations that the rest of this backend needs, as a trait so that tests can refuse, invalidate and meddle
+//! at will.
 
 use std::fmt::Debug;
 use std::fs;
@@ -16,23 +17,24 @@ use crate::hardware::file::{errno, read, write};
 use crate::hardware::holding::{self, Masks};
 use crate::hardware::uevents;
 
-/// The kernel's own error.
+/// The kernel's error.
 pub(super) type Errno = rustix::io::Errno;
 
-/// Cgroups that are looked at for what is theirs alone. If there are more, the kernel's refusal has to do.
+/// The maximum number of cgroups that are checked for exclusive processors. If there are more, the kernel's
+/// refusal must suffice.
 const MOST: usize = 4096;
 
-/// What is kept of a reason.
+/// The number of characters of a reason that are kept.
 const REASON: usize = 200;
 
-/// What holds the uevents of a thousand processors that come at once.
+/// A buffer for the uevents of a thousand processors that come at once.
 const BACKLOG: usize = 4 << 20;
 
-/// What `cpuset.cpus.partition` says.
+/// The content of `cpuset.cpus.partition`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) kind: CpusetKind,
-    /// Why it is not valid, if it is not. Empty where the kernel gives no reason, as 6.12 does for some.
+    /// Why the partition is invalid. Empty if the kernel gives no reason, as 6.12 does in some cases.
     pub(super) invalid: Option<String>,
 }
 
@@ -53,7 +55,7 @@ impl Standing {
         Some(Self { kind, invalid })
     }
 
-    /// The kernel's reason as a sentence, if it is invalid.
+    /// The kernel's reason as a sentence, if the partition is invalid.
     pub(super) fn complaint(&self) -> Option<String> {
         let reason = self.invalid.as_ref()?;
         Some(if reason.is_empty() {
@@ -64,40 +66,40 @@ impl Standing {
     }
 }
 
-/// Another cgroup, and the processors that are its own.
+/// Another cgroup, and its exclusive processors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) name: String,
     pub(super) cpus: CpuList,
 }
 
-/// Asks and tells the kernel. None of it retries.
+/// The kernel operations. None of them retries.
 pub(super) trait Kernel: Debug + Send + Sync {
-    /// The processors that there can ever be.
+    /// The possible processors.
     fn possible(&self) -> Result<CpuList, Errno>;
 
-    /// Whether this processor is known to be off.
+    /// Whether this processor is known to be offline.
     fn is_off(&self, id: HardwareId) -> bool;
 
-    /// What is written in the cpuset. Empty if it has all that the cgroup above has.
+    /// The list in the cpuset. Empty if the cpuset has all processors of the cgroup above.
     fn cpus(&self) -> Result<CpuList, Errno>;
 
-    /// What its threads may really run on.
+    /// The processors on which its threads may actually run.
     fn effective(&self) -> Result<CpuList, Errno>;
 
-    /// What those in the cgroup above may, less what partitions have taken from it.
+    /// The processors of the cgroup above, without those that partitions have taken from it.
     fn above(&self) -> Result<CpuList, Errno>;
 
-    /// Its kind, and whether it is valid.
+    /// Its kind, and whether the partition is valid.
     fn standing(&self) -> Result<Standing, Errno>;
 
-    /// The cgroups beside it that have processors of their own.
+    /// The sibling cgroups that have exclusive processors.
     fn beside(&self) -> Result<Vec<Holder>, Errno>;
 
-    /// Those in it that have.
+    /// The child cgroups that have exclusive processors.
     fn below(&self) -> Result<Vec<Holder>, Errno>;
 
-    /// Whether we may change it.
+    /// Whether this process may change it.
     fn may_write(&self) -> Result<(), Errno>;
 
     /// Writes the list.
@@ -106,37 +108,37 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// Writes the kind.
     fn write_kind(&self, kind: CpusetKind) -> Result<(), Errno>;
 
-    /// The number of the last uevent so far.
+    /// The number of the latest uevent.
     fn sequence(&self) -> Result<u64, Errno>;
 
     /// A descriptor that is readable when there are uevents.
     fn listen(&self) -> Result<OwnedFd, Errno>;
 
-    /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
+    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the kernel.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 
-    /// The threads in it, and in the cgroups in it.
+    /// The threads in it, and in the cgroups below it.
     fn threads(&self) -> Result<Vec<Pid>, Errno>;
 
-    /// What reads and sets their masks.
+    /// The interface that reads and sets their masks.
     fn masks(&self) -> &dyn Masks;
 
-    /// A descriptor that is readable when somebody wrote the list, here or above, or moved a process in, or the partition became
-    /// valid or invalid.
+    /// A descriptor that is readable when a process wrote the list, of this cgroup or of the one above, or moved a process in,
+    /// or when the partition became valid or invalid.
     fn notices(&self) -> Result<OwnedFd, Errno>;
 }
 
-/// The kernel that we run on.
+/// The running kernel.
 #[derive(Debug)]
 pub(super) struct Linux {
     group: PathBuf,
     parent: PathBuf,
-    /// `/sys`, or what a test takes for it.
+    /// `/sys`, or a test's substitute.
     sys: PathBuf,
 }
 
 impl Linux {
-    /// `None` if the path has nothing above it.
+    /// `None` if the path has no parent.
     pub(super) fn new(group: &Path) -> Option<Self> {
         let parent = group.parent()?.to_owned();
         Some(Self { group: group.to_owned(), parent, sys: "/sys".into() })
@@ -154,7 +156,7 @@ impl Kernel for Linux {
     }
 
     fn is_off(&self, id: HardwareId) -> bool {
-        // Of each processor by itself: the list of all may be a container's picture (H4).
+        // This reads the processor's own file: a container may show other contents for the list of all (H4).
         let file = self.sys.join(format!("devices/system/cpu/cpu{id}/online"));
         read(&file).is_ok_and(|text| text.trim() == "0")
     }
@@ -190,7 +192,7 @@ impl Kernel for Linux {
     }
 
     fn write_cpus(&self, cpus: &CpuList) -> Result<(), Errno> {
-        // The newline, since a write of nothing is none.
+        // The newline is needed, because a write of no bytes has no effect.
         write(&self.group.join("cpuset.cpus"), format!("{cpus}\n").as_bytes())
     }
 
@@ -204,7 +206,7 @@ impl Kernel for Linux {
 
     fn listen(&self) -> Result<OwnedFd, Errno> {
         let socket = uevents::listen()?;
-        // Only root may. With the usual buffer more is lost, and the poll finds it.
+        // Only root may do this. With the default buffer more events are lost, and the poll finds the changes.
         let _ = set_socket_recv_buffer_size_force(&socket, BACKLOG);
         Ok(socket)
     }
@@ -222,7 +224,7 @@ impl Kernel for Linux {
             let _ = inotify::add_watch(&queue, self.group.join(name), inotify::WatchFlags::MODIFY);
         }
         for above in self.group.ancestors().skip(1).take_while(|above| **above != *Path::new("/")) {
-            // The topmost has no such file, and what is above it is no cgroup.
+            // The topmost cgroup has no such file, and its parent is not a cgroup.
             let list = above.join("cpuset.cpus");
             let _ = inotify::add_watch(&queue, list, inotify::WatchFlags::MODIFY);
         }
@@ -237,7 +239,7 @@ impl Kernel for Linux {
             seen += 1;
             match lines(&group.join("cgroup.threads")) {
                 Ok(ids) => threads.extend(ids),
-                // A cgroup below has gone meanwhile, or is of those that cannot have threads.
+                // A cgroup below has gone meanwhile, or is of a kind that cannot have threads.
                 Err(_) if group != self.group => {}
                 Err(errno) => return Err(errno),
             }
@@ -251,13 +253,13 @@ impl Kernel for Linux {
     }
 }
 
-/// The ids in a file that may be long, one a line. Of another pid namespace they are 0, and passed over.
+/// The ids in a file that may be long, one a line. An id of another pid namespace is 0, and is skipped.
 fn lines(path: &Path) -> Result<Vec<Pid>, Errno> {
     let text = fs::read_to_string(path).map_err(|error| errno(&error))?;
     Ok(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect())
 }
 
-/// The cgroups directly in this one.
+/// The child cgroups of this one.
 fn below(group: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(group).into_iter().flatten().filter_map(Result::ok);
     let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -268,15 +270,14 @@ fn list(path: &Path) -> Result<CpuList, Errno> {
     read(path)?.parse().map_err(|_| Errno::IO)
 }
 
-/// The cgroups directly in this one that have processors of their own: partitions, valid or not, and those for which some are
-/// set aside.
+/// The child cgroups of this one that have exclusive processors: partitions, valid or not, and cgroups with reserved processors.
 fn holders(above: &Path) -> Result<Vec<Holder>, Errno> {
     let mut found = Vec::new();
     let entries = fs::read_dir(above).map_err(|error| errno(&error))?;
     let is_group = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
     for entry in entries.filter_map(Result::ok).filter(is_group).take(MOST) {
         let path = entry.path();
-        // One that goes meanwhile has nothing. Before 6.7 none has the second file.
+        // A cgroup that is removed meanwhile has no processors. Before 6.7 no cgroup has the second file.
         let partition = read(&path.join("cpuset.cpus.partition")).unwrap_or_default();
         let mut cpus = list(&path.join("cpuset.cpus.exclusive")).unwrap_or_default();
         if Standing::parse(&partition).is_some_and(|s| s.kind != CpusetKind::Member) {
@@ -297,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    /// Folders that look like a cgroup with two in it.
+    /// Creates folders that look like a cgroup with two children.
     fn groups() -> (TempDir, Linux) {
         let folder = tempfile::tempdir().unwrap();
         let above = folder.path().join("above");

@@ -51,7 +51,7 @@ pub(super) use self::place::own_groups;
 /// let partition = Partition::from_hardware(Arc::clone(&cpuset) as _)?;
 /// let mut server = Command::new("./server").spawn()?;
 /// cpuset.take_in(server.id())?;
-/// partition.add(HardwareId(1))?; // once everybody has agreed, the server may run there
+/// partition.add(HardwareId(1))?; // once all parties have agreed, the server may run there
 /// server.wait()?;
 /// cpuset.close()?; // the cgroup is gone again
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -106,8 +106,8 @@ impl Cpuset {
         Self::of(Group::find(group.as_ref())?, options, false)
     }
 
-    /// Makes a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there if
-    /// necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
+    /// Creates a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there
+    /// if necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
     ///
     /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes.
     ///

@@ -1,4 +1,4 @@
-//! Where this process can make a cpuset: in its own cgroup, or at the top.
+//! The cgroups in which this process can create a cpuset: its own cgroup, or the topmost one.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,14 +9,14 @@ use crate::CpuList;
 use crate::hardware::Mask;
 use crate::hardware::file::read;
 
-/// Where cgroups of version 2 are mounted, and where this process is in them.
+/// The mount point of the cgroups of version 2, and the cgroup of this process.
 #[derive(Debug, PartialEq, Eq)]
 struct Home {
     top: PathBuf,
     own: PathBuf,
 }
 
-/// The cgroups in which this process may make others, the best first. None is changed.
+/// The cgroups in which this process may create others, the best first. None is changed.
 pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
     let read = |path: &str| {
         read(Path::new(path)).map_err(|errno| {
@@ -40,7 +40,7 @@ pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
     Ok(places)
 }
 
-/// The cgroups that this process is in, its own first, as far as they can be seen.
+/// The cgroups of this process, its own first, as far as they are visible.
 pub(in crate::hardware) fn own_groups() -> Vec<PathBuf> {
     let read = |path: &str| read(Path::new(path)).unwrap_or_default();
     let home = home(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
@@ -48,7 +48,7 @@ pub(in crate::hardware) fn own_groups() -> Vec<PathBuf> {
     own.ancestors().take_while(|group| group.starts_with(&top)).map(Path::to_owned).collect()
 }
 
-/// Whether we can make cgroups there and move processes from here into them.
+/// Whether this process can create cgroups there and move its processes into them.
 fn is_ours(place: &Path) -> bool {
     let may = |path: &Path| rustix::fs::access(path, Access::WRITE_OK).is_ok();
     may(place) && may(&place.join("cgroup.procs")) && may(&place.join("cgroup.subtree_control"))
@@ -59,7 +59,8 @@ fn has_cpuset(place: &Path) -> bool {
     controllers.split_whitespace().any(|name| name == "cpuset")
 }
 
-/// What this process starts inherits its mask, and would not run on what is added outside of it.
+/// Checks this process's mask. The processes that it starts inherit the mask, and would not run on a
+/// processor outside of it.
 fn unconfined(top: &Path, own: &Path) -> Result<(), CpusetError> {
     let of = |group: &Path| read(&group.join("cpuset.cpus.effective")).ok();
     let within = own.ancestors().take_while(|group| group.starts_with(top)).find_map(of);
@@ -74,7 +75,7 @@ fn unconfined(top: &Path, own: &Path) -> Result<(), CpusetError> {
     )))
 }
 
-/// Reads the kernel's description of what is mounted and where we are.
+/// Reads the kernel's description of the mounts and of this process's cgroup.
 fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
     let controller = |line: &str| line.split(':').nth(1).map(str::to_owned).unwrap_or_default();
     if cgroups.lines().any(|line| controller(line).split(',').any(|name| name == "cpuset")) {
@@ -82,7 +83,7 @@ fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
     }
     let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
     let own = own.ok_or("this kernel has no cgroups of version 2")?;
-    // What lies outside of our namespace has such a path.
+    // A path outside of this namespace contains `..`.
     if Path::new(own).components().any(|part| part == Component::ParentDir) {
         return Err(format!("this process's cgroup, {own}, cannot be seen from here"));
     }
@@ -91,7 +92,7 @@ fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
         let (root, at) = (words.nth(3), words.next());
         let kind = words.skip_while(|word| *word != "-").nth(1);
         let (Some(root), Some(at), Some("cgroup2")) = (root, at, kind) else { continue };
-        // Mounted from within a namespace, or bound: the part that is there.
+        // For a mount from within a namespace, or a bind mount: only this part is mounted.
         let Ok(below) = Path::new(own).strip_prefix(unescape(root)) else { continue };
         let top = PathBuf::from(unescape(at));
         let own = if below.as_os_str().is_empty() { top.clone() } else { top.join(below) };
@@ -100,7 +101,7 @@ fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
     Err("cgroups of version 2 are not mounted".to_owned())
 }
 
-/// A path of mountinfo: spaces and the like are octal there.
+/// Decodes a path of mountinfo, where spaces and some other characters are octal.
 fn unescape(path: &str) -> String {
     let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     pairs.iter().fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))

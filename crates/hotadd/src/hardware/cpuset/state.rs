@@ -1,4 +1,4 @@
-//! [`State`]: what was seen of the cpuset, and what follows from the next look at it.
+//! [`State`]: the last known state of the cpuset, and the changes that follow from the next check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +12,26 @@ use crate::hardware::uevents::{Action, Uevent};
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Holds the threads to what is effective.
+    /// Holds the threads to the effective processors.
     pub(super) hold: Hold,
     pub(super) arrivals: Arrivals,
-    /// What the cgroup above had when it was last seen.
+    /// The processors of the cgroup above at the last check.
     pub(super) above: CpuList,
-    /// Those in the partition, each with the number of the last uevent before it came: what is said of it by later ones it has
-    /// done as a member.
+    /// The members of the partition, each with the number of the last uevent before it joined: later uevents describe what
+    /// happened to it as a member.
     members: BTreeMap<HardwareId, u64>,
-    /// Members that went offline since the last look. They may be back already.
+    /// Members that went offline since the last check. They may be back already.
     left: BTreeSet<HardwareId>,
-    /// How it should look, by what was seen last and done since.
+    /// The expected state, from the last check and the changes since.
     seen: Look,
-    /// The last look saw nothing.
+    /// The last check could not read anything.
     blind: bool,
-    /// What is to be said at the next look.
+    /// Reports for the next check.
     pub(super) unsaid: Vec<String>,
 }
 
 impl State {
-    /// The effective ones are the members. `sequence` was read before they were.
+    /// The effective processors are the members. `sequence` was read before they were.
     pub(super) fn new(seen: Look, sequence: u64) -> Self {
         let members = seen.effective.ids().iter().map(|id| (*id, sequence)).collect();
         Self {
@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// It looks like this now, and that is the beginning. What is known of its threads stays.
+    /// Sets this as the initial state. What is known of its threads is kept.
     pub(super) fn restart(&mut self, seen: Look, sequence: u64) {
         self.members = seen.effective.ids().iter().map(|id| (*id, sequence)).collect();
         self.hold.set_is(mask(&seen.effective));
@@ -54,7 +54,7 @@ impl State {
         self.seen = seen;
     }
 
-    /// What was effective when it was last seen.
+    /// The effective processors at the last check.
     pub(super) fn effective(&self) -> &CpuList {
         &self.seen.effective
     }
@@ -63,24 +63,24 @@ impl State {
         self.members.contains_key(&id)
     }
 
-    /// What we, or somebody else since, had written at the last look.
+    /// The written list at the last check, whether this or another process had written it.
     pub(super) fn written(&self) -> &CpuList {
         &self.seen.cpus
     }
 
-    /// It was started. `sequence` was read before it was.
+    /// Records that a processor was started. `sequence` was read before the start.
     pub(super) fn started(&mut self, id: HardwareId, sequence: u64, after: Look) {
         self.members.insert(id, sequence);
         self.changed(id, after);
     }
 
-    /// It was stopped.
+    /// Records that a processor was stopped.
     pub(super) fn stopped(&mut self, id: HardwareId, after: Look) {
         self.members.remove(&id);
         self.changed(id, after);
     }
 
-    /// What else has changed meanwhile is for the next look, so only the members count as seen.
+    /// Other changes are left to the next check, so only the members are recorded as seen.
     fn changed(&mut self, id: HardwareId, after: Look) {
         self.left.remove(&id);
         self.seen.effective = self.members.keys().copied().collect();
@@ -88,9 +88,9 @@ impl State {
         self.hold.set_is(mask(&self.seen.effective));
     }
 
-    /// Takes note of a uevent.
+    /// Records a uevent.
     pub(super) fn heard(&mut self, event: Uevent) {
-        // Without a number it is a word that somebody put into the kernel's mouth; earlier ones are of before it joined.
+        // A uevent without a number was sent by a process, not by the kernel. An earlier uevent is older than the membership.
         let as_member = |since: &u64| event.sequence.is_some_and(|sequence| sequence > *since);
         let gone = matches!(event.action, Action::Offline | Action::Remove);
         if gone && self.members.get(&event.id).is_some_and(as_member) {
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// Whether there is something to look at more closely, if it looks like this.
+    /// Whether a check is necessary, given this state of the files.
     pub(super) fn is_due(&self, look: Result<&Look, Errno>) -> bool {
         look.map_or(!self.blind, |look| {
             self.blind || !self.left.is_empty() || !self.unsaid.is_empty() || *look != self.seen
@@ -106,21 +106,21 @@ impl State {
             || self.arrivals.has_news()
     }
 
-    /// Nothing can be read. Said once.
+    /// Records that nothing can be read. It is reported once.
     pub(super) fn blinded(&mut self, errno: Errno) -> Option<String> {
         let said = std::mem::replace(&mut self.blind, true);
         let errno = super::raw(errno);
         (!said).then(|| format!("the cpuset cannot be read: {errno}"))
     }
 
-    /// Those that went offline since the last look. They are forgotten.
+    /// Returns the processors that went offline since the last check, and clears the list.
     pub(super) fn take_left(&mut self) -> BTreeSet<HardwareId> {
         self.blind = false;
         std::mem::take(&mut self.left)
     }
 
-    /// It looks like this now. Those effective are the members; `stayed` have been so all along, and of the others what was said
-    /// up to `sequence` is old.
+    /// Records the state that was read. The effective processors are the members. Those in `stayed` were members all the time.
+    /// For the others, uevents up to `sequence` are old.
     pub(super) fn looked(&mut self, look: Look, stayed: &BTreeSet<HardwareId>, sequence: u64) {
         self.members.retain(|id, _| stayed.contains(id));
         for id in look.effective.ids() {
@@ -132,7 +132,7 @@ impl State {
         self.seen = look;
     }
 
-    /// What is to be said of how the standing has changed since the last look.
+    /// The report of a change of the standing since the last check, if there was one.
     pub(super) fn turned(&self, now: &Standing) -> Option<String> {
         let before = &self.seen.standing;
         if now == before {
@@ -151,7 +151,7 @@ impl State {
     }
 }
 
-/// A list as a mask.
+/// Converts a list to a mask.
 pub(super) fn mask(list: &CpuList) -> Mask {
     Mask::of(list.ids().iter().copied())
 }

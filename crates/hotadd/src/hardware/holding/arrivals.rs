@@ -1,15 +1,15 @@
-//! [`Arrivals`]: which processors have appeared (H2): within reach now, and not before.
+//! [`Arrivals`]: the processors that have appeared (H2): they are within reach now, and were not before.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use hotadd_core::HardwareId;
 
-/// How long a processor that somebody put into a mask is not asked for again because of masks alone: a program that goes on
-/// widening its own mask is not to keep everybody busy.
+/// After a request by a mask, how long further masks do not request the same processor again. Otherwise a program that
+/// keeps widening its own mask would keep all parties busy.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The processors within reach, and those of them that are news.
+/// The processors within reach, and those of them that are new.
 #[derive(Debug, Default)]
 pub(in crate::hardware) struct Arrivals {
     reachable: BTreeSet<HardwareId>,
@@ -18,12 +18,13 @@ pub(in crate::hardware) struct Arrivals {
 }
 
 impl Arrivals {
-    /// What is within reach at the beginning is no news.
+    /// The processors that are within reach at the start are not new.
     pub(in crate::hardware) fn new(reachable: impl IntoIterator<Item = HardwareId>) -> Self {
         Self { reachable: reachable.into_iter().collect(), ..Self::default() }
     }
 
-    /// These are within reach now. Those that were not before are news, unless they are in the partition.
+    /// Records the processors within reach now. Those that were not within reach before are new, unless they
+    /// are in the partition.
     pub(in crate::hardware) fn reach(
         &mut self,
         reachable: impl IntoIterator<Item = HardwareId>,
@@ -36,17 +37,18 @@ impl Arrivals {
         self.reachable = now;
     }
 
-    /// These have been out of reach, if only for a moment.
+    /// Records that these processors have been out of reach, if only for a moment.
     pub(in crate::hardware) fn forget(&mut self, ids: &BTreeSet<HardwareId>) {
         self.reachable.retain(|id| !ids.contains(id));
     }
 
-    /// This one comes within reach by our own doing, which is no news.
+    /// Records a processor that the partition itself brings within reach. It is not new.
     pub(in crate::hardware) fn expect(&mut self, id: HardwareId) {
         self.reachable.insert(id);
     }
 
-    /// Somebody put these into a mask: a request (H3). It is news of those that are within reach, also if they were before.
+    /// Records that a thread's mask was set to contain these processors: a request (H3). Those within reach are new, even
+    /// if they were within reach before.
     pub(in crate::hardware) fn request(
         &mut self,
         ids: impl IntoIterator<Item = HardwareId>,
@@ -65,7 +67,7 @@ impl Arrivals {
         !self.news.is_empty()
     }
 
-    /// The news so far, ascending. Each is told once.
+    /// The new processors, ascending. Each is returned once.
     pub(in crate::hardware) fn take(&mut self) -> Vec<HardwareId> {
         std::mem::take(&mut self.news).into_iter().collect()
     }

@@ -1,32 +1,33 @@
-//! What is said of masks that were put back.
+//! The reports about masks that were put back.
 
 use super::mask::Mask;
 use super::settle::Put;
 use super::threads::{Masks, Owner};
 
-/// Threads that are named in one sentence; of more, only the number is given.
+/// The maximum number of threads that one sentence names. For more threads, it gives only the number.
 const NAMED: usize = 3;
 
-/// Why a thread's mask was not what the partition makes it.
+/// Why a thread's mask was not the mask that the partition gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Why {
     /// The partition itself changes it.
     Ours,
-    /// Before 6.2, inside a cgroup with the cpuset controller, the kernel overwrites every mask on every hot-plug, and
-    /// in any cgroup when the processors of its cpuset change. Later kernels do so to a thread that has no processor left.
+    /// Before 6.2, inside a cgroup with the cpuset controller, the kernel overwrites every mask on every hot-plug, and in
+    /// any cgroup when the processors of its cpuset change. Later kernels overwrite the mask of a thread that has no
+    /// processor left.
     Kernel,
-    /// The kernel has not cut it to the cpuset that the thread is in: it does not when a thread comes in from a cgroup that has the
-    /// same processors, on 6.12.
+    /// The kernel has not limited it to the thread's cpuset: on 6.12 it does not when a thread comes in from a cgroup that has the
+    /// same processors.
     Stale,
-    /// A processor that had vanished is back, and so is its bit in masks that were set while it was there.
+    /// A processor that had vanished is back. Masks that were set while it was there contain it again.
     Returned,
-    /// The thread was being made while the partition's mask changed.
+    /// The thread was being created while the partition's mask changed.
     Late,
-    /// Somebody set it: the program, or a hand from outside (H3).
+    /// The program or another process set it (H3).
     Somebody,
 }
 
-/// A sentence for each kind of thing that was put right.
+/// One sentence for each kind of repair.
 pub(super) fn sentences(put: &[Put], masks: &dyn Masks) -> Vec<String> {
     let mut groups: Vec<(Why, Mask, Mask, Vec<&Put>)> = Vec::new();
     for one in put.iter().filter(|one| one.why != Why::Ours) {
@@ -66,7 +67,7 @@ fn sentence(why: Why, was: &Mask, now: &Mask, all: &[&Put], masks: &dyn Masks) -
     }
 }
 
-/// `thread 12 of process 10 (make)`, or several of them.
+/// `thread 12 of process 10 (make)`, or a list of several threads.
 fn who(all: &[&Put], masks: &dyn Masks) -> String {
     let name = |one: &&Put| {
         let thread = one.thread;

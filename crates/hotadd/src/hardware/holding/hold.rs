@@ -1,4 +1,4 @@
-//! [`Hold`]: what a partition that holds its threads remembers of them, and the rule by which it judges each.
+//! [`Hold`]: the state of a partition that holds its threads, and the rule by which it judges each thread.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,22 +13,23 @@ use super::mask::Mask;
 use super::settle::{Effort, Plan, Put, Settled, Verdict, settle};
 use super::threads::{Masks, Population};
 
-/// How long after a change its leftovers may turn up: threads in the making, or a kernel that overwrites masks late.
+/// How long the effects of a change may appear after it: threads that were being created, or a kernel that
+/// overwrites masks late.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a thread that follows the partition is given.
+/// The mask that a thread which follows the partition is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::hardware) enum Means {
     /// The set itself.
     Mask,
-    /// Everything: a cpuset cuts it to the set, now and whenever the set changes.
+    /// All processors: a cpuset limits the mask to the set, now and whenever the set changes.
     Cpuset,
 }
 
-/// What the kernel has at the moment.
+/// The kernel's current state.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hardware) struct Moment {
-    /// What it permits and has online: the mask that it gives when it overwrites masks.
+    /// The processors that the kernel permits and that are online: the mask that it gives when it overwrites masks.
     pub(in crate::hardware) full: Mask,
     /// A processor or a cpuset has just changed.
     pub(in crate::hardware) stirred: bool,
@@ -39,37 +40,38 @@ pub(in crate::hardware) struct Moment {
 pub(in crate::hardware) struct Hold {
     set: Mask,
     means: Means,
-    /// Every thread's mask as it was last seen or made. One that is not in it is new.
+    /// Every thread's mask as it was last read or set. A thread that is not in it is new.
     known: Known,
-    /// Masks that were put back and that did not ask for the whole set. They are granted once the processors in them have joined.
+    /// Masks that were put back and that did not contain the whole set. They are granted when the processors in them have joined.
     wishes: HashMap<Pid, Wish>,
-    /// The set before the last changes.
+    /// The sets before the last changes.
     recent: Vec<Recent>,
     /// The set before processors vanished from it.
     former: Option<Mask>,
-    /// Something came or went: masks that were set before may hold what is away, unseen.
+    /// A processor came or went. Masks that were set before may contain processors that are not visible while
+    /// they are offline.
     scrub: bool,
-    /// Until when the kernel may overwrite masks.
+    /// The time until which the kernel may overwrite masks.
     stirred: Option<Instant>,
-    /// What the kernel refused when it was last said.
+    /// The kernel's error when refused masks were last reported.
     refused: Option<Errno>,
     reports: Vec<String>,
-    /// Processors outside of the set that somebody has put into masks.
+    /// Processors outside of the set that were put into masks.
     requested: Mask,
 }
 
-/// A mask that somebody gave a thread, and what it has instead.
+/// A mask that a thread was given by a program, and the mask that it has instead.
 #[derive(Clone, Copy, Debug)]
 struct Wish {
     wanted: Mask,
     has: Mask,
 }
 
-/// A set that was replaced. A thread that was being made at that time would have it.
+/// A set that was replaced. A thread that was being created at that time may have it.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
     mask: Mask,
-    /// The latest birth of such a thread, in ticks.
+    /// The latest creation time of such a thread, in ticks.
     born_by: u64,
     until: Instant,
 }
@@ -91,12 +93,12 @@ impl Hold {
         }
     }
 
-    /// The set that threads are held to.
+    /// The set to which threads are held.
     pub(in crate::hardware) fn set(&self) -> Mask {
         self.set
     }
 
-    /// What was put right and not yet reported.
+    /// The repairs that are not reported yet.
     pub(in crate::hardware) fn take_reports(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reports)
     }
@@ -105,19 +107,19 @@ impl Hold {
         !self.reports.is_empty()
     }
 
-    /// Something else that is to be reported.
+    /// Adds another report.
     pub(in crate::hardware) fn report(&mut self, sentence: String) {
         if self.reports.last() != Some(&sentence) {
             self.reports.push(sentence);
         }
     }
 
-    /// The processors outside of the set that somebody has put into masks since this was last asked.
+    /// The processors outside of the set that were put into masks since the last call.
     pub(in crate::hardware) fn take_requested(&mut self) -> Mask {
         std::mem::replace(&mut self.requested, Mask::none())
     }
 
-    /// Takes hold of all threads (H1): sets the mask of each, and reads it back. On an error all is as before.
+    /// Starts to hold all threads (H1): sets the mask of each, and reads it back. On an error all masks are restored.
     pub(in crate::hardware) fn begin(
         &mut self,
         masks: &dyn Masks,
@@ -138,7 +140,7 @@ impl Hold {
         let plan = Plan { effort: Effort::Strict, leaving: None };
         let result = settle(masks, population, judge, plan, &mut settled);
         if let Err(errno) = result {
-            // Of a thread that was made meanwhile nobody knows what its maker had.
+            // For a thread that was created meanwhile, its creator's former mask is unknown.
             undo(masks, population, &settled.put, None);
             return Err(errno);
         }
@@ -149,8 +151,8 @@ impl Hold {
         Ok(())
     }
 
-    /// Gives those that follow the set `to`, and those that wished for something that has now joined what they wished for. On an
-    /// error all is as before.
+    /// Gives the threads that follow the set the mask `to`. A thread that wished for a processor that has now joined gets what
+    /// it wished for. On an error all masks are restored.
     pub(in crate::hardware) fn change(
         &mut self,
         masks: &dyn Masks,
@@ -159,7 +161,7 @@ impl Hold {
         leaving: Option<HardwareId>,
         moment: Moment,
     ) -> Result<(), Errno> {
-        // If all processors had vanished, the kernel has given each thread whatever there was.
+        // If all processors had vanished, the kernel has given each thread all that there was.
         let from = if self.set.is_empty() { moment.full } else { self.set };
         let adrift = self.set.is_empty();
         let mut settled = Settled::new(to);
@@ -171,7 +173,8 @@ impl Hold {
                 None => return Ok(Verdict::Leave),
             };
             if to == *mask {
-                // What it had before all had vanished is hidden in its mask, and would come back with them.
+                // The mask from before all processors vanished is hidden in the thread's mask, and would come
+                // back with them.
                 return Ok(if adrift { Verdict::Refresh { give: to } } else { Verdict::Leave });
             }
             Ok(Verdict::Put { give: to, to, why: Why::Ours })
@@ -200,8 +203,8 @@ impl Hold {
         Ok(())
     }
 
-    /// The set is this one from now on; the masks have been set, by us or by the cpuset. None of them holds a processor that is
-    /// away.
+    /// Records that the set is this one from now on. The masks have been set, by this process or by the cpuset. None of them
+    /// contains a processor that is offline.
     pub(in crate::hardware) fn set_is(&mut self, set: Mask) {
         self.take_along(&set);
         (self.set, self.former) = (set, None);
@@ -210,7 +213,7 @@ impl Hold {
             .retain(|thread, wish| known.get(*thread).is_some() && !wish.wanted.is_within(&set));
     }
 
-    /// These processors are all that is left of the set.
+    /// Records that only these processors are left of the set.
     pub(in crate::hardware) fn left_with(&mut self, full: &Mask) {
         let set = self.set.and(full);
         self.take_along(&set);
@@ -221,7 +224,7 @@ impl Hold {
         }
     }
 
-    /// Those that follow the set follow it to this one.
+    /// Updates the recorded masks of the threads that follow the set to this one.
     fn take_along(&mut self, to: &Mask) {
         let from = self.set;
         self.known.follow(*to);
@@ -229,8 +232,8 @@ impl Hold {
         masks.filter(|mask| **mask == from).for_each(|mask| *mask = *to);
     }
 
-    /// Reads the masks of all threads. Puts back each mask that reaches outside of the set (H3), and each that the kernel or the
-    /// moment of a change has left wrong. Keeps reports of both, and the processors that somebody asked for.
+    /// Reads the masks of all threads. Puts back each mask that reaches outside of the set (H3), and each that is wrong because
+    /// of the kernel or because of a change in progress. Stores reports of both, and the processors that were requested by masks.
     pub(in crate::hardware) fn enforce(
         &mut self,
         masks: &dyn Masks,
@@ -244,7 +247,7 @@ impl Hold {
         }
         self.stirred = self.stirred.filter(|until| *until > now);
         self.recent.retain(|recent| recent.until > now);
-        // With nothing left there is no mask to give; the kernel has put the threads wherever it could.
+        // If no processor is left, there is no mask to give. The kernel has let the threads run wherever it could.
         if self.set.is_empty() {
             return Ok(());
         }
@@ -270,12 +273,12 @@ impl Hold {
         self.say_refused(settled.refused);
         self.scrub &= result.is_err();
         self.known = settled.seen;
-        // A thread that has set another mask since then no longer wants this one.
+        // A thread that has set another mask since then no longer wants this mask.
         self.wishes.retain(|thread, wish| self.known.get(*thread) == Some(&wish.has));
         result
     }
 
-    /// Says, when it has changed, which masks could not be set.
+    /// Reports which masks could not be set, if this has changed.
     fn say_refused(&mut self, refused: Option<(usize, Pid, Errno)>) {
         let now = refused.map(|(.., errno)| errno);
         if let Some((count, thread, errno)) = refused.filter(|_| now != self.refused) {
@@ -288,7 +291,7 @@ impl Hold {
         self.refused = now;
     }
 
-    /// Lets go: every thread that follows the set gets the mask `to`.
+    /// Stops holding: every thread that follows the set gets the mask `to`.
     pub(in crate::hardware) fn release(
         &mut self,
         masks: &dyn Masks,
@@ -303,7 +306,7 @@ impl Hold {
             })
         };
         let plan = Plan { effort: Effort::Stubborn, leaving: None };
-        // Nobody is left to be told.
+        // No report can be delivered any more.
         let _ = settle(masks, population, judge, plan, &mut Settled::new(to));
     }
 
@@ -322,7 +325,7 @@ impl Hold {
         };
         let shaken = self.stirred.is_some();
         if *mask == self.set {
-            // What the kernel has just overwritten was the thread's own.
+            // The kernel has just overwritten the thread's own mask.
             let own = known.filter(|own| shaken && **own != self.set && masks.overwrites());
             let own = own.map(|own| self.inside(own)).filter(|own| *own != self.set);
             return Ok(match own {
@@ -338,7 +341,8 @@ impl Hold {
         }
         let recent = self.recent.iter().find(|recent| recent.mask.and(&moment.full) == *mask);
         if mask.is_within(&self.set) {
-            // One that was made while the set grew has the set of before. Any other one that has it has set it itself.
+            // A thread that was created while the set grew has the former set. Any other thread with that mask has set
+            // it itself.
             let late = match (recent, known) {
                 (Some(recent), None) => {
                     masks.stat(thread)?.born.is_some_and(|born| born <= recent.born_by)
@@ -349,9 +353,9 @@ impl Hold {
         }
         let former = self.former.map(|former| former.and(&moment.full));
         let why = match () {
-            // It is the set that has changed.
+            // The mask is unchanged, so the set has changed.
             () if known == Some(mask) => Why::Ours,
-            // Nobody can set a mask outside of a cpuset.
+            // No thread can set a mask outside of its cpuset.
             () if self.means == Means::Cpuset => Why::Stale,
             () if shaken && *mask == moment.full => Why::Kernel,
             () if known.is_none() && recent.is_some() => return Ok(put(self.set, Why::Late)),
@@ -361,7 +365,7 @@ impl Hold {
         Ok(put(self.inside(known.unwrap_or(mask)), why))
     }
 
-    /// What is left of a mask inside of the set; if nothing is, the set.
+    /// The part of a mask inside of the set; if that is empty, the set.
     fn inside(&self, mask: &Mask) -> Mask {
         let inside = mask.and(&self.set);
         if inside.is_empty() { self.set } else { inside }
@@ -372,16 +376,16 @@ impl Hold {
         if follows { Mask::full() } else { *mask }
     }
 
-    /// What a thread gets of what it wished for, if it still has what it was given instead.
+    /// The part of its wish that a thread gets, if it still has the mask that it was given instead.
     fn granted(&self, thread: Pid, mask: &Mask, to: &Mask) -> Option<Mask> {
         let wish = self.wishes.get(&thread).filter(|wish| wish.has == *mask)?;
         let granted = wish.wanted.and(to);
         (!granted.is_empty() && !granted.is_within(&self.set)).then_some(granted)
     }
 
-    /// After a change, or one taken back, threads that were being made meanwhile would have these masks.
+    /// Records masks that threads may have which were being created during a change, or during its reversal.
     fn replaced(&mut self, masks: &dyn Masks, sets: impl Iterator<Item = Mask>) {
-        // The clock of births is coarse: one tick more.
+        // The clock of creation times is coarse, so one tick is added.
         let (born_by, until) = (masks.ticks() + 1, Instant::now() + GRACE);
         for mask in sets {
             self.recent.retain(|recent| recent.mask != mask);
@@ -390,15 +394,15 @@ impl Hold {
     }
 }
 
-/// A change that is taken back. A thread that was made meanwhile has `to` and should have `from`. A thread that was known before and
-/// has `to` set that mask itself.
+/// A change that is reverted. A thread that was created meanwhile has `to` and should have `from`. A thread that was known before
+/// and has `to` set that mask itself.
 struct Meanwhile<'a> {
     to: Mask,
     from: Mask,
     known: &'a Known,
 }
 
-/// Gives the threads that were set the masks that they had before.
+/// Restores the former masks of the threads that were set.
 fn undo(
     masks: &dyn Masks,
     population: &mut dyn Population,
@@ -415,6 +419,6 @@ fn undo(
         Ok(Verdict::Put { give: to, to, why: Why::Ours })
     };
     let plan = Plan { effort: Effort::Stubborn, leaving: None };
-    // The first error is the one to report, whatever comes of this.
+    // The first error is the one to report, whether or not this succeeds.
     let _ = settle(masks, population, judge, plan, &mut Settled::new(Mask::none()));
 }

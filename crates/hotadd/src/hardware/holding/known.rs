@@ -1,4 +1,4 @@
-//! [`Known`]: every thread's mask as it was last seen, in few bytes for those that have what all have.
+//! [`Known`]: every thread's mask as it was last read. Threads that have the set as their mask take little memory.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use rustix::process::Pid;
 
 use super::mask::Mask;
 
-/// Every thread's mask. Most have the set, and of these only the id is kept.
+/// Every thread's mask. Most threads have the set as their mask, and only their id is stored.
 #[derive(Debug)]
 pub(super) struct Known {
     set: Mask,
-    /// Those that have the set, ascending once it is [sorted](Self::sort).
+    /// The threads that have the set, ascending once this is [sorted](Self::sort).
     followers: Vec<Pid>,
     others: HashMap<Pid, Mask>,
 }
@@ -25,7 +25,7 @@ impl Known {
         self.others.clear();
     }
 
-    /// Of a thread that is seen twice the last word counts.
+    /// Records a thread's mask. If a thread is read twice, the last mask counts.
     pub(super) fn saw(&mut self, thread: Pid, mask: Mask) {
         if mask == self.set {
             self.others.remove(&thread);
@@ -35,12 +35,12 @@ impl Known {
         }
     }
 
-    /// To be called before anything is asked.
+    /// Must be called before any query.
     pub(super) fn sort(&mut self) {
         self.followers.sort_unstable_by_key(|thread| thread.as_raw_nonzero());
     }
 
-    /// Those that have the set have this one from now on.
+    /// Records that the mask of all followers is `set` from now on.
     pub(super) fn follow(&mut self, set: Mask) {
         self.set = set;
     }

@@ -1,4 +1,4 @@
-//! Threads and their masks on the kernel that we run on.
+//! Threads and their masks on the running kernel.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,16 +19,17 @@ use crate::hardware::file::errno;
 /// Ticks a second in `/proc/PID/stat`: the same on every architecture (`USER_HZ`).
 const TICKS: u64 = 100;
 
-/// Bytes of a directory that are listed at once: some thousand threads.
+/// The number of bytes of a directory that are listed at once: some thousand threads.
 const LISTED: usize = 64 * 1024;
 
-/// The kernel that we run on.
+/// The running kernel.
 #[derive(Debug)]
 pub(in crate::hardware) struct Linux;
 
 impl Masks for Linux {
     fn stat(&self, pid: Pid) -> Result<Stat, Errno> {
-        // 52 numbers and a name of at most 64 bytes; what we need comes before byte 520.
+        // The file has 52 numbers and a name of at most 64 bytes. The numbers that are needed come before
+        // byte 520.
         let mut buffer = [0; 1024];
         let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut f| f.read(&mut buffer));
         let length = read.map_err(|e| gone(errno(&e)))?;
@@ -51,7 +52,7 @@ impl Masks for Linux {
             status.lines().find_map(of)
         };
         let process = field("Tgid:")?.parse().ok().and_then(Pid::from_raw)?;
-        // The kernel escapes control characters here; what it lets through is cut all the same.
+        // The kernel escapes control characters here. `cut` cleans the rest.
         let name = crate::text::cut(&field("Name:")?, 16);
         Some(Owner { process, name })
     }
@@ -80,7 +81,7 @@ impl Processes for Linux {
             match self.stat(pid) {
                 Ok(stat) => table.found.push(stat),
                 Err(Errno::SRCH) => table.missed = true,
-                // This /proc hides what others' processes do.
+                // This /proc hides the processes of other users.
                 Err(Errno::ACCESS | Errno::PERM) => {}
                 Err(errno) => return Err(errno),
             }
@@ -99,7 +100,8 @@ fn numbers(directory: &Path) -> Result<Vec<Pid>, Errno> {
     let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(gone)?;
     let mut ids = Vec::new();
     let mut buffer = Vec::with_capacity(LISTED);
-    // Raw: a process may have tens of thousands of threads, and this is done four times a second.
+    // Raw entries are used for speed: a process may have tens of thousands of threads, and this runs four
+    // times a second.
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(gone)?;
@@ -109,12 +111,12 @@ fn numbers(directory: &Path) -> Result<Vec<Pid>, Errno> {
     Ok(ids)
 }
 
-/// What `/proc` says of a process that has ended depends on how far we had got.
+/// The error of `/proc` for a process that has ended depends on how far reading had got.
 fn gone(errno: Errno) -> Errno {
     if errno == Errno::NOENT { Errno::SRCH } else { errno }
 }
 
-/// An unreadable version counts as old: then more is put right than need be.
+/// An unreadable version counts as old. Then more is put right than necessary.
 fn is_before_6_2(release: &str) -> bool {
     let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (parts.next(), parts.next()) {

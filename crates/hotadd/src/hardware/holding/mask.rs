@@ -7,7 +7,8 @@ use rustix::thread::CpuSet;
 
 use crate::CpuList;
 
-/// Processors that one mask can name: ids 0 to 1,023, the width of the kernel interface's `cpu_set_t`.
+/// The number of processors that one mask can contain: ids 0 to 1,023, the width of the kernel interface's
+/// `cpu_set_t`.
 pub(in crate::hardware) const WIDTH: u32 = 1024;
 
 /// An affinity mask: the processors on which a thread may run. A plain value, cheap to copy.
@@ -20,22 +21,22 @@ impl Mask {
     /// Async-signal-safe: one system call, no allocation and no lock. So it may be called between `fork` and `exec`.
     ///
     /// # Errors
-    /// The kernel's, `EINVAL` if none of the processors is online and allowed.
+    /// The kernel's error, `EINVAL` if none of the processors is online and allowed.
     pub fn adopt(&self) -> rustix::io::Result<()> {
         rustix::thread::sched_setaffinity(None, &self.0)
     }
 
-    /// The calling thread's own.
+    /// The calling thread's own mask.
     pub(in crate::hardware) fn current() -> rustix::io::Result<Self> {
         rustix::thread::sched_getaffinity(None).map(Self)
     }
 
-    /// Every processor that a mask can name.
+    /// Every processor that a mask can contain.
     pub(in crate::hardware) fn full() -> Self {
         Self::of((0..WIDTH).map(HardwareId))
     }
 
-    /// None at all: no thread can have it.
+    /// The empty mask. No thread can have it.
     pub(in crate::hardware) fn none() -> Self {
         Self(CpuSet::new())
     }
@@ -44,7 +45,7 @@ impl Mask {
         self.0.count()
     }
 
-    /// These processors. An id that no mask can name is left out.
+    /// The mask of these processors. An id that no mask can contain is left out.
     pub(in crate::hardware) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
         let mut set = CpuSet::new();
         for HardwareId(id) in ids {

@@ -1,12 +1,12 @@
-//! Holding (H1, H3): keeping the threads of a partition to its set, whatever brings other processors within their reach.
+//! Holding (H1, H3): keeps the threads of a partition on its set, whatever brings other processors within their reach.
 //!
-//! One rule for every hardware that runs threads:
+//! The same rules apply to every hardware that runs threads:
 //! - A thread whose mask equals the set **follows** the partition: it gets each processor that joins.
-//! - A thread whose mask lies inside of the set and is smaller has a mask of its own, which is left exactly as it is.
-//! - A mask that reaches outside of the set is put back, reported, and taken for a request.
+//! - A thread whose mask lies inside of the set and is smaller has a mask of its own, which is not changed.
+//! - A mask that reaches outside of the set is put back, reported, and taken as a request.
 //!
-//! A hardware says where its threads are found ([`Population`]) and what a follower is given ([`Means`]); [`Hold`] does the
-//! rest.
+//! A hardware defines where its threads are found ([`Population`]) and which mask a follower is given ([`Means`]). [`Hold`]
+//! does the rest.
 
 mod arrivals;
 mod breach;

@@ -1,22 +1,23 @@
-//! Giving every thread of a tree a new mask while processes and threads come and go.
+//! Gives every thread of a tree a new mask while processes and threads come and go.
 //!
 //! # Why this ends with every thread right
-//! A pass visits every thread of every process and sets those that have an old mask. Passes go on until one has found
-//! nothing to set and has missed nobody. Suppose that a thread still had an old mask after that pass. It has it from
-//! the thread that made it, at a time when that one had an old mask too. The maker was visited in the last pass and
-//! found right, and only earlier passes set masks: so it was right before the last pass began, and the thread in
-//! question was made before that. A thread that lives all through a pass is visited by it. So there is none.
+//! A pass visits every thread of every process and sets those that have an old mask. Passes are repeated until one has
+//! found nothing to set and has missed no thread. Suppose that a thread still had an old mask after that pass. It has
+//! the mask from the thread that created it, at a time when its creator had an old mask too. The creator was visited in
+//! the last pass and found right, and only earlier passes set masks: so the creator was right before the last pass
+//! began, and the thread in question was created before that. A thread that exists during a whole pass is visited by
+//! it. So there is no such thread.
 //!
-//! The kernel is less tidy than the argument:
-//! - Its list of a process's threads can skip one when another ends just under the cursor. So two passes in a row must
-//!   find nothing.
-//! - A maker can end before it is visited, and then nobody knows which mask it had. So one that has ended and is not
-//!   reaped yet counts like the living, and a pass in which anybody got away does not count. If that goes on (there are
-//!   programs that make hundreds of processes a second), many passes in a row that find nothing must do.
-//! - A thread being made copies its maker's mask some time before it can be found: with `fork`, as long as copying the
-//!   page tables takes.
+//! The kernel deviates from this argument in three ways:
+//! - Its list of a process's threads can skip a thread when another ends just under the cursor. So two passes in a row
+//!   must find nothing.
+//! - A creator can end before it is visited, and then its mask is unknown. So a thread that has ended and is not reaped
+//!   yet counts as a live thread, and a pass that missed a thread does not count. If that continues (there are programs
+//!   that create hundreds of processes a second), many passes in a row that find nothing are enough.
+//! - A thread that is being created copies its creator's mask some time before it can be found: with `fork`, as long as
+//!   copying the page tables takes.
 //!
-//! Whoever slips through is found by the looks that follow a change, see the `hold` module.
+//! A thread that is missed nevertheless is found by the checks that follow a change, see the `hold` module.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -30,70 +31,72 @@ use super::known::Known;
 use super::mask::Mask;
 use super::threads::{Masks, Population};
 
-/// Passes before we give up: more than this needs a tree that grows as fast as we read it.
+/// The maximum number of passes. More are needed only for a tree that grows as fast as it is read.
 const PASSES: u32 = 1_000;
 
-/// Passes in a row that must find nothing to set and miss nobody.
+/// The number of passes in a row that must find nothing to set and miss no thread.
 const SURE: u32 = 2;
 
-/// Passes in a row that must find nothing to set, if all the time somebody ends before he is visited.
+/// The number of passes in a row that must find nothing to set, if threads keep ending before they are visited.
 const PATIENT: u32 = 30;
 
-/// The same, where a pass takes so long that the time is up: a processor that has to be shared with many is not to hold up the add.
-/// Whoever slips through then is found by the looks that follow.
+/// The same number, if passes are so slow that the time has passed: a processor that is shared with many programs must not delay
+/// the add. A thread that is missed then is found by the checks that follow.
 const HURRIED: u32 = 4;
 const TIME: Duration = Duration::from_millis(500);
 
-/// Tries for a thread whose mask does not take. More than one, as it may have set the old mask itself just then.
+/// The number of tries for a thread whose mask does not change. One is not enough, as the thread may have set
+/// the old mask itself just then.
 const TRIES: u32 = 3;
 
-/// What is to become of a thread.
+/// What to do with a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Its mask is right, or its own.
+    /// Its mask is right, or is its own mask.
     Leave,
-    /// Its mask is right, and is set all the same, once: it may hold processors that are offline, which nobody sees.
+    /// Its mask is right, and is set all the same, once: it may contain processors that are offline, which cannot be read.
     Refresh { give: Mask },
-    /// It is to have the mask `to`, which comes of setting `give`.
+    /// The thread must get the mask `to`, which is the result of setting `give`.
     Put { give: Mask, to: Mask, why: Why },
 }
 
-/// Says what is to become of a thread with this mask.
+/// Returns what to do with a thread with this mask.
 pub(super) type Judge<'a> = &'a mut dyn FnMut(Pid, &Mask) -> Result<Verdict, Errno>;
 
-/// How thorough to be.
+/// How thorough a change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// One pass if that finds nothing to do: there will be another look.
+    /// One pass if that finds nothing to do, because another check follows.
     Look,
-    /// Until it is certain, and going on with the others when the kernel refuses one.
+    /// Until it is certain. If the kernel refuses one thread, the others are still set.
     Stubborn,
-    /// Until it is certain. The first refusal is the end.
+    /// Until it is certain. The first refusal ends it.
     Strict,
 }
 
-/// How to go about it.
+/// The parameters of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) effort: Effort,
-    /// A processor that nobody may be left on, by a mask of his own either.
+    /// A processor on which no thread may remain, not even by a mask of its own.
     pub(super) leaving: Option<HardwareId>,
 }
 
-/// What became of it.
+/// The result of a change.
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) passes: u32,
-    /// Threads that were given another mask, each once.
+    /// The threads that were given another mask, each once.
     pub(super) put: Vec<Put>,
-    /// How many threads the kernel refused to set, one of them, and its reason. If strict, only of those whose masks are right.
+    /// The number of threads that the kernel refused to set, one of them, and its error. With `Strict`, only threads whose
+    /// masks are right.
     pub(super) refused: Option<(usize, Pid, Errno)>,
     /// The masks as the last pass left them.
     pub(super) seen: Known,
 }
 
 impl Settled {
-    /// Nothing yet. Most threads are to end with `set`.
+    /// The empty result. Most threads will end with `set`.
     pub(super) fn new(set: Mask) -> Self {
         Self { passes: 0, put: Vec::new(), refused: None, seen: Known::new(set) }
     }
@@ -108,7 +111,7 @@ pub(super) struct Put {
     pub(super) why: Why,
 }
 
-/// Gives threads other masks until all are right. An error leaves it half done, and `settled` says how far it got.
+/// Gives threads other masks until all are right. After an error the change is incomplete, and `settled` shows its progress.
 pub(super) fn settle(
     masks: &dyn Masks,
     population: &mut dyn Population,
@@ -152,13 +155,13 @@ struct Work<'a> {
     plan: Plan,
     settled: &'a mut Settled,
     refreshed: HashSet<Pid>,
-    /// Threads that were set and counted; the kernel can overwrite one again between two passes.
+    /// The threads that were set and counted. The kernel can overwrite their masks again between two passes.
     counted: HashSet<Pid>,
-    /// This pass found something to set.
+    /// This pass found a mask to set.
     busy: bool,
-    /// In this pass somebody ended before he was visited, or the table was torn.
+    /// In this pass a thread ended before it was visited, or the table was torn.
     missed: bool,
-    /// In this pass a thread was seen that keeps to the leaving processor.
+    /// In this pass a thread was found that stays on the leaving processor.
     held: bool,
 }
 
@@ -176,7 +179,7 @@ impl Work<'_> {
             visited => visited,
         })?;
         self.settled.seen.sort();
-        // A torn table hides some as those are hidden who have ended.
+        // A torn table hides threads in the same way as the end of a process.
         self.missed |= swept.missed || swept.torn;
         self.settled.passes += 1;
         Ok(())
@@ -216,7 +219,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What can be seen of the thread's mask is right: a refusal is to be said, and no reason to give up.
+    /// The visible part of the thread's mask is right. So a refusal is reported, and does not end the change.
     fn refresh(&mut self, thread: Pid, give: &Mask) -> Result<(), Errno> {
         if let Err(errno) = self.masks.set_mask(thread, give) {
             return match self.excuse(thread, errno) {
@@ -240,17 +243,17 @@ impl Work<'_> {
         self.settled.seen.saw(thread, mask);
     }
 
-    /// Sets a thread's mask, and says what it then is.
+    /// Sets a thread's mask, and returns the mask that it then has.
     fn put(&mut self, thread: Pid, before: &Mask, give: &Mask) -> Result<Mask, Errno> {
         for _ in 0..TRIES {
             match self.masks.set_mask(thread, give) {
-                // A thread with an old mask may have made others, even if it has ended since.
+                // A thread with an old mask may have created others, even if it has ended since.
                 Ok(()) | Err(Errno::SRCH) => self.busy = true,
                 Err(errno) => return self.excuse(thread, errno).map(|()| *before),
             }
-            // The kernel cuts a mask to what a cpuset of the thread's own permits. The old mask was permitted, and the
-            // new one differs from it: so a cut shows as no change. Any other reading means that the thread has just
-            // set a mask itself.
+            // The kernel limits a mask to the thread's own cpuset. The old mask was permitted, and the new one differs
+            // from it, so a limited mask reads as unchanged. Any other result means that the thread has just set a
+            // mask itself.
             let now = self.masks.mask(thread)?;
             if now != *before {
                 self.refreshed.insert(thread);
@@ -260,12 +263,12 @@ impl Work<'_> {
         Err(Errno::ACCESS)
     }
 
-    /// The kernel refused to set a thread's mask: an error, unless that thread is none to be set.
+    /// Handles the kernel's refusal to set a thread's mask. It is an error, unless the thread need not be set.
     fn excuse(&mut self, thread: Pid, errno: Errno) -> Result<(), Errno> {
         let stat = self.masks.stat(thread)?;
         match errno {
             _ if stat.ended => Err(Errno::SRCH),
-            // A worker that the kernel made for the program, such as io_uring's before 6.3.
+            // The thread is a worker that the kernel created for the program, such as io_uring's before 6.3.
             Errno::INVAL if stat.immovable => Ok(()),
             _ => Err(errno),
         }

@@ -1,29 +1,30 @@
-//! [`Stat`]: what `/proc/PID/stat` says of a process or thread, and how to read it.
+//! [`Stat`]: the contents of `/proc/PID/stat` for a process or thread, and its parser.
 
 use rustix::process::Pid;
 
-/// The kernel put it where it is and lets nobody move it (`PF_NO_SETAFFINITY`).
+/// The kernel has bound it to its processors and refuses to move it (`PF_NO_SETAFFINITY`).
 const NO_SETAFFINITY: u32 = 0x0400_0000;
 
 /// A process, or a thread by its own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::hardware) struct Stat {
     pub(in crate::hardware) pid: Pid,
-    /// `None` if the parent is outside our pid namespace.
+    /// `None` if the parent is outside of this process's pid namespace.
     pub(in crate::hardware) parent: Option<Pid>,
-    /// Over, and only waiting to be reaped. Of a process this speaks of its first thread; others may still run.
+    /// It has ended and waits to be reaped. For a process this describes its first thread; other threads may
+    /// still run.
     pub(in crate::hardware) ended: bool,
-    /// The kernel lets nobody set its mask.
+    /// The kernel refuses to set its mask.
     pub(in crate::hardware) immovable: bool,
-    /// When it was made, in ticks of 10 ms since boot; `None` if the line does not say.
+    /// Its creation time, in ticks of 10 ms since boot; `None` if the line does not contain it.
     pub(in crate::hardware) born: Option<u64>,
 }
 
 impl Stat {
-    /// Reads the form `PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS …`.
+    /// Parses the form `PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS …`.
     ///
-    /// The name is whatever the program chose, parentheses, spaces, newlines and bytes that are no text included. Only
-    /// numbers follow it, so it ends at the last parenthesis.
+    /// The program chooses the name, which may contain parentheses, spaces, newlines and bytes that are not valid
+    /// text. Only numbers follow it, so it ends at the last parenthesis.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let open = line.iter().position(|b| *b == b'(')?;
         let close = line.iter().rposition(|b| *b == b')')?;
@@ -43,7 +44,7 @@ impl Stat {
     }
 }
 
-/// `None` for 0, which stands for a process outside our namespace.
+/// `None` for 0, which stands for a process outside of this pid namespace.
 fn positive(pid: i32) -> Option<Pid> {
     if pid > 0 { Pid::from_raw(pid) } else { None }
 }

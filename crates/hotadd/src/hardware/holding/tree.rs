@@ -1,4 +1,4 @@
-//! [`Tree`]: which processes a partition governs, and finding them.
+//! [`Tree`]: the processes that a partition governs, and how they are found.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,11 +8,11 @@ use rustix::process::Pid;
 use super::linux::Linux;
 use super::threads::{Population, Processes, Swept, Table};
 
-/// Which processes a partition of affinity masks governs.
+/// The processes that a partition of affinity masks governs.
 ///
 /// A process whose parent ends becomes the child of the nearest ancestor that is a
-/// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html), or else of process 1. So that
-/// none escapes, this process should be one.
+/// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html), or else of process 1. This
+/// process should be a subreaper, so that no process leaves the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
     /// This process and all its descendants.
@@ -22,7 +22,8 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// The ids of this tree's processes at this moment, ended ones that nobody has waited for included. From any thread.
+    /// The current ids of this tree's processes, including ended ones that have not been waited for. May be called on
+    /// any thread.
     ///
     /// # Errors
     /// If `/proc` cannot be read.
@@ -32,24 +33,24 @@ impl Tree {
     }
 }
 
-/// What a look at the process table has found.
+/// The result of reading the process table.
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) processes: Vec<Pid>,
-    /// The table contradicts itself; processes of ours may be missing.
+    /// The table is inconsistent; processes of the tree may be missing.
     pub(super) torn: bool,
-    /// Some process, ours or not, ended before it was read.
+    /// A process, in the tree or not, ended before it was read.
     pub(super) missed: bool,
 }
 
-/// A [`Tree`] of a given process, and what earlier looks at it have taught.
+/// A [`Tree`] of a given process, and what earlier reads of the process table have shown.
 #[derive(Debug)]
 pub(in crate::hardware) struct Members {
     root: Pid,
     tree: Tree,
-    /// Processes whose parent was not in the table at the last look, with that parent.
+    /// The processes whose parent was not in the table at the last read, with that parent.
     orphans: HashSet<(Pid, Pid)>,
-    /// Processes that were not ours at the last look, and are there.
+    /// The processes that were not in the tree at the last read, and still exist.
     strangers: HashSet<Pid>,
 }
 
@@ -58,12 +59,12 @@ impl Members {
         Self { root, tree, orphans: HashSet::new(), strangers: HashSet::new() }
     }
 
-    /// Finds the processes of the tree. The strangers of the last look are strangers still, and are not read again: none of them
-    /// can become ours, and one that has ended is forgotten, so that whoever gets its id is not taken for it.
+    /// Finds the processes of the tree. The strangers of the last read remain strangers, and are not read again: none of them
+    /// can enter the tree. A stranger that has ended is forgotten, so that a new process with its id is not taken for it.
     ///
-    /// When a process names a parent that is not in the table, the parent ended while we read, and its descendants may
-    /// be ours. When two looks in a row say the same of it, the parent is not gone but hidden from us (another
-    /// user's, on a `/proc` that hides those), and so not one of ours.
+    /// If a process names a parent that is not in the table, the parent ended during the read, and its descendants may belong to
+    /// the tree. If two reads in a row show the same, the parent still exists but is hidden (it belongs to another user, on a
+    /// `/proc` that hides other users' processes), and so is not in the tree.
     pub(super) fn look(&mut self, kernel: &dyn Processes) -> Result<Look, Errno> {
         let Table { found: all, passed, missed } = kernel.processes(&self.strangers)?;
         self.strangers = passed;
@@ -83,7 +84,7 @@ impl Members {
         };
         let mut at = 0;
         while let Some(process) = processes.get(at) {
-            // Removing them makes an end, even if a torn table were to show a circle.
+            // Each entry is removed, so that this ends even if a torn table contained a cycle.
             processes.extend(children.remove(process).unwrap_or_default());
             at += 1;
         }
@@ -97,7 +98,7 @@ impl Members {
     }
 }
 
-/// A tree on a kernel, as where threads are found.
+/// A tree and a kernel, as a source of threads.
 pub(in crate::hardware) struct TreeOf<'a> {
     pub(in crate::hardware) members: &'a mut Members,
     pub(in crate::hardware) kernel: &'a dyn Processes,

@@ -1,4 +1,4 @@
-//! [`Hotplug`] as a [`Hardware`]: starting and stopping are writes to `online`, and the list says what came of them.
+//! [`Hotplug`] as a [`Hardware`]: a start or a stop writes to `online`, and the list of online processors is the result.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Hardware for Hotplug {
         }
         if list(List::Online)?.contains(id) {
             return if self.lock().is_member(id) {
-                // The partition itself says it best.
+                // The partition itself has the better error.
                 Ok(())
             } else {
                 let reason = "somebody else has brought it online".into();
@@ -87,10 +87,11 @@ impl Hardware for Hotplug {
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         let mut state = self.leave_alone(self.lock(), id);
-        // Before the write: of one that is taken offline in this very moment, too much is said rather than too little.
+        // The number is read before the write. If the processor goes offline at this moment, one report too many is
+        // better than one too few.
         let sequence = self.sequence();
         if self.is_online(id).map_err(failed)? {
-            // It is somebody else's doing, and not to pass for ours (Q3).
+            // Another process has brought it online. It must not count as this partition's start (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
             let reason = Some("somebody else has brought it online".to_owned());
             return Err(PlatformError { status, errno, reason });
@@ -145,7 +146,7 @@ impl Hardware for Hotplug {
             state.joined(id, sequence);
             survey.intruded.push(id);
         }
-        // If the list cannot be read there is a next time.
+        // If the list cannot be read, the next check reads it.
         if let Ok(present) = self.kernel.list(List::Present) {
             let switch = |id| self.kernel.may_switch(id) != Err(Errno::NOENT);
             survey.appeared = state.appeared(&present, self.sequence(), switch);
@@ -173,11 +174,11 @@ impl Watched for Hotplug {
     }
 
     fn notices(&self) -> Result<OwnedFd, Errno> {
-        // Nobody is told of writes to these files.
+        // Nothing reports writes to these files.
         Err(Errno::OPNOTSUPP)
     }
 
-    // What was lost needs no care of its own: the list is read in any case.
+    // Lost events need no handling: the list is read in any case.
     fn look(&self, heard: &[Uevent], _lost: bool) -> bool {
         heard.iter().for_each(|event| self.heard(*event));
         self.is_due()

@@ -1,4 +1,5 @@
-//! What the rest of this backend asks of the kernel, as a trait so that tests can plug, pull and refuse at will.
+//! The kernel operations that the rest of this backend needs, as a trait so that tests can plug, pull and refuse
+//! at will.
 
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
@@ -12,17 +13,17 @@ use crate::CpuList;
 use crate::hardware::file::{Kept, write};
 use crate::hardware::uevents;
 
-/// The kernel's own error.
+/// The kernel's error.
 pub(super) type Errno = rustix::io::Errno;
 
 /// One of the kernel's lists of processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
-    /// Those that there can ever be, fixed at boot.
+    /// The possible processors, fixed at boot.
     Possible,
-    /// Those that are plugged in.
+    /// The processors that are plugged in.
     Present,
-    /// Those that run.
+    /// The processors that run.
     Online,
 }
 
@@ -37,43 +38,44 @@ impl List {
     }
 }
 
-/// Asks and tells the kernel. None of it retries.
+/// The kernel operations. None of them retries.
 pub(super) trait Kernel: Debug + Send + Sync {
-    /// Never empty: at least one processor runs this.
+    /// Reads a list. It is never empty: at least one processor runs this.
     fn list(&self, list: List) -> Result<CpuList, Errno>;
 
-    /// Whether we may switch it on and off. `ENOENT` if the kernel gives it no switch, as processor 0 often has none.
+    /// Whether this process may switch the processor. `ENOENT` if the kernel gives it no switch, as is often so for
+    /// processor 0.
     fn may_switch(&self, id: HardwareId) -> Result<(), Errno>;
 
-    /// Switches it on or off, by one write to its `online` file. The kernel takes a write that does not fit its own idea
-    /// of the processor without doing anything: only the list says what came of it.
+    /// Switches the processor on or off, by one write to its `online` file. The kernel accepts a write that does not fit
+    /// its own state of the processor, and does nothing. Only the list shows the result.
     fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno>;
 
-    /// The number of the last uevent so far.
+    /// The number of the latest uevent.
     fn sequence(&self) -> Result<u64, Errno>;
 
-    /// Whether a new processor's `bind` comes when the kernel has let go of its hot-plug lock.
+    /// Whether a new processor's `bind` event comes when the kernel has released its hot-plug lock.
     fn binds_last(&self) -> bool;
 
     /// A descriptor that is readable when there are uevents.
     fn listen(&self) -> Result<OwnedFd, Errno>;
 
-    /// A second one, for who does not want to read the first one empty.
+    /// A second descriptor, for a reader that must not take events from the first.
     fn monitor(&self) -> Result<OwnedFd, Errno> {
         self.listen()
     }
 
-    /// The next uevent: how much of it is in the buffer, or `None` if it is not the kernel's.
+    /// Receives the next uevent. Returns its length in the buffer, or `None` if it does not come from the kernel.
     fn receive(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Errno>;
 }
 
-/// What holds the uevents of a thousand processors that come at once. The usual buffer holds some ninety.
+/// A buffer for the uevents of a thousand processors that come at once. The default buffer holds some ninety.
 const BACKLOG: usize = 4 << 20;
 
-/// The kernel that we run on.
+/// The running kernel.
 #[derive(Debug)]
 pub(super) struct Linux {
-    /// `/sys`, or what a test takes for it.
+    /// `/sys`, or a test's substitute.
     sys: PathBuf,
     /// In the order of [`List`].
     lists: [Kept; 3],
@@ -123,7 +125,7 @@ impl Kernel for Linux {
 
     fn listen(&self) -> Result<OwnedFd, Errno> {
         let socket = uevents::listen()?;
-        // Only root may, and only root starts processors.
+        // Only root may do this, and only root starts processors.
         let _ = set_socket_recv_buffer_size_force(&socket, BACKLOG);
         Ok(socket)
     }
@@ -133,7 +135,7 @@ impl Kernel for Linux {
     }
 }
 
-/// By the release: so on 6.1, not so on 6.12. In between nobody has looked.
+/// Determined by the release: true on 6.1, false on 6.12. The releases in between are untested.
 fn binds_last(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
@@ -153,7 +155,7 @@ mod tests {
 
     const ONE: HardwareId = HardwareId(1);
 
-    /// A folder that looks like the part of /sys that matters.
+    /// Creates a folder that looks like the relevant part of /sys.
     fn sys() -> (TempDir, Linux) {
         let folder = tempfile::tempdir().unwrap();
         let cpu = folder.path().join("devices/system/cpu");

@@ -46,7 +46,7 @@ pub use self::options::{HotplugOptions, Intruders};
 ///         let _ = sender.send(id);
 ///     }
 /// })?;
-/// // Those that wait already, and then each that is plugged in.
+/// // The present candidates, and then each processor that is plugged in.
 /// for id in partition.candidates()?.into_iter().chain(plugged_in) {
 ///     println!("processor {id}: {:?}", partition.add(id));
 /// }

@@ -1,4 +1,4 @@
-//! [`Switches`]: notices who else switches a processor that everybody is being asked about (Q4).
+//! [`Switches`]: notices when another process switches a processor that the parties are being asked about (Q4).
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use super::raw;
 use crate::hardware::Monitor;
 use crate::hardware::uevents::{self, Action, Uevent};
 
-/// Listens for itself: what the watcher of the partition has heard so far does not matter.
+/// Has a socket of its own, so that it does not depend on what the watcher of the partition has received.
 #[derive(Debug)]
 pub(super) struct Switches {
     kernel: Arc<dyn Kernel>,
     ids: Vec<HardwareId>,
-    /// Without it one that is switched on and off again is not noticed.
+    /// Without a socket, a processor that is switched on and off again is not noticed.
     socket: Option<OwnedFd>,
 }
 
@@ -25,8 +25,8 @@ impl Switches {
         Self { kernel: Arc::clone(kernel), ids: ids.to_vec(), socket }
     }
 
-    /// Reads what the kernel has said. The kernel sends before the write to a switch returns, so that nothing of what is over
-    /// comes later.
+    /// Reads the kernel's events. The kernel sends an event before the write to a switch returns, so no event of a completed
+    /// write arrives later.
     fn heard(&mut self) -> Option<String> {
         let Some(socket) = &self.socket else { return None };
         let mut switched = None;
@@ -37,7 +37,7 @@ impl Switches {
                 |message| {
                     any = true;
                     let event = Uevent::parse(message);
-                    // One without a number is a word that somebody put into the kernel's mouth.
+                    // A uevent without a number was sent by a process, not by the kernel.
                     let event = event.filter(|e| e.sequence.is_some() && self.ids.contains(&e.id));
                     let Some(event) = event else { return };
                     let did = match event.action {

@@ -25,7 +25,7 @@ pub enum Intruders {
     #[default]
     Report,
     /// It is taken offline again, and this is reported. It joins without agreement if the kernel refuses, if only such processors
-    /// are left, or if it has been taken offline three times and nobody has added it since.
+    /// are left, or if it has been taken offline three times and has not been added since.
     Revoke,
 }
 

@@ -1,4 +1,5 @@
-//! [`Plugged`]: which processors are plugged in, and which were plugged in just now. Each is news once.
+//! [`Plugged`]: the processors that are plugged in, and those that were plugged in since the last check. Each
+//! is returned once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,56 +9,57 @@ use crate::CpuList;
 
 #[derive(Debug, Default)]
 pub(super) struct Plugged {
-    /// Those that were there at the last look, and had a switch.
+    /// The processors that were present at the last check, and had a switch.
     seen: BTreeSet<HardwareId>,
-    /// Whose add events were heard since. They may have been pulled out and plugged in again meanwhile.
+    /// The processors whose add events have arrived since. They may have been pulled out and plugged in again meanwhile.
     heard: BTreeSet<HardwareId>,
-    /// The number of the last uevent when one was news: an event up to that says no more.
+    /// The number of the last uevent when a processor was returned as new: an event up to that number is old.
     known: BTreeMap<HardwareId, u64>,
-    /// The same, for all.
+    /// The same number, for all processors.
     began: u64,
 }
 
 impl Plugged {
-    /// These are there from the beginning, and no news. `sequence` was read after the list was.
+    /// These processors are present at the start and are not new. `sequence` was read after the list was.
     pub(super) fn begin(present: &CpuList, sequence: u64) -> Self {
         let seen = present.ids().iter().copied().collect();
         Self { seen, began: sequence, ..Self::default() }
     }
 
-    /// The kernel says that it was plugged in.
+    /// Handles the kernel's event that a processor was plugged in.
     pub(super) fn heard(&mut self, id: HardwareId, sequence: u64) {
         if self.is_later(id, sequence) {
             self.heard.insert(id);
         }
     }
 
-    /// The kernel says that it was pulled out. If it is there at the next look, it was plugged in meanwhile: its switch goes
-    /// before the kernel says this.
+    /// Handles the kernel's event that a processor was pulled out. If it is present at the next check, it was plugged in
+    /// meanwhile: its switch is removed before the kernel sends this event.
     pub(super) fn gone(&mut self, id: HardwareId, sequence: u64) {
         if self.is_later(id, sequence) {
             self.seen.remove(&id);
         }
     }
 
-    /// Whether an event says something that is not known yet.
+    /// Whether an event is newer than what is known.
     fn is_later(&self, id: HardwareId, sequence: u64) -> bool {
         sequence > self.known.get(&id).map_or(self.began, |known| self.began.max(*known))
     }
 
-    /// Whether an event was news.
+    /// Whether an add event has arrived that was new.
     pub(super) fn has_heard(&self) -> bool {
         !self.heard.is_empty()
     }
 
-    /// Whether there is news, if these are plugged in. Those that were pulled out are none: they are forgotten.
+    /// Whether there are new processors, if these are plugged in. Processors that were pulled out are not new,
+    /// and are forgotten.
     pub(super) fn is_due(&mut self, present: &CpuList) -> bool {
         self.seen.retain(|id| present.contains(*id));
         !self.heard.is_empty() || self.seen.len() < present.len()
     }
 
-    /// Those that are new, ascending. `sequence` was read after the list was. One that has no switch yet is news when it has:
-    /// the kernel lists a processor before it makes its files.
+    /// The new processors, ascending. `sequence` was read after the list was. A processor without a switch counts as new when
+    /// it has one: the kernel lists a processor before it creates its files.
     pub(super) fn look(
         &mut self,
         present: &CpuList,

@@ -1,25 +1,25 @@
-//! [`Fresh`]: processors that were plugged in just now, and how long to leave them alone.
+//! [`Fresh`]: the processors that were plugged in just now, and how long to wait before they are switched.
 //!
-//! The kernel says that a processor was added while it still holds its hot-plug lock. A write to `online` meanwhile is tried
-//! again inside the kernel after a sleep, and takes 9 to 22 ms longer than one that comes when the lock is free. Up to Linux 6.1
-//! the processor's `bind` event comes when that is over or nearly so, and is waited for. Later kernels tell nothing: there the
-//! write is made at once. A time to wait would be a guess that is wrong in both directions, as the lock is held for 3 to 70 ms, depending
-//! on how many slots the machine has; and what else needs the lock sleeps in the same way.
+//! The kernel sends the add event of a processor while it still holds its hot-plug lock. A write to `online` meanwhile is retried
+//! inside the kernel after a sleep, and takes 9 to 22 ms longer than a write that comes when the lock is free. Up to Linux 6.1 the
+//! processor's `bind` event comes when the lock is released or nearly so, and the switch waits for it. Later kernels give no sign:
+//! there the write is made at once. A fixed time to wait would be wrong in both directions, as the lock is held for 3 to 70 ms,
+//! depending on how many slots the machine has; and any other user of the lock sleeps in the same way.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hotadd_core::HardwareId;
 
-/// How long to wait for the event at most. It comes within 1 to 3 ms in an emulated guest; drivers that were asked meanwhile
-/// have used up some or all of it.
+/// The maximum time to wait for the event. It comes within 1 to 3 ms in an emulated guest. The drivers that were asked
+/// meanwhile have used up some or all of this time.
 pub(super) const BOUND: Duration = Duration::from_millis(10);
 
 /// Processors that were plugged in just now.
 #[derive(Debug)]
 pub(super) struct Fresh {
     bound: Duration,
-    /// When their add events were heard.
+    /// The times at which their add events arrived.
     added: BTreeMap<HardwareId, Instant>,
 }
 
@@ -28,19 +28,20 @@ impl Fresh {
         Self { bound, added: BTreeMap::new() }
     }
 
-    /// It was plugged in.
+    /// Records that a processor was plugged in.
     pub(super) fn added(&mut self, id: HardwareId, now: Instant) {
         let bound = self.bound;
         self.added.retain(|_, at| now.saturating_duration_since(*at) < bound);
         self.added.insert(id, now);
     }
 
-    /// The kernel has let go of it, or it is gone. Says whether that is news.
+    /// Records that the kernel has released the processor, or that it is gone. Returns whether it was
+    /// recorded as plugged in.
     pub(super) fn settled(&mut self, id: HardwareId) -> bool {
         self.added.remove(&id).is_some()
     }
 
-    /// How much longer to leave it alone.
+    /// How much longer to wait before the processor is switched.
     pub(super) fn left(&self, id: HardwareId, now: Instant) -> Option<Duration> {
         let passed = now.saturating_duration_since(*self.added.get(&id)?);
         self.bound.checked_sub(passed).filter(|left| !left.is_zero())

@@ -1,4 +1,4 @@
-//! [`State`]: what was seen of the processors, and what follows from the next look at them.
+//! [`State`]: the last known state of the processors, and the changes that follow from the next check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -12,36 +12,38 @@ use super::quiet::Fresh;
 use crate::CpuList;
 use crate::hardware::uevents::{Action, Uevent};
 
-/// How many times in a row one processor is taken offline again. Who insists may be a program, and then neither would end.
+/// How many times in a row a processor is taken offline again. A program may keep bringing it online, and then neither
+/// side would stop.
 const REVOCATIONS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Those in the partition, each with the number of the last uevent before it came: what is said of it by later ones
-    /// it has done as a member.
+    /// The members of the partition, each with the number of the last uevent before it joined: later uevents describe
+    /// what happened to it as a member.
     members: BTreeMap<HardwareId, u64>,
-    /// The processors that were online at the last look, or that we have switched since.
+    /// The processors that were online at the last check, or that this process has switched on since.
     seen: BTreeSet<HardwareId>,
-    /// Members that were taken offline or pulled out since the last look. They may be back already.
+    /// Members that were taken offline or pulled out since the last check. They may be back already.
     left: BTreeSet<HardwareId>,
-    /// Those that the kernel would not take offline again, or that we have given up on, as long as they are online.
+    /// The intruders that are left online, as long as they are online: for example, because the kernel refused to
+    /// take them offline again.
     stays: BTreeSet<HardwareId>,
-    /// How often each was taken offline again since we last switched it with everybody's consent.
+    /// How often each was taken offline again since it was last switched with the consent of all parties.
     revoked: BTreeMap<HardwareId, u32>,
-    /// The last look saw nothing.
+    /// The last check could not read anything.
     blind: bool,
     plugged: Plugged,
     pub(super) fresh: Fresh,
-    /// What becomes of intruders.
+    /// What happens to intruders.
     pub(super) intruders: Intruders,
 }
 
-/// What a look has found, before anything is done about it. Ascending.
+/// The result of a check, before anything is done about it. Ascending.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Members that have gone, also those that are back.
+    /// Members that have gone, including those that are back.
     pub(super) vanished: Vec<HardwareId>,
-    /// Those that run and are no members, or have been away.
+    /// The processors that run and are not members, or have been away.
     pub(super) intruded: Vec<HardwareId>,
     /// Whether any of the members is left.
     pub(super) remain: bool,
@@ -62,7 +64,7 @@ impl State {
         }
     }
 
-    /// These are the members. `sequence` was read before they were.
+    /// Sets these as the members. `sequence` was read before they were.
     pub(super) fn begin(&mut self, online: &CpuList, plugged: Plugged, sequence: u64) {
         self.plugged = plugged;
         self.members = online.ids().iter().map(|id| (*id, sequence)).collect();
@@ -73,14 +75,14 @@ impl State {
         self.members.contains_key(&id)
     }
 
-    /// It was started. `sequence` was read before it was.
+    /// Records that a processor was started. `sequence` was read before the start.
     pub(super) fn started(&mut self, id: HardwareId, sequence: u64) {
         self.members.insert(id, sequence);
         self.seen.insert(id);
         self.forgive(id);
     }
 
-    /// It was stopped.
+    /// Records that a processor was stopped.
     pub(super) fn stopped(&mut self, id: HardwareId) {
         self.members.remove(&id);
         self.seen.remove(&id);
@@ -93,13 +95,13 @@ impl State {
         self.revoked.remove(&id);
     }
 
-    /// Takes note of a uevent. Says whether it ends somebody's wait.
+    /// Records a uevent. Returns whether it may end a wait.
     pub(super) fn heard(&mut self, event: Uevent, binds_last: bool) -> bool {
-        // Without a number it is a word that somebody put into the kernel's mouth, or half of one. The look that
-        // follows sees what there is to be seen.
+        // A uevent without a number was sent by a process and not by the kernel, or is incomplete. The check
+        // that follows reads the actual state.
         let Some(sequence) = event.sequence else { return false };
         let since = self.members.get(&event.id);
-        // Earlier ones are of our own stops, or of before it joined.
+        // An earlier uevent is about this process's own stops, or is older than the membership.
         let as_member = since.is_some_and(|since| sequence > *since);
         if as_member && matches!(event.action, Action::Offline | Action::Remove) {
             self.left.insert(event.id);
@@ -121,12 +123,12 @@ impl State {
         false
     }
 
-    /// Whether events alone say that there is something to look at more closely.
+    /// Whether the events alone show that a check is necessary.
     pub(super) fn has_news(&self) -> bool {
         !self.left.is_empty() || self.plugged.has_heard()
     }
 
-    /// Whether there is something to look at more closely, if this is what is online and plugged in.
+    /// Whether a check is necessary, given the processors that are online and plugged in.
     pub(super) fn is_due(
         &mut self,
         online: Result<&CpuList, Errno>,
@@ -140,15 +142,15 @@ impl State {
         })
     }
 
-    /// What is online cannot be told. Said once.
+    /// Records that the online processors cannot be read. It is reported once.
     pub(super) fn blinded(&mut self, errno: Errno) -> Option<String> {
         let said = std::mem::replace(&mut self.blind, true);
         let errno = super::raw(errno);
         (!said).then(|| format!("which processors are online cannot be read: {errno}"))
     }
 
-    /// Compares what is online with what is expected. Those expected that have stayed are the members. `sequence` was read
-    /// before the list was.
+    /// Compares the online processors with the expected ones. The expected ones that have stayed are the members.
+    /// `sequence` was read before the list was.
     pub(super) fn look(
         &mut self,
         expected: &[HardwareId],
@@ -176,7 +178,8 @@ impl State {
         Found { vanished, intruded, remain: !stayed.is_empty() }
     }
 
-    /// Those that were plugged in since the last look, if these are plugged in. `sequence` was read after the list was.
+    /// The processors that were plugged in since the last check, if these are present. `sequence` was read after the
+    /// list was.
     pub(super) fn appeared(
         &mut self,
         present: &CpuList,
@@ -186,7 +189,7 @@ impl State {
         self.plugged.look(present, sequence, has_switch)
     }
 
-    /// Whether to take an intruder offline again. Counts it; if not, says why.
+    /// Whether to take an intruder offline again. Counts the attempt. If not, returns why.
     pub(super) fn revoke(&mut self, id: HardwareId) -> Result<(), String> {
         let times = self.revoked.entry(id).or_default();
         if *times >= REVOCATIONS {
@@ -196,17 +199,17 @@ impl State {
         Ok(())
     }
 
-    /// An intruder was taken offline again.
+    /// Records that an intruder was taken offline again.
     pub(super) fn revoked(&mut self, id: HardwareId) {
         self.seen.remove(&id);
     }
 
-    /// Whether this intruder is one that we have given up on.
+    /// Whether this intruder is one that is left online.
     pub(super) fn stays(&self, id: HardwareId) -> bool {
         self.stays.contains(&id)
     }
 
-    /// An intruder stays. `sequence` was read before the list that it was found in.
+    /// Records that an intruder stays. `sequence` was read before the list in which it was found.
     pub(super) fn joined(&mut self, id: HardwareId, sequence: u64) {
         self.stays.insert(id);
         self.members.insert(id, sequence);
