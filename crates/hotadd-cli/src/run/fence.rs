@@ -24,9 +24,9 @@ const PREFIX: &str = "hotadd-run.";
 pub(crate) enum Fence {
     /// Affinity masks, which a program may change itself.
     Masks(Arc<Affinity>),
-    /// A cgroup, which a program cannot leave.
+    /// A cgroup, which the kernel enforces.
     Cpuset(Arc<Cpuset>, Door),
-    /// No fence: the processors are not real, or the whole machine is meant.
+    /// No fence: the processors are simulated, or the partition is the whole machine.
     Nothing,
 }
 
