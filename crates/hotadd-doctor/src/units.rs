@@ -200,7 +200,7 @@ impl Units {
             let run = Run { variables: &variables, ..Run::new() };
             let commands = settings.iter().filter(|setting| setting.key.starts_with("Exec"));
             for setting in commands {
-                // In systemd two dollar signs stand for one. A variable may come from an environment file: then its value is unknown.
+                // In systemd two dollar signs stand for one. A variable may come from an environment file, which is not read.
                 let text = specified(&setting.value.replace("$$", "$"));
                 let told = match follower.command(text.as_bytes(), run) {
                     Does::Online(script) => vec![self.finding(name, setting, script)],
