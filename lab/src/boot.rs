@@ -137,7 +137,7 @@ impl Lab {
         self.program_with(package, name, &[])
     }
 
-    /// Like [`program`](Lab::program), built with these features.
+    /// The same, built with these features.
     ///
     /// # Errors
     /// If the program does not compile.

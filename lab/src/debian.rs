@@ -17,8 +17,8 @@ pub(crate) const MEMORY: u32 = 1024;
 /// The path of the lab's own program in the guest.
 pub(crate) const AGENT: &str = "/usr/lib/lab/agent";
 
-/// The packages of a guest, to which dependencies are added. `usr-is-merged` replaces the package that would merge `/usr` with a
-/// Perl script.
+/// The packages of a guest, to which dependencies are added. `usr-is-merged` stands in for the package that would merge `/usr`
+/// by a Perl script.
 const PACKAGES: [&str; 15] = [
     "base-files",
     "base-passwd",
@@ -71,7 +71,7 @@ const GROUPS: [(&str, u32); 6] = [
     ("kvm", 105),
 ];
 
-/// Units whose result no guest uses, or that wait for devices that a guest does not have.
+/// Units whose result no guest uses, or that wait for something that a guest does not have.
 const MASKED: [&str; 9] = [
     "console-getty.service",
     "getty-static.service",

@@ -99,7 +99,7 @@ pub enum Reply {
     Done,
     /// A program ran. The body is its stdout, followed by its stderr.
     Ran {
-        /// Its exit status, as `wait` returns it.
+        /// Its wait status, as `wait` returns it.
         status: i32,
         /// The length of its stdout in the body.
         output: usize,

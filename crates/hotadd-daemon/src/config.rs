@@ -37,7 +37,7 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HardwareKeys {
     pub(crate) kind: Kind,
-    /// For hotplug: what happens to processors that somebody else brings online.
+    /// For hotplug: what happens to processors that other software brings online.
     pub(crate) policy: Option<Spanned<Policy>>,
     /// What happens to processors that are off when the daemon starts.
     pub(crate) at_start: AtStart,

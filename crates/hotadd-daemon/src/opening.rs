@@ -29,7 +29,7 @@ impl Manager {
         let begins =
             format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
-        // Whoever holds the socket also owns the file beside it.
+        // The daemon that holds the socket also owns the file beside it.
         self.state_file.open(&self.config.socket());
         self.say(&format!("READY=1\n{}", self.status()));
         let missing = self.state_file.missing();

@@ -7,7 +7,7 @@ use hotadd_service::BusAddress;
 /// A message bus: session, system or an address.
 ///
 /// # Errors
-/// It is none of these; the error shows what a bus looks like.
+/// The text is not a bus; the error shows what a bus looks like.
 pub fn bus(text: &str) -> Result<BusAddress, String> {
     let no_bus = |_| {
         "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()

@@ -128,7 +128,7 @@ fn threads(control: &str) -> Option<Finding> {
     })
 }
 
-/// Whether there are numbers left for further processors.
+/// Whether there is room for further processors, and which processors are present and offline.
 fn room(tree: &Tree) -> Vec<Finding> {
     let list = |name: &str| -> Option<Vec<HardwareId>> {
         let list: CpuList = text(tree, &format!("{CPU}/{name}"))?.parse().ok()?;

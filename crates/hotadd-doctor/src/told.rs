@@ -81,7 +81,7 @@ impl Source<'_> {
             .fix("run hotadd doctor as root, or look yourself")
     }
 
-    /// The text of a file. None if there is none. If it cannot be read, a finding is added.
+    /// The text of a file. None if there is no file. If it cannot be read, a finding is added.
     pub(crate) fn text(&self, content: Content, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
         match content {
             Content::Text(text) => return Some(text),

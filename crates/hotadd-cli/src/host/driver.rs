@@ -114,7 +114,7 @@ fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
     Ok(driver)
 }
 
-/// Waits for the end of stdout's peer. If the driver has not unloaded in time, the process ends anyway.
+/// Waits until this process is to end. If the driver has not unloaded in time, the process ends anyway.
 fn listen(
     mut heard: UnixStream,
     limit: Duration,

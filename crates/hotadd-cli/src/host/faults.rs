@@ -64,7 +64,7 @@ impl Faulty {
                 // Shutting down fails only if the connection is closed already.
                 let _ = self.raw.shutdown(Shutdown::Both);
             }
-            // The lateness is the fault itself, so there is nothing else to do.
+            // The fault is the delay itself.
             Fault::Late => std::thread::sleep(self.time_limit + LATE),
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn end_leftovers() -> Vec<Pid> {
         let signal = if began.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
         if signal == Signal::KILL || !told {
             for pid in leftovers() {
-                // It may have ended meanwhile. A process that cannot be signalled is found in the end.
+                // It may have ended meanwhile. The caller learns of a process that cannot be signalled.
                 let _ = kill_process(pid, signal);
             }
             told = true;

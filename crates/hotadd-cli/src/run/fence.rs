@@ -26,7 +26,7 @@ pub(crate) enum Fence {
     Masks(Arc<Affinity>),
     /// A cgroup, which the kernel enforces.
     Cpuset(Arc<Cpuset>, Door),
-    /// No fence: the processors are simulated, or the partition is the whole machine.
+    /// No fence: the processors are simulated.
     Nothing,
 }
 

@@ -82,8 +82,8 @@ impl Log {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets what is called when lines are left out. It must have [`say_left_out`](Self::say_left_out) called when it is
-    /// [due](Self::due).
+    /// Sets a function that is called when lines are left out. The thread that it wakes calls [`say_left_out`](Self::say_left_out)
+    /// when it is [due](Self::due).
     pub(crate) fn wakes(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
     }

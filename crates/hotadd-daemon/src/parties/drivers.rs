@@ -150,7 +150,7 @@ impl Terms {
     ) -> Result<Driver, NotRegistered> {
         let loads = matches!(spec.what, What::File(_));
         if loads {
-            // The driver's process may run as this user, who could otherwise read this process's memory.
+            // The driver's process may run as this user, and could then read this process's memory.
             let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         }
         let service = self.service.as_ref().and_then(Weak::upgrade);
@@ -159,7 +159,7 @@ impl Terms {
             NotRegistered::new(&spec.name, Status::DEVICE_NOT_READY, why.to_owned())
         })?;
         let time_limit = self.time_limit(spec);
-        // An unload may take as long as an answer. A process that does not end by itself reports that.
+        // An unload may take as long as an answer. Its process reports an unload that does not end.
         let grace = if loads { time_limit + 3 * GRACE } else { GRACE };
         // After --, because a file's name may begin like an option.
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
@@ -180,7 +180,7 @@ impl Terms {
         };
         let host = Host::start(&self.partition, &service, host)
             .map_err(|error| NotRegistered::new(&spec.name, error.status(), error.to_string()))?;
-        // Dropping the driver of a sample waits for its end, so no grace is needed.
+        // The end of a sample's driver is waited for in any case, so it adds no grace.
         let grace = if loads { grace } else { Duration::ZERO };
         Ok(Driver::Host(host, grace))
     }

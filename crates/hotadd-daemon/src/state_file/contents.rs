@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// More bytes than a file of this daemon can have.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// How many parties are written. Waiting for more would hardly differ.
+/// The most parties that are written. A daemon that waits for this many waits for most of its parties.
 pub(super) const MOST_PARTIES: usize = 1024;
 
 /// The most processors that there can be.

@@ -21,7 +21,7 @@ const DEPTH: usize = 6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Literal(String),
-    /// A variable, and its value if it is not set.
+    /// A variable, and the value that is used if it is not set.
     Variable(String, Option<String>),
     /// The output of a command, or something else that is unknown before the text is run.
     Unknown,
@@ -104,7 +104,7 @@ impl Shell {
             if !taken.insert(name.clone()) {
                 continue;
             }
-            // If there are more values, or a value has more parts, it counts as unknown anyway.
+            // A variable with more values, or composed of more variables, counts as unknown anyway.
             let values = &values[..values.len().min(VALUES + 1)];
             if taken.len() < LOOKUPS {
                 names.extend(words(values));
