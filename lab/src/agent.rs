@@ -1,4 +1,4 @@
-//! This end of the serial port: one request, one reply, within its time.
+//! The test's end of the serial port: one request, one reply, within a time limit.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,13 +8,14 @@ use crate::Error;
 use crate::console::Console;
 use crate::wire::{self, Reply, Request};
 
-/// What an answer may take beyond what it is about: the guest is emulated, and others run beside it.
+/// The time that an answer may take in addition to the request's own limit: the guest is emulated, and others run at the same
+/// time.
 const MARGIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Agent {
     port: UnixStream,
     console: Console,
-    /// Why no more can be asked. Behind a late reply, the next one would be taken for another's.
+    /// Why no more requests are possible. After a late reply, the next reply would be taken for the wrong request's.
     lost: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl Agent {
         }
     }
 
-    /// Asks for something that takes up to `limit` by itself.
+    /// Sends a request that itself takes up to `limit`.
     pub(crate) fn ask(
         &mut self,
         request: &Request,
@@ -94,7 +95,7 @@ fn describe(request: &Request) -> String {
     }
 }
 
-/// The port, until its time is up.
+/// The port with a time limit.
 struct Timed<'a> {
     port: &'a UnixStream,
     until: Instant,

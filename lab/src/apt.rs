@@ -1,4 +1,4 @@
-//! Debian's packages, fetched and unpacked without root and without installing them.
+//! Debian's packages, fetched and unpacked without root and without being installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use crate::{Error, within};
 
-/// The kernels and QEMU are 90 MB together; a line that is slower than 1 Mbit/s is none.
+/// The time limit of a download. The kernels and QEMU are 90 MB together; a connection slower than 1 Mbit/s counts as none.
 const LIMIT: Duration = Duration::from_secs(720);
 
-/// What the machine has installed.
+/// The machine's list of installed packages.
 const STATUS: &str = "/var/lib/dpkg/status";
 
-/// Where the machine has its package sources, besides the folder of the same name.
+/// The machine's package sources, besides the folder of the same name.
 const SOURCES: &str = "/etc/apt/sources.list";
 
-/// What every Debian checks Debian's lists with.
+/// The keys with which every Debian verifies Debian's package lists.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Package lists of our own, by the sources and keys of the machine: those of the machine may be old or missing, and only
-/// root may renew them. With the newer packages that Debian makes for its last release, of which apt takes only what is asked
-/// for.
+/// Package lists for the lab alone, made from the machine's sources and keys: the machine's own lists may be old or missing, and
+/// only root may renew them. They include the backports, newer packages that Debian makes for its last release. apt takes a
+/// package from there only if it is asked to.
 pub(crate) struct Apt {
     dir: PathBuf,
-    /// What Debian calls those newer packages here.
+    /// The name of the backports' suite here.
     backports: Option<String>,
-    /// What was wrong with renewing them. Only said if a package is then not found.
+    /// The error of renewing the lists. Only reported if a package is not found later.
     complaint: String,
 }
 
@@ -43,7 +43,7 @@ impl Apt {
             && let Some(mirror) = apt.mirror(&release)?
         {
             let suite = format!("{release}-backports");
-            // It has to say no more than the machine does if that knows them already.
+            // If the machine's sources have this suite already, none is added.
             if apt.mirror(&suite)?.is_none() {
                 apt.renew(&format!("{sources}\ndeb [signed-by={KEYS}] {mirror} {suite} main\n"))?;
             }
@@ -55,7 +55,7 @@ impl Apt {
     fn renew(&mut self, sources: &str) -> Result<(), Error> {
         fs::write(self.sources(), sources).map_err(Error::here("a list of sources"))?;
         let output = self.run(&["apt-get", "update", "-qq"], &self.dir)?;
-        // The first says which source cannot be reached and why, the last only that there was one.
+        // The first line says which source cannot be reached and why; the last one only says that there was one.
         let text = String::from_utf8_lossy(&output.stderr);
         self.complaint = text.lines().next().unwrap_or_default().trim().to_owned();
         Ok(())
@@ -65,7 +65,7 @@ impl Apt {
         self.dir.join("sources.list")
     }
 
-    /// Where the packages of a release come from, if their list could be had.
+    /// The source of a release's packages, if their list could be fetched.
     fn mirror(&self, release: &str) -> Result<Option<String>, Error> {
         let codename = format!("Codename: {release}");
         let args = ["apt-get", "indextargets", "--format", "$(REPO_URI)"];
@@ -75,7 +75,7 @@ impl Apt {
         Ok(text.lines().next().map(str::to_owned))
     }
 
-    /// The package that stands behind the first of some metapackages that depends on one beginning with `prefix`.
+    /// The package with a name beginning with `prefix` on which the first suitable metapackage depends.
     pub(crate) fn behind(&self, metas: &[&str], prefix: &str) -> Result<String, Error> {
         for meta in metas {
             let output = self.run(&["apt-cache", "depends", meta], &self.dir)?;
@@ -89,21 +89,21 @@ impl Apt {
         Err(self.unavailable(&what))
     }
 
-    /// A package, as new as can be had, and what it needs that the machine does not have.
+    /// The newest version of a package, with its dependencies that the machine does not have.
     pub(crate) fn missing_for(&self, package: &str) -> Result<Vec<String>, Error> {
         let newest = self.backports.as_ref().map(|suite| format!("--target-release={suite}"));
         let options: Vec<&str> = newest.iter().map(String::as_str).collect();
         self.closure(&options, &[package], Path::new(STATUS))
     }
 
-    /// Packages and all that they need, on a machine that has nothing.
+    /// Packages with all dependencies, as on a machine with no packages.
     pub(crate) fn all_for(&self, packages: &[&str]) -> Result<Vec<String>, Error> {
         let nothing = self.dir.join("status");
         fs::write(&nothing, "").map_err(Error::here("a list of no packages"))?;
         self.closure(&[], packages, &nothing)
     }
 
-    /// Each as `NAME=VERSION`.
+    /// Each package as `NAME=VERSION`.
     fn closure(
         &self,
         options: &[&str],
@@ -126,7 +126,7 @@ impl Apt {
         Ok(found)
     }
 
-    /// Fetches packages, which apt checks against the signed lists, and unpacks them into `root`.
+    /// Fetches packages and unpacks them into `root`. apt verifies them against the signed lists.
     pub(crate) fn unpack(&self, packages: &[String], root: &Path) -> Result<(), Error> {
         let debs = tempfile::tempdir_in(&self.dir).map_err(Error::here("a folder for packages"))?;
         let mut args = vec!["apt-get", "download", "-qq"];
@@ -153,7 +153,7 @@ impl Apt {
         self.run_with(args, dir, Path::new(STATUS))
     }
 
-    /// With a list of what is installed.
+    /// Runs apt with this list of installed packages.
     fn run_with(&self, args: &[&str], dir: &Path, status: &Path) -> Result<Output, Error> {
         let mut command = Command::new(args[0]);
         command.current_dir(dir).env("LC_ALL", "C");
@@ -162,7 +162,7 @@ impl Apt {
             ("Dir::State::status", status),
             ("Dir::Etc::sourcelist", &self.sources()),
             ("Dir::Cache", self.dir.as_path()),
-            // As root apt would become another user, who may not write here.
+            // As root, apt would switch to another user, who may not write here.
             ("APT::Sandbox::User", Path::new("root")),
             ("Acquire::Languages", Path::new("none")),
             ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", Path::new("false")),
@@ -183,7 +183,7 @@ impl Apt {
     }
 }
 
-/// The release that this machine runs, if it is Debian's.
+/// The machine's release, if it is one of Debian.
 fn debian() -> Option<String> {
     let text = fs::read_to_string("/etc/os-release").ok()?;
     let value = |key: &str| {
@@ -193,7 +193,7 @@ fn debian() -> Option<String> {
     value("VERSION_CODENAME").filter(|_| value("ID").as_deref() == Some("debian"))
 }
 
-/// The package and version of a line of apt's about what it would do: `Inst NAME [OLD] (NEW ...`.
+/// The package and version in a line of apt's simulation: `Inst NAME [OLD] (NEW ...`.
 fn installs(line: &str) -> Option<String> {
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
     let version = rest.split_once('(')?.1.split_whitespace().next()?;
@@ -205,7 +205,7 @@ fn absent(program: &str) -> impl FnOnce(std::io::Error) -> Error {
     move |e| Error::Unavailable(format!("what it takes is fetched with {program}: {e}"))
 }
 
-/// What a program of apt's complained about last.
+/// The last error message of an apt program.
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()

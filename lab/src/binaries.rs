@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use crate::{Error, within};
 
-/// All of the workspace, from an empty folder, on a slow machine.
+/// The time limit for building the whole workspace from an empty folder on a slow machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds a program of this workspace for guests, as it is now and with these features, and says where it is.
+/// Builds a program of this workspace for guests, from the current source and with these features, and returns its path.
 ///
 /// # Errors
-/// If it does not compile; with what the compiler says.
+/// If it does not compile; the error has the compiler's output.
 pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, Error> {
-    // Tests ask for the same ones at once; cargo would have them wait as well, and say so each time.
+    // Tests request the same programs at once. Cargo would make them wait too, and print that each time.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    // A folder of its own, for its own flags: otherwise each kind of build would undo the other's.
+    // A folder of its own, because its flags differ: otherwise each kind of build would invalidate the other's.
     let target = target.join("guest");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
-    // With a target named, flags are for what runs there, and not for procedural macros.
+    // With an explicit target, the flags apply to the program and not to procedural macros.
     cargo.args(["--target", TARGET, "-p", package, "--bin", name, "--target-dir"]).arg(&target);
     cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
@@ -42,7 +42,7 @@ pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, E
     if features.is_empty() {
         return Ok(built.join(name));
     }
-    // Of builds with other features only the last one has the name: this one gets a place that stays its own.
+    // The name belongs to the last build, whatever its features were. So this build is copied to a path of its own.
     let own = built.join(format!("{name}-with-{}", features.join("-")));
     let keep = || {
         std::fs::copy(built.join(name), own.with_extension("new"))?;

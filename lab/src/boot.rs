@@ -1,4 +1,4 @@
-//! What a guest is to be like, and booting it.
+//! The description of a guest, and booting it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -18,21 +18,21 @@ use crate::qemu::{Lists, Qemu};
 use crate::qmp::Qmp;
 use crate::{Error, Guest, Kernel, binaries, debian, within};
 
-/// Three to five seconds, when nothing else runs.
+/// The time limit of a boot, which takes three to five seconds when nothing else runs.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Without these the kernel measures clocks and waits for timers that an emulated machine does not have, for seconds.
+/// Without these, the kernel spends seconds measuring clocks and waiting for timers that an emulated machine does not have.
 const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init tsc=reliable lpj=5192000 \
                            no_timer_check nowatchdog rcupdate.rcu_expedited=1";
 
-/// A guest to be: everything that it takes is there.
+/// The description of a guest. Everything that it needs is present.
 #[derive(Clone, Debug)]
 pub struct Lab {
     kernel: Kernel,
     image: PathBuf,
     qemu: Qemu,
     busybox: PathBuf,
-    /// An archive of Debian's userland, instead of busybox.
+    /// An archive of Debian's userland, which is used instead of busybox.
     debian: Option<PathBuf>,
     init: PathBuf,
     files: Vec<(PathBuf, String)>,
@@ -44,10 +44,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Finds, fetches or builds what guests with this kernel take.
+    /// Finds, fetches or builds what guests with this kernel need.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there can be none.
+    /// [`Error::Unavailable`] if this machine cannot run guests.
     pub fn new(kernel: Kernel) -> Result<Lab, Error> {
         if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             let here = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
@@ -82,32 +82,32 @@ impl Lab {
         })
     }
 
-    /// Gives it Debian's userland, with systemd as its first process, udev, a system bus, polkit, and Python with GLib; and
-    /// at least a gigabyte of memory. Booting it takes until systemd has started all that it is to start.
+    /// Gives the guest Debian's userland, with systemd as its first process, udev, a system bus, polkit, and Python with GLib;
+    /// and at least a gigabyte of memory. The boot then ends when systemd has started everything.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the packages cannot be had.
+    /// [`Error::Unavailable`] if the packages cannot be fetched.
     pub fn debian(mut self) -> Result<Lab, Error> {
         self.debian = Some(debian::archive(&Cache::open()?, &mut Lists::new()?)?);
         let memory = self.memory.max(debian::MEMORY);
         Ok(self.memory(memory))
     }
 
-    /// How many processors are there at boot, and how many there can be.
+    /// Sets how many processors there are at boot, and how many there can be.
     #[must_use]
     pub fn cpus(mut self, at_boot: u32, most: u32) -> Lab {
         (self.at_boot, self.most) = (at_boot, most);
         self
     }
 
-    /// How many processors are threads of one core. `most` is then a multiple of it.
+    /// Sets how many processors are threads of one core. `most` must be a multiple of it.
     #[must_use]
     pub fn threads_per_core(mut self, threads: u32) -> Lab {
         self.threads = threads;
         self
     }
 
-    /// Its memory in MiB, 256 if nothing is said. The files brought along are in it.
+    /// Sets its memory in MiB; the default is 256. The included files are in memory too.
     #[must_use]
     pub fn memory(mut self, mib: u32) -> Lab {
         self.memory = mib;
@@ -122,17 +122,17 @@ impl Lab {
         self
     }
 
-    /// Brings a file of this machine along: a statically linked program, mostly.
+    /// Includes a file of this machine, usually a statically linked program.
     #[must_use]
     pub fn file(mut self, from: &Path, to: &str) -> Lab {
         self.files.push((from.to_owned(), to.to_owned()));
         self
     }
 
-    /// Brings a program of this project along, as `/bin/NAME`, built as it is now.
+    /// Includes a program of this project as `/bin/NAME`, built from the current source.
     ///
     /// # Errors
-    /// If it does not compile.
+    /// If the program does not compile.
     pub fn program(self, package: &str, name: &str) -> Result<Lab, Error> {
         self.program_with(package, name, &[])
     }
@@ -140,16 +140,16 @@ impl Lab {
     /// The same, built with these features.
     ///
     /// # Errors
-    /// If it does not compile.
+    /// If the program does not compile.
     pub fn program_with(self, package: &str, name: &str, features: &[&str]) -> Result<Lab, Error> {
         let built = binaries::binary(package, name, features)?;
         Ok(self.file(&built, &format!("/bin/{name}")))
     }
 
-    /// Boots it, and waits until it is up.
+    /// Boots the guest, and waits until it is up.
     ///
     /// # Errors
-    /// If it does not come up.
+    /// If the guest does not come up.
     pub fn boot(&self) -> Result<Guest, Error> {
         let whole = self.threads > 0 && self.most.is_multiple_of(self.threads);
         if !whole || self.at_boot == 0 || self.at_boot > self.most {
@@ -197,7 +197,7 @@ impl Lab {
     fn archive(&self, path: &Path) -> io::Result<()> {
         let mut file = File::create(path)?;
         if let Some(debian) = &self.debian {
-            // The kernel unpacks archives that follow each other one over the other.
+            // The kernel unpacks consecutive archives, each over the previous ones.
             io::copy(&mut File::open(debian)?, &mut file)?;
         }
         let mut archive = Archive::new(BufWriter::new(file));
@@ -223,12 +223,13 @@ impl Lab {
     fn command(&self, dir: &Path, console: &Console) -> Command {
         let mut qemu = self.qemu.command();
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        // With one thread for all processors, taking one away aborts QEMU. So does adding one when it has no room left for translated
-        // code, of which it has 2 GiB at most.
+        // With one thread for all processors, removing one aborts QEMU. Adding one also aborts it when it has no room left for
+        // translated code, of which it has 2 GiB at most.
         qemu.args(["-accel", "tcg,thread=multi,tb-size=2048"]);
-        // Linux 6.12 offers no slots for hot-plug on an emulated machine, unless it takes it for one of VMware's.
+        // Linux 6.12 offers no slots for hot-plug on an emulated machine, unless it detects one of VMware's.
         qemu.args(["-machine", "q35,vmport=on"]);
-        // Linux 6.1 sees threads of a core only on Intel's; others start faster, without the remedies for Intel's faults.
+        // Linux 6.1 detects threads of a core only on Intel's processors. Others start faster, without the mitigations for
+        // Intel's.
         let vendor = if self.threads > 1 { ",vendor=GenuineIntel" } else { "" };
         qemu.arg("-cpu").arg(format!("max,-hypervisor{vendor}"));
         qemu.args(["-smbios", "type=1,serial=VMware-42"]);
@@ -239,7 +240,7 @@ impl Lab {
         qemu.arg("-kernel").arg(&self.image).arg("-initrd").arg(dir.join("initramfs"));
         qemu.arg("-append").arg(&self.line);
         let path = |name: &str| dir.join(name).display().to_string();
-        // The first serial port is the console, the second the agent's.
+        // The first serial port is the console, the second is the agent's.
         qemu.arg("-serial").arg(format!("file:{}", console.path().display()));
         qemu.arg("-chardev").arg(format!("socket,id=agent,path={}", path("agent")));
         qemu.args(["-serial", "chardev:agent"]);
@@ -249,7 +250,7 @@ impl Lab {
     }
 }
 
-/// Small programs in one, statically linked, so that there is a shell.
+/// Busybox: small programs in one, statically linked, which include a shell.
 fn busybox(cache: &Cache, lists: &mut Lists) -> Result<PathBuf, Error> {
     let good =
         |part: &Path| applets(&part.join("bin/busybox")).map(drop).map_err(|e| e.to_string());
@@ -258,7 +259,7 @@ fn busybox(cache: &Cache, lists: &mut Lists) -> Result<PathBuf, Error> {
     Ok(part.join("bin/busybox"))
 }
 
-/// The names under which it is another program each.
+/// The names of its programs.
 fn applets(busybox: &Path) -> io::Result<Vec<String>> {
     let output = within::output(Command::new(busybox).arg("--list"), Duration::from_secs(30))?;
     let names = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! What was fetched is kept, in a folder that all projects of the user share: a part is there whole or not at all.
+//! A cache of what was fetched, in a folder that all of the user's projects share. A part is either complete or absent.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::Error;
 
-/// The folder, held against others while it lives.
+/// The cache's folder, locked against other processes while this exists.
 pub(crate) struct Cache {
     dir: PathBuf,
     _lock: File,
 }
 
 impl Cache {
-    /// `$HOTADD_LAB`, or `hotadd-lab` where the user's caches are. Waits for another process that fetches.
+    /// Opens `$HOTADD_LAB`, or `hotadd-lab` in the folder of the user's caches. Waits for another process that fetches.
     pub(crate) fn open() -> Result<Cache, Error> {
         let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let dir = set("HOTADD_LAB")
@@ -32,7 +32,7 @@ impl Cache {
         }
     }
 
-    /// The folder of a part. Made by `make`, in a place of its own, if it is not there or no longer `good`.
+    /// Returns the folder of a part. If it is absent or no longer `good`, `make` makes it in a temporary place.
     pub(crate) fn part(
         &self,
         name: &str,

@@ -1,8 +1,8 @@
-//! What the kernel of a guest says, kept in a file for the case that something goes wrong.
+//! The output of a guest's kernel, kept in a file for error messages.
 
 use std::path::{Path, PathBuf};
 
-/// How much of it an error shows.
+/// How much of the output an error shows, in bytes.
 const SHOWN: usize = 4000;
 
 #[derive(Clone, Debug)]
@@ -19,13 +19,13 @@ impl Console {
         &self.path
     }
 
-    /// All of it so far.
+    /// The whole output so far.
     pub(crate) fn text(&self) -> String {
         let bytes = std::fs::read(&self.path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
-    /// Its end.
+    /// The end of the output.
     pub(crate) fn tail(&self) -> String {
         let text = self.text();
         let from = text.len().saturating_sub(SHOWN);

@@ -1,4 +1,4 @@
-//! Plugging processors into a guest and taking them out again, from the outside.
+//! Plugging processors into a guest and removing them again, from the outside.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 
 use crate::{Error, Guest};
 
-/// The guest takes tens of milliseconds, and seconds when this machine is busy.
+/// The time limit: the guest takes tens of milliseconds, and seconds when this machine is busy.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const ADDED: &str = "add@/devices/system/cpu/cpu";
 
-/// A place for a processor, as QEMU describes it.
+/// A slot for a processor, as QEMU describes it.
 struct Slot {
     kind: String,
     place: Value,
-    /// Where the processor is in QEMU's tree of objects, if there is one.
+    /// The path of the processor in QEMU's object tree, if the slot has one.
     object: Option<String>,
 }
 
 impl Guest {
-    /// Plugs a processor into slot `n`, counted from 0, and waits until Linux shows it. Gives Linux' number for it, which is `n` if
-    /// slots are filled in order. It is present and offline.
+    /// Plugs a processor into slot `n`, counted from 0, and waits until Linux shows it. Returns Linux' number for it, which is
+    /// `n` if slots are filled in order. The processor is present and offline.
     ///
     /// # Errors
     /// As [`plug`](Guest::plug), and if Linux does not show it.
@@ -36,11 +36,11 @@ impl Guest {
         })
     }
 
-    /// Plugs a processor in, and does not look at what becomes of it in the guest.
+    /// Plugs a processor in, and does not wait for its effect in the guest.
     ///
     /// # Errors
-    /// If the slot is taken, or as many processors were made as there are slots: QEMU has room for no more, also when some of
-    /// them were taken away, and ends.
+    /// If the slot is taken, or as many processors were made as there are slots. QEMU has no room for more, even if some of them
+    /// were removed: it would end.
     pub fn plug(&self, n: usize) -> Result<(), Error> {
         let slot = self.slot(n)?;
         let refused = |reason: String| Error::Qemu { command: "device_add".into(), reason };
@@ -58,10 +58,10 @@ impl Guest {
         self.qmp.execute("device_add", arguments).map(drop)
     }
 
-    /// Takes the processor in slot `n` out, and waits until Linux has let it go and it is gone.
+    /// Removes the processor in slot `n`, and waits until Linux has released it and it is gone.
     ///
     /// # Errors
-    /// If there is none, or Linux does not let it go.
+    /// If the slot is empty, or Linux does not release the processor.
     pub fn remove_cpu(&self, n: usize) -> Result<(), Error> {
         let command = || "device_del".to_owned();
         let Some(object) = self.slot(n)?.object else {
@@ -85,7 +85,7 @@ impl Guest {
     /// How many slots there are.
     ///
     /// # Errors
-    /// If QEMU does not say.
+    /// If QEMU does not answer.
     pub fn slots(&self) -> Result<usize, Error> {
         self.all().map(|slots| slots.len())
     }
@@ -99,7 +99,7 @@ impl Guest {
         Err(Error::Qemu { command: "device_add".into(), reason })
     }
 
-    /// In the order in which Linux numbers processors: by socket, core and thread.
+    /// The slots in the order in which Linux numbers processors: by socket, core and thread.
     fn all(&self) -> Result<Vec<Slot>, Error> {
         let answer = self.qmp.execute("query-hotpluggable-cpus", json!({}))?;
         let mut slots: Vec<Value> = answer.as_array().cloned().unwrap_or_default();
@@ -114,10 +114,10 @@ impl Guest {
     }
 }
 
-/// What an event says about a processor that is to go.
+/// What an event reports about a processor that is to be removed.
 fn outcome(event: &Value, n: usize) -> Option<Result<(), String>> {
-    // What the guest says of an ejection, ACPI's _OST. QEMU has no event of its own for a processor that is gone: it may keep
-    // the object for as long as it likes, empty.
+    // The guest's report about an ejection is ACPI's _OST. QEMU has no event of its own for a processor that is gone: it may keep
+    // the empty object for any time.
     let info = &event["data"]["info"];
     let ejection = [0x3, 0x103].map(Value::from).contains(&info["source"]);
     let slot = info["slot"].as_str().and_then(|slot| slot.parse().ok());
@@ -126,7 +126,7 @@ fn outcome(event: &Value, n: usize) -> Option<Result<(), String>> {
     }
     match info["status"].as_u64()? {
         0 => Some(Ok(())),
-        // It is under way.
+        // The ejection is under way.
         0x84 => None,
         status => Some(Err(format!("the guest does not let it go (_OST status {status:#x})"))),
     }

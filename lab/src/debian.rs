@@ -1,4 +1,4 @@
-//! Debian's userland for guests: its packages unpacked, and what their maintainer scripts would have done as far as it is needed.
+//! Debian's userland for guests: its unpacked packages, and the effects of their maintainer scripts as far as they are needed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -11,13 +11,14 @@ use crate::initramfs::Archive;
 use crate::qemu::Lists;
 use crate::{Error, Guest, within};
 
-/// What it takes, in MiB: the archive, what is unpacked from it, and what runs.
+/// The memory that it needs, in MiB: for the archive, the unpacked files, and the running programs.
 pub(crate) const MEMORY: u32 = 1024;
 
-/// Where the lab's own program is there.
+/// The path of the lab's own program in the guest.
 pub(crate) const AGENT: &str = "/usr/lib/lab/agent";
 
-/// What a guest has, with all that it needs. `usr-is-merged` stands for what would merge `/usr`, in Perl.
+/// The packages of a guest, to which dependencies are added. `usr-is-merged` stands in for the package that would merge `/usr`
+/// by a Perl script.
 const PACKAGES: [&str; 15] = [
     "base-files",
     "base-passwd",
@@ -36,7 +37,7 @@ const PACKAGES: [&str; 15] = [
     "util-linux",
 ];
 
-/// What no guest reads: half of it all.
+/// Folders that no guest reads. They are half of everything.
 const LEFT_OUT: [&str; 13] = [
     "boot",
     "usr/lib/udev/hwdb.d",
@@ -53,13 +54,13 @@ const LEFT_OUT: [&str; 13] = [
     "usr/share/zsh",
 ];
 
-/// What else is put into must not replace these: some are links.
+/// Folders that later archives must not replace: some are links.
 pub(crate) const FOLDERS: [&str; 6] = ["bin", "lib", "lib64", "sbin", "etc", "usr"];
 
-/// The links, which go into `usr`.
+/// The links into `usr`.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Users and groups beside those of every machine. Their numbers are as good as any.
+/// Users and groups beside those of every machine. Their numbers are arbitrary.
 const USERS: [(&str, u32); 3] = [("systemd-network", 998), ("polkitd", 996), ("messagebus", 100)];
 const GROUPS: [(&str, u32); 6] = [
     ("systemd-journal", 999),
@@ -70,7 +71,7 @@ const GROUPS: [(&str, u32); 6] = [
     ("kvm", 105),
 ];
 
-/// What nobody looks at in a guest, or waits for what it has not.
+/// Units whose result no guest uses, or that wait for something that a guest does not have.
 const MASKED: [&str; 9] = [
     "console-getty.service",
     "getty-static.service",
@@ -95,15 +96,15 @@ const LINKS: [(&str, &str); 6] = [
 const FILES: [(&str, &str); 6] = [
     ("etc/hostname", "guest\n"),
     ("etc/fstab", ""),
-    // Any will do. With none, systemd takes this for the first boot of a new machine, and enables all that there is.
+    // Any id is valid. Without one, systemd takes this for the first boot of a new machine, and enables all units.
     ("etc/machine-id", "6c61626c61626c61626c61626c61626c\n"),
-    // What is made anew when /usr has changed is not, at boot.
+    // Stamps that prevent the updates which systemd runs at boot after /usr has changed.
     ("etc/.updated", ""),
     ("var/.updated", ""),
     ("etc/systemd/system/lab.service", SERVICE),
 ];
 
-/// The agent. When it ends the guest is of no more use, and QEMU ends when it would start again.
+/// The agent's unit. When the agent ends, the guest is of no more use: the unit reboots it, and QEMU then ends.
 const SERVICE: &str = "\
 [Unit]
 Description=The lab's agent
@@ -118,7 +119,7 @@ StandardError=file:/dev/console
 TasksMax=infinity
 ";
 
-/// The archive of it, for the kernel to unpack.
+/// The archive of the userland, for the kernel to unpack.
 pub(crate) fn archive(cache: &Cache, lists: &mut Lists) -> Result<PathBuf, Error> {
     let part = cache.part("debian", good, |part| {
         let apt = lists.get()?;
@@ -147,7 +148,7 @@ pub(crate) fn is_up(guest: &Guest, until: Instant) -> Result<(), Error> {
     Err(Error::Lost { what: format!("is {state}: {failed}"), console: guest.console() })
 }
 
-/// Whether it is whole, and what this version of the lab makes.
+/// Whether an archive is intact and was made by this version of the lab.
 fn good(part: &Path) -> Result<(), String> {
     let check = || {
         if fs::read_to_string(part.join("recipe"))? != recipe() {
@@ -161,7 +162,7 @@ fn good(part: &Path) -> Result<(), String> {
     check().map_err(|e| format!("{}: {e}", part.display()))
 }
 
-/// All that makes one archive differ from another, but for the packages' versions.
+/// Everything that makes archives differ, except the packages' versions.
 fn recipe() -> String {
     format!("{PACKAGES:?}{LEFT_OUT:?}{USERS:?}{GROUPS:?}{MASKED:?}{LINKS:?}{FILES:?}")
 }
@@ -170,7 +171,7 @@ fn sum(path: &Path) -> io::Result<String> {
     let output =
         within::output(Command::new("sha256sum").arg("-b").arg(path), Duration::from_secs(60))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // Of a name with odd characters it says so in front.
+    // The line of a name with special characters begins with a backslash.
     let sum = text.split_whitespace().next().unwrap_or_default().trim_start_matches('\\');
     if output.status.success() && sum.len() == 64 {
         Ok(sum.to_owned())
@@ -179,7 +180,7 @@ fn sum(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Makes one archive of unpacked packages and our own.
+/// Writes one archive of the unpacked packages and the lab's own files.
 fn write(root: &Path, to: &Path) -> io::Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(to)?));
     archive.folder(Path::new("usr"))?;
@@ -210,7 +211,7 @@ fn write(root: &Path, to: &Path) -> io::Result<()> {
     archive.finish()?.flush()
 }
 
-/// Where a file of a package goes: into `usr`, if it is in what is a link there.
+/// The path of a package's file in the guest: in `usr` if its folder is a link there.
 fn place(path: &Path) -> Option<PathBuf> {
     let merged = MERGED.iter().any(|name| path.starts_with(name));
     let to = if merged { Path::new("usr").join(path) } else { path.to_owned() };

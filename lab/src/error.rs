@@ -1,54 +1,54 @@
-//! What can go wrong, and where: on this machine, with QEMU, or in the guest.
+//! Errors, by their place: on this machine, with QEMU, or in the guest.
 
 use std::io;
 
-/// Why there is no guest, or why it did not do what it was asked.
+/// Why there is no guest, or why it did not fulfil a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// This machine cannot run guests. Tests that need one have nothing to say here.
+    /// This machine cannot run guests. Tests that need one are skipped.
     #[error("no guest can be had here: {0}")]
     Unavailable(String),
-    /// The guest ended, or did not answer in time. It is of no more use.
+    /// The guest ended, or did not answer in time. It cannot be used any more.
     #[error("the guest {what}; the end of its console:\n{console}")]
     Lost {
-        /// What became of it.
+        /// What happened to it.
         what: String,
-        /// What it last said.
+        /// The end of its console.
         console: String,
     },
-    /// The kernel of the guest, or a program in it, refused what it was asked.
+    /// The guest's kernel, or a program in the guest, refused a request.
     #[error("in the guest, {what}: {source}")]
     Refused {
-        /// What was asked.
+        /// The request.
         what: String,
         /// The error there.
         source: io::Error,
     },
-    /// QEMU refused what it was asked.
+    /// QEMU refused a command.
     #[error("QEMU refused {command}: {reason}")]
     Qemu {
         /// The command.
         command: String,
-        /// Its description of what is wrong.
+        /// QEMU's description of the error.
         reason: String,
     },
-    /// A thing did not happen in the guest within its time.
+    /// Something did not happen in the guest within the time limit.
     #[error("not within {limit:?}: {what}; the end of the guest's console:\n{console}")]
     Late {
         /// What was waited for.
         what: String,
-        /// For how long.
+        /// The time limit.
         limit: std::time::Duration,
-        /// What the guest last said.
+        /// The end of the guest's console.
         console: String,
     },
-    /// Something failed on this side.
+    /// Something failed on this machine.
     #[error("{what}: {source}")]
     Here {
         /// What was attempted.
         what: String,
-        /// How it failed.
+        /// The error.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! A guest that runs, and what can be done in it.
+//! A running guest, and what can be done in it.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -18,28 +18,28 @@ use crate::qmp::Qmp;
 use crate::wire::{CHUNK, Reply, Request, Uevent};
 use crate::{Error, Kernel};
 
-/// For what should take a moment.
+/// The time limit for requests that should take a moment.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A running guest. It ends when this is dropped. If that is because of a panic, its console is shown.
+/// A running guest. It ends when this is dropped. If it is dropped by a panic, its console is shown.
 ///
-/// What is asked of it from several threads is done one after the other.
+/// Requests from several threads are handled one after the other.
 #[must_use = "a guest ends when it is dropped"]
 pub struct Guest {
-    // In the order in which they end.
+    // Dropped in this order.
     pub(crate) qmp: Qmp,
     pub(crate) agent: Mutex<Agent>,
     pub(crate) _process: Process,
     pub(crate) console: Console,
     pub(crate) kernel: Kernel,
-    /// How many processors there were ever, and how many there can be. A count of its own, which orders nothing.
+    /// How many processors were ever made, and how many there can be. An independent counter, which orders no other memory.
     pub(crate) made: AtomicU32,
     pub(crate) most: u32,
     pub(crate) _dir: TempDir,
 }
 
 impl Guest {
-    /// Which kernel it runs.
+    /// The guest's kernel.
     #[must_use]
     pub fn kernel(&self) -> Kernel {
         self.kernel
@@ -48,7 +48,7 @@ impl Guest {
     /// Runs a program to its end, within a minute.
     ///
     /// # Errors
-    /// If it cannot be started or takes longer; then it was killed. How it ended is not looked at.
+    /// If it cannot be started, or takes longer; then it is killed. A failing exit status is no error.
     pub fn run(&self, argv: &[&str]) -> Result<Output, Error> {
         self.run_within(LIMIT, argv)
     }
@@ -65,8 +65,8 @@ impl Guest {
         Ok(Output { status: ExitStatus::from_raw(status), stdout, stderr })
     }
 
-    /// Starts a program and leaves it. What it says goes to a file. Gives its process id, which is free for others only once it
-    /// was [waited](Guest::wait) for.
+    /// Starts a program and does not wait. Its output goes to a file. Returns its process id, which is not reused before the
+    /// program was [waited](Guest::wait) for.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -81,7 +81,7 @@ impl Guest {
     /// Waits for the end of a program that was started.
     ///
     /// # Errors
-    /// If it was not started, or takes longer. Then it runs on.
+    /// If it was not started, or takes longer; then it keeps running.
     pub fn wait(&self, pid: u32, limit: Duration) -> Result<ExitStatus, Error> {
         match self.ask(&Request::Wait { pid, limit_ms: millis(limit) }, &[], limit)?.0 {
             Reply::Ran { status, .. } => Ok(ExitStatus::from_raw(status)),
@@ -119,10 +119,10 @@ impl Guest {
         self.ask(&request, &[], LIMIT).map(|(_, body)| body)
     }
 
-    /// The first line of a file that has this in it, when it has been written. The file must exist.
+    /// Waits for the first line of a file that contains `part`. The file must exist.
     ///
     /// # Errors
-    /// If it does not come in time, or the guest refuses.
+    /// If the line does not come in time, or the guest refuses.
     pub fn line(&self, path: &str, part: &str, limit: Duration) -> Result<String, Error> {
         let (path, part) = (path.to_owned(), part.to_owned());
         let request = Request::Line { path, part, limit_ms: millis(limit) };
@@ -130,16 +130,17 @@ impl Guest {
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
-    /// Writes to a file that exists, in one go, as files of the kernel want it.
+    /// Writes to a file that exists, with a single write, as kernel files require.
     ///
     /// # Errors
-    /// If the guest refuses; [`Error::errno`] says how.
+    /// If the guest refuses; [`Error::errno`] gives the reason.
     pub fn write(&self, path: &str, text: &str) -> Result<(), Error> {
         let request = Request::Write { path: path.to_owned() };
         self.ask(&request, text.as_bytes(), LIMIT).map(drop)
     }
 
-    /// Puts a file of this machine into the guest. Large ones are better brought along: [`Lab::file`](crate::Lab::file).
+    /// Copies a file of this machine into the guest. Large files are better included in the image:
+    /// [`Lab::file`](crate::Lab::file).
     ///
     /// # Errors
     /// If it cannot be read here or written there.
@@ -157,10 +158,10 @@ impl Guest {
         }
     }
 
-    /// All uevents from the one with this number on.
+    /// All uevents from this number on.
     ///
     /// # Errors
-    /// If the guest cannot hear them.
+    /// If the guest cannot receive uevents.
     pub fn uevents(&self, from: usize) -> Result<Vec<Uevent>, Error> {
         match self.ask(&Request::Uevents { from }, &[], LIMIT)?.0 {
             Reply::Uevents(events) => Ok(events),
@@ -168,7 +169,7 @@ impl Guest {
         }
     }
 
-    /// The first uevent from this number on that begins so, when it comes.
+    /// Waits for the first uevent from this number on that begins with `head`.
     ///
     /// # Errors
     /// If it does not come in time.
@@ -183,7 +184,7 @@ impl Guest {
     /// The number that the next uevent will have.
     ///
     /// # Errors
-    /// If the guest cannot hear them.
+    /// If the guest cannot receive uevents.
     pub fn next_uevent(&self) -> Result<usize, Error> {
         Ok(self.uevents(0)?.last().map_or(0, |event| event.number + 1))
     }
@@ -202,7 +203,7 @@ impl Guest {
         self.qmp.events()
     }
 
-    /// What the guest's kernel has said so far.
+    /// The output of the guest's kernel so far.
     #[must_use]
     pub fn console(&self) -> String {
         self.console.text()

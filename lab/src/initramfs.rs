@@ -1,5 +1,5 @@
-//! The archive that a guest boots from: its first process, busybox for `sh` and the rest or a [userland](crate::debian), and
-//! what the test brings along.
+//! The archive that a guest boots from: its first process, busybox for `sh` and other programs or a [userland](crate::debian),
+//! and the files that the test includes.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ pub(crate) const FOLDERS: [&str; 10] =
 /// An archive under construction.
 pub(crate) struct Archive<W> {
     to: W,
-    /// Numbers of files: the kernel takes files with the same one for links.
+    /// The next inode number: the kernel takes files with equal numbers for hard links.
     next: u32,
     folders: Vec<PathBuf>,
 }
@@ -25,19 +25,20 @@ impl<W: Write> Archive<W> {
         Archive { to, next: 1, folders: Vec::new() }
     }
 
-    /// What is there already where the archive is unpacked, as a folder or a link to one.
+    /// Declares a path that already exists where the archive is unpacked, as a folder or a link to one.
     pub(crate) fn known(&mut self, path: &str) {
         self.folders.push(path.into());
     }
 
-    /// A program, or another file that all may read and run, in a folder that is made if need be.
+    /// Adds a program, or another file that all may read and run. Its folder is made if necessary.
     pub(crate) fn file(&mut self, path: &str, from: &Path) -> io::Result<()> {
         let bytes = fs::read(from)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", from.display())))?;
         self.entry(path, ModeFileType::Regular, 0o755, &bytes)
     }
 
-    /// All that is in a folder of this machine, as root's: the `place` of each file says where it goes, if anywhere.
+    /// Adds all files in a folder of this machine, owned by root: `place` returns the path of each file in the archive, or `None`
+    /// to leave it out.
     pub(crate) fn tree(
         &mut self,
         root: &Path,
@@ -64,7 +65,7 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    /// A file that all may read.
+    /// Adds a file that all may read.
     pub(crate) fn text(&mut self, path: &str, text: &str) -> io::Result<()> {
         self.entry(path, ModeFileType::Regular, 0o644, text.as_bytes())
     }
@@ -86,7 +87,7 @@ impl<W: Write> Archive<W> {
     }
 
     fn entry(&mut self, path: &str, kind: ModeFileType, mode: u32, bytes: &[u8]) -> io::Result<()> {
-        // Names begin at the root without saying so.
+        // Names in the archive begin at the root, without a slash.
         let path = path.trim_start_matches('/');
         let above: Vec<PathBuf> = Path::new(path).ancestors().skip(1).map(Into::into).collect();
         for folder in above.iter().rev() {

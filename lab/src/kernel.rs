@@ -1,4 +1,4 @@
-//! Debian's kernels for virtual machines. CPU hot-plug, cpusets and the console are built into them: no modules are needed.
+//! Debian's kernels for virtual machines. CPU hot-plug, cpusets and the console are built in, so that no modules are needed.
 
 use std::fmt;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::{Error, qemu};
 
-/// The kernel of a guest. The two differ in what hot-plug does to affinity masks, and in how they number processors.
+/// The kernel of a guest. The two differ in the effect of hot-plug on affinity masks, and in the numbering of processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// Linux 6.1, of Debian 12.
@@ -17,11 +17,11 @@ pub enum Kernel {
     V6_12,
 }
 
-/// Packages behind which a kernel is found: which, depends on the release.
+/// Metapackages that depend on a kernel. Which one exists depends on the release.
 const METAS: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-6.12-cloud-amd64"];
 
 impl Kernel {
-    /// All of them.
+    /// All kernels.
     pub const ALL: [Kernel; 2] = [Kernel::V6_1, Kernel::V6_12];
 
     fn version(self) -> &'static str {
@@ -31,7 +31,7 @@ impl Kernel {
         }
     }
 
-    /// Its image, fetched if need be.
+    /// The kernel's image, fetched if necessary.
     pub(crate) fn image(self, cache: &Cache, apt: &mut qemu::Lists) -> Result<PathBuf, Error> {
         let version = self.version();
         let good = |part: &Path| is_linux(&part.join("vmlinuz"), version);
@@ -40,7 +40,7 @@ impl Kernel {
             let package = apt.behind(&METAS, &format!("linux-image-{version}."))?;
             let root = tempfile::tempdir_in(part).map_err(Error::here("a folder to unpack in"))?;
             apt.unpack(&[package], root.path())?;
-            // All else, 100 MB of it, is modules.
+            // All other files, 100 MB of them, are modules.
             let boot = root.path().join("boot");
             let images = fs::read_dir(&boot).map_err(Error::here("reading /boot of a package"))?;
             let image = images.filter_map(|file| file.ok().map(|file| file.path())).find(|path| {
@@ -60,7 +60,7 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// Whether a file is a bootable image of a version, by the header that the x86 boot protocol defines.
+/// Whether a file is a bootable image of a version, by the header of the x86 boot protocol.
 fn is_linux(path: &Path, version: &str) -> Result<(), String> {
     let image = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let word =
@@ -84,7 +84,7 @@ mod tests {
         let path = dir.path().join("vmlinuz");
         let mut image = vec![0; 0x400];
         image[0x202..0x206].copy_from_slice(b"HdrS");
-        // Where the version is, counted from behind the first sector.
+        // The offset of the version, counted from the end of the first sector.
         image[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
         image[0x300..0x306].copy_from_slice(b"6.1.19");
         fs::write(&path, &image).unwrap();

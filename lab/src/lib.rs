@@ -1,4 +1,4 @@
-//! Guests whose processors are hot-added and taken away: real Linux kernels in QEMU, for the tests.
+//! Guests whose processors are hot-added and removed: real Linux kernels in QEMU, for tests.
 //!
 //! ```no_run
 //! use lab::{Kernel, Lab};
@@ -10,8 +10,8 @@
 //! # Ok::<(), lab::Error>(())
 //! ```
 //!
-//! Neither root nor KVM is needed, and nothing is installed: what the machine lacks is fetched into a cache. Whatever a guest
-//! is asked has a time limit. It ends with its [`Guest`], or with this process, however that ends.
+//! Neither root nor KVM is needed, and nothing is installed: what the machine lacks is fetched into a cache. Every request to a
+//! guest has a time limit. A guest ends with its [`Guest`], or with this process, however this process ends.
 
 mod agent;
 mod apt;
@@ -42,7 +42,7 @@ pub use guest::Guest;
 pub use kernel::Kernel;
 pub use wire::Uevent;
 
-/// What the documentation shows compiles.
+/// Checks that the examples in the documentation compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/lab.md")]
 pub struct Documentation;

@@ -16,7 +16,7 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 
-/// A process that is killed when this is dropped, and by the kernel if this process ends in any other way: by Ctrl-C, by an
+/// A process that is killed when this is dropped. The kernel kills it if this process ends in any other way: by Ctrl-C, by an
 /// abort, by SIGKILL.
 pub(crate) struct Process {
     descriptor: OwnedFd,
@@ -28,15 +28,15 @@ impl Process {
         let parent = getpid();
         let prepare = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have ended before that.
+            // The parent may have ended before that call.
             if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH.into()) }
         };
         // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` makes two system calls and
         // neither allocates nor locks; the conversion of their error numbers into an `io::Error` stores a number.
         unsafe { command.pre_exec(prepare) };
         let (started, start) = channel();
-        // The kernel takes the thread that starts a process for its parent. This one lives as long as QEMU does, and no longer
-        // than this process; the one that calls may end before.
+        // The kernel treats the thread that starts a process as its parent. This thread lives as long as QEMU, and no longer than
+        // this process; the calling thread may end before.
         let keeper = thread::Builder::new().name("lab-qemu".into()).spawn(move || {
             let mut child = match command.spawn() {
                 Ok(child) => child,
@@ -56,7 +56,7 @@ impl Process {
         Ok(Process { descriptor, keeper: Some(keeper) })
     }
 
-    /// The connection that it makes, unless it ends or its time is up.
+    /// Waits for the connection that the process makes. Fails if the process ends or the time is up.
     pub(crate) fn connects(&self, to: &UnixListener, until: Instant) -> io::Result<UnixStream> {
         let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         let left =
@@ -79,7 +79,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails only if it has ended already.
+        // Fails only if the process has ended already.
         let _ = pidfd_send_signal(self.descriptor.as_fd(), Signal::KILL);
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();

@@ -1,4 +1,4 @@
-//! The QEMU that the machine has, or one from packages that are unpacked and not installed.
+//! The machine's QEMU, or one from packages that are unpacked and not installed.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -12,16 +12,16 @@ use crate::{Error, within};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// Where the packages have the firmware: they expect it to be linked into one place when they are installed.
+/// The folders of firmware in the packages. The packages expect links to one place, which an installation makes.
 const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
-/// The first that was seen to bear what is done here. With 7.2 kernels with several processors end now and then while they boot
-/// (docs/lab.md), and no processor can be added after one was taken away.
+/// The first version that is known to work for the lab. With 7.2, kernels with several processors end now and then while they
+/// boot (docs/lab.md), and no processor can be added after one was removed.
 const FIRST: u32 = 10;
 
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 
-/// Package lists, renewed when they are first needed.
+/// Package lists, which are renewed when they are first needed.
 pub(crate) struct Lists {
     dir: tempfile::TempDir,
     apt: OnceCell<Apt>,
@@ -41,10 +41,10 @@ impl Lists {
     }
 }
 
-/// One that has been seen to run.
+/// A QEMU that was checked to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Qemu {
-    /// Where its packages were unpacked, if it is not installed.
+    /// The folder into which its packages were unpacked, if it is not installed.
     unpacked: Option<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ impl Qemu {
         if installed.runs().is_ok() {
             return Ok(installed);
         }
-        // It goes with the machine's libraries: when those are upgraded, it may have to be fetched again.
+        // It uses the machine's libraries: when those are upgraded, it may have to be fetched again.
         let good = |part: &Path| Qemu { unpacked: Some(part.to_owned()) }.runs();
         let part = cache.part("qemu", good, |part| {
             let apt = lists.get()?;
@@ -63,7 +63,7 @@ impl Qemu {
         Ok(Qemu { unpacked: Some(part) })
     }
 
-    /// The program with what it needs to find its own parts.
+    /// The program, with the environment and options that it needs to find its own files.
     pub(crate) fn command(&self) -> Command {
         let Some(root) = &self.unpacked else { return Command::new(PROGRAM) };
         let mut command = Command::new(root.join("usr/bin").join(PROGRAM));
@@ -75,7 +75,7 @@ impl Qemu {
         command
     }
 
-    /// Whether it does, and is new enough.
+    /// Checks that it runs and is new enough.
     fn runs(&self) -> Result<(), String> {
         let mut command = self.command();
         command.arg("--version");
@@ -89,7 +89,7 @@ impl Qemu {
     }
 }
 
-/// Whether a QEMU that says this of its version is new enough.
+/// Checks that a QEMU with this version output is new enough.
 fn recent(said: &str) -> Result<(), String> {
     let version = said.split_whitespace().find_map(|word| word.split_once('.'));
     match version.and_then(|(major, _)| major.parse::<u32>().ok()) {

@@ -1,4 +1,4 @@
-//! QEMU's control channel: what is outside of the guest, such as plugging a processor in.
+//! QEMU's control channel, for operations from outside of the guest, such as plugging in a processor.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
@@ -15,12 +15,12 @@ use crate::console::Console;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Held while a command waits for its answer.
+/// The control channel. Locked while a command waits for its answer.
 pub(crate) struct Qmp {
     to: Mutex<UnixStream>,
     heard: Arc<Heard>,
     console: Console,
-    /// The file with what QEMU says.
+    /// The file with QEMU's output.
     said: PathBuf,
 }
 
@@ -38,13 +38,13 @@ struct State {
 }
 
 impl Qmp {
-    /// Begins on a new connection.
+    /// Starts the protocol on a new connection.
     pub(crate) fn meet(stream: UnixStream, console: Console, said: PathBuf) -> Result<Qmp, Error> {
         let from = stream.try_clone().map_err(Error::here("QEMU's control channel"))?;
         let heard = Arc::new(Heard::default());
         let shared = heard.clone();
         let listen = thread::Builder::new().name("lab-qmp".into());
-        // Ends with the connection, which ends with QEMU.
+        // The thread ends with the connection, which ends with QEMU.
         listen
             .spawn(move || {
                 shared.listen(from);
@@ -82,7 +82,7 @@ impl Qmp {
         self.heard.state().events.clone()
     }
 
-    /// The first event from a place on that is looked for, if it comes in time.
+    /// The first matching event from an index on, if it comes in time.
     pub(crate) fn event<T>(
         &self,
         from: usize,

@@ -1,4 +1,4 @@
-//! Where the kernel says what happens to devices, for programs in guests.
+//! The socket on which the kernel reports device events, for programs in guests.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 /// The multicast group to which the kernel itself sends.
 const KERNEL_GROUP: u32 = 1;
 
-/// A socket that hears them, with so much room, in bytes, for what comes while nobody reads.
+/// A socket that receives uevents. `room` is the size of its buffer, in bytes, for events that come while nothing reads.
 ///
 /// # Errors
-/// If the kernel refuses; without privileges it refuses more room than `net.core.rmem_max`.
+/// If the kernel refuses. Without privileges it refuses a buffer larger than `net.core.rmem_max`.
 pub fn socket(room: usize) -> io::Result<OwnedFd> {
     let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
     let socket = socket_with(family, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;

@@ -1,47 +1,47 @@
-//! What is said over the serial port between a test and the agent in its guest.
+//! The protocol on the serial port between a test and the agent in its guest.
 //!
-//! A frame is the length of its head and of its body, 32 bits each, little-endian; then the head, a JSON object; then the
-//! body, bytes as they are. The agent begins with [`Reply::Ready`]; after that each request has one reply.
+//! A frame is the length of its head and of its body, 32 bits each, little-endian; then the head, a JSON object; then the body,
+//! raw bytes. The agent begins with [`Reply::Ready`]; after that each request has one reply.
 
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The largest body. Larger files come with the guest, which is also much faster.
+/// The largest body. Larger files are included in the guest's image, which is also much faster.
 pub const BODY: usize = 16 << 20;
 
 /// The largest head.
 const HEAD: usize = 1 << 20;
 
-/// How much of a file goes into one frame: what a serial port's driver keeps while nobody reads is 64 KiB.
+/// How much of a file goes into one frame: a serial port's driver buffers 64 KiB while nothing reads.
 pub const CHUNK: usize = 32 << 10;
 
-/// What a test asks.
+/// A request of a test.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// Run a program to its end, or kill it when its time is up.
+    /// Run a program to its end, or kill it at its time limit.
     Run {
         /// Its name and arguments.
         argv: Vec<String>,
-        /// Its time.
+        /// Its time limit.
         limit_ms: u64,
     },
-    /// Start a program and leave it. What it says goes to a file.
+    /// Start a program and do not wait. Its output goes to a file.
     Start {
         /// Its name and arguments.
         argv: Vec<String>,
         /// The file.
         output: String,
     },
-    /// Wait for one that was started.
+    /// Wait for a program that was started.
     Wait {
         /// Its process id.
         pid: u32,
-        /// How long.
+        /// The time limit.
         limit_ms: u64,
     },
-    /// Send a signal to one that was started.
+    /// Send a signal to a program that was started.
     Signal {
         /// Its process id.
         pid: u32,
@@ -53,90 +53,90 @@ pub enum Request {
         /// Its path.
         path: String,
     },
-    /// Write the body to a file that exists, in one go.
+    /// Write the body to a file that exists, with a single write.
     Write {
         /// Its path.
         path: String,
     },
-    /// Put the body at a place in a file, which is made, or emptied, if the place is its beginning.
+    /// Write the body at an offset in a file. With offset 0 the file is created or emptied.
     Put {
         /// Its path.
         path: String,
-        /// The place.
+        /// The offset.
         offset: u64,
     },
-    /// The uevents since one, and how many there have been.
+    /// Get all uevents from a number on.
     Uevents {
-        /// The first.
+        /// The first number.
         from: usize,
     },
     /// Wait for a uevent.
     Await {
-        /// The first that counts.
+        /// The first number that counts.
         from: usize,
         /// How it begins: `add@/devices/system/cpu/`.
         head: String,
-        /// How long.
+        /// The time limit.
         limit_ms: u64,
     },
-    /// Wait for a line of a file; it is the body.
+    /// Wait for a line of a file. The line is the reply's body.
     Line {
         /// The file's path.
         path: String,
-        /// What is in the line.
+        /// A part of the line.
         part: String,
-        /// How long.
+        /// The time limit.
         limit_ms: u64,
     },
 }
 
-/// What the agent answers.
+/// A reply of the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The guest is up.
     Ready,
-    /// It was done. What was read is the body.
+    /// The request is done. What was read is the body.
     Done,
-    /// A program ran; the body is what it wrote to its output, and then to its errors.
+    /// A program ran. The body is its stdout, followed by its stderr.
     Ran {
-        /// How it ended, as `wait` gives it.
+        /// Its wait status, as `wait` returns it.
         status: i32,
-        /// How much of the body is output.
+        /// The length of its stdout in the body.
         output: usize,
     },
-    /// A program runs.
+    /// A program was started.
     Started {
         /// Its process id.
         pid: u32,
     },
     /// Uevents.
     Uevents(Vec<Uevent>),
-    /// It did not happen in its time.
+    /// It did not happen within the time limit.
     Late,
-    /// The kernel refused it.
+    /// The request was refused.
     Refused {
-        /// With this error number, if it was the kernel.
+        /// The error number, if the kernel refused.
         errno: Option<i32>,
-        /// In words.
+        /// The reason as text.
         reason: String,
     },
 }
 
-/// What the kernel told everybody.
+/// A uevent of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uevent {
-    /// Its place among all since the guest is up. One is missing where messages were lost.
+    /// Its number among all uevents since the guest is up. Numbers are missing where messages were lost.
     pub number: usize,
-    /// When the agent heard it, in microseconds of the guest's `CLOCK_MONOTONIC`.
+    /// When the agent received it, in microseconds of the guest's `CLOCK_MONOTONIC`.
     pub at_us: u64,
-    /// What happened, and to what: `add@/devices/system/cpu/cpu1`.
+    /// The event and its device: `add@/devices/system/cpu/cpu1`.
     pub head: String,
 }
 
 /// Sends a frame.
 ///
 /// # Errors
-/// If the other end is gone, or the frame too large.
+/// If the other end is closed, or the frame is too large.
 pub fn send(to: &mut impl Write, head: &impl Serialize, body: &[u8]) -> io::Result<()> {
     let head = serde_json::to_vec(head)?;
     let length = |bytes: &[u8], most: usize| match u32::try_from(bytes.len()) {
@@ -155,7 +155,7 @@ pub fn send(to: &mut impl Write, head: &impl Serialize, body: &[u8]) -> io::Resu
 /// Receives a frame.
 ///
 /// # Errors
-/// If the other end is gone, or sends what is no frame.
+/// If the other end is closed, or sends an invalid frame.
 pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, Vec<u8>)> {
     let mut length = |most: usize| {
         let mut bytes = [0; 4];

@@ -1,4 +1,4 @@
-//! Running a program on this machine to its end, or until its time is up.
+//! Runs a program on this machine to its end, or until a time limit.
 
 use std::io;
 use std::process::{Command, Output, Stdio};
@@ -8,12 +8,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What the program said, and how it ended.
+/// The program's output and exit status.
 ///
 /// # Errors
-/// If it cannot be started, or took longer; then it was killed.
+/// If it cannot be started, or takes longer; then it is killed.
 pub(crate) fn output(command: &mut Command, limit: Duration) -> io::Result<Output> {
-    // Files, unlike pipes, are not held open by what a program leaves behind, and are never full.
+    // Unlike pipes, files are not held open by processes that the program leaves behind, and are never full.
     let (out, err) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
     command.stdin(Stdio::null()).stdout(out.reopen()?).stderr(err.reopen()?);
     let mut child = command.spawn()?;
@@ -37,7 +37,7 @@ pub(crate) fn ends(descriptor: impl AsFd, limit: Duration) -> io::Result<bool> {
     loop {
         match poll(&mut fds, Some(&limit)) {
             Ok(ready) => return Ok(ready > 0),
-            // Started again: a signal that ends nothing may lengthen the time, never shorten it.
+            // Polls again with the full limit: a signal may lengthen the time, but never shortens it.
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -11,7 +11,7 @@ use crate::say;
 const CANNOT_BEGIN: u8 = 1;
 const USAGE: u8 = 2;
 
-/// Runs it. Returns the exit status.
+/// Runs the daemon. Returns the exit status.
 pub(crate) fn run(args: &Daemon) -> ExitCode {
     let format = args.log_format.map(|format| match format {
         LogFormat::Text => hotadd_daemon::LogFormat::Text,
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Daemon) -> ExitCode {
     }
 }
 
-/// Says whether a configuration will do. Returns the exit status.
+/// Checks a configuration. Returns the exit status.
 pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     match hotadd_daemon::check(file) {
         Ok(()) => {

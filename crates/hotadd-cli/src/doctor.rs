@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::args::Doctor;
 
-/// Something is in the way.
+/// A problem was found, or a shadow was refused.
 const IN_THE_WAY: u8 = 1;
 const USAGE: u8 = 2;
-/// Nothing was found, and there is something that could not be looked at or followed.
+/// Nothing was found, but something could not be examined or followed.
 const CANNOT_TELL: u8 = 3;
 
-/// Looks, and says what it sees. Returns the exit status.
+/// Examines the machine and prints the findings. Returns the exit status.
 pub(crate) fn run(args: &Doctor) -> ExitCode {
     let root = match Root::open(&args.root) {
         Ok(root) => root,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     }
 }
 
-/// For a person.
+/// The findings for a person.
 fn shown(findings: &[Finding], answer: Option<Level>) -> String {
     let mut text: String = findings.iter().map(finding).collect();
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
@@ -75,7 +75,7 @@ fn shown(findings: &[Finding], answer: Option<Level>) -> String {
     text
 }
 
-/// In lines, each with its end.
+/// A finding in lines, each with its line feed.
 fn finding(finding: &Finding) -> String {
     let level: &str = finding.level.into();
     let mut text = format!("{level}: {}\n", clean(&finding.what));
@@ -91,7 +91,7 @@ fn finding(finding: &Finding) -> String {
     text
 }
 
-/// As a line, with its end.
+/// A shadow as a line, with its line feed.
 fn shadow(shadow: &Shadow) -> String {
     let outcome: &str = shadow.outcome.into();
     format!("{outcome} {}: {}\n", clean(&shadow.file), clean(&shadow.said))

@@ -1,5 +1,5 @@
-//! `hotadd host`: the inside of a driver's own process. [`hotadd_service::host`] starts it, with a socket to the partition for
-//! its stdin and one to report over for its stdout.
+//! `hotadd host`: runs inside a driver's own process. [`hotadd_service::host`] starts it, with a socket to the partition as its
+//! stdin and a socket for reports as its stdout.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod driver;
@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use self::faults::Faulty;
 use crate::args;
 
-/// How long deregistering may take once nobody asks us any more.
+/// How long deregistering may take once the partition's process has closed its end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs until the partition's process closes its end. Returns the exit status.
@@ -56,7 +56,7 @@ fn host_file(
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream) -> ExitCode {
-    // Whoever started us may be gone.
+    // The process that started this one may have ended.
     let _ = writeln!(
         report,
         "no Windows drivers are machine code for x86-64 Linux, and this is another system"
@@ -65,9 +65,9 @@ fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream
 }
 
 fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) -> ExitCode {
-    // Some drivers are here to crash.
+    // Some samples crash on purpose, so no core is dumped.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // Some are here to hang: nothing of theirs is needed for this. If whoever started us is gone by now the connection says so.
+    // Some samples hang on purpose; this works without their help. If the parent has already ended, the connection shows that.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let registered = register(args, socket);
     let said = match &registered {
@@ -77,11 +77,11 @@ fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) ->
     if said.is_err() || registered.is_err() {
         return ExitCode::FAILURE;
     }
-    // Nothing is ever said to us here: it ends when we are to end, or when there is nobody left who could want us to.
+    // Nothing is ever sent here: the read ends when this process is to end, or when its parent has ended.
     let _ = report.read(&mut [0]);
     let end = || {
         std::thread::sleep(GRACE);
-        // The driver sits in its callback, and deregistering waits for that.
+        // The driver is still in its callback, and deregistering waits for that.
         std::process::exit(1);
     };
     let _ = std::thread::Builder::new().spawn(end);
@@ -96,7 +96,7 @@ fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Part
     };
     let raw = socket.try_clone().map_err(|error| error.to_string())?;
     let limit = Duration::from_millis(args.time_limit);
-    // The replay is not what faults are for, unless that is said.
+    // Faults do not happen in the replay unless the specification says so.
     let replay = sample.replay;
     let driver = Faulty::new(sample.sample(), sample.faults.clone(), raw, replay, limit);
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
@@ -106,11 +106,11 @@ fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Part
     Ok((registration, partition))
 }
 
-/// Takes the sockets from where they were put, and leaves there what programs expect.
+/// Takes the sockets from stdin and stdout, and replaces these with what programs expect.
 fn take_sockets() -> io::Result<(UnixStream, UnixStream)> {
     let take = |at: &dyn Fn() -> io::Result<OwnedFd>| {
         let taken = UnixStream::from(at()?);
-        // Only a socket has a peer.
+        // Fails unless this is a socket: only a socket has a peer.
         taken.peer_addr().map(|_| taken)
     };
     let socket = take(&|| io::stdin().as_fd().try_clone_to_owned())?;

@@ -1,4 +1,4 @@
-//! `hotadd inspect`: what a driver's file is, and whether what it imports is provided.
+//! `hotadd inspect`: describes a driver's file, and whether what it imports is provided.
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ mod here {
 
     use super::{ExitCode, Inspect};
 
-    /// Looks, and says what it sees. Returns the exit status.
+    /// Inspects the file and prints the result. Returns the exit status.
     pub(crate) fn run(args: &Inspect) -> ExitCode {
         let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
         let seen = File::read(&args.file).and_then(|file| {
@@ -69,7 +69,7 @@ mod here {
         import.provision != Provision::Missing
     }
 
-    /// In lines.
+    /// The result in lines.
     fn shown(name: &str, seen: &Seen) -> String {
         let (size, seen) = match seen {
             Ok((size, seen)) => (size, seen),

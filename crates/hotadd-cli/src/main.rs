@@ -1,4 +1,4 @@
-//! The `hotadd` command: adds processors to running programs, with everybody's consent.
+//! The `hotadd` command: adds processors to running programs, with the consent of all parties.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

@@ -1,4 +1,4 @@
-//! `hotadd man` and `hotadd completions`: what packages install beside the command, made from its arguments.
+//! `hotadd man` and `hotadd completions`: files that packages install beside the command, generated from its arguments.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(crate) fn man(dir: &Path) -> ExitCode {
 
 /// Writes the completions for a shell to stdout.
 pub(crate) fn completions(shell: Shell) -> ExitCode {
-    // In one piece: clap_complete panics when its reader goes away.
+    // Collected first: clap_complete panics when its reader goes away.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "hotadd", &mut script);
     crate::say::whole(&String::from_utf8_lossy(&script));

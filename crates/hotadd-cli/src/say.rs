@@ -1,4 +1,4 @@
-//! What commands say on stdout and stderr: one line each, without what steers a terminal or hides. A closed pipe is no fault of ours.
+//! Output of commands on stdout and stderr: one line each, without control or hidden characters. A closed pipe is no error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,28 +8,28 @@ use std::sync::OnceLock;
 use hotadd::text::clean;
 use serde_json::Value;
 
-/// The exit status of a command that could not say what came of it: EX_IOERR.
+/// The exit status of a command whose result could not be written: EX_IOERR.
 const UNSAID: u8 = 74;
 
 /// Why something could not be written to stdout.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// A line for people, on stdout.
+/// Writes a line for people to stdout.
 pub(crate) fn line(text: impl AsRef<str>) {
     whole(&format!("{}\n", clean(text.as_ref())));
 }
 
-/// A text that is clean already, on stdout.
+/// Writes a text that is already clean to stdout.
 pub(crate) fn whole(text: &str) {
     let written = io::stdout().write_all(text.as_bytes());
     if let Err(error) = written.and_then(|()| io::stdout().flush()) {
-        // The first one counts.
+        // Only the first error is kept.
         let _ = LOST.set(error);
     }
 }
 
-/// The exit status of a command that is through, if this is what came of what it did: another one if it could not say so. Who has closed
-/// our output wanted no more of it, and that is no failure.
+/// The exit status of a finished command whose result is `code`: another status if the result could not be written. A closed pipe
+/// is no failure: the reader wanted no more output.
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     match LOST.get() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -40,22 +40,22 @@ pub(crate) fn finish(code: ExitCode) -> ExitCode {
     }
 }
 
-/// An answer for programs, on stdout.
+/// Writes an answer for programs to stdout.
 pub(crate) fn json(value: &Value) {
     whole(&format!("{}\n", cleaned(value)));
 }
 
-/// What went wrong, on stderr.
+/// Writes an error to stderr.
 pub(crate) fn wrong(what: impl Display) {
     note(format!("hotadd: {what}"));
 }
 
-/// A line for people on stderr.
+/// Writes a line for people to stderr.
 pub(crate) fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", clean(text.as_ref()));
 }
 
-/// The same value, with its texts as they may be shown.
+/// The same value with all texts cleaned.
 pub(crate) fn cleaned(value: &Value) -> Value {
     match value {
         Value::String(text) => clean(text).into_owned().into(),

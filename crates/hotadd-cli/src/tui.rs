@@ -1,9 +1,9 @@
 //! [`Tui`]: the rows at the bottom of the terminal where a person watches a run.
 //!
-//! The command writes to the same terminal whenever it likes, and keeps it as its own: no pipe or second terminal lies
-//! between. So the TUI reserves the bottom rows with a scroll region, as apt does for its progress bar, and draws
-//! with a single write each time, which the kernel does not interleave with the command's. Input is left alone: the
-//! terminal stays in its mode and nothing is read, so that Ctrl-C and everything typed reach the command.
+//! The command writes to the same terminal at any time, directly: no pipe or second terminal lies between. So the TUI reserves
+//! the bottom rows with a scroll region, as apt does for its progress bar, and draws with a single write each time, which the
+//! kernel does not interleave with the command's writes. Input is left alone: the terminal stays in its mode and nothing is read,
+//! so that Ctrl-C and everything typed reach the command.
 
 mod canvas;
 mod crowd;
@@ -38,32 +38,31 @@ struct Ink {
 /// The smallest terminal that has room for a TUI and the command.
 const SMALLEST: Size = Size { width: 40, height: 10 };
 
-/// Everything is drawn anew this often, because the command may have cleared the screen or undone the scroll region.
+/// Everything is redrawn this often, because the command may have cleared the screen or undone the scroll region.
 const AFRESH: Duration = Duration::from_secs(1);
 
 /// The rows at the bottom of the terminal where a person watches a run.
 ///
-/// A command that takes the whole screen (an editor, a pager) and the TUI paint over each other while it runs: it is
-/// not told that the bottom rows are taken. A sequence of escapes that the command writes in two halves can be cut by a
-/// drawing in between. Neither lasts: everything is drawn anew every second, and [`close`](Self::close) gives the
-/// terminal back in order.
+/// A command that uses the whole screen (an editor, a pager) and the TUI overwrite each other while it runs: the command does not
+/// know that the bottom rows are reserved. If the command writes an escape sequence in two parts, a drawing may come between
+/// them. Both effects are temporary: everything is redrawn every second, and [`close`](Self::close) restores the terminal.
 #[derive(Debug)]
 pub(crate) struct Tui {
     out: Output,
     writer: Writer,
     ink: Ink,
     memory: Memory,
-    /// Where it is; `None` at first, and while the terminal is too small.
+    /// The TUI's rows; `None` at first, and while the terminal is too small.
     area: Option<Rect>,
-    /// What was drawn there last; nothing at first.
+    /// What was drawn there last; empty at first.
     drawn: Buffer,
-    /// When everything was drawn last.
+    /// When everything was last redrawn.
     afresh: Instant,
     closed: bool,
 }
 
 impl Tui {
-    /// Takes the bottom rows of the terminal on `out`. What is on the screen scrolls up to make room.
+    /// Reserves the bottom rows of the terminal on `out`. What is on the screen scrolls up to make room.
     ///
     /// # Errors
     ///
@@ -77,7 +76,7 @@ impl Tui {
         if too_small(size) {
             return unsupported("the terminal is too small");
         }
-        // What was printed before belongs above. If it cannot be written, that is not for the TUI to say.
+        // Earlier output belongs above the TUI. If it cannot be written, that is not the TUI's error to report.
         let _ = io::stdout().flush();
         let mut tui = Self {
             out,
@@ -96,7 +95,7 @@ impl Tui {
         Ok(tui)
     }
 
-    /// Draws what has changed. Does not wait for a terminal that is stopped or flooded: then a later call draws.
+    /// Draws what has changed. Does not wait for a terminal that is stopped or flooded: a later call draws instead.
     ///
     /// # Errors
     ///
@@ -139,7 +138,7 @@ impl Tui {
         self.writer.write(bytes)
     }
 
-    /// Gives the terminal back. The TUI as it is at last stays behind as ordinary text, below what the command wrote.
+    /// Gives the terminal back. The last state of the TUI remains as ordinary text, below the command's output.
     ///
     /// # Errors
     ///
@@ -150,9 +149,9 @@ impl Tui {
         let size = self.out.size()?;
         let mut bytes = sequences::release(size);
         if !too_small(size) {
-            // One column less than there are: text that fills a row would be broken when the window is made narrower.
+            // One column less than the terminal's width: text that fills a row would wrap when the window is made narrower.
             let area = Rect { y: 0, width: size.width - 1, ..area(view, size) };
-            // It scrolls like any text: there is room for everything that was said.
+            // This text scrolls like any other, so there is room for all notes.
             let area = Rect { height: area.height + face::unsaid(view, area), ..area };
             let buffer = face::render(view, &self.memory, area, Instant::now(), self.ink);
             bytes.extend(sequences::text(&buffer));
@@ -163,7 +162,7 @@ impl Tui {
 }
 
 impl Drop for Tui {
-    /// For panics and errors: the terminal is usable again, without a last TUI.
+    /// After a panic or an error: makes the terminal usable again, without drawing the TUI a last time.
     fn drop(&mut self) {
         if !self.closed {
             let size = self.out.size().unwrap_or(SMALLEST);

@@ -1,9 +1,9 @@
-//! The built-in load: a thread on each processor that spins. A process of its own, so that it can be kept to a partition
-//! like any other; its other half, `run::load`, is the driver that speaks for it.
+//! The built-in load: a thread on each processor that spins. It is a process of its own, so that it can be kept to a partition
+//! like any other. Its counterpart, `run::load`, is the driver that registers for it.
 //!
-//! It takes a command a line on stdin: `prepare N` (make a thread for processor N), `go N` (have it spin there), `stop N` (end
-//! it). Each but `go` is answered by a line on stdout, `ok` or `no REASON`. Ten times a second it writes a line with the
-//! steps per second done on each processor: `rates 0:412345678 1:398765432`. It ends with its stdin.
+//! It reads commands from stdin, one a line: `prepare N` (make a thread for processor N), `go N` (make it spin there), `stop N`
+//! (end it). Each command except `go` is answered by a line on stdout, `ok` or `no REASON`. Ten times a second the load writes a
+//! line with the steps per second done on each processor: `rates 0:412345678 1:398765432`. It ends when stdin ends.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::CpuSet;
 
-/// Steps between two looks at whether to end.
+/// The number of steps between two checks whether to end.
 const STRIDE: u64 = 1 << 14;
 
 /// Time between two reports.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The threads by processor, shared with the one that reports.
+/// The threads by processor, shared with the thread that reports.
 type Spinners = Arc<Mutex<BTreeMap<u32, Spinner>>>;
 
 /// Runs until stdin ends.
@@ -46,7 +46,7 @@ pub(crate) fn run() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
 
-/// Does what a line says; `None` if that is not answered.
+/// Executes a command line; `None` if it is not answered.
 fn obey(line: &str, spinners: &Spinners) -> Result<Option<()>, String> {
     let (verb, id) = line.split_once(' ').ok_or("no such command")?;
     let id: u32 = id.parse().map_err(|_| "no such processor")?;
@@ -67,9 +67,9 @@ fn obey(line: &str, spinners: &Spinners) -> Result<Option<()>, String> {
     Ok(Some(()))
 }
 
-/// A thread that waits, then spins on its processor, until it is dropped.
+/// A thread that waits, then spins on its processor until it is dropped.
 struct Spinner {
-    /// Dropping it sends the thread off.
+    /// Dropping it starts the thread.
     go: Option<mpsc::Sender<()>>,
     stop: Arc<AtomicBool>,
     steps: Arc<AtomicU64>,
@@ -83,12 +83,12 @@ impl Spinner {
         let steps = Arc::new(AtomicU64::new(0));
         let (flag, counter) = (Arc::clone(&stop), Arc::clone(&steps));
         let thread = std::thread::Builder::new().name(format!("load/{id}")).spawn(move || {
-            // Until the processor has joined nothing may run there.
+            // Nothing may run on the processor until it has joined.
             let _ = wait.recv();
             let mut here = CpuSet::new();
             if (id as usize) < CpuSet::MAX_CPU {
                 here.set(id as usize);
-                // If it is refused it spins elsewhere in the partition, which is no harm.
+                // If this is refused, the thread spins elsewhere in the partition, which does no harm.
                 let _ = rustix::thread::sched_setaffinity(None, &here);
             }
             spin(&counter, &flag);
@@ -99,7 +99,7 @@ impl Spinner {
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        // Relaxed: it only has to be seen some time; joining orders the rest.
+        // Relaxed: the flag only has to be seen eventually; joining orders the rest.
         self.stop.store(true, Ordering::Relaxed);
         self.go = None;
         if let Some(thread) = self.thread.take() {
@@ -116,7 +116,7 @@ fn spin(steps: &AtomicU64, stop: &AtomicBool) {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         }
         std::hint::black_box(state);
-        // Relaxed: a sum that is read some time later.
+        // Relaxed: a sum that is read later.
         steps.fetch_add(STRIDE, Ordering::Relaxed);
     }
 }
@@ -141,7 +141,7 @@ fn report(spinners: &Spinners, ended: &mpsc::Receiver<()>) {
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        // Nobody listens any more.
+        // Nobody reads the reports any more.
         std::process::exit(0);
     }
 }

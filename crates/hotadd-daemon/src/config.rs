@@ -1,4 +1,4 @@
-//! [`Config`]: what the daemon is told by its file, and which line and key of that are wrong.
+//! [`Config`]: the daemon's configuration file, and in which line and key it is wrong.
 
 use std::fmt::Display;
 use std::io;
@@ -19,10 +19,10 @@ use toml::Spanned;
 use crate::spec::{DriverSpec, SimulateSpec, What, WhenMissing};
 use crate::values;
 
-/// Where the configuration is unless it is said.
+/// The configuration's path unless another is given.
 pub const FILE: &str = "/etc/hotadd/hotadd.toml";
 
-/// What the daemon does, and with whom.
+/// What the daemon does, and with which parties.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
@@ -37,15 +37,15 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HardwareKeys {
     pub(crate) kind: Kind,
-    /// Of hotplug: what becomes of processors that somebody else brings online.
+    /// For hotplug: what happens to processors that other software brings online.
     pub(crate) policy: Option<Spanned<Policy>>,
-    /// What becomes of processors that are off when the daemon begins.
+    /// What happens to processors that are off when the daemon starts.
     pub(crate) at_start: AtStart,
-    /// Of simulated: how many, and what goes wrong.
+    /// For simulated: how many processors, and their faults.
     pub(crate) simulate: Option<Spanned<Text<SimulateSpec>>>,
-    /// Of simulated: these are not plugged in at first, but later, one by one.
+    /// For simulated: processors that are not plugged in at first, but later, one by one.
     pub(crate) plug: Option<Spanned<Text<CpuList>>>,
-    /// How much later.
+    /// The time between two of them.
     pub(crate) plug_every: Option<Spanned<Text<Every>>>,
 }
 
@@ -67,12 +67,12 @@ pub(crate) enum Policy {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AtStart {
-    /// Everybody is asked about those that nobody has decided about: not about one that was refused before.
+    /// Parties are asked about processors that nothing was decided about yet, and not about one that was refused before.
     #[default]
     Undecided,
-    /// Everybody is asked about all.
+    /// Parties are asked about all of them.
     Add,
-    /// They stay off.
+    /// The processors stay off.
     Leave,
 }
 
@@ -81,12 +81,12 @@ pub(crate) enum AtStart {
 pub(crate) struct ServiceKeys {
     pub(crate) name: Option<Text<Name>>,
     pub(crate) socket: Option<Text<AbsolutePath>>,
-    /// Whose members may do everything.
+    /// The group whose members may do everything.
     pub(crate) group: Option<Text<Group>>,
     pub(crate) bus: Option<Text<Bus>>,
 }
 
-/// Which message bus to be on.
+/// The message bus to join.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Bus {
     None,
@@ -112,12 +112,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// How long those who were registered with the daemon before are waited for.
+    /// How long the daemon waits for parties that were registered with the previous daemon.
     pub(crate) fn rejoin(&self) -> Duration {
         self.rejoin.as_ref().map_or(Duration::from_secs(2), |Text(rejoin)| rejoin.0)
     }
 
-    /// How long a party in another process may take over an answer.
+    /// The time limit of an answer of a party in another process.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.as_ref().map_or(Duration::from_secs(5), |Text(limit)| limit.0)
     }
@@ -127,7 +127,7 @@ impl Limits {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Party {
     pub(crate) driver: Text<DriverSpec>,
-    /// What becomes of adds while it is missing (L4).
+    /// What happens to adds while it is missing (L4).
     #[serde(rename = "when-missing")]
     when_missing: Option<Spanned<WhenMissing>>,
 }
@@ -152,7 +152,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     }
 }
 
-/// A string that one of the command line's readers reads.
+/// A string that is parsed by one of the command line's parsers.
 macro_rules! read_by {
     ($($name:ident($type:ty) by $read:path;)*) => {$(
         #[derive(Clone, Debug, PartialEq)]
@@ -191,11 +191,11 @@ fn rejoin(text: &str) -> Result<Duration, String> {
     if time > values::LONGEST_TIMEOUT { Err("it is longer than 10m".to_owned()) } else { Ok(time) }
 }
 
-/// The most that a configuration has, in bytes: thousands of parties fit in.
+/// The largest configuration, in bytes: it holds thousands of parties.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Reads a configuration. Nobody else may be able to change it, because it says what is run. A pipe or a device is refused: it could
-/// be waited for without end.
+/// Reads a configuration. No other user may be able to change it, because it names programs to run. A pipe or a device is
+/// refused: reading it could wait forever.
 fn whole(file: &Path) -> Result<String, Untrusted> {
     let unreadable = |error| Untrusted::Unreadable { path: file.to_owned(), error };
     let bytes = ownership::read(&ownership::file(file)?, MOST_BYTES).map_err(unreadable)?;
@@ -203,7 +203,7 @@ fn whole(file: &Path) -> Result<String, Untrusted> {
 }
 
 impl Config {
-    /// Reads a file; without one the usual, or what holds if there is none. Says what is wrong and where.
+    /// Reads a file; without one the usual file, or the defaults if that does not exist. The error says what is wrong, and where.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, String> {
         let file = path.unwrap_or(Path::new(FILE));
         match whole(file) {
@@ -213,8 +213,8 @@ impl Config {
         }
     }
 
-    /// Which party's program or file would not be run, because it is not there or others could change it. The daemon begins without it,
-    /// and it is missing (L4).
+    /// The party whose program or file would not be run, because it does not exist or other users could change it. The daemon
+    /// starts without it, and the party is missing (L4).
     pub(crate) fn unusable(&self) -> Option<String> {
         let why = |spec: &DriverSpec| match &spec.what {
             What::Exec(exec) => Script::new(&exec.path).err().map(|error| error.to_string()),
@@ -227,7 +227,7 @@ impl Config {
         })
     }
 
-    /// Says what is wrong as `LINE: KEY: WHAT`.
+    /// Reads a configuration. An error has the form `LINE: KEY: WHAT`.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let syntax = |error: &toml::de::Error| {
@@ -237,7 +237,7 @@ impl Config {
         let parsed = toml::Deserializer::parse(text).map_err(|error| syntax(&error))?;
         let config: Self = serde_path_to_error::deserialize(parsed).map_err(|error| {
             let path = error.path().to_string();
-            // What carries a value's place in the file is no key of it.
+            // The wrapper that carries a value's position is no key.
             let keys: Vec<_> = path.split('.').filter(|key| !key.starts_with("$_")).collect();
             let wrong = error.inner();
             let at = wrong.span().map_or(0, |span| span.start);
@@ -261,7 +261,7 @@ impl Config {
     }
 }
 
-/// Where, of which key, what.
+/// An error: position, key and description.
 type Wrong = (usize, &'static str, String);
 
 impl HardwareKeys {
@@ -283,7 +283,7 @@ impl HardwareKeys {
         }
     }
 
-    /// The simulated processors, those not yet plugged in that are to come later.
+    /// The simulated processors. Those to be plugged in later are not plugged in yet.
     pub(crate) fn simulation(&self) -> Result<Arc<Simulated>, Wrong> {
         let at = self.simulate.as_ref().map_or(0, |spec| spec.span().start);
         let wrong = |what: String| (at, "simulate", what);
@@ -309,13 +309,13 @@ impl HardwareKeys {
         Ok(hardware)
     }
 
-    /// What of simulated processors is there from the beginning on.
+    /// The properties of simulated processors that are fixed at the start.
     pub(super) fn world(&self) -> impl PartialEq + use<'_> {
         let simulate = self.simulate.as_ref().map(Spanned::get_ref);
         (simulate, self.plug.as_ref().map(Spanned::get_ref), self.plug_every())
     }
 
-    /// Time from one processor that is plugged in to the next.
+    /// The time between plugging in one processor and the next.
     pub(crate) fn plug_every(&self) -> Duration {
         self.plug_every.as_ref().map_or(Duration::from_secs(1), |every| every.get_ref().0.0)
     }

@@ -1,4 +1,4 @@
-//! What people are told of a party that the operator named and that is missing (L4), and what to do about it.
+//! The messages about a party that the operator named and that is missing (L4), and what to do about it.
 
 use std::time::SystemTime;
 
@@ -9,20 +9,20 @@ pub(crate) fn line(missing: &Missing) -> String {
     since(&missing.party.name, missing.since, &missing.reason)
 }
 
-/// The same of one that has just gone missing.
+/// The same message for a party that has just gone missing.
 pub(crate) fn now(name: &str, reason: &str) -> String {
     since(name, SystemTime::now(), reason)
 }
 
-/// The same of one that is missing since then.
+/// The same message for a party that is missing since the given time.
 #[must_use]
 pub fn since(name: &str, since: SystemTime, reason: &str) -> String {
-    // A clock may say anything, and years that nobody can write are one day as good as another.
+    // The time comes from a clock and may be out of range, so it is limited to the last time that can be written.
     let since = humantime::format_rfc3339_seconds(since.min(latest()));
     format!("degraded: {name} is missing since {since}: {reason}; {}", what_to_do(name))
 }
 
-/// That it is there again.
+/// The message that the party is present again.
 pub(crate) fn over(name: &str) -> String {
     format!("{name} is there again, and is asked")
 }
@@ -39,7 +39,7 @@ fn what_to_do(name: &str) -> String {
     )
 }
 
-/// The last that can be written: 9999-12-31.
+/// The last time that can be written: 9999-12-31.
 fn latest() -> SystemTime {
     SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799)
 }

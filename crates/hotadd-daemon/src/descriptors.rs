@@ -1,8 +1,8 @@
-//! How many descriptors this process may have open: every connection is one, and the usual limit of 1,024 is a few too few for
-//! as many connections as the service takes.
+//! The descriptor limit of this process. Every connection needs a descriptor, and the usual limit of 1,024 is slightly less than
+//! as many connections as the service accepts need.
 //!
-//! The usual limit is for the sake of programs that use select(2), which knows no descriptor above it. So it is raised here
-//! only, and everything that this starts gets it back.
+//! The usual limit protects programs that use select(2), which cannot handle higher descriptors. So it is raised only in this
+//! process, and every process that this one starts gets the old limit back.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the limit was, if it was raised.
+/// The limit before it was raised, if it was.
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the limit as far as it goes without privileges.
+/// Raises the limit to the maximum that needs no privileges.
 pub fn raise() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
@@ -22,11 +22,11 @@ pub fn raise() {
         return;
     }
     BEFORE.get_or_init(|| before);
-    // If not even that is allowed, the limit that there is has to do: connections beyond it wait.
+    // If this fails the old limit stays: connections beyond it wait.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// Has a command begin with the limit that there was before.
+/// Makes a command start with the limit that held before.
 pub fn give_back(command: &mut Command) {
     let Some(&before) = BEFORE.get() else { return };
     let prepare = move || setrlimit(Resource::Nofile, before).map_err(io::Error::from);

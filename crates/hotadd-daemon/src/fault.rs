@@ -1,5 +1,5 @@
-//! Places at which tests have the daemon die, compiled in by the feature `fault-points` alone: `HOTADD_FAULT=POINT[:N][@ID]` kills it by
-//! SIGKILL when POINT is passed for the N-th time, of processor ID if one is named.
+//! Fault points at which tests kill the daemon, compiled in only by the feature `fault-points`. `HOTADD_FAULT=POINT[:N][@ID]`
+//! kills it with SIGKILL when POINT is passed for the N-th time, by processor ID if one is given.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +32,7 @@ static FAULT: OnceLock<Fault> = OnceLock::new();
 struct Fault {
     point: &'static str,
     of: Option<HardwareId>,
-    /// How many passings are left.
+    /// How many passes are left.
     left: AtomicU32,
 }
 
@@ -52,11 +52,11 @@ impl FromStr for Fault {
     }
 }
 
-/// Reads where to die, and watches the partition's events for it; to be called before anybody else watches.
+/// Reads the fault point, and observes the partition's events. Must be called before any other observer is added.
 pub(super) fn watch(partition: &Partition) -> Result<(), String> {
     if let Some(text) = std::env::var_os("HOTADD_FAULT") {
         let fault = text.to_string_lossy().parse()?;
-        // There is one daemon in a process.
+        // There is one daemon in a process, so this is set once.
         let _ = FAULT.set(fault);
     }
     partition.observe(see).map_err(|error| error.to_string())?.detach();
@@ -86,7 +86,7 @@ fn see(event: &Event) {
     }
 }
 
-/// A point is passed.
+/// Passes a point.
 pub(super) fn pass(point: &str, id: HardwareId) {
     let Some(fault) = FAULT.get() else { return };
     if fault.point == point
@@ -94,14 +94,14 @@ pub(super) fn pass(point: &str, id: HardwareId) {
         && fault.left.fetch_sub(1, Ordering::Relaxed) == 1
     {
         let _ = kill_process(getpid(), Signal::KILL);
-        // It comes in a moment, and nothing may happen in that.
+        // SIGKILL takes effect in a moment. Nothing may happen until then.
         loop {
             std::thread::park();
         }
     }
 }
 
-/// Hardware that has points before and after its write.
+/// Hardware with fault points before and after its write.
 #[derive(Debug)]
 pub(super) struct Faulty(pub(super) Arc<dyn Hardware>);
 

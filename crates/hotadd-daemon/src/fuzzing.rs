@@ -1,11 +1,11 @@
-//! What the fuzz target calls. Built with `--cfg fuzzing` alone, and no part of what this crate promises.
+//! The entry point of the fuzz target. Built with `--cfg fuzzing` only; not part of the crate's interface.
 
 use crate::config::Config;
 
 /// A configuration of the daemon.
 ///
 /// # Panics
-/// If what is wrong with it is not said in one line that begins with a line's number.
+/// If an error is not one line that begins with a line number.
 #[must_use]
 pub fn config(text: &str) -> bool {
     let read = Config::read(text);

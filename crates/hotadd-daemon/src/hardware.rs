@@ -1,4 +1,4 @@
-//! [`Governed`]: the processors that the daemon is told to govern, and how one that was plugged in anew is told from the one before.
+//! [`Governed`]: the processors that the daemon governs, and how a newly plugged-in processor is told from the previous one.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 
 use super::config::{HardwareKeys, Kind, Policy};
 
-/// The processors, as what they are.
+/// The hardware, by its kind.
 #[derive(Clone)]
 pub(super) enum Governed {
     Hotplug(Arc<Hotplug>),
@@ -48,23 +48,23 @@ impl Governed {
         }
     }
 
-    /// Does from now on as these keys say.
+    /// Applies these keys from now on.
     pub(super) fn govern_as(&self, keys: &HardwareKeys) {
         if let Self::Hotplug(hotplug) = self {
             hotplug.set_intruders(intruders(keys));
         }
     }
 
-    /// A number that this processor has had since it was plugged in, and that another one in its place will not have; `None` if it is
-    /// not there.
+    /// A number that identifies this plugging-in of the processor: a later processor in its place has another number. `None` if
+    /// no processor is there.
     pub(super) fn plugging(&self, id: HardwareId) -> Option<u64> {
         match self {
-            // The kernel makes its folder when it is plugged in, and counts the folders.
+            // The kernel creates the processor's folder when it is plugged in, and numbers the folders.
             Self::Hotplug(_) => {
                 let folder = fs::symlink_metadata(format!("/sys/devices/system/cpu/cpu{id}"));
                 folder.ok().map(|folder| folder.ino())
             }
-            // They come and go with this process.
+            // Simulated processors exist as long as this process.
             Self::Simulated(_) => Some(0),
         }
     }

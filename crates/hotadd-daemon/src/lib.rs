@@ -1,13 +1,13 @@
-//! The machine's partition manager: it governs the machine's processors, and adds what is plugged in if everybody agrees.
+//! The machine's partition manager: it governs the machine's processors, and adds plugged-in processors if all parties agree.
 //!
-//! [`run`] is the daemon, in the foreground: it reads its configuration, registers the parties that this names, listens at a socket, and
-//! ends when a signal says so. [`check`] says whether a configuration will do.
+//! [`run`] is the daemon, in the foreground: it reads its configuration, registers the parties that this names, listens at a
+//! socket, and ends on a signal. [`check`] says whether a configuration is valid.
 //!
-//! What the daemon and a run of a command both need is here too: [how the drivers are written](spec) that an operator names, [those
-//! drivers](parties) as they are registered and started anew, and [what a person is told](view).
+//! The crate also has what both the daemon and a run of a command need: [the syntax of the operator's drivers](spec), [those
+//! drivers](parties) as they are registered and restarted, and [what a person is shown](view).
 //!
-//! A program that uses this crate needs the command `host` of `hotadd`: a driver in a process of its own is started by that, from the file
-//! of the running program.
+//! A program that uses this crate must have the command `host` of `hotadd`: a driver in a process of its own is started with it,
+//! from the file of the running program.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -47,41 +47,41 @@ pub use self::log::LogFormat;
 use self::manager::Manager;
 use self::view::Weight;
 
-/// Where the machine's partition is found.
+/// The folder of the machine's partition.
 pub const RUN: &str = "/run/hotadd";
 
-/// Why the daemon ended without being told to. Its log has the reason.
+/// Why the daemon ended without being told to. The log has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Its configuration is wrong.
     Configuration,
-    /// It could not begin.
+    /// It could not start.
     CannotBegin,
 }
 
-/// What the main thread hears from the others.
+/// Messages of the other threads to the main thread.
 enum Message {
     Event(Box<Event>),
-    /// Somebody was turned away or disconnected.
+    /// A peer was refused or disconnected.
     Turned(String),
-    /// We are told to end.
+    /// A signal to end.
     Signal,
-    /// We are told to read the configuration anew.
+    /// A signal to reload the configuration.
     Reload,
-    /// The parties of the configuration have registered or are missing, or what keeps the daemon from beginning.
+    /// The parties of the configuration have registered or are missing. The error says why the daemon cannot start.
     Registered(Result<(), String>),
-    /// A new configuration is in force, or what kept one of its parties from registering.
+    /// A new configuration is in force. The error says why one of its parties did not register.
     Reloaded(Result<Box<Config>, String>),
-    /// Lines were left out of the log, which is to be said later.
+    /// Lines were left out of the log; their number is to be logged later.
     LeftOut,
-    /// All of them are deregistered, and their processes gone.
+    /// All parties are deregistered, and their processes have ended.
     Left,
 }
 
-/// Says whether a configuration will do: that of `file`, or the usual one.
+/// Checks a configuration: that of `file`, or the usual one.
 ///
 /// # Errors
-/// What is wrong with it, and where.
+/// What is wrong with the configuration, and where.
 pub fn check(file: Option<&Path>) -> Result<(), String> {
     let config = Config::load(file)?;
     let place = || config.check_place().err().map(|why| format!("service.socket: {why}"));
@@ -91,10 +91,11 @@ pub fn check(file: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Runs the daemon with the configuration of `file`, or the usual one, until a signal tells it to end. To be called once in a process.
+/// Runs the daemon with the configuration of `file`, or the usual one, until a signal tells it to end. Must be called once in a
+/// process.
 ///
 /// # Errors
-/// It could not begin, which its log says.
+/// It could not start; the log has the reason.
 pub fn run(file: Option<PathBuf>, format: Option<LogFormat>) -> Result<(), Failure> {
     let log = Log::new(format);
     let cannot_begin = |why| (Failure::CannotBegin, why);

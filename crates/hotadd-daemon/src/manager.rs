@@ -1,4 +1,4 @@
-//! [`Manager`]: the daemon from its beginning to its end, on the main thread.
+//! [`Manager`]: runs the daemon from start to end, on the main thread.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,7 +23,7 @@ use crate::parties::Terms;
 use crate::parties::{Beginning, Parties};
 use crate::view::{Note, View, Weight};
 
-/// How long a driver may hold up the end.
+/// How long a driver may delay the end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The machine's partition manager.
@@ -37,30 +37,30 @@ pub(super) struct Manager {
     pub(super) messages: Receiver<Message>,
     pub(super) sender: Sender<Message>,
     pub(super) state_file: Arc<StateFile>,
-    /// Those that were off when it began, each as it was plugged in then.
+    /// The processors that were off at the start, each with its plugging at that time.
     pub(super) off: Vec<(HardwareId, Option<u64>)>,
     pub(super) adder: Adder,
     pub(super) service: Option<Arc<Service>>,
     pub(super) parties: Arc<Parties>,
-    /// Where the configuration is, if it is not in its usual place.
+    /// The path of the configuration, if it is not the usual one.
     pub(super) file: Option<PathBuf>,
     pub(super) reloading: Reloading,
-    /// Until when those who were registered with the daemon before are waited for. Nothing is added meanwhile.
+    /// Until when the daemon waits for the parties that were registered with the previous daemon. Nothing is added meanwhile.
     pub(super) rejoin: Option<Instant>,
     pub(super) watchdog: Watchdog,
-    /// When it is to be seen next whether all threads turn.
+    /// When the threads are checked next.
     pub(super) beat: Instant,
-    /// That one does not was said.
+    /// A stuck thread has been reported.
     pub(super) stuck: bool,
     pub(super) plugging: Option<Sender<()>>,
 }
 
-/// Whether the configuration is to be read anew, and whether it can be.
+/// Whether the configuration is to be reloaded, and whether that is possible now.
 #[derive(Default)]
 pub(super) struct Reloading {
-    /// Since the last time that it was read. Asked for twice is asked for once.
+    /// Requested since the last reload. Several requests cause one reload.
     pub(super) asked: bool,
-    /// Those of the last configuration are all there.
+    /// All parties of the last configuration have registered.
     pub(super) may_begin: bool,
 }
 
@@ -73,7 +73,7 @@ impl Manager {
         let notify = Notify::from_env().map_err(|error| error.to_string())?;
         let governed = Governed::new(&config.hardware)?;
         let hardware = governed.hardware();
-        // Before anything of the partition: what comes while that is made is in neither its list nor its events.
+        // Before the partition is made: a processor that appears meanwhile is neither in the partition's list nor in its events.
         let off =
             hardware.candidates().map_err(|error| hotadd::Error::Hardware(error).to_string())?;
         let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
@@ -99,7 +99,7 @@ impl Manager {
         let view = View::new(partition.hardware(), String::new(), rows, candidates);
         let observer = sender.clone();
         let observe = move |event: &Event| {
-            // Nobody listens any more: it has ended.
+            // Fails only when the main thread has ended.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
         partition.observe(observe).map_err(|error| error.to_string())?.detach();
@@ -128,7 +128,7 @@ impl Manager {
         })
     }
 
-    /// Governs until it is told to end.
+    /// Runs the daemon until it is told to end.
     pub(super) fn conduct(mut self) -> Result<(), String> {
         let began = self.register();
         let ended = began.and_then(|()| {
@@ -155,9 +155,9 @@ impl Manager {
         ended
     }
 
-    /// Registers the parties of the configuration, on a thread of their own: one may take its time.
+    /// Registers the parties of the configuration on a thread of its own, because one may take long.
     fn register(&mut self) -> Result<(), String> {
-        // Before anybody is called.
+        // Before any party is called.
         self.config.check_place().map_err(|error| error.to_string())?;
         descriptors::raise();
         let turned = self.sender.clone();
@@ -181,22 +181,23 @@ impl Manager {
         thread.map(drop).map_err(|error| error.to_string())
     }
 
-    /// What parties of the configuration are registered with.
+    /// What the parties of the configuration are registered with.
     pub(super) fn terms(&self, timeout: Duration) -> Terms {
         let to = self.log.clone();
         Terms {
             partition: self.partition.clone(),
-            // On whichever processors there are.
+            // Without a mask: on whichever processors there are.
             start: Arc::new(Command::spawn),
             service: self.service.as_ref().map(Arc::downgrade),
             timeout,
-            // At once, and not by way of the main thread: who says more than can be written waits for its own words.
+            // Logged directly, not through the main thread: a driver that prints more than can be written waits for its own
+            // output.
             output: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
         }
     }
 
-    /// Waits for something to happen, and tells the service manager meanwhile that it does. `None` if those who are waited for have
-    /// had their time.
+    /// Waits for a message, and keeps the service manager's watchdog served meanwhile. Returns `None` when the time to wait for
+    /// previously registered parties is over.
     fn next(&mut self) -> Option<Message> {
         loop {
             self.log.say_left_out(false);
@@ -214,15 +215,15 @@ impl Manager {
             match heard {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => {}
-                // We hold a sender ourselves.
+                // Cannot happen: this thread holds a sender too.
                 Err(RecvTimeoutError::Disconnected) => return Some(Message::Signal),
             }
         }
     }
 
-    /// Tells the service manager, as often as it wants to hear it, that all threads turn. Says how long until the next time.
+    /// Tells the service manager, at its interval, that all threads run. Returns how long until the next time.
     fn beat(&mut self, now: Instant) -> Option<Duration> {
-        // Each is asked, and looked at when it has had the time for an answer, twice in the time between two words.
+        // Threads are asked, and checked after they had time to answer, twice within the service manager's interval.
         let interval = self.notify.interval()? / 2;
         if now >= self.beat {
             self.beat = now + interval;
@@ -241,7 +242,7 @@ impl Manager {
                 Some(_) => {}
             }
             self.stuck = stuck.is_some();
-            // One that is still at the last question is not asked another.
+            // A thread that has not answered the last question is not asked again.
             if let (Some(service), None) = (&self.service, stuck) {
                 self.watchdog.ask(|answer| service.call(answer));
             }
@@ -255,7 +256,7 @@ impl Manager {
                 if let Some(note) = self.view.take(&event) {
                     self.log.event(&event, &note);
                 }
-                // Parties come and go for as long as the machine runs.
+                // Parties come and go for as long as the machine runs, so rows of deregistered parties are dropped.
                 self.view.drivers.retain(|driver| driver.registered);
                 match event.kind {
                     EventKind::Registered => self.look_who_is_back(false),
@@ -273,14 +274,14 @@ impl Manager {
         }
     }
 
-    /// Adds no more, lets everybody go, and leaves the processors as they are.
+    /// Stops adding, deregisters all parties, and leaves the processors as they are.
     fn end(mut self) {
-        // Whom we send away ourselves will come back, and refuses nothing by that.
+        // Parties that the daemon itself disconnects will return. Their leaving is no decision.
         self.state_file.end();
         self.say("STOPPING=1");
         (self.rejoin, self.plugging) = (None, None);
         self.adder.end();
-        // By name, and not with the last that has it: parties may still be registering.
+        // Closed explicitly, not by dropping the last reference: parties may still be registering.
         if let Some(service) = &self.service {
             service.close();
         }

@@ -1,4 +1,5 @@
-//! Opening: when the parties of the configuration have registered others may come, and when all are there that were, processors too.
+//! Opening: once the configured parties have registered, other parties may connect. Once all previously registered parties are
+//! back, processors are added.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use crate::degraded;
 use crate::view::Weight;
 
 impl Manager {
-    /// All have registered: others may come, and processors too.
+    /// All configured parties have registered: opens the daemon to other parties, and to processors.
     pub(super) fn open(&mut self) -> Result<(), String> {
         let found = self.be_found()?;
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
@@ -28,7 +29,7 @@ impl Manager {
         let begins =
             format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
-        // With the socket the place beside it is ours, and nobody else's.
+        // The daemon that holds the socket also owns the file beside it.
         self.state_file.open(&self.config.socket());
         self.say(&format!("READY=1\n{}", self.status()));
         let missing = self.state_file.missing();
@@ -43,7 +44,7 @@ impl Manager {
             );
             self.log.line(Weight::Plain, &waits);
         }
-        // Behind those that are there.
+        // Plugged in after the processors that are there.
         if let (Some(hardware), Some(plug)) =
             (self.governed.simulated(), &self.config.hardware.plug)
         {
@@ -54,7 +55,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Nothing is added before all who were registered are again, or have had their time.
+    /// Begins adding once all parties that were registered before are registered again, or their time is up.
     pub(super) fn look_who_is_back(&mut self, time_is_up: bool) {
         if self.rejoin.is_none() {
             return;
@@ -73,7 +74,8 @@ impl Manager {
         self.begin_adding();
     }
 
-    /// Adds what has appeared since the beginning, with what else is off and to be added, and from now on each as it appears.
+    /// Adds what has appeared since the start and other processors that are off and to be added. From now on, adds each as it
+    /// appears.
     pub(super) fn begin_adding(&self) {
         let came = |id: &HardwareId| !self.off.contains(&(*id, self.governed.plugging(*id)));
         let mut off = self.partition.candidates().unwrap_or_else(|why| {
@@ -91,12 +93,12 @@ impl Manager {
         self.adder.begin();
     }
 
-    /// What the service manager shows.
+    /// The status text for the service manager.
     pub(super) fn status(&self) -> String {
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         let parties = self.view.drivers.iter().filter(|driver| driver.registered).count();
         let mut status = format!("STATUS=processors {active} are active; parties: {parties}");
-        // A partition in this process always knows.
+        // A partition in this process always knows which parties are missing.
         let missing = self.partition.missing().unwrap_or_default();
         for missing in missing.iter().take(MOST_MISSING) {
             status = format!("{status}; {}", degraded::line(missing));
@@ -108,7 +110,7 @@ impl Manager {
     }
 }
 
-/// How many that are missing the service manager shows.
+/// How many missing parties the status text names.
 const MOST_MISSING: usize = 3;
 
 /// `pool, fragile and 3 more`

@@ -1,4 +1,4 @@
-//! Simulated processors that are plugged in one after the other, as a hypervisor does it with real ones.
+//! Plugs in simulated processors one after the other, as a hypervisor does with real ones.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotadd::CpuList;
 use hotadd::hardware::Simulated;
 
-/// Plugs them in, on a thread of its own. Dropping what this returns ends it.
+/// Plugs the processors in on a thread of its own. Dropping the returned sender ends it.
 pub(super) fn begin(
     hardware: Arc<Simulated>,
     ids: CpuList,

@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read anew, and what is different in it takes effect while all else goes on.
+//! SIGHUP: reads the configuration again and puts its changes into force, while everything else continues.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::manager::Manager;
 use crate::view::Weight;
 
 impl Manager {
-    /// Reads the configuration anew if that was asked for. The parties of it register on a thread of their own.
+    /// Reloads the configuration if that was requested. Its parties register on a thread of their own.
     pub(super) fn reload_if_asked(&mut self) {
         if !self.reloading.may_begin || !std::mem::take(&mut self.reloading.asked) {
             return;
@@ -41,7 +41,7 @@ impl Manager {
                 self.log.line(Weight::Plain, &says);
             }
         }
-        // The old and the new ones: none of them is taken for one that came by the socket.
+        // Both the old and the new names: none of these parties may be taken for one that connected to the socket.
         let both = self.config.parties.iter().chain(&config.parties);
         self.state_file.configured(both.map(|party| party.spec().name).collect());
         let (terms, parties) = (self.terms(timeout), Arc::clone(&self.parties));
@@ -61,14 +61,14 @@ impl Manager {
         }
     }
 
-    /// A new configuration is in force, or the old one stays.
+    /// Handles the end of a reload: either a new configuration is in force, or the old one stays.
     pub(super) fn reloaded(&mut self, outcome: Result<Box<Config>, String>) {
         match outcome {
             Ok(config) => {
                 let begin_again = config.hardware.at_start != self.config.hardware.at_start;
                 self.config = *config;
                 self.log.line(Weight::Plain, "the configuration was read anew");
-                // Otherwise it is what they will begin with.
+                // Otherwise the new value applies when adding begins.
                 if begin_again && self.rejoin.is_none() {
                     self.begin_adding();
                 }
@@ -89,12 +89,13 @@ impl Manager {
 }
 
 impl Config {
-    /// This one with what cannot change while the daemon runs as it was, and the keys of that which would have changed.
+    /// This configuration, with the old values of what cannot change while the daemon runs. Also returns the keys that would have
+    /// changed.
     fn in_place_of(mut self, old: &Self) -> (Self, Vec<&'static str>) {
         let mut stays = Vec::new();
         if self.hardware.kind != old.hardware.kind {
             stays.push("hardware.kind");
-            // The other keys belong to it.
+            // The other hardware keys depend on the kind.
             self.hardware = old.hardware.clone();
         }
         if self.hardware.kind == Kind::Simulated && self.hardware.world() != old.hardware.world() {

@@ -1,4 +1,4 @@
-//! The small language of `--driver` and `--simulate`: `word[:option[,option]...]`.
+//! The syntax of `--driver` and `--simulate`: `word[:option[,option]...]`.
 
 mod driver;
 mod file;
@@ -21,17 +21,17 @@ pub struct SimulateSpec {
     pub active: u32,
     /// How many can be added.
     pub spare: u32,
-    /// These do not start.
+    /// Processors that fail to start.
     pub fail_start: CpuList,
     /// How long starting one takes.
     pub delay: Duration,
 }
 
 impl SimulateSpec {
-    /// Gives a simulation of this size its faults and delays.
+    /// Applies the faults and delays to a simulation of this size.
     ///
     /// # Errors
-    /// A fault is of a processor that it does not have.
+    /// A fault names a processor that the simulation does not have.
     pub fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
         for &id in self.fail_start.ids() {
             let admitted = hardware.admits(id);
@@ -75,8 +75,8 @@ impl FromStr for SimulateSpec {
     }
 }
 
-/// `key=value,word,key=value`. A part without `=` that is none of the `words` goes on with the value before it, because
-/// lists have commas too. Words have empty values.
+/// `key=value,word,key=value`. A part that has no `=` and is not one of the `words` continues the value before it, because lists
+/// contain commas too. Words have empty values.
 fn options_of<'a>(text: &'a str, words: &[&str]) -> Result<Vec<(&'a str, String)>, String> {
     let mut options: Vec<(&str, String)> = Vec::new();
     for part in text.split(',').filter(|_| !text.is_empty()) {
@@ -98,7 +98,7 @@ fn options_of<'a>(text: &'a str, words: &[&str]) -> Result<Vec<(&'a str, String)
     Ok(options)
 }
 
-/// The driver, if its party can be called so (R7).
+/// Returns the driver if its name is a valid party name (R7).
 fn with_name(driver: DriverSpec) -> Result<DriverSpec, String> {
     if text::is_name(&driver.name) {
         return Ok(driver);
@@ -126,7 +126,7 @@ fn delay(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time limit, which cannot be nothing.
+/// A time limit. It must not be zero.
 fn time(key: &str, value: &str) -> Result<Duration, String> {
     let like = "a number of milliseconds from 1 to 600000";
     match number(key, value, like)? {

@@ -1,4 +1,4 @@
-//! [`StateFile`]: watches what is decided and who is registered, and keeps the file that says so true.
+//! [`StateFile`]: observes decisions and registrations, and keeps the state file current.
 
 mod contents;
 
@@ -11,10 +11,10 @@ use self::contents::{Contents, MOST_PARTIES, Of};
 use super::log::Log;
 use crate::view::Weight;
 
-/// What a processor was called when it was plugged in: another number each time. `None` if it is not there.
+/// The number of a processor's plugging-in, which differs each time. `None` if the processor is not there.
 pub(super) type Plugging = Box<dyn Fn(HardwareId) -> Option<u64> + Send + Sync>;
 
-/// Watches what is decided and who is registered. Shared by the thread of whatever happens, and the main thread.
+/// Observes decisions and registrations. Shared by the threads that emit events and the main thread.
 pub(super) struct StateFile {
     plugging: Plugging,
     log: Log,
@@ -23,24 +23,24 @@ pub(super) struct StateFile {
 
 #[derive(Default)]
 struct State {
-    /// What is known in this life, with what the file added to it.
+    /// What is known since this daemon started, together with what the file had.
     contents: Contents,
-    /// Everybody who is registered, by name.
+    /// The names of all registered parties.
     registered: Vec<String>,
-    /// The names of those of the configuration, who are not waited for.
+    /// The names of the configured parties, which are not waited for.
     configured: Vec<String>,
-    /// Those that were registered when the last daemon ended.
+    /// The names of the parties that were registered when the last daemon ended.
     before: Vec<String>,
-    /// Where it is kept, once that is ours.
+    /// The file's path, once this daemon owns it.
     path: Option<PathBuf>,
-    /// That it cannot be kept was said.
+    /// A failure to write the file has been reported.
     failing: bool,
-    /// What happens from now on is our own ending, and nobody's decision.
+    /// The daemon is ending. Events from now on are no decisions.
     ending: bool,
 }
 
 impl StateFile {
-    /// Of a partition with these processors, which count as decided.
+    /// Of a partition on this hardware, with nothing decided yet.
     pub(super) fn new(hardware: &str, plugging: Plugging, log: Log) -> Self {
         let contents = Contents::nothing(Of::this(hardware));
         let state = State { contents, ..State::default() };
@@ -51,27 +51,27 @@ impl StateFile {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These have come in before anybody watched.
+    /// Marks these processors as decided: they joined before the observer was there.
     pub(super) fn begin(&self, active: impl IntoIterator<Item = HardwareId>) {
         let mut state = self.lock();
         active.into_iter().for_each(|id| self.decide(&mut state, id));
     }
 
-    /// The names of the parties of the configuration.
+    /// Sets the names of the configured parties.
     pub(super) fn configured(&self, names: Vec<String>) {
         let mut state = self.lock();
         state.configured = names;
         self.save(&mut state);
     }
 
-    /// The place beside the socket is ours: reads what the daemon before has left there, and keeps the file from now on.
+    /// This daemon owns the file beside the socket: reads what the previous daemon has left, and keeps the file from now on.
     pub(super) fn open(&self, socket: &Path) {
         let path = Contents::path(socket);
         let mut state = self.lock();
         match Contents::read(&path, &state.contents.of) {
             Ok(Some(before)) => {
                 for (id, plugging) in before.processors {
-                    // What is known in this life is newer.
+                    // What this daemon knows is newer.
                     state.contents.processors.entry(id).or_insert(plugging);
                 }
                 state.before = before.parties;
@@ -89,30 +89,30 @@ impl StateFile {
         self.save(&mut state);
     }
 
-    /// Whether this processor, as it is plugged in now, was decided about.
+    /// Whether a decision was made about this processor as it is plugged in now.
     pub(super) fn is_decided(&self, id: HardwareId) -> bool {
         (self.plugging)(id).is_some_and(|plugging| self.lock().contents.has(id, plugging))
     }
 
-    /// Who was registered when the last daemon ended, and is not yet again.
+    /// The parties that were registered when the last daemon ended and are not yet registered again.
     pub(super) fn missing(&self) -> Vec<String> {
         let state = self.lock();
         without(&state.before, &without(&state.registered, &state.configured))
     }
 
-    /// Nobody is waited for any longer: those who are registered now are all.
+    /// Stops waiting for missing parties. Only those that are registered now are kept in the file.
     pub(super) fn forget_missing(&self) {
         let mut state = self.lock();
         state.before.clear();
         self.save(&mut state);
     }
 
-    /// From now on nothing is a decision: those that go are sent by us.
+    /// Events from now on are no decisions: the daemon itself makes the parties leave.
     pub(super) fn end(&self) {
         self.lock().ending = true;
     }
 
-    /// Called first of all observers, so that what they say is in the file already.
+    /// Called before all other observers, so that the file is written before they report an event.
     pub(super) fn observe(&self, event: &Event) {
         let mut state = self.lock();
         if state.ending || event.occasion != Occasion::Change {
@@ -120,12 +120,13 @@ impl StateFile {
         }
         match (event.kind, event.id, &event.party) {
             (EventKind::Joined | EventKind::Left, Some(id), _) => self.decide(&mut state, id),
-            // One that was refused at the door, or because a party is missing, nobody was asked about (A8, L4).
+            // A processor that was refused as not admitted, or because a party is missing, is not decided: no party was asked
+            // (A8, L4).
             (EventKind::Refused, Some(id), _) if !matches!(event.clause, Some("A8" | "L4")) => {
                 self.decide(&mut state, id);
             }
-            // What the file says of it is of one that had its place, and told apart by its number. Whoever adds it is not kept
-            // waiting for a file.
+            // The file's entry is about the previous processor in this place; the plugging number tells them apart. The file is
+            // not written now, so that the thread that adds does not wait for it.
             (EventKind::Appeared, Some(id), _) => {
                 state.contents.processors.remove(&id.0);
                 return;
@@ -153,7 +154,7 @@ impl StateFile {
     fn save(&self, state: &mut State) {
         let Some(path) = &state.path else { return };
         let here = without(&state.registered, &state.configured);
-        // Who is waited for now is waited for by the next one too, should this one be killed meanwhile.
+        // Parties that this daemon waits for stay in the file. If it is killed, the next daemon waits for them too.
         let missing = without(&state.before, &here);
         state.contents.parties = here.into_iter().chain(missing).take(MOST_PARTIES).collect();
         match state.contents.write(path) {
@@ -170,7 +171,7 @@ impl StateFile {
     }
 }
 
-/// All but these, each as often as it is named.
+/// All names except these, each removed as often as it is listed.
 fn without(all: &[String], these: &[String]) -> Vec<String> {
     let mut left = all.to_vec();
     for one in these {

@@ -1,4 +1,4 @@
-//! Readers of values that the command line and the configuration share: durations, names, message buses.
+//! Parsers of values that the command line and the configuration share: durations, names, message buses.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hotadd_service::BusAddress;
 /// A message bus: session, system or an address.
 ///
 /// # Errors
-/// It is none of these: what a bus looks like.
+/// The text is not a bus; the error shows what a bus looks like.
 pub fn bus(text: &str) -> Result<BusAddress, String> {
     let no_bus = |_| {
         "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
@@ -18,7 +18,7 @@ pub fn bus(text: &str) -> Result<BusAddress, String> {
 /// The name of a partition.
 ///
 /// # Errors
-/// No partition can be called so: what a name looks like.
+/// It is not a valid name; the error shows what a name looks like.
 pub fn name(text: &str) -> Result<String, String> {
     if hotadd_service::is_name(text) {
         return Ok(text.to_owned());
@@ -26,13 +26,13 @@ pub fn name(text: &str) -> Result<String, String> {
     Err("a name is 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot".to_owned())
 }
 
-/// The longest time anybody can mean by a duration here.
+/// The longest duration that is accepted.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A duration, of a day at most.
 ///
 /// # Errors
-/// It is none: what a duration looks like.
+/// It is not a valid duration; the error shows what a duration looks like.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
@@ -48,7 +48,7 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// A time limit of a party in another process.
 ///
 /// # Errors
-/// It is none: how long one can be.
+/// It is not a valid time limit; the error gives the range.
 pub fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {

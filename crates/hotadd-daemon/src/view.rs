@@ -1,4 +1,4 @@
-//! [`View`]: what a person is shown of a run, gathered from its events. The TUI and the plain lines both draw from it.
+//! [`View`]: what a person is shown of a run, collected from its events. The TUI and the plain lines use it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,32 +16,32 @@ const NOTES: usize = 64;
 pub struct View {
     /// `cpuset`, `affinity` or `simulated`.
     pub hardware: &'static str,
-    /// The command, or what runs in its place.
+    /// The command, or what runs instead of it.
     pub title: String,
     /// Registered drivers, in calling order.
     pub drivers: Vec<DriverRow>,
     /// Every processor that is or may be in the partition.
     pub processors: BTreeMap<HardwareId, ProcessorRow>,
-    /// The call that is under way.
+    /// The call under way.
     pub waiting: Option<Waiting>,
     /// What happened last, oldest first.
     pub notes: Vec<Note>,
     /// The epoch of the last event.
     pub epoch: u64,
-    /// What is done with a processor that appears; `None` where that is nothing to tell of.
+    /// What happens when a processor appears; `None` where that is not shown.
     pub follow: Option<Follow>,
     /// Steps per second of the built-in load, by processor; `None` when there is no such load.
     pub rates: Option<BTreeMap<HardwareId, f64>>,
-    /// When it began.
+    /// When the run began.
     pub began: Instant,
 }
 
 /// A driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverRow {
-    /// What its party is called.
+    /// The name of its party.
     pub name: String,
-    /// At which level it is asked.
+    /// The level at which it is asked.
     pub level: i32,
     /// It is registered, or was.
     pub registered: bool,
@@ -52,17 +52,17 @@ pub struct DriverRow {
 pub struct ProcessorRow {
     /// Its index, once it has joined.
     pub index: Option<u32>,
-    /// What is the matter with it.
+    /// Its state.
     pub state: RowState,
-    /// Each driver's last answer, in the order of asking.
+    /// Each driver's last answer, in calling order.
     pub answers: Vec<AnswerCell>,
-    /// Why it stays out, or in.
+    /// Why it is not added, or not removed.
     pub why: Option<String>,
     /// How long joining or leaving took.
     pub took: Option<Duration>,
 }
 
-/// What is the matter with a processor.
+/// The state of a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowState {
     /// Not active, and nothing happens to it.
@@ -71,18 +71,18 @@ pub enum RowState {
     Asking,
     /// Active, by agreement.
     Active,
-    /// Active without anybody having been asked.
+    /// Active without agreement: no party was asked.
     Uninvited,
-    /// Refused: it stays out.
+    /// Refused: it has not joined.
     Refused,
     /// It was active, and has left.
     Left,
 }
 
-/// An answer of a driver.
+/// A driver's answer.
 #[derive(Clone, Debug)]
 pub struct AnswerCell {
-    /// Whose.
+    /// The driver's name.
     pub driver: String,
     /// Whether it agreed.
     pub agreed: bool,
@@ -90,36 +90,36 @@ pub struct AnswerCell {
     pub took: Duration,
 }
 
-/// A call that is under way.
+/// A call under way.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    /// Who is called.
+    /// The driver that is called.
     pub driver: String,
-    /// With which state.
+    /// The state of the call.
     pub state: State,
-    /// Of which processor.
+    /// The processor of the call.
     pub id: HardwareId,
-    /// Since when.
+    /// When the call began.
     pub since: Instant,
 }
 
 /// A line of history.
 #[derive(Clone, Debug)]
 pub struct Note {
-    /// Its words.
+    /// Its text.
     pub text: String,
-    /// Whether it is good news.
+    /// Whether it is good or bad news.
     pub weight: Weight,
 }
 
-/// Whether a line is good news.
+/// Whether a line is good or bad news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// It is.
+    /// Good news.
     Good,
-    /// It is bad news.
+    /// Bad news.
     Bad,
-    /// It is neither.
+    /// Neither.
     Plain,
 }
 
@@ -130,7 +130,7 @@ impl ProcessorRow {
 }
 
 impl Note {
-    /// The line that tells a person of what a driver said.
+    /// The line for output of a driver.
     #[must_use]
     pub fn of_driver(driver: &str, said: &Said) -> Self {
         let (weight, text) = match said {
@@ -144,7 +144,7 @@ impl Note {
 }
 
 impl View {
-    /// Of a partition with these processors, each active one with its index.
+    /// A view of a partition with these processors, each active one with its index.
     pub fn new(
         hardware: &'static str,
         title: String,
@@ -182,7 +182,7 @@ impl View {
         self.rates.as_ref().map(|rates| rates.values().sum())
     }
 
-    /// Takes an event in. Returns the line that tells a person of it, if it is worth one.
+    /// Records an event. Returns the line to show for it, if there is one.
     pub fn take(&mut self, event: &Event) -> Option<Note> {
         self.epoch = event.epoch.0;
         self.waiting = None;
@@ -207,14 +207,14 @@ impl View {
         Some(note)
     }
 
-    /// Takes in what a driver said. Returns the line that tells a person of it.
+    /// Records output of a driver. Returns the line to show for it.
     pub fn hear(&mut self, driver: &str, said: &Said) -> Note {
         let note = Note::of_driver(driver, said);
         self.keep(&note);
         note
     }
 
-    /// A line of history that is about no event.
+    /// Adds a line of history that belongs to no event.
     pub fn remark(&mut self, weight: Weight, text: String) -> Note {
         let note = Note { text, weight };
         self.keep(&note);
@@ -283,7 +283,7 @@ impl View {
         let index = event.processor.map(|p| p.index.get());
         let Some(row) = self.row(event) else { return };
         if row.state != RowState::Asking {
-            // Nobody was asked this time: what is there are the answers of another.
+            // No party was asked this time: the answers that are there belong to an earlier transaction.
             row.answers.clear();
         }
         row.took = event.took;
@@ -302,7 +302,7 @@ impl View {
         }
     }
 
-    /// A row for it, if it was not known. Of one that was away, what is known from before is over.
+    /// Makes a row for a processor that was not known. For one that had left, earlier answers are cleared.
     fn appeared(&mut self, event: &Event) {
         let Some(row) = self.row(event) else { return };
         if matches!(row.state, RowState::Active | RowState::Uninvited) {

@@ -1,4 +1,4 @@
-//! [`Watchdog`]: whether the threads turn that the daemon lives by: its own, the one that adds and the one that serves all connections.
+//! [`Watchdog`]: checks that the daemon's main threads run: its own, the one that adds and the one that serves all connections.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,24 +9,24 @@ use hotadd::{Event, EventKind};
 
 use crate::values::LONGEST_TIMEOUT;
 
-/// How long the kernel may take to start a processor, and whatever else is done while nobody is called.
+/// How long the kernel may take to start a processor, together with everything else that happens while no party is called.
 const QUIET: Duration = Duration::from_secs(30);
 
 /// How much later than its time limit a party's answer may be given up.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// What shows that threads turn.
+/// What shows whether threads run.
 #[derive(Clone)]
 pub(super) struct Watchdog {
     calls: Arc<Mutex<Calls>>,
-    /// The thread that serves has done what it was asked for last.
+    /// The serving thread has answered the last question.
     served: Arc<AtomicBool>,
 }
 
 struct Calls {
-    /// The parties that are being called, by their numbers, and since when.
+    /// The parties that are being called, by their numbers, with the time of the call.
     waited_for: BTreeMap<u64, Instant>,
-    /// When something happened last.
+    /// When the last event happened.
     last: Instant,
 }
 
@@ -40,7 +40,7 @@ impl Watchdog {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened in the partition.
+    /// Records an event of the partition.
     pub(super) fn observe(&self, event: &Event) {
         let party = event.party.as_ref().map(|party| party.id.0);
         self.happened(party, event.kind == EventKind::Calling, Instant::now());
@@ -50,23 +50,23 @@ impl Watchdog {
         let mut calls = self.lock();
         calls.last = now;
         let Some(party) = party else { return };
-        // Whatever else is said of it, it says how the waiting ended.
+        // Any other event of this party means that the call has ended.
         calls.waited_for.remove(&party);
         if calling {
             calls.waited_for.insert(party, now);
         }
     }
 
-    /// Has the thread that serves show that it turns; `ask` has it call what it is given.
+    /// Asks the serving thread to show that it runs; `ask` has that thread call the closure it is given.
     pub(super) fn ask(&self, ask: impl FnOnce(Box<dyn FnOnce() + Send>)) {
-        // Relaxed, here and below: it stands for nothing but itself.
+        // Relaxed, here and below: the flag orders no other memory.
         self.served.store(false, Ordering::Relaxed);
         let served = Arc::clone(&self.served);
         ask(Box::new(move || served.store(true, Ordering::Relaxed)));
     }
 
-    /// Who does not turn. `adding` is since when the thread that adds has been at one processor, `limit` how long a party may take
-    /// over an answer, where that is known.
+    /// The name of a thread that is stuck. `adding` is since when the adding thread has been at one processor; `limit` is a
+    /// party's time limit, where it is known.
     pub(super) fn stuck(
         &self,
         now: Instant,

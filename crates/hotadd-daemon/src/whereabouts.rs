@@ -1,4 +1,4 @@
-//! Where the daemon is found, and by whom: its socket, the group that may use it, and the message bus.
+//! Where the daemon is reached and by whom: its socket, the group that may use it, and the message bus.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,28 +11,29 @@ use super::config::{Bus, Config, Kind};
 use super::manager::Manager;
 use crate::view::Weight;
 
-/// What the partition is called, unless it is said.
+/// The partition's name unless another is configured.
 const NAME: &str = "system";
 
-/// Whose members may do everything, unless it is said.
+/// The group whose members may do everything, unless another is configured.
 const GROUP: &str = "hotadd";
 
-/// How long it is waited for the bus before it is said that the daemon is ready: one that is there answers in milliseconds.
+/// How long the start waits for the bus before the daemon reports ready. An available bus answers in milliseconds.
 const FOR_THE_BUS: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Whether it is the machine's own daemon, of which there is one: root's, but for one that only pretends at a place of its own.
+    /// Whether this is the machine's own daemon, of which there is one: it is root's, unless it is a simulation at a socket of
+    /// its own.
     fn is_the_machines(&self) -> bool {
         let pretends = self.hardware.kind == Kind::Simulated && self.service.socket.is_some();
         geteuid().is_root() && !pretends
     }
 
-    /// What the partition is called.
+    /// The partition's name.
     pub(super) fn name(&self) -> &str {
         self.service.name.as_ref().map_or(NAME, |name| &name.0.0)
     }
 
-    /// Where it listens: the machine's folder is root's.
+    /// The path of its socket. Only root's is in the machine's folder.
     pub(super) fn socket(&self) -> PathBuf {
         match &self.service.socket {
             Some(socket) => socket.0.0.clone(),
@@ -41,7 +42,7 @@ impl Config {
         }
     }
 
-    /// Who may do what with it; and why it is not everybody who could, where there is no group.
+    /// The access rules. Also returns why they are narrower than usual, where the group is missing.
     fn access(&self) -> (Access, Option<AccessError>) {
         if let Some(group) = &self.service.group {
             return (group.0.0.clone(), None);
@@ -55,14 +56,14 @@ impl Config {
         }
     }
 
-    /// Whether it could listen there.
+    /// Checks whether the daemon could listen at its socket.
     pub(super) fn check_place(&self) -> Result<(), PlaceError> {
         check_place(&self.socket(), &self.access().0)
     }
 }
 
 impl Manager {
-    /// Who may do what with it. Says who is missing where it could be more.
+    /// The access rules. Logs it if they are narrower than they could be.
     pub(super) fn access(&self) -> Access {
         let (access, missing) = self.config.access();
         if let Some(error) = missing {
@@ -76,7 +77,7 @@ impl Manager {
         access
     }
 
-    /// The message bus that it is to be on.
+    /// The message bus to join.
     fn bus(&self) -> Option<BusAddress> {
         match self.config.service.bus.as_ref().map(|bus| &bus.0) {
             Some(Bus::None) => None,
@@ -85,7 +86,7 @@ impl Manager {
         }
     }
 
-    /// Listens, and joins the bus: one that is not there is joined when it is. Says where it is found.
+    /// Listens, and joins the bus; if the bus is not there yet, it is joined later. Returns where the daemon is reached.
     pub(super) fn be_found(&self) -> Result<String, String> {
         let socket = self.config.socket();
         let mut found = format!("listening at {}", socket.display());

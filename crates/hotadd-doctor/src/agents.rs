@@ -1,4 +1,4 @@
-//! Whether an agent is there that brings processors online, or does what a hypervisor or a cloud says.
+//! Finds agents that bring processors online, or that do what a hypervisor or a cloud says.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::told::WHY;
 use super::tree::{Content, Tree};
 use super::units::Units;
 
-/// So many processes are looked at.
+/// The most processes that are examined.
 const PROCESSES: usize = 8000;
-/// The kernel itself adds processors where it has this file: arch/powerpc/platforms/pseries/dlpar.c and hotplug-cpu.c of Linux, where
-/// dlpar_cpu_add ends in device_online.
+/// Where this file exists, the kernel itself adds processors: arch/powerpc/platforms/pseries/dlpar.c and hotplug-cpu.c of Linux,
+/// where dlpar_cpu_add ends in device_online.
 const DLPAR: &str = "/sys/kernel/dlpar";
 
 /// The words of a process's command line.
@@ -53,7 +53,7 @@ fn look(tree: &Tree, units: &Units, processes: &[Process], agent: &Agent) -> Opt
         return None;
     }
     let switched = |words: &str| words.split_whitespace().any(|word| agent.options.contains(&word));
-    // What runs counts more than what a unit would start.
+    // A running process takes precedence over what a unit would start.
     let off = match (process, unit) {
         (Some(process), _) => switched(&process.join(" ")),
         (None, Some(unit)) => units.starts(unit).any(switched),
@@ -64,7 +64,7 @@ fn look(tree: &Tree, units: &Units, processes: &[Process], agent: &Agent) -> Opt
     }
     let (name, does, off) = (agent.name, agent.does, agent.off);
     let started = unit.is_some_and(|_| agent.units.iter().any(|unit| units.is_started(unit)));
-    // A generator starts cloud-init's units, so that none of them is enabled.
+    // A generator starts cloud-init's units, so none of them is enabled.
     let unused = unit.is_some() && !started && process.is_none() && name != "cloud-init";
     let state = match process {
         Some(_) => "runs",
@@ -98,7 +98,7 @@ fn program(tree: &Tree, agent: &Agent) -> Option<PathBuf> {
         if program.starts_with('/') { vec![PathBuf::from(program)] } else { folders.collect() }
     });
     let found = places.into_iter().find(|path| tree.kind(path).is_some());
-    // The additions of VirtualBox come with their version in a folder of their own.
+    // VirtualBox's additions are in a folder of their own that has their version in its name.
     found.or_else(|| {
         if !agent.programs.contains(&"VBoxService") {
             return None;
@@ -111,7 +111,7 @@ fn program(tree: &Tree, agent: &Agent) -> Option<PathBuf> {
     })
 }
 
-/// Whether a process is one of an agent: by its program, or by the script that an interpreter runs.
+/// Whether a process belongs to an agent: by its program, or by the script that an interpreter runs.
 fn is_agents(process: &Process, agent: &Agent) -> bool {
     let mut names = process.iter().map(|word| programs::base(word));
     let is = |name: &str| agent.programs.iter().any(|program| programs::base(program) == name);
@@ -120,7 +120,7 @@ fn is_agents(process: &Process, agent: &Agent) -> bool {
     is(first) || (interpreter && names.find(|name| !name.starts_with('-')).is_some_and(is))
 }
 
-/// The command lines of what runs, and whether these are all.
+/// The command lines of running processes, and whether the list is complete.
 fn processes(tree: &Tree) -> (Vec<Process>, bool) {
     let names = tree.list(Path::new("/proc"));
     let numbers = names.iter().filter(|name| {
@@ -129,7 +129,7 @@ fn processes(tree: &Tree) -> (Vec<Process>, bool) {
     let mut found = Vec::new();
     for name in numbers.clone().take(PROCESSES) {
         let path = Path::new("/proc").join(name).join("cmdline");
-        // A process that has ended meanwhile is none.
+        // A process that has ended meanwhile is skipped.
         let Some(text) = tree.command_line(&path) else { continue };
         let words =
             text.split(|&byte| byte == 0 || byte == b'\n').filter(|word| !word.is_empty()).take(64);

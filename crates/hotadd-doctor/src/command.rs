@@ -1,4 +1,5 @@
-//! What a command line or a script does that some file has run: itself, and all that it calls, as far as that can be followed.
+//! What a command line or a script does when some file runs it: itself and everything that it calls, as far as that can be
+//! followed.
 
 mod calls;
 mod files;
@@ -13,29 +14,29 @@ use super::script::{self, Subject};
 use super::shell::{self, Piece, Shell, Simple, UNKNOWN, Word};
 use super::tree::Tree;
 
-/// Scripts call each other so deep.
+/// How deep calls of scripts are followed.
 const DEPTH: usize = 8;
-/// So many files are followed, for all that is looked at.
+/// How many files are followed in one examination.
 const FILES: usize = 4000;
-/// Of one command so many doubts are told.
+/// How many doubts are reported for one command.
 const DOUBTS: usize = 4;
 
-/// What is known of a command.
+/// What a command does to processors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
-    /// It brings processors online: by this line of this script, or by itself.
+    /// It brings processors online: by this line of this script, or directly.
     Online(Option<(PathBuf, usize)>),
-    /// It cannot be told: there is something that cannot be followed.
+    /// It is unknown: something cannot be followed.
     Unclear(Vec<Doubt>),
-    /// Nothing of the kind.
+    /// It does not bring processors online.
     Else,
 }
 
-/// What cannot be followed.
+/// Something that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub(crate) what: String,
-    /// What to look at.
+    /// What to examine by hand.
     pub(crate) fix: String,
 }
 
@@ -45,38 +46,38 @@ impl Doubt {
     }
 }
 
-/// What a command is run for, and with what.
+/// The subject and the environment of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) subject: Subject,
-    /// Where programs are that are named without a folder.
+    /// The folders in which programs are looked up that are named without a folder.
     pub(crate) folders: &'a [&'a str],
-    /// Variables that it is given.
+    /// The variables that the command is given.
     pub(crate) variables: &'a BTreeMap<String, String>,
-    /// Over how many scripts it is called.
+    /// The number of nested script calls so far.
     pub(crate) depth: usize,
 }
 
 impl Run<'_> {
-    /// As most are run.
+    /// The environment of most commands.
     pub(crate) fn new() -> Run<'static> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         Run { subject: Subject::Named, folders: &programs::FOLDERS, variables: &NONE, depth: 0 }
     }
 }
 
-/// A file by its device and number, for whom it is run, and a hash of its variables.
+/// A file by its device and inode number, the subject that it is run for, and a hash of its variables.
 type Key = ((u64, u64), Subject, u64);
 
-/// Follows commands below a root. A script that many call is read once.
+/// Follows commands below a root. A script that is called several times is read once.
 pub(crate) struct Follower<'a> {
     tree: &'a Tree,
-    /// What was found of a file, and for which subject.
+    /// The result for a file and its subject.
     known: RefCell<HashMap<Key, Does>>,
     files: Cell<usize>,
     /// Units of systemd that commands start.
     wanted: RefCell<BTreeSet<String>>,
-    /// Doubts are told once.
+    /// The doubts that were reported already. Each is reported once.
     told: RefCell<BTreeSet<String>>,
 }
 
@@ -91,12 +92,12 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// The units that commands start, among what was followed so far.
+    /// The units that the commands followed so far start.
     pub(crate) fn wanted_units(&self) -> BTreeSet<String> {
         self.wanted.borrow().clone()
     }
 
-    /// Those doubts that were not told yet.
+    /// The doubts that were not reported yet.
     pub(crate) fn news(&self, doubts: Vec<Doubt>) -> Vec<Doubt> {
         let mut told = self.told.borrow_mut();
         let is_new =
@@ -104,7 +105,7 @@ impl<'a> Follower<'a> {
         doubts.into_iter().filter(is_new).collect()
     }
 
-    /// Looks at a command line.
+    /// Follows a command line.
     pub(crate) fn command(&self, text: &[u8], run: Run<'_>) -> Does {
         if !script::scan(text, run.subject).is_empty() {
             return Does::Online(None);
@@ -112,14 +113,14 @@ impl<'a> Follower<'a> {
         self.shell(&shell::parse(&String::from_utf8_lossy(text)), None, run)
     }
 
-    /// Looks at a text of the shell that is run as a file: a script, or one that another reads.
+    /// Follows a shell text that is run as a file: a script, or a text that another one reads in.
     pub(crate) fn text(&self, path: &Path, text: &[u8], run: Run<'_>) -> Does {
         if let Some(hit) = script::scan(text, run.subject).first() {
             return Does::Online(Some((path.to_owned(), hit.line)));
         }
         let text = String::from_utf8_lossy(text);
         let mut shell = shell::parse(&text);
-        // OpenRC runs what this variable names.
+        // OpenRC runs the program that this variable names.
         let openrc = programs::interpreter(&text).map(programs::base);
         if openrc.is_some_and(|name| ["openrc-run", "runscript"].contains(&name)) {
             let command =
@@ -204,7 +205,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// What a command does by writing into files.
+    /// What a command does by writing to files.
     fn writes(&self, scene: &Scene<'_>, simple: &Simple) -> Does {
         let mut sum = Sum::default();
         for word in &simple.into {
@@ -228,10 +229,10 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// Where a command stands.
+/// The context of a command.
 struct Scene<'a> {
     shell: &'a Shell,
-    /// The script, if it is one.
+    /// The script, if the command is in one.
     source: Option<&'a Path>,
     run: Run<'a>,
 }
@@ -241,7 +242,7 @@ impl Scene<'_> {
         self.source.map(|path| (path.to_owned(), line))
     }
 
-    /// `what` follows the place of the command: "... calls ...".
+    /// A doubt about a command. `what` continues the command's place: "... calls ...".
     fn doubt(&self, simple: &Simple, what: &str) -> Doubt {
         Doubt::new(
             format!("{} {what}", at(self.source, simple.line)),
@@ -254,7 +255,7 @@ impl Scene<'_> {
     }
 }
 
-/// What is not in a script is called so, and has no name of its own.
+/// The subject of messages about a command line that is not in a script and has no path.
 const COMMAND: &str = "the command";
 
 fn at(source: Option<&Path>, line: usize) -> String {
@@ -268,7 +269,7 @@ fn look_at(source: Option<&Path>, line: usize) -> String {
     }
 }
 
-/// A word as it stands in the text, more or less.
+/// A word approximately as it is in the text.
 fn shown(word: &Word) -> String {
     let pieces = word.pieces.iter().map(|piece| match piece {
         Piece::Literal(text) => text.clone(),
@@ -278,12 +279,12 @@ fn shown(word: &Word) -> String {
     excerpt(pieces.collect::<String>().as_bytes())
 }
 
-/// Whether a command is known to print what leaves a processor off.
+/// Whether a command is known to print a value that leaves a processor off.
 fn says_off(scene: &Scene<'_>, simple: &Simple) -> bool {
     prints(scene, simple, script::is_off)
 }
 
-/// Whether it prints what brings one online.
+/// Whether a command is known to print a value that brings a processor online.
 fn says_on(scene: &Scene<'_>, simple: &Simple) -> bool {
     prints(scene, simple, |value| {
         let value = value.trim_end_matches(['\n', ' ']).trim_end_matches("\\n");
@@ -298,7 +299,7 @@ fn prints(scene: &Scene<'_>, simple: &Simple, wanted: impl Fn(&str) -> bool) -> 
         && scene.values(last).iter().all(|value| wanted(value))
 }
 
-/// What several commands do together.
+/// The combined result of several commands.
 #[derive(Default)]
 struct Sum {
     online: Option<Option<(PathBuf, usize)>>,

@@ -1,4 +1,5 @@
-//! What runs from time to time: tables of cron and anacron, with what their commands call. The folders of scripts are hooks.
+//! Commands that run at intervals: tables of cron and anacron, and what their commands call. Folders of scripts are handled as
+//! hooks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,14 +10,14 @@ use super::script::Subject;
 use super::told::Source;
 use super::tree::Tree;
 
-/// How a table's lines are made.
+/// The fields of a table's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// When, the user, the command.
+    /// Time, user, command.
     System,
-    /// When, the command.
+    /// Time, command.
     User,
-    /// Days, minutes, a name, the command.
+    /// Days, minutes, name, command.
     Anacron,
 }
 
@@ -31,7 +32,7 @@ const TABLES: [(&str, Form); 8] = [
     ("/etc/crontabs", Form::User),
 ];
 
-/// Looks at all tables.
+/// Examines all tables.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (place, form) in TABLES {
@@ -67,7 +68,7 @@ fn table(follower: &Follower<'_>, path: &Path, text: &[u8], form: Form) -> Vec<F
             continue;
         };
         let run = Run { variables: &variables, ..Run::new() };
-        // Behind a percent sign is what the command reads.
+        // Text after a percent sign is the command's stdin.
         let command = command.replace("\\%", "\u{2}");
         let shell = variables.get("SHELL").map_or("/bin/sh", String::as_str);
         let command = command.split('%').next().unwrap_or_default().replace('\u{2}', "%");

@@ -1,25 +1,25 @@
-//! [`Finding`]: one thing that the doctor has seen: what, where, why it matters, what to do.
+//! [`Finding`]: something that the doctor has found: what, where, why it matters, what to do.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-/// Of one file, and of one kind, so many findings are told; one is enough to act.
+/// The most findings of one kind that are reported for one file; one is enough to act.
 pub(crate) const MOST: usize = 50;
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "&str")]
 pub enum Level {
-    /// Something brings processors online, or would.
+    /// Something brings processors online, or would do so.
     Problem,
-    /// It could not be looked at or followed, so that nothing can be said.
+    /// Something could not be examined or followed, so the answer is unknown.
     CannotTell,
-    /// Good to know.
+    /// For information.
     Note,
 }
 
-/// Its name, for people and programs.
+/// The level's name, for people and programs.
 impl From<Level> for &str {
     fn from(level: Level) -> Self {
         match level {
@@ -30,14 +30,14 @@ impl From<Level> for &str {
     }
 }
 
-/// One thing that was seen. Its texts may have what a terminal would obey.
+/// Something that was found. Its texts may contain control characters.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// How much it weighs.
+    /// Its severity.
     pub level: Level,
-    /// What was seen.
+    /// What was found.
     pub what: String,
-    /// Where.
+    /// Where it was found.
     #[serde(rename = "where")]
     pub place: Option<Place>,
     /// Why it matters.
@@ -47,12 +47,12 @@ pub struct Finding {
     pub fix: String,
 }
 
-/// Where something was seen.
+/// Where something was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Place {
     /// The file, as a program in the root sees it.
     pub file: String,
-    /// The line in it, from 1.
+    /// The line in it, counted from 1.
     pub line: Option<usize>,
 }
 
@@ -78,7 +78,7 @@ impl Finding {
     }
 }
 
-/// What a line of a file says, short enough to be shown.
+/// An excerpt of a file's line that is short enough to be shown.
 pub(crate) fn excerpt(text: &[u8]) -> String {
     const MOST: usize = 160;
     let text = String::from_utf8_lossy(text);

@@ -1,12 +1,12 @@
-//! What the fuzz targets call of the doctor.
+//! The entry points of the fuzz targets.
 
 use super::script::{self, Subject};
 use super::udev;
 
-/// A file of udev's rules.
+/// Checks a udev rules file.
 ///
 /// # Panics
-/// If a part of a rule is outside of it.
+/// If a part that is found is outside of its rule.
 pub fn rules(file: &[u8]) {
     let lines = file.split(|byte| *byte == b'\n').count();
     let (rules, offences) = udev::judge_alone(file);
@@ -26,13 +26,13 @@ pub fn rules(file: &[u8]) {
     }
 }
 
-/// A script, a command line or a file of settings.
+/// Checks a script, a command line or a settings file.
 ///
 /// # Panics
-/// If a line that is found is none of the text, or cannot be shown to people.
+/// If a line that is found is not in the text, or cannot be shown to people.
 pub fn shell(text: &[u8]) {
     let shown = String::from_utf8_lossy(text);
-    // That it comes to an end, whatever the text is.
+    // Parsing must end for every text.
     drop(super::shell::parse(&shown));
     let lines = shown.lines().count();
     for subject in [Subject::Named, Subject::Processor, Subject::Device] {

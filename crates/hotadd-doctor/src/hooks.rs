@@ -1,4 +1,4 @@
-//! Folders and files whose scripts something runs: at boot, from time to time, or when a device, a network or a sleep comes and goes.
+//! Folders and files whose scripts are run at boot, at intervals, or when a device, a network or a sleep state comes or goes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use super::told::Source;
 use super::tree::{Content, Tree};
 use super::units::Units;
 
-/// Somewhere to look.
+/// A place to examine.
 pub(super) struct Hook {
-    /// A file, or a folder whose files are meant.
+    /// A file, or a folder whose files are examined.
     pub(super) path: &'static str,
-    /// How what is there is called.
+    /// The name for what is there.
     pub(super) what: &'static str,
-    /// How many folders further down.
+    /// How many levels of folders below it are examined.
     pub(super) depth: usize,
 }
 
@@ -85,10 +85,10 @@ const HOOKS: &[Hook] = &[
     hook("/etc/rc.button", "a script for events of ACPI", 0),
 ];
 
-/// Looks at all of them.
+/// Examines all hooks.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>, units: &Units) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // Init scripts have many names.
+    // Init scripts have several names, so files are told apart by their ids.
     let mut looked = BTreeSet::new();
     for hook in HOOKS {
         for path in files(tree, Path::new(hook.path), hook.depth) {
@@ -118,7 +118,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>, units: &Units) -> Vec<
     findings
 }
 
-/// A file, or those in a folder.
+/// A file, or the files in a folder.
 pub(crate) fn files(tree: &Tree, path: &Path, depth: usize) -> Vec<PathBuf> {
     let mut found = vec![path.to_owned()];
     let mut level = vec![path.to_owned()];
@@ -127,13 +127,13 @@ pub(crate) fn files(tree: &Tree, path: &Path, depth: usize) -> Vec<PathBuf> {
             .iter()
             .flat_map(|folder| tree.list(folder).into_iter().map(move |name| folder.join(name)));
         level = below.collect();
-        // A folder is no file, and one that is not read is not missed.
+        // Folders are in the list too; reading them as files yields nothing.
         found.extend(level.iter().cloned());
     }
     found
 }
 
-/// Whether a file among scripts is none: what explains them, or has their settings.
+/// Whether a file among scripts is no script: documentation or settings.
 fn is_text_alone(path: &Path, text: &[u8]) -> bool {
     if text.starts_with(b"#!") {
         return false;

@@ -1,4 +1,4 @@
-//! What is run when the kernel says that a device has come, beside udev: OpenWrt's hotplug.d, busybox's mdev, the kernel's own helper,
+//! What is run when the kernel reports a new device, beside udev: OpenWrt's hotplug.d, busybox's mdev, the kernel's own helper,
 //! and acpid.
 
 use std::collections::BTreeMap;
@@ -11,14 +11,14 @@ use super::script::Subject;
 use super::told::{Source, quoted};
 use super::tree::{Content, Tree};
 
-/// OpenWrt's hotplug-call reads in each file of the folder that is named as the device's subsystem (package/base-files of openwrt).
+/// OpenWrt's hotplug-call reads in each file of the folder named after the device's subsystem (package/base-files of openwrt).
 const FOLDERS: [&str; 2] = ["/etc/hotplug.d", "/etc/hotplug"];
 const MDEV: &str = "/etc/mdev.conf";
 /// The program that the kernel runs for each event (CONFIG_UEVENT_HELPER, lib/kobject_uevent.c of Linux).
 const HELPERS: [&str; 2] = ["/proc/sys/kernel/hotplug", "/sys/kernel/uevent_helper"];
 const ACPI: &str = "/etc/acpi/events";
 
-/// Looks at all of them.
+/// Examines all of these.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = folders(tree, follower);
     findings.extend(mdev(tree, follower));
@@ -72,7 +72,7 @@ fn mdev(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         let mut words = line.split_whitespace();
         let Some(name) = words.next() else { continue };
         let rest = line[name.len()..].trim_start();
-        // The command is the rest of the line behind the first word that begins with one of these.
+        // The command is the rest of the line from the first word on that begins with one of these.
         let command = rest.split_inclusive(char::is_whitespace).scan(0, |at, word| {
             let from = *at;
             *at += word.len();
@@ -85,7 +85,7 @@ fn mdev(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         let Some(command) = command else { continue };
         let subject = match name.contains("cpu") {
             true => Subject::Processor,
-            // A pattern may fit the name of a processor.
+            // A pattern may match the name of a processor.
             false if name.contains(['*', '.', '$']) => Subject::Device,
             false => Subject::Named,
         };
@@ -105,7 +105,7 @@ fn helpers(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     for path in HELPERS.map(Path::new) {
         let Content::Text(text) = tree.look_into(path) else { continue };
         let program = String::from_utf8_lossy(&text).trim().to_owned();
-        // mdev has its own rules, and hotplug-call its folder: both are looked at.
+        // mdev's rules and hotplug-call's folder are examined separately.
         let known = ["mdev", "hotplug-call", "hotplug2"];
         if program.is_empty() || known.contains(&super::programs::base(&program)) {
             continue;
@@ -118,7 +118,7 @@ fn helpers(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     findings
 }
 
-/// `event=REGEX` and `action=COMMAND` (acpid(8)). A processor that is plugged in is an event of ACPI too.
+/// `event=REGEX` and `action=COMMAND` (acpid(8)). Plugging in a processor is an ACPI event too.
 fn acpid(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in tree.list(Path::new(ACPI)) {

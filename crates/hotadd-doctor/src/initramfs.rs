@@ -1,5 +1,5 @@
-//! Images for the beginning of the boot: they have udev and rules of their own, taken along when they were made, whatever stands in
-//! `/etc/udev/rules.d` since.
+//! Images for early boot. They have their own udev and rules, copied when the image was made; later changes in
+//! `/etc/udev/rules.d` do not affect them.
 
 mod image;
 
@@ -15,19 +15,19 @@ use super::told::{WHY, WHY_UNCLEAR};
 use super::tree::{Content, Tree};
 use super::udev;
 
-/// Where images are, and how many folders further down.
+/// The folders of images, and how many levels of folders below each are searched.
 const FOLDERS: [(&str, usize); 5] = [
-    // A folder for each machine, and in it one for each kernel (the boot loader specification).
+    // A folder for each machine, with a folder for each kernel in it (the boot loader specification).
     ("/boot", 2),
     ("/efi", 2),
     ("/boot/efi/EFI/Linux", 0),
     ("/boot/EFI/Linux", 0),
     ("/efi/EFI/Linux", 0),
 ];
-/// So many images are read.
+/// The most images that are read.
 const IMAGES: usize = 12;
 
-/// Looks at all images.
+/// Examines all images.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
@@ -68,7 +68,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Where images are, if fstab says that it is mounted.
+/// The folder of images, if fstab says that it is a mount point.
 fn apart(tree: &Tree) -> Option<&'static Path> {
     let text = tree.read(Path::new("/etc/fstab"))?;
     let text = String::from_utf8_lossy(&text);
@@ -79,7 +79,7 @@ fn apart(tree: &Tree) -> Option<&'static Path> {
         .map(Path::new)
 }
 
-/// The files in a folder and in those below it.
+/// The files in a folder and in the folders below it.
 fn below(tree: &Tree, folder: &Path, depth: usize) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for name in tree.list(folder) {
@@ -95,7 +95,7 @@ fn below(tree: &Tree, folder: &Path, depth: usize) -> Vec<PathBuf> {
 
 fn is_image(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    // Those of kdump run after a crash, and have no processors to wait for.
+    // Images of kdump run after a crash, when no processors are awaited.
     let image =
         name.starts_with("initramfs") || name.starts_with("initrd") || name.starts_with("uinitrd");
     let image =
@@ -104,7 +104,7 @@ fn is_image(path: &Path) -> bool {
     (image || unified) && !name.contains("kdump") && !name.ends_with(".old-dkms")
 }
 
-/// What an image has that brings processors online.
+/// What in an image brings processors online.
 fn inside(tree: &Tree, follower: &Follower<'_>, path: &Path, members: &[Member]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut rules: BTreeMap<OsString, Vec<&Member>> = BTreeMap::new();
@@ -168,7 +168,7 @@ fn unclear(tree: &Tree, image: &Path, why: &str) -> Finding {
         ))
 }
 
-/// The names of the shadows that hotadd doctor has written.
+/// The names of the shadows that `hotadd doctor` has written.
 fn shadows(tree: &Tree) -> Vec<String> {
     let folder = Path::new(udev::FOLDERS[0]);
     let names = tree.list(folder).into_iter();
@@ -176,7 +176,7 @@ fn shadows(tree: &Tree) -> Vec<String> {
     shadows.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
-/// Says so if an image was made before a shadow was written.
+/// A remark if an image was made before a shadow was written.
 fn older(tree: &Tree, image: &Path, name: &str) -> String {
     let shadow = Path::new(udev::FOLDERS[0]).join(name);
     match (tree.changed(image), tree.changed(&shadow)) {
@@ -187,7 +187,7 @@ fn older(tree: &Tree, image: &Path, name: &str) -> String {
     }
 }
 
-/// Whose tools make images here.
+/// The tool that makes images on this system.
 fn maker(tree: &Tree) -> &'static str {
     let tools = ["dracut", "update-initramfs", "mkinitcpio", "mkinitfs"];
     let is_there = |tool: &str| {
@@ -211,7 +211,7 @@ fn rebuild(tree: &Tree) -> &'static str {
     }
 }
 
-/// The command that lists what an image has.
+/// The command that lists an image's files.
 fn list(tree: &Tree, image: &str) -> String {
     match maker(tree) {
         "dracut" => format!("lsinitrd {image}"),

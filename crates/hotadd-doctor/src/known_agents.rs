@@ -1,5 +1,5 @@
-//! Agents of hypervisors, clouds and containers: which there are, what each does with processors, and how that is switched off.
-//! Each has its source.
+//! Agents of hypervisors, clouds and containers: their names, what each does with processors, and how that is switched off. Each
+//! entry names its source.
 
 use std::path::Path;
 
@@ -9,29 +9,29 @@ use crate::tree::Tree;
 /// What an agent does with processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It brings online what is plugged in.
+    /// It brings processors online that are plugged in.
     Brings,
-    /// It does what somebody outside says, which may be that.
+    /// It does what a host or a cloud says, which may include that.
     Obeys,
 }
 
 /// One agent.
 pub(crate) struct Agent {
     pub(crate) name: &'static str,
-    /// Its programs, in the usual folders or with their whole path.
+    /// Its programs, in the usual folders or with their full path.
     pub(crate) programs: &'static [&'static str],
     pub(crate) units: &'static [&'static str],
     pub(crate) effect: Effect,
-    /// What it does, behind its name.
+    /// What it does. Continues a sentence that begins with its name.
     pub(crate) does: &'static str,
     pub(crate) off: &'static str,
-    /// Words of its command line that switch it off; one of them is enough.
+    /// Words of its command line that switch this off. One of them is enough.
     pub(crate) options: &'static [&'static str],
-    /// Whether settings switch it off.
+    /// Whether settings switch this off.
     pub(crate) is_off: fn(&Tree) -> bool,
 }
 
-/// Whether a file is the program of an agent, in a place where that is looked for.
+/// Whether a file is the program of an agent, in a folder in which agents are looked for.
 pub(crate) fn is_known(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let named = AGENTS.iter().flat_map(|agent| agent.programs);
@@ -57,8 +57,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         options: &[],
         is_off: |tree| QEMU_SETTINGS.iter().any(|path| blocks(tree, path)),
     },
-    // src/agent/src/rpc.rs of kata-containers: online_cpus, for the request OnlineCPUMem, writes 1 to cpu[0-9]+/online. The runtime
-    // asks for it whenever it has plugged in processors; with static_sandbox_resource_mgmt it plugs in none.
+    // src/agent/src/rpc.rs of kata-containers: online_cpus, for the request OnlineCPUMem, writes 1 to cpu[0-9]+/online. The
+    // runtime sends this request whenever it has plugged in processors. With static_sandbox_resource_mgmt it plugs in none.
     Agent {
         name: "the agent of Kata Containers",
         programs: &["kata-agent"],
@@ -70,7 +70,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
         is_off: never,
     },
     // VBoxServiceCpuHotPlug.cpp of VirtualBox: at a plug event it writes 1 to the processor's switch. VBoxService(8): the service
-    // cpuhotplug is on by default, and off by --disable-cpuhotplug; --only-NAME leaves one service.
+    // cpuhotplug is on by default. --disable-cpuhotplug switches it off; --only-NAME leaves one service.
     Agent {
         name: "VirtualBox's guest additions (VBoxService)",
         programs: &["VBoxService"],
@@ -104,8 +104,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         options: &[],
         is_off: never,
     },
-    // open-vm-tools has no code for processors. Its plugin vix starts programs for whoever has a user's name and password on the host
-    // (StartProgramInGuest); disabled=true in [guestoperations] of tools.conf forbids that.
+    // open-vm-tools has no code for processors. Its plugin vix starts programs for users of the host who have a guest user's name
+    // and password (StartProgramInGuest); disabled=true in [guestoperations] of tools.conf forbids that.
     Agent {
         name: "VMware's tools (vmtoolsd)",
         programs: &["vmtoolsd"],
@@ -172,7 +172,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
         options: &[],
         is_off: never,
     },
-    // drmgr of powerpc-utils: -c cpu -a adds and brings online, when the management console says so over rsct (DRM).
+    // drmgr of powerpc-utils: -c cpu -a adds and brings online, at the request of the management console over rsct (DRM).
     Agent {
         name: "the tools for dynamic partitions (drmgr of powerpc-utils)",
         programs: &["drmgr"],
@@ -196,7 +196,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
     },
 ];
 
-/// Where the QEMU guest agent is told what it may do.
+/// The settings files of the QEMU guest agent.
 const QEMU_SETTINGS: [&str; 4] = [
     "/etc/qemu/qemu-ga.conf",
     "/etc/sysconfig/qemu-ga",
@@ -204,7 +204,7 @@ const QEMU_SETTINGS: [&str; 4] = [
     "/etc/qemu-ga.conf",
 ];
 
-/// Whether a file of settings forbids the agent to switch processors: by a list of what it may not do, or of all that it may.
+/// Whether a settings file forbids the agent to switch processors: by a list of forbidden commands, or by a list of allowed ones.
 fn blocks(tree: &Tree, path: &str) -> bool {
     let text = tree.read(Path::new(path)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
@@ -218,7 +218,7 @@ fn blocks(tree: &Tree, path: &str) -> bool {
     })
 }
 
-/// `KEY=VALUE` in a file, in a section or outside of all; the last counts.
+/// `KEY=VALUE` in a file, in a section or outside of all sections; the last one takes effect.
 fn setting(tree: &Tree, path: &str, section: Option<&str>, key: &str) -> Option<String> {
     let text = tree.read(Path::new(path))?;
     let text = String::from_utf8_lossy(&text);

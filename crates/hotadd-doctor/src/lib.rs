@@ -1,8 +1,8 @@
-//! Whether something else on a machine brings processors online, and what to do about it.
+//! Finds whether something else on a machine brings processors online, and what to do about it.
 //!
-//! A [`Root`] is the system below a folder. [`Root::examine`] looks for everything that writes to a processor's switch: udev rules,
-//! systemd units, scripts, cron, the initramfs, agents of hypervisors and clouds, settings of the kernel. [`Root::shadow`] writes udev
-//! rules that take the place of those that bring processors online. Nothing below a root is run, and nothing else is written.
+//! A [`Root`] is the system below a folder. [`Root::examine`] looks for everything that writes to a processor's switch: udev
+//! rules, systemd units, scripts, cron, the initramfs, agents of hypervisors and clouds, settings of the kernel. [`Root::shadow`]
+//! writes udev rules that replace those that bring processors online. Nothing below a root is run, and nothing else is written.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -40,23 +40,23 @@ use self::udev::cover;
 pub use self::udev::cover::{Outcome, Shadow};
 use self::units::Units;
 
-/// So many findings are told.
+/// The most findings that are reported.
 const FINDINGS: usize = 1000;
 
-/// The system below a folder: this machine's own is that of `/`.
+/// The system below a folder. This machine's own system is that of `/`.
 pub struct Root(Tree);
 
 impl Root {
     /// Opens a folder.
     ///
     /// # Errors
-    /// `path` is no folder, or may not be looked at.
+    /// `path` is no folder, or may not be examined.
     pub fn open(path: &Path) -> io::Result<Self> {
         Tree::new(path).map(Self)
     }
 
-    /// Writes into `dir` (normally `/etc/udev/rules.d`) a file for each file of udev's rules that brings processors online: it takes that
-    /// file's place, without the rules that do so.
+    /// Writes a file into `dir` (normally `/etc/udev/rules.d`) for each udev rules file that brings processors online. The new
+    /// file replaces that file, without the rules that do so.
     ///
     /// # Errors
     /// `dir` is no folder, or cannot be written to.
@@ -64,7 +64,7 @@ impl Root {
         cover::all(&self.0, &Follower::new(&self.0), dir)
     }
 
-    /// Everything that there is to say, what weighs most first.
+    /// All findings, the most severe first.
     #[must_use]
     pub fn examine(&self) -> Vec<Finding> {
         let tree = &self.0;
@@ -78,7 +78,7 @@ impl Root {
         findings.extend(hooks::check(tree, &follower, &units));
         findings.extend(settings::check(tree, &follower));
         findings.extend(machine::check(tree));
-        // What was followed so far starts units, and these may start others.
+        // Commands that were followed start units, and these may start others.
         let mut of_units = units.check(&follower);
         while units.start(&follower.wanted_units()) {
             of_units.extend(units.check(&follower));
@@ -103,7 +103,7 @@ impl Root {
     }
 }
 
-/// The answer: the level that weighs most, and None if all is clear. Notes change no answer.
+/// The answer: the most severe level, or None if nothing was found. Notes do not change the answer.
 #[must_use]
 pub fn answer(findings: &[Finding]) -> Option<Level> {
     let levels = findings.iter().map(|finding| finding.level);

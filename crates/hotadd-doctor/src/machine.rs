@@ -1,4 +1,4 @@
-//! What the kernel was told at boot, and what it says: whether processors can be brought online at all.
+//! The kernel's boot parameters and state: whether processors can be brought online at all.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::tree::Tree;
 const CPU: &str = "/sys/devices/system/cpu";
 const CMDLINE: &str = "/proc/cmdline";
 
-/// Looks at the kernel.
+/// Examines the kernel.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(line) = text(tree, CMDLINE) {
@@ -36,13 +36,13 @@ fn note(what: String, file: &str) -> Finding {
     Finding::new(Level::Note, what).at(Path::new(file), None)
 }
 
-/// What limits the daemon on the kernel's command line.
+/// Parameters on the kernel's command line that limit the daemon.
 fn parameters(line: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // What comes behind two dashes is for the first process.
+    // Words after two dashes are for the first process.
     for word in line.split_whitespace().take_while(|word| *word != "--") {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        // The kernel takes both for the same.
+        // The kernel treats both characters as equal.
         let name = name.replace('-', "_");
         let (why, fix) = match &*name {
             "nosmt" => (
@@ -89,7 +89,7 @@ fn parameters(line: &str) -> Vec<Finding> {
     findings
 }
 
-/// First programs that are looked at by their own settings.
+/// First programs whose own settings are examined.
 const INITS: [&str; 6] = [
     "/sbin/init",
     "/usr/sbin/init",
@@ -99,7 +99,7 @@ const INITS: [&str; 6] = [
     "/sbin/openrc-init",
 ];
 
-/// A program that the command line has run.
+/// A program that the command line names as the first program.
 fn other_program(word: &str) -> Finding {
     let what =
         format!("the kernel was started with {word}, which runs a program that is not followed");
@@ -109,7 +109,7 @@ fn other_program(word: &str) -> Finding {
         .fix("see what that program does")
 }
 
-/// Kernels with known trouble.
+/// Kernels with known problems.
 fn kernel(release: &str) -> Option<Finding> {
     let mut numbers = release.split(|char: char| !char.is_ascii_digit()).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
@@ -128,7 +128,7 @@ fn threads(control: &str) -> Option<Finding> {
     })
 }
 
-/// Whether there is room for processors to come.
+/// Whether there is room for further processors, and which processors are present and offline.
 fn room(tree: &Tree) -> Vec<Finding> {
     let list = |name: &str| -> Option<Vec<HardwareId>> {
         let list: CpuList = text(tree, &format!("{CPU}/{name}"))?.parse().ok()?;

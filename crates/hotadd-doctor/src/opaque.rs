@@ -1,32 +1,33 @@
-//! Programs that cannot be read as a shell reads scripts: compiled ones, and those in other languages. They are searched for what
-//! brings processors online must name: the folder of the processors and their switch, or a tool that does it.
+//! Programs that cannot be read like shell scripts: compiled programs, and those in other languages. They are searched for
+//! strings that a program must contain to bring processors online: the processors' folder and their switch, or a tool that does
+//! it.
 
 use std::fs::File;
 use std::io::{self, Read};
 
 use memchr::memmem;
 
-/// So much of one program is searched.
+/// The most bytes of one program that are searched.
 const LARGEST: u64 = 256 << 20;
 const CHUNK: usize = 1 << 20;
-/// The longest that is looked for, with what stands around it.
+/// The longest string that is searched for, with its surroundings.
 const OVERLAP: usize = 64;
 
 /// What was found in a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signs {
-    /// It names the folder of the processors, and more than the lists in it.
+    /// It names the processors' folder, not only the lists in it.
     folder: bool,
     /// It names a switch.
     switch: bool,
     /// It names a tool or a switch of all processors.
     tool: bool,
-    /// What is in it is not visible: it unpacks itself.
+    /// Its contents are not visible: it unpacks itself.
     packed: bool,
 }
 
 impl Signs {
-    /// What speaks for it, if anything does.
+    /// What indicates that it brings processors online, if anything does.
     pub(crate) fn said(self) -> Option<&'static str> {
         if self.packed {
             Some("it unpacks itself when it runs, so that it cannot be searched")
@@ -38,7 +39,7 @@ impl Signs {
     }
 }
 
-/// The files beside the folders of processors, which only tell.
+/// Files beside the processors' folders, which are read-only.
 const LISTS: [&[u8]; 8] = [
     b"/online",
     b"/offline",
@@ -55,7 +56,8 @@ pub(crate) fn search(text: &[u8]) -> Signs {
     window(text, true, true)
 }
 
-/// Searches a part of a text. What stands at an end that is none is seen whole in the part before or behind.
+/// Searches a part of a text. A match near an end of the part is skipped there, unless it is the text's end: the neighbouring
+/// part has it in full.
 fn window(text: &[u8], first: bool, last: bool) -> Signs {
     let inside =
         |at: usize| (first || at >= OVERLAP / 2) && (last || at + OVERLAP / 2 <= text.len());
@@ -71,10 +73,10 @@ fn window(text: &[u8], first: bool, last: bool) -> Signs {
     Signs { folder, switch, tool, packed: memmem::find(text, b"UPX!").is_some() }
 }
 
-/// Searches a program.
+/// Searches a program file.
 ///
 /// # Errors
-/// It is no program for Linux, it is too large, or it cannot be read.
+/// It is no Linux program, it is too large, or it cannot be read.
 pub(crate) fn search_program(file: &File) -> io::Result<Signs> {
     let mut buffer = Vec::with_capacity(CHUNK + OVERLAP);
     let (mut signs, mut total) = (Signs::default(), 0);
@@ -100,7 +102,7 @@ pub(crate) fn search_program(file: &File) -> io::Result<Signs> {
     }
 }
 
-/// Whether it begins as a program or library does, header and all.
+/// Whether the file begins like a program or library and has a full header.
 fn is_elf(head: &[u8]) -> bool {
     let class = head.get(4).copied();
     let header = match class {

@@ -1,4 +1,4 @@
-//! Who decides: the daemon, whether it is there.
+//! Checks for the daemon, which decides about processors.
 
 use std::path::Path;
 

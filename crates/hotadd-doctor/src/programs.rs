@@ -1,6 +1,6 @@
-//! Programs by their names: what does nothing to processors, what runs others, and in which languages programs are.
+//! Programs by their names: those that do nothing to processors, those that run others, and those that run another language.
 
-/// Programs and words of the shell that run nothing of their own, and write nothing but what their line says.
+/// Programs and shell words that run nothing else, and write only what their line says.
 const PLAIN: &[&str] = &[
     ":",
     "[",
@@ -226,7 +226,7 @@ const PLAIN: &[&str] = &[
     "zstd",
 ];
 
-/// Programs that run what stands behind them.
+/// Programs that run the program named in their words.
 const WRAPPERS: &[&str] = &[
     "anacron",
     "builtin",
@@ -317,7 +317,7 @@ const RUNNERS: &[&str] = &[
     "expect",
 ];
 
-/// Where a distribution puts its programs. Others are somebody's own.
+/// The folders of a distribution's programs. Programs elsewhere are local.
 const DISTRIBUTIONS: &[&str] = &[
     "/usr/bin",
     "/usr/sbin",
@@ -336,7 +336,7 @@ const DISTRIBUTIONS: &[&str] = &[
     "/gnu/store",
 ];
 
-/// Where programs are that are named without a folder.
+/// The folders in which programs are looked up that are named without a folder.
 pub(crate) const FOLDERS: [&str; 7] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -347,12 +347,12 @@ pub(crate) const FOLDERS: [&str; 7] = [
     "/run/current-system/sw/bin",
 ];
 
-/// What is known of a program by its name.
+/// What is known about a program by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
     Wrapper,
-    /// It does what a file or somebody else says.
+    /// It does what a file or another party says.
     Runner,
     Shell,
     Interpreter,
@@ -364,7 +364,7 @@ pub(crate) fn base(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
-/// What a program is. One with a name that is known, and in a folder of somebody's own, is another.
+/// The kind of a program. A program with a known name in a local folder is an unknown program.
 pub(crate) fn kind(program: &str) -> Kind {
     let name = base(program);
     if program.contains('/') && !is_distributions(program) {

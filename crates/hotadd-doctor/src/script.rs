@@ -1,5 +1,5 @@
-//! Text that brings processors online: commands, scripts and settings that write to a processor's switch. Found by what such lines
-//! look like; nothing is run, and what is put together from pieces or hidden in a program is not found.
+//! Text that brings processors online: commands, scripts and settings that write to a processor's switch. Lines are found by
+//! their form; nothing is run. Values that are built from pieces or hidden in a program are not found.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use super::finding::excerpt;
 /// What a text is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
-    /// Whatever it names.
+    /// Only processors that the text names.
     Named,
-    /// Any device that comes, which may be a processor, and is named by variables.
+    /// Any device that appears, which may be a processor. Variables name the device.
     Device,
-    /// A processor and nothing else, which is named by variables.
+    /// Only a processor. Variables name it.
     Processor,
 }
 
 /// A line that brings processors online.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
-    /// From 1.
+    /// Counted from 1.
     pub(crate) line: usize,
     pub(crate) text: String,
 }
@@ -33,34 +33,34 @@ pub(crate) fn scan(text: &[u8], subject: Subject) -> Vec<Hit> {
     hits.map(|(line, text)| Hit { line, text: excerpt(text.as_bytes()) }).collect()
 }
 
-/// Whether what is written to a switch leaves it off. What is not known does not.
+/// Whether a value leaves a switch off. An unknown value does not.
 pub(crate) fn is_off(value: &str) -> bool {
     let value = value.trim().to_ascii_lowercase();
     ["0", "n", "off", "forceoff"].iter().any(|off| value.starts_with(off))
 }
 
-/// Whether a path is a processor's switch by its name alone.
+/// Whether a path is a processor's switch, judged by its name alone.
 pub(crate) fn is_switch(path: &str) -> bool {
     switch(path, false)
 }
 
-/// Whether a path may be the switch of a device whose name is not known.
+/// Whether a path may be the switch of a device whose name is unknown.
 pub(crate) fn may_be_switch(path: &str) -> bool {
     switch(path, true)
 }
 
-/// With `unnamed`, also if it is some device's whose name is not known.
+/// With `unnamed`, also true if the device's name is unknown.
 fn switch(path: &str, unnamed: bool) -> bool {
     let device = path.strip_suffix("/online").or_else(|| path.strip_suffix("/hotplug/target"));
     let Some(device) = device else { return path.ends_with("system/cpu/smt/control") };
-    // The list of those that are online has the same name, and cannot be written.
+    // The list of online processors has the same name, but cannot be written.
     let is_list = device.ends_with("system/cpu");
     let others = ["system/memory", "system/node"].iter().any(|other| device.contains(other));
     let variable = device.contains(['$', '%', '{']);
     !is_list && !others && (device.contains("cpu") || (unnamed && variable))
 }
 
-/// Lines with their numbers, put together where a backslash says so, without comments.
+/// Lines with their numbers, joined at backslashes, without comments.
 fn logical(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
@@ -78,7 +78,7 @@ fn logical(text: &str) -> Vec<(usize, String)> {
     lines
 }
 
-/// What the lines of a text know of each other.
+/// What is known from the text's other lines.
 struct Context {
     /// A switch whose device is a variable may be a processor's.
     unnamed: bool,
@@ -151,7 +151,7 @@ impl Context {
         words.any(path) && !says_off(before)
     }
 
-    /// `PATH = 1`, as settings files say it.
+    /// `PATH = 1`, the form of settings files.
     fn assigns(&self, statement: &str) -> bool {
         let Some((path, value)) = statement.split_once('=') else { return false };
         let path = path.trim();
@@ -174,7 +174,7 @@ impl Context {
     }
 }
 
-/// Without quotes, and with redirections of descriptors out of the way.
+/// Removes quotes, and replaces redirections of descriptors.
 fn plain(line: &str) -> String {
     let line: String =
         line.chars().filter(|char| !matches!(char, '"' | '\'' | '`' | '\\')).collect();
@@ -190,7 +190,7 @@ fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// Whether a command is known to print what leaves a processor off.
+/// Whether a command is known to print a value that leaves a processor off.
 fn says_off(command: &str) -> bool {
     let mut words = command.split_whitespace();
     words.any(|word| ["echo", "printf"].contains(&base(word)))

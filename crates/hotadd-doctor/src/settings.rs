@@ -1,4 +1,4 @@
-//! Settings of what runs at boot: inittab, upstart, cloud-init, tuned, tmpfiles, sysfs.conf. Their text is looked at, and the scripts
+//! Settings of what runs at boot: inittab, upstart, cloud-init, tuned, tmpfiles, sysfs.conf. Their text is searched; the scripts
 //! of tuned's active profile and the commands of inittab are followed.
 
 use std::collections::BTreeSet;
@@ -24,11 +24,11 @@ const PLACES: [Hook; 10] = [
     hook("/etc/laptop-mode", "a setting of laptop-mode", 1),
 ];
 
-/// Where settings of tmpfiles are. A file takes the place of those of the same name in later folders.
+/// The folders of tmpfiles settings. A file replaces those of the same name in later folders.
 const TMPFILES: [&str; 4] =
     ["/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d"];
 
-/// Looks everywhere.
+/// Examines all of these.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let active = tree.read(Path::new("/etc/tuned/active_profile"));
     let active = active.map(|names| String::from_utf8_lossy(&names).into_owned());
@@ -67,7 +67,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     findings
 }
 
-/// `install MODULE COMMAND`, which is run in place of loading a module (modprobe.d(5)).
+/// `install MODULE COMMAND`, which is run instead of loading a module (modprobe.d(5)).
 fn modprobe(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in ["/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"] {
@@ -128,7 +128,7 @@ fn found(path: &Path, what: &str, hits: Vec<Hit>) -> impl Iterator<Item = Findin
     })
 }
 
-/// The lines of a file of tmpfiles that write to a processor's switch.
+/// The lines of a tmpfiles file that write to a processor's switch.
 fn tmpfiles(text: &[u8]) -> Vec<Hit> {
     let text = String::from_utf8_lossy(text);
     let lines = (1..).zip(text.lines()).filter(|(_, line)| {

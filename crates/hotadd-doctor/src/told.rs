@@ -1,4 +1,4 @@
-//! What is said of something that runs a command or a script: a problem, or what cannot be told.
+//! Findings about something that runs a command or a script: a problem, or an unknown effect.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::tree::Content;
 pub(crate) const WHY: &str = "processors come online before anybody was asked (A1), and count as joined without agreement (Q3)";
 pub(crate) const WHY_UNCLEAR: &str = "what cannot be followed may bring processors online";
 
-/// Something that has commands or scripts run.
+/// Something that runs commands or scripts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
-    /// How it is called: "a line of cron".
+    /// Its name in messages: "a line of cron".
     pub(crate) what: &'a str,
     pub(crate) path: &'a Path,
     pub(crate) line: Option<usize>,
 }
 
 impl Source<'_> {
-    /// The findings about what it does.
+    /// The findings about the effect of a command.
     pub(crate) fn findings(&self, follower: &Follower<'_>, does: Does) -> Vec<Finding> {
         match does {
             Does::Online(by) => vec![self.problem(by)],
@@ -58,7 +58,7 @@ impl Source<'_> {
             .fix("take the line out; hotadd add brings a processor online by agreement")
     }
 
-    /// The lines of a text that bring processors online by themselves.
+    /// Findings for the lines of a text that bring processors online directly.
     pub(crate) fn lines(&self, text: &[u8], subject: Subject) -> Vec<Finding> {
         let hits = script::scan(text, subject).into_iter().take(MOST);
         let told = hits.map(|hit| {
@@ -73,7 +73,7 @@ impl Source<'_> {
         told.collect()
     }
 
-    /// What is said when something could not be read.
+    /// The finding for something that could not be read.
     pub(crate) fn unread(&self, reason: &str) -> Finding {
         Finding::new(Level::CannotTell, format!("{} cannot be read: {reason}", self.what))
             .at(self.path, self.line)
@@ -81,7 +81,7 @@ impl Source<'_> {
             .fix("run hotadd doctor as root, or look yourself")
     }
 
-    /// The text of a file that is there. None if there is none; with a finding if it cannot be read.
+    /// The text of a file. None if there is no file. If it cannot be read, a finding is added.
     pub(crate) fn text(&self, content: Content, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
         match content {
             Content::Text(text) => return Some(text),
@@ -93,7 +93,7 @@ impl Source<'_> {
     }
 }
 
-/// A command, short enough to be shown.
+/// A command, shortened so that it can be shown.
 pub(crate) fn quoted(command: &str) -> String {
     excerpt(command.as_bytes())
 }

@@ -1,4 +1,5 @@
-//! [`Tree`]: reading below a root as a program in it would. Links stay inside, nothing is waited for, and everything has a limit.
+//! [`Tree`]: reads below a root as a program in it would. Links stay inside the root, reading never blocks, and everything has a
+//! limit.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -11,17 +12,17 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// A file of rules, a unit or a script has at most so many bytes; distributions' have some thousand.
+/// The most bytes of a rules file, a unit or a script. Those of distributions have some thousand.
 pub(crate) const LARGEST: u64 = 1 << 20;
-/// A folder has at most so many entries.
+/// The most entries of a folder.
 const ENTRIES: usize = 8192;
-/// Everything together: opened files and folders, and bytes.
+/// The limits for everything together: opened files and folders, and bytes.
 const OPENED: usize = 50_000;
 const BYTES: u64 = 64 << 20;
-/// What could not be read is told so often.
+/// The most reports of files that could not be read.
 const TOLD: usize = 100;
 
-/// What could not be looked at, and why.
+/// A file or folder that could not be read, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Unread {
     pub(crate) path: PathBuf,
@@ -42,20 +43,20 @@ pub(crate) enum Content {
     Unread(String),
 }
 
-/// A root, and what was not readable below it.
+/// A root, and the list of what was not readable below it.
 pub(crate) struct Tree {
     root: OwnedFd,
     path: PathBuf,
     opened: Cell<usize>,
     bytes: Cell<u64>,
     unread: RefCell<Vec<Unread>>,
-    /// Something was not looked at because all together is too much.
+    /// Something was not read because a limit for everything together was reached.
     exhausted: Cell<bool>,
 }
 
 impl Tree {
     /// # Errors
-    /// `root` is no folder, or may not be looked at.
+    /// `root` is no folder, or may not be examined.
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
@@ -68,12 +69,12 @@ impl Tree {
         })
     }
 
-    /// Whether it is the machine's own root.
+    /// Whether this is the machine's own root.
     pub(crate) fn is_whole(&self) -> bool {
         self.path == Path::new("/")
     }
 
-    /// What could not be looked at so far.
+    /// Everything that could not be read so far.
     pub(crate) fn unread(&self) -> Vec<Unread> {
         let mut unread = self.unread.borrow().clone();
         if self.exhausted.get() {
@@ -85,9 +86,9 @@ impl Tree {
         unread
     }
 
-    /// A file's content. None if there is none, and also if it cannot be read, which is remembered.
+    /// A file's content. None if the file does not exist, or if it cannot be read; the latter is recorded.
     pub(crate) fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        // Looked at before it is opened: to open a device can be to start it, as a watchdog's.
+        // Checked before it is opened: opening a device can start it, for example a watchdog.
         let fd = self.opened(path, OFlags::PATH)?;
         let result = (|| {
             let stat = rustix::fs::fstat(&fd)?;
@@ -106,7 +107,7 @@ impl Tree {
         result.unwrap_or_else(|error| self.forgo(path, &error.to_string()))
     }
 
-    /// What is at a path, of which nothing is remembered if it cannot be read: who asks says so.
+    /// What is at a path. A failure to read it is not recorded: the caller reports it.
     pub(crate) fn look_into(&self, path: &Path) -> Content {
         if self.spent() {
             return Content::Unread("too much was looked at before, and this was left".to_owned());
@@ -140,7 +141,7 @@ impl Tree {
         result.unwrap_or_else(|error: io::Error| Content::Unread(error.to_string()))
     }
 
-    /// The words with which a process was started. None if it has ended.
+    /// The command line of a process. None if the process has ended.
     pub(crate) fn command_line(&self, path: &Path) -> Option<Vec<u8>> {
         const LONGEST: u64 = 64 << 10;
         let fd = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC).ok()?;
@@ -159,14 +160,14 @@ impl Tree {
         Some(stat.st_mtime)
     }
 
-    /// Where a file is when all links are followed, as a program in the root sees it.
+    /// The path of a file with all links followed, as a program in the root sees it.
     pub(crate) fn real(&self, path: &Path) -> Option<PathBuf> {
         let fd = self.opened(path, OFlags::PATH)?;
         let (root, path) = (place(&self.root)?, place(&fd)?);
         Some(Path::new("/").join(path.strip_prefix(root).ok()?))
     }
 
-    /// The names in a folder, in order. None if there is none.
+    /// The names in a folder, in order. Empty if there is no such folder.
     pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
         let Some(fd) = self.opened(path, OFlags::RDONLY | OFlags::DIRECTORY) else {
             return Vec::new();
@@ -194,20 +195,20 @@ impl Tree {
         names
     }
 
-    /// Where a link points. None if it is none.
+    /// The target of a link. None if the path is no link.
     pub(crate) fn link(&self, path: &Path) -> Option<PathBuf> {
         let fd = self.opened(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let target = rustix::fs::readlinkat(fd, c"", Vec::new()).ok()?;
         Some(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
-    /// What kind of file it is. None if there is none.
+    /// The kind of a file. None if it does not exist.
     pub(crate) fn kind(&self, path: &Path) -> Option<FileType> {
         let stat = rustix::fs::fstat(self.opened(path, OFlags::PATH)?).ok()?;
         Some(FileType::from_raw_mode(stat.st_mode))
     }
 
-    /// What tells a file or folder from others: its device and number.
+    /// What identifies a file or folder: its device and inode number.
     pub(crate) fn id(&self, path: &Path) -> Option<(u64, u64)> {
         identity(self.opened(path, OFlags::PATH)?)
     }
@@ -223,7 +224,7 @@ impl Tree {
         }
     }
 
-    /// Counts one more file, and says whether that is too many, which is remembered.
+    /// Counts one more file. Returns whether a limit is reached, which is recorded.
     fn spent(&self) -> bool {
         if self.opened.get() >= OPENED || self.bytes.get() >= BYTES {
             self.exhausted.set(true);
@@ -234,12 +235,12 @@ impl Tree {
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        // The kernel asks to be asked again when something was renamed meanwhile.
+        // The kernel answers EAGAIN when something was renamed meanwhile.
         for _ in 0..16 {
             match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
             {
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                // Before Linux 5.6, or forbidden in a container. The machine's own root needs no help.
+                // Before Linux 5.6, or forbidden in a container. For the machine's own root a plain open is enough.
                 Err(Errno::NOSYS | Errno::PERM) if self.is_whole() => {
                     return rustix::fs::openat(&self.root, path, flags, Mode::empty());
                 }
@@ -249,7 +250,7 @@ impl Tree {
         Err(Errno::AGAIN)
     }
 
-    /// Remembers that something was not looked at.
+    /// Records that something was not read.
     fn forgo<T>(&self, path: &Path, reason: &str) -> Option<T> {
         let mut unread = self.unread.borrow_mut();
         if unread.len() < TOLD && !unread.iter().any(|other| other.path == path) {
@@ -259,19 +260,19 @@ impl Tree {
     }
 }
 
-/// Nobody else can follow such a path either. NXIO is a socket, or a pipe with nobody behind it.
+/// Whether no program can follow such a path. NXIO is a socket, or a pipe without a peer.
 fn leads_nowhere(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO)
 }
 
-/// Opens for reading what was looked at.
+/// Opens a file for reading after it was checked.
 fn reopened(fd: &OwnedFd) -> io::Result<File> {
     let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::openat(CWD, itself, flags, Mode::empty())?))
 }
 
-/// Where an open file is.
+/// The path of an open file.
 fn place(fd: &OwnedFd) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
 }
@@ -280,7 +281,7 @@ fn too_large() -> io::Error {
     io::Error::other(format!("it has more than {LARGEST} bytes"))
 }
 
-/// A file's device and number.
+/// A file's device and inode number.
 pub(crate) fn identity(fd: impl AsFd) -> Option<(u64, u64)> {
     let stat = rustix::fs::fstat(fd).ok()?;
     Some((stat.st_dev, stat.st_ino))

@@ -1,4 +1,4 @@
-//! systemd's units: which bring processors online, and whether they are started.
+//! systemd's units: those that bring processors online, and whether they are started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use super::shell::UNKNOWN;
 use super::told::WHY_UNCLEAR;
 use super::tree::Tree;
 
-/// Where units are, what counts first.
+/// The folders of units, in order of precedence.
 const FOLDERS: [&str; 11] = [
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
@@ -27,10 +27,10 @@ const FOLDERS: [&str; 11] = [
     "/run/systemd/generator.late",
 ];
 
-/// Units here are made by what runs them, and gone with it.
+/// The folder of transient units. A program makes them for the time that it runs.
 const TRANSIENT: &str = "/run/systemd/transient";
 
-/// A setting of a unit, and where it stands.
+/// A setting of a unit, with its position.
 #[derive(Debug)]
 struct Setting {
     key: String,
@@ -39,14 +39,14 @@ struct Setting {
     line: usize,
 }
 
-/// Where D-Bus is told what to start for a name.
+/// The folders in which D-Bus finds what to start for a name.
 const ACTIVATED: [&str; 3] = [
     "/usr/share/dbus-1/system-services",
     "/usr/local/share/dbus-1/system-services",
     "/etc/dbus-1/system-services",
 ];
 
-/// The units that D-Bus starts when somebody asks for their names.
+/// The units that D-Bus starts when their names are called.
 pub(crate) fn activated(tree: &Tree) -> Vec<String> {
     let mut units = Vec::new();
     for folder in ACTIVATED.map(Path::new) {
@@ -64,18 +64,18 @@ pub(crate) fn activated(tree: &Tree) -> Vec<String> {
 #[derive(Debug, Default)]
 pub(crate) struct Units {
     settings: BTreeMap<String, Vec<Setting>>,
-    /// The units that something starts, by name; of an instance, its template.
+    /// The names of the units that something starts; for an instance, its template's name.
     started: BTreeSet<String>,
     /// Other names of units.
     aliases: BTreeMap<String, String>,
-    /// systemd is what starts services here.
+    /// systemd starts the services of this system.
     in_charge: bool,
 }
 
 impl Units {
-    /// Reads all units that count, with what is dropped in beside them.
+    /// Reads all units that take effect, with their drop-ins.
     ///
-    /// `wanted` are those that something else starts.
+    /// `wanted` are the units that something else starts.
     pub(crate) fn read(tree: &Tree, wanted: impl Iterator<Item = String>) -> Self {
         let started = wanted.map(|name| template(&name)).collect();
         let init = tree.real(Path::new("/sbin/init")).is_some_and(|init| init.ends_with("systemd"));
@@ -118,7 +118,7 @@ impl Units {
             }
         }
         for (name, path) in names {
-            // An alias; the unit itself is there under its own name.
+            // An alias. The unit itself is listed under its own name.
             let target = tree.link(&path);
             let other = target.as_ref().and_then(|target| target.file_name());
             if let Some(other) = other.map(|other| other.to_string_lossy().into_owned())
@@ -145,7 +145,7 @@ impl Units {
         units
     }
 
-    /// Whether there is a unit that is not masked.
+    /// Whether there is a unit of this name that is not masked.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.settings.get(name).is_some_and(|settings| !settings.is_empty())
     }
@@ -155,7 +155,7 @@ impl Units {
         self.started.contains(&template(name))
     }
 
-    /// A unit that is started starts those that it names; so does a target.
+    /// Adds the units that a started unit or target names.
     fn follow(&mut self) {
         let pulls = [
             "Wants",
@@ -192,7 +192,7 @@ impl Units {
         }
     }
 
-    /// The units that bring processors online, or may.
+    /// Findings for units that bring processors online, or may do so.
     pub(crate) fn check(&self, follower: &Follower<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (name, settings) in &self.settings {
@@ -200,7 +200,7 @@ impl Units {
             let run = Run { variables: &variables, ..Run::new() };
             let commands = settings.iter().filter(|setting| setting.key.starts_with("Exec"));
             for setting in commands {
-                // systemd has two dollar signs for one, and does not know a name before a file of settings is read.
+                // In systemd two dollar signs stand for one. A variable may come from an environment file, which is not read.
                 let text = specified(&setting.value.replace("$$", "$"));
                 let told = match follower.command(text.as_bytes(), run) {
                     Does::Online(script) => vec![self.finding(name, setting, script)],
@@ -233,18 +233,18 @@ impl Units {
         findings
     }
 
-    /// The commands of a unit, whatever they are for.
+    /// The commands of a unit, in all its settings.
     pub(crate) fn starts(&self, name: &str) -> impl Iterator<Item = &str> {
         let settings = self.settings.get(name).into_iter().flatten();
         settings.filter(|setting| setting.key.starts_with("Exec")).map(|setting| &*setting.value)
     }
 
-    /// Where a unit stands.
+    /// The file of a unit.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         self.settings.get(name)?.first().map(|setting| setting.file.clone())
     }
 
-    /// Whether systemd has a unit in place of an init script.
+    /// Whether systemd has a unit that replaces an init script.
     pub(crate) fn replaces(&self, script: &Path) -> bool {
         let name = script.file_name().unwrap_or_default().to_string_lossy();
         let name = name.strip_suffix(".sh").unwrap_or(&name);
@@ -257,7 +257,7 @@ impl Units {
                 .any(|name| self.settings.contains_key(&format!("{name}.service")))
     }
 
-    /// Has units started that something else starts. Whether there were others before.
+    /// Adds units that something else starts. Returns whether the set of started units has grown.
     pub(crate) fn start(&mut self, wanted: &BTreeSet<String>) -> bool {
         let before = self.started.len();
         self.started.extend(wanted.iter().map(|name| template(name)));
@@ -297,7 +297,7 @@ fn unclear(name: &str, setting: &Setting, doubt: Doubt) -> Finding {
         .fix(doubt.fix)
 }
 
-/// What a unit's commands find in their environment. Not what a file of settings has.
+/// The environment of a unit's commands, without the contents of environment files.
 fn variables(settings: &[Setting]) -> BTreeMap<String, String> {
     let lines = settings.iter().filter(|setting| setting.key == "Environment");
     let words = lines.flat_map(|setting| setting.value.split_whitespace());
@@ -305,7 +305,7 @@ fn variables(settings: &[Setting]) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A command without systemd's specifiers (`%i`), which are not known.
+/// A command with systemd's specifiers (`%i`) replaced, because their values are unknown.
 fn specified(command: &str) -> String {
     let mut text = String::new();
     let mut chars = command.chars();
@@ -318,7 +318,7 @@ fn specified(command: &str) -> String {
     text
 }
 
-/// The names under which a unit can have drop-ins: its own, those of all that begin so (`a-.service`), and those of its kind.
+/// The names under which a unit can have drop-ins: its own name, prefixes of it (`a-.service`), and its type.
 fn dropped_in(name: &str) -> Vec<String> {
     let mut names = vec![name.to_owned()];
     if let Some((stem, kind)) = name.rsplit_once('.') {
@@ -329,7 +329,7 @@ fn dropped_in(name: &str) -> Vec<String> {
     names
 }
 
-/// Of an instance, the template; of another unit, itself.
+/// The template's name for an instance; otherwise the unit's own name.
 fn template(name: &str) -> String {
     match (name.split_once('@'), name.rsplit_once('.')) {
         (Some((stem, _)), Some((_, kind))) => format!("{stem}@.{kind}"),
@@ -343,7 +343,7 @@ fn is_unit(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, kind)| kinds.contains(&kind))
 }
 
-/// Adds what a file sets. A key without value takes away what was set before.
+/// Adds the settings of a file. A key without a value removes earlier values.
 fn add(settings: &mut Vec<Setting>, file: &Path, text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let mut lines = (1..).zip(text.lines());

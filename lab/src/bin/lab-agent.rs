@@ -1,10 +1,10 @@
 //! Parties of a partition in a guest, written in Rust.
 //!
-//! `lab-agent SOCKET NAME [--later] [HOW=LIST]... [ORDERS]`: registers, says `NAME is registered`, and stays until it is killed. Of the processors listed it
-//! `refuse`s to add some, or all but some (`only`); ends in the middle of its answer for others (`crash`), never answers for others
-//! (`hang`), and refuses to let others go (`keep`). It says what it is told, a line for each notice.
-//! With `--later` it does not ask to hear of the processors that are there already.
-//! What the file ORDERS says at that moment, such as `crash=3`, comes before what it was told at the start.
+//! `lab-agent SOCKET NAME [--later] [HOW=LIST]... [ORDERS]`: registers, prints `NAME is registered`, and stays until it is
+//! killed. For the processors listed, it refuses to add them (`refuse`), or all others (`only`); ends in the middle of its answer
+//! (`crash`), never answers (`hang`), or refuses to remove them (`keep`). It prints a line for each notice. With `--later` it is
+//! not notified of the processors that are already there. The contents of the file ORDERS at that moment, such as `crash=3`, take
+//! precedence over the arguments.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use hotadd::{CpuList, Driver, Notice, Partition, Removal, State, Status, Veto};
 
-/// How long it has for an answer: a guest on a busy machine stands still for seconds at times.
+/// The time limit of an answer: a guest on a busy machine sometimes stands still for seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The same of one that may hang, which is waited for.
+/// The time limit of a party that may hang, whose end is waited for.
 const HANGS: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Says what it is told, and does as it was told to.
+/// A party that prints its notices and behaves as its arguments say.
 struct Party {
     name: String,
     ways: Vec<(How, CpuList)>,

@@ -1,6 +1,6 @@
-//! A cpuset in a guest: does as it is told, line by line, and says what came of it. A driver of ours wants no processor 3.
+//! A cpuset in a guest: executes commands line by line, and reports the results. Its driver refuses processor 3.
 //!
-//! `lab-cpuset ORDERS KIND START PARENT [NAME]` makes NAME in PARENT, or adopts PARENT. Whoever writes to the pipe ORDERS may say
+//! `lab-cpuset ORDERS KIND START PARENT [NAME]` makes NAME in PARENT, or adopts PARENT. Commands are written to the pipe ORDERS:
 //! `add N`, `remove N`, `take PID`, `close` and `end`.
 
 use std::error::Error;
@@ -26,7 +26,7 @@ fn govern() -> Result<(), Box<dyn Error>> {
     let kinds = [CpusetKind::Member, CpusetKind::Root, CpusetKind::Isolated];
     let kind = kinds.into_iter().find(|known| known.name() == kind).ok_or("no such kind")?;
     let options = CpusetOptions::new().kind(kind).start_on(start.parse()?);
-    // Changes that the kernel tells nobody of are to be found soon.
+    // Changes that the kernel does not report must be found soon.
     let options = options.poll(Duration::from_millis(200));
     let cpuset = Arc::new(match rest.first() {
         Some(name) => Cpuset::create(parent, name, &options)?,
@@ -45,7 +45,7 @@ fn govern() -> Result<(), Box<dyn Error>> {
         for line in fs::read_to_string(orders)?.lines() {
             let (word, number) = line.split_once(' ').unwrap_or((line, "0"));
             let number: u32 = number.parse()?;
-            // What becomes of it is said by the observer.
+            // The observer reports the result.
             match word {
                 "add" => drop(partition.add(HardwareId(number))),
                 "remove" => drop(partition.remove(HardwareId(number))),
@@ -60,7 +60,7 @@ fn govern() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// One line for each change of the set, for what is refused, and for what was found wrong.
+/// Prints one line for each change of the set, for each refusal, and for each problem found.
 fn say(event: &Event) {
     let reason = event.reason.as_deref().unwrap_or_default();
     let id = event.id.map(|id| id.to_string()).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Brings every processor that is plugged in online, with as little as that takes: what others are measured against.
+//! Brings every plugged-in processor online with the least possible work: the baseline of measurements.
 //!
-//! `lab-onliner UP now|bind [PARTIES]`: writes to the pipe UP when it listens. With `bind` it waits for the event that a driver has
-//! taken the processor, since the kernel sends the first one while it holds the lock that the write needs. So many PARTIES are asked
-//! before it writes: processes that get a byte and send it back.
+//! `lab-onliner UP now|bind [PARTIES]`: writes to the pipe UP when it listens. With `bind` it waits for the event that a driver
+//! is bound to the processor, since the kernel sends the first event while it holds the lock that the write needs. Before the
+//! write it asks PARTIES processes, which receive a byte and send it back.
 
 use std::error::Error;
 use std::fs::{self, OpenOptions};
@@ -13,7 +13,7 @@ use std::process::{Child, Command};
 
 use rustix::net::{RecvFlags, recv};
 
-/// Room for some hundred events.
+/// The buffer for some hundred events.
 const ROOM: usize = 1 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,10 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What it calls itself with as a party.
+/// The argument that starts this program as a party.
 const PARTY: &str = "--party";
 
-/// Starts one, which ends with this.
+/// Starts a party, which ends with this process.
 fn party() -> Result<(Child, UnixStream), Box<dyn Error>> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -62,7 +62,7 @@ fn party() -> Result<(Child, UnixStream), Box<dyn Error>> {
     Ok((child, ours))
 }
 
-/// Sends back what comes in, on the socket that it was given for it.
+/// Sends back what comes in, on the socket that is its stdin.
 fn agree() -> Result<(), Box<dyn Error>> {
     let mut socket = UnixStream::from(rustix::io::dup(std::io::stdin())?);
     let mut byte = [0];

@@ -1,10 +1,10 @@
-//! `lab`: gets everything that guests take, and says in one line whether they can be had. For `./test`.
+//! `lab`: fetches everything that guests need, and prints one line that says whether they can run. Used by `./test`.
 
 use std::process::ExitCode;
 
 use lab::{Error, Kernel, Lab};
 
-/// Where guests cannot be had. Other failures are 1.
+/// The exit status if guests cannot run. Other failures are 1.
 const UNAVAILABLE: u8 = 69;
 
 fn main() -> ExitCode {

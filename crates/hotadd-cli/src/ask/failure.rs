@@ -1,26 +1,26 @@
-//! [`Failure`]: why there is no answer of a partition, or not the one that was hoped for.
+//! [`Failure`]: why a partition gave no answer, or not the expected one.
 
 use hotadd::Status;
 
-/// Why there is no answer, or not the one that was hoped for.
+/// Why there is no answer, or not the expected one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Nothing listens there: exit status 3.
     #[error("{0}")]
     NoPartition(String),
-    /// The question cannot be asked like this: exit status 2.
+    /// The request is not valid: exit status 2.
     #[error("{0}")]
     Usage(String),
-    /// The partition says no: exit status 1.
+    /// The partition refuses: exit status 1.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// It does not answer in time: exit status 1.
+    /// The partition does not answer in time: exit status 1.
     #[error("{0}")]
     Silent(String),
-    /// Ctrl-C: exit status 130. What goes on without us.
+    /// Ctrl-C: exit status 130. Says what continues in the partition.
     #[error("interrupted{}", .0.as_deref().map(|what| format!("; {what}")).unwrap_or_default())]
     Interrupted(Option<String>),
-    /// The connection broke, or what came over it makes no sense: exit status 1.
+    /// The connection broke, or received data is not valid: exit status 1.
     #[error("{0}")]
     Broken(String),
 }
@@ -36,7 +36,7 @@ pub(super) struct Refusal {
     pub(super) party: String,
 }
 
-/// None was named, and there are these.
+/// No partition was named, and there are several.
 pub(super) fn several(names: &[&str]) -> Failure {
     Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
 }

@@ -1,7 +1,8 @@
-//! [`Found`]: the socket of the partition that is meant, and whether what listens there is believed.
+//! [`Found`]: the socket of the requested partition, and whether the process that listens there is trusted.
 //!
-//! A name is looked up in two folders. The socket there is believed only if nobody else could have put it there, and if the process that
-//! listens is this user's or root's. A path was chosen by whoever gave it, and may be anybody's; then it is said whose it is.
+//! A name is looked up in two folders. The socket there is trusted only if no other user could have put it there, and if the
+//! process that listens is this user's or root's. A path was chosen by the caller, and may belong to any user; then its owner is
+//! reported.
 
 use std::fs;
 use std::io;
@@ -19,12 +20,12 @@ use crate::say;
 /// A socket at which a partition should listen.
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    /// It was given as a path, and not looked up.
+    /// The socket was given as a path, not looked up.
     chosen: bool,
 }
 
 impl Found {
-    /// The one that is meant or, if none is named, the only one that there is.
+    /// The requested socket or, if none is named, the only one that exists.
     pub(super) fn of(partition: Option<&str>) -> Result<Self, Failure> {
         let path = match partition {
             Some(path) if path.contains('/') => {
@@ -36,7 +37,7 @@ impl Found {
         Ok(Self { path, chosen: false })
     }
 
-    /// Asks the kernel who listens, before a word is said.
+    /// Asks the kernel which process listens, before anything is sent.
     pub(super) fn believe(&self, connection: &impl AsFd) -> Result<Process, Failure> {
         let (uid, pid) = ownership::peer(connection)
             .map_err(|error| Failure::Broken(format!("who listens cannot be told: {error}")))?;
@@ -54,13 +55,13 @@ impl Found {
         )))
     }
 
-    /// Why there is nobody at the path.
+    /// Why nothing listens at the path.
     pub(super) fn absent(&self, error: &io::Error) -> Failure {
         absent(&self.path, error)
     }
 }
 
-/// A process of another user, as far as it is known.
+/// Describes a process of another user, as far as it is known.
 fn of(uid: u32, pid: i32) -> String {
     match pid {
         0 => format!("a process of user {uid}"),
@@ -80,7 +81,7 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => {
             format!("there is no running partition {name} (nothing is at {place}); {starts}")
         }
-        // The kernel says the same of a file that is no socket.
+        // The kernel reports the same error for a file that is no socket.
         io::ErrorKind::ConnectionRefused if !is_socket(path) => {
             format!("there is no partition at {place}, which is no socket; {starts}")
         }
@@ -102,12 +103,12 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// Where partitions are found: this user's, and the machine's.
+/// The folders of partitions: this user's, and the machine's.
 fn folders() -> [PathBuf; 2] {
     [hotadd_service::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
 }
 
-/// The error for a socket that was found by its name and is not believed.
+/// The error for a socket that was found by its name and is not trusted.
 fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
     Failure::NoPartition(format!(
         "the socket {} is not believed, because somebody else could have put it there: {why}; to use it all the same, \
@@ -117,12 +118,12 @@ fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
     ))
 }
 
-/// The socket of this name: this user's, or else the machine's.
+/// The socket of this name: this user's, otherwise the machine's.
 fn named(name: &str) -> Result<PathBuf, Failure> {
     let [own, system] = folders().map(|folder| folder.join(name));
     let there = |path: &Path| fs::symlink_metadata(path).is_ok();
     if !there(&own) && !there(&system) {
-        // Nobody is asked about what is not there.
+        // No checks for a socket that does not exist.
         return Ok(own);
     }
     let ours = there(&own).then(|| believed(&own));
@@ -138,7 +139,7 @@ fn named(name: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Checks that nobody else can have put a socket there. If it is no socket, connecting to it says so.
+/// Checks that no other user can have put a socket there. A file that is no socket passes: connecting reports it.
 fn believed(path: &Path) -> Result<(), Failure> {
     match ownership::socket(path) {
         Ok(()) => Ok(()),
@@ -159,7 +160,7 @@ fn sockets(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The partition to talk to when none is named: one of this user's, or else the machine's.
+/// The partition to talk to when none is named: one of this user's, otherwise the machine's.
 fn the_only() -> Result<PathBuf, Failure> {
     let [own, system] = folders();
     let (ours, machines) = (sockets(&own), sockets(&system));

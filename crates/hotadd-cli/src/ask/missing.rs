@@ -1,4 +1,4 @@
-//! Which parties of a running partition are missing that its operator named, and having one started anew (L4).
+//! The missing parties of a running partition, and restarting one of them (L4).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ impl Gone {
     }
 }
 
-/// `hotadd parties --restart`. False if the party is not registered.
+/// `hotadd parties --restart`. Returns false if the party is not registered.
 pub(super) fn restart(talk: &Talk, parties: &Parties, name: &str) -> Result<bool, AskError> {
     let mut shown = Shown::default();
     let watch = |waiting: WireWaiting| shown.waiting(&waiting);

@@ -30,21 +30,21 @@ use crate::say;
 /// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
 type WireAnswer = (u64, String, i32, bool, u32, String, u64);
 
-/// Who is waited for: name, state, id, microseconds.
+/// The calls under way: name, state, id, microseconds.
 type WireWaiting = Vec<(String, String, u32, u64)>;
 
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const NO_PARTITION: u8 = 3;
-/// As a shell says it of SIGINT.
+/// The exit status that shells use for SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Gives the exit status, after saying what went wrong.
+/// Reports an error, and returns the exit status.
 pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(REFUSED),
-        // Who pressed Ctrl-C knows why.
+        // The user pressed Ctrl-C, so no message is needed.
         Err(AskError(Failure::Interrupted(None))) => ExitCode::from(INTERRUPTED),
         Err(AskError(failure)) => {
             say::wrong(&failure);
@@ -58,7 +58,7 @@ pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
     }
 }
 
-/// What kept a command from its answer.
+/// Why a command has no answer.
 pub(crate) struct AskError(Failure);
 
 impl From<Failure> for AskError {
@@ -67,7 +67,7 @@ impl From<Failure> for AskError {
     }
 }
 
-/// `hotadd status`: the active set, who is registered, what is waited for, what is out and why.
+/// `hotadd status`: the active set, the registered parties, the calls under way, and which processors are out and why.
 pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let talk = Talk::with(ask)?;
     let candidates: Vec<u32> = talk.call("GetCandidates", &())?;
@@ -77,7 +77,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let waiting: WireWaiting = talk.call("GetWaiting", &())?;
     let Out { refused, vanished } = Out::of(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
-    // One that has joined between two answers is in, and nothing else.
+    // A processor that joined between two answers is listed as active only.
     let is_out = |id| set.by_id(id).is_none_or(|processor| !set.contains(processor.index));
     let refused = refused.into_iter().filter(|(id, _)| is_out(HardwareId(*id)));
     let refused: Vec<Value> = refused.map(|(_, event)| event).collect();
@@ -113,7 +113,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     Ok(true)
 }
 
-/// `hotadd parties`. False if one was to be started anew and is not registered.
+/// `hotadd parties`. Returns false if a party was to be restarted and is not registered.
 pub(crate) fn parties(parties: &Parties) -> Result<bool, AskError> {
     let (ask, talk) = (&parties.ask, Talk::with(&parties.ask)?);
     if let Some(name) = &parties.restart {
@@ -128,7 +128,7 @@ pub(crate) fn parties(parties: &Parties) -> Result<bool, AskError> {
     Ok(true)
 }
 
-/// `hotadd add` and `hotadd remove`. False if any was refused.
+/// `hotadd add` and `hotadd remove`. Returns false if any change was refused.
 pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
     let talk = Talk::with(&change.ask)?;
     let mut all = true;
@@ -169,7 +169,7 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
     Ok(all)
 }
 
-/// `hotadd rehearse`. False if anybody would refuse.
+/// `hotadd rehearse`. Returns false if any party would refuse.
 pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
     let talk = Talk::with(&change.ask)?;
     let mut all = true;
@@ -222,7 +222,7 @@ pub(crate) fn history(history: &History) -> Result<bool, AskError> {
     let talk = Talk::with(&history.ask)?;
     let events: Vec<String> = talk.call("GetHistory", &(history.most,))?;
     for event in events {
-        // What is no JSON is told nobody who reads JSON.
+        // Entries that are not valid JSON are skipped.
         let Ok(event) = serde_json::from_str::<Value>(&event) else { continue };
         if history.ask.json { say::json(&event) } else { say::line(event_line(&event)) }
     }
@@ -264,12 +264,12 @@ fn event_line(event: &Value) -> String {
     format!("{time} {event}{id}{who}{unasked}{replay}{took}{reason}")
 }
 
-/// Who refused, why, and by which status and clause.
+/// The party that refused, its reason, its status and the clause.
 fn why(event: &Value) -> String {
     let driver =
         event["driver"].as_str().map(|name| format!("{name} refused: ")).unwrap_or_default();
     let driver = if event["event"] == "refused" { driver } else { String::new() };
-    // A status without a name here is told by its number.
+    // A status that has no name here is shown as a number.
     let status = event["status_name"].as_str().or_else(|| event["status"].as_str());
     let others = ["errno_name", "clause"].iter().map(|key| event[key].as_str());
     let known: Vec<_> = std::iter::once(status).chain(others).flatten().collect();
@@ -277,7 +277,7 @@ fn why(event: &Value) -> String {
     format!("{driver}{}{known}", text(&event["reason"]))
 }
 
-/// The date and the time of day where this is read.
+/// Date and time in the local time zone.
 fn clock(ms: u64) -> String {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let local = time.map(|time| time.to_zoned(TimeZone::system()));
@@ -313,7 +313,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What is said on stderr to somebody who waits: one line that is written over on a terminal, else a line each time.
+/// Shows on stderr what a command waits for. On a terminal one line is overwritten; otherwise each message is a new line.
 #[derive(Default)]
 struct Shown {
     line: bool,

@@ -1,4 +1,4 @@
-//! [`Out`]: what a running partition knows of the processors that are out.
+//! [`Out`]: what a running partition knows about the processors that are out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +8,19 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::talk::Talk;
 
-/// Id, who refused (empty if nobody did), status (0 if it left without asking), errno (0 for none), clause, reason, milliseconds since 1970.
+/// Id, the party that refused (empty if none did), status (0 if the processor left without asking), errno (0 for none), clause,
+/// reason, milliseconds since 1970.
 type WireAbsence = (u32, String, u32, u32, String, String, u64);
 
-/// How many are read: as many as there can be processors, and as many more of which something was said meanwhile.
+/// The most entries that are read: one for each possible processor, and as many more for those that changed meanwhile.
 const MOST: usize = 2 * MAX_PROCESSORS as usize;
 
-/// What is known of the processors that are out.
+/// What is known about the processors that are out.
 #[derive(Debug, Default)]
 pub(super) struct Out {
-    /// Of each that was refused, or failed to start, the last time, as an event.
+    /// The last refusal or failed start of each processor, as an event.
     pub(super) refused: BTreeMap<u32, Value>,
-    /// Those that left without asking.
+    /// The processors that left without asking.
     pub(super) vanished: BTreeSet<HardwareId>,
 }
 
@@ -28,8 +29,8 @@ impl Out {
         Self::read(|first| talk.call("GetAbsent", &(first,)))
     }
 
-    /// What is last known of each processor that is out, however long ago that was. `ask` has those from an id on, as many as fit
-    /// into a message.
+    /// Reads what is last known about each processor that is out, however old it is. `ask` returns the entries from an id on, as
+    /// many as fit into a message.
     fn read(
         mut ask: impl FnMut(u32) -> Result<Vec<WireAbsence>, Failure>,
     ) -> Result<Self, Failure> {
@@ -55,7 +56,7 @@ impl Out {
     }
 }
 
-/// A refusal as the event that it was, with the fields of `docs/events.md` that are known of it.
+/// A refusal as its event, with the known fields of `docs/events.md`.
 fn event((id, party, status, errno, clause, reason, time): WireAbsence) -> Value {
     let status = Status::from_raw(status);
     let errno = (errno != 0).then(|| Errno::from_raw(errno.cast_signed()));
@@ -84,7 +85,7 @@ mod tests {
         (id, "pool".to_owned(), 0xC000_009A, 0, "A3".to_owned(), "no room".to_owned(), 1)
     }
 
-    /// What comes of these answers, one after the other.
+    /// Reads these answers one after the other.
     fn read(answers: &[&[u32]]) -> Result<Vec<u32>, String> {
         let mut answers = answers.iter().map(|ids| ids.iter().map(|id| of(*id)).collect());
         let all = Out::read(|_| Ok(answers.next().expect("it asked once too often")));

@@ -1,4 +1,4 @@
-//! [`Patience`]: how long a command waits for a partition, and that Ctrl-C ends the wait at once.
+//! [`Patience`]: how long a command waits for a partition. Ctrl-C ends the wait at once.
 
 use std::fs;
 use std::future::{Future, pending};
@@ -10,26 +10,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-/// How long a partition may take to answer what it can answer at once.
+/// How long a partition may take for an answer that it can give at once.
 const USUAL: Duration = Duration::from_secs(5);
 
-/// How long somebody waits.
+/// How long a command waits.
 pub(super) struct Patience {
-    /// What was asked for.
+    /// The time limit that was given.
     given: Option<Duration>,
     began: Instant,
-    /// `None` where whoever started us has set Ctrl-C aside.
+    /// `None` if this process was started with Ctrl-C ignored.
     interrupts: Option<Mutex<Signal>>,
 }
 
-/// Why a wait was over before there was an answer.
+/// Why a wait ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     Late,
     Interrupted,
 }
 
-/// The partition as the kernel knows it.
+/// The partition's process as the kernel reports it.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) place: PathBuf,
@@ -38,28 +38,28 @@ pub(super) struct Process {
 }
 
 impl Patience {
-    /// From now on. To be made on the runtime.
+    /// Starts now. Must be called on the runtime.
     pub(super) fn new(given: Option<Duration>) -> io::Result<Self> {
         let interrupts = (!is_set_aside()).then(|| signal(SignalKind::interrupt())).transpose()?;
         Ok(Self { given, began: Instant::now(), interrupts: interrupts.map(Mutex::new) })
     }
 
-    /// How long an answer may take that waits for no party.
+    /// How long an answer may take if it waits for no party.
     pub(super) fn limit(&self) -> Duration {
         self.given.unwrap_or(USUAL)
     }
 
-    /// When the whole command is to be over that waits for no party.
+    /// When a command that waits for no party must have ended.
     pub(super) fn end(&self) -> Option<Instant> {
         Some(self.began + self.limit())
     }
 
-    /// The same for what waits for parties, which have time limits of their own: never, unless it was asked for.
+    /// The same for a command that waits for parties, which have time limits of their own: no end, unless a time limit was given.
     pub(super) fn end_with_parties(&self) -> Option<Instant> {
         self.given.map(|given| Instant::now() + given)
     }
 
-    /// Waits, until then at the longest.
+    /// Waits for an answer until the given time.
     pub(super) async fn wait<T>(
         &self,
         until: Option<Instant>,
@@ -86,7 +86,7 @@ impl Patience {
     }
 }
 
-/// Whether this process was started with SIGINT ignored, as a shell starts what is to run in the background.
+/// Whether this process was started with SIGINT ignored, as a shell starts background processes.
 fn is_set_aside() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -94,7 +94,7 @@ fn is_set_aside() -> bool {
     ignored.is_some_and(|mask| mask & 0b10 != 0)
 }
 
-/// That a partition does not answer, which process that is, and what to do.
+/// The message that a partition does not answer: which process it is, and what to do.
 pub(super) fn silent(process: Option<&Process>, limit: Duration) -> String {
     let within = humantime::format_duration(limit);
     let longer = "--timeout waits longer";
@@ -119,7 +119,7 @@ pub(super) fn silent(process: Option<&Process>, limit: Duration) -> String {
 fn is_stopped(pid: i32) -> bool {
     let stat = Path::new("/proc").join(pid.to_string()).join("stat");
     let stat = fs::read_to_string(stat).unwrap_or_default();
-    // Behind its name, which may have any characters.
+    // The state follows the process's name, which may have any characters.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     matches!(state, Some('T' | 't'))
 }

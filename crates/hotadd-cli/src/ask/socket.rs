@@ -1,5 +1,5 @@
-//! Sockets for connections of zbus, which read in large pieces and take no message larger or stranger than the protocol
-//! allows.
+//! Sockets for connections of zbus. They read in large pieces, and reject messages that are larger than the protocol allows or
+//! malformed.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,23 +15,23 @@ use zbus::Message;
 use zbus::connection::socket::{BoxedSplit, ReadHalf, Split};
 use zbus::export::async_trait::async_trait;
 
-/// How much is read at once.
+/// How much is read at once, in bytes.
 const PIECE: usize = 4096;
 
-/// How much may be said before the first message.
+/// The most bytes of the handshake before the first message.
 const MAX_HANDSHAKE: usize = 16 * 1024;
 
-/// A socket to one peer. A message from it that is not sound ends the connection, as [`unsound`] tells.
+/// A socket to one peer. A malformed message from it ends the connection; [`unsound`] gives the reason.
 pub(super) fn checked(socket: UnixStream) -> BoxedSplit {
     split(socket, Stream::of_peer())
 }
 
-/// A socket to a message bus. A message that is not sound is its sender's doing, and not the bus's: it is passed over.
+/// A socket to a message bus. A malformed message comes from its sender, not from the bus, so it is skipped.
 pub(super) fn checked_bus(socket: UnixStream) -> BoxedSplit {
     split(socket, Stream::of_bus())
 }
 
-/// Why the connection was closed from here, if this error of zbus comes from a message that is not sound.
+/// Why this side closed the connection, if this error of zbus comes from a malformed message.
 pub(super) fn unsound(error: &zbus::Error) -> Option<Unsound> {
     let zbus::Error::InputOutput(error) = error else { return None };
     error.get_ref()?.downcast_ref().copied()
@@ -42,18 +42,18 @@ fn split(socket: UnixStream, stream: Stream) -> BoxedSplit {
     Split::new(Box::new(Checked { half, stream, handshake: 0 }), Box::new(write))
 }
 
-/// A socket's receiving half that checks each message before it is decoded. File descriptors that come along are closed by the
-/// kernel: this protocol has none.
+/// A socket's receiving half that checks each message before it is decoded. The kernel closes file descriptors that are sent
+/// along: this protocol has none.
 #[derive(Debug)]
 struct Checked {
     half: OwnedReadHalf,
     stream: Stream,
-    /// How much was handed on before the first message.
+    /// How many bytes were passed on before the first message.
     handshake: usize,
 }
 
 impl Checked {
-    /// Waits for more.
+    /// Waits for more bytes.
     async fn fill(&mut self) -> io::Result<()> {
         let Self { half, stream, .. } = self;
         let read = poll_fn(|cx| {
@@ -75,7 +75,7 @@ impl ReadHalf for Checked {
         before: &mut Vec<u8>,
         _: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
-        // Said in one breath with the handshake.
+        // Bytes that arrived together with the handshake.
         self.stream.put_back(before);
         loop {
             let message = self.stream.message();
@@ -87,7 +87,7 @@ impl ReadHalf for Checked {
         }
     }
 
-    /// Only the handshake comes this way.
+    /// Only the handshake is read this way.
     async fn recvmsg(&mut self, piece: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         if self.stream.is_empty() {
             self.fill().await?;

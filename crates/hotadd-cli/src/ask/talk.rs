@@ -1,4 +1,4 @@
-//! [`Talk`]: one question after the other to a running partition, over its socket or a bus.
+//! [`Talk`]: asks a running partition one question after the other, over its socket or a bus.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -22,10 +22,10 @@ use super::patience::{Over, Patience, Process, silent};
 use super::socket;
 use crate::args::Ask;
 
-/// The error of a bus on which nobody has the name.
+/// The error of a bus on which no process owns the name.
 const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
 
-/// After how long somebody who waits is told what for, and how often then.
+/// After how long a waiting user is shown what the command waits for, and how often afterwards.
 const FIRST: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -33,15 +33,15 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Talk {
     runtime: Runtime,
     connection: Connection,
-    /// What the partition is called on a bus.
+    /// The partition's name on a bus.
     name: Option<String>,
-    /// At a socket, whose that is.
+    /// The process that listens at the socket, if it is a socket.
     process: Option<Process>,
     patience: Patience,
 }
 
 impl Talk {
-    /// Reaches the partition that is meant or, if none is named, the only one that there is.
+    /// Connects to the requested partition or, if none is named, to the only one that exists.
     pub(super) fn with(ask: &Ask) -> Result<Self, Failure> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(|e| broken(&e))?;
@@ -67,7 +67,7 @@ impl Talk {
         Ok(Self { runtime, connection, name, process, patience })
     }
 
-    /// Calls a method that waits for nobody, and waits for its reply.
+    /// Calls a method that waits for no party, and waits for its reply.
     pub(super) fn call<R: DeserializeOwned + zbus::zvariant::Type>(
         &self,
         method: &str,
@@ -82,8 +82,8 @@ impl Talk {
         })
     }
 
-    /// Calls one that waits for parties, for as long as these may take. Meanwhile `meanwhile` is given every so often who is waited
-    /// for; if that cannot be had, the partition does not answer.
+    /// Calls a method that waits for parties, for as long as these may take. Meanwhile `meanwhile` is regularly given the calls
+    /// under way. If these cannot be had, the partition does not answer.
     pub(super) fn call_and_watch<R>(
         &self,
         method: &str,
@@ -93,7 +93,7 @@ impl Talk {
     where
         R: DeserializeOwned + zbus::zvariant::Type,
     {
-        // Of one that has said nothing since nobody knows whether it has read what it was asked for.
+        // Until the partition has answered something, it is unknown whether it has read the request.
         let answers = Cell::new(false);
         let goes_on = || {
             let what = match answers.get() {
@@ -111,7 +111,7 @@ impl Talk {
                         answers.set(true);
                         meanwhile(waiting);
                     }
-                    // Only to have something to show: that it is refused says that it answers.
+                    // The answer is only for display. A refusal also shows that the partition answers.
                     Ok(Err(_)) => answers.set(true),
                     Err(_) => return self.silent().await,
                 }
@@ -141,7 +141,7 @@ impl Talk {
         })
     }
 
-    /// That it does not answer. On a bus that says which process it is.
+    /// The failure that the partition does not answer. A bus also tells which process it is.
     async fn silent(&self) -> Failure {
         let mut process = self.process.clone();
         if let Some(name) = &self.name {
@@ -157,7 +157,7 @@ impl Talk {
         Failure::Silent(silent(process.as_ref(), self.patience.limit()))
     }
 
-    /// Calls it, and lets people be asked for a password where the partition is one of a machine.
+    /// Calls a method. Allows the user to be asked for a password if the partition is a machine's.
     async fn reply<R: DeserializeOwned + zbus::zvariant::Type>(
         &self,
         method: &str,
@@ -173,7 +173,7 @@ impl Talk {
         let proxy = proxy.destination(name)?.path(PARTITION_PATH)?.interface(PARTITION)?;
         let proxy = proxy.cache_properties(CacheProperties::No).build().await?;
         let flags = MethodFlags::AllowInteractiveAuth.into();
-        // There is a reply, as the flags do not say that none is expected.
+        // There is a reply, because the flags do not say that none is expected.
         let reply = proxy.call_with_flags(method, flags, arguments).await?;
         reply.ok_or(zbus::Error::InvalidReply)
     }
@@ -232,7 +232,7 @@ async fn over_socket(
     connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
 }
 
-/// A connection to a bus, and what the partition is called there.
+/// A connection to a bus, and the partition's name there.
 async fn on_bus(
     bus: &BusAddress,
     partition: Option<&str>,
@@ -244,7 +244,7 @@ async fn on_bus(
     let connection = connection::Builder::socket(socket::checked_bus(stream)).build().await;
     let connection = connection.map_err(unreachable)?;
     let name = match partition {
-        // So it is listed where there are several.
+        // The name by which the list of several partitions shows it.
         Some(MACHINE_BUS_NAME) => MACHINE_BUS_NAME.to_owned(),
         Some(name) => bus_name(name),
         None => {

@@ -1,4 +1,4 @@
-//! Hosting a driver's file: reading it, putting up the sandbox, and then the driver's life from DriverEntry to Unload.
+//! Hosts a driver's file: reads it, sets up the sandbox, and runs the driver from DriverEntry to Unload.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use hotadd_nt::{Console, Driver, Fault, File, Options, World, pool, sandbox};
 use super::reporter::Reporter;
 use crate::args;
 
-/// How much longer than its time limit we wait for an unload, which is reported by then, with its place.
+/// How much longer than its time limit an unload is waited for. By then it has been reported, with its place.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The world's half of the reporter.
@@ -55,7 +55,7 @@ pub(super) fn host(
         Ok(loaded) => loaded,
         Err(reason) => return refuse(&reporter, &reason),
     };
-    // Not on the first thread: where its stack ends is in a file, which cannot be opened any more.
+    // Not on the first thread: the end of that thread's stack is read from a file, which cannot be opened any more.
     let thread = std::thread::Builder::new().name("hotadd-driver".to_owned());
     let (name, level, said) = (args.driver.name.clone(), args.driver.level, Arc::clone(&reporter));
     let alloc_fail = spec.alloc_fail;
@@ -65,7 +65,7 @@ pub(super) fn host(
     }) {
         Ok(driver) => {
             said.word("ok");
-            // Until we are to end, or there is nobody left who could want us to.
+            // Returns when this process is to end, or when its parent has ended.
             let _ = end.recv();
             unload(driver, &said);
             ExitCode::SUCCESS
@@ -73,20 +73,20 @@ pub(super) fn host(
         Err(reason) => refuse(&said, &reason),
     };
     match thread.spawn(live) {
-        // A panic has ended the process.
+        // No panic arrives here: a panic has ended the process.
         Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
         Err(error) => refuse(&reporter, &format!("there is no thread for it: {error}")),
     }
 }
 
-/// The driver is not loaded.
+/// Reports that the driver is not loaded.
 fn refuse(reporter: &Reporter, reason: &str) -> ExitCode {
     reporter.say("no", reason);
     ExitCode::FAILURE
 }
 
-/// A panic is a bug of ours, or what a driver has made of our memory: nothing that is to be gone on from. The usual report
-/// would open files, which the sandbox forbids.
+/// A panic is a bug in this program, or a driver has damaged this process's memory. In both cases the process must not continue.
+/// The usual report would open files, which the sandbox forbids.
 fn report_panics(reporter: &Arc<Reporter>) {
     let reporter = Arc::clone(reporter);
     std::panic::set_hook(Box::new(move |panic| {
@@ -96,14 +96,14 @@ fn report_panics(reporter: &Arc<Reporter>) {
     }));
 }
 
-/// Brings the file into memory, and leaves it nothing to do harm with.
+/// Reads the file into memory and sets up the sandbox, which leaves the driver no means to do harm.
 fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
-    // While we may: in the sandbox no file can be opened.
+    // Before the sandbox, in which no file can be opened.
     let file = File::read(&spec.path).map_err(|error| error.to_string())?;
     let failed = |error: sandbox::SandboxError| error.to_string();
     sandbox::drop_privileges().map_err(failed)?;
     if reporter.is_alone() {
-        // Whoever started us ended before the kernel knew that we are to end with it.
+        // The parent ended before the kernel knew that this process is to end with it.
         std::process::exit(1);
     }
     let teller = Arc::clone(reporter);
@@ -114,7 +114,7 @@ fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
     Ok(driver)
 }
 
-/// Hears when we are to end. If that is not done in time we end all the same.
+/// Waits until this process is to end. If the driver has not unloaded in time, the process ends anyway.
 fn listen(
     mut heard: UnixStream,
     limit: Duration,
@@ -123,7 +123,7 @@ fn listen(
     let (sender, end) = channel();
     let reporter = Arc::clone(reporter);
     let listen = move || {
-        // Nothing is ever said to us here but that.
+        // Nothing is ever sent here: the read returns when the peer closes.
         let _ = heard.read(&mut [0]);
         let _ = sender.send(());
         std::thread::sleep(limit + GRACE);
@@ -136,7 +136,7 @@ fn listen(
     Ok(end)
 }
 
-/// Connects to the partition, which is the world from then on.
+/// Connects to the partition, which serves the driver from then on.
 fn connect(
     socket: UnixStream,
     name: &str,
@@ -157,13 +157,13 @@ fn connect(
     world.begin().map_err(|_| "this process has a world already".to_owned())
 }
 
-/// Calls DriverUnload, and says what that left (L2, D4).
+/// Calls DriverUnload, and reports what the driver left behind (L2, D4).
 fn unload(driver: Driver, reporter: &Reporter) {
     match driver.unload() {
         Ok(left) => reporter.say("unloaded", &left.to_string()),
         Err((driver, stays)) => {
             reporter.say("unloaded", &stays.to_string());
-            // It stays in memory until the process ends, which is now.
+            // The driver stays in memory until the process ends, which follows.
             std::mem::forget(driver);
         }
     }

@@ -1,4 +1,4 @@
-//! [`Faulty`]: a sample that goes wrong when it is told to, in every way in which a driver's process can.
+//! [`Faulty`]: a sample with injected faults, one for every way in which a driver's process can fail.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -9,19 +9,19 @@ use hotadd::{Driver, Notice, Removal, Sample, State, Veto};
 use hotadd_daemon::spec::Fault;
 use rustix::process::{Signal, getpid, kill_process};
 
-/// How long behind the time limit an answer is late.
+/// How much later than the time limit a late answer is.
 const LATE: Duration = Duration::from_millis(300);
 
-/// The first bytes of a method call, which is to go on.
+/// The first bytes of a method call that is not completed.
 const HALF: &[u8] = b"l\x01\x00\x01\x00\x00\x00\x00\x01\x00\x00\x00\x40";
 
 /// A sample with faults.
 pub(crate) struct Faulty {
     sample: Sample,
     faults: Vec<(State, Fault)>,
-    /// The connection, past everything that keeps it in order.
+    /// The raw connection, without the protocol's checks.
     raw: UnixStream,
-    /// Whether faults happen in the replay, too.
+    /// Whether faults also happen in the replay.
     replay: bool,
     time_limit: Duration,
 }
@@ -37,7 +37,7 @@ impl Faulty {
         Self { sample, faults, raw, replay, time_limit }
     }
 
-    /// Does wrong what is to go wrong now.
+    /// Injects the fault that belongs to this notice.
     fn strike(&mut self, notice: &Notice) {
         let is_now = |(when, _): &&(State, Fault)| *when == notice.state();
         let Some((_, fault)) = self.faults.iter().find(is_now) else { return };
@@ -52,7 +52,7 @@ impl Faulty {
             Fault::Hang => hang(),
             Fault::Stop => {
                 let _ = kill_process(getpid(), Signal::STOP);
-                // Another thread may be the first to stop.
+                // Another thread may be stopped first.
                 hang();
             }
             Fault::Garbage => self.write(&[0xA5; 64]),
@@ -61,16 +61,16 @@ impl Faulty {
                 hang();
             }
             Fault::Disconnect => {
-                // What cannot be shut down is closed already.
+                // Shutting down fails only if the connection is closed already.
                 let _ = self.raw.shutdown(Shutdown::Both);
             }
-            // Being late is what is asked for.
+            // The fault is the delay itself.
             Fault::Late => std::thread::sleep(self.time_limit + LATE),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // So few bytes always fit; if the other end is gone there is nobody to be wronged.
+        // So few bytes always fit. If the other end is gone, the fault has no effect.
         let _ = self.raw.write_all(bytes);
     }
 }
@@ -96,8 +96,8 @@ impl Removal for Faulty {
     }
 }
 
-/// Sends ourselves a signal until it works: the first SIGSEGV is taken for a full stack by a handler that every Rust program
-/// has, and that then makes way.
+/// Sends this process a signal until it takes effect: every Rust program has a handler that checks the first SIGSEGV for a stack
+/// overflow, and then removes itself.
 fn end_by(signal: Signal) -> ! {
     loop {
         let _ = kill_process(getpid(), signal);

@@ -1,4 +1,4 @@
-//! [`Reporter`]: what is said of a driver goes to the partition's process, as the lines of [`hotadd_service::host`].
+//! [`Reporter`]: sends reports about a driver to the partition's process, as the lines of [`hotadd_service::host`].
 
 use std::fmt::{self, Write as _};
 use std::io::Write;
@@ -9,10 +9,10 @@ use hotadd_nt::{Console, Fault};
 use hotadd_service::host::LONGEST_LINE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The socket to report over.
+/// The socket for reports.
 ///
-/// A line is a single write, which the kernel does not interleave with another's; so there is no lock that a fault could find
-/// taken. What cannot be written has nobody to read it.
+/// A line is a single write, which the kernel does not interleave with another. So there is no lock that could be held when a
+/// fault occurs. Write errors are ignored: then no process reads the reports.
 pub(super) struct Reporter(UnixStream);
 
 impl Reporter {
@@ -20,20 +20,20 @@ impl Reporter {
         Self(stream)
     }
 
-    /// Whether nobody is left to report to.
+    /// Whether the partition's process has closed its end.
     pub(super) fn is_alone(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
         let looked = poll(&mut fds, Some(&Timespec::default()));
         looked.is_ok() && fds[0].revents().contains(PollFlags::HUP)
     }
 
-    /// One line. What is too long goes on in further ones of the same kind.
+    /// Sends one line. Text that is too long is continued in further lines of the same kind.
     pub(super) fn say(&self, word: &str, text: &str) {
         let most = LONGEST_LINE - word.len() - 2;
         let mut rest = text;
         loop {
             let (part, behind) = rest.split_at(boundary(rest, most));
-            // Text that may have line ends is split at them before it comes here.
+            // Text that may have line ends is split at them before this call.
             let part = part.replace(['\n', '\r'], " ");
             let _ = (&self.0).write_all(format!("{word} {part}\n").as_bytes());
             if behind.is_empty() {
@@ -43,22 +43,22 @@ impl Reporter {
         }
     }
 
-    /// A word alone.
+    /// Sends a word alone.
     pub(super) fn word(&self, word: &str) {
         let _ = (&self.0).write_all(format!("{word}\n").as_bytes());
     }
 
-    /// What cannot be gone on from, as one line. Allocates nothing: it may be said in a signal handler.
+    /// Reports a fatal fault as one line. Allocates nothing, because it may be called in a signal handler.
     pub(super) fn end(&self, status: Status, what: fmt::Arguments<'_>) {
         let mut line = Line { bytes: [0; LONGEST_LINE], length: 0 };
-        // What does not fit is left out.
+        // Text that does not fit is left out.
         let _ = write!(line, "fault 0x{:08X} {what}", status.to_raw());
         line.bytes[line.length] = b'\n';
         let _ = (&self.0).write_all(&line.bytes[..=line.length]);
     }
 }
 
-/// A line, which always has room for its end.
+/// A line. It always has room for its line feed.
 struct Line {
     bytes: [u8; LONGEST_LINE],
     length: usize,
@@ -100,7 +100,7 @@ impl Console for Reporter {
     }
 }
 
-/// Where a text can be cut, at most so many bytes behind its start.
+/// Where a text can be cut, at most `most` bytes behind its start.
 fn boundary(text: &str, most: usize) -> usize {
     (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }

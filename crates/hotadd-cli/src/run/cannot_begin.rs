@@ -1,10 +1,10 @@
-//! [`CannotBegin`]: why a run cannot begin, and whose fault that is.
+//! [`CannotBegin`]: why a run cannot start, and whether the request or the system is the cause.
 
-/// Why a run cannot begin.
+/// Why a run cannot start.
 #[derive(Debug)]
 pub(crate) enum CannotBegin {
-    /// What was asked for makes no sense: exit status 2.
+    /// The request is not valid: exit status 2.
     Usage(String),
-    /// It does, but the system will not: exit status 1.
+    /// The request is valid, but the system cannot fulfil it: exit status 1.
     System(String),
 }

@@ -1,4 +1,4 @@
-//! The command that a run is about: starting it in the partition, hearing how it ended, leaving nothing behind.
+//! The command of a run: starts it in the partition, reports how it ended, and leaves no processes behind.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,22 +16,22 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use super::Message;
 use super::fence::Way;
 
-/// How long leftovers get to end when told to, before they are killed.
+/// How long leftover processes have to end when told to, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The running command.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: Pid,
-    /// Our ends of its pipes, for the built-in load.
+    /// This process's ends of its pipes, for the built-in load.
     pub(crate) pipes: Option<(ChildStdin, ChildStdout)>,
 }
 
-/// What to do with the command's own output.
+/// Where the command's own output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdout {
     Inherited,
-    /// Events take stdout.
+    /// Events use stdout.
     ToStderr,
 }
 
@@ -59,8 +59,8 @@ pub(crate) fn start_workload(way: Way, messages: &Sender<Message>) -> io::Result
 
 fn spawn(mut command: Command, way: Way, messages: &Sender<Message>) -> io::Result<Child> {
     let prepare = move || {
-        // Should we be killed without a chance to clean up, the command is not to run on alone. The thread that starts it
-        // is the main one, which lives as long as we do.
+        // If this process is killed and cannot clean up, the command must not continue alone. The main thread starts it, which
+        // lives as long as this process.
         Ok(set_parent_process_death_signal(Some(Signal::TERM))?)
     };
     // SAFETY: between fork and exec only async-signal-safe things may be done. `prepare` makes one system call and neither
@@ -71,13 +71,13 @@ fn spawn(mut command: Command, way: Way, messages: &Sender<Message>) -> io::Resu
     let mut child = Children::get().spawn(command)?;
     let messages = messages.clone();
     child.on_end(move |ending| {
-        // Nobody listens any more: the run is over.
+        // Fails only when the run is over.
         let _ = messages.send(Message::Ended(ending));
     });
     Ok(Child { pid: child.pid, pipes: child.stdin.take().zip(child.stdout.take()) })
 }
 
-/// Ends whatever the command left behind, until there is nothing.
+/// Ends all processes that the command left behind.
 ///
 /// Returns what could not be ended.
 pub(crate) fn end_leftovers() -> Vec<Pid> {
@@ -91,7 +91,7 @@ pub(crate) fn end_leftovers() -> Vec<Pid> {
         let signal = if began.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
         if signal == Signal::KILL || !told {
             for pid in leftovers() {
-                // It may have ended meanwhile; what cannot be signalled is found out in the end.
+                // It may have ended meanwhile. The caller learns of a process that cannot be signalled.
                 let _ = kill_process(pid, signal);
             }
             told = true;

@@ -1,4 +1,4 @@
-//! The output of drivers' processes on its way to the main thread: as much of it at a time as that can show.
+//! Passes the output of drivers' processes to the main thread, limited to what that can show.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,18 +8,19 @@ use hotadd_service::host::Said;
 
 use super::Message;
 
-/// How many lines may be on their way. A driver that prints more than can be shown is kept waiting, not its words in memory.
+/// How many lines may be queued. A driver that prints more than can be shown is made to wait; its output does not pile up in
+/// memory.
 const MOST: usize = 1024;
 
 /// Output of a driver.
 pub(crate) struct DriverOutput {
     pub(crate) driver: String,
     pub(crate) output: Said,
-    /// Its place among those that are on their way.
+    /// Its place in the queue.
     _place: Place,
 }
 
-/// How much output is on its way.
+/// Counts the output in the queue.
 #[derive(Default)]
 pub(crate) struct OutputQueue {
     on_the_way: Mutex<usize>,
@@ -29,12 +30,12 @@ pub(crate) struct OutputQueue {
 struct Place(Arc<OutputQueue>);
 
 impl OutputQueue {
-    /// Passes on what is said as messages. Whoever says it waits while there are too many.
+    /// Returns a sink that passes output on as messages. The sink blocks while the queue is full.
     pub(crate) fn to(messages: Sender<Message>) -> OutputSink {
         let queue = Arc::new(Self::default());
         Arc::new(move |driver, output| {
             let output = DriverOutput { driver: driver.to_owned(), output, _place: queue.place() };
-            // Nobody listens any more: the run is over.
+            // Fails only when the run is over.
             let _ = messages.send(Message::Output(output));
         })
     }

@@ -1,4 +1,5 @@
-//! [`Fence`]: what keeps the command's processes to the partition's processors: a cpuset where there can be one, else masks.
+//! [`Fence`]: keeps the command's processes to the partition's processors: with a cpuset where one can be made, otherwise with
+//! masks.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,21 +16,21 @@ use hotadd_service::children::Start;
 use super::cannot_begin::CannotBegin;
 use crate::args::Over;
 
-/// What the cgroups of runs are called, before their process ids.
+/// The prefix of the cgroups of runs. The process id follows.
 const PREFIX: &str = "hotadd-run.";
 
-/// What keeps processes to the partition's processors. Cheap to clone.
+/// Keeps processes to the partition's processors. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Fence {
     /// Affinity masks, which a program may change itself.
     Masks(Arc<Affinity>),
-    /// A cgroup, which holds by force.
+    /// A cgroup, which the kernel enforces.
     Cpuset(Arc<Cpuset>, Door),
-    /// None: there are no such processors, or all of the machine has them.
+    /// No fence: the processors are simulated.
     Nothing,
 }
 
-/// The way behind the fence, for a process that is about to execute a command.
+/// How a process enters the fence before it executes a command.
 #[derive(Clone, Debug)]
 pub(crate) enum Way {
     Mask(Box<Mask>),
@@ -41,13 +42,13 @@ pub(crate) enum Way {
 pub(crate) struct Built {
     pub(crate) fence: Fence,
     pub(crate) hardware: Arc<dyn Hardware>,
-    /// Why it is no cpuset, where that was not asked for.
+    /// Why the fence is no cpuset, if no other kind was requested.
     pub(crate) instead: Option<String>,
 }
 
 impl Fence {
-    /// Makes one that begins with these processors, or with the first that there is. A change of which the kernel tells nobody is
-    /// found within `poll`.
+    /// Makes a fence that starts with these processors, or with the first one that exists. A change that the kernel does not
+    /// report is found within `poll`.
     pub(crate) fn build(
         over: Option<Over>,
         start: Option<&CpuList>,
@@ -73,12 +74,12 @@ impl Fence {
         Ok(Built { fence: Self::Masks(affinity), hardware, instead })
     }
 
-    /// Whether anything can run there.
+    /// Whether processes can run on these processors.
     pub(crate) const fn is_real(&self) -> bool {
         !matches!(self, Self::Nothing)
     }
 
-    /// The cgroup, if it is one.
+    /// The cgroup, if the fence is a cpuset.
     pub(crate) fn cgroup(&self) -> Option<&Path> {
         match self {
             Self::Cpuset(cpuset, _) => Some(cpuset.path()),
@@ -86,7 +87,7 @@ impl Fence {
         }
     }
 
-    /// The way behind it at this moment.
+    /// How to enter the fence at this moment.
     pub(crate) fn way(&self) -> Way {
         match self {
             Self::Masks(affinity) => Way::Mask(Box::new(affinity.mask())),
@@ -95,7 +96,7 @@ impl Fence {
         }
     }
 
-    /// A function that starts a process behind it. A change of masks under way is waited for.
+    /// Returns a function that starts a process inside the fence. It waits for a change of masks under way.
     pub(crate) fn starts(&self) -> Start {
         let fence = self.clone();
         Arc::new(move |command| {
@@ -108,7 +109,7 @@ impl Fence {
         })
     }
 
-    /// Takes away what was made, when nothing runs behind it any more. Says what is left.
+    /// Removes what was made, when nothing runs inside any more. Reports what cannot be removed.
     pub(crate) fn close(&self) {
         if let Self::Cpuset(cpuset, _) = self
             && let Err(error) = cpuset.close()
@@ -119,7 +120,7 @@ impl Fence {
 }
 
 impl Way {
-    /// Has a command go this way before it executes.
+    /// Makes a command enter the fence before it executes.
     pub(crate) fn before_exec(self, command: &mut Command) {
         let go = move || Ok(self.go()?);
         // SAFETY: between fork and exec only async-signal-safe things may be done. `go` makes one system call and neither
@@ -137,7 +138,7 @@ impl Way {
     }
 }
 
-/// A cpuset in the first place where one can be made.
+/// Makes a cpuset in the first place where that is possible.
 fn cpuset(start: Option<&CpuList>, poll: Duration) -> Result<(Arc<Cpuset>, Door), CpusetError> {
     let mut options = CpusetOptions::new().poll(poll);
     if let Some(start) = start {
@@ -145,7 +146,7 @@ fn cpuset(start: Option<&CpuList>, poll: Duration) -> Result<(Arc<Cpuset>, Door)
     }
     let mut refused = None;
     for place in Cpuset::places()? {
-        // Of runs that were killed.
+        // Removes cpusets of runs that were killed.
         Cpuset::sweep(&place, PREFIX);
         let name = format!("{PREFIX}{}", std::process::id());
         let made = Cpuset::create(&place, &name, &options);
@@ -164,7 +165,7 @@ fn no_cpuset(error: &CpusetError) -> CannotBegin {
     }
 }
 
-/// Masks over what this process starts.
+/// Makes masks for the processes that this process starts.
 fn masks(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
     let first = match start {
         Some(list) => list.clone(),

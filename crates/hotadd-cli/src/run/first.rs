@@ -1,4 +1,4 @@
-//! The first thing that a run says: which processors, of what, and which are to come.
+//! The first event of a run: its processors, their kind, and which will be added.
 
 use hotadd::CpuList;
 use hotadd_daemon::view::{Note, Weight};
@@ -12,15 +12,15 @@ use super::plan::Plan;
 pub(crate) struct First {
     #[serde(flatten)]
     record: Record,
-    /// Where the cpuset is, if it is one.
+    /// The path of the cpuset, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<String>,
-    /// Why it is none, if that was not asked for.
+    /// Why it is no cpuset, if that was not requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// The same for programs and for people.
+/// The first event for programs, and the same for people.
 pub(crate) fn first(plan: &Plan, title: &str) -> (First, Note) {
     let (partition, additions) = (&plan.partition, plan.additions());
     let active: CpuList = partition.active().iter().map(|p| p.id).collect();

@@ -1,4 +1,4 @@
-//! [`Load`]: the driver that speaks for the built-in load, which runs in a [process of its own](crate::workload).
+//! [`Load`]: the driver that registers for the built-in load, which runs in a [process of its own](crate::workload).
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
@@ -9,10 +9,10 @@ use hotadd::{Driver, HardwareId, Notice, Removal, Status, Veto};
 
 use super::Message;
 
-/// How long the load may take over an answer.
+/// The time limit of an answer of the load.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has the load prepare a thread before a processor joins, and end it before the processor leaves.
+/// Makes the load prepare a thread before a processor joins, and end it before the processor leaves.
 #[derive(Debug)]
 pub(crate) struct Load {
     /// Closing it ends the load.
@@ -64,7 +64,7 @@ impl Driver for Load {
     }
 
     fn add_complete(&mut self, notice: &Notice) {
-        // If its process has ended, that is heard of otherwise.
+        // If its process has ended, that is reported elsewhere.
         let _ = writeln!(self.orders, "go {}", notice.processor().id);
     }
 
@@ -90,7 +90,7 @@ impl Removal for Load {
     }
 }
 
-/// Reads a line of rates. Parts that make no sense are passed over.
+/// Parses a line of rates. Malformed parts are skipped.
 fn parse(line: &str) -> impl Iterator<Item = (HardwareId, f64)> {
     line.split_whitespace().filter_map(|part| {
         let (id, rate) = part.split_once(':')?;

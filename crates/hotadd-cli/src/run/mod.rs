@@ -37,35 +37,35 @@ use crate::args::Run;
 /// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The same, when there is no TUI and nothing is planned.
+/// The same interval when there is no TUI and nothing is planned.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long the last state is shown when no command decides that.
+/// How long the last state is shown when there is no command to determine that.
 const SHOWN: Duration = Duration::from_secs(1);
 
-/// How long a driver may hold up the end.
+/// How long a driver may delay the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit statuses that are not the command's.
+/// Exit statuses of this program, not of the command.
 const CANNOT_BEGIN: u8 = 1;
 const USAGE: u8 = 2;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-/// What the main thread hears from the others.
+/// Messages of the other threads to the main thread.
 pub(crate) enum Message {
-    /// From the partition, on whichever thread it happened.
+    /// From the partition. The event may come from any thread.
     Event(Box<Event>),
     Signal(Received),
     /// From the built-in load: steps per second by processor.
     Rates(BTreeMap<HardwareId, f64>),
-    /// All drivers, or what kept one from registering.
+    /// All drivers have registered, or the reason why one did not.
     Registered(Result<(), String>),
     /// From a driver's process.
     Output(DriverOutput),
-    /// All drivers are deregistered, and their processes gone.
+    /// All drivers are deregistered, and their processes have ended.
     Left,
-    /// What appears cannot be followed.
+    /// Processors that appear cannot be followed.
     NotFollowed(hotadd::Error),
     /// Everything planned was done.
     Planned,
@@ -73,7 +73,7 @@ pub(crate) enum Message {
     Ended(Ending),
 }
 
-/// Runs it. Returns the exit status.
+/// Performs the run. Returns the exit status.
 pub(crate) fn run(args: &Run) -> ExitCode {
     match Session::begin(args) {
         Ok(session) => session.conduct(),
@@ -87,24 +87,24 @@ pub(crate) fn run(args: &Run) -> ExitCode {
 /// A run under way.
 struct Session {
     partition: Partition,
-    /// What keeps processes to it, and is taken away in the end.
+    /// Keeps processes to the partition, and is removed at the end.
     fence: Fence,
     view: View,
     output: Output,
     messages: Receiver<Message>,
     sender: Sender<Message>,
-    /// Those of the command line.
+    /// The parties of the command line.
     parties: Arc<Parties>,
-    /// What speaks for the built-in load.
+    /// The registration of the built-in load.
     load: Option<Registration>,
-    /// Whoever takes part from outside, or in a process of its own.
+    /// Serves parties from outside and parties in processes of their own.
     service: Option<Arc<Service>>,
     child: Option<Child>,
     ending: Option<Ending>,
     /// Dropping it ends the plan before its next step.
     plan: Option<Sender<()>>,
     planned: bool,
-    /// The run is the command's, and ends with it.
+    /// The run is for a command, and ends with it.
     has_command: bool,
     signal: Option<i32>,
     cpus_allowed_list: Option<String>,
@@ -117,7 +117,7 @@ impl Session {
             CannotBegin::System(reason) => (CANNOT_BEGIN, reason),
         })?;
         let (sender, messages) = mpsc::channel();
-        // First of all: whoever has seen us say something may send a signal.
+        // First: a signal may be sent as soon as this program has printed something.
         signals::listen(sender.clone())
             .map_err(|e| (CANNOT_BEGIN, format!("signals cannot be heard: {e}")))?;
         let partition = plan.partition.clone();
@@ -149,7 +149,7 @@ impl Session {
         session.announce(&plan);
         let began = session.set_up(args, plan, &sender);
         began.map_err(|(code, reason)| {
-            // What was shown so far explains the failure.
+            // The output so far explains the failure.
             session.drain();
             session.finish(i32::from(code));
             session.fence.close();
@@ -169,14 +169,14 @@ impl Session {
             |what: &str, error: &dyn std::fmt::Display| (CANNOT_BEGIN, format!("{what}: {error}"));
         let observer = sender.clone();
         let observe = move |event: &Event| {
-            // Nobody listens any more: the run is over.
+            // Fails only when the run is over.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
         self.partition.observe(observe).map_err(|e| system("observing", &e))?.detach();
-        // So that nothing that the command or a driver starts escapes from the partition, or outlives it.
+        // Nothing that the command or a driver starts may escape from the partition or outlive it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("the command's processes cannot be kept together", &e))?;
-        // Before the service: whoever connects and adds a processor finds these parties required (L4).
+        // Before the service starts: for a peer that connects and adds a processor, these parties are already required (L4).
         self.parties.name(&self.partition, &args.drivers).map_err(|why| (CANNOT_BEGIN, why))?;
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
         let terms = Terms {
@@ -190,10 +190,10 @@ impl Session {
         self.start_child(args, &plan, sender)?;
         let (stop, stopped) = mpsc::channel();
         self.plan = Some(stop);
-        // The built-in load is first shown on the processors that it starts on; a command is not kept waiting.
+        // The built-in load is first shown on the processors that it starts on. A command is not made to wait.
         let first =
             if self.child.is_some() && !self.has_command { args.every } else { Duration::ZERO };
-        // With a time of its own before all changes it needs none before the first.
+        // If a time before all changes is given, no further time passes before the first.
         let (after, first) =
             args.after.map_or((Duration::ZERO, first), |after| (after, Duration::ZERO));
         let course = Course { follow: args.follow, after, first, every: args.every };
@@ -246,14 +246,14 @@ impl Session {
         Ok(())
     }
 
-    /// The first event: what there is.
+    /// Outputs the first event: the initial state.
     fn announce(&mut self, plan: &Plan) {
         let (first, note) = first::first(plan, &self.view.title);
         self.output.record(&first);
         self.output.note(Some(&note), &self.view);
     }
 
-    /// Shows what happens until it is over. Returns the exit status.
+    /// Shows what happens until the run is over. Returns the exit status.
     fn conduct(mut self) -> ExitCode {
         let mut last_change = Instant::now();
         loop {
@@ -274,7 +274,7 @@ impl Session {
         self.end()
     }
 
-    /// How long nothing needs to be drawn or said.
+    /// How long to wait for messages when nothing has to be drawn or printed.
     fn patience(&self) -> Duration {
         let quiet = self.has_command && self.planned && !self.output.is_tui();
         if quiet { IDLE } else { TICK }
@@ -322,18 +322,18 @@ impl Session {
         self.output.note(Some(&note), &self.view);
     }
 
-    /// Passes a signal on, unless the terminal has sent it to the command as well.
+    /// Passes a signal on to the command, unless the terminal has sent it to the command as well.
     fn signalled(&mut self, received: Received) {
         self.signal.get_or_insert(received.number);
         if let (Some(child), true, false) = (&self.child, self.has_command, received.from_terminal)
             && let Some(signal) = rustix::process::Signal::from_named_raw(received.number)
         {
-            // It may have ended meanwhile.
+            // The command may have ended meanwhile.
             let _ = rustix::process::kill_process(child.pid, signal);
         }
     }
 
-    /// What the kernel says of where the command may run.
+    /// Reads from the kernel on which processors the command may run.
     fn look_at_child(&mut self) {
         let Some(child) = &self.child else { return };
         let path = format!("/proc/{}/status", child.pid.as_raw_nonzero());
@@ -344,11 +344,11 @@ impl Session {
         }
     }
 
-    /// Stops the plan, deregisters, ends what is left of the command.
+    /// Stops the plan, deregisters the drivers, and ends what is left of the command.
     fn end(mut self) -> ExitCode {
         self.look_at_child();
         self.plan = None;
-        // No further one is asked for. That needs no thread, and waits for nobody.
+        // Asks for no further processor. This needs no thread and does not wait.
         let _ = self.partition.follow(Follow::Manual);
         let began = Instant::now();
         while !self.planned && began.elapsed() < GRACE {
@@ -380,14 +380,14 @@ impl Session {
         self.fence.close();
     }
 
-    /// Takes in what was said before now.
+    /// Takes all messages that have arrived.
     fn drain(&mut self) {
         while let Ok(message) = self.messages.try_recv() {
             self.take(message);
         }
     }
 
-    /// The last event, and the last word.
+    /// Outputs the last event and the last line.
     fn finish(&mut self, code: i32) {
         let mut record = Record::of_run("exit", self.partition.epoch().0);
         record.code = Some(code);

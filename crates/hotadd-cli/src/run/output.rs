@@ -1,4 +1,4 @@
-//! [`Output`]: where a run is shown and written: the TUI or plain lines for people, JSON for programs.
+//! [`Output`]: shows a run and writes its events: the TUI or plain lines for people, JSON for programs.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::tui::{self, Tui, rate};
 
-/// How long nobody is told in plain lines that something is waited for.
+/// After how long plain lines report that a call is under way.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reports of the load to let pass before one is shown in plain lines, so that it is about the new set only.
+/// How many reports of the load are skipped before one is shown in plain lines, so that it is about the new set only.
 const SETTLING: u32 = 3;
 
 pub(crate) struct Output {
@@ -29,19 +29,19 @@ enum People {
 /// Plain lines.
 struct Lines {
     to: Box<dyn Write>,
-    /// When to say next that something is waited for.
+    /// When the next line about a call under way is due.
     impatient: Duration,
-    /// For which number of active processors the load was last shown, and how many reports since it changed.
+    /// The number of active processors for which the load was last shown, and how many reports came since it changed.
     shown_for: usize,
     reports: u32,
 }
 
-/// What is wanted of the output.
+/// What output is wanted.
 pub(crate) struct Wanted<'a> {
     pub(crate) events: Option<&'a Path>,
-    /// Something for people: a TUI where there is a terminal, or plain lines.
+    /// Output for people: a TUI where there is a terminal, or plain lines.
     pub(crate) people: bool,
-    /// The command has stdout to itself.
+    /// The command uses stdout alone.
     pub(crate) command: bool,
 }
 
@@ -69,7 +69,7 @@ impl Output {
         Ok(Self { events, people })
     }
 
-    /// Whether a person sees it on a TUI, and wants a moment to look.
+    /// Whether a TUI is shown, which a person needs a moment to look at.
     pub(crate) const fn is_tui(&self) -> bool {
         matches!(self.people, People::Tui(_))
     }
@@ -82,13 +82,13 @@ impl Output {
             .and_then(|()| writeln!(events))
             .and_then(|()| events.flush());
         if let Err(error) = written {
-            // The command must not die of it; but whoever reads the events must not think that nothing happened.
+            // The command must not end because of this. But a reader of the events must not think that nothing happened.
             self.events = None;
             crate::say::wrong(format!("events end here, because they cannot be written: {error}"));
         }
     }
 
-    /// Tells people what happened.
+    /// Shows people what happened.
     pub(crate) fn note(&mut self, note: Option<&Note>, view: &View) {
         match (&mut self.people, note) {
             (People::Tui(tui), _) => drop(tui.draw(view)),
@@ -97,7 +97,7 @@ impl Output {
         }
     }
 
-    /// Some time has passed.
+    /// Updates what is shown when some time has passed.
     pub(crate) fn tick(&mut self, view: &View) {
         match &mut self.people {
             People::Tui(tui) => drop(tui.draw(view)),
@@ -105,7 +105,7 @@ impl Output {
         }
     }
 
-    /// The load has reported.
+    /// Shows a report of the load.
     pub(crate) fn rates(&mut self, view: &View) {
         match &mut self.people {
             People::Tui(tui) => drop(tui.draw(view)),
@@ -113,11 +113,11 @@ impl Output {
         }
     }
 
-    /// Leaves the last state on the terminal. Nothing is shown after that, and events go on.
+    /// Leaves the last state on the terminal. Nothing is shown after that; events continue.
     pub(crate) fn close(&mut self, view: &View) {
         let lines = People::Lines(Lines::new(Box::new(io::sink())));
         if let People::Tui(tui) = std::mem::replace(&mut self.people, lines) {
-            // There is nobody to tell that the terminal is gone.
+            // An error is ignored: the terminal is gone.
             drop(tui.close(view));
         }
     }
@@ -129,9 +129,9 @@ impl Lines {
     }
 
     fn say(&mut self, line: &str) {
-        // Drivers name themselves and give reasons; what would steer a terminal is not passed on.
+        // Names and reasons come from drivers; control sequences are removed.
         let line = hotadd::text::clean(line);
-        // Who closed our output wants no more lines; the run goes on.
+        // If the output is closed, no more lines are wanted. The run continues.
         let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
     }
 

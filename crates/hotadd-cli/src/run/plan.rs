@@ -1,4 +1,4 @@
-//! [`Plan`]: which processors to start on, to add and to remove, made from the command line and checked against the machine
+//! [`Plan`]: which processors to start on, to add and to remove. It is made from the command line and checked against the machine
 //! before anything runs.
 
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::args::{Add, Run};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) partition: Partition,
-    /// What keeps processes to it.
+    /// Keeps processes to the partition.
     pub(crate) fence: Fence,
-    /// Why that is no cpuset, where masks were not asked for.
+    /// Why the fence is no cpuset, if masks were not requested.
     pub(crate) instead: Option<String>,
     pub(crate) changes: Vec<Change>,
 }
@@ -41,7 +41,7 @@ impl Plan {
             None => Fence::build(args.over, args.start.as_ref(), args.poll)?,
         };
         let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
-        // What appears before the drivers are there waits until they can be asked.
+        // A processor that appears before the drivers are registered waits until they can be asked.
         let partition = Partition::from_hardware_following(Arc::clone(&hardware), Follow::Manual);
         let partition = partition.map_err(system)?;
         let add = to_add(&args.add, &partition, &*hardware)?;
@@ -63,7 +63,7 @@ impl Plan {
 
 fn simulated(spec: &SimulateSpec, start: Option<&CpuList>) -> Result<Arc<Simulated>, CannotBegin> {
     let usage = |error: &dyn std::fmt::Display| CannotBegin::Usage(format!("--simulate: {error}"));
-    // Also when other processors start: the sizes may be too large even to count.
+    // The simulation is made even if other processors start: the sizes may be too large to count.
     let mut hardware = Simulated::new(spec.active, spec.spare).map_err(|e| usage(&e))?;
     if let Some(start) = start {
         let all: CpuList = (0..spec.active + spec.spare).map(HardwareId).collect();
@@ -123,20 +123,20 @@ fn to_remove(
     Ok(remove.ids().to_vec())
 }
 
-/// When the changes of a plan are made, and what is done with a processor that appears.
+/// The times of a plan's changes, and what happens when a processor appears.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Course {
     pub(crate) follow: Follow,
-    /// Before anybody is asked for anything.
+    /// The time before any party is asked.
     pub(crate) after: Duration,
-    /// Before the first change, behind that.
+    /// The additional time before the first change.
     pub(crate) first: Duration,
-    /// From one change to the next.
+    /// The time from one change to the next.
     pub(crate) every: Duration,
 }
 
-/// Follows what appears, adds and removes, one by one. Everybody who is to be asked has registered. What comes of each is heard
-/// through events. If what appears cannot be followed that is told, and the changes are made all the same.
+/// Follows processors that appear, then adds and removes, one by one. All parties have registered before. The results are
+/// reported by events. If following fails, that is reported, and the changes are made nevertheless.
 pub(crate) fn carry_out(
     partition: &Partition,
     changes: &[Change],
@@ -146,7 +146,7 @@ pub(crate) fn carry_out(
 ) {
     let Course { follow, after, first, every } = course;
     let set = || partition.follow(follow).unwrap_or_else(&cannot_follow);
-    // To report changes nothing for the command, and needs no time before it.
+    // Reporting has no effect on the command, so no time is needed before it.
     if follow != Follow::Ask {
         set();
     }
@@ -161,7 +161,7 @@ pub(crate) fn carry_out(
             return;
         }
         let _ = match change {
-            // It appeared while it was still to be added, and has joined by that.
+            // The processor appeared before its turn, and has joined already.
             Change::Add(id) if is_active(partition, *id) => continue,
             Change::Add(id) => partition.add(*id),
             Change::Remove(id) => partition.remove(*id),
@@ -169,7 +169,7 @@ pub(crate) fn carry_out(
     }
 }
 
-/// Lets some time pass. Returns false if the run ends meanwhile.
+/// Waits for some time. Returns false if the run ends meanwhile.
 fn pause(time: Duration, stopped: &Receiver<()>) -> bool {
     stopped.recv_timeout(time) != Err(RecvTimeoutError::Disconnected)
 }
@@ -189,7 +189,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Far longer than anything here takes.
+    /// Far longer than anything in these tests takes.
     const LONG: Duration = Duration::from_secs(30);
 
     type Told = Receiver<(hotadd::EventKind, u32)>;
@@ -205,7 +205,7 @@ mod tests {
         told
     }
 
-    /// Processor 0; 1 and 2 can be added; 3 appeared before anybody was there to hear of it or to be asked.
+    /// Processor 0 is active; 1 and 2 can be added; 3 appeared before any observer or party was there.
     fn rig() -> (Partition, Told) {
         let hardware = Simulated::new(1, 3).unwrap();
         hardware.unplug(HardwareId(3));
@@ -219,7 +219,7 @@ mod tests {
         Course { follow, after, first: Duration::ZERO, every: Duration::ZERO }
     }
 
-    /// Nothing keeps anybody from following here.
+    /// Following must not fail in these tests.
     fn none(error: hotadd::Error) {
         std::panic::panic_any(error);
     }
@@ -236,7 +236,7 @@ mod tests {
         carry_out(&partition, &changes, course(Follow::Ask, Duration::ZERO), &stopped, none);
         let mut four = [(); 4].map(|()| told.recv_timeout(LONG).unwrap());
         assert_eq!(four[0], (Appeared, 3));
-        // Two threads add now.
+        // Two threads add now, so the order is not fixed.
         four.sort_by_key(|(_, id)| *id);
         assert_eq!(four, [(Joined, 1), (Joined, 2), (Appeared, 3), (Joined, 3)]);
     }
@@ -260,7 +260,7 @@ mod tests {
         for follow in [Follow::Ask, Follow::Report] {
             let (partition, told) = rig();
             let (stop, stopped) = running();
-            // The run ends in that time.
+            // The run ends during that time.
             drop(stop);
             let changes = [Change::Add(HardwareId(1))];
             carry_out(&partition, &changes, course(follow, HOUR), &stopped, none);

@@ -1,4 +1,4 @@
-//! The parties of a run: serving those in other processes, registering those of the command line, and letting all go.
+//! The parties of a run: serves those in other processes, registers those of the command line, and deregisters all.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -13,7 +13,7 @@ use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK};
 use crate::args::Run;
 
 impl Session {
-    /// Opens the door to those in other processes, if there are to be any.
+    /// Starts the service for parties in other processes, if there are to be any.
     pub(super) fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
         let service = match &args.name {
             Some(name) => {
@@ -25,7 +25,7 @@ impl Session {
                 }
                 service
             }
-            // Whom it disconnects, and why, is seen in the events.
+            // Disconnected peers and the reasons are reported by events, so nothing is logged here.
             None if args.drivers.iter().any(DriverSpec::is_isolated) => {
                 Service::new(&self.partition, "run", Arc::new(|_| ()))?
             }
@@ -35,7 +35,7 @@ impl Session {
         Ok(Some(Arc::new(service)))
     }
 
-    /// Registers the drivers, on a thread of their own: one may take its time, and is shown to.
+    /// Registers the drivers on a thread of its own, because one may take long. The run is shown meanwhile.
     pub(super) fn register(
         &mut self,
         terms: Terms,
@@ -68,15 +68,15 @@ impl Session {
         }
     }
 
-    /// Closes the door and deregisters, on a thread of its own: a driver that sits in its callback would be waited for
-    /// (D1), and leaving takes it along.
+    /// Stops the service and deregisters all parties, on a thread of its own: deregistering waits for a driver that is still in
+    /// its callback (D1), and the end of this process ends that driver.
     pub(super) fn leave(&mut self) {
         let until = Instant::now() + GRACE + self.parties.grace();
         let done = self.sender.clone();
         let done = move || drop(done.send(Message::Left));
         let mut left = self.parties.leave(self.service.take(), self.load.take(), done).is_err();
         while !left {
-            // What they say at the end is heard: one that is not listened to does not get there.
+            // Their last output is still received: a driver whose output is not read would block and not end.
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Message::Left) => left = true,
                 Ok(message) => self.take(message),

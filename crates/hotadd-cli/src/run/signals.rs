@@ -1,4 +1,4 @@
-//! Signals that are sent to us, as messages.
+//! Signals to this process, as messages.
 
 use std::io;
 use std::process::ExitCode;
@@ -12,19 +12,19 @@ use signal_hook::low_level::siginfo::Cause;
 
 use super::Message;
 
-/// A signal, and whether the command had it already.
+/// A signal, and whether the command has received it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) number: i32,
-    /// From the terminal, which sends to everybody in the foreground and so to the command too.
+    /// From the terminal, which sends it to every process in the foreground and thus to the command too.
     pub(crate) from_terminal: bool,
 }
 
-/// Ends this process with this exit status. If that stands for a signal that asks a program to end, it ends by that signal: a service
-/// manager takes that for a clean stop, and a shell stops its script.
+/// Ends this process with this exit status. If the status stands for a signal that asks a program to end, the process ends by
+/// that signal: a service manager takes that for a clean stop, and a shell stops its script.
 pub(crate) fn end_with(code: i32) -> ExitCode {
     if [SIGHUP, SIGINT, SIGTERM].contains(&(code - 128)) {
-        // If it cannot be, the status says the same.
+        // If this fails, the exit status says the same.
         let _ = emulate_default_handler(code - 128);
     }
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))

@@ -1,4 +1,4 @@
-//! [`Canvas`]: what a run is drawn on, and how its parts look.
+//! [`Canvas`]: what a run is drawn on, and the style of its parts.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::memory::Memory;
 /// A call that takes longer than this gets a moving mark.
 const LONG: Duration = Duration::from_millis(200);
 
-/// The longest text that is looked at; no terminal shows more in a row.
+/// The longest text that is used; no terminal shows more in a row.
 const LONGEST: usize = 1024;
 
 pub(super) const NORMAL: Style = Style::new();
@@ -24,7 +24,7 @@ pub(super) const BAD: Style = Style::new().fg(Color::Red);
 pub(super) const BUSY: Style = Style::new().fg(Color::Yellow);
 const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
-/// What is drawn on, with what everything drawn needs to know.
+/// The buffer to draw on, with the data that all drawing needs.
 pub(super) struct Canvas<'a> {
     pub(super) view: &'a View,
     pub(super) memory: &'a Memory,
@@ -53,7 +53,7 @@ impl Canvas<'_> {
         self.put(x + width - wide, y, wide, text, style);
     }
 
-    /// A mark that moves once a call takes long, and how long it has taken.
+    /// A mark, which moves once a call takes long, and how long the call has taken.
     pub(super) fn hourglass(&self) -> (&'static str, String) {
         const MARKS: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         let since = self.view.waiting.as_ref().map_or(self.now, |waiting| waiting.since);
@@ -66,7 +66,7 @@ impl Canvas<'_> {
     }
 }
 
-/// A state's symbol, its name and its style.
+/// A state's symbol, name and style.
 pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
     match state {
         RowState::Spare => ("○", "spare", DIM),
@@ -78,12 +78,12 @@ pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
     }
 }
 
-/// Names and reasons come from drivers: so much of them as can be shown, without what steers or hides.
+/// Cleans and shortens a text that comes from a driver, such as a name or a reason. Control and hidden characters are removed.
 pub(super) fn cut(text: &str) -> String {
     text::cut(text, LONGEST)
 }
 
-/// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: seven columns at most, for any time that a person waits for.
+/// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: at most seven columns for any time that a call may take.
 pub(super) fn brief(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     match ms {

@@ -1,5 +1,5 @@
-//! The compact form, for more processors than there are rows: how many are in each state, a grid with a mark for each
-//! of them or for a few, and rows for those with which something is the matter.
+//! The compact form, for more processors than there are rows: the number of processors in each state, a grid with a mark for each
+//! processor or for a few of them, and rows for those with a problem.
 
 use std::cmp::Reverse;
 
@@ -10,11 +10,11 @@ use ratatui::style::Style;
 use super::canvas::{Canvas, DIM, GOOD, look};
 use super::table::Table;
 
-/// The most rows for single processors, whatever room there is.
+/// The most rows for single processors, however much room there is.
 const DETAILS: u16 = 8;
-/// Left of the grid, with the numbers of the first processor in each row.
+/// The margin left of the grid's labels, which are the numbers of the first processor in each row.
 const MARGIN: u16 = 2;
-/// The order in which states are counted, and in which one of them stands for a group.
+/// The order in which states are counted, and in which a state is chosen to represent a group.
 const ORDER: [RowState; 6] = [
     RowState::Asking,
     RowState::Uninvited,
@@ -26,13 +26,13 @@ const ORDER: [RowState; 6] = [
 
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
-    /// Processors that a mark stands for.
+    /// The number of processors that a mark represents.
     each: usize,
-    /// Marks in a row.
+    /// The number of marks in a row.
     marks: usize,
-    /// Rows of marks.
+    /// The number of rows of marks.
     grid: u16,
-    /// Rows of single processors, with a heading if there are more than two.
+    /// The number of rows of single processors, with a heading if there are more than two.
     details: u16,
 }
 
@@ -42,7 +42,7 @@ impl Plan {
         // A multiple of eight is easier to count in.
         let marks = usize::from((width.saturating_sub(MARGIN + label + 2 + MARGIN) / 8 * 8).max(8));
         let left = height.saturating_sub(1);
-        // At least two rows in five are left for single processors, or as many as there may be.
+        // At least two rows in five are left for single processors, up to the most rows that these may have.
         let most = usize::from((left - DETAILS.min(left * 2 / 5)).max(1));
         let rows = |each: usize| view.processors.len().div_ceil(each).div_ceil(marks);
         let mut each = 1;
@@ -64,7 +64,7 @@ fn label(view: &View) -> u16 {
 }
 
 impl Canvas<'_> {
-    /// Draws it from row `y` on and returns the row below.
+    /// Draws the compact form from row `y` on and returns the row below.
     pub(super) fn crowd(&mut self, y: u16, plan: &Plan) -> u16 {
         self.counts(y, plan);
         let label = label(self.view);
@@ -98,7 +98,8 @@ impl Canvas<'_> {
         }
     }
 
-    /// Those that are asked, then those that stay out, then those that changed last.
+    /// Processors that are being asked about come first, then those that were refused or joined without agreement, then those
+    /// that changed last.
     fn details(&mut self, y: u16, rows: u16) {
         let memory = self.memory;
         let key = |(id, row): &(HardwareId, &ProcessorRow)| {
@@ -125,7 +126,7 @@ impl Canvas<'_> {
     }
 }
 
-/// What stands for a group of processors: what most needs to be seen of them.
+/// The mark of a group of processors: the most important state among them.
 fn mark(group: &[(&HardwareId, &ProcessorRow)]) -> (&'static str, Style) {
     let has = |state: &RowState| group.iter().any(|(_, row)| row.state == *state);
     let first = ORDER.into_iter().find(has).unwrap_or(RowState::Spare);

@@ -1,4 +1,4 @@
-//! What the TUI looks like: a [`View`] laid out in rows of cells.
+//! The layout of the TUI: a [`View`] in rows of cells.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use super::memory::Memory;
 use super::table::Table;
 use super::{Ink, crowd, plain};
 
-/// Lines of history that are shown.
+/// The number of history lines that are shown.
 const NOTES: u16 = 3;
 
-/// How many rows the TUI takes of a terminal of this size. Depends only on what seldom changes, so that the TUI
-/// does not change its height all the time.
+/// How many rows the TUI takes of a terminal of this size. Depends only on values that seldom change, so that the height stays
+/// the same for most of the time.
 pub(super) fn height(view: &View, size: Size) -> u16 {
-    // Nothing but messages is written above the built-in load's TUI.
+    // With the built-in load, only messages are written above the TUI.
     let others =
         if view.rates.is_some() { 2 } else { (size.height / 4).max(6.min(size.height / 2)) };
     let most = size.height - others;
@@ -67,20 +67,20 @@ pub(super) fn render(view: &View, memory: &Memory, area: Rect, now: Instant, ink
     buffer
 }
 
-/// How many more rows it would take to show the last notes whole.
+/// How many more rows are needed to show the last notes in full.
 pub(super) fn unsaid(view: &View, area: Rect) -> u16 {
     let plan = Plan::new(view, area.width, area.height);
     wanted(view, area.width, u16::MAX).saturating_sub(plan.notes)
 }
 
-/// How many rows the last notes take: a row each, and more for those that say why something went wrong.
+/// How many rows the last notes take: one row each, and more for notes that say why something went wrong.
 fn wanted(view: &View, width: u16, most: u16) -> u16 {
     let notes = view.notes.iter().rev().take(NOTES.into());
     let rows: usize = notes.map(|note| wrapped(note, width).len()).sum();
     u16::try_from(rows).unwrap_or(most).min(most)
 }
 
-/// A note in rows. Only one that says why something went wrong has more than one.
+/// A note in rows. Only a note that says why something went wrong has more than one.
 fn wrapped(note: &Note, width: u16) -> Vec<String> {
     let text = cut(&note.text);
     let room = usize::from(width.saturating_sub(4)).max(1);
@@ -117,7 +117,7 @@ struct Plan {
     /// The compact form, when there is no room for a row for each processor.
     crowd: Option<crowd::Plan>,
     rows: u16,
-    /// The names of the columns.
+    /// A row with the names of the columns.
     heading: bool,
     waiting: bool,
     notes: u16,
@@ -134,7 +134,7 @@ impl Plan {
             let crowd = crowd::Plan::new(view, width, left - u16::from(waiting) - notes);
             return Self { total, crowd: Some(crowd), rows: 0, heading: false, waiting, notes };
         };
-        // What is waited for is in the processor's row as well, but the drivers' names are not.
+        // The processor's row also shows the call under way, but only the heading has the drivers' names.
         let heading = left_of_rows > 0;
         let waiting = left_of_rows > 1;
         let notes = left_of_rows.saturating_sub(2);
@@ -208,7 +208,7 @@ impl Canvas<'_> {
 
     fn notes(&mut self, y: u16, rows: u16) {
         let width = self.buffer.area.width;
-        // From the newest on, as far as there is room; of the last one that fits in part, its beginning.
+        // From the newest on, as far as there is room. Of a note that does not fit completely, its beginning is shown.
         let mut lines = VecDeque::new();
         for note in self.view.notes.iter().rev() {
             let room = usize::from(rows).saturating_sub(lines.len());

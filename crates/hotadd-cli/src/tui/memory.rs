@@ -1,16 +1,16 @@
-//! [`Memory`]: what the TUI remembers from one drawing to the next.
+//! [`Memory`]: what the TUI keeps from one drawing to the next.
 
 use std::collections::BTreeMap;
 
 use hotadd::HardwareId;
 use hotadd_daemon::view::{RowState, View};
 
-/// What a new rate counts for against those before it.
+/// The weight of a new rate against the rates before it.
 const NEW: f64 = 0.3;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Each processor's state when last seen, and how many changes had been seen when it came to be in it.
+    /// Each processor's last state, and the number of changes at the time when it entered that state.
     seen: BTreeMap<HardwareId, (RowState, u64)>,
     changes: u64,
     first: First,
@@ -37,12 +37,12 @@ impl Memory {
         self.first.observe(view.active(), view.total_rate().filter(|rate| *rate > 0.0));
     }
 
-    /// The higher, the later it changed; 0 if it never has.
+    /// A number that is higher the later the processor changed; 0 if it never has.
     pub(super) fn changed(&self, id: HardwareId) -> u64 {
         self.seen.get(&id).map_or(0, |(_, change)| *change)
     }
 
-    /// The throughput at first, and of how many processors it was. `None` as long as it still is the first.
+    /// The throughput at first, and the number of processors then. `None` until something was added or removed.
     pub(super) fn first(&self) -> Option<(f64, usize)> {
         self.first.rate.filter(|_| self.first.over).map(|rate| (rate, self.first.processors))
     }

@@ -1,4 +1,4 @@
-//! [`Output`], a terminal that is written to, and [`Writer`], which does so without keeping anybody waiting.
+//! [`Output`], a terminal that is written to, and [`Writer`], which writes without making its caller wait.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// Where a TUI can be.
+/// Where a TUI can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Stdout,
@@ -24,7 +24,7 @@ impl Output {
         Ok(Size { width: size.ws_col, height: size.ws_row })
     }
 
-    /// Not by way of the standard library's buffers, which cut what they are given into several writes.
+    /// Avoids the standard library's buffers, which split output into several writes.
     fn with<T>(self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match self {
             Self::Stdout => act(io::stdout().as_fd()),
@@ -39,7 +39,7 @@ impl Output {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => bytes = &bytes[written..],
                     Err(Errno::INTR) => {}
-                    // The command may have made the terminal non-blocking: the setting is shared with it.
+                    // The command may have made the terminal non-blocking, which also applies here: the setting is shared.
                     Err(Errno::AGAIN) => {
                         let _ = poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None);
                     }
@@ -51,8 +51,7 @@ impl Output {
     }
 }
 
-/// Writes from a thread of its own. A terminal that was stopped with Ctrl-S, or that the command floods, must not hold
-/// up the run.
+/// Writes on a thread of its own. A terminal that was stopped with Ctrl-S, or that the command floods, must not delay the run.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// `None` once it is finished.
@@ -69,7 +68,7 @@ impl Writer {
         let write = move || {
             for bytes in receiver {
                 out.write(&bytes)?;
-                // Only says that more may come; the bytes themselves go by the channel.
+                // Relaxed: the flag only says that more may be written; the bytes themselves go through the channel.
                 flag.store(false, Ordering::Relaxed);
             }
             Ok(())
@@ -78,13 +77,13 @@ impl Writer {
         Ok(Self { sender: Some(sender), busy, thread: Some(thread) })
     }
 
-    /// Whether what was last given to it is written.
+    /// Whether the last bytes are written.
     pub(super) fn ready(&self) -> bool {
         !self.busy.load(Ordering::Relaxed)
             || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Has it written soon, in one piece. An error comes to light at the next call.
+    /// Queues bytes, which are written soon and in one piece. An error is returned by the next call.
     pub(super) fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         self.busy.store(true, Ordering::Relaxed);
         match &self.sender {

@@ -4,7 +4,7 @@ use std::env;
 
 use ratatui::buffer::Buffer;
 
-/// Whether text beyond ASCII is shown: the first of these variables that is set says so, as for every program.
+/// Whether text beyond ASCII can be shown. The first of these variables that is set decides, as in every program.
 pub(super) fn is_utf8() -> bool {
     let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
@@ -12,7 +12,7 @@ pub(super) fn is_utf8() -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Replaces every character that is not ASCII. One that is two columns wide is followed by an empty cell, which stays.
+/// Replaces every character that is not ASCII. A character that is two columns wide is followed by an empty cell, which stays.
 pub(super) fn in_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if cell.symbol().is_ascii() {

@@ -8,15 +8,15 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Size;
 use ratatui::style::{Color, Modifier};
 
-/// Save the cursor: where it is, and the colours the command writes in.
+/// Saves the cursor: its position, and the colours that the command writes in.
 const SAVE: &str = "\x1b7";
 const RESTORE: &str = "\x1b8";
-/// The whole screen scrolls. Moves the cursor, as every setting of the region does.
+/// Makes the whole screen scroll. Moves the cursor, as every setting of the region does.
 const WHOLE: &str = "\x1b[r";
 /// One row down in the same column, scrolling at the bottom. A line feed would go to the first column.
 const DOWN: &str = "\x0b";
 const CLEAR_BELOW: &str = "\x1b[J";
-/// Ordinary colours and letters, whatever the command has chosen.
+/// Default colours and characters, whatever the command has set.
 const PLAIN: &str = "\x1b[0m\x1b(B";
 
 /// Makes room for `rows` rows at the bottom and keeps the scrolling above them.
@@ -25,17 +25,17 @@ pub(super) fn open(size: Size, rows: u16) -> Vec<u8> {
     format!("{room}\x1b[{rows}A{}", region(size, rows)).into_bytes()
 }
 
-/// Does it again after the terminal has changed size, which leaves an old TUI anywhere below the cursor.
+/// Reserves the rows again after the terminal has changed size. A change of size may leave the old TUI anywhere below the cursor.
 pub(super) fn replace(size: Size, rows: u16) -> Vec<u8> {
     let mut bytes = withdraw();
     bytes.extend(open(size, rows));
     bytes
 }
 
-/// Removes the TUI and leaves the cursor where it is.
+/// Removes the TUI and does not move the cursor.
 pub(super) fn withdraw() -> Vec<u8> {
-    // The cursor's own row is the command's. On the last row there is nothing below, hence the step down; one up again
-    // is right even if it scrolled, because the text went up as well.
+    // The cursor's own row belongs to the command. On the last row there is no row below, so the cursor steps down first. One
+    // step up is right afterwards even if the screen scrolled, because the text moved up as well.
     format!("{SAVE}{WHOLE}{RESTORE}{DOWN}{SAVE}{PLAIN}\r{CLEAR_BELOW}{RESTORE}\x1b[A").into_bytes()
 }
 
@@ -43,22 +43,21 @@ fn region(size: Size, rows: u16) -> String {
     format!("{SAVE}\x1b[1;{}r{RESTORE}", size.height - rows)
 }
 
-/// Removes the TUI for good, and goes to the start of a row: the next one if the command left its last unfinished.
+/// Removes the TUI for good, and moves to the start of a row: the next one if the command's last line is unfinished.
 pub(super) fn release(size: Size) -> Vec<u8> {
-    // Nobody can be asked where the cursor is, as the answer would come in with the command's input. But a row's width
-    // of spaces less one ends in the same row only if it began in the first column.
+    // The terminal cannot be asked where the cursor is: the answer would arrive in the command's input. But a row's width of
+    // spaces less one ends in the same row only if it starts in the first column.
     let spaces = " ".repeat(usize::from(size.width.saturating_sub(1)));
     format!("{SAVE}{WHOLE}{RESTORE}{PLAIN}\x1b[?7h{spaces}\r{CLEAR_BELOW}\x1b[?25h").into_bytes()
 }
 
-/// Draws all of it, and sets the scroll region again.
+/// Draws everything, and sets the scroll region again.
 pub(super) fn paint(buffer: &Buffer) -> io::Result<Vec<u8>> {
     let mut bytes = format!("{SAVE}\x1b[1;{}r{PLAIN}", buffer.area.y).into_bytes();
     let cells = all(buffer);
     draw(&mut bytes, &cells)?;
     for y in buffer.area.rows().map(|row| row.y) {
-        // What is blank at the end of a row is erased, not written: rows of spaces would be wrapped in a narrower
-        // window.
+        // Blank cells at the end of a row are erased, not written: rows of spaces would wrap in a narrower window.
         let end = used(buffer, y);
         if end < buffer.area.width {
             bytes.extend(format!("\x1b[{};{}H\x1b[K", y + 1, end + 1).bytes());
@@ -68,7 +67,7 @@ pub(super) fn paint(buffer: &Buffer) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Draws what differs.
+/// Draws the cells that differ.
 pub(super) fn update(from: &Buffer, to: &Buffer) -> io::Result<Vec<u8>> {
     let mut bytes = format!("{SAVE}{PLAIN}").into_bytes();
     draw(&mut bytes, &from.diff(to))?;
@@ -80,7 +79,7 @@ fn draw(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)]) -> io::Result<()> {
     CrosstermBackend::new(bytes).draw(cells.iter().copied())
 }
 
-/// The rows one after the other as text. Empty ones are left out.
+/// The rows as text, one after the other. Empty rows are left out.
 pub(super) fn text(buffer: &Buffer) -> Vec<u8> {
     let mut text = String::new();
     let mut row = None;
@@ -102,7 +101,7 @@ pub(super) fn text(buffer: &Buffer) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The escape sequence for a cell's style, as far as the TUI has use for it.
+/// The escape sequence for a cell's style, limited to the styles that the TUI uses.
 fn rendition(cell: &Cell) -> String {
     let mut text = "\x1b[0".to_owned();
     for (modifier, code) in [(Modifier::BOLD, 1), (Modifier::DIM, 2)] {
@@ -120,9 +119,9 @@ fn rendition(cell: &Cell) -> String {
     text + colour + "m"
 }
 
-/// Every cell up to the last in its row that is not blank, without the second halves of wide characters.
+/// Every cell up to the last one in its row that is not blank, without the second halves of wide characters.
 fn all(buffer: &Buffer) -> Vec<(u16, u16, &Cell)> {
-    // Compared with something that is nowhere on a TUI.
+    // Compared with a character that the TUI never uses, so that all cells differ.
     let other = Buffer::filled(buffer.area, Cell::new("▒"));
     let cells = other.diff(buffer);
     let ends: Vec<_> = buffer.area.rows().map(|row| used(buffer, row.y)).collect();

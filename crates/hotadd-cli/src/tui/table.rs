@@ -1,11 +1,11 @@
-//! A row for each processor, with a column for each driver as long as there is room for them.
+//! A row for each processor, with a column for each driver as long as the columns fit.
 
 use hotadd::HardwareId;
 use hotadd_daemon::view::{AnswerCell, ProcessorRow, RowState, View};
 
 use super::canvas::{BAD, BUSY, Canvas, DIM, GOOD, NORMAL, brief, look, rate};
 
-/// Left of everything.
+/// The margin at the left.
 const MARGIN: u16 = 2;
 const GAP: u16 = 2;
 const INDEX: u16 = 5;
@@ -13,20 +13,20 @@ const INDEX: u16 = 5;
 const STATE: u16 = 11;
 /// `✓ 0.12 ms`
 const ANSWER: u16 = 9;
-/// The longest driver name that is shown whole at the head of a column.
+/// The longest driver name that is shown in full in a heading.
 const NAME: u16 = 12;
 /// `3 ✓ in 0.12 ms`, `✕ name-of-one 0.12 ms`
 const SUMMARY: u16 = 22;
-/// What the last column needs at least: a bar and a rate, or the beginning of a reason.
+/// The minimum width of the last column: a bar and a rate, or the beginning of a reason.
 const LAST: u16 = 24;
 /// `1234.5 M/s`
 const RATE: u16 = 10;
 const LONGEST_BAR: u16 = 24;
 
-/// What is where in a row.
+/// The positions of the columns.
 pub(super) struct Table {
     id: u16,
-    /// Left out of a narrow table.
+    /// Omitted in a narrow table.
     index: bool,
     answers: Answers,
     /// The highest rate of any processor.
@@ -38,13 +38,13 @@ enum Answers {
     Each(Vec<Column>),
     /// One column for all of them.
     Summed,
-    /// In the last column, if there is nothing else in it.
+    /// In the last column, if it is otherwise empty.
     Last,
 }
 
 struct Column {
     name: String,
-    /// Which of the drivers of that name, since names need not differ.
+    /// Which of the drivers of that name: names may repeat.
     nth: usize,
     registered: bool,
     width: u16,
@@ -63,7 +63,7 @@ impl Table {
         };
         let left = width.saturating_sub(table.answers_at() + LAST);
         let columns = columns(view);
-        // Without a heading nobody could tell whose column it is.
+        // Without a heading the columns could not be assigned to drivers.
         if heading && columns.iter().map(|column| column.width + GAP).sum::<u16>() <= left {
             table.answers = Answers::Each(columns);
         } else if !columns.is_empty() && SUMMARY + GAP <= left {
@@ -85,7 +85,7 @@ impl Table {
     }
 }
 
-/// The drivers that fit into columns: those that are registered, and those that have left but whose answers are shown.
+/// The drivers that fit into columns: those that are registered, and deregistered ones whose answers are still shown.
 fn columns(view: &View) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     for driver in &view.drivers {
@@ -170,7 +170,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// One driver's answer in its column, or how long it is waited for.
+    /// One driver's answer in its column, or how long the answer has taken so far.
     fn answer(&mut self, x: u16, y: u16, column: &Column, id: HardwareId, row: &ProcessorRow) {
         let mut its = row.answers.iter().filter(|answer| answer.driver == column.name);
         let given = its.clone().count();
@@ -207,7 +207,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// All answers one behind the other, as far as there is room.
+    /// All answers one after the other, as far as there is room.
     fn answers(&mut self, mut x: u16, y: u16, id: HardwareId, row: &ProcessorRow) {
         for answer in &row.answers {
             x = self.put(x, y, u16::MAX, &answer.driver, NORMAL) + 1;
@@ -225,13 +225,13 @@ impl Canvas<'_> {
         self.put(x, y, 1, mark, style)
     }
 
-    /// Whom this processor waits for.
+    /// The driver that this processor waits for.
     fn asked(&self, id: HardwareId, row: &ProcessorRow) -> Option<String> {
         let waiting = self.view.waiting.as_ref().filter(|waiting| waiting.id == id)?;
         (row.state == RowState::Asking).then(|| waiting.driver.clone())
     }
 
-    /// The bar and the reason, or how long it took. Returns whether there was anything.
+    /// The bar and the reason, or how long it took. Returns whether anything was drawn.
     fn last(&mut self, x: u16, y: u16, table: &Table, id: HardwareId, row: &ProcessorRow) -> bool {
         let mut x = x;
         let its_rate =

@@ -1,4 +1,4 @@
-//! What is to be seen of a run, and that the command's output and the TUI leave each other alone.
+//! Tests what is shown of a run, and that the command's output and the TUI do not disturb each other.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn view(active: u32, spare: u32, drivers: &[&str]) -> View {
     view
 }
 
-/// Four processors: one that was there, one that joined, one refused and one that is asked.
+/// Four processors: one was there at first, one joined, one was refused and one is being asked about.
 fn busy() -> View {
     let mut view = view(1, 3, &["sample", "pool"]);
     view.epoch = 2;
@@ -84,7 +84,7 @@ fn with_load(mut view: View) -> View {
     view
 }
 
-/// Twelve seconds after the run has begun.
+/// Twelve seconds after the start of the run.
 fn now(view: &View) -> Instant {
     view.began + Duration::from_secs(12)
 }
@@ -218,7 +218,7 @@ fn the_cause_is_never_cut_off() {
         let shown = shown(&view, Size { width, height: 40 });
         assert!(whole(shown.clone()).contains("0123456789end"), "{width}: {}", shown.join("\n"));
     }
-    // Where there is no room for it, there is when it is left behind as text.
+    // What does not fit on the TUI fits when it is left behind as text.
     let mut memory = Memory::default();
     memory.observe(&view);
     let at = area(&view, Size { width: 40, height: 12 });
@@ -380,7 +380,7 @@ impl Screen {
         self.parser.process(bytes);
     }
 
-    /// What a command writes, as the terminal's driver passes it on.
+    /// Takes a command's output, as the terminal's driver passes it on.
     fn command(&mut self, text: &str) {
         self.take(text.replace('\n', "\r\n").as_bytes());
     }
@@ -406,7 +406,7 @@ impl Screen {
         self.parser.screen().rows(0, self.size.width).map(|row| row.trim_end().to_owned()).collect()
     }
 
-    /// The rows above the TUI, after a look at the TUI.
+    /// The rows above the TUI. Checks the TUI first.
     fn above(&self) -> Vec<String> {
         let mut above = self.rows();
         let tui = rows(&self.tui());

@@ -1,25 +1,25 @@
-//! [`Limit`]: how much of what one source says is worth writing down. What is left out is counted, and said.
+//! [`Limit`]: limits how many lines of one source are logged. Lines that are left out are counted, and the count is logged.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The time that the numbers below are for.
+/// The length of the window for which the numbers below hold.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lines of one source. More than a machine has processors, all of which somebody may refuse at once, and each of them is worth its
-/// line.
+/// The most lines of one source. It exceeds the number of processors of a machine: a party may refuse all of them at once, and
+/// each refusal is worth its line.
 const EACH: u64 = 500;
 
-/// Lines of all together.
+/// The most lines of all sources together.
 const ALL: u64 = 2000;
 
-/// Sources that are told apart. Further ones count as one.
+/// The most sources that are counted separately. All further sources are counted together.
 const SOURCES: usize = 256;
 
-/// How they are called.
+/// The name of these further sources.
 const OTHERS: &str = "others";
 
-/// What was said since a window began.
+/// The lines since a window began.
 pub(super) struct Limit {
     began: Instant,
     all: u64,
@@ -27,7 +27,7 @@ pub(super) struct Limit {
     left_out: BTreeMap<String, u64>,
 }
 
-/// How many lines of whom were left out.
+/// How many lines were left out, by source.
 pub(super) type LeftOut = BTreeMap<String, u64>;
 
 impl Limit {
@@ -35,7 +35,7 @@ impl Limit {
         Self { began: now, all: 0, sources: BTreeMap::new(), left_out: BTreeMap::new() }
     }
 
-    /// Whether a line of this source is to be written. If not it is counted.
+    /// Returns whether a line of this source is to be logged. If not, the line is counted.
     pub(super) fn admits(&mut self, source: &str) -> bool {
         let known = self.sources.contains_key(source) || self.sources.len() < SOURCES;
         let source = if known { source } else { OTHERS };
@@ -50,7 +50,7 @@ impl Limit {
         admitted
     }
 
-    /// Begins the next window if this one is over. What was left out in it is to be said then.
+    /// Begins the next window if this one is over, and returns what was left out in it.
     pub(super) fn turn(&mut self, now: Instant) -> LeftOut {
         if now.saturating_duration_since(self.began) < WINDOW {
             return LeftOut::new();
@@ -60,12 +60,12 @@ impl Limit {
         left_out
     }
 
-    /// What was left out so far is to be said now.
+    /// Returns what was left out so far, before the window is over.
     pub(super) fn end(&mut self) -> LeftOut {
         std::mem::take(&mut self.left_out)
     }
 
-    /// When it is to be said that lines were left out, if some were.
+    /// When the number of lines that were left out is to be logged. `None` if no lines were.
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.left_out.is_empty()).then(|| self.began + WINDOW)
     }

@@ -1,4 +1,4 @@
-//! [`Lines`]: what is logged, to stderr: its words, or a JSON object with its fields, a line each.
+//! [`Lines`]: writes the log to stderr, one line an entry: either its text, or a JSON object with its fields.
 
 use std::fmt::{Debug, Write as _};
 use std::io::{self, Write};
@@ -10,16 +10,16 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// How lines look.
+/// The format of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Text,
-    /// With the priority in front, as the journal reads it from a stream.
+    /// With the priority in front, which the journal reads from a stream.
     Priority,
     Json,
 }
 
-/// Writes what is logged to stderr.
+/// Writes log entries to stderr.
 pub(super) struct Lines(pub(super) Form);
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -28,7 +28,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut fields);
         let mut line = self.0.line(*event.metadata().level(), fields);
         line.push('\n');
-        // In one piece, so that no other's words come between. Who does not listen misses it.
+        // Written in one call, so that output of other threads cannot come between. A failed write is ignored: nobody reads
+        // stderr then.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 }
@@ -36,7 +37,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 impl Form {
     fn line(self, level: Level, fields: Fields) -> String {
         let Fields { message, mut others } = fields;
-        // As syslog(3) has them.
+        // The numbers and names of syslog(3).
         let (number, name) = match level {
             Level::ERROR => (3, "error"),
             Level::WARN => (4, "warning"),
@@ -72,7 +73,7 @@ impl Fields {
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            // To a string it cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(self.message, "{value:?}");
         } else {
             self.other(field, format!("{value:?}"));

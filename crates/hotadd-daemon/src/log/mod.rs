@@ -1,4 +1,5 @@
-//! [`Log`]: what the daemon says: to the journal with fields where stderr is the journal's, else a line each to stderr.
+//! [`Log`]: the daemon's log. It goes to the journal, with fields, where stderr is the journal's; otherwise to stderr, one line
+//! an entry.
 
 mod limit;
 mod lines;
@@ -20,15 +21,15 @@ use self::limit::{LeftOut, Limit};
 use self::lines::{Form, Lines};
 use crate::view::{Note, Weight};
 
-/// What ours is called among all that is traced in this process: libraries trace too, and are not heard.
+/// The target of the daemon's own entries. Entries that libraries trace in this process have other targets and are dropped.
 const TARGET: &str = "hotadd";
 
-/// How the daemon's lines look on stderr.
+/// The format of the daemon's lines on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// What happened, in words.
+    /// What happened, as text.
     Text,
-    /// The same as JSON, one object a line, with what it is about.
+    /// The same as JSON, one object a line, with fields.
     Json,
 }
 
@@ -36,11 +37,11 @@ pub enum LogFormat {
 #[derive(Clone)]
 pub(crate) struct Log {
     limit: Arc<Mutex<Limit>>,
-    /// Wakes whoever is to say, when it is time, how many lines were left out.
+    /// Wakes the thread that later logs how many lines were left out.
     wake: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
 
-/// What is known of a line besides its words.
+/// The fields of a log entry besides its text.
 #[derive(Clone, Copy, Debug, Default)]
 struct About<'a> {
     event: Option<&'a str>,
@@ -61,17 +62,17 @@ impl Log {
             Some(LogFormat::Text) | None if journal => Form::Priority,
             Some(LogFormat::Text) | None => Form::Text,
         };
-        // Who asks for a format wants it on stderr.
+        // An explicit format asks for output on stderr.
         let native = (journal && format.is_none()).then(tracing_journald::layer);
         let ours = Targets::new().with_target(TARGET, LevelFilter::TRACE);
         let layer: Box<dyn Layer<Registry> + Send + Sync> = match native {
             Some(Ok(native)) => {
                 Box::new(native.with_field_prefix(Some("HOTADD".to_owned())).with_filter(ours))
             }
-            // Without the journal's socket its stream will do, which has no fields.
+            // Without the journal's socket, its stream is used. The stream has no fields.
             Some(Err(_)) | None => Box::new(Lines(form).with_filter(ours)),
         };
-        // A second one finds the first, which does the same.
+        // A second call fails and leaves the first subscriber in place, which does the same.
         let _ = tracing::subscriber::set_global_default(Registry::default().with(layer));
         let limit = Arc::new(Mutex::new(Limit::new(Instant::now())));
         Self { limit, wake: Arc::default() }
@@ -81,29 +82,30 @@ impl Log {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whom to wake when lines are left out: somebody who calls [`say_left_out`](Self::say_left_out) when it is [due](Self::due).
+    /// Sets a function that is called when lines are left out. The thread that it wakes calls [`say_left_out`](Self::say_left_out)
+    /// when it is [due](Self::due).
     pub(crate) fn wakes(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
     }
 
-    /// What the daemon itself has to say.
+    /// Logs a message of the daemon itself.
     pub(crate) fn line(&self, weight: Weight, text: &str) {
         self.say_left_out(false);
         emit(weight, text, &About::default());
     }
 
-    /// Somebody was turned away or disconnected.
+    /// Logs that a peer was refused or disconnected.
     pub(crate) fn turned(&self, text: &str) {
         self.limited("connections", Weight::Bad, text, &About::default());
     }
 
-    /// What a party said.
+    /// Logs output of a party.
     pub(crate) fn said(&self, party: &str, note: &Note) {
         let about = About { party: Some(party), ..About::default() };
         self.limited(party, note.weight, &note.text, &about);
     }
 
-    /// What happened.
+    /// Logs an event.
     pub(crate) fn event(&self, event: &Event, note: &Note) {
         let party = event.party.as_ref().map(|party| party.name.as_str());
         let named = |status: Status| match status.name() {
@@ -139,12 +141,12 @@ impl Log {
         }
     }
 
-    /// When it is to be said that lines were left out, if some were.
+    /// When the number of lines that were left out is to be logged. `None` if no lines were.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.limit().due()
     }
 
-    /// Says how many lines were left out, if that is due, or at the end.
+    /// Logs how many lines were left out, if that is due or the daemon ends.
     pub(crate) fn say_left_out(&self, at_end: bool) {
         let left_out: LeftOut = {
             let mut limit = self.limit();
@@ -157,7 +159,8 @@ impl Log {
     }
 }
 
-/// One line. Parties name themselves and give reasons: one line stays one line, and steers no terminal.
+/// Emits one entry. Names and reasons come from parties: they are cleaned, so that an entry remains one line and cannot control a
+/// terminal.
 fn emit(weight: Weight, text: &str, about: &About<'_>) {
     let text = hotadd::text::clean(text);
     let About { event, processor, party, clause, status, errno, took_us } = *about;
@@ -171,7 +174,7 @@ fn emit(weight: Weight, text: &str, about: &About<'_>) {
             )
         };
     }
-    // The journal takes them for warning, notice and info.
+    // The journal maps these levels to warning, notice and info.
     match weight {
         Weight::Bad => say!(WARN),
         Weight::Good => say!(INFO),
@@ -179,8 +182,8 @@ fn emit(weight: Weight, text: &str, about: &About<'_>) {
     }
 }
 
-/// Whether our stderr is the stream that `$JOURNAL_STREAM` names, by device and inode: it is inherited by those whose stderr
-/// goes elsewhere.
+/// Whether stderr is the stream that `$JOURNAL_STREAM` names, by device and inode. The variable alone is no proof: processes
+/// whose stderr goes elsewhere inherit it.
 fn is_journal() -> Option<bool> {
     let stream = std::env::var("JOURNAL_STREAM").ok()?;
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?).metadata().ok()?;

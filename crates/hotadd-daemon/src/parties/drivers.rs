@@ -1,4 +1,4 @@
-//! Registering a driver that the operator named: in this process, a program, or one in a process of its own.
+//! Registers a driver that the operator named: one in this process, a program, or one in a process of its own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,12 +18,12 @@ use crate::spec::{DriverSpec, ExecSpec, SampleSpec, What};
 /// How long a driver's process may take to end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A driver that is registered, or was. Dropping it deregisters it, and ends its process.
+/// A driver that is or was registered. Dropping it deregisters it and ends its process.
 pub(super) enum Driver {
     Here(Registration),
-    /// In this process too, and registered again when it has crashed.
+    /// Also in this process; it is registered again after a crash.
     Kept(Kept),
-    /// In a process of its own, which may take so long to end.
+    /// In a process of its own, with the time that the process may take to end.
     Host(Host, Duration),
 }
 
@@ -36,14 +36,14 @@ impl Driver {
         }
     }
 
-    /// Begins to end its process, if it has one of its own, and waits for nothing.
+    /// Tells its process to end, if it has one of its own. Does not wait.
     pub(super) fn begin_end(&self) {
         if let Self::Host(host, _) = self {
             host.end();
         }
     }
 
-    /// Whether it has failed, and will not come back by itself.
+    /// Whether it has failed and will not register again by itself.
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Here(registration) => !registration.is_registered(),
@@ -53,26 +53,26 @@ impl Driver {
     }
 }
 
-/// Where the output of drivers goes, with their names. May be called from any thread, and may have a driver wait.
+/// Receives the output of drivers, with their names. May be called from any thread. It may block, and the driver waits for it.
 pub type OutputSink = Arc<dyn Fn(&str, Said) + Send + Sync>;
 
 /// What all drivers of a partition are registered with.
 pub struct Terms {
     /// The partition.
     pub partition: Partition,
-    /// How processes are started: on real processors where the partition runs. One that could run elsewhere would keep processors from
-    /// being removed.
+    /// How processes are started. On real processors they start where the partition runs: a process that could run elsewhere
+    /// would keep processors from being removed.
     pub start: Start,
-    /// What serves drivers in processes of their own, if there are any. They do not keep it alive.
+    /// The service for drivers in processes of their own, if there is one. The drivers do not keep it alive.
     pub service: Option<Weak<Service>>,
-    /// How long a party in another process may take over an answer unless it says so itself.
+    /// The time limit of an answer of a party in another process, unless its specification has one.
     pub timeout: Duration,
-    /// Where the output of drivers in processes of their own goes.
+    /// Receives the output of drivers in processes of their own.
     pub output: OutputSink,
 }
 
 impl Terms {
-    /// Registers a driver. If the operator requires its party (L4), that is there when it is registered.
+    /// Registers a driver. If the operator requires its party (L4), the party is present once it is registered.
     pub(super) fn register(
         &self,
         spec: &DriverSpec,
@@ -112,7 +112,7 @@ impl Terms {
         }
     }
 
-    /// Registers a driver of this process by `register`, which begins with its name and level.
+    /// Registers a driver of this process with `register`, which is given a builder with its name and level.
     fn here(
         &self,
         spec: &DriverSpec,
@@ -150,7 +150,7 @@ impl Terms {
     ) -> Result<Driver, NotRegistered> {
         let loads = matches!(spec.what, What::File(_));
         if loads {
-            // The driver's process may be this user's, as which it could look into this one's memory.
+            // The driver's process may run as this user, and could then read this process's memory.
             let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         }
         let service = self.service.as_ref().and_then(Weak::upgrade);
@@ -159,14 +159,14 @@ impl Terms {
             NotRegistered::new(&spec.name, Status::DEVICE_NOT_READY, why.to_owned())
         })?;
         let time_limit = self.time_limit(spec);
-        // An unload may take as long as an answer, and its process says so if it does not end.
+        // An unload may take as long as an answer. Its process reports an unload that does not end.
         let grace = if loads { time_limit + 3 * GRACE } else { GRACE };
-        // Behind --, as the name of a file may begin like an option.
+        // After --, because a file's name may begin like an option.
         let args = ["host", "--time-limit", &time_limit.as_millis().to_string(), "--", &spec.text];
         let (name, output) = (spec.name.clone(), Arc::clone(&self.output));
         let host = HostSpec {
             name: spec.name.clone(),
-            // This very program, also after another has taken its place in the file system.
+            // This very program, even if its file has been replaced since.
             program: PathBuf::from("/proc/self/exe"),
             args: args.map(Into::into).to_vec(),
             start: Some(self.start()),
@@ -180,12 +180,12 @@ impl Terms {
         };
         let host = Host::start(&self.partition, &service, host)
             .map_err(|error| NotRegistered::new(&spec.name, error.status(), error.to_string()))?;
-        // The end of a driver of a sample is waited for anyway.
+        // The end of a sample's driver is waited for in any case, so it adds no grace.
         let grace = if loads { grace } else { Duration::ZERO };
         Ok(Driver::Host(host, grace))
     }
 
-    /// How processes are started: with the limit of descriptors that this process had.
+    /// How processes are started: with the descriptor limit that this process began with.
     fn start(&self) -> Start {
         let start = Arc::clone(&self.start);
         Arc::new(move |command: &mut Command| {

@@ -1,4 +1,4 @@
-//! [`Parties`]: those that the operator named, in the configuration or by `--driver`, each with its line.
+//! [`Parties`]: the parties that the operator named, in the configuration or by `--driver`, each with its specification.
 
 mod drivers;
 mod one;
@@ -15,11 +15,11 @@ pub use self::drivers::{OutputSink, Terms};
 use self::one::{One, Until};
 use crate::spec::DriverSpec;
 
-/// Those that the operator named, in the order in which they registered first. Shared by the main thread, those that register, and those
-/// that start one anew because somebody asks for it.
+/// The parties that the operator named, in the order in which they first registered. Shared by the main thread, the threads that
+/// register parties, and those that restart a party on request.
 #[derive(Default)]
 pub struct Parties {
-    /// Held by whoever registers: one at a time. Taken before the state.
+    /// Held while parties are registered, by one thread at a time. Locked before the state.
     changing: Mutex<()>,
     state: Mutex<State>,
 }
@@ -27,17 +27,17 @@ pub struct Parties {
 #[derive(Default)]
 struct State {
     all: Vec<Arc<One>>,
-    /// What they are registered with from now on.
+    /// What parties are registered with from now on.
     terms: Option<Arc<Terms>>,
     ended: bool,
 }
 
-/// What becomes of a party that does not register at the beginning.
+/// What happens if a party does not register at the start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
-    /// Nothing begins without it.
+    /// The start fails.
     WithAll,
-    /// It is missing, if it is required; else nothing begins without it.
+    /// A required party is missing; otherwise the start fails.
     Degraded,
 }
 
@@ -50,10 +50,10 @@ impl Parties {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names these, in the order given. Until all have registered, every add is refused (L4).
+    /// Names the parties, in the order given. Until all have registered, every add is refused (L4).
     ///
     /// # Errors
-    /// There is one that cannot be called so: why.
+    /// A name is not valid; the error says why.
     pub fn name(&self, partition: &Partition, specs: &[DriverSpec]) -> Result<(), String> {
         let new = |spec: &DriverSpec| One::new(partition, spec.clone(), Until::Registered);
         let all = specs.iter().map(|spec| new(spec).map(Arc::new)).collect::<Result<Vec<_>, _>>();
@@ -61,10 +61,10 @@ impl Parties {
         Ok(())
     }
 
-    /// Registers those that were named, in that order. Takes as long as they do.
+    /// Registers the named parties in order. Returns when all have registered.
     ///
     /// # Errors
-    /// One does not register without which nothing begins: which, and why.
+    /// A party does not register and the start fails without it; the error says which party, and why.
     pub fn begin(&self, terms: Terms, beginning: Beginning) -> Result<(), String> {
         let _changing = self.changing();
         self.begin_all(&Arc::new(terms), beginning).inspect_err(|_| drop(self.end()))
@@ -89,8 +89,9 @@ impl Parties {
         Ok(())
     }
 
-    /// Registers those of these that are not, then lets those go that are none of these, and starts those anew that are missing; the
-    /// others it leaves alone. If a new one cannot register nothing changes (R4). Takes as long as they do.
+    /// Registers the parties that are new in `specs`, then deregisters those that are not in it, and restarts those that are
+    /// missing. The others are not changed. If a new party cannot register, nothing changes (R4). Returns when all of this is
+    /// done.
     pub(crate) fn change(&self, terms: Terms, specs: &[DriverSpec]) -> Result<(), String> {
         let _changing = self.changing();
         let terms = Arc::new(terms);
@@ -116,13 +117,13 @@ impl Parties {
         drop(state);
         end(&old);
         for one in stay.iter().filter(|one| one.is_gone()) {
-            // If that fails it is still missing, and `hotadd parties` says why.
+            // If this fails the party is still missing, and `hotadd parties` says why.
             let _ = one.start_anew(&terms);
         }
         Ok(())
     }
 
-    /// A function that starts a party anew, given its name. It does not keep the parties alive.
+    /// Returns a function that restarts a party, given its name. It does not keep the parties alive.
     #[must_use]
     pub fn restart(self: &Arc<Self>) -> Restart {
         let these = Arc::downgrade(self);
@@ -140,29 +141,29 @@ impl Parties {
             (state.terms.clone(), those.collect::<Vec<_>>())
         };
         let terms = terms.filter(|_| !those.is_empty()).ok_or(NotRestarted::Unknown)?;
-        // All of this name, whatever becomes of the first.
+        // Every party of this name, even if the first fails.
         let started: Vec<_> = those.iter().map(|one| one.start_anew(&terms)).collect();
         started.into_iter().collect::<Result<(), _>>().map_err(NotRestarted::Failed)
     }
 
-    /// The lines of all that are not missing.
+    /// The specifications of all parties that are not missing.
     pub(crate) fn lines(&self) -> Vec<String> {
         let state = self.lock();
         let there = state.all.iter().filter(|one| !one.is_gone());
         there.map(|one| one.spec.text.clone()).collect()
     }
 
-    /// How long ending those in processes of their own may take.
+    /// How long ending the parties in processes of their own may take.
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default()
     }
 
-    /// Lets all go on a thread of its own, then the service and `rest`, and calls `done` at last. Those in other processes go first: an
-    /// add that one of them holds up is over then.
+    /// Deregisters all parties on a thread of its own, then drops the service and `rest`, and calls `done` at the end. Parties in
+    /// other processes go first: this ends an add that one of them holds up.
     ///
     /// # Errors
-    /// There is no thread for it.
+    /// The thread cannot be started.
     pub fn leave(
         self: &Arc<Self>,
         service: Option<Arc<Service>>,
@@ -179,7 +180,7 @@ impl Parties {
         thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave).map(drop)
     }
 
-    /// Ends those in processes of their own. Dropping what this returns deregisters the others.
+    /// Ends the parties in processes of their own. Dropping what this returns deregisters the others.
     fn end(&self) -> impl Sized + use<> {
         let all = {
             let mut state = self.lock();
@@ -191,7 +192,7 @@ impl Parties {
     }
 }
 
-/// All processes at once. Those without one are left to be dropped.
+/// Ends all processes at once. Drivers without a process are returned for the caller to drop.
 fn end(parties: &[Arc<One>]) -> Vec<Driver> {
     parties.iter().for_each(|one| one.begin_end());
     let drivers: Vec<_> = parties.iter().filter_map(|one| one.end()).collect();

@@ -1,4 +1,4 @@
-//! [`One`]: a party that the operator named, there or missing, and starting it anew.
+//! [`One`]: a party that the operator named, present or missing, and its restart.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::spec::{DriverSpec, WhenMissing};
 /// A party that the operator named.
 pub(super) struct One {
     pub(super) spec: DriverSpec,
-    /// Unless it is skipped when it is missing.
+    /// `None` if the party is skipped while it is missing.
     required: Option<Named>,
     state: Mutex<State>,
 }
@@ -20,16 +20,16 @@ pub(super) struct One {
 #[derive(Default)]
 struct State {
     driver: Option<Driver>,
-    /// It is not to be there any more.
+    /// The party must not be present any more.
     ended: bool,
 }
 
-/// Whether adds are refused before it has registered for the first time (L4).
+/// Whether adds are refused until the party has registered for the first time (L4).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// They are.
+    /// Adds are refused.
     Registered,
-    /// It is new, and what holds until it is there is what held before (R4).
+    /// Adds are not refused: the party is new, and until it is present the previous state holds (R4).
     Agreed,
 }
 
@@ -70,7 +70,7 @@ impl One {
         }
     }
 
-    /// Registers it.
+    /// Registers the party.
     pub(super) fn start(&self, terms: &Terms) -> Result<(), NotRegistered> {
         let driver = terms.register(&self.spec, self.required.as_ref())?;
         let mut state = self.lock();
@@ -80,15 +80,15 @@ impl One {
         Ok(())
     }
 
-    /// It is not there, and this is why.
+    /// Marks the party as missing, with the reason.
     pub(super) fn is_missing(&self, why: &NotRegistered) {
         if let Some(named) = &self.required {
             named.party().is_missing(why.status, why.reason.clone());
         }
     }
 
-    /// Ends what is left of it and registers it again. Until that is done every add is refused by its name, even where `when-missing` is
-    /// `skip`.
+    /// Ends what is left of the party and registers it again. Until that is done every add is refused in its name, even where
+    /// `when-missing` is `skip`.
     pub(super) fn start_anew(&self, terms: &Terms) -> Result<(), NotRegistered> {
         let _meanwhile = match &self.required {
             Some(named) => {
@@ -104,7 +104,7 @@ impl One {
         self.start(terms).inspect_err(|why| self.is_missing(why))
     }
 
-    /// Begins to end its process, and waits for nothing.
+    /// Tells its process to end. Does not wait.
     pub(super) fn begin_end(&self) {
         if let Some(driver) = &self.lock().driver {
             driver.begin_end();
@@ -116,7 +116,7 @@ impl One {
         self.lock().driver.as_ref().map(Driver::grace).unwrap_or_default()
     }
 
-    /// It is not to be there any more. Dropping what this returns deregisters it.
+    /// Ends the party for good. Dropping what this returns deregisters it.
     pub(super) fn end(&self) -> Option<Driver> {
         let mut state = self.lock();
         state.ended = true;

@@ -1,4 +1,4 @@
-//! The specifications of `--driver`: who must agree, in which process, and what is to go wrong.
+//! The specifications of `--driver`: the driver, its process, and its injected faults.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,58 +10,58 @@ use serde::Deserialize;
 
 use super::{delay, list, number, options_of, time, with_name};
 
-/// More than anybody restarts a driver that dies again and again.
+/// The most restarts of a driver that crashes repeatedly.
 const MOST_RESTARTS: u32 = 1000;
 
 /// A driver: `sample[:OPTION,...]`, `exec:PATH[,OPTION,...]` or `FILE[,OPTION,...]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverSpec {
-    /// What its party is called.
+    /// The name of its party.
     pub name: String,
-    /// At which level it is asked.
+    /// The level at which it is asked.
     pub level: i32,
-    /// How long it may take over an answer, if it says so itself.
+    /// The time limit of an answer, if the specification has one.
     pub timeout: Option<Duration>,
-    /// What becomes of adds while its party is missing (L4), if it says so itself.
+    /// What happens to adds while its party is missing (L4), if the specification says.
     pub when_missing: Option<WhenMissing>,
     /// What it is.
     pub what: What,
-    /// As it was given, for the process of its own that reads it again.
+    /// The text as given. A process of its own parses it again.
     pub text: String,
 }
 
 /// What a driver is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The sample, with what is to go wrong.
+    /// The sample, with its injected faults.
     Sample(SampleSpec),
     /// A program, or a folder of them.
     Exec(ExecSpec),
-    /// A Windows driver, or a native one.
+    /// A Windows driver or a native one.
     File(FileSpec),
 }
 
 /// A program, or a folder of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecSpec {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
     /// How often it is registered again.
     pub restarts: u32,
-    /// It is not run for the processors that are active when it registers (R2).
+    /// The program is not run for the processors that are active when it registers (R2).
     pub later: bool,
 }
 
 /// A driver's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSpec {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
     /// How often it is started again.
     pub restarts: u32,
-    /// Which of its allocations fails, from 1.
+    /// The number of the allocation that fails, counted from 1.
     pub alloc_fail: Option<u64>,
-    /// It is not loaded if it wants what is not provided.
+    /// The driver is not loaded if it needs something that is not provided.
     pub strict: bool,
 }
 
@@ -70,17 +70,17 @@ pub struct FileSpec {
 pub struct SampleSpec {
     /// It refuses these processors.
     pub veto: CpuList,
-    /// How long it takes over an answer.
+    /// How long each answer takes.
     pub delay: Duration,
-    /// `None` if it is called in our own process; else how often it is started again.
+    /// `None` if it is called in this process; otherwise how often it is started again.
     pub isolated: Option<u32>,
-    /// What goes wrong when.
+    /// Which fault happens at which state.
     pub faults: Vec<(State, Fault)>,
-    /// It goes wrong while the driver registers, and not only later.
+    /// Faults also happen while the driver registers, not only later.
     pub replay: bool,
 }
 
-/// Something that goes wrong with a driver in a process of its own.
+/// A fault of a driver in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is killed.
@@ -89,11 +89,11 @@ pub enum Fault {
     Segv,
     /// It aborts.
     Abort,
-    /// It ends as if all were well, with this status.
+    /// It exits without a crash, with this status.
     Exit(i32),
     /// It does not answer.
     Hang,
-    /// It is stopped, and does not even end when it is told to.
+    /// It is stopped, and does not end when it is told to.
     Stop,
     /// It sends what is not D-Bus.
     Garbage,
@@ -101,15 +101,15 @@ pub enum Fault {
     Half,
     /// It closes its connection.
     Disconnect,
-    /// It answers when nobody waits any more.
+    /// It answers after the time limit.
     Late,
 }
 
-/// What becomes of adds while a party is missing (L4).
+/// What happens to adds while a party is missing (L4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenMissing {
-    /// They are refused by its name.
+    /// They are refused in its name.
     #[default]
     Refuse,
     /// It is not asked.

@@ -5,7 +5,8 @@ use hotadd::ownership::{self, Untrusted};
 use super::FileSpec;
 
 impl FileSpec {
-    /// Why it is not loaded, if others could change it. What is not there, or is no file, is told by who loads it.
+    /// Why the file is not loaded, if other users could change it. A missing path or one that is no file is reported by whatever
+    /// loads it.
     pub(crate) fn untrusted(&self) -> Option<Untrusted> {
         match ownership::file(&self.path) {
             Ok(_) | Err(Untrusted::Unreadable { .. } | Untrusted::Kind { .. }) => None,
@@ -13,7 +14,7 @@ impl FileSpec {
         }
     }
 
-    /// Why it would not be loaded, as far as its file says.
+    /// Why the file would not be loaded, as far as the file shows.
     pub(crate) fn unusable(&self) -> Option<String> {
         if let Some(why) = self.untrusted() {
             return Some(why.to_string());

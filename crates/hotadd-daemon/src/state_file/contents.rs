@@ -1,4 +1,5 @@
-//! [`Contents`]: which processors were asked for already, and who was registered, as a daemon leaves it to the next one in a file.
+//! [`Contents`]: which processors were decided about and which parties were registered. A daemon leaves it to the next one in a
+//! file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,28 +12,28 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-/// The only form of the file so far.
+/// The only version of the file so far.
 const VERSION: u32 = 1;
 
-/// More than a file of ours can have.
+/// More bytes than a file of this daemon can have.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// How many parties are written down: who waits for that many waits for most.
+/// The most parties that are written. A daemon that waits for this many waits for most of its parties.
 pub(super) const MOST_PARTIES: usize = 1024;
 
-/// As many as there can be processors.
+/// The most processors that there can be.
 const MOST_PROCESSORS: usize = 2048;
 
-/// A note of what was asked, never of what runs: that is for the kernel to say.
+/// Records decisions, not which processors are active: that is read from the kernel.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contents {
     version: u32,
-    /// Of what it speaks: another start of the machine, and other hardware, have other processors.
+    /// What the record is about. After another boot, or on other hardware, its processors are different ones.
     pub(super) of: Of,
-    /// Each with the [plugging](crate::hardware::Governed::plugging) that it was decided about.
+    /// Each processor with the [plugging](crate::hardware::Governed::plugging) that was decided about.
     pub(super) processors: BTreeMap<u32, u64>,
-    /// The names of the parties that had come by the socket. One that is registered twice is in it twice.
+    /// The names of the parties that registered at the socket. A name that is registered twice is listed twice.
     pub(super) parties: Vec<String>,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Of {
 }
 
 impl Of {
-    /// This start of the machine.
+    /// This boot of the machine.
     pub(super) fn this(hardware: &str) -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self { boot: boot.trim().to_owned(), hardware: hardware.to_owned() }
@@ -60,19 +61,19 @@ impl Contents {
         self.processors.get(&id.0) == Some(&plugging)
     }
 
-    /// Where it is: beside the socket.
+    /// The path of the file: beside the socket.
     pub(super) fn path(socket: &Path) -> PathBuf {
         let mut path = socket.as_os_str().to_owned();
         path.push(".decided");
         path.into()
     }
 
-    /// Reads what another daemon has left, if it speaks of the same.
+    /// Reads what another daemon has left, if it is about the same boot and hardware.
     ///
     /// # Errors
-    /// Why it cannot be believed, as the end of a sentence.
+    /// Why the file cannot be trusted, as the end of a sentence.
     pub(super) fn read(path: &Path, of: &Of) -> Result<Option<Self>, String> {
-        // A link is not followed, and a pipe not waited for.
+        // Symbolic links are not followed, and opening a pipe does not wait.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -105,12 +106,12 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Puts it in the place of the file, which at every moment is the old one or the new one. It is not waited for that a disk has it:
-    /// after another start of the machine it says nothing.
+    /// Replaces the file atomically: at every moment it is the old or the new one. It is not synced to disk: after another boot
+    /// it is not used.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
-        // What one that was killed has left is in the way.
+        // A daemon that was killed may have left a file of this name.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -158,7 +159,7 @@ mod tests {
             let path = folder.path().join("try.decided");
             let mut contents = Contents::nothing(Of::this("hotplug"));
             contents.processors = processors;
-            // Nobody else is a party (R7).
+            // Other names cannot be parties (R7).
             names.retain(|name: &String| hotadd::text::is_name(name));
             contents.parties = names;
             contents.write(&path).unwrap();
@@ -183,7 +184,7 @@ mod tests {
         let read = || Contents::read(&path, &Of::this("hotplug"));
         one().write(&path).unwrap();
         let good = fs::read_to_string(&path).unwrap();
-        // Torn at every place.
+        // Truncated at every position.
         for end in (0..good.len()).filter(|end| good.is_char_boundary(*end)) {
             fs::write(&path, &good[..end]).unwrap();
             assert!(read().is_err(), "half a file is none: {}", &good[..end]);

@@ -1,4 +1,4 @@
-//! What is shown of processors that appear, and who is said to have agreed.
+//! Tests what is shown of processors that appear, and which parties are shown to have agreed.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use hotadd::{Notice, Partition, Veto};
 
 use super::*;
 
-/// What is seen of a partition of processor 0 in which processor 1 appears, and then something else happens.
+/// What is shown of a partition of processor 0 after processor 1 appears and `then` has run.
 fn after_an_appearance(
     follow: Follow,
     then: impl FnOnce(&Partition, &Simulated),

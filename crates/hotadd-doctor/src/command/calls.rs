@@ -1,4 +1,4 @@
-//! Calls of programs: which program it is, and what else its words have run.
+//! Calls of programs: finds the program, and what else its words cause to run.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::tree::Content;
 
 const IN_OTHER_LANGUAGE: &str = "runs a text in another language, which is not followed";
 
-/// Programs whose last word is what they write to.
+/// Programs that write to their last word.
 const COPIES: [&str; 5] = ["cp", "mv", "install", "ln", "rsync"];
 
 impl Follower<'_> {
@@ -25,7 +25,7 @@ impl Follower<'_> {
         before: Option<&Simple>,
     ) -> Does {
         let first = &simple.words[0];
-        // One variable can hold a program with its words.
+        // A variable can hold a program together with its words.
         let mut words = program.split_whitespace();
         let Some(program) = words.next() else { return Does::Else };
         let whole = first.literal().is_some();
@@ -101,7 +101,7 @@ impl Follower<'_> {
         }
     }
 
-    /// Words that name scripts; with `programs`, also programs.
+    /// Follows words that name scripts; with `programs`, also words that name programs.
     fn named_files(&self, scene: &Scene<'_>, args: &[Word], programs: bool) -> Does {
         let mut sum = Sum::default();
         for value in args.iter().flat_map(|word| scene.values(word)) {
@@ -118,7 +118,7 @@ impl Follower<'_> {
         sum.does()
     }
 
-    /// Whether a file says by its beginning that it can be run.
+    /// Whether a file can be run, as far as its first bytes show.
     fn is_run(&self, path: &Path, programs: bool) -> bool {
         match self.tree.look_into(path) {
             Content::Text(text) => text.starts_with(b"#!"),
@@ -159,7 +159,7 @@ impl Follower<'_> {
         self.inner(scene, args, simple)
     }
 
-    /// Text of the shell in the words of a command.
+    /// Follows shell text in the words of a command.
     fn inner(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
         let texts: Option<Vec<_>> = args.iter().map(text).collect();
         let Some(texts) = texts else {
@@ -186,9 +186,9 @@ impl Follower<'_> {
         self.shell(&shell, scene.source, Run { depth: scene.run.depth + 1, ..scene.run })
     }
 
-    /// A program behind another: `nice -n 5 PROGRAM`.
+    /// Follows a program that another one runs: `nice -n 5 PROGRAM`.
     fn wrapped(&self, scene: &Scene<'_>, name: &str, args: &[Word], simple: &Simple) -> Does {
-        // Others mean something else by `-c`.
+        // For other programs `-c` has another meaning.
         let text = ["su", "runuser", "flock", "script"].contains(&name);
         let mut unknown = None;
         for (index, word) in args.iter().enumerate() {
@@ -231,7 +231,7 @@ impl Follower<'_> {
         })
     }
 
-    /// `sh -c TEXT`, `sh FILE`, or what it reads.
+    /// `sh -c TEXT`, `sh FILE`, or text on its stdin.
     fn shells(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
         for (index, word) in args.iter().enumerate() {
             if is_option(word, "c") {
@@ -290,7 +290,7 @@ impl Follower<'_> {
         Does::Else
     }
 
-    /// A program of awk on the command line.
+    /// An awk program on the command line.
     fn awk(&self, scene: &Scene<'_>, args: &[Word], simple: &Simple) -> Does {
         let calls = ["system(", "getline", "| \"", "|\""];
         for value in args.iter().flat_map(|word| scene.values(word)) {
@@ -377,7 +377,7 @@ impl Follower<'_> {
         sum.does()
     }
 
-    /// Copying into a switch: `echo 1 | tee FILE`, `cp one FILE`.
+    /// Copies to a switch: `echo 1 | tee FILE`, `cp one FILE`.
     fn copies(
         &self,
         scene: &Scene<'_>,
@@ -413,7 +413,7 @@ fn literal(text: &str) -> Word {
     Word { pieces: vec![Piece::Literal(text.to_owned())], quoted: false }
 }
 
-/// Without what systemd has before a program, at the beginning of a unit's command.
+/// Removes systemd's prefixes from the program at the beginning of a unit's command.
 fn marks<'a>(scene: &Scene<'_>, program: &'a str) -> &'a str {
     if scene.source.is_some() {
         program
@@ -422,14 +422,14 @@ fn marks<'a>(scene: &Scene<'_>, program: &'a str) -> &'a str {
     }
 }
 
-/// Whether a word is an option of one dash with one of these letters: `-ec`.
+/// Whether a word is an option with a single dash that has one of these letters: `-ec`.
 fn is_option(word: &Word, letters: &str) -> bool {
     word.literal().and_then(|word| word.strip_prefix('-')).is_some_and(|word| {
         !word.starts_with('-') && word.len() <= 6 && word.contains(|char| letters.contains(char))
     })
 }
 
-/// A word as text of the shell: variables in it keep their names.
+/// A word as shell text. Variables in it keep their names.
 fn text(word: &Word) -> Option<String> {
     let pieces = word.pieces.iter().map(|piece| match piece {
         Piece::Literal(text) => Some(text.clone()),
@@ -439,7 +439,7 @@ fn text(word: &Word) -> Option<String> {
     pieces.collect()
 }
 
-/// Where a program can be: in the usual folders, and in those that the script or its table names.
+/// The paths that a program can have: in the usual folders, and in those that the script or its table names.
 fn places(scene: &Scene<'_>, program: &str) -> Vec<PathBuf> {
     let mut places = candidates(program, scene.source, scene.run.folders);
     if !program.contains('/') {

@@ -12,18 +12,18 @@ use crate::script::{self, Subject};
 use crate::tree::Content;
 use crate::udev::glob::{self, Family, Fit};
 
-/// Where dist/install and packages put hotadd.
+/// The paths at which dist/install and packages install hotadd.
 const OURS: [&str; 4] =
     ["/usr/bin/hotadd", "/usr/local/bin/hotadd", "/usr/sbin/hotadd", "/usr/local/sbin/hotadd"];
 
-/// Where a program or a script can be that is called by a name.
+/// The paths that a program or a script can have that is called by a name.
 pub(super) fn candidates(name: &str, source: Option<&Path>, folders: &[&str]) -> Vec<PathBuf> {
     let path = Path::new(name);
     if path.is_absolute() {
         return vec![path.to_owned()];
     }
     if name.contains('/') {
-        // Nobody knows where it is called.
+        // The working directory is unknown, so several are tried.
         let beside = source.and_then(Path::parent).unwrap_or(Path::new("/"));
         return vec![beside.join(path), Path::new("/").join(path), Path::new("/root").join(path)];
     }
@@ -31,7 +31,7 @@ pub(super) fn candidates(name: &str, source: Option<&Path>, folders: &[&str]) ->
 }
 
 impl Follower<'_> {
-    /// Follows a file that is run, or all that a pattern names: None if there is none.
+    /// Follows a file that is run, or all files that a pattern names. None if there is none.
     pub(crate) fn file(&self, path: &Path, run: Run<'_>) -> Option<Does> {
         let is_pattern = |text: &str| text.contains(['*', '?', '[']);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -81,7 +81,7 @@ impl Follower<'_> {
             return unclear(format!("{shown} is left, as more than {FILES} scripts are called"));
         }
         self.files.set(self.files.get() + 1);
-        // Who calls itself does nothing more by that.
+        // A script that calls itself has no further effect.
         self.known.borrow_mut().insert(key, Does::Else);
         let run = Run { depth: run.depth + 1, ..run };
         let does = match content {
@@ -95,14 +95,14 @@ impl Follower<'_> {
         Some(does)
     }
 
-    /// A script in whatever language.
+    /// Follows a script in any language.
     fn script(&self, path: &Path, text: &[u8], run: Run<'_>) -> Does {
         let words = String::from_utf8_lossy(text);
         let shell = match programs::interpreter(&words) {
             Some(program) => {
                 programs::kind(&format!("/bin/{}", programs::base(program))) == Kind::Shell
             }
-            // What has no such line is run by a shell.
+            // A script without such a line is run by a shell.
             None => true,
         };
         if shell {
@@ -111,7 +111,7 @@ impl Follower<'_> {
         self.foreign(path, text, run)
     }
 
-    /// A script that no shell reads.
+    /// Follows a script in another language than the shell's.
     pub(super) fn foreign(&self, path: &Path, text: &[u8], run: Run<'_>) -> Does {
         if let Some(hit) = script::scan(text, run.subject).first() {
             return Does::Online(Some((path.to_owned(), hit.line)));
@@ -119,12 +119,12 @@ impl Follower<'_> {
         self.searched(path, Ok(opaque::search(text).said()), run)
     }
 
-    /// What a program does that was searched: one of the distribution's without a sign does nothing to processors, unless it
-    /// is run for them.
+    /// The effect of a program that was searched. A program of the distribution in which nothing was found does nothing to
+    /// processors, unless it is run for them.
     fn searched(&self, path: &Path, said: std::io::Result<Option<&str>>, run: Run<'_>) -> Does {
         let shown = path.display();
         let fix = format!("see what {shown} does, by its documentation");
-        // Agents that are known have findings of their own, and hotadd asks before it adds.
+        // Known agents have findings of their own, and hotadd asks all parties before it adds.
         if known_agents::is_known(path) || OURS.iter().any(|ours| path == Path::new(ours)) {
             return Does::Else;
         }

@@ -1,15 +1,15 @@
-//! What an initramfs has: archives of cpio behind each other, each plain or compressed (Documentation/driver-api/early-userspace/
-//! buffer-format.rst of Linux). Read in one pass, with limits; only rules of udev and scripts are kept.
+//! The contents of an initramfs: consecutive cpio archives, each plain or compressed (Documentation/driver-api/early-userspace/
+//! buffer-format.rst of Linux). It is read in one pass, with limits; only udev rules and scripts are kept.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// So many bytes come out of one image at most.
+/// The most bytes that are unpacked from one image.
 const LARGEST: u64 = 1 << 30;
-/// So many files are in one.
+/// The most files in one image.
 const FILES: usize = 100_000;
-/// A file that is kept has at most so many bytes, and so many are kept.
+/// The most bytes of a file that is kept, and the most files that are kept.
 const KEPT: usize = 1 << 20;
 const MEMBERS: usize = 4000;
 const NAME: usize = 4096;
@@ -17,12 +17,12 @@ const NAME: usize = 4096;
 /// A file of an image.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// From the image's root.
+    /// The path from the image's root.
     pub(super) path: PathBuf,
     pub(super) text: Vec<u8>,
 }
 
-/// What is read, and how much of it is left.
+/// What has been read, and how much more may be.
 struct Unpacking {
     members: Vec<Member>,
     files: usize,
@@ -34,7 +34,7 @@ pub(super) fn members(file: &File) -> Result<Vec<Member>, String> {
     unpack(BufReader::with_capacity(1 << 16, file), LARGEST)
 }
 
-/// As [`members`], of an image that is here.
+/// Like [`members`], for an image in memory.
 pub(super) fn members_of(image: &[u8]) -> Result<Vec<Member>, String> {
     unpack(image, LARGEST)
 }
@@ -49,7 +49,7 @@ fn unpack(mut image: impl BufRead, most: u64) -> Result<Vec<Member>, String> {
 }
 
 impl Unpacking {
-    /// Archives up to the end. `packed` if they may be compressed.
+    /// Reads archives up to the end. With `packed` they may be compressed.
     fn archives(&mut self, image: &mut dyn BufRead, packed: bool) -> Result<(), String> {
         loop {
             self.pass_zeros(image)?;
@@ -77,7 +77,7 @@ impl Unpacking {
         }
     }
 
-    /// One archive, up to its end.
+    /// Reads one archive up to its end.
     fn archive(&mut self, image: &mut dyn BufRead) -> Result<(), String> {
         loop {
             let mut head = [0; 110];
@@ -146,7 +146,7 @@ impl Unpacking {
         if passed < count as u64 { Err("it ends too early".to_owned()) } else { Ok(()) }
     }
 
-    /// What fills the space between archives.
+    /// Skips the zeros that fill the space between archives.
     fn pass_zeros(&mut self, image: &mut dyn BufRead) -> Result<(), String> {
         loop {
             let buffer = image.fill_buf().map_err(|error| failed(&error))?;
@@ -167,7 +167,7 @@ impl Unpacking {
     }
 }
 
-/// How far it is to the next place that four divides.
+/// The distance to the next multiple of four.
 fn padding(length: usize) -> usize {
     length.wrapping_neg() % 4
 }

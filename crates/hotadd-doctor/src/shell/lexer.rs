@@ -1,10 +1,10 @@
-//! Words of shell text: quotes, variables, and the places where commands stand inside of a word.
+//! Words of shell text: quotes, variables, and commands inside of a word.
 
 use super::parser::{self, Reader};
 use super::{Piece, Word};
 
 impl Reader<'_> {
-    /// Reads a word, which begins here. It can be empty only if a character that ends words stands here.
+    /// Reads the word that begins here. It is empty only if the next character ends words.
     pub(super) fn word(&mut self) -> Word {
         let mut word = Word::default();
         while let Some(char) = self.peek() {
@@ -49,7 +49,7 @@ impl Reader<'_> {
         word
     }
 
-    /// Whether a character ends a word that stands without quotes.
+    /// Whether a character ends an unquoted word.
     fn ends_word(&self, char: char) -> bool {
         if char.is_whitespace() {
             return true;
@@ -58,10 +58,10 @@ impl Reader<'_> {
         !self.in_test && !process && matches!(char, ';' | '&' | '|' | '<' | '>' | '(' | ')')
     }
 
-    /// What stands between double quotes, the first of which is passed.
+    /// Reads text between double quotes. The first quote has been read.
     fn quoted(&mut self, word: &mut Word) {
         let from = self.line;
-        // An empty one is a word too.
+        // An empty pair of quotes is a word too.
         push(word, "");
         loop {
             match self.peek() {
@@ -88,7 +88,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What begins with a dollar sign.
+    /// Reads what begins with a dollar sign.
     fn dollar(&mut self, word: &mut Word) {
         self.next();
         match self.peek() {
@@ -109,7 +109,7 @@ impl Reader<'_> {
                 word.quoted = true;
                 let from = self.line;
                 let text = self.until('\'', from);
-                // Its escapes are not read.
+                // Escapes are not evaluated.
                 if text.contains('\\') {
                     word.pieces.push(Piece::Unknown);
                 } else {
@@ -134,7 +134,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `${NAME...}` behind the brace.
+    /// `${NAME...}`, after the brace.
     fn braced(&mut self, word: &mut Word) {
         let (from, mut depth, mut inside) = (self.line, 1, String::new());
         loop {
@@ -175,7 +175,7 @@ impl Reader<'_> {
         });
     }
 
-    /// `$(...)` behind the parenthesis.
+    /// `$(...)`, after the parenthesis.
     fn substitution(&mut self, word: &mut Word) {
         let from = self.line;
         self.nested(from);
@@ -201,7 +201,7 @@ impl Reader<'_> {
         word.pieces.push(Piece::Unknown);
     }
 
-    /// `((...))`, of which the first parenthesis stands here. Commands inside of it are read.
+    /// `((...))`, from the first parenthesis on. Commands inside of it are read.
     pub(super) fn arithmetic(&mut self) {
         let (from, mut depth, mut inside) = (self.line, 0, String::new());
         loop {
@@ -221,7 +221,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the commands of a text of its own: what stands in it behind dollar signs and between backquotes.
+    /// Reads the commands inside a text of its own: those after dollar signs and between backquotes.
     pub(super) fn inner(&mut self, text: &str) {
         if self.depth >= parser::NESTED {
             return self.odd(self.line, "commands stand too deep inside of each other");
@@ -230,7 +230,7 @@ impl Reader<'_> {
         reader.commands(false);
     }
 
-    /// All up to a character, which is passed.
+    /// Reads up to a character, which is consumed.
     fn until(&mut self, end: char, from: usize) -> String {
         let mut text = String::new();
         loop {

@@ -1,5 +1,6 @@
-//! Shell text taken apart: its simple commands with their words, where they write, what is assigned and which functions there are.
-//! It is read as a shell does, so far that each program that may be called is seen. What cannot be read is told by its line.
+//! Parses shell text: its simple commands with their words, the files they write, assignments and function names. The text is
+//! parsed as a shell does, far enough to see each program that may be called. Text that cannot be parsed is reported with its
+//! line.
 
 mod lexer;
 mod parser;
@@ -7,12 +8,12 @@ mod parser;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Stands in a value for what is not known before the text is run.
+/// Stands in a value for a part that is unknown before the text is run.
 pub(crate) const UNKNOWN: char = '\u{1}';
 
-/// Of one word so many values are followed.
+/// The most values of one word that are followed.
 const VALUES: usize = 16;
-/// For one word so many are looked up, and variables in variables so deep.
+/// The most lookups for one word, and the deepest nesting of variables in variables.
 const LOOKUPS: usize = 100;
 const DEPTH: usize = 6;
 
@@ -20,9 +21,9 @@ const DEPTH: usize = 6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Literal(String),
-    /// A variable, and what it is without a value.
+    /// A variable, and the value that is used if it is not set.
     Variable(String, Option<String>),
-    /// What a command answers, or another thing that is not known before.
+    /// The output of a command, or something else that is unknown before the text is run.
     Unknown,
 }
 
@@ -30,12 +31,12 @@ pub(crate) enum Piece {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) pieces: Vec<Piece>,
-    /// Some of it is in quotes: it is no reserved word.
+    /// Part of it is quoted, so it is no reserved word.
     pub(crate) quoted: bool,
 }
 
 impl Word {
-    /// The word, if there is nothing to find out.
+    /// The word, if it contains nothing that must be evaluated.
     pub(crate) fn literal(&self) -> Option<&str> {
         match &self.pieces[..] {
             [] => Some(""),
@@ -48,29 +49,29 @@ impl Word {
 /// A command without operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Simple {
-    /// From 1.
+    /// Counted from 1.
     pub(crate) line: usize,
     pub(crate) words: Vec<Word>,
-    /// The files into which it writes.
+    /// The files that it writes to.
     pub(crate) into: Vec<Word>,
-    /// It reads what the command before it writes.
+    /// It reads the output of the command before it.
     pub(crate) piped: bool,
-    /// It reads text that stands behind it.
+    /// It reads text that follows it.
     pub(crate) fed: bool,
 }
 
-/// A text.
+/// A parsed text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shell {
     pub(crate) commands: Vec<Simple>,
-    /// All values that a variable is given somewhere.
+    /// All values that are assigned to a variable anywhere.
     pub(crate) assigned: BTreeMap<String, Vec<Word>>,
     pub(crate) functions: BTreeSet<String>,
-    /// Where it cannot be read, and why.
+    /// The line that cannot be parsed, and why.
     pub(crate) odd: Option<(usize, &'static str)>,
 }
 
-/// Takes a text apart.
+/// Parses a text.
 pub(crate) fn parse(text: &str) -> Shell {
     let mut shell = Shell::default();
     parser::read(text, &mut shell);
@@ -78,7 +79,7 @@ pub(crate) fn parse(text: &str) -> Shell {
 }
 
 impl Shell {
-    /// Takes over what is called and named here and stands in the text around.
+    /// Takes over functions and variables that are used here and defined in the surrounding text.
     pub(crate) fn borrow(&mut self, outer: &Self) {
         let words = |words: &[Word]| -> Vec<String> {
             let pieces = words.iter().flat_map(|word| &word.pieces);
@@ -103,7 +104,7 @@ impl Shell {
             if !taken.insert(name.clone()) {
                 continue;
             }
-            // What has more values, or is made of more, is not known anyway.
+            // A variable with more values, or composed of more variables, counts as unknown anyway.
             let values = &values[..values.len().min(VALUES + 1)];
             if taken.len() < LOOKUPS {
                 names.extend(words(values));
@@ -112,7 +113,7 @@ impl Shell {
         }
     }
 
-    /// What a word can be; what is not known is [`UNKNOWN`] in it.
+    /// The values that a word can have. An unknown part is [`UNKNOWN`].
     pub(crate) fn values(&self, word: &Word, outer: &BTreeMap<String, String>) -> Vec<String> {
         let looking = Looking { outer, left: Cell::new(LOOKUPS) };
         self.expand(word, &looking, 0)
@@ -166,10 +167,10 @@ impl Shell {
     }
 }
 
-/// Values being looked up.
+/// A lookup of values.
 struct Looking<'a> {
     outer: &'a BTreeMap<String, String>,
-    /// How many more are looked up: variables can be made of each other over and over.
+    /// How many more lookups are allowed: variables can refer to each other without end.
     left: Cell<usize>,
 }
 

@@ -2,32 +2,32 @@
 
 use super::{Piece, Shell, Simple, Word};
 
-/// Commands stand so deep inside of each other.
+/// The deepest nesting of commands.
 pub(super) const NESTED: usize = 24;
 
-/// A command has so many words.
+/// The most words of a command.
 const WORDS: usize = 1024;
 
-/// Words behind which a command begins.
+/// Words after which a command begins.
 const BEFORE: [&str; 14] = [
     "if", "then", "else", "elif", "fi", "do", "done", "while", "until", "!", "{", "}", "time",
     "esac",
 ];
 
-/// Commands that assign to what they name.
+/// Commands that assign to the variables they name.
 const DECLARES: [&str; 6] = ["export", "local", "readonly", "declare", "typeset", "setenv"];
 
-/// A place in a text.
+/// A position in a text.
 pub(super) struct Reader<'a> {
     text: Vec<char>,
     at: usize,
     pub(super) line: usize,
     pub(super) depth: usize,
-    /// Between `[[` and `]]` operators are words.
+    /// Between `[[` and `]]`, where operators are words.
     pub(super) in_test: bool,
     pub(super) shell: &'a mut Shell,
     current: Simple,
-    /// The words that end texts which begin with the next line, and whether what is in these is read.
+    /// The end marks of texts that begin on the next line, and whether commands inside the text are read.
     texts: Vec<(String, bool)>,
 }
 
@@ -74,12 +74,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Remembers where the text cannot be read.
+    /// Records where the text cannot be parsed.
     pub(super) fn odd(&mut self, line: usize, why: &'static str) {
         self.shell.odd.get_or_insert((line, why));
     }
 
-    /// Commands up to the parenthesis that ends them.
+    /// Reads commands up to the parenthesis that ends them.
     pub(super) fn nested(&mut self, from: usize) {
         if self.depth >= NESTED {
             self.at = self.text.len();
@@ -95,9 +95,9 @@ impl<'a> Reader<'a> {
         (self.current, self.in_test) = (outer, in_test);
     }
 
-    /// Reads all, or with `inside` up to a parenthesis that closes. Whether there was one.
+    /// Reads everything, or with `inside` up to a closing parenthesis. Returns whether there was one.
     pub(super) fn commands(&mut self, inside: bool) -> bool {
-        // One for each `case` around: whether its patterns are what comes next.
+        // One entry for each surrounding `case`: whether its patterns come next.
         let mut cases: Vec<bool> = Vec::new();
         let mut open = 0;
         loop {
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
     }
 
     fn add(&mut self, word: Word, line: usize, cases: &mut Vec<bool>) {
-        // A number right before a redirection is a descriptor.
+        // A number directly before a redirection is a descriptor.
         let number = word
             .literal()
             .is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads `[[ ... ]]`, behind its beginning.
+    /// Reads `[[ ... ]]`, after its beginning.
     fn test(&mut self) {
         let from = self.line;
         self.in_test = true;
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         self.current.words.clear();
     }
 
-    /// A pattern of a `case`, or its end.
+    /// Reads a pattern of a `case`, or its end.
     fn pattern(&mut self, cases: &mut Vec<bool>) {
         match self.peek() {
             Some(')') => {
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a parenthesis means, which is passed: true for the beginning of a function or a list of values.
+    /// Handles a parenthesis that has been read. Returns true if it begins a function or a list of values.
     fn parenthesis(&mut self) -> bool {
         let last = self.current.words.last().and_then(Word::literal).map(str::to_owned);
         if let Some(name) = last.as_deref().and_then(|last| last.strip_suffix('=')) {
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
         false
     }
 
-    /// `NAME=(VALUES)`, behind the parenthesis.
+    /// `NAME=(VALUES)`, after the parenthesis.
     fn list(&mut self, name: &str) {
         let from = self.line;
         loop {
@@ -297,11 +297,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `>FILE`, `<FILE`, `<<END` and what else begins so.
+    /// `>FILE`, `<FILE`, `<<END` and similar.
     fn redirection(&mut self) {
         let mut mark = String::new();
         while let Some(char) = self.peek().filter(|char| "<>&|".contains(*char)) {
-            // `>(`, which is a word.
+            // `>(` begins a word.
             if mark.len() > 2
                 || (!mark.is_empty() && matches!(char, '<' | '>') && self.peek_at(1) == Some('('))
             {
@@ -333,7 +333,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over the texts that commands before read. What is run inside of them is read.
+    /// Skips the texts that the preceding commands read. Commands inside of them are read.
     fn here_texts(&mut self) {
         for (end, read) in std::mem::take(&mut self.texts) {
             let from = self.line.saturating_sub(1);
@@ -354,14 +354,14 @@ impl<'a> Reader<'a> {
                 inside.push('\n');
             }
             if read && (inside.contains("$(") || inside.contains('`')) {
-                // Only what stands in the marks is run: the rest is as if in quotes.
+                // Only what is inside the marks is run. The rest is treated as quoted.
                 let text = format!(": \"{}\"", inside.replace('"', " "));
                 self.inner(&text);
             }
         }
     }
 
-    /// A command has ended.
+    /// Handles the end of a command.
     fn finish(&mut self, cases: &mut Vec<bool>) {
         let mut simple = std::mem::take(&mut self.current);
         while let Some(first) = simple.words.first() {
@@ -407,7 +407,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Remembers what a command assigns to the variables that it names.
+    /// Records the assignments of a command to the variables that it names.
     fn declares(&mut self, simple: &Simple) {
         let Some(program) = simple.words.first().and_then(Word::literal) else { return };
         let rest = &simple.words[1..];

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::tree::{Content, Tree};
 
-/// Programs that each system has.
+/// Programs that every system has.
 const PROGRAMS: [&str; 4] = ["/bin/sh", "/usr/bin/env", "/sbin/init", "/lib/systemd/systemd-udevd"];
 
-/// The name that rules are compared with: that of the system below a root, by its programs, or else this machine's.
+/// The name that rules are compared with: that of the system below a root, by its programs, otherwise this machine's.
 pub(crate) fn of(tree: &Tree) -> Option<String> {
     let of_root = || {
         PROGRAMS.iter().find_map(|path| match tree.look_into(Path::new(path)) {
@@ -27,7 +27,7 @@ pub(crate) fn of(tree: &Tree) -> Option<String> {
     }
 }
 
-/// What a program is made for, by its header (elf.h).
+/// The architecture of a program, by its header (elf.h).
 fn of_program(head: &[u8; 20]) -> Option<&'static str> {
     if !head.starts_with(b"\x7fELF") {
         return None;
@@ -52,14 +52,14 @@ fn of_program(head: &[u8; 20]) -> Option<&'static str> {
     })
 }
 
-/// The name of this machine's.
+/// The name of this machine's architecture.
 fn of_this_machine() -> Option<String> {
     let name = rustix::system::uname();
     let machine = name.machine().to_str().ok()?;
     named(machine).map(str::to_owned)
 }
 
-/// What systemd calls a machine. None for one that it may call anything.
+/// systemd's name for a machine. None if systemd may name it differently.
 fn named(machine: &str) -> Option<&'static str> {
     Some(match machine {
         "x86_64" => "x86-64",

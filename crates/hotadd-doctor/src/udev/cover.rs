@@ -1,4 +1,4 @@
-//! Puts a shadow in the place of each file of rules that brings processors online.
+//! Writes a shadow in place of each rules file that brings processors online.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -15,19 +15,19 @@ use super::{FOLDERS, RuleFile};
 use crate::command::Follower;
 use crate::tree::{LARGEST, Tree, identity};
 
-/// What came of one file.
+/// The result for one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "&str")]
 pub enum Outcome {
-    /// It was written.
+    /// The shadow was written.
     Written,
-    /// It is what would be written.
+    /// The shadow is already as it would be written.
     Kept,
-    /// It was not written.
+    /// The shadow was not written.
     Refused,
 }
 
-/// Its name, for people and programs.
+/// The outcome's name, for people and programs.
 impl From<Outcome> for &str {
     fn from(outcome: Outcome) -> Self {
         match outcome {
@@ -38,18 +38,18 @@ impl From<Outcome> for &str {
     }
 }
 
-/// What was done for one file of rules. Its texts may have what a terminal would obey.
+/// The result for one rules file. Its texts may contain control characters.
 #[derive(Debug, Serialize)]
 pub struct Shadow {
-    /// The file that takes its place.
+    /// The path of the shadow.
     pub file: String,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub said: String,
 }
 
-/// What is in the folder under a name.
+/// What the folder has under a name.
 enum There {
     Nothing,
     Shadow(Header, Vec<u8>),
@@ -59,12 +59,13 @@ enum There {
 /// Covers all files of a tree that need it.
 ///
 /// # Errors
-/// The folder is none, or cannot be looked at.
+/// The path is no folder, or cannot be examined.
 pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Result<Vec<Shadow>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(dir, flags, Mode::empty());
     let id = identity(folder.map_err(|error| unusable(dir, error.into()))?);
-    // Which of udev's folders it is. It can be none: then who asks will put the shadows where they belong.
+    // The position among udev's folders. A folder that is not one of them is allowed: then the caller puts the shadows where they
+    // belong.
     let rank = FOLDERS.iter().position(|folder| id.is_some() && tree.id(Path::new(folder)) == id);
     let mut plans = Vec::new();
     for (name, paths) in super::names(tree) {
@@ -73,7 +74,7 @@ pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Resul
             plans.push((path, plan));
         }
     }
-    // Before the first is written: all or none, if the folder is none that can be written to.
+    // Checked before the first is written, so that all or none are written if the folder is not writable.
     if plans.iter().any(|(_, plan)| matches!(plan, Plan::Write { .. })) {
         temporary(dir).map_err(|error| unusable(dir, error))?;
     }
@@ -117,13 +118,13 @@ enum Plan {
     Leave(Outcome, String),
     Write {
         text: Vec<u8>,
-        /// One of ours is there.
+        /// A shadow is there and is replaced.
         over: bool,
         said: String,
     },
 }
 
-/// Covers the files of one name, the one that counts first. None if there is nothing to do.
+/// Plans the shadow for the files of one name; the first one takes precedence. None if there is nothing to do.
 fn cover(
     tree: &Tree,
     follower: &Follower<'_>,
@@ -136,7 +137,7 @@ fn cover(
     let there = there(path);
     let own = rank.map(|rank| Path::new(FOLDERS[rank]));
     let first = paths.first()?;
-    // What the shadow is of: the one that counts, or would without what is in the folder.
+    // The source of the shadow: the file that takes precedence, without what is in this folder.
     let source = match &there {
         There::Shadow(..) => paths.iter().find(|path| own.is_none_or(|own| !path.starts_with(own))),
         _ => Some(first),
@@ -209,7 +210,7 @@ fn there(path: &Path) -> There {
 }
 
 fn shadow_at(path: &Path) -> Option<(Header, Vec<u8>)> {
-    // It may have been replaced since it was looked at.
+    // The file may have been replaced since it was checked.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     let mut text = Vec::new();
@@ -217,7 +218,7 @@ fn shadow_at(path: &Path) -> Option<(Header, Vec<u8>)> {
     Some((shadow::header(&text)?, text))
 }
 
-/// The lines of a file that bring processors online, as words.
+/// The lines of a file that bring processors online, as text.
 fn lines(file: &RuleFile) -> String {
     const SHOWN: usize = 10;
     let rules = file.offences.iter().filter(|offence| !offence.tokens.is_empty());
@@ -229,12 +230,12 @@ fn lines(file: &RuleFile) -> String {
     format!("line {}{more}", lines.collect::<Vec<_>>().join(", "))
 }
 
-/// A file in a folder, gone when it is dropped. udev passes over its name.
+/// A temporary file in a folder, deleted when it is dropped. udev ignores its name.
 fn temporary(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(OsStr::new(".hotadd-")).suffix(".tmp").tempfile_in(dir)
 }
 
-/// Writes a file in one piece: whoever looks sees the old one or the new one. Without `over` nothing is written over.
+/// Writes a file atomically: a reader sees the old one or the new one. Without `over` no existing file is replaced.
 fn put(path: &Path, text: &[u8], over: bool) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = temporary(dir)?;

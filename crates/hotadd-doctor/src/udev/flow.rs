@@ -1,5 +1,5 @@
-//! What a file of udev rules does when a processor comes: its lines are followed as udev does, jumps included, and what cannot be
-//! known before is taken for possible.
+//! What a udev rules file does when a processor appears. Its lines are followed as udev does, including jumps; what cannot be
+//! known in advance counts as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use super::rules::{Op, Rule, Token};
 use crate::command::Does;
 use crate::script::{self, Subject};
 
-/// What udev is told of a processor that is there: plugged in, bound to its driver, switched, or all of them by `udevadm trigger`.
+/// The events of a processor: plugged in, bound to its driver, switched, or all of them by `udevadm trigger`.
 const ACTIONS: [&str; 5] = ["add", "bind", "change", "online", "offline"];
 
-/// What a file is to be judged by.
+/// The data for judging a file.
 pub(crate) struct World<'a> {
-    /// What the machine's firmware says of it under a name, if that is known.
+    /// What the machine's firmware reports under a name, if that is known.
     pub(crate) dmi: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
     /// The machine's architecture as systemd names it, if that is known.
     pub(crate) arch: Option<String>,
@@ -21,16 +21,16 @@ pub(crate) struct World<'a> {
     pub(crate) runs: &'a dyn Fn(&[u8], Subject) -> Does,
 }
 
-/// A rule that brings processors online, or may.
+/// A rule that brings processors online, or may do so.
 #[derive(Clone, Debug)]
 pub(crate) struct Offence {
-    /// Which rule of the file.
+    /// The index of the rule in the file.
     pub(crate) rule: usize,
-    /// Which of its tokens do it.
+    /// The indexes of the tokens that do it.
     pub(crate) tokens: Vec<usize>,
     /// [`Does::Online`] or [`Does::Unclear`].
     pub(crate) does: Does,
-    /// On which events.
+    /// The events on which it happens.
     pub(crate) actions: Vec<&'static str>,
 }
 
@@ -42,14 +42,14 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
             reached[rule].push(action);
         }
     }
-    // What this machine never comes to, whatever the device is.
+    // Rules that this machine never reaches for any device are excluded.
     let possible: BTreeSet<_> = applied(rules, world, None).into_iter().collect();
     let mut offences = Vec::new();
     for (rule, actions) in reached.into_iter().enumerate() {
         if !possible.contains(&rule) {
             continue;
         }
-        // A rule for other devices can name a processor.
+        // A rule for other devices can still name a processor.
         let tokens = &rules[rule].tokens;
         let own = tokens.iter().any(names_processors);
         let subject = match (actions.is_empty(), own) {
@@ -64,7 +64,7 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
                     which.push(index);
                     does = Some(Does::Online(by));
                 }
-                // What other devices have run is not followed so far.
+                // Unknown effects of rules for other devices are not reported.
                 Does::Unclear(doubts) if !actions.is_empty() && which.is_empty() => {
                     does = Some(Does::Unclear(doubts));
                 }
@@ -78,7 +78,7 @@ pub(crate) fn follow(rules: &[Rule], world: &World<'_>) -> Vec<Offence> {
     offences
 }
 
-/// The rules that may be applied on an event of a processor; without an action, on any event of any device.
+/// The rules that may apply to an event of a processor; without an action, to any event of any device.
 fn applied(rules: &[Rule], world: &World<'_>, action: Option<&str>) -> Vec<usize> {
     let labels: Vec<_> = rules.iter().map(|rule| rule.assigned("LABEL")).collect();
     let last: BTreeMap<_, _> =
@@ -97,7 +97,7 @@ fn applied(rules: &[Rule], world: &World<'_>, action: Option<&str>) -> Vec<usize
             continue;
         }
         found.push(index);
-        // Jumps go forward alone; one to nowhere is none.
+        // Jumps only go forward; a jump to an unknown label is ignored.
         let target = rule.assigned("GOTO");
         if let Some(label) = target.filter(|label| last.get(label).is_some_and(|at| *at > index)) {
             jumps.insert(label);
@@ -107,9 +107,9 @@ fn applied(rules: &[Rule], world: &World<'_>, action: Option<&str>) -> Vec<usize
     found
 }
 
-/// Whether a token lets a processor's event pass. One that compares nothing does.
+/// Whether a token lets a processor's event pass. A token that compares nothing does.
 fn matches(token: &Token, world: &World<'_>, action: Option<&str>) -> Fit {
-    // Whatever their operator is, what a program answers, or whether there was something to import, decides.
+    // With any operator, the result depends on the program, or on whether there was something to import.
     if token.is("PROGRAM") || token.is("IMPORT") {
         return Fit::Maybe;
     }
@@ -126,7 +126,7 @@ fn matches(token: &Token, world: &World<'_>, action: Option<&str>) -> Fit {
         ("ACTION", _) => one(action.unwrap_or_default().as_bytes()),
         ("SUBSYSTEM" | "SUBSYSTEMS", _) => one(b"cpu"),
         ("KERNEL", _) => many(b"cpu"),
-        // The folder in which the processors are has this name.
+        // The processors' parent folder has this name.
         ("KERNELS", _) => many(b"cpu").or(one(b"cpu")),
         ("DEVPATH", _) => many(b"/devices/system/cpu/cpu"),
         ("CONST", Some(b"arch")) => {
@@ -141,7 +141,7 @@ fn matches(token: &Token, world: &World<'_>, action: Option<&str>) -> Fit {
     if token.op == Op::IsNot { fit.not() } else { fit }
 }
 
-/// Whether a token says that its rule is for processors.
+/// Whether a token limits its rule to processors.
 fn names_processors(token: &Token) -> bool {
     let keys = ["SUBSYSTEM", "SUBSYSTEMS", "KERNEL", "KERNELS", "DEVPATH"];
     token.op == Op::Is
@@ -160,14 +160,14 @@ fn does_by(token: &Token, subject: Subject, world: &World<'_>) -> Does {
             };
         }
         ("RUN", None | Some(b"program")) => !token.op.compares() && token.op != Op::Remove,
-        // These run a program to see what it says.
+        // These run a program to use its output.
         ("PROGRAM", _) | ("IMPORT", Some(b"program")) => true,
         _ => false,
     };
     if runs { (world.runs)(&token.value, subject) } else { Does::Else }
 }
 
-/// Whether `ATTR{...}="..."` switches a processor on: its own device's, or one that it names as `[cpu/cpu1]online`.
+/// Whether `ATTR{...}="..."` switches a processor on: its own device, or one that it names as `[cpu/cpu1]online`.
 fn assigns_switch(token: &Token, attribute: &[u8], subject: Subject) -> bool {
     let attribute = String::from_utf8_lossy(attribute);
     let (named, file) = match attribute.strip_prefix("[cpu/").and_then(|rest| rest.split_once(']'))
@@ -187,7 +187,7 @@ mod tests {
     use super::super::rules::parse;
     use super::*;
 
-    /// The lines that bring processors online, on a machine whose vendor is known or not.
+    /// The lines that bring processors online, on a machine whose vendor is known or unknown.
     fn lines(file: &str, vendor: Option<&str>) -> Vec<usize> {
         let rules = parse(file.as_bytes());
         let world = World {

@@ -1,20 +1,20 @@
-//! Shell patterns as udev matches them, asked about a family of names at once: `cpu0`, `cpu1` and so on.
+//! Shell patterns as udev matches them, compared with a family of names at once: `cpu0`, `cpu1` and so on.
 
 use std::collections::BTreeSet;
 
-/// Longer patterns are not taken apart; distributions' have some 20 bytes. As many places as there are bits.
+/// The longest pattern that is evaluated, limited by the bits of `Places`. Patterns of distributions have about 20 bytes.
 const LONGEST: usize = 127;
-/// The kernel knows 8,192 processors at most.
+/// The most digits of a processor's number: the kernel supports at most 8,192 processors.
 const DIGITS: usize = 4;
-/// A pattern that tells more kinds of numbers apart than that is not looked at further.
+/// The most kinds of numbers that a pattern may distinguish. Beyond that it is not evaluated.
 const KINDS: usize = 8;
 
-/// How many names of a family fit.
+/// How many names of a family match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// None.
     Never,
-    /// Some, or it cannot be told.
+    /// Some, or it is unknown.
     Maybe,
     /// All.
     Always,
@@ -38,7 +38,7 @@ impl Fit {
     }
 }
 
-/// The names that begin so and, if `numbered`, end with a number.
+/// The names with this beginning that, if `numbered`, end with a number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Family<'a> {
     pub(crate) name: &'a [u8],
@@ -58,10 +58,10 @@ enum Step {
     End,
 }
 
-/// Where in the pattern one can be: a bit for each step.
+/// A set of positions in a pattern: a bit for each step.
 type Places = u128;
 
-/// Compares a pattern, with alternatives between `|`, with a family of names. With `caseless` upper and lower case are the same.
+/// Compares a pattern, which may have alternatives separated by `|`, with a family of names. With `caseless` case is ignored.
 pub(crate) fn fit(pattern: &[u8], family: Family<'_>, caseless: bool) -> Fit {
     if pattern.len() > LONGEST {
         return Fit::Maybe;
@@ -98,12 +98,12 @@ pub(crate) fn fit(pattern: &[u8], family: Family<'_>, caseless: bool) -> Fit {
     }
 }
 
-/// The places in a set.
+/// The positions in a set.
 fn places(at: Places) -> impl Iterator<Item = usize> {
     (0..=LONGEST).filter(move |place| at >> place & 1 == 1)
 }
 
-/// All places that can be reached without a byte.
+/// All positions that can be reached without consuming a byte.
 fn reach(steps: &[Step], at: Places) -> Places {
     let mut reached = at;
     for (place, step) in steps.iter().enumerate() {
@@ -143,7 +143,7 @@ fn after(steps: &[Step], at: Places, byte: u8, caseless: bool) -> Places {
     next
 }
 
-/// The steps of all alternatives, and where each begins.
+/// The steps of all alternatives, and the position where each begins.
 fn compile(pattern: &[u8]) -> (Vec<Step>, Places) {
     let (mut steps, mut starts) = (Vec::new(), 0);
     for part in pattern.split(|&byte| byte == b'|') {
@@ -173,11 +173,11 @@ fn compile(pattern: &[u8]) -> (Vec<Step>, Places) {
     (steps, starts)
 }
 
-/// What is between brackets, from behind the first. None if they are not closed.
+/// A bracket expression, after its opening bracket. None if it is not closed.
 fn class(text: &[u8]) -> Option<(Step, &[u8])> {
     let not = matches!(text.first(), Some(b'!' | b'^'));
     let text = &text[usize::from(not)..];
-    // A bracket right at the beginning is one of the characters.
+    // A bracket directly at the beginning is one of the characters.
     let end = 1 + text.get(1..)?.iter().position(|&byte| byte == b']')?;
     let (mut ranges, mut inside) = (Vec::new(), &text[..end]);
     while let [from, rest @ ..] = inside {

@@ -1,4 +1,4 @@
-//! udev's rules: which files count, and which of their lines bring processors online.
+//! udev's rules: which files take effect, and which of their lines bring processors online.
 
 mod arch;
 pub(crate) mod cover;
@@ -19,7 +19,7 @@ use super::finding::{Finding, Level, MOST, excerpt};
 use super::told::WHY_UNCLEAR;
 use super::tree::{Content, Tree};
 
-/// Where rules are. A file takes the place of those of the same name in later folders.
+/// The folders of rules. A file replaces those of the same name in later folders.
 pub(crate) const FOLDERS: [&str; 5] = [
     "/etc/udev/rules.d",
     "/run/udev/rules.d",
@@ -28,7 +28,7 @@ pub(crate) const FOLDERS: [&str; 5] = [
     "/lib/udev/rules.d",
 ];
 
-/// Where programs are that rules name without a folder.
+/// The folders in which programs are looked up that rules name without a folder.
 const PROGRAMS: [&str; 10] = [
     "/usr/lib/udev",
     "/lib/udev",
@@ -44,7 +44,7 @@ const PROGRAMS: [&str; 10] = [
 
 const WHY: &str = "a processor that is plugged in runs before anybody was asked (A1), and counts as joined without agreement (Q3)";
 
-/// A file of rules.
+/// A rules file.
 #[derive(Clone, Debug)]
 pub(crate) struct RuleFile {
     pub(crate) path: PathBuf,
@@ -52,7 +52,7 @@ pub(crate) struct RuleFile {
     pub(crate) offences: Vec<Offence>,
 }
 
-/// The paths of all files of rules by name, those that count first. A name that is masked has one too.
+/// The paths of all rules files by name, in order of precedence. Masked names are included.
 pub(crate) fn names(tree: &Tree) -> BTreeMap<OsString, Vec<PathBuf>> {
     let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for folder in folders(tree) {
@@ -67,7 +67,7 @@ pub(crate) fn names(tree: &Tree) -> BTreeMap<OsString, Vec<PathBuf>> {
     names
 }
 
-/// The folders that are there, each once: `/lib` is often a link to `/usr/lib`.
+/// The folders that exist, each once: `/lib` is often a link to `/usr/lib`.
 fn folders(tree: &Tree) -> Vec<&'static Path> {
     let mut seen = Vec::new();
     let mut folders: Vec<_> = FOLDERS.iter().map(Path::new).collect();
@@ -80,25 +80,25 @@ fn folders(tree: &Tree) -> Vec<&'static Path> {
     folders
 }
 
-/// Which of udev's folders a file is in, the one that counts most being 0. None for what is no rule.
+/// The index of the folder that has a file, 0 being the one with the highest precedence. None for a file that is no rules file.
 pub(crate) fn rank(path: &Path) -> Option<usize> {
     let rules = path.extension() == Some(OsStr::new("rules"));
     FOLDERS.iter().position(|folder| rules && path.parent() == Some(Path::new(folder)))
 }
 
-/// Whether a file is a shadow that hotadd doctor has written.
+/// Whether a file is a shadow that `hotadd doctor` has written.
 pub(crate) fn is_shadow(tree: &Tree, path: &Path) -> bool {
     let Content::Text(text) = tree.look_into(path) else { return false };
     shadow::header(&text).is_some()
 }
 
-/// Follows what a file says.
+/// Follows the rules of a file.
 pub(crate) fn judge(tree: &Tree, follower: &Follower<'_>, path: &Path, text: &[u8]) -> RuleFile {
     let rules = rules::parse(text);
     let world = World {
         dmi: &|name| {
             let file = Path::new("/sys/class/dmi/id").join(OsStr::from_bytes(name));
-            // A name, and no way out of the folder.
+            // The name must not lead out of the folder.
             let inside = !name.contains(&b'/');
             inside.then(|| tree.read(&file)).flatten().map(|value| value.trim_ascii().to_vec())
         },
@@ -120,7 +120,7 @@ impl RuleFile {
     }
 }
 
-/// Follows what a file says, on a machine without any other.
+/// Follows the rules of a file, on a machine without any other file.
 #[cfg(fuzzing)]
 pub(crate) fn judge_alone(text: &[u8]) -> (Vec<Rule>, Vec<Offence>) {
     let rules = rules::parse(text);
@@ -132,12 +132,12 @@ pub(crate) fn judge_alone(text: &[u8]) -> (Vec<Rule>, Vec<Offence>) {
     (rules, offences)
 }
 
-/// Looks at all files that count.
+/// Examines all files that take effect.
 pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for paths in names(tree).values() {
         let Some((path, others)) = paths.split_first() else { continue };
-        // One that is masked, by a link to /dev/null, cannot be read, and has no rules.
+        // A file that is masked by a link to /dev/null cannot be read, and has no rules.
         let Some(text) = tree.read(path) else { continue };
         let file = judge(tree, follower, path, &text);
         findings.extend(age(tree, &text, path, others.first()));
@@ -153,7 +153,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The units that rules have systemd start.
+/// The units that rules make systemd start.
 pub(crate) fn wanted_units(tree: &Tree) -> Vec<String> {
     let mut units = Vec::new();
     for paths in names(tree).values() {
@@ -172,7 +172,7 @@ pub(crate) fn wanted_units(tree: &Tree) -> Vec<String> {
     units
 }
 
-/// Of a shadow: whether what it takes the place of is still what it was.
+/// For a shadow: a finding if the file that it replaces has changed.
 fn age(tree: &Tree, text: &[u8], path: &Path, original: Option<&PathBuf>) -> Option<Finding> {
     let header = shadow::header(text)?;
     let note = |what: String| Finding::new(Level::Note, what).at(path, 1);
@@ -203,7 +203,7 @@ fn odd_rule(path: &Path, rule: &Rule) -> Finding {
         .fix("correct the rule, or take it away")
 }
 
-/// Whether a rule that is none speaks of what is looked for.
+/// Whether a line that is not a valid rule names processors and their switch.
 fn is_odd(rule: &Rule) -> bool {
     let text = String::from_utf8_lossy(&rule.text);
     rule.tokens.is_empty() && text.contains("cpu") && text.contains("online")

@@ -1,4 +1,4 @@
-//! A file of udev rules taken apart into lines and tokens. What they mean is not its business.
+//! Parses a udev rules file into lines and tokens. Their meaning is evaluated elsewhere.
 
 use std::ops::Range;
 
@@ -26,9 +26,9 @@ pub(crate) struct Token {
     pub(crate) attribute: Option<Vec<u8>>,
     pub(crate) op: Op,
     pub(crate) value: Vec<u8>,
-    /// Upper and lower case are the same.
+    /// Upper and lower case are equal.
     pub(crate) caseless: bool,
-    /// Where it is in the line's text.
+    /// Its position in the line's text.
     pub(crate) span: Range<usize>,
 }
 
@@ -38,14 +38,14 @@ impl Token {
     }
 }
 
-/// One rule, which may stand in several lines of the file.
+/// One rule, which may span several lines of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// Its first and last line in the file, from 1.
+    /// Its first and last line in the file, counted from 1.
     pub(crate) lines: (usize, usize),
-    /// Put together from its lines.
+    /// The text joined from its lines.
     pub(crate) text: Vec<u8>,
-    /// Empty for a line that udev would pass over too, as it cannot be understood.
+    /// Empty for a line that is not valid and that udev ignores too.
     pub(crate) tokens: Vec<Token>,
 }
 
@@ -57,13 +57,13 @@ impl Rule {
     }
 }
 
-/// Takes a file apart. Comments and empty lines are left out.
+/// Parses a file. Comments and empty lines are left out.
 pub(crate) fn parse(file: &[u8]) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut begun: Option<(usize, Vec<u8>)> = None;
     for (number, line) in (1..).zip(file.split(|&byte| byte == b'\n')) {
         let line = line.trim_ascii_start();
-        // A comment is one also inside of a rule that goes on, and does not end it.
+        // A comment line inside a rule that continues does not end the rule.
         if line.first() == Some(&b'#') {
             continue;
         }
@@ -79,11 +79,11 @@ pub(crate) fn parse(file: &[u8]) -> Vec<Rule> {
             rules.push(Rule { lines: (first, number), text, tokens });
         }
     }
-    // A rule that the end of the file cuts off is none.
+    // A rule that the end of the file cuts off is ignored.
     rules
 }
 
-/// The tokens of a line. None if something in it is no token: then the whole line counts for nothing.
+/// The tokens of a line. None if something in it is no token: then the whole line is ignored.
 fn tokens(text: &[u8]) -> Option<Vec<Token>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -122,7 +122,7 @@ fn tokens(text: &[u8]) -> Option<Vec<Token>> {
     }
 }
 
-/// A text in quotes, without these, and how long it was with them. A backslash keeps a quote from ending it.
+/// A quoted text without its quotes, and its length with them. A backslash before a quote keeps it from ending the text.
 fn quoted(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     if text.first() != Some(&b'"') {
         return None;

@@ -1,7 +1,7 @@
-//! The text of a shadow: a file of rules that takes the place of a distribution's, without the rules that bring processors online.
+//! The text of a shadow: a rules file that replaces one of a distribution, without the rules that bring processors online.
 //!
-//! Its first line says what it is of, with checksums of the original and of itself, so that an original that has changed, or a
-//! shadow that somebody has edited, is noticed.
+//! Its first line names the original, with checksums of the original and of itself. The checksums show whether the original has
+//! changed, or whether the shadow was edited.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,14 +14,14 @@ use crate::command::Does;
 
 const MARK: &[u8] = b"# hotadd doctor, shadow 1: ";
 
-/// What the first line of a shadow says.
+/// The contents of a shadow's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// What it takes the place of.
+    /// The file that it replaces.
     pub(crate) original: PathBuf,
     /// The original's checksum when the shadow was written.
     pub(crate) checksum: u32,
-    /// Nobody has edited the shadow since.
+    /// The shadow was not edited.
     pub(crate) intact: bool,
 }
 
@@ -90,9 +90,10 @@ pub(crate) fn made(file: &RuleFile, text: &[u8]) -> Vec<u8> {
     shadow
 }
 
-/// What else a rule does, as a line; empty if that is nothing.
+/// The other effects of a rule, as a line; empty if there are none.
 fn remainder(rule: &Rule, offence: &Offence) -> Vec<u8> {
-    // Where a program's answer decides, nothing tells what holds without it. Jumps to the rule must still arrive.
+    // If a program's output decides, it is unknown what holds without it, so only labels stay: jumps to the rule must still
+    // arrive.
     let asks =
         offence.tokens.iter().any(|&index| !["ATTR", "RUN"].contains(&&*rule.tokens[index].key));
     let stays = |token: &Token| !asks || token.is("LABEL");
@@ -113,7 +114,7 @@ fn remainder(rule: &Rule, offence: &Offence) -> Vec<u8> {
     line
 }
 
-/// Whether a path can stand in a shadow's first line.
+/// Whether a path can be written into a shadow's first line.
 pub(crate) fn can_be_named(path: &Path) -> bool {
     !path.as_os_str().as_bytes().iter().any(u8::is_ascii_control)
 }
@@ -140,7 +141,7 @@ mod tests {
         RuleFile { path: PathBuf::from("/usr/lib/udev/rules.d/40-x.rules"), rules, offences }
     }
 
-    /// What udev reads of a shadow: its rules.
+    /// The rules that udev reads in a shadow.
     fn rules_of(text: &str) -> Vec<String> {
         let shadow = made(&judged(text.as_bytes()), text.as_bytes());
         parse(&shadow).iter().map(|rule| String::from_utf8_lossy(&rule.text).into_owned()).collect()

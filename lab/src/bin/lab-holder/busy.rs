@@ -1,4 +1,4 @@
-//! The busy threads: each looks all the time where it runs, and whether that is in the partition.
+//! The busy threads: each checks all the time where it runs, and whether that processor is in the partition.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use hotadd::{CpuList, HardwareId, Partition, PerProcessor};
 use crate::masks;
 use crate::tally::{Sample, Tally};
 
-/// How many samples a thread takes before it says so.
+/// How many samples a thread takes before it publishes its counts.
 const BATCH: u64 = 1000;
 
-/// What all threads look at.
+/// What all threads use.
 pub(crate) struct Shared {
     pub(crate) partition: Partition,
     pub(crate) table: PerProcessor<AtomicU64>,
-    /// The processors of which all drivers have agreed that they may be started, and that are not yet in the set: one bit each.
+    /// The processors that all drivers have agreed to and that are not yet in the set: one bit each.
     pub(crate) agreed: Arc<AtomicU64>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn set(partition: &Partition) -> CpuList {
     partition.active().iter().map(|processor| processor.id).collect()
 }
 
-/// Starts a thread, which begins to look once the partition is there.
+/// Starts a thread, which begins to sample once the partition exists.
 pub(crate) fn begin(
     shared: Arc<OnceLock<Shared>>,
     pin: Option<CpuList>,
@@ -54,7 +54,7 @@ pub(crate) fn begin(
         loop {
             let sample = sample(shared);
             own.count(sample);
-            // Seldom, so that who reports need not wait for it; but at once what must not be counted as later than it was.
+            // Seldom, so that a report does not wait for it; but at once for a sample that must not be counted late.
             if own.samples() >= BATCH || !matches!(sample, Sample::Inside(_)) {
                 counted.lock().unwrap_or_else(PoisonError::into_inner).add(&own.take());
             }
@@ -64,7 +64,7 @@ pub(crate) fn begin(
     Ok(tally)
 }
 
-/// Where this thread runs, judged by the set in force at that moment. If the set has changed meanwhile, it is not known which of
+/// Where this thread runs, judged by the set in force at that moment. If the set has changed meanwhile, it is unknown which of
 /// the two was in force.
 fn sample(shared: &Shared) -> Sample {
     let before = shared.partition.active();

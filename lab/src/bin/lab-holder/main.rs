@@ -1,10 +1,10 @@
-//! A program on `Partition::process()` in a guest: busy threads that ask all the time whether the processor that they run on has
-//! joined, and whether the program's table has a slot for it.
+//! A program that uses `Partition::process()` in a guest. Its busy threads check all the time whether the processor that they run
+//! on has joined, and whether the program's table has a slot for it.
 //!
-//! `lab-holder ORDERS [THREADS [PIN]]` takes lines from the pipe ORDERS: `report NAME` says what the threads have counted since
-//! the last report, `refuse N` and `agree` switch what a driver answers, `end` ends. The first thread sets its own mask to PIN.
-//! `lab-holder widen PID LIST` and `lab-holder set TID LIST` are somebody else: they set the masks of all threads of a process,
-//! or of one thread. `lab-holder look TIMES PID...` says where processes run.
+//! `lab-holder ORDERS [THREADS [PIN]]` reads commands from the pipe ORDERS, one a line: `report NAME` prints what the threads
+//! have counted since the last report, `refuse N` and `agree` change the driver's answer, `end` ends the program. The first
+//! thread sets its own mask to PIN. `lab-holder widen PID LIST` and `lab-holder set TID LIST` act as another program: they set
+//! the masks of all threads of a process, or of one thread. `lab-holder look TIMES PID...` prints where processes run.
 
 mod busy;
 mod look;
@@ -47,7 +47,7 @@ fn hold(orders: &str, threads: usize, pin: Option<&str>) -> Result<(), Box<dyn E
     let pin = pin.map(str::parse).transpose()?;
     let shared: Arc<OnceLock<Shared>> = Arc::default();
     let begin = |pin| busy::begin(Arc::clone(&shared), pin);
-    // Half of the threads are there before the partition, as in a program that makes its partition late.
+    // Half of the threads exist before the partition, as in a program that makes its partition late.
     let early: Result<Vec<_>, _> = (0..threads / 2).map(|_| begin(None)).collect();
     let mut all = early?;
 
@@ -56,7 +56,7 @@ fn hold(orders: &str, threads: usize, pin: Option<&str>) -> Result<(), Box<dyn E
     let table = PerProcessor::new(&partition, "table", |_| Ok(AtomicU64::new(0)))?;
     let agreed: Arc<AtomicU64> = Arc::default();
     let refused: Arc<AtomicU64> = Arc::default();
-    // The last one that is asked: when it agrees, all have.
+    // This driver is asked last: when it agrees, all have agreed.
     let last = {
         let (agreed, refused) = (Arc::clone(&agreed), Arc::clone(&refused));
         move |notice: &Notice| answer(notice, &agreed, &refused)
@@ -69,7 +69,7 @@ fn hold(orders: &str, threads: usize, pin: Option<&str>) -> Result<(), Box<dyn E
     if let Some(pin) = pin {
         all.push(begin(Some(pin))?);
     }
-    // Also for writing, so that it does not end when somebody who gave an order is gone.
+    // Opened for writing too, so that reading does not end when a writer closes the pipe.
     let orders = BufReader::new(OpenOptions::new().read(true).write(true).open(orders)?);
     println!("up: {} active: {}", std::process::id(), busy::set(&partition));
     for line in orders.lines() {
@@ -89,7 +89,7 @@ fn hold(orders: &str, threads: usize, pin: Option<&str>) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// What the last driver answers. What it has agreed to is noted until the outcome is there.
+/// The last driver's answer. A processor that it has agreed to is marked until the outcome is known.
 fn answer(notice: &Notice, agreed: &AtomicU64, refused: &AtomicU64) -> Result<(), Veto> {
     let id = notice.processor().id;
     let bit = bit(id.0);
@@ -107,7 +107,7 @@ fn answer(notice: &Notice, agreed: &AtomicU64, refused: &AtomicU64) -> Result<()
     Ok(())
 }
 
-/// One line for each change of the set, for what is refused, and for what was found wrong, with the time in microseconds.
+/// Prints one line for each change of the set, for each refusal, and for each problem found, with the time in microseconds.
 fn say(event: &Event) {
     let reason = event.reason.as_deref().unwrap_or_default();
     let id = event.id.map(|id: HardwareId| id.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Setting affinity masks as `taskset` does: of one thread, or of all threads of a process.
+//! Sets affinity masks as `taskset` does: of one thread, or of all threads of a process.
 
 use std::error::Error;
 use std::fs;
@@ -7,7 +7,7 @@ use hotadd::CpuList;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// Of a thread, or of this one.
+/// Sets the mask of a thread; without one, of this thread.
 pub(crate) fn set_one(thread: Option<i32>, list: &CpuList) -> Result<(), Box<dyn Error>> {
     let thread = thread.map(|id| Pid::from_raw(id).ok_or("no such thread")).transpose()?;
     let mut mask = CpuSet::new();
@@ -17,7 +17,7 @@ pub(crate) fn set_one(thread: Option<i32>, list: &CpuList) -> Result<(), Box<dyn
     Ok(sched_setaffinity(thread, &mask)?)
 }
 
-/// Of all threads that a process has at this moment.
+/// Sets the masks of all threads that a process has at this moment.
 pub(crate) fn set_all(process: i32, list: &CpuList) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = entry?.file_name().into_string().map_err(|_| "no number")?;

@@ -1,4 +1,4 @@
-//! What the threads have counted since the last report.
+//! The threads' counts since the last report.
 
 use std::fmt;
 use std::mem;
@@ -9,14 +9,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::busy::bit;
 
-/// What a thread has found.
+/// One sample of a thread.
 #[derive(Clone, Copy)]
 pub(crate) enum Sample {
-    /// On a processor of the set, which has a slot.
+    /// On a processor of the set that has a slot in the table.
     Inside(u32),
     /// On a processor that is not in the set.
     Outside(u32),
-    /// On a processor to which all have agreed and which is about to be in the set (A4, A5).
+    /// On a processor that all drivers have agreed to and that is about to join the set (A4, A5).
     Starting,
     /// On a processor of the set without a slot in the table.
     Slotless,
@@ -24,7 +24,7 @@ pub(crate) enum Sample {
     Unknown,
 }
 
-/// Counts, of one thread or of several.
+/// The counts of one thread or of several.
 #[derive(Default)]
 pub(crate) struct Tally {
     samples: u64,
@@ -32,12 +32,12 @@ pub(crate) struct Tally {
     starting: u64,
     slotless: u64,
     unknown: u64,
-    /// Where it was inside of the set, and where outside: a bit for each processor.
+    /// The processors on which it was inside of the set, and outside: a bit for each processor.
     on: u64,
     off: u64,
-    /// When the first and the last sample outside were, in microseconds.
+    /// The times of the first and the last sample outside, in microseconds.
     span: Option<(u64, u64)>,
-    /// Since when this thread has been outside without a sample inside.
+    /// Since when this thread has been outside of the set without a sample inside.
     since: Option<u64>,
     longest_us: u64,
 }
@@ -71,7 +71,7 @@ impl Tally {
         self.samples
     }
 
-    /// What was counted; it begins anew. Who is outside at this moment still is so since then.
+    /// Returns the counts and resets them. A thread that is outside at this moment keeps the time since when it is.
     pub(crate) fn take(&mut self) -> Self {
         let since = self.since;
         mem::replace(self, Self { since, ..Self::default() })
@@ -93,7 +93,7 @@ impl Tally {
     }
 }
 
-/// What all threads have counted; they begin anew.
+/// The counts of all threads, which are reset.
 pub(crate) fn take(all: &[Arc<Mutex<Tally>>]) -> Tally {
     let mut sum = Tally::default();
     for tally in all {
@@ -117,7 +117,7 @@ fn list(bits: u64) -> CpuList {
     (0..64).filter(|id| bits & bit(*id) != 0).map(HardwareId).collect()
 }
 
-/// By the clock that the guest's uevents have, in microseconds.
+/// The time in microseconds, by the clock of the guest's uevents.
 pub(crate) fn now_us() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_nsec.cast_unsigned() / 1000

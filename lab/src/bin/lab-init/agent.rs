@@ -1,4 +1,4 @@
-//! Does what the test asks over the second serial port.
+//! Executes the test's requests on the second serial port.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -18,10 +18,10 @@ const PORT: &str = "/dev/ttyS1";
 
 type Answer = io::Result<(Reply, Vec<u8>)>;
 
-/// Returns only if the port fails.
+/// Serves requests. Returns only if the port fails.
 pub(crate) fn serve() -> io::Result<()> {
     let mut port = open()?;
-    // Before anybody can ask for a processor, whose event would otherwise be missed.
+    // Before a test can request a processor, whose event would otherwise be missed.
     let uevents = Uevents::listen()?;
     let mut programs = Programs::default();
     send(&mut port, &Reply::Ready, &[])?;
@@ -33,9 +33,10 @@ pub(crate) fn serve() -> io::Result<()> {
     }
 }
 
-/// The port, as a line that changes no byte.
+/// Opens the port in raw mode, which changes no byte.
 fn open() -> io::Result<File> {
-    // As a service it leads a session, whose terminal this would become, and that of all that it starts.
+    // As a service the agent leads a session. Without this flag the port would become the terminal of that session and of all its
+    // processes.
     let flags = OFlags::NOCTTY.bits().cast_signed();
     let port = OpenOptions::new().read(true).write(true).custom_flags(flags).open(PORT)?;
     let mut line = tcgetattr(&port)?;
@@ -66,7 +67,7 @@ fn answer(request: Request, body: &[u8], uevents: &Uevents, programs: &mut Progr
         }
         Request::Read { path } => Ok((Reply::Done, fs::read(path)?)),
         Request::Write { path } => {
-            // Files of sysfs take a value by one write, and none can be made there.
+            // Files of sysfs take a value in a single write, and no file can be created there.
             let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
             file.write_all(body)?;
             done()

@@ -1,4 +1,4 @@
-//! The first process of a guest: mounts what programs expect, starts the agent, and buries the dead.
+//! The first process of a guest: mounts what programs expect, starts the agent, and reaps ended processes.
 
 mod agent;
 mod programs;
@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, mount};
 use rustix::process::{WaitOptions, wait};
 use rustix::system::{RebootCommand, reboot};
 
-/// Where, and what.
+/// Mount points and their file systems.
 const MOUNTS: [(&str, &str); 6] = [
     ("/proc", "proc"),
     ("/sys", "sysfs"),
@@ -34,14 +34,14 @@ fn main() {
         eprintln!("lab: {e}");
     }
     if first {
-        // The guest is of no more use, and QEMU ends when it would start again.
+        // The guest is of no more use. QEMU ends when the guest would restart.
         let Err(errno) = reboot(RebootCommand::Restart) else { return };
         eprintln!("lab: cannot restart: {errno}");
     }
     std::process::exit(1);
 }
 
-/// Returns when the agent has ended.
+/// Mounts, starts the agent, and returns when the agent has ended.
 fn init() -> io::Result<()> {
     for (folder, kind) in MOUNTS {
         mount(kind, folder, kind, MountFlags::empty(), None)
@@ -49,7 +49,7 @@ fn init() -> io::Result<()> {
     }
     let mut agent = Command::new("/proc/self/exe");
     agent.arg("agent").env_clear().env("PATH", "/bin").env("HOME", "/root");
-    // A core dump or a panic of the agent is to be found on the console.
+    // A core dump or a panic of the agent must be reported on the console, so only stdin is replaced.
     agent.stdin(File::open("/dev/null")?);
     let agent = agent.spawn()?;
     loop {

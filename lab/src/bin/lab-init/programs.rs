@@ -1,4 +1,4 @@
-//! Runs programs: to their end, or beside the agent.
+//! Runs programs: to their end, or in the background.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-/// Runs one to its end and reads what it says. One that takes too long is killed, with its process group.
+/// Runs a program to its end and reads its output. A program that takes too long is killed, with its process group.
 pub(crate) fn run(argv: &[String], limit: Duration) -> io::Result<(Reply, Vec<u8>)> {
     let mut child =
         command(argv)?.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
@@ -27,7 +27,7 @@ pub(crate) fn run(argv: &[String], limit: Duration) -> io::Result<(Reply, Vec<u8
         fds.extend(out.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         fds.extend(err.pipe.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         let ready = wait_for(&mut fds, until)?;
-        // Looked at before the pipes: what it said before its end is then in them.
+        // Checked before the pipes are read: output from before the end is then in them.
         let over = !fds[0].revents().is_empty();
         out.drain()?;
         err.drain()?;
@@ -46,7 +46,7 @@ pub(crate) fn run(argv: &[String], limit: Duration) -> io::Result<(Reply, Vec<u8
     Ok((Reply::Ran { status, output }, out.read))
 }
 
-/// Those that were started and not yet waited for.
+/// Programs that were started and not yet waited for.
 #[derive(Default)]
 pub(crate) struct Programs {
     running: HashMap<u32, Child>,
@@ -67,7 +67,7 @@ impl Programs {
         self.running.get_mut(&pid).ok_or_else(unknown)
     }
 
-    /// Its ending; it is then forgotten.
+    /// Returns the exit status of a program and forgets the program.
     pub(crate) fn wait(&mut self, pid: u32, limit: Duration) -> io::Result<Reply> {
         let child = self.find(pid)?;
         let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
@@ -87,7 +87,7 @@ fn command(argv: &[String]) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Whether anything is ready before its time.
+/// Whether any descriptor is ready before the time is up.
 fn wait_for(fds: &mut [PollFd<'_>], until: Instant) -> io::Result<bool> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -101,7 +101,7 @@ fn wait_for(fds: &mut [PollFd<'_>], until: Instant) -> io::Result<bool> {
     }
 }
 
-/// What a program writes, read without waiting. What it leaves behind may hold the pipe open beyond its end.
+/// A program's output, read without waiting. Processes that the program leaves behind may hold the pipe open beyond its end.
 struct Pipe<R> {
     pipe: Option<R>,
     read: Vec<u8>,
@@ -117,7 +117,7 @@ impl<R: Read + AsFd> Pipe<R> {
 
     fn drain(&mut self) -> io::Result<()> {
         let Some(pipe) = &mut self.pipe else { return Ok(()) };
-        // Reads all that is there, and keeps it also when it then would have to wait.
+        // Reads all that is there. What was read is kept even if the pipe would block then.
         match pipe.read_to_end(&mut self.read) {
             Ok(_) => self.pipe = None,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}

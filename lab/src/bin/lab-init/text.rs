@@ -8,11 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::Errno;
 
-/// The first whole line of a file that has this in it; `None` if it does not come in time.
+/// The first complete line of a file that contains `part`; `None` if it does not come in time.
 pub(crate) fn wait(path: &str, part: &str, limit: Duration) -> io::Result<Option<String>> {
     let began = Instant::now();
     let notify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    // Before the file is read, so that nothing is written unnoticed in between.
+    // Before the file is read, so that no write in between is missed.
     add_watch(&notify, path, WatchFlags::MODIFY)?;
     loop {
         let bytes = fs::read(path)?;
@@ -28,7 +28,7 @@ pub(crate) fn wait(path: &str, part: &str, limit: Duration) -> io::Result<Option
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        // What it says does not matter: the file does.
+        // The notification's contents do not matter: the file is read again.
         match rustix::io::read(&notify, &mut [0; 4096]) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),

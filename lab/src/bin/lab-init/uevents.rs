@@ -1,4 +1,4 @@
-//! Keeps all uevents since the guest is up, so that a test can ask for what has happened already.
+//! Keeps all uevents since the guest is up, so that a test can ask for past events.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Room for some hundred events that come while nobody reads.
+/// The buffer for some hundred events that come while nothing reads.
 const ROOM: usize = 1 << 20;
 
 pub(crate) struct Uevents(Arc<Shared>);
@@ -25,7 +25,7 @@ struct Shared {
 #[derive(Default)]
 struct Log {
     events: Vec<Uevent>,
-    /// The number of the next one.
+    /// The number of the next event.
     next: usize,
     failed: Option<Errno>,
 }
@@ -45,7 +45,7 @@ impl Uevents {
         Ok(log.events.iter().filter(|event| event.number >= from).cloned().collect())
     }
 
-    /// The first one from a number on that begins in some way.
+    /// Waits for the first event from a number on that begins with `head`.
     pub(crate) fn wait(
         &self,
         from: usize,
@@ -90,7 +90,7 @@ fn read(socket: &OwnedFd, shared: &Shared) {
                 log.next += 1;
             }
             Err(Errno::INTR) => continue,
-            // Lost; a number without an event says so.
+            // Events were lost, which is visible as a number without an event.
             Err(Errno::NOBUFS) => log.next += 1,
             Err(errno) => log.failed = Some(errno),
         }
@@ -103,7 +103,7 @@ fn read(socket: &OwnedFd, shared: &Shared) {
     }
 }
 
-/// By the clock that the kernel's tracing can also use.
+/// The time of the monotonic clock, which the kernel's tracing can also use.
 fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_nsec.cast_unsigned() / 1000
