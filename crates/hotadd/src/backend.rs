@@ -130,7 +130,7 @@ impl Backend for Inner {
         let RegistrationRequest { name, level, at_once, replay, required, .. } = request;
         let place = Place { level, at_once };
         let (shared, epoch) = Self::register(&self, name, place, replay, required, make)?;
-        Ok(Registration::new(LocalHandle { inner: self, shared }, epoch))
+        Ok(Registration::local(LocalHandle { inner: self, shared }, epoch))
     }
 
     fn local(self: Arc<Self>) -> Option<Arc<Inner>> {
@@ -138,7 +138,8 @@ impl Backend for Inner {
     }
 }
 
-struct LocalHandle {
+/// The handle of a driver in this process.
+pub(crate) struct LocalHandle {
     inner: Arc<Inner>,
     shared: Arc<Shared>,
 }

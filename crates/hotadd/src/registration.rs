@@ -4,7 +4,7 @@ use std::fmt;
 
 use hotadd_core::Epoch;
 
-use crate::backend::RegistrationHandle;
+use crate::backend::{LocalHandle, RegistrationHandle};
 use crate::error::Error;
 use crate::member::PartyInfo;
 
@@ -23,13 +23,32 @@ use crate::member::PartyInfo;
 /// ```
 #[must_use = "dropping a Registration deregisters its driver at once; keep it for as long as the driver is to be asked"]
 pub struct Registration {
-    handle: Box<dyn RegistrationHandle>,
+    handle: Handle,
     epoch: Epoch,
 }
 
+/// Two pointers for a partition in this process, which may have thousands of registrations. So the other kind is boxed twice.
+enum Handle {
+    Local(LocalHandle),
+    #[cfg_attr(not(feature = "dbus"), expect(dead_code, reason = "there are no other partitions"))]
+    Remote(Box<Box<dyn RegistrationHandle>>),
+}
+
 impl Registration {
-    pub(crate) fn new(handle: impl RegistrationHandle + 'static, epoch: Epoch) -> Self {
-        Self { handle: Box::new(handle), epoch }
+    pub(crate) const fn local(handle: LocalHandle, epoch: Epoch) -> Self {
+        Self { handle: Handle::Local(handle), epoch }
+    }
+
+    #[cfg(feature = "dbus")]
+    pub(crate) fn remote(handle: impl RegistrationHandle + 'static, epoch: Epoch) -> Self {
+        Self { handle: Handle::Remote(Box::new(Box::new(handle))), epoch }
+    }
+
+    fn handle(&self) -> &dyn RegistrationHandle {
+        match &self.handle {
+            Handle::Local(handle) => handle,
+            Handle::Remote(handle) => &***handle,
+        }
     }
 
     /// Deregisters the driver, as dropping does, and returns whether it was still registered.
@@ -37,13 +56,13 @@ impl Registration {
     /// # Errors
     /// [`Error::NotRegistered`] if the driver crashed earlier and was deregistered then (D2, L3).
     pub fn deregister(self) -> Result<(), Error> {
-        self.handle.deregister()
+        self.handle().deregister()
     }
 
     /// The party's name, identity and level.
     #[must_use]
     pub fn party(&self) -> PartyInfo {
-        self.handle.info()
+        self.handle().info()
     }
 
     /// The epoch of the active set at which the driver registered (Q2). The driver is told of every later change. With a replay
@@ -57,14 +76,14 @@ impl Registration {
     /// result stays true: the driver is registered again when the connection returns.
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        !self.handle.departed()
+        !self.handle().departed()
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         // Fails only if the party is already deregistered; then there is nothing to do.
-        let _ = self.handle.deregister();
+        let _ = self.handle().deregister();
     }
 }
 

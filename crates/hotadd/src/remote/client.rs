@@ -130,7 +130,7 @@ impl Backend for Client {
             drop_contained(driver);
             error
         })?;
-        Ok(Registration::new(RemoteHandle { client: self, registered }, epoch))
+        Ok(Registration::remote(RemoteHandle { client: self, registered }, epoch))
     }
 
     fn local(self: Arc<Self>) -> Option<Arc<Inner>> {
