@@ -95,7 +95,7 @@ impl Tui {
         Ok(tui)
     }
 
-    /// Draws what has changed. Does not wait for a terminal that is stopped or flooded: a later call draws instead.
+    /// Draws the changes. Does not wait for a terminal that is stopped or flooded: a later call draws them.
     ///
     /// # Errors
     ///

@@ -176,3 +176,57 @@ impl Partition {
         self.local().map_or(Follow::Manual, |inner| inner.following.lock().policy)
     }
 }
+
+#[cfg(all(test, not(hotadd_loom)))]
+mod tests {
+    use hotadd_core::PlatformError;
+
+    use super::*;
+    use crate::Errno;
+    use crate::hardware::{NotAdmitted, Nudge, Survey};
+
+    /// Hardware that cannot say which processors could be added.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl Hardware for Silent {
+        fn name(&self) -> &'static str {
+            "silent"
+        }
+        fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+            Ok(vec![HardwareId(0)])
+        }
+        fn maximum(&self) -> u32 {
+            4
+        }
+        fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+            Err(Errno::EIO.into())
+        }
+        fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
+            Ok(())
+        }
+        fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
+            Ok(())
+        }
+        fn stop(&self, _: HardwareId) -> Result<(), PlatformError> {
+            Ok(())
+        }
+        fn survey(&self, _: &[HardwareId]) -> Survey {
+            Survey::default()
+        }
+        fn watch(self: Arc<Self>, _: Nudge) {}
+    }
+
+    #[test]
+    fn h2_a_processor_waits_on_if_the_hardware_cannot_say_whether_it_is_still_there() {
+        let following = Following::new();
+        let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
+        following.lock().policy = Follow::Manual;
+        for id in [1, 2] {
+            assert_eq!(following.appeared(vec![HardwareId(id)], &set, &Silent), []);
+        }
+        following.lock().policy = Follow::Report;
+        let told = following.appeared(Vec::new(), &set, &Silent);
+        assert_eq!(told, [HardwareId(1), HardwareId(2)], "one that waited was forgotten");
+    }
+}

@@ -15,7 +15,7 @@ type WireAbsence = (u32, String, u32, u32, String, String, u64);
 /// The most entries that are read: one for each possible processor, and as many more for those that changed meanwhile.
 const MOST: usize = 2 * MAX_PROCESSORS as usize;
 
-/// What is known about the processors that are out.
+/// The last known events of the processors that are not active.
 #[derive(Debug, Default)]
 pub(super) struct Out {
     /// The last refusal or failed start of each processor, as an event.

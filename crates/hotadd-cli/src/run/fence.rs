@@ -109,7 +109,7 @@ impl Fence {
         })
     }
 
-    /// Removes what was made, when nothing runs inside any more. Reports what cannot be removed.
+    /// Removes the cpuset when no process is left in it. Reports an error if it cannot be removed.
     pub(crate) fn close(&self) {
         if let Self::Cpuset(cpuset, _) = self
             && let Err(error) = cpuset.close()

@@ -97,7 +97,7 @@ impl Output {
         }
     }
 
-    /// Updates what is shown when some time has passed.
+    /// Updates the display after an interval.
     pub(crate) fn tick(&mut self, view: &View) {
         match &mut self.people {
             People::Tui(tui) => drop(tui.draw(view)),

@@ -50,7 +50,7 @@ impl Limit {
         admitted
     }
 
-    /// Begins the next window if this one is over, and returns what was left out in it.
+    /// Begins the next window if this one is over. Returns the number of lines that were left out in it.
     pub(super) fn turn(&mut self, now: Instant) -> LeftOut {
         if now.saturating_duration_since(self.began) < WINDOW {
             return LeftOut::new();
@@ -60,7 +60,7 @@ impl Limit {
         left_out
     }
 
-    /// Returns what was left out so far, before the window is over.
+    /// Returns the number of lines left out so far, before the window is over.
     pub(super) fn end(&mut self) -> LeftOut {
         std::mem::take(&mut self.left_out)
     }

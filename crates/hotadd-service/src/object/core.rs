@@ -23,7 +23,7 @@ use crate::parties::registered::Party;
 use crate::parties::restart::Restart;
 use crate::parties::shares::{Full, Shares};
 
-/// The maximum number of requests in progress that wait, over all connections, besides the first of each connection. Each
+/// The maximum number of requests in progress that wait, over all connections. A connection's only request does not count. Each
 /// has a thread.
 const MOST_REQUESTS: usize = 256;
 

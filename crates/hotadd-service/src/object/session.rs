@@ -88,8 +88,8 @@ impl Session {
         limited && self.core.parties_on_buses() >= MOST_PARTIES
     }
 
-    /// Counts one more request that has a thread. Returns `None` if there are too many, in this session or in
-    /// total. A session's only request is always accepted: whatever others request, every peer can register.
+    /// Counts one more request that has a thread. Returns `None` if there are too many, from this peer or in total. A peer's
+    /// only request is always accepted: whatever others request, every peer can register.
     ///
     /// Relaxed, here and below: the number limits how many there are, and orders nothing.
     pub(crate) fn begin_request(self: &Arc<Self>) -> Option<UnderWay> {
