@@ -33,8 +33,13 @@ pub(crate) enum Finding {
 impl Finding {
     /// The events that report the finding to the observers.
     fn events(self, set: &ActiveSet, mut each: impl FnMut(Event)) {
+        let unnumbered = match &self {
+            Self::Waits(id) | Self::Uncountable(id, _) => Some(*id),
+            _ => None,
+        };
         let mut event = |kind, clause, processor: Option<Processor>, reason: Option<String>| {
             let mut event = Event::new(kind, set.epoch());
+            event.id = unnumbered;
             if let Some(processor) = processor {
                 event.concerns(processor);
             }

@@ -25,7 +25,8 @@ impl Wrong {
 
 impl From<Veto> for Wrong {
     fn from(veto: Veto) -> Self {
-        Self::new(&wire::veto_error(veto.status()), veto.reason())
+        let name = if veto.is_crash() { wire::crash_error } else { wire::veto_error };
+        Self::new(&name(veto.status()), veto.reason())
     }
 }
 
