@@ -91,10 +91,12 @@ impl Journal {
         self.ids.get(number as usize).copied().unwrap_or(HardwareId(60_000 + number))
     }
 
-    /// The active processors by index, then those that are being added: `0 1 +2`.
+    /// The active processors by index, then those that are being added: `0 1! +2`. An exclamation mark says that no party agreed to the
+    /// processor (Q3).
     #[must_use]
     pub fn set(&self, set: &ActiveSet) -> String {
-        let active = set.iter().map(|p| self.number(p.id));
+        let mark = |index| if set.is_agreed(index) { "" } else { "!" };
+        let active = set.iter().map(|p| format!("{}{}", self.number(p.id), mark(p.index)));
         let proposed = set.proposed().iter().map(|p| format!("+{}", self.number(p.id)));
         active.chain(proposed).collect::<Vec<_>>().join(" ")
     }

@@ -20,7 +20,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["hotplug"] => run("hotplug", |s| { eprintln!("{} {:?}", s.title, std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()); hotplug(s) }).check(),
+        ["hotplug"] => run("hotplug", hotplug).check(),
         ["cpuset", folder] => run("cpuset", |scenario| cpuset(scenario, folder)).check(),
         _ => panic!("usage: table-in-guest hotplug | cpuset FOLDER"),
     }
