@@ -168,7 +168,7 @@ fn a_path_may_be_anybodys_and_whose_it_is_is_said() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("active: 0 "), "{}", stdout(&output));
     let says = format!(
-        "hotadd: the partition at {} is that of process {} of user 65534\n",
+        "hotadd: the partition at {} belongs to process {} of user 65534\n",
         socket.display(),
         run.0.id()
     );

@@ -44,7 +44,7 @@ fn a_root_that_is_not_there_is_bad_usage() {
     for root in ["/nowhere/at/all", "/etc/passwd"] {
         let said = output(&["doctor", "--root", root]);
         assert_eq!(said.status.code(), Some(2), "{root}");
-        assert!(stderr(&said).contains(&format!("--root: {root} cannot be looked at")));
+        assert!(stderr(&said).contains(&format!("--root: {root} cannot be read")));
     }
 }
 
