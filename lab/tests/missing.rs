@@ -46,7 +46,7 @@ fn what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back
 
     guest.signal(daemon, HUP).unwrap();
     until(&guest, SAID, "ready is there again");
-    until(&guest, SAID, "the configuration was read anew");
+    until(&guest, SAID, "the configuration was reloaded");
     guest.add_cpu(3).unwrap();
     let line = until(&guest, SAID, "3 joined");
     assert!(line.contains("agreed: ready"), "{kernel}: it is asked again: {line}");

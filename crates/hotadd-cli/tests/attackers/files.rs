@@ -83,7 +83,7 @@ fn spoiled(who: Who, spoil: impl FnOnce(&Stage), says: &str) -> String {
     let second = ends(who.command(stage.command()));
     assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
     daemon.send(Signal::HUP);
-    daemon.until("hotadd: the configuration stays as it was: ");
+    daemon.until("hotadd: the configuration was not reloaded: ");
     mode(&at(&stage, ""), 0o755);
     let add = daemon.ask(&["add", "4"]);
     assert!(add.status.success(), "an honest add: {}{}", stdout(&add), stderr(&add));
@@ -123,11 +123,11 @@ fn no_driver(who: Who, make: impl FnOnce(&Stage), says: &str) -> String {
     }
     stage.write(&config(&format!("[[party]]\ndriver = '{path}'\n")));
     daemon.send(Signal::HUP);
-    let said = daemon.until("hotadd: the configuration stays as it was: ");
+    let said = daemon.until("hotadd: the configuration was not reloaded: ");
     let add = daemon.ask(&["add", "4"]);
     assert!(add.status.success(), "an honest add: {}{}", stdout(&add), stderr(&add));
     is_clean(&daemon.end(Signal::TERM).join("\n"));
-    said.trim_start_matches("hotadd: the configuration stays as it was: ").to_owned()
+    said.trim_start_matches("hotadd: the configuration was not reloaded: ").to_owned()
 }
 
 /// Code that the linker would run for it while it is loaded.

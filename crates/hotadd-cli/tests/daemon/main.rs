@@ -42,7 +42,7 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
     fs::write(stage.path("hotadd.toml"), config).unwrap();
 
     let mut daemon = stage.start();
-    let begins = daemon.until("simulated processors, which do not exist: 0-1 are active");
+    let begins = daemon.until("simulated processors (not real): 0-1 are active");
     assert!(begins.ends_with("run/try"), "it says where it listens: {begins}");
     daemon.until("processor 2 appeared");
     let joined = daemon.until("processor 2 joined");
@@ -104,7 +104,7 @@ fn signals_end_it_and_the_processors_stay_as_they_are() {
             Stage::simulated("simulate = '2+1'\n[[party]]\ndriver = 'sample:isolated'").start();
         daemon.until("processor 2 joined");
         let said = daemon.end(signal);
-        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
+        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay active", "{signal:?}");
         assert!(
             !said.iter().any(|line| line.contains("left")),
             "{signal:?} removed one: {said:#?}"
@@ -323,7 +323,7 @@ fn who_is_not_root_is_told_so_before_anything_begins() {
     let failed = command.output().unwrap();
     assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
     assert!(
-        stderr(&failed).contains("switching this machine's processors takes root"),
+        stderr(&failed).contains("starting and stopping this machine's processors needs root"),
         "{}",
         stderr(&failed)
     );
