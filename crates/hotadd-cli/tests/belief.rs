@@ -58,7 +58,7 @@ fn not_believed(fake: &Fake, asked: &AtomicUsize, says: &str) {
 
 #[test]
 fn a_partition_in_a_folder_that_others_may_write_to_is_not_believed() {
-    for (mode, who) in [(0o777, "everybody may write to "), (0o770, "may write to ")] {
+    for (mode, who) in [(0o777, "every user may write to "), (0o770, "may write to ")] {
         let (fake, asked) = counting();
         let folder = fake.runtime_dir().join("hotadd");
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();

@@ -71,7 +71,7 @@ fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
 fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
     for (kind, code, what) in [(2, 7, "sender"), (3, 4, "error name"), (4, 2, "interface")] {
         let said = status_of(kind, Some((code, "-")));
-        let expected = format!("it sent a message whose {what} is none");
+        let expected = format!("it sent a message with an invalid {what}");
         assert!(
             said.contains("does not follow the protocol") && said.contains(&expected),
             "{said}"

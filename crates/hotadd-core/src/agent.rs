@@ -192,7 +192,7 @@ impl Agent {
             return Reaction::breach("this agent is not registered");
         }
         if notice.state.is_removal() && !self.hears_removal {
-            return Reaction::breach("this agent does not hear of removals");
+            return Reaction::breach("this agent is not notified of removals");
         }
         self.epoch = notice.epoch;
         match notice.state {

@@ -45,7 +45,7 @@ fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
     reply.extend([1, 0, 0, 0]);
     bare.write_all(&reply).unwrap();
     let error = adding.join().unwrap().expect_err("nobody knows what it answered");
-    let said = "it answered AddStart with 4 bytes that have no signature";
+    let said = "it answered AddStart with 4 bytes without a signature";
     assert_eq!((error.status(), &*error.reason()), (Status::INVALID_NETWORK_RESPONSE, said));
 }
 

@@ -233,7 +233,8 @@ impl Partition {
     pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
         PartyInfo::check_name(name)?;
         let Some(inner) = self.local() else {
-            let why = "the operator of a partition in another process decides who is required";
+            let why =
+                "the operator of a partition in another process decides which parties are required";
             return Err(Error::Denied(why.to_owned()));
         };
         let reason = "it has not registered yet".to_owned();

@@ -187,7 +187,8 @@ impl<'a> Runner<'a> {
             Error::Missing { id, missing }
         } else {
             let reason = if self.inner.with_current(|current| current.is_touched(id)) {
-                "somebody else brought it in while everybody was being asked about it".to_owned()
+                "another process brought it in while the parties were being asked about it"
+                    .to_owned()
             } else {
                 let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;
                 self.inner.with_current(|current| current.touch(id));

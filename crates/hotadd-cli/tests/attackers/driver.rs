@@ -92,7 +92,11 @@ const FAILS: [Try; 5] = [
     ("stops itself", "stops", "no answer in "),
     ("exits as if all were well", "ends", "its process exited with status 0"),
     ("crashes", "crashes", "access violation writing 0x10"),
-    ("sends nonsense over all sockets", "sends_nonsense", "it sent what is no message"),
+    (
+        "sends nonsense over all sockets",
+        "sends_nonsense",
+        "it sent bytes that are not a D-Bus message",
+    ),
 ];
 
 /// What its means end.

@@ -286,7 +286,7 @@ fn all(who: Who) -> Attempts {
     attempts.add("tells of processors without an end", move || absences_without_end(who));
     attempts.add("says what steers terminals", move || hostile_texts(who));
     for (name, mode) in [("hotadd", 0o777), ("hotadd", 0o770), ("", 0o777)] {
-        let says = if mode == 0o777 { "everybody may write to " } else { "may write to " };
+        let says = if mode == 0o777 { "every user may write to " } else { "may write to " };
         attempts.add(format!("is in a folder with mode {mode:o} ({name:?})"), move || {
             let open =
                 |path: &Path| fs::set_permissions(path.join(name), Permissions::from_mode(mode));

@@ -242,7 +242,7 @@ fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
     assert_eq!(missing.status.code(), Some(1), "its folder is gone");
     assert!(stderr(&missing).contains("cannot be read"), "{}", stderr(&missing));
     let endless = common::output(&["config", "check", "/dev/zero"]);
-    assert!(stderr(&endless).contains("/dev/zero is no regular file"), "{}", stderr(&endless));
+    assert!(stderr(&endless).contains("/dev/zero is not a regular file"), "{}", stderr(&endless));
     let stage = Stage::simulated("");
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     assert_eq!((checked.status.code(), stdout(&checked).ends_with(": ok\n")), (Some(0), true));
@@ -274,7 +274,7 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_bef
     let (said, begun) = (stderr(&checked), stage.fails());
     assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
     assert!(said.contains("service.socket: everybody may write to "), "{said}");
-    assert!(stderr(&begun).contains("everybody may write to "), "{}", stderr(&begun));
+    assert!(stderr(&begun).contains("every user may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),
         "nobody was called for a daemon that cannot begin"
@@ -300,7 +300,7 @@ fn one_socket_has_one_daemon() {
     let second = daemon.stage.fails();
     assert_eq!(second.status.code(), Some(1));
     assert!(
-        stderr(&second).contains("a partition named try is running already"),
+        stderr(&second).contains("a partition named try is already running"),
         "{}",
         stderr(&second)
     );

@@ -237,7 +237,7 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
     assert!(said.starts_with("ready is missing") && said.contains("no room"), "{said}");
     let (code, said) = restart(&daemon, "nobody");
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("nobody is no party of the configuration"), "{said}");
+    assert!(said.starts_with("nobody is not a party of the configuration"), "{said}");
     daemon.end(Signal::TERM);
 }
 

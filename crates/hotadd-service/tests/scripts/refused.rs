@@ -26,7 +26,8 @@ fn whose() -> &'static str {
 
 fn exposed() -> String {
     format!(
-        "everybody may write to PATH, and so could change what is run, read or believed in {}; `chmod o-w` ends that",
+        "every user may write to PATH and could change what is run, read or trusted in {}; fix it with \
+         `chmod o-w`",
         whose()
     )
 }
@@ -148,7 +149,7 @@ fn what_has_changed_since_is_found_out_before_it_runs() {
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     stage.mode("hook", 0o777);
-    assert!(rig.refusal(2).starts_with("everybody may write to "));
+    assert!(rig.refusal(2).starts_with("every user may write to "));
     fs::remove_file(&path).unwrap();
     assert!(rig.refusal(2).ends_with("hook does not exist"));
     assert!(rig.registration.is_registered(), "it can be put right");
@@ -162,7 +163,7 @@ fn no_shell_steps_in_for_a_missing_first_line() {
     let rig = Rig::new(&stage.executable("hook", "touch $here/ran\n"), LONG);
     let reason = rig.refusal(1);
     assert!(reason.starts_with("it cannot be run: Exec format error"), "{reason}");
-    assert!(reason.ends_with("; does it begin with a line such as #!/bin/sh?"), "{reason}");
+    assert!(reason.ends_with("; check that it begins with a line such as #!/bin/sh"), "{reason}");
     assert!(!stage.path("ran").exists());
 }
 
@@ -174,7 +175,7 @@ fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() 
         (Errno::AGAIN, "TasksMax="),
         (Errno::MFILE, "LimitNOFILE="),
         (Errno::NFILE, "fs.file-max"),
-        (Errno::NOMEM, "there is no memory for it"),
+        (Errno::NOMEM, "there is not enough memory"),
     ];
     for (errno, look_at) in cases {
         let full = move |_: &mut Command| Err(errno.into());
@@ -182,7 +183,7 @@ fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() 
         let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
         let party = partition.registration("script").without_replay().register(script).unwrap();
         let said = partition.add(HardwareId(1)).unwrap_err().to_string();
-        assert!(said.contains("this machine lets us start no further process"), "{said}");
+        assert!(said.contains("no more processes can be started on this machine"), "{said}");
         assert!(said.contains(look_at) && !said.contains("cannot be run"), "{said}");
         assert!(party.is_registered(), "it has done nothing wrong: {said}");
     }

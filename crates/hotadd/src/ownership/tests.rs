@@ -59,7 +59,7 @@ fn what_is_ours_in_folders_of_ours_below_a_sticky_one_is_believed() {
     assert_eq!(stage.why(ours(), "at/file"), "fine");
     assert_eq!(stage.why(ours(), "at"), "fine");
     assert_eq!(stage.why(ours(), "at/../at/./file"), "fine");
-    assert!(file(&stage.path("at")).unwrap_err().to_string().ends_with("is no regular file"));
+    assert!(file(&stage.path("at")).unwrap_err().to_string().ends_with("is not a regular file"));
     assert!(folder(&stage.path("at/file")).unwrap_err().to_string().ends_with("is no folder"));
     assert!(file(&stage.path("at/none")).unwrap_err().is_missing());
 }
@@ -75,7 +75,7 @@ fn what_everybody_may_write_to_is_not_wherever_it_is_on_the_way() {
             let why = stage.why(user, "at/file");
             let open = why.starts_with(&format!("everybody may write to {place},"));
             assert!(open || (user != ours() && why.contains("belongs to")), "{name}: {why}");
-            assert!(!open || why.ends_with("`chmod o-w` ends that"), "{why}");
+            assert!(!open || why.ends_with("fix it with `chmod o-w`"), "{why}");
         }
     }
     let stage = Stage::new();
@@ -86,7 +86,7 @@ fn what_everybody_may_write_to_is_not_wherever_it_is_on_the_way() {
         "there everybody may only replace what is theirs"
     );
     assert!(
-        stage.why(ours(), "at").starts_with("everybody may write to "),
+        stage.why(ours(), "at").starts_with("every user may write to "),
         "another could be put there"
     );
 }
@@ -101,8 +101,9 @@ fn roots_things_belong_to_root_with_all_folders_on_the_way() {
         chown(stage.path(name), Some(65534), None).unwrap();
         let place = if name.is_empty() { "HERE".to_owned() } else { format!("HERE/{name}") };
         let why = stage.why(0, "at/file");
-        let says = "belongs to user 65534, who could change what is run, read or believed in root's name; ";
-        assert_eq!(why, format!("{place} {says}`chown root {place}` ends that"));
+        let says =
+            "belongs to user 65534, who could change what is run, read or trusted in root's name; ";
+        assert_eq!(why, format!("{place} {says}fix it with `chown root {place}`"));
         let to_a_user = stage.why(STRANGER, "at/file");
         assert_eq!(
             to_a_user == "fine",
@@ -203,6 +204,6 @@ fn what_is_no_regular_file_or_has_no_end_is_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     for path in [pipe, "/dev/zero".into(), stage.path("at")] {
         let why = read(&path, 10).unwrap_err().to_string();
-        assert_eq!(why, "it is no regular file", "{}", path.display());
+        assert_eq!(why, "it is not a regular file", "{}", path.display());
     }
 }

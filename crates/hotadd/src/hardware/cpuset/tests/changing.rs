@@ -83,7 +83,7 @@ fn what_cannot_be_taken_back_is_said() {
     assert!(rig.look(), "there is something to be said");
     let told = rig.told();
     assert!(
-        told.iter().any(|line| line.contains("was 1 and cannot be so again: ENODEV")),
+        told.iter().any(|line| line.contains("was 1 and cannot be restored: ENODEV")),
         "{told:?}"
     );
     assert!(
@@ -163,7 +163,7 @@ fn a_new_one_begins_with_what_is_asked_for_or_the_first() {
     let root = options("2-3").kind(CpusetKind::Root);
     assert_eq!(begin(&root, ""), Ok(("2-3".into(), CpusetKind::Root)));
     let error = begin(&root, "3").unwrap_err().to_string();
-    assert_eq!(error, "the cpuset /cg may not have 3; it may have 0-2");
+    assert_eq!(error, "the cpuset /cg cannot have 3; it can have 0-2");
     assert_eq!(begin(&options(""), ""), Err(CpusetError::Empty));
     let nothing = begin(&CpusetOptions::new(), "0-3").unwrap_err();
     assert!(matches!(nothing, CpusetError::Invalid { .. }), "there is none to be had: {nothing}");
