@@ -41,7 +41,7 @@ use crate::partition::Partition;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "dropping the last handle of a RequiredParty ends that it is required"]
+#[must_use = "the party is no longer required when the last handle is dropped"]
 pub struct RequiredParty(pub(crate) Arc<Required>);
 
 /// A required party that is missing.
@@ -117,7 +117,7 @@ impl Attempt {
     /// does not count if the party went missing again after the attempt began.
     #[expect(
         clippy::must_use_candidate,
-        reason = "who has lost it again is told of that otherwise"
+        reason = "the loss of the party is reported in another way"
     )]
     pub fn succeeded(self) -> bool {
         let required = &self.party.0;
