@@ -226,7 +226,7 @@ fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
     let wait = Duration::from_secs(60);
     // The name is the first one's: it is tried again until that has gone.
     assert!(!other.service().join_bus_when_there(&address(&daemon), wait).unwrap());
-    other.logged("is somebody else's");
+    other.logged("is already owned by another process");
     drop(served.end_service());
     other.logged("joined ");
     let there = "org.hotadd.Partition.2nd is not a valid bus name";
@@ -293,7 +293,9 @@ fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
     let refused = second.service().join_bus(&address(&bus.daemon)).unwrap_err();
     assert!(matches!(refused, ServiceError::Bus { .. }));
     assert!(
-        refused.to_string().contains("org.hotadd.Partition.demo is somebody else's"),
+        refused
+            .to_string()
+            .contains("org.hotadd.Partition.demo is already owned by another process"),
         "{refused}"
     );
     let OnBus { served, daemon, folder: _folder } = bus;

@@ -127,7 +127,7 @@ fn a_folder_that_is_deleted_with_all_in_it_is_made_again() {
     served.peer().ping();
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
-    assert!(again.to_string().contains("running already"), "it has its lock again: {again}");
+    assert!(again.to_string().contains("already running"), "it has its lock again: {again}");
     let served = served.end_service();
     assert!(!served.path.exists(), "it is cleaned up as the first one would have been");
 }
@@ -157,7 +157,7 @@ fn what_cannot_be_made_again_is_said_once_and_made_when_it_can() {
     if fs::create_dir(&served.path).is_err() {
         return served.logged("was deleted and has been created again");
     }
-    let said = served.said("cannot be made again");
+    let said = served.said("cannot be created again");
     assert!(said.contains("already exists and is not a socket; retrying each second"), "{said}");
     fs::remove_dir(&served.path).unwrap();
     served.logged("was deleted and has been created again");

@@ -273,7 +273,7 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_bef
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     let (said, begun) = (stderr(&checked), stage.fails());
     assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
-    assert!(said.contains("service.socket: everybody may write to "), "{said}");
+    assert!(said.contains("service.socket: every user may write to "), "{said}");
     assert!(stderr(&begun).contains("every user may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),

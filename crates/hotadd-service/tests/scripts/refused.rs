@@ -59,7 +59,7 @@ fn what_everybody_may_write_to_is_not_run() {
     }
     stage.mode("hooks", 0o755);
     stage.mode("hooks/a", 0o757);
-    assert!(why(&stage.path("hooks")).contains("PATH/a,"));
+    assert!(why(&stage.path("hooks")).contains("PATH/a and"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn neither_is_what_everybody_may_replace() {
     stage.mode("deep", 0o777);
     let shown = stage.path("deep").display().to_string();
     for path in [program, stage.path("link")] {
-        assert!(why(&path).contains(&format!("{shown},")), "{}", why(&path));
+        assert!(why(&path).contains(&format!("{shown} and")), "{}", why(&path));
     }
     // As /tmp is: there everybody may only replace what is theirs.
     stage.mode("deep", 0o1777);
@@ -91,8 +91,7 @@ fn what_any_group_may_write_to_root_does_not_run() {
     let stage = Stage::new();
     let program = stage.script("hooks/program", "");
     let give = |name: &str, group| chown(stage.path(name), None, Some(group)).unwrap();
-    let exposed =
-        |group| format!("group {group} may write to PATH, and so could change what is run, ");
+    let exposed = |group| format!("group {group} may write to PATH and could change what is run, ");
     give("hooks/program", NOGROUP);
     Script::new(&program).expect("a group that may only run it");
     stage.mode("hooks/program", 0o775);

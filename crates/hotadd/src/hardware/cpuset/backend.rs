@@ -115,7 +115,10 @@ impl Hardware for Cpuset {
                 return Ok(());
             }
             let has = &after.effective;
-            Err((Errno::IO, format!("the kernel accepted the write, but {has} are effective")))
+            Err((
+                Errno::IO,
+                format!("the kernel accepted the write, but the effective processors are {has}"),
+            ))
         })?;
         state.started(id, sequence, after);
         self.keep(&mut state, true);

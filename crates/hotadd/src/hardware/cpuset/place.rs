@@ -150,7 +150,7 @@ mod tests {
         assert!(joined.contains("version 1"), "{joined}");
         assert!(reason("", "0::/\n").contains("not mounted"));
         assert!(reason(V2, "").contains("no cgroups of version 2"));
-        assert!(reason(V2, "0::/../other\n").contains("cannot be seen"));
+        assert!(reason(V2, "0::/../other\n").contains("is not visible"));
     }
 
     proptest! {

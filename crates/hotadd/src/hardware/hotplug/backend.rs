@@ -55,7 +55,7 @@ impl Hardware for Hotplug {
         }
         let present = list(List::Present)?;
         if !present.contains(id) {
-            let reason = format!("it is not plugged in; {present} are present");
+            let reason = format!("it is not plugged in; the present processors are {present}");
             return no(Status::DEVICE_DOES_NOT_EXIST, reason);
         }
         if list(List::Online)?.contains(id) {

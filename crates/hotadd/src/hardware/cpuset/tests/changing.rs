@@ -68,7 +68,7 @@ fn a4_what_the_kernel_takes_and_does_not_do_is_a_failed_start() {
     });
     let error = rig.add(2).unwrap_err();
     assert_eq!(error.errno(), Some(Number::EIO));
-    assert!(error.to_string().contains("effective is 1 all the same"), "{error}");
+    assert!(error.to_string().contains("the effective processors are 1"), "{error}");
     assert_eq!(rig.fake.world().cpus(), "1", "and does not come when the thief lets it go");
 }
 
@@ -108,7 +108,7 @@ fn a8_what_cannot_be_had_is_refused_before_anybody_is_asked_and_it_is_said_why()
     assert!(why.contains("neighbour"), "{why}");
     rig.act(|world| world.give_above("1-2"));
     let (_, why) = reason(3);
-    assert!(why.contains("the cgroup above"), "{why}");
+    assert!(why.contains("the parent cgroup"), "{why}");
     rig.act(|world| world.give_above("0-3"));
     rig.act(|world| world.switch(3, false));
     assert_eq!(reason(3).0, Status::DEVICE_OFF_LINE);

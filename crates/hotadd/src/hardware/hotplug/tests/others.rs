@@ -201,7 +201,7 @@ fn somebody_who_insists_is_not_fought_for_ever_q3() {
     rig.told();
     rig.act(|w| w.switch(1, true, Way::Switch));
     assert!(rig.look());
-    let why = "breach Q3: processor 1 cannot be taken offline again: it was taken offline 3 times already";
+    let why = "breach Q3: processor 1 cannot be taken offline again: it was already taken offline 3 times";
     let told = rig.told();
     assert!(told.iter().any(|t| t == why) && told.contains(&breach(1)), "{told:?}");
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![]));

@@ -116,7 +116,7 @@ fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
             "this process may not bring it online, which needs root: EACCES (13)",
         ),
         (4, Status::DEVICE_ALREADY_ATTACHED, "another process has brought it online"),
-        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; 0-4 are present"),
+        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; the present processors are 0-4"),
         (6, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
         (u32::MAX, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
     ];
