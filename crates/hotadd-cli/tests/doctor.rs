@@ -44,7 +44,7 @@ fn a_root_that_is_not_there_is_bad_usage() {
     for root in ["/nowhere/at/all", "/etc/passwd"] {
         let said = output(&["doctor", "--root", root]);
         assert_eq!(said.status.code(), Some(2), "{root}");
-        assert!(stderr(&said).contains(&format!("--root: {root} cannot be looked at")));
+        assert!(stderr(&said).contains(&format!("--root: {root} cannot be read")));
     }
 }
 
@@ -52,7 +52,7 @@ fn a_root_that_is_not_there_is_bad_usage() {
 fn what_cannot_be_looked_at_is_not_called_clear() {
     let root = Root::new();
     root.file("usr/lib/udev/rules.d/40-long.rules", &"#".repeat((1 << 20) + 1));
-    root.cannot_tell("not looked at");
+    root.cannot_tell("not examined");
     let seen = root.seen();
     assert_eq!(seen.status, 3, "a rule may be in it");
     assert_eq!(seen.findings[0]["where"]["file"], "/usr/lib/udev/rules.d/40-long.rules");

@@ -73,7 +73,7 @@ fn l3_half_a_message() {
 
 #[test]
 fn l3_what_is_no_message() {
-    let reason = "its connection was closed, because it sent what is no message";
+    let reason = "its connection was closed, because it sent bytes that are not a D-Bus message";
     l3("garbage=add-start", "STATUS_INVALID_NETWORK_RESPONSE", reason);
 }
 
@@ -215,7 +215,11 @@ fn l3_one_that_crashes_while_it_registers_is_named_with_what_happened() {
         ("crash=add-start", "its process was killed by SIGKILL"),
         ("exit=add-complete:3", "its process exited with status 3"),
         ("veto=1,segv=add-failure", "its process was killed by SIGSEGV"),
-        ("garbage=add-complete", "its connection was closed, because it sent what is no message"),
+        (
+            "garbage=add-complete",
+            "its connection was closed, because it sent bytes that are not a D-Bus \
+         message",
+        ),
     ] {
         let driver = format!("sample:isolated,name=weak,replay,{fault}");
         let output = output(&["run", "--simulate", "2+1", "--json", "--driver", &driver]);

@@ -368,6 +368,6 @@ fn more_workers_than_a_machine_has_room_for_are_a_veto_and_no_crash() {
     let events = events(&stdout(&output));
     let refused = of(&events, "refused");
     let reason = refused[0]["reason"].as_str().unwrap();
-    assert_eq!(reason, "the samples have their limit of 4096 workers");
+    assert_eq!(reason, "the samples have reached their limit of 4096 workers");
     assert_eq!(of(&events, "joined").len() + refused.len(), 2047);
 }

@@ -71,7 +71,7 @@ fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
 fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
     for (kind, code, what) in [(2, 7, "sender"), (3, 4, "error name"), (4, 2, "interface")] {
         let said = status_of(kind, Some((code, "-")));
-        let expected = format!("it sent a message whose {what} is none");
+        let expected = format!("it sent a message with an invalid {what}");
         assert!(
             said.contains("does not follow the protocol") && said.contains(&expected),
             "{said}"
@@ -80,9 +80,9 @@ fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
 }
 
 #[test]
-fn an_answer_of_another_type_is_called_nonsense() {
+fn an_answer_of_another_type_is_called_invalid() {
     let said = status_of(2, None);
-    assert!(said.contains("the partition answered GetCandidates with nonsense"), "{said}");
+    assert!(said.contains("the partition's answer to GetCandidates is invalid"), "{said}");
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn where_there_is_no_partition_what_there_is_instead_is_said() {
     let begins = "`hotadd run --name";
     for (name, what, advice) in [
         ("none", "there is no running partition none (nothing is at ", begins),
-        ("file", "file, which is no socket; ", begins),
-        ("left", "partition left has ended: nobody listens at ", begins),
+        ("file", "file, which is not a socket; ", begins),
+        ("left", "partition left has ended: no process listens at ", begins),
         ("/nowhere/none", "(nothing is at /nowhere/none); ", "without -p"),
-        ("/etc/passwd", "/etc/passwd, which is no socket; ", "without -p"),
+        ("/etc/passwd", "/etc/passwd, which is not a socket; ", "without -p"),
     ] {
         let said = said(&["status", "-p", name], 3);
         assert!(said.contains(what) && said.contains(advice), "{name}: {said}");

@@ -45,7 +45,7 @@ fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
     reply.extend([1, 0, 0, 0]);
     bare.write_all(&reply).unwrap();
     let error = adding.join().unwrap().expect_err("nobody knows what it answered");
-    let said = "it answered AddStart with 4 bytes that have no signature";
+    let said = "it answered AddStart with 4 bytes without a signature";
     assert_eq!((error.status(), &*error.reason()), (Status::INVALID_NETWORK_RESPONSE, said));
 }
 
@@ -69,7 +69,7 @@ fn l3_an_error_whose_name_d_bus_does_not_allow_refuses_and_the_reason_says_so() 
     bare.write_all(&bytes).unwrap();
     let error = adding.join().unwrap().expect_err("it is no agreement");
     assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
-    assert!(error.reason().contains("whose error name is none"), "{error}");
+    assert!(error.reason().contains("invalid error name"), "{error}");
 }
 
 #[test]

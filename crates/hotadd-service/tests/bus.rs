@@ -135,7 +135,7 @@ fn another_user_on_a_bus_is_refused() {
     assert!(!refused.status.success(), "it was served");
     assert!(said.contains("AccessDenied") && said.contains("of user 65534 was refused"), "{said}");
     assert_eq!(bus.served.partition.count(), 1, "nothing was added for it");
-    bus.served.logged("of user 65534: refused, because it is not one of those who may");
+    bus.served.logged("of user 65534: refused, because only ");
     assert!(call(0).status.success(), "the same call of the partition's own user is served");
     assert_eq!(bus.served.partition.count(), 2);
 }
@@ -194,10 +194,10 @@ fn a_bus_that_ends_is_joined_again_and_who_was_on_it_is_gone() {
     bus.daemon.kill();
     bus.served.wait(|event| event.kind == EventKind::Deregistered);
     // Its socket is still there, and nobody listens.
-    bus.served.logged("it cannot be joined again yet");
+    bus.served.logged("again yet; retrying");
     std::fs::remove_file(&bus.daemon.socket).unwrap();
     bus.daemon = Daemon::start(bus.folder.path());
-    bus.served.logged("it was joined again");
+    bus.served.logged(" again");
     let peer = bus.peer();
     assert!(parties(&peer).is_empty(), "who was on the bus that ended is gone (L3)");
     let party = peer.register("after", wire::LATER_ONLY, 0, 0);
@@ -217,19 +217,19 @@ fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
     let served = Served::new(1, 1);
     let join = |wait| served.service().join_bus_when_there(&address(&daemon), wait);
     assert!(!join(Duration::from_secs(60)).unwrap(), "nobody listens there");
-    served.logged("it cannot be joined yet, and is tried again");
+    served.logged("yet; retrying");
     let daemon = Daemon::start(folder.path());
-    served.logged("it was joined");
+    served.logged("joined ");
     assert!(parties(&Peer::on_bus(&daemon.address)).is_empty(), "it answers there");
 
     let other = Served::new(1, 1);
     let wait = Duration::from_secs(60);
     // The name is the first one's: it is tried again until that has gone.
     assert!(!other.service().join_bus_when_there(&address(&daemon), wait).unwrap());
-    other.logged("is somebody else's");
+    other.logged("is already owned by another process");
     drop(served.end_service());
-    other.logged("it was joined");
-    let there = "org.hotadd.Partition.2nd is no name there";
+    other.logged("joined ");
+    let there = "org.hotadd.Partition.2nd is not a valid bus name";
     let log = std::sync::Arc::new(|_: &str| ());
     let none = Service::new(&other.partition, "2nd", log).unwrap();
     let refused = none.join_bus_when_there(&address(&daemon), wait).unwrap_err().to_string();
@@ -293,7 +293,9 @@ fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
     let refused = second.service().join_bus(&address(&bus.daemon)).unwrap_err();
     assert!(matches!(refused, ServiceError::Bus { .. }));
     assert!(
-        refused.to_string().contains("org.hotadd.Partition.demo is somebody else's"),
+        refused
+            .to_string()
+            .contains("org.hotadd.Partition.demo is already owned by another process"),
         "{refused}"
     );
     let OnBus { served, daemon, folder: _folder } = bus;
@@ -315,6 +317,6 @@ fn a_bus_that_is_not_there_and_a_name_that_is_none_are_refused() {
     assert!(refused.contains("the bus at unix:path=/nonexistent/bus"), "{refused}");
     let service = Service::new(&served.partition, "2nd", std::sync::Arc::new(|_| ())).unwrap();
     let refused = service.join_bus(&nowhere).unwrap_err().to_string();
-    assert!(refused.contains("org.hotadd.Partition.2nd is no name there"), "{refused}");
+    assert!(refused.contains("org.hotadd.Partition.2nd is not a valid bus name"), "{refused}");
     assert!("nonsense".parse::<BusAddress>().is_err());
 }

@@ -201,7 +201,7 @@ fn a_header_with_what_is_no_name_ends_a_connection_by_name() {
     let mut bare = served.bare();
     bare.write_all(&bytes).unwrap();
     is_closed(&mut bare);
-    served.logged("its connection was closed, because it sent a message whose member is none");
+    served.logged("its connection was closed, because it sent a message with an invalid member");
     is_well(&served);
 }
 
@@ -237,7 +237,7 @@ fn half_a_message_holds_up_nobody_else() {
     is_well(&served);
     // It is closed when it has had its time.
     is_closed(&mut bare);
-    served.logged("a part of a message and then nothing for 5 s");
+    served.logged("an incomplete message and then nothing for 5 s");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn who_does_not_read_is_disconnected_and_holds_up_nobody() {
     is_well(&served);
     let mut deaf = flood.join().unwrap();
     is_closed(&mut deaf);
-    served.logged("it read nothing of what was sent to it for 5 s");
+    served.logged("it read nothing for 5 s");
     is_well(&served);
 }
 

@@ -73,7 +73,7 @@ fn l4_a_party_is_started_anew_by_whoever_asks_who_may_and_what_came_of_it_is_sai
     let peer = served.peer();
     let failure = peer.call::<_, ()>("RestartParty", &"ready").unwrap_err();
     assert_eq!(failure.name, NOT_STARTED, "nobody starts parties here");
-    assert!(failure.message.starts_with("ready is no party of the configuration"));
+    assert!(failure.message.starts_with("ready is not a party of the configuration"));
 
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = Arc::clone(&asked);

@@ -58,10 +58,10 @@ pub fn read_answer(reply: &Message, state: State) -> AgentAnswer {
             Body::Empty => AgentAnswer::Agreed,
             // An agreement has no arguments. A body without a signature cannot be decoded, and is not an agreement.
             Body::Unsigned(length) => AgentAnswer::Unreadable(format!(
-                "it answered {state} with {length} bytes that have no signature"
+                "it answered {state} with {length} bytes without a signature"
             )),
             Body::Arguments(signature) => AgentAnswer::Unreadable(format!(
-                "it answered {state} with arguments ({signature}), where there are none"
+                "it answered {state} with arguments ({signature}), although the answer has none"
             )),
         };
     }

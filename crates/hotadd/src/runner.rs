@@ -188,7 +188,8 @@ impl<'a> Runner<'a> {
         } else {
             // In a batch it may be another processor than the one whose turn it is.
             if let Some(processor) = self.inner.with_current(|current| current.touched()) {
-                let reason = "somebody else brought it in while everybody was being asked about it";
+                let reason =
+                    "another process brought it in while the parties were being asked about it";
                 Error::Touched { processor, reason: reason.to_owned() }
             } else {
                 let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;

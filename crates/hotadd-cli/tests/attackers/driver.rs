@@ -92,7 +92,11 @@ const FAILS: [Try; 5] = [
     ("stops itself", "stops", "no answer in "),
     ("exits as if all were well", "ends", "its process exited with status 0"),
     ("crashes", "crashes", "access violation writing 0x10"),
-    ("sends nonsense over all sockets", "sends_nonsense", "it sent what is no message"),
+    (
+        "sends nonsense over all sockets",
+        "sends_nonsense",
+        "it sent bytes that are not a D-Bus message",
+    ),
 ];
 
 /// What its means end.
@@ -239,17 +243,17 @@ fn is_ended(who: Who, does: &str, when: When, why: &str, more: &[String]) -> Str
     let party = scene.build(does, when, more);
     scene.reads(&party);
     let said = if when == When::Asked {
-        scene.daemon.until("the configuration was read anew");
+        scene.daemon.until("the configuration was reloaded");
         let add = scene.add("2");
         assert_eq!(add.status.code(), Some(1), "it joined: {}", stdout(&add));
         stdout(&add)
     } else {
-        scene.daemon.until("hotadd: the configuration stays as it was: hostile.so ")
+        scene.daemon.until("hotadd: the configuration was not reloaded: hostile.so ")
     };
     assert!(said.contains(why), "it did not end by {why:?}: {said}");
     let lines = scene.survives(does, "0-1");
     let threads = lines.iter().find(|line| line.starts_with("hostile.so: has "));
-    let said = said.trim_start_matches("hotadd: the configuration stays as it was: ").trim();
+    let said = said.trim_start_matches("hotadd: the configuration was not reloaded: ").trim();
     threads.map_or(said.to_owned(), |threads| format!("{said} ({threads})"))
 }
 
@@ -258,7 +262,7 @@ fn is_in_vain(who: Who, does: &str, when: When, more: &[String]) -> String {
     let mut scene = Scene::new(who);
     let party = scene.build(does, when, more);
     scene.reads(&party);
-    scene.daemon.until("the configuration was read anew");
+    scene.daemon.until("the configuration was reloaded");
     let add = scene.add("2");
     assert!(add.status.success(), "it holds up the others: {}{}", stdout(&add), stderr(&add));
     scene.survives(does, "0-2");

@@ -27,9 +27,9 @@ fn with_a_group_the_socket_is_the_groups_and_its_folder_can_be_seen_and_neither_
     stage.write_with(simulated, "group = '77'\nbus = 'unix:path=/nowhere'");
     daemon.send(Signal::HUP);
     for key in ["service.group", "service.bus"] {
-        daemon.until(&format!("{key} cannot change while the daemon runs, and stays"));
+        daemon.until(&format!("{key} cannot change while the daemon runs and keeps its value"));
     }
-    daemon.until("the configuration was read anew");
+    daemon.until("the configuration was reloaded");
     assert_eq!(of(&stage.path("run/try")), (0o660, group), "it stays");
     daemon.end(Signal::TERM);
 }
@@ -43,7 +43,7 @@ fn a_bus_that_is_not_there_is_said_and_keeps_nobody_waiting() {
     let line = daemon.until("simulated processors");
     assert!(!line.contains("bus"), "it is not on it: {line}");
     let said = daemon.until(&format!("the bus at unix:path={}: ", stage.path("none")));
-    assert!(said.contains("it cannot be joined yet, and is tried again"), "{said}");
+    assert!(said.contains("yet; retrying"), "{said}");
     let status = daemon.ask(&["status"]);
     assert!(status.status.success(), "it governs without");
     daemon.end(Signal::TERM);

@@ -56,7 +56,7 @@ fn a_damaged_note_of_what_was_decided_counts_as_none_and_that_is_said() {
     fs::write(&note, &half[..half.len() / 2]).unwrap();
     let mut daemon = stage.clone().start();
     let said = daemon.until("hotadd: ");
-    assert!(said.contains(&note) && said.contains("counts as none"), "{said}");
+    assert!(said.contains(&note) && said.contains("is ignored"), "{said}");
     for again in ["processor 2 joined", "processor 3 stays out", "processor 4 joined"] {
         daemon.until(again);
     }
@@ -119,7 +119,7 @@ fn who_does_not_come_back_in_time_is_named_and_not_waited_for_l3() {
     drop(gone);
     stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '1ms'\n");
     let mut daemon = stage.clone().start();
-    let said = daemon.until("gone did not come back");
+    let said = daemon.until("gone did not register again");
     assert!(said.contains("L3"), "{said}");
     daemon.until("processor 1 joined");
     daemon.kill();

@@ -29,7 +29,7 @@ fn as_json_each_line_says_what_it_is_about() {
     assert_eq!([&refused["party"], &refused["clause"]], ["sample", "A3"], "{refused}");
     assert!(refused["status"].as_str().unwrap().starts_with("STATUS_"), "{refused}");
     let ended = lines.last().unwrap();
-    assert_eq!(ended["message"], "ended; processors 0-1 stay as they are");
+    assert_eq!(ended["message"], "ended; processors 0-1 stay active");
     assert!(lines.iter().all(|line| line["target"].is_null()), "nobody else's lines: {lines:?}");
 }
 
@@ -46,7 +46,7 @@ fn who_says_too_much_is_left_out_and_how_much_is_said() {
     let said = daemon.end(Signal::TERM);
     let lines = said.iter().filter(|line| line.starts_with("processor 7 stays out")).count();
     let left_out = |line: &String| -> Option<usize> {
-        line.strip_suffix(" lines of processor 7 were left out")?.parse().ok()
+        line.strip_suffix(" lines from processor 7 were dropped")?.parse().ok()
     };
     let left_out: usize = said.iter().filter_map(left_out).sum();
     assert_eq!(lines + left_out, TIMES, "none is lost without a word: {said:#?}");

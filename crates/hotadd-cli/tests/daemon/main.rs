@@ -42,7 +42,7 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
     fs::write(stage.path("hotadd.toml"), config).unwrap();
 
     let mut daemon = stage.start();
-    let begins = daemon.until("simulated processors, which do not exist: 0-1 are active");
+    let begins = daemon.until("simulated processors (not real): 0-1 are active");
     assert!(begins.ends_with("run/try"), "it says where it listens: {begins}");
     daemon.until("processor 2 appeared");
     let joined = daemon.until("processor 2 joined");
@@ -104,7 +104,7 @@ fn signals_end_it_and_the_processors_stay_as_they_are() {
             Stage::simulated("simulate = '2+1'\n[[party]]\ndriver = 'sample:isolated'").start();
         daemon.until("processor 2 joined");
         let said = daemon.end(signal);
-        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
+        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay active", "{signal:?}");
         assert!(
             !said.iter().any(|line| line.contains("left")),
             "{signal:?} removed one: {said:#?}"
@@ -242,7 +242,7 @@ fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
     assert_eq!(missing.status.code(), Some(1), "its folder is gone");
     assert!(stderr(&missing).contains("cannot be read"), "{}", stderr(&missing));
     let endless = common::output(&["config", "check", "/dev/zero"]);
-    assert!(stderr(&endless).contains("/dev/zero is no regular file"), "{}", stderr(&endless));
+    assert!(stderr(&endless).contains("/dev/zero is not a regular file"), "{}", stderr(&endless));
     let stage = Stage::simulated("");
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     assert_eq!((checked.status.code(), stdout(&checked).ends_with(": ok\n")), (Some(0), true));
@@ -273,8 +273,8 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_bef
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     let (said, begun) = (stderr(&checked), stage.fails());
     assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
-    assert!(said.contains("service.socket: everybody may write to "), "{said}");
-    assert!(stderr(&begun).contains("everybody may write to "), "{}", stderr(&begun));
+    assert!(said.contains("service.socket: every user may write to "), "{said}");
+    assert!(stderr(&begun).contains("every user may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),
         "nobody was called for a daemon that cannot begin"
@@ -300,7 +300,7 @@ fn one_socket_has_one_daemon() {
     let second = daemon.stage.fails();
     assert_eq!(second.status.code(), Some(1));
     assert!(
-        stderr(&second).contains("a partition named try is running already"),
+        stderr(&second).contains("a partition named try is already running"),
         "{}",
         stderr(&second)
     );
@@ -323,7 +323,7 @@ fn who_is_not_root_is_told_so_before_anything_begins() {
     let failed = command.output().unwrap();
     assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
     assert!(
-        stderr(&failed).contains("switching this machine's processors takes root"),
+        stderr(&failed).contains("starting and stopping this machine's processors needs root"),
         "{}",
         stderr(&failed)
     );

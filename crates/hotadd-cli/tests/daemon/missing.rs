@@ -11,7 +11,7 @@ use crate::common::{events, of, stdout};
 use crate::stage::{Daemon, Stage};
 use crate::told;
 
-const ANEW: &str = "the configuration was read anew";
+const ANEW: &str = "the configuration was reloaded";
 const KEYS: &str = "[hardware]\nkind = 'simulated'\nsimulate = '2+4'\nat-start = 'leave'\n";
 
 /// Writes down what it hears, and fails once, in this way, when it is asked about processor 2 and there is a file `once`.
@@ -94,7 +94,10 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     assert!(gone[0]["reason"].as_str().is_some_and(|why| why.contains(reason)), "{gone:?}");
     assert_eq!(of(&history, "present").len(), 1, "{history:#?}");
     let said = daemon.end(Signal::TERM);
-    assert!(said.iter().any(|line| line == "ready is there again, and is asked"), "{said:#?}");
+    assert!(
+        said.iter().any(|line| line == "ready is registered again and is asked as before"),
+        "{said:#?}"
+    );
 }
 
 #[test]
@@ -157,7 +160,7 @@ fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_that_one_and_the_ne
     assert!(said.starts_with("apart is missing, and processor 3"), "{said}");
     daemon.until("degraded: apart is missing since ");
     assert_eq!(daemon.ask(&["parties", "--restart", "apart"]).status.code(), Some(0));
-    daemon.until("apart is there again");
+    daemon.until("apart is registered again");
     assert!(!stdout(&daemon.ask(&["status"])).contains("degraded"));
     daemon.end(Signal::TERM);
 }
@@ -186,7 +189,7 @@ fn l4_a_script_that_may_be_registered_again_comes_back_by_itself_and_only_so_oft
     let script = failing_once(&stage, "kill -KILL $$");
     let mut daemon = with(&stage, &format!("exec:{script},restart=1"), "");
     refused(&daemon, "2");
-    daemon.until("ready is there again");
+    daemon.until("ready is registered again");
     assert!(heard(&stage).ends_with("add-complete 0\nadd-complete 1\n"), "R3: {}", heard(&stage));
     joins(&daemon, "3");
     fs::write(stage.path("once"), "").unwrap();
@@ -212,7 +215,7 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
     let before = heard(&stage).len();
     assert_eq!(restart(&daemon, "ready").0, Some(0), "it is there, and starts all the same");
     daemon.until("driver ready deregistered");
-    daemon.until("ready is there again");
+    daemon.until("ready is registered again");
     let replay =
         "add-start 0\nadd-start 1\nadd-start 3\nadd-complete 0\nadd-complete 1\nadd-complete 3\n";
     assert_eq!(heard(&stage)[before..], *replay, "R3");
@@ -234,7 +237,7 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
     assert!(said.starts_with("ready is missing") && said.contains("no room"), "{said}");
     let (code, said) = restart(&daemon, "nobody");
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("nobody is no party of the configuration"), "{said}");
+    assert!(said.starts_with("nobody is not a party of the configuration"), "{said}");
     daemon.end(Signal::TERM);
 }
 

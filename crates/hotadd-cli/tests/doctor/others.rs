@@ -108,7 +108,7 @@ fn a_profile_of_tuned_that_is_not_used_is_a_note() {
     root.file("usr/lib/tuned/wake/script.sh", ONLINE);
     root.file("etc/tuned/active_profile", "virtual-guest\n");
     assert_eq!(root.problems(), [""; 0]);
-    assert_eq!(notes(&root, "not the active one"), 1);
+    assert_eq!(notes(&root, "the profile is not active"), 1);
     root.file("etc/tuned/active_profile", "wake\n");
     assert_eq!(root.problems(), ["/usr/lib/tuned/wake/script.sh:1"]);
 }
@@ -162,7 +162,7 @@ fn of_the_guest_agent_it_cannot_be_told_until_it_is_forbidden_to_switch_processo
 #[test]
 fn whether_the_daemon_is_there_is_told() {
     let root = Root::new();
-    assert_eq!((notes(&root, "does not run"), notes(&root, "no configuration")), (1, 1));
+    assert_eq!((notes(&root, "is not running"), notes(&root, "no configuration")), (1, 1));
     root.file("etc/hotadd/hotadd.toml", "");
     root.file(
         "usr/lib/systemd/system/hotadd.service",
@@ -178,5 +178,5 @@ fn whether_the_daemon_is_there_is_told() {
     );
     root.file("run/hotadd/.keep", "");
     let _listener = UnixListener::bind(root.path("run/hotadd/system")).unwrap();
-    assert_eq!((notes(&root, "does not run"), notes(&root, "is not enabled")), (0, 0));
+    assert_eq!((notes(&root, "is not running"), notes(&root, "is not enabled")), (0, 0));
 }

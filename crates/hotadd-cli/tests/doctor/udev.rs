@@ -163,5 +163,5 @@ fn of_a_program_that_cannot_be_read_it_cannot_be_told() {
 fn a_rule_about_processors_that_cannot_be_understood_is_not_called_clear() {
     let root = Root::new();
     root.file(&format!("{LIB}/50-x.rules"), "SUBSYSTEM==\"cpu\", ATTR{online}=1\n");
-    root.cannot_tell("a rule cannot be understood");
+    root.cannot_tell("a rule cannot be parsed");
 }

@@ -289,7 +289,8 @@ fn d2_a_handle_that_was_given_back_is_none() {
         ) -> usize);
         for expected in [0, 1] {
             call!(abi, ExUnregisterCallback(handle => usize));
-            let named = format!("ExUnregisterCallback for {handle:#x}, which is no handle");
+            let named =
+                format!("ExUnregisterCallback for {handle:#x}, which is not a registration");
             assert_eq!(scene.breaches(&named).len(), expected);
         }
         world::get().partition.rehearse(NEVER).unwrap();

@@ -54,7 +54,7 @@ fn a3_every_exit_status_but_0_refuses_and_none_is_a_crash() {
     for code in 1..=255 {
         std::fs::write(stage.path("code"), format!("{code}\n")).unwrap();
         let error = rig.add(1).expect_err("only 0 agrees");
-        let said = format!("exited with status {code}");
+        let said = format!("it exited with status {code}");
         assert_eq!((error.status(), error.reason()), (Status::UNSUCCESSFUL, said));
         assert!(rig.registration.is_registered(), "exit status {code} is a refusal and no crash");
     }
@@ -75,16 +75,16 @@ fn q5_a_refusal_by_the_hardware_id_of_its_second_argument_holds() {
 fn without_a_line_the_exit_status_is_the_reason() {
     let stage = Stage::new();
     let rig = Rig::new(&stage.script("hook", "echo not this one; exit 3"), LONG);
-    assert_eq!(rig.refusal(1), "exited with status 3");
+    assert_eq!(rig.refusal(1), "it exited with status 3");
 }
 
 #[test]
 fn l3_one_that_a_signal_ends_has_crashed_and_is_deregistered() {
     let stage = Stage::new();
     let rig = Rig::new(&stage.script("hook", "kill -SEGV $$"), LONG);
-    assert_eq!(rig.refusal(1), "was killed by SIGSEGV");
+    assert_eq!(rig.refusal(1), "it was killed by SIGSEGV");
     assert!(!rig.registration.is_registered());
-    let deregistered = ("L3", "was killed by SIGSEGV; it is deregistered".to_owned());
+    let deregistered = ("L3", "it was killed by SIGSEGV; it is deregistered".to_owned());
     assert_eq!(rig.breaches(), [deregistered]);
     rig.add(1).unwrap();
 }

@@ -38,7 +38,7 @@ fn those_that_are_told_of_a_refusal_are_told_why() {
     stage.script("hooks/a", "echo $1 $HOTADD_STATUS $HOTADD_STATUS_NAME >>$here/log");
     stage.script("hooks/b", "exit 1");
     let rig = Rig::new(&stage.path("hooks"), LONG);
-    assert_eq!(rig.refusal(1), "b: exited with status 1");
+    assert_eq!(rig.refusal(1), "b: it exited with status 1");
     let heard = "add-start 0x00000000 STATUS_SUCCESS\nadd-failure 0xC0000001 STATUS_UNSUCCESSFUL\n";
     assert_eq!(stage.read("log"), heard);
 }
@@ -49,7 +49,7 @@ fn l3_a_crash_in_a_folder_deregisters_it_and_those_before_are_told() {
     stage.script("hooks/a", LOG);
     stage.script("hooks/b", "kill -KILL $$");
     let rig = Rig::new(&stage.path("hooks"), LONG);
-    assert_eq!(rig.refusal(1), "b: was killed by SIGKILL");
+    assert_eq!(rig.refusal(1), "b: it was killed by SIGKILL");
     assert_eq!(stage.read("log"), "a add-start\na add-failure\n");
     assert!(!rig.registration.is_registered());
 }

@@ -26,7 +26,8 @@ fn whose() -> &'static str {
 
 fn exposed() -> String {
     format!(
-        "everybody may write to PATH, and so could change what is run, read or believed in {}; `chmod o-w` ends that",
+        "every user may write to PATH and could change what is run, read or trusted in {}; fix it with \
+         `chmod o-w`",
         whose()
     )
 }
@@ -58,7 +59,7 @@ fn what_everybody_may_write_to_is_not_run() {
     }
     stage.mode("hooks", 0o755);
     stage.mode("hooks/a", 0o757);
-    assert!(why(&stage.path("hooks")).contains("PATH/a,"));
+    assert!(why(&stage.path("hooks")).contains("PATH/a and"));
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn neither_is_what_everybody_may_replace() {
     stage.mode("deep", 0o777);
     let shown = stage.path("deep").display().to_string();
     for path in [program, stage.path("link")] {
-        assert!(why(&path).contains(&format!("{shown},")), "{}", why(&path));
+        assert!(why(&path).contains(&format!("{shown} and")), "{}", why(&path));
     }
     // As /tmp is: there everybody may only replace what is theirs.
     stage.mode("deep", 0o1777);
@@ -90,8 +91,7 @@ fn what_any_group_may_write_to_root_does_not_run() {
     let stage = Stage::new();
     let program = stage.script("hooks/program", "");
     let give = |name: &str, group| chown(stage.path(name), None, Some(group)).unwrap();
-    let exposed =
-        |group| format!("group {group} may write to PATH, and so could change what is run, ");
+    let exposed = |group| format!("group {group} may write to PATH and could change what is run, ");
     give("hooks/program", NOGROUP);
     Script::new(&program).expect("a group that may only run it");
     stage.mode("hooks/program", 0o775);
@@ -148,7 +148,7 @@ fn what_has_changed_since_is_found_out_before_it_runs() {
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     stage.mode("hook", 0o777);
-    assert!(rig.refusal(2).starts_with("everybody may write to "));
+    assert!(rig.refusal(2).starts_with("every user may write to "));
     fs::remove_file(&path).unwrap();
     assert!(rig.refusal(2).ends_with("hook does not exist"));
     assert!(rig.registration.is_registered(), "it can be put right");
@@ -162,7 +162,7 @@ fn no_shell_steps_in_for_a_missing_first_line() {
     let rig = Rig::new(&stage.executable("hook", "touch $here/ran\n"), LONG);
     let reason = rig.refusal(1);
     assert!(reason.starts_with("it cannot be run: Exec format error"), "{reason}");
-    assert!(reason.ends_with("; does it begin with a line such as #!/bin/sh?"), "{reason}");
+    assert!(reason.ends_with("; check that it begins with a line such as #!/bin/sh"), "{reason}");
     assert!(!stage.path("ran").exists());
 }
 
@@ -174,7 +174,7 @@ fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() 
         (Errno::AGAIN, "TasksMax="),
         (Errno::MFILE, "LimitNOFILE="),
         (Errno::NFILE, "fs.file-max"),
-        (Errno::NOMEM, "there is no memory for it"),
+        (Errno::NOMEM, "there is not enough memory"),
     ];
     for (errno, look_at) in cases {
         let full = move |_: &mut Command| Err(errno.into());
@@ -182,7 +182,7 @@ fn what_this_machine_has_no_room_for_refuses_and_is_not_blamed_on_the_program() 
         let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
         let party = partition.registration("script").without_replay().register(script).unwrap();
         let said = partition.add(HardwareId(1)).unwrap_err().to_string();
-        assert!(said.contains("this machine lets us start no further process"), "{said}");
+        assert!(said.contains("no more processes can be started on this machine"), "{said}");
         assert!(said.contains(look_at) && !said.contains("cannot be run"), "{said}");
         assert!(party.is_registered(), "it has done nothing wrong: {said}");
     }

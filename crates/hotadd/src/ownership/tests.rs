@@ -59,8 +59,8 @@ fn what_is_ours_in_folders_of_ours_below_a_sticky_one_is_believed() {
     assert_eq!(stage.why(ours(), "at/file"), "fine");
     assert_eq!(stage.why(ours(), "at"), "fine");
     assert_eq!(stage.why(ours(), "at/../at/./file"), "fine");
-    assert!(file(&stage.path("at")).unwrap_err().to_string().ends_with("is no regular file"));
-    assert!(folder(&stage.path("at/file")).unwrap_err().to_string().ends_with("is no folder"));
+    assert!(file(&stage.path("at")).unwrap_err().to_string().ends_with("is not a regular file"));
+    assert!(folder(&stage.path("at/file")).unwrap_err().to_string().ends_with("is not a folder"));
     assert!(file(&stage.path("at/none")).unwrap_err().is_missing());
 }
 
@@ -73,9 +73,9 @@ fn what_everybody_may_write_to_is_not_wherever_it_is_on_the_way() {
         for user in [ours(), 0] {
             // To a user all of this may be foreign: then that is said first.
             let why = stage.why(user, "at/file");
-            let open = why.starts_with(&format!("everybody may write to {place},"));
+            let open = why.starts_with(&format!("every user may write to {place} and"));
             assert!(open || (user != ours() && why.contains("belongs to")), "{name}: {why}");
-            assert!(!open || why.ends_with("`chmod o-w` ends that"), "{why}");
+            assert!(!open || why.ends_with("fix it with `chmod o-w`"), "{why}");
         }
     }
     let stage = Stage::new();
@@ -86,7 +86,7 @@ fn what_everybody_may_write_to_is_not_wherever_it_is_on_the_way() {
         "there everybody may only replace what is theirs"
     );
     assert!(
-        stage.why(ours(), "at").starts_with("everybody may write to "),
+        stage.why(ours(), "at").starts_with("every user may write to "),
         "another could be put there"
     );
 }
@@ -101,8 +101,9 @@ fn roots_things_belong_to_root_with_all_folders_on_the_way() {
         chown(stage.path(name), Some(65534), None).unwrap();
         let place = if name.is_empty() { "HERE".to_owned() } else { format!("HERE/{name}") };
         let why = stage.why(0, "at/file");
-        let says = "belongs to user 65534, who could change what is run, read or believed in root's name; ";
-        assert_eq!(why, format!("{place} {says}`chown root {place}` ends that"));
+        let says =
+            "belongs to user 65534, who could change what is run, read or trusted in root's name; ";
+        assert_eq!(why, format!("{place} {says}fix it with `chown root {place}`"));
         let to_a_user = stage.why(STRANGER, "at/file");
         assert_eq!(
             to_a_user == "fine",
@@ -123,7 +124,10 @@ fn a_group_may_write_to_nothing_of_roots_not_even_roots_own() {
             chown(stage.path(name), None, Some(group)).unwrap();
             stage.mode(name, 0o775);
             let why = stage.why(0, "at/file");
-            assert!(why.starts_with(&format!("group {group} may write to HERE/{name},")), "{why}");
+            assert!(
+                why.starts_with(&format!("group {group} may write to HERE/{name} and")),
+                "{why}"
+            );
             assert_eq!(stage.why(STRANGER, "at/file"), "fine", "others have groups to themselves");
         }
     }
@@ -143,11 +147,14 @@ fn a_link_is_followed_only_where_its_folder_and_the_way_to_its_target_are_believ
         assert_eq!(real, stage.path("at/file").canonicalize().unwrap());
         stage.mode("links", 0o777);
         assert!(
-            stage.why(ours(), name).starts_with("everybody may write to HERE/links,"),
+            stage.why(ours(), name).starts_with("every user may write to HERE/links and"),
             "{name}"
         );
         stage.mode("links", 0o755).mode("at", 0o777);
-        assert!(stage.why(ours(), name).starts_with("everybody may write to HERE/at,"), "{name}");
+        assert!(
+            stage.why(ours(), name).starts_with("every user may write to HERE/at and"),
+            "{name}"
+        );
         stage.mode("at", 0o755);
     }
     assert!(stage.why(ours(), "links/round").contains("symbolic links"), "and not for ever");
@@ -190,7 +197,7 @@ fn a_socket_is_believed_in_a_folder_where_nobody_else_can_put_one() {
     folder_of_sockets(&stage.path("at"), 0o077).expect_err("others can look into it");
     symlink("at", stage.path("link")).unwrap();
     socket(&stage.path("link/socket")).expect_err("it could lead anywhere tomorrow");
-    assert!(socket(&stage.path("at/file")).unwrap_err().to_string().ends_with("is no socket"));
+    assert!(socket(&stage.path("at/file")).unwrap_err().to_string().ends_with("is not a socket"));
 }
 
 #[test]
@@ -203,6 +210,6 @@ fn what_is_no_regular_file_or_has_no_end_is_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     for path in [pipe, "/dev/zero".into(), stage.path("at")] {
         let why = read(&path, 10).unwrap_err().to_string();
-        assert_eq!(why, "it is no regular file", "{}", path.display());
+        assert_eq!(why, "it is not a regular file", "{}", path.display());
     }
 }

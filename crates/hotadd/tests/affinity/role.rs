@@ -257,7 +257,7 @@ fn widened() {
         thread
     };
     let thread = widen();
-    until(&told, &format!("somebody set the mask of thread {thread} of process"));
+    until(&told, &format!("another process set the mask of thread {thread} of process"));
     until(&told, &format!("{second} refused"));
     crate::proc::wait_until("it is put back", || own_mask() == list(first));
     assert_eq!(partition.count(), 1);

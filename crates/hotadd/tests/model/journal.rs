@@ -95,7 +95,7 @@ pub(crate) enum Failure {
         processor: Processor,
         errno: Errno,
     },
-    /// Somebody else switched it while everybody was being asked (Q4).
+    /// Somebody else switched it while the parties were being asked (Q4).
     Touched {
         processor: Processor,
     },

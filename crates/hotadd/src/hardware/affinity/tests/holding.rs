@@ -117,7 +117,8 @@ fn h3_a_mask_that_somebody_widened_is_put_back_reported_and_a_request() {
     fake.world().taskset(11, "0-1");
     assert!(affinity.look(false));
     assert_eq!(fake.masks(), "10: 0, 11: 0");
-    let says = "somebody set the mask of thread 11 of process 10 (a) to 0-1, outside of the partition; now 0 again";
+    let says = "another process set the mask of thread 11 of process 10 (a) to 0-1, outside of the \
+     partition; restored to 0";
     let found = survey(&affinity);
     assert_eq!((found.repaired, found.appeared), (vec![says.to_owned()], vec![ONE]));
     assert_eq!(affinity.allowed().to_string(), "0-1", "the ceiling is raised");
@@ -145,8 +146,8 @@ fn h3_many_threads_are_one_sentence_that_names_some() {
     for thread in 11..20 {
         fake.world().born(thread, 10, 10, mask("0-1"));
     }
-    let says = "somebody set the masks of thread 11 of process 10 (a), thread 12 of process 10 (a), thread 13 of process 10 \
-                (a) and 6 more threads to 0-1, outside of the partition; now 0 again";
+    let says = "another process set the masks of thread 11 of process 10 (a), thread 12 of process 10 (a), thread 13 of process 10 \
+                (a) and 6 more threads to 0-1, outside of the partition; restored to 0";
     fake.world().ticks = 1_000;
     survey(&affinity);
     for thread in 11..20 {
@@ -217,7 +218,7 @@ fn h3_a_new_thread_that_pins_itself_is_told_from_one_that_was_made_during_the_ch
     fake.world().ticks += 10;
     fake.world().born(12, 10, 10, mask("0-1"));
     fake.world().taskset(12, "0");
-    let says = "1 thread born while the partition changed still had 0; now 0-1";
+    let says = "1 thread created while the partition changed still had 0; now 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0-1, 11: 0-1, 12: 0");
 }

@@ -175,7 +175,8 @@ fn masks_that_a_hotplug_widened_are_narrowed_again_and_reported() {
     }
     world.born(40, 40, 10, mask("1"));
     drop(world);
-    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0-1 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
+     restored to 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0-1, 20: 0-1, 21: 0-1, 30: 0-1, 40: 1");
 }
@@ -187,7 +188,8 @@ fn a_hotplug_there_and_back_is_repaired_as_well() {
         thread.mask = mask("0-3");
     }
     assert!(affinity.look(true), "the event came, though all is as it was");
-    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
+     restored to 0";
     assert_eq!(survey(&affinity).repaired, [says]);
 }
 
@@ -224,7 +226,7 @@ fn a_processor_that_goes_is_reported_and_does_not_come_back_by_itself_x2_x3() {
     fake.world().online = mask("0-2");
     fake.world().threads.get_mut(&30).unwrap().mask = mask("0-1");
     let says =
-        "processors that came back were in the mask of 1 thread at once, 0-1; narrowed to 0 again";
+        "processors that came back were at once in the mask of 1 thread, 0-1; narrowed to 0 again";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0, 20: 0, 21: 0, 30: 0");
 }
@@ -260,11 +262,11 @@ fn a_thread_that_was_being_made_during_a_change_is_found_afterwards() {
     let (fake, affinity) = family("0-1");
     affinity.start(ONE).unwrap();
     fake.world().born(40, 40, 30, mask("0"));
-    let says = "1 thread born while the partition changed still had 0; now 0-1";
+    let says = "1 thread created while the partition changed still had 0; now 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     affinity.stop(ONE).unwrap();
     fake.world().born(50, 50, 30, mask("0-1"));
-    let says = "1 thread born while the partition changed still had 0-1; now 0";
+    let says = "1 thread created while the partition changed still had 0-1; now 0";
     assert_eq!(survey(&affinity).repaired, [says]);
 }
 

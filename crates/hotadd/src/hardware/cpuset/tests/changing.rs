@@ -68,7 +68,7 @@ fn a4_what_the_kernel_takes_and_does_not_do_is_a_failed_start() {
     });
     let error = rig.add(2).unwrap_err();
     assert_eq!(error.errno(), Some(Number::EIO));
-    assert!(error.to_string().contains("effective is 1 all the same"), "{error}");
+    assert!(error.to_string().contains("the effective processors are 1"), "{error}");
     assert_eq!(rig.fake.world().cpus(), "1", "and does not come when the thief lets it go");
 }
 
@@ -83,7 +83,7 @@ fn what_cannot_be_taken_back_is_said() {
     assert!(rig.look(), "there is something to be said");
     let told = rig.told();
     assert!(
-        told.iter().any(|line| line.contains("was 1 and cannot be so again: ENODEV")),
+        told.iter().any(|line| line.contains("was 1 and cannot be restored: ENODEV")),
         "{told:?}"
     );
     assert!(
@@ -108,7 +108,7 @@ fn a8_what_cannot_be_had_is_refused_before_anybody_is_asked_and_it_is_said_why()
     assert!(why.contains("neighbour"), "{why}");
     rig.act(|world| world.give_above("1-2"));
     let (_, why) = reason(3);
-    assert!(why.contains("the cgroup above"), "{why}");
+    assert!(why.contains("the parent cgroup"), "{why}");
     rig.act(|world| world.give_above("0-3"));
     rig.act(|world| world.switch(3, false));
     assert_eq!(reason(3).0, Status::DEVICE_OFF_LINE);
@@ -163,7 +163,7 @@ fn a_new_one_begins_with_what_is_asked_for_or_the_first() {
     let root = options("2-3").kind(CpusetKind::Root);
     assert_eq!(begin(&root, ""), Ok(("2-3".into(), CpusetKind::Root)));
     let error = begin(&root, "3").unwrap_err().to_string();
-    assert_eq!(error, "the cpuset /cg may not have 3; it may have 0-2");
+    assert_eq!(error, "the cpuset /cg cannot have 3; it can have 0-2");
     assert_eq!(begin(&options(""), ""), Err(CpusetError::Empty));
     let nothing = begin(&CpusetOptions::new(), "0-3").unwrap_err();
     assert!(matches!(nothing, CpusetError::Invalid { .. }), "there is none to be had: {nothing}");

@@ -40,7 +40,8 @@ fn h1_a_thread_that_was_not_seen_in_time_is_put_back_and_that_is_said() {
     assert_eq!(rig.fake.world().masks(), "10: 0-3", "6.12 has left its mask alone");
     assert!(rig.look());
     assert_eq!(rig.fake.world().masks(), "10: 0-2");
-    let says = "breach Q3: the kernel let thread 10 of process 10 (a) run on 0-3, outside of the cpuset; now 0-2";
+    let says = "breach Q3: the kernel let thread 10 of process 10 (a) run on 0-3, outside of the cpuset; \
+     now limited to 0-2";
     assert_eq!(rig.told(), [says, "3 appeared"]);
 }
 

@@ -81,7 +81,7 @@ fn q3_what_another_process_writes_and_is_not_effective_is_taken_out_again() {
     assert!(rig.look());
     assert_eq!(rig.writes(), ["1"], "or it would run there as soon as it comes online");
     let told = rig.told();
-    assert!(told[1].contains("narrowed to what is effective, 1"), "{told:?}");
+    assert!(told[1].contains("narrowed to the effective processors, 1"), "{told:?}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_partition_that_becomes_invalid_is_said_once_with_the_kernels_reason() {
         world.write("1-2");
     });
     assert!(rig.look());
-    let line = "breach Q3: the cpuset is no valid root any more, and shares its processors: ";
+    let line = "breach Q3: the cpuset is no longer a valid root, and shares its processors: ";
     assert_eq!(rig.told(), [format!("{line}{reason}")]);
     assert!(!rig.look(), "it is said once");
     rig.act(|world| world.spoils.clear());
@@ -135,7 +135,7 @@ fn q3_one_that_somebody_brought_in_while_all_were_asked_does_not_pass_for_agreed
     let _registration = rig.partition.register("meddler", meddler).unwrap();
     let error = rig.add(2).unwrap_err();
     assert_eq!(error.clause(), "A4", "everybody had agreed by then: {error}");
-    assert!(error.to_string().contains("somebody else has brought it"), "{error}");
+    assert!(error.to_string().contains("another process has added it"), "{error}");
     assert!(rig.look());
     assert_eq!(rig.told()[0], breach(2));
 }

@@ -152,7 +152,7 @@ impl Rig {
 
 /// The line for a processor that joined without agreement.
 fn breach(id: u32) -> String {
-    format!("breach Q3: processor {id} was brought in by somebody else; no driver was asked")
+    format!("breach Q3: processor {id} was brought in by another process; no driver was asked")
 }
 
 /// The state as a driver's line begins with it.

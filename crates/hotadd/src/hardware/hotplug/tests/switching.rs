@@ -108,15 +108,15 @@ fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
         w.switch(4, true, Way::Switch);
     });
     let cases = [
-        (1, Status::DEVICE_ALREADY_ATTACHED, "it is active already"),
-        (2, Status::NOT_SUPPORTED, "the kernel has no switch for it"),
+        (1, Status::DEVICE_ALREADY_ATTACHED, "it is already active"),
+        (2, Status::NOT_SUPPORTED, "the kernel has no online file for it"),
         (
             3,
             Status::ACCESS_DENIED,
-            "this process may not switch it on, which takes root: EACCES (13)",
+            "this process may not bring it online, which needs root: EACCES (13)",
         ),
-        (4, Status::DEVICE_ALREADY_ATTACHED, "somebody else has brought it online"),
-        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; present are 0-4"),
+        (4, Status::DEVICE_ALREADY_ATTACHED, "another process has brought it online"),
+        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; the present processors are 0-4"),
         (6, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
         (u32::MAX, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
     ];
@@ -126,7 +126,7 @@ fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
     }
     rig.act(|w| w.readings.push_back(Some(Errno::IO)));
     let reason = rig.add(3).unwrap_err().reason();
-    assert_eq!(reason, "which processors are online cannot be read: EIO (5)");
+    assert_eq!(reason, "the list of online processors cannot be read: EIO (5)");
     assert_eq!((rig.told(), rig.writes()), (vec![], vec![]), "nobody was asked, nothing written");
     assert_eq!(
         rig.partition.candidates().unwrap(),
@@ -152,7 +152,7 @@ fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3_q4
     assert_eq!((error.clause(), error.status()), ("Q4", Status::RETRY));
     assert_eq!(rig.writes(), [], "nothing is written to what runs");
     assert!(!rig.look(), "it was looked at when the add was over");
-    let says = "was brought online by somebody else while everybody was being asked about it";
+    let says = "was brought online by another process while the parties were being asked about it";
     let breach = format!("breach Q4: processor 1 {says}");
     let failed = [line(State::AddStart, 1), breach, line(State::AddFailure, 1)];
     assert_eq!(rig.told(), [&failed[..], &["1 joined".to_owned()]].concat(), "one breach");
@@ -192,7 +192,7 @@ fn a_machine_that_cannot_be_read_is_an_error_by_name() {
     fake.world().readings.push_back(Some(Errno::ACCESS));
     let error = Hotplug::on(Arc::new(fake), HotplugOptions::new()).unwrap_err();
     assert_eq!(error, HotplugError::Unreadable { list: "online", errno: Number::EACCES });
-    assert_eq!(error.to_string(), "cannot read which processors are online: EACCES (13)");
+    assert_eq!(error.to_string(), "cannot read the list of online processors: EACCES (13)");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
     };
     let meddling: [(Act, &str); 3] = [
         (blink, "processor 1 was brought online"),
-        (replug, "processor 1 was pulled out"),
+        (replug, "processor 1 was unplugged"),
         (World::lose_besides, "uevents were lost: it may have been switched"),
     ];
     for (act, says) in meddling {
