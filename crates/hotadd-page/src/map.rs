@@ -1,0 +1,75 @@
+//! [`Map`]: a page in memory, as words that may change at any time. The only `unsafe` of this crate.
+
+#![allow(unsafe_code, reason = "mappings are made and read here")]
+
+use std::fs::File;
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::layout::LENGTH;
+
+/// A shared mapping of [`LENGTH`] bytes. Other processes may change its contents at any time.
+#[derive(Debug)]
+pub(crate) struct Map {
+    start: NonNull<u8>,
+}
+
+// SAFETY: a `Map` owns its mapping, which is bound to no thread.
+unsafe impl Send for Map {}
+
+// SAFETY: all access through `&Map` is by atomics.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Maps the first [`LENGTH`] bytes of a file, which must be at least as long. If the file is truncated later, an access ends the
+    /// process with SIGBUS; see the trust section of the crate.
+    pub(crate) fn new(file: &File, writable: bool) -> io::Result<Self> {
+        if file.metadata()?.len() < LENGTH as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: without an address and without MAP_FIXED, the kernel chooses a place at which nothing is mapped.
+        let start = unsafe { mmap(ptr::null_mut(), LENGTH, access, MapFlags::SHARED, file, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start })
+    }
+
+    /// The word at an offset. Words are loaded only, unless the mapping is writable.
+    ///
+    /// # Panics
+    /// If the offset is not a multiple of 4, or outside of the mapping.
+    pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
+        assert!(at.is_multiple_of(4) && at + 4 <= LENGTH, "a word of the page");
+        // SAFETY: the assertion: the byte is inside of the mapping.
+        let word = unsafe { self.start.add(at) };
+        // SAFETY: `word` points to four mapped bytes, aligned because the mapping begins at a page and `at` is a multiple of 4. They stay
+        // mapped as long as `self`. Every access to them in this process is atomic, and what other processes do to them is what an atomic
+        // allows. On a read-only mapping only loads happen, and a load of this size never writes.
+        unsafe { word.cast::<AtomicU32>().as_ref() }
+    }
+
+    /// The long word at an offset, in the same way.
+    ///
+    /// # Panics
+    /// If the offset is not a multiple of 8, or outside of the mapping.
+    pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
+        assert!(at.is_multiple_of(8) && at + 8 <= LENGTH, "a long word of the page");
+        // SAFETY: the assertion: the byte is inside of the mapping.
+        let long = unsafe { self.start.add(at) };
+        // SAFETY: `long` points to eight mapped bytes, aligned because the mapping begins at a page and `at` is a multiple of 8. They stay
+        // mapped as long as `self`. Every access to them in this process is atomic. On a read-only mapping only loads happen, and a load
+        // of this size never writes on x86-64 and arm64, the machines of this crate.
+        unsafe { long.cast::<AtomicU64>().as_ref() }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: this mapping was made by `new` with this length, and no reference into it outlives `self`. A failure would leave it
+        // mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), LENGTH) };
+    }
+}

@@ -1,0 +1,158 @@
+//! [`PageWriter`]: the partition's side.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use hotadd_core::ActiveSet;
+use rustix::fs::{FallocateFlags, Gid, Mode, fallocate, fchmod, fchown};
+use rustix::thread::futex;
+
+use crate::error::PageError;
+use crate::layout::{
+    ACTIVE_AT, AGREED_AT, COUNT_BITS, ENDED, IDS_AT, KNOWN_AT, LENGTH, MAGIC, MAXIMUM_AT,
+    PROPOSALS_AT, PROPOSED_AT, SEQUENCE_AT, SUMMARY_AT, VERSION, VERSION_AT, WAIT_AT, waiting_for,
+};
+use crate::map::Map;
+use crate::{alive, seqlock};
+
+/// A page that a partition writes. Dropping it tells readers that the partition has ended, and removes the file.
+///
+/// One thread writes at a time; the partition's lock sees to that.
+#[derive(Debug)]
+pub struct PageWriter {
+    path: PathBuf,
+    file: File,
+    map: Map,
+    /// How many hardware ids are in the page.
+    known: usize,
+}
+
+impl PageWriter {
+    /// Makes a page with this set, at a path in a folder into which no other user can write. What is there already is replaced, so that
+    /// readers of an earlier page are not disturbed. The owner may read and write it, and `group` may read it.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn create(path: &Path, group: Option<u32>, set: &ActiveSet) -> Result<Self, PageError> {
+        let failed = |what| move |error: rustix::io::Errno| PageError::system(what, path, error);
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        // One that a crashed partition has left.
+        let _ = fs::remove_file(&new);
+        let open =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new);
+        let file = open.map_err(|error| PageError::system("create", &new, error))?;
+        let made = || {
+            // The space is reserved: a write into a hole of a full file system would end this process.
+            fallocate(&file, FallocateFlags::empty(), 0, LENGTH as u64)
+                .map_err(failed("reserve space for"))?;
+            if let Some(group) = group {
+                fchown(&file, None, Some(Gid::from_raw(group)))
+                    .map_err(failed("set the group of"))?;
+                fchmod(&file, Mode::RUSR | Mode::WUSR | Mode::RGRP)
+                    .map_err(failed("set the mode of"))?;
+            }
+            let map =
+                Map::new(&file, true).map_err(|error| PageError::system("map", path, error))?;
+            alive::hold(&file).map_err(|error| PageError::system("lock", path, error))?;
+            Ok(map)
+        };
+        let map = made().inspect_err(|_| drop(fs::remove_file(&new)))?;
+        let mut writer = Self { path: path.to_owned(), file, map, known: 0 };
+        writer.map.long(0).store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
+        writer.map.word(VERSION_AT).store(VERSION, Ordering::Relaxed);
+        writer.map.word(MAXIMUM_AT).store(set.maximum(), Ordering::Relaxed);
+        writer.publish(set);
+        // Readers find the page only when it is whole.
+        if let Err(error) = fs::rename(&new, path) {
+            let _ = fs::remove_file(&new);
+            return Err(PageError::system("create", path, error));
+        }
+        Ok(writer)
+    }
+
+    /// The page's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the page is still at its path: somebody may have deleted it.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let (Ok(own), Ok(there)) = (self.file.metadata(), fs::symlink_metadata(&self.path)) else {
+            return false;
+        };
+        (own.dev(), own.ino()) == (there.dev(), there.ino())
+    }
+
+    /// Writes a set. When this returns, every reader finds it.
+    pub fn publish(&mut self, set: &ActiveSet) {
+        let map = &self.map;
+        // Relaxed throughout: the seqlock orders these stores for readers.
+        let store = |at: usize, value: u32| map.word(at).store(value, Ordering::Relaxed);
+        let mut known = 0;
+        seqlock::write(map.word(SEQUENCE_AT), || {
+            for group in 0..hotadd_core::MAX_GROUPS {
+                let at = group as usize * 8;
+                #[expect(clippy::cast_possible_truncation, reason = "there are 32 groups")]
+                let active = set.group_mask(group as u16);
+                map.long(ACTIVE_AT + at).store(active, Ordering::Relaxed);
+            }
+            let mut agreed = [0_u64; hotadd_core::MAX_GROUPS as usize];
+            for (processor, standing) in set.known() {
+                let index = processor.index.get();
+                if standing == hotadd_core::Standing::Active {
+                    agreed[(index / 64) as usize] |= 1 << (index % 64);
+                }
+                // Those before are there, and never change.
+                if known >= self.known {
+                    store(IDS_AT + index as usize * 4, processor.id.0);
+                }
+                known += 1;
+            }
+            for (group, mask) in agreed.into_iter().enumerate() {
+                map.long(AGREED_AT + group * 8).store(mask, Ordering::Relaxed);
+            }
+            for (nth, processor) in set.proposed().iter().enumerate() {
+                store(PROPOSALS_AT + nth * 8, processor.index.get());
+                store(PROPOSALS_AT + nth * 8 + 4, processor.id.0);
+            }
+            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            store(KNOWN_AT, number(known));
+            store(PROPOSED_AT, number(set.proposed().len()));
+            // In the change as well, so that a copy has the epoch of its own set.
+            let summary = (set.epoch().0 << COUNT_BITS) | u64::from(set.count());
+            map.long(SUMMARY_AT).store(summary, Ordering::Relaxed);
+        });
+        self.known = known;
+        let waits = map.word(WAIT_AT);
+        let word = waiting_for(set.epoch().0);
+        // Release: a reader that sees the new word finds a set at least as new. A set with other proposals only has the same epoch, and
+        // wakes nobody.
+        if waits.swap(word, Ordering::Release) != word {
+            wake(&self.map);
+        }
+    }
+}
+
+/// Wakes all readers.
+fn wake(map: &Map) {
+    // The kernel takes the number as a signed one. A failure would wake nobody; readers look again after a second.
+    let all = i32::MAX.cast_unsigned();
+    let _ = futex::wake(map.word(WAIT_AT), futex::Flags::empty(), all);
+}
+
+impl Drop for PageWriter {
+    fn drop(&mut self) {
+        if self.is_in_place() {
+            let _ = fs::remove_file(&self.path);
+        }
+        // Release: like a change.
+        self.map.word(WAIT_AT).fetch_or(ENDED, Ordering::Release);
+        wake(&self.map);
+    }
+}
