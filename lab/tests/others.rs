@@ -54,7 +54,7 @@ fn without_an_event(kernel: Kernel, guest: &Guest) {
     assert!(status.contains("joined without agreement: 1-2 (Q3)"), "{kernel}: {status}");
 
     guest.write(&target, "0").unwrap();
-    until(guest, SAID, "1 vanished without asking (X2)");
+    until(guest, SAID, "1 vanished without a remove (X2)");
     let all = guest.uevents(from).unwrap();
     let silent = !all.iter().any(|event| event.head.contains("/cpu1"));
     assert!(silent, "{kernel}: the kernel sent nothing, the poll has found both: {all:?}");
