@@ -23,10 +23,10 @@ fn what_somebody_else_brings_online_is_taken_off_again_or_said(kernel: Kernel) {
     until(&guest, SAID, "2 stays out");
     for time in 1..=3 {
         bring(&guest, 2);
-        until_times(&guest, "2 was brought online by somebody else", time);
+        until_times(&guest, "2 was brought online by another process", time);
         assert_eq!(online(&guest, 2), "0", "{kernel}: taken off for the {time}th time");
     }
-    let line = until(&guest, SAID, "2 was brought online by somebody else");
+    let line = until(&guest, SAID, "2 was brought online by another process");
     assert!(line.contains("Q3"), "{kernel}: the clause that was broken is named: {line}");
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("active: 0 (1 processors"), "{kernel}: it never joined: {status}");
