@@ -43,7 +43,7 @@ fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
 
     until(&guest, "/tmp/pool", "RemoveComplete 1");
     switch(&guest, 1, false);
-    until(&guest, SAID, "1 vanished without asking (X2)");
+    until(&guest, SAID, "1 vanished without a remove (X2)");
     guest.add_cpu(3).unwrap();
     until(&guest, SAID, "3 joined");
     let of_one = told(&guest, "pool", 1);
@@ -85,7 +85,7 @@ fn switches_the_one_that_everybody_is_asked_about(kernel: Kernel, guest: &Guest)
 /// Off, and on again.
 fn switches_another_one(kernel: Kernel, guest: &Guest) {
     switch(guest, 1, false);
-    until(guest, SAID, "1 vanished without asking (X2)");
+    until(guest, SAID, "1 vanished without a remove (X2)");
     let (status, _) = hotadd(guest, &["status"]);
     assert!(status.contains("active: 0 (1 processor"), "{kernel}: it is out at once: {status}");
     switch(guest, 1, true);

@@ -23,10 +23,10 @@ fn what_somebody_else_brings_online_is_taken_off_again_or_said(kernel: Kernel) {
     until(&guest, SAID, "2 stays out");
     for time in 1..=3 {
         bring(&guest, 2);
-        until_times(&guest, "2 was brought online by somebody else", time);
+        until_times(&guest, "2 was brought online by another process", time);
         assert_eq!(online(&guest, 2), "0", "{kernel}: taken off for the {time}th time");
     }
-    let line = until(&guest, SAID, "2 was brought online by somebody else");
+    let line = until(&guest, SAID, "2 was brought online by another process");
     assert!(line.contains("Q3"), "{kernel}: the clause that was broken is named: {line}");
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("active: 0 (1 processors"), "{kernel}: it never joined: {status}");
@@ -54,7 +54,7 @@ fn without_an_event(kernel: Kernel, guest: &Guest) {
     assert!(status.contains("joined without agreement: 1-2 (Q3)"), "{kernel}: {status}");
 
     guest.write(&target, "0").unwrap();
-    until(guest, SAID, "1 vanished without asking (X2)");
+    until(guest, SAID, "1 vanished without a remove (X2)");
     let all = guest.uevents(from).unwrap();
     let silent = !all.iter().any(|event| event.head.contains("/cpu1"));
     assert!(silent, "{kernel}: the kernel sent nothing, the poll has found both: {all:?}");

@@ -52,9 +52,9 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let (said, _) = hotadd(&guest, &["add", "1"]);
     assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
     guest.write(&cpu("cpu1/online"), "0").unwrap();
-    until(&guest, SAID, "1 vanished without asking (X2)");
+    until(&guest, SAID, "1 vanished without a remove (X2)");
     let (status, _) = hotadd(&guest, &["status"]);
-    assert!(status.contains("\nvanished without asking: 1 (X2)\n"), "{kernel}: {status}");
+    assert!(status.contains("\nvanished without a remove: 1 (X2)\n"), "{kernel}: {status}");
     let (said, _) = hotadd(&guest, &["add", "1"]);
     assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
     let (status, _) = hotadd(&guest, &["status"]);
@@ -63,7 +63,7 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     let bound = busy(&guest, 3);
     guest.remove_cpu(3).unwrap();
     end(&guest, &[bound]);
-    until(&guest, SAID, "3 vanished without asking (X2)");
+    until(&guest, SAID, "3 vanished without a remove (X2)");
     for name in ["pool", "other"] {
         until(&guest, &format!("/tmp/{name}"), "RemoveComplete 3");
         let last = told(&guest, name, 3).split_off(2);
@@ -71,11 +71,11 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
         assert_eq!(last, surprise, "{kernel}: nobody was asked, and {name} is told (X2)");
     }
     let (status, _) = hotadd(&guest, &["status"]);
-    for line in ["active: 0-2 (3", "vanished without asking: 3 (X2)", "could be added: none"] {
+    for line in ["active: 0-2 (3", "vanished without a remove: 3 (X2)", "could be added: none"] {
         assert!(status.contains(line), "{kernel}: {line:?} is said: {status}");
     }
     let (history, _) = hotadd(&guest, &["history"]);
-    let left = " left processor 3 without asking (X2)";
+    let left = " left processor 3 without a remove (X2)";
     assert!(history.contains(left), "{kernel}: {left:?} is remembered: {history}");
     let (status, _) = hotadd(&guest, &["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();

@@ -110,7 +110,7 @@ fn a_configuration_is_never_written_over_and_what_an_older_one_has_put_goes() {
     fs::write(below.path(LIST), format!("{list}{old}\n")).unwrap();
 
     let said = below.done(&[]);
-    assert!(said.contains(&format!("{CONFIGURATION} stays as it is")), "{said}");
+    assert!(said.contains(&format!("{CONFIGURATION} is kept")), "{said}");
     assert_eq!(fs::read_to_string(below.path(CONFIGURATION)).unwrap(), "# mine\n");
     assert!(!below.path(old).exists(), "it was put there by an older one");
     assert!(kept.exists(), "it was not");

@@ -417,7 +417,7 @@ mod tests {
             ("[service]\nname = '.x'", "2: service.name: a name has 1 to 64 characters of"),
             (
                 "[service]\ngroup = 'hotadd-no-such-group'",
-                "2: service.group: there is no group hotadd-no-such-group; `groupadd --system ",
+                "2: service.group: there is no group hotadd-no-such-group; create it with `groupadd --system ",
             ),
             (
                 "[service]\nbus = 'all'",

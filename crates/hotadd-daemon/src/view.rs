@@ -334,7 +334,7 @@ impl View {
                 (Weight::Good, format!("{id} joined ({names}){took}{}", self.answers(event)))
             }
             EventKind::Left if event.surprise => {
-                (Weight::Bad, format!("{id} vanished without asking{clause}"))
+                (Weight::Bad, format!("{id} vanished without a remove{clause}"))
             }
             EventKind::Left => (Weight::Good, format!("{id} left{took}{}", self.answers(event))),
             EventKind::Refused if event.occasion == Occasion::Replay => {

@@ -135,7 +135,7 @@ fn a_group_that_its_server_may_not_give_a_socket_to_is_an_error_and_leaves_no_so
     let log = std::sync::Arc::new(|_: &str| ());
     let service = Service::with_access(&partition, "demo", access, log).unwrap();
     let refused = service.open(&path).unwrap_err().to_string();
-    assert!(refused.contains("cannot give to its group"), "{refused}");
+    assert!(refused.contains("cannot set the group of"), "{refused}");
     assert!(!path.exists());
 }
 

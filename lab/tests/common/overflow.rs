@@ -38,7 +38,7 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
     assert!(lost >= u64::from(more), "{kernel}: what was said of them is lost: {lost}");
     guest.signal(daemon, CONT).unwrap();
 
-    until(&guest, SAID, "1 vanished without asking (X2)");
+    until(&guest, SAID, "1 vanished without a remove (X2)");
     until_within(&guest, SAID, &format!("processor {last} stays out"), ALL);
     let said = guest.read(SAID).unwrap();
     for n in 3..=last {
@@ -65,7 +65,7 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
     guest.signal(daemon, CONT).unwrap();
     let lines = [
         "1 joined without agreement (Q3)",
-        "2 vanished without asking (X2)",
+        "2 vanished without a remove (X2)",
         "2 joined without agreement (Q3)",
     ];
     lines.iter().for_each(|line| drop(until(&guest, SAID, line)));

@@ -101,7 +101,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
         say::line(format!("joined without agreement: {unagreed} (Q3)"));
     }
     if !vanished.is_empty() {
-        say::line(format!("vanished without asking: {vanished} (X2)"));
+        say::line(format!("vanished without a remove: {vanished} (X2)"));
     }
     say::line(format!("could be added: {}", if spare.is_empty() { "none" } else { &spare }));
     say::line(format!("parties: {}", if parties.is_empty() { "none" } else { "" }));
@@ -256,7 +256,7 @@ fn event_line(event: &Value) -> String {
         _ => "",
     };
     let unasked = match (event["event"].as_str(), &event["surprise"], &event["agreed"]) {
-        (Some("left" | "remove-complete"), Value::Bool(true), _) => " without asking (X2)",
+        (Some("left" | "remove-complete"), Value::Bool(true), _) => " without a remove (X2)",
         (Some("joined"), _, Value::Bool(false)) => " without agreement (Q3)",
         _ => "",
     };
@@ -349,10 +349,10 @@ mod tests {
     fn a_line_of_history_says_when_nobody_was_asked() {
         let line = |event: Value| event_line(&event).trim().to_owned();
         let left = json!({ "event": "left", "id": 1, "index": 1, "us": 20, "surprise": true });
-        assert_eq!(line(left), "left processor 1 without asking (X2) in 0.02 ms");
+        assert_eq!(line(left), "left processor 1 without a remove (X2) in 0.02 ms");
         let told =
             json!({ "event": "remove-complete", "id": 1, "driver": "pool", "surprise": true });
-        assert_eq!(line(told), "remove-complete processor 1 pool without asking (X2)");
+        assert_eq!(line(told), "remove-complete processor 1 pool without a remove (X2)");
         let joined = json!({ "event": "joined", "id": 2, "index": 2, "agreed": false });
         assert_eq!(line(joined), "joined processor 2 without agreement (Q3)");
         let asked = json!({ "event": "left", "id": 1 });

@@ -42,7 +42,7 @@ fn a_bus_that_is_not_there_is_said_and_keeps_nobody_waiting() {
     let mut daemon = stage.clone().start();
     let line = daemon.until("simulated processors");
     assert!(!line.contains("bus"), "it is not on it: {line}");
-    let said = daemon.until(&format!("the bus at unix:path={}: ", stage.path("none")));
+    let said = daemon.until(&format!("cannot join the bus at unix:path={} ", stage.path("none")));
     assert!(said.contains("yet; retrying"), "{said}");
     let status = daemon.ask(&["status"]);
     assert!(status.status.success(), "it governs without");

@@ -450,10 +450,7 @@ mod tests {
             "alloc-fail: \"0\" is not the number of the allocation that fails, counted from 1"
         );
         assert_eq!(why("x.sys,strict=no"), "strict takes no value");
-        assert!(
-            why("sample:vote=1")
-                .starts_with("sample has no option \"vote\"; the options are veto, ")
-        );
+        assert!(why("sample:vote=1").contains("no option \"vote\"; the options are veto, "));
         assert_eq!(why("sample:veto=3-1"), "veto=3-1: the range 3-1 runs backwards");
         assert_eq!(why("sample:veto="), "veto= is an empty list");
         assert_eq!(why("sample:1"), "\"1\" is not KEY=VALUE");

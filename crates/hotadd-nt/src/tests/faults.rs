@@ -29,7 +29,7 @@ stopped! {
         call!(Abi::Win64, KeRaiseIrqlToDpcLevel() -> u8);
         call!(Abi::Win64, KfRaiseIrql(1 => u8) -> u8);
     };
-    waiting_at_dispatch_level: "calls KeWaitForSingleObject at IRQL 2, where nothing may wait" => || {
+    waiting_at_dispatch_level: "calls KeWaitForSingleObject at IRQL 2, where waiting is not allowed" => || {
         let event = Memory::<0x18>::new();
         call!(Abi::Win64, KeInitializeEvent(event.at() => *mut u8, 0 => i32, 1 => u8));
         call!(Abi::Win64, KeRaiseIrqlToDpcLevel() -> u8);
@@ -104,7 +104,7 @@ stopped! {
         let dpc = Memory::<0x40>::new();
         call!(Abi::Win64, KeInsertQueueDpc(dpc.at() => *mut u8, 0 => usize, 0 => usize) -> u8);
     };
-    waiting_in_a_dpc: "calls KeWaitForSingleObject at IRQL 2, where nothing may wait" => || {
+    waiting_in_a_dpc: "calls KeWaitForSingleObject at IRQL 2, where waiting is not allowed" => || {
         routine! { fn waits(_dpc: usize, context: usize, _first: usize, _second: usize) {
             call!(Abi::Win64, KeWaitForSingleObject(
                 context => usize, 0 => i32, 0 => i8, 0 => u8, std::ptr::null() => *const i64,
@@ -151,7 +151,7 @@ stopped! {
         call!(Abi::Win64, ExAcquirePushLockSharedEx(&lock => &AtomicUsize, 0 => u32));
         call!(Abi::Win64, ExAcquirePushLockExclusiveEx(&lock => &AtomicUsize, 0 => u32));
     };
-    releasing_a_push_lock_of_nobody: "which this thread does not hold so" => || {
+    releasing_a_push_lock_of_nobody: "which this thread does not hold in this mode" => || {
         let lock = AtomicUsize::new(0);
         call!(Abi::Win64, ExReleasePushLockEx(&lock => &AtomicUsize, 0 => u32));
     };
