@@ -105,6 +105,28 @@ size_t hotadd_candidates(uint32_t *ids, size_t length);
  * It is valid until the next failure. */
 const char *hotadd_error(void);
 
+/* The page of a partition: its active set, mapped into this process. It needs no registration and no connection, and none of the
+ * functions above. docs/page.md has the layout for programs without this library. Functions that fail set hotadd_error. */
+
+typedef struct hotadd_page hotadd_page;
+
+/* Opens the page of the partition with this name (`hotadd run --name NAME`), or at this path. NULL on an error. */
+hotadd_page *hotadd_page_open(const char *name);
+/* Closes it, and the descriptor of hotadd_page_fd. NULL does nothing. No other thread may use the page any more. */
+void hotadd_page_close(hotadd_page *page);
+/* Returns the number of active processors, and writes the epoch that belongs to it, unless `epoch` is NULL. One load; never
+ * waits, and never fails. */
+uint32_t hotadd_page_count(const hotadd_page *page, uint64_t *epoch);
+/* Returns how many processors are active, and puts the ids (N of cpuN) of the first `length` of them into `ids`, in the order of
+ * their indexes. Writes the epoch of this set, unless `epoch` is NULL. Returns (size_t)-1 on an error. */
+size_t hotadd_page_members(const hotadd_page *page, uint32_t *ids, size_t length, uint64_t *epoch);
+/* Waits until the epoch is another than `seen`. Returns 1 then, 0 if the time limit passed (a negative one is none), and -1 if the
+ * partition has ended. A partition that was killed is noticed within a second. */
+int hotadd_page_wait(const hotadd_page *page, uint64_t seen, int milliseconds);
+/* Returns a descriptor for poll or epoll, readable after each change and when the partition has ended. Read 8 bytes from it to make
+ * it unreadable. It stays the page's own: do not close it. A thread of the library writes to it. -1 on an error. */
+int hotadd_page_fd(const hotadd_page *page);
+
 #ifdef __cplusplus
 }
 #endif

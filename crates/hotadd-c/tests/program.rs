@@ -156,3 +156,29 @@ fn a3_a_c_program_refuses_with_every_error_status_and_with_no_other() {
     });
     assert_eq!(said, expected.collect::<String>(), "the status that it set, and that of the add");
 }
+
+#[test]
+fn a_c_program_follows_a_partition_by_its_page() {
+    let installed = Installed::new();
+    let program = installed.build("tests/page.c");
+    let partition = Partition::simulated(&Simulated::new(2, 2).unwrap()).unwrap();
+    let folder = installed.0.path().join("hotadd");
+    DirBuilder::new().mode(0o700).create(&folder).unwrap();
+
+    let none = installed.command(&program).arg("demo").output().unwrap();
+    let said = text(&none.stdout);
+    assert!(said.starts_with("no page: cannot open ") && said.contains("demo.set"), "{said}");
+
+    let service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
+    let mut child = installed.command(&program).arg("demo").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first: Vec<String> = lines.by_ref().take(4).collect();
+    assert_eq!(first, ["NULL: 0 1 -1", "the same descriptor: 1", "epoch 1: 0 1", "unchanged: 0"]);
+    partition.add(HardwareId(3)).unwrap();
+    assert_eq!(lines.next().as_deref(), Some("epoch 2: 0 1 3"));
+    partition.remove(HardwareId(0)).unwrap();
+    assert_eq!(lines.next().as_deref(), Some("epoch 3: 1 3"));
+    drop(service);
+    assert_eq!(lines.next().as_deref(), Some("ended: the partition has ended"));
+    assert!(child.wait().unwrap().success());
+}

@@ -48,3 +48,42 @@ pub(crate) const fn waiting_for(epoch: u64) -> u32 {
 
 /// Set in the word to wait on when the partition has ended.
 pub(crate) const ENDED: u32 = 1;
+
+#[cfg(all(test, not(hotadd_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_layout_is_the_real_one() {
+        let text = include_str!("../../../docs/page.md");
+        let rows = text.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let number = |cell: Option<&str>| cell?.parse::<usize>().ok();
+            Some((number(cells.next())?, number(cells.next())?, cells.next()?.to_owned()))
+        });
+        let rows: Vec<_> = rows.collect();
+        let named = |name: &str| rows.iter().find(|row| row.2 == name).map(|row| row.0);
+        for (name, at) in [
+            ("magic", 0),
+            ("version", VERSION_AT),
+            ("maximum", MAXIMUM_AT),
+            ("summary", SUMMARY_AT),
+            ("wait", WAIT_AT),
+            ("sequence", SEQUENCE_AT),
+            ("known", KNOWN_AT),
+            ("proposed", PROPOSED_AT),
+            ("active", ACTIVE_AT),
+            ("agreed", AGREED_AT),
+            ("ids", IDS_AT),
+            ("proposals", PROPOSALS_AT),
+        ] {
+            assert_eq!(named(name), Some(at), "docs/page.md: {name}");
+        }
+        let end = rows.iter().map(|(at, length, _)| at + length).max();
+        assert_eq!(end, Some(LENGTH), "docs/page.md: the last field ends the file");
+        assert!(
+            text.contains(&format!("{},{} bytes", LENGTH / 1000, LENGTH % 1000)),
+            "docs/page.md: the length"
+        );
+    }
+}

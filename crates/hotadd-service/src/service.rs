@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hotadd::{Observation, Partition, PartyId, text};
+use hotadd::{Observation, PageError, Partition, PartyId, text};
 use hotadd_wire::{BusAddress, bus, is_name};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
@@ -39,6 +39,9 @@ pub enum ServiceError {
     /// The partition cannot be observed: the call comes from inside a callback (D3).
     #[error(transparent)]
     Partition(#[from] hotadd::Error),
+    /// The page of the active set cannot be made beside the socket.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// The partition cannot be served on this bus.
     #[error("the partition cannot be on {bus}: {reason}")]
     Bus {
@@ -138,10 +141,11 @@ impl Service {
     /// # Errors
     /// If the socket cannot be created there.
     pub fn open(&self, path: &Path) -> Result<(), ServiceError> {
-        let taken = {
+        let mut taken = {
             let _runtime = self.handle.enter();
             Place::take(&self.core.name, path, &self.core.access)?
         };
+        taken.0.show(&self.core.partition, &self.core.access)?;
         let entrance = Entrance::new(Arc::clone(&self.core), taken);
         lock(&self.places).push(entrance.place());
         self.handle.spawn(entrance.serve());

@@ -45,9 +45,13 @@ mod observers;
 mod outcome;
 #[cfg(not(hotadd_loom))]
 pub mod ownership;
+#[cfg(not(hotadd_loom))]
+mod pages;
 mod partition;
 mod per_processor;
 mod published;
+#[cfg(not(hotadd_loom))]
+mod published_page;
 mod registration;
 mod registration_builder;
 #[cfg(feature = "dbus")]
@@ -71,12 +75,16 @@ pub use hotadd_core::{
     Notice, PartyId, PlatformError, Processor, ProcessorIndex, ProcessorNumber, Removal, Standing,
     State, Status, Veto,
 };
+#[cfg(not(hotadd_loom))]
+pub use hotadd_page::{PageError, SetPage, Snapshot};
 pub use member::PartyInfo;
 pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
 pub use partition::Partition;
 pub use per_processor::PerProcessor;
 pub use published::ActiveSetGuard;
+#[cfg(not(hotadd_loom))]
+pub use published_page::PublishedPage;
 pub use registration::Registration;
 pub use registration_builder::RegistrationBuilder;
 pub use required::{Attempt, Missing, RequiredParty};

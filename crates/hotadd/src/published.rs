@@ -48,21 +48,48 @@ const COUNT_BITS: u32 = 16;
 pub(crate) struct Published {
     snapshot: Snapshot,
     summary: AtomicU64,
+    /// For readers in other processes. The page has a loom model of its own.
+    #[cfg(not(hotadd_loom))]
+    pub(crate) pages: crate::pages::Pages,
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published").field("summary", &self.summary()).finish_non_exhaustive()
+    }
 }
 
 impl Published {
     pub(crate) fn new(set: ActiveSet) -> Self {
         let summary = AtomicU64::new(summary(&set));
-        Self { snapshot: Snapshot::from_pointee(set), summary }
+        Self {
+            snapshot: Snapshot::from_pointee(set),
+            summary,
+            #[cfg(not(hotadd_loom))]
+            pages: crate::pages::Pages::default(),
+        }
     }
 
     /// Makes a set current. The snapshot is stored first: a reader that has seen the new summary must find a set at least as new.
     /// The reverse does not hold: a reader that has just loaded the new set may still find the old summary.
     pub(crate) fn publish(&self, set: ActiveSet) {
         let word = summary(&set);
-        self.snapshot.store(Arc::new(set));
+        let set = Arc::new(set);
+        self.snapshot.store(Arc::clone(&set));
         // Release: pairs with the Acquire in `summary`, and makes the snapshot's store visible to a reader of the word.
         self.summary.store(word, Ordering::Release);
+        #[cfg(not(hotadd_loom))]
+        self.pages.write(&set);
+    }
+
+    /// Adds a page that shows the current set and every later one.
+    #[cfg(not(hotadd_loom))]
+    pub(crate) fn show<E>(
+        &self,
+        make: impl FnOnce(&ActiveSet) -> Result<hotadd_page::PageWriter, E>,
+    ) -> Result<u64, E> {
+        // The set is loaded under the lock of the pages. A set that is stored later is written to this page when `publish` gets the lock.
+        self.pages.add(|| make(&self.load()))
     }
 
     pub(crate) fn load(&self) -> Arc<ActiveSet> {

@@ -87,27 +87,42 @@ impl Entrance {
     fn look(&mut self) -> bool {
         let mut held = lock(&self.place);
         let Some(place) = held.as_mut() else { return false };
-        let again = place.again(&self.core.access).map_err(|error| error.to_string());
-        let path = place.path().display().to_string();
+        let (core, path) = (&self.core, place.path().display().to_string());
+        let again = place.again(&core.access).map_err(|error| error.to_string());
+        // Where there is no folder there can be no page either.
+        let page = match &again {
+            Ok(_) => place.show(&core.partition, &core.access).map_err(|error| error.to_string()),
+            Err(_) => Ok(false),
+        };
         drop(held);
+        let mut why = None;
         match again {
             Ok(None) => {}
             Ok(Some(listener)) => {
                 self.listener = listener;
-                self.said = None;
-                (self.core.log)(&format!(
-                    "the socket {path} was deleted and has been created again"
-                ));
+                (core.log)(&format!("the socket {path} was deleted and has been created again"));
             }
-            Err(why) if self.said.as_ref() == Some(&why) => {}
-            Err(why) => {
-                let tried = "retrying each second";
-                (self.core.log)(&format!(
-                    "the socket {path} was deleted and cannot be created again: {why}; {tried}"
+            Err(error) => {
+                why = Some(format!(
+                    "the socket {path} was deleted and cannot be created again: {error}"
                 ));
-                self.said = Some(why);
             }
         }
+        match page {
+            Ok(false) => {}
+            Ok(true) => {
+                (core.log)(&format!("the page {path}.set was deleted and has been created again"));
+            }
+            Err(error) => {
+                why = Some(format!(
+                    "the page {path}.set was deleted and cannot be created again: {error}"
+                ));
+            }
+        }
+        if let Some(why) = why.as_ref().filter(|_| self.said != why) {
+            (core.log)(&format!("{why}; retrying each second"));
+        }
+        self.said = why;
         true
     }
 }

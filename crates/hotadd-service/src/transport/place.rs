@@ -17,6 +17,7 @@ use rustix::process::Gid;
 use tokio::net::UnixListener;
 
 use hotadd::ownership::{self, Untrusted};
+use hotadd::{PageError, Partition, PublishedPage};
 use hotadd_wire::is_name;
 
 use crate::access::policy::Access;
@@ -118,6 +119,8 @@ pub(crate) struct Place {
     lock: OwnedFd,
     /// `None` while this place has no socket.
     socket: Option<File>,
+    /// The active set, beside the socket, for processes that may reach the socket.
+    page: Option<PublishedPage>,
 }
 
 impl Place {
@@ -137,7 +140,7 @@ impl Place {
         let lock = take_lock(name, &lock_path)?;
         // From here on, dropping `place` cleans up.
         let (name, path) = (name.to_owned(), path.to_owned());
-        let mut place = Self { name, path, lock_path, lock, socket: None };
+        let mut place = Self { name, path, lock_path, lock, socket: None, page: None };
         let listener = place.listen(access)?;
         Ok((place, listener))
     }
@@ -155,6 +158,24 @@ impl Place {
             return Ok(None);
         }
         self.listen(access).map(Some)
+    }
+
+    /// Publishes the partition's active set beside the socket, unless it is there. Returns whether it was not.
+    ///
+    /// # Errors
+    /// If the page cannot be made. The call may be repeated.
+    pub(crate) fn show(
+        &mut self,
+        partition: &Partition,
+        access: &Access,
+    ) -> Result<bool, PageError> {
+        if self.page.as_ref().is_some_and(PublishedPage::is_in_place) {
+            return Ok(false);
+        }
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(".set");
+        self.page = Some(partition.publish_page(Path::new(&path), access.gid())?);
+        Ok(true)
     }
 
     /// The socket's path.
@@ -205,8 +226,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The socket first, so that the next owner of the lock finds nothing.
+        // The socket and the page first, so that the next owner of the lock finds nothing.
         self.remove_socket();
+        self.page = None;
         if self.is_locked() {
             let _ = fs::remove_file(&self.lock_path);
         }

@@ -1,0 +1,227 @@
+//! `hotadd_page_...`: the active set of a partition, read from its page.
+
+use std::ffi::{c_char, c_int};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{ptr, thread};
+
+use hotadd::{Epoch, Error, PageError, SetPage, Status};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsRawFd, OwnedFd};
+
+use crate::{of, text, told};
+
+/// How often a thread behind a descriptor checks whether the page was closed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// An open page.
+#[derive(Debug)]
+pub struct Page {
+    page: Arc<SetPage>,
+    /// Made by the first `hotadd_page_fd`.
+    notifier: OnceLock<Notifier>,
+}
+
+/// A descriptor that is readable after each change, and the flag that ends its thread.
+#[derive(Debug)]
+struct Notifier {
+    descriptor: Arc<OwnedFd>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        // Relaxed: a flag alone. The thread sees it within a second, and has its own handles of everything that it uses.
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+fn why(error: &PageError) -> (Status, String) {
+    let status = match error {
+        PageError::Ended => Status::CONNECTION_RESET,
+        PageError::Stuck => Status::IO_TIMEOUT,
+        PageError::Owner { .. } => Status::ACCESS_DENIED,
+        PageError::NoPage { .. } => Status::INVALID_PARAMETER,
+        _ => Status::OBJECT_NAME_NOT_FOUND,
+    };
+    (status, error.to_string())
+}
+
+/// The page behind a pointer of C, or an error for NULL.
+///
+/// # Safety
+/// `page` is NULL, or comes from `hotadd_page_open` and was not closed.
+unsafe fn open<'a>(page: *const Page) -> Result<&'a Page, (Status, String)> {
+    // SAFETY: the caller's promise; a `Page` is never changed but through its own locks.
+    unsafe { page.as_ref() }
+        .ok_or_else(|| (Status::INVALID_PARAMETER, "the page is NULL".to_owned()))
+}
+
+/// Opens the page of a partition by its name or path.
+///
+/// # Safety
+/// `name` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_open(name: *const c_char) -> *mut Page {
+    // SAFETY: the caller guarantees a C string.
+    let name = unsafe { text(name) };
+    let opened = name.and_then(|name| {
+        let path = match name {
+            name if hotadd_wire::is_name(name) => {
+                hotadd_wire::runtime_dir().join(format!("{name}.set"))
+            }
+            path => PathBuf::from(path),
+        };
+        SetPage::open(path).map_err(|error| why(&error))
+    });
+    match opened {
+        Ok(page) => {
+            Box::into_raw(Box::new(Page { page: Arc::new(page), notifier: OnceLock::new() }))
+        }
+        Err(error) => {
+            told(Err(error));
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Closes a page, and the descriptor of `hotadd_page_fd`.
+///
+/// # Safety
+/// `page` is NULL, or comes from `hotadd_page_open`, was not closed, and is not used any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_close(page: *mut Page) {
+    if !page.is_null() {
+        // SAFETY: the caller's promise: this is the box of `hotadd_page_open`, for the last time.
+        drop(unsafe { Box::from_raw(page) });
+    }
+}
+
+/// The epoch and the number of active processors, which belong together. 0 if the page is NULL.
+///
+/// # Safety
+/// `page` is NULL or an open page; `epoch` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_count(page: *const Page, epoch: *mut u64) -> u32 {
+    // SAFETY: the caller's promise.
+    let summary = unsafe { open(page) }.map_or((Epoch(0), 0), |page| page.page.summary());
+    if !epoch.is_null() {
+        // SAFETY: the caller's promise: it may be written.
+        unsafe { epoch.write(summary.0.0) };
+    }
+    summary.1
+}
+
+/// Writes the hardware ids of the active processors, at most `length`, and returns how many there are. `(size_t)-1` on an error.
+///
+/// # Safety
+/// `page` is NULL or an open page; `ids` has room for `length`, or `length` is 0; `epoch` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_members(
+    page: *const Page,
+    ids: *mut u32,
+    length: usize,
+    epoch: *mut u64,
+) -> usize {
+    // SAFETY: the caller's promise.
+    let page = unsafe { open(page) };
+    let snapshot = match page.and_then(|page| page.page.snapshot().map_err(|error| why(&error))) {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            told(Err(error));
+            return usize::MAX;
+        }
+    };
+    for (nth, processor) in snapshot.iter().take(length).enumerate() {
+        // SAFETY: `nth` is below `length`, for which the caller has room.
+        let place = unsafe { ids.add(nth) };
+        // SAFETY: the same.
+        unsafe { place.write(processor.id.0) };
+    }
+    if !epoch.is_null() {
+        // SAFETY: the caller's promise: it may be written.
+        unsafe { epoch.write(snapshot.epoch().0) };
+    }
+    snapshot.count() as usize
+}
+
+/// Waits until the epoch is another than `seen`: 1. The time limit passed: 0. The partition has ended, or an error: -1.
+///
+/// # Safety
+/// `page` is NULL or an open page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_wait(
+    page: *const Page,
+    seen: u64,
+    milliseconds: c_int,
+) -> c_int {
+    // A negative limit is none.
+    let limit = u64::try_from(milliseconds).ok().map(Duration::from_millis);
+    // SAFETY: the caller's promise.
+    let page = unsafe { open(page) };
+    match page.and_then(|page| page.page.wait(Epoch(seen), limit).map_err(|error| why(&error))) {
+        Ok(Some(_)) => 1,
+        Ok(None) => 0,
+        Err(error) => {
+            told(Err(error));
+            -1
+        }
+    }
+}
+
+/// A descriptor for poll: readable after a change of the set, and when the partition has ended. -1 on an error.
+///
+/// # Safety
+/// `page` is NULL or an open page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hotadd_page_fd(page: *const Page) -> c_int {
+    // SAFETY: the caller's promise.
+    let descriptor = unsafe { open(page) }.and_then(|page| {
+        if page.notifier.get().is_none() {
+            // Two threads at once: the second notifier is dropped, and its thread ends.
+            let _ = page.notifier.set(notifier(&page.page)?);
+        }
+        let notifier = page.notifier.get();
+        notifier
+            .map(|notifier| notifier.descriptor.as_raw_fd())
+            .ok_or_else(|| unreachable!("it was set"))
+    });
+    descriptor.unwrap_or_else(|error| {
+        told(Err(error));
+        -1
+    })
+}
+
+/// Starts the thread that waits for changes.
+fn notifier(page: &Arc<SetPage>) -> Result<Notifier, (Status, String)> {
+    let what = "the descriptor of a page";
+    let failed = |errno: rustix::io::Errno| {
+        of(&Error::NoThread { what, errno: hotadd::Errno::from_raw(errno.raw_os_error()) })
+    };
+    let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(failed)?;
+    let notifier = Notifier { descriptor: Arc::new(descriptor), closed: Arc::default() };
+    let (page, descriptor, closed) =
+        (Arc::clone(page), Arc::clone(&notifier.descriptor), Arc::clone(&notifier.closed));
+    let mut seen = page.epoch();
+    let watch = move || {
+        // A full counter is readable already, so a failed write loses nothing.
+        let notify = || drop(rustix::io::write(&descriptor, &1_u64.to_ne_bytes()));
+        while !closed.load(Ordering::Relaxed) {
+            match page.wait(seen, Some(LOOK)) {
+                Ok(Some(epoch)) => {
+                    seen = epoch;
+                    notify();
+                }
+                Ok(None) => {}
+                Err(_) => return notify(),
+            }
+        }
+    };
+    let started = thread::Builder::new().name("hotadd-page".to_owned()).spawn(watch);
+    started.map_err(|error| {
+        failed(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::AGAIN))
+    })?;
+    Ok(notifier)
+}
