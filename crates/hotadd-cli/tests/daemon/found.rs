@@ -43,7 +43,7 @@ fn a_missing_bus_is_reported_and_does_not_delay_the_daemon() {
     let line = daemon.until("simulated processors");
     assert!(!line.contains("bus"), "the daemon is not on the bus: {line}");
     let output = daemon.until(&format!("the bus at unix:path={}: ", stage.path("none")));
-    assert!(output.contains("it cannot be joined yet, and is tried again"), "{said}");
+    assert!(output.contains("it cannot be joined yet, and is tried again"), "{output}");
     let status = daemon.ask(&["status"]);
     assert!(status.status.success(), "the daemon works without the bus");
     daemon.end(Signal::TERM);

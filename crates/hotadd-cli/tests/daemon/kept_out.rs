@@ -24,7 +24,7 @@ fn a11_status_explains_more_refusals_than_the_history_holds() {
     assert!(status.status.success(), "{}", stderr(&status));
     let output = stdout(&status);
     let out = stay_out(&output);
-    assert!(out.iter().map(|(id, _)| *id).eq(1..=300), "each of them once: {said}");
+    assert!(out.iter().map(|(id, _)| *id).eq(1..=300), "each of them once: {output}");
     for (id, why) in &out {
         let because = match id {
             1..=100 => "the platform failed to add it".to_owned(),

@@ -54,7 +54,7 @@ fn a_flood_of_lines_is_cut_and_the_missing_lines_are_counted() {
         line.strip_suffix(" lines of processor 7 were left out")?.parse().ok()
     };
     let left_out: usize = output.iter().filter_map(left_out).sum();
-    assert_eq!(lines + left_out, TIMES, "every line is written or counted: {said:#?}");
+    assert_eq!(lines + left_out, TIMES, "every line is written or counted: {output:#?}");
     assert!(left_out > 0, "no line was left out");
     assert!(output.iter().any(|line| line.starts_with("ended")), "other lines are still written");
 }

@@ -111,7 +111,7 @@ fn a_signal_ends_the_daemon_and_its_processors_stay_active() {
         assert_eq!(output.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
         assert!(
             !output.iter().any(|line| line.contains("left")),
-            "{signal:?} removed one: {said:#?}"
+            "{signal:?} removed one: {output:#?}"
         );
     }
 }
@@ -196,7 +196,7 @@ fn the_watchdog_is_notified_while_a_party_is_slow() {
     fs::write(stage.path("go"), "").unwrap();
     daemon.until("processor 4 joined");
     let output = daemon.end(Signal::TERM);
-    assert!(!output.iter().any(|line| line.contains("stuck")), "{said:#?}");
+    assert!(!output.iter().any(|line| line.contains("stuck")), "{output:#?}");
 }
 
 #[test]
@@ -273,8 +273,8 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_calls_no_party() {
         let stage = Stage::simulated(&format!("[[party]]\ndriver = '{driver}'\n"));
         let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
         let output = stderr(&checked);
-        assert_eq!(checked.status.code(), Some(1), "{driver}: {said}{}", stdout(&checked));
-        assert!(output.contains(says), "{driver}: {said}");
+        assert_eq!(checked.status.code(), Some(1), "{driver}: {output}{}", stdout(&checked));
+        assert!(output.contains(says), "{driver}: {output}");
     }
     // A folder that every user may write to.
     let stage = Stage::simulated("");
@@ -286,8 +286,8 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_calls_no_party() {
     fs::set_permissions(stage.path("run"), fs::Permissions::from_mode(0o777)).unwrap();
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     let (output, begun) = (stderr(&checked), stage.fails());
-    assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
-    assert!(output.contains("service.socket: everybody may write to "), "{said}");
+    assert_eq!(checked.status.code(), Some(1), "{output}{}", stdout(&checked));
+    assert!(output.contains("service.socket: everybody may write to "), "{output}");
     assert!(stderr(&begun).contains("everybody may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),

@@ -51,7 +51,7 @@ fn joins(daemon: &Daemon, id: &str) {
 
 fn one(daemon: &Daemon, args: &[&str]) -> Value {
     let mut output = events(&stdout(&daemon.ask(&[args, &["--json"]].concat())));
-    assert_eq!(output.len(), 1, "{said:?}");
+    assert_eq!(output.len(), 1, "{output:?}");
     output.remove(0)
 }
 
@@ -82,7 +82,7 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     );
     let output = one(&daemon, &["add", "3"]);
     let named = (&output["event"], &output["error"], &output["driver"]);
-    assert_eq!(named, (&"refused".into(), &"Missing".into(), &"ready".into()), "{said}");
+    assert_eq!(named, (&"refused".into(), &"Missing".into(), &"ready".into()), "{output}");
     assert_eq!(heard(&stage), before, "it is not asked");
     let status = stdout(&daemon.ask(&["status"]));
     assert!(status.contains("processor 3 stays out: ready refused: it is missing: "), "{status}");
@@ -101,7 +101,7 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     assert!(gone[0]["reason"].as_str().is_some_and(|why| why.contains(reason)), "{gone:?}");
     assert_eq!(of(&history, "present").len(), 1, "{history:#?}");
     let output = daemon.end(Signal::TERM);
-    assert!(output.iter().any(|line| line == "ready is there again, and is asked"), "{said:#?}");
+    assert!(output.iter().any(|line| line == "ready is there again, and is asked"), "{output:#?}");
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn l4_a_driver_whose_process_is_killed_between_adds_is_missing_until_a_reload() 
     kill_host(&daemon);
     // The add is refused at once, whether or not the daemon has noticed yet.
     let output = refused(&daemon, "3");
-    assert!(output.contains("apart") && output.contains("processor 3"), "{said}");
+    assert!(output.contains("apart") && output.contains("processor 3"), "{output}");
     let line = daemon.until("degraded: apart is missing since ");
     assert!(line.contains("its process was killed by SIGKILL"), "{line}");
     let output = refused(&daemon, "3");
     assert!(
         output.starts_with("apart is missing, and processor 3 is not added without it: "),
-        "{said}"
+        "{output}"
     );
     reload(&mut daemon);
     joins(&daemon, "3");
@@ -158,10 +158,10 @@ fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_this_add_and_the_ne
     let output = stdout(&add);
     assert!(
         output.contains("apart refused to add processor 2: its process was killed by SIGKILL"),
-        "{said}"
+        "{output}"
     );
     let output = refused(&daemon, "3");
-    assert!(output.starts_with("apart is missing, and processor 3"), "{said}");
+    assert!(output.starts_with("apart is missing, and processor 3"), "{output}");
     daemon.until("degraded: apart is missing since ");
     assert_eq!(daemon.ask(&["parties", "--restart", "apart"]).status.code(), Some(0));
     daemon.until("apart is there again");
@@ -183,7 +183,7 @@ fn l4_a_skippable_party_that_failed_does_not_refuse_later_adds() {
         joins(&daemon, "4");
         assert!(heard(&stage).ends_with("add-start 4\nadd-complete 4\n"));
         let output = daemon.end(Signal::TERM);
-        assert!(!output.iter().any(|line| line.contains("is missing")), "{said:#?}");
+        assert!(!output.iter().any(|line| line.contains("is missing")), "{output:#?}");
     }
 }
 
@@ -200,7 +200,7 @@ fn l4_a_script_with_a_restart_limit_is_registered_again_up_to_the_limit() {
     refused(&daemon, "2");
     daemon.until("degraded: ready is missing since ");
     let output = refused(&daemon, "4");
-    assert!(output.starts_with("ready is missing, and processor 4"), "{said}");
+    assert!(output.starts_with("ready is missing, and processor 4"), "{output}");
     daemon.end(Signal::TERM);
 }
 
@@ -233,15 +233,15 @@ fn l4_a_party_can_be_restarted_by_name_whether_registered_or_missing() {
     assert!(
         output.starts_with("ready is not registered: it refused processor 0")
             && output.contains("no room"),
-        "{said}"
+        "{output}"
     );
     let answer = one(&daemon, &["parties", "--restart", "ready"]);
     assert_eq!((&answer["restarted"], &answer["error"]), (&false.into(), &"NotStarted".into()));
     let output = refused(&daemon, "4");
-    assert!(output.starts_with("ready is missing") && output.contains("no room"), "{said}");
+    assert!(output.starts_with("ready is missing") && output.contains("no room"), "{output}");
     let (code, output) = restart(&daemon, "nobody");
     assert_eq!(code, Some(1));
-    assert!(output.starts_with("nobody is no party of the configuration"), "{said}");
+    assert!(output.starts_with("nobody is no party of the configuration"), "{output}");
     daemon.end(Signal::TERM);
 }
 
@@ -290,9 +290,9 @@ fn l4_a_daemon_with_a_missing_party_begins_refuses_adds_and_reports_it_everywher
         let output = stdout(&daemon.ask(&[question]));
         let line =
             output.lines().find(|line| line.starts_with("degraded: ready is missing since "));
-        let line = line.unwrap_or_else(|| panic!("{question}: {said}"));
+        let line = line.unwrap_or_else(|| panic!("{question}: {output}"));
         assert!(line.contains(&why) && line.contains("`hotadd parties --restart ready`"), "{line}");
-        assert!(output.contains("sample (#"), "the other party is listed: {said}");
+        assert!(output.contains("sample (#"), "the other party is listed: {output}");
     }
     let gone = one(&daemon, &["status"])["missing"][0].clone();
     let listed = events(&stdout(&daemon.ask(&["parties", "--json"])));
@@ -306,7 +306,7 @@ fn l4_a_daemon_with_a_missing_party_begins_refuses_adds_and_reports_it_everywher
     let output = refused(&daemon, "2");
     assert!(
         output.starts_with("ready is missing, and processor 2 is not added without it"),
-        "{said}"
+        "{output}"
     );
 
     stage.script("ready", "");

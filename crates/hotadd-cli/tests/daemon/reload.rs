@@ -98,7 +98,7 @@ fn an_invalid_configuration_changes_nothing_and_is_reported_with_line_and_key() 
     daemon.send(Signal::HUP);
     let output = daemon.until(STAYS);
     let place = format!("{}:3: hardware.at-start: unknown variant", stage.path("hotadd.toml"));
-    assert!(output.contains(&place), "{said}");
+    assert!(output.contains(&place), "{output}");
     fs::remove_file(stage.path("hotadd.toml")).unwrap();
     daemon.send(Signal::HUP);
     daemon.until(STAYS);
@@ -120,7 +120,7 @@ fn r4_a_new_party_that_refuses_to_register_makes_the_reload_change_nothing() {
     let output = daemon.until(STAYS);
     assert!(
         output.contains("sample refused processor 1"),
-        "the message names the party and the processor: {said}"
+        "the message names the party and the processor: {output}"
     );
     assert_eq!(parties(&daemon), ["stays"], "no other party was registered or deregistered");
     assert_eq!(heard(&stage, "stays").len(), 4, "no party was asked about processor 2");
@@ -143,7 +143,7 @@ fn a_reload_reports_fixed_settings_and_applies_the_rest() {
     daemon.send(Signal::HUP);
     for key in ["hardware.simulate", "service.name", "service.socket"] {
         let output = daemon.until(key);
-        assert!(output.contains("cannot change while the daemon runs"), "{said}");
+        assert!(output.contains("cannot change while the daemon runs"), "{output}");
     }
     daemon.until("stays keeps its time limit of 5s");
     daemon.until(ANEW);

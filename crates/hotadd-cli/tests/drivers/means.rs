@@ -27,7 +27,7 @@ fn field(status: &str, name: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-/// The states of all threads of a process.
+/// The `/proc` status texts of all threads of a process.
 fn threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok()).collect()

@@ -30,7 +30,7 @@ fn text(string: UnicodeString) -> String {
 }
 
 #[test]
-fn a_string_is_what_its_terminated_text_is() {
+fn a_counted_string_is_made_of_terminated_text() {
     for abi in BOTH {
         let mut units = wide("abc");
         let mut string = UnicodeString::EMPTY;
@@ -47,7 +47,7 @@ fn a_string_is_what_its_terminated_text_is() {
 }
 
 #[test]
-fn a_text_too_long_for_a_string_is_refused_or_cut() {
+fn a_text_too_long_for_a_counted_string_is_refused_or_cut() {
     let mut units = vec![u16::from(b'x'); 40_000];
     units.push(0);
     for abi in BOTH {
@@ -61,7 +61,7 @@ fn a_text_too_long_for_a_string_is_refused_or_cut() {
 }
 
 #[test]
-fn copying_takes_what_fits_and_appending_all_or_nothing() {
+fn copying_takes_what_fits_and_appending_takes_all_or_nothing() {
     for abi in BOTH {
         let mut from = wide("abcdef");
         let source = whole(&mut from[..6]);
@@ -123,7 +123,7 @@ fn comparing_may_ignore_case_also_beyond_ascii() {
 }
 
 #[test]
-fn conversions_allocate_pool_and_give_it_back() {
+fn conversions_allocate_pool_and_free_it() {
     let _one = ONE.lock().unwrap();
     scene();
     for abi in BOTH {
@@ -249,7 +249,7 @@ fn numbers_are_written_if_there_is_room() {
 }
 
 #[test]
-fn guids_survive_being_text() {
+fn guids_convert_to_text_and_back() {
     let _one = ONE.lock().unwrap();
     scene();
     let guid = *b"\x40\xfc\x29\x6b\x47\xca\x67\x10\xb3\x1d\x00\xdd\x01\x06\x62\xda";

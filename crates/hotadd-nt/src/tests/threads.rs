@@ -93,7 +93,7 @@ fn deeper(seen: &Seen, levels: u32) -> u32 {
 }
 
 #[test]
-fn a_thread_runs_and_whoever_waits_for_it_hears_of_its_end() {
+fn a_thread_runs_and_a_waiter_sees_its_end() {
     scene();
     for abi in BOTH {
         for routine in [returns(abi), terminates(abi)] {
@@ -114,7 +114,7 @@ fn a_thread_runs_and_whoever_waits_for_it_hears_of_its_end() {
 }
 
 #[test]
-fn many_threads_end_in_both_ways_and_none_is_waited_for_in_vain() {
+fn many_threads_end_in_both_ways_and_every_wait_returns() {
     scene();
     for abi in BOTH {
         let seen: Vec<Seen> = (0..40).map(|_| Seen::new(abi)).collect();
@@ -139,7 +139,7 @@ fn only_a_thread_that_a_driver_made_can_be_ended() {
 }
 
 #[test]
-fn a_handle_that_was_closed_stands_for_nothing() {
+fn a_closed_handle_is_invalid() {
     scene();
     for abi in BOTH {
         let seen = Seen::new(abi);
@@ -157,7 +157,7 @@ fn a_handle_that_was_closed_stands_for_nothing() {
 }
 
 #[test]
-fn a_handle_is_refused_for_another_type_than_its_objects() {
+fn a_handle_is_refused_for_another_object_type() {
     const TYPE_MISMATCH: i32 = 0xC000_0024_u32.cast_signed();
     scene();
     for abi in BOTH {
@@ -194,7 +194,7 @@ fn references_are_counted() {
 }
 
 #[test]
-fn a_threads_priority_is_what_was_set() {
+fn a_threads_priority_can_be_set_and_read() {
     scene();
     for abi in BOTH {
         let me = call!(abi, KeGetCurrentThread() -> usize);
@@ -278,7 +278,7 @@ fn notify(abi: Abi, object: usize, first: usize, second: usize) {
 }
 
 #[test]
-fn a_callback_object_tells_all_who_have_registered() {
+fn a_callback_object_calls_all_registered_functions() {
     scene();
     for abi in BOTH {
         let name = format!("\\Callback\\Test{abi:?}");

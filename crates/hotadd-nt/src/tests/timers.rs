@@ -24,7 +24,7 @@ fn start(abi: Abi, timer: &Memory<0x40>, due: i64, period: i32, dpc: Option<&Mem
 }
 
 #[test]
-fn a_notification_timer_stays_set_and_a_synchronization_timer_lets_one_through() {
+fn a_notification_timer_stays_set_and_a_synchronization_timer_wakes_one_waiter() {
     scene();
     for abi in BOTH {
         let stays = Memory::<0x40>::new();
@@ -50,7 +50,7 @@ fn a_notification_timer_stays_set_and_a_synchronization_timer_lets_one_through()
 }
 
 #[test]
-fn a_timer_is_set_once_however_often_it_is_set_and_stops_when_it_is_cancelled() {
+fn setting_a_timer_replaces_its_due_time_and_cancelling_stops_it() {
     scene();
     for abi in BOTH {
         let timer = timer(abi, 0);
@@ -121,7 +121,7 @@ fn a_periodic_timer_queues_its_dpc_every_time_until_it_is_cancelled() {
 }
 
 #[test]
-fn many_timers_expire_each_for_itself() {
+fn many_timers_expire_independently() {
     scene();
     for abi in BOTH {
         let timers: Vec<_> = (0..200).map(|_| timer(abi, 1)).collect();
