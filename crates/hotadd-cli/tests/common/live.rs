@@ -118,18 +118,19 @@ pub fn ends(mut command: Command) -> Output {
             child.kill().unwrap();
             panic!("it waits for ever: {:?}", child.wait_with_output());
         }
-        // As below.
+        // `std` cannot wait for a child with a deadline, so this polls.
         std::thread::sleep(Duration::from_millis(1));
     }
     child.wait_with_output().unwrap()
 }
 
-/// Looks again and again.
+/// Waits until a condition holds, and fails after [`LONG`].
+///
+/// It polls, because no event reports what other processes do. The pause only leaves the processor to them.
 pub fn comes_true(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < LONG, "{what}");
-        // Only so as not to take the processor away from what is waited for.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

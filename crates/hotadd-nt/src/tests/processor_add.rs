@@ -143,19 +143,36 @@ fn x4_a_function_registered_between_add_start_and_the_outcome_is_not_told_the_ou
     }
 }
 
+/// Waits until this thread of the process sleeps in the kernel, or has ended. It sleeps only inside of the call that the
+/// test is about, and no API shows that a call has begun to wait.
+fn until_asleep(thread: i32) {
+    let began = std::time::Instant::now();
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+        let is_running = stat.is_ok_and(|stat| !stat.contains(") S "));
+        if !is_running {
+            return;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "thread {thread} runs on");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn d1_unregistering_waits_for_the_call_that_runs() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
     scene();
     let _alone = alone();
     for abi in BOTH {
-        let (object, returned) = (Object::open(abi), std::sync::atomic::AtomicBool::new(false));
-        let (begin, begun) = std::sync::mpsc::channel();
-        let begin = Mutex::new(begin);
+        let (object, returned) = (Object::open(abi), AtomicBool::new(false));
+        let ((begin, begun), (unregister, unregisters)) = (channel(), channel());
+        let (begin, unregisters) = (Mutex::new(begin), Mutex::new(unregisters));
         let slow = Listener::with(abi, object.1, |change| {
             if change.state == START {
                 begin.lock().unwrap().send(()).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(50));
-                returned.store(true, std::sync::atomic::Ordering::SeqCst);
+                until_asleep(unregisters.lock().unwrap().recv().unwrap());
+                returned.store(true, Ordering::SeqCst);
             }
             None
         });
@@ -165,8 +182,9 @@ fn d1_unregistering_waits_for_the_call_that_runs() {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 begun.recv().unwrap();
+                unregister.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
                 call!(abi, ExUnregisterCallback(handle => usize));
-                let returned = returned.load(std::sync::atomic::Ordering::SeqCst);
+                let returned = returned.load(Ordering::SeqCst);
                 assert!(returned, "the call has returned when unregistering returns");
             });
             world::get().partition.rehearse(NEVER).unwrap();
