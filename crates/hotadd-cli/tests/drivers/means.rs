@@ -120,7 +120,7 @@ fn the_number_of_a_drivers_threads_is_limited() {
 }
 
 #[test]
-fn the_kernel_kills_a_driver_before_hotadd_when_memory_is_short() {
+fn a_drivers_process_has_a_higher_oom_score_than_hotadd() {
     let built = Built::new();
     let live = Live::start(&["--add", "none", "--driver", &built.doing("idle", "")]);
     live.begins();

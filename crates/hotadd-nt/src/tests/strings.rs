@@ -12,14 +12,14 @@ const BUFFER_OVERFLOW: i32 = 0x8000_0005_u32.cast_signed();
 const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();
 const SOME_NOT_MAPPED: i32 = 0x107;
 
-/// Strings in pool are counted, so one test at a time has some.
+/// The tests count strings in pool, so only one at a time allocates some.
 static ONE: Mutex<()> = Mutex::new(());
 
 fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }
 
-/// A string over these units, all of which are its text.
+/// A counted string over these units, which are all its text.
 fn whole(units: &mut [u16]) -> UnicodeString {
     let length = u16::try_from(size_of_val(units)).unwrap();
     Counted { length, maximum_length: length, buffer: units.as_mut_ptr() }
@@ -143,7 +143,7 @@ fn conversions_allocate_pool_and_free_it() {
         call!(abi, RtlFreeUnicodeString(&raw mut string => *mut UnicodeString));
         assert_eq!(string.buffer, ptr::null_mut(), "freeing it twice does nothing");
         call!(abi, RtlFreeUnicodeString(&raw mut string => *mut UnicodeString));
-        // Drivers also free such buffers as what they are.
+        // Drivers also free such buffers as plain pool.
         call!(abi, ExFreePool(back.buffer as usize => usize));
         let mut room = [0_u16; 5];
         let mut small = Counted { length: 0, maximum_length: 10, buffer: room.as_mut_ptr() };
@@ -189,7 +189,7 @@ fn utf8_is_converted_in_whole_characters() {
     }
 }
 
-/// The table of the documentation of `RtlUnicodeStringToInteger`, and its rules on prefixes.
+/// The table in the documentation of `RtlUnicodeStringToInteger`, and its rules on prefixes.
 #[test]
 fn numbers_are_read_as_documented() {
     let cases = [

@@ -1,4 +1,4 @@
-//! Timers: they expire, once or again and again, wake who waits, and queue their DPC.
+//! Timers expire, once or periodically, wake waiting threads, and queue their DPC.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +9,7 @@ use crate::tests::{BOTH, Memory, call, routine, scene};
 const TIMEOUT: i32 = 0x102;
 /// A millisecond from now.
 const SOON: i64 = -10_000;
-/// Further off than any test runs.
+/// Later than the end of any test.
 const LATER: i64 = -10_000_000 * 3600;
 
 fn timer(abi: Abi, kind: i32) -> Memory<0x40> {
@@ -80,7 +80,7 @@ fn a_timer_that_is_due_already_expires_at_once() {
     }
 }
 
-/// What a DPC of these tests gets as its context.
+/// The context of a DPC of these tests.
 struct Counted {
     abi: Abi,
     count: AtomicU32,
@@ -89,7 +89,7 @@ struct Counted {
 
 routine! {
     fn count(_dpc: usize, context: usize, _first: usize, _second: usize) {
-        // SAFETY: what these tests make their DPCs with.
+        // SAFETY: the context that these tests create their DPCs with.
         let counted = unsafe { &*(context as *const Counted) };
         if counted.count.fetch_add(1, Ordering::SeqCst) == 2 {
             set(counted.abi, &counted.enough);

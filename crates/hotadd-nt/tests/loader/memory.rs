@@ -1,4 +1,4 @@
-//! What a loaded image looks like in memory.
+//! A loaded image in memory.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn loaded(bytes: &[u8]) -> Loaded {
 
 #[test]
 fn no_memory_of_a_driver_is_both_written_and_executed() {
-    // As old linkers had it: everything is allowed in the first section.
+    // Old linkers allowed everything in the first section.
     for bytes in [CRASH.to_vec(), patched(section(0) + 36, &0xe000_0020u32.to_le_bytes())] {
         let loaded = loaded(&bytes);
         let image = loaded.image();
@@ -51,7 +51,7 @@ fn an_image_has_unmapped_neighbours_and_is_unmapped_completely() {
 fn an_image_without_relocations_is_loaded_at_its_base_or_refused() {
     let mut fixed = patched(header() + 22, &[0x23]);
     fixed[optional() + 24..optional() + 32].copy_from_slice(&0x1234_5670_0000u64.to_le_bytes());
-    // Its cookie's address is one of those that cannot be corrected now.
+    // The address of its cookie is one of those that cannot be relocated now.
     fixed[optional() + 112 + 80..optional() + 112 + 88].fill(0);
     let first = loaded(&fixed);
     assert_eq!(first.image().base, 0x1234_5670_0000);

@@ -177,7 +177,7 @@ fn q3_an_intruder_that_cannot_be_revoked_joins_and_the_write_is_not_repeated() {
 }
 
 #[test]
-fn q3_the_revocation_of_an_intruder_without_an_index_is_not_repeated() {
+fn q3_a_failed_revocation_of_an_intruder_without_an_index_is_not_repeated() {
     let rig = revoking("0-1", "0-1", "0");
     rig.act(|w| {
         w.refusals.insert(1, VecDeque::from([Errno::BUSY]));
