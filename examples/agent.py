@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""An agent in Python: agrees to every processor but those that it is told to refuse.
+"""An agent in Python: agrees to every processor except those of --refuse.
 
     agent.py NAME [--bus BUS] [--refuse LIST] [--level N] [--delay SECONDS]
 
-NAME is that of a running partition: `hotadd run --name NAME ...`. With --bus it is found on a message bus (session, system or
-an address) on which that run is, too: `hotadd run --name NAME --bus BUS ...`. `agent.py system --bus system` takes part in the
-daemon's, that of the whole machine. It needs no other file of hotadd, and of Python the standard D-Bus binding (Debian, Ubuntu:
-python3-gi).
+NAME is the name of a running partition: `hotadd run --name NAME ...`. With --bus the agent looks for it on a message bus (session,
+system or an address), which `hotadd run --name NAME --bus BUS ...` has joined. `agent.py system --bus system` registers with the
+daemon, which has the partition of the whole machine. The agent needs no other file of hotadd, only Python with the standard D-Bus
+binding (Debian, Ubuntu: python3-gi).
 """
 
 import argparse
@@ -31,9 +31,9 @@ INTERFACE = '<node><interface name="org.hotadd.Agent1">'
 INTERFACE += "".join(method(name, "t", "(uqyu)", "t", "a{sv}") for name in CALLS)
 INTERFACE += method("Deregistered", "t", "u", "s") + "</interface></node>"
 PARTITION = "/org/hotadd/Partition"
-MACHINE = "org.hotadd.Hotadd1"  # what the daemon is called on the system bus
+MACHINE = "org.hotadd.Hotadd1"  # the name of the daemon on the system bus
 OURS = "/example/Agent"
-REMOVAL = 2  # flag of Register: tell it of removals too
+REMOVAL = 2  # flag of Register: notify the agent of removals too
 
 # STATUS_INSUFFICIENT_RESOURCES: an error's name may carry the status of a veto.
 REFUSE = "org.hotadd.Error.Status.xC000009A"
@@ -50,20 +50,20 @@ def runtime_dir():
 
 
 def believed(path):
-    """Whether nobody but root and this user can have put a socket there."""
+    """Whether only root and this user can have put a socket there."""
     ours = (0, os.geteuid())
     folder, found = os.lstat(os.path.dirname(path)), os.lstat(path)
     return folder.st_uid in ours and not folder.st_mode & 0o022 and found.st_uid in ours
 
 
 def over_socket(name):
-    """A connection to the partition, and to nobody else."""
+    """A connection to the partition's socket, if that is trusted."""
     path = os.path.join(runtime_dir(), name)
     of_the_machine = os.path.join("/run/hotadd", name)
     if not os.path.exists(path) and os.path.exists(of_the_machine):
         path = of_the_machine
     if os.path.lexists(path) and not believed(path):
-        sys.exit(f"agent.py: what is at {path} is not believed: others may have put it there")
+        sys.exit(f"agent.py: the socket {path} is not trusted: another user may have put it there")
     try:
         return Gio.DBusConnection.new_for_address_sync(
             f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None
@@ -73,7 +73,7 @@ def over_socket(name):
 
 
 def on_bus(bus, name):
-    """A connection to a bus, and who the partition is there."""
+    """A connection to a bus, and the unique name of the partition there."""
     flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
     kinds = {"session": Gio.BusType.SESSION, "system": Gio.BusType.SYSTEM}
     known_as = MACHINE if (bus, name) == ("system", "system") else f"org.hotadd.Partition.{name}"
@@ -101,7 +101,7 @@ def cpulist(text):
 
 class Agent:
     def __init__(self, args, partition):
-        self.partition = partition  # on a bus: who may call us
+        self.partition = partition  # on a bus: the only sender that may call this agent
         self.refuse = args.refuse
         self.delay = args.delay
         self.blocks = {}
@@ -115,7 +115,7 @@ class Agent:
         if method == "AddStart":
             print(f"asked about {cpu}", flush=True)
             if self.registered:
-                time.sleep(self.delay)  # what preparing takes; not for those that are active already
+                time.sleep(self.delay)  # simulates the time to prepare, except for active processors
             if cpu in self.refuse:
                 print(f"{method} {cpu}: refused", flush=True)
                 invocation.return_dbus_error(REFUSE, f"there is no room for processor {cpu}")
@@ -142,7 +142,7 @@ def main():
     else:
         connection = over_socket(args.name)
 
-    # The partition calls while Register is under way: the agent has to be there before.
+    # The partition calls the agent during Register, so the agent is exported first.
     agent = Agent(args, partition)
     description = Gio.DBusNodeInfo.new_for_xml(INTERFACE).interfaces[0]
     connection.register_object(OURS, description, agent.called, None, None)
@@ -166,7 +166,7 @@ def main():
     )
     connection.connect("closed", lambda *_: loop.quit())
     if partition:
-        # The end of the partition is that of its name on the bus.
+        # The partition has ended when its name disappears from the bus.
         gone = lambda *_: loop.quit()
         Gio.bus_watch_name_on_connection(connection, partition, Gio.BusNameWatcherFlags.NONE, None, gone)
     loop.run()

@@ -76,7 +76,7 @@ fn why(error: &io::Error, late: &str) -> String {
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe => "ended".into(),
-        _ => format!("cannot be talked to: {error}"),
+        _ => format!("cannot be reached: {error}"),
     }
 }
 

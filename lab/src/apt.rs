@@ -85,7 +85,10 @@ impl Apt {
                 return Ok(found.to_owned());
             }
         }
-        let what = format!("apt knows of no package {prefix}* behind {}", metas.join(" or "));
+        let what = format!(
+            "apt finds no package {prefix}* among the dependencies of {}",
+            metas.join(" or ")
+        );
         Err(self.unavailable(&what))
     }
 
@@ -202,7 +205,7 @@ fn installs(line: &str) -> Option<String> {
 
 fn absent(program: &str) -> impl FnOnce(std::io::Error) -> Error {
     let program = program.to_owned();
-    move |e| Error::Unavailable(format!("what it takes is fetched with {program}: {e}"))
+    move |e| Error::Unavailable(format!("packages are fetched with {program}, which failed: {e}"))
 }
 
 /// The last error message of an apt program.

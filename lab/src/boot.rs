@@ -52,7 +52,7 @@ impl Lab {
         if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             let here = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
             return Err(Error::Unavailable(format!(
-                "it takes Linux on x86-64, and this is {here}"
+                "it needs Linux on x86-64, but this is {here}"
             )));
         }
         let cache = Cache::open()?;
@@ -173,7 +173,7 @@ impl Lab {
         command.stdin(Stdio::null()).stderr(output).stdout(Stdio::null());
         let process = Process::spawn(command).map_err(Error::here("starting QEMU"))?;
         let lost = |_| Error::Lost {
-            what: format!("could not be made: QEMU said {:?}", std::fs::read_to_string(&said)),
+            what: format!("could not be started: QEMU said {:?}", std::fs::read_to_string(&said)),
             console: console.tail(),
         };
         let port = process.connects(&agent, until).map_err(lost)?;

@@ -49,7 +49,7 @@ impl Guest {
         }
         let taken = |made| (made < self.most).then_some(made + 1);
         if self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
-            let all = format!("it has made {} processors, those that are gone included", self.most);
+            let all = format!("{} processors were created, including removed ones", self.most);
             return Err(refused(format!("{all}: boot a guest with more slots")));
         }
         let mut arguments = slot.place;
@@ -95,7 +95,7 @@ impl Guest {
         if n < slots.len() {
             return Ok(slots.swap_remove(n));
         }
-        let reason = format!("there is no slot {n}, only {}", slots.len());
+        let reason = format!("there is no slot {n}; the guest has {}", slots.len());
         Err(Error::Qemu { command: "device_add".into(), reason })
     }
 
@@ -128,7 +128,7 @@ fn outcome(event: &Value, n: usize) -> Option<Result<(), String>> {
         0 => Some(Ok(())),
         // The ejection is under way.
         0x84 => None,
-        status => Some(Err(format!("the guest does not let it go (_OST status {status:#x})"))),
+        status => Some(Err(format!("the guest does not release it (_OST status {status:#x})"))),
     }
 }
 

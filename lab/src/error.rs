@@ -7,7 +7,7 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// This machine cannot run guests. Tests that need one are skipped.
-    #[error("no guest can be had here: {0}")]
+    #[error("no guest can be started here: {0}")]
     Unavailable(String),
     /// The guest ended, or did not answer in time. It cannot be used any more.
     #[error("the guest {what}; the end of its console:\n{console}")]

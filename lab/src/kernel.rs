@@ -70,7 +70,7 @@ fn is_linux(path: &Path, version: &str) -> Result<(), String> {
     if found.is_some_and(|text| text.starts_with(format!("{version}.").as_bytes())) {
         Ok(())
     } else {
-        Err(format!("{} is no image of Linux {version}", path.display()))
+        Err(format!("{} is not an image of Linux {version}", path.display()))
     }
 }
 

@@ -95,8 +95,8 @@ fn recent(said: &str) -> Result<(), String> {
     match version.and_then(|(major, _)| major.parse::<u32>().ok()) {
         Some(major) if major >= FIRST => Ok(()),
         _ => {
-            let said = said.lines().next().unwrap_or("one that does not say its version");
-            Err(format!("it takes QEMU {FIRST} or later, and what can be had is {said}"))
+            let said = said.lines().next().unwrap_or("a version that cannot be read");
+            Err(format!("it needs QEMU {FIRST} or later, but the available version is {said}"))
         }
     }
 }

@@ -161,7 +161,7 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, Vec<
         let mut bytes = [0; 4];
         from.read_exact(&mut bytes)?;
         let length = u32::from_le_bytes(bytes) as usize;
-        if length > most { Err(io::Error::other("no frame")) } else { Ok(length) }
+        if length > most { Err(io::Error::other("not a valid frame")) } else { Ok(length) }
     };
     let (head, body) = (length(HEAD)?, length(BODY)?);
     let mut bytes = vec![0; head + body];
@@ -194,7 +194,7 @@ mod tests {
     fn noise_is_refused_without_allocating() {
         let noise = [0xff; 64];
         let error = receive::<Reply>(&mut &noise[..]).unwrap_err();
-        assert_eq!(error.to_string(), "no frame");
+        assert_eq!(error.to_string(), "not a valid frame");
         let error = send(&mut Vec::new(), &Reply::Done, &vec![0; BODY + 1]).unwrap_err();
         assert!(error.to_string().contains("too many"), "{error}");
     }

@@ -125,7 +125,7 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
         || [group("cpuset.cpus"), group("cpuset.cpus.effective"), group("cpuset.cpus.partition")];
 
     governor.order("add 2");
-    let refused = governor.until("2 refused: everybody agreed, but the platform failed");
+    let refused = governor.until("2 refused: all parties agreed, but the platform failed");
     let why = match kernel {
         Kernel::V6_1 => "EINVAL (22): Cpu list in cpuset.cpus not exclusive",
         Kernel::V6_12 => "EINVAL (22): the kernel gives no reason",
@@ -144,12 +144,15 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
     );
 
     guest.write("/cgroup/neighbour/cpuset.cpus", "2-3").unwrap();
-    let found = governor.until("found: the cpuset is no valid root any more");
+    let found = governor.until("found: the cpuset is no longer a valid root");
     let why = if kernel == Kernel::V6_1 { "not exclusive" } else { "gives no reason" };
     assert!(found.contains(why), "{kernel}: {found}");
     governor.order("add 0");
     let refused = governor.until("0 refused: ");
-    assert!(refused.contains("no valid partition, and must be first"), "{kernel}: A8: {refused}");
+    assert!(
+        refused.contains("not a valid partition and must be made one first"),
+        "{kernel}: A8: {refused}"
+    );
     governor.end();
     assert_eq!(group("cpuset.cpus"), "1-2", "{kernel}: what was adopted is left as it is");
 }
@@ -178,7 +181,7 @@ fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
     governor.order("add 2");
     let refused = governor.until("2 refused: ");
     assert!(
-        refused.contains("the cgroup above has not got it, but 0-1"),
+        refused.contains("the parent cgroup does not have it; it has 0-1"),
         "{kernel}: A8: {refused}"
     );
     governor.end();
@@ -215,15 +218,15 @@ fn the_error_says_what_prevents_a_cpuset(kernel: Kernel) {
         text(&ran.stdout)
     };
     let cases: [(&[&str], &str); 6] = [
-        (&["/tmp", "set"], "error: /tmp is of no use: it is no cgroup of version 2\n"),
-        (&["/cgroup/none", "set"], "error: /cgroup/none is of no use: ENOENT (2)\n"),
-        (&["/cgroup"], "error: /cgroup is of no use: it is the root of the cgroups, which"),
-        (&["/cgroup/off/in"], "error: /cgroup/off/in is of no use: the cpuset controller is not"),
+        (&["/tmp", "set"], "error: /tmp cannot be used: it is not a cgroup of version 2\n"),
+        (&["/cgroup/none", "set"], "error: /cgroup/none cannot be used: ENOENT (2)\n"),
+        (&["/cgroup"], "error: /cgroup cannot be used: it is the root cgroup, which"),
+        (&["/cgroup/off/in"], "error: /cgroup/off/in cannot be used: the cpuset controller is not"),
         (
             &["/cgroup/off/in", "set"],
-            "error: /cgroup/off/in is of no use: the cpuset controller is",
+            "error: /cgroup/off/in cannot be used: the cpuset controller is",
         ),
-        (&["/cgroup/p/q", "set"], "error: /cgroup/p/q is of no use: it is invalid itself, as a"),
+        (&["/cgroup/p/q", "set"], "error: /cgroup/p/q cannot be used: it is invalid, because a"),
     ];
     for (words, begins) in cases {
         let said = refused(words);

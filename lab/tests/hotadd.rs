@@ -86,7 +86,8 @@ fn root_runs_a_command_in_a_cpuset_that_is_removed_afterwards(kernel: Kernel) {
     assert!(said.contains("(cpuset processors of /cgroup/hotadd-run."), "{kernel}: {said}");
     let confined = guest.run(&["taskset", "1", "hotadd", "run", "--", "true"]).unwrap();
     let said = text(&confined.stderr);
-    let why = "(affinity processors; no cpuset: this process is confined to 0 by its affinity mask";
+    let why = "(affinity processors; no cpuset: this process and its children are confined to 0 by its \
+     affinity mask";
     assert!(said.contains(why), "{kernel}: {said}");
 
     // Killed without cleaning up.

@@ -217,7 +217,7 @@ fn a_reload_keeps_all_parties(kernel: Kernel, guest: &Guest) {
     let pid = main_pid(guest);
     put(guest, &format!("# another one\n{CONFIGURATION}"), "/etc/hotadd/hotadd.toml");
     run(guest, &["systemctl", "reload", "hotadd"]);
-    until(guest, SAID, "the configuration was read anew");
+    until(guest, SAID, "the configuration was reloaded");
     assert_eq!(main_pid(guest), pid, "{kernel}: it is the same process");
     let parties = hotadd(guest, &["parties"]).0;
     for name in ["percpu.sys (", "rust (", "agent.py ("] {
@@ -230,7 +230,7 @@ fn a_reload_keeps_all_parties(kernel: Kernel, guest: &Guest) {
 fn a_killed_daemon_is_restarted_and_its_parties_return(kernel: Kernel, guest: &Guest) {
     signal(guest, "KILL", main_pid(guest));
     // Both parties were registered before, and nothing is added until they are back.
-    let waits = until(guest, SAID, "registered before; until then nothing is added");
+    let waits = until(guest, SAID, "which had registered before; nothing is added until then");
     assert!(waits.contains("rust") && waits.contains("agent.py"), "{kernel}: for whom: {waits}");
     guest.add_cpu(3).unwrap();
     let line = until(guest, SAID, "3 joined");
@@ -267,7 +267,7 @@ fn a_stopped_daemon_leaves_its_processors_and_is_activated_by_a_call(
     let before = guest.read(&cpu("online")).unwrap();
     assert_eq!(before.trim(), "0-1,3-4", "{kernel}: all that was agreed to");
     run(guest, &["systemctl", "stop", "python", "hotadd"]);
-    until(guest, SAID, "ended; processors 0-1,3-4 stay as they are");
+    until(guest, SAID, "ended; processors 0-1,3-4 stay active");
     assert_eq!(guest.read(&cpu("online")).unwrap(), before, "{kernel}: nothing was reversed");
     assert_eq!(show(guest, "ActiveState"), "inactive", "{kernel}: it stays away");
     guest.read("/run/hotadd/system.decided").expect("what was decided is for the next one");

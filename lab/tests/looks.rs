@@ -35,7 +35,7 @@ fn q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once(ker
 
     put(&guest, "", "/tmp/go");
     let line = until(&guest, SAID, "2 stays out");
-    assert!(line.contains("while everybody was being asked") && line.contains("Q4"), "{line}");
+    assert!(line.contains("while the parties were being asked") && line.contains("Q4"), "{line}");
     assert_eq!(online(&guest, 2), "0", "{kernel}: it is not started");
     let of_two = told(&guest, "pool", 2);
     let failure = "AddFailure 2 as 0:2: STATUS_RETRY";
@@ -70,7 +70,7 @@ fn switches_the_processor_that_is_asked_about(kernel: Kernel, guest: &Guest) {
     for _ in 0..2 {
         switch(guest, 2, true);
         let line = until(guest, SAID, "breach of Q4");
-        assert!(line.contains("while everybody was being asked about it"), "{kernel}: {line}");
+        assert!(line.contains("while the parties were being asked about it"), "{kernel}: {line}");
         let (status, _) = hotadd(guest, &["status"]);
         assert!(
             status.contains("active: 0-1 (2 processors"),

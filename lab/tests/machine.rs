@@ -27,7 +27,7 @@ fn prepare(change: impl FnOnce(&mut Command, &std::path::Path)) -> Output {
 fn is_one_line_that_says_why(output: &Output, why: &str) {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(69), "./test skips by this: {said}");
-    assert!(said.starts_with("no guest can be had here: ") && said.contains(why), "{said}");
+    assert!(said.starts_with("no guest can be started here: ") && said.contains(why), "{said}");
     assert_eq!(said.lines().count(), 1, "one line is enough: {said}");
     assert!(output.stderr.is_empty(), "and that is all: {}", text(&output.stderr));
 }

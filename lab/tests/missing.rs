@@ -32,7 +32,7 @@ fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_
 
     guest.add_cpu(1).unwrap();
     let line = until(&guest, SAID, "1 stays out");
-    assert!(line.contains("ready refused: was killed by SIGKILL"), "{kernel}: L3: {line}");
+    assert!(line.contains("ready refused: it was killed by SIGKILL"), "{kernel}: L3: {line}");
     until(&guest, SAID, "degraded: ready is missing since ");
     let asked = guest.read("/tmp/asked").unwrap();
 
@@ -46,12 +46,13 @@ fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_
     assert!(status.contains("degraded: ready is missing since "), "{kernel}: {status}");
     let (add, code) = hotadd(&guest, &["add", "2"]);
     assert_eq!(code, Some(1), "{kernel}: {add}");
-    let says = "ready is missing, and processor 2 is not added without it: was killed by SIGKILL";
+    let says =
+        "ready is missing, and processor 2 is not added without it: it was killed by SIGKILL";
     assert!(add.contains(says), "{kernel}: {add}");
 
     guest.signal(daemon, HUP).unwrap();
-    until(&guest, SAID, "ready is there again");
-    until(&guest, SAID, "the configuration was read anew");
+    until(&guest, SAID, "ready is registered again");
+    until(&guest, SAID, "the configuration was reloaded");
     guest.add_cpu(3).unwrap();
     let line = until(&guest, SAID, "3 joined");
     assert!(line.contains("agreed: ready"), "{kernel}: it is asked again: {line}");

@@ -47,7 +47,8 @@ fn without_an_event(kernel: Kernel, guest: &Guest) {
     let target = cpu("cpu1/hotplug/target");
     guest.write(&target, top).unwrap();
     until(guest, SAID, "1 joined without agreement (Q3)");
-    let cannot = "1 cannot be taken offline again: the kernel took the write, and it is online";
+    let cannot =
+        "1 cannot be taken offline again: the kernel accepted the write, but it is still online";
     until(guest, SAID, cannot);
     let (status, _) = hotadd(guest, &["status"]);
     assert!(status.contains("joined without agreement: 1-2 (Q3)"), "{kernel}: {status}");

@@ -52,7 +52,7 @@ fn four_kinds_of_parties_agree_or_each_of_them_refuses(kernel: Kernel) {
     guest.add_cpu(1).unwrap();
     until(&guest, SAID, "1 joined");
     for (n, refuses) in [
-        (2, "percpu.sys refused: memory or another resource ran out"),
+        (2, "percpu.sys refused: memory or another resource is exhausted"),
         (3, "ready refused: no room for 3"),
         (4, "rust refused: no room for 4"),
         (5, "agent.py refused: there is no room for processor 5"),

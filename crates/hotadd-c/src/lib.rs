@@ -85,7 +85,7 @@ fn begin(
     make: impl FnOnce() -> Result<Partition, (Status, String)>,
 ) -> Result<(), (Status, String)> {
     let late = || {
-        let late = "it comes too late: this program has a partition already";
+        let late = "this program already has a partition; call this function before all others";
         (Status::INVALID_DEVICE_STATE, late.to_owned())
     };
     // This is checked before and after, because creating a partition narrows every thread's mask.

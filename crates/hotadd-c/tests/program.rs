@@ -79,7 +79,7 @@ fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
 
     let said = text(&run(installed.command(&program).arg("1")).stdout);
     let refused = "processor 1 is coming: no\n\
-                   cpu1: percpu refused to add processor 1: memory or another resource ran out";
+                   cpu1: percpu refused to add processor 1: memory or another resource is exhausted";
     assert!(said.contains(refused), "the veto by name, with its reason (A11): {said}");
     assert!(!said.contains("did not come"), "who vetoed is not told AddFailure (A3): {said}");
 

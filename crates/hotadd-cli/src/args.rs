@@ -15,9 +15,7 @@ use hotadd_service::BusAddress;
 pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         if let Some(word) = command_without_dashes(&error) {
-            let hint = format!(
-                "{error}\nhint: the command that is to be run comes behind --: hotadd run -- {word}"
-            );
+            let hint = format!("{error}\nhint: put the command after --: hotadd run -- {word}");
             hint.lines().for_each(crate::say::note);
             std::process::exit(error.exit_code());
         }
@@ -33,7 +31,7 @@ fn command_without_dashes(error: &clap::Error) -> Option<String> {
         .then(|| word.clone())
 }
 
-/// Adds processors to running programs, with the consent of everybody who must prepare for them.
+/// Adds processors to running programs, with the consent of all parties that must prepare for them.
 #[derive(Debug, Parser)]
 #[command(name = "hotadd", version, about, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -43,33 +41,33 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a command in a partition of this machine's processors that grows while it runs
+    /// Run a command in a partition that gains processors while the command runs
     Run(Box<Run>),
-    /// Show a running partition: its processors, its parties, what is waited for, what was refused
+    /// Show a running partition: its processors, its parties, pending calls and refusals
     Status(Ask),
-    /// List the parties of a running partition in the order in which they are called, and those that are missing; or start one anew
+    /// List the parties of a running partition in calling order, and the missing ones; or restart one
     Parties(Parties),
-    /// Add processors to a running partition, one by one, if everybody agrees
+    /// Add processors to a running partition, one by one, if all parties agree
     Add(Change),
-    /// Remove processors from a running partition, one by one, if everybody agrees
+    /// Remove processors from a running partition, one by one, if all parties agree
     Remove(Change),
-    /// Ask everybody whether processors could be added, and add nothing
+    /// Ask all parties whether processors could be added, and add nothing
     Rehearse(Change),
-    /// Show what has happened in a running partition
+    /// Show the events of a running partition
     History(History),
-    /// Govern this machine's processors, in the foreground: what is plugged in is added if everybody agrees
+    /// Manage this machine's processors, in the foreground: a processor that is plugged in is added if all parties agree
     Daemon(Daemon),
-    /// Look at the daemon's configuration
+    /// Check the daemon's configuration
     #[command(subcommand)]
     Config(Config),
-    /// Look at a driver's file without loading it: what it is, what it imports, and whether that is provided
+    /// Inspect a driver's file without loading it: its format, its imports, and whether these are provided
     Inspect(Inspect),
-    /// Tell whether something else on this machine brings processors online, and what to do about it
+    /// Find what else on this machine brings processors online, and how to stop it
     Doctor(Doctor),
-    /// Write the man pages into a folder: hotadd.1, and one for each command
+    /// Write the man pages into a folder: hotadd.1 and one for each command
     #[command(hide = true)]
     Man {
-        /// The folder, which is there
+        /// An existing folder
         dir: PathBuf,
     },
     /// Write the completions for a shell to stdout
@@ -78,10 +76,10 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// The inside of a driver's own process, which `run` starts
+    /// Run one driver in this process; started by `run` and `daemon`
     #[command(hide = true)]
     Host(Box<Host>),
-    /// The load that `run` shows without a command: threads that spin, as many as stdin says
+    /// The built-in load of `run`: spinning threads, controlled over stdin
     #[command(hide = true)]
     Workload,
 }
@@ -102,22 +100,22 @@ pub(crate) struct Run {
     #[arg(long, value_name = "LIST", value_parser = list)]
     pub(crate) remove: Option<CpuList>,
 
-    /// Time from one change to the next; the first comes right after the command has started, or after this time when
-    /// there is none
+    /// Time between changes. The first change is made when the command has started; without a command, after this time
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration)]
     pub(crate) every: Duration,
 
-    /// Ask for no processor and change nothing before the command has run for this long. A runtime (a JVM, Go, OpenMP) sizes itself
-    /// by the processors that it sees at its start: with this it sees those of --start, and no other
+    /// Make no change until the command has run for this long. Runtimes (JVM, Go, OpenMP) size themselves by the processors that
+    /// they see when they start; with this option they see those of --start only
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) after: Option<Duration>,
 
-    /// What to do with a processor that appears while the command runs, also after --add is done. ask: ask the drivers, and add it if
-    /// they agree; report: only say so; no: nothing, it can be added by `hotadd add`
+    /// What to do with a processor that appears while the command runs, also after --add is done. ask: ask the drivers, and add it
+    /// if they agree; report: only report it; no: do nothing, `hotadd add` can add it
     #[arg(long, value_name = "ask|report|no", default_value = "ask", value_parser = follow)]
     pub(crate) follow: Follow,
 
-    /// How often to look for changes that the kernel does not announce, from 10ms to 1h: the longest that one goes unnoticed
+    /// How often to check for changes that the kernel does not announce, from 10ms to 1h; such a change is noticed within this
+    /// time
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = poll)]
     pub(crate) poll: Duration,
 
@@ -125,36 +123,36 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SPEC")]
     pub(crate) simulate: Option<SimulateSpec>,
 
-    /// What keeps the command to its processors: cpuset, a cgroup, which takes root or a cgroup that was delegated; or affinity,
-    /// masks, which take nothing [default: cpuset where it can be had]
+    /// How the command is confined to its processors: cpuset, a cgroup, which needs root or a delegated cgroup; or affinity,
+    /// masks, which need no privilege [default: cpuset where possible]
     #[arg(long, value_name = "WHAT", conflicts_with = "simulate")]
     pub(crate) over: Option<Over>,
 
     /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated];
-    /// exec:PATH[,level=N][,name=X][,timeout=MS][,restart=N][,later] for a program or a folder of programs, which is not run for the
-    /// processors to start on if it says later; or a Windows driver's file, .sys or
-    /// .so: FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]. While one is missing, because it crashed or
-    /// did not answer in time, every add is refused by its name; with ,when-missing=skip it is not asked any more
+    /// exec:PATH[,level=N][,name=X][,timeout=MS][,restart=N][,later] for a program or a folder of programs, which is not run for
+    /// the initial processors with later; or a driver's file, a Windows .sys or a native .so:
+    /// FILE[,level=N][,name=X][,timeout=MS][,restart=N][,alloc-fail=N][,strict]. While a driver is missing, because it crashed or
+    /// did not answer in time, every add is refused in its name; with ,when-missing=skip it is no longer asked
     #[arg(long = "driver", value_name = "SPEC")]
     pub(crate) drivers: Vec<DriverSpec>,
 
-    /// How long a driver in another process may take over an answer
+    /// How long a driver in another process may take to answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
     pub(crate) timeout: Duration,
 
-    /// Write every event to PATH as JSON, one object a line; - is stdout
+    /// Write every event to PATH as JSON, one object per line; - is stdout
     #[arg(long, value_name = "PATH", conflicts_with = "json")]
     pub(crate) events: Option<PathBuf>,
 
-    /// Events to stdout and no board; the command's own stdout goes to stderr
+    /// Write events to stdout and draw nothing; the command's stdout goes to stderr
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Be reachable under this name: for agents, and for `hotadd status`, `add` and the like
+    /// Make the partition reachable under this name, for agents and for commands such as `hotadd status` and `hotadd add`
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
 
-    /// Be on a message bus under this name too, as org.hotadd.Partition.NAME: session, system or an address
+    /// Make the partition reachable on a message bus too, as org.hotadd.Partition.NAME: session, system or an address
     #[arg(long, value_name = "BUS", value_parser = bus, requires = "name")]
     pub(crate) bus: Option<BusAddress>,
 
@@ -171,7 +169,7 @@ pub(crate) struct Daemon {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// How lines look on stderr; otherwise text or, where stderr is the journal's, records of the journal
+    /// Format of the log on stderr [default: text, or journal records if stderr is the journal's]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -179,17 +177,17 @@ pub(crate) struct Daemon {
 /// How the daemon's lines look on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// What happened, in words
+    /// One sentence per line
     Text,
-    /// The same as JSON, one object a line, with what it is about
+    /// JSON, one object per line, with fields
     Json,
 }
 
 /// `hotadd config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say whether the daemon could begin with this configuration, and what is wrong with it
-    #[command(after_help = "Exit status: 0 if it could, 1 if not, 2 for bad usage.")]
+    /// Report whether the daemon could start with this configuration, and what is wrong with it
+    #[command(after_help = "Exit status: 0 if the daemon could start, 1 if not, 2 for bad usage.")]
     Check {
         /// The file [default: /etc/hotadd/hotadd.toml, if there is one]
         #[arg(value_name = "FILE")]
@@ -201,11 +199,11 @@ pub(crate) enum Config {
 #[derive(Args, Debug)]
 #[command(after_help = INSPECT_HELP)]
 pub(crate) struct Inspect {
-    /// The file: a Windows driver (.sys), or one built natively (.so)
+    /// The file: a Windows driver (.sys) or a native one (.so)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
-    /// Answer in JSON, as one object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -214,16 +212,16 @@ pub(crate) struct Inspect {
 #[derive(Args, Debug)]
 #[command(after_help = DOCTOR_HELP)]
 pub(crate) struct Doctor {
-    /// Look at the system below DIR
+    /// Examine the system whose root is DIR
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
 
-    /// Write into DIR, normally /etc/udev/rules.d, a file for each of udev's that brings processors online: it takes that one's
-    /// place, without the rules that do
+    /// For each udev rules file that brings processors online, write a file into DIR, normally /etc/udev/rules.d, that overrides
+    /// it and has those rules commented out
     #[arg(long, value_name = "DIR")]
     pub(crate) shadow: Option<PathBuf>,
 
-    /// Answer in JSON, as one object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -231,11 +229,11 @@ pub(crate) struct Doctor {
 /// `hotadd host`.
 #[derive(Args, Debug)]
 pub(crate) struct Host {
-    /// How long the driver may take over an answer, in milliseconds
+    /// How long the driver may take to answer, in milliseconds
     #[arg(long, value_name = "MS")]
     pub(crate) time_limit: u64,
 
-    /// The driver, as `run` was given it
+    /// The driver, as given to `run`
     pub(crate) driver: DriverSpec,
 }
 
@@ -247,15 +245,15 @@ pub(crate) struct Ask {
     #[arg(short, long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) partition: Option<String>,
 
-    /// Look for it on this message bus: session, system or an address
+    /// Look for the partition on this message bus: session, system or an address
     #[arg(long, value_name = "BUS", value_parser = bus)]
     pub(crate) bus: Option<BusAddress>,
 
-    /// Answer in JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How long to wait for an answer [default: 5s; what waits for parties, as long as these may take]
+    /// How long to wait for an answer [default: 5s; for requests that wait for parties, as long as their time limits allow]
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub(crate) timeout: Option<Duration>,
 }
@@ -263,8 +261,8 @@ pub(crate) struct Ask {
 /// `hotadd parties`.
 #[derive(Args, Debug)]
 pub(crate) struct Parties {
-    /// Restart this party: end what is left of it and register it again. It must be one of the configuration or of --driver. Nothing
-    /// is added until it has registered
+    /// Restart this party: end its process, if it still has one, and register it again. The party must be named in the
+    /// configuration or by --driver. Nothing is added until it has registered
     #[arg(long, value_name = "PARTY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) restart: Option<String>,
 
@@ -286,7 +284,7 @@ pub(crate) struct Change {
 /// How much of the history is meant.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// At most so many events, the latest
+    /// Show at most the latest N events
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
     pub(crate) most: u32,
 
@@ -295,49 +293,54 @@ pub(crate) struct History {
 }
 
 const INSPECT_HELP: &str = "\
-Exit status: 0 if it can be loaded, 1 if not, 2 for bad usage. A driver that imports what is not provided can be loaded, \
-and is stopped when it uses that.";
+Exit status: 0 if the file can be loaded, 1 if not, 2 for bad usage. A driver with imports that are not \
+provided can be loaded; it is stopped when it uses one of them.";
 
 const DAEMON_HELP: &str = "\
-A processor that is plugged in while this runs is added as soon as everybody has agreed; one that is refused stays off until \
-somebody asks again, by `hotadd add N`. Takes root, but for simulated processors. SIGTERM and SIGINT end it, and leave the \
-processors as they are; SIGHUP has it read its configuration anew.
+A processor that is plugged in while the daemon runs is added as soon as all parties have agreed. A \
+refused processor stays off until it is requested again by `hotadd add N`. The daemon needs root, except \
+for simulated processors. SIGTERM and SIGINT end it and leave the processors as they are. SIGHUP makes it \
+reload its configuration.
 
-Exit status: 0 if it was told to end, 1 if it could not begin, 2 for bad usage or a bad configuration.";
+Exit status: 0 after a signal to end, 1 if the daemon could not start, 2 for bad usage or a bad \
+configuration.";
 
 const DOCTOR_HELP: &str = "\
-Answers: problem, if something brings processors online or would; cannot tell, if nothing of the kind was found and there is \
-something that could not be looked at or followed, such as a program behind a variable, an agent that obeys the hypervisor, or an \
-initramfs in a form that is not read; clear otherwise.
+Answers: problem, if something brings processors online or would; cannot tell, if nothing of the kind was \
+found but something could not be read or followed, such as a program named by a variable, an agent that \
+obeys the hypervisor, or an initramfs in an unsupported format; clear otherwise.
 
-Exit status: 0 for clear, 1 for problem or if a shadow was refused, 3 for cannot tell; 2 for bad usage.";
+Exit status: 0 for clear, 1 for problem or if a file of --shadow was not written, 3 for cannot tell, 2 for \
+bad usage.";
 
 const ASK_HELP: &str = "\
-Exit status: 0 if all went as asked, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such partition, \
-or none that is believed: what others could have put there by its name is not; 74 if what it has to say cannot be written, 130 after \
-Ctrl-C. Who closes its output is no failure.
+Exit status: 0 on success, 1 if a processor or a party was refused, 2 for bad usage, 3 if there is no such \
+partition or its socket is not trusted, because another user could have put it there; 74 if the output \
+cannot be written, 130 after Ctrl-C. A closed output pipe is not an error.
 
-A partition that does not answer within 5 s, or --timeout, is an error. Adding, removing, rehearsing and starting a party anew wait for \
-parties, which have time limits of their own: after a second who is waited for is shown on stderr. What was asked for goes on in the \
-partition when this ends before it.";
+A partition that does not answer within 5 s, or --timeout, is an error. Adding, removing, rehearsing and \
+restarting a party wait for parties, which have time limits of their own: after a second, stderr shows \
+which party is being waited for. If the command ends first, the request continues in the partition.";
 
 const AFTER_HELP: &str = "\
-The command starts on some processors, and others join one by one while it runs. Before each joins, every driver is asked; \
-if one refuses, that processor stays out. A processor that appears later (plugged in, brought online, gained by the cpuset \
-above) is asked for in the same way until the command ends; --follow changes that. A program of exec: is run as PROGRAM STATE ID, \
-such as `./ready add-start 1`, and agrees by exit status 0; HOTADD_REPLAY=1 in its environment says that the processor was \
-active before it registered. The page on scripts, docs/scripts.md, has the rest. Needs no privileges; with them the command cannot leave its processors. Without a command, a built-in load spins on every active \
+The command starts on some processors, and others join one by one while it runs. Before a processor joins, \
+every driver is asked; if one refuses, the processor stays out. A processor that appears later (plugged \
+in, brought online, gained by the parent cpuset) is requested in the same way until the command ends; \
+--follow changes that. A program of exec: is run as PROGRAM STATE ID, such as `./ready add-start 1`, and \
+agrees by exit status 0; HOTADD_REPLAY=1 in its environment means that the processor was active before the \
+program was registered. See docs/scripts.md for details. No privileges are needed; with privileges, the \
+command cannot leave its processors. Without a command, a built-in load spins on every active \
 processor. LIST is the kernel's form: 0-3,8.
 
-Exit status: the command's own, 128 + the signal's number if a signal killed it; by HUP, INT \
-or TERM hotadd ends in the same way, once it has cleaned up. Without a command 0. 1 if the run \
-could not begin, 2 for bad usage, 126 if the command may not be run, 127 if there is no such command.
+Exit status: the command's, or 128 + the signal's number if a signal killed it; on HUP, INT or TERM hotadd \
+cleans up and ends with the same status. Without a command 0. 1 if the run could not begin, 2 for bad usage, \
+126 if the command may not be run, 127 if there is no such command.
 
 Examples:
   hotadd run                                 this machine's processors join one by one, under load
-  hotadd run -- make -j8                     start on one processor, get the others meanwhile
+  hotadd run -- make -j8                     start on one processor, gain the others while running
   hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
-  hotadd run --simulate 4+60,fail-start=7    not real ones; number 7 will not start";
+  hotadd run --simulate 4+60,fail-start=7    simulated processors; 7 fails to start";
 
 /// What keeps a command to its processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -357,7 +360,7 @@ pub(crate) enum Add {
 fn list(text: &str) -> Result<CpuList, String> {
     let list: CpuList = text.parse().map_err(|error: hotadd::CpuListError| error.to_string())?;
     if list.is_empty() {
-        return Err("the list is empty; a list looks like 0-3,8".to_owned());
+        return Err("the list is empty; write it like 0-3,8".to_owned());
     }
     Ok(list)
 }
@@ -366,7 +369,9 @@ fn add(text: &str) -> Result<Add, String> {
     match text {
         "all" => Ok(Add::All),
         "none" => Ok(Add::None),
-        _ => list(text).map(Add::List).map_err(|error| format!("{error}; or say all or none")),
+        _ => list(text)
+            .map(Add::List)
+            .map_err(|error| format!("{error}; all and none are also accepted")),
     }
 }
 
@@ -375,14 +380,14 @@ fn follow(text: &str) -> Result<Follow, String> {
         "ask" => Ok(Follow::Ask),
         "report" => Ok(Follow::Report),
         "no" => Ok(Follow::Manual),
-        _ => Err("say ask, report or no".to_owned()),
+        _ => Err("expected ask, report or no".to_owned()),
     }
 }
 
 fn poll(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(10) || time > Duration::from_secs(60 * 60) {
-        return Err("a poll is from 10ms to 1h".to_owned());
+        return Err("the poll interval must be from 10ms to 1h".to_owned());
     }
     Ok(time)
 }

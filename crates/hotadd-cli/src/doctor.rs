@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     let root = match Root::open(&args.root) {
         Ok(root) => root,
         Err(error) => {
-            eprintln!("hotadd: --root: {} cannot be looked at: {error}", args.root.display());
+            eprintln!("hotadd: --root: {} cannot be read: {error}", args.root.display());
             return ExitCode::from(USAGE);
         }
     };
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     } else {
         let done: String = shadows.iter().map(shadow).collect();
         let written = shadows.iter().any(|shadow| shadow.outcome == Outcome::Written);
-        let next = if written { "now: udevadm control --reload\n" } else { "" };
+        let next = if written { "next: udevadm control --reload\n" } else { "" };
         format!("{done}{next}{}", shown(&findings, answer))
     };
     crate::say::whole(&text);
@@ -64,11 +64,12 @@ fn shown(findings: &[Finding], answer: Option<Level>) -> String {
     text += &match answer {
         Some(Level::Problem) => {
             format!(
-                "problem: something brings processors online: {problems} found, {unknown} that cannot be told\n"
+                "problem: something brings processors online: {problems} found, {unknown} undetermined\n"
             )
         }
         Some(Level::CannotTell) => format!(
-            "cannot tell: nothing was found that brings processors online, and {unknown} cannot be told\n"
+            "cannot tell: nothing was found that brings processors online, but {unknown} could not be \
+             determined\n"
         ),
         Some(Level::Note) | None => "clear: nothing brings processors online\n".to_owned(),
     };

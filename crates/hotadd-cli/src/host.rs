@@ -57,10 +57,7 @@ fn host_file(
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream) -> ExitCode {
     // The process that started this one may have ended.
-    let _ = writeln!(
-        report,
-        "no Windows drivers are machine code for x86-64 Linux, and this is another system"
-    );
+    let _ = writeln!(report, "no Windows drivers need x86-64 Linux, and this is another system");
     ExitCode::FAILURE
 }
 
@@ -92,7 +89,7 @@ fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) ->
 /// Registers the driver. The partition's handle keeps the connection.
 fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Partition), String> {
     let What::Sample(sample) = &args.driver.what else {
-        return Err("only a sample can be hosted".to_owned());
+        return Err("on this system only a sample can run in a host".to_owned());
     };
     let raw = socket.try_clone().map_err(|error| error.to_string())?;
     let limit = Duration::from_millis(args.time_limit);

@@ -6,9 +6,7 @@ use crate::args::Inspect;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) fn run(_: &Inspect) -> ExitCode {
-    crate::say::wrong(
-        "Windows drivers are machine code for x86-64 Linux, and this is another system",
-    );
+    crate::say::wrong("Windows drivers need x86-64 Linux, and this is another system");
     ExitCode::FAILURE
 }
 
@@ -105,7 +103,9 @@ mod here {
         let missing = seen.imports.iter().filter(|import| !provided(import)).count();
         lines.push(match missing {
             0 => "it can be loaded".to_owned(),
-            missing => format!("it can be loaded, though not strictly: {missing} not provided"),
+            missing => {
+                format!("it can be loaded, but not with strict: {missing} imports are not provided")
+            }
         });
         lines.join("\n") + "\n"
     }

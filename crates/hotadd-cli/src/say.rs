@@ -33,7 +33,7 @@ pub(crate) fn whole(text: &str) {
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     match LOST.get() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            wrong(format!("what it had to say could not be written: {error}"));
+            wrong(format!("the output could not be written: {error}"));
             ExitCode::from(UNSAID)
         }
         _ => code,

@@ -71,7 +71,7 @@ impl Tui {
         let unsupported = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
         let size = out.size()?;
         if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
-            return unsupported("the terminal is a dumb one");
+            return unsupported("the terminal is dumb (TERM)");
         }
         if too_small(size) {
             return unsupported("the terminal is too small");

@@ -63,7 +63,7 @@ fn is_not_trusted(fake: &Fake, asked: &AtomicUsize, says: &str) {
 
 #[test]
 fn a_partition_in_a_folder_that_others_may_write_to_is_not_trusted() {
-    for (mode, who) in [(0o777, "everybody may write to "), (0o770, "may write to ")] {
+    for (mode, who) in [(0o777, "every user may write to "), (0o770, "may write to ")] {
         let (fake, asked) = counting();
         let folder = fake.runtime_dir().join("hotadd");
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
@@ -177,7 +177,7 @@ fn a_partition_given_by_path_may_be_another_users_and_the_user_is_named() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("active: 0 "), "{}", stdout(&output));
     let says = format!(
-        "hotadd: the partition at {} is that of process {} of user 65534\n",
+        "hotadd: the partition at {} belongs to process {} of user 65534\n",
         socket.display(),
         run.0.id()
     );

@@ -47,7 +47,7 @@ fn a_missing_root_is_bad_usage() {
     for root in ["/nowhere/at/all", "/etc/passwd"] {
         let said = output(&["doctor", "--root", root]);
         assert_eq!(said.status.code(), Some(2), "{root}");
-        assert!(stderr(&said).contains(&format!("--root: {root} cannot be looked at")));
+        assert!(stderr(&said).contains(&format!("--root: {root} cannot be read")));
     }
 }
 
@@ -55,7 +55,7 @@ fn a_missing_root_is_bad_usage() {
 fn a_file_that_cannot_be_examined_is_not_clear() {
     let root = Root::new();
     root.file("usr/lib/udev/rules.d/40-long.rules", &"#".repeat((1 << 20) + 1));
-    root.cannot_tell("not looked at");
+    root.cannot_tell("not examined");
     let seen = root.seen();
     assert_eq!(seen.status, 3, "a rule may be in it");
     assert_eq!(seen.findings[0]["where"]["file"], "/usr/lib/udev/rules.d/40-long.rules");

@@ -73,7 +73,7 @@ fn l3_an_incomplete_message_is_a_veto() {
 
 #[test]
 fn l3_an_invalid_message_is_a_veto() {
-    let reason = "its connection was closed, because it sent what is no message";
+    let reason = "its connection was closed, because it sent bytes that are not a D-Bus message";
     l3("garbage=add-start", "STATUS_INVALID_NETWORK_RESPONSE", reason);
 }
 
@@ -218,7 +218,11 @@ fn l3_a_driver_that_crashes_while_registering_is_named_with_the_cause() {
         ("crash=add-start", "its process was killed by SIGKILL"),
         ("exit=add-complete:3", "its process exited with status 3"),
         ("veto=1,segv=add-failure", "its process was killed by SIGSEGV"),
-        ("garbage=add-complete", "its connection was closed, because it sent what is no message"),
+        (
+            "garbage=add-complete",
+            "its connection was closed, because it sent bytes that are not a D-Bus \
+         message",
+        ),
     ] {
         let driver = format!("sample:isolated,name=weak,replay,{fault}");
         let output = output(&["run", "--simulate", "2+1", "--json", "--driver", &driver]);

@@ -364,6 +364,6 @@ fn too_many_workers_of_a_sample_are_a_veto_and_not_a_crash() {
     let events = events(&stdout(&output));
     let refused = of(&events, "refused");
     let reason = refused[0]["reason"].as_str().unwrap();
-    assert_eq!(reason, "the samples have their limit of 4096 workers");
+    assert_eq!(reason, "the samples have reached their limit of 4096 workers");
     assert_eq!(of(&events, "joined").len() + refused.len(), 2047);
 }

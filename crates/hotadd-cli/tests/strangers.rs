@@ -71,7 +71,7 @@ fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
 fn an_invalid_name_in_a_message_is_an_error_and_not_a_panic() {
     for (kind, code, what) in [(2, 7, "sender"), (3, 4, "error name"), (4, 2, "interface")] {
         let said = status_of(kind, Some((code, "-")));
-        let expected = format!("it sent a message whose {what} is none");
+        let expected = format!("it sent a message with an invalid {what}");
         assert!(
             said.contains("does not follow the protocol") && said.contains(&expected),
             "{said}"
@@ -82,7 +82,7 @@ fn an_invalid_name_in_a_message_is_an_error_and_not_a_panic() {
 #[test]
 fn an_answer_of_a_wrong_type_is_an_error() {
     let said = status_of(2, None);
-    assert!(said.contains("the partition answered GetCandidates with nonsense"), "{said}");
+    assert!(said.contains("the partition's answer to GetCandidates is invalid"), "{said}");
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn a_path_without_a_partition_is_described_with_advice() {
     let begins = "`hotadd run --name";
     for (name, what, advice) in [
         ("none", "there is no running partition none (nothing is at ", begins),
-        ("file", "file, which is no socket; ", begins),
-        ("left", "partition left has ended: nobody listens at ", begins),
+        ("file", "file, which is not a socket; ", begins),
+        ("left", "partition left has ended: no process listens at ", begins),
         ("/nowhere/none", "(nothing is at /nowhere/none); ", "without -p"),
-        ("/etc/passwd", "/etc/passwd, which is no socket; ", "without -p"),
+        ("/etc/passwd", "/etc/passwd, which is not a socket; ", "without -p"),
     ] {
         let said = said(&["status", "-p", name], 3);
         assert!(said.contains(what) && said.contains(advice), "{name}: {said}");

@@ -97,14 +97,15 @@ fn an_impossible_simulation_is_refused() {
             .contains("processor 5 cannot be added")
     );
     assert!(
-        complaint(&["run", "--simulate", "1+1", "--add", "0"]).contains("the run starts on it")
+        complaint(&["run", "--simulate", "1+1", "--add", "0"])
+            .contains("the run already starts on it")
     );
     assert!(
         complaint(&["run", "--simulate", "1+1", "--remove", "7"]).contains("--remove: processor 7")
     );
     assert!(
         complaint(&["run", "--simulate", "1+1", "--remove", "0-1"])
-            .contains("no processor to run on")
+            .contains("no processor would be left to run on")
     );
 }
 
@@ -116,12 +117,15 @@ fn an_unknown_driver_or_option_is_reported_with_the_known_ones() {
         complaint(&["run", "--driver", "sample:veto=a"])
             .contains("\"a\" is not a processor number")
     );
-    assert!(complaint(&["run", "--every", "5"]).contains("a duration looks like 500ms"));
+    assert!(complaint(&["run", "--every", "5"]).contains("write it like 500ms"));
     assert!(complaint(&["run", "--every", "48h"]).contains("longer than a day"));
-    assert!(complaint(&["run", "--after", "soon"]).contains("a duration looks like 500ms"));
-    assert!(complaint(&["run", "--follow", "yes"]).contains("say ask, report or no"));
+    assert!(complaint(&["run", "--after", "soon"]).contains("write it like 500ms"));
+    assert!(complaint(&["run", "--follow", "yes"]).contains("expected ask, report or no"));
     for poll in ["9ms", "0s", "61m"] {
-        assert!(complaint(&["run", "--poll", poll]).contains("a poll is from 10ms to 1h"));
+        assert!(
+            complaint(&["run", "--poll", poll])
+                .contains("the poll interval must be from 10ms to 1h")
+        );
     }
     assert!(complaint(&["run", "--json", "--events", "x"]).contains("cannot be used with"));
     assert!(complaint(&["walk"]).contains("walk"));
@@ -139,7 +143,7 @@ fn a_driver_with_an_invisible_name_or_that_refuses_an_active_processor_keeps_the
  {
     let output = output(&["run", "--simulate", "1+1", "--driver", "sample:name=\u{7}"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("is no name for a party"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is not a valid party name"), "{}", stderr(&output));
 
     let output = hotadd(&["run", "--simulate", "2+1", "--driver", "sample:veto=1", "--", "true"]);
     let output = { output }.output().unwrap();

@@ -97,7 +97,7 @@ fn a_stopped_partition_is_reported_after_five_seconds_with_its_process_and_advic
         let says =
             format!("does not answer within {within}, because its process {pid} is stopped; ");
         assert!(said.contains(&says), "{args:?}: {said}");
-        assert!(said.contains(&format!("`kill -CONT {pid}` has it go on")), "{args:?}: {said}");
+        assert!(said.contains(&format!("`kill -CONT {pid}` resumes it")), "{args:?}: {said}");
     }
     run.send(Signal::CONT);
     comes_true("it answers again", || run.ask(&["status"]).output().unwrap().status.success());
@@ -133,7 +133,7 @@ fn a_waiting_add_names_the_party_and_continues_in_the_partition_after_ctrl_c() {
     lines.read_line(&mut line).unwrap();
     assert!(line.starts_with("waiting for slow: AddStart of processor 1, "), "{line}");
     let said = interrupt(child, lines);
-    let says = "interrupted; what was asked for goes on in the partition; `hotadd status` and ";
+    let says = "interrupted; the request continues in the partition; `hotadd status` and ";
     assert!(said.contains(says), "{said}");
     comes_true("it has joined all the same", || {
         stdout(&run.ask(&["status"]).output().unwrap()).contains("active: 0-1 ")
@@ -165,7 +165,7 @@ fn an_add_waits_while_the_partition_answers_or_until_its_time_limit() {
     let output = ends(asking(answers.runtime_dir(), &["add", "1", "--timeout", "1500ms"]));
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("no answer within 1s 500ms; what was asked for goes on "), "{said}");
+    assert!(said.contains("no answer within 1s 500ms; the request continues "), "{said}");
 
     let silent = Fake::new(|_, _| None);
     let output = ends(asking(silent.runtime_dir(), &["add", "1"]));
@@ -173,8 +173,7 @@ fn an_add_waits_while_the_partition_answers_or_until_its_time_limit() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     let says = format!("process {}, does not answer within 5s", std::process::id());
     assert!(
-        said.contains(&says)
-            && said.contains("it is not known whether the request was carried out"),
+        said.contains(&says) && said.contains("the request may or may not have been carried out"),
         "{said}"
     );
 }

@@ -119,7 +119,7 @@ enum Phase {
 
 /// What to do with a received notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the driver is to be told what it is owed, and the partition waits for an answer"]
+#[must_use = "the driver must get the owed notices, and the partition waits for an answer"]
 pub struct Reaction {
     /// What to tell the driver first, in this order. Its answers to these calls change nothing (A6).
     pub owed: Vec<Notice>,
@@ -178,7 +178,7 @@ impl Agent {
     }
 
     /// Register is about to be sent over a new connection, or again over this one. Returns whether it asks for a replay.
-    #[must_use = "the partition must replay exactly if this says so"]
+    #[must_use = "it says whether the partition must replay"]
     pub fn registering(&mut self) -> bool {
         self.lost();
         let replay = !self.without_replay || !self.held.is_empty();
@@ -192,7 +192,7 @@ impl Agent {
             return Reaction::breach("this agent is not registered");
         }
         if notice.state.is_removal() && !self.hears_removal {
-            return Reaction::breach("this agent does not hear of removals");
+            return Reaction::breach("this agent is not notified of removals");
         }
         self.epoch = notice.epoch;
         match notice.state {

@@ -20,7 +20,7 @@ use crate::errno::Errno;
 /// assert!(status.is_error());
 /// assert_eq!(
 ///     status.to_string(),
-///     "STATUS_INSUFFICIENT_RESOURCES (0xC000009A): memory or another resource ran out",
+///     "STATUS_INSUFFICIENT_RESOURCES (0xC000009A): memory or another resource is exhausted",
 /// );
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,15 +99,15 @@ macro_rules! statuses {
 
 statuses! {
     SUCCESS = 0x0000_0000, "the operation succeeded";
-    TIMEOUT = 0x0000_0102, "the time given for waiting ran out; not an error by value";
-    PENDING = 0x0000_0103, "the operation goes on; not an error by value";
-    BUFFER_OVERFLOW = 0x8000_0005, "the data did not fit and was cut";
+    TIMEOUT = 0x0000_0102, "the time to wait ran out; not an error by value";
+    PENDING = 0x0000_0103, "the operation is in progress; not an error by value";
+    BUFFER_OVERFLOW = 0x8000_0005, "the data did not fit and was truncated";
     DEVICE_OFF_LINE = 0x8000_0010, "the processor is not online";
     DEVICE_BUSY = 0x8000_0011, "the device is busy";
-    UNSUCCESSFUL = 0xC000_0001, "the operation failed, and nothing more is known";
+    UNSUCCESSFUL = 0xC000_0001, "the operation failed for an unknown reason";
     NOT_IMPLEMENTED = 0xC000_0002, "the operation is not implemented";
     ACCESS_VIOLATION = 0xC000_0005, "memory was accessed at an invalid address";
-    INVALID_HANDLE = 0xC000_0008, "the handle is not, or no longer, a valid one";
+    INVALID_HANDLE = 0xC000_0008, "the handle is not valid, or no longer valid";
     INVALID_PARAMETER = 0xC000_000D, "an argument is not valid";
     NO_SUCH_DEVICE = 0xC000_000E, "there is no such processor or device";
     NO_MEMORY = 0xC000_0017, "there is not enough memory";
@@ -118,7 +118,7 @@ statuses! {
     QUOTA_EXCEEDED = 0xC000_0044, "a limit has been reached";
     PRIVILEGE_NOT_HELD = 0xC000_0061, "a privilege is missing";
     DISK_FULL = 0xC000_007F, "there is no space left";
-    INSUFFICIENT_RESOURCES = 0xC000_009A, "memory or another resource ran out";
+    INSUFFICIENT_RESOURCES = 0xC000_009A, "memory or another resource is exhausted";
     MEDIA_WRITE_PROTECTED = 0xC000_00A2, "it is read-only";
     DEVICE_NOT_READY = 0xC000_00A3, "the device is not ready";
     IO_TIMEOUT = 0xC000_00B5, "no answer came in time";
@@ -128,13 +128,13 @@ statuses! {
     TOO_MANY_OPENED_FILES = 0xC000_011F, "too many files are open";
     CANCELLED = 0xC000_0120, "the operation was cancelled";
     PIPE_BROKEN = 0xC000_014B, "the other end of the pipe is gone";
-    DRIVER_INTERNAL_ERROR = 0xC000_0183, "the driver failed inside";
+    DRIVER_INTERNAL_ERROR = 0xC000_0183, "internal error in the driver";
     INVALID_DEVICE_STATE = 0xC000_0184, "the processor is not in a state that allows this";
     IO_DEVICE_ERROR = 0xC000_0185, "the device reported an error";
-    POSSIBLE_DEADLOCK = 0xC000_0194, "going on would wait for itself for ever";
+    POSSIBLE_DEADLOCK = 0xC000_0194, "the operation would deadlock";
     CONNECTION_RESET = 0xC000_020D, "the connection was reset";
     NOT_FOUND = 0xC000_0225, "it was not found";
-    RETRY = 0xC000_022D, "it did not work this time and may work when tried again";
+    RETRY = 0xC000_022D, "it failed this time and may succeed when it is tried again";
     REQUEST_ABORTED = 0xC000_0240, "the request was interrupted";
 }
 

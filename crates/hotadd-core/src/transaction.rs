@@ -35,7 +35,7 @@ pub use calls::Together;
 
 /// What to do now.
 #[derive(Debug)]
-#[must_use = "a step that is not carried out leaves the transaction where it is"]
+#[must_use = "the transaction does not continue until the step is carried out"]
 pub enum Step {
     /// The set changes: call [`publish`](Transaction::publish) to make the next one, and make it visible to queries.
     Publish,

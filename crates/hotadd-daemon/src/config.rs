@@ -99,7 +99,9 @@ impl FromStr for Bus {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
-            bus => values::bus(bus).map(Self::On).map_err(|why| format!("{why}, or it is none")),
+            bus => values::bus(bus)
+                .map(Self::On)
+                .map_err(|why| format!("{why}; none is also accepted")),
         }
     }
 }
@@ -254,7 +256,9 @@ impl Config {
         for (nth, party) in config.parties.iter().enumerate() {
             if let (Some(key), Some(_)) = (&party.when_missing, party.driver.0.when_missing) {
                 let at = line(key.span().start);
-                return Err(format!("{at}: party[{nth}].when-missing: the driver says it already"));
+                return Err(format!(
+                    "{at}: party[{nth}].when-missing: it is already set in driver"
+                ));
             }
         }
         Ok(config)
@@ -300,7 +304,7 @@ impl HardwareKeys {
         if let Some(plug) = &self.plug {
             for &id in plug.get_ref().0.ids() {
                 if !hardware.candidates().is_ok_and(|off| off.contains(&id)) {
-                    let what = format!("processor {id} is none of the simulation's spare ones");
+                    let what = format!("processor {id} is not a spare processor of the simulation");
                     return Err((plug.span().start, "plug", what));
                 }
                 hardware.unplug(id);
@@ -323,7 +327,7 @@ impl HardwareKeys {
 
 fn needs(kind: Kind) -> String {
     format!(
-        "it is for hardware.kind = \"{}\"",
+        "it is only valid with hardware.kind = \"{}\"",
         match kind {
             Kind::Hotplug => "hotplug",
             Kind::Simulated => "simulated",
@@ -410,22 +414,22 @@ mod tests {
             ),
             (
                 "[limits]\ntimeout = '5'",
-                "2: limits.timeout: time unit needed, for example 5sec or 5ms; a duration looks like 500ms or 2s",
+                "2: limits.timeout: time unit needed, for example 5sec or 5ms; write it like 500ms or 2s",
             ),
             (
                 "[limits]\ntimeout = 5",
                 "2: limits.timeout: invalid type: integer `5`, expected a string",
             ),
             ("[limits]\nrejoin = '1h'", "2: limits.rejoin: it is longer than 10m"),
-            ("[limits]\ntimeout = '1h'", "2: limits.timeout: a time limit is from 1ms to 10m"),
-            ("[service]\nname = '.x'", "2: service.name: a name is 1 to 64 of"),
+            ("[limits]\ntimeout = '1h'", "2: limits.timeout: a time limit must be from 1ms to 10m"),
+            ("[service]\nname = '.x'", "2: service.name: a name has 1 to 64 characters of"),
             (
                 "[service]\ngroup = 'hotadd-no-such-group'",
                 "2: service.group: there is no group hotadd-no-such-group; `groupadd --system ",
             ),
             (
                 "[service]\nbus = 'all'",
-                "2: service.bus: a bus is session, system or an address such as ",
+                "2: service.bus: a bus must be session, system or an address such as ",
             ),
             ("[service]\nsocket = 'x'", "2: service.socket: \"x\" does not begin with /"),
             (
@@ -438,17 +442,20 @@ mod tests {
             ),
             (
                 "[[party]]\ndriver = 'sample:when-missing=skip'\nwhen-missing = 'refuse'",
-                "3: party[0].when-missing: the driver says it already",
+                "3: party[0].when-missing: it is already set in driver",
             ),
             ("[[party]]\n", "1: party[0]: missing field `driver`"),
-            ("[hardware]\nplug = '9'", "2: hardware.plug: it is for hardware.kind = \"simulated\""),
+            (
+                "[hardware]\nplug = '9'",
+                "2: hardware.plug: it is only valid with hardware.kind = \"simulated\"",
+            ),
             (
                 "[hardware]\nkind = 'simulated'\nplug = '9'",
-                "3: hardware.plug: processor 9 is none of the simulation's spare ones",
+                "3: hardware.plug: processor 9 is not a spare processor of the simulation",
             ),
             (
                 "[hardware]\nkind = 'simulated'\npolicy = 'report'",
-                "3: hardware.policy: it is for hardware.kind = \"hotplug\"",
+                "3: hardware.policy: it is only valid with hardware.kind = \"hotplug\"",
             ),
             (
                 "[hardware]\nkind = 'simulated'\nsimulate = '0+1'",

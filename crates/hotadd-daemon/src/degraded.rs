@@ -24,7 +24,7 @@ pub fn since(name: &str, since: SystemTime, reason: &str) -> String {
 
 /// The message that the party is present again.
 pub(crate) fn over(name: &str) -> String {
-    format!("{name} is there again, and is asked")
+    format!("{name} is registered again and is asked as before")
 }
 
 fn what_to_do(name: &str) -> String {
@@ -35,7 +35,8 @@ fn what_to_do(name: &str) -> String {
         format!("='{}'", name.replace('\'', "'\\''"))
     };
     format!(
-        "nothing is added without it (L4); `hotadd parties --restart{name}`, or for the daemon a reload, starts it anew"
+        "nothing is added while it is missing (L4); to restart it, use `hotadd parties --restart{name}` or \
+         reload the daemon"
     )
 }
 
@@ -53,8 +54,8 @@ mod tests {
     #[test]
     fn l4_a_missing_party_is_reported_in_one_line_with_time_reason_and_advice() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-        let says = "degraded: ready is missing since 1970-01-01T00:00:01Z: no answer in 5 s; nothing is added without it (L4); \
-                    `hotadd parties --restart ready`, or for the daemon a reload, starts it anew";
+        let says = "degraded: ready is missing since 1970-01-01T00:00:01Z: no answer in 5 s; nothing is \
+         added while it is missing (L4); to restart it, use `hotadd parties --restart ready` or reload the daemon";
         assert_eq!(since("ready", at, "no answer in 5 s"), says);
         for (name, restart) in
             [("a b", "--restart='a b'"), ("-x", "--restart='-x'"), ("it's", "--restart='it'\\''s'")]

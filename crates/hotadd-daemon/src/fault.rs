@@ -40,7 +40,9 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("HOTADD_FAULT={text} is not POINT[:N][@ID] with one of {POINTS:?}");
+        let wrong = || {
+            format!("HOTADD_FAULT={text} is not POINT[:N][@ID], where POINT is one of {POINTS:?}")
+        };
         let (rest, of) = match text.split_once('@') {
             Some((rest, id)) => (rest, Some(HardwareId(id.parse().map_err(|_| wrong())?))),
             None => (text, None),

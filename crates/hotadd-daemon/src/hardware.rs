@@ -25,9 +25,11 @@ impl Governed {
             return simulated.map(Self::Simulated).map_err(wrong);
         }
         if !geteuid().is_root() {
-            return Err("switching this machine's processors takes root; \
-                        with hardware.kind = \"simulated\" all else can be tried without"
-                .to_owned());
+            return Err(
+                "starting and stopping this machine's processors needs root; hardware.kind = \
+             \"simulated\" needs no privileges"
+                    .to_owned(),
+            );
         }
         let options = HotplugOptions::new().intruders(intruders(keys));
         let hotplug = Hotplug::new(options).map_err(|error| error.to_string())?;

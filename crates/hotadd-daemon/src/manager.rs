@@ -67,7 +67,8 @@ pub(super) struct Reloading {
 impl Manager {
     pub(super) fn begin(file: Option<PathBuf>, config: Config, log: Log) -> Result<Self, String> {
         let (sender, messages) = mpsc::channel();
-        listen(sender.clone()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+        listen(sender.clone())
+            .map_err(|error| format!("signal handlers cannot be installed: {error}"))?;
         let waker = sender.clone();
         log.wakes(move || drop(waker.send(Message::LeftOut)));
         let notify = Notify::from_env().map_err(|error| error.to_string())?;
@@ -235,7 +236,7 @@ impl Manager {
                 None => self.say("WATCHDOG=1"),
                 Some(who) if !self.stuck => {
                     let says = format!(
-                        "hotadd: {who} is stuck: the watchdog is not told that all is well"
+                        "hotadd: {who} is stuck: the service manager's watchdog is no longer fed"
                     );
                     self.log.line(Weight::Bad, &says);
                 }
@@ -299,18 +300,20 @@ impl Manager {
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a party", |waiting| waiting.driver.as_str());
-            let busy = format!("hotadd: {who} is still busy and is not waited for");
+            let busy = format!("hotadd: {who} is still busy; not waiting for it");
             self.log.line(Weight::Bad, &busy);
         }
         self.log.say_left_out(true);
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
-        self.log.line(Weight::Plain, &format!("ended; processors {active} stay as they are"));
+        self.log.line(Weight::Plain, &format!("ended; processors {active} stay active"));
     }
 
     pub(super) fn say(&self, what: &str) {
         if let Err(error) = self.notify.say(what) {
-            self.log
-                .line(Weight::Bad, &format!("hotadd: {what} reaches no service manager: {error}"));
+            self.log.line(
+                Weight::Bad,
+                &format!("hotadd: {what} cannot be sent to the service manager: {error}"),
+            );
         }
     }
 }

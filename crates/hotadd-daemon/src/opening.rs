@@ -22,10 +22,9 @@ impl Manager {
         let off = match off {
             Ok(off) if off.is_empty() => "none".to_owned(),
             Ok(off) => off.to_string(),
-            Err(why) => format!("unknown, because {why}"),
+            Err(why) => format!("unknown: {why}"),
         };
-        let pretended =
-            if self.governed.simulated().is_some() { ", which do not exist" } else { "" };
+        let pretended = if self.governed.simulated().is_some() { " (not real)" } else { "" };
         let begins =
             format!("{kind} processors{pretended}: {active} are active, off: {off}; {found}");
         self.log.line(Weight::Plain, &begins);
@@ -40,7 +39,7 @@ impl Manager {
             self.rejoin = Some(Instant::now() + within);
             let (who, within) = (some_of(&missing), humantime::format_duration(within));
             let waits = format!(
-                "waiting up to {within} for {who}, registered before; until then nothing is added"
+                "waiting up to {within} for {who}, which had registered before; nothing is added until then"
             );
             self.log.line(Weight::Plain, &waits);
         }
@@ -66,7 +65,7 @@ impl Manager {
                 return;
             }
             let who = some_of(&missing);
-            let says = format!("{who} did not come back and is not asked any more (L3)");
+            let says = format!("{who} did not register again and is no longer waited for (L3)");
             self.log.line(Weight::Bad, &says);
         }
         self.rejoin = None;
@@ -79,9 +78,14 @@ impl Manager {
     pub(super) fn begin_adding(&self) {
         let came = |id: &HardwareId| !self.off.contains(&(*id, self.governed.plugging(*id)));
         let mut off = self.partition.candidates().unwrap_or_else(|why| {
-            let says = "no processor is added now; `hotadd add` adds one later";
-            self.log
-                .line(Weight::Bad, &format!("which processors are off is unknown: {why}; {says}"));
+            let says = "no processor is added now; use `hotadd add` later";
+            self.log.line(
+                Weight::Bad,
+                &format!(
+                    "the processors that are off cannot be determined: {why}; \
+                 {says}"
+                ),
+            );
             Vec::new()
         });
         off.retain(|id| match self.config.hardware.at_start {

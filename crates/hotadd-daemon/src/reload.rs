@@ -15,7 +15,8 @@ impl Manager {
         }
         self.reloading.may_begin = false;
         if let Err(error) = self.notify.reloading() {
-            let says = format!("hotadd: RELOADING=1 reaches no service manager: {error}");
+            let says =
+                format!("hotadd: RELOADING=1 cannot be sent to the service manager: {error}");
             self.log.line(Weight::Bad, &says);
         }
         let config = match Config::load(self.file.as_deref()) {
@@ -24,8 +25,10 @@ impl Manager {
         };
         let (config, stays) = config.in_place_of(&self.config);
         for key in stays {
-            let says =
-                format!("{key} cannot change while the daemon runs, and stays; start it anew");
+            let says = format!(
+                "{key} cannot change while the daemon runs and keeps its value; restart the daemon \
+                 to change it"
+            );
             self.log.line(Weight::Bad, &says);
         }
         let specs: Vec<_> = config.parties.iter().map(Party::spec).collect();
@@ -37,7 +40,7 @@ impl Manager {
             for spec in keep {
                 let old = humantime::format_duration(self.config.limits.timeout());
                 let says =
-                    format!("{} keeps its time limit of {old} until it registers anew", spec.name);
+                    format!("{} keeps its time limit of {old} until it registers again", spec.name);
                 self.log.line(Weight::Plain, &says);
             }
         }
@@ -67,7 +70,7 @@ impl Manager {
             Ok(config) => {
                 let begin_again = config.hardware.at_start != self.config.hardware.at_start;
                 self.config = *config;
-                self.log.line(Weight::Plain, "the configuration was read anew");
+                self.log.line(Weight::Plain, "the configuration was reloaded");
                 // Otherwise the new value applies when adding begins.
                 if begin_again && self.rejoin.is_none() {
                     self.begin_adding();
@@ -75,9 +78,10 @@ impl Manager {
                 self.say(&format!("READY=1\n{}", self.status()));
             }
             Err(why) => {
-                let says = format!("hotadd: the configuration stays as it was: {why}");
+                let says = format!("hotadd: the configuration was not reloaded: {why}");
                 self.log.line(Weight::Bad, &says);
-                let stays = "the configuration could not be read anew, and stays as it was";
+                let stays =
+                    "the configuration could not be reloaded; the previous one stays in force";
                 self.say(&format!("READY=1\n{}; {stays}", self.status()));
             }
         }

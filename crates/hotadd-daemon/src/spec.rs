@@ -66,7 +66,7 @@ impl FromStr for SimulateSpec {
                 "delay" => spec.delay = delay(&value)?,
                 _ => {
                     return Err(format!(
-                        "there is no option {key:?}; there are fail-start and delay"
+                        "there is no option {key:?}; the options are fail-start and delay"
                     ));
                 }
             }
@@ -104,14 +104,15 @@ fn with_name(driver: DriverSpec) -> Result<DriverSpec, String> {
         return Ok(driver);
     }
     Err(format!(
-        "{:?} is no name for a party: 1 to 64 bytes, all of which can be seen, with no blank at either end; name=NAME gives it one",
+        "{:?} is not a valid party name: a name has 1 to 64 bytes, all printable, without spaces at either \
+         end; set one with name=NAME",
         text::clean(&driver.name)
     ))
 }
 
 fn list(key: &str, value: &str) -> Result<CpuList, String> {
     let list: CpuList = value.parse().map_err(|error| format!("{key}={value}: {error}"))?;
-    if list.is_empty() { Err(format!("{key}= names no processor")) } else { Ok(list) }
+    if list.is_empty() { Err(format!("{key}= is an empty list")) } else { Ok(list) }
 }
 
 fn number<T: FromStr>(key: &str, value: &str, like: &str) -> Result<T, String> {
@@ -146,7 +147,7 @@ mod tests {
         for name in bad {
             for driver in ["sample:", "exec:/x,", "./x.so,"] {
                 let why = format!("{driver}name={name}").parse::<DriverSpec>().unwrap_err();
-                assert!(why.contains("is no name for a party"), "{driver}{name:?}: {why}");
+                assert!(why.contains("is not a valid party name"), "{driver}{name:?}: {why}");
                 assert!(text::is_clean(&why), "{why:?} prints the invisible characters");
             }
         }
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(simulate("4+x"), "SPARE: \"x\" is not a number of processors");
         assert_eq!(
             simulate("4+4,fial=1"),
-            "there is no option \"fial\"; there are fail-start and delay"
+            "there is no option \"fial\"; the options are fail-start and delay"
         );
     }
 }

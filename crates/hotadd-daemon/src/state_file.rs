@@ -80,7 +80,7 @@ impl StateFile {
             Err(why) => {
                 let at = path.display();
                 let none = format!(
-                    "hotadd: {at} counts as none, so that all processors that are off are undecided: {why}"
+                    "hotadd: {at} is ignored, so that all processors that are off count as undecided: {why}"
                 );
                 self.log.line(Weight::Bad, &none);
             }
@@ -162,7 +162,8 @@ impl StateFile {
             Err(error) if !std::mem::replace(&mut state.failing, true) => {
                 let at = path.display();
                 let says = format!(
-                    "hotadd: {at} cannot be written: {error}; should hotadd be started again, processors may be asked for a second time"
+                    "hotadd: {at} cannot be written: {error}; after a restart of hotadd, processors may be \
+                     requested a second time"
                 );
                 self.log.line(Weight::Bad, &says);
             }

@@ -10,7 +10,8 @@ use hotadd_service::BusAddress;
 /// The text is not a bus; the error shows what a bus looks like.
 pub fn bus(text: &str) -> Result<BusAddress, String> {
     let no_bus = |_| {
-        "a bus is session, system or an address such as unix:path=/run/user/1000/bus".to_owned()
+        "a bus must be session, system or an address such as unix:path=/run/user/1000/bus"
+            .to_owned()
     };
     text.parse().map_err(no_bus)
 }
@@ -23,7 +24,8 @@ pub fn name(text: &str) -> Result<String, String> {
     if hotadd_service::is_name(text) {
         return Ok(text.to_owned());
     }
-    Err("a name is 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot".to_owned())
+    Err("a name has 1 to 64 characters of A-Z a-z 0-9 . _ - and does not start with a dot"
+        .to_owned())
 }
 
 /// The longest duration that is accepted.
@@ -35,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// It is not a valid duration; the error shows what a duration looks like.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; a duration looks like 500ms or 2s"))?;
+        .map_err(|error| format!("{error}; write it like 500ms or 2s"))?;
     if time > LONGEST {
         return Err("it is longer than a day".to_owned());
     }
@@ -52,7 +54,7 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 pub fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(1) || time > LONGEST_TIMEOUT {
-        return Err("a time limit is from 1ms to 10m".to_owned());
+        return Err("a time limit must be from 1ms to 10m".to_owned());
     }
     Ok(time)
 }

@@ -350,8 +350,8 @@ impl View {
             }
             EventKind::Appeared => {
                 let follows = match self.follow {
-                    Some(Follow::Ask) => "; everybody is asked",
-                    Some(Follow::Report) => "; nobody is asked (--follow report)",
+                    Some(Follow::Ask) => "; all parties are asked",
+                    Some(Follow::Report) => "; no party is asked (--follow report)",
                     Some(Follow::Manual) | None => "",
                 };
                 (Weight::Plain, format!("{id} appeared{follows}"))

@@ -67,7 +67,10 @@ impl Manager {
     pub(super) fn access(&self) -> Access {
         let (access, missing) = self.config.access();
         if let Some(error) = missing {
-            let alone = format!("only root may connect to the socket: {error}");
+            let alone = format!(
+                "the access of the group cannot be set, so only root may connect to the \
+             socket: {error}"
+            );
             let weight = match error {
                 AccessError::NoGroup(_) => Weight::Plain,
                 _ => Weight::Bad,

@@ -28,18 +28,19 @@ pub(crate) fn check(tree: &Tree, units: &Units) -> Vec<Finding> {
             Finding::new(Level::Problem, "the kernel brings processors online that the hypervisor adds (pseries)")
                 .at(Path::new(DLPAR), None)
                 .why(WHY)
-                .fix("this cannot be switched off: have the hypervisor add none, and use hotadd on what is present and offline"),
+                .fix("this cannot be switched off: do not let the hypervisor add processors; use hotadd on \
+                 processors that are present and offline"),
         );
     }
     if !all {
         findings.push(
             Finding::new(
                 Level::CannotTell,
-                format!("more than {PROCESSES} processes run, and not all were looked at"),
+                format!("more than {PROCESSES} processes are running, and not all were examined"),
             )
             .at(Path::new("/proc"), None)
-            .why("an agent may be among them")
-            .fix("look for agents of the hypervisor yourself"),
+            .why("one of the others may be an agent")
+            .fix("check for agents of the hypervisor by hand"),
         );
     }
     findings
@@ -67,24 +68,24 @@ fn look(tree: &Tree, units: &Units, processes: &[Process], agent: &Agent) -> Opt
     // A generator starts cloud-init's units, so none of them is enabled.
     let unused = unit.is_some() && !started && process.is_none() && name != "cloud-init";
     let state = match process {
-        Some(_) => "runs",
-        None if started => "is started at boot",
-        None => "is installed",
+        Some(_) => "running",
+        None if started => "started at boot",
+        None => "installed",
     };
     let (level, what) = match agent.effect {
         _ if unused => (
             Level::Note,
-            format!("{name}: it is installed, and no unit starts it; it would {does}"),
+            format!("{name}: installed, but no unit starts it; effect if started: {does}"),
         ),
         Effect::Brings if process.is_some() || started => {
-            (Level::Problem, format!("{name}: it {state}, and does this: {does}"))
+            (Level::Problem, format!("{name}: {state}; effect: {does}"))
         }
         Effect::Brings | Effect::Obeys => {
-            (Level::CannotTell, format!("{name}: it {state}, and does this: {does}"))
+            (Level::CannotTell, format!("{name}: {state}; effect: {does}"))
         }
     };
     let mut finding = Finding::new(level, what)
-        .why("a processor that comes online that way was not agreed to (A1, Q3)")
+        .why("no party agreed to a processor that comes online this way (A1, Q3)")
         .fix(off);
     if let Some(place) = program.or_else(|| units.file(unit?)) {
         finding = finding.at(&place, None);

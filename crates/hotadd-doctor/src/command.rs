@@ -220,7 +220,7 @@ impl<'a> Follower<'a> {
                 } else if !named && (script::may_be_switch(&path) || says_on(scene, simple)) {
                     sum.doubt(scene.doubt(
                         simple,
-                        &format!("writes into a file whose name is not known ({})", shown(word)),
+                        &format!("writes to a file whose name is unknown ({})", shown(word)),
                     ));
                 }
             }
@@ -264,8 +264,8 @@ fn at(source: Option<&Path>, line: usize) -> String {
 
 fn look_at(source: Option<&Path>, line: usize) -> String {
     match source {
-        Some(path) => format!("see what line {line} of {} does", path.display()),
-        None => "see what the command does".to_owned(),
+        Some(path) => format!("check what line {line} of {} does", path.display()),
+        None => "check what the command does".to_owned(),
     }
 }
 

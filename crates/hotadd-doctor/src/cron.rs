@@ -40,7 +40,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         let mut paths: Vec<PathBuf> = vec![place.to_owned()];
         paths.extend(tree.list(place).into_iter().map(|name| place.join(name)));
         for path in paths {
-            let source = Source { what: "a line of cron", path: &path, line: None };
+            let source = Source { what: "a crontab line", path: &path, line: None };
             let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
             findings.extend(table(follower, &path, &text, form));
         }
@@ -49,7 +49,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
 }
 
 fn table(follower: &Follower<'_>, path: &Path, text: &[u8], form: Form) -> Vec<Finding> {
-    let source = Source { what: "a line of cron", path, line: None };
+    let source = Source { what: "a crontab line", path, line: None };
     let mut findings = source.lines(text, Subject::Named);
     let found: Vec<_> =
         findings.iter().filter_map(|finding| finding.place.as_ref()?.line).collect();
@@ -77,7 +77,7 @@ fn table(follower: &Follower<'_>, path: &Path, text: &[u8], form: Form) -> Vec<F
         } else {
             follower.command(format!("{shell} -c '{command}'").as_bytes(), run)
         };
-        let source = Source { what: "a line of cron", path, line: Some(number) };
+        let source = Source { what: "a crontab line", path, line: Some(number) };
         findings.extend(source.findings(follower, does));
         if findings.len() >= MOST {
             break;

@@ -24,10 +24,10 @@ pub(super) const fn hook(path: &'static str, what: &'static str, depth: usize) -
     Hook { path, what, depth }
 }
 
-const CRON: &str = "a script of cron";
+const CRON: &str = "a cron script";
 const BOOT: &str = "a script at boot";
-const SLEEP: &str = "a script around sleep";
-const NET: &str = "a script for networks";
+const SLEEP: &str = "a sleep hook";
+const NET: &str = "a network hook";
 
 const HOOKS: &[Hook] = &[
     hook("/etc/cron.hourly", CRON, 0),
@@ -35,8 +35,8 @@ const HOOKS: &[Hook] = &[
     hook("/etc/cron.weekly", CRON, 0),
     hook("/etc/cron.monthly", CRON, 0),
     hook("/etc/periodic", CRON, 1),
-    hook("/var/spool/at", "a job of at", 0),
-    hook("/var/spool/cron/atjobs", "a job of at", 0),
+    hook("/var/spool/at", "an at job", 0),
+    hook("/var/spool/cron/atjobs", "an at job", 0),
     hook("/etc/rc.local", BOOT, 0),
     hook("/etc/rc.d", BOOT, 1),
     hook("/etc/init.d", BOOT, 1),
@@ -64,7 +64,7 @@ const HOOKS: &[Hook] = &[
     hook("/etc/pm/power.d", SLEEP, 0),
     hook("/usr/lib/pm-utils/sleep.d", SLEEP, 0),
     hook("/usr/lib/pm-utils/power.d", SLEEP, 0),
-    hook("/etc/acpi", "a script for events of ACPI", 1),
+    hook("/etc/acpi", "an ACPI event script", 1),
     hook("/etc/apm", SLEEP, 1),
     hook("/etc/NetworkManager/dispatcher.d", NET, 1),
     hook("/usr/lib/NetworkManager/dispatcher.d", NET, 1),
@@ -76,13 +76,13 @@ const HOOKS: &[Hook] = &[
     hook("/etc/dhcp/dhclient-enter-hooks.d", NET, 0),
     hook("/etc/dhcp/dhclient-exit-hooks.d", NET, 0),
     hook("/etc/ppp/ip-up.d", NET, 0),
-    hook("/var/lib/cloud/scripts", "a script of cloud-init", 1),
-    hook("/var/lib/cloud/instance/scripts", "a script of cloud-init", 0),
-    hook("/etc/vmware-tools", "a script of VMware's tools", 2),
-    hook("/etc/qemu/fsfreeze-hook.d", "a script of the QEMU guest agent", 0),
-    hook("/etc/qemu/fsfreeze-hook", "a script of the QEMU guest agent", 0),
-    hook("/usr/share/qemu/run", "a script of the QEMU guest agent", 0),
-    hook("/etc/rc.button", "a script for events of ACPI", 0),
+    hook("/var/lib/cloud/scripts", "a cloud-init script", 1),
+    hook("/var/lib/cloud/instance/scripts", "a cloud-init script", 0),
+    hook("/etc/vmware-tools", "a script of VMware Tools", 2),
+    hook("/etc/qemu/fsfreeze-hook.d", "a QEMU guest agent script", 0),
+    hook("/etc/qemu/fsfreeze-hook", "a QEMU guest agent script", 0),
+    hook("/usr/share/qemu/run", "a QEMU guest agent script", 0),
+    hook("/etc/rc.button", "an ACPI event script", 0),
 ];
 
 /// Examines all hooks.

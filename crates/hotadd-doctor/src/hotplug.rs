@@ -34,7 +34,7 @@ fn folders(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
             let for_processors =
                 path.strip_prefix(folder).is_ok_and(|inside| inside.starts_with("cpu"));
             let subject = if for_processors { Subject::Processor } else { Subject::Named };
-            let what = "a script for devices that come (hotplug.d)";
+            let what = "a script for device events (hotplug.d)";
             let source = Source { what, path: &path, line: None };
             let run = Run { subject, ..Run::new() };
             match tree.look_into(&path) {
@@ -61,7 +61,7 @@ fn folders(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
 fn mdev(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let path = Path::new(MDEV);
     let mut findings = Vec::new();
-    let source = Source { what: "a rule of mdev", path, line: None };
+    let source = Source { what: "an mdev rule", path, line: None };
     let Some(text) = source.text(tree.look_into(path), &mut findings) else { return findings };
     let text = String::from_utf8_lossy(&text);
     for (number, line) in (1..).zip(text.lines()) {
@@ -89,7 +89,7 @@ fn mdev(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
             false if name.contains(['*', '.', '$']) => Subject::Device,
             false => Subject::Named,
         };
-        let what = format!("a rule of mdev ({})", quoted(command));
+        let what = format!("an mdev rule ({})", quoted(command));
         let source = Source { what: &what, path, line: Some(number) };
         let does = follower.command(command.as_bytes(), Run { subject, ..Run::new() });
         findings.extend(source.findings(follower, does));
@@ -110,7 +110,7 @@ fn helpers(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         if program.is_empty() || known.contains(&super::programs::base(&program)) {
             continue;
         }
-        let what = format!("the kernel's helper for devices ({})", quoted(&program));
+        let what = format!("the kernel's hotplug helper ({})", quoted(&program));
         let source = Source { what: &what, path, line: None };
         let run = Run { subject: Subject::Processor, ..Run::new() };
         findings.extend(source.findings(follower, follower.command(program.as_bytes(), run)));
@@ -123,7 +123,7 @@ fn acpid(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in tree.list(Path::new(ACPI)) {
         let path = Path::new(ACPI).join(name);
-        let source = Source { what: "an event of acpid", path: &path, line: None };
+        let source = Source { what: "an acpid event", path: &path, line: None };
         let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
         let text = String::from_utf8_lossy(&text);
         let settings: BTreeMap<_, _> = (1..)
@@ -137,7 +137,7 @@ fn acpid(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         let event = settings.get("event").map_or("", |(_, event)| event);
         let about = ["processor", "cpu", ".*"].iter().any(|word| event.contains(word));
         let subject = if about { Subject::Device } else { Subject::Named };
-        let source = Source { what: "an event of acpid", path: &path, line: Some(*number) };
+        let source = Source { what: "an acpid event", path: &path, line: Some(*number) };
         let does = follower.command(action.as_bytes(), Run { subject, ..Run::new() });
         findings.extend(source.findings(follower, does));
     }

@@ -37,7 +37,11 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
             continue;
         }
         if seen.len() > IMAGES {
-            findings.push(unclear(tree, &path, &format!("there are more than {IMAGES} images")));
+            findings.push(unclear(
+                tree,
+                &path,
+                &format!("there are more than {IMAGES} initramfs images"),
+            ));
             break;
         }
         match tree.look_into(&path) {
@@ -62,7 +66,7 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         findings.push(unclear(
             tree,
             place,
-            "it has a file system of its own, on which no image is seen",
+            "it is a separate file system, on which no image was found",
         ));
     }
     findings
@@ -131,7 +135,7 @@ fn inside(tree: &Tree, follower: &Follower<'_>, path: &Path, members: &[Member])
         });
         for doubt in follower.news(doubts.flatten().collect()) {
             let what = format!(
-                "{} in it runs what cannot be followed: {}",
+                "{} in it runs a command that cannot be analysed: {}",
                 first.path.display(),
                 doubt.what
             );
@@ -143,26 +147,32 @@ fn inside(tree: &Tree, follower: &Follower<'_>, path: &Path, members: &[Member])
 
 fn problem(tree: &Tree, image: &Path, member: &Path, line: usize) -> Finding {
     let what = format!(
-        "the initramfs brings processors online by line {line} of its own {}",
+        "the initramfs brings processors online in line {line} of its copy of {}",
         member.display()
     );
     let age = older(tree, image, member.file_name().unwrap_or_default().to_string_lossy().as_ref());
     Finding::new(Level::Problem, what)
         .at(image, None)
-        .why(format!("{WHY}; what is in /etc/udev/rules.d counts there only after the image is made again{age}"))
+        .why(format!(
+            "{WHY}; changes in /etc/udev/rules.d take effect there only after the image is \
+         rebuilt{age}"
+        ))
         .fix(format!("hotadd doctor --shadow /etc/udev/rules.d, then {}", rebuild(tree)))
 }
 
 fn unclear(tree: &Tree, image: &Path, why: &str) -> Finding {
-    let what = format!("what is in an initramfs cannot be read: {why}");
+    let what = format!("the contents of an initramfs cannot be read: {why}");
     let age =
         shadows(tree).into_iter().map(|name| older(tree, image, &name)).find(|age| !age.is_empty());
     let name = image.display();
     Finding::new(Level::CannotTell, what)
         .at(image, None)
-        .why(format!("{WHY_UNCLEAR}: it has rules of udev of its own{}", age.unwrap_or_default()))
+        .why(format!(
+            "{WHY_UNCLEAR}: an initramfs has its own udev rules{}",
+            age.unwrap_or_default()
+        ))
         .fix(format!(
-            "{} | grep rules.d, and see whether a rule there sets online; if so, {}",
+            "{} | grep rules.d, and check whether a rule there sets online; if so, {}",
             list(tree, &name.to_string()),
             rebuild(tree)
         ))
@@ -206,7 +216,7 @@ fn rebuild(tree: &Tree) -> &'static str {
         "mkinitcpio" => "mkinitcpio -P",
         "mkinitfs" => "mkinitfs",
         _ => {
-            "make it again (dracut --force --regenerate-all, update-initramfs -u -k all, or mkinitcpio -P)"
+            "rebuild it (dracut --force --regenerate-all, update-initramfs -u -k all, or mkinitcpio -P)"
         }
     }
 }

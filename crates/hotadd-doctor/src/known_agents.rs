@@ -52,7 +52,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["qemu-ga"],
         units: &["qemu-guest-agent.service", "qemu-ga.service"],
         effect: Effect::Obeys,
-        does: "brings processors online when the hypervisor says so (guest-set-vcpus, virsh setvcpus --guest)",
+        does: "brings processors online on the hypervisor's request (guest-set-vcpus, virsh setvcpus --guest)",
         off: "block guest-set-vcpus in /etc/qemu/qemu-ga.conf (block-rpcs, before QEMU 8.2 blacklist), or do not use virsh setvcpus --guest",
         options: &[],
         is_off: |tree| QEMU_SETTINGS.iter().any(|path| blocks(tree, path)),
@@ -60,12 +60,13 @@ pub(crate) const AGENTS: [Agent; 11] = [
     // src/agent/src/rpc.rs of kata-containers: online_cpus, for the request OnlineCPUMem, writes 1 to cpu[0-9]+/online. The
     // runtime sends this request whenever it has plugged in processors. With static_sandbox_resource_mgmt it plugs in none.
     Agent {
-        name: "the agent of Kata Containers",
+        name: "the Kata Containers agent",
         programs: &["kata-agent"],
         units: &["kata-agent.service"],
         effect: Effect::Brings,
-        does: "brings each processor online that the runtime on the host has plugged in (OnlineCPUMem)",
-        off: "static_sandbox_resource_mgmt = true in the runtime's configuration on the host, which plugs in nothing then",
+        does: "brings online each processor that the runtime on the host plugs in (OnlineCPUMem)",
+        off: "static_sandbox_resource_mgmt = true in the runtime's configuration on the host, so that it \
+         plugs in nothing",
         options: &[],
         is_off: never,
     },
@@ -80,7 +81,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
             "vboxservice.service",
         ],
         effect: Effect::Brings,
-        does: "bring each processor online that the host plugs in (its service cpuhotplug)",
+        does: "brings online each processor that the host plugs in (its service cpuhotplug)",
         off: "start VBoxService with --disable-cpuhotplug",
         options: &[
             "--disable-cpuhotplug",
@@ -99,7 +100,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["cpuplugd"],
         units: &["cpuplugd.service"],
         effect: Effect::Brings,
-        does: "brings processors online and takes them offline by the load, up to CPU_MAX in /etc/cpuplugd.conf",
+        does: "brings processors online and takes them offline depending on the load, up to CPU_MAX in /etc/cpuplugd.conf",
         off: "systemctl disable --now cpuplugd",
         options: &[],
         is_off: never,
@@ -111,7 +112,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["vmtoolsd"],
         units: &["vmtoolsd.service", "open-vm-tools.service"],
         effect: Effect::Obeys,
-        does: "bring nothing online by themselves, and start programs when the host says so (guest operations)",
+        does: "brings nothing online by itself, but starts programs on the host's request (guest \
+         operations)",
         off: "disabled=true in [guestoperations] of /etc/vmware-tools/tools.conf",
         options: &[],
         is_off: |tree| {
@@ -125,8 +127,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["waagent"],
         units: &["waagent.service", "walinuxagent.service"],
         effect: Effect::Obeys,
-        does: "brings nothing online by itself, and runs what Azure sends as extensions",
-        off: "Extensions.Enabled=n in /etc/waagent.conf, or see which extensions the machine has",
+        does: "brings nothing online by itself, but runs the extensions that Azure sends",
+        off: "Extensions.Enabled=n in /etc/waagent.conf, or check which extensions the machine has",
         options: &[],
         is_off: |tree| {
             setting(tree, "/etc/waagent.conf", None, "Extensions.Enabled")
@@ -139,8 +141,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["cloud-init"],
         units: &["cloud-init.service", "cloud-init-main.service", "cloud-final.service"],
         effect: Effect::Obeys,
-        does: "runs what the cloud has for the machine as user data, at boot (bootcmd, runcmd, scripts)",
-        off: "see the user data (cloud-init query userdata); touch /etc/cloud/cloud-init.disabled switches it off",
+        does: "runs the machine's user data at boot (bootcmd, runcmd, scripts)",
+        off: "check the user data (cloud-init query userdata); touch /etc/cloud/cloud-init.disabled switches it off",
         options: &[],
         is_off: |tree| {
             let line = tree.read(Path::new("/proc/cmdline")).unwrap_or_default();
@@ -156,8 +158,8 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["google_guest_agent", "google_metadata_script_runner"],
         units: &["google-guest-agent.service", "google-startup-scripts.service"],
         effect: Effect::Obeys,
-        does: "brings nothing online by itself, and runs the startup script that the machine's metadata has",
-        off: "see the startup script in the machine's metadata; systemctl mask google-startup-scripts",
+        does: "brings nothing online by itself, but runs the startup script from the machine's metadata",
+        off: "check the startup script in the machine's metadata; systemctl mask google-startup-scripts",
         options: &[],
         is_off: never,
     },
@@ -167,19 +169,20 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["amazon-ssm-agent", "/snap/amazon-ssm-agent/current/amazon-ssm-agent"],
         units: &["amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service"],
         effect: Effect::Obeys,
-        does: "brings nothing online by itself, and runs what Systems Manager sends (Run Command)",
-        off: "see which commands are sent; systemctl mask --now amazon-ssm-agent",
+        does: "brings nothing online by itself, but runs the commands that Systems Manager sends (Run \
+         Command)",
+        off: "check which commands are sent; systemctl mask --now amazon-ssm-agent",
         options: &[],
         is_off: never,
     },
     // drmgr of powerpc-utils: -c cpu -a adds and brings online, at the request of the management console over rsct (DRM).
     Agent {
-        name: "the tools for dynamic partitions (drmgr of powerpc-utils)",
+        name: "the tools for dynamic logical partitioning (drmgr of powerpc-utils)",
         programs: &["drmgr"],
         units: &[],
         effect: Effect::Obeys,
-        does: "bring processors online that the management console adds",
-        off: "add no processors from the management console",
+        does: "brings online the processors that the management console adds",
+        off: "do not add processors from the management console",
         options: &[],
         is_off: never,
     },
@@ -189,7 +192,7 @@ pub(crate) const AGENTS: [Agent; 11] = [
         programs: &["mpdecision", "/vendor/bin/mpdecision", "/system/bin/mpdecision"],
         units: &["mpdecision.service"],
         effect: Effect::Brings,
-        does: "brings processors online and takes them offline by the load",
+        does: "brings processors online and takes them offline depending on the load",
         off: "stop mpdecision",
         options: &[],
         is_off: never,

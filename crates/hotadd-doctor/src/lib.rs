@@ -87,17 +87,18 @@ impl Root {
         findings.extend(agents::check(tree, &units));
         findings.extend(owner::check(tree, &units));
         findings.extend(tree.unread().into_iter().map(|unread| {
-            Finding::new(Level::CannotTell, format!("not looked at: {}", unread.reason))
+            Finding::new(Level::CannotTell, format!("not examined: {}", unread.reason))
                 .at(&unread.path, None)
-                .why("what is in it may bring processors online")
-                .fix("run hotadd doctor as root, or look yourself")
+                .why("its contents may bring processors online")
+                .fix("run hotadd doctor as root, or check it by hand")
         }));
         findings.sort_by_key(|finding| finding.level);
         let more = findings.len().saturating_sub(FINDINGS);
         if more > 0 {
             findings.truncate(FINDINGS);
-            let what = format!("{more} further findings are not told");
-            findings.push(Finding::new(Level::CannotTell, what).fix("see to these first"));
+            let what = format!("{more} further findings are not shown");
+            findings
+                .push(Finding::new(Level::CannotTell, what).fix("deal with the shown ones first"));
         }
         findings
     }

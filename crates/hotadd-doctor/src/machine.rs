@@ -46,32 +46,32 @@ fn parameters(line: &str) -> Vec<Finding> {
         let name = name.replace('-', "_");
         let (why, fix) = match &*name {
             "nosmt" => (
-                "hyperthreads do not start: the kernel answers ECANCELED, then EPERM (A4)",
-                "leave it if it is meant; hotadd says so for each one that is tried",
+                "hyperthreads cannot be started: the kernel reports ECANCELED, then EPERM (A4)",
+                "leave it if it is intended; hotadd reports each attempt",
             ),
             "maxcpus" => (
-                "processors behind the first are left offline at boot; they start when they are added",
+                "processors beyond that number stay offline at boot; they start when they are added",
                 "hotadd add, or at-start = \"add\" in the daemon's configuration",
             ),
-            "nosmp" => (
-                "there is one processor, and no others can be started",
-                "take it out, and boot again",
-            ),
+            "nosmp" => {
+                ("only one processor is used, and no others can be started", "remove it and reboot")
+            }
             "nr_cpus" | "possible_cpus" => (
-                "processors beyond it do not exist for Linux, whatever the hypervisor adds",
-                "take it out or raise it, and boot again, if more will be added",
+                "Linux ignores processors beyond this number, even if the hypervisor adds them",
+                "remove or raise it and reboot, if more processors are to be added",
             ),
             "cpu0_hotplug" => (
-                "on x86 before Linux 6.5 processor 0 gets a switch, and can be taken offline and brought back like any other",
-                "leave it if it is meant",
+                "on x86 before Linux 6.5 processor 0 can be taken offline and brought back like any other",
+                "leave it if it is intended",
             ),
             "isolcpus" | "nohz_full" => (
-                "a processor in its list joins like any other, and the scheduler still puts no work there by itself",
+                "a processor in its list joins like any other, but the scheduler places no work there by \
+                 itself",
                 "leave it if programs set their own affinity",
             ),
             "acpi" if value == "off" => (
-                "processors are plugged in by ACPI: nothing will be seen",
-                "take it out, and boot again",
+                "plugged-in processors are announced by ACPI, so they are not noticed",
+                "remove it and reboot",
             ),
             "init" | "rdinit" if !INITS.contains(&value) => {
                 findings.push(other_program(word));
@@ -102,11 +102,11 @@ const INITS: [&str; 6] = [
 /// A program that the command line names as the first program.
 fn other_program(word: &str) -> Finding {
     let what =
-        format!("the kernel was started with {word}, which runs a program that is not followed");
+        format!("the kernel was started with {word}, which runs a program that is not analysed");
     Finding::new(Level::CannotTell, what)
         .at(Path::new(CMDLINE), None)
         .why(WHY_UNCLEAR)
-        .fix("see what that program does")
+        .fix("check what that program does")
 }
 
 /// Kernels with known problems.
@@ -115,16 +115,19 @@ fn kernel(release: &str) -> Option<Finding> {
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
     ((major, minor) < (6, 2)).then(|| {
         note(format!("the kernel is Linux {release}"), "/proc/sys/kernel/osrelease")
-            .why("before 6.2 each hot-plug resets affinity masks inside cgroups with the cpuset controller; and on 6.1 a processor that is plugged in behind an empty slot hangs the machine when it is started")
-            .fix("fill slots in order; hotadd run puts its masks right; or use Linux 6.2 or later")
+            .why("before 6.2 each hot-plug resets affinity masks inside cgroups with the cpuset \
+             controller; on 6.1 starting a processor that was plugged in after an empty slot hangs the \
+             machine")
+            .fix("fill slots in order (hotadd run restores its masks), or use Linux 6.2 or later")
     })
 }
 
 fn threads(control: &str) -> Option<Finding> {
     ["off", "forceoff"].contains(&control).then(|| {
         note(format!("hyperthreads are {control}"), &format!("{CPU}/smt/control"))
-            .why("they are refused by the kernel when they are started (A4); writing on there would bring all online at once, without asking")
-            .fix("leave it; to have them, boot without nosmt and add them with hotadd")
+            .why("the kernel refuses to start them (A4); writing on to this file would bring all of them \
+             online at once, without consent")
+            .fix("leave it; to use hyperthreads, boot without nosmt and add them with hotadd")
     })
 }
 
@@ -141,12 +144,14 @@ fn room(tree: &Tree) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if possible.len() <= present.len() {
-        let what =
-            format!("no processor can be plugged in: {} possible, all present", possible.len());
+        let what = format!(
+            "no processor can be plugged in: {} possible processors, all present",
+            possible.len()
+        );
         findings.push(
             note(what, &format!("{CPU}/possible"))
-                .why("Linux makes room for processors at boot alone")
-                .fix("have the hypervisor offer more than the machine starts with, and boot again"),
+                .why("Linux fixes the number of possible processors at boot")
+                .fix("configure the hypervisor with a higher maximum of processors, and reboot"),
         );
     }
     let off: CpuList = present.into_iter().filter(|id| online.binary_search(id).is_err()).collect();
@@ -156,7 +161,7 @@ fn room(tree: &Tree) -> Vec<Finding> {
                 format!("processors that are present and offline: {off}"),
                 &format!("{CPU}/online"),
             )
-            .why("nobody brings them online by itself")
+            .why("nothing brings them online by itself")
             .fix("hotadd add, or at-start = \"add\" in the daemon's configuration"),
         );
     }

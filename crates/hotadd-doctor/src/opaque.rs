@@ -30,9 +30,9 @@ impl Signs {
     /// What indicates that it brings processors online, if anything does.
     pub(crate) fn said(self) -> Option<&'static str> {
         if self.packed {
-            Some("it unpacks itself when it runs, so that it cannot be searched")
+            Some("it is packed (UPX) and cannot be searched")
         } else if self.tool || (self.folder && self.switch) {
-            Some("it names the switches of processors")
+            Some("it contains the path of processors' online files or of a tool that sets them")
         } else {
             None
         }
@@ -83,7 +83,7 @@ pub(crate) fn search_program(file: &File) -> io::Result<Signs> {
     loop {
         let read = file.take(CHUNK as u64).read_to_end(&mut buffer)?;
         if total == 0 && !is_elf(&buffer) {
-            return Err(io::Error::other("it is no program in the form of ELF"));
+            return Err(io::Error::other("it is not an ELF program"));
         }
         total += read as u64;
         if total > LARGEST {

@@ -18,8 +18,8 @@ pub(crate) fn check(tree: &Tree, units: &Units) -> Vec<Finding> {
     let mut findings = Vec::new();
     if tree.kind(Path::new(SOCKET)) != Some(FileType::Socket) {
         findings.push(
-            note("hotadd daemon does not run: it has no socket", SOCKET)
-                .why("nobody asks the parties, and nobody adds a processor that is plugged in")
+            note("hotadd daemon is not running: its socket does not exist", SOCKET)
+                .why("a processor that is plugged in is not added, and no party is asked")
                 .fix(if units.has(UNIT) {
                     "systemctl enable --now hotadd"
                 } else {
@@ -30,15 +30,15 @@ pub(crate) fn check(tree: &Tree, units: &Units) -> Vec<Finding> {
     if units.has(UNIT) && !units.is_started(UNIT) {
         findings.push(
             Finding::new(Level::Note, "hotadd.service is not enabled")
-                .why("the daemon is not there after the next boot")
+                .why("the daemon does not start at the next boot")
                 .fix("systemctl enable hotadd"),
         );
     }
     if tree.kind(Path::new(CONFIG)).is_none() {
         findings.push(
             note("hotadd daemon has no configuration", CONFIG)
-                .why("all has its default, and no party must agree but those that register")
-                .fix("write one if the default is not what is meant"),
+                .why("all settings have their defaults, and only parties that register are asked")
+                .fix("write one if the defaults do not fit"),
         );
     }
     findings

@@ -12,16 +12,16 @@ use super::told::{Source, WHY};
 use super::tree::Tree;
 
 const PLACES: [Hook; 10] = [
-    hook("/etc/init", "a job of upstart", 0),
+    hook("/etc/init", "an upstart job", 0),
     hook("/etc/cloud/cloud.cfg", "cloud-init", 0),
     hook("/etc/cloud/cloud.cfg.d", "cloud-init", 0),
     hook("/var/lib/cloud/instance/user-data.txt", "cloud-init", 0),
     hook("/var/lib/cloud/instance/cloud-config.txt", "cloud-init", 0),
-    hook("/etc/tuned", "a profile of tuned", 2),
-    hook("/usr/lib/tuned", "a profile of tuned", 2),
-    hook("/etc/sysfs.conf", "a setting of sysfsutils", 0),
-    hook("/etc/sysfs.d", "a setting of sysfsutils", 0),
-    hook("/etc/laptop-mode", "a setting of laptop-mode", 1),
+    hook("/etc/tuned", "a tuned profile", 2),
+    hook("/usr/lib/tuned", "a tuned profile", 2),
+    hook("/etc/sysfs.conf", "a sysfsutils setting", 0),
+    hook("/etc/sysfs.d", "a sysfsutils setting", 0),
+    hook("/etc/laptop-mode", "a laptop-mode setting", 1),
 ];
 
 /// The folders of tmpfiles settings. A file replaces those of the same name in later folders.
@@ -58,9 +58,9 @@ pub(crate) fn check(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
         for name in tree.list(folder) {
             let path = folder.join(&name);
             if seen.insert(name) {
-                let source = Source { what: "a line of tmpfiles", path: &path, line: None };
+                let source = Source { what: "a tmpfiles line", path: &path, line: None };
                 let text = source.text(tree.look_into(&path), &mut findings).unwrap_or_default();
-                findings.extend(found(&path, "a line of tmpfiles", tmpfiles(&text)));
+                findings.extend(found(&path, "a tmpfiles line", tmpfiles(&text)));
             }
         }
     }
@@ -72,7 +72,7 @@ fn modprobe(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in ["/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"] {
         for path in hooks::files(tree, Path::new(folder), 0) {
-            let source = Source { what: "a command of modprobe", path: &path, line: None };
+            let source = Source { what: "a modprobe command", path: &path, line: None };
             let Some(text) = source.text(tree.look_into(&path), &mut findings) else { continue };
             for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
                 let mut words = line.trim().splitn(3, char::is_whitespace);
@@ -92,7 +92,7 @@ fn modprobe(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
 fn inittab(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     let path = Path::new("/etc/inittab");
     let mut findings = Vec::new();
-    let source = Source { what: "a line of inittab", path, line: None };
+    let source = Source { what: "an inittab line", path, line: None };
     let Some(text) = source.text(tree.look_into(path), &mut findings) else { return findings };
     findings.extend(source.lines(&text, Subject::Named));
     for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()).take(MOST) {
@@ -106,7 +106,7 @@ fn inittab(tree: &Tree, follower: &Follower<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a path belongs to a profile of tuned that is not in use.
+/// Whether a path belongs to a tuned profile that is not in use.
 fn is_other_profile(path: &Path, active: &str) -> bool {
     let tuned = ["/etc/tuned", "/usr/lib/tuned"].iter().any(|folder| path.starts_with(folder));
     let mut names = active.split_whitespace();
@@ -114,8 +114,10 @@ fn is_other_profile(path: &Path, active: &str) -> bool {
 }
 
 fn unused(finding: Finding) -> Finding {
-    let what =
-        format!("{}; the profile is not the active one, and may be included by it", finding.what);
+    let what = format!(
+        "{}; the profile is not active, but the active profile may include it",
+        finding.what
+    );
     Finding { level: Level::Note, what, ..finding }
 }
 
@@ -124,7 +126,7 @@ fn found(path: &Path, what: &str, hits: Vec<Hit>) -> impl Iterator<Item = Findin
         Finding::new(Level::Problem, format!("{what} brings processors online: {}", hit.text))
             .at(path, hit.line)
             .why(WHY)
-            .fix("take the line out; hotadd add brings a processor online by agreement")
+            .fix("remove the line; hotadd add brings a processor online with consent")
     })
 }
 

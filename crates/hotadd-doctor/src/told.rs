@@ -7,13 +7,15 @@ use super::finding::{Finding, Level, MOST, excerpt};
 use super::script::{self, Subject};
 use super::tree::Content;
 
-pub(crate) const WHY: &str = "processors come online before anybody was asked (A1), and count as joined without agreement (Q3)";
-pub(crate) const WHY_UNCLEAR: &str = "what cannot be followed may bring processors online";
+pub(crate) const WHY: &str = "processors come online before any party was asked (A1), and count as joined \
+ without agreement (Q3)";
+pub(crate) const WHY_UNCLEAR: &str =
+    "a command that cannot be analysed may bring processors online";
 
 /// Something that runs commands or scripts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
-    /// Its name in messages: "a line of cron".
+    /// Its name in messages: "a crontab line".
     pub(crate) what: &'a str,
     pub(crate) path: &'a Path,
     pub(crate) line: Option<usize>,
@@ -29,7 +31,10 @@ impl Source<'_> {
                 let told = doubts.map(|doubt| {
                     Finding::new(
                         Level::CannotTell,
-                        format!("{} runs what cannot be followed: {}", self.what, doubt.what),
+                        format!(
+                            "{} runs a command that cannot be analysed: {}",
+                            self.what, doubt.what
+                        ),
                     )
                     .at(self.path, self.line)
                     .why(WHY_UNCLEAR)
@@ -55,7 +60,7 @@ impl Source<'_> {
         Finding::new(Level::Problem, what)
             .at(self.path, line)
             .why(WHY)
-            .fix("take the line out; hotadd add brings a processor online by agreement")
+            .fix("remove the line; hotadd add brings a processor online with consent")
     }
 
     /// Findings for the lines of a text that bring processors online directly.
@@ -68,7 +73,7 @@ impl Source<'_> {
             )
             .at(self.path, hit.line)
             .why(WHY)
-            .fix("take the line out; hotadd add brings a processor online by agreement")
+            .fix("remove the line; hotadd add brings a processor online with consent")
         });
         told.collect()
     }
@@ -78,7 +83,7 @@ impl Source<'_> {
         Finding::new(Level::CannotTell, format!("{} cannot be read: {reason}", self.what))
             .at(self.path, self.line)
             .why(WHY_UNCLEAR)
-            .fix("run hotadd doctor as root, or look yourself")
+            .fix("run hotadd doctor as root, or check it by hand")
     }
 
     /// The text of a file. None if there is no file. If it cannot be read, a finding is added.
@@ -86,7 +91,7 @@ impl Source<'_> {
         match content {
             Content::Text(text) => return Some(text),
             Content::Unread(reason) => findings.push(self.unread(&reason)),
-            Content::Binary(_) => findings.push(self.unread("it is no text")),
+            Content::Binary(_) => findings.push(self.unread("it is not a text file")),
             Content::Missing | Content::Folder | Content::Special => {}
         }
         None

@@ -79,7 +79,7 @@ impl Tree {
         let mut unread = self.unread.borrow().clone();
         if self.exhausted.get() {
             let reason = format!(
-                "more than {OPENED} files or {BYTES} bytes were asked for, and the rest was left"
+                "the limit of {OPENED} files or {BYTES} bytes was reached, and the rest was not examined"
             );
             unread.push(Unread { path: PathBuf::from("/"), reason });
         }
@@ -110,7 +110,9 @@ impl Tree {
     /// What is at a path. A failure to read it is not recorded: the caller reports it.
     pub(crate) fn look_into(&self, path: &Path) -> Content {
         if self.spent() {
-            return Content::Unread("too much was looked at before, and this was left".to_owned());
+            return Content::Unread(
+                "it was not examined, because the limit of files or bytes was reached".to_owned(),
+            );
         }
         let fd = match self.open(path, OFlags::PATH | OFlags::CLOEXEC) {
             Ok(fd) => fd,

@@ -218,8 +218,8 @@ impl Units {
             elsewhere.flat_map(|(name, settings)| settings.iter().map(move |one| (name, one)))
         {
             if ["RootDirectory", "RootImage"].contains(&&*setting.key) && setting.value != "/" {
-                let what = format!("runs programs of another root ({})", setting.value);
-                let fix = format!("see what {} has", setting.value);
+                let what = format!("runs programs in another root ({})", setting.value);
+                let fix = format!("check the contents of {}", setting.value);
                 findings.extend(
                     follower
                         .news(vec![Doubt { what: format!("{name} {what}"), fix }])
@@ -274,7 +274,7 @@ impl Units {
         let (level, state) = if started {
             (Level::Problem, "is started and")
         } else {
-            (Level::Note, "is not enabled, and if started")
+            (Level::Note, "is not enabled, but if started")
         };
         let fix = if started {
             format!("systemctl mask --now {name}")
@@ -283,14 +283,16 @@ impl Units {
         };
         Finding::new(level, format!("the unit {name} {state} brings processors online {by}"))
             .at(&setting.file, setting.line)
-            .why("they run before anybody was asked (A1), and count as joined without agreement (Q3)")
+            .why("processors run before any party was asked (A1), and count as joined without agreement (Q3)")
             .fix(fix)
     }
 }
 
 fn unclear(name: &str, setting: &Setting, doubt: Doubt) -> Finding {
-    let what =
-        format!("the unit {name} is started, and runs what cannot be followed: {}", doubt.what);
+    let what = format!(
+        "the unit {name} is started and runs a command that cannot be analysed: {}",
+        doubt.what
+    );
     Finding::new(Level::CannotTell, what)
         .at(&setting.file, setting.line)
         .why(WHY_UNCLEAR)

@@ -88,11 +88,11 @@ fn an_impossible_affinity_changes_nothing_returns_zeros_and_is_reported() {
     let (said, _one) = world();
     let outer = set(1, 1 << 3);
     let wrong = [
-        (1, 0, "a mask without processors"),
+        (1, 0, "the mask is empty"),
         (2, 1, "there is no such group"),
         (0xffff, 1, "there is no such group"),
-        (1, 1 << 60, "the group has no such processors"),
-        (1, 1 << 60 | 1, "the group has no such processors"),
+        (1, 1 << 60, "the group does not have these processors"),
+        (1, 1 << 60 | 1, "the group does not have these processors"),
         (1, 1 << 50, "none of them is active"),
     ];
     for (group, mask, why) in wrong {

@@ -173,7 +173,7 @@ fn a_relocation_that_writes_outside_of_the_drivers_data_is_refused() {
         (
             "smaller entries",
             |elf| elf.value(DT_RELAENT, 16),
-            "damaged: its tables have entries of another size",
+            "damaged: its tables have entries of the wrong size",
         ),
         (
             "a table of functions in its headers",
@@ -196,7 +196,8 @@ fn a_relocation_that_runs_code_or_is_unknown_is_refused() {
         (
             "R_X86_64_IRELATIVE",
             |elf| elf.set(elf.relocation() + 8, 4, 37),
-            "not supported: functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox",
+            "not supported: functions that are selected during loading (ifunc), because that runs its code \
+             outside the sandbox",
         ),
         (
             "R_X86_64_COPY",
@@ -249,7 +250,7 @@ fn constructors_and_destructors_outside_of_the_drivers_data_are_refused() {
         (
             "a function at the end of memory",
             |elf| elf.value(DT_INIT, u64::MAX - 7),
-            "damaged: its constructors are outside of it",
+            "damaged: its constructors are outside the file",
         ),
         ("destructors in its headers", |elf| elf.value(DT_FINI_ARRAY, 0), SENTENCE),
     ]);
@@ -257,9 +258,9 @@ fn constructors_and_destructors_outside_of_the_drivers_data_are_refused() {
 
 #[test]
 fn an_ambiguous_dynamic_table_is_refused() {
-    const TWICE: &str = "damaged: it says one thing twice to the linker";
-    const TABLES: &str = "damaged: it has no dynamic table, or several";
-    const OTHER: &str = "damaged: its sections and what the linker reads are not the same";
+    const TWICE: &str = "damaged: an entry of its dynamic table occurs twice";
+    const TABLES: &str = "damaged: it does not have exactly one dynamic table";
+    const OTHER: &str = "damaged: its sections and its dynamic table differ";
     refused(&[
         ("two tables of names", |elf| elf.add(DT_STRTAB, 0), TWICE),
         ("two lists of constructors", |elf| elf.add(DT_INIT_ARRAY, 0), TWICE),
@@ -271,7 +272,7 @@ fn an_ambiguous_dynamic_table_is_refused() {
                 // DT_DEBUG.
                 nulls.into_iter().for_each(|at| elf.set(at, 8, 21));
             },
-            "damaged: its dynamic table has no end",
+            "damaged: its dynamic table is not terminated",
         ),
         ("no table", |elf| elf.set(elf.segment(PT_DYNAMIC), 4, 0), TABLES),
         ("two tables", |elf| elf.set(elf.segment(PT_NOTE), 4, PT_DYNAMIC), TABLES),
@@ -312,7 +313,7 @@ fn a_relocation_of_checked_tables_is_refused() {
                 elf.value(DT_RELA, data(elf));
                 elf.value(DT_RELASZ, 24);
             },
-            &|_| "damaged: its relocations are among what they change".to_owned(),
+            &|_| "damaged: its relocations would change themselves".to_owned(),
         ),
         (
             "the linker's own words",
@@ -331,7 +332,7 @@ fn a_relocation_of_checked_tables_is_refused() {
                 let (first, note) = (elf.segment(PT_LOAD), elf.segment(PT_NOTE));
                 elf.0.copy_within(first..first + 56, note);
             },
-            &|_| "damaged: its segments are out of order, or one lies over another".to_owned(),
+            &|_| "damaged: its segments are out of order or overlap".to_owned(),
         ),
     ];
     let built = Built::new();
@@ -349,7 +350,7 @@ fn a_relocation_of_checked_tables_is_refused() {
 
 #[test]
 fn an_unchecked_symbol_is_refused() {
-    const OTHER: &str = "damaged: its sections and what the linker reads are not the same";
+    const OTHER: &str = "damaged: its sections and its dynamic table differ";
     refused(&[
         ("by a relocation", |elf| elf.set(elf.relocation() + 12, 4, 0xffff), OTHER),
         (
@@ -392,17 +393,17 @@ fn an_unchecked_symbol_is_refused() {
 
 #[test]
 fn libraries_other_than_the_systems_are_refused() {
-    let filter = "not supported: a filter, which has the linker load another file";
+    let filter = "not supported: a filter, which makes the linker load another file";
     refused(&[
         (
             "a library without a name",
             |elf| elf.value(DT_NEEDED, 0),
-            "not supported: the library \"\", which is not named as one of the system's",
+            "not supported: the library \"\", which is not a system library",
         ),
         (
             "a name behind the end of the file",
             |elf| elf.value(DT_NEEDED, u64::MAX),
-            "not supported: the library \"\", which is not named as one of the system's",
+            "not supported: the library \"\", which is not a system library",
         ),
         (
             "a name with a slash",
@@ -412,7 +413,7 @@ fn libraries_other_than_the_systems_are_refused() {
                 assert_eq!(&elf.0[at..at + 10], b"libc.so.6\0", "the C library");
                 elf.0[at..at + 9].copy_from_slice(b"./libc.so");
             },
-            "not supported: the library \"./libc.so\", which is not named as one of the system's",
+            "not supported: the library \"./libc.so\", which is not a system library",
         ),
         ("DT_AUXILIARY", |elf| elf.add(0x7fff_fffd, 1), filter),
         ("DT_FILTER", |elf| elf.add(0x7fff_ffff, 1), filter),

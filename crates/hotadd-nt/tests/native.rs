@@ -160,7 +160,7 @@ fn l2_a_driver_without_an_unload_stays() {
     let _world = world();
     let driver = load(&built.so("stays.so", source, &[])).unwrap().begin().unwrap();
     let (_, why) = driver.unload().unwrap_err();
-    assert_eq!(why.to_string(), "cannot be unloaded, because it set no DriverUnload (L2)");
+    assert_eq!(why.to_string(), "cannot be unloaded, because it did not set DriverUnload (L2)");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn missing_imports_are_listed_and_a_strict_load_refuses_them() {
         let refused = file.load(Options { strict: true }).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "it needs what is not provided: IoNorThis, KeNoSuchThing",
+            "it needs functions that are not provided: IoNorThis, KeNoSuchThing",
             "{flags:?}"
         );
         let imports = file.inspect().unwrap().imports;

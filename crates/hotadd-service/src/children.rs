@@ -327,16 +327,17 @@ impl Offspring {
 /// Why a process could not be started. If this machine has no room for one more, the text says so, and which limit to check: the
 /// program is not at fault.
 pub(crate) fn not_started(error: &io::Error) -> String {
-    let of = |what: &str| format!("this machine lets us start no further process: {error}; {what}");
+    let of =
+        |what: &str| format!("no more processes can be started on this machine: {error}; {what}");
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::AGAIN) => {
-            of("it is the limit of processes (TasksMax= of the unit, `ulimit -u`)")
+            of("the limit of processes is reached (TasksMax= of the unit, `ulimit -u`)")
         }
         Some(Errno::MFILE) => {
-            of("it is the limit of descriptors (LimitNOFILE= of the unit, `ulimit -n`)")
+            of("the limit of descriptors is reached (LimitNOFILE= of the unit, `ulimit -n`)")
         }
         Some(Errno::NFILE) => of("all of the machine's descriptors are in use (fs.file-max)"),
-        Some(Errno::NOMEM) => of("there is no memory for it"),
+        Some(Errno::NOMEM) => of("there is not enough memory"),
         _ => format!("it cannot be run: {error}"),
     }
 }

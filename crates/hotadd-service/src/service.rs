@@ -225,7 +225,7 @@ impl Service {
         if bus::is_service_name(&name) {
             return Ok(());
         }
-        let reason = format!("{name} is no name there");
+        let reason = format!("{name} is not a valid bus name");
         Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 

@@ -100,30 +100,6 @@ fn a_refused_replay_registers_nobody() {
 }
 
 #[test]
-fn those_who_agreed_are_told_last_first_when_one_refuses() {
-    let served = Served::new(1, 1);
-    let (first, second, third) = (served.peer(), served.peer(), served.peer());
-    let a = first.register("first", wire::LATER_ONLY, 0, 0);
-    let b = second.register("second", wire::LATER_ONLY, 1, 0);
-    third.register("third", wire::LATER_ONLY, 2, 0);
-    let partition = served.adder();
-    let add = thread::spawn(move || partition.add(HardwareId(1)).unwrap_err());
-    first.agrees_to(State::AddStart, a);
-    let asked = second.asked();
-    assert_eq!(asked.party, b);
-    second.refuse(&asked.call, &wire::veto_error(Status::NO_MEMORY), "no");
-    let undo = first.asked();
-    assert_eq!((undo.notice.state(), undo.notice.status()), (State::AddFailure, Status::NO_MEMORY));
-    first.agree(&undo.call);
-    assert_eq!(add.join().unwrap().party().unwrap().name, "second");
-    // The one that vetoed has cleaned up after itself, and those behind it were not asked (A3).
-    second.ping();
-    second.was_not_asked();
-    third.ping();
-    third.was_not_asked();
-}
-
-#[test]
 fn all_of_a_level_are_asked_before_any_answers() {
     let served = Served::new(1, 1);
     let (first, second) = (served.peer(), served.peer());
@@ -265,20 +241,6 @@ fn everything_that_happened_is_told_to_whoever_asks() {
     let joined = peer.signal("Joined").body().deserialize::<(WireProcessor, u64, bool)>().unwrap();
     assert!(joined.2);
     assert_eq!(common::history(&peer), ["started", "joined"]);
-}
-
-#[test]
-fn an_error_to_a_completion_is_a_breach() {
-    let served = Served::new(1, 1);
-    let peer = served.peer();
-    let party = peer.register("pool", wire::LATER_ONLY, 0, 0);
-    peer.begin("Add", &1_u32);
-    peer.agrees_to(State::AddStart, party);
-    let told = peer.asked();
-    peer.refuse(&told.call, &wire::veto_error(Status::NO_MEMORY), "too late");
-    peer.end::<Changed>().unwrap();
-    let breach = peer.signal("Breach").body().deserialize::<(String, String, String)>().unwrap();
-    assert_eq!((breach.0.as_str(), breach.1.as_str()), ("pool", "A6"));
 }
 
 #[test]

@@ -45,8 +45,8 @@ fn l3_a_reply_with_a_body_but_no_signature_is_not_an_agreement() {
     reply[4..8].copy_from_slice(&4_u32.to_le_bytes());
     reply.extend([1, 0, 0, 0]);
     bare.write_all(&reply).unwrap();
-    let error = adding.join().unwrap().expect_err("nobody knows what it answered");
-    let said = "it answered AddStart with 4 bytes that have no signature";
+    let error = adding.join().unwrap().expect_err("the answer is unknown");
+    let said = "it answered AddStart with 4 bytes without a signature";
     assert_eq!((error.status(), &*error.reason()), (Status::INVALID_NETWORK_RESPONSE, said));
 }
 
@@ -70,7 +70,7 @@ fn l3_an_error_with_an_invalid_name_is_a_veto_that_says_so() {
     bare.write_all(&bytes).unwrap();
     let error = adding.join().unwrap().expect_err("it is no agreement");
     assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
-    assert!(error.reason().contains("whose error name is none"), "{error}");
+    assert!(error.reason().contains("invalid error name"), "{error}");
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn refusal(peer: &Peer) -> (String, String) {
 fn without_polkit_every_user_may_read_and_root_and_the_group_may_change() {
     let Some(bus) = OnBus::new() else { return };
     let stranger = bus.peer(STRANGER);
-    stranger.call::<_, wire::WireSet>("GetSet", &()).expect("everybody may look");
-    stranger.call::<_, Vec<u32>>("GetCandidates", &()).expect("everybody may look");
+    stranger.call::<_, wire::WireSet>("GetSet", &()).expect("every user may read");
+    stranger.call::<_, Vec<u32>>("GetCandidates", &()).expect("every user may read");
     stranger.call::<_, Vec<String>>("GetHistory", &5_u32).expect("at the past, too");
     stranger.begin("GetAbsent", &0_u32);
     assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "absences may be read");
@@ -203,7 +203,7 @@ fn a_password_is_asked_for_only_if_the_call_allows_interaction() {
     assert_eq!(refusal(&stranger).0, DENIED, "no password was given");
     stranger.begin_interactively("Add", &1_u32);
     polkit.says(&polkit.asked(), true, false);
-    stranger.end::<Changed>().expect("somebody did");
+    stranger.end::<Changed>().expect("permitted after a password");
 }
 
 #[test]
@@ -218,12 +218,12 @@ fn a_request_without_a_clear_permission_is_refused() {
     let asked = polkit.asked();
     let nonsense = Message::method_return(&asked.call.header()).unwrap();
     polkit.peer.send(&nonsense.build(&"yes").unwrap());
-    refused("its answer is none");
+    refused("its answer is invalid");
 
     stranger.begin("Add", &1_u32);
     let asked = polkit.asked();
     polkit.peer.refuse(&asked.call, "org.freedesktop.PolicyKit1.Error.Failed", "not registered");
-    refused("not registered; see that it runs, and that org.hotadd.policy is installed");
+    refused("not registered; check that polkit runs and that org.hotadd.policy is installed");
 
     // Another peer answers in polkit's place.
     stranger.begin("Add", &1_u32);
@@ -242,7 +242,7 @@ fn a_request_without_a_clear_permission_is_refused() {
     stranger.begin("Add", &1_u32);
     polkit.asked();
     polkit.peer.hang_up();
-    refused("polkit could not be asked");
+    refused("polkit could not decide");
     let polkit = bus.polkit();
     stranger.begin("Add", &1_u32);
     polkit.says(&polkit.asked(), true, false);
@@ -302,7 +302,7 @@ fn one_user_cannot_use_up_the_requests_that_may_wait_for_polkit() {
     second.begin("Rehearse", &1_u32);
     let failure = second.end::<Changed>().unwrap_err();
     assert_eq!(failure.name, "org.hotadd.Error.Limit", "another connection of the same user");
-    assert!(failure.message.contains("until polkit allows them"), "{}", failure.message);
+    assert!(failure.message.contains("waiting for polkit"), "{}", failure.message);
     let member = bus.peer(MEMBER);
     member.begin("Add", &1_u32);
     polkit.says(&polkit.asked(), true, false);
@@ -320,7 +320,7 @@ fn one_user_with_read_access_cannot_use_up_the_connections() {
     let one_more = bus.peer(STRANGER);
     let failure = look(&one_more).expect_err("it is one too many");
     assert!(
-        failure.name == DENIED && failure.message.contains("there are too many"),
+        failure.name == DENIED && failure.message.contains("there are too many connections"),
         "{failure:?}"
     );
     look(&bus.peer(MEMBER)).expect("others are served");

@@ -135,7 +135,7 @@ fn another_user_on_a_bus_is_refused() {
     assert!(!refused.status.success(), "it was served");
     assert!(said.contains("AccessDenied") && said.contains("of user 65534 was refused"), "{said}");
     assert_eq!(bus.served.partition.count(), 1, "its add was not carried out");
-    bus.served.logged("of user 65534: refused, because it is not one of those who may");
+    bus.served.logged("of user 65534: refused, because only ");
     assert!(call(0).status.success(), "the same call of the partition's own user is served");
     assert_eq!(bus.served.partition.count(), 2);
 }
@@ -194,10 +194,10 @@ fn a_bus_that_ended_is_joined_again_without_its_earlier_parties() {
     bus.daemon.kill();
     bus.served.wait(|event| event.kind == EventKind::Deregistered);
     // Its socket still exists, but nothing listens.
-    bus.served.logged("it cannot be joined again yet");
+    bus.served.logged("again yet; retrying");
     std::fs::remove_file(&bus.daemon.socket).unwrap();
     bus.daemon = Daemon::start(bus.folder.path());
-    bus.served.logged("it was joined again");
+    bus.served.logged(" again");
     let peer = bus.peer();
     assert!(parties(&peer).is_empty(), "parties of the bus that ended are deregistered (L3)");
     let party = peer.register("after", wire::LATER_ONLY, 0, 0);
@@ -217,19 +217,19 @@ fn a_missing_bus_is_joined_when_it_appears() {
     let served = Served::new(1, 1);
     let join = |wait| served.service().join_bus_when_there(&address(&daemon), wait);
     assert!(!join(Duration::from_secs(60)).unwrap(), "nothing listens there");
-    served.logged("it cannot be joined yet, and is tried again");
+    served.logged("yet; retrying");
     let daemon = Daemon::start(folder.path());
-    served.logged("it was joined");
+    served.logged("joined ");
     assert!(parties(&Peer::on_bus(&daemon.address)).is_empty(), "it serves the new bus");
 
     let other = Served::new(1, 1);
     let wait = Duration::from_secs(60);
     // The first partition still has the name, so the second tries again until the name is free.
     assert!(!other.service().join_bus_when_there(&address(&daemon), wait).unwrap());
-    other.logged("is somebody else's");
+    other.logged("is already owned by another process");
     drop(served.end_service());
-    other.logged("it was joined");
-    let there = "org.hotadd.Partition.2nd is no name there";
+    other.logged("joined ");
+    let there = "org.hotadd.Partition.2nd is not a valid bus name";
     let log = std::sync::Arc::new(|_: &str| ());
     let none = Service::new(&other.partition, "2nd", log).unwrap();
     let refused = none.join_bus_when_there(&address(&daemon), wait).unwrap_err().to_string();
@@ -298,7 +298,9 @@ fn a_name_on_a_bus_has_one_partition_and_is_released_with_its_service() {
     let refused = second.service().join_bus(&address(&bus.daemon)).unwrap_err();
     assert!(matches!(refused, ServiceError::Bus { .. }));
     assert!(
-        refused.to_string().contains("org.hotadd.Partition.demo is somebody else's"),
+        refused
+            .to_string()
+            .contains("org.hotadd.Partition.demo is already owned by another process"),
         "{refused}"
     );
     let OnBus { served, daemon, folder: _folder } = bus;
@@ -309,7 +311,7 @@ fn a_name_on_a_bus_has_one_partition_and_is_released_with_its_service() {
     // The reply to the proxy was delivered to this peer too.
     let peer = Peer::on_bus(&daemon.address);
     assert!(parties(&peer).is_empty(), "the name now leads to the second partition");
-    served.partition.add(HardwareId(1)).expect("a service that has ended keeps nobody out");
+    served.partition.add(HardwareId(1)).expect("an ended service refuses no add");
 }
 
 #[test]
@@ -320,6 +322,6 @@ fn a_missing_bus_and_an_invalid_name_are_refused() {
     assert!(refused.contains("the bus at unix:path=/nonexistent/bus"), "{refused}");
     let service = Service::new(&served.partition, "2nd", std::sync::Arc::new(|_| ())).unwrap();
     let refused = service.join_bus(&nowhere).unwrap_err().to_string();
-    assert!(refused.contains("org.hotadd.Partition.2nd is no name there"), "{refused}");
+    assert!(refused.contains("org.hotadd.Partition.2nd is not a valid bus name"), "{refused}");
     assert!("nonsense".parse::<BusAddress>().is_err());
 }

@@ -133,7 +133,7 @@ fn r5_a_registered_client_is_told_of_every_add_once_while_others_come_and_go() {
     let peer = served.peer();
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
     assert_eq!(parties, [], "all parties are deregistered, including those that died (L3)");
-    served.partition.add(HardwareId(PROCESSORS)).expect("nobody is there who could refuse");
+    served.partition.add(HardwareId(PROCESSORS)).expect("no party is left to refuse");
 }
 
 /// The active processors, in the order in which they joined.
@@ -221,7 +221,7 @@ fn crowd(seed: u64, path: &Path, wishes: &Sender<Wish>) -> Vec<Life> {
 
 /// One connection from begin to end. Returns its notices.
 async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32)> {
-    let mut line = Line::connect(path).await.expect("there is room for everybody");
+    let mut line = Line::connect(path).await.expect("there is room for every client");
     let flags = if plan.replay { 0 } else { wire::LATER_ONLY };
     line.register("client", flags, 0).await.unwrap();
     let mut heard = Vec::new();

@@ -7,10 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd::{
-    Batch, Driver, Error, EventKind, HardwareId, Notice, Partition, Registration, Removal, Status,
-    Veto,
-};
+use hotadd::{Driver, Error, EventKind, HardwareId, Notice, Partition, Removal, Status, Veto};
 use hotadd_service::{Log, Service};
 
 use common::endless::Endless;
@@ -111,78 +108,6 @@ fn again(served: &Served) -> Service {
 }
 
 #[test]
-fn r3_a1_a5_one_driver_hears_the_same_here_and_there() {
-    let served = Served::new(2, 2);
-    let there = connect(&served);
-    let mut stories = Vec::new();
-    for partition in [&served.partition, &there] {
-        let heard = Heard::default();
-        let driver = Recorder { inside: Some(partition.clone()), ..heard.driver("d") };
-        let registration = partition.register("d", driver).unwrap();
-        let change = partition.add(HardwareId(2)).unwrap();
-        assert_eq!((partition.count(), partition.epoch()), (3, change.epoch));
-        partition.remove(HardwareId(2)).unwrap();
-        assert_eq!(partition.count(), 2);
-        registration.deregister().unwrap();
-        stories.push(heard.take());
-    }
-    assert_eq!(stories[0], stories[1]);
-    assert!(stories[0].ends_with(
-        "d AddStart 2 of 2, d AddComplete 2 of 3, d RemoveStart 2 of 3, d RemoveComplete 2 of 2"
-    ));
-    assert_eq!(there.hardware(), "simulated");
-    assert_eq!(there.candidates().unwrap(), served.partition.candidates().unwrap());
-}
-
-#[test]
-fn a3_a_veto_from_there_unwinds_here_and_the_other_way_round() {
-    let served = Served::new(2, 2);
-    let there = connect(&served);
-    let heard = Heard::default();
-    let mut _registrations: Vec<Registration> = Vec::new();
-    _registrations.push(served.partition.register("here", heard.driver("here")).unwrap());
-    let refusing = Recorder { refuses: Some(2), ..heard.driver("there") };
-    _registrations.push(there.register("there", refusing).unwrap());
-    let late = Recorder { refuses: Some(3), ..heard.driver("late") };
-    _registrations.push(served.partition.registration("late").level(1).register(late).unwrap());
-    heard.take();
-
-    let words =
-        "there refused to add processor 2: no room (STATUS_INSUFFICIENT_RESOURCES, 0xC000009A)";
-    for partition in [&served.partition, &there] {
-        let error = partition.add(HardwareId(2)).unwrap_err();
-        assert_eq!(error.to_string(), words);
-        assert_eq!((error.clause(), error.status()), ("A3", Status::INSUFFICIENT_RESOURCES));
-        assert_eq!(heard.take(), "here AddStart 2, there AddStart 2, here AddFailure 2");
-    }
-    let results = there.add_batch(&[HardwareId(3)], Batch::Atomic);
-    assert_eq!(results[0].1.as_ref().unwrap_err().party().unwrap().name, "late");
-    assert_eq!(
-        heard.take(),
-        "here AddStart 3, there AddStart 3, late AddStart 3, there AddFailure 3, here AddFailure 3"
-    );
-    let rehearsal = there.rehearse(HardwareId(3)).unwrap();
-    let answers = rehearsal.answers.iter().map(|a| (a.party.name.as_str(), a.answer.is_ok()));
-    assert_eq!(answers.collect::<Vec<_>>(), [("here", true), ("there", true), ("late", false)]);
-    assert_eq!(
-        there.add(HardwareId(0)).unwrap_err(),
-        served.partition.add(HardwareId(0)).unwrap_err()
-    );
-}
-
-#[test]
-fn r4_a_driver_there_that_refuses_an_active_processor_is_not_registered() {
-    let served = Served::new(2, 0);
-    let there = connect(&served);
-    let heard = Heard::default();
-    let refusing = Recorder { refuses: Some(1), ..heard.driver("d") };
-    let error = there.register("d", refusing).unwrap_err();
-    assert_eq!(error.clause(), "R4");
-    assert_eq!(error.reason(), "no room");
-    assert_eq!(heard.take(), "d AddStart 0, d AddStart 1, d AddFailure 0");
-}
-
-#[test]
 fn d1_a_driver_is_dropped_when_its_registration_was_and_is_not_called_again() {
     let served = Served::new(2, 2);
     let there = connect(&served);
@@ -206,49 +131,6 @@ fn d1_a_driver_is_dropped_when_its_registration_was_and_is_not_called_again() {
     served.partition.add(HardwareId(3)).unwrap();
     assert!(heard.take().starts_with("d AddStart 2"));
     until(|| there.count() == 4);
-}
-
-#[test]
-fn d3_a_callback_may_leave_and_may_not_ask_for_what_would_wait_for_it() {
-    let served = Served::new(1, 2);
-    let there = connect(&served);
-    let inside = there.clone();
-    let own: Arc<Mutex<Option<Registration>>> = Arc::default();
-    let holds = Arc::clone(&own);
-    let registration = there.register("d", move |notice: &Notice| {
-        if notice.processor().id == HardwareId(1) {
-            let error = inside.add(HardwareId(2)).unwrap_err();
-            assert_eq!(error.status(), Status::POSSIBLE_DEADLOCK);
-            drop(holds.lock().unwrap().take());
-        }
-        Ok(())
-    });
-    *own.lock().unwrap() = Some(registration.unwrap());
-    // It agreed, and left; the add goes on without it.
-    served.partition.add(HardwareId(1)).unwrap();
-    served.wait(|event| event.kind == EventKind::Deregistered);
-    served.partition.add(HardwareId(2)).unwrap();
-}
-
-#[test]
-fn l3_a_panic_there_is_a_veto_and_harms_nobody_else() {
-    let served = Served::new(1, 2);
-    let there = connect(&served);
-    let heard = Heard::default();
-    let other = there.register("other", heard.driver("other")).unwrap();
-    let registration = there.register("d", |notice: &Notice| {
-        assert_eq!(notice.processor().id, HardwareId(0), "out of cheese");
-        Ok(())
-    });
-    let registration = registration.unwrap();
-    let error = served.partition.add(HardwareId(1)).unwrap_err();
-    assert_eq!(error.status(), Status::DRIVER_INTERNAL_ERROR);
-    assert!(error.reason().contains("out of cheese"), "{error}");
-    served.wait(|event| event.kind == EventKind::Deregistered);
-    served.partition.add(HardwareId(1)).unwrap();
-    assert!(!registration.is_registered());
-    assert!(other.is_registered());
-    assert!(heard.take().ends_with("other AddStart 1, other AddComplete 1"));
 }
 
 #[test]

@@ -92,7 +92,9 @@ fn one_users_connections_are_limited_and_keep_out_neither_others_nor_root() {
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     let crowd = Crowd::of(65_534, &served.path, 1100);
     assert_eq!(crowd.count, 256, "one user gets exactly its share");
-    served.logged("of user 65534: refused, because its user has its share of 256 connections");
+    served.logged(
+        "of user 65534: refused, because its user has reached the limit of 256 connections",
+    );
     served.peer().ping();
     let others: Vec<_> =
         [61_001, 61_002, 61_003, 61_004].map(|uid| Crowd::of(uid, &served.path, 300)).into();

@@ -157,7 +157,7 @@ fn a_service_that_ends_lets_nobody_wait() {
     peer.asked();
     served.end_service();
     let (_, veto) = add.join().unwrap();
-    assert_eq!(veto.reason(), "its partition is served no longer");
+    assert_eq!(veto.reason(), "its partition is no longer served");
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn a_header_with_an_invalid_name_ends_the_connection_and_is_logged() {
     let mut bare = served.bare();
     bare.write_all(&bytes).unwrap();
     is_closed(&mut bare);
-    served.logged("its connection was closed, because it sent a message whose member is none");
+    served.logged("its connection was closed, because it sent a message with an invalid member");
     is_well(&served);
 }
 
@@ -239,7 +239,7 @@ fn half_a_message_does_not_delay_others() {
     is_well(&served);
     // The connection is closed after its time limit.
     is_closed(&mut bare);
-    served.logged("a part of a message and then nothing for 5 s");
+    served.logged("an incomplete message and then nothing for 5 s");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn a_peer_that_does_not_read_is_disconnected_and_does_not_delay_others() {
     is_well(&served);
     let mut deaf = flood.join().unwrap();
     is_closed(&mut deaf);
-    served.logged("it read nothing of what was sent to it for 5 s");
+    served.logged("it read nothing for 5 s");
     is_well(&served);
 }
 

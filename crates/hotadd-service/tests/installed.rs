@@ -136,7 +136,9 @@ fn polkit_decides_about_access_and_agents_of_any_user_are_called() {
     let failure = agent.call::<_, Changed>("Add", &1_u32).unwrap_err();
     assert_eq!(failure.name, DENIED, "a rule says no: {}", failure.message);
 
-    nobody.call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &()).expect("everybody may look");
+    nobody
+        .call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &())
+        .expect("every user may read");
     let failure = nobody.call::<_, Changed>("Add", &1_u32).unwrap_err();
     assert_eq!(failure.name, CHALLENGE, "our policy asks for a password: {}", failure.message);
     nobody.begin_interactively("Add", &1_u32);

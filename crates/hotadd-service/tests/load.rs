@@ -178,7 +178,7 @@ fn crowd(path: &std::path::Path, told: &Sender<()>) -> Vec<Vec<(State, u32)>> {
 
 /// The life of one agent, up to the outcome of the last add. Returns its notices.
 async fn live(agent: u32, path: Arc<PathBuf>, told: Sender<()>) -> (u32, Vec<(State, u32)>) {
-    let mut line = Line::connect(&path).await.expect("there is room for everybody");
+    let mut line = Line::connect(&path).await.expect("there is room for every agent");
     let name = format!("agent-{agent}");
     line.register(&name, wire::LATER_ONLY, level(agent)).await.unwrap();
     line.ping().await.unwrap();

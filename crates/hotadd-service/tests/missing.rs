@@ -73,7 +73,7 @@ fn l4_a_client_can_restart_a_party_and_gets_the_result() {
     let peer = served.peer();
     let failure = peer.call::<_, ()>("RestartParty", &"ready").unwrap_err();
     assert_eq!(failure.name, NOT_STARTED, "this service cannot start parties");
-    assert!(failure.message.starts_with("ready is no party of the configuration"));
+    assert!(failure.message.starts_with("ready is not a party of the configuration"));
 
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = Arc::clone(&asked);

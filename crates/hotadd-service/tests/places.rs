@@ -39,7 +39,7 @@ fn a_folder_that_is_open_to_others_is_refused() {
 fn a_name_in_use_is_refused_and_a_stale_socket_replaced() {
     let served = Served::new(1, 0);
     let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
-    assert_eq!(again.to_string(), "a partition named demo is running already");
+    assert_eq!(again.to_string(), "a partition named demo is already running");
     // The running service is not affected.
     served.peer().ping();
     let other = served.path.with_file_name("other");
@@ -107,7 +107,7 @@ fn a_deleted_socket_is_made_again_and_connections_stay() {
     let before = served.peer();
     let party = before.register("steady", 0, 0, 1000);
     fs::remove_file(&served.path).unwrap();
-    served.logged("was deleted, and is made again");
+    served.logged("was deleted and has been created again");
     let after = served.peer();
     after.ping();
     let mode = fs::metadata(&served.path).unwrap().permissions().mode() & 0o777;
@@ -123,11 +123,11 @@ fn a_deleted_folder_is_made_again_with_its_socket_and_lock() {
     let served = Served::new(1, 0);
     let folder = served.path.parent().unwrap();
     fs::remove_dir_all(folder).unwrap();
-    served.logged("was deleted, and is made again");
+    served.logged("was deleted and has been created again");
     served.peer().ping();
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
-    assert!(again.to_string().contains("running already"), "the lock was made again: {again}");
+    assert!(again.to_string().contains("already running"), "the lock was made again: {again}");
     let served = served.end_service();
     assert!(!served.path.exists(), "the new socket is removed at the end");
 }
@@ -139,9 +139,9 @@ fn another_service_keeps_a_deleted_place_that_it_has_taken() {
     fs::remove_dir_all(folder).unwrap();
     // The service may be faster and have its place again.
     let Ok(other) = Service::listen(&partition(), "demo", &served.path) else {
-        return served.logged("was deleted, and is made again");
+        return served.logged("was deleted and has been created again");
     };
-    served.logged("cannot be made again: a partition named demo is running already");
+    served.logged("cannot be created again: a partition named demo is already running");
     let served = served.end_service();
     served.peer().ping();
     assert!(served.path.with_extension("lock").exists(), "its lock is kept too");
@@ -155,12 +155,12 @@ fn a_socket_that_cannot_be_made_again_is_reported_once_and_retried() {
     fs::remove_file(&served.path).unwrap();
     // A folder takes the path, unless the service was faster, which is fine.
     if fs::create_dir(&served.path).is_err() {
-        return served.logged("was deleted, and is made again");
+        return served.logged("was deleted and has been created again");
     }
-    let said = served.said("cannot be made again");
-    assert!(said.contains("is there already, and is no socket; it is tried each second"), "{said}");
+    let said = served.said("cannot be created again");
+    assert!(said.contains("already exists and is not a socket; retrying each second"), "{said}");
     fs::remove_dir(&served.path).unwrap();
-    served.logged("was deleted, and is made again");
+    served.logged("was deleted and has been created again");
     served.peer().ping();
 }
 

@@ -78,9 +78,14 @@ impl BusAddress {
             Transport::Unix(unix) => match unix.path() {
                 UnixSocket::File(path) => SocketAddrUnix::new(path.as_os_str())?,
                 UnixSocket::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
-                _ => return Err(unusable(format!("{address} is an address to listen at"))),
+                _ => {
+                    return Err(unusable(format!(
+                        "{address} is an address for listening, not for \
+                 connecting"
+                    )));
+                }
             },
-            _ => return Err(unusable(format!("{address} is no Unix socket"))),
+            _ => return Err(unusable(format!("{address} is not the address of a Unix socket"))),
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

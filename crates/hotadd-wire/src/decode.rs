@@ -38,13 +38,13 @@ const FIELDS: std::ops::RangeInclusive<u8> = 1..=9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
     /// It is not a D-Bus message.
-    #[error("it sent what is no message")]
+    #[error("it sent bytes that are not a D-Bus message")]
     NoMessage,
     /// A field of its header violates the specification.
-    #[error("it sent a message whose {0} is none")]
+    #[error("it sent a message with an invalid {0}")]
     Field(&'static str),
     /// It is larger than [`MAX_MESSAGE`].
-    #[error("it announced a message of {0} bytes, and {MAX_MESSAGE} are the most")]
+    #[error("it announced a message of {0} bytes; the limit is {MAX_MESSAGE}")]
     TooLarge(u64),
 }
 

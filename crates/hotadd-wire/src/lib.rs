@@ -48,4 +48,4 @@ pub use values::{
     Details, Malformed, WireError, WireNotice, WireProcessor, WireSet, notice, processor,
     read_notice, read_processor, read_set, set,
 };
-pub use veto::{AgentAnswer, read_answer, veto_error, veto_status};
+pub use veto::{AgentAnswer, crash_error, read_answer, veto_error, veto_status};

@@ -17,6 +17,9 @@ pub const DEREGISTERED: &str = "Deregistered";
 /// because an element of a D-Bus name must not begin with a digit, which a warning status (0x8xxxxxxx) would do.
 pub const STATUS_ERROR: &str = "org.hotadd.Error.Status.";
 
+/// The prefix of the error name by which an agent reports that its party crashed (L3). The element for the status follows.
+pub(crate) const CRASH_ERROR: &str = "org.hotadd.Error.Crashed.";
+
 /// The prefix of the error names of `org.hotadd.Partition1`.
 pub const ERROR: &str = "org.hotadd.Error.";
 

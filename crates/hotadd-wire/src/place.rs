@@ -33,11 +33,11 @@ pub fn denied(path: &Path) -> String {
         Ok(found) if found.mode() & 0o020 != 0 => {
             let group = found.gid();
             format!(
-                "access is denied. It is for root and the members of group {group} (`getent group {group}`); who has just \
-                 become one logs in again"
+                "access is denied. Root and the members of group {group} (`getent group {group}`) have \
+                 access; a new member must log in again"
             )
         }
-        _ => "access is denied. Run as the user that started the partition".to_owned(),
+        _ => "access is denied. Run the program as the user that started the partition".to_owned(),
     }
 }
 
@@ -58,6 +58,6 @@ mod tests {
         };
         assert!(mode(0o600).contains("as the user that started"));
         let group = std::fs::metadata(&path).unwrap().gid();
-        assert!(mode(0o660).contains(&format!("root and the members of group {group} ")));
+        assert!(mode(0o660).contains(&format!("Root and the members of group {group} ")));
     }
 }

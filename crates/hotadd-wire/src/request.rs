@@ -114,7 +114,7 @@ impl Request {
             "AddBatch" => {
                 let (ids, atomic) = arguments::<(Vec<u32>, bool)>(call)?;
                 if ids.len() > MAX_BATCH {
-                    let most = format!("a batch has {MAX_BATCH} processors at most");
+                    let most = format!("a batch has at most {MAX_BATCH} processors");
                     return Err(RequestError::Limit(most));
                 }
                 Self::AddBatch(ids.into_iter().map(HardwareId).collect(), atomic)
@@ -140,11 +140,11 @@ impl Register {
         let invalid = |what: String| Err(StandardError("InvalidArgs", what));
         let unknown = flags & !KNOWN;
         if unknown != 0 {
-            return invalid(format!("the flags 0x{unknown:x} are not known"));
+            return invalid(format!("the flags 0x{unknown:x} are unknown"));
         }
         if time_limit_ms > MAX_TIME_LIMIT_MS {
             return invalid(format!(
-                "a time limit of {time_limit_ms} ms; {MAX_TIME_LIMIT_MS} are the most"
+                "the time limit is {time_limit_ms} ms; the maximum is {MAX_TIME_LIMIT_MS} ms"
             ));
         }
         Ok(Self { agent: AgentPath::new(agent), name, flags, level, time_limit_ms })
@@ -201,11 +201,11 @@ mod tests {
             let call = request.call().unwrap();
             Request::read(&call, call.head().member()).unwrap_err().to_string()
         };
-        assert_eq!(read(register(16, 0)), "the flags 0x10 are not known");
+        assert_eq!(read(register(16, 0)), "the flags 0x10 are unknown");
         let late = read(register(0, MAX_TIME_LIMIT_MS + 1));
-        assert_eq!(late, "a time limit of 600001 ms; 600000 are the most");
+        assert_eq!(late, "the time limit is 600001 ms; the maximum is 600000 ms");
         let many = Request::AddBatch(vec![HardwareId(0); MAX_BATCH + 1], false);
-        assert_eq!(read(many), "a batch has 512 processors at most");
+        assert_eq!(read(many), "a batch has at most 512 processors");
         let call = Request::Add(HardwareId(1)).call().unwrap();
         for (method, why) in
             [("GetSet", "it takes no arguments, not u"), ("Jump", "there is no method Jump")]

@@ -72,7 +72,7 @@ impl Signal {
         if (head.interface(), head.path()) != (Some(PARTITION), PARTITION_PATH) {
             return Ok(None);
         }
-        let malformed = |_| Malformed("a signal has other arguments");
+        let malformed = |_| Malformed("a signal has wrong arguments");
         let change = || -> Result<(Processor, Epoch, bool), Malformed> {
             let (processor, epoch, flag): (WireProcessor, u64, bool) =
                 message.arguments().map_err(malformed)?;

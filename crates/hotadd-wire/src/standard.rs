@@ -38,13 +38,13 @@ impl Properties<'_> {
             (Some(INTROSPECTABLE) | None, "Introspect") => introspect(call, path),
             (Some(PEER) | None, "Ping") => no_arguments(call).and_then(|()| Ok(call.reply(&())?)),
             _ if path != PARTITION_PATH => {
-                Err(StandardError("UnknownObject", format!("there is nothing at {path}")))
+                Err(StandardError("UnknownObject", format!("there is no object at {path}")))
             }
             (Some(PROPERTIES), method) => self.property(call, method),
             (Some(PARTITION) | None, _) => return None,
             (Some(INTROSPECTABLE | PEER), method) => Err(unknown_method(method)),
             (Some(interface), _) => {
-                Err(StandardError("UnknownInterface", format!("there is no {interface} here")))
+                Err(StandardError("UnknownInterface", format!("there is no interface {interface}")))
             }
         })
     }
@@ -58,7 +58,9 @@ impl Properties<'_> {
         };
         let here = |interface: &str| match interface {
             "" | PARTITION => Ok(()),
-            other => Err(StandardError("UnknownInterface", format!("there is no {other} here"))),
+            other => {
+                Err(StandardError("UnknownInterface", format!("there is no interface {other}")))
+            }
         };
         match method {
             "Get" => {
@@ -74,7 +76,7 @@ impl Properties<'_> {
                 }
                 Ok(call.reply(&all)?)
             }
-            "Set" => Err(StandardError("PropertyReadOnly", "it cannot be set".to_owned())),
+            "Set" => Err(StandardError("PropertyReadOnly", "the property is read-only".to_owned())),
             _ => Err(unknown_method(method)),
         }
     }
@@ -104,6 +106,6 @@ fn introspect(call: &Message, path: &str) -> Answer {
     let next = below.and_then(|below| below.strip_prefix('/')).and_then(|b| b.split('/').next());
     match next {
         Some(next) => Ok(call.reply(&format!("<node><node name=\"{next}\"/></node>"))?),
-        None => Err(StandardError("UnknownObject", format!("there is nothing at {path}"))),
+        None => Err(StandardError("UnknownObject", format!("there is no object at {path}"))),
     }
 }

@@ -62,7 +62,7 @@ pub fn read_processor((index, group, number, id): WireProcessor) -> Result<Proce
     let index = ProcessorIndex::new(index).ok_or(Malformed("a processor index is out of range"))?;
     let expected = index.number();
     if (group, number) != (expected.group, expected.number) {
-        return Err(Malformed("a processor's group and number are not those of its index"));
+        return Err(Malformed("a processor's group and number do not match its index"));
     }
     Ok(Processor { index, id: HardwareId(id) })
 }
@@ -91,7 +91,7 @@ pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet,
         0 => Ok(Standing::Gone),
         1 => Ok(Standing::Active),
         2 => Ok(Standing::Unagreed),
-        _ => Err(Malformed("a processor of a set stands in no known way")),
+        _ => Err(Malformed("a processor of a set has an unknown state")),
     };
     let known: Result<Vec<_>, _> =
         known.into_iter().map(|(id, how)| Ok((HardwareId(id), standing(how)?))).collect();
@@ -104,7 +104,7 @@ pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet,
         })
         .collect();
     ActiveSet::assemble(Epoch(epoch), maximum, known?, proposed?)
-        .map_err(|_| Malformed("a set contradicts itself"))
+        .map_err(|_| Malformed("a set is inconsistent"))
 }
 
 /// Encodes the arguments of a call that tells a party of a notice.

@@ -61,10 +61,10 @@ impl FromIterator<HardwareId> for CpuList {
 #[non_exhaustive]
 pub enum CpuListError {
     /// There is nothing between two commas, or at an end.
-    #[error("it has an empty part; a list looks like 0-3,8")]
+    #[error("it has an empty part; write a list like 0-3,8")]
     EmptyPart,
     /// A part is not a number.
-    #[error("{0:?} is not a processor number; a list looks like 0-3,8")]
+    #[error("{0:?} is not a processor number; write a list like 0-3,8")]
     NotANumber(String),
     /// A number too large to be one.
     #[error("processor {0} is out of range; the largest is {LARGEST}")]
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn a_malformed_list_is_refused_with_a_sentence() {
         let cases = [
-            ("a", "\"a\" is not a processor number; a list looks like 0-3,8"),
-            ("1,,2", "it has an empty part; a list looks like 0-3,8"),
-            (",", "it has an empty part; a list looks like 0-3,8"),
-            ("1-", "it has an empty part; a list looks like 0-3,8"),
-            ("-1", "it has an empty part; a list looks like 0-3,8"),
-            ("1-2-3", "\"2-3\" is not a processor number; a list looks like 0-3,8"),
-            ("+1", "\"+1\" is not a processor number; a list looks like 0-3,8"),
+            ("a", "\"a\" is not a processor number; write a list like 0-3,8"),
+            ("1,,2", "it has an empty part; write a list like 0-3,8"),
+            (",", "it has an empty part; write a list like 0-3,8"),
+            ("1-", "it has an empty part; write a list like 0-3,8"),
+            ("-1", "it has an empty part; write a list like 0-3,8"),
+            ("1-2-3", "\"2-3\" is not a processor number; write a list like 0-3,8"),
+            ("+1", "\"+1\" is not a processor number; write a list like 0-3,8"),
             ("99999999999", "processor 99999999999 is out of range; the largest is 65535"),
             ("5-2", "the range 5-2 runs backwards"),
         ];

@@ -78,9 +78,9 @@ impl Current {
         !self.reported.is_empty()
     }
 
-    /// Whether another process switched this processor while the parties were being asked about it.
-    pub(crate) fn is_touched(&self, id: HardwareId) -> bool {
-        self.touched.contains(&id)
+    /// The first processor of the transaction in progress that another process brought in (Q4).
+    pub(crate) fn touched(&self) -> Option<Processor> {
+        self.touched.iter().find_map(|id| self.set.by_id(*id))
     }
 
     /// Records that another process switched this processor. Returns false if it was already recorded.

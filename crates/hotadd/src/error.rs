@@ -49,7 +49,7 @@ pub enum Error {
         veto: Veto,
     },
     /// All parties agreed, but the platform failed (A4, X1). All parties have been told.
-    #[error("everybody agreed, but the platform failed to {action} {processor}: {error}")]
+    #[error("all parties agreed, but the platform failed to {action} {processor}: {error}")]
     Platform {
         /// The failed change.
         action: Action,
@@ -61,7 +61,7 @@ pub enum Error {
     /// An atomic batch failed halfway, and the platform failed to stop a processor that it had started (A9). This processor and
     /// those named before it joined, with the consent of all parties. Those named after it did not join.
     #[error(
-        "{processor} joined although its batch failed, because the platform would not take it back: {error}"
+        "{processor} joined although its batch failed, because the platform could not stop it again: {error}"
     )]
     Stuck {
         /// The processor that the platform failed to stop.
@@ -115,7 +115,7 @@ pub enum Error {
         reason: String,
     },
     /// The request came from inside a callback of the same partition (D3). Make it from another thread, or after the callback.
-    #[error("{0} from inside a driver's callback would wait for itself for ever")]
+    #[error("{0} from inside a driver's callback would deadlock")]
     InsideCallback(&'static str),
     /// The system could not create a thread (R7). Nothing was done; the request may be repeated.
     #[error("no thread could be started for {what}: {errno}")]
@@ -126,14 +126,15 @@ pub enum Error {
         errno: Errno,
     },
     /// The partition has the maximum number of parties (R7).
-    #[error("the partition has its limit of {0} registered drivers")]
+    #[error("the partition has reached its limit of {0} registered drivers")]
     TooManyParties(usize),
     /// The name cannot be shown (R7): it is empty, longer than 64 bytes, or contains control or invisible characters. See
     /// [`text::is_name`](crate::text::is_name).
-    #[error("{:?} is no name for a driver: 1 to 64 bytes, all of which can be seen, with no blank at either end", crate::text::clean(.0))]
+    #[error("{:?} is not a valid driver name: a name has 1 to 64 bytes, all printable, without spaces at \
+     either end", crate::text::clean(.0))]
     BadName(String),
     /// The party is no longer registered (D2): it crashed and was deregistered then.
-    #[error("{0} was deregistered already")]
+    #[error("{0} is already deregistered")]
     NotRegistered(PartyInfo),
     /// The driver crashed during its replay and is not registered (L3).
     #[error("{0} crashed while it was being registered")]
@@ -154,7 +155,9 @@ pub enum Error {
     },
     /// The connection to a partition in another process was lost, or does not exist now. It is not known whether the request was
     /// carried out. [`Partition::active`](crate::Partition::active) shows it after the connection is restored.
-    #[error("the connection to the partition is lost; whether it was done is not known")]
+    #[error(
+        "the connection to the partition is lost; the request may or may not have been carried out"
+    )]
     Disconnected,
     /// A partition in another process sent a message that violates the protocol, or that this version does not know.
     #[error("the partition does not follow the protocol: {0}")]
@@ -210,7 +213,7 @@ impl Error {
         match self {
             Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.reason().to_owned(),
             Self::Platform { action, error, .. } => {
-                format!("everybody agreed, but the platform failed to {action} it: {error}")
+                format!("all parties agreed, but the platform failed to {action} it: {error}")
             }
             Self::NotAddable { reason, .. }
             | Self::NotRemovable { reason, .. }
@@ -308,7 +311,7 @@ impl Error {
     pub(crate) fn not_addable(why: NotAddable) -> Self {
         let (id, status, reason) = match why {
             NotAddable::AlreadyActive(id) => {
-                (id, Status::DEVICE_ALREADY_ATTACHED, "it is active already".to_owned())
+                (id, Status::DEVICE_ALREADY_ATTACHED, "it is already active".to_owned())
             }
             NotAddable::NamedTwice(id) => {
                 (id, Status::INVALID_PARAMETER, "it is named twice".to_owned())
@@ -316,7 +319,7 @@ impl Error {
             NotAddable::BeyondMaximum { id, maximum } => (
                 id,
                 Status::INSUFFICIENT_RESOURCES,
-                format!("the partition has given out all of its {maximum} indexes"),
+                format!("all {maximum} indexes of the partition are used"),
             ),
         };
         Self::NotAddable { id, status, reason }
@@ -329,7 +332,7 @@ impl Error {
     pub(crate) fn not_removable(why: NotRemovable) -> Self {
         let (id, reason) = match why {
             NotRemovable::NotActive(id) => (id, "it is not active"),
-            NotRemovable::Last(id) => (id, "it is the only one that is active"),
+            NotRemovable::Last(id) => (id, "it is the only active processor"),
         };
         Self::NotRemovable { id, reason: reason.to_owned() }
     }

@@ -118,8 +118,8 @@ pub struct Event {
     pub party: Option<PartyInfo>,
     /// The processor concerned.
     pub processor: Option<Processor>,
-    /// The hardware id of the processor. Also set if the processor has no index because it was refused before any party was
-    /// asked (A8).
+    /// The hardware id of the processor. Also set if the processor has no index: because it was refused before any party was asked
+    /// (A8), or because another process brought it in during an add (Q3).
     pub id: Option<HardwareId>,
     /// The status that was answered, passed to a party, or the result.
     pub status: Option<Status>,

@@ -162,7 +162,8 @@ impl Partition {
         match self.local() {
             Some(inner) => inner.follow(follow),
             None => {
-                let decides = "the process that has the partition decides what becomes of a processor that appears";
+                let decides = "the process that owns the partition sets the policy for processors that \
+                 appear";
                 Err(Error::Denied(decides.to_owned()))
             }
         }

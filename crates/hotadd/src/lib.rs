@@ -22,7 +22,7 @@
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
-    "hotadd needs Linux: affinity masks, cpusets and /sys. On other systems only the rules work: the crate hotadd-core."
+    "hotadd needs Linux: affinity masks, cpusets and /sys. On other systems only the crate hotadd-core works."
 );
 
 mod adder;

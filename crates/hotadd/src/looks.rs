@@ -33,8 +33,13 @@ pub(crate) enum Finding {
 impl Finding {
     /// The events that report the finding to the observers.
     fn events(self, set: &ActiveSet, mut each: impl FnMut(Event)) {
+        let unnumbered = match &self {
+            Self::Waits(id) | Self::Uncountable(id, _) => Some(*id),
+            _ => None,
+        };
         let mut event = |kind, clause, processor: Option<Processor>, reason: Option<String>| {
             let mut event = Event::new(kind, set.epoch());
+            event.id = unnumbered;
             if let Some(processor) = processor {
                 event.concerns(processor);
             }
@@ -48,7 +53,7 @@ impl Finding {
             Self::Vanished(processor) => event(EventKind::Left, "X2", Some(processor), None),
             Self::Intruded { processor, reported } => {
                 if !reported {
-                    let says = "was brought in by somebody else; no driver was asked";
+                    let says = "was brought in by another process; no driver was asked";
                     let reason = format!("{processor} {says}");
                     event(EventKind::Breach, "Q3", Some(processor), Some(reason));
                 }
@@ -56,20 +61,20 @@ impl Finding {
             }
             Self::Touched(processor) => {
                 let says =
-                    "was brought in by somebody else while everybody was being asked about it";
+                    "was brought in by another process while the parties were being asked about it";
                 let reason = format!("{processor} {says}");
                 event(EventKind::Breach, "Q4", Some(processor), Some(reason));
             }
             Self::Waits(id) => {
                 let says =
-                    "was brought in by somebody else; it is counted when the add under way is over";
+                    "was brought in by another process; it is counted when the current add is over";
                 let reason = format!("processor {id} {says}");
                 event(EventKind::Breach, "Q3", None, Some(reason));
             }
             Self::Uncountable(id, why) => {
                 let why = Error::not_addable(why);
                 let reason =
-                    format!("processor {id} runs without agreement, and cannot be counted: {why}");
+                    format!("processor {id} runs without agreement and cannot be counted: {why}");
                 event(EventKind::Breach, "Q3", None, Some(reason));
             }
             Self::Repaired(sentence) => event(EventKind::Breach, "Q3", None, Some(sentence)),

@@ -52,7 +52,7 @@ pub enum Untrusted {
         error: io::Error,
     },
     /// It belongs to another user.
-    #[error("{} belongs to user {owner}, who could change what is run, read or believed in {}; {}", path.display(), whose(*.by), remedy(*.by, path))]
+    #[error("{} belongs to user {owner}, who could change what is run, read or trusted in {}; {}", path.display(), whose(*.by), remedy(*.by, path))]
     Owner {
         /// The path that belongs to another user.
         path: PathBuf,
@@ -62,7 +62,8 @@ pub enum Untrusted {
         by: u32,
     },
     /// Every user may write to it.
-    #[error("everybody may write to {}, and so could change what is run, read or believed in {}; `chmod o-w` ends that", path.display(), whose(*.by))]
+    #[error("every user may write to {} and could change what is run, read or trusted in {}; fix it with \
+     `chmod o-w`", path.display(), whose(*.by))]
     Everybody {
         /// The path to which every user may write.
         path: PathBuf,
@@ -70,7 +71,8 @@ pub enum Untrusted {
         by: u32,
     },
     /// A group may write to it.
-    #[error("group {group} may write to {}, and so could change what is run, read or believed in {}; `chmod g-w` ends that", path.display(), whose(*.by))]
+    #[error("group {group} may write to {} and could change what is run, read or trusted in {}; fix it \
+     with `chmod g-w`", path.display(), whose(*.by))]
     Group {
         /// The path to which it may write.
         path: PathBuf,
@@ -80,7 +82,7 @@ pub enum Untrusted {
         by: u32,
     },
     /// It has the wrong file type.
-    #[error("{} is no {wanted}", path.display())]
+    #[error("{} is not a {wanted}", path.display())]
     Kind {
         /// The path that was checked.
         path: PathBuf,
@@ -95,8 +97,8 @@ fn whose(by: u32) -> &'static str {
 
 fn remedy(by: u32, path: &Path) -> String {
     match by {
-        0 => format!("`chown root {}` ends that", path.display()),
-        _ => "use one of your own".to_owned(),
+        0 => format!("fix it with `chown root {}`", path.display()),
+        _ => "use a file of your own".to_owned(),
     }
 }
 
@@ -173,7 +175,7 @@ pub fn is_believed(uid: u32) -> bool {
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     if file.take(most.saturating_add(1)).read_to_end(&mut bytes)? as u64 > most {

@@ -97,7 +97,7 @@ impl<T: Send + Sync + 'static> std::ops::Index<ProcessorIndex> for PerProcessor<
     fn index(&self, index: ProcessorIndex) -> &T {
         match self.get(index) {
             Some(value) => value,
-            None => panic!("no processor with index {index} was ever proposed to this partition"),
+            None => panic!("no processor with index {index} has been proposed to this partition"),
         }
     }
 }

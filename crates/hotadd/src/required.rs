@@ -41,7 +41,7 @@ use crate::partition::Partition;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "dropping the last handle of a RequiredParty ends that it is required"]
+#[must_use = "the party is no longer required when the last handle is dropped"]
 pub struct RequiredParty(pub(crate) Arc<Required>);
 
 /// A required party that is missing.
@@ -117,7 +117,7 @@ impl Attempt {
     /// does not count if the party went missing again after the attempt began.
     #[expect(
         clippy::must_use_candidate,
-        reason = "who has lost it again is told of that otherwise"
+        reason = "the loss of the party is reported in another way"
     )]
     pub fn succeeded(self) -> bool {
         let required = &self.party.0;
@@ -233,7 +233,8 @@ impl Partition {
     pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
         PartyInfo::check_name(name)?;
         let Some(inner) = self.local() else {
-            let why = "the operator of a partition in another process decides who is required";
+            let why =
+                "the operator of a partition in another process decides which parties are required";
             return Err(Error::Denied(why.to_owned()));
         };
         let reason = "it has not registered yet".to_owned();

@@ -186,15 +186,17 @@ impl<'a> Runner<'a> {
         let objection = if let Some(missing) = self.inner.required.missing().into_iter().next() {
             Error::Missing { id, missing }
         } else {
-            let reason = if self.inner.with_current(|current| current.is_touched(id)) {
-                "somebody else brought it in while everybody was being asked about it".to_owned()
+            // In a batch it may be another processor than the one whose turn it is.
+            if let Some(processor) = self.inner.with_current(|current| current.touched()) {
+                let reason =
+                    "another process brought it in while the parties were being asked about it";
+                Error::Touched { processor, reason: reason.to_owned() }
             } else {
                 let reason = self.monitor.as_mut().filter(|_| asked)?.switched()?;
                 self.inner.with_current(|current| current.touch(id));
                 self.breach("Q4", Some(processor), None, reason.clone());
-                reason
-            };
-            Error::Touched { processor, reason }
+                Error::Touched { processor, reason }
+            }
         };
         let (status, reason) = (objection.status(), Some(objection.reason()));
         self.objection = Some(objection);

@@ -148,7 +148,7 @@ impl Place {
             return Ok(Self);
         }
         WORKERS.fetch_sub(1, Ordering::Relaxed);
-        let reason = format!("the samples have their limit of {MOST_WORKERS} workers");
+        let reason = format!("the samples have reached their limit of {MOST_WORKERS} workers");
         Err(Veto::new(Status::INSUFFICIENT_RESOURCES, reason))
     }
 }

@@ -135,7 +135,7 @@ impl Party {
 }
 
 fn parse(way: &str) -> Result<(How, CpuList), String> {
-    let wrong = || format!("{way:?} is none of refuse=LIST, only=, crash=, hang=, keep=");
+    let wrong = || format!("{way:?} is not one of refuse=LIST, only=, crash=, hang=, keep=");
     let (how, list) = way.split_once('=').ok_or_else(wrong)?;
     let how = match how {
         "refuse" => How::Refuse,

@@ -38,5 +38,8 @@ pub(super) struct Refusal {
 
 /// No partition was named, and there are several.
 pub(super) fn several(names: &[&str]) -> Failure {
-    Failure::Usage(format!("there are several partitions, say which by -p: {}", names.join(", ")))
+    Failure::Usage(format!(
+        "there are several partitions; choose one with -p: {}",
+        names.join(", ")
+    ))
 }

@@ -39,19 +39,21 @@ impl Found {
 
     /// Asks the kernel which process listens, before anything is sent.
     pub(super) fn believe(&self, connection: &impl AsFd) -> Result<Process, Failure> {
-        let (uid, pid) = ownership::peer(connection)
-            .map_err(|error| Failure::Broken(format!("who listens cannot be told: {error}")))?;
+        let (uid, pid) = ownership::peer(connection).map_err(|error| {
+            Failure::Broken(format!("cannot determine which process listens: {error}"))
+        })?;
         let process = Process { place: self.path.clone(), pid };
         if ownership::is_believed(uid) {
             return Ok(process);
         }
         let (path, who) = (self.path.display(), of(uid, pid));
         if self.chosen {
-            say::note(format!("hotadd: the partition at {path} is that of {who}"));
+            say::note(format!("hotadd: the partition at {path} belongs to {who}"));
             return Ok(process);
         }
         Err(Failure::NoPartition(format!(
-            "{who} listens at {path}, and is neither this user nor root; if that is the partition you mean, say -p {path}"
+            "{who} listens at {path}, which is neither this user nor root; to use that partition anyway, \
+             say -p {path}"
         )))
     }
 
@@ -74,8 +76,8 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
     let own_folders = folders();
     let starts = match own_folders.iter().position(|folder| path.parent() == Some(folder)) {
         Some(0) => format!("`hotadd run --name {name}` starts one"),
-        Some(_) => "`hotadd daemon` starts that of a machine".to_owned(),
-        None => "`hotadd status` without -p finds those that run".to_owned(),
+        Some(_) => "`hotadd daemon` starts the machine's partition".to_owned(),
+        None => "`hotadd status` without -p finds running partitions".to_owned(),
     };
     Failure::NoPartition(match error.kind() {
         io::ErrorKind::NotFound => {
@@ -83,17 +85,18 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
         }
         // The kernel reports the same error for a file that is no socket.
         io::ErrorKind::ConnectionRefused if !is_socket(path) => {
-            format!("there is no partition at {place}, which is no socket; {starts}")
+            format!("there is no partition at {place}, which is not a socket; {starts}")
         }
         io::ErrorKind::ConnectionRefused => {
-            format!("partition {name} has ended: nobody listens at {place}; {starts}")
+            format!("partition {name} has ended: no process listens at {place}; {starts}")
         }
         io::ErrorKind::PermissionDenied => {
             let why = wire::denied(path);
             format!("partition {name} cannot be reached at {place}: {why}")
         }
         io::ErrorKind::WouldBlock => format!(
-            "partition {name} at {place} accepts nobody: more wait for that than it has room for; is its process stopped?"
+            "partition {name} at {place} accepts no connection: its queue of pending connections is full; \
+             is its process stopped?"
         ),
         _ => format!("partition {name} cannot be reached at {place}: {error}"),
     })
@@ -111,8 +114,8 @@ fn folders() -> [PathBuf; 2] {
 /// The error for a socket that was found by its name and is not trusted.
 fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
     Failure::NoPartition(format!(
-        "the socket {} is not believed, because somebody else could have put it there: {why}; to use it all the same, \
-         say -p {}",
+        "the socket {} is not trusted, because another user could have put it there: {why}; to use it \
+         anyway, say -p {}",
         path.display(),
         path.display()
     ))
@@ -132,7 +135,7 @@ fn named(name: &str) -> Result<PathBuf, Failure> {
         Some(Err(why)) if !there(&system) => Err(why),
         passed_over => {
             if let Some(Err(why)) = passed_over {
-                say::wrong(format!("passed over: {why}"));
+                say::wrong(format!("skipped: {why}"));
             }
             believed(&system).map(|()| system)
         }
@@ -174,7 +177,7 @@ fn the_only() -> Result<PathBuf, Failure> {
             [] => {}
             [one] => {
                 if let Some(why) = passed_over {
-                    say::wrong(format!("passed over: {why}"));
+                    say::wrong(format!("skipped: {why}"));
                 }
                 return Ok(one.clone());
             }
@@ -188,7 +191,8 @@ fn the_only() -> Result<PathBuf, Failure> {
     }
     Err(passed_over.unwrap_or_else(|| {
         Failure::NoPartition(format!(
-            "no partition is running (there is none in {} or {}); `hotadd run --name NAME` starts one, `hotadd daemon` that of a machine",
+            "no partition is running (there is no socket in {} or {}); `hotadd run --name NAME` starts \
+             one, `hotadd daemon` starts the machine's",
             own.display(),
             system.display()
         ))

@@ -40,7 +40,8 @@ impl Out {
             let in_order = some.is_sorted_by(|a, b| a.0 < b.0);
             let all = out.refused.len() + out.vanished.len();
             if !in_order || some.first().is_some_and(|one| one.0 < first) || all > MOST {
-                let why = "the partition answered GetAbsent with nonsense: there is no order in it, or no end";
+                let why = "the partition's answer to GetAbsent is invalid: its list is out of order or \
+                           endless";
                 return Err(Failure::Broken(why.to_owned()));
             }
             next = some.last().and_then(|last| last.0.checked_add(1));
@@ -120,7 +121,7 @@ mod tests {
         let backwards: [&[&[u32]]; 3] = [&[&[2, 1]], &[&[1, 1]], &[&[1, 2], &[2]]];
         for answers in backwards {
             let why = read(answers).unwrap_err();
-            assert!(why.contains("nonsense"), "{answers:?}: {why}");
+            assert!(why.contains("is invalid"), "{answers:?}: {why}");
         }
         let endless = Out::read(|first| Ok(vec![of(first)]));
         assert!(endless.is_err(), "more absences than possible processors");

@@ -99,14 +99,14 @@ pub(super) fn silent(process: Option<&Process>, limit: Duration) -> String {
     let within = humantime::format_duration(limit);
     let longer = "--timeout waits longer";
     let Some(Process { place, pid }) = process else {
-        return format!("nobody answers within {within}; {longer}");
+        return format!("no answer within {within}; {longer}");
     };
     let place = place.display();
     match pid {
         0 => format!("the partition at {place} does not answer within {within}; {longer}"),
         pid if is_stopped(*pid) => format!(
-            "the partition at {place} does not answer within {within}, because its process {pid} is stopped; `kill -CONT {pid}` has it \
-             go on, `kill -KILL {pid}` ends it"
+            "the partition at {place} does not answer within {within}, because its process {pid} is \
+             stopped; `kill -CONT {pid}` resumes it, `kill -KILL {pid}` ends it"
         ),
         pid => format!(
             "the partition at {place}, process {pid}, does not answer within {within}; it may be busy: {longer}, \

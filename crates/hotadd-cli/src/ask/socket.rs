@@ -95,7 +95,10 @@ impl ReadHalf for Checked {
         let length = self.stream.take(piece);
         self.handshake += length;
         if self.handshake > MAX_HANDSHAKE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake does not end"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the handshake is longer than allowed",
+            ));
         }
         Ok((length, Vec::new()))
     }

@@ -97,10 +97,10 @@ impl Talk {
         let answers = Cell::new(false);
         let goes_on = || {
             let what = match answers.get() {
-                true => "what was asked for goes on in the partition",
-                false => "it is not known whether the partition does what was asked for",
+                true => "the request continues in the partition",
+                false => "the partition may or may not carry out the request",
             };
-            format!("{what}; `hotadd status` and `hotadd history` tell what becomes of it")
+            format!("{what}; `hotadd status` and `hotadd history` show its outcome")
         };
         let watching = async {
             tokio::time::sleep(FIRST).await;
@@ -128,7 +128,7 @@ impl Talk {
             };
             match self.patience.wait(self.patience.end_with_parties(), answer).await {
                 Ok(Err(Failure::Silent(why))) => {
-                    let unknown = "it is not known whether the request was carried out";
+                    let unknown = "the request may or may not have been carried out";
                     Err(Failure::Silent(format!("{why}; {unknown}")))
                 }
                 Ok(answer) => answer,
@@ -186,7 +186,7 @@ impl Talk {
         match self.reply(method, arguments).await {
             Ok(reply) => Ok(reply),
             Err(error @ (zbus::Error::Variant(_) | zbus::Error::InvalidReply)) => Err(
-                Failure::Broken(format!("the partition answered {method} with nonsense: {error}")),
+                Failure::Broken(format!("the partition's answer to {method} is invalid: {error}")),
             ),
             Err(zbus::Error::MethodError(name, _, _)) if name == NOBODY => {
                 Err(Failure::NoPartition(self.name.as_deref().map_or_else(String::new, nobody)))
@@ -256,7 +256,7 @@ async fn on_bus(
             let mut names: Vec<_> = names.filter(ours).collect();
             names.sort();
             match names.as_slice() {
-                [] => return Err(Failure::NoPartition(format!("no partition is on {bus}"))),
+                [] => return Err(Failure::NoPartition(format!("there is no partition on {bus}"))),
                 [one] => one.clone(),
                 many => {
                     let many = many.iter().map(|name| name.trim_start_matches(&prefix));
@@ -270,10 +270,10 @@ async fn on_bus(
 
 fn nobody(name: &str) -> String {
     if name == MACHINE_BUS_NAME {
-        return format!("no machine's partition is on that bus (as {name})");
+        return format!("the machine's partition is not on that bus (as {name})");
     }
     let partition = name.trim_start_matches(&bus_name("")).to_owned();
     format!(
-        "no partition {partition} is on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
+        "there is no partition {partition} on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
     )
 }

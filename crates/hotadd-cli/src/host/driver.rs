@@ -75,7 +75,7 @@ pub(super) fn host(
     match thread.spawn(live) {
         // No panic arrives here: a panic has ended the process.
         Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
-        Err(error) => refuse(&reporter, &format!("there is no thread for it: {error}")),
+        Err(error) => refuse(&reporter, &format!("the driver's thread cannot be started: {error}")),
     }
 }
 
@@ -90,8 +90,10 @@ fn refuse(reporter: &Reporter, reason: &str) -> ExitCode {
 fn report_panics(reporter: &Arc<Reporter>) {
     let reporter = Arc::clone(reporter);
     std::panic::set_hook(Box::new(move |panic| {
-        reporter
-            .end(Status::DRIVER_INTERNAL_ERROR, format_args!("its host failed inside: {panic}"));
+        reporter.end(
+            Status::DRIVER_INTERNAL_ERROR,
+            format_args!("internal error in the driver's host: {panic}"),
+        );
         std::process::abort();
     }));
 }
@@ -154,7 +156,7 @@ fn connect(
         real,
         console: Box::new(Shared(Arc::clone(reporter))),
     };
-    world.begin().map_err(|_| "this process has a world already".to_owned())
+    world.begin().map_err(|_| "this process already hosts a driver".to_owned())
 }
 
 /// Calls DriverUnload, and reports what the driver left behind (L2, D4).

@@ -155,7 +155,9 @@ fn cpuset(start: Option<&CpuList>, poll: Duration) -> Result<(Arc<Cpuset>, Door)
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    Err(refused.unwrap_or_else(|| CpusetError::NoPlace("there is no place for one".to_owned())))
+    Err(refused.unwrap_or_else(|| {
+        CpusetError::NoPlace("no cgroup was found in which to create one".to_owned())
+    }))
 }
 
 fn no_cpuset(error: &CpusetError) -> CannotBegin {

@@ -119,7 +119,7 @@ impl Session {
         let (sender, messages) = mpsc::channel();
         // First: a signal may be sent as soon as this program has printed something.
         signals::listen(sender.clone())
-            .map_err(|e| (CANNOT_BEGIN, format!("signals cannot be heard: {e}")))?;
+            .map_err(|e| (CANNOT_BEGIN, format!("signal handlers cannot be installed: {e}")))?;
         let partition = plan.partition.clone();
         let view = view_of(args, &plan).map_err(|error| (CANNOT_BEGIN, error.to_string()))?;
         let events = if args.json { Some(Path::new("-")) } else { args.events.as_deref() };
@@ -175,7 +175,7 @@ impl Session {
         self.partition.observe(observe).map_err(|e| system("observing", &e))?.detach();
         // Nothing that the command or a driver starts may escape from the partition or outlive it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| system("the command's processes cannot be kept together", &e))?;
+            .map_err(|e| system("the command's processes cannot be tracked", &e))?;
         // Before the service starts: for a peer that connects and adds a processor, these parties are already required (L4).
         self.parties.name(&self.partition, &args.drivers).map_err(|why| (CANNOT_BEGIN, why))?;
         self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
@@ -206,7 +206,7 @@ impl Session {
         std::thread::Builder::new()
             .name("hotadd-plan".to_owned())
             .spawn(carry_out)
-            .map_err(|e| system("no thread for the plan", &e))?;
+            .map_err(|e| system("the plan's thread cannot be started", &e))?;
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl Session {
             Message::Output(output) => self.driver_output(&output),
             Message::Registered(_) | Message::Left => {}
             Message::NotFollowed(error) => {
-                let text = format!("a processor that appears is not asked for: {error}");
+                let text = format!("processors that appear are not added: {error}");
                 self.output.note(Some(&self.view.remark(Weight::Bad, text)), &self.view);
             }
             Message::Planned => self.planned = true,
@@ -373,7 +373,7 @@ impl Session {
         if !left.is_empty() {
             let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
             crate::say::wrong(format!(
-                "still running, and cannot be ended: process {}",
+                "still running and cannot be ended: process {}",
                 pids.join(", ")
             ));
         }

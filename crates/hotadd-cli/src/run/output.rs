@@ -84,7 +84,9 @@ impl Output {
         if let Err(error) = written {
             // The command must not end because of this. But a reader of the events must not think that nothing happened.
             self.events = None;
-            crate::say::wrong(format!("events end here, because they cannot be written: {error}"));
+            crate::say::wrong(format!(
+                "no more events are written, because writing failed: {error}"
+            ));
         }
     }
 

@@ -94,7 +94,7 @@ fn to_add(
     };
     for &id in list {
         let reason = if partition.active().by_id(id).is_some() {
-            "the run starts on it".to_owned()
+            "the run already starts on it".to_owned()
         } else if let Err(why) = hardware.admits(id) {
             why.reason
         } else {
@@ -113,11 +113,11 @@ fn to_remove(
     let Some(remove) = remove else { return Ok(Vec::new()) };
     let all: CpuList = partition.active().iter().map(|p| p.id).chain(add.iter().copied()).collect();
     if let Some(id) = remove.ids().iter().find(|id| !all.contains(**id)) {
-        let reason = format!("--remove: processor {id} is neither one to start on nor one to add");
+        let reason = format!("--remove: processor {id} is in neither --start nor --add");
         return Err(CannotBegin::Usage(reason));
     }
     if remove.len() == all.len() {
-        let reason = "--remove: that would leave no processor to run on".to_owned();
+        let reason = "--remove: no processor would be left to run on".to_owned();
         return Err(CannotBegin::Usage(reason));
     }
     Ok(remove.ids().to_vec())

@@ -42,7 +42,7 @@ impl Session {
         sender: &Sender<Message>,
     ) -> Result<(), (u8, String)> {
         let cannot = |error: &dyn std::fmt::Display| {
-            (CANNOT_BEGIN, format!("the run does not begin: {error}"))
+            (CANNOT_BEGIN, format!("the run cannot begin: {error}"))
         };
         let (parties, done) = (Arc::clone(&self.parties), sender.clone());
         let register_all = move || {
@@ -86,7 +86,7 @@ impl Session {
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            crate::say::wrong(format!("{who} is still busy and is not waited for"));
+            crate::say::wrong(format!("{who} is still busy; not waiting for it"));
         }
     }
 }

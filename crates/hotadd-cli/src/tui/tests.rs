@@ -145,7 +145,7 @@ fn h2_a_processor_unknown_at_the_start_gets_a_row_and_the_tui_grows() {
     let shown = shown_after(&memory, &view, SMALL);
     assert!(shown[3].starts_with("    1      –  "), "{}", shown.join("\n"));
     assert!(
-        shown.iter().any(|row| row.ends_with("processor 1 appeared; everybody is asked")),
+        shown.iter().any(|row| row.ends_with("processor 1 appeared; all parties are asked")),
         "{}",
         shown.join("\n")
     );

@@ -49,7 +49,7 @@ const FORBIDDEN: [Attack; 20] = [
     ("opens the memory of a process of its user", "opens_memory", "openat"),
     ("opens the switch of processor 1", "opens_a_processor", "openat"),
     ("connects to a port", "connects_by_tcp", "socket"),
-    ("connects to the partition as anybody else", "connects_to_the_partition", "socket"),
+    ("connects to the partition like another client", "connects_to_the_partition", "socket"),
     ("listens to the kernel", "connects_to_the_kernel", "socket"),
     ("makes a process", "makes_a_process", "clone"),
     ("runs touch", "runs_a_program", "execve"),
@@ -57,7 +57,7 @@ const FORBIDDEN: [Attack; 20] = [
     ("kills a thread of a process of its user", "kills_a_thread", "tgkill"),
     ("moves a process of its user", "moves_another", "sched_setaffinity"),
     ("ptraces a process of its user", "traces", "ptrace"),
-    ("ptraces whoever hosts it", "traces_whoever_hosts_it", "getppid"),
+    ("ptraces the process that hosts it", "traces_whoever_hosts_it", "getppid"),
     ("becomes root", "becomes_root", "setuid"),
     ("raises its limits", "raises_its_limits", "prlimit64"),
     ("makes memory that it may write and run", "makes_code", "mmap"),
@@ -93,7 +93,11 @@ const ENDS_THE_DRIVER: [Attack; 5] = [
     ("stops itself", "stops", "no answer in "),
     ("exits as if all were well", "ends", "its process exited with status 0"),
     ("crashes", "crashes", "access violation writing 0x10"),
-    ("sends nonsense over all sockets", "sends_nonsense", "it sent what is no message"),
+    (
+        "sends nonsense over all sockets",
+        "sends_nonsense",
+        "it sent bytes that are not a D-Bus message",
+    ),
 ];
 
 /// Attacks that its resource limits end.
@@ -244,17 +248,17 @@ fn is_ended(who: User, does: &str, when: When, why: &str, more: &[String]) -> St
     let party = scene.build(does, when, more);
     scene.reads(&party);
     let said = if when == When::Asked {
-        scene.daemon.until("the configuration was read anew");
+        scene.daemon.until("the configuration was reloaded");
         let add = scene.add("2");
         assert_eq!(add.status.code(), Some(1), "it joined: {}", stdout(&add));
         stdout(&add)
     } else {
-        scene.daemon.until("hotadd: the configuration stays as it was: hostile.so ")
+        scene.daemon.until("hotadd: the configuration was not reloaded: hostile.so ")
     };
     assert!(said.contains(why), "it did not end with {why:?}: {said}");
     let lines = scene.survives(does, "0-1");
     let threads = lines.iter().find(|line| line.starts_with("hostile.so: has "));
-    let said = said.trim_start_matches("hotadd: the configuration stays as it was: ").trim();
+    let said = said.trim_start_matches("hotadd: the configuration was not reloaded: ").trim();
     threads.map_or(said.to_owned(), |threads| format!("{said} ({threads})"))
 }
 
@@ -263,7 +267,7 @@ fn has_no_effect(who: User, does: &str, when: When, more: &[String]) -> String {
     let mut scene = Scene::new(who);
     let party = scene.build(does, when, more);
     scene.reads(&party);
-    scene.daemon.until("the configuration was read anew");
+    scene.daemon.until("the configuration was reloaded");
     let add = scene.add("2");
     assert!(add.status.success(), "it blocks the others: {}{}", stdout(&add), stderr(&add));
     scene.survives(does, "0-2");

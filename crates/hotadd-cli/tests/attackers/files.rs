@@ -38,11 +38,11 @@ fn at(stage: &Stage, name: &str) -> std::path::PathBuf {
 type Spoil = (&'static str, fn(&Stage), &'static str);
 
 const CONFIGS: [Spoil; 8] = [
-    ("a pipe", |s| replace(s, pipe), "is no regular file"),
+    ("a pipe", |s| replace(s, pipe), "is not a regular file"),
     (
         "a device without an end",
         |s| replace(s, |p| symlink("/dev/zero", p).unwrap()),
-        "is no regular file",
+        "is not a regular file",
     ),
     (
         "longer than 1 MiB",
@@ -56,11 +56,11 @@ const CONFIGS: [Spoil; 8] = [
         "hotadd.toml",
     ),
     ("full of escapes", |s| fs::write(at(s, "hotadd.toml"), crate::EVIL).unwrap(), "hotadd.toml"),
-    ("writable by everybody", |s| mode(&at(s, "hotadd.toml"), 0o646), "everybody may write to"),
+    ("writable by every user", |s| mode(&at(s, "hotadd.toml"), 0o646), "every user may write to"),
     (
-        "in a folder that everybody may write to",
+        "in a folder that every user may write to",
         |s| mode(&at(s, ""), 0o777),
-        "everybody may write to",
+        "every user may write to",
     ),
 ];
 
@@ -84,7 +84,7 @@ fn spoiled(who: User, spoil: impl FnOnce(&Stage), says: &str) -> String {
     let second = ends(who.command(stage.command()));
     assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
     daemon.send(Signal::HUP);
-    daemon.until("hotadd: the configuration stays as it was: ");
+    daemon.until("hotadd: the configuration was not reloaded: ");
     mode(&at(&stage, ""), 0o755);
     let add = daemon.ask(&["add", "4"]);
     assert!(add.status.success(), "an honest add: {}{}", stdout(&add), stderr(&add));
@@ -125,11 +125,11 @@ fn no_driver(who: User, make: impl FnOnce(&Stage), says: &str) -> String {
     }
     stage.write(&config(&format!("[[party]]\ndriver = '{path}'\n")));
     daemon.send(Signal::HUP);
-    let said = daemon.until("hotadd: the configuration stays as it was: ");
+    let said = daemon.until("hotadd: the configuration was not reloaded: ");
     let add = daemon.ask(&["add", "4"]);
     assert!(add.status.success(), "an honest add: {}{}", stdout(&add), stderr(&add));
     is_clean(&daemon.end(Signal::TERM).join("\n"));
-    said.trim_start_matches("hotadd: the configuration stays as it was: ").to_owned()
+    said.trim_start_matches("hotadd: the configuration was not reloaded: ").to_owned()
 }
 
 /// A driver with code that the dynamic linker would run while it loads the file (an ifunc).
@@ -248,8 +248,8 @@ fn all(who: User) -> Attempts {
         no_driver(who, chooses, "ifunc")
     });
     attempts.add("a program without a first line", move || no_program(who, "", |_| (), "party"));
-    attempts.add("a program that everybody may write to", move || {
-        no_program(who, "#!/bin/sh", |s| mode(&at(s, "party"), 0o757), "everybody may write to")
+    attempts.add("a program that every user may write to", move || {
+        no_program(who, "#!/bin/sh", |s| mode(&at(s, "party"), 0o757), "every user may write to")
     });
     attempts.add("a program that looks for what hotadd has", move || looks_around(who));
     attempts.add("a uevent that the kernel did not send", move || forges_events(who));

@@ -40,7 +40,7 @@ fn each_fails(who: User, runtime_dir: &Path, more: &[&str], code: i32, says: &st
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
         assert!(err.contains(says), "{args:?} does not say {says:?}: {out}{err}");
-        assert!(!err.contains("goes on"), "{args:?} claims what it was not told: {err}");
+        assert!(!err.contains("continues"), "{args:?} claims what it was not told: {err}");
         is_plain(&(out + &err));
         first.get_or_insert(err);
     }
@@ -163,7 +163,7 @@ const RAW: [Raw; 7] = [
 
 fn all_of_one_type(who: User) -> String {
     let (fake, asked) = answering(who, |_, call| reply(call, &("yes", 1_u32)));
-    let said = each_fails(who, fake.runtime_dir(), &[], 1, "with nonsense");
+    let said = each_fails(who, fake.runtime_dir(), &[], 1, "is invalid");
     assert!(asked.load(Ordering::SeqCst) >= COMMANDS.len(), "it was asked");
     said
 }
@@ -187,7 +187,7 @@ fn absences_without_end(who: User) -> String {
     let asked = asked.load(Ordering::SeqCst);
     assert!(asked > 10, "it is asked for more and more: {asked}: {}", stderr(&output));
     // A loaded machine may reach the time limit first.
-    let ends = ["there is no order in it, or no end", "does not answer within 5s"];
+    let ends = ["its list is out of order or endless", "does not answer within 5s"];
     assert!(ends.iter().any(|end| stderr(&output).contains(end)), "{}", stderr(&output));
     stderr(&output)
 }
@@ -275,7 +275,7 @@ fn all(who: User) -> Attempts {
             said
         });
     }
-    attempts.add("says nothing, and nobody said how long to wait", move || {
+    attempts.add("says nothing, and no time limit is given", move || {
         let (folder, _) = raw(who, says_nothing);
         let output = who.output(&["add", "1"], folder.path());
         let said = stderr(&output);
@@ -286,7 +286,7 @@ fn all(who: User) -> Attempts {
     attempts.add("tells of processors without an end", move || absences_without_end(who));
     attempts.add("says what steers terminals", move || hostile_texts(who));
     for (name, mode) in [("hotadd", 0o777), ("hotadd", 0o770), ("", 0o777)] {
-        let says = if mode == 0o777 { "everybody may write to " } else { "may write to " };
+        let says = if mode == 0o777 { "every user may write to " } else { "may write to " };
         attempts.add(format!("is in a folder with mode {mode:o} ({name:?})"), move || {
             let open =
                 |path: &Path| fs::set_permissions(path.join(name), Permissions::from_mode(mode));

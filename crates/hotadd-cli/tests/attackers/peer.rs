@@ -195,7 +195,7 @@ fn stranger(attacker: User, of: User) -> String {
     add.stdin(Stdio::null());
     let add = ends(scene.attacker.command(add));
     assert!(!add.status.success(), "it added: {}", stdout(&add));
-    assert!(why.contains("refused, because it is not one of those who may connect"), "{why}");
+    assert!(why.contains("refused, because only "), "{why}");
     scene.survives("");
     why
 }

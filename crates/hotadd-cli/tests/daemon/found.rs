@@ -27,9 +27,9 @@ fn the_socket_belongs_to_the_configured_group_until_the_daemon_restarts() {
     stage.write_with(simulated, "group = '77'\nbus = 'unix:path=/nowhere'");
     daemon.send(Signal::HUP);
     for key in ["service.group", "service.bus"] {
-        daemon.until(&format!("{key} cannot change while the daemon runs, and stays"));
+        daemon.until(&format!("{key} cannot change while the daemon runs and keeps its value"));
     }
-    daemon.until("the configuration was read anew");
+    daemon.until("the configuration was reloaded");
     assert_eq!(of(&stage.path("run/try")), (0o660, group), "the group is unchanged");
     daemon.end(Signal::TERM);
 }
@@ -43,7 +43,7 @@ fn a_missing_bus_is_reported_and_does_not_delay_the_daemon() {
     let line = daemon.until("simulated processors");
     assert!(!line.contains("bus"), "the daemon is not on the bus: {line}");
     let output = daemon.until(&format!("the bus at unix:path={}: ", stage.path("none")));
-    assert!(output.contains("it cannot be joined yet, and is tried again"), "{output}");
+    assert!(output.contains("yet; retrying"), "{output}");
     let status = daemon.ask(&["status"]);
     assert!(status.status.success(), "the daemon works without the bus");
     daemon.end(Signal::TERM);

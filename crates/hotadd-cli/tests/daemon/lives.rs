@@ -57,7 +57,7 @@ fn a_damaged_state_file_is_ignored_and_reported() {
     fs::write(&state, &whole[..whole.len() / 2]).unwrap();
     let mut daemon = stage.clone().start();
     let output = daemon.until("hotadd: ");
-    assert!(output.contains(&state) && output.contains("counts as none"), "{output}");
+    assert!(output.contains(&state) && output.contains("is ignored"), "{output}");
     for again in ["processor 2 joined", "processor 3 stays out", "processor 4 joined"] {
         daemon.until(again);
     }
@@ -124,7 +124,7 @@ fn l3_a_party_that_does_not_return_in_time_is_named_and_forgotten() {
     drop(gone);
     stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '1ms'\n");
     let mut daemon = stage.clone().start();
-    let output = daemon.until("gone did not come back");
+    let output = daemon.until("gone did not register again");
     assert!(output.contains("L3"), "{output}");
     daemon.until("processor 1 joined");
     daemon.kill();

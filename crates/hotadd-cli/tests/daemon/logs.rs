@@ -31,7 +31,7 @@ fn json_lines_have_fields_for_what_they_are_about() {
     assert_eq!([&refused["party"], &refused["clause"]], ["sample", "A3"], "{refused}");
     assert!(refused["status"].as_str().unwrap().starts_with("STATUS_"), "{refused}");
     let ended = lines.last().unwrap();
-    assert_eq!(ended["message"], "ended; processors 0-1 stay as they are");
+    assert_eq!(ended["message"], "ended; processors 0-1 stay active");
     assert!(
         lines.iter().all(|line| line["target"].is_null()),
         "only the daemon's own lines: {lines:?}"
@@ -51,7 +51,7 @@ fn a_flood_of_lines_is_cut_and_the_missing_lines_are_counted() {
     let output = daemon.end(Signal::TERM);
     let lines = output.iter().filter(|line| line.starts_with("processor 7 stays out")).count();
     let left_out = |line: &String| -> Option<usize> {
-        line.strip_suffix(" lines of processor 7 were left out")?.parse().ok()
+        line.strip_suffix(" lines from processor 7 were dropped")?.parse().ok()
     };
     let left_out: usize = output.iter().filter_map(left_out).sum();
     assert_eq!(lines + left_out, TIMES, "every line is written or counted: {output:#?}");

@@ -42,7 +42,7 @@ fn a1_a3_a_processor_that_appears_is_added_and_a_refused_one_waits_for_a_request
     fs::write(stage.path("hotadd.toml"), config).unwrap();
 
     let mut daemon = stage.start();
-    let begins = daemon.until("simulated processors, which do not exist: 0-1 are active");
+    let begins = daemon.until("simulated processors (not real): 0-1 are active");
     assert!(begins.ends_with("run/try"), "the line names the socket: {begins}");
     daemon.until("processor 2 appeared");
     let joined = daemon.until("processor 2 joined");
@@ -108,7 +108,7 @@ fn a_signal_ends_the_daemon_and_its_processors_stay_active() {
             Stage::simulated("simulate = '2+1'\n[[party]]\ndriver = 'sample:isolated'").start();
         daemon.until("processor 2 joined");
         let output = daemon.end(signal);
-        assert_eq!(output.last().unwrap(), "ended; processors 0-2 stay as they are", "{signal:?}");
+        assert_eq!(output.last().unwrap(), "ended; processors 0-2 stay active", "{signal:?}");
         assert!(
             !output.iter().any(|line| line.contains("left")),
             "{signal:?} removed one: {output:#?}"
@@ -256,7 +256,7 @@ fn an_invalid_configuration_is_reported_with_file_line_and_key() {
     assert_eq!(missing.status.code(), Some(1), "its folder is gone");
     assert!(stderr(&missing).contains("cannot be read"), "{}", stderr(&missing));
     let endless = common::output(&["config", "check", "/dev/zero"]);
-    assert!(stderr(&endless).contains("/dev/zero is no regular file"), "{}", stderr(&endless));
+    assert!(stderr(&endless).contains("/dev/zero is not a regular file"), "{}", stderr(&endless));
     let stage = Stage::simulated("");
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     assert_eq!((checked.status.code(), stdout(&checked).ends_with(": ok\n")), (Some(0), true));
@@ -287,8 +287,8 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_calls_no_party() {
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
     let (output, begun) = (stderr(&checked), stage.fails());
     assert_eq!(checked.status.code(), Some(1), "{output}{}", stdout(&checked));
-    assert!(output.contains("service.socket: everybody may write to "), "{output}");
-    assert!(stderr(&begun).contains("everybody may write to "), "{}", stderr(&begun));
+    assert!(output.contains("service.socket: every user may write to "), "{output}");
+    assert!(stderr(&begun).contains("every user may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),
         "a daemon that cannot begin calls no party"
@@ -314,7 +314,7 @@ fn a_second_daemon_on_the_same_socket_is_refused() {
     let second = daemon.stage.fails();
     assert_eq!(second.status.code(), Some(1));
     assert!(
-        stderr(&second).contains("a partition named try is running already"),
+        stderr(&second).contains("a partition named try is already running"),
         "{}",
         stderr(&second)
     );
@@ -337,7 +337,7 @@ fn a_daemon_for_the_machine_requires_root() {
     let failed = command.output().unwrap();
     assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
     assert!(
-        stderr(&failed).contains("switching this machine's processors takes root"),
+        stderr(&failed).contains("starting and stopping this machine's processors needs root"),
         "{}",
         stderr(&failed)
     );

@@ -11,7 +11,7 @@ use crate::common::{events, of, stdout};
 use crate::notification;
 use crate::stage::{Daemon, Stage};
 
-const ANEW: &str = "the configuration was read anew";
+const ANEW: &str = "the configuration was reloaded";
 const KEYS: &str = "[hardware]\nkind = 'simulated'\nsimulate = '2+4'\nat-start = 'leave'\n";
 
 /// A script that records its calls. While the file `once` exists, it fails once in this way when it is asked
@@ -101,7 +101,10 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     assert!(gone[0]["reason"].as_str().is_some_and(|why| why.contains(reason)), "{gone:?}");
     assert_eq!(of(&history, "present").len(), 1, "{history:#?}");
     let output = daemon.end(Signal::TERM);
-    assert!(output.iter().any(|line| line == "ready is there again, and is asked"), "{output:#?}");
+    assert!(
+        output.iter().any(|line| line == "ready is registered again and is asked as before"),
+        "{output:#?}"
+    );
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_this_add_and_the_ne
     assert!(output.starts_with("apart is missing, and processor 3"), "{output}");
     daemon.until("degraded: apart is missing since ");
     assert_eq!(daemon.ask(&["parties", "--restart", "apart"]).status.code(), Some(0));
-    daemon.until("apart is there again");
+    daemon.until("apart is registered again");
     assert!(!stdout(&daemon.ask(&["status"])).contains("degraded"));
     daemon.end(Signal::TERM);
 }
@@ -193,7 +196,7 @@ fn l4_a_script_with_a_restart_limit_is_registered_again_up_to_the_limit() {
     let script = failing_once(&stage, "kill -KILL $$");
     let mut daemon = with(&stage, &format!("exec:{script},restart=1"), "");
     refused(&daemon, "2");
-    daemon.until("ready is there again");
+    daemon.until("ready is registered again");
     assert!(heard(&stage).ends_with("add-complete 0\nadd-complete 1\n"), "R3: {}", heard(&stage));
     joins(&daemon, "3");
     fs::write(stage.path("once"), "").unwrap();
@@ -219,7 +222,7 @@ fn l4_a_party_can_be_restarted_by_name_whether_registered_or_missing() {
     let before = heard(&stage).len();
     assert_eq!(restart(&daemon, "ready").0, Some(0), "a registered party is also restarted");
     daemon.until("driver ready deregistered");
-    daemon.until("ready is there again");
+    daemon.until("ready is registered again");
     let replay =
         "add-start 0\nadd-start 1\nadd-start 3\nadd-complete 0\nadd-complete 1\nadd-complete 3\n";
     assert_eq!(heard(&stage)[before..], *replay, "R3");
@@ -241,7 +244,7 @@ fn l4_a_party_can_be_restarted_by_name_whether_registered_or_missing() {
     assert!(output.starts_with("ready is missing") && output.contains("no room"), "{output}");
     let (code, output) = restart(&daemon, "nobody");
     assert_eq!(code, Some(1));
-    assert!(output.starts_with("nobody is no party of the configuration"), "{output}");
+    assert!(output.starts_with("nobody is not a party of the configuration"), "{output}");
     daemon.end(Signal::TERM);
 }
 

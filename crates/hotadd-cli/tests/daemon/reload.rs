@@ -13,8 +13,8 @@ use crate::common::stdout;
 use crate::notification;
 use crate::stage::{Daemon, Stage};
 
-const ANEW: &str = "the configuration was read anew";
-const STAYS: &str = "hotadd: the configuration stays as it was: ";
+const ANEW: &str = "the configuration was reloaded";
+const STAYS: &str = "hotadd: the configuration was not reloaded: ";
 
 /// A program that records its calls.
 fn script(stage: &Stage, name: &str) -> String {
@@ -168,7 +168,7 @@ fn the_service_manager_is_told_the_begin_and_the_end_of_a_reload() {
     command.env("NOTIFY_SOCKET", stage.path("notify"));
     let daemon = Daemon::start(stage.clone(), command);
     assert!(notification(&socket).starts_with("READY=1\n"));
-    for (config, ends) in [("[hardware\n", "stays as it was"), ("", "parties: 0")] {
+    for (config, ends) in [("[hardware\n", "the previous one stays in force"), ("", "parties: 0")] {
         let simulated = format!("[hardware]\nkind = 'simulated'\n{config}");
         stage.write(&simulated);
         daemon.send(Signal::HUP);

@@ -47,7 +47,7 @@ fn a_configuration_that_is_a_pipe_is_refused_at_once() {
     let path = stage.path("hotadd.toml");
     fs::remove_file(&path).unwrap();
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    neither(&stage, &format!("{path} is no regular file"));
+    neither(&stage, &format!("{path} is not a regular file"));
 }
 
 #[test]
@@ -65,18 +65,18 @@ fn a_configuration_that_others_may_change_is_refused() {
     let (file, folder) = (stage.path("hotadd.toml"), stage.path(""));
     let folder = folder.trim_end_matches('/');
     mode(&stage, "hotadd.toml", 0o646);
-    neither(&stage, &format!("everybody may write to {file}, and so could change "));
+    neither(&stage, &format!("every user may write to {file} and could change "));
     mode(&stage, "hotadd.toml", 0o644);
     mode(&stage, "", 0o777);
-    neither(&stage, &format!("everybody may write to {folder}, and so could change "));
+    neither(&stage, &format!("every user may write to {folder} and could change "));
     mode(&stage, "", 0o755);
-    // A link from our folder to a folder of everybody.
+    // A link from our folder to a folder that every user may write to.
     fs::create_dir(stage.path("open")).unwrap();
     fs::rename(&file, stage.path("open/real.toml")).unwrap();
     symlink("open/real.toml", &file).unwrap();
     assert_eq!(check(&stage).status.code(), Some(0), "{}", stderr(&check(&stage)));
     mode(&stage, "open", 0o777);
-    neither(&stage, &format!("everybody may write to {folder}/open, and so could change "));
+    neither(&stage, &format!("every user may write to {folder}/open and could change "));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn root_refuses_a_configuration_of_another_user_or_in_their_folder() {
         neither(&stage, &format!("{path} belongs to user 65534, who could change "));
         chown(stage.path(name), Some(0), Some(NOBODY)).unwrap();
         mode(&stage, name, 0o775);
-        neither(&stage, &format!("group 65534 may write to {path}, and so could change "));
+        neither(&stage, &format!("group 65534 may write to {path} and could change "));
     }
 }
 
@@ -111,7 +111,7 @@ fn l4_a_program_or_drivers_file_that_others_may_change_is_missing_and_the_check_
         assert_eq!(good.status.code(), usual.0, "{}", stderr(&good));
         assert!(stderr(&good).ends_with(usual.1), "{}", stderr(&good));
         mode(&stage, "party.so", 0o757);
-        let why = format!("everybody may write to {file}, and so could change ");
+        let why = format!("every user may write to {file} and could change ");
         let checked = check(&stage);
         assert_eq!(checked.status.code(), Some(1), "{}", stdout(&checked));
         let says = format!("{}: party[0].driver: {why}", stage.path("hotadd.toml"));

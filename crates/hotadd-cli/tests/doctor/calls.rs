@@ -174,10 +174,10 @@ fn a_unit_is_found_under_all_its_names_and_with_its_drop_ins() {
     root.file("opt/wake", ONLINE);
     assert_eq!(root.problems(), ["/run/systemd/transient/run-1.service:2"]);
     // The caller is known to systemd only.
-    started("/opt/%i").cannot_tell("calls a program whose name is not known");
+    started("/opt/%i").cannot_tell("calls a program whose name is unknown");
     let root = started("/bin/true");
     root.file("etc/systemd/system/a-b.service.d/x.conf", "[Service]\nRootDirectory=/srv/other\n");
-    root.cannot_tell("runs programs of another root");
+    root.cannot_tell("runs programs in another root");
 }
 
 #[test]
@@ -238,13 +238,13 @@ fn compiled_programs_are_searched_and_local_ones_are_never_clear() {
     };
     call("usr/sbin/foo", "foo").clear();
     call("usr/sbin/foo", "/sys/devices/system/cpu/cpu%d/online")
-        .cannot_tell("it names the switches");
-    call("usr/sbin/foo", "UPX!").cannot_tell("unpacks itself");
+        .cannot_tell("it contains the path of processors' online files");
+    call("usr/sbin/foo", "UPX!").cannot_tell("it is packed (UPX)");
     call("opt/foo", "foo").cannot_tell("not in a folder of the distribution");
     let root = Root::new();
     root.file("etc/cron.d/x", "* * * * * root /usr/sbin/foo\n");
     root.file("usr/sbin/foo", "\u{7f}ELF\0");
-    root.cannot_tell("no program in the form of ELF");
+    root.cannot_tell("not an ELF program");
     // A name in the distribution's folder that leads out of it.
     let root = Root::new();
     root.file("etc/cron.d/x", "* * * * * root /usr/sbin/foo\n");
@@ -265,7 +265,7 @@ fn scripts_that_call_each_other_in_a_ring_or_too_deeply_are_not_followed_forever
     }
     root.file("opt/s20", ONLINE);
     root.file("etc/rc.local", "#!/bin/sh\n/opt/s0\n");
-    root.cannot_tell("is called over more than 8 others");
+    root.cannot_tell("is called through more than 8 other scripts");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn pipes_devices_and_unreadable_files_do_not_block_and_are_not_clear() {
     root.file("etc/rc.local", "#!/bin/sh\n/opt/pipe\n");
     root.file("opt/x", "");
     rustix::fs::mkfifoat(CWD, root.path("opt/pipe"), Mode::RUSR | Mode::WUSR).unwrap();
-    root.cannot_tell("/opt/pipe is no regular file");
+    root.cannot_tell("/opt/pipe is not a regular file");
     if !Need::AnotherUser.is_met("what may not be read is not clear") {
         return;
     }
@@ -283,7 +283,7 @@ fn pipes_devices_and_unreadable_files_do_not_block_and_are_not_clear() {
     root.cannot_tell("/opt/wake cannot be read");
     let root = calling("etc/cron.daily/x", "#!/bin/sh\nexit 0\n");
     fs::set_permissions(root.path("etc/cron.daily"), fs::Permissions::from_mode(0o000)).unwrap();
-    root.cannot_tell("not looked at");
+    root.cannot_tell("not examined");
     fs::set_permissions(root.path("etc/cron.daily"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 

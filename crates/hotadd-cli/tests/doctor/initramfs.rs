@@ -63,7 +63,7 @@ fn a_rule_in_an_image_is_a_problem_even_if_the_systems_rule_is_shadowed() {
         let text = stdout(&said);
         assert_eq!(said.status.code(), Some(1), "{name}: {text}");
         assert!(
-            text.contains("line 2 of its own /usr/lib/udev/rules.d/40-redhat.rules"),
+            text.contains("line 2 of its copy of /usr/lib/udev/rules.d/40-redhat.rules"),
             "{name}: {text}"
         );
         assert!(
@@ -93,7 +93,7 @@ fn images_on_a_file_system_that_is_not_mounted_cannot_be_told() {
     root.file("etc/fstab", "UUID=1 / ext4 defaults 0 1\n#UUID=2 /boot ext4 defaults 0 2\n");
     root.clear();
     root.file("etc/fstab", "UUID=1 / ext4 defaults 0 1\nUUID=2 /boot ext4 defaults 0 2\n");
-    root.cannot_tell("on which no image is seen");
+    root.cannot_tell("on which no image was found");
     root.bytes("boot/initrd.img-6", &cpio(&[]));
     root.clear();
 }
@@ -105,20 +105,20 @@ fn an_unreadable_image_is_never_clear_and_the_command_to_read_it_is_named() {
     let mut late = good.clone();
     late.extend_from_slice(b"\xfd7zXZ\0rest");
     for (image, why) in [
-        (&b"\xfd7zXZ\0\0\0"[..], "compressed by xz"),
-        (&b"\x02\x21\x4c\x18\0\0"[..], "compressed by lz4"),
+        (&b"\xfd7zXZ\0\0\0"[..], "compressed with xz"),
+        (&b"\x02\x21\x4c\x18\0\0"[..], "compressed with lz4"),
         (&b"MZ\0\0"[..], "a unified kernel image"),
         (&b"070707old form"[..], ""),
-        (&b"nothing of the kind"[..], "its form is not known"),
-        (&b""[..], "it has no archive"),
-        (&gz(cut)[..], "ends too early"),
+        (&b"nothing of the kind"[..], "its format is unknown"),
+        (&b""[..], "it contains no archive"),
+        (&gz(cut)[..], "it is truncated"),
         (&zstd(&good)[..20], ""),
-        (&late[..], "compressed by xz"),
+        (&late[..], "compressed with xz"),
     ] {
         let root = Root::new();
         root.bytes("boot/initrd.img-6.1.0", image);
         root.file("usr/sbin/update-initramfs", "#!/bin/sh\n");
-        root.cannot_tell("what is in an initramfs cannot be read");
+        root.cannot_tell("the contents of an initramfs cannot be read");
         root.cannot_tell(why);
         let told = root.seen().findings[0]["do"].as_str().unwrap().to_owned();
         for command in ["lsinitramfs /boot/initrd.img-6.1.0", "update-initramfs -u -k all"] {

@@ -108,7 +108,7 @@ fn an_inactive_tuned_profile_is_a_note() {
     root.file("usr/lib/tuned/wake/script.sh", ONLINE);
     root.file("etc/tuned/active_profile", "virtual-guest\n");
     assert_eq!(root.problems(), [""; 0]);
-    assert_eq!(notes(&root, "not the active one"), 1);
+    assert_eq!(notes(&root, "the profile is not active"), 1);
     root.file("etc/tuned/active_profile", "wake\n");
     assert_eq!(root.problems(), ["/usr/lib/tuned/wake/script.sh:1"]);
 }
@@ -162,7 +162,7 @@ fn the_guest_agent_cannot_be_told_unless_it_may_not_switch_processors() {
 #[test]
 fn the_state_of_the_daemon_is_a_note() {
     let root = Root::new();
-    assert_eq!((notes(&root, "does not run"), notes(&root, "no configuration")), (1, 1));
+    assert_eq!((notes(&root, "is not running"), notes(&root, "no configuration")), (1, 1));
     root.file("etc/hotadd/hotadd.toml", "");
     root.file(
         "usr/lib/systemd/system/hotadd.service",
@@ -178,5 +178,5 @@ fn the_state_of_the_daemon_is_a_note() {
     );
     root.file("run/hotadd/.keep", "");
     let _listener = UnixListener::bind(root.path("run/hotadd/system")).unwrap();
-    assert_eq!((notes(&root, "does not run"), notes(&root, "is not enabled")), (0, 0));
+    assert_eq!((notes(&root, "is not running"), notes(&root, "is not enabled")), (0, 0));
 }

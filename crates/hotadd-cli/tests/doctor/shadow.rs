@@ -78,11 +78,11 @@ fn a_shadow_of_a_changed_original_is_reported_until_it_is_written_again() {
     check(
         &root.hotadd(&[]),
         0,
-        "a shadow is old: /usr/lib/udev/rules.d/40-redhat.rules has changed",
+        "a shadow is out of date: /usr/lib/udev/rules.d/40-redhat.rules has changed",
     );
     check(&shadow(&root), 0, "written");
     assert!(read(&root, SHADOW).contains("\nKERNEL==\"rtc0\""), "the new rule is in the shadow");
-    assert!(!stdout(&root.hotadd(&[])).contains("is old"));
+    assert!(!stdout(&root.hotadd(&[])).contains("out of date"));
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn a_shadow_that_is_not_needed_is_reported() {
     let root = root();
     check(&shadow(&root), 0, "written");
     root.file(ORIGINAL, "KERNEL==\"rtc0\", SYMLINK+=\"rtc\"\n");
-    check(&shadow(&root), 0, "brings nothing online any more; this one can be deleted");
+    check(&shadow(&root), 0, "no longer brings processors online; this one can be deleted");
     fs::remove_file(root.path(ORIGINAL)).unwrap();
-    check(&shadow(&root), 0, "there is no other file of that name any more");
-    check(&root.hotadd(&[]), 0, "which is gone");
+    check(&shadow(&root), 0, "the file that it replaces no longer exists");
+    check(&root.hotadd(&[]), 0, "which no longer exists");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_file_that_hotadd_did_not_write_is_never_overwritten() {
     // This file overrides the original and brings processors online itself.
     let own = root();
     own.file(SHADOW, REDHAT);
-    check(&shadow(&own), 1, "it is the source itself; put # before line 2");
+    check(&shadow(&own), 1, "it is the file to be replaced; put # before line 2 of it");
     assert_eq!(read(&own, SHADOW), REDHAT);
     check(&own.hotadd(&[]), 1, "put # before line 2, then udevadm control --reload");
 
@@ -110,14 +110,14 @@ fn a_file_that_hotadd_did_not_write_is_never_overwritten() {
     check(&shadow(&edited), 0, "written");
     let text = read(&edited, SHADOW) + "KERNEL==\"mine\", SYMLINK+=\"mine\"\n";
     edited.file(SHADOW, &text);
-    check(&shadow(&edited), 1, "it was edited since");
+    check(&shadow(&edited), 1, "it was edited after");
     assert_eq!(read(&edited, SHADOW), text);
 
     // A file in a folder that udev does not read.
     let apart = root();
     apart.file("stage/40-redhat.rules", "mine\n");
     let said = apart.hotadd(&["--shadow", apart.path("stage").to_str().unwrap()]);
-    check(&said, 1, "not one that hotadd doctor has written");
+    check(&said, 1, "a file exists that hotadd doctor did not write");
     assert_eq!(read(&apart, "stage/40-redhat.rules"), "mine\n");
 }
 
@@ -140,7 +140,7 @@ fn a_shadow_that_would_have_no_effect_is_refused() {
     check(
         &said,
         1,
-        "/run/udev/rules.d/40-redhat.rules comes before it, and would still count; put # before line 2",
+        "/run/udev/rules.d/40-redhat.rules takes precedence over it; put # before line 2",
     );
     assert_eq!(read(&root, ORIGINAL), REDHAT);
 }

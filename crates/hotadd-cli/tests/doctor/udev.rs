@@ -167,5 +167,5 @@ fn a_program_that_cannot_be_read_cannot_be_told() {
 fn an_unintelligible_rule_about_processors_is_not_clear() {
     let root = Root::new();
     root.file(&format!("{LIB}/50-x.rules"), "SUBSYSTEM==\"cpu\", ATTR{online}=1\n");
-    root.cannot_tell("a rule cannot be understood");
+    root.cannot_tell("a rule cannot be parsed");
 }

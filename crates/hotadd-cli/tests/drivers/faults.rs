@@ -61,7 +61,7 @@ fn l3_a_stack_overflow_is_a_veto_with_its_address() {
 
 #[test]
 fn l3_an_unhandled_exception_is_a_veto_with_its_address() {
-    both("raise", "0xC0000017", "raises STATUS_NO_MEMORY (0xC0000017), which nobody handles");
+    both("raise", "0xC0000017", "raises STATUS_NO_MEMORY (0xC0000017), which has no handler");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn l3_calling_a_missing_import_is_a_veto_that_names_it() {
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1));
         let expected = format!(
-            "{} is not loaded: it needs what is not provided: {module}KeNobodyProvidesThis",
+            "{} is not loaded: it needs functions that are not provided: {module}KeNobodyProvidesThis",
             driver.name
         );
         assert!(said.contains(&expected), "{said}");
@@ -113,7 +113,7 @@ fn l3_a_double_free_is_a_veto_that_names_the_tag() {
         let driver = form.fault("doublefree");
         let reason = l3(&driver, &driver.path, "0xC0000001");
         assert!(reason.starts_with("calls ExFreePoolWithTag for 0x"), "{reason}");
-        assert!(reason.contains("a block of tag 'Fult' that was freed already"), "{reason}");
+        assert!(reason.contains("a block of tag 'Fult' that is already freed"), "{reason}");
     }
 }
 
@@ -179,7 +179,7 @@ fn l2_a_driver_without_an_unload_stays_until_its_process_ends() {
     for form in Form::ALL {
         let driver = form.fault("nounload");
         let events = Run::new("1+1").driver(&driver.path).ends_well();
-        let expected = "cannot be unloaded, because it set no DriverUnload (L2)";
+        let expected = "cannot be unloaded, because it did not set DriverUnload (L2)";
         assert_eq!(of(&events, "unloaded")[0]["text"], expected);
         assert_eq!(of(&events, "joined").len(), 1);
     }

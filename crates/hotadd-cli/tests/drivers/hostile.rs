@@ -26,7 +26,7 @@ fn trespasses<B: Serialize + DynamicType>(method: &str, body: &B, said: &str) {
     let output = Run::new("2+2").driver(&driver).add("none").output();
     let why = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{method}: {why}");
-    let expected = format!("hostile.so is not loaded: {said}, which is not for a driver's process");
+    let expected = format!("hostile.so is not loaded: {said}, which a driver's process may not do");
     assert!(why.contains(&expected), "{method}: {why}");
     let events = events(&stdout(&output));
     let fault = of(&events, "fault");

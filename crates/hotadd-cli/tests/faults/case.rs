@@ -218,7 +218,10 @@ impl Case {
                 vec![format!("no answer in {} ms", limit.as_millis())]
             }
             Fault::Garbage => {
-                vec!["its connection was closed, because it sent what is no message".to_owned()]
+                vec![
+                    "its connection was closed, because it sent bytes that are not a D-Bus message"
+                        .to_owned(),
+                ]
             }
             Fault::Disconnect => {
                 let mut reasons = vec!["its connection was closed".to_owned()];

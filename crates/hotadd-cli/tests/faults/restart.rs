@@ -36,7 +36,7 @@ fn l3_a_restarted_driver_gets_the_replay_and_is_asked_again() {
     fixture.partition.remove(HardwareId(1)).unwrap();
     // The restart limit is reached, and the thread that restarts it has ended.
     let watched = || threads().any(|name| name == "hotadd-host");
-    comes_true(|| !watched(), || "its third end is the last, and nobody watches it".to_owned());
+    comes_true(|| !watched(), || "its third end is the last, and no thread watches it".to_owned());
     drop(host);
     let events = fixture.events();
     assert!(

@@ -80,7 +80,7 @@ fn watch() -> Sender<String> {
                 Ok(name) => current = name,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    eprintln!("{current}: somebody waits for ever");
+                    eprintln!("{current}: the case has blocked");
                     std::process::abort();
                 }
             }

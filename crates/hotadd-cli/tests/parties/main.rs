@@ -97,7 +97,7 @@ fn a_name_in_use_is_refused_and_a_stale_one_replaced() {
     terminal.run.wait().unwrap();
     assert!(terminal.dir.join("hotadd/demo").exists(), "a killed run leaves its socket behind");
     let gone = terminal.hotadd(&["status"]);
-    assert_eq!(gone.status.code(), Some(3), "nobody listens: {}", stderr(&gone));
+    assert_eq!(gone.status.code(), Some(3), "nothing listens: {}", stderr(&gone));
     let third = terminal.hotadd(&["run", "--name", "demo", "--simulate", "1+1", "--", "true"]);
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
     assert!(!terminal.dir.join("hotadd/demo").exists());
@@ -168,7 +168,7 @@ fn the_history_marks_rehearsals_and_has_dates_and_local_time() {
     let (here, there) = (history("UTC0"), history("XST-9"));
     let asked = |history: &str| {
         let line = history.lines().find(|line| line.contains("add-start processor 2 sample"));
-        line.unwrap_or_else(|| panic!("nobody was asked: {history}")).to_owned()
+        line.unwrap_or_else(|| panic!("no party was asked: {history}")).to_owned()
     };
     let (here, there) = (asked(&here), asked(&there));
     assert!(here.contains("sample (rehearsal)"), "{here}");

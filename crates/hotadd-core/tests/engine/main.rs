@@ -1,11 +1,7 @@
-//! The rules alone, without threads or hardware: every test drives a `Transaction` step by step and reads the journal.
-//!
-//! Each test is named after what it promises, with the clause of the contract first. The journal is described in `rig.rs`.
+//! The parts of the rules that parties do not see: the steps of a transaction, the names of processors, the registry. What parties hear is
+//! in the table of `crates/conformance`.
 
-mod add;
-mod depart;
 mod names;
 mod registry;
-mod remove;
-mod replay;
 mod rig;
+mod steps;

@@ -61,7 +61,7 @@ fn a5_names_hold_from_add_start_until_after_add_failure_and_not_longer() {
         assert_eq!((set.count(), set.contains(expected)), (64, false), "but it is not active");
         assert_eq!(set.group_count(), 2, "its group exists, empty");
     }
-    rig.join("vetoer", 0, false);
+    rig.join("vetoer");
     rig.veto("vetoer", State::AddStart, 900, Status::NO_MEMORY);
     transaction = rig.run(transaction);
     let set = transaction.set();

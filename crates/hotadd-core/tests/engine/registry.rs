@@ -4,21 +4,21 @@ use std::rc::Rc;
 
 use hotadd_core::{Errno, Level, PartyId, Registry, Status, Veto};
 
-use crate::rig::Doll;
+use crate::rig::Member;
 
-fn doll(name: &'static str, level: i32, id: u64) -> Doll {
-    Doll { name, level, id, removal: false, unheard: Vec::new(), departed: Rc::default() }
+fn member(name: &'static str, level: i32, id: u64) -> Member {
+    Member { name, level, id, departed: Rc::default() }
 }
 
-fn names(registry: &Registry<Doll>) -> Vec<&'static str> {
+fn names(registry: &Registry<Member>) -> Vec<&'static str> {
     registry.parties().iter().map(|d| d.name).collect()
 }
 
 #[test]
 fn r6_the_same_party_registered_twice_is_two_registrations() {
     let mut registry = Registry::new(8);
-    registry.insert(doll("same", 0, 1));
-    registry.insert(doll("same", 0, 2));
+    registry.insert(member("same", 0, 1));
+    registry.insert(member("same", 0, 2));
     assert_eq!(names(&registry), ["same", "same"]);
     registry.remove(Level(0), false, PartyId(1)).unwrap();
     assert!(registry.find(PartyId(2)).is_some(), "each is its own");
@@ -29,7 +29,7 @@ fn r7_a_full_registry_admits_nobody_until_somebody_leaves() {
     let mut registry = Registry::new(2);
     for id in 1..=2 {
         assert_eq!(registry.admits(), Ok(()));
-        registry.insert(doll("x", 0, id));
+        registry.insert(member("x", 0, id));
     }
     assert_eq!(registry.admits(), Err(Status::QUOTA_EXCEEDED));
     registry.remove(Level(0), false, PartyId(1)).unwrap();
@@ -42,7 +42,7 @@ fn a1_calling_order_is_level_then_registration() {
     let mut registry = Registry::new(8);
     let order = [("c", 1), ("a", i32::MIN), ("d", 1), ("b", 0), ("e", i32::MAX)];
     for (id, (name, level)) in order.into_iter().enumerate() {
-        registry.insert(doll(name, level, id as u64));
+        registry.insert(member(name, level, id as u64));
     }
     assert_eq!(names(&registry), ["a", "b", "c", "d", "e"]);
 }
@@ -50,10 +50,10 @@ fn a1_calling_order_is_level_then_registration() {
 #[test]
 fn d2_a_stale_foreign_or_repeated_handle_changes_nothing_and_is_reported() {
     let mut registry = Registry::new(8);
-    registry.insert(doll("a", 0, 1));
-    registry.insert(doll("b", 3, 2));
+    registry.insert(member("a", 0, 1));
+    registry.insert(member("b", 3, 2));
     let gone = Err(Status::INVALID_HANDLE);
-    let status = |result: Result<Doll, Status>| result.map(|_| ());
+    let status = |result: Result<Member, Status>| result.map(|_| ());
     assert_eq!(status(registry.remove(Level(0), false, PartyId(9))), gone, "never given out");
     assert_eq!(status(registry.remove(Level(0), false, PartyId(2))), gone, "right id, wrong level");
     assert_eq!(status(registry.remove(Level(0), false, PartyId(0))), gone, "null");
@@ -67,7 +67,7 @@ fn d2_a_stale_foreign_or_repeated_handle_changes_nothing_and_is_reported() {
 fn d3_a_sweep_takes_out_exactly_those_who_departed() {
     let mut registry = Registry::new(8);
     for (id, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
-        registry.insert(doll(name, 0, id as u64));
+        registry.insert(member(name, 0, id as u64));
     }
     for at in [1, 3] {
         registry.parties()[at].departed.set(true);

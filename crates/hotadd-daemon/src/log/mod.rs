@@ -153,7 +153,7 @@ impl Log {
             if at_end { limit.end() } else { limit.turn(Instant::now()) }
         };
         for (source, lines) in left_out {
-            let says = format!("{lines} lines of {source} were left out");
+            let says = format!("{lines} lines from {source} were dropped");
             emit(Weight::Bad, &says, &About { event: Some("left-out"), ..About::default() });
         }
     }

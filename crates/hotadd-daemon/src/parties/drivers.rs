@@ -155,7 +155,7 @@ impl Terms {
         }
         let service = self.service.as_ref().and_then(Weak::upgrade);
         let service = service.ok_or_else(|| {
-            let why = "there is nothing that serves its process";
+            let why = "no service is running for its process";
             NotRegistered::new(&spec.name, Status::DEVICE_NOT_READY, why.to_owned())
         })?;
         let time_limit = self.time_limit(spec);

@@ -93,7 +93,7 @@ impl One {
         let _meanwhile = match &self.required {
             Some(named) => {
                 if named.party().missing().is_none() {
-                    named.party().is_missing(Status::DEVICE_NOT_READY, "it is being started anew");
+                    named.party().is_missing(Status::DEVICE_NOT_READY, "it is being restarted");
                 }
                 None
             }

@@ -156,7 +156,7 @@ impl FromStr for DriverSpec {
             "exec" => exec(text, options),
             _ if is_file(text) => file(text),
             _ => Err(format!(
-                "there is no driver {kind:?}; there are sample, exec:PATH, and files: x.sys, ./x.so"
+                "there is no driver {kind:?}; a driver is sample, exec:PATH or a file such as x.sys or ./x.so"
             )),
         }
         .and_then(with_name)
@@ -185,7 +185,7 @@ fn file(text: &str) -> Result<DriverSpec, String> {
             "restart" => file.restarts = restarts(&value)?,
             "when-missing" => when_missing = Some(missing(&value)?),
             "alloc-fail" => {
-                let like = "which of its allocations fails, from 1";
+                let like = "the number of the allocation that fails, counted from 1";
                 let nth = number(key, &value, like)?;
                 if nth == 0 {
                     return Err(format!("{key}: {value:?} is not {like}"));
@@ -196,7 +196,7 @@ fn file(text: &str) -> Result<DriverSpec, String> {
             "strict" => return Err("strict takes no value".to_owned()),
             _ => {
                 return Err(format!(
-                    "a driver's file has no option {key:?}; it has level, name, timeout, restart, when-missing, alloc-fail and strict"
+                    "a driver's file has no option {key:?}; the options are level, name, timeout, restart, when-missing, alloc-fail and strict"
                 ));
             }
         }
@@ -234,13 +234,13 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
             _ => {
                 let Some(fault) = fault(key, &value)? else {
                     return Err(format!(
-                        "sample has no option {key:?}; it has veto, delay, level, name, when-missing, isolated, timeout, restart and, for \
+                        "sample has no option {key:?}; the options are veto, delay, level, name, when-missing, isolated, timeout, restart and, for \
                          tests, crash, segv, abort, exit, hang, stop, garbage, half, disconnect, late and \
                          replay"
                     ));
                 };
                 if sample.faults.iter().any(|(state, _)| *state == fault.0) {
-                    return Err(format!("{key}={value}: something goes wrong then already"));
+                    return Err(format!("{key}={value}: a fault for this state is already given"));
                 }
                 sample.faults.push(fault);
                 apart = Some(key);
@@ -248,10 +248,10 @@ fn sample(text: &str, options: &str) -> Result<DriverSpec, String> {
         }
     }
     if let (Some(key), false) = (apart, isolated) {
-        return Err(format!("{key} needs isolated: it is about a process of its own"));
+        return Err(format!("{key} needs isolated, because it applies to a separate process"));
     }
     if sample.replay && sample.faults.is_empty() {
-        return Err("replay needs something that goes wrong, such as crash=add-start".to_owned());
+        return Err("replay needs a fault, such as crash=add-start".to_owned());
     }
     sample.isolated = isolated.then_some(restart.unwrap_or(0));
     let (what, text) = (What::Sample(sample), text.to_owned());
@@ -278,7 +278,7 @@ fn exec(text: &str, rest: &str) -> Result<DriverSpec, String> {
             "later" => return Err("later takes no value".to_owned()),
             _ => {
                 return Err(format!(
-                    "exec has no option {key:?}; it has level, name, timeout, restart, when-missing and later"
+                    "exec has no option {key:?}; the options are level, name, timeout, restart, when-missing and later"
                 ));
             }
         }
@@ -327,7 +327,7 @@ fn fault(key: &str, value: &str) -> Result<Option<(State, Fault)>, String> {
     };
     let state = State::ALL.into_iter().find(|state| word(*state) == when);
     let states = State::ALL.map(word).join(", ");
-    let state = state.ok_or_else(|| format!("{key}: {when:?} is none of {states}"))?;
+    let state = state.ok_or_else(|| format!("{key}: {when:?} is not one of {states}"))?;
     Ok(Some((state, fault)))
 }
 
@@ -439,40 +439,41 @@ mod tests {
         let why = |text: &str| text.parse::<DriverSpec>().unwrap_err();
         assert_eq!(
             why("smaple"),
-            "there is no driver \"smaple\"; there are sample, exec:PATH, and files: x.sys, ./x.so"
+            "there is no driver \"smaple\"; a driver is sample, exec:PATH or a file such as x.sys or ./x.so"
         );
         assert!(
-            why("x.sys,vote=1").starts_with("a driver's file has no option \"vote\"; it has level")
+            why("x.sys,vote=1")
+                .starts_with("a driver's file has no option \"vote\"; the options are level")
         );
         assert_eq!(
             why("x.sys,alloc-fail=0"),
-            "alloc-fail: \"0\" is not which of its allocations fails, from 1"
+            "alloc-fail: \"0\" is not the number of the allocation that fails, counted from 1"
         );
         assert_eq!(why("x.sys,strict=no"), "strict takes no value");
-        assert!(why("sample:vote=1").starts_with("sample has no option \"vote\"; it has veto, "));
+        assert!(
+            why("sample:vote=1")
+                .starts_with("sample has no option \"vote\"; the options are veto, ")
+        );
         assert_eq!(why("sample:veto=3-1"), "veto=3-1: the range 3-1 runs backwards");
-        assert_eq!(why("sample:veto="), "veto= names no processor");
+        assert_eq!(why("sample:veto="), "veto= is an empty list");
         assert_eq!(why("sample:1"), "\"1\" is not KEY=VALUE");
         assert_eq!(why("sample:level=x"), "level: \"x\" is not a whole number such as -1");
         assert_eq!(why("sample:level=1,level=2"), "level is given twice");
         assert_eq!(why("sample:isolated,isolated"), "isolated is given twice");
         assert_eq!(why("sample:isolated=yes"), "isolated takes no value");
         assert_eq!(why("sample:isolated,crash=add-start,replay=1"), "replay takes no value");
-        assert_eq!(
-            why("sample:isolated,replay"),
-            "replay needs something that goes wrong, such as crash=add-start"
-        );
+        assert_eq!(why("sample:isolated,replay"), "replay needs a fault, such as crash=add-start");
         assert_eq!(
             why("sample:delay=999999999"),
             "delay: \"999999999\" is not a number of milliseconds, at most 600000"
         );
         assert_eq!(
             why("sample:crash=add-start"),
-            "crash needs isolated: it is about a process of its own"
+            "crash needs isolated, because it applies to a separate process"
         );
         assert_eq!(
             why("sample:isolated,hang=start"),
-            "hang: \"start\" is none of add-start, add-complete, add-failure, remove-start, remove-complete, remove-failure"
+            "hang: \"start\" is not one of add-start, add-complete, add-failure, remove-start, remove-complete, remove-failure"
         );
         assert_eq!(
             why("sample:isolated,exit=add-start:300"),
@@ -480,7 +481,7 @@ mod tests {
         );
         assert_eq!(
             why("sample:isolated,hang=add-start,crash=add-start"),
-            "crash=add-start: something goes wrong then already"
+            "crash=add-start: a fault for this state is already given"
         );
         assert_eq!(
             why("sample:isolated,timeout=0"),
@@ -494,7 +495,7 @@ mod tests {
         assert_eq!(why("exec"), "exec needs a program or a folder of programs: exec:PATH");
         assert_eq!(
             why("exec:/x,veto=1"),
-            "exec has no option \"veto\"; it has level, name, timeout, restart, when-missing and later"
+            "exec has no option \"veto\"; the options are level, name, timeout, restart, when-missing and later"
         );
     }
 }

@@ -82,7 +82,7 @@ impl Contents {
         };
         let found = file.metadata().map_err(|error| error.to_string())?;
         if !found.is_file() || found.uid() != geteuid().as_raw() {
-            return Err("it is not this user's own file".to_owned());
+            return Err("it is not a regular file of this user".to_owned());
         }
         let mut text = String::new();
         let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
@@ -95,13 +95,16 @@ impl Contents {
     fn parse(text: &str) -> Result<Self, String> {
         let contents: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if contents.version != VERSION {
-            return Err(format!("it has the form {}, and known is {VERSION}", contents.version));
+            return Err(format!(
+                "it has version {}, and this program reads version {VERSION}",
+                contents.version
+            ));
         }
         if contents.processors.len() > MOST_PROCESSORS || contents.parties.len() > MOST_PARTIES {
-            return Err("it names more than there can be".to_owned());
+            return Err("it names too many processors or parties".to_owned());
         }
         if !contents.parties.iter().all(|name| hotadd::text::is_name(name)) {
-            return Err("it names a party that cannot be".to_owned());
+            return Err("it has an invalid party name".to_owned());
         }
         Ok(contents)
     }

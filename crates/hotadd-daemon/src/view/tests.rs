@@ -40,8 +40,8 @@ fn after_an_appearance(
 #[test]
 fn h2_a_processor_that_appears_gets_a_row_and_a_line_about_what_follows() {
     let lines = [
-        (Follow::Ask, "processor 1 appeared; everybody is asked"),
-        (Follow::Report, "processor 1 appeared; nobody is asked (--follow report)"),
+        (Follow::Ask, "processor 1 appeared; all parties are asked"),
+        (Follow::Report, "processor 1 appeared; no party is asked (--follow report)"),
     ];
     for (follow, line) in lines {
         let (view, notes) = after_an_appearance(follow, |_, _| ());

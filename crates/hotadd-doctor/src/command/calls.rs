@@ -10,7 +10,7 @@ use crate::script;
 use crate::shell::{self, Piece, Simple, UNKNOWN, Word};
 use crate::tree::Content;
 
-const IN_OTHER_LANGUAGE: &str = "runs a text in another language, which is not followed";
+const IN_OTHER_LANGUAGE: &str = "runs code in another language, which is not analysed";
 
 /// Programs that write to their last word.
 const COPIES: [&str; 5] = ["cp", "mv", "install", "ln", "rsync"];
@@ -35,7 +35,7 @@ impl Follower<'_> {
         args.extend_from_slice(&simple.words[1..]);
         let braces = !first.quoted && program.contains('{') && program.contains('}');
         if braces || program.contains([UNKNOWN, char::REPLACEMENT_CHARACTER]) {
-            let what = format!("calls a program whose name is not known ({})", shown(first));
+            let what = format!("calls a program whose name is unknown ({})", shown(first));
             return unclear(scene.doubt(simple, &what));
         }
         let mut sum = Sum::default();
@@ -57,7 +57,7 @@ impl Follower<'_> {
                 self.wrapped(scene, name, args, simple)
             }
             (_, Kind::Runner) => {
-                let what = format!("calls {name}, which runs what is said elsewhere");
+                let what = format!("calls {name}, which runs commands that are given elsewhere");
                 unclear(scene.doubt(simple, &what))
             }
             ("eval" | "trap", _) => self.evaluated(scene, name, args, simple),
@@ -93,7 +93,7 @@ impl Follower<'_> {
                     .flat_map(|word| scene.values(word))
                     .any(|word| script::is_switch(&word))
                 {
-                    let what = format!("hands the switch of a processor to {program}");
+                    let what = format!("passes a processor's online file to {program}");
                     sum.doubt(scene.doubt(simple, &what));
                 }
                 sum.does()
@@ -133,7 +133,7 @@ impl Follower<'_> {
         let mut sum = Sum::default();
         for value in scene.values(word) {
             if value.contains(UNKNOWN) {
-                let what = format!("reads in a file whose name is not known ({})", shown(word));
+                let what = format!("sources a file whose name is unknown ({})", shown(word));
                 sum.doubt(scene.doubt(simple, &what));
                 continue;
             }
@@ -141,7 +141,7 @@ impl Follower<'_> {
             let found: Vec<_> =
                 paths.iter().filter_map(|path| self.file(path, scene.run)).collect();
             if found.is_empty() && !value.starts_with('/') {
-                sum.doubt(scene.doubt(simple, &format!("reads {value}, which is not found")));
+                sum.doubt(scene.doubt(simple, &format!("sources {value}, which is not found")));
             }
             found.into_iter().for_each(|does| sum.add(does));
         }
@@ -164,14 +164,16 @@ impl Follower<'_> {
         let texts: Option<Vec<_>> = args.iter().map(text).collect();
         let Some(texts) = texts else {
             let words: Vec<_> = args.iter().map(shown).collect();
-            let what = format!("runs a text that is not known ({})", words.join(" "));
+            let what = format!("runs commands that are unknown ({})", words.join(" "));
             return unclear(scene.doubt(simple, &what));
         };
         if scene.run.depth >= super::DEPTH {
-            return unclear(scene.doubt(simple, "has texts run inside of each other"));
+            return unclear(scene.doubt(simple, "nests evaluated commands too deeply"));
         }
         if self.files.get() >= super::FILES {
-            return unclear(scene.doubt(simple, "is left, as too much is run"));
+            return unclear(
+                scene.doubt(simple, "is not examined, because the script runs too many commands"),
+            );
         }
         self.files.set(self.files.get() + 1);
         let text = texts.join(" ");
@@ -226,7 +228,7 @@ impl Follower<'_> {
             }
         }
         unknown.map_or(Does::Else, |word| {
-            let what = format!("calls a program whose name is not known ({})", shown(word));
+            let what = format!("calls a program whose name is unknown ({})", shown(word));
             unclear(scene.doubt(simple, &what))
         })
     }
@@ -243,7 +245,7 @@ impl Follower<'_> {
             }
         }
         if simple.piped || simple.fed {
-            return unclear(scene.doubt(simple, "has a shell run what it is given"));
+            return unclear(scene.doubt(simple, "makes a shell run its input"));
         }
         Does::Else
     }
@@ -263,7 +265,7 @@ impl Follower<'_> {
             let mut sum = Sum::default();
             for value in scene.values(word) {
                 if value.contains(UNKNOWN) {
-                    let what = format!("runs a script whose name is not known ({})", shown(word));
+                    let what = format!("runs a script whose name is unknown ({})", shown(word));
                     sum.doubt(scene.doubt(simple, &what));
                 }
                 let folder = scene.source.and_then(Path::parent).unwrap_or(Path::new("/"));
@@ -285,7 +287,9 @@ impl Follower<'_> {
             return sum.does();
         }
         if simple.piped || simple.fed {
-            return unclear(scene.doubt(simple, "has another language run what it is given"));
+            return unclear(
+                scene.doubt(simple, "makes an interpreter of another language run its input"),
+            );
         }
         Does::Else
     }
@@ -307,7 +311,7 @@ impl Follower<'_> {
         let mut sum = Sum::default();
         for word in args {
             let Some(text) = text(word) else {
-                sum.doubt(scene.doubt(simple, "makes an alias that is not known"));
+                sum.doubt(scene.doubt(simple, "defines an alias whose value is unknown"));
                 continue;
             };
             if let Some((_, text)) = text.split_once('=') {
@@ -324,7 +328,7 @@ impl Follower<'_> {
             args.iter().filter(|word| !word.literal().is_some_and(|word| word.starts_with('-')));
         for value in words.flat_map(|word| scene.values(word)) {
             if value.contains(UNKNOWN) {
-                sum.doubt(scene.doubt(simple, "runs a folder whose name is not known"));
+                sum.doubt(scene.doubt(simple, "runs a folder whose name is unknown"));
                 continue;
             }
             let folder = Path::new(&value);
@@ -348,7 +352,7 @@ impl Follower<'_> {
         }
         for value in words.flat_map(|word| scene.values(word)) {
             if value.contains(UNKNOWN) {
-                return unclear(scene.doubt(simple, "starts a unit whose name is not known"));
+                return unclear(scene.doubt(simple, "starts a unit whose name is unknown"));
             }
             let whole = value.contains('.');
             self.wanted.borrow_mut().insert(if whole { value } else { format!("{value}.service") });
@@ -367,7 +371,7 @@ impl Follower<'_> {
         let mut sum = Sum::default();
         for value in scene.values(word) {
             if value.contains(UNKNOWN) {
-                sum.doubt(scene.doubt(simple, "starts a service whose name is not known"));
+                sum.doubt(scene.doubt(simple, "starts a service whose name is unknown"));
                 continue;
             }
             self.wanted.borrow_mut().insert(format!("{value}.service"));
@@ -397,7 +401,7 @@ impl Follower<'_> {
         let values: Vec<_> = targets.into_iter().flat_map(|word| scene.values(word)).collect();
         let on = simple.piped && before.is_some_and(|before| says_on(scene, before));
         if on && values.iter().any(|value| value.contains(UNKNOWN)) {
-            let what = "writes into a file whose name is not known";
+            let what = "writes to a file whose name is unknown";
             return unclear(scene.doubt(simple, what));
         }
         let switch = values.iter().any(|value| script::is_switch(value.trim_start_matches("of=")));

@@ -40,8 +40,8 @@ impl Follower<'_> {
             return self.one(path, run);
         }
         if is_pattern(&folder.to_string_lossy()) {
-            let what = format!("{} is a pattern of folders, which is not followed", path.display());
-            return Some(Does::Unclear(vec![Doubt::new(what, "see what it names")]));
+            let what = format!("{} is a pattern of folders, which is not expanded", path.display());
+            return Some(Does::Unclear(vec![Doubt::new(what, "check which files it matches")]));
         }
         let mut sum = Sum::default();
         for other in self.tree.list(folder) {
@@ -55,7 +55,7 @@ impl Follower<'_> {
 
     fn one(&self, path: &Path, run: Run<'_>) -> Option<Does> {
         let unclear = |what: String| {
-            let fix = format!("see what {} does", path.display());
+            let fix = format!("check what {} does", path.display());
             Some(Does::Unclear(vec![Doubt::new(what, fix)]))
         };
         let shown = path.display();
@@ -65,7 +65,7 @@ impl Follower<'_> {
             Content::Unread(reason) => {
                 return unclear(format!("{shown} cannot be read: {reason}"));
             }
-            Content::Special => return unclear(format!("{shown} is no regular file")),
+            Content::Special => return unclear(format!("{shown} is not a regular file")),
             Content::Text(_) | Content::Binary(_) => {}
         }
         let mut hasher = DefaultHasher::new();
@@ -75,10 +75,12 @@ impl Follower<'_> {
             return Some(does.clone());
         }
         if run.depth >= DEPTH {
-            return unclear(format!("{shown} is called over more than {DEPTH} others"));
+            return unclear(format!("{shown} is called through more than {DEPTH} other scripts"));
         }
         if self.files.get() >= FILES {
-            return unclear(format!("{shown} is left, as more than {FILES} scripts are called"));
+            return unclear(format!(
+                "{shown} is not examined, because more than {FILES} scripts are called"
+            ));
         }
         self.files.set(self.files.get() + 1);
         // A script that calls itself has no further effect.
@@ -123,14 +125,14 @@ impl Follower<'_> {
     /// processors, unless it is run for them.
     fn searched(&self, path: &Path, said: std::io::Result<Option<&str>>, run: Run<'_>) -> Does {
         let shown = path.display();
-        let fix = format!("see what {shown} does, by its documentation");
+        let fix = format!("check the documentation of {shown} for what it does");
         // Known agents have findings of their own, and hotadd asks all parties before it adds.
         if known_agents::is_known(path) || OURS.iter().any(|ours| path == Path::new(ours)) {
             return Does::Else;
         }
         let what = match said {
-            Err(error) => format!("{shown} cannot be looked into: {error}"),
-            Ok(Some(sign)) => format!("{shown} is a program that cannot be followed, and {sign}"),
+            Err(error) => format!("{shown} cannot be read: {error}"),
+            Ok(Some(sign)) => format!("{shown} is a program that cannot be analysed: {sign}"),
             Ok(None) => {
                 let real = self.tree.real(path);
                 let real = real.as_deref().map(|real| real.to_string_lossy().into_owned());
@@ -138,12 +140,13 @@ impl Follower<'_> {
                 match run.subject {
                     Subject::Processor => {
                         format!(
-                            "{shown} is run for processors, and is a program that cannot be followed"
+                            "{shown} is run for processors and is a program that cannot be analysed"
                         )
                     }
                     _ if known => return Does::Else,
                     _ => format!(
-                        "{shown} is a program that cannot be followed, and not in a folder of the distribution"
+                        "{shown} is a program that cannot be analysed, and is not in a folder of the \
+                         distribution"
                     ),
                 }
             }

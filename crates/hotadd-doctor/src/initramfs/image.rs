@@ -43,7 +43,7 @@ fn unpack(mut image: impl BufRead, most: u64) -> Result<Vec<Member>, String> {
     let mut unpacking = Unpacking { members: Vec::new(), files: 0, bytes: most };
     unpacking.archives(&mut image, true)?;
     if unpacking.files == 0 {
-        return Err("it has no archive".to_owned());
+        return Err("it contains no archive".to_owned());
     }
     Ok(unpacking.members)
 }
@@ -63,16 +63,32 @@ impl Unpacking {
                 }
                 [0x28, 0xb5, 0x2f, 0xfd, ..] if packed => {
                     let unpacked = ruzstd::decoding::StreamingDecoder::new(&mut *image)
-                        .map_err(|error| format!("its compression by zstd is broken: {error}"))?;
+                        .map_err(|error| format!("its zstd compression is corrupt: {error}"))?;
                     self.archives(&mut BufReader::new(unpacked), false)?;
                 }
-                [0xfd, b'7', b'z', ..] => return Err("it is compressed by xz".to_owned()),
-                [0x02, 0x21, 0x4c, 0x18, ..] => return Err("it is compressed by lz4".to_owned()),
-                [0x5d, 0, ..] => return Err("it is compressed by lzma".to_owned()),
-                [b'B', b'Z', b'h', ..] => return Err("it is compressed by bzip2".to_owned()),
-                [0x89, b'L', b'Z', b'O', ..] => return Err("it is compressed by lzo".to_owned()),
-                [b'M', b'Z', ..] => return Err("it is a unified kernel image".to_owned()),
-                _ => return Err("its form is not known".to_owned()),
+                [0xfd, b'7', b'z', ..] => {
+                    return Err("it is compressed with xz, which is not supported".to_owned());
+                }
+                [0x02, 0x21, 0x4c, 0x18, ..] => {
+                    return Err("it is compressed with lz4, which is not \
+                 supported"
+                        .to_owned());
+                }
+                [0x5d, 0, ..] => {
+                    return Err("it is compressed with lzma, which is not supported".to_owned());
+                }
+                [b'B', b'Z', b'h', ..] => {
+                    return Err("it is compressed with bzip2, which is not supported".to_owned());
+                }
+                [0x89, b'L', b'Z', b'O', ..] => {
+                    return Err("it is compressed with lzo, which is not \
+                 supported"
+                        .to_owned());
+                }
+                [b'M', b'Z', ..] => {
+                    return Err("it is a unified kernel image, which is not supported".to_owned());
+                }
+                _ => return Err("its format is unknown".to_owned()),
             }
         }
     }
@@ -83,18 +99,18 @@ impl Unpacking {
             let mut head = [0; 110];
             self.take(image, &mut head)?;
             if !head.starts_with(b"070701") && !head.starts_with(b"070702") {
-                return Err("its archive is in another form than newc".to_owned());
+                return Err("its archive has another format than newc".to_owned());
             }
             let field = |at: usize| -> Result<usize, String> {
                 let text = &head[6 + at * 8..14 + at * 8];
                 let text = std::str::from_utf8(text).unwrap_or_default();
                 let number = u32::from_str_radix(text, 16)
-                    .map_err(|_| "its archive is broken".to_owned())?;
+                    .map_err(|_| "its archive is corrupt".to_owned())?;
                 Ok(number as usize)
             };
             let (mode, size, length) = (field(1)?, field(6)?, field(11)?);
             if length == 0 || length > NAME {
-                return Err("its archive is broken".to_owned());
+                return Err("its archive is corrupt".to_owned());
             }
             let mut name = vec![0; length];
             self.take(image, &mut name)?;
@@ -143,7 +159,7 @@ impl Unpacking {
         self.count(count)?;
         let passed = io::copy(&mut image.take(count as u64), &mut io::sink())
             .map_err(|error| failed(&error))?;
-        if passed < count as u64 { Err("it ends too early".to_owned()) } else { Ok(()) }
+        if passed < count as u64 { Err("it is truncated".to_owned()) } else { Ok(()) }
     }
 
     /// Skips the zeros that fill the space between archives.
@@ -162,7 +178,8 @@ impl Unpacking {
 
     fn count(&mut self, count: usize) -> Result<(), String> {
         let left = self.bytes.checked_sub(count as u64);
-        self.bytes = left.ok_or_else(|| "it unpacks to more than is read".to_owned())?;
+        self.bytes =
+            left.ok_or_else(|| "its unpacked contents are larger than the limit".to_owned())?;
         Ok(())
     }
 }
@@ -174,7 +191,7 @@ fn padding(length: usize) -> usize {
 
 fn failed(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it is truncated".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -193,7 +210,7 @@ mod tests {
         packed.write_all(&[0; 1 << 16]).unwrap();
         let packed = packed.finish().unwrap();
         let why = unpack(&packed[..], 1 << 12).unwrap_err();
-        assert!(why.contains("unpacks to more"), "{why}");
+        assert!(why.contains("larger than the limit"), "{why}");
         let empty = unpack(&packed[..], 1 << 17).unwrap_err();
         assert!(empty.contains("no archive"), "{empty}");
     }

@@ -224,7 +224,7 @@ impl Reader<'_> {
     /// Reads the commands inside a text of its own: those after dollar signs and between backquotes.
     pub(super) fn inner(&mut self, text: &str) {
         if self.depth >= parser::NESTED {
-            return self.odd(self.line, "commands stand too deep inside of each other");
+            return self.odd(self.line, "commands are nested too deeply");
         }
         let mut reader = Reader::new(text, self.line, self.depth + 1, self.shell);
         reader.commands(false);

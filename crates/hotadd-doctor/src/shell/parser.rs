@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     pub(super) fn nested(&mut self, from: usize) {
         if self.depth >= NESTED {
             self.at = self.text.len();
-            return self.odd(from, "commands stand too deep inside of each other");
+            return self.odd(from, "commands are nested too deeply");
         }
         let outer = std::mem::take(&mut self.current);
         let in_test = std::mem::take(&mut self.in_test);
@@ -104,10 +104,10 @@ impl<'a> Reader<'a> {
             let Some(char) = self.peek() else {
                 self.finish(&mut cases);
                 if !self.texts.is_empty() {
-                    self.odd(self.line, "a text behind << is not ended");
+                    self.odd(self.line, "a here-document (<<) is not terminated");
                 }
                 if !cases.is_empty() {
-                    self.odd(self.line, "a case is not ended");
+                    self.odd(self.line, "a case is not closed");
                 }
                 return false;
             };
@@ -340,7 +340,7 @@ impl<'a> Reader<'a> {
             let mut inside = String::new();
             loop {
                 if self.peek().is_none() {
-                    self.odd(from, "a text behind << is not ended");
+                    self.odd(from, "a here-document (<<) is not terminated");
                     break;
                 }
                 let mut line = String::new();

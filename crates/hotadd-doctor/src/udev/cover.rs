@@ -95,19 +95,19 @@ pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Resul
 fn unusable(dir: &Path, error: io::Error) -> io::Error {
     let link = dir.ancestors().find_map(|path| Some((path, fs::read_link(path).ok()?)));
     let read_only = Errno::from_io_error(&error) == Some(Errno::ROFS);
-    let advice = "write the shadows into a folder of your own (--shadow DIR), and give them to what makes that folder \
-                  (on NixOS services.udev.packages or environment.etc)";
+    let advice = "write the shadows into another folder (--shadow DIR) and install them with the tool that \
+     generates this folder (on NixOS services.udev.packages or environment.etc)";
     match link {
         Some((link, target)) => io::Error::new(
             error.kind(),
             format!(
-                "{error}; {} is a link to {}, and nothing was written: {advice}",
+                "{error}; {} is a link to {}; nothing was written: {advice}",
                 link.display(),
                 target.display()
             ),
         ),
         None if read_only => {
-            io::Error::new(error.kind(), format!("{error}, and nothing was written: {advice}"))
+            io::Error::new(error.kind(), format!("{error}; nothing was written: {advice}"))
         }
         None => error,
     }
@@ -143,52 +143,55 @@ fn cover(
         _ => Some(first),
     };
     let Some(source) = source else {
-        let said = "there is no other file of that name any more; this one can be deleted";
+        let said = "the file that it replaces no longer exists; this one can be deleted";
         return Some(Plan::Leave(Outcome::Kept, said.to_owned()));
     };
     let text = tree.read(source)?;
     let file = super::judge(tree, follower, source, &text);
     if !shadow::is_needed(&file) {
-        let said =
-            format!("{} brings nothing online any more; this one can be deleted", source.display());
+        let said = format!(
+            "{} no longer brings processors online; this one can be deleted",
+            source.display()
+        );
         return matches!(there, There::Shadow(..)).then_some(Plan::Leave(Outcome::Kept, said));
     }
     if own.is_some_and(|own| source.starts_with(own)) {
-        return refused(format!("it is the source itself; put # before {}", lines(&file)));
+        return refused(format!(
+            "it is the file to be replaced; put # before {} of it",
+            lines(&file)
+        ));
     }
     if rank.is_some_and(|rank| order(source).is_some_and(|order| order < rank)) {
         let said = format!(
-            "{} comes before it, and would still count; put # before {} there",
+            "{} takes precedence over it; put # before {} there",
             source.display(),
             lines(&file)
         );
         return refused(said);
     }
     if !shadow::can_be_named(source) {
-        return refused("its name cannot be written into a line; rename the file".to_owned());
+        return refused("its name contains a line break or the like; rename the file".to_owned());
     }
     let made = shadow::made(&file, &text);
     if made.len() as u64 > LARGEST {
-        return refused(format!("it would have more than {LARGEST} bytes; write it yourself"));
+        return refused(format!("it would have more than {LARGEST} bytes; write it by hand"));
     }
     let left = super::judge(tree, follower, source, &made);
     if shadow::is_needed(&left) {
         return refused(format!(
-            "what is left without {} still brings processors online; write the file yourself",
+            "the file still brings processors online without {}; write it by hand",
             lines(&file)
         ));
     }
     match &there {
         There::Other => {
             return refused(
-                "it is there, and not one that hotadd doctor has written; edit it, or take it away"
-                    .to_owned(),
+                "a file exists that hotadd doctor did not write; edit or remove it".to_owned(),
             );
         }
         There::Shadow(Header { intact: false, .. }, _) => {
             return refused(
-                "it was edited since hotadd doctor has written it; edit it, or take it away"
-                    .to_owned(),
+                "it was edited after hotadd doctor wrote it; edit or remove it".to_owned(),
             );
         }
         There::Shadow(_, text) if *text == made => {
@@ -197,7 +200,7 @@ fn cover(
         }
         There::Shadow(..) | There::Nothing => {}
     }
-    let said = format!("it takes the place of {}, without {}", source.display(), lines(&file));
+    let said = format!("it overrides {}, without {}", source.display(), lines(&file));
     Some(Plan::Write { text: made, over: matches!(there, There::Shadow(..)), said })
 }
 

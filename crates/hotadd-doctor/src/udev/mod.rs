@@ -42,7 +42,8 @@ const PROGRAMS: [&str; 10] = [
     "/usr/local/bin",
 ];
 
-const WHY: &str = "a processor that is plugged in runs before anybody was asked (A1), and counts as joined without agreement (Q3)";
+const WHY: &str = "a processor that is plugged in runs before any party was asked (A1), and counts as \
+ joined without agreement (Q3)";
 
 /// A rules file.
 #[derive(Clone, Debug)]
@@ -177,30 +178,31 @@ fn age(tree: &Tree, text: &[u8], path: &Path, original: Option<&PathBuf>) -> Opt
     let header = shadow::header(text)?;
     let note = |what: String| Finding::new(Level::Note, what).at(path, 1);
     let Some(original) = original else {
-        let what = format!("a shadow of {}, which is gone", header.original.display());
+        let what = format!("a shadow of {}, which no longer exists", header.original.display());
         return Some(
-            note(what).why("it shadows nothing").fix("delete it, then udevadm control --reload"),
+            note(what).why("it overrides nothing").fix("delete it, then udevadm control --reload"),
         );
     };
     let now = tree.read(original).unwrap_or_default();
     if shadow::checksum_of(&now) == header.checksum {
         return None;
     }
-    let what = format!("a shadow is old: {} has changed since it was written", original.display());
+    let what =
+        format!("a shadow is out of date: {} has changed since it was written", original.display());
     let fix = if header.intact {
         let folder = path.parent().unwrap_or(path).display();
         format!("hotadd doctor --shadow {folder}, then udevadm control --reload")
     } else {
-        "it was also edited: bring it up to date by hand".to_owned()
+        "the shadow was edited: update it by hand".to_owned()
     };
-    Some(note(what).why("what the distribution's file does besides may be out of date").fix(fix))
+    Some(note(what).why("the other rules of the distribution's file may have changed").fix(fix))
 }
 
 fn odd_rule(path: &Path, rule: &Rule) -> Finding {
-    Finding::new(Level::CannotTell, format!("a rule cannot be understood: {}", excerpt(&rule.text)))
+    Finding::new(Level::CannotTell, format!("a rule cannot be parsed: {}", excerpt(&rule.text)))
         .at(path, rule.lines.0)
-        .why("it speaks of a processor's switch; udev passes over a rule that it does not understand")
-        .fix("correct the rule, or take it away")
+        .why("it mentions a processor's online file; udev ignores rules that it cannot parse")
+        .fix("correct or remove the rule")
 }
 
 /// Whether a line that is not a valid rule names processors and their switch.
@@ -219,8 +221,10 @@ fn findings_of(follower: &Follower<'_>, file: &RuleFile, offence: &Offence) -> V
         Does::Unclear(doubts) => {
             let doubts = follower.news(doubts.clone()).into_iter();
             let told = doubts.map(|doubt| {
-                let what =
-                    format!("a udev rule runs what cannot be followed, {on}: {}", doubt.what);
+                let what = format!(
+                    "a udev rule runs a command that cannot be analysed, {on}: {}",
+                    doubt.what
+                );
                 Finding::new(Level::CannotTell, what)
                     .at(&file.path, rule.lines.0)
                     .why(WHY_UNCLEAR)

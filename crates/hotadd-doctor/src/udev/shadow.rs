@@ -51,8 +51,8 @@ fn is_online(offence: &Offence) -> bool {
 
 /// Writes the shadow of a file.
 pub(crate) fn made(file: &RuleFile, text: &[u8]) -> Vec<u8> {
-    let mut body = b"# It takes that file's place. What brings processors online is commented out: hotadd daemon does that, when\n\
-        # everybody has agreed. Edit it, and hotadd doctor leaves it alone from then on.\n"
+    let mut body = b"# It overrides that file. The rules that bring processors online are commented out: hotadd daemon starts\n\
+        # processors once all parties have agreed. hotadd doctor does not overwrite this file after it was edited.\n"
         .to_vec();
     let mut offences = file.offences.iter().filter(|offence| is_online(offence)).peekable();
     for (number, line) in (1..).zip(text.split_inclusive(|&byte| byte == b'\n')) {
@@ -68,7 +68,7 @@ pub(crate) fn made(file: &RuleFile, text: &[u8]) -> Vec<u8> {
         }
         if number == first {
             body.extend_from_slice(
-                b"# hotadd doctor: this brings processors online before anybody was asked.\n",
+                b"# hotadd doctor: this brings processors online before any party was asked.\n",
             );
         }
         body.extend_from_slice(b"# ");

@@ -130,7 +130,7 @@ impl fmt::Display for Cause {
         match *self {
             Self::Access { how, at: Some(at) } => write!(f, "access violation {how} {at:#x}"),
             Self::Access { how, at: None } => {
-                write!(f, "access violation {how} an address that cannot exist")
+                write!(f, "access violation {how} a non-canonical address")
             }
             Self::StackOverflow => f.write_str("stack overflow"),
             Self::Missing { how, name } => {
@@ -158,14 +158,14 @@ impl fmt::Display for Cause {
             Self::DivideOverflow => f.write_str("a division overflows"),
             Self::FloatingPoint => f.write_str("floating-point exception"),
             Self::Interrupt(number) => {
-                write!(f, "executes int {number:#x}, which means nothing here,")
+                write!(f, "executes int {number:#x}, which is not supported,")
             }
             Self::Overdue(limit) => write!(f, "no answer in {limit:?}: still"),
             Self::Raised(status) => match status.name() {
                 Some(name) => {
-                    write!(f, "raises {name} ({:#010X}), which nobody handles,", status.to_raw())
+                    write!(f, "raises {name} ({:#010X}), which has no handler,", status.to_raw())
                 }
-                None => write!(f, "raises {:#010X}, which nobody handles,", status.to_raw()),
+                None => write!(f, "raises {:#010X}, which has no handler,", status.to_raw()),
             },
         }
     }

@@ -49,7 +49,7 @@ fn an_access_violation_names_the_access_the_address_and_the_place() {
     fault("read_at", &[0x10], 0xC000_0005, "access violation reading 0x10 at *");
     fault("write_at", &[0x18], 0xC000_0005, "access violation writing 0x18 at *");
     fault("jump_to", &[0x20], 0xC000_0005, "access violation executing 0x20 at *");
-    let nowhere = "access violation reading an address that cannot exist at *";
+    let nowhere = "access violation reading a non-canonical address at *";
     fault("read_at", &[0x8000_0000_0000_0000], 0xC000_0005, nowhere);
 }
 
@@ -132,12 +132,12 @@ fn a_missing_import_is_a_fault_where_it_is_used() {
 
 #[test]
 fn an_unhandled_exception_names_its_status_and_its_raiser() {
-    let raises = "raises STATUS_INSUFFICIENT_RESOURCES (0xC000009A), which nobody handles, at *";
+    let raises = "raises STATUS_INSUFFICIENT_RESOURCES (0xC000009A), which has no handler, at *";
     fault("raise", &[0xC000_009A], 0xC000_009A, raises);
-    fault("raise", &[0xE000_0001], 0xE000_0001, "raises 0xE0000001, which nobody handles, at *");
-    let misaligned = "raises 0x80000002, which nobody handles, at *";
+    fault("raise", &[0xE000_0001], 0xE000_0001, "raises 0xE0000001, which has no handler, at *");
+    let misaligned = "raises 0x80000002, which has no handler, at *";
     fault("probe", &[0x1001, 4, 4], 0x8000_0002, misaligned);
-    let kernel = "raises STATUS_ACCESS_VIOLATION (0xC0000005), which nobody handles, at *";
+    let kernel = "raises STATUS_ACCESS_VIOLATION (0xC0000005), which has no handler, at *";
     fault("probe", &[0xFFFF_8000_0000_0000, 4, 4], 0xC000_0005, kernel);
     fault("probe", &[u64::MAX, 4, 1], 0xC000_0005, kernel);
     returns("probe", &[0x1001, 0, 4]);

@@ -94,14 +94,14 @@ impl<'a, T> Shared<'a, T> {
 fn misaligned(address: usize, align: usize) -> ! {
     /// `STATUS_DATATYPE_MISALIGNMENT`
     const MISALIGNMENT: Status = Status::from_raw(0x8000_0002);
-    let what = format!("passes {address:#x} where an address is needed that {align} divides");
+    let what = format!("passes the address {address:#x}, which must be a multiple of {align}");
     caller::fault_with(MISALIGNMENT, what)
 }
 
 /// Reports a null pointer where none is allowed.
 #[cold]
 fn null() -> ! {
-    caller::fault_with(Status::ACCESS_VIOLATION, "passes NULL where an address is needed")
+    caller::fault_with(Status::ACCESS_VIOLATION, "passes NULL, which is not allowed here")
 }
 
 impl<T> In<T> {

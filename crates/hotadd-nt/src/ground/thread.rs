@@ -298,7 +298,7 @@ fn run_on_all() {
     loop {
         let active = world.partition.active();
         if let Err(error) = run_on(active.iter().map(|processor| processor.id)) {
-            let what = format!("a thread could not be given its affinity back: {error}");
+            let what = format!("the affinity of a thread could not be restored: {error}");
             world.console.breach(&what);
         }
         // A change in between missed this thread, because it did not have the partition's mask yet.

@@ -81,7 +81,7 @@ impl World {
             }
             Err(error) => {
                 // Without a partition, no function of this crate has an answer.
-                eprintln!("hotadd: the kernel does not tell which processors there are: {error}");
+                eprintln!("hotadd: the list of processors cannot be read: {error}");
                 std::process::abort()
             }
         })

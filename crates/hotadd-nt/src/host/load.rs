@@ -66,7 +66,7 @@ pub struct EntryError(pub Status);
 
 /// A driver cannot be unloaded: it remains until its process ends (L2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot be unloaded, because it set no DriverUnload (L2)")]
+#[error("cannot be unloaded, because it did not set DriverUnload (L2)")]
 pub struct Stays;
 
 impl File {
@@ -173,7 +173,7 @@ impl Driver {
     /// gone. Windows stops the system.
     fn stopped(&self, when: &str) {
         if let Some(running) = unload_report::running() {
-            let what = format!("{when} with {running} still to run");
+            let what = format!("{when} with {running} still pending");
             Fault::new(Status::DRIVER_INTERNAL_ERROR, what, self.entry.address()).raise();
         }
     }

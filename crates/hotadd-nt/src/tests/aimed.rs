@@ -64,7 +64,8 @@ fn a5_a_dpc_targeted_in_add_start_runs_while_add_complete_waits_for_it() {
         });
         for id in ids {
             let change = world::get().partition.add(HardwareId(id));
-            let joined = change.expect("A5: it can be aimed, so nobody refuses").processor.index;
+            let joined =
+                change.expect("A5: it can be a target, so no driver refuses").processor.index;
             assert_eq!(
                 context.calls(),
                 [(joined.get(), 2, joined.as_usize(), 7)],

@@ -37,7 +37,7 @@ stopped! {
             event.at() => *mut u8, 0 => i32, 0 => i8, 0 => u8, std::ptr::null() => *const i64,
         ) -> i32);
     };
-    waiting_for_memory_that_is_not_an_object: "which is no event, mutex, semaphore, timer or thread" => || {
+    waiting_for_memory_that_is_not_an_object: "which is not an event, mutex, semaphore, timer or thread" => || {
         let memory = Memory::<0x18>::new();
         call!(Abi::SysV, KeWaitForSingleObject(
             memory.at() => *mut u8, 0 => i32, 0 => i8, 0 => u8, std::ptr::null() => *const i64,
@@ -53,7 +53,7 @@ stopped! {
         call!(Abi::SysV, KeInitializeMutex(mutex.at() => *mut u8, 0 => u32));
         call!(Abi::SysV, KeReleaseMutex(mutex.at() => *mut u8, 0 => u8) -> i32);
     };
-    acquiring_a_spin_lock_twice: "which this thread holds already" => || {
+    acquiring_a_spin_lock_twice: "which this thread already holds" => || {
         let lock = 0_usize;
         call!(Abi::Win64, KeAcquireSpinLockRaiseToDpc(&raw const lock => *const usize) -> u8);
         call!(Abi::Win64, KeAcquireSpinLockAtDpcLevel(&raw const lock => *const usize));
@@ -65,7 +65,7 @@ stopped! {
     leaving_a_region_that_was_not_entered: "calls KeLeaveCriticalRegion outside of any" => || {
         call!(Abi::Win64, KeLeaveCriticalRegion());
     };
-    freeing_pool_twice: "a block of tag 'Test' that was freed already (BAD_POOL_CALLER)" => || {
+    freeing_pool_twice: "a block of tag 'Test' that is already freed (BAD_POOL_CALLER)" => || {
         let block = call!(Abi::Win64, ExAllocatePoolWithTag(0 => u32, 100 => usize, TEST => u32) -> usize);
         call!(Abi::Win64, ExFreePool(block => usize));
         call!(Abi::Win64, ExFreePool(block => usize));
@@ -74,7 +74,7 @@ stopped! {
         let block = call!(Abi::Win64, ExAllocatePoolWithTag(0 => u32, 100 => usize, TEST => u32) -> usize);
         call!(Abi::Win64, ExFreePoolWithTag(block => usize, u32::from_le_bytes(*b"Some") => u32));
     };
-    freeing_memory_that_is_not_pool: "0x1000, which is no block of pool" => || {
+    freeing_memory_that_is_not_pool: "0x1000, which is not a pool block" => || {
         call!(Abi::Win64, ExFreePool(0x1000 => usize));
     };
     writing_beyond_a_block: "wrote beyond its block of 100 bytes of pool, tag 'Test'; found by ExFreePoolWithTag" => || {
@@ -96,7 +96,8 @@ stopped! {
             call!(Abi::Win64, ExFreePool(other => usize));
         }
     };
-    allocating_more_than_there_is_with_raise_on_failure: "0xc000009a asked for 300000000 bytes of pool, tag 'Test', or to be stopped" => || {
+    allocating_more_than_there_is_with_raise_on_failure: "0xc000009a cannot get 300000000 bytes of pool, tag 'Test', and had \
+     asked for an exception on failure" => || {
         call!(Abi::Win64, ExAllocatePool2(0x60 => u64, 300_000_000 => usize, TEST => u32) -> usize);
     };
     queueing_a_dpc_that_was_not_initialised: "which was not initialised" => || {
@@ -128,13 +129,13 @@ stopped! {
         routine! { fn nothing(_dpc: usize, _context: usize, _first: usize, _second: usize) {} }
         call!(Abi::Win64, KeGenericCallDpc(nothing(Abi::Win64) => usize, 0 => usize));
     };
-    freeing_a_timer_that_is_set: "frees by ExFreePool a timer that is set" => || {
+    freeing_a_timer_that_is_set: "frees with ExFreePool a timer that is set" => || {
         let timer = call!(Abi::Win64, ExAllocatePoolWithTag(0 => u32, 0x40 => usize, TEST => u32) -> usize);
         call!(Abi::Win64, KeInitializeTimer(timer => usize));
         call!(Abi::Win64, KeSetTimer(timer => usize, -36_000_000_000 => i64, 0 => usize) -> u8);
         call!(Abi::Win64, ExFreePool(timer => usize));
     };
-    acquiring_a_fast_mutex_twice: "which this thread owns already" => || {
+    acquiring_a_fast_mutex_twice: "which this thread already owns" => || {
         let mutex = Memory::<0x38>::new();
         call!(Abi::Win64, KeInitializeGuardedMutex(mutex.at() => *mut u8));
         call!(Abi::Win64, ExAcquireFastMutex(mutex.at() => *mut u8));
@@ -169,7 +170,7 @@ stopped! {
         let reference = AtomicUsize::new(0);
         call!(Abi::Win64, ExReleaseRundownProtection(&reference => &AtomicUsize));
     };
-    queueing_a_work_item_twice: "which is queued already or was not initialised (WORKER_INVALID)" => || {
+    queueing_a_work_item_twice: "which is already queued or was not initialised (WORKER_INVALID)" => || {
         let item = Memory::<0x20>::new();
         call!(Abi::Win64, ExQueueWorkItem(item.at() => *mut u8, 1 => i32));
     };
@@ -187,7 +188,7 @@ stopped! {
             std::thread::park();
         }
     };
-    dereferencing_too_often: "more often than it was referred to" => || {
+    dereferencing_too_often: "more often than it was referenced" => || {
         call!(Abi::Win64, ObfDereferenceObject(0x1000 => usize) -> isize);
     };
     ending_a_thread_with_a_mutex: "ended its thread holding the mutex at" => || {
@@ -201,7 +202,7 @@ stopped! {
         call!(Abi::Win64, KeInitializeMutex(mutex.at() => *mut u8, 0 => u32));
         make_thread(takes(Abi::Win64), mutex.at() as usize);
     };
-    ending_a_thread_inside_of_a_callback: "calls PsTerminateSystemThread inside of a callback" => || {
+    ending_a_thread_inside_of_a_callback: "calls PsTerminateSystemThread inside a callback" => || {
         routine! { fn ends(_context: usize, _first: usize, _second: usize) {
             call!(Abi::Win64, PsTerminateSystemThread(0 => i32) -> i32);
         } }
@@ -215,7 +216,7 @@ stopped! {
         } }
         make_thread(tells(Abi::Win64), 0);
     };
-    allocating_paged_pool_at_dispatch_level: "at IRQL 2, where it must be 1 or less" => || {
+    allocating_paged_pool_at_dispatch_level: "at IRQL 2, but the maximum is 1" => || {
         call!(Abi::Win64, KeRaiseIrqlToDpcLevel() -> u8);
         call!(Abi::Win64, ExAllocatePool2(0x100 => u64, 10 => usize, TEST => u32) -> usize);
     };
@@ -271,10 +272,10 @@ stopped! {
     breaking_without_a_debugger: "0x80000003 stops at a breakpoint with 0x7" => || {
         call!(Abi::Win64, DbgBreakPointWithStatus(7 => u32));
     };
-    passing_null: "0xc0000005 passes NULL where an address is needed" => || {
+    passing_null: "0xc0000005 passes NULL, which is not allowed here" => || {
         call!(Abi::Win64, KeGetProcessorIndexFromNumber(std::ptr::null() => *const u32) -> u32);
     };
-    deleting_an_invalid_device: "which is no device" => || {
+    deleting_an_invalid_device: "which is not a device" => || {
         call!(Abi::SysV, IoDeleteDevice(0x1000 => usize));
     };
     freeing_invalid_pages: "calls MmFreeContiguousMemory for 0x1000" => || {
@@ -285,7 +286,7 @@ stopped! {
         let mdl = call!(Abi::Win64, IoAllocateMdl(0x1008 => usize, 8 => u32, 0 => u8, 0 => u8, none => *mut u8) -> usize);
         call!(Abi::Win64, MmProbeAndLockPages(mdl => usize, 0 => u8, 0 => u32));
     };
-    queueing_an_invalid_work_item: "queues 0x1000, which is no work item" => || {
+    queueing_an_invalid_work_item: "queues 0x1000, which is not a work item" => || {
         call!(Abi::SysV, IoQueueWorkItem(0x1000 => usize, 0x1000 => usize, 0 => u32, 0 => usize));
     };
     completing_a_request_that_was_never_made: "completes a request" => || {

@@ -39,7 +39,7 @@ fn a_null_pointer_is_reported_as_such() {
         for abi in ["win64", "sysv"] {
             let outcome = run("export", &format!("{abi} {name} 0"));
             assert_eq!(
-                outcome.said, "passes NULL where an address is needed",
+                outcome.said, "passes NULL, which is not allowed here",
                 "{name}: {outcome:?}"
             );
             assert_eq!(outcome.status, Some(0xC000_0005), "{name}: {outcome:?}");
@@ -47,7 +47,7 @@ fn a_null_pointer_is_reported_as_such() {
     }
     for name in ["KeDelayExecutionThread", "KeRaiseIrql", "KeAcquireSpinLock"] {
         let outcome = run("export", &format!("sysv {name} 0"));
-        assert_eq!(outcome.said, "passes NULL where an address is needed", "{name}: {outcome:?}");
+        assert_eq!(outcome.said, "passes NULL, which is not allowed here", "{name}: {outcome:?}");
     }
 }
 
@@ -55,7 +55,8 @@ fn a_null_pointer_is_reported_as_such() {
 fn a_misaligned_pointer_is_reported_as_such() {
     for name in SAMPLE {
         let outcome = run("export", &format!("sysv {name} 4097"));
-        let named = outcome.said.starts_with("passes 0x1001 where an address is needed that ");
+        let named =
+            outcome.said.starts_with("passes the address 0x1001, which must be a multiple of ");
         assert!(named, "{name}: {outcome:?}");
         assert_eq!(outcome.status, Some(0x8000_0002), "{name}: {outcome:?}");
     }

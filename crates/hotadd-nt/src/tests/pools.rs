@@ -23,7 +23,7 @@ fn used(tag: Tag) -> TagUse {
 }
 
 fn bytes(block: usize, size: usize) -> Vec<u8> {
-    // SAFETY: a block of that size, which nobody else has.
+    // SAFETY: a block of that size, which no other code uses.
     unsafe { std::slice::from_raw_parts(block as *const u8, size) }.to_vec()
 }
 

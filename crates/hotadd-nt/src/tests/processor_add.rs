@@ -311,7 +311,8 @@ fn d2_unregistering_a_stale_handle_changes_nothing_and_is_reported() {
         ) -> usize);
         for expected in [0, 1] {
             call!(abi, ExUnregisterCallback(handle => usize));
-            let named = format!("ExUnregisterCallback for {handle:#x}, which is no handle");
+            let named =
+                format!("ExUnregisterCallback for {handle:#x}, which is not a registration");
             assert_eq!(scene.breaches(&named).len(), expected);
         }
         world::get().partition.rehearse(NEVER).unwrap();

@@ -297,7 +297,7 @@ fn a_callback_object_calls_all_registered_functions() {
         for _ in 0..2 {
             call!(abi, ObfDereferenceObject(object => usize) -> isize);
         }
-        assert_eq!(open(abi, &name, 0, 0).0, NAME_NOT_FOUND, "nobody refers to it any more");
+        assert_eq!(open(abi, &name, 0, 0).0, NAME_NOT_FOUND, "there are no more references to it");
 
         let (_, single) = open(abi, &name, 1, 0);
         let sum = AtomicUsize::new(0);

@@ -37,8 +37,8 @@ fn a_file_that_is_not_a_driver_is_described_by_its_type() {
         (&elf(3, 0xb7), "an ELF shared object for another machine"),
         (&elf(1, 0x3e), "an ELF object file, or a Linux kernel module"),
         (b"\x7fELF", "an ELF file"),
-        (&not_text, "data of a kind unknown here"),
-        (&bare, "a DOS program, or a PE image cut off behind its first header"),
+        (&not_text, "data of an unknown kind"),
+        (&bare, "a DOS program, or a PE image truncated after its first header"),
         (&patched(header(), b"NE"), "a 16-bit Windows program"),
         (&patched(header(), b"LE"), "a VxD, or another linear executable"),
         (&machine(0x014c), "a 32-bit (i386) PE"),
@@ -46,13 +46,13 @@ fn a_file_that_is_not_a_driver_is_described_by_its_type() {
         (&machine(0x01c4), "a 32-bit (ARM) PE"),
         (&machine(0x0200), "an Itanium PE"),
         (&machine(0x5064), "a RISC-V PE"),
-        (&machine(0x1234), "a PE for a machine called 0x1234"),
+        (&machine(0x1234), "a PE for machine type 0x1234"),
         (&subsystem(2), "a Windows program (GUI), not a native driver"),
         (&subsystem(3), "a Windows program (console), not a native driver"),
         (&library, "a Windows library (DLL), not a native driver"),
         (&subsystem(11), "an EFI program"),
         (&subsystem(14), "a PE for subsystem 14, not a native driver"),
-        (&patched(header() + 22, &[0x20]), "a PE that was not linked to the end"),
+        (&patched(header() + 22, &[0x20]), "a PE whose linking did not complete"),
     ];
     for (bytes, what) in cases {
         assert_eq!(error(bytes), format!("not a driver: {what}"));
@@ -64,7 +64,7 @@ fn a_file_truncated_anywhere_is_reported_as_truncated() {
     let text = stored(0);
     let cut = text.start + 0x100;
     let what = format!(
-        "truncated: section .text ends at {:#x} behind the end of the file ({cut:#x})",
+        "truncated: section .text ends at {:#x}, after the end of the file ({cut:#x})",
         text.end
     );
     assert_eq!(error(&CRASH[..cut]), what);
@@ -132,7 +132,7 @@ fn a_relocation_for_another_machine_is_refused_by_name() {
     assert!(inspect(&behind).is_ok(), "the last page of the image can be relocated too");
     let behind = patched(start, &0x8000u32.to_le_bytes());
     let error = inspect(&behind).expect_err("there is nothing to correct").to_string();
-    assert!(error.contains("behind the end of the image"), "{error}");
+    assert!(error.contains("after the end of the image"), "{error}");
 }
 
 #[test]

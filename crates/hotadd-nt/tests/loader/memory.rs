@@ -56,7 +56,10 @@ fn an_image_without_relocations_is_loaded_at_its_base_or_refused() {
     let first = loaded(&fixed);
     assert_eq!(first.image().base, 0x1234_5670_0000);
     let error = load(&fixed, "again.sys", false).expect_err("it is taken").to_string();
-    assert_eq!(error, "not supported: it has no relocations, and cannot lie at 0x123456700000");
+    assert_eq!(
+        error,
+        "not supported: it has no relocations and cannot be loaded at 0x123456700000"
+    );
 }
 
 #[test]

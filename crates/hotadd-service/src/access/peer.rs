@@ -32,7 +32,7 @@ impl Peer {
     /// The peer that connected this socket, as of the time of connecting.
     pub(crate) fn of(socket: &impl AsFd) -> io::Result<Self> {
         let [pid, uid, gid] = ask(socket, libc::SO_PEERCRED, 3)?[..] else {
-            return Err(io::Error::other("the kernel does not say who the peer is"));
+            return Err(io::Error::other("the kernel does not report the peer's identity"));
         };
         let mut groups = ask(socket, libc::SO_PEERGROUPS, SOME_GROUPS)?;
         groups.push(gid);

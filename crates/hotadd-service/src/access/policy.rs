@@ -48,7 +48,7 @@ impl Right {
     /// The right as a phrase for messages.
     pub(crate) const fn wish(self) -> &'static str {
         match self {
-            Self::Look => "to look",
+            Self::Look => "to query the partition",
             Self::Register => "to register",
             Self::Change => "to change the partition",
         }
@@ -80,10 +80,14 @@ struct Members {
 #[non_exhaustive]
 pub enum AccessError {
     /// The system's name service does not know the group, and the text is not a group number.
-    #[error("there is no group {0}; `groupadd --system {0}` makes one, or name another")]
+    #[error(
+        "there is no group {0}; create it with `groupadd --system {0}`, or configure another group"
+    )]
     NoGroup(String),
     /// The name service failed. It is not known whether the group exists.
-    #[error("the group {name} cannot be looked up: {error}; its number would do")]
+    #[error(
+        "the group {name} cannot be looked up: {error}; a group number works without a look-up"
+    )]
     Lookup {
         /// The group.
         name: String,

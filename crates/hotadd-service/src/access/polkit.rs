@@ -73,7 +73,7 @@ impl Polkit {
         let user = question.claim.peer.uid;
         let of_user = open().filter(|open| open.question.claim.peer.uid == user).count();
         if of_user >= MOST_OF_USER || open().count() >= MOST {
-            let why = "too many requests wait until polkit allows them".to_owned();
+            let why = "too many requests are waiting for polkit".to_owned();
             question.refuse(RequestError::Limit(why));
             return Vec::new();
         }
@@ -207,7 +207,7 @@ impl Open {
             return self.undecided(&presentable(&error_text(reply)));
         }
         let Some((authorized, challenge)) = polkit::answer(reply) else {
-            return self.undecided("its answer is none");
+            return self.undecided("its answer is invalid");
         };
         if authorized {
             return self.question.grant();
@@ -217,14 +217,14 @@ impl Open {
             (question.right.wish(), question.right.action(), question.claim.peer.to_string());
         if challenge && !question.interactive {
             let why = format!(
-                "{wish} ({action}) takes a password from {peer}, and its call does not allow that it is asked for (flag \
-                 ALLOW_INTERACTIVE_AUTHORIZATION)"
+                "{wish} ({action}) needs a password from {peer}, but the call does not allow to ask for it \
+                 (flag ALLOW_INTERACTIVE_AUTHORIZATION)"
             );
             return question.deny("InteractiveAuthorizationRequired", why);
         }
         let why = format!(
-            "polkit does not allow {peer} {wish} ({action}); `pkaction --verbose --action-id {action}` shows what it \
-             takes, and a rule of polkit can change that"
+            "polkit does not allow {peer} {wish} ({action}); `pkaction --verbose --action-id {action}` \
+             shows what is required, and a polkit rule can change it"
         );
         question.deny("AccessDenied", why);
     }
@@ -236,7 +236,8 @@ impl Open {
         }
         let (wish, action) = (self.question.right.wish(), self.question.right.action());
         let why = format!(
-            "{wish} ({action}) is for {members}, as there is no polkit on this bus that could allow it to others"
+            "{wish} ({action}) is allowed only for {members}, because there is no polkit on this bus that \
+             could allow it for others"
         );
         self.question.deny("AccessDenied", why);
     }
@@ -245,8 +246,8 @@ impl Open {
     fn undecided(self, why: &str) {
         let (wish, action) = (self.question.right.wish(), self.question.right.action());
         let why = format!(
-            "polkit could not be asked whether {wish} ({action}) is allowed: {why}; see that it runs, and that \
-             org.hotadd.policy is installed"
+            "polkit could not decide whether {wish} ({action}) is allowed: {why}; check that polkit runs \
+             and that org.hotadd.policy is installed"
         );
         self.question.deny("AccessDenied", why);
     }

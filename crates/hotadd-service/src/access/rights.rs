@@ -22,7 +22,7 @@ pub(crate) struct Rights {
 
 /// A driver's process requested something that it has no right to. Its connection is closed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}, which is not for a driver's process")]
+#[error("{0}, which a driver's process may not do")]
 pub(crate) struct Trespass(String);
 
 impl Trespass {

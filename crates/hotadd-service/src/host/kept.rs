@@ -45,7 +45,11 @@ impl Kept {
         register: Register,
     ) -> Result<Self, NotRegistered> {
         let failed = |error: &dyn fmt::Display| {
-            NotRegistered::new(name, Status::UNSUCCESSFUL, format!("{name} is not kept: {error}"))
+            NotRegistered::new(
+                name,
+                Status::UNSUCCESSFUL,
+                format!("{name} cannot be supervised: {error}"),
+            )
         };
         let (words, heard) = channel();
         let sender = words.clone();

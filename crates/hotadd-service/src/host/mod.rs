@@ -67,7 +67,7 @@ impl Host {
         let thread = thread.spawn(move || watch.run(&ready)).map_err(|error| failed(&error))?;
         let (thread, observation) = (Some(thread), Some(observation));
         let host = Self { name: name.clone(), words: sender, thread, observation };
-        registered.recv().unwrap_or_else(|_| Err(failed(&"its thread has failed")))?;
+        registered.recv().unwrap_or_else(|_| Err(failed(&"its thread has panicked")))?;
         Ok(host)
     }
 

@@ -52,7 +52,7 @@ pub struct HostSpec {
 #[non_exhaustive]
 pub enum HostError {
     /// The process could not be started, or it cannot be watched.
-    #[error("{name} cannot be given a process of its own: {reason}")]
+    #[error("{name} cannot be started in a separate process: {reason}")]
     NotStarted {
         /// The driver.
         name: String,
@@ -100,7 +100,7 @@ impl HostError {
     pub fn reason(&self) -> String {
         match self {
             Self::NotStarted { reason, .. } => {
-                format!("it cannot be given a process of its own: {reason}")
+                format!("it cannot be started in a separate process: {reason}")
             }
             Self::Ended { ending, .. } => format!("it did not register: its process {ending}"),
             Self::Refused { reason, .. } => format!("it did not register: {reason}"),

@@ -124,7 +124,7 @@ impl Watch {
     fn missing(&self, number: u32, (status, mut reason): Loss) {
         let Some(named) = &self.spec.required else { return };
         if number > 0 && number == self.spec.restarts {
-            reason = format!("{reason}; it was started again {number} times");
+            reason = format!("{reason}; it was restarted {number} times");
         }
         named.lost(status, reason);
     }
@@ -224,7 +224,7 @@ impl Watch {
     fn refused(&self, reason: String) -> Without {
         let name = self.spec.name.clone();
         let reason =
-            if reason.trim().is_empty() { "it does not say why".to_owned() } else { reason };
+            if reason.trim().is_empty() { "it gives no reason".to_owned() } else { reason };
         Without::Error(if self.spec.loads {
             HostError::NotLoaded { name, reason }
         } else {
@@ -278,7 +278,7 @@ impl Watch {
                     return (Kept::Broken, fault);
                 }
                 Ok(Word::Over(from, None)) if from == number => {
-                    let nonsense = || "what its process reports makes no sense".to_owned();
+                    let nonsense = || "its process sent an invalid report".to_owned();
                     let ending = self.ending(number).map(|ending| format!("its process {ending}"));
                     let loss = (Status::PIPE_BROKEN, ending.unwrap_or_else(nonsense));
                     let kept = if self.stopped.get() { Kept::Stopped } else { Kept::Broken };
@@ -300,7 +300,7 @@ impl Watch {
                     return (Kept::Over, loss(Status::DEVICE_NOT_READY, "it was deregistered"));
                 }
                 Ok(Word::Stop) | Err(_) => {
-                    return (Kept::Stopped, loss(Status::CANCELLED, "it was told to end"));
+                    return (Kept::Stopped, loss(Status::CANCELLED, "it was stopped"));
                 }
                 Ok(_) => {}
             }

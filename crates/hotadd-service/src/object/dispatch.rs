@@ -20,7 +20,7 @@ use crate::transport::reader::Lost;
 pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
     let head = call.head();
     if head.path().is_empty() || head.member().is_empty() {
-        return Err(Lost::Garbled("a call of nothing").into());
+        return Err(Lost::Garbled("a call without a path or a method").into());
     }
     let core = &session.core;
     let (hardware, epoch) = (core.partition.hardware(), core.partition.epoch().0);

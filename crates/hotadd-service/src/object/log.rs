@@ -58,7 +58,7 @@ impl Refusals {
             if tally.passed_over > 0 {
                 let whose = user.map_or("other users".to_owned(), |uid| format!("user {uid}"));
                 let passed = tally.passed_over;
-                lines.push(format!("{passed} more refusals of {whose} were not logged"));
+                lines.push(format!("{passed} more refusals for {whose} were not logged"));
             }
             *tally = fresh();
         }
@@ -82,7 +82,7 @@ mod tests {
         let logged: usize = (0..1000).map(|_| refusals.lines(Some(1), "no", now).len()).sum();
         assert_eq!(logged, MOST as usize);
         let later = refusals.lines(Some(1), "no again", now + SPAN);
-        assert_eq!(later, ["990 more refusals of user 1 were not logged", "no again"]);
+        assert_eq!(later, ["990 more refusals for user 1 were not logged", "no again"]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub(crate) fn answer(call: &Message, arguments: &impl Encode) -> Reply {
     let length = answer.bytes().len();
     if length > MAX_MESSAGE {
         return Err(Refusal::Limit(format!(
-            "the answer would have {length} bytes, and {MAX_MESSAGE} are the most"
+            "the answer would have {length} bytes; the limit is {MAX_MESSAGE}"
         )));
     }
     Ok(answer)

@@ -75,7 +75,7 @@ pub(crate) fn prepare(
     {
         return Err(Error::InsideCallback(doing).into());
     }
-    let too_many = || Refusal::Limit("too many requests are under way".to_owned());
+    let too_many = || Refusal::Limit("too many requests are in progress".to_owned());
     let under_way = session.begin_request().ok_or_else(too_many)?;
     // A method that `to_call` does not know needs the right to change.
     let right = Right::to_call(call.head().member()).unwrap_or(Right::Change);
@@ -117,11 +117,14 @@ impl Prepared {
         let registering = matches!(self.request, Request::Register(_));
         let session = Arc::clone(&self.under_way.session);
         if registering && session.is_on_full_bus() {
-            let why = format!("a bus has at most {MOST_PARTIES} parties of a machine's partition");
-            return self.refuse(Refusal::Limit(format!("{why}; its socket has no such limit")));
+            let why =
+                format!("at most {MOST_PARTIES} parties of a machine's partition may be on a bus");
+            return self.refuse(Refusal::Limit(format!(
+                "{why}; the partition's socket has no such limit"
+            )));
         }
         if registering && !session.connection.parties.reserve() {
-            let why = "this connection has its limit of parties".to_owned();
+            let why = "this connection has reached its limit of parties".to_owned();
             return self.refuse(Refusal::Limit(why));
         }
         let Self { under_way, call, request, time_limit, .. } = self;
@@ -135,7 +138,8 @@ impl Prepared {
             if registering {
                 session.connection.parties.cancel();
             }
-            let refusal = Refusal::Limit(format!("no thread for it: {error}"));
+            let refusal =
+                Refusal::Limit(format!("no thread can be started for the request: {error}"));
             session.reply(&unbegun, Err(refusal));
         }
     }

@@ -155,7 +155,7 @@ async fn read(session: &Arc<Session>, reader: &mut Reader) -> Loss {
 pub(crate) fn take(session: &Arc<Session>, message: Message) -> Result<(), Loss> {
     match message.kind() {
         Kind::Reply | Kind::Error => {
-            let serial = message.reply_to().ok_or(Lost::Garbled("an answer to nothing"))?;
+            let serial = message.reply_to().ok_or(Lost::Garbled("a reply to no call"))?;
             session.connection.pending.answered(serial, message);
             Ok(())
         }
@@ -172,7 +172,7 @@ impl Drop for Served {
         // There is no recorded reason only if the task panicked.
         let mut loss = connection.ended(|| Loss {
             status: Status::DRIVER_INTERNAL_ERROR,
-            reason: "its connection was closed, because reading from it failed inside".to_owned(),
+            reason: "its connection was closed because of an internal error".to_owned(),
         });
         let own_wish = match loss.status {
             Status::PIPE_BROKEN | Status::CANCELLED => true,

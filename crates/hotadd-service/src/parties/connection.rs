@@ -82,7 +82,7 @@ impl Connection {
     /// Closes the connection because the service ends: its parties are not called any more, and veto nothing.
     pub(crate) fn stop(&self) {
         self.parties.leave();
-        let reason = "its partition is served no longer".to_owned();
+        let reason = "its partition is no longer served".to_owned();
         self.close(Loss { status: Status::CANCELLED, reason });
     }
 

@@ -162,12 +162,12 @@ impl Removal for RemoteDriver {
 
 /// Converts a reply to an agreement or a veto.
 pub(crate) fn judge(reply: &Message, state: State) -> Result<(), Veto> {
-    let (status, error, reason) = match read_answer(reply, state) {
+    let (status, error, crashed, reason) = match read_answer(reply, state) {
         AgentAnswer::Agreed => return Ok(()),
         AgentAnswer::Unreadable(why) => {
             return Err(Veto::crash(Status::INVALID_NETWORK_RESPONSE, why));
         }
-        AgentAnswer::Refused { status, error, reason } => (status, error, reason),
+        AgentAnswer::Refused { status, error, crashed, reason } => (status, error, crashed, reason),
     };
     let reason = reason.map(|reason| presentable(&reason)).filter(|reason| !reason.is_empty());
     let reason = reason.unwrap_or_else(|| match (status.sentence(), error) {
@@ -175,5 +175,5 @@ pub(crate) fn judge(reply: &Message, state: State) -> Result<(), Veto> {
         (Some(sentence), None) => sentence.to_owned(),
         (None, None) => "no reason given".to_owned(),
     });
-    Err(Veto::new(status, reason))
+    Err(if crashed { Veto::crash(status, reason) } else { Veto::new(status, reason) })
 }

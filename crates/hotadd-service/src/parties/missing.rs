@@ -39,7 +39,7 @@ pub(crate) fn restart(restart: Option<&Restart>, name: &str) -> Result<(), Refus
         }
         Err(NotRestarted::Unknown) => {
             let message = format!(
-                "{party} is no party of the configuration or of --driver, and only these can be started from here"
+                "{party} is not a party of the configuration or of --driver; only these can be started here"
             );
             Err(Refusal::NotStarted { party, status: Status::NOT_FOUND, message })
         }

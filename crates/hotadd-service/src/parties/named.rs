@@ -110,7 +110,7 @@ impl NamedConnection {
     /// One of the callbacks is about to be deregistered at the request of its driver.
     pub(crate) fn leaves(&self) {
         if !self.may_leave {
-            self.lost(Status::DEVICE_NOT_READY, "it deregistered by itself");
+            self.lost(Status::DEVICE_NOT_READY, "it deregistered itself");
         }
     }
 }

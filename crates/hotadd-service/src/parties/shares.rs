@@ -29,9 +29,9 @@ pub(crate) enum Full {
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All => f.write_str("there are too many"),
-            Self::Share => write!(f, "its user has its share of {SHARE} connections"),
-            Self::Ended => f.write_str("the partition is served no longer"),
+            Self::All => f.write_str("there are too many connections"),
+            Self::Share => write!(f, "its user has reached the limit of {SHARE} connections"),
+            Self::Ended => f.write_str("the partition is no longer served"),
         }
     }
 }

@@ -43,10 +43,10 @@ impl Program {
         match attend(&mut child, &mut said, began, limit) {
             Some(Ending::Exited(0)) => Ok(()),
             Some(ending @ Ending::Exited(_)) => {
-                let reason = said.last_line().unwrap_or_else(|| ending.to_string());
+                let reason = said.last_line().unwrap_or_else(|| format!("it {ending}"));
                 Err(Veto::new(Status::UNSUCCESSFUL, reason))
             }
-            Some(ending) => Err(Veto::crash(Status::DRIVER_INTERNAL_ERROR, ending.to_string())),
+            Some(ending) => Err(Veto::crash(Status::DRIVER_INTERNAL_ERROR, format!("it {ending}"))),
             None => Err(Veto::crash(Status::IO_TIMEOUT, format!("no answer in {}", span(limit)))),
         }
     }
@@ -88,7 +88,7 @@ fn command(path: &Path, notice: &Notice) -> Command {
 fn cannot_run(error: &io::Error) -> Veto {
     let status = error.raw_os_error().map(|errno| Status::from_errno(Errno::from_raw(errno)));
     let hint = match error.raw_os_error() {
-        Some(ENOEXEC) => "; does it begin with a line such as #!/bin/sh?",
+        Some(ENOEXEC) => "; check that it begins with a line such as #!/bin/sh",
         _ => "",
     };
     let reason = format!("{}{hint}", not_started(error));

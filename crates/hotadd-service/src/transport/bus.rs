@@ -76,7 +76,7 @@ enum Peer {
 }
 
 /// Why a peer is not served.
-const TOO_MANY: &str = "there are too many";
+const TOO_MANY: &str = "there are too many connections";
 
 /// The next thing to do.
 enum Next {
@@ -124,7 +124,7 @@ impl Bus {
         let reply = bus.ask("RequestName", &(name.as_str(), DO_NOT_QUEUE)).await?;
         match reply.arguments::<u32>() {
             Ok(PRIMARY_OWNER) => Ok(bus),
-            Ok(_) => Err(format!("{name} is somebody else's there")),
+            Ok(_) => Err(format!("{name} is already owned by another process on the bus")),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -276,7 +276,8 @@ impl Bus {
         if message.kind() == Kind::Error
             && head.error_name() != "org.freedesktop.DBus.Error.NoReply"
         {
-            let reason = format!("the bus did not take a message to it: {}", error_text(message));
+            let reason =
+                format!("the bus did not deliver a message to it: {}", error_text(message));
             let loss = Loss { status: Status::IO_DEVICE_ERROR, reason };
             for peer in self.peers.values() {
                 if let Peer::Known(_, served) = peer {
@@ -301,14 +302,14 @@ impl Bus {
         let Some(Peer::Unknown(waiting)) = self.peers.remove(&name) else { return };
         // A peer without known credentials is refused. A peer that has gone meanwhile need not be told.
         let Some(Credentials { uid, pid, groups }) = credentials(reply) else {
-            let why = "it is of unknown user";
+            let why = "its user is unknown";
             self.core.refused_unknown(&name, why);
             return self.turn_away(&waiting, why);
         };
         let peer = peer::Peer { uid, pid, groups };
         let id = self.core.next_id();
         let refusal = match self.core.access.trust_on_bus(&peer) {
-            None => Err(format!("it is not one of those who may: {}", self.core.access)),
+            None => Err(format!("only {} may use this partition", self.core.access)),
             Some(trust) => {
                 let authority = match trust {
                     Trust::Full => Authority::Full,

@@ -73,7 +73,7 @@ impl Entrance {
         // The peer's identity is checked before a byte is read from it.
         let Ok(peer) = Peer::of(&socket) else { return };
         if !core.access.admits(&peer) {
-            core.refused(&peer, format!("it is not one of those who may connect: {}", core.access));
+            core.refused(&peer, format!("only {} may connect", core.access));
             return;
         }
         let (uid, process) = (Some(peer.uid), Attached::by_itself());
@@ -95,13 +95,15 @@ impl Entrance {
             Ok(Some(listener)) => {
                 self.listener = listener;
                 self.said = None;
-                (self.core.log)(&format!("the socket {path} was deleted, and is made again"));
+                (self.core.log)(&format!(
+                    "the socket {path} was deleted and has been created again"
+                ));
             }
             Err(why) if self.said.as_ref() == Some(&why) => {}
             Err(why) => {
-                let tried = "it is tried each second";
+                let tried = "retrying each second";
                 (self.core.log)(&format!(
-                    "the socket {path} was deleted, and cannot be made again: {why}; {tried}"
+                    "the socket {path} was deleted and cannot be created again: {why}; {tried}"
                 ));
                 self.said = Some(why);
             }

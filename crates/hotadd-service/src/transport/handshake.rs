@@ -24,23 +24,23 @@ pub(crate) async fn perform(
         let line = reader.line(handshake::LONGEST).await?;
         let line = match (at, line.as_slice()) {
             (0, [0, line @ ..]) => line,
-            (0, _) => return Err(Lost::Garbled("no handshake")),
+            (0, _) => return Err(Lost::Garbled("no valid handshake")),
             (_, line) => line,
         };
-        let line = std::str::from_utf8(line).map_err(|_| Lost::Garbled("no handshake"))?;
+        let line = std::str::from_utf8(line).map_err(|_| Lost::Garbled("no valid handshake"))?;
         match handshake::answer(&mut step, line, uid, guid) {
             Answer::Begin => return Ok(()),
             Answer::Line(line) => write(socket, line.as_bytes()).await?,
         }
     }
-    Err(Lost::Garbled("a handshake without end"))
+    Err(Lost::Garbled("a handshake that is too long"))
 }
 
 /// The client side of the handshake: introduces this process as `uid`.
 pub(crate) async fn introduce(reader: &mut Reader, socket: &Socket, uid: u32) -> Result<(), Lost> {
     write(socket, handshake::introduction(uid).as_bytes()).await?;
     if !handshake::is_welcome(&reader.line(handshake::LONGEST).await?) {
-        return Err(Lost::Garbled("no agreement that we are who we are"));
+        return Err(Lost::Garbled("a refusal of this process's authentication"));
     }
     write(socket, handshake::BEGIN).await?;
     Ok(())

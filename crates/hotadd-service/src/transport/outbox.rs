@@ -28,12 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The peer does not read.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum Stuck {
-    #[error("it was disconnected, because it read nothing of what was sent to it for {} s", PATIENCE.as_secs())]
+    #[error("it was disconnected, because it read nothing for {} s", PATIENCE.as_secs())]
     Silent,
-    #[error("it was disconnected, because it does not read what is sent to it")]
+    #[error("it was disconnected, because it does not read its messages")]
     Full,
     /// For example, no descriptor is left.
-    #[error("it was disconnected, because it cannot be seen when it reads")]
+    #[error("it was disconnected, because the socket cannot be watched")]
     Unseen,
 }
 

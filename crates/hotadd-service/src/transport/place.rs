@@ -31,13 +31,14 @@ const BACKLOG: i32 = 1024;
 #[non_exhaustive]
 pub enum PlaceError {
     /// Not a valid name: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first no dot.
-    #[error("{:?} is no name for a partition: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot", hotadd::text::clean(.0))]
+    #[error("{:?} is not a valid partition name: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - and \
+     does not start with a dot", hotadd::text::clean(.0))]
     BadName(String),
     /// Another process serves there.
-    #[error("a partition named {0} is running already")]
+    #[error("a partition named {0} is already running")]
     Running(String),
     /// The folder is not fit for a socket: other users could put something else there, or see what they must not see.
-    #[error("{why}; for a socket the folder must have mode {mode} and be this user's own")]
+    #[error("{why}; the folder of a socket must have mode {mode} and belong to this user")]
     Folder {
         /// What is wrong with it.
         why: Untrusted,
@@ -45,7 +46,7 @@ pub enum PlaceError {
         mode: &'static str,
     },
     /// A file that is not a socket has this path.
-    #[error("{0} is there already, and is no socket")]
+    #[error("{0} already exists and is not a socket")]
     NoSocket(PathBuf),
     /// A system call failed.
     #[error("cannot {what} {path}: {error}")]
@@ -72,12 +73,12 @@ pub fn check_place(path: &Path, access: &Access) -> Result<(), PlaceError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = folder.parent().unwrap_or(Path::new("/"));
             let above =
-                fs::metadata(above).map_err(|error| system("make the folder", folder, error))?;
+                fs::metadata(above).map_err(|error| system("create the folder", folder, error))?;
             if !above.is_dir() {
-                return Err(system("make the folder", folder, Errno::NOTDIR.into()));
+                return Err(system("create the folder", folder, Errno::NOTDIR.into()));
             }
         }
-        Err(error) => return Err(system("look at", folder, error)),
+        Err(error) => return Err(system("read", folder, error)),
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => Err(PlaceError::NoSocket(path.to_owned())),
@@ -172,7 +173,7 @@ impl Place {
             Ok(_) if is_listened_on(path) => return Err(PlaceError::Running(self.name.clone())),
             Ok(_) => fs::remove_file(path).map_err(|e| system("remove the stale", path, e))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(system("look at", path, error)),
+            Err(error) => return Err(system("read", path, error)),
         }
         let listener = listen_at(path).map_err(|error| system("listen at", path, error))?;
         // Only this user may write to the folder: the file at the path is the one that was just made.
@@ -217,10 +218,9 @@ fn give_to_group(path: &Path, access: &Access) -> Result<(), PlaceError> {
     let Some(gid) = access.gid() else { return Ok(()) };
     let failed = |what| move |error: Errno| system(what, path, error.into());
     let gid = Some(Gid::from_raw(gid));
-    chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(failed("give to its group"))?;
+    chownat(CWD, path, None, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("set the group of"))?;
     chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
-        .map_err(failed("open to its group"))
+        .map_err(failed("set the mode of"))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -247,12 +247,12 @@ fn prepare_folder(path: &Path, access: &Access) -> Result<(), PlaceError> {
     let mode = if access.is_machine() { 0o755 } else { 0o700 };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(system("make the folder", path, error));
+            return Err(system("create the folder", path, error));
         }
         Err(_) => {}
         // The mode must not depend on the umask.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
-            .map_err(|error| system("open the folder", path, error))?,
+            .map_err(|error| system("set the mode of the folder", path, error))?,
     }
     sees_only_us(path, access)
 }

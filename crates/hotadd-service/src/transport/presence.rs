@@ -40,17 +40,17 @@ pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Send
     let bus = match join(&core, &address).await {
         Ok(bus) => {
             if first.send(true).is_err() {
-                (core.log)(&format!("{address}: it was joined"));
+                (core.log)(&format!("joined {address}"));
             }
             bus
         }
         Err(reason) => {
-            let says = format!("{address}: it cannot be joined yet, and is tried again: {reason}");
+            let says = format!("cannot join {address} yet; retrying: {reason}");
             (core.log)(&says);
             let _ = first.send(false);
             let mut wait = FIRST;
             let bus = again(&core, &address, &mut wait, true).await;
-            (core.log)(&format!("{address}: it was joined"));
+            (core.log)(&format!("joined {address}"));
             bus
         }
     };
@@ -70,7 +70,7 @@ async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
             wait = FIRST;
         }
         bus = again(&core, &address, &mut wait, false).await;
-        (core.log)(&format!("{address}: it was joined again"));
+        (core.log)(&format!("joined {address} again"));
     }
 }
 
@@ -90,7 +90,7 @@ async fn again(
             Err(_) if complained => {}
             Err(reason) => {
                 complained = true;
-                (core.log)(&format!("{address}: it cannot be joined again yet: {reason}"));
+                (core.log)(&format!("cannot join {address} again yet; retrying: {reason}"));
             }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) enum Lost {
     Garbled(&'static str),
     #[error("its connection was closed, because {0}")]
     Unsound(#[from] Unsound),
-    #[error("its connection was closed, because it sent a part of a message and then nothing for {} s", PATIENCE.as_secs())]
+    #[error("its connection was closed, because it sent an incomplete message and then nothing for {} s", PATIENCE.as_secs())]
     Halfway,
 }
 
@@ -65,7 +65,7 @@ impl Reader {
                 return Ok(line);
             }
             if self.stream.len() > longest {
-                return Err(Lost::Garbled("a handshake without end"));
+                return Err(Lost::Garbled("a handshake that is too long"));
             }
             self.fill().await?;
         }

@@ -308,7 +308,7 @@ impl Peer {
 
     /// The next call of any kind.
     pub fn called(&self) -> Message {
-        self.calls.recv_timeout(PATIENCE).expect("nobody was called")
+        self.calls.recv_timeout(PATIENCE).expect("a call of an agent")
     }
 
     /// The next call of an agent of this peer.
@@ -318,7 +318,7 @@ impl Peer {
 
     /// The next call, which must report a deregistration: party, status, reason.
     pub fn farewell(&self) -> (u64, u32, String) {
-        let call = self.calls.recv_timeout(PATIENCE).expect("nobody was called");
+        let call = self.calls.recv_timeout(PATIENCE).expect("a call of an agent");
         assert_eq!(call.header().member().unwrap().as_str(), wire::DEREGISTERED);
         assert!(call.primary_header().flags().contains(Flags::NoReplyExpected));
         call.body().deserialize().unwrap()

@@ -55,7 +55,7 @@ fn a3_every_exit_status_but_0_is_a_veto_and_not_a_crash() {
     for code in 1..=255 {
         std::fs::write(fixture.path("code"), format!("{code}\n")).unwrap();
         let error = rig.add(1).expect_err("only 0 agrees");
-        let said = format!("exited with status {code}");
+        let said = format!("it exited with status {code}");
         assert_eq!((error.status(), error.reason()), (Status::UNSUCCESSFUL, said));
         assert!(
             rig.registration.is_registered(),
@@ -79,16 +79,16 @@ fn q5_a_script_can_refuse_by_the_hardware_id_in_its_second_argument() {
 fn without_output_the_exit_status_is_the_reason() {
     let fixture = Fixture::new();
     let rig = Rig::new(&fixture.script("hook", "echo not this one; exit 3"), LONG);
-    assert_eq!(rig.refusal(1), "exited with status 3");
+    assert_eq!(rig.refusal(1), "it exited with status 3");
 }
 
 #[test]
 fn l3_a_script_killed_by_a_signal_has_crashed_and_is_deregistered() {
     let fixture = Fixture::new();
     let rig = Rig::new(&fixture.script("hook", "kill -SEGV $$"), LONG);
-    assert_eq!(rig.refusal(1), "was killed by SIGSEGV");
+    assert_eq!(rig.refusal(1), "it was killed by SIGSEGV");
     assert!(!rig.registration.is_registered());
-    let deregistered = ("L3", "was killed by SIGSEGV; it is deregistered".to_owned());
+    let deregistered = ("L3", "it was killed by SIGSEGV; it is deregistered".to_owned());
     assert_eq!(rig.breaches(), [deregistered]);
     rig.add(1).unwrap();
 }
@@ -122,7 +122,7 @@ fn l3_a_process_that_left_the_group_of_a_killed_script_keeps_running() {
     let rig = Rig::new(&fixture.script("hook", body), Duration::from_secs(1));
     assert_eq!(rig.refusal(1), "no answer in 1 s");
     let pid = fixture.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
-    kill_process(pid, Signal::KILL).expect("nobody else has ended it");
+    kill_process(pid, Signal::KILL).expect("it was not killed before");
 }
 
 #[test]

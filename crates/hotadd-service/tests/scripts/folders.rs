@@ -38,7 +38,7 @@ fn programs_that_are_told_of_a_refusal_get_its_status() {
     fixture.script("hooks/a", "echo $1 $HOTADD_STATUS $HOTADD_STATUS_NAME >>$here/log");
     fixture.script("hooks/b", "exit 1");
     let rig = Rig::new(&fixture.path("hooks"), LONG);
-    assert_eq!(rig.refusal(1), "b: exited with status 1");
+    assert_eq!(rig.refusal(1), "b: it exited with status 1");
     let heard = "add-start 0x00000000 STATUS_SUCCESS\nadd-failure 0xC0000001 STATUS_UNSUCCESSFUL\n";
     assert_eq!(fixture.read("log"), heard);
 }
@@ -49,7 +49,7 @@ fn l3_a_crashed_program_deregisters_its_folder_and_earlier_programs_are_told() {
     fixture.script("hooks/a", LOG);
     fixture.script("hooks/b", "kill -KILL $$");
     let rig = Rig::new(&fixture.path("hooks"), LONG);
-    assert_eq!(rig.refusal(1), "b: was killed by SIGKILL");
+    assert_eq!(rig.refusal(1), "b: it was killed by SIGKILL");
     assert_eq!(fixture.read("log"), "a add-start\na add-failure\n");
     assert!(!rig.registration.is_registered());
 }

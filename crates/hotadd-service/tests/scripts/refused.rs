@@ -26,7 +26,8 @@ fn whose() -> &'static str {
 
 fn exposed() -> String {
     format!(
-        "everybody may write to PATH, and so could change what is run, read or believed in {}; `chmod o-w` ends that",
+        "every user may write to PATH and could change what is run, read or trusted in {}; fix it with \
+         `chmod o-w`",
         whose()
     )
 }
@@ -58,7 +59,7 @@ fn a_program_that_every_user_may_write_to_is_not_run() {
     }
     fixture.mode("hooks", 0o755);
     fixture.mode("hooks/a", 0o757);
-    assert!(why(&fixture.path("hooks")).contains("PATH/a,"));
+    assert!(why(&fixture.path("hooks")).contains("PATH/a and"));
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_program_that_every_user_may_replace_is_not_run() {
     fixture.mode("deep", 0o777);
     let shown = fixture.path("deep").display().to_string();
     for path in [program, fixture.path("link")] {
-        assert!(why(&path).contains(&format!("{shown},")), "{}", why(&path));
+        assert!(why(&path).contains(&format!("{shown} and")), "{}", why(&path));
     }
     // Like /tmp: in a sticky folder users can replace only their own files.
     fixture.mode("deep", 0o1777);
@@ -90,8 +91,7 @@ fn root_does_not_run_a_program_that_a_group_may_write_to() {
     let fixture = Fixture::new();
     let program = fixture.script("hooks/program", "");
     let give = |name: &str, group| chown(fixture.path(name), None, Some(group)).unwrap();
-    let exposed =
-        |group| format!("group {group} may write to PATH, and so could change what is run, ");
+    let exposed = |group| format!("group {group} may write to PATH and could change what is run, ");
     give("hooks/program", NOGROUP);
     Script::new(&program).expect("the group may only run it");
     fixture.mode("hooks/program", 0o775);
@@ -148,7 +148,7 @@ fn a_program_is_checked_again_before_each_run() {
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     fixture.mode("hook", 0o777);
-    assert!(rig.refusal(2).starts_with("everybody may write to "));
+    assert!(rig.refusal(2).starts_with("every user may write to "));
     fs::remove_file(&path).unwrap();
     assert!(rig.refusal(2).ends_with("hook does not exist"));
     assert!(
@@ -165,7 +165,7 @@ fn a_script_without_a_first_line_is_not_run_by_a_shell() {
     let rig = Rig::new(&fixture.executable("hook", "touch $here/ran\n"), LONG);
     let reason = rig.refusal(1);
     assert!(reason.starts_with("it cannot be run: Exec format error"), "{reason}");
-    assert!(reason.ends_with("; does it begin with a line such as #!/bin/sh?"), "{reason}");
+    assert!(reason.ends_with("; check that it begins with a line such as #!/bin/sh"), "{reason}");
     assert!(!fixture.path("ran").exists());
 }
 
@@ -177,7 +177,7 @@ fn lack_of_resources_is_a_veto_that_does_not_blame_the_program() {
         (Errno::AGAIN, "TasksMax="),
         (Errno::MFILE, "LimitNOFILE="),
         (Errno::NFILE, "fs.file-max"),
-        (Errno::NOMEM, "there is no memory for it"),
+        (Errno::NOMEM, "there is not enough memory"),
     ];
     for (errno, look_at) in cases {
         let full = move |_: &mut Command| Err(errno.into());
@@ -185,7 +185,7 @@ fn lack_of_resources_is_a_veto_that_does_not_blame_the_program() {
         let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
         let party = partition.registration("script").without_replay().register(script).unwrap();
         let said = partition.add(HardwareId(1)).unwrap_err().to_string();
-        assert!(said.contains("this machine lets us start no further process"), "{said}");
+        assert!(said.contains("no more processes can be started on this machine"), "{said}");
         assert!(said.contains(look_at) && !said.contains("cannot be run"), "{said}");
         assert!(party.is_registered(), "the party is not to blame and stays registered: {said}");
     }

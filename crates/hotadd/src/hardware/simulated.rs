@@ -205,7 +205,7 @@ impl Monitor for Switched {
         let (id, _) =
             before.find(|(id, before)| table.get(id).is_some_and(|p| p.switched != *before))?;
         Some(format!(
-            "processor {id} was switched by somebody else while everybody was being asked about it"
+            "processor {id} was switched by another process while the parties were being asked about it"
         ))
     }
 }

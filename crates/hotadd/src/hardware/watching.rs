@@ -61,7 +61,8 @@ fn reach(process: Pid) -> Result<Mask, Errno> {
     Ok(all)
 }
 
-const REASON: &str = "this partition only watches; one that holds its threads can add and remove";
+const REASON: &str = "this partition only watches processors; a partition that confines its threads can \
+ add and remove them";
 
 impl Hardware for Watching {
     fn name(&self) -> &'static str {

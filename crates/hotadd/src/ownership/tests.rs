@@ -59,8 +59,8 @@ fn our_file_in_our_folders_below_a_sticky_folder_is_trusted() {
     assert_eq!(fixture.why(ours(), "at/file"), "fine");
     assert_eq!(fixture.why(ours(), "at"), "fine");
     assert_eq!(fixture.why(ours(), "at/../at/./file"), "fine");
-    assert!(file(&fixture.path("at")).unwrap_err().to_string().ends_with("is no regular file"));
-    assert!(folder(&fixture.path("at/file")).unwrap_err().to_string().ends_with("is no folder"));
+    assert!(file(&fixture.path("at")).unwrap_err().to_string().ends_with("is not a regular file"));
+    assert!(folder(&fixture.path("at/file")).unwrap_err().to_string().ends_with("is not a folder"));
     assert!(file(&fixture.path("at/none")).unwrap_err().is_missing());
 }
 
@@ -73,9 +73,9 @@ fn a_path_with_a_part_that_every_user_may_write_to_is_not_trusted() {
         for user in [ours(), 0] {
             // The user may own none of this, and that is then reported first.
             let why = fixture.why(user, "at/file");
-            let open = why.starts_with(&format!("everybody may write to {place},"));
+            let open = why.starts_with(&format!("every user may write to {place} and"));
             assert!(open || (user != ours() && why.contains("belongs to")), "{name}: {why}");
-            assert!(!open || why.ends_with("`chmod o-w` ends that"), "{why}");
+            assert!(!open || why.ends_with("fix it with `chmod o-w`"), "{why}");
         }
     }
     let fixture = Fixture::new();
@@ -86,7 +86,7 @@ fn a_path_with_a_part_that_every_user_may_write_to_is_not_trusted() {
         "in a sticky folder users may replace only their own files"
     );
     assert!(
-        fixture.why(ours(), "at").starts_with("everybody may write to "),
+        fixture.why(ours(), "at").starts_with("every user may write to "),
         "another file could be created"
     );
 }
@@ -101,8 +101,9 @@ fn root_trusts_only_paths_of_which_every_part_belongs_to_root() {
         chown(fixture.path(name), Some(65534), None).unwrap();
         let place = if name.is_empty() { "HERE".to_owned() } else { format!("HERE/{name}") };
         let why = fixture.why(0, "at/file");
-        let says = "belongs to user 65534, who could change what is run, read or believed in root's name; ";
-        assert_eq!(why, format!("{place} {says}`chown root {place}` ends that"));
+        let says =
+            "belongs to user 65534, who could change what is run, read or trusted in root's name; ";
+        assert_eq!(why, format!("{place} {says}fix it with `chown root {place}`"));
         let to_a_user = fixture.why(STRANGER, "at/file");
         assert_eq!(
             to_a_user == "fine",
@@ -123,7 +124,10 @@ fn root_trusts_no_path_with_a_part_that_a_group_may_write_to() {
             chown(fixture.path(name), None, Some(group)).unwrap();
             fixture.mode(name, 0o775);
             let why = fixture.why(0, "at/file");
-            assert!(why.starts_with(&format!("group {group} may write to HERE/{name},")), "{why}");
+            assert!(
+                why.starts_with(&format!("group {group} may write to HERE/{name} and")),
+                "{why}"
+            );
             assert_eq!(
                 fixture.why(STRANGER, "at/file"),
                 "fine",
@@ -147,11 +151,14 @@ fn a_link_is_trusted_only_if_its_folder_and_its_target_are() {
         assert_eq!(real, fixture.path("at/file").canonicalize().unwrap());
         fixture.mode("links", 0o777);
         assert!(
-            fixture.why(ours(), name).starts_with("everybody may write to HERE/links,"),
+            fixture.why(ours(), name).starts_with("every user may write to HERE/links and"),
             "{name}"
         );
         fixture.mode("links", 0o755).mode("at", 0o777);
-        assert!(fixture.why(ours(), name).starts_with("everybody may write to HERE/at,"), "{name}");
+        assert!(
+            fixture.why(ours(), name).starts_with("every user may write to HERE/at and"),
+            "{name}"
+        );
         fixture.mode("at", 0o755);
     }
     assert!(fixture.why(ours(), "links/round").contains("symbolic links"), "and not for ever");
@@ -184,7 +191,7 @@ fn a_socket_is_trusted_in_a_folder_where_no_other_user_can_create_one() {
     assert!(is_believed(uid) && is_believed(0) && !is_believed(STRANGER));
     drop(listener);
     let foreign = Believer(STRANGER).socket(&path);
-    assert_eq!(foreign.is_ok(), ours() == 0, "only root's is everybody's");
+    assert_eq!(foreign.is_ok(), ours() == 0, "every user trusts only root's");
     for mode in [0o720, 0o702, 0o1777] {
         fixture.mode("at", mode);
         socket(&path).expect_err("others could put another there");
@@ -194,7 +201,7 @@ fn a_socket_is_trusted_in_a_folder_where_no_other_user_can_create_one() {
     folder_of_sockets(&fixture.path("at"), 0o077).expect_err("others can look into it");
     symlink("at", fixture.path("link")).unwrap();
     socket(&fixture.path("link/socket")).expect_err("it could lead anywhere tomorrow");
-    assert!(socket(&fixture.path("at/file")).unwrap_err().to_string().ends_with("is no socket"));
+    assert!(socket(&fixture.path("at/file")).unwrap_err().to_string().ends_with("is not a socket"));
 }
 
 #[test]
@@ -207,6 +214,6 @@ fn special_files_and_endless_files_are_refused_at_once() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     for path in [pipe, "/dev/zero".into(), fixture.path("at")] {
         let why = read(&path, 10).unwrap_err().to_string();
-        assert_eq!(why, "it is no regular file", "{}", path.display());
+        assert_eq!(why, "it is not a regular file", "{}", path.display());
     }
 }

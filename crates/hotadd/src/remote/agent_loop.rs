@@ -50,7 +50,7 @@ impl From<Lost> for End {
 pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let (ready, outcome) = mpsc::channel();
     let (commands, mut inbox) = command_queue()
-        .map_err(|error| Error::Protocol(format!("no thread could be waited for: {error}")))?;
+        .map_err(|error| Error::Protocol(format!("the threads could not be polled: {error}")))?;
     let run = move || {
         // No handle exists yet.
         match source.open(&mut inbox, &mut |_| {}) {

@@ -91,7 +91,7 @@ pub(super) struct Lost;
 pub(super) fn lost(unsound: Option<Unsound>) -> Error {
     unsound.map_or(Error::Disconnected, |why| {
         Error::Protocol(format!(
-            "{why}, and the connection was closed; whether it was done is not known"
+            "{why}, and the connection was closed; the request may or may not have been carried out"
         ))
     })
 }
@@ -146,14 +146,14 @@ impl Source {
         let socket = socket.map_err(|error| {
             self.unreachable(match error.kind() {
                 ErrorKind::NotFound => {
-                    "nothing is there. Start the partition first, or check the path".to_owned()
+                    "nothing exists there. Start the partition first, or check the path".to_owned()
                 }
                 ErrorKind::ConnectionRefused => {
-                    "nobody listens there. The partition has ended: start it again".to_owned()
+                    "no process listens there. The partition has ended: start it again".to_owned()
                 }
                 ErrorKind::PermissionDenied => self.denied(),
                 ErrorKind::WouldBlock => {
-                    "it accepts no connection: more wait for that than it has room for".to_owned()
+                    "it accepts no connection: its queue of pending connections is full".to_owned()
                 }
                 _ => error.to_string(),
             })
@@ -162,11 +162,11 @@ impl Source {
         let patience = Patience { inbox, refuse, until };
         connection.begin(patience).map_err(|failed| match failed {
             Failed::Over(Over::Late) => {
-                self.unreachable("something is there, but it does not answer")
+                self.unreachable("a process listens there, but it does not answer")
             }
             Failed::Over(Over::Closed) => Error::Disconnected,
             Failed::Over(Over::Lost(None)) => {
-                self.unreachable("no connection came about: it was closed")
+                self.unreachable("the connection was closed during the handshake")
             }
             Failed::Over(Over::Lost(Some(unsound))) => lost(Some(unsound)),
             Failed::Otherwise(error) => error,
@@ -242,13 +242,17 @@ impl Connection {
                 break line;
             }
             if self.stream.len() > handshake::LONGEST {
-                return Err(Error::Protocol("the handshake does not end".to_owned()).into());
+                return Err(
+                    Error::Protocol("the handshake is longer than allowed".to_owned()).into()
+                );
             }
             patience.wait(&self.socket)?;
             self.read()?;
         };
         if !handshake::is_welcome(&answer) {
-            return Err(Error::Protocol("it does not believe who we are".to_owned()).into());
+            return Err(
+                Error::Protocol("it does not accept this process's identity".to_owned()).into()
+            );
         }
         self.write(handshake::BEGIN)?;
         self.greet(patience)
@@ -281,7 +285,7 @@ impl Connection {
             } else if early.len() < MAX_EARLY {
                 early.push(message);
             } else {
-                return Err(Error::Protocol("it does not say what is active".to_owned()).into());
+                return Err(Error::Protocol("it does not report the active set".to_owned()).into());
             }
             (set, hardware) = match (set, hardware) {
                 (Some(set), Some(hardware)) => {

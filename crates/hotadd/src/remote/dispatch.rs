@@ -25,7 +25,8 @@ impl Wrong {
 
 impl From<Veto> for Wrong {
     fn from(veto: Veto) -> Self {
-        Self::new(&wire::veto_error(veto.status()), veto.reason())
+        let name = if veto.is_crash() { wire::crash_error } else { wire::veto_error };
+        Self::new(&name(veto.status()), veto.reason())
     }
 }
 
@@ -47,8 +48,7 @@ impl AgentLoop {
         let number =
             head.path().strip_prefix(AGENT_PATH).and_then(|number| number.parse::<u32>().ok());
         let number = number.filter(|number| self.drivers.get(*number).is_some());
-        let number =
-            number.ok_or_else(|| Wrong::new(UNKNOWN_OBJECT, "there is no such agent here"))?;
+        let number = number.ok_or_else(|| Wrong::new(UNKNOWN_OBJECT, "there is no such agent"))?;
         let member = head.member();
         if head.interface().is_some_and(|interface| interface != wire::AGENT) {
             return Err(Wrong::new(UNKNOWN_METHOD, "an agent has no such interface"));
@@ -82,7 +82,7 @@ impl AgentLoop {
         let known = self.drivers.get(number).and_then(|member| member.party);
         match known {
             Some(known) if known != party => {
-                Err(Wrong::new(INVALID_ARGS, "this agent is another party"))
+                Err(Wrong::new(INVALID_ARGS, "this agent belongs to another party"))
             }
             _ => Ok(()),
         }

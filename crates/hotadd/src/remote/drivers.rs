@@ -55,7 +55,7 @@ impl Drivers {
             return Err((Error::Crashed(registered.info()), Some(driver)));
         };
         let Some(next) = number.checked_add(1) else {
-            return Err((Error::Limit("every object path was used".to_owned()), Some(driver)));
+            return Err((Error::Limit("all object paths are used".to_owned()), Some(driver)));
         };
         self.next = next;
         // A request from inside a callback is refused on this side, by its thread.
@@ -132,7 +132,7 @@ impl Member {
     /// The request that registers the driver, with these flags.
     pub(super) fn request(&self, flags: u32) -> Result<Request, Error> {
         let path = format!("{AGENT_PATH}{}", self.registered.number);
-        let invalid = || Error::Protocol(format!("{path} is no object path"));
+        let invalid = || Error::Protocol(format!("{path} is not a valid object path"));
         Ok(Request::Register(Register {
             agent: AgentPath::parse(&path).ok_or_else(invalid)?,
             name: self.registered.name.to_string(),

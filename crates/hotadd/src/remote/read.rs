@@ -58,7 +58,7 @@ pub(super) fn reply<T: Decode>(message: &Message, about: &About<'_>) -> Result<T
 /// The reply to GetSet.
 pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
     if message.kind() != Kind::Reply {
-        return Err(Error::Protocol("it does not say what is active".to_owned()));
+        return Err(Error::Protocol("it does not report the active set".to_owned()));
     }
     wire::read_set(body::<WireSet>(message)?).map_err(malformed)
 }
@@ -66,7 +66,7 @@ pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
 /// The reply to GetCandidates.
 pub(super) fn candidates(message: &Message) -> Result<Vec<HardwareId>, Error> {
     if message.kind() != Kind::Reply {
-        return Err(Error::Protocol("it does not say what could be added".to_owned()));
+        return Err(Error::Protocol("it does not report the candidates".to_owned()));
     }
     Ok(body::<Vec<u32>>(message)?.into_iter().map(HardwareId).collect())
 }
@@ -97,7 +97,7 @@ pub(super) fn batch(
 ) -> Result<Vec<Row>, Error> {
     let rows: Vec<BatchRow> = reply(message, about)?;
     if !rows.iter().map(|row| HardwareId(row.0)).eq(ids.iter().copied()) {
-        return Err(Error::Protocol("the results are not those of the batch".to_owned()));
+        return Err(Error::Protocol("the results do not match the batch".to_owned()));
     }
     let result = |row: BatchRow| {
         let (id, joined, processor, epoch, name, message, status, errno, party) = row;
@@ -141,7 +141,7 @@ pub(super) fn parties(message: &Message, about: &About<'_>) -> Result<Vec<PartyI
 /// The reply to GetMissing: name, since when in microseconds since 1970, status, reason.
 pub(super) fn missing(message: &Message) -> Result<Vec<Missing>, Error> {
     if message.kind() != Kind::Reply {
-        return Err(Error::Protocol("it does not say who is missing".to_owned()));
+        return Err(Error::Protocol("it does not report the missing parties".to_owned()));
     }
     let missing = |(name, since, status, reason): MissingRow| {
         let since = UNIX_EPOCH.checked_add(Duration::from_micros(since)).unwrap_or(UNIX_EPOCH);
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a11_the_platforms_message_crosses_the_wire() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
-        let lead = "everybody agreed, but the platform failed to add processor 3: EINVAL (22)";
+        let lead = "all parties agreed, but the platform failed to add processor 3: EINVAL (22)";
         for (message, words) in
             [(lead.to_owned(), None), (format!("{lead}: not: so"), Some("not: so"))]
         {

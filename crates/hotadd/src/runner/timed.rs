@@ -103,7 +103,7 @@ impl Timed<'_, '_> {
             }
             Err(veto) if !state.may_veto() => {
                 let reason =
-                    format!("it answered {state} with an error, which changes nothing: {veto}");
+                    format!("it answered {state} with an error, which has no effect: {veto}");
                 self.runner.breach("A6", Some(notice.processor()), event.party, reason);
             }
             _ => {}

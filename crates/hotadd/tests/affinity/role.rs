@@ -258,7 +258,7 @@ fn widened() {
         thread
     };
     let thread = widen();
-    until(&told, &format!("somebody set the mask of thread {thread} of process"));
+    until(&told, &format!("another process set the mask of thread {thread} of process"));
     until(&told, &format!("{second} refused"));
     crate::proc::wait_until("the mask is put back", || own_mask() == list(first));
     assert_eq!(partition.count(), 1);
@@ -357,7 +357,7 @@ fn chain() {
         println!("{started:?}, the last one may run on {said}");
         affinity.stop(second).unwrap();
     }
-    println!("{late} times somebody was found late");
+    println!("{late} threads were found late");
 }
 
 /// The file that keeps the chain running. It must not outlive a failed test.

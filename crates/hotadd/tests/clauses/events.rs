@@ -1,10 +1,10 @@
 //! What observers hear, in order: a join, a veto, a failed start, breaches, intruders and surprises.
 
-use hotadd::{Errno, HardwareId, Notice, State, Status, Veto};
+use hotadd::{HardwareId, State, Status};
 
 use crate::recorder::World;
 
-use State::{AddComplete, AddStart};
+use State::AddStart;
 
 #[test]
 fn a5_observers_hear_a_join_in_the_order_in_which_it_happens() {
@@ -27,102 +27,6 @@ fn a5_observers_hear_a_join_in_the_order_in_which_it_happens() {
             "add-complete b 1",
             "joined 1",
         ],
-    );
-}
-
-#[test]
-fn a3_observers_hear_a_veto_and_its_unwinding() {
-    let world = World::new(1, 1);
-    let _a = world.driver("a").join();
-    let _b = world.driver("b").vetoes(AddStart, 1, Status::NO_MEMORY).join();
-    world.watch();
-    world.add(1).unwrap_err();
-    world.expect_events(
-        "the veto, the failure of a, and the conclusion with its clause and who it was",
-        &[
-            "calling a 1",
-            "add-start a 1",
-            "calling b 1",
-            "veto b 1",
-            "calling a 1",
-            "add-failure a 1",
-            "refused b 1 (A3)",
-        ],
-    );
-}
-
-#[test]
-fn a4_observers_hear_a_failed_start() {
-    let world = World::new(1, 1);
-    let _a = world.driver("a").join();
-    world.hardware.fail_start(HardwareId(1), Errno::EIO);
-    world.watch();
-    world.add(1).unwrap_err();
-    world.expect_events(
-        "the platform's failure before the unwinding",
-        &[
-            "calling a 1",
-            "add-start a 1",
-            "start-failed 1",
-            "calling a 1",
-            "add-failure a 1",
-            "refused 1 (A4)",
-        ],
-    );
-}
-
-#[test]
-fn a6_an_error_answered_to_add_complete_is_reported_as_a_breach() {
-    let world = World::new(1, 1);
-    let sulky = world.partition.registration("sulky").without_replay();
-    let _sulky = sulky
-        .register(|n: &Notice| match n.state() {
-            AddComplete => Err(Veto::from("too late")),
-            _ => Ok(()),
-        })
-        .unwrap();
-    world.watch();
-    world.add(1).unwrap();
-    world.expect_events(
-        "the add goes on, and the breach has a name and a clause",
-        &[
-            "calling sulky 1",
-            "add-start sulky 1",
-            "started 1",
-            "calling sulky 1",
-            "add-complete sulky 1",
-            "breach sulky 1 (A6)",
-            "joined 1",
-        ],
-    );
-}
-
-#[test]
-fn a6_an_error_answered_to_add_failure_is_reported_as_a_breach() {
-    let world = World::new(1, 1);
-    let sulky = world.partition.registration("sulky").without_replay();
-    let _sulky = sulky
-        .register(|n: &Notice| match n.state() {
-            State::AddFailure => Err(Veto::from("too late")),
-            _ => Ok(()),
-        })
-        .unwrap();
-    world.hardware.fail_start(HardwareId(1), Errno::EIO);
-    world.watch();
-    world.add(1).unwrap_err();
-    let events = world.events.lock().unwrap();
-    assert!(events.contains(&"breach sulky 1 (A6)".to_owned()), "{events:#?}");
-}
-
-#[test]
-fn a8_observers_hear_of_a_refusal_at_the_door() {
-    let world = World::new(1, 1);
-    let _a = world.driver("a").join();
-    world.watch();
-    let _ = (world.add(77), world.add(0), world.remove(1));
-    world.expect_events(
-        "by hardware id, for an index there is none",
-        &["refused 77 (A8)", "refused 0 (A8)", "remove-refused 1 (X1)"],
     );
 }
 
@@ -197,54 +101,6 @@ fn l3_a_crash_is_a_veto_then_a_breach_and_ends_with_deregistering() {
             "refused crasher 1 (A3)",
             "deregistered crasher",
         ],
-    );
-}
-
-#[test]
-fn x1_observers_hear_a_removal_and_its_refusals() {
-    let world = World::new(3, 0);
-    let keep = world.driver("a").hears_removal();
-    let _a = keep.vetoes(State::RemoveStart, 2, Status::DEVICE_BUSY).join();
-    world.watch();
-    world.remove(1).unwrap();
-    world.remove(2).unwrap_err();
-    world.expect_events(
-        "a removal, then a refused one",
-        &[
-            "calling a 1",
-            "remove-start a 1",
-            "stopped 1",
-            "calling a 1",
-            "remove-complete a 1",
-            "left 1",
-            "calling a 2",
-            "remove-veto a 2",
-            "remove-refused a 2 (X1)",
-        ],
-    );
-}
-
-#[test]
-fn x2_observers_hear_a_surprise_as_one() {
-    let world = World::new(2, 0);
-    let _a = world.driver("a").hears_removal().join();
-    world.watch();
-    world.hardware.vanish(HardwareId(1));
-    world.expect_events(
-        "marked as surprise, and said before the drivers are called",
-        &["left 1 (X2) surprise", "calling a 1 surprise", "remove-complete a 1 surprise"],
-    );
-}
-
-#[test]
-fn q3_observers_hear_an_intruder_as_a_breach_and_as_unagreed() {
-    let world = World::new(1, 1);
-    let _a = world.driver("a").hears_removal().join();
-    world.watch();
-    world.hardware.intrude(HardwareId(1));
-    world.expect_events(
-        "joined, but never passed off as agreed",
-        &["breach 1 (Q3)", "joined 1 (Q3) unagreed"],
     );
 }
 

@@ -1,10 +1,9 @@
-//! A test for every clause of the contract that this library keeps by itself, on the simulated partition.
+//! What the table of `crates/conformance` cannot show: threads, the moments at which values are dropped, observers, and the texts of
+//! results. On the simulated partition.
 //!
-//! One file for each letter; each test is named after what it promises, with its clause first. `recorder.rs` holds the
-//! driver that writes everything down. The rules alone, without threads, are tested in `hotadd-core`.
+//! One file for each letter. The name of each test begins with its clause. `recorder.rs` has the driver that writes everything down.
 
 mod a;
-mod a_batch;
 mod d;
 mod d_inside;
 mod events;
@@ -16,4 +15,3 @@ mod q_looks;
 mod r;
 mod recorder;
 mod together;
-mod x;

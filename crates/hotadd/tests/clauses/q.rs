@@ -8,7 +8,7 @@ use std::thread;
 use hotadd::hardware::Simulated;
 use hotadd::{ActiveSet, Epoch, HardwareId, Partition, ProcessorIndex, State, Status};
 
-use crate::recorder::{Entry, World};
+use crate::recorder::World;
 
 use State::{AddComplete, AddStart};
 
@@ -183,39 +183,6 @@ fn q2_sets_notices_results_and_registrations_carry_their_epoch() {
     assert_eq!(first.epoch(), Epoch(1), "a registration's epoch is that of registering");
     let told: Vec<_> = world.journal.of("first").iter().map(|e| e.notice.epoch()).collect();
     assert_eq!(told, [Epoch(1), Epoch(2)]);
-}
-
-#[test]
-fn q2_what_changes_nothing_spends_no_epoch() {
-    let world = World::new(2, 2);
-    let _v = world.driver("v").vetoes(AddStart, 2, Status::NO_MEMORY).join();
-    let _ = (world.add(2), world.add(0), world.add(77), world.remove(3));
-    world.partition.rehearse(HardwareId(3)).unwrap();
-    world.hardware.vanish(HardwareId(3));
-    assert_eq!(world.partition.epoch(), Epoch(1));
-}
-
-#[test]
-fn q3_a_processor_brought_in_by_somebody_else_is_counted_but_never_called_agreed() {
-    let world = World::new(1, 2);
-    let _a = world.driver("a").hears_removal().join();
-    world.hardware.intrude(HardwareId(1));
-    world.journal.expect("no driver was asked, so none is told", &[]);
-    let set = world.partition.active();
-    let intruder = set.by_id(HardwareId(1)).expect("it is counted");
-    assert_eq!((set.count(), set.contains(intruder.index)), (2, true), "it runs, so it is active");
-    assert!(!set.is_agreed(intruder.index), "but nobody agreed to it");
-    let first = set.by_id(HardwareId(0)).unwrap();
-    assert!(set.is_agreed(first.index), "the others are as they were");
-
-    let _late = world.driver("late").try_join().unwrap();
-    let late: Vec<_> = world.journal.of("late").iter().map(Entry::id).collect();
-    assert_eq!(late, [0, 1, 0, 1], "who registers now hears of it: it is active");
-    assert!(!world.partition.active().is_agreed(intruder.index), "which is no general consent");
-
-    world.remove(1).unwrap();
-    world.add(1).unwrap();
-    assert!(world.partition.active().is_agreed(intruder.index), "taken out and asked for: agreed");
 }
 
 #[test]

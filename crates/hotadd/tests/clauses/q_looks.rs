@@ -105,72 +105,6 @@ fn q4_one_that_is_switched_while_everybody_is_asked_about_it_does_not_join_silen
 }
 
 #[test]
-fn q4_an_intruder_without_an_index_waits_for_the_add_under_way() {
-    let world = World::new(1, 2);
-    let hardware = Arc::clone(&world.hardware);
-    let brings = move || hardware.intrude(HardwareId(2));
-    let _a = world.driver("a").when(AddStart, 1, brings).join();
-    world.watch();
-    world.add(1).unwrap();
-    let set = world.partition.active();
-    let index = |id| set.by_id(HardwareId(id)).unwrap().index.get();
-    assert_eq!(
-        (index(1), index(2)),
-        (1, 2),
-        "the next index was given to the one asked about (A5)"
-    );
-    world.expect_events(
-        "the breach at once, and joining afterwards",
-        &[
-            "calling a 1",
-            "breach (Q3)",
-            "add-start a 1",
-            "started 1",
-            "calling a 1",
-            "add-complete a 1",
-            "joined 1",
-            "joined 2 (Q3) unagreed",
-        ],
-    );
-}
-
-#[test]
-fn q4_an_atomic_batch_of_which_one_was_touched_starts_nothing() {
-    let world = World::new(1, 3);
-    let hardware = Arc::clone(&world.hardware);
-    let blinks = move || {
-        hardware.intrude(HardwareId(2));
-        hardware.vanish(HardwareId(2));
-    };
-    let _a = world.driver("a").when(AddStart, 3, blinks).join();
-    let ids = [1, 2, 3].map(HardwareId);
-    for (_, result) in world.partition.add_batch(&ids, hotadd::Batch::Atomic) {
-        assert_eq!(result.unwrap_err().clause(), "Q4");
-    }
-    assert_eq!((world.active(), world.spare()), (vec![0], vec![1, 2, 3]));
-}
-
-#[test]
-fn q4_one_that_vanishes_while_its_removal_is_asked_about_has_left_once() {
-    let world = World::new(2, 0);
-    let (mut slow, _slow) = Slow::join(&world, RemoveStart, 1);
-    world.watch();
-    let removing = thread::spawn({
-        let world = world.clone();
-        move || world.remove(1)
-    });
-    slow.wait();
-    world.hardware.vanish(HardwareId(1));
-    assert_eq!(world.active(), [0]);
-    slow.let_go();
-    removing.join().unwrap().expect("it is gone, as was asked for");
-    world.journal.expect("one end (X4)", &["slow RemoveStart 1", "slow RemoveComplete 1"]);
-    let events = world.events.lock().unwrap().clone();
-    let left = events.iter().filter(|event| event.starts_with("left")).count();
-    assert_eq!(left, 1, "{events:?}");
-}
-
-#[test]
 fn q4_a_replay_names_one_that_leaves_meanwhile_and_its_end_follows() {
     let world = World::new(3, 0);
     let hardware = Arc::clone(&world.hardware);
@@ -250,46 +184,6 @@ fn d3_an_observer_on_the_thread_that_looks_is_refused_what_would_wait_for_itself
     world
         .journal
         .expect("", &["slow AddStart 2", "slow AddComplete 2", "slow RemoveComplete 1 surprise"]);
-}
-
-#[test]
-fn x4_three_switchings_by_hand_are_one_end_to_one_beginning() {
-    let world = World::new(1, 1);
-    let _a = world.driver("a").hears_removal().join();
-    world.add(1).unwrap();
-    for _ in 0..3 {
-        world.hardware.vanish(HardwareId(1));
-        world.hardware.intrude(HardwareId(1));
-    }
-    world.journal.expect(
-        "a driver that frees, frees once",
-        &["a AddStart 1", "a AddComplete 1", "a RemoveComplete 1 surprise"],
-    );
-    let _late = world.driver("late").hears_removal().join();
-    world.remove(1).unwrap();
-    world.journal.expect(
-        "who was told that it is active is asked and told about its end",
-        &["late RemoveStart 1", "late RemoveComplete 1"],
-    );
-    world.add(1).unwrap();
-    world.hardware.vanish(HardwareId(1));
-    assert_eq!(world.journal.of("a").len(), 3, "and the next time is another one");
-}
-
-#[test]
-fn x4_who_wants_no_replay_hears_of_no_end_of_what_was_there_before() {
-    let world = World::new(4, 1);
-    let late = world.driver("late").hears_removal().without_replay().join();
-    world.remove(1).unwrap();
-    world.hardware.vanish(HardwareId(2));
-    world.journal.expect("not of these", &[]);
-    world.add(1).unwrap();
-    world.remove(1).unwrap();
-    world.journal.expect(
-        "but of one that joined since",
-        &["late AddStart 1", "late AddComplete 1", "late RemoveStart 1", "late RemoveComplete 1"],
-    );
-    drop(late);
 }
 
 #[test]

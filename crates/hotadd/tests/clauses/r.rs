@@ -3,11 +3,11 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use hotadd::{Error, HardwareId, Notice, Partition, State, Status, Veto};
+use hotadd::{Error, Notice, Partition, State, Status, Veto};
 
 use crate::recorder::{Entry, World, finishes};
 
-use State::{AddComplete, AddFailure, AddStart};
+use State::{AddComplete, AddStart};
 
 #[test]
 fn r1_registering_gives_a_handle_or_a_status_that_says_why() {
@@ -19,67 +19,6 @@ fn r1_registering_gives_a_handle_or_a_status_that_says_why() {
     let error = world.driver("bad").vetoes(AddStart, 1, Status::NO_MEMORY).try_join().unwrap_err();
     assert_eq!(error.status(), Status::NO_MEMORY, "{error}");
     assert_eq!(error.party().unwrap().name, "bad");
-}
-
-#[test]
-fn r2_without_replay_a_driver_hears_only_of_processors_added_later() {
-    let world = World::new(3, 1);
-    let _later = world.driver("later").without_replay().try_join().unwrap();
-    world.journal.expect("nothing of the three that are active", &[]);
-    world.add(3).unwrap();
-    world.journal.expect("of the fourth", &["later AddStart 3", "later AddComplete 3"]);
-}
-
-#[test]
-fn r3_a_replay_is_over_when_registering_returns_starts_first_then_completes() {
-    let world = World::new(3, 0);
-    let _all = world.driver("all").try_join().unwrap();
-    let here = thread::current().id();
-    let entries = world.journal.entries();
-    assert!(entries.iter().all(|e| e.thread == here), "on the thread that registers");
-    assert!(entries.iter().all(|e| e.seen.active && e.seen.named), "they are active already");
-    world.journal.expect(
-        "AddStart for each, ascending, then AddComplete for each, ascending",
-        &[
-            "all AddStart 0",
-            "all AddStart 1",
-            "all AddStart 2",
-            "all AddComplete 0",
-            "all AddComplete 1",
-            "all AddComplete 2",
-        ],
-    );
-}
-
-#[test]
-fn r3_a_replay_calls_nobody_but_the_newcomer() {
-    let world = World::new(2, 0);
-    let _old = world.driver("old").join();
-    let _new = world.driver("new").try_join().unwrap();
-    assert!(world.journal.of("old").is_empty(), "{:?}", world.journal.take());
-}
-
-#[test]
-fn r4_a_refused_replay_is_undone_ascending_and_nothing_is_registered() {
-    let world = World::new(4, 1);
-    let epoch = world.partition.epoch();
-    let error = world.driver("new").vetoes(AddStart, 2, Status::DISK_FULL).try_join().unwrap_err();
-    world.journal.expect(
-        "no further AddStart; AddFailure to 0 and 1 with that error, none to 2",
-        &[
-            "new AddStart 0",
-            "new AddStart 1",
-            "new AddStart 2",
-            "new AddFailure 0 STATUS_DISK_FULL",
-            "new AddFailure 1 STATUS_DISK_FULL",
-        ],
-    );
-    let Error::NotJoining { processor, party, veto } = &error else { panic!("{error:?}") };
-    assert_eq!((processor.id, party.name.as_str()), (HardwareId(2), "new"));
-    assert_eq!(veto.status(), Status::DISK_FULL);
-    assert_eq!((world.active(), world.partition.epoch()), (vec![0, 1, 2, 3], epoch), "untouched");
-    world.add(4).unwrap();
-    world.journal.expect("the registration does not exist", &[]);
 }
 
 #[test]
@@ -198,14 +137,4 @@ fn r7_a_full_partition_registers_nobody_more_and_says_so() {
     assert!(world.driver("fits again").try_join().is_ok());
     // From the end, where taking out is cheap.
     while all.pop().is_some() {}
-}
-
-#[test]
-fn r4_an_undoing_carries_the_error_of_the_processor_refused() {
-    let world = World::new(2, 0);
-    let _ = world.driver("new").vetoes(AddStart, 1, Status::from_raw(0xE123_4567)).try_join();
-    let entries = world.journal.entries();
-    let last = entries.last().unwrap();
-    assert_eq!(last.notice.state(), AddFailure);
-    assert_eq!(last.notice.status(), Status::from_raw(0xE123_4567), "a driver's own code survives");
 }

@@ -109,7 +109,7 @@ impl World {
             script: Box::new(|_| Ok(())),
             removal: false,
         };
-        Cast { world: self, recorder, level: 0, without_replay: false }
+        Cast { world: self, recorder, without_replay: false }
     }
 
     pub(crate) fn add(&self, id: u32) -> Result<hotadd::Change, Error> {
@@ -234,7 +234,6 @@ impl Removal for Recorder {
 pub(crate) struct Cast<'w> {
     world: &'w World,
     recorder: Recorder,
-    level: i32,
     without_replay: bool,
 }
 
@@ -275,11 +274,6 @@ impl Cast<'_> {
         self
     }
 
-    pub(crate) fn level(mut self, level: i32) -> Self {
-        self.level = level;
-        self
-    }
-
     pub(crate) fn without_replay(mut self) -> Self {
         self.without_replay = true;
         self
@@ -287,7 +281,7 @@ impl Cast<'_> {
 
     pub(crate) fn try_join(self) -> Result<Registration, Error> {
         let name = self.recorder.name.clone();
-        let party = self.world.partition.registration(&name).level(self.level);
+        let party = self.world.partition.registration(&name);
         let party = if self.without_replay { party.without_replay() } else { party };
         party.register(self.recorder)
     }

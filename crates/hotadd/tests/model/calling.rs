@@ -130,7 +130,7 @@ impl Model {
         let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
         if asked {
             self.touched = true;
-            self.remarks.push("switched while everybody is asked".to_owned());
+            self.remarks.push("switched while parties are asked".to_owned());
         }
         self.look();
     }

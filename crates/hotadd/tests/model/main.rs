@@ -79,7 +79,7 @@ fn every_kind_of_event_happens_in_some_history() {
         "begun and not heard",
         "crash when begun with",
         "touched",
-        "switched while everybody is asked",
+        "switched while parties are asked",
         "an intruder waits",
     ];
     let wanted = wanted.into_iter().map(str::to_owned);

@@ -40,7 +40,7 @@ fn h2_a_remote_handle_cannot_set_the_policy_for_appearances() {
     for follow in [Follow::Ask, Follow::Report, Follow::Manual] {
         let error = partition.follow(follow).unwrap_err();
         assert_eq!(error.status(), Status::ACCESS_DENIED);
-        let says = "not allowed: the process that has the partition decides";
+        let says = "not allowed: the process that owns the partition sets the policy";
         assert!(error.to_string().starts_with(says), "{error}");
     }
 }
@@ -60,7 +60,7 @@ fn a11_a_remote_refusal_is_the_partitions_error() {
             "Platform",
             (String::new(), raw, 16, 1, String::new()),
             "A4",
-            "everybody agreed, but the platform failed to add processor 1: ",
+            "all parties agreed, but the platform failed to add processor 1: ",
         ),
         (
             "NotAddable",

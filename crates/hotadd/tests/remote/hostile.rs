@@ -71,7 +71,7 @@ fn l3_a_header_with_an_invalid_name_ends_the_connection_and_the_client_reconnect
             },
             || partition.add(HardwareId(1)).unwrap_err(),
         );
-        let why = format!("it sent a message whose {field} is none");
+        let why = format!("it sent a message with an invalid {field}");
         assert!(matches!(error, Error::Protocol(_)), "{error:?}");
         assert!(error.to_string().contains(&why), "whoever waits is told what it was: {error}");
         let breach = events.recv().unwrap();
@@ -130,7 +130,7 @@ fn a_partition_may_send_at_most_1000_messages_before_its_set() {
             Ok(()) => assert!(connects, "{early} messages were kept"),
             Err(error) => {
                 assert!(!connects, "{early}: {error}");
-                assert!(error.to_string().contains("it does not say what is active"), "{error}");
+                assert!(error.to_string().contains("it does not report the active set"), "{error}");
             }
         }
     }

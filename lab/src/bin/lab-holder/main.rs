@@ -95,7 +95,7 @@ fn answer(notice: &Notice, agreed: &AtomicU64, refused: &AtomicU64) -> Result<()
     let bit = bit(id.0);
     match notice.state() {
         State::AddStart if refused.load(Ordering::SeqCst) & bit != 0 => {
-            return Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{id} is not wanted")));
+            return Err(Veto::new(Status::INSUFFICIENT_RESOURCES, format!("{id} is not allowed")));
         }
         State::AddStart => {
             agreed.fetch_or(bit, Ordering::SeqCst);

@@ -28,7 +28,7 @@ fn main() {
     let result = match std::env::args().nth(1).as_deref() {
         Some("agent") => agent::serve(),
         _ if first => init(),
-        _ => Err(io::Error::other("this is for guests, as their first process")),
+        _ => Err(io::Error::other("this program must be the first process of a guest")),
     };
     if let Err(e) = result {
         eprintln!("lab: {e}");

@@ -63,7 +63,8 @@ impl Programs {
     }
 
     pub(crate) fn find(&mut self, pid: u32) -> io::Result<&mut Child> {
-        let unknown = || io::Error::other(format!("process {pid} was not started, or is over"));
+        let unknown =
+            || io::Error::other(format!("process {pid} was not started here, or has ended"));
         self.running.get_mut(&pid).ok_or_else(unknown)
     }
 

@@ -172,9 +172,9 @@ pub(super) enum Stage {
 pub(super) fn install(stage: Stage) -> Result<(), SandboxError> {
     let failed = |error: seccompiler::Error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
-            SandboxError::new("the filter", error)
+            SandboxError::new("the system call filter", error)
         }
-        other => SandboxError::new("the filter", io::Error::other(other.to_string())),
+        other => SandboxError::new("the system call filter", io::Error::other(other.to_string())),
     };
     let apply =
         |program: BpfProgram| seccompiler::apply_filter_all_threads(&program).map_err(failed);

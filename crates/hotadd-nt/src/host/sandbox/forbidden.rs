@@ -148,7 +148,7 @@ fn wait(tell: &Tell) {
         }
     };
     let sysno = usize::try_from(number).ok().and_then(Sysno::new);
-    let name = sysno.map_or("that has no name here", |sysno| sysno.name());
+    let name = sysno.map_or("of unknown name", |sysno| sysno.name());
     let (status, what) = (Status::ACCESS_DENIED, "which its sandbox forbids");
     match images::place(PLACE.load(Ordering::Relaxed)) {
         Some(place) => {

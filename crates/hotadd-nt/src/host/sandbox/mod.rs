@@ -28,7 +28,7 @@ pub type Tell = Box<dyn Fn(Status, fmt::Arguments<'_>) + Send + Sync>;
 
 /// Why a sandbox could not be set up. No driver may run without it.
 #[derive(Debug, thiserror::Error)]
-#[error("the sandbox cannot be put up: {what}: {error}")]
+#[error("the sandbox cannot be set up: {what}: {error}")]
 pub struct SandboxError {
     what: &'static str,
     error: io::Error,
@@ -54,7 +54,7 @@ pub fn close_inherited() -> Result<(), SandboxError> {
     // C library has a function for it.
     match unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } {
         0 => Ok(()),
-        _ => Err(SandboxError::last("closing what was inherited")),
+        _ => Err(SandboxError::last("closing inherited descriptors")),
     }
 }
 

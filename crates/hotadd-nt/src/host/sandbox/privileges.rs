@@ -97,7 +97,7 @@ fn become_nobody() -> Result<(), SandboxError> {
     // Returning to root must be impossible.
     // SAFETY: the argument is a number.
     if unsafe { libc::setuid(0) } == 0 {
-        let error = std::io::Error::other("it is still root");
+        let error = std::io::Error::other("the process is still root");
         return Err(SandboxError::new("user", error));
     }
     Ok(())

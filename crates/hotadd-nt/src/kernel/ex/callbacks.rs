@@ -147,7 +147,9 @@ fn register(address: usize, function: usize, context: usize) -> usize {
     let handle = objects.last;
     let Some(object) = objects.at(address) else {
         drop(objects);
-        caller::fault(format!("calls ExRegisterCallback for {address:#x}, which is no object"));
+        caller::fault(format!(
+            "calls ExRegisterCallback for {address:#x}, which is not a callback object"
+        ));
     };
     if !object.several && !object.registered.is_empty() {
         return 0;
@@ -197,7 +199,9 @@ fn unregister(handle: usize) {
     let has = |object: &&mut Object| object.registered.iter().any(|one| one.handle == handle);
     let Some(object) = objects.all.iter_mut().find(has) else {
         drop(objects);
-        caller::breach(&format!("calls ExUnregisterCallback for {handle:#x}, which is no handle"));
+        caller::breach(&format!(
+            "calls ExUnregisterCallback for {handle:#x}, which is not a registration"
+        ));
         return;
     };
     let at = object.registered.iter().position(|one| one.handle == handle).expect("it has it");
@@ -222,7 +226,7 @@ fn notify(address: usize, first: usize, second: usize) {
     };
     let Some(told) = told else {
         // Otherwise functions would be notified of changes that do not happen, and of outcomes without a start (X4).
-        let what = "which is the system's: none of its functions is called";
+        let what = "which belongs to the system: its functions are not called";
         caller::breach(&format!("calls ExNotifyCallback for {PROCESSOR_ADD}, {what}"));
         return;
     };

@@ -140,8 +140,8 @@ fn acquire(function: &'static str, what: Held, mutex: &Mutex) {
     let address = std::ptr::from_ref(mutex) as usize;
     if mutex.owner.load(Ordering::Relaxed) == own.id() {
         caller::fault(format!(
-            "calls {function} for the mutex at {address:#x}, which this thread owns already: on Windows it would wait for \
-             itself"
+            "calls {function} for the mutex at {address:#x}, which this thread already owns: on Windows \
+             this would deadlock"
         ));
     }
     if mutex.count.fetch_sub(1, Ordering::Acquire) != 1 {

@@ -192,12 +192,12 @@ fn new(flags: u64, size: usize, tag: Tag) -> usize {
     let wrong = if tag.0 == 0 {
         "with the tag 0".to_owned()
     } else if pools.count_ones() != 1 || flags & flag::REQUIRED & !flag::KNOWN != 0 {
-        format!("with the flags {flags:#x}, which name no kind of pool")
+        format!("with the flags {flags:#x}, which name no pool type")
     } else {
         let zeroed = flags & flag::UNINITIALIZED == 0;
         return allocate(size, tag, zeroed, flags & flag::PAGED != 0, raise);
     };
-    caller::breach(&format!("calls ExAllocatePool2 {wrong}: it gets nothing"));
+    caller::breach(&format!("calls ExAllocatePool2 {wrong}: the call fails"));
     failed(size, tag, raise)
 }
 
@@ -209,7 +209,10 @@ fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> us
 /// The result of a failed allocation.
 fn failed(size: usize, tag: Tag, raise: bool) -> usize {
     if raise {
-        let what = format!("asked for {size} bytes of pool, tag '{tag}', or to be stopped");
+        let what = format!(
+            "cannot get {size} bytes of pool, tag '{tag}', and had asked for an exception \
+         on failure"
+        );
         caller::fault_with(Status::INSUFFICIENT_RESOURCES, what);
     }
     0
@@ -223,23 +226,23 @@ pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {
         let (waits, timers) = (dispatcher.waits_within(&range), dispatcher.timers.within(&range));
         drop(dispatcher);
         if waits != 0 {
-            caller::fault(format!("frees by {function} an object that {waits} threads wait for"));
+            caller::fault(format!("frees with {function} an object on which {waits} threads wait"));
         }
         if timers != 0 {
-            caller::fault(format!("frees by {function} a timer that is set"));
+            caller::fault(format!("frees with {function} a timer that is set"));
         }
         if dpc_queue::within(&range) != 0 {
-            caller::fault(format!("frees by {function} a DPC that is queued"));
+            caller::fault(format!("frees with {function} a DPC that is queued"));
         }
     }
     let Err(wrong) = heap::with(|heap| heap.free(address, tag)) else {
         return;
     };
     let what = match wrong {
-        Wrong::Foreign => format!("calls {function} for {address:#x}, which is no block of pool"),
+        Wrong::Foreign => format!("calls {function} for {address:#x}, which is not a pool block"),
         Wrong::Twice(tag) => {
             format!(
-                "calls {function} for {address:#x}, a block of tag '{tag}' that was freed already"
+                "calls {function} for {address:#x}, a block of tag '{tag}' that is already freed"
             )
         }
         Wrong::Tag(its) => format!(

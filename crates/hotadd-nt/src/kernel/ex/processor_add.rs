@@ -97,7 +97,7 @@ fn report(wrong: &Wrong) {
     let place = images::place(wrong.function.routine.address());
     let place = place.map_or(String::new(), |place| format!(" at {place}"));
     world::get().console.breach(&format!(
-        "{PROCESSOR_ADD}: a function{place} answered with an error after AddStart, which changes nothing (A6): {}",
+        "{PROCESSOR_ADD}: a function{place} returned an error after AddStart, which has no effect (A6): {}",
         wrong.veto
     ));
 }

@@ -69,7 +69,8 @@ fn enter(function: &'static str, lock: &RawRwLock, exclusive: bool) -> &'static 
     let shares = own.holds(Held::PushLockShared, address(lock)) != 0;
     if own.holds(Held::PushLockExclusive, address(lock)) != 0 || (exclusive && shares) {
         caller::fault(format!(
-            "calls {function} for the push lock at {:#x}, which this thread holds already: on Windows it would wait for itself",
+            "calls {function} for the push lock at {:#x}, which this thread already holds: on Windows this \
+             would deadlock",
             address(lock)
         ));
     }
@@ -111,7 +112,7 @@ fn try_shared(lock: &RawRwLock) -> bool {
 
 fn not_held(function: &str, lock: &RawRwLock) -> ! {
     caller::fault(format!(
-        "calls {function} for the push lock at {:#x}, which this thread does not hold so",
+        "calls {function} for the push lock at {:#x}, which this thread does not hold in this mode",
         address(lock)
     ))
 }

@@ -161,7 +161,7 @@ fn check_free(function: &str, resource: &Resource) {
     let owned = resource.owner.load(Ordering::Relaxed) != 0;
     if owned || resource.shares.load(Ordering::Relaxed) != 0 {
         caller::fault(format!(
-            "calls {function} for the resource at {:#x}, which somebody holds",
+            "calls {function} for the resource at {:#x}, which is held",
             address(resource)
         ));
     }
@@ -208,7 +208,8 @@ fn exclusive(function: &'static str, resource: &Resource, wait: bool) -> bool {
     let is_owner = resource.owner.load(Ordering::Relaxed) == own.id();
     if wait && !is_owner && own.holds(Held::ResourceShared, address(resource)) != 0 {
         caller::fault(format!(
-            "calls {function} for the resource at {:#x}, which this thread shares: on Windows it would wait for itself",
+            "calls {function} for the resource at {:#x}, which this thread holds shared: on Windows this \
+             would deadlock",
             address(resource)
         ));
     }
@@ -264,7 +265,7 @@ fn release(function: &str, resource: &Resource) {
 
 fn release_for(function: &str, resource: &Resource, thread: usize) {
     if thread != thread::own().id() {
-        caller::fault(format!("calls {function} for another thread, which is not provided"));
+        caller::fault(format!("calls {function} for another thread, which is not supported"));
     }
     release(function, resource);
 }

@@ -69,7 +69,7 @@ const DEPTH: u64 = 0xffff;
 
 fn aligned(list: *const List) -> std::ptr::NonNull<List> {
     if !list.is_aligned() {
-        let what = format!("calls InitializeSListHead for {list:p}, which 16 does not divide");
+        let what = format!("calls InitializeSListHead for {list:p}, which is not a multiple of 16");
         caller::fault_with(MISALIGNMENT, what);
     }
     match std::ptr::NonNull::new(list.cast_mut()) {

@@ -87,7 +87,8 @@ fn spin(attempt: impl Fn() -> bool) {
 fn check_not_held(function: &str, lock: &AtomicI32) {
     if thread::own().holds(Held::SpinLock, address(lock)) != 0 {
         caller::fault(format!(
-            "calls {function} for the spin lock at {:#x}, which this thread holds already: on Windows it would spin for ever",
+            "calls {function} for the spin lock at {:#x}, which this thread already holds: on Windows it \
+             would spin forever",
             address(lock)
         ));
     }

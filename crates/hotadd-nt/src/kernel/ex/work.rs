@@ -51,8 +51,8 @@ fn queue(item: &Item) {
     let address = std::ptr::from_ref(item) as usize;
     if item.queued.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         caller::fault(format!(
-            "calls ExQueueWorkItem for the item at {address:#x}, which is queued already or was not initialised \
-             (WORKER_INVALID)"
+            "calls ExQueueWorkItem for the item at {address:#x}, which is already queued or was not \
+             initialised (WORKER_INVALID)"
         ));
     }
     // SAFETY: a driver keeps an item as long as it is queued, and this reference is not used after that.
@@ -92,7 +92,7 @@ pub(crate) fn run_soon(work: impl FnOnce() + Send + 'static) {
     state.threads += 1;
     let thread = std::thread::Builder::new().name("work".to_owned());
     if let Err(error) = thread.spawn(serve) {
-        caller::fault(format!("queues a work item, and there is no thread for it: {error}"));
+        caller::fault(format!("queues a work item, but no thread can be started for it: {error}"));
     }
 }
 

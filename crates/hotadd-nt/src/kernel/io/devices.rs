@@ -92,7 +92,7 @@ nt! {
 
     /// No request ever arrives, so none can be completed.
     fn IofCompleteRequest(_request: *mut c_void, _boost: i8) {
-        caller::fault("completes a request, and none was ever made (IofCompleteRequest)")
+        caller::fault("completes a request that was never made (IofCompleteRequest)")
     }
 
     /// Allocates memory for a driver, which is found again by an address that the driver chooses.
@@ -188,7 +188,7 @@ fn first(driver: Out<DriverObject>) -> Out<Out<Device>> {
 
 fn delete(device: Out<Device>) {
     if table().devices.remove(&(device.as_ptr() as usize)).is_none() {
-        caller::fault(format!("calls IoDeleteDevice for {device:?}, which is no device"));
+        caller::fault(format!("calls IoDeleteDevice for {device:?}, which is not a device"));
     }
     let Device { driver, next, .. } = device.get();
     // The link to it, in the list's head or in another device.

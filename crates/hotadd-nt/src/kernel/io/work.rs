@@ -77,7 +77,7 @@ fn allocate(object: usize) -> usize {
 
 fn forget(who: &str, item: usize) {
     match items().remove(&item) {
-        None => caller::fault(format!("calls {who} for {item:#x}, which is no work item")),
+        None => caller::fault(format!("calls {who} for {item:#x}, which is not a work item")),
         Some(Item { queued: true, .. }) => {
             caller::fault(format!("calls {who} for a work item that is queued"))
         }
@@ -92,7 +92,7 @@ fn queue(item: usize, routine: usize, context: usize, extended: bool) {
     let object = match items().get_mut(&item) {
         None => None,
         Some(Item { queued: true, .. }) => {
-            caller::fault("queues a work item that is queued already")
+            caller::fault("queues a work item that is already queued")
         }
         Some(known) => {
             known.queued = true;
@@ -100,7 +100,7 @@ fn queue(item: usize, routine: usize, context: usize, extended: bool) {
         }
     };
     let Some(object) = object else {
-        caller::fault(format!("queues {item:#x}, which is no work item"))
+        caller::fault(format!("queues {item:#x}, which is not a work item"))
     };
     BUSY.fetch_add(1, Ordering::Relaxed);
     let run = move || {
@@ -116,6 +116,6 @@ fn queue(item: usize, routine: usize, context: usize, extended: bool) {
     };
     // Each function has a thread of its own, because functions may wait for one another.
     if let Err(error) = std::thread::Builder::new().name("work item".to_owned()).spawn(run) {
-        caller::fault(format!("queues a work item, and there is no thread for it: {error}"));
+        caller::fault(format!("queues a work item, but no thread can be started for it: {error}"));
     }
 }

@@ -102,10 +102,10 @@ fn set(who: &str, group: u16, mask: u64) -> bool {
         count => (1 << count) - 1,
     };
     if mask == 0 {
-        return refuse("a mask without processors");
+        return refuse("the mask is empty");
     }
     if mask & !possible != 0 {
-        return refuse("the group has no such processors");
+        return refuse("the group does not have these processors");
     }
     let mask = mask & active.group_mask(group);
     if mask == 0 {

@@ -148,7 +148,7 @@ fn deregister(record: Out<Record>) -> bool {
 fn break_here(status: u32) {
     /// `STATUS_BREAKPOINT`
     const BREAKPOINT: Status = Status::from_raw(0x8000_0003);
-    let what = format!("stops at a breakpoint with {status:#x}, and there is no debugger");
+    let what = format!("stops at a breakpoint with {status:#x}, but there is no debugger");
     caller::fault_with(BREAKPOINT, what)
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn wait(function: &'static str, wanted: &Wanted<'_>, until: Until) ->
     for object in wanted.objects {
         if object.kind().is_none() {
             caller::fault(format!(
-                "calls {function} for {:#x}, which is no event, mutex, semaphore, timer or thread",
+                "calls {function} for {:#x}, which is not an event, mutex, semaphore, timer or thread",
                 object.address()
             ));
         }

@@ -123,7 +123,7 @@ fn aim_old(dpc: &Dpc, number: i8) {
     match index {
         Some(index) => aim_at(dpc, index),
         None => caller::breach(&format!(
-            "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC stays aimed where it was",
+            "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC keeps its target",
             number.map_or_else(i32::from, i32::from)
         )),
     }

@@ -175,7 +175,9 @@ impl DpcQueue {
         state.begun = true;
         let thread = std::thread::Builder::new().name(format!("{name}/{at}")).stack_size(STACK);
         if let Err(error) = thread.spawn(move || self.run(at)) {
-            caller::fault(format!("needs a thread for processor {at}, and there is none: {error}"));
+            caller::fault(format!(
+                "needs a thread for processor {at}, but none can be started: {error}"
+            ));
         }
     }
 
@@ -236,7 +238,10 @@ fn settle(at: ProcessorIndex) {
     if let Err(error) = thread::pin(processor) {
         thread::pretend(processor);
         if !REFUSED.swap(true, Ordering::Relaxed) {
-            let what = format!("what is to run on processor {at} runs anywhere: {error}");
+            let what = format!(
+                "the affinity of processor {at}'s thread cannot be set, so its DPCs run on \
+             any processor: {error}"
+            );
             world::get().console.breach(&what);
         }
     }

@@ -80,7 +80,7 @@ pub(crate) fn at_most(function: &str, most: u8) {
     let irql = thread::own().irql.get();
     if irql > most {
         caller::fault(format!(
-            "calls {function} at IRQL {irql}, where it must be {most} or less (IRQL_NOT_LESS_OR_EQUAL)"
+            "calls {function} at IRQL {irql}, but the maximum is {most} (IRQL_NOT_LESS_OR_EQUAL)"
         ));
     }
 }

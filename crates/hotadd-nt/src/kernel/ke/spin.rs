@@ -126,7 +126,8 @@ fn acquire_word(function: &str, lock: &AtomicUsize) {
     let own = thread::own();
     if lock.load(Ordering::Relaxed) == own.id() {
         caller::fault(format!(
-            "calls {function} for the spin lock at {:#x}, which this thread holds already: on Windows it would spin for ever",
+            "calls {function} for the spin lock at {:#x}, which this thread already holds: on Windows it \
+             would spin forever",
             address(lock)
         ));
     }
@@ -168,7 +169,7 @@ fn leave(function: &str, handle: &QueueHandle, lower: bool) {
     // SAFETY: a driver releases what it acquired with this handle, where `queue` has stored the lock; it is NULL if
     // it never did.
     let Some(lock) = (unsafe { Shared::new(handle.lock.get()) }).get_if_any() else {
-        caller::fault(format!("calls {function} with a handle that acquired nothing"));
+        caller::fault(format!("calls {function} with a handle that holds no lock"));
     };
     if lower {
         release(function, lock, handle.old_irql.get());

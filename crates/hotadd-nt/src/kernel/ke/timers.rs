@@ -151,7 +151,7 @@ fn begin(dispatcher: &mut MutexGuard<'_, Dispatcher>) {
     dispatcher.timers.begun = true;
     let thread = std::thread::Builder::new().name("timers".to_owned());
     if let Err(error) = thread.spawn(run) {
-        caller::fault(format!("sets a timer, and there is no thread for it: {error}"));
+        caller::fault(format!("sets a timer, but no thread can be started for it: {error}"));
     }
 }
 
@@ -166,7 +166,7 @@ fn run() {
             Some(_) => {
                 if let Some(index) = expire(&mut dispatcher) {
                     let what = format!(
-                        "a timer's DPC is aimed at processor {index}, which has not joined (A5): it does not run"
+                        "a timer's DPC targets processor {index}, which has not joined (A5): it does not run"
                     );
                     MutexGuard::unlocked(&mut dispatcher, || caller::breach(&what));
                 }

@@ -61,7 +61,7 @@ fn check_count(count: usize, without_blocks: bool) {
     let most = if without_blocks { MOST_WITHOUT_BLOCKS } else { MOST };
     if count == 0 || count > most {
         caller::fault(format!(
-            "calls KeWaitForMultipleObjects for {count} objects, where 1 to {most} can be waited for \
+            "calls KeWaitForMultipleObjects for {count} objects; 1 to {most} are allowed \
              (MAXIMUM_WAIT_OBJECTS_EXCEEDED)"
         ));
     }
@@ -77,7 +77,7 @@ pub(crate) fn wait(
     let until = until(timeout);
     if !matches!(until, Until::Now) && thread::own().irql.get() >= irql::DISPATCH {
         caller::fault(format!(
-            "calls {function} at IRQL {}, where nothing may wait (IRQL_NOT_LESS_OR_EQUAL)",
+            "calls {function} at IRQL {}, where waiting is not allowed (IRQL_NOT_LESS_OR_EQUAL)",
             thread::own().irql.get()
         ));
     }

@@ -207,7 +207,7 @@ fn lock(mdl: Out<Mdl>, operation: u32) {
     let mut pages =
         (0..pages(value.address(), value.count as usize)).map(|page| value.start + page * PAGE);
     if let Some(bad) = pages.find(|page| !pages::is_readable(*page)) {
-        let what = format!("calls MmProbeAndLockPages for {bad:#x}, where there is no memory");
+        let what = format!("calls MmProbeAndLockPages for {bad:#x}, which is not mapped");
         caller::fault_with(Status::ACCESS_VIOLATION, what);
     }
     number(mdl);

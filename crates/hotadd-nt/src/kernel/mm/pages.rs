@@ -101,10 +101,12 @@ fn allocate(size: usize) -> *mut c_void {
 fn free(who: &str, memory: *mut c_void, size: Option<usize>) {
     let given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&(memory as usize));
     let Some(given) = given else {
-        caller::fault(format!("calls {who} for {memory:p}, which was not allocated so"))
+        caller::fault(format!(
+            "calls {who} for {memory:p}, which was not allocated by the matching function"
+        ))
     };
     if let Some(size) = size.filter(|size| size.checked_next_multiple_of(PAGE) != Some(given)) {
-        caller::breach(&format!("{who}: {size} bytes of a block of {given}"));
+        caller::breach(&format!("{who}: the size is {size} bytes, but the block has {given}"));
     }
     // SAFETY: `allocate` returned it, and it is no longer in the table.
     unsafe { libc::free(memory) };

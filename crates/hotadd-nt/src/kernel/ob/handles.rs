@@ -104,7 +104,7 @@ fn by_handle(handle: usize, asked: usize) -> Result<usize, Status> {
 fn close(function: &str, handle: usize) -> NtStatus {
     let closed = HANDLES.lock().open.remove(&handle);
     let Some((object, _)) = closed else {
-        caller::breach(&format!("calls {function} for {handle:#x}, which is no open handle"));
+        caller::breach(&format!("calls {function} for {handle:#x}, which is not an open handle"));
         return nt_status(Status::INVALID_HANDLE);
     };
     references::drop_one(function, object);

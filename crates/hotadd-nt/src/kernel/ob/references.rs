@@ -67,8 +67,7 @@ pub(crate) fn drop_one(function: &str, object: usize) -> isize {
     let Some((kind, count)) = counts.get_mut(&object) else {
         drop(counts);
         caller::fault(format!(
-            "calls {function} for {object:#x} more often than it was referred to \
-             (REFERENCE_BY_POINTER)"
+            "calls {function} for {object:#x} more often than it was referenced (REFERENCE_BY_POINTER)"
         ));
     };
     *count -= 1;

@@ -105,7 +105,7 @@ fn terminate(status: NtStatus) -> NtStatus {
     }
     if own.calls.get() != 1 {
         // Frames of this crate are in between, which may hold locks.
-        caller::fault("calls PsTerminateSystemThread inside of a callback");
+        caller::fault("calls PsTerminateSystemThread inside a callback");
     }
     own.object.status.store(status, Ordering::Relaxed);
     // SAFETY: this runs on the same thread, inside `run`. In between are this function, its export, the driver, and

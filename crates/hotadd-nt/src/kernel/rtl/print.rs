@@ -56,13 +56,13 @@ fn say(mut text: Vec<u8>, format: In<u8>, arguments: &mut dyn Arguments) -> i32 
     match format::format(format, arguments, &mut sink) {
         Ok(used) => {
             if used.float {
-                caller::breach("DbgPrint: on Windows it knows no floating-point numbers");
+                caller::breach("DbgPrint: on Windows it does not support floating-point numbers");
             }
             if used.unicode && thread::own().irql.get() > 0 {
                 caller::breach("DbgPrint: 16-bit text may be printed at PASSIVE_LEVEL only");
             }
         }
-        Err(Refused(letter)) => caller::breach(&format!("DbgPrint: %{letter} is not carried out")),
+        Err(Refused(letter)) => caller::breach(&format!("DbgPrint: %{letter} is not supported")),
     }
     text.extend_from_slice(sink.kept());
     text.truncate(LONGEST);

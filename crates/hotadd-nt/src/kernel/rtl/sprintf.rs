@@ -71,7 +71,7 @@ fn text<U: Unit>(most: usize, format: In<U>, arguments: &mut dyn Arguments) -> O
     match format::format(format, arguments, &mut sink) {
         Ok(_) => Some(sink),
         Err(Refused(letter)) => {
-            caller::breach(&format!("sprintf: %{letter} is not carried out"));
+            caller::breach(&format!("sprintf: %{letter} is not supported"));
             None
         }
     }

@@ -168,7 +168,7 @@ impl Dynamic {
     pub(super) fn parse(layout: &mut Layout<'_>) -> Result<Self, FileError> {
         let (segments, endian) = (layout.segments, layout.endian);
         if !layout.is_plain() {
-            return Err(damaged("its segments are out of order, or one lies over another"));
+            return Err(damaged("its segments are out of order or overlap"));
         }
         for segment in segments {
             let flags = segment.p_flags(endian);
@@ -190,7 +190,7 @@ impl Dynamic {
             // The linker uses the last of several entries, and other tools the first.
             let single = entry.tag != DT_NEEDED;
             if single && entries.iter().filter(|other| other.tag == entry.tag).count() > 1 {
-                return Err(damaged("it says one thing twice to the linker"));
+                return Err(damaged("an entry of its dynamic table occurs twice"));
             }
         }
         if has(DT_REL) || has(DT_RELR) {
@@ -201,14 +201,14 @@ impl Dynamic {
             return Err(unsupported("relocations in its code (build it with -fPIC)"));
         }
         if has(DT_AUXILIARY) || has(DT_FILTER) {
-            return Err(unsupported("a filter, which has the linker load another file"));
+            return Err(unsupported("a filter, which makes the linker load another file"));
         }
         let needed = |tag, wanted: u64| value(tag).is_none_or(|value| value == wanted);
         if !needed(DT_RELAENT, RELOCATION)
             || !needed(DT_SYMENT, SYMBOL)
             || !needed(DT_PLTREL, DT_RELA.0 as u64)
         {
-            return Err(damaged("its tables have entries of another size"));
+            return Err(damaged("its tables have entries of the wrong size"));
         }
         let mut last_symbol = 0;
         for (start, size) in [(DT_RELA, DT_RELASZ), (DT_JMPREL, DT_PLTRELSZ)] {
@@ -234,7 +234,7 @@ impl Dynamic {
             }
             // The code at this address is called.
             if function.is_some_and(|at| layout.offset(at, 1).is_none()) {
-                return Err(damaged("its constructors are outside of it"));
+                return Err(damaged("its constructors are outside the file"));
             }
             // The range was checked to be inside the image, which is far smaller than the address space. An empty
             // range has no address.
@@ -299,7 +299,7 @@ impl Layout<'_> {
         let mut tables =
             self.segments.iter().filter(|segment| segment.p_type(endian) == PT_DYNAMIC);
         let (Some(table), None) = (tables.next(), tables.next()) else {
-            return Err(damaged("it has no dynamic table, or several"));
+            return Err(damaged("it does not have exactly one dynamic table"));
         };
         // The linker finds the table by its memory address.
         let (at, size) = (table.p_vaddr(endian), table.p_memsz(endian));
@@ -318,7 +318,7 @@ impl Layout<'_> {
             }
             entries.push(Entry { offset, tag, value });
         }
-        Err(damaged("its dynamic table has no end"))
+        Err(damaged("its dynamic table is not terminated"))
     }
 
     /// Checks what the linker would write. Returns the file range of the relocations and the highest symbol in them.
@@ -327,7 +327,7 @@ impl Layout<'_> {
         let offset = offset.ok_or_else(|| damaged("its relocations are outside the file"))?;
         // Otherwise one relocation could overwrite the next.
         if self.constant(start, size).is_none() {
-            return Err(damaged("its relocations are among what they change"));
+            return Err(damaged("its relocations would change themselves"));
         }
         let mut last_symbol = 0;
         for at in (offset..offset + size as usize).step_by(RELOCATION as usize) {
@@ -370,7 +370,7 @@ impl Layout<'_> {
         let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         if name.is_empty() || name.contains(&b'/') {
             let name = String::from_utf8_lossy(name);
-            let what = format!("the library {name:?}, which is not named as one of the system's");
+            let what = format!("the library {name:?}, which is not a system library");
             return Err(unsupported(&what));
         }
         let start = start.unwrap_or_default();
@@ -381,7 +381,7 @@ impl Layout<'_> {
 /// The error for code of the driver that would run before the sandbox is closed.
 pub(super) fn chosen_while_loaded() -> FileError {
     unsupported(
-        "functions that are chosen while it is loaded (ifunc): that would run its code outside of the sandbox",
+        "functions that are selected during loading (ifunc), because that runs its code outside the sandbox",
     )
 }
 

@@ -77,7 +77,7 @@ impl Elf {
         let broken = |error: object::Error| FileError::Damaged(error.to_string());
         let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| {
             FileError::NotADriver(format!(
-                "an ELF file, but none of 64 bits that is whole ({error})"
+                "an ELF file, but not a complete one of 64 bits ({error})"
             ))
         })?;
         let (header, endian) = (file.elf_header(), file.endian());
@@ -87,7 +87,7 @@ impl Elf {
             ));
         }
         if header.e_type(endian) != ET_DYN {
-            let what = "an ELF file, but no shared object (build it with -shared)";
+            let what = "an ELF file, but not a shared object (build it with -shared)";
             return Err(FileError::NotADriver(what.into()));
         }
         let segments = file.elf_program_headers();
@@ -100,11 +100,11 @@ impl Elf {
                 Some((start..end, segment.p_flags(endian).contains(PF_W)))
             })
             .collect::<Option<_>>()
-            .ok_or_else(|| damaged("a segment reaches beyond the end of memory"))?;
+            .ok_or_else(|| damaged("a segment exceeds the address space"))?;
         let low = memory.iter().map(|(range, _)| range.start).min();
         let size = memory.iter().map(|(range, _)| range.end).max().unwrap_or(0);
         if low != Some(0) || size > LARGEST {
-            let what = "one that does not begin at address 0, or has more than 1 GiB";
+            let what = "a file that does not begin at address 0 or has more than 1 GiB";
             return Err(FileError::Unsupported(what.into()));
         }
         let readable = segments.iter().filter(|segment| {
@@ -138,18 +138,20 @@ impl Elf {
         let mut undefined = Vec::new();
         let mut numbers = std::collections::HashMap::new();
         let section = file.section_by_index(table.section()).map_err(|_| {
-            let what = "one without a table of dynamic symbols (was it stripped of its sections?)";
+            let what =
+                "a file without a table of dynamic symbols (was it stripped of its sections?)";
             FileError::Unsupported(what.into())
         })?;
-        let (start, _) =
-            section.file_range().ok_or_else(|| damaged("its dynamic symbols are nowhere"))?;
+        let (start, _) = section
+            .file_range()
+            .ok_or_else(|| damaged("its dynamic symbols have no place in the file"))?;
         // This code finds the symbols through sections. They must be the ones that the linker finds through its own
         // table.
         let names = file.section_by_index(table.string_section()).ok();
         let names = names.and_then(|names| Some(names.file_range()?.0));
         let reads = |names| dynamic.reads(&layout, (start, table.len()), names);
         if !names.is_some_and(reads) {
-            return Err(damaged("its sections and what the linker reads are not the same"));
+            return Err(damaged("its sections and its dynamic table differ"));
         }
         for (index, symbol) in table.enumerate() {
             if symbol.st_type() == STT_GNU_IFUNC {
@@ -175,7 +177,7 @@ impl Elf {
                     (at < bytes.len() && free).then_some(at)
                 });
                 let info = info.ok_or_else(|| {
-                    damaged("its dynamic symbols are outside the file, or lie over another table")
+                    damaged("its dynamic symbols are outside the file or overlap another table")
                 })?;
                 numbers.insert(index.0, undefined.len());
                 undefined.push(Undefined { name, weak: binding == STB_WEAK, info });

@@ -28,17 +28,17 @@ pub enum FileError {
     #[error("not supported: {0}")]
     Unsupported(String),
     /// The driver imports something that is not provided, and strict loading was requested.
-    #[error("it needs what is not provided: {}", .0.join(", "))]
+    #[error("it needs functions that are not provided: {}", .0.join(", "))]
     Unresolved(Vec<String>),
     /// There is not enough memory for it.
-    #[error("there is no room for it: {0}")]
+    #[error("there is not enough memory: {0}")]
     NoRoom(String),
 }
 
 impl FileError {
     /// No driver code may run before its faults are monitored.
     pub(crate) fn unwatched(error: &io::Error) -> Self {
-        Self::NoRoom(format!("its faults cannot be watched for: {error}"))
+        Self::NoRoom(format!("its faults cannot be monitored: {error}"))
     }
 }
 

@@ -80,12 +80,12 @@ impl Headers {
         let size = check_dimensions(nt)?;
         let headers = optional.size_of_headers.get(LE) as usize;
         if headers > bytes.len() {
-            let what = format!("its headers end at {headers:#x} behind the end of the file");
+            let what = format!("its headers end at {headers:#x}, after the end of the file");
             return Err(FileError::Truncated(what));
         }
         let count = usize::from(nt.file_header().number_of_sections.get(LE));
         if count > MOST_SECTIONS {
-            let what = format!("{count} sections, of which {MOST_SECTIONS} are taken");
+            let what = format!("{count} sections; the limit is {MOST_SECTIONS}");
             return Err(FileError::TooLarge(what));
         }
         let table = nt
@@ -104,7 +104,8 @@ impl Headers {
                 || section.size > size.saturating_sub(start)
             {
                 return Err(damaged(format!(
-                    "section {name} has {:#x} bytes at {start:#x}, which is not free in an image of {size:#x}",
+                    "section {name} has {:#x} bytes at {start:#x}, which is misaligned, overlaps another \
+                     section or exceeds the image of {size:#x}",
                     section.size
                 )));
             }
@@ -122,7 +123,7 @@ impl Headers {
                 (*start, *length) = (0, 0);
             } else if *start >= size || *length > size - *start {
                 return Err(damaged(format!(
-                    "table {number} has {length:#x} bytes at {start:#x}, behind the end of the image"
+                    "table {number} has {length:#x} bytes at {start:#x}, after the end of the image"
                 )));
             }
         }
@@ -190,7 +191,7 @@ fn find_signature(bytes: &[u8]) -> Result<u64, FileError> {
         Ok(b"PE\0\0") => return Ok(offset),
         Ok([b'N', b'E', ..]) => "a 16-bit Windows program",
         Ok([b'L', b'E' | b'X', ..]) => "a VxD, or another linear executable",
-        _ => "a DOS program, or a PE image cut off behind its first header",
+        _ => "a DOS program, or a PE image truncated after its first header",
     };
     Err(FileError::NotADriver(what.into()))
 }
@@ -208,10 +209,7 @@ fn check_machine(bytes: &[u8], offset: u64) -> Result<(), FileError> {
         pe::IMAGE_FILE_MACHINE_IA64 => "an Itanium PE",
         pe::IMAGE_FILE_MACHINE_RISCV64 => "a RISC-V PE",
         machine => {
-            return Err(FileError::NotADriver(format!(
-                "a PE for a machine called {:#x}",
-                machine.0
-            )));
+            return Err(FileError::NotADriver(format!("a PE for machine type {:#x}", machine.0)));
         }
     };
     Err(FileError::NotADriver(what.into()))
@@ -221,7 +219,7 @@ fn check_kind(nt: &ImageNtHeaders64) -> Result<(), FileError> {
     let flags = nt.file_header().characteristics.get(LE);
     let not = |what: &str| Err(FileError::NotADriver(what.into()));
     if !flags.contains(pe::IMAGE_FILE_EXECUTABLE_IMAGE) {
-        return not("a PE that was not linked to the end");
+        return not("a PE whose linking did not complete");
     }
     let library = flags.contains(pe::IMAGE_FILE_DLL);
     match nt.optional_header().subsystem.get(LE) {
@@ -272,7 +270,7 @@ fn section(header: &ImageSectionHeader, file: usize) -> Result<Section, FileErro
     let end = from + stored;
     if stored != 0 && end > file {
         return Err(FileError::Truncated(format!(
-            "section {name} ends at {end:#x} behind the end of the file ({file:#x})"
+            "section {name} ends at {end:#x}, after the end of the file ({file:#x})"
         )));
     }
     let size = match header.virtual_size.get(LE) as usize {
@@ -301,7 +299,7 @@ fn take_signature(
     let Some(place) = places.get_mut(pe::IMAGE_DIRECTORY_ENTRY_SECURITY) else { return Ok(false) };
     let (start, size) = std::mem::take(place);
     if size != 0 && start + size > file {
-        let what = format!("its signature ends at {:#x} behind the end of the file", start + size);
+        let what = format!("its signature ends at {:#x}, after the end of the file", start + size);
         return Err(FileError::Truncated(what));
     }
     Ok(size != 0)

@@ -82,9 +82,9 @@ pub(crate) fn load(
     let no_room = |error: Errno| FileError::NoRoom(io::Error::from(error).to_string());
     let fixed = headers.fixed.then_some(headers.base as usize);
     let mut memory = Memory::reserve(headers.size, fixed).map_err(|error| match fixed {
-        Some(base) => {
-            FileError::Unsupported(format!("it has no relocations, and cannot lie at {base:#x}"))
-        }
+        Some(base) => FileError::Unsupported(format!(
+            "it has no relocations and cannot be loaded at {base:#x}"
+        )),
         None => no_room(error),
     })?;
     let base = memory.base();

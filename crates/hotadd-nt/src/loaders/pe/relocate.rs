@@ -34,7 +34,7 @@ pub(super) fn places(headers: &Headers, image: &[u8]) -> Result<Vec<usize>, File
             }
             if place > image.len().saturating_sub(8) {
                 return Err(damaged(format!(
-                    "a relocation at {place:#x}, behind the end of the image"
+                    "a relocation at {place:#x}, after the end of the image"
                 )));
             }
             if places.len() == MOST {

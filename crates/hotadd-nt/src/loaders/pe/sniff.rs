@@ -29,7 +29,7 @@ pub(super) fn describe(bytes: &[u8]) -> String {
     if let Some((_, what)) = BEGINNINGS.iter().find(|(start, _)| bytes.starts_with(start)) {
         return (*what).into();
     }
-    if is_text(bytes) { "a text file".into() } else { "data of a kind unknown here".into() }
+    if is_text(bytes) { "a text file".into() } else { "data of an unknown kind".into() }
 }
 
 fn elf(bytes: &[u8]) -> &'static str {

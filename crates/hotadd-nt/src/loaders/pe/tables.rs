@@ -177,7 +177,7 @@ fn functions(headers: &Headers) -> Result<Range<usize>, FileError> {
     let size = size - size % size_of::<ImageRuntimeFunctionEntry>();
     if !headers.sections.iter().any(|section| section.contains(start, size)) {
         return Err(damaged(format!(
-            "its function table of {size:#x} bytes at {start:#x} is in no section"
+            "its function table of {size:#x} bytes at {start:#x} is not within a section"
         )));
     }
     Ok(start..start + size)

@@ -222,7 +222,7 @@ impl Drop for Affinity {
 
 /// The processors that the kernel permits, those in the masks of this process's threads, and those that are in both.
 fn reach(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
-    let permitted = kernel.permitted().map_err(fails("find out", "the permitted processors"))?;
+    let permitted = kernel.permitted().map_err(fails("read", "the permitted processors"))?;
     let task = format!("/proc/{root}/task");
     let threads = kernel.threads(root).map_err(fails("read", &task))?;
     let mut own = Mask::none();

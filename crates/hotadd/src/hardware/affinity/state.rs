@@ -31,7 +31,7 @@ impl State {
     pub(super) fn look(&mut self, kernel: &dyn Kernel, full: Mask, hotplug: bool) {
         if let Err(errno) = self.catch_up(kernel, full, hotplug) {
             let errno = super::raw(errno);
-            self.hold.report(format!("the masks could not be looked through: {errno}"));
+            self.hold.report(format!("the affinity masks could not be checked: {errno}"));
         }
     }
 

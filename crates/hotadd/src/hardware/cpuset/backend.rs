@@ -62,7 +62,7 @@ impl Hardware for Cpuset {
             return if state.is_member(id) {
                 Ok(())
             } else {
-                let reason = "somebody else has brought it into the cpuset".into();
+                let reason = "another process has added it to the cpuset".into();
                 no(Status::DEVICE_ALREADY_ATTACHED, reason)
             };
         }
@@ -70,17 +70,18 @@ impl Hardware for Cpuset {
             return no(Status::DEVICE_OFF_LINE, "it is not online".into());
         }
         if let Some(why) = self.kernel.standing().map_err(unreadable)?.complaint() {
-            let reason = format!("the cpuset is no valid partition, and must be first: {why}");
+            let reason =
+                format!("the cpuset is not a valid partition and must be made one first: {why}");
             return no(Status::INVALID_DEVICE_STATE, reason);
         }
         let beside = self.kernel.beside().map_err(unreadable)?;
         if let Some(holder) = beside.iter().find(|holder| holder.cpus.contains(id)) {
-            let reason = format!("it is the own of the cgroup {} beside", holder.name);
+            let reason = format!("it is exclusive to the sibling cgroup {}", holder.name);
             return no(Status::ACCESS_DENIED, reason);
         }
         let above = self.kernel.above().map_err(unreadable)?;
         if !above.contains(id) {
-            let reason = format!("the cgroup above has not got it, but {above}");
+            let reason = format!("the parent cgroup does not have it; it has {above}");
             return no(Status::ACCESS_DENIED, reason);
         }
         self.kernel.may_write().or_else(|errno| {
@@ -106,7 +107,7 @@ impl Hardware for Cpuset {
         if before.effective.contains(id) {
             // Another process has brought it in. It must not count as this partition's start (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            let reason = Some("somebody else has brought it into the cpuset".to_owned());
+            let reason = Some("another process has added it to the cpuset".to_owned());
             return Err(PlatformError { status, errno, reason });
         }
         let after = self.change(&mut state, &before, &with(before.base(), id), |after| {
@@ -116,7 +117,7 @@ impl Hardware for Cpuset {
             let has = &after.effective;
             Err((
                 Errno::IO,
-                format!("the kernel took the write, and effective is {has} all the same"),
+                format!("the kernel accepted the write, but the effective processors are {has}"),
             ))
         })?;
         state.started(id, sequence, after);
@@ -139,10 +140,7 @@ impl Hardware for Cpuset {
                 if !after.effective.contains(id) {
                     return Ok(());
                 }
-                Err((
-                    Errno::IO,
-                    "the kernel took the write, and it is effective all the same".into(),
-                ))
+                Err((Errno::IO, "the kernel accepted the write, but it is still effective".into()))
             })?
         };
         state.stopped(id, after);
@@ -189,7 +187,7 @@ impl Hardware for Cpuset {
             let narrowed = self.forget(&mut look, &left, &mut repaired);
             if narrowed && foreign {
                 let (shown, to) = (self.shown(), &look.cpus);
-                repaired.push(format!("{shown} was narrowed to what is effective, {to}"));
+                repaired.push(format!("{shown} was narrowed to the effective processors, {to}"));
             }
         }
         let vanished: BTreeSet<HardwareId> =
@@ -252,7 +250,7 @@ impl Cpuset {
         let mut threads = ThreadsOf(&*self.kernel);
         if let Err(errno) = state.hold.enforce(self.kernel.masks(), &mut threads, moment) {
             let errno = raw(errno);
-            state.hold.report(format!("the masks could not be looked through: {errno}"));
+            state.hold.report(format!("the affinity masks could not be checked: {errno}"));
         }
     }
 
@@ -279,7 +277,7 @@ impl Cpuset {
     ) -> Result<Look, PlatformError> {
         self.kernel.write_cpus(to).map_err(failed)?;
         let after =
-            Look::at(&*self.kernel).map_err(|errno| (errno, "it cannot be read back".into()));
+            Look::at(&*self.kernel).map_err(|errno| (errno, "the result cannot be read".into()));
         let checked = after.and_then(|after| {
             let broken = after.standing.complaint().filter(|_| before.standing.invalid.is_none());
             match broken {
@@ -310,10 +308,12 @@ impl Cpuset {
         let was = &before.cpus;
         match back() {
             Ok(true) => None,
-            Ok(false) => Some(format!("{} was {was} and is not quite so again", self.shown())),
+            Ok(false) => {
+                Some(format!("{} was {was} and could not be restored completely", self.shown()))
+            }
             Err(errno) => {
                 let errno = raw(errno);
-                Some(format!("{} was {was} and cannot be so again: {errno}", self.shown()))
+                Some(format!("{} was {was} and cannot be restored: {errno}", self.shown()))
             }
         }
     }

@@ -15,7 +15,7 @@ pub enum CpusetError {
     #[error("the list of processors to start on is empty; name at least one")]
     Empty,
     /// Some of the processors to start on are not available.
-    #[error("the cpuset {} may not have {ids}; it may have {allowed}", .path.display())]
+    #[error("the cpuset {} cannot have {ids}; it can have {allowed}", .path.display())]
     NotAllowed {
         /// The cgroup.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum CpusetError {
         allowed: CpuList,
     },
     /// No cpuset can be made or governed there.
-    #[error("{} is of no use: {why}", .path.display())]
+    #[error("{} cannot be used: {why}", .path.display())]
     Unsuitable {
         /// The path of the cgroup, which may not be one.
         path: PathBuf,

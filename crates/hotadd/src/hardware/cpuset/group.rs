@@ -49,11 +49,11 @@ impl Group {
         if let Err(error) = fs::metadata(path.join("cpuset.cpus")) {
             let why = match errno(&error) {
                 Errno::NOENT if !path.join("cgroup.type").exists() => {
-                    "it is the root of the cgroups, which has all processors and cannot be confined"
+                    "it is the root cgroup, which has all processors and cannot be confined"
                         .to_owned()
                 }
                 Errno::NOENT => "the cpuset controller is not enabled for it; write +cpuset to \
-                                 cgroup.subtree_control of the cgroup above"
+                 cgroup.subtree_control of its parent"
                     .to_owned(),
                 other => raw(other).to_string(),
             };
@@ -68,12 +68,13 @@ impl Group {
         let unsuitable = |why| CpusetError::Unsuitable { path: parent.clone(), why };
         if !is_name(name) {
             let why = format!(
-                "{name:?} is no name for a cgroup in it: 1 to 128 of A-Z a-z 0-9 . _ -, the first no dot"
+                "{name:?} is not a valid cgroup name: a name has 1 to 128 characters of A-Z a-z 0-9 . _ - \
+                 and does not start with a dot"
             );
             return Err(unsuitable(why));
         }
         if read(&parent.join("cgroup.type")).unwrap_or_default().trim() == "domain invalid" {
-            let why = "it is invalid itself, as a cgroup above it has processes; write threaded to its cgroup.type";
+            let why = "it is invalid, because an ancestor has processes; write threaded to its cgroup.type";
             return Err(unsuitable(why.to_owned()));
         }
         // The lock is held until there is a child, so that no other hotadd process disables the controller.
@@ -112,7 +113,7 @@ impl Group {
             let path = self.path.parent().unwrap_or(&self.path).to_owned();
             let (way, number) = (in_the_way(&path), raw(errno));
             let why = format!(
-                "a cgroup {way} cannot have others in it: {number}; move them into one of their own"
+                "a cgroup {way} cannot have children: {number}; move the processes into a child cgroup"
             );
             CpusetError::Unsuitable { path, why }
         })
@@ -171,7 +172,7 @@ fn cgroup(path: &Path) -> Result<PathBuf, CpusetError> {
         fs::canonicalize(path).map_err(|error| unsuitable(raw(errno(&error)).to_string()))?;
     let system = rustix::fs::statfs(&real).map_err(|errno| unsuitable(raw(errno).to_string()))?;
     if u64::try_from(system.f_type).ok() != Some(MAGIC) || !real.is_dir() {
-        return Err(unsuitable("it is no cgroup of version 2".to_owned()));
+        return Err(unsuitable("it is not a cgroup of version 2".to_owned()));
     }
     Ok(real)
 }
@@ -188,16 +189,21 @@ fn enable(parent: &Path) -> Result<bool, CpusetError> {
         return Ok(false);
     }
     if !has(&parent.join("cgroup.controllers")) {
-        let why = "the cpuset controller is not enabled for it; write +cpuset to cgroup.subtree_control of the cgroup \
-                   above, or have systemd delegate it (Delegate=cpuset)";
+        let why = "the cpuset controller is not enabled for it; write +cpuset to cgroup.subtree_control of \
+         its parent, or have systemd delegate it (Delegate=cpuset)";
         return Err(unsuitable(why.to_owned()));
     }
     write(&parent.join("cgroup.subtree_control"), b"+cpuset").map_err(|errno| {
         let (number, way) = (raw(errno), in_the_way(parent));
         unsuitable(match errno {
-            Errno::BUSY | Errno::OPNOTSUPP => format!("the cpuset controller cannot be enabled in it, {way}: {number}"),
+            Errno::BUSY | Errno::OPNOTSUPP => {
+                format!("the cpuset controller cannot be enabled in it, {way}: {number}")
+            }
             Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-                format!("the cpuset controller cannot be enabled in it, as it is not delegated to this user: {number}")
+                format!(
+                    "the cpuset controller cannot be enabled in it, because it is not delegated to \
+                 this user: {number}"
+                )
             }
             _ => format!("the cpuset controller cannot be enabled in it: {number}"),
         })

@@ -59,7 +59,7 @@ impl Standing {
     pub(super) fn complaint(&self) -> Option<String> {
         let reason = self.invalid.as_ref()?;
         Some(if reason.is_empty() {
-            "the kernel gives no reason; likely a cgroup beside it has one of the processors".into()
+            "the kernel gives no reason; probably a sibling cgroup has one of the processors".into()
         } else {
             reason.clone()
         })

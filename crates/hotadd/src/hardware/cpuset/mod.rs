@@ -179,7 +179,7 @@ impl Cpuset {
     fn of(group: Group, options: &CpusetOptions, fresh: bool) -> Result<Self, CpusetError> {
         let path = group.path().to_owned();
         let Some(kernel) = Linux::new(&path) else {
-            let why = "nothing is above it".to_owned();
+            let why = "it has no parent".to_owned();
             return Err(CpusetError::Unsuitable { path, why });
         };
         let cpuset = Self::on(Box::new(kernel), &path, options, fresh)?;
@@ -270,7 +270,7 @@ impl Cpuset {
         let reason = match after.standing.complaint() {
             Some(reason) => reason,
             None if missing.is_empty() && strange.is_empty() && !to.is_empty() => return Ok(after),
-            None => format!("it was to have {to}, and has {}", after.effective),
+            None => format!("it should have {to}, but has {}", after.effective),
         };
         Err(CpusetError::Invalid { path: self.path.clone(), kind, reason })
     }

@@ -32,8 +32,8 @@ pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
     places.retain(|place| is_ours(place) && has_cpuset(place));
     if places.is_empty() {
         return Err(CpusetError::NoPlace(format!(
-            "this process may not make cgroups with the cpuset controller in its own, {}: that takes root, or delegation, \
-             as by systemd-run --user --scope -p Delegate=cpuset",
+            "this process may not create cgroups with the cpuset controller in its own cgroup, {}: this \
+             needs root or delegation, for example by systemd-run --user --scope -p Delegate=cpuset",
             own.display()
         )));
     }
@@ -71,7 +71,7 @@ fn unconfined(top: &Path, own: &Path) -> Result<(), CpusetError> {
         return Ok(());
     }
     Err(CpusetError::NoPlace(format!(
-        "this process is confined to {own} by its affinity mask, and so is what it starts"
+        "this process and its children are confined to {own} by its affinity mask"
     )))
 }
 
@@ -79,13 +79,13 @@ fn unconfined(top: &Path, own: &Path) -> Result<(), CpusetError> {
 fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
     let controller = |line: &str| line.split(':').nth(1).map(str::to_owned).unwrap_or_default();
     if cgroups.lines().any(|line| controller(line).split(',').any(|name| name == "cpuset")) {
-        return Err("the cpuset controller is with cgroups of version 1 here".to_owned());
+        return Err("the cpuset controller belongs to cgroups of version 1 here".to_owned());
     }
     let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
     let own = own.ok_or("this kernel has no cgroups of version 2")?;
     // A path outside of this namespace contains `..`.
     if Path::new(own).components().any(|part| part == Component::ParentDir) {
-        return Err(format!("this process's cgroup, {own}, cannot be seen from here"));
+        return Err(format!("this process's cgroup, {own}, is not visible from its namespace"));
     }
     for line in mounts.lines() {
         let mut words = line.split(' ');
@@ -146,7 +146,7 @@ mod tests {
         assert!(joined.contains("version 1"), "{joined}");
         assert!(reason("", "0::/\n").contains("not mounted"));
         assert!(reason(V2, "").contains("no cgroups of version 2"));
-        assert!(reason(V2, "0::/../other\n").contains("cannot be seen"));
+        assert!(reason(V2, "0::/../other\n").contains("is not visible"));
     }
 
     proptest! {

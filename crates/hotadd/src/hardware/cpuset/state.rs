@@ -141,7 +141,7 @@ impl State {
         let (was, is) = (before.kind, now.kind);
         Some(match (now.complaint(), &before.invalid) {
             (Some(reason), _) => {
-                format!("the cpuset is no valid {is} any more, and shares its processors: {reason}")
+                format!("the cpuset is no longer a valid {is}, and shares its processors: {reason}")
             }
             (None, _) if was != is => {
                 format!("another process made the cpuset a {is}; it was a {was}")

@@ -47,21 +47,24 @@ fn sentence(why: Why, was: &Mask, now: &Mask, all: &[&Put], masks: &dyn Masks) -
     let (mask, thread) = if count == 1 { ("mask", "thread") } else { ("masks", "threads") };
     match why {
         Why::Ours | Why::Kernel => format!(
-            "the kernel had set the {mask} of {count} {thread} to {was} on a hot-plug or a change of a cpuset; now {now} \
-             again"
+            "the kernel had set the {mask} of {count} {thread} to {was} on a hot-plug or a change of a \
+             cpuset; restored to {now}"
         ),
         Why::Stale => format!(
-            "the kernel let {} run on {was}, outside of the cpuset; now {now}",
+            "the kernel let {} run on {was}, outside of the cpuset; now limited to {now}",
             who(all, masks)
         ),
         Why::Returned => format!(
-            "processors that came back were in the {mask} of {count} {thread} at once, {was}; narrowed to {now} again"
+            "processors that came back were at once in the {mask} of {count} {thread}, {was}; narrowed to \
+             {now} again"
         ),
         Why::Late => {
-            format!("{count} {thread} born while the partition changed still had {was}; now {now}")
+            format!(
+                "{count} {thread} created while the partition changed still had {was}; now {now}"
+            )
         }
         Why::Somebody => format!(
-            "somebody set the {mask} of {} to {was}, outside of the partition; now {now} again",
+            "another process set the {mask} of {} to {was}, outside of the partition; restored to {now}",
             who(all, masks)
         ),
     }

@@ -44,7 +44,7 @@ impl Hardware for Hotplug {
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
         let no = |status, reason| Err(NotAdmitted { status, reason });
         let unreadable = |list: List, errno| {
-            let reason = format!("which processors are {} cannot be read: {errno}", list.name());
+            let reason = format!("the list of {} processors cannot be read: {errno}", list.name());
             NotAdmitted { status: Status::from_errno(errno), reason }
         };
         let list = |list| self.kernel.list(list).map_err(|errno| unreadable(list, raw(errno)));
@@ -55,7 +55,7 @@ impl Hardware for Hotplug {
         }
         let present = list(List::Present)?;
         if !present.contains(id) {
-            let reason = format!("it is not plugged in; present are {present}");
+            let reason = format!("it is not plugged in; the present processors are {present}");
             return no(Status::DEVICE_DOES_NOT_EXIST, reason);
         }
         if list(List::Online)?.contains(id) {
@@ -63,19 +63,19 @@ impl Hardware for Hotplug {
                 // The partition itself has the better error.
                 Ok(())
             } else {
-                let reason = "somebody else has brought it online".into();
+                let reason = "another process has brought it online".into();
                 no(Status::DEVICE_ALREADY_ATTACHED, reason)
             };
         }
         match self.kernel.may_switch(id) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => {
-                no(Status::NOT_SUPPORTED, "the kernel has no switch for it".into())
+                no(Status::NOT_SUPPORTED, "the kernel has no online file for it".into())
             }
             Err(errno) => {
                 let errno = raw(errno);
                 let reason =
-                    format!("this process may not switch it on, which takes root: {errno}");
+                    format!("this process may not bring it online, which needs root: {errno}");
                 no(Status::from_errno(errno), reason)
             }
         }
@@ -93,7 +93,7 @@ impl Hardware for Hotplug {
         if self.is_online(id).map_err(failed)? {
             // Another process has brought it online. It must not count as this partition's start (Q3).
             let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            let reason = Some("somebody else has brought it online".to_owned());
+            let reason = Some("another process has brought it online".to_owned());
             return Err(PlatformError { status, errno, reason });
         }
         self.kernel.switch(id, true).map_err(failed)?;
@@ -133,7 +133,7 @@ impl Hardware for Hotplug {
             if state.intruders == Intruders::Revoke && found.remain && !state.stays(id) {
                 match self.revoke(&mut state, id) {
                     Ok(()) => {
-                        let says = "by somebody else; it was taken offline again";
+                        let says = "by another process; it was taken offline again";
                         survey.repaired.push(format!("processor {id} was brought online {says}"));
                         off_again.push(id);
                         continue;
@@ -192,7 +192,7 @@ impl Hotplug {
         let said = |errno| raw(errno).to_string();
         self.kernel.switch(id, false).map_err(said)?;
         if self.is_online(id).map_err(said)? {
-            return Err("the kernel took the write, and it is online all the same".into());
+            return Err("the kernel accepted the write, but it is still online".into());
         }
         state.revoked(id);
         Ok(())

@@ -7,7 +7,7 @@ use hotadd_core::Errno;
 #[non_exhaustive]
 pub enum HotplugError {
     /// The kernel does not give a list of processors, or gives an invalid one.
-    #[error("cannot read which processors are {list}: {errno}")]
+    #[error("cannot read the list of {list} processors: {errno}")]
     Unreadable {
         /// `possible`, `present` or `online`.
         list: &'static str,

@@ -43,7 +43,7 @@ impl Switches {
                     let did = match event.action {
                         Action::Online => "brought online",
                         Action::Offline => "taken offline",
-                        Action::Remove => "pulled out",
+                        Action::Remove => "unplugged",
                         Action::Add | Action::Bind => return,
                     };
                     switched.get_or_insert_with(|| format!("processor {} was {did}", event.id));
@@ -66,13 +66,13 @@ impl Monitor for Switches {
         let says = match self.kernel.list(List::Online) {
             Err(errno) => {
                 let errno = raw(errno);
-                return Some(format!("which processors are online cannot be read: {errno}"));
+                return Some(format!("the list of online processors cannot be read: {errno}"));
             }
             Ok(online) => match self.ids.iter().find(|id| online.contains(**id)) {
                 Some(id) => format!("processor {id} was brought online"),
                 None => self.heard()?,
             },
         };
-        Some(format!("{says} by somebody else while everybody was being asked about it"))
+        Some(format!("{says} by another process while the parties were being asked about it"))
     }
 }

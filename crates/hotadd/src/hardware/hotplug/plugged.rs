@@ -11,7 +11,7 @@ use crate::CpuList;
 pub(super) struct Plugged {
     /// The processors that were present at the last check, and had a switch.
     seen: BTreeSet<HardwareId>,
-    /// The processors whose add events have arrived since. They may have been pulled out and plugged in again meanwhile.
+    /// The processors whose add events have arrived since. They may have been unplugged and plugged in again meanwhile.
     heard: BTreeSet<HardwareId>,
     /// The number of the last uevent when a processor was returned as new: an event up to that number is old.
     known: BTreeMap<HardwareId, u64>,
@@ -33,7 +33,7 @@ impl Plugged {
         }
     }
 
-    /// Handles the kernel's event that a processor was pulled out. If it is present at the next check, it was plugged in
+    /// Handles the kernel's event that a processor was unplugged. If it is present at the next check, it was plugged in
     /// meanwhile: its switch is removed before the kernel sends this event.
     pub(super) fn gone(&mut self, id: HardwareId, sequence: u64) {
         if self.is_later(id, sequence) {
@@ -51,7 +51,7 @@ impl Plugged {
         !self.heard.is_empty()
     }
 
-    /// Whether there are new processors, if these are plugged in. Processors that were pulled out are not new,
+    /// Whether there are new processors, if these are plugged in. Processors that were unplugged are not new,
     /// and are forgotten.
     pub(super) fn is_due(&mut self, present: &CpuList) -> bool {
         self.seen.retain(|id| present.contains(*id));
@@ -98,7 +98,7 @@ mod tests {
         plugged.heard(TWO, 110);
         assert_eq!(plugged.look(&list("0-2"), 110, |_| true), [TWO], "pulled and plugged again");
         assert_eq!(plugged.look(&list("0-2"), 110, |_| true), [], "once");
-        assert!(!plugged.is_due(&list("0-1")), "one that is pulled out is no news");
+        assert!(!plugged.is_due(&list("0-1")), "one that is unplugged is no news");
         assert!(plugged.is_due(&list("0-2")), "and is, when it comes back without an event");
     }
 

@@ -23,7 +23,7 @@ pub(super) struct State {
     members: BTreeMap<HardwareId, u64>,
     /// The processors that were online at the last check, or that this process has switched on since.
     seen: BTreeSet<HardwareId>,
-    /// Members that were taken offline or pulled out since the last check. They may be back already.
+    /// Members that were taken offline or unplugged since the last check. They may be back already.
     left: BTreeSet<HardwareId>,
     /// The intruders that are left online, as long as they are online: for example, because the kernel refused to
     /// take them offline again.
@@ -146,7 +146,7 @@ impl State {
     pub(super) fn blinded(&mut self, errno: Errno) -> Option<String> {
         let said = std::mem::replace(&mut self.blind, true);
         let errno = super::raw(errno);
-        (!said).then(|| format!("which processors are online cannot be read: {errno}"))
+        (!said).then(|| format!("the list of online processors cannot be read: {errno}"))
     }
 
     /// Compares the online processors with the expected ones. The expected ones that have stayed are the members.
@@ -193,7 +193,7 @@ impl State {
     pub(super) fn revoke(&mut self, id: HardwareId) -> Result<(), String> {
         let times = self.revoked.entry(id).or_default();
         if *times >= REVOCATIONS {
-            return Err(format!("it was taken offline {times} times already"));
+            return Err(format!("it was already taken offline {times} times"));
         }
         *times += 1;
         Ok(())

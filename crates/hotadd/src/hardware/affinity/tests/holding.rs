@@ -24,7 +24,7 @@ fn h1_a_partition_of_all_processors_sets_masks_so_that_no_thread_gets_a_new_one(
     let affinity = process(&fake);
     assert_eq!(affinity.set().to_string(), "0-2");
     fake.world().turn("0-3", "0-3");
-    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2", "nobody has had the time to repair anything");
+    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2", "before any look could repair it");
     assert_eq!(survey(&affinity), Survey { appeared: vec![HardwareId(3)], ..Survey::default() });
     assert_eq!(survey(&affinity), Survey::default(), "and it appears once");
 }
@@ -36,7 +36,7 @@ fn h1_masks_are_read_back_and_a_mask_without_effect_is_an_error() {
     fake.world().born(20, 20, 10, mask("0-3"));
     let error = make(&fake, "0-1").unwrap_err();
     assert_eq!(error.errno(), Some(Number::EINVAL), "{error}");
-    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3", "nothing is changed for anybody");
+    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3", "no mask was changed");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn h2_a_growing_cpuset_above_is_an_appearance_and_shrinking_reverts_it() {
     assert_eq!(fake.masks(), "10: 0");
     fake.world().turn("0-3", "0");
     affinity.look(false);
-    assert_eq!(survey(&affinity), Survey::default(), "gone before anybody was told");
+    assert_eq!(survey(&affinity), Survey::default(), "gone before it was reported");
     fake.world().turn("0-3", "0-1");
     assert_eq!(survey(&affinity).appeared, [ONE]);
     affinity.start(ONE).unwrap();
@@ -117,7 +117,8 @@ fn h3_a_widened_mask_is_put_back_reported_and_counts_as_a_request() {
     fake.world().taskset(11, "0-1");
     assert!(affinity.look(false));
     assert_eq!(fake.masks(), "10: 0, 11: 0");
-    let says = "somebody set the mask of thread 11 of process 10 (a) to 0-1, outside of the partition; now 0 again";
+    let says = "another process set the mask of thread 11 of process 10 (a) to 0-1, outside of the \
+     partition; restored to 0";
     let found = survey(&affinity);
     assert_eq!((found.repaired, found.appeared), (vec![says.to_owned()], vec![ONE]));
     assert_eq!(affinity.allowed().to_string(), "0-1", "the ceiling is raised");
@@ -145,8 +146,8 @@ fn h3_many_widened_threads_are_reported_in_one_sentence_that_names_some() {
     for thread in 11..20 {
         fake.world().born(thread, 10, 10, mask("0-1"));
     }
-    let says = "somebody set the masks of thread 11 of process 10 (a), thread 12 of process 10 (a), thread 13 of process 10 \
-                (a) and 6 more threads to 0-1, outside of the partition; now 0 again";
+    let says = "another process set the masks of thread 11 of process 10 (a), thread 12 of process 10 (a), thread 13 of process 10 \
+                (a) and 6 more threads to 0-1, outside of the partition; restored to 0";
     fake.world().ticks = 1_000;
     survey(&affinity);
     for thread in 11..20 {
@@ -177,7 +178,7 @@ fn h3_a_requested_processor_is_added_to_the_mask_when_it_joins() {
     assert_eq!(survey(&affinity).appeared, [ONE]);
     assert_eq!(fake.masks(), "10: 0");
     affinity.start(ONE).unwrap();
-    assert_eq!(fake.masks(), "10: 1", "taskset -p 1, with everybody's consent");
+    assert_eq!(fake.masks(), "10: 1", "taskset -p 1, with agreement");
     survey(&affinity);
     assert_eq!(fake.masks(), "10: 1");
 }
@@ -217,7 +218,7 @@ fn h3_a_new_thread_that_sets_its_mask_is_distinguished_from_one_created_during_a
     fake.world().ticks += 10;
     fake.world().born(12, 10, 10, mask("0-1"));
     fake.world().taskset(12, "0");
-    let says = "1 thread born while the partition changed still had 0; now 0-1";
+    let says = "1 thread created while the partition changed still had 0; now 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0-1, 11: 0-1, 12: 0");
 }
@@ -233,7 +234,7 @@ fn h3_masks_that_an_old_kernel_overwrote_are_restored() {
     assert_eq!(fake.masks(), "10: 0-3, 20: 0-3");
     assert!(affinity.look(true));
     assert_eq!(fake.masks(), "10: 0-1, 20: 1");
-    assert_eq!(survey(&affinity).appeared, [HardwareId(3)], "and that was no request of anybody's");
+    assert_eq!(survey(&affinity).appeared, [HardwareId(3)], "a restored mask is not a request");
     assert_eq!(affinity.allowed().to_string(), "0-3");
 }
 

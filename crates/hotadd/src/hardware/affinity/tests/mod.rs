@@ -147,7 +147,7 @@ fn creating_a_partition_narrows_only_threads_that_may_run_elsewhere() {
     fake.world().born(30, 30, 10, mask("1-2"));
     fake.world().born(40, 40, 1, mask("0-3"));
     let affinity = partition(&fake, "0-1");
-    assert_eq!(fake.masks(), "10: 0-1, 20: 1, 30: 1, 40: 0-3", "40 is nobody of ours");
+    assert_eq!(fake.masks(), "10: 0-1, 20: 1, 30: 1, 40: 0-3", "40 is not in the tree");
     assert_eq!(affinity.candidates().unwrap(), [HardwareId(2), HardwareId(3)]);
 }
 
@@ -177,7 +177,8 @@ fn masks_widened_by_a_hotplug_are_narrowed_and_reported() {
     }
     world.born(40, 40, 10, mask("1"));
     drop(world);
-    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0-1 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
+     restored to 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0-1, 20: 0-1, 21: 0-1, 30: 0-1, 40: 1");
 }
@@ -189,7 +190,8 @@ fn a_hotplug_and_its_reversal_between_two_looks_are_repaired() {
         thread.mask = mask("0-3");
     }
     assert!(affinity.look(true), "the event came, though all is as it was");
-    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; now 0 again";
+    let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
+     restored to 0";
     assert_eq!(survey(&affinity).repaired, [says]);
 }
 
@@ -226,7 +228,7 @@ fn x2_x3_a_vanished_processor_is_reported_and_does_not_come_back_by_itself() {
     fake.world().online = mask("0-2");
     fake.world().threads.get_mut(&30).unwrap().mask = mask("0-1");
     let says =
-        "processors that came back were in the mask of 1 thread at once, 0-1; narrowed to 0 again";
+        "processors that came back were at once in the mask of 1 thread, 0-1; narrowed to 0 again";
     assert_eq!(survey(&affinity).repaired, [says]);
     assert_eq!(fake.masks(), "10: 0, 20: 0, 21: 0, 30: 0");
 }
@@ -262,11 +264,11 @@ fn a_thread_created_during_a_change_is_found_by_the_next_look() {
     let (fake, affinity) = family("0-1");
     affinity.start(ONE).unwrap();
     fake.world().born(40, 40, 30, mask("0"));
-    let says = "1 thread born while the partition changed still had 0; now 0-1";
+    let says = "1 thread created while the partition changed still had 0; now 0-1";
     assert_eq!(survey(&affinity).repaired, [says]);
     affinity.stop(ONE).unwrap();
     fake.world().born(50, 50, 30, mask("0-1"));
-    let says = "1 thread born while the partition changed still had 0-1; now 0";
+    let says = "1 thread created while the partition changed still had 0-1; now 0";
     assert_eq!(survey(&affinity).repaired, [says]);
 }
 

@@ -51,7 +51,7 @@ fn h3_masks_are_put_back_during_a_transaction() {
             let began = Instant::now();
             // The transaction lasts all this time, so waiting for it would not put masks back.
             while taken.masks() != "10: 0" {
-                assert!(began.elapsed() < Duration::from_secs(20), "nobody put it back");
+                assert!(began.elapsed() < Duration::from_secs(20), "the mask was not put back");
                 std::thread::yield_now();
             }
             return Err(crate::Veto::new(Status::INSUFFICIENT_RESOURCES, "no"));

@@ -68,7 +68,7 @@ fn a4_a_write_without_effect_is_a_failed_start() {
     });
     let error = rig.add(2).unwrap_err();
     assert_eq!(error.errno(), Some(Number::EIO));
-    assert!(error.to_string().contains("effective is 1 all the same"), "{error}");
+    assert!(error.to_string().contains("the effective processors are 1"), "{error}");
     assert_eq!(rig.fake.world().cpus(), "1", "and does not come when the thief lets it go");
 }
 
@@ -83,7 +83,7 @@ fn a_write_that_cannot_be_reverted_is_reported() {
     assert!(rig.look(), "there is something to be said");
     let told = rig.told();
     assert!(
-        told.iter().any(|line| line.contains("was 1 and cannot be so again: ENODEV")),
+        told.iter().any(|line| line.contains("was 1 and cannot be restored: ENODEV")),
         "{told:?}"
     );
     assert!(told.contains(&breach(2)), "it runs and is reported as not agreed: {told:?}");
@@ -105,7 +105,7 @@ fn a8_an_unavailable_processor_is_refused_with_a_reason_before_any_party_is_aske
     assert!(why.contains("neighbour"), "{why}");
     rig.act(|world| world.give_above("1-2"));
     let (_, why) = reason(3);
-    assert!(why.contains("the cgroup above"), "{why}");
+    assert!(why.contains("the parent cgroup"), "{why}");
     rig.act(|world| world.give_above("0-3"));
     rig.act(|world| world.switch(3, false));
     assert_eq!(reason(3).0, Status::DEVICE_OFF_LINE);
@@ -160,7 +160,7 @@ fn a_created_cpuset_begins_with_the_requested_processors_or_the_first() {
     let root = options("2-3").kind(CpusetKind::Root);
     assert_eq!(begin(&root, ""), Ok(("2-3".into(), CpusetKind::Root)));
     let error = begin(&root, "3").unwrap_err().to_string();
-    assert_eq!(error, "the cpuset /cg may not have 3; it may have 0-2");
+    assert_eq!(error, "the cpuset /cg cannot have 3; it can have 0-2");
     assert_eq!(begin(&options(""), ""), Err(CpusetError::Empty));
     let nothing = begin(&CpusetOptions::new(), "0-3").unwrap_err();
     assert!(matches!(nothing, CpusetError::Invalid { .. }), "there is none to be had: {nothing}");

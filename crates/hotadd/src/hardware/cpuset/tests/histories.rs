@@ -123,7 +123,7 @@ fn look(rig: &mut Rig, agreed: &mut BTreeSet<u32>) {
         assert!(held, "{thread} runs on {mask:?} of {effective:?} (H1)");
     }
     let known: Vec<u32> = agreed.iter().copied().collect();
-    assert_eq!(active, known, "and nobody is in it of whom nothing was said");
+    assert_eq!(active, known, "every active processor was agreed or reported");
 }
 
 proptest! {

@@ -19,7 +19,7 @@ fn h1_a_thread_that_enters_a_cpuset_of_all_processors_is_held() {
         rig.act(|world| world.attach(10));
         rig.look();
         rig.act(|world| world.switch(3, true));
-        assert_eq!(rig.fake.world().masks(), "10: 0-2", "{is_6_1}: before anybody has looked");
+        assert_eq!(rig.fake.world().masks(), "10: 0-2", "{is_6_1}: before the first look");
         assert_eq!(rig.fake.world().effective(), "0-2");
         assert!(rig.look());
         assert_eq!(rig.told(), ["3 appeared"], "{is_6_1}");
@@ -41,7 +41,8 @@ fn h1_a_thread_that_gained_a_processor_is_put_back_and_reported() {
     assert_eq!(rig.fake.world().masks(), "10: 0-3", "6.12 has left its mask alone");
     assert!(rig.look());
     assert_eq!(rig.fake.world().masks(), "10: 0-2");
-    let says = "breach Q3: the kernel let thread 10 of process 10 (a) run on 0-3, outside of the cpuset; now 0-2";
+    let says = "breach Q3: the kernel let thread 10 of process 10 (a) run on 0-3, outside of the cpuset; \
+     now limited to 0-2";
     assert_eq!(rig.told(), [says, "3 appeared"]);
 }
 
@@ -69,7 +70,7 @@ fn h2_a_processor_gained_by_the_cgroup_above_appears_and_a_removed_one_does_not(
     rig.act(|world| drop(world.beside.insert("other", set("3"))));
     rig.act(|world| world.give_above("0-3"));
     rig.look();
-    assert_eq!(rig.told(), [""; 0], "it is somebody else's own");
+    assert_eq!(rig.told(), [""; 0], "it is exclusive to another cgroup");
     for kind in [CpusetKind::Root, CpusetKind::Member] {
         rig.act(|world| world.write_kind(kind));
         while rig.look() {}

@@ -13,7 +13,7 @@ fn x2_a_processor_that_goes_offline_vanishes_and_does_not_come_back_by_itself() 
         assert_eq!((rig.told(), rig.active()), (vec!["2 vanished".into()], vec![1]), "{kind}");
         rig.act(|world| world.switch(2, true));
         rig.look();
-        assert_eq!(rig.fake.world().effective(), "1", "{kind}: nobody has agreed");
+        assert_eq!(rig.fake.world().effective(), "1", "{kind}: no party has agreed");
         assert_eq!(rig.told(), ["2 appeared"], "it can be asked for (H2)");
         rig.add(2).unwrap();
         assert_eq!(rig.active(), [1, 2]);
@@ -48,7 +48,7 @@ fn x2_a_lasting_change_is_found_without_events() {
     assert!(rig.look());
     assert_eq!(rig.told(), ["2 vanished"]);
     rig.act(|world| world.give_above("0,2-3"));
-    assert!(rig.look(), "of the cgroup above nobody says anything");
+    assert!(rig.look(), "a change of the cgroup above is found without an event");
     assert_eq!(
         rig.told()[..2],
         ["1 vanished".to_owned(), breach(0),],
@@ -81,7 +81,7 @@ fn q3_a_processor_written_by_another_process_without_effect_is_removed_again() {
     assert!(rig.look());
     assert_eq!(rig.writes(), ["1"], "or it would run there as soon as it comes online");
     let told = rig.told();
-    assert!(told[1].contains("narrowed to what is effective, 1"), "{told:?}");
+    assert!(told[1].contains("narrowed to the effective processors, 1"), "{told:?}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_invalid_cpuset_partition_is_reported_once_with_the_kernels_reason() {
         world.write("1-2");
     });
     assert!(rig.look());
-    let line = "breach Q3: the cpuset is no valid root any more, and shares its processors: ";
+    let line = "breach Q3: the cpuset is no longer a valid root, and shares its processors: ";
     assert_eq!(rig.told(), [format!("{line}{reason}")]);
     assert!(!rig.look(), "it is said once");
     rig.act(|world| world.spoils.clear());
@@ -134,8 +134,8 @@ fn q3_a_processor_written_from_outside_while_parties_are_asked_is_not_agreed() {
     };
     let _registration = rig.partition.register("meddler", meddler).unwrap();
     let error = rig.add(2).unwrap_err();
-    assert_eq!(error.clause(), "A4", "everybody had agreed by then: {error}");
-    assert!(error.to_string().contains("somebody else has brought it"), "{error}");
+    assert_eq!(error.clause(), "A4", "all parties had agreed by then: {error}");
+    assert!(error.to_string().contains("another process has added it"), "{error}");
     assert!(rig.look());
     assert_eq!(rig.told()[0], breach(2));
 }

@@ -1,4 +1,5 @@
-//! What nobody can see of other people's hands, and two partitions of one machine: docs/limits.md says so, and no more than this is so.
+//! Changes by others that hotadd cannot notice, and two partitions of one machine. docs/limits.md lists
+//! exactly these.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ fn a_processor_replugged_while_events_are_lost_does_not_appear_again() {
 fn a_processor_onlined_by_others_right_before_our_write_counts_as_agreed() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     rig.act(|w| w.before = Some(Box::new(|w: &mut World| w.switch(1, true, Way::Switch))));
-    rig.add(1).expect("everybody had agreed");
+    rig.add(1).expect("all parties had agreed");
     assert_eq!(rig.told(), [line(State::AddStart, 1), line(State::AddComplete, 1)]);
     rig.look();
     assert_eq!((rig.told(), rig.active()), (vec![], vec![0, 1]));

@@ -305,7 +305,7 @@ impl Run {
         for id in before.iter().filter(|id| !self.doubted.contains(id) && !world.ours[id]) {
             let active = set.by_id(HardwareId(*id)).filter(|p| set.contains(p.index));
             let unagreed = active.is_some_and(|p| !set.is_agreed(p.index));
-            let undone = format!("processor {id} was brought online by somebody else; it was");
+            let undone = format!("processor {id} was brought online by another process; it was");
             let undone = told.iter().any(|line| line.contains(&undone));
             prop_assert!(unagreed || undone, "{id} joined unreported: {told:?}");
             self.seen.insert(if undone { "revoked" } else { "joined without agreement" });

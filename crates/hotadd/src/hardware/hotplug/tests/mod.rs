@@ -153,7 +153,7 @@ impl Rig {
 
 /// The line for a processor that joined without agreement.
 fn breach(id: u32) -> String {
-    format!("breach Q3: processor {id} was brought in by somebody else; no driver was asked")
+    format!("breach Q3: processor {id} was brought in by another process; no driver was asked")
 }
 
 /// The beginning of a driver's line for this state.

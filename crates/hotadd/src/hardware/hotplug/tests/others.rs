@@ -36,7 +36,7 @@ fn x2_x3_an_offlined_processor_is_reported_and_keeps_its_index() {
     assert_eq!(rig.active(), [0]);
     rig.act(|w| w.plug(1));
     assert!(rig.look());
-    assert_eq!(rig.told(), ["1 appeared"], "it is off, and nobody is asked by that alone");
+    assert_eq!(rig.told(), ["1 appeared"], "it is offline, and that alone asks no party");
     assert_eq!(rig.add(1).unwrap().processor.index.get(), 1);
 }
 
@@ -128,7 +128,7 @@ fn q3_an_unreadable_list_changes_nothing_and_is_reported_once() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| w.readings.extend([Some(Errno::IO); 4]));
     assert!(rig.look());
-    let says = "breach Q3: which processors are online cannot be read: EIO (5)";
+    let says = "breach Q3: the list of online processors cannot be read: EIO (5)";
     assert_eq!((rig.told(), rig.active()), (vec![says.to_owned()], vec![0, 1]));
     assert!(!rig.look());
     assert!(!rig.look());
@@ -142,12 +142,12 @@ fn q3_an_intruder_is_revoked_and_reported() {
     let mut rig = revoking("0-3", "0-3", "0");
     rig.act(|w| w.switch(2, true, Way::Switch));
     assert!(rig.look());
-    let says = "processor 2 was brought online by somebody else; it was taken offline again";
+    let says = "processor 2 was brought online by another process; it was taken offline again";
     assert_eq!(rig.told(), [format!("breach Q3: {says}")]);
     assert_eq!((rig.active(), rig.fake.world().online()), (vec![0], vec![0]));
     assert_eq!(rig.writes(), [(2, false)]);
     assert!(!rig.look(), "the event of that is no news");
-    rig.add(2).expect("with everybody's consent it may");
+    rig.add(2).expect("with agreement it joins");
     assert!(!rig.look());
     assert_eq!(rig.active(), [0, 2]);
 }
@@ -163,7 +163,7 @@ fn q3_an_intruder_that_cannot_be_revoked_joins_and_the_write_is_not_repeated() {
     assert!(rig.look());
     let cannot =
         |id, why| format!("breach Q3: processor {id} cannot be taken offline again: {why}");
-    let why = "the kernel took the write, and it is online all the same";
+    let why = "the kernel accepted the write, but it is still online";
     let mut told = rig.told();
     let mut expected = vec![cannot(1, "EBUSY (16)"), cannot(2, why)];
     expected.extend([breach(1), "1 joined".into(), breach(2), "2 joined".into()]);
@@ -201,7 +201,7 @@ fn q3_a_repeated_intruder_is_revoked_only_a_limited_number_of_times() {
     rig.told();
     rig.act(|w| w.switch(1, true, Way::Switch));
     assert!(rig.look());
-    let why = "breach Q3: processor 1 cannot be taken offline again: it was taken offline 3 times already";
+    let why = "breach Q3: processor 1 cannot be taken offline again: it was already taken offline 3 times";
     let told = rig.told();
     assert!(told.iter().any(|t| t == why) && told.contains(&breach(1)), "{told:?}");
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![]));
@@ -221,7 +221,11 @@ fn q3_the_last_processors_are_not_revoked() {
         w.switch(0, false, Way::Switch);
     });
     assert!(rig.look());
-    assert_eq!((rig.active(), rig.writes()), (vec![1, 2], vec![]), "somebody must run");
+    assert_eq!(
+        (rig.active(), rig.writes()),
+        (vec![1, 2], vec![]),
+        "one processor must stay online"
+    );
 }
 
 #[test]

@@ -108,15 +108,15 @@ fn a8_a_processor_that_cannot_be_started_is_refused_before_any_party_is_asked() 
         w.switch(4, true, Way::Switch);
     });
     let cases = [
-        (1, Status::DEVICE_ALREADY_ATTACHED, "it is active already"),
-        (2, Status::NOT_SUPPORTED, "the kernel has no switch for it"),
+        (1, Status::DEVICE_ALREADY_ATTACHED, "it is already active"),
+        (2, Status::NOT_SUPPORTED, "the kernel has no online file for it"),
         (
             3,
             Status::ACCESS_DENIED,
-            "this process may not switch it on, which takes root: EACCES (13)",
+            "this process may not bring it online, which needs root: EACCES (13)",
         ),
-        (4, Status::DEVICE_ALREADY_ATTACHED, "somebody else has brought it online"),
-        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; present are 0-4"),
+        (4, Status::DEVICE_ALREADY_ATTACHED, "another process has brought it online"),
+        (5, Status::DEVICE_DOES_NOT_EXIST, "it is not plugged in; the present processors are 0-4"),
         (6, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
         (u32::MAX, Status::NO_SUCH_DEVICE, "there is no such processor; this machine can have 0-5"),
     ];
@@ -126,8 +126,12 @@ fn a8_a_processor_that_cannot_be_started_is_refused_before_any_party_is_asked() 
     }
     rig.act(|w| w.readings.push_back(Some(Errno::IO)));
     let reason = rig.add(3).unwrap_err().reason();
-    assert_eq!(reason, "which processors are online cannot be read: EIO (5)");
-    assert_eq!((rig.told(), rig.writes()), (vec![], vec![]), "nobody was asked, nothing written");
+    assert_eq!(reason, "the list of online processors cannot be read: EIO (5)");
+    assert_eq!(
+        (rig.told(), rig.writes()),
+        (vec![], vec![]),
+        "no party was asked and nothing written"
+    );
     assert_eq!(
         rig.partition.candidates().unwrap(),
         [HardwareId(3)],
@@ -152,7 +156,7 @@ fn q3_q4_a_processor_onlined_by_others_while_drivers_are_asked_is_not_agreed() {
     assert_eq!((error.clause(), error.status()), ("Q4", Status::RETRY));
     assert_eq!(rig.writes(), [], "nothing is written to what runs");
     assert!(!rig.look(), "it was looked at when the add was over");
-    let says = "was brought online by somebody else while everybody was being asked about it";
+    let says = "was brought online by another process while the parties were being asked about it";
     let breach = format!("breach Q4: processor 1 {says}");
     let failed = [line(State::AddStart, 1), breach, line(State::AddFailure, 1)];
     assert_eq!(rig.told(), [&failed[..], &["1 joined".to_owned()]].concat(), "one breach");
@@ -171,7 +175,7 @@ fn a4_q3_a_start_whose_result_cannot_be_read_fails_and_is_found_later() {
     assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
     assert_eq!(rig.active(), [0]);
     assert!(rig.look());
-    assert_eq!(rig.active(), [0, 1], "it runs, and nobody was told that it does");
+    assert_eq!(rig.active(), [0, 1], "it runs, and no party was told");
     assert!(rig.told().contains(&breach(1)));
     assert_eq!(rig.writes(), [(1, true)]);
 }
@@ -192,7 +196,7 @@ fn a_machine_whose_lists_cannot_be_read_is_an_error() {
     fake.world().readings.push_back(Some(Errno::ACCESS));
     let error = Hotplug::on(Arc::new(fake), HotplugOptions::new()).unwrap_err();
     assert_eq!(error, HotplugError::Unreadable { list: "online", errno: Number::EACCES });
-    assert_eq!(error.to_string(), "cannot read which processors are online: EACCES (13)");
+    assert_eq!(error.to_string(), "cannot read the list of online processors: EACCES (13)");
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn q4_a_processor_touched_while_drivers_are_asked_is_not_started() {
     };
     let meddling: [(Act, &str); 3] = [
         (blink, "processor 1 was brought online"),
-        (replug, "processor 1 was pulled out"),
+        (replug, "processor 1 was unplugged"),
         (World::lose_besides, "uevents were lost: it may have been switched"),
     ];
     for (act, says) in meddling {
@@ -237,7 +241,7 @@ fn q4_a_processor_touched_while_drivers_are_asked_is_not_started() {
         drop(meddler);
         rig.look();
         rig.told();
-        rig.add(1).expect("nobody touches it now");
+        rig.add(1).expect("it is not touched now");
     }
 }
 

@@ -76,7 +76,7 @@ fn x2_a_closed_uevent_socket_is_opened_again() {
     // Only events reveal a blink, and events without a listener are lost.
     let began = Instant::now();
     while events.try_recv().is_err() {
-        assert!(began.elapsed() < LONG, "nobody listens");
+        assert!(began.elapsed() < LONG, "no watcher listens");
         fake.world().switch(1, false, Way::Switch);
         fake.world().switch(1, true, Way::Switch);
         std::thread::yield_now();
