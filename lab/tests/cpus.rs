@@ -28,10 +28,10 @@ fn a_hot_added_processor_stays_offline_until_its_switch_is_written(kernel: Kerne
     for n in [1, 2] {
         assert_eq!(guest.add_cpu(n as usize).unwrap(), n, "Linux numbers them in order");
         assert_eq!(set(&guest, "present"), format!("0-{n}"));
-        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "nobody has started it");
+        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "it is not started by itself");
         // By the time that a program runs, the kernel's own helpers have run.
         guest.run(&["sh", "-c", "echo enough"]).unwrap();
-        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "and nobody does");
+        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "it stays offline");
     }
     guest.write(&cpu("cpu2/online"), "1").unwrap();
     assert_eq!(set(&guest, "online"), "0,2", "only the one that was asked for is started");

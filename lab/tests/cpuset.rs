@@ -88,7 +88,7 @@ fn a_cpuset_grows_and_shrinks_only_with_agreement(kernel: Kernel) {
     guest.write(&cpu("cpu2/online"), "0").unwrap();
     governor.until("2 vanished"); // X2
     guest.write(&cpu("cpu2/online"), "1").unwrap();
-    assert_eq!(allowed(&guest, worker), "1", "{kernel}: nobody has agreed that it comes back");
+    assert_eq!(allowed(&guest, worker), "1", "{kernel}: its return was not agreed");
     governor.order("add 2");
     let began = Instant::now();
     while allowed(&guest, worker) != "1-2" {
@@ -131,12 +131,12 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
         Kernel::V6_12 => "EINVAL (22): the kernel gives no reason",
     };
     assert!(refused.contains(why), "{kernel}: {refused}");
-    assert_eq!(state(), ["1", "1", "root"], "{kernel}: it is as it was, and valid (A4)");
+    assert_eq!(state(), ["1", "1", "root"], "{kernel}: it is restored and valid (A4)");
 
     guest.write("/cgroup/neighbour/cpuset.cpus", "3").unwrap();
     governor.order("add 2");
     governor.until("2 joined");
-    assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once nobody else has it");
+    assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once no other cgroup has it");
     assert_eq!(
         guest.read("/cgroup/cpuset.cpus.effective").unwrap(),
         "0,3",
@@ -187,7 +187,7 @@ fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
     governor.end();
     assert!(guest.read("/cgroup/user/set/cpuset.cpus").is_err(), "{kernel}: it is gone");
     let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
-    assert_eq!(control, "", "{kernel}: and the user's cgroup as it was");
+    assert_eq!(control, "", "{kernel}: the user's cgroup is restored");
 
     // The command does so too, beside the shell that started it.
     let script = "echo 0 > /cgroup/user/cgroup.procs

@@ -54,7 +54,7 @@ fn a_processor_comes_online_only_with_the_agreement_of_all_parties(kernel: Kerne
         "processor 3 stays out: fragile refused: its connection was closed",
         "processor 4 stays out: slow refused: no answer in 2 s",
     ] {
-        assert!(status.contains(line), "{kernel}: who did not see it is told {line:?}: {status}");
+        assert!(status.contains(line), "{kernel}: status reports {line:?}: {status}");
     }
     let (history, _) = hotadd(&guest, &["history"]);
     let refused = "refused processor 2 pool in";

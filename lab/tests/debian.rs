@@ -42,7 +42,7 @@ get, of = 'org.freedesktop.DBus.Properties', GLib.Variant('(ss)', (name + '.Auth
 print(bus.call_sync(name, path, get, 'Get', of, None, 0, 50000, None)[0])";
     assert_eq!(run(&guest, &["python3", "-c", asks]), "js\n", "{kernel}: polkit says what it is");
     let owner = run(&guest, &["ps", "-o", "user=", "-C", "polkitd"]);
-    assert_eq!(owner.trim(), "polkitd", "{kernel}: who polkit runs as");
+    assert_eq!(owner.trim(), "polkitd", "{kernel}: the user of polkit");
 
     let terminal = run(&guest, &["ps", "-o", "tty=", "-C", "agent"]);
     assert_eq!(terminal.trim(), "?", "{kernel}: what the agent starts must not read its port");

@@ -35,7 +35,7 @@ fn a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried(kernel: Ker
     fail_next(&guest, 1);
     let (said, code) = hotadd(&guest, &["add", "1"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
-    assert!(said.contains("EAGAIN") && said.contains("1"), "{kernel}: who asked is told: {said}");
+    assert!(said.contains("EAGAIN") && said.contains("1"), "{kernel}: the caller is told: {said}");
     assert_eq!(online(&guest, 1), "0", "{kernel}");
 
     agent(&guest, "later", &[]);
@@ -43,13 +43,13 @@ fn a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried(kernel: Ker
     let start = "AddStart 1 as 0:1".to_owned();
     let failure = "AddFailure 1 as 0:1: STATUS_RETRY, EAGAIN (11)".to_owned();
     assert_eq!(heard("pool"), [&*start, &*failure], "{kernel}: with the kernel's own error (A4)");
-    assert_eq!(heard("later"), [""; 0], "{kernel}: who came later agreed to nothing");
+    assert_eq!(heard("later"), [""; 0], "{kernel}: a party that registered later is not told");
     let (status, _) = hotadd(&guest, &["status"]);
     let stays = "processor 1 stays out: ";
     let line = status.lines().find(|line| line.starts_with(stays));
     let line = line.unwrap_or_else(|| panic!("{kernel}: {stays:?} is in {status}"));
     assert!(line.contains("EAGAIN") && line.contains("A4"), "{kernel}: {line}");
-    assert!(status.contains("could be added: 1\n"), "{kernel}: it is there all the same: {status}");
+    assert!(status.contains("could be added: 1\n"), "{kernel}: it is still a candidate: {status}");
 
     // Like `udevadm trigger --action=add`. No processor was plugged in, and the kernel could start this one now.
     guest.write(&cpu("cpu1/uevent"), "add").unwrap();
@@ -60,7 +60,7 @@ fn a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried(kernel: Ker
     assert_eq!(times(&history, "start-failed processor 1"), 1, "{kernel}: once: {history}");
 
     let (said, code) = hotadd(&guest, &["add", "1"]);
-    assert_eq!(code, Some(0), "{kernel}: whoever asks again gets it: {said}");
+    assert_eq!(code, Some(0), "{kernel}: another request succeeds: {said}");
     assert_eq!(online(&guest, 1), "1", "{kernel}");
     let last = "AddComplete 1 as 0:2";
     for name in ["pool", "later"] {
@@ -90,14 +90,14 @@ fn a_sibling_thread_under_nosmt_fails_and_processors_beyond_nr_cpus_do_not_exist
     guest.plug(2).unwrap();
     answered(&guest, "2");
     let (status, _) = hotadd(&guest, &["status"]);
-    assert!(status.contains("active: 0 (1 processors"), "{kernel}: it is none of them: {status}");
+    assert!(status.contains("active: 0 (1 processors"), "{kernel}: it is not active: {status}");
     assert!(status.contains("could be added: 1\n"), "{kernel}: nor one that could be: {status}");
     let said = guest.read(SAID).unwrap();
     assert!(!said.contains("processor 2"), "{kernel}: nothing is said of it: {said}");
     let (said, code) = hotadd(&guest, &["add", "2"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("no such processor") && said.contains("0-1"), "{kernel}: {said}");
-    assert_eq!(told(&guest, "pool", 2), [""; 0], "{kernel}: nobody is asked (A8)");
+    assert_eq!(told(&guest, "pool", 2), [""; 0], "{kernel}: no party is asked (A8)");
 }
 
 /// Waits until the guest has reported the outcome for this slot to the hypervisor, by ACPI's _OST.

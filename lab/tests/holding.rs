@@ -77,11 +77,11 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     let mark = holder.mark();
     comes_online(guest, first);
     let refused = holder.until(mark, &format!("{first} refused: "));
-    assert!(refused.contains(": last: "), "{kernel}: who it was: {refused}");
+    assert!(refused.contains(": last: "), "{kernel}: the refusing party: {refused}");
     holder.stays_on("0");
     let now = holder.masks();
     let same = before.iter().all(|(thread, mask)| now.get(thread).is_none_or(|now| now == mask));
-    assert!(same, "{kernel}: every mask is as it was: {before:?}, now {now:?}");
+    assert!(same, "{kernel}: no mask changes: {before:?}, now {now:?}");
 
     let came = comes_online(guest, second);
     let joined = holder.until(mark, &format!("{second} joined @"));

@@ -53,7 +53,7 @@ fn documented() -> &'static str {
 
 #[test]
 fn a3_the_documented_script_refuses_only_the_documented_processor() {
-    let body = documented().strip_prefix("#!/bin/sh\n").expect("it says what runs it");
+    let body = documented().strip_prefix("#!/bin/sh\n").expect("a first line");
     let (_dir, path) = script("ready", body);
     let driver = format!("exec:{}", path.display());
     // Processor 1 is active from the beginning, so the script must agree to it (R3).

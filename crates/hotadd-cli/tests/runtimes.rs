@@ -105,7 +105,7 @@ fn python_counts_the_machine_and_its_affinity_mask_grows() {
     assert_eq!(before.number("sched_getaffinity"), 1);
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("sched_getaffinity"), 2, "it follows");
+    assert_eq!(after.number("sched_getaffinity"), 2, "the new processor is counted");
     assert_eq!(after.number("cpu_count"), before.number("cpu_count"), "os.cpus counts the machine");
     program.end();
 }
@@ -128,7 +128,7 @@ fn openmp_keeps_its_number_of_threads_until_it_is_set() {
     assert_eq!((before.number("num_procs"), before.number("max_threads")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("num_procs"), 2, "it follows");
+    assert_eq!(after.number("num_procs"), 2, "the new processor is counted");
     assert_eq!((after.number("max_threads"), after.number("team")), (1, 1), "they do not");
     let told = program.says("told");
     assert_eq!((told.number("max_threads"), told.number("team")), (2, 2), "by omp_set_num_threads");
@@ -145,9 +145,13 @@ fn a_jvm_sees_the_new_processor_except_in_its_common_pool() {
     assert_eq!((before.number("availableProcessors"), before.number("serial")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("availableProcessors"), 2, "it follows");
-    assert_eq!(after.number("commonPool"), before.number("commonPool"), "that is made once");
-    assert_eq!(after.number("serial"), 1, "and the collector is chosen once");
+    assert_eq!(after.number("availableProcessors"), 2, "the new processor is counted");
+    assert_eq!(
+        after.number("commonPool"),
+        before.number("commonPool"),
+        "the common pool is created once"
+    );
+    assert_eq!(after.number("serial"), 1, "the collector is chosen once");
     program.end();
 }
 
@@ -161,7 +165,7 @@ fn node_sees_the_new_processor_except_in_its_thread_pool() {
     assert_eq!(before.number("availableParallelism"), 1);
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("availableParallelism"), 2, "it follows");
+    assert_eq!(after.number("availableParallelism"), 2, "the new processor is counted");
     assert_eq!(after.number("cpus"), before.number("cpus"), "os.cpus counts the machine");
     program.end();
 }
@@ -183,7 +187,7 @@ fn go_keeps_gomaxprocs_until_it_is_set() {
     assert_eq!((before.number("NumCPU"), before.number("GOMAXPROCS")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("NumCPU"), 1, "it is read once");
+    assert_eq!(after.number("NumCPU"), 1, "NumCPU is read once");
     // From Go 1.25 on it is read again, at most once a second.
     if after.number("minor") < 25 {
         assert_eq!(after.number("GOMAXPROCS"), 1, "GOMAXPROCS is also set once");
@@ -217,7 +221,11 @@ fn rust_sees_the_new_processor() {
     let Some(mut program) = Program::start("rust", &command) else { return };
     assert_eq!(program.says("start").number("available_parallelism"), 1);
     program.add();
-    assert_eq!(program.says("joined").number("available_parallelism"), 2, "it follows");
+    assert_eq!(
+        program.says("joined").number("available_parallelism"),
+        2,
+        "the new processor is counted"
+    );
     while program.lines.next().is_some() {}
     program.end();
 }

@@ -68,7 +68,7 @@ fn l3_an_error_with_an_invalid_name_is_a_veto_that_says_so() {
     let at = bytes.windows(9).position(|part| part == b"x80000011").unwrap();
     bytes[at..at + 9].copy_from_slice(b"800000110");
     bare.write_all(&bytes).unwrap();
-    let error = adding.join().unwrap().expect_err("it is no agreement");
+    let error = adding.join().unwrap().expect_err("it is not an agreement");
     assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
     assert!(error.reason().contains("invalid error name"), "{error}");
 }

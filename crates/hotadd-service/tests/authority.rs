@@ -152,7 +152,7 @@ fn without_polkit_every_user_may_read_and_root_and_the_group_may_change() {
     stranger.signal("Joined");
     member.call::<_, ()>("Deregister", &party).unwrap();
     let root = bus.peer(User { uid: 0, gid: 0 });
-    add(&root, 2).expect("so may root");
+    add(&root, 2).expect("root may add");
 }
 
 #[test]
@@ -315,10 +315,10 @@ fn one_user_with_read_access_cannot_use_up_the_connections() {
     let look = |peer: &Peer| peer.call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &());
     let mut peers: Vec<_> = (0..64).map(|_| bus.peer(STRANGER)).collect();
     for peer in &peers {
-        look(peer).expect("so many are served");
+        look(peer).expect("this many connections are served");
     }
     let one_more = bus.peer(STRANGER);
-    let failure = look(&one_more).expect_err("it is one too many");
+    let failure = look(&one_more).expect_err("beyond the limit");
     assert!(
         failure.name == DENIED && failure.message.contains("there are too many connections"),
         "{failure:?}"

@@ -239,7 +239,7 @@ async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32
             }
             return heard;
         }
-        let said = line.next_said().await.expect("who is well is not disconnected");
+        let said = line.next_said().await.expect("a correct client is not disconnected");
         let (serial, state, id) = match said {
             Said::Done(answer) => {
                 own = Some(answer.expect("a party and an epoch").0);
@@ -272,7 +272,7 @@ async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32
 async fn leave(line: &mut Line, party: u64, heard: &mut Vec<(State, u32)>) {
     line.deregister(party).await.unwrap();
     loop {
-        match line.next_said().await.expect("who is well is not disconnected") {
+        match line.next_said().await.expect("a correct client is not disconnected") {
             Said::Notice { serial, state, id, .. } => {
                 heard.push((state, id));
                 line.agree(serial).await.unwrap();

@@ -67,7 +67,7 @@ impl Crowd {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let count = line.trim().parse().expect("it says how many it has");
+        let count = line.trim().parse().expect("the number of connections");
         Self { process, count }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn is_sandboxed(guest: &Guest) {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         line.unwrap_or_else(|| panic!("{key} in {status}")).split_whitespace().collect::<Vec<_>>()
     };
-    assert_eq!(of("Uid:"), ["65534"; 4], "it is nobody");
+    assert_eq!(of("Uid:"), ["65534"; 4], "it runs as the user nobody");
     assert_eq!(of("CapEff:"), ["0000000000000000"], "it may nothing");
     assert_eq!(of("NoNewPrivs:"), ["1"], "and never will");
     assert_eq!(of("Seccomp:"), ["2"], "its system calls are limited");

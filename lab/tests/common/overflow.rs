@@ -56,7 +56,10 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
         assert_eq!(status.matches(&line).count(), 1, "{kernel}: {line:?} is in {status}");
     }
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0,2", "{kernel}: nothing was started");
-    assert!(!said.contains("2 vanished"), "{kernel}: who is back is not missed: {said}");
+    assert!(
+        !said.contains("2 vanished"),
+        "{kernel}: a processor that came back has not vanished: {said}"
+    );
 
     // The same with room for the messages, which report the processor that was gone.
     guest.signal(daemon, STOP).unwrap();

@@ -184,7 +184,7 @@ fn looks_around(who: User) -> String {
     let ours = ["socket:", "anon_inode:", "/tmp/"];
     let open = found.lines().filter_map(|line| line.split_once(" -> "));
     let open: Vec<_> = open.map(|(_, to)| to).filter(|to| !to.ends_with("/ran")).collect();
-    assert!(open.contains(&"/dev/null"), "it saw what is open: {found}");
+    assert!(open.contains(&"/dev/null"), "it listed its descriptors: {found}");
     let bad = open.iter().find(|to| ours.iter().any(|ours| to.starts_with(ours)));
     assert_eq!(bad, None, "hotadd's: {found}");
     "it ran, and found nothing of hotadd's open, nor a variable".to_owned()

@@ -134,7 +134,7 @@ fn conversions_allocate_pool_and_free_it() {
             &raw mut string => *mut UnicodeString, &raw const from => *const AnsiString, 1 => u8,
         ) -> i32);
         assert_eq!((status, text(string).as_str()), (0, "naïve"), "the code page is UTF-8");
-        assert_eq!((string.length, string.maximum_length), (10, 12), "with a zero behind it");
+        assert_eq!((string.length, string.maximum_length), (10, 12), "with a terminator");
         let mut back = AnsiString::EMPTY;
         let status = call!(abi, RtlUnicodeStringToAnsiString(
             &raw mut back => *mut AnsiString, &raw const string => *const UnicodeString, 1 => u8,
@@ -179,7 +179,7 @@ fn utf8_is_converted_in_whole_characters() {
             "no half characters"
         );
         assert_eq!(convert(room.as_mut_ptr(), 8, &[0xd834, 0x61]), (SOME_NOT_MAPPED, 4));
-        assert_eq!(&room[..4], "\u{fffd}a".as_bytes(), "half a character is none");
+        assert_eq!(&room[..4], "\u{fffd}a".as_bytes(), "an incomplete character is replaced");
         let mut units = [0_u16; 8];
         let status = call!(abi, RtlUTF8ToUnicodeN(
             units.as_mut_ptr() => *mut u16, 16 => u32, &raw mut written => *mut u32,

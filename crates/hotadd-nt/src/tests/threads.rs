@@ -101,7 +101,7 @@ fn a_thread_runs_and_a_waiter_sees_its_end() {
             let (handle, number) = create(abi, routine, &raw const seen as usize);
             let (status, object) = reference(abi, handle);
             assert_eq!(status, 0);
-            assert_eq!(close(abi, handle), 0, "the reference goes on");
+            assert_eq!(close(abi, handle), 0, "the reference stays valid");
             assert_eq!(wait(abi, object as *mut u8, true), 0);
             assert_eq!(seen.thread.load(Ordering::SeqCst), object);
             assert_eq!(seen.number.load(Ordering::SeqCst), number);

@@ -63,7 +63,7 @@ fn setting_a_timer_replaces_its_due_time_and_cancelling_stops_it() {
         assert_eq!(
             call!(abi, KeCancelTimer(timer.at() => *mut u8) -> u8),
             0,
-            "initialised again it leaves nothing behind"
+            "initialising it again cancels it"
         );
     }
 }

@@ -73,10 +73,10 @@ fn l3_a_header_with_an_invalid_name_ends_the_connection_and_the_client_reconnect
         );
         let why = format!("it sent a message with an invalid {field}");
         assert!(matches!(error, Error::Protocol(_)), "{error:?}");
-        assert!(error.to_string().contains(&why), "whoever waits is told what it was: {error}");
+        assert!(error.to_string().contains(&why), "a waiting caller gets the cause: {error}");
         let breach = events.recv().unwrap();
         assert_eq!((breach.kind, breach.clause), (EventKind::Breach, Some("L3")));
-        assert!(breach.reason.unwrap().contains(&why), "so is whoever watches: {why}");
+        assert!(breach.reason.unwrap().contains(&why), "an observer gets the cause: {why}");
         // The client reconnects, and everything works again.
         fake = accept();
         fake.admit(FIRST, 7);

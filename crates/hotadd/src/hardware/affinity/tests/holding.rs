@@ -283,5 +283,5 @@ fn threads_may_run_anywhere_again_after_the_partition_is_dropped() {
     fake.world().taskset(10, "1");
     fake.world().taskset(20, "1");
     drop(process(&fake));
-    assert_eq!(fake.masks(), "10: 1, 20: 1", "as far as it was confined before");
+    assert_eq!(fake.masks(), "10: 1, 20: 1", "the mask from before the partition");
 }

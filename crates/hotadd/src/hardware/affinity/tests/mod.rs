@@ -189,7 +189,7 @@ fn a_hotplug_and_its_reversal_between_two_looks_are_repaired() {
     for thread in fake.world().threads.values_mut() {
         thread.mask = mask("0-3");
     }
-    assert!(affinity.look(true), "the event came, though all is as it was");
+    assert!(affinity.look(true), "the event counts, although nothing has changed");
     let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
      restored to 0";
     assert_eq!(survey(&affinity).repaired, [says]);

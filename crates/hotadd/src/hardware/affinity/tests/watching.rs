@@ -26,12 +26,12 @@ fn the_watcher_nudges_on_a_change_and_ends_with_the_backend() {
     affinity.clone().watch(Nudge(Arc::downgrade(&partition)));
     fake.world().online = mask("0"); // no event comes of it
     nudges.recv_timeout(Duration::from_secs(20)).expect("a nudge within a poll or two");
-    assert!(Arc::weak_count(&partition) > 0, "the watcher goes on");
+    assert!(Arc::weak_count(&partition) > 0, "the watcher still runs");
     drop(affinity);
     // The watcher's nudge handle is dropped with it.
     let dropped = Instant::now();
     while Arc::weak_count(&partition) > 0 {
-        assert!(dropped.elapsed() < Duration::from_secs(20), "the watcher goes on");
+        assert!(dropped.elapsed() < Duration::from_secs(20), "the watcher still runs");
         std::thread::yield_now();
     }
     println!("the watcher ended after {:?}", dropped.elapsed());

@@ -52,7 +52,7 @@ fn a4_a_start_that_makes_the_partition_invalid_is_reverted_with_the_kernels_reas
         assert_eq!(rig.writes(), ["1-2", "1"], "narrowed again");
         let standing = rig.cpuset.kernel.standing().unwrap();
         assert_eq!((standing.kind, standing.invalid), (CpusetKind::Isolated, None), "{is_6_1}");
-        assert!(!rig.fake.world().is_unguarded, "as it was in the kernel's mind too");
+        assert!(!rig.fake.world().is_unguarded, "the kernel's state is restored too");
         assert!(!rig.look(), "nothing is left to be said");
         rig.add(3).expect("the others can be had");
         assert_eq!(rig.active(), [1, 3]);
@@ -163,7 +163,7 @@ fn a_created_cpuset_begins_with_the_requested_processors_or_the_first() {
     assert_eq!(error, "the cpuset /cg cannot have 3; it can have 0-2");
     assert_eq!(begin(&options(""), ""), Err(CpusetError::Empty));
     let nothing = begin(&CpusetOptions::new(), "0-3").unwrap_err();
-    assert!(matches!(nothing, CpusetError::Invalid { .. }), "there is none to be had: {nothing}");
+    assert!(matches!(nothing, CpusetError::Invalid { .. }), "no processor is available: {nothing}");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn an_adopted_cpuset_keeps_its_processors_and_gains_none_by_itself() {
     assert_eq!(adopt("1", &options("0")), (Ok(1), "0".into()), "on demand");
     let (refused, left) = adopt("1", &options("3"));
     assert!(matches!(refused, Err(CpusetError::NotAllowed { .. })), "{refused:?}");
-    assert_eq!(left, "1", "and it is as it was");
+    assert_eq!(left, "1", "the list is restored");
 }
 
 #[test]

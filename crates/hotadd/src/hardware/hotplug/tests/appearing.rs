@@ -55,7 +55,7 @@ fn q3_a_plugged_processor_onlined_by_others_joins_or_is_revoked_and_appears() {
         assert!(rig.look());
         let told = rig.told();
         assert_eq!(told.contains(&"2 appeared".to_owned()), appears, "{intruders:?}: {told:?}");
-        assert_eq!(rig.active().contains(&2), !appears, "{intruders:?}: who is in needs no adding");
+        assert_eq!(rig.active().contains(&2), !appears, "{intruders:?}: a member does not appear");
     }
 }
 

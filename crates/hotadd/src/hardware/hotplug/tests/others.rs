@@ -99,7 +99,7 @@ fn x2_the_event_of_a_blink_may_come_after_a_look_that_saw_no_change() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| blink(w, 1));
     assert_eq!(rig.hotplug.survey(&[HardwareId(0), HardwareId(1)]), Survey::default());
-    assert!(rig.look(), "it is news all the same");
+    assert!(rig.look(), "the event is still found");
     assert_eq!(rig.told(), [breach(1), "1 joined".to_owned(), surprise(1)]);
 }
 

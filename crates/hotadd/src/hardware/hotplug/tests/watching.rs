@@ -94,12 +94,12 @@ fn the_watcher_nudges_on_a_change_and_ends_with_the_backend() {
     fake.world().switch(1, false, Way::Switch);
     nudges.recv_timeout(LONG).expect("a nudge for the event");
     assert_eq!(hotplug.survey(&active).vanished, [HardwareId(1)]);
-    assert!(Arc::weak_count(&listener) > 0, "the watcher goes on");
+    assert!(Arc::weak_count(&listener) > 0, "the watcher still runs");
     drop(hotplug);
     // The watcher's nudge handle is dropped with it.
     let dropped = Instant::now();
     while Arc::weak_count(&listener) > 0 {
-        assert!(dropped.elapsed() < LONG, "the watcher goes on");
+        assert!(dropped.elapsed() < LONG, "the watcher still runs");
         std::thread::yield_now();
     }
 }
