@@ -101,7 +101,7 @@ fn a_processor_plugged_in_before_the_daemon_listens_is_added(kernel: Kernel) {
         "1",
         "{kernel}: it was pulled out and plugged in again: it is new"
     );
-    assert_eq!(online(&guest, 1), "0", "{kernel}: it was decided about, and somebody took it away");
+    assert_eq!(online(&guest, 1), "0", "{kernel}: it was decided, and then taken offline by hand");
     let (added, _) = hotadd(&guest, &["add", "1"]);
     assert_eq!(online(&guest, 1), "1", "{kernel}: asked for it is added: {added}");
     guest.signal(daemon, TERM).unwrap();

@@ -103,7 +103,7 @@ fn comes_online(guest: &Guest, id: u32) -> u64 {
 /// On Linux 6.12 no thread may be outside. Linux 6.1 resets masks by itself, and threads may run elsewhere
 /// until the next look.
 fn is_within_its_window(kernel: Kernel, total: &Counts) {
-    assert_eq!(total.slotless, 0, "{kernel}: whoever joins has a slot: {total:?}");
+    assert_eq!(total.slotless, 0, "{kernel}: every processor that joins has a slot: {total:?}");
     if kernel == Kernel::V6_12 {
         assert_eq!(total.outside, 0, "{kernel}: not for a moment: {total:?}");
     }
@@ -209,7 +209,7 @@ fn a_processor_added_to_an_affinity_is_used_only_after_agreement(kernel: Kernel)
     let total = holder.total();
     total.show(kernel, "masks are widened");
     assert!(total.ids.iter().all(|id| [1, 2, 3].contains(id)), "{kernel}: {total:?}");
-    assert_eq!(total.slotless, 0, "{kernel}: whoever joins has a slot: {total:?}");
+    assert_eq!(total.slotless, 0, "{kernel}: every processor that joins has a slot: {total:?}");
     holder.nothing_joined_without_agreement();
     holder.end();
 }

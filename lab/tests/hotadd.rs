@@ -46,7 +46,7 @@ fn a_partition_answers_requests_while_the_guest_gets_a_processor(kernel: Kernel)
     guest.write(&cpu(&format!("cpu{added}/online")), "1").unwrap();
     let after = status();
     assert!(after.contains("added: 1-2\n"), "processor 2 is there to be added: {after}");
-    assert!(after.contains("active: 0 "), "and nobody agreed that it joins (A1): {after}");
+    assert!(after.contains("active: 0 "), "it has not joined without agreement (A1): {after}");
     let joined = guest.run(&["hotadd", "add", "1"]).unwrap();
     assert!(text(&joined.stdout).contains("processor 1 joined"), "{}", text(&joined.stderr));
     assert!(status().contains("active: 0-1 "), "the one that joined is shown");

@@ -87,7 +87,7 @@ fn is_installed_and_begins(kernel: Kernel, guest: &Guest) {
     let line = until(guest, SAID, "listening at");
     assert!(line.ends_with("/run/hotadd/system and on the system bus"), "{kernel}: {line}");
     let modes = run(guest, &["stat", "-c", "%a %U:%G", "/run/hotadd", "/run/hotadd/system"]);
-    assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: who gets in at the socket");
+    assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: the access to the socket");
     is_sandboxed(guest);
     its_unit_has_only_the_needed_rights(kernel, guest);
 }
@@ -177,7 +177,10 @@ fn a_vetoed_processor_stays_off_and_the_veto_is_in_the_journal(kernel: Kernel, g
     assert!(!of_it.contains("processor 1 joined"), "{kernel}: of no other one: {of_it}");
     let warnings = run(guest, &["journalctl", "-u", "hotadd", "-p", "warning"]);
     assert!(warnings.contains("processor 2 stays out"), "{kernel}: it is a warning: {warnings}");
-    assert!(!warnings.contains("processor 1 joined"), "{kernel}: that is none: {warnings}");
+    assert!(
+        !warnings.contains("processor 1 joined"),
+        "{kernel}: joining is not a warning: {warnings}"
+    );
     let joined = ["journalctl", "-u", "hotadd", "HOTADD_EVENT=joined", "-o", "json"];
     let joined = records(&run(guest, &joined));
     let of_1 = joined.iter().find(|record| record["HOTADD_PROCESSOR"] == "1").unwrap();
@@ -196,11 +199,11 @@ fn other_users_may_only_read(kernel: Kernel, guest: &Guest) {
     let (status, looked) = nobody(&["status", "--bus", "system"]);
     assert!(looked && status.contains("active: 0-1 (2"), "{kernel}: anybody may look: {status}");
     let (refused, done) = nobody(&["add", "2", "--bus", "system"]);
-    assert!(!done, "{kernel}: polkit lets nobody change it: {refused}");
+    assert!(!done, "{kernel}: polkit permits no change: {refused}");
     assert!(refused.contains("org.hotadd.change"), "{kernel}: it says what it takes: {refused}");
     assert_eq!(online(guest, 2), "0", "{kernel}: nothing was done");
     let asked = of_python(guest, "AddStart 2");
-    assert_eq!(asked, 1, "{kernel}: nobody was asked, but when it was plugged in");
+    assert_eq!(asked, 1, "{kernel}: the party was asked only when it was plugged in");
     let (refused, done) = nobody(&["status", "-p", "system"]);
     assert!(!done && refused.contains("/run/hotadd/system"), "{kernel}: at the socket: {refused}");
 
@@ -224,7 +227,7 @@ fn a_reload_keeps_all_parties(kernel: Kernel, guest: &Guest) {
         assert!(parties.contains(name), "{kernel}: {name}: {parties}");
     }
     let after = (guest.read("/tmp/python").unwrap(), guest.read("/tmp/rust").unwrap());
-    assert_eq!(after, before, "{kernel}: nobody was called for it");
+    assert_eq!(after, before, "{kernel}: no party was called");
 }
 
 fn a_killed_daemon_is_restarted_and_its_parties_return(kernel: Kernel, guest: &Guest) {
@@ -275,7 +278,7 @@ fn a_stopped_daemon_leaves_its_processors_and_is_activated_by_a_call(
     let call =
         "busctl call org.hotadd.Hotadd1 /org/hotadd/Partition org.freedesktop.DBus.Peer Ping";
     run(guest, &call.split(' ').collect::<Vec<_>>());
-    assert_eq!(show(guest, "ActiveState"), "active", "{kernel}: who calls it has it started");
+    assert_eq!(show(guest, "ActiveState"), "active", "{kernel}: a call activates it");
 }
 
 fn the_installed_files_are_removed_except_the_configuration(kernel: Kernel, guest: &Guest) {

@@ -121,7 +121,10 @@ fn status(guest: &Guest, id: usize, runs: bool, case: &str) {
     let status: Value = serde_json::from_str(&status).unwrap();
     let active = status["active"].as_str().unwrap();
     assert_eq!(active, guest.read(&cpu("online")).unwrap(), "{case}: {status}");
-    assert_eq!(status["unagreed"], "", "{case}: nobody joined unasked (Q3): {status}");
+    assert_eq!(
+        status["unagreed"], "",
+        "{case}: no processor joined without agreement (Q3): {status}"
+    );
     let off: hotadd::CpuList = status["candidates"].as_str().unwrap().parse().unwrap();
     let off = off.ids().contains(&hotadd::HardwareId(u32::try_from(id).unwrap()));
     assert_eq!(off, !runs, "{case}: {status}");

@@ -39,7 +39,7 @@ fn q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once(ker
     assert_eq!(online(&guest, 2), "0", "{kernel}: it is not started");
     let of_two = told(&guest, "pool", 2);
     let failure = "AddFailure 2 as 0:2: STATUS_RETRY";
-    assert_eq!(of_two, ["AddStart 2 as 0:2", failure], "{kernel}: who agreed knows");
+    assert_eq!(of_two, ["AddStart 2 as 0:2", failure], "{kernel}: the party that agreed is told");
 
     until(&guest, "/tmp/pool", "RemoveComplete 1");
     switch(&guest, 1, false);
@@ -51,7 +51,7 @@ fn q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once(ker
     assert_eq!(of_one, pair, "{kernel}: one end to one beginning, however often it went (X4)");
 
     let (said, code) = hotadd(&guest, &["add", "2"]);
-    assert_eq!(code, Some(0), "{kernel}: nobody touches it now: {said}");
+    assert_eq!(code, Some(0), "{kernel}: it is not touched now: {said}");
     let active = guest.read(&cpu("online")).unwrap();
     assert_eq!(active.trim(), "0,2-3", "{kernel}");
     let (status, _) = hotadd(&guest, &["status"]);
@@ -79,7 +79,7 @@ fn switches_the_processor_that_is_asked_about(kernel: Kernel, guest: &Guest) {
         switch(guest, 2, false);
     }
     let said = guest.read(SAID).unwrap();
-    assert!(!said.contains("no driver was asked"), "{kernel}: everybody is being asked: {said}");
+    assert!(!said.contains("no driver was asked"), "{kernel}: the parties are being asked: {said}");
 }
 
 /// Off, and on again.

@@ -41,7 +41,7 @@ fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_
     assert!(line.contains("ready refused: it is missing"), "{kernel}: L4: by its name: {line}");
     assert!(line.contains("L4"), "{kernel}: {line}");
     assert_eq!(online(&guest, 2), "0", "{kernel}: L4: it stays off");
-    assert_eq!(guest.read("/tmp/asked").unwrap(), asked, "{kernel}: nobody was asked");
+    assert_eq!(guest.read("/tmp/asked").unwrap(), asked, "{kernel}: no party was asked");
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("degraded: ready is missing since "), "{kernel}: {status}");
     let (add, code) = hotadd(&guest, &["add", "2"]);
@@ -60,5 +60,5 @@ fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(!status.contains("degraded"), "{kernel}: {status}");
     let (add, code) = hotadd(&guest, &["add", "2"]);
-    assert_eq!(code, Some(0), "{kernel}: who was refused can be asked for: {add}");
+    assert_eq!(code, Some(0), "{kernel}: an explicit request adds the refused processor: {add}");
 }

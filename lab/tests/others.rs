@@ -32,7 +32,7 @@ fn q3_a_processor_onlined_by_others_is_revoked_or_reported(kernel: Kernel) {
     assert!(status.contains("active: 0 (1 processors"), "{kernel}: it never joined: {status}");
     bring(&guest, 2);
     until(&guest, SAID, "2 joined without agreement (Q3)");
-    assert_eq!(online(&guest, 2), "1", "{kernel}: who insists is let be, and it is said");
+    assert_eq!(online(&guest, 2), "1", "{kernel}: a repeated intruder stays and is reported");
     let all = told(&guest, "pool", 2);
     assert_eq!(all, ["AddStart 2 as 0:1"], "{kernel}: no one was asked about an intruder (Q3)");
 

@@ -59,7 +59,7 @@ fn four_kinds_of_parties_agree_or_each_of_them_refuses(kernel: Kernel) {
     ] {
         guest.add_cpu(n).unwrap();
         let line = until(&guest, SAID, &format!("{n} stays out"));
-        assert!(line.contains(refuses), "{kernel}: who refused, and why: {line}");
+        assert!(line.contains(refuses), "{kernel}: the refusing party and its reason: {line}");
         assert_eq!(online(&guest, n), "0", "{kernel}: one of four is enough (A3)");
     }
     guest.add_cpu(6).unwrap();

@@ -45,10 +45,14 @@ fn x1_x2_a_processor_leaves_with_agreement_and_an_unplugged_one_is_a_surprise(ke
     assert!(said.contains("pool refused") && said.contains("busy on 2"), "{kernel}: {said}");
     assert_eq!(online(&guest, 2), "1", "{kernel}: one refused, and it stays (X1)");
     let pool = told(&guest, "pool", 2).split_off(2);
-    assert_eq!(pool, ["RemoveStart 2 as 0:2"], "{kernel}: who refuses knows that it stays");
+    assert_eq!(pool, ["RemoveStart 2 as 0:2"], "{kernel}: the refusing party is not told");
     let other = told(&guest, "other", 2).split_off(2);
     let stays = "RemoveFailure 2 as 0:2: STATUS_INSUFFICIENT_RESOURCES";
-    assert_eq!(other, ["RemoveStart 2 as 0:2", stays], "{kernel}: who had agreed is told so (X1)");
+    assert_eq!(
+        other,
+        ["RemoveStart 2 as 0:2", stays],
+        "{kernel}: the party that agreed is told (X1)"
+    );
 
     let (said, _) = hotadd(&guest, &["add", "1"]);
     assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
@@ -69,7 +73,7 @@ fn x1_x2_a_processor_leaves_with_agreement_and_an_unplugged_one_is_a_surprise(ke
         until(&guest, &format!("/tmp/{name}"), "RemoveComplete 3");
         let last = told(&guest, name, 3).split_off(2);
         let surprise = ["RemoveComplete 3 as 0:3, a surprise"];
-        assert_eq!(last, surprise, "{kernel}: nobody was asked, and {name} is told (X2)");
+        assert_eq!(last, surprise, "{kernel}: {name} is told without having been asked (X2)");
     }
     let (status, _) = hotadd(&guest, &["status"]);
     for line in ["active: 0-2 (3", "vanished without asking: 3 (X2)", "could be added: none"] {

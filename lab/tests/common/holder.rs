@@ -206,7 +206,10 @@ impl<'a> Holder<'a> {
     /// Checks that no processor joined without agreement.
     pub(crate) fn nothing_joined_without_agreement(&self) {
         let said = self.said();
-        assert!(!said.contains("joined without agreement"), "Q3: everybody was asked: {said}");
+        assert!(
+            !said.contains("joined without agreement"),
+            "Q3: no processor joined without agreement: {said}"
+        );
     }
 
     pub(crate) fn end(mut self) {

@@ -91,7 +91,7 @@ pub(crate) fn closed(stream: &mut UnixStream) -> usize {
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection stays open")
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection stays open");
         }
     }
     rest.len()
