@@ -17,7 +17,7 @@ fn is_closed(stream: &mut UnixStream) {
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is still open")
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is still open");
         }
     }
 }

@@ -351,7 +351,7 @@ fn chain() {
         match started {
             Ok(()) => assert_eq!(said.trim().parse(), Ok(crate::both(first, second))),
             Err(ref error) => {
-                assert_eq!(error.errno, Some(Errno::EAGAIN), "the only possible error")
+                assert_eq!(error.errno, Some(Errno::EAGAIN), "the only possible error");
             }
         }
         println!("{started:?}, the last one may run on {said}");
