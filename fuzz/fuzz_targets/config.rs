@@ -1,4 +1,4 @@
-//! A configuration of the daemon: what is wrong with it is said in a line.
+//! The daemon's configuration. An error is reported in one line.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A list of processors, as the kernel writes it: what is read is written as what it was.
+//! A list of processors in the kernel's form. What is parsed can be written and parsed again.
 #![no_main]
 
 use hotadd::CpuList;

@@ -1,4 +1,4 @@
-//! A native driver's file, up to what the system's linker is given of it. Nothing is loaded.
+//! A native driver's file, up to the point where the system's linker loads it. Nothing is loaded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

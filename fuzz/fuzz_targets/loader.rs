@@ -1,4 +1,4 @@
-//! Any bytes at all are looked at, and loaded if they look like a driver. Nothing of them runs.
+//! Any bytes are inspected, and loaded if they look like a driver. No code of them runs.
 #![no_main]
 
 use hotadd_nt::pe::{inspect, load};

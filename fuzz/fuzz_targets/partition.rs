@@ -1,4 +1,4 @@
-//! What a partition sends to who is connected: replies, signals, and calls of agents.
+//! The messages of a partition to its clients: replies, signals, and calls of agents.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

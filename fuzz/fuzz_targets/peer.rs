@@ -1,4 +1,4 @@
-//! What a peer sends to a partition: its handshake, its calls and its answers; and messages over a bus.
+//! The messages of a peer to a partition: its handshake, its calls and its answers; and messages over a bus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

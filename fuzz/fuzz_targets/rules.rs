@@ -1,4 +1,4 @@
-//! A file of udev's rules, as the doctor reads and follows them.
+//! A file of udev rules, as the doctor parses and follows them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A script or a command line, as the doctor looks through it.
+//! A script or a command line, as the doctor parses it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_be_installed_or_renewed_is_taken_at_its_new_version() {
+    fn packages_to_install_or_upgrade_are_used_in_their_new_version() {
         let new = "Inst seabios (1.16.3-2~bpo12+1 Debian Backports:oldstable-backports [all])";
         assert_eq!(installs(new).as_deref(), Some("seabios=1.16.3-2~bpo12+1"));
         let renewed = "Inst libc6 [2.36-9] (2.36-10 Debian:12.1/stable [amd64]) []";

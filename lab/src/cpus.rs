@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guest_says_when_a_processor_is_gone_and_when_it_stays() {
+    fn the_guests_answer_tells_whether_a_processor_was_released() {
         let ost = |status: u64, source: u64, slot: &str| {
             let info = json!({ "source": source, "status": status, "slot": slot });
             json!({ "event": "ACPI_DEVICE_OST", "data": { "info": info } })

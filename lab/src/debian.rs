@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_go_where_a_merged_usr_has_them_and_documentation_nowhere() {
+    fn files_are_placed_in_a_merged_usr_and_documentation_is_left_out() {
         let of = |path: &str| place(Path::new(path)).map(|to| to.display().to_string());
         assert_eq!(of("lib/systemd/systemd").as_deref(), Some("usr/lib/systemd/systemd"));
         assert_eq!(of("lib64/ld.so").as_deref(), Some("usr/lib64/ld.so"), "lib64 is not lib");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_is_damaged_or_of_another_recipe_is_noticed() {
+    fn a_damaged_archive_or_one_of_another_recipe_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let part = dir.path();
         let put = |name: &str, text: &str| fs::write(part.join(name), text).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_holds_each_file_in_folders_that_come_before_it() {
+    fn an_archive_has_each_folder_before_its_files() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("program");
         fs::write(&from, "seven b").unwrap();

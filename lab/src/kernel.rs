@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_that_is_cut_or_of_another_version_is_noticed() {
+    fn a_truncated_image_or_one_of_another_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vmlinuz");
         let mut image = vec![0; 0x400];

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_qemu_that_ends_kernels_is_not_taken() {
+    fn a_qemu_version_that_crashes_kernels_is_not_used() {
         assert_eq!(recent("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\n..."), Ok(()));
         assert_eq!(recent("QEMU emulator version 11.1.50\n"), Ok(()));
         let old =

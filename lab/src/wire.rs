@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_arrive_as_they_were_sent_one_behind_the_other() {
+    fn frames_arrive_unchanged_and_in_order() {
         let mut wire = Vec::new();
         let body: Vec<u8> = (0..=255).collect();
         send(&mut wire, &Request::Read { path: "/a\n\"b".into() }, &body).unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_frame_and_no_reason_to_allocate() {
+    fn noise_is_refused_without_allocating() {
         let noise = [0xff; 64];
         let error = receive::<Reply>(&mut &noise[..]).unwrap_err();
         assert_eq!(error.to_string(), "not a valid frame");

@@ -1,4 +1,4 @@
-//! Processors that are hot-added to a guest and taken away, as Linux shows them.
+//! Processors that are hot-added to a guest and removed, as Linux shows them.
 
 mod common;
 
@@ -10,28 +10,28 @@ use lab::{Error, Guest, Kernel};
 const LIMIT: Duration = Duration::from_secs(60);
 
 on_each_kernel!(
-    a_processor_is_added_offline_and_stays_so_until_somebody_writes,
-    a_processor_is_taken_away_and_linux_lets_it_go,
-    a_processor_that_was_taken_away_comes_back_under_its_number,
-    uevents_arrive_in_the_order_of_what_happens,
-    a_second_thread_that_nosmt_forbids_is_present_and_refused,
-    what_qemu_does_not_survive_is_refused,
+    a_hot_added_processor_stays_offline_until_its_switch_is_written,
+    a_processor_is_unplugged_and_linux_releases_it,
+    an_unplugged_processor_comes_back_with_its_number,
+    uevents_arrive_in_the_order_of_the_changes,
+    a_sibling_thread_forbidden_by_nosmt_is_present_and_refused,
+    requests_that_crash_qemu_are_refused,
 );
 
 fn set(guest: &Guest, name: &str) -> String {
     guest.read(&cpu(name)).unwrap()
 }
 
-fn a_processor_is_added_offline_and_stays_so_until_somebody_writes(kernel: Kernel) {
+fn a_hot_added_processor_stays_offline_until_its_switch_is_written(kernel: Kernel) {
     let guest = lab(kernel).cpus(1, 4).boot().unwrap();
     assert_eq!([set(&guest, "present"), set(&guest, "online")], ["0", "0"]);
     for n in [1, 2] {
         assert_eq!(guest.add_cpu(n as usize).unwrap(), n, "Linux numbers them in order");
         assert_eq!(set(&guest, "present"), format!("0-{n}"));
-        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "nobody has started it");
-        // The kernel's own helpers have had their turn by the time that a program has.
+        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "it is not started by itself");
+        // By the time that a program runs, the kernel's own helpers have run.
         guest.run(&["sh", "-c", "echo enough"]).unwrap();
-        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "and nobody does");
+        assert_eq!(set(&guest, &format!("cpu{n}/online")), "0", "it stays offline");
     }
     guest.write(&cpu("cpu2/online"), "1").unwrap();
     assert_eq!(set(&guest, "online"), "0,2", "only the one that was asked for is started");
@@ -40,7 +40,7 @@ fn a_processor_is_added_offline_and_stays_so_until_somebody_writes(kernel: Kerne
     assert_eq!(pinned.stdout, b"1\n", "programs run on it: {pinned:?}");
 }
 
-fn a_processor_is_taken_away_and_linux_lets_it_go(kernel: Kernel) {
+fn a_processor_is_unplugged_and_linux_releases_it(kernel: Kernel) {
     let guest = lab(kernel).cpus(2, 4).boot().unwrap();
     let (online, offline) = (guest.add_cpu(2).unwrap(), guest.add_cpu(3).unwrap());
     guest.write(&cpu(&format!("cpu{online}/online")), "1").unwrap();
@@ -54,7 +54,7 @@ fn a_processor_is_taken_away_and_linux_lets_it_go(kernel: Kernel) {
     assert!(nobody.to_string().contains("no processor in slot 2"), "{nobody}");
 }
 
-fn a_processor_that_was_taken_away_comes_back_under_its_number(kernel: Kernel) {
+fn an_unplugged_processor_comes_back_with_its_number(kernel: Kernel) {
     let guest = lab(kernel).cpus(1, 8).boot().unwrap();
     for n in 1..4 {
         guest.add_cpu(n).unwrap();
@@ -68,7 +68,7 @@ fn a_processor_that_was_taken_away_comes_back_under_its_number(kernel: Kernel) {
     assert_eq!(set(&guest, "online"), "0-3", "{kernel}");
 }
 
-fn uevents_arrive_in_the_order_of_what_happens(kernel: Kernel) {
+fn uevents_arrive_in_the_order_of_the_changes(kernel: Kernel) {
     let guest = lab(kernel).cpus(1, 2).boot().unwrap();
     let from = guest.next_uevent().unwrap();
     guest.add_cpu(1).unwrap();
@@ -90,7 +90,7 @@ fn uevents_arrive_in_the_order_of_what_happens(kernel: Kernel) {
     assert_eq!(numbers, (from..from + all.len()).collect::<Vec<_>>(), "none was lost: {all:?}");
 }
 
-fn a_second_thread_that_nosmt_forbids_is_present_and_refused(kernel: Kernel) {
+fn a_sibling_thread_forbidden_by_nosmt_is_present_and_refused(kernel: Kernel) {
     let lab = lab(kernel).cpus(1, 4).threads_per_core(2).kernel_line("nosmt");
     let guest = lab.boot().unwrap();
     let cpu1 = guest.add_cpu(1).unwrap();
@@ -102,7 +102,7 @@ fn a_second_thread_that_nosmt_forbids_is_present_and_refused(kernel: Kernel) {
     assert_eq!([set(&guest, "online"), set(&guest, "present")], ["0", "0-1"]);
 }
 
-fn what_qemu_does_not_survive_is_refused(kernel: Kernel) {
+fn requests_that_crash_qemu_are_refused(kernel: Kernel) {
     let guest = lab(kernel).cpus(1, 3).boot().unwrap();
     let taken = guest.add_cpu(0).unwrap_err();
     assert!(taken.to_string().contains("slot 0"), "{taken}");

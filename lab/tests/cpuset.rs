@@ -1,4 +1,5 @@
-//! The library's hardware `cpuset` on real kernels: it grows and shrinks by consent, and what happens behind its back is seen.
+//! The hardware `cpuset` on real kernels: it grows and shrinks only with agreement, and changes by others are
+//! noticed.
 
 mod common;
 
@@ -10,10 +11,10 @@ use lab::{Guest, Kernel};
 const LIMIT: Duration = Duration::from_secs(60);
 
 on_each_kernel!(
-    a_cpuset_grows_and_shrinks_by_consent_alone,
-    a_partition_that_would_be_invalid_is_not_made,
-    a_user_without_privileges_governs_a_cgroup_that_was_delegated,
-    where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way,
+    a_cpuset_grows_and_shrinks_only_with_agreement,
+    a_cpuset_partition_that_would_be_invalid_is_not_created,
+    a_user_without_privileges_governs_a_delegated_cgroup,
+    the_error_says_what_prevents_a_cpuset,
 );
 
 /// The program in the guest that governs a cpuset.
@@ -24,7 +25,7 @@ struct Governor<'a> {
 }
 
 impl<'a> Governor<'a> {
-    /// Starts one: what kind, on which processors, and where.
+    /// Starts the program with a kind of cpuset, processors and a cgroup.
     fn start(guest: &'a Guest, words: &[&str]) -> Self {
         let (orders, said) = ("/tmp/orders", "/tmp/said");
         let _ = guest.run(&["mkfifo", orders]).unwrap();
@@ -39,7 +40,7 @@ impl<'a> Governor<'a> {
         assert!(self.guest.run(&["sh", "-c", &script]).unwrap().status.success());
     }
 
-    /// Waits until a line was said that begins so, and gives it.
+    /// Waits for a line that begins with this text, and returns it.
     fn until(&self, begins: &str) -> String {
         let began = Instant::now();
         loop {
@@ -58,14 +59,14 @@ impl<'a> Governor<'a> {
     }
 }
 
-/// What the kernel says where a process may run.
+/// The processors on which a process may run, as the kernel reports them.
 fn allowed(guest: &Guest, pid: u32) -> String {
     let status = guest.read(&format!("/proc/{pid}/status")).unwrap();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
     list.unwrap().to_owned()
 }
 
-fn a_cpuset_grows_and_shrinks_by_consent_alone(kernel: Kernel) {
+fn a_cpuset_grows_and_shrinks_only_with_agreement(kernel: Kernel) {
     let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
     let governor = Governor::start(&guest, &["member", "0", "/cgroup", "set"]);
     let group = |file: &str| guest.read(&format!("/cgroup/set/{file}")).unwrap();
@@ -87,7 +88,7 @@ fn a_cpuset_grows_and_shrinks_by_consent_alone(kernel: Kernel) {
     guest.write(&cpu("cpu2/online"), "0").unwrap();
     governor.until("2 vanished"); // X2
     guest.write(&cpu("cpu2/online"), "1").unwrap();
-    assert_eq!(allowed(&guest, worker), "1", "{kernel}: nobody has agreed that it comes back");
+    assert_eq!(allowed(&guest, worker), "1", "{kernel}: its return was not agreed");
     governor.order("add 2");
     let began = Instant::now();
     while allowed(&guest, worker) != "1-2" {
@@ -113,7 +114,7 @@ fn a_cpuset_grows_and_shrinks_by_consent_alone(kernel: Kernel) {
     assert_eq!(control, "", "{kernel}: and so is what was enabled for it");
 }
 
-fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
+fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
     let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
     guest.write("/cgroup/cgroup.subtree_control", "+cpuset").unwrap();
     guest.run(&["mkdir", "/cgroup/ours", "/cgroup/neighbour"]).unwrap();
@@ -130,12 +131,12 @@ fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
         Kernel::V6_12 => "EINVAL (22): the kernel gives no reason",
     };
     assert!(refused.contains(why), "{kernel}: {refused}");
-    assert_eq!(state(), ["1", "1", "root"], "{kernel}: it is as it was, and valid (A4)");
+    assert_eq!(state(), ["1", "1", "root"], "{kernel}: it is restored and valid (A4)");
 
     guest.write("/cgroup/neighbour/cpuset.cpus", "3").unwrap();
     governor.order("add 2");
     governor.until("2 joined");
-    assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once nobody else has it");
+    assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once no other cgroup has it");
     assert_eq!(
         guest.read("/cgroup/cpuset.cpus.effective").unwrap(),
         "0,3",
@@ -156,10 +157,10 @@ fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
     assert_eq!(group("cpuset.cpus"), "1-2", "{kernel}: what was adopted is left as it is");
 }
 
-fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel) {
+fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
     let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
     let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
-    // As systemd delegates: the folder, and the files by which processes are moved and controllers enabled.
+    // A delegation like systemd's: the folder, and the files that move processes and enable controllers.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group
         chmod 1777 /tmp
@@ -168,7 +169,7 @@ fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel)
         chown u:u . cgroup.procs cgroup.subtree_control cgroup.threads; mkfifo -m 666 /tmp/orders";
     let made = guest.run(&["sh", "-c", script]).unwrap();
     assert!(made.status.success(), "{}", text(&made.stderr));
-    // It is in the cgroup itself, as a shell in a delegated scope is.
+    // The program is in the cgroup itself, like a shell in a delegated scope.
     let script = "echo 0 > /cgroup/user/cgroup.procs
         exec su u -c 'exec lab-cpuset /tmp/orders member 0 /cgroup/user set'";
     let pid = guest.start(&["sh", "-c", script], "/tmp/said").unwrap();
@@ -186,9 +187,9 @@ fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel)
     governor.end();
     assert!(guest.read("/cgroup/user/set/cpuset.cpus").is_err(), "{kernel}: it is gone");
     let control = guest.read("/cgroup/user/cgroup.subtree_control").unwrap();
-    assert_eq!(control, "", "{kernel}: and the user's cgroup as it was");
+    assert_eq!(control, "", "{kernel}: the user's cgroup is restored");
 
-    // So does the command, beside the shell that it was started from.
+    // The command does so too, beside the shell that started it.
     let script = "echo 0 > /cgroup/user/cgroup.procs
         exec su u -c 'hotadd run -- sh -c \"until [ \\$(nproc) = 2 ]; do :; done; cat /proc/self/cgroup\"'";
     let ran = guest.run(&["sh", "-c", script]).unwrap();
@@ -203,7 +204,7 @@ fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel)
     assert_eq!(control, "", "{kernel}: nothing is left of that either");
 }
 
-fn where_there_can_be_no_cpuset_it_is_said_what_is_in_the_way(kernel: Kernel) {
+fn the_error_says_what_prevents_a_cpuset(kernel: Kernel) {
     let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().boot().unwrap();
     let script = "set -e; cd /cgroup; echo +cpuset > cgroup.subtree_control; mkdir -p p/q off
         mkdir off/in; sleep 1000 & echo $! > p/cgroup.procs; echo +cpuset > p/cgroup.subtree_control

@@ -1,4 +1,5 @@
-//! `hotadd daemon` on real kernels: what is hot-added comes online with everybody's consent alone, and who refused is said.
+//! `hotadd daemon` on real kernels: a hot-added processor comes online only with the agreement of all
+//! parties, and a refusal names the party.
 
 mod common;
 
@@ -11,11 +12,11 @@ const TERM: i32 = 15;
 const KILL: i32 = 9;
 
 on_each_kernel!(
-    a_processor_comes_online_with_everybodys_consent_alone,
-    what_is_plugged_in_is_asked_for_also_when_nobody_listened,
+    a_processor_comes_online_only_with_the_agreement_of_all_parties,
+    a_processor_plugged_in_before_the_daemon_listens_is_added,
 );
 
-fn a_processor_comes_online_with_everybodys_consent_alone(kernel: Kernel) {
+fn a_processor_comes_online_only_with_the_agreement_of_all_parties(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
     let daemon = start(&guest, "");
     agent(&guest, "pool", &["refuse=2"]);
@@ -53,7 +54,7 @@ fn a_processor_comes_online_with_everybodys_consent_alone(kernel: Kernel) {
         "processor 3 stays out: fragile refused: its connection was closed",
         "processor 4 stays out: slow refused: no answer in 2 s",
     ] {
-        assert!(status.contains(line), "{kernel}: who did not see it is told {line:?}: {status}");
+        assert!(status.contains(line), "{kernel}: status reports {line:?}: {status}");
     }
     let (history, _) = hotadd(&guest, &["history"]);
     let refused = "refused processor 2 pool in";
@@ -65,14 +66,14 @@ fn a_processor_comes_online_with_everybodys_consent_alone(kernel: Kernel) {
     assert_eq!(active.trim(), "0,2", "{kernel}: without a daemon they stay as they were");
 }
 
-fn what_is_plugged_in_is_asked_for_also_when_nobody_listened(kernel: Kernel) {
+fn a_processor_plugged_in_before_the_daemon_listens_is_added(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
     put(&guest, "#!/bin/sh\n>/tmp/asked; until [ -e /tmp/go ]; do sleep 0.1; done\n", "/tmp/slow");
     guest.run(&["chmod", "755", "/tmp/slow"]).unwrap();
     let slow = "[limits]\ntimeout = '10m'\n[[party]]\ndriver = 'exec:/tmp/slow'\n";
     guest.add_cpu(1).unwrap();
     let daemon = begin(&guest, slow, &[]);
-    // It has begun to register its party: the program is asked about processor 0.
+    // The daemon has begun to register its party: the program is asked about processor 0.
     let asked = || guest.run(&["test", "-e", "/tmp/asked"]).unwrap().status.success();
     let began = std::time::Instant::now();
     while !asked() {
@@ -100,7 +101,7 @@ fn what_is_plugged_in_is_asked_for_also_when_nobody_listened(kernel: Kernel) {
         "1",
         "{kernel}: it was pulled out and plugged in again: it is new"
     );
-    assert_eq!(online(&guest, 1), "0", "{kernel}: it was decided about, and somebody took it away");
+    assert_eq!(online(&guest, 1), "0", "{kernel}: it was decided, and then taken offline by hand");
     let (added, _) = hotadd(&guest, &["add", "1"]);
     assert_eq!(online(&guest, 1), "1", "{kernel}: asked for it is added: {added}");
     guest.signal(daemon, TERM).unwrap();

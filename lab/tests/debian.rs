@@ -1,4 +1,4 @@
-//! Guests with Debian's userland: what administrators have, and what else onlines processors.
+//! Guests with Debian's userland, with an administrator's tools and other programs that online processors.
 
 mod common;
 
@@ -10,20 +10,20 @@ use lab::{Guest, Kernel};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-on_each_kernel!(debians_services_and_hotadd_run_and_udev_onlines_what_is_plugged_in);
+on_each_kernel!(debians_services_and_hotadd_run_and_udev_onlines_plugged_processors);
 
-/// The usual one.
+/// The default image.
 const RULE: &str = r#"SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}!="1", ATTR{online}="1"
 "#;
 
-/// What a program says, which succeeds.
+/// The output of a program, which must succeed.
 fn run(guest: &Guest, argv: &[&str]) -> String {
     let output = guest.run(argv).unwrap();
     assert!(output.status.success(), "{argv:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn debians_services_and_hotadd_run_and_udev_onlines_what_is_plugged_in(kernel: Kernel) {
+fn debians_services_and_hotadd_run_and_udev_onlines_plugged_processors(kernel: Kernel) {
     let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
     let guest = lab.cpus(2, 4).boot().unwrap();
     assert_eq!(guest.read("/proc/1/comm").unwrap(), "systemd", "{kernel}");
@@ -34,7 +34,7 @@ fn debians_services_and_hotadd_run_and_udev_onlines_what_is_plugged_in(kernel: K
     let mut argv = vec!["busctl", "--system", "call"];
     argv.extend(call.split(' '));
     assert!(run(&guest, &argv).starts_with("s \""), "{kernel}: the system bus answers");
-    // The bus has systemd start polkit, as the user that the package makes; and Python finds GLib's bindings.
+    // The bus activates polkit through systemd, as the package's user; and Python finds GLib's bindings.
     let asks = "from gi.repository import Gio, GLib
 bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
 name, path = 'org.freedesktop.PolicyKit1', '/org/freedesktop/PolicyKit1/Authority'
@@ -42,7 +42,7 @@ get, of = 'org.freedesktop.DBus.Properties', GLib.Variant('(ss)', (name + '.Auth
 print(bus.call_sync(name, path, get, 'Get', of, None, 0, 50000, None)[0])";
     assert_eq!(run(&guest, &["python3", "-c", asks]), "js\n", "{kernel}: polkit says what it is");
     let owner = run(&guest, &["ps", "-o", "user=", "-C", "polkitd"]);
-    assert_eq!(owner.trim(), "polkitd", "{kernel}: who polkit runs as");
+    assert_eq!(owner.trim(), "polkitd", "{kernel}: the user of polkit");
 
     let terminal = run(&guest, &["ps", "-o", "tty=", "-C", "agent"]);
     assert_eq!(terminal.trim(), "?", "{kernel}: what the agent starts must not read its port");

@@ -1,4 +1,5 @@
-//! Processors that the kernel does not start, on real kernels: who is told what, and that nobody tries again in secret (A4).
+//! Processors that the kernel fails to start, on real kernels: the failure is told to the parties and not
+//! retried silently (A4).
 
 mod common;
 
@@ -9,11 +10,11 @@ use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
 
 on_each_kernel!(
-    a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again,
-    a_second_thread_under_nosmt_fails_and_what_nr_cpus_leaves_out_is_nowhere,
+    a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried,
+    a_sibling_thread_under_nosmt_fails_and_processors_beyond_nr_cpus_do_not_exist,
 );
 
-/// Has the kernel fail the next time that this processor's state changes, half-way up.
+/// Makes the kernel fail half-way at the next change of this processor's state.
 fn fail_next(guest: &Guest, id: u32) {
     let states = guest.read(&cpu("hotplug/states")).unwrap();
     let state = states.lines().find_map(|line| line.strip_suffix(": sched:active"));
@@ -21,20 +22,20 @@ fn fail_next(guest: &Guest, id: u32) {
     guest.write(&cpu(&format!("cpu{id}/hotplug/fail")), state.trim()).unwrap();
 }
 
-/// How often a line with this is in a text.
+/// The number of lines with this text.
 fn times(text: &str, part: &str) -> usize {
     text.lines().filter(|line| line.contains(part)).count()
 }
 
-fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(kernel: Kernel) {
-    // The file that makes it fail is there for processors that were present at boot.
+fn a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried(kernel: Kernel) {
+    // The file that injects the failure exists for processors that were present at boot.
     let guest = with_daemon(kernel).cpus(2, 3).kernel_line("maxcpus=1").boot().unwrap();
     start(&guest, "[hardware]\nat-start = 'leave'\n[[party]]\ndriver = 'sample:name=inside'");
     agent(&guest, "pool", &[]);
     fail_next(&guest, 1);
     let (said, code) = hotadd(&guest, &["add", "1"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
-    assert!(said.contains("EAGAIN") && said.contains("1"), "{kernel}: who asked is told: {said}");
+    assert!(said.contains("EAGAIN") && said.contains("1"), "{kernel}: the caller is told: {said}");
     assert_eq!(online(&guest, 1), "0", "{kernel}");
 
     agent(&guest, "later", &[]);
@@ -42,15 +43,15 @@ fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(ker
     let start = "AddStart 1 as 0:1".to_owned();
     let failure = "AddFailure 1 as 0:1: STATUS_RETRY, EAGAIN (11)".to_owned();
     assert_eq!(heard("pool"), [&*start, &*failure], "{kernel}: with the kernel's own error (A4)");
-    assert_eq!(heard("later"), [""; 0], "{kernel}: who came later agreed to nothing");
+    assert_eq!(heard("later"), [""; 0], "{kernel}: a party that registered later is not told");
     let (status, _) = hotadd(&guest, &["status"]);
     let stays = "processor 1 stays out: ";
     let line = status.lines().find(|line| line.starts_with(stays));
     let line = line.unwrap_or_else(|| panic!("{kernel}: {stays:?} is in {status}"));
     assert!(line.contains("EAGAIN") && line.contains("A4"), "{kernel}: {line}");
-    assert!(status.contains("could be added: 1\n"), "{kernel}: it is there all the same: {status}");
+    assert!(status.contains("could be added: 1\n"), "{kernel}: it is still a candidate: {status}");
 
-    // As `udevadm trigger --action=add` does it. Nothing was plugged in, and the kernel would start it now.
+    // Like `udevadm trigger --action=add`. No processor was plugged in, and the kernel could start this one now.
     guest.write(&cpu("cpu1/uevent"), "add").unwrap();
     guest.add_cpu(2).unwrap();
     until(&guest, SAID, "2 joined");
@@ -59,7 +60,7 @@ fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(ker
     assert_eq!(times(&history, "start-failed processor 1"), 1, "{kernel}: once: {history}");
 
     let (said, code) = hotadd(&guest, &["add", "1"]);
-    assert_eq!(code, Some(0), "{kernel}: whoever asks again gets it: {said}");
+    assert_eq!(code, Some(0), "{kernel}: another request succeeds: {said}");
     assert_eq!(online(&guest, 1), "1", "{kernel}");
     let last = "AddComplete 1 as 0:2";
     for name in ["pool", "later"] {
@@ -69,7 +70,7 @@ fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(ker
     assert!(!status.contains(stays), "{kernel}: what is over is not shown: {status}");
 }
 
-fn a_second_thread_under_nosmt_fails_and_what_nr_cpus_leaves_out_is_nowhere(kernel: Kernel) {
+fn a_sibling_thread_under_nosmt_fails_and_processors_beyond_nr_cpus_do_not_exist(kernel: Kernel) {
     let lab = with_daemon(kernel).cpus(1, 4).threads_per_core(2).kernel_line("nosmt nr_cpus=2");
     let guest = lab.boot().unwrap();
     start(&guest, "");
@@ -89,17 +90,17 @@ fn a_second_thread_under_nosmt_fails_and_what_nr_cpus_leaves_out_is_nowhere(kern
     guest.plug(2).unwrap();
     answered(&guest, "2");
     let (status, _) = hotadd(&guest, &["status"]);
-    assert!(status.contains("active: 0 (1 processors"), "{kernel}: it is none of them: {status}");
+    assert!(status.contains("active: 0 (1 processors"), "{kernel}: it is not active: {status}");
     assert!(status.contains("could be added: 1\n"), "{kernel}: nor one that could be: {status}");
     let said = guest.read(SAID).unwrap();
     assert!(!said.contains("processor 2"), "{kernel}: nothing is said of it: {said}");
     let (said, code) = hotadd(&guest, &["add", "2"]);
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("no such processor") && said.contains("0-1"), "{kernel}: {said}");
-    assert_eq!(told(&guest, "pool", 2), [""; 0], "{kernel}: nobody is asked (A8)");
+    assert_eq!(told(&guest, "pool", 2), [""; 0], "{kernel}: no party is asked (A8)");
 }
 
-/// Waits until the guest has told the hypervisor what came of a processor in this slot: by ACPI's _OST.
+/// Waits until the guest has reported the outcome for this slot to the hypervisor, by ACPI's _OST.
 fn answered(guest: &Guest, slot: &str) {
     let began = Instant::now();
     let answer = |event: &serde_json::Value| {

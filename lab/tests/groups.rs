@@ -1,4 +1,4 @@
-//! Processors with numbers beyond a group's 64 on real kernels: what they are called is given by the order in which they join.
+//! Processors with numbers beyond a group's 64 on real kernels: indexes follow the order of joining.
 
 mod common;
 
@@ -6,9 +6,9 @@ use common::daemon::{SAID, agent, hotadd, start, told, until, with_daemon};
 use common::{cpu, on_each_kernel};
 use lab::Kernel;
 
-on_each_kernel!(the_hardwares_numbers_leave_no_gaps_in_indexes_and_groups);
+on_each_kernel!(gaps_in_hardware_ids_leave_no_gaps_in_indexes_and_groups);
 
-fn the_hardwares_numbers_leave_no_gaps_in_indexes_and_groups(kernel: Kernel) {
+fn gaps_in_hardware_ids_leave_no_gaps_in_indexes_and_groups(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(1, 96).boot().unwrap();
     start(&guest, "[[party]]\ndriver = 'sample:veto=1-62'");
     agent(&guest, "pool", &["only=0,63-65,70"]);

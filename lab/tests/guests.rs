@@ -1,4 +1,4 @@
-//! Guests of both kernels: they boot, do what they are asked, and end.
+//! Guests of both kernels: they boot, carry out requests, and end.
 
 mod common;
 
@@ -9,14 +9,14 @@ use common::{lab, on_each_kernel, text};
 use lab::{Error, Kernel};
 
 on_each_kernel!(
-    a_guest_runs_the_kernel_that_was_asked_for,
-    programs_run_with_their_output_and_their_ending,
-    a_program_that_takes_too_long_is_killed_and_the_guest_goes_on,
-    files_arrive_byte_for_byte,
-    a_guest_that_ends_says_so_with_its_console,
+    a_guest_runs_the_requested_kernel,
+    programs_return_their_output_and_exit_status,
+    a_program_beyond_its_time_limit_is_killed_and_the_guest_continues,
+    files_are_copied_byte_for_byte,
+    the_error_of_a_guest_that_ended_has_its_console,
 );
 
-fn a_guest_runs_the_kernel_that_was_asked_for(kernel: Kernel) {
+fn a_guest_runs_the_requested_kernel(kernel: Kernel) {
     let guest = lab(kernel).cpus(2, 3).boot().unwrap();
     let release = guest.read("/proc/sys/kernel/osrelease").unwrap();
     let wanted = kernel.to_string().replace("Linux ", "") + ".";
@@ -27,13 +27,13 @@ fn a_guest_runs_the_kernel_that_was_asked_for(kernel: Kernel) {
     assert_eq!(guest.slots().unwrap(), 3);
 }
 
-fn programs_run_with_their_output_and_their_ending(kernel: Kernel) {
+fn programs_return_their_output_and_exit_status(kernel: Kernel) {
     let guest = lab(kernel).boot().unwrap();
     let output = guest.run(&["sh", "-c", "echo out; echo err >&2; exit 3"]).unwrap();
     assert_eq!((&*output.stdout, &*output.stderr), (&b"out\n"[..], &b"err\n"[..]));
     assert_eq!(output.status.code(), Some(3));
 
-    // More than a pipe or a serial port holds.
+    // More output than a pipe or a serial port holds.
     let output = guest.run(&["sh", "-c", "seq 1 40000"]).unwrap();
     let wanted: String = (1..=40000).map(|n| format!("{n}\n")).collect();
     assert_eq!(text(&output.stdout), wanted, "output is complete and in order");
@@ -41,7 +41,7 @@ fn programs_run_with_their_output_and_their_ending(kernel: Kernel) {
     let error = guest.run(&["no-such-program"]).unwrap_err();
     assert_eq!(error.errno(), Some(2), "a program that is not there is said to be so: {error}");
 
-    // Left running, with the output held open: the one that started it has ended all the same.
+    // A background process keeps the output open. The program that started it has ended nevertheless.
     let output = guest.run(&["sh", "-c", "sleep 1000 & echo left"]).unwrap();
     assert_eq!(output.stdout, b"left\n");
 
@@ -55,7 +55,7 @@ fn programs_run_with_their_output_and_their_ending(kernel: Kernel) {
     assert!(wait(Duration::ZERO).is_err(), "what was waited for is forgotten");
 }
 
-fn a_program_that_takes_too_long_is_killed_and_the_guest_goes_on(kernel: Kernel) {
+fn a_program_beyond_its_time_limit_is_killed_and_the_guest_continues(kernel: Kernel) {
     let guest = lab(kernel).boot().unwrap();
     let script = "echo $$ > /tmp/pid; exec sleep 1000";
     let late = guest.run_within(Duration::from_secs(5), &["sh", "-c", script]).unwrap_err();
@@ -65,10 +65,10 @@ fn a_program_that_takes_too_long_is_killed_and_the_guest_goes_on(kernel: Kernel)
     assert_eq!(gone.errno(), Some(2), "process {pid} was to be killed and buried: {gone}");
 }
 
-fn files_arrive_byte_for_byte(kernel: Kernel) {
+fn files_are_copied_byte_for_byte(kernel: Kernel) {
     let dir = tempfile::tempdir().unwrap();
     let (small, large) = (dir.path().join("small"), dir.path().join("large"));
-    // Every byte value, at every place that a frame or a chunk could begin with.
+    // Every byte value, at every position that could begin a frame or a chunk.
     let bytes: Vec<u8> =
         (0..200_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     fs::write(&small, &bytes[..100]).unwrap();
@@ -85,10 +85,10 @@ fn files_arrive_byte_for_byte(kernel: Kernel) {
     assert_eq!(missing.errno(), Some(2), "writing makes no file: {missing}");
 }
 
-fn a_guest_that_ends_says_so_with_its_console(kernel: Kernel) {
+fn the_error_of_a_guest_that_ended_has_its_console(kernel: Kernel) {
     let guest = lab(kernel).boot().unwrap();
     guest.write("/dev/kmsg", "<0>the end is near").unwrap();
-    // The kernel kills nobody's first process; the agent is the second.
+    // The kernel does not kill process 1; the agent is process 2.
     let agent = guest.run(&["sh", "-c", "echo $PPID; kill -9 $PPID"]);
     let lost = agent.unwrap_err();
     let Error::Lost { what, console } = &lost else { panic!("it goes on: {lost}") };

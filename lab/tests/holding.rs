@@ -1,8 +1,10 @@
-//! The README's first paragraph on real kernels: a program's VM is given a vCPU, its container's cpuset grows, an operator widens an
-//! affinity. The program is on `Partition::process()` (`lab-holder`). No thread of it runs on the processor before everybody has
-//! agreed, nobody needs to say `hotadd add`, and one that is refused stays out.
-//!
-//! What Linux 6.1 does to masks leaves windows there: they end by themselves, and how long they were is printed.
+//! The README's first paragraph on real kernels: a program's VM gets a vCPU, its container's cpuset grows, an
+//! operator widens an affinity. The program uses `Partition::process()` (`lab-holder`). None of its threads
+//! runs on the processor before all parties have agreed, no `hotadd add` is needed, and a refused processor
+//! stays out.
+//! //!
+//! //! Linux 6.1 changes masks by itself, which leaves windows. They end by themselves, and their lengths are
+//! printed.
 
 mod common;
 
@@ -13,19 +15,19 @@ use common::{cpu, on_each_kernel, text};
 use lab::{Guest, Kernel};
 
 on_each_kernel!(
-    its_vm_is_given_a_vcpu,
-    its_containers_cpuset_grows,
-    an_operator_widens_an_affinity,
-    a_container_that_shows_other_processors_than_it_has,
+    a_vcpu_added_to_the_vm_is_used_only_after_agreement,
+    a_processor_added_to_the_containers_cpuset_is_used_only_after_agreement,
+    a_processor_added_to_an_affinity_is_used_only_after_agreement,
+    the_masks_count_in_a_container_that_shows_other_processors,
 );
 
-fn its_vm_is_given_a_vcpu(kernel: Kernel) {
+fn a_vcpu_added_to_the_vm_is_used_only_after_agreement(kernel: Kernel) {
     let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
     let guest = lab.cpus(1, 5).boot().unwrap();
     run(&guest, "mkfifo /tmp/up");
     guest.start(&["lab-onliner", "/tmp/up", "now"], "/tmp/onliner").unwrap();
     run(&guest, "cat /tmp/up");
-    // One thread has set a mask of its own, inside of the set.
+    // One thread has set its own mask, inside of the set.
     let mut holder = Holder::start(&guest, "holder", "exec $holder 6 0");
     let pinned = holder.until(0, "pinned ")["pinned ".len()..].parse::<u32>().unwrap();
     is_plugged_in(kernel, &guest, &mut holder, 1);
@@ -33,7 +35,7 @@ fn its_vm_is_given_a_vcpu(kernel: Kernel) {
     total.show(kernel, "a vCPU is plugged in and brought online");
     assert_eq!((total.outside, total.slotless), (0, 0), "{kernel}: not for a moment: {total:?}");
 
-    // It goes, and comes back by somebody's hand.
+    // It goes offline, and another process brings it back.
     guest.write(&cpu("cpu2/online"), "0").unwrap();
     holder.until(0, "2 vanished"); // X2
     let mark = holder.mark();
@@ -54,7 +56,7 @@ fn its_vm_is_given_a_vcpu(kernel: Kernel) {
     holder.nothing_joined_without_agreement();
     holder.end();
 
-    // The same in a cgroup that has all processors there are. Before Linux 6.2 every hot-plug resets the masks in it.
+    // The same in a cgroup with all processors. Before Linux 6.2 every hot-plug resets the masks in it.
     run(&guest, "echo +cpuset > /cgroup/cgroup.subtree_control; mkdir /cgroup/box");
     guest.write(&cpu("cpu2/online"), "0").unwrap();
     guest.write(&cpu("cpu1/online"), "0").unwrap();
@@ -75,11 +77,11 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     let mark = holder.mark();
     comes_online(guest, first);
     let refused = holder.until(mark, &format!("{first} refused: "));
-    assert!(refused.contains(": last: "), "{kernel}: who it was: {refused}");
+    assert!(refused.contains(": last: "), "{kernel}: the refusing party: {refused}");
     holder.stays_on("0");
     let now = holder.masks();
     let same = before.iter().all(|(thread, mask)| now.get(thread).is_none_or(|now| now == mask));
-    assert!(same, "{kernel}: every mask is as it was: {before:?}, now {now:?}");
+    assert!(same, "{kernel}: no mask changes: {before:?}, now {now:?}");
 
     let came = comes_online(guest, second);
     let joined = holder.until(mark, &format!("{second} joined @"));
@@ -91,22 +93,23 @@ fn is_plugged_in(kernel: Kernel, guest: &Guest, holder: &mut Holder<'_>, first: 
     holder.nothing_joined_without_agreement();
 }
 
-/// Plugs one in, which somebody then brings online; when that was.
+/// Plugs in a processor, which another process brings online. Returns the time.
 fn comes_online(guest: &Guest, id: u32) -> u64 {
     let from = guest.next_uevent().unwrap();
     assert_eq!(guest.add_cpu(id as usize).unwrap(), id, "slots are filled in order");
     guest.uevent(from, &format!("online@/devices/system/cpu/cpu{id}"), LIMIT).unwrap().at_us
 }
 
-/// On Linux 6.12 nothing may be outside. Linux 6.1 resets masks by itself, and threads may run elsewhere until that is found.
+/// On Linux 6.12 no thread may be outside. Linux 6.1 resets masks by itself, and threads may run elsewhere
+/// until the next look.
 fn is_within_its_window(kernel: Kernel, total: &Counts) {
-    assert_eq!(total.slotless, 0, "{kernel}: whoever joins has a slot: {total:?}");
+    assert_eq!(total.slotless, 0, "{kernel}: every processor that joins has a slot: {total:?}");
     if kernel == Kernel::V6_12 {
         assert_eq!(total.outside, 0, "{kernel}: not for a moment: {total:?}");
     }
 }
 
-fn its_containers_cpuset_grows(kernel: Kernel) {
+fn a_processor_added_to_the_containers_cpuset_is_used_only_after_agreement(kernel: Kernel) {
     let guest = with_holder(kernel).cpus(4, 4).boot().unwrap();
     run(
         &guest,
@@ -118,7 +121,7 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     let mut holder = Holder::start(&guest, "holder", start);
     holder.stays_on("0");
 
-    // As `docker update --cpuset-cpus` does: a cgroup above grows.
+    // Like `docker update --cpuset-cpus`: a cgroup above grows.
     holder.order("refuse 1");
     let mark = holder.mark();
     of_box("0-1");
@@ -132,7 +135,7 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     total.show(kernel, "a cpuset above grows");
     is_within_its_window(kernel, &total);
 
-    // It shrinks: what is taken away is gone at once. It comes back by consent.
+    // It shrinks: the processor is gone at once, and comes back only with agreement.
     of_box("0-1");
     holder.until(mark, "2 vanished"); // X2
     holder.stays_on("0");
@@ -159,13 +162,13 @@ fn its_containers_cpuset_grows(kernel: Kernel) {
     holder.end();
 }
 
-fn an_operator_widens_an_affinity(kernel: Kernel) {
+fn a_processor_added_to_an_affinity_is_used_only_after_agreement(kernel: Kernel) {
     let guest = with_holder(kernel).cpus(4, 4).boot().unwrap();
     let mut holder = Holder::start(&guest, "holder", "exec taskset 1 $holder");
     holder.stays_on("0");
     let before = holder.masks();
 
-    // As `taskset -acp` does.
+    // Like `taskset -acp`.
     holder.order("refuse 1");
     let mark = holder.mark();
     holder.widen("0-1");
@@ -193,7 +196,7 @@ fn an_operator_widens_an_affinity(kernel: Kernel) {
     holder.all_masks_are("0,2");
     holder.stays_on("0,2");
 
-    // A mask inside of the set is the thread's own. All masks have been looked at when another one was put back.
+    // A mask inside of the set is the thread's own. All masks were read when another one was put back.
     let threads: Vec<String> = holder.masks().keys().map(u32::to_string).collect();
     let [.., inside, outside] = &threads[..] else { panic!("{threads:?}") };
     run(&guest, &format!("lab-holder set {inside} 2; lab-holder set {outside} 0,3"));
@@ -206,13 +209,13 @@ fn an_operator_widens_an_affinity(kernel: Kernel) {
     let total = holder.total();
     total.show(kernel, "masks are widened");
     assert!(total.ids.iter().all(|id| [1, 2, 3].contains(id)), "{kernel}: {total:?}");
-    assert_eq!(total.slotless, 0, "{kernel}: whoever joins has a slot: {total:?}");
+    assert_eq!(total.slotless, 0, "{kernel}: every processor that joins has a slot: {total:?}");
     holder.nothing_joined_without_agreement();
     holder.end();
 }
 
-/// As lxcfs does: what the container is shown is not what its processes have.
-fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
+/// Like lxcfs: the container's lists differ from the masks of its processes.
+fn the_masks_count_in_a_container_that_shows_other_processors(kernel: Kernel) {
     let lab = with_holder(kernel).program("hotadd-cli", "hotadd").unwrap();
     let guest = lab.cpus(2, 2).boot().unwrap();
     run(&guest, "echo 0 > /tmp/online; mount -o bind /tmp/online /sys/devices/system/cpu/online");
@@ -228,7 +231,7 @@ fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
     assert!(ran.status.success(), "{kernel}: it begins on what it has (H4): {said}");
     assert_eq!(out, "Cpus_allowed_list:\t1\n", "{kernel}: {said}");
 
-    // What is hidden is named.
+    // The message names the hidden processors.
     for (folder, file) in
         [("/sys/devices/system/cpu", "/sys/devices/system/cpu/possible"), ("/proc", "/proc/")]
     {
@@ -246,7 +249,7 @@ fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
     }
 }
 
-/// What a script says, which succeeds.
+/// The output of a script, which must succeed.
 fn run(guest: &Guest, script: &str) -> String {
     let ran = guest.run(&["sh", "-c", &format!("set -e; {script}")]).unwrap();
     assert!(ran.status.success(), "{script}: {}", text(&ran.stderr));

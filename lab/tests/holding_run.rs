@@ -1,5 +1,6 @@
-//! `hotadd run` on real kernels, begun on all processors that are online: what comes later is asked for, and the command runs there
-//! only if everybody agrees. Over masks, over a cpuset, and inside of a service that systemd confines.
+//! `hotadd run` on real kernels, started on all online processors: later processors are added and used by the
+//! command only with the agreement of all parties. With masks, with a cpuset, and inside of a service that
+//! systemd confines.
 
 mod common;
 
@@ -10,30 +11,30 @@ use common::holder::{LIMIT, ids, masks};
 use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
 
-on_each_kernel!(a_command_that_has_all_processors_gets_no_more_than_is_agreed_to);
+on_each_kernel!(a_command_started_on_all_processors_uses_only_agreed_ones);
 
-/// Linux 6.12 is the one that kept masks here. The other one takes a minute more, and is tried with those that take long.
+/// Linux 6.12 is the kernel that keeps masks. The other one takes a minute longer, and is tested with the long tests.
 mod confined {
     #[test]
-    fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to() {
-        super::a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(lab::Kernel::V6_12);
+    fn a_service_confined_by_systemd_uses_only_agreed_processors() {
+        super::a_service_confined_by_systemd_uses_only_agreed_processors(lab::Kernel::V6_12);
     }
 
     #[cfg(feature = "long")]
     #[test]
-    fn a_service_on_linux_6_1_gets_no_more_than_is_agreed_to() {
-        super::a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(lab::Kernel::V6_1);
+    fn a_service_on_linux_6_1_uses_only_agreed_processors() {
+        super::a_service_confined_by_systemd_uses_only_agreed_processors(lab::Kernel::V6_1);
     }
 }
 
-/// What `hotadd run --json` says.
+/// The file with the output of `hotadd run --json`.
 const SAID: &str = "/tmp/run";
 
-/// The command: loops that are always ready to run somewhere. They end with it.
+/// The command: busy loops, which end with it.
 const LOOPS: &str = "for i in 1 2 3 4; do (while :; do :; done) & done; echo $$ > /tmp/command
 while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";
 
-fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kernel) {
+fn a_command_started_on_all_processors_uses_only_agreed_ones(kernel: Kernel) {
     let lab = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
     let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 5).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
@@ -80,14 +81,14 @@ fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kern
     end(pid);
 }
 
-fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(kernel: Kernel) {
+fn a_service_confined_by_systemd_uses_only_agreed_processors(kernel: Kernel) {
     let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
     let lab = lab.program("lab", "lab-holder").unwrap();
     let guest = lab.cpus(2, 4).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     for over in ["cpuset", "affinity"] {
         run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
-        // All that is online. In a cgroup of its own, as far as it makes one.
+        // All online processors, in its own cgroup if one can be made.
         let service = format!(
             "rm -f {SAID}; systemd-run --quiet --unit={over} -pAllowedCPUs=0-1 -pDelegate=yes \
              -pStandardOutput=append:{SAID} -pStandardError=append:{SAID} hotadd run --over {over} \
@@ -105,7 +106,7 @@ fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(kernel: Kernel
             }
             guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
         }
-        // The service may not run there, whoever would agree.
+        // The service may not run there, even if all parties agreed.
         command.runs_within(kernel, "0-1", &format!("2-3 come online, over {over}"));
         allow("0-2");
         refused(&guest, 2);
@@ -129,16 +130,16 @@ struct Command<'a> {
     processes: Vec<u32>,
 }
 
-/// Where its processes may run, and where they were seen.
+/// The masks of its processes, and the processors on which they ran.
 #[derive(Debug)]
 struct Seen {
     masks: Vec<String>,
-    /// How often on which processor.
+    /// The number of samples on each processor.
     on: Vec<(u32, u32)>,
 }
 
 impl<'a> Command<'a> {
-    /// Waits for it.
+    /// Waits for the command.
     fn begun(guest: &'a Guest) -> Self {
         let shell: u32 = run(guest, "cat /tmp/command").trim().parse().unwrap();
         let children = guest.read(&format!("/proc/{shell}/task/{shell}/children")).unwrap();
@@ -148,7 +149,7 @@ impl<'a> Command<'a> {
         Self { guest, processes: processes[..5].to_vec() }
     }
 
-    /// Looks many times.
+    /// Samples many times.
     fn look(&self) -> Seen {
         let list: Vec<String> = self.processes[1..].iter().map(u32::to_string).collect();
         let script = format!("lab-holder look 200 {}", list.join(" "));
@@ -162,7 +163,7 @@ impl<'a> Command<'a> {
         Seen { masks: self.processes.iter().flat_map(of).collect(), on }
     }
 
-    /// Every process runs, and may run, only there.
+    /// Checks that every process runs, and may run, only there.
     fn runs_within(&self, kernel: Kernel, set: &str, when: &str) {
         let seen = self.look();
         println!("{kernel}: {when}: {seen:?}");
@@ -171,7 +172,7 @@ impl<'a> Command<'a> {
         assert!(seen.are_within(set), "{kernel}: {when}: it may run outside of {set}: {seen:?}");
     }
 
-    /// Waits until that is so: where Linux 6.1 resets masks it may take until that is found.
+    /// Waits until that holds: where Linux 6.1 resets masks, it takes until the next look.
     fn comes_to_rest(&self, kernel: Kernel, set: &str, when: &str) {
         let began = Instant::now();
         if kernel == Kernel::V6_1 {
@@ -207,7 +208,7 @@ fn refused(guest: &Guest, id: u32) {
     until(guest, SAID, &format!("{by},\"id\":{id},"));
 }
 
-/// What a script says, which succeeds.
+/// The output of a script, which must succeed.
 fn run(guest: &Guest, script: &str) -> String {
     let script = format!("set -e; {script}");
     let ran = guest.run_within(Duration::from_secs(120), &["sh", "-c", &script]).unwrap();

@@ -1,6 +1,7 @@
-//! Processors that are plugged in, pulled out and switched at random, each brought online at once by somebody else, under a program
-//! on `Partition::process()` whose driver agrees or refuses: its threads run nowhere but where everybody has agreed. A tenth of
-//! `HOTADD_SOAK` is how often on each kernel, and `HOTADD_SEED` repeats a run.
+//! Processors are plugged in, unplugged and switched at random, each brought online at once by another
+//! process, under a program that uses `Partition::process()` and whose driver agrees or refuses. Its threads
+//! run only on agreed processors. A tenth of `HOTADD_SOAK` is the number of actions on each kernel;
+//! `HOTADD_SEED` repeats a run.
 
 mod common;
 
@@ -11,15 +12,15 @@ use common::{cpu, on_each_kernel};
 use fastrand::Rng;
 use lab::{Guest, Kernel};
 
-on_each_kernel!(whatever_comes_no_thread_runs_where_nobody_has_agreed);
+on_each_kernel!(no_thread_runs_on_a_processor_without_agreement_during_random_changes);
 
-/// Processors that can be there at once.
+/// The number of processors that can be present at once.
 const MOST: u32 = 5;
 
-/// Processors that QEMU can make, those that it takes away again included.
+/// The number of processors that QEMU can create, including those that it removes again.
 const SLOTS: u32 = 100;
 
-fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
+fn no_thread_runs_on_a_processor_without_agreement_during_random_changes(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
     let steps = said("HOTADD_SOAK").unwrap_or(100) / 10;
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
@@ -41,18 +42,18 @@ fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
     machine.holder.end();
 }
 
-/// A machine whose processors come and go, and what is known about them. Processor 0 is always there.
+/// A machine whose processors come and go, and its expected state. Processor 0 is always present.
 struct Machine<'a> {
     guest: &'a Guest,
     holder: Holder<'a>,
     rng: Rng,
-    /// Of the first of these processors all are plugged in but those that were pulled out.
+    /// All of the first of these processors are plugged in, except those that were unplugged.
     plugged: u32,
     pulled: BTreeSet<u32>,
-    /// How many QEMU has made.
+    /// The number of processors that QEMU has created.
     made: u32,
     joined: BTreeSet<u32>,
-    /// Online, but not wanted.
+    /// Online processors that were refused.
     refused: BTreeSet<u32>,
     off: BTreeSet<u32>,
 }
@@ -72,7 +73,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Does something, and waits for what must come of it. Says what.
+    /// Performs a random action and waits for its effect. Returns its description.
     fn step(&mut self) -> String {
         let there: Vec<u32> = self.joined.union(&self.refused).copied().collect();
         let off: Vec<u32> = self.off.iter().copied().collect();
@@ -99,7 +100,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Linux 6.1 numbers them as they come, and hangs with one behind an empty slot.
+    /// Linux 6.1 numbers processors in the order of arrival, and hangs with one after an empty slot.
     fn plug(&mut self) -> String {
         let id = self.pulled.pop_first().unwrap_or(self.plugged);
         self.plugged = self.plugged.max(id + 1);
@@ -116,7 +117,7 @@ impl<'a> Machine<'a> {
         format!("{id} is switched on, {way}")
     }
 
-    /// It comes online, and the driver is told before what to answer.
+    /// The processor comes online. The driver is told its answer before.
     fn comes(&mut self, id: u32, act: impl FnOnce(&Guest)) -> &'static str {
         let agree = self.rng.u32(..3) > 0;
         self.holder.order(&if agree { "agree".to_owned() } else { format!("refuse {id}") });
@@ -153,7 +154,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What must hold at rest.
+    /// The invariants when nothing is under way.
     fn holds(&mut self) {
         let set: Vec<String> = [0].iter().chain(&self.joined).map(u32::to_string).collect();
         self.holder.stays_on(&set.join(","));

@@ -11,8 +11,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 on_each_kernel!(
     a_command_runs_in_a_partition_of_a_guest,
-    a_partition_answers_questions_while_the_guest_gets_a_processor,
-    root_runs_a_command_in_a_cpuset_and_nothing_of_it_is_left,
+    a_partition_answers_requests_while_the_guest_gets_a_processor,
+    root_runs_a_command_in_a_cpuset_that_is_removed_afterwards,
 );
 
 fn a_command_runs_in_a_partition_of_a_guest(kernel: Kernel) {
@@ -24,15 +24,15 @@ fn a_command_runs_in_a_partition_of_a_guest(kernel: Kernel) {
     assert_eq!(ran.status.code(), Some(11), "it has one of two processors: {}", text(&ran.stderr));
 }
 
-fn a_partition_answers_questions_while_the_guest_gets_a_processor(kernel: Kernel) {
+fn a_partition_answers_requests_while_the_guest_gets_a_processor(kernel: Kernel) {
     let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(2, 3).boot().unwrap();
     let script = "echo up > /tmp/up; until [ -e /tmp/end ]; do sleep 0.1; done";
     guest.run(&["mkfifo", "/tmp/up"]).unwrap();
-    // What comes waits for somebody to ask.
+    // A processor that appears waits for a request.
     let run = "hotadd run --name demo --add none --follow no -- sh -c".split(' ');
     let run: Vec<&str> = run.chain([script]).collect();
     let pid = guest.start(&run, "/tmp/said").unwrap();
-    // Reading ends when the command has written, which is after the partition is there.
+    // Reading ends when the command has written, after the partition was created.
     assert_eq!(guest.run(&["cat", "/tmp/up"]).unwrap().stdout, b"up\n");
 
     let status = || {
@@ -46,7 +46,7 @@ fn a_partition_answers_questions_while_the_guest_gets_a_processor(kernel: Kernel
     guest.write(&cpu(&format!("cpu{added}/online")), "1").unwrap();
     let after = status();
     assert!(after.contains("added: 1-2\n"), "processor 2 is there to be added: {after}");
-    assert!(after.contains("active: 0 "), "and nobody agreed that it joins (A1): {after}");
+    assert!(after.contains("active: 0 "), "it has not joined without agreement (A1): {after}");
     let joined = guest.run(&["hotadd", "add", "1"]).unwrap();
     assert!(text(&joined.stdout).contains("processor 1 joined"), "{}", text(&joined.stderr));
     assert!(status().contains("active: 0-1 "), "the one that joined is shown");
@@ -56,13 +56,14 @@ fn a_partition_answers_questions_while_the_guest_gets_a_processor(kernel: Kernel
     assert!(ended.success(), "{ended}: {}", guest.read("/tmp/said").unwrap());
 }
 
-fn root_runs_a_command_in_a_cpuset_and_nothing_of_it_is_left(kernel: Kernel) {
+fn root_runs_a_command_in_a_cpuset_that_is_removed_afterwards(kernel: Kernel) {
     let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
     let groups = || text(&guest.run(&["sh", "-c", "ls -d /cgroup/*/"]).unwrap().stdout);
-    // Waits for its set to grow: it would wait for ever if it did not. It asks for more than it has, to no avail.
+    // The command waits for its set to grow, without which it would not end. It also tries to widen its mask,
+    // without effect.
     let script = "until [ $(nproc) -gt 1 ]; do :; done; taskset -p 7 $$ > /dev/null
         grep Cpus_allowed_list /proc/self/status; cat /proc/self/cgroup";
-    // The driver's own process is in the cgroup as well.
+    // The driver's process is in the cgroup too.
     let driver = "sample:veto=2,isolated";
     let run = ["hotadd", "run", "--driver", driver, "--json", "--", "sh", "-c", script];
     let ran = guest.run(&run).unwrap();
@@ -89,7 +90,7 @@ fn root_runs_a_command_in_a_cpuset_and_nothing_of_it_is_left(kernel: Kernel) {
      affinity mask";
     assert!(said.contains(why), "{kernel}: {said}");
 
-    // Killed without a chance to clean up.
+    // Killed without cleaning up.
     guest.run(&["mkfifo", "/tmp/up"]).unwrap();
     let script = "echo $$ > /tmp/up; exec sleep 1000";
     let pid = guest.start(&["hotadd", "run", "--", "sh", "-c", script], "/tmp/said").unwrap();

@@ -1,5 +1,6 @@
-//! `hotadd daemon` as `dist/install` makes it a service of a Debian system: under systemd, on the system bus, with polkit, in the
-//! journal. Each step goes on from the one before: a guest with Debian takes long to boot.
+//! `hotadd daemon` as `dist/install` makes it a service of a Debian system: under systemd, on the system bus,
+//! with polkit, and with the journal. Each step continues from the previous one, because a guest with Debian
+//! takes long to boot.
 
 mod common;
 
@@ -10,18 +11,19 @@ use common::journal::{follow, records};
 use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
 
-on_each_kernel!(installed_it_is_a_service_that_asks_everybody_and_comes_back);
+on_each_kernel!(the_installed_service_asks_all_parties_and_is_restarted);
 
-/// What is installed from.
+/// The folder with the files to install.
 const SOURCE: &str = "/opt/hotadd";
 
-/// Where the distribution's rule is.
+/// The distribution's rule.
 const RULES: &str = "/usr/lib/udev/rules.d/80-cpu.rules";
 
-/// The usual one.
+/// The default image.
 const RULE: &str = "SUBSYSTEM==\"cpu\", ACTION==\"add\", TEST==\"online\", ATTR{online}!=\"1\", ATTR{online}=\"1\"\n";
 
-/// A Windows driver must agree. Parties have longer than anything takes in an emulated machine, to answer and to come back.
+/// A Windows driver must agree. Parties have longer than any step takes in an emulated machine, to answer and
+/// to come back.
 const CONFIGURATION: &str = "\
 [limits]
 timeout = '60s'
@@ -30,26 +32,26 @@ rejoin = '60s'
 driver = '/lib/hotadd/percpu.sys'
 ";
 
-/// Nobody at all, and of no group.
+/// The user nobody, in no group.
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-fn installed_it_is_a_service_that_asks_everybody_and_comes_back(kernel: Kernel) {
+fn the_installed_service_asks_all_parties_and_is_restarted(kernel: Kernel) {
     let guest = system(kernel);
     is_installed_and_begins(kernel, &guest);
     udevs_rule_is_found_and_shadowed(kernel, &guest);
     agent(&guest, "rust", &[]);
     python(&guest);
-    what_is_plugged_in_joins_with_the_consent_of_all(kernel, &guest);
-    a_veto_keeps_it_off_and_is_in_the_journal(kernel, &guest);
-    others_may_look_and_no_more(kernel, &guest);
-    a_reload_keeps_everybody(kernel, &guest);
-    one_that_is_killed_is_started_again_and_its_parties_come_back(kernel, &guest);
-    one_that_hangs_is_ended_by_its_watchdog_and_started_again(kernel, &guest);
-    stopped_it_leaves_the_processors_and_a_call_starts_it(kernel, &guest);
-    what_was_installed_is_removed_but_for_the_configuration(kernel, &guest);
+    a_plugged_processor_joins_with_the_agreement_of_all_parties(kernel, &guest);
+    a_vetoed_processor_stays_off_and_the_veto_is_in_the_journal(kernel, &guest);
+    other_users_may_only_read(kernel, &guest);
+    a_reload_keeps_all_parties(kernel, &guest);
+    a_killed_daemon_is_restarted_and_its_parties_return(kernel, &guest);
+    a_hung_daemon_is_killed_by_its_watchdog_and_restarted(kernel, &guest);
+    a_stopped_daemon_leaves_its_processors_and_is_activated_by_a_call(kernel, &guest);
+    the_installed_files_are_removed_except_the_configuration(kernel, &guest);
 }
 
-/// A Debian system with what `dist/install` takes, beside what is tried with it.
+/// A Debian system with the files for `dist/install` and the programs of the test.
 fn system(kernel: Kernel) -> Guest {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let program = lab::binary("hotadd-cli", "hotadd", &[]).unwrap();
@@ -85,13 +87,13 @@ fn is_installed_and_begins(kernel: Kernel, guest: &Guest) {
     let line = until(guest, SAID, "listening at");
     assert!(line.ends_with("/run/hotadd/system and on the system bus"), "{kernel}: {line}");
     let modes = run(guest, &["stat", "-c", "%a %U:%G", "/run/hotadd", "/run/hotadd/system"]);
-    assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: who gets in at the socket");
+    assert_eq!(modes, "755 root:root\n660 root:hotadd\n", "{kernel}: the access to the socket");
     is_sandboxed(guest);
-    its_unit_gives_it_no_more_than_it_needs(kernel, guest);
+    its_unit_has_only_the_needed_rights(kernel, guest);
 }
 
-/// The unit's sandbox, as systemd judges it; and that what it leaves out is explained in it.
-fn its_unit_gives_it_no_more_than_it_needs(kernel: Kernel, guest: &Guest) {
+/// Checks the unit's sandbox with systemd's analysis; the unit explains each exception.
+fn its_unit_has_only_the_needed_rights(kernel: Kernel, guest: &Guest) {
     let judged = run(guest, &["systemd-analyze", "security", "--no-pager", "hotadd.service"]);
     let overall = judged.lines().find_map(|line| line.split_once("Overall exposure level for "));
     let score = overall.and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<f32>().ok());
@@ -116,12 +118,12 @@ fn udevs_rule_is_found_and_shadowed(kernel: Kernel, guest: &Guest) {
     assert_eq!(code, Some(1), "{kernel}: it goes round the consent of all: {found}");
     assert!(found.contains(&format!("where: {RULES}:1")), "{kernel}: it says which: {found}");
     let (after, code) = hotadd(guest, &["doctor", "--shadow", "/etc/udev/rules.d"]);
-    // 3: there are scripts of the distribution that cannot be followed.
+    // 3: some scripts of the distribution cannot be followed.
     assert!(matches!(code, Some(0 | 3)), "{kernel}: nothing else does: {after}");
     run(guest, &["udevadm", "control", "--reload"]);
 }
 
-/// Starts the agent in Python on the system bus, as a service: it ends with the daemon, and is started again.
+/// Starts the agent in Python on the system bus, as a service that ends with the daemon and is restarted.
 fn python(guest: &Guest) {
     let program = format!("{SOURCE}/examples/agent.py");
     let agent = ["python3", &program, "system", "--bus", "system", "--refuse", "2"];
@@ -137,7 +139,7 @@ fn python(guest: &Guest) {
     until(guest, "/tmp/python", "registered as party");
 }
 
-fn what_is_plugged_in_joins_with_the_consent_of_all(kernel: Kernel, guest: &Guest) {
+fn a_plugged_processor_joins_with_the_agreement_of_all_parties(kernel: Kernel, guest: &Guest) {
     guest.add_cpu(1).unwrap();
     let line = until(guest, SAID, "1 joined");
     for name in ["percpu.sys ", "rust ", "agent.py "] {
@@ -150,7 +152,7 @@ fn what_is_plugged_in_joins_with_the_consent_of_all(kernel: Kernel, guest: &Gues
     until(guest, SAID, "percpu.sys: percpu: processor 1 (group 0, number 1): complete");
 }
 
-fn a_veto_keeps_it_off_and_is_in_the_journal(kernel: Kernel, guest: &Guest) {
+fn a_vetoed_processor_stays_off_and_the_veto_is_in_the_journal(kernel: Kernel, guest: &Guest) {
     guest.add_cpu(2).unwrap();
     until(guest, SAID, "2 stays out");
     assert_eq!(online(guest, 2), "0", "{kernel}: one refused, and it stays off (A3)");
@@ -175,7 +177,10 @@ fn a_veto_keeps_it_off_and_is_in_the_journal(kernel: Kernel, guest: &Guest) {
     assert!(!of_it.contains("processor 1 joined"), "{kernel}: of no other one: {of_it}");
     let warnings = run(guest, &["journalctl", "-u", "hotadd", "-p", "warning"]);
     assert!(warnings.contains("processor 2 stays out"), "{kernel}: it is a warning: {warnings}");
-    assert!(!warnings.contains("processor 1 joined"), "{kernel}: that is none: {warnings}");
+    assert!(
+        !warnings.contains("processor 1 joined"),
+        "{kernel}: joining is not a warning: {warnings}"
+    );
     let joined = ["journalctl", "-u", "hotadd", "HOTADD_EVENT=joined", "-o", "json"];
     let joined = records(&run(guest, &joined));
     let of_1 = joined.iter().find(|record| record["HOTADD_PROCESSOR"] == "1").unwrap();
@@ -184,8 +189,8 @@ fn a_veto_keeps_it_off_and_is_in_the_journal(kernel: Kernel, guest: &Guest) {
     assert!(took.is_some(), "{kernel}: in microseconds: {of_1}");
 }
 
-fn others_may_look_and_no_more(kernel: Kernel, guest: &Guest) {
-    // It takes longer to begin here than it is waited for.
+fn other_users_may_only_read(kernel: Kernel, guest: &Guest) {
+    // It may take longer to start than a D-Bus activation waits.
     run(guest, &["systemctl", "start", "polkit"]);
     let nobody = |args: &[&str]| {
         let ran = guest.run(&[&NOBODY[..], &["hotadd"], args].concat()).unwrap();
@@ -194,11 +199,11 @@ fn others_may_look_and_no_more(kernel: Kernel, guest: &Guest) {
     let (status, looked) = nobody(&["status", "--bus", "system"]);
     assert!(looked && status.contains("active: 0-1 (2"), "{kernel}: anybody may look: {status}");
     let (refused, done) = nobody(&["add", "2", "--bus", "system"]);
-    assert!(!done, "{kernel}: polkit lets nobody change it: {refused}");
+    assert!(!done, "{kernel}: polkit permits no change: {refused}");
     assert!(refused.contains("org.hotadd.change"), "{kernel}: it says what it takes: {refused}");
     assert_eq!(online(guest, 2), "0", "{kernel}: nothing was done");
     let asked = of_python(guest, "AddStart 2");
-    assert_eq!(asked, 1, "{kernel}: nobody was asked, but when it was plugged in");
+    assert_eq!(asked, 1, "{kernel}: the party was asked only when it was plugged in");
     let (refused, done) = nobody(&["status", "-p", "system"]);
     assert!(!done && refused.contains("/run/hotadd/system"), "{kernel}: at the socket: {refused}");
 
@@ -210,7 +215,7 @@ fn others_may_look_and_no_more(kernel: Kernel, guest: &Guest) {
     assert!(said.contains("processor 2 would be refused"), "{kernel}: a member may: {said}");
 }
 
-fn a_reload_keeps_everybody(kernel: Kernel, guest: &Guest) {
+fn a_reload_keeps_all_parties(kernel: Kernel, guest: &Guest) {
     let before = (guest.read("/tmp/python").unwrap(), guest.read("/tmp/rust").unwrap());
     let pid = main_pid(guest);
     put(guest, &format!("# another one\n{CONFIGURATION}"), "/etc/hotadd/hotadd.toml");
@@ -222,12 +227,12 @@ fn a_reload_keeps_everybody(kernel: Kernel, guest: &Guest) {
         assert!(parties.contains(name), "{kernel}: {name}: {parties}");
     }
     let after = (guest.read("/tmp/python").unwrap(), guest.read("/tmp/rust").unwrap());
-    assert_eq!(after, before, "{kernel}: nobody was called for it");
+    assert_eq!(after, before, "{kernel}: no party was called");
 }
 
-fn one_that_is_killed_is_started_again_and_its_parties_come_back(kernel: Kernel, guest: &Guest) {
+fn a_killed_daemon_is_restarted_and_its_parties_return(kernel: Kernel, guest: &Guest) {
     signal(guest, "KILL", main_pid(guest));
-    // Both were there before, and nothing is added until they are back.
+    // Both parties were registered before, and nothing is added until they are back.
     let waits = until(guest, SAID, "which had registered before; nothing is added until then");
     assert!(waits.contains("rust") && waits.contains("agent.py"), "{kernel}: for whom: {waits}");
     guest.add_cpu(3).unwrap();
@@ -239,7 +244,7 @@ fn one_that_is_killed_is_started_again_and_its_parties_come_back(kernel: Kernel,
     assert_eq!(online(guest, 2), "0", "{kernel}: what was refused stays so (A4)");
 }
 
-fn one_that_hangs_is_ended_by_its_watchdog_and_started_again(kernel: Kernel, guest: &Guest) {
+fn a_hung_daemon_is_killed_by_its_watchdog_and_restarted(kernel: Kernel, guest: &Guest) {
     let folder = "/etc/systemd/system/hotadd.service.d";
     run(guest, &["mkdir", "-p", folder]);
     put(guest, "[Service]\nWatchdogSec=5\n", &format!("{folder}/watchdog.conf"));
@@ -258,7 +263,10 @@ fn one_that_hangs_is_ended_by_its_watchdog_and_started_again(kernel: Kernel, gue
     assert_eq!(told(guest, "rust", 4), heard, "{kernel}: the agent has come back, and was asked");
 }
 
-fn stopped_it_leaves_the_processors_and_a_call_starts_it(kernel: Kernel, guest: &Guest) {
+fn a_stopped_daemon_leaves_its_processors_and_is_activated_by_a_call(
+    kernel: Kernel,
+    guest: &Guest,
+) {
     let before = guest.read(&cpu("online")).unwrap();
     assert_eq!(before.trim(), "0-1,3-4", "{kernel}: all that was agreed to");
     run(guest, &["systemctl", "stop", "python", "hotadd"]);
@@ -270,10 +278,10 @@ fn stopped_it_leaves_the_processors_and_a_call_starts_it(kernel: Kernel, guest: 
     let call =
         "busctl call org.hotadd.Hotadd1 /org/hotadd/Partition org.freedesktop.DBus.Peer Ping";
     run(guest, &call.split(' ').collect::<Vec<_>>());
-    assert_eq!(show(guest, "ActiveState"), "active", "{kernel}: who calls it has it started");
+    assert_eq!(show(guest, "ActiveState"), "active", "{kernel}: a call activates it");
 }
 
-fn what_was_installed_is_removed_but_for_the_configuration(kernel: Kernel, guest: &Guest) {
+fn the_installed_files_are_removed_except_the_configuration(kernel: Kernel, guest: &Guest) {
     run(guest, &["sh", &format!("{SOURCE}/dist/install"), "--remove"]);
     assert_eq!(show(guest, "LoadState"), "not-found", "{kernel}: there is no such service");
     for path in ["/usr/bin/hotadd", "/usr/share/polkit-1/actions/org.hotadd.policy"] {
@@ -283,7 +291,7 @@ fn what_was_installed_is_removed_but_for_the_configuration(kernel: Kernel, guest
     guest.read("/etc/hotadd/hotadd.toml").expect("the configuration is the administrator's");
 }
 
-/// What a program says, which succeeds.
+/// The output of a program, which must succeed.
 fn run(guest: &Guest, argv: &[&str]) -> String {
     let ran = guest.run_within(LIMIT, argv).unwrap();
     let said = || text(&guest.run(&["tail", "-n", "40", SAID]).unwrap().stdout);
@@ -291,7 +299,7 @@ fn run(guest: &Guest, argv: &[&str]) -> String {
     text(&ran.stdout)
 }
 
-/// What systemd says of the service.
+/// A property of the service, as systemd shows it.
 fn show(guest: &Guest, property: &str) -> String {
     let said = run(guest, &["systemctl", "show", "--value", "-p", property, "hotadd"]);
     said.trim().to_owned()
@@ -307,7 +315,7 @@ fn signal(guest: &Guest, name: &str, pid: u32) {
     run(guest, &["sh", "-c", &format!("kill -{name} {pid}")]);
 }
 
-/// How often the agent in Python has said what begins so.
+/// The number of lines of the agent in Python that begin with this text.
 fn of_python(guest: &Guest, begins: &str) -> usize {
     guest.read("/tmp/python").unwrap().lines().filter(|line| line.starts_with(begins)).count()
 }

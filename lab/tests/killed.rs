@@ -1,5 +1,5 @@
-//! A daemon that is killed at every point of an add, and what the next one makes of it: nothing that was agreed is lost, nothing joins
-//! unasked, and each party hears one outcome, the right one.
+//! A daemon is killed at every point of an add, and the next one continues: no agreement is lost, no processor joins without
+//! asking, and each party is told one outcome, the right one.
 
 mod common;
 
@@ -11,25 +11,25 @@ use serde_json::Value;
 const TERM: i32 = 15;
 const KILL: i32 = 9;
 
-/// For as long as it takes: how long is not what is tried here.
+/// Long enough for all steps. How long they take is not tested here.
 const CONFIGURATION: &str = "[limits]\nrejoin = '10m'\n";
 
-/// What becomes of the processor in whose add the daemon is killed.
+/// What happens to the processor in whose add the daemon is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
-    /// Everybody is asked once more, and agrees.
+    /// All parties are asked once more, and agree.
     Joins,
     /// It runs already when the next daemon begins.
     Runs,
-    /// Everybody is asked once more, and one refuses.
+    /// All parties are asked once more, and one refuses.
     Refused,
-    /// One has refused, and nobody is asked again.
+    /// A party has refused, and none is asked again.
     StaysOut,
 }
 
 use Then::{Joins, Refused, Runs, StaysOut};
 
-/// Where, at which passing of it; with two parties, which are asked at once.
+/// The fault point and at which passing of it, with two parties that are asked at once.
 const CASES: [(&str, u32, Then); 20] = [
     ("appeared", 1, Joins),
     ("asked", 1, Joins),
@@ -53,9 +53,9 @@ const CASES: [(&str, u32, Then); 20] = [
     ("asked", 2, Refused),
 ];
 
-on_each_kernel!(wherever_it_is_killed_the_next_one_knows_what_to_do_a1_a3_a5_l3);
+on_each_kernel!(a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_by_the_next);
 
-fn wherever_it_is_killed_the_next_one_knows_what_to_do_a1_a3_a5_l3(kernel: Kernel) {
+fn a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_by_the_next(kernel: Kernel) {
     let lab = lab(kernel).program_with("hotadd-cli", "hotadd", &["fault-points"]).unwrap();
     let lab = lab.program("lab", "lab-agent").unwrap();
     let guest = lab.memory(512).cpus(1, 32).boot().unwrap();
@@ -78,7 +78,7 @@ fn wherever_it_is_killed_the_next_one_knows_what_to_do_a1_a3_a5_l3(kernel: Kerne
         let ran = online(&guest, id) == "1";
         assert_eq!(ran, then == Runs, "{case}: whether it runs when the daemon is dead");
 
-        // The next one is to die as well, over the next processor.
+        // The next daemon must die as well, at the next processor.
         daemon = begin(&guest, CONFIGURATION, &[&fault(id + 1)]);
         until(&guest, SAID, "driver pool registered");
         until(&guest, SAID, "driver fragile registered");
@@ -106,7 +106,7 @@ fn wherever_it_is_killed_the_next_one_knows_what_to_do_a1_a3_a5_l3(kernel: Kerne
     assert!(guest.wait(daemon, LIMIT).unwrap().success());
 }
 
-/// How the daemon is to die over this processor, if it is to.
+/// The fault of the daemon at this processor, if there is one.
 fn fault(id: usize) -> String {
     match CASES.get(id - 1) {
         Some((point, times, _)) => format!("HOTADD_FAULT={point}:{times}@{id}"),
@@ -114,20 +114,23 @@ fn fault(id: usize) -> String {
     }
 }
 
-/// What the daemon says is what the kernel says.
+/// Checks that the daemon's status equals the kernel's.
 fn status(guest: &Guest, id: usize, runs: bool, case: &str) {
     let (status, code) = hotadd(guest, &["status", "--json", "-p", SOCKET]);
     assert_eq!(code, Some(0), "{case}: {status}");
     let status: Value = serde_json::from_str(&status).unwrap();
     let active = status["active"].as_str().unwrap();
     assert_eq!(active, guest.read(&cpu("online")).unwrap(), "{case}: {status}");
-    assert_eq!(status["unagreed"], "", "{case}: nobody joined unasked (Q3): {status}");
+    assert_eq!(
+        status["unagreed"], "",
+        "{case}: no processor joined without agreement (Q3): {status}"
+    );
     let off: hotadd::CpuList = status["candidates"].as_str().unwrap().parse().unwrap();
     let off = off.ids().contains(&hotadd::HardwareId(u32::try_from(id).unwrap()));
     assert_eq!(off, !runs, "{case}: {status}");
 }
 
-/// It was decided about, as it is plugged in now.
+/// Checks that the state file lists it as decided, with the current plugging.
 fn decided(guest: &Guest, id: usize, case: &str) {
     let note = guest.read(&format!("{SOCKET}.decided")).unwrap();
     let note: Value = serde_json::from_str(&note).unwrap();
@@ -136,7 +139,7 @@ fn decided(guest: &Guest, id: usize, case: &str) {
     assert_eq!(note["processors"][id.to_string()], inode, "{case}: {note}");
 }
 
-/// Each question that a party agreed to came to one outcome, and the last one is what became of the processor.
+/// Checks that each AddStart that a party agreed to had one outcome, and that the last one is right.
 fn told(guest: &Guest, id: usize, then: Then, case: &str) {
     for name in ["pool", "fragile"] {
         let heard = guest.read(&format!("/tmp/{name}")).unwrap();
@@ -151,7 +154,7 @@ fn told(guest: &Guest, id: usize, then: Then, case: &str) {
             match notice.as_str() {
                 "AddStart" => {
                     assert!(!open, "it is not asked again before it knows: {all}");
-                    // Who has refused is told nothing more (A3).
+                    // A party that refused is told nothing more (A3).
                     open = !refuses;
                 }
                 "AddComplete" | "AddFailure" => {

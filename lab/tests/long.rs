@@ -1,4 +1,4 @@
-//! What takes minutes: many processors. `./test lab --long`.
+//! Tests that take minutes because of many processors. `./test lab --long`.
 
 mod common;
 
@@ -7,7 +7,7 @@ use lab::Kernel;
 
 on_each_kernel!(processors_join_across_the_end_of_a_group);
 
-/// A group has 64; index 64 begins the second.
+/// A group has 64 processors; index 64 begins the second group.
 fn processors_join_across_the_end_of_a_group(kernel: Kernel) {
     let guest = lab(kernel).cpus(1, 96).memory(512).boot().unwrap();
     for n in 1..=70 {

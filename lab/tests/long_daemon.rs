@@ -1,4 +1,4 @@
-//! What takes the daemon minutes: as many processors as there can be, and a second group of them. `./test lab --long`.
+//! Tests of the daemon that take minutes: the maximum number of processors, and a second group. `./test lab --long`.
 
 mod common;
 
@@ -11,19 +11,19 @@ use common::{cpu, on_each_kernel};
 use lab::Kernel;
 
 on_each_kernel!(
-    all_that_there_can_be_are_plugged_in_while_messages_are_lost,
-    processors_join_across_the_end_of_a_group_with_everybodys_consent,
+    the_maximum_number_of_processors_is_plugged_in_while_messages_are_lost,
+    processors_join_across_the_end_of_a_group_with_agreement,
 );
 
-/// 255 there can be; three are online.
-fn all_that_there_can_be_are_plugged_in_while_messages_are_lost(kernel: Kernel) {
+/// The maximum is 255; three are online.
+fn the_maximum_number_of_processors_is_plugged_in_while_messages_are_lost(kernel: Kernel) {
     nothing_is_missed_when_messages_are_lost(kernel, 252);
 }
 
-/// Sixty-four take half a minute, or several when this machine is busy.
+/// Sixty-four processors take half a minute, or several minutes on a busy machine.
 const LONG: Duration = Duration::from_secs(900);
 
-fn processors_join_across_the_end_of_a_group_with_everybodys_consent(kernel: Kernel) {
+fn processors_join_across_the_end_of_a_group_with_agreement(kernel: Kernel) {
     let fixtures =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/hotadd-nt/samples/fixtures");
     let lab = with_daemon(kernel).file(&fixtures.join("percpu.sys"), "/lib/percpu.sys");

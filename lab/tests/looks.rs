@@ -1,5 +1,5 @@
-//! Somebody else's hand while a party is being asked, on real kernels: the partition goes on looking (Q4), and calls come in pairs
-//! (X4).
+//! Processors are switched by hand while a party is asked, on real kernels: the partition continues to look
+//! (Q4), and calls come in pairs (X4).
 
 mod common;
 
@@ -7,9 +7,9 @@ use common::daemon::{SAID, agent, hotadd, online, put, start, told, until, with_
 use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
 
-on_each_kernel!(what_somebody_switches_while_a_party_thinks_is_seen_at_once);
+on_each_kernel!(q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once);
 
-/// Thinks about each processor that is to be added for as long as there is no `/tmp/go`, and for 8 seconds at least.
+/// A party that answers each AddStart only when `/tmp/go` exists, and after 8 seconds at the earliest.
 const SCRIPT: &str = "#!/bin/sh
 echo \"slow $1 $HOTADD_ID\" >> /tmp/slow
 [ \"$1 $HOTADD_ID\" = 'add-start 2' ] || exit 0
@@ -17,7 +17,7 @@ echo \"slow $1 $HOTADD_ID\" >> /tmp/slow
 while [ ! -e /tmp/go ]; do sleep 0.1; done
 ";
 
-fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
+fn q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(2, 5).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/slow");
@@ -27,8 +27,8 @@ fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
 
     guest.add_cpu(2).unwrap();
     until(&guest, "/tmp/slow", "slow add-start 2");
-    switches_the_one_that_everybody_is_asked_about(kernel, &guest);
-    switches_another_one(kernel, &guest);
+    switches_the_processor_that_is_asked_about(kernel, &guest);
+    switches_another_processor(kernel, &guest);
     let heard = guest.read("/tmp/slow").unwrap();
     let last = heard.lines().last().unwrap();
     assert_eq!(last, "slow add-start 2", "{kernel}: all of that while the party was thinking");
@@ -39,7 +39,7 @@ fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
     assert_eq!(online(&guest, 2), "0", "{kernel}: it is not started");
     let of_two = told(&guest, "pool", 2);
     let failure = "AddFailure 2 as 0:2: STATUS_RETRY";
-    assert_eq!(of_two, ["AddStart 2 as 0:2", failure], "{kernel}: who agreed knows");
+    assert_eq!(of_two, ["AddStart 2 as 0:2", failure], "{kernel}: the party that agreed is told");
 
     until(&guest, "/tmp/pool", "RemoveComplete 1");
     switch(&guest, 1, false);
@@ -51,7 +51,7 @@ fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
     assert_eq!(of_one, pair, "{kernel}: one end to one beginning, however often it went (X4)");
 
     let (said, code) = hotadd(&guest, &["add", "2"]);
-    assert_eq!(code, Some(0), "{kernel}: nobody touches it now: {said}");
+    assert_eq!(code, Some(0), "{kernel}: it is not touched now: {said}");
     let active = guest.read(&cpu("online")).unwrap();
     assert_eq!(active.trim(), "0,2-3", "{kernel}");
     let (status, _) = hotadd(&guest, &["status"]);
@@ -66,7 +66,7 @@ fn switch(guest: &Guest, id: u32, on: bool) {
 }
 
 /// On and off, twice.
-fn switches_the_one_that_everybody_is_asked_about(kernel: Kernel, guest: &Guest) {
+fn switches_the_processor_that_is_asked_about(kernel: Kernel, guest: &Guest) {
     for _ in 0..2 {
         switch(guest, 2, true);
         let line = until(guest, SAID, "breach of Q4");
@@ -79,11 +79,11 @@ fn switches_the_one_that_everybody_is_asked_about(kernel: Kernel, guest: &Guest)
         switch(guest, 2, false);
     }
     let said = guest.read(SAID).unwrap();
-    assert!(!said.contains("no driver was asked"), "{kernel}: everybody is being asked: {said}");
+    assert!(!said.contains("no driver was asked"), "{kernel}: the parties are being asked: {said}");
 }
 
 /// Off, and on again.
-fn switches_another_one(kernel: Kernel, guest: &Guest) {
+fn switches_another_processor(kernel: Kernel, guest: &Guest) {
     switch(guest, 1, false);
     until(guest, SAID, "1 vanished without a remove (X2)");
     let (status, _) = hotadd(guest, &["status"]);

@@ -1,4 +1,4 @@
-//! What guests mean for this machine: what it says where there can be none, and that nothing outlives a test.
+//! The effects of guests on this machine: the message where none can run, and that nothing outlives a test.
 
 mod common;
 
@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 /// Set for the process that boots a guest and is killed.
 const HOLDS: &str = "LAB_TEST_HOLDS";
 
-/// `lab` on a machine that has nothing yet.
+/// Runs `lab` on a machine that has nothing prepared.
 fn prepare(change: impl FnOnce(&mut Command, &std::path::Path)) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
@@ -33,9 +33,9 @@ fn is_one_line_that_says_why(output: &Output, why: &str) {
 }
 
 #[test]
-fn without_a_network_one_line_says_that_there_are_no_guests() {
+fn without_a_network_one_line_says_that_guests_are_unavailable() {
     let output = prepare(|command, dir| {
-        // Nobody listens there.
+        // Nothing listens at this address.
         let nowhere = "http://127.0.0.1:9/";
         let proxies =
             ["http", "https"].map(|how| format!("Acquire::{how}::Proxy \"{nowhere}\";\n"));
@@ -46,7 +46,7 @@ fn without_a_network_one_line_says_that_there_are_no_guests() {
 }
 
 #[test]
-fn without_apt_one_line_says_that_there_are_no_guests() {
+fn without_apt_one_line_says_that_guests_are_unavailable() {
     let output = prepare(|command, dir| {
         command.env("PATH", dir);
     });
@@ -54,16 +54,16 @@ fn without_apt_one_line_says_that_there_are_no_guests() {
 }
 
 #[test]
-fn qemu_ends_with_its_guest_and_with_its_process_however_that_ends() {
+fn qemu_ends_with_its_guest_and_with_its_process_even_if_killed() {
     if std::env::var_os(HOLDS).is_some() {
         let guest = lab(Kernel::V6_1).boot().unwrap();
         println!("\nguest is up");
-        // Killed here: nothing is dropped.
+        // The process is killed, so no destructor runs.
         let _ = guest.run_within(Duration::from_secs(600), &["sleep", "600"]);
         unreachable!("it was to be killed");
     }
-    let name = "qemu_ends_with_its_guest_and_with_its_process_however_that_ends";
-    // A guest's folder is left behind by a process that is killed.
+    let name = "qemu_ends_with_its_guest_and_with_its_process_even_if_killed";
+    // A killed process leaves the folder of its guest behind.
     let dir = tempfile::tempdir().unwrap();
     let mut holder = Command::new(std::env::current_exe().unwrap());
     holder.env("TMPDIR", dir.path());
@@ -80,13 +80,13 @@ fn qemu_ends_with_its_guest_and_with_its_process_however_that_ends() {
     let guest = lab(Kernel::V6_1).boot().unwrap();
     let qemu = children(std::process::id());
     drop(guest);
-    // Other tests of this file have children of their own, but none of them a QEMU.
+    // Other tests of this file have child processes too, but no QEMU.
     let [qemu] = qemu[..] else { panic!("there is one QEMU: {qemu:?}") };
     let left = fs::read_to_string(format!("/proc/{qemu}/stat"));
     assert!(left.is_err(), "when a guest was dropped its QEMU is gone and buried: {left:?}");
 }
 
-/// The QEMUs among the children of all threads of a process.
+/// The QEMU processes among the children of all threads of a process.
 fn children(of: u32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{of}/task")).unwrap();
     let lists = tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
@@ -101,7 +101,7 @@ fn children(of: u32) -> Vec<i32> {
 }
 
 fn ends(pid: i32) -> bool {
-    // Not found: it has ended already.
+    // Not found: the process has ended already.
     let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else {
         return true;
     };

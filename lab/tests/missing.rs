@@ -1,4 +1,5 @@
-//! A party of the daemon's configuration that is missing is not consent (L4): what is plugged in meanwhile stays off.
+//! A missing party of the daemon's configuration does not consent (L4): processors that are plugged in
+//! meanwhile stay off.
 
 mod common;
 
@@ -8,15 +9,19 @@ use lab::Kernel;
 
 const HUP: i32 = 1;
 
-on_each_kernel!(what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back);
+on_each_kernel!(
+    l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_returns
+);
 
-/// Is killed once, when it is asked about processor 1; agrees to everything else.
+/// A script that is killed once, when it is asked about processor 1, and agrees to everything else.
 const SCRIPT: &str = "#!/bin/sh
 echo \"$1 $HOTADD_ID\" >> /tmp/asked
 [ \"$1 $HOTADD_ID\" != 'add-start 1' ] || [ -e /tmp/killed ] || { > /tmp/killed; kill -KILL $$; }
 ";
 
-fn what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back(kernel: Kernel) {
+fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_returns(
+    kernel: Kernel,
+) {
     let guest = with_daemon(kernel).cpus(1, 4).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/ready");
@@ -36,7 +41,7 @@ fn what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back
     assert!(line.contains("ready refused: it is missing"), "{kernel}: L4: by its name: {line}");
     assert!(line.contains("L4"), "{kernel}: {line}");
     assert_eq!(online(&guest, 2), "0", "{kernel}: L4: it stays off");
-    assert_eq!(guest.read("/tmp/asked").unwrap(), asked, "{kernel}: nobody was asked");
+    assert_eq!(guest.read("/tmp/asked").unwrap(), asked, "{kernel}: no party was asked");
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("degraded: ready is missing since "), "{kernel}: {status}");
     let (add, code) = hotadd(&guest, &["add", "2"]);
@@ -55,5 +60,5 @@ fn what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back
     let (status, _) = hotadd(&guest, &["status"]);
     assert!(!status.contains("degraded"), "{kernel}: {status}");
     let (add, code) = hotadd(&guest, &["add", "2"]);
-    assert_eq!(code, Some(0), "{kernel}: who was refused can be asked for: {add}");
+    assert_eq!(code, Some(0), "{kernel}: an explicit request adds the refused processor: {add}");
 }

@@ -1,4 +1,4 @@
-//! Somebody else's hand on real kernels: processors that are brought online past the daemon.
+//! Processors that are brought online without the daemon, on real kernels.
 
 mod common;
 
@@ -8,14 +8,14 @@ use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, wit
 use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
 
-on_each_kernel!(what_somebody_else_brings_online_is_taken_off_again_or_said);
+on_each_kernel!(q3_a_processor_onlined_by_others_is_revoked_or_reported);
 
 fn bring(guest: &Guest, id: u32) {
     guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
 }
 
-fn what_somebody_else_brings_online_is_taken_off_again_or_said(kernel: Kernel) {
-    // The files that do it without an event are there for processors that were present at boot.
+fn q3_a_processor_onlined_by_others_is_revoked_or_reported(kernel: Kernel) {
+    // The files that do it without an event exist for processors that were present at boot.
     let guest = with_daemon(kernel).cpus(2, 4).kernel_line("maxcpus=1").boot().unwrap();
     start(&guest, "[hardware]\npolicy = 'revoke'\nat-start = 'leave'");
     agent(&guest, "pool", &["refuse=2"]);
@@ -32,14 +32,14 @@ fn what_somebody_else_brings_online_is_taken_off_again_or_said(kernel: Kernel) {
     assert!(status.contains("active: 0 (1 processors"), "{kernel}: it never joined: {status}");
     bring(&guest, 2);
     until(&guest, SAID, "2 joined without agreement (Q3)");
-    assert_eq!(online(&guest, 2), "1", "{kernel}: who insists is let be, and it is said");
+    assert_eq!(online(&guest, 2), "1", "{kernel}: a repeated intruder stays and is reported");
     let all = told(&guest, "pool", 2);
     assert_eq!(all, ["AddStart 2 as 0:1"], "{kernel}: no one was asked about an intruder (Q3)");
 
     without_an_event(kernel, &guest);
 }
 
-/// Only the poll can find these.
+/// Changes that only the poll can find.
 fn without_an_event(kernel: Kernel, guest: &Guest) {
     let states = guest.read(&cpu("hotplug/states")).unwrap();
     let top = states.lines().last().and_then(|line| line.split(':').next()).unwrap();
@@ -65,7 +65,7 @@ fn without_an_event(kernel: Kernel, guest: &Guest) {
     );
 }
 
-/// Waits until this was said so many times.
+/// Waits until this text was logged so many times.
 fn until_times(guest: &Guest, part: &str, times: usize) {
     let began = Instant::now();
     loop {

@@ -1,4 +1,5 @@
-//! More than the daemon hears on real kernels: messages about processors are lost, and no processor is.
+//! More uevents than the daemon can receive, on real kernels: messages about processors are lost, but no
+//! processor is.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Four kinds of parties on the daemon's partition at once: a Windows driver, a script, an agent in Rust and one in Python.
+//! Four kinds of parties on the daemon's partition at the same time: a Windows driver, a script, an agent in
+//! Rust and one in Python.
 
 mod common;
 
@@ -11,8 +12,8 @@ use lab::{Guest, Kernel};
 
 on_each_kernel!(four_kinds_of_parties_agree_or_each_of_them_refuses);
 
-/// The parties that the daemon starts. The driver's allocations are its table, a block for processor 0, one for 1, and then the
-/// one for 2, which fails.
+/// The parties that the daemon starts. The driver's allocations are its table and the blocks for processors
+/// 0, 1 and 2; the last one fails.
 const PARTIES: &str = "\
 [limits]
 timeout = '60s'
@@ -22,7 +23,7 @@ driver = '/lib/hotadd/percpu.sys,alloc-fail=4'
 driver = 'exec:/etc/hotadd/ready'
 ";
 
-/// Writes down what it is told, and refuses processor 3.
+/// A script that records its calls and refuses processor 3.
 const SCRIPT: &str = "#!/bin/sh
 echo \"script $1 $HOTADD_ID as $HOTADD_GROUP:$HOTADD_NUMBER, $HOTADD_STATUS_NAME\" >> /tmp/script
 [ \"$1 $HOTADD_ID\" != 'add-start 3' ] || { echo 'no room for 3' >&2; exit 1; }
@@ -58,7 +59,7 @@ fn four_kinds_of_parties_agree_or_each_of_them_refuses(kernel: Kernel) {
     ] {
         guest.add_cpu(n).unwrap();
         let line = until(&guest, SAID, &format!("{n} stays out"));
-        assert!(line.contains(refuses), "{kernel}: who refused, and why: {line}");
+        assert!(line.contains(refuses), "{kernel}: the refusing party and its reason: {line}");
         assert_eq!(online(&guest, n), "0", "{kernel}: one of four is enough (A3)");
     }
     guest.add_cpu(6).unwrap();
@@ -68,11 +69,12 @@ fn four_kinds_of_parties_agree_or_each_of_them_refuses(kernel: Kernel) {
     }
     let active = guest.read(&cpu("online")).unwrap();
     assert_eq!(active.trim(), "0-1,6", "{kernel}: what joined, and nothing else");
-    each_heard_what_concerns_it(kernel, &guest);
+    each_party_was_told_what_concerns_it(kernel, &guest);
 }
 
-/// Of 1 and 6 that they joined; of the others that somebody refused, and by which status, unless it was it itself.
-fn each_heard_what_concerns_it(kernel: Kernel, guest: &Guest) {
+/// Each party was told that 1 and 6 joined; of the others it was told the refusal and its status, unless it
+/// refused itself.
+fn each_party_was_told_what_concerns_it(kernel: Kernel, guest: &Guest) {
     let none = "STATUS_INSUFFICIENT_RESOURCES";
     let statuses = [(2, none), (3, "STATUS_UNSUCCESSFUL"), (4, none), (5, none)];
     for n in [1, 6] {
@@ -111,7 +113,8 @@ fn each_heard_what_concerns_it(kernel: Kernel, guest: &Guest) {
         let heard = failure(5, &start, format!("AddFailure {n} at epoch 2 {{'status': {raw}}}"));
         assert_eq!(of(guest, "/tmp/python", n), heard, "{kernel}: the agent in Python of {n} (A3)");
     }
-    // The driver calls processors by index, which one that does not join leaves for the next: 2 is that of 2 to 6.
+    // The driver sees indexes. A processor that does not join leaves its index for the next: 2 is the index
+    // of 2 to 6.
     let said = guest.read(SAID).unwrap();
     let lines =
         said.lines().filter_map(|line| line.strip_prefix("percpu.sys: percpu: processor 2"));

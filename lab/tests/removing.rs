@@ -1,4 +1,5 @@
-//! Processors that leave on real kernels: with consent, under load, against a veto, and pulled out by the hypervisor.
+//! Processors that leave, on real kernels: with agreement, under load, against a veto, and unplugged by the
+//! hypervisor.
 
 mod common;
 
@@ -8,9 +9,9 @@ use lab::{Guest, Kernel};
 
 const KILL: i32 = 9;
 
-on_each_kernel!(a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise);
+on_each_kernel!(x1_x2_a_processor_leaves_with_agreement_and_an_unplugged_one_is_a_surprise);
 
-/// A program that never rests, on this processor. Says its process id.
+/// Starts a busy program on this processor. Returns its process id.
 fn busy(guest: &Guest, id: u32) -> u32 {
     let mask = format!("{:x}", 1 << id);
     let said = format!("/tmp/busy{id}");
@@ -20,7 +21,7 @@ fn busy(guest: &Guest, id: u32) -> u32 {
     pid
 }
 
-fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kernel: Kernel) {
+fn x1_x2_a_processor_leaves_with_agreement_and_an_unplugged_one_is_a_surprise(kernel: Kernel) {
     let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
     start(&guest, "");
     agent(&guest, "pool", &["keep=2"]);
@@ -44,10 +45,14 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     assert!(said.contains("pool refused") && said.contains("busy on 2"), "{kernel}: {said}");
     assert_eq!(online(&guest, 2), "1", "{kernel}: one refused, and it stays (X1)");
     let pool = told(&guest, "pool", 2).split_off(2);
-    assert_eq!(pool, ["RemoveStart 2 as 0:2"], "{kernel}: who refuses knows that it stays");
+    assert_eq!(pool, ["RemoveStart 2 as 0:2"], "{kernel}: the refusing party is not told");
     let other = told(&guest, "other", 2).split_off(2);
     let stays = "RemoveFailure 2 as 0:2: STATUS_INSUFFICIENT_RESOURCES";
-    assert_eq!(other, ["RemoveStart 2 as 0:2", stays], "{kernel}: who had agreed is told so (X1)");
+    assert_eq!(
+        other,
+        ["RemoveStart 2 as 0:2", stays],
+        "{kernel}: the party that agreed is told (X1)"
+    );
 
     let (said, _) = hotadd(&guest, &["add", "1"]);
     assert!(said.starts_with("processor 1 joined (index 1, 0:1"), "{kernel}: X3: {said}");
@@ -68,7 +73,7 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
         until(&guest, &format!("/tmp/{name}"), "RemoveComplete 3");
         let last = told(&guest, name, 3).split_off(2);
         let surprise = ["RemoveComplete 3 as 0:3, a surprise"];
-        assert_eq!(last, surprise, "{kernel}: nobody was asked, and {name} is told (X2)");
+        assert_eq!(last, surprise, "{kernel}: {name} is told without having been asked (X2)");
     }
     let (status, _) = hotadd(&guest, &["status"]);
     for line in ["active: 0-2 (3", "vanished without a remove: 3 (X2)", "could be added: none"] {
@@ -91,7 +96,8 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     assert_eq!(code, Some(1), "{kernel}: {said}");
     assert!(said.contains("it is not plugged in"), "{kernel}: {said}");
 
-    // Whoever pulled it out plugs it in again, and then another one: when that has joined, this one's story is over.
+    // The hypervisor plugs this one in again, and then another. When that one has joined, the events of this
+    // one are complete.
     for n in [3, 4] {
         guest.add_cpu(n).unwrap();
     }
@@ -106,7 +112,7 @@ fn a_processor_leaves_with_consent_and_one_that_is_pulled_out_is_a_surprise(kern
     assert!(!status.contains("vanished"), "{kernel}: it is back: {status}");
 }
 
-/// What runs on a processor that leaves runs on, elsewhere: until now.
+/// The programs of the processors that left still run, on others. Ends them.
 fn end(guest: &Guest, loops: &[u32]) {
     for pid in loops {
         let runs = guest.read(&format!("/proc/{pid}/stat")).unwrap();

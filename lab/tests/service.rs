@@ -1,15 +1,15 @@
-//! `hotadd daemon` as a service has it: with little memory.
+//! `hotadd daemon` as a service: it uses little memory.
 
 mod common;
 
 use common::daemon::{SAID, agent, begin, until, with_daemon};
 use lab::Kernel;
 
-/// Kilobytes of its own and its share of others', its program's included.
+/// Kilobytes of its own memory and its share of shared memory, including its program.
 const MOST_KB: u64 = 10_000;
 
 #[test]
-fn with_ten_parties_it_takes_less_than_ten_megabytes() {
+fn a_daemon_with_ten_parties_uses_less_than_ten_megabytes() {
     let guest = with_daemon(Kernel::V6_12).cpus(1, 2).boot().unwrap();
     let daemon = begin(&guest, "", &[]);
     until(&guest, SAID, "listening at");

@@ -1,5 +1,5 @@
-//! Random cycles of everything that happens to a machine's partition, over `hotadd daemon` on real kernels; after each, what must hold
-//! does. `HOTADD_SOAK=CYCLES` says how many, on both kernels together; `HOTADD_SEED` repeats a run.
+//! Random cycles of everything that happens to a machine's partition, over `hotadd daemon` on real kernels. The invariants are
+//! checked after each. `HOTADD_SOAK=CYCLES` is the number for both kernels together; `HOTADD_SEED` repeats a run.
 
 mod common;
 #[path = "soak/machine.rs"]
@@ -10,14 +10,14 @@ use lab::Kernel;
 
 use machine::Machine;
 
-/// From how many cycles on a run is one of those that may take long.
+/// A run of at least this many cycles may take long.
 const LONG: u64 = 500;
 
-on_each_kernel!(whatever_happens_what_must_hold_does);
+on_each_kernel!(the_invariants_hold_after_every_random_cycle);
 
-fn whatever_happens_what_must_hold_does(kernel: Kernel) {
+fn the_invariants_hold_after_every_random_cycle(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
-    // Both kernels together.
+    // For both kernels together.
     let cycles = said("HOTADD_SOAK").unwrap_or(200) / 2;
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {cycles} cycles, HOTADD_SEED={seed}");

@@ -1,4 +1,4 @@
-//! The C library as a program has it: installed by its Makefile, found by pkg-config, linked by a C compiler.
+//! The C library as a program uses it: installed by its Makefile, found by pkg-config, linked by a C compiler.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::fs::{self, DirBuilder};
@@ -66,7 +66,7 @@ impl Installed {
 }
 
 #[test]
-fn a_c_program_hears_of_the_processors_of_its_own_process() {
+fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
     if !Need::FirstTwo.is_met("a C program on its own processors") {
         return;
     }
@@ -89,7 +89,7 @@ fn a_c_program_hears_of_the_processors_of_its_own_process() {
 }
 
 #[test]
-fn a_c_program_hears_of_the_processors_of_another_process() {
+fn a_c_program_is_notified_of_the_processors_of_another_process() {
     let installed = Installed::new();
     let program = installed.build("tests/connected.c");
     let simulated = Simulated::new(65, 4).unwrap();
@@ -129,7 +129,7 @@ fn a_c_program_hears_of_the_processors_of_another_process() {
 }
 
 #[test]
-fn a3_a_c_program_refuses_with_every_error_status_and_with_no_other() {
+fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
     let installed = Installed::new();
     let program = installed.build("tests/statuses.c");
     let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
@@ -150,7 +150,7 @@ fn a3_a_c_program_refuses_with_every_error_status_and_with_no_other() {
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let said = text(&child.wait_with_output().unwrap().stdout);
     let expected = statuses.iter().map(|status| {
-        // What is no error refuses nothing (A2), and the processor joins.
+        // A status that is not an error is no veto (A2), and the processor joins.
         let came_to = if status.cast_signed() < 0 { *status } else { 0 };
         format!("{status:08X} {came_to:08X}\n")
     });

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_in_json_are_as_clean_as_lines_wherever_they_are() {
+    fn control_characters_are_removed_from_keys_and_values_in_json() {
         let said = json!({ "a\u{9b}": ["x\u{202e}y", { "b": "no\u{200b}pe" }], "n": 1, "t": true });
         let clean =
             json!({ "a\u{fffd}": ["x\u{fffd}y", { "b": "no\u{fffd}pe" }], "n": 1, "t": true });

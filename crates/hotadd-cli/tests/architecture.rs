@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says of the code holds: files, threads, the order of the crates, and the layers of `hotadd-nt`.
+//! ARCHITECTURE.md is true of the code: files, threads, the order of the crates, and the layers of `hotadd-nt`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,18 +21,21 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 #[test]
-fn every_file_that_is_named_exists_and_every_thread_is_started_where_the_page_says() {
+fn every_file_named_exists_and_every_thread_is_started_in_its_file() {
     let (mut files, mut threads) = (0, 0);
     for line in PAGE.lines() {
         let paths: Vec<_> = quoted(line).filter(|text| text.starts_with("crates/")).collect();
         for path in &paths {
-            assert!(root().join(path).is_file(), "ARCHITECTURE.md names {path}, which is no file");
+            assert!(
+                root().join(path).is_file(),
+                "ARCHITECTURE.md names {path}, which does not exist"
+            );
             files += 1;
         }
         let thread = quoted(line).find(|text| text.starts_with("hotadd-"));
         if let (true, Some(thread), [path]) = (line.starts_with("| `hotadd-"), thread, &*paths) {
             let started = read(path).contains(&format!("\"{thread}\""));
-            assert!(started, "{path} starts no thread that is named {thread}");
+            assert!(started, "{path} starts no thread named {thread}");
             threads += 1;
         }
     }
@@ -41,7 +44,7 @@ fn every_file_that_is_named_exists_and_every_thread_is_started_where_the_page_sa
 
 #[test]
 fn a_crate_uses_only_crates_below_it() {
-    // From the bottom. The crates of one line do not use each other.
+    // In order from the bottom. The crates of one row do not use each other.
     let order: [&[&str]; 6] = [
         &["hotadd-core"],
         &["hotadd-wire"],
@@ -69,7 +72,7 @@ fn a_crate_uses_only_crates_below_it() {
 }
 
 #[test]
-fn no_layer_of_the_windows_host_names_a_layer_above_it() {
+fn no_layer_of_the_windows_host_uses_a_layer_above_it() {
     let src = root().join("crates/hotadd-nt/src");
     let above = [
         ("ground", &["loaders", "faults", "kernel", "host"][..]),

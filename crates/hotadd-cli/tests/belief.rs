@@ -1,5 +1,6 @@
-//! Whom the command line believes: a name is this user's or root's, in a folder where nobody else can put anything; a path may be
-//! anybody's, and whose it is is said.
+//! Which partitions the command line trusts. A name must lead to a socket of this user or of root, in a
+//! folder where nobody else can create files. A path may lead to any user's socket; the command line then
+//! says whose it is.
 
 mod common;
 
@@ -16,15 +17,15 @@ use hotadd_testing::Need;
 use common::fake::{Fake, reply};
 use common::{hotadd, stderr, stdout};
 
-/// Nobody's user and group.
+/// The user and the group named nobody.
 const NOBODY: u32 = 65534;
 
-/// Whether others can be tried; if not, says so.
+/// Whether the test may act as other users. Says so if it may not.
 fn can_be_others(test: &str) -> bool {
     Need::Root.is_met(test)
 }
 
-/// A partition that counts who asks it anything.
+/// A false partition that counts its requests.
 fn counting() -> (Fake, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -43,34 +44,42 @@ fn parties(runtime_dir: &Path, more: &[&str]) -> Output {
     hotadd(&args).env("XDG_RUNTIME_DIR", runtime_dir).output().unwrap()
 }
 
-/// That nobody is asked by name, named or not, and why.
-fn not_believed(fake: &Fake, asked: &AtomicUsize, says: &str) {
+/// Checks that nothing is sent to the partition found by name, whether the name is given or not, and that the
+/// reason is printed.
+fn is_not_trusted(fake: &Fake, asked: &AtomicUsize, says: &str) {
     let socket = fake.runtime_dir().join("hotadd/demo");
     for more in [&[][..], &["-p", "demo"]] {
         let output = parties(fake.runtime_dir(), more);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(3), "{more:?}: {}{said}", stdout(&output));
-        assert!(said.contains(says), "who could have put it there is said: {said}");
-        assert!(said.contains(&format!("say -p {}", socket.display())), "and what to do: {said}");
-        assert_eq!(asked.load(Ordering::SeqCst), 0, "not a word is said to it");
+        assert!(said.contains(says), "the message names who could have made the socket: {said}");
+        assert!(
+            said.contains(&format!("say -p {}", socket.display())),
+            "the message says what to do: {said}"
+        );
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "nothing is sent to it");
     }
 }
 
 #[test]
-fn a_partition_in_a_folder_that_others_may_write_to_is_not_believed() {
+fn a_partition_in_a_folder_that_others_may_write_to_is_not_trusted() {
     for (mode, who) in [(0o777, "every user may write to "), (0o770, "may write to ")] {
         let (fake, asked) = counting();
         let folder = fake.runtime_dir().join("hotadd");
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
-        not_believed(&fake, &asked, who);
+        is_not_trusted(&fake, &asked, who);
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         let output = parties(fake.runtime_dir(), &[]);
-        assert!(stdout(&output).contains("impostor"), "it was that alone: {}", stderr(&output));
+        assert!(
+            stdout(&output).contains("impostor"),
+            "without the defect it is trusted: {}",
+            stderr(&output)
+        );
     }
 }
 
 #[test]
-fn a_partition_in_a_folder_of_another_user_is_not_believed_not_even_by_root() {
+fn a_partition_of_another_user_is_not_trusted_by_root_either() {
     if !can_be_others("a folder of another user") {
         return;
     }
@@ -80,14 +89,14 @@ fn a_partition_in_a_folder_of_another_user_is_not_believed_not_even_by_root() {
         chown(&place, Some(NOBODY), None).unwrap();
         let shown = place.display().to_string();
         let says = format!("{} belongs to user 65534", shown.trim_end_matches('/'));
-        not_believed(&fake, &asked, &says);
+        is_not_trusted(&fake, &asked, &says);
     }
     let (fake, asked) = counting();
     chown(fake.runtime_dir().join("hotadd/demo"), Some(NOBODY), None).unwrap();
-    not_believed(&fake, &asked, "demo belongs to user 65534");
+    is_not_trusted(&fake, &asked, "demo belongs to user 65534");
 }
 
-/// Listens as nobody at a socket that root has bound, and says so.
+/// Listens as nobody at a socket that root has bound, and reports what it receives.
 const LISTENS_AS_NOBODY: &str = r"
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -100,10 +109,10 @@ peer.settimeout(20)
 print('was told', len(peer.recv(4096)), 'bytes', flush=True)
 ";
 
-/// Ended in any case.
-struct Ended(Child);
+/// A process that is killed at the end of the test.
+struct KillOnDrop(Child);
 
-impl Drop for Ended {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -111,7 +120,7 @@ impl Drop for Ended {
 }
 
 #[test]
-fn who_listens_is_asked_of_the_kernel_before_a_word_is_said() {
+fn the_kernel_is_asked_who_listens_before_anything_is_sent() {
     if !can_be_others("a process of another user that listens") {
         return;
     }
@@ -121,7 +130,7 @@ fn who_listens_is_asked_of_the_kernel_before_a_word_is_said() {
     fs::set_permissions(&place, Permissions::from_mode(0o700)).unwrap();
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", LISTENS_AS_NOBODY]).arg(place.join("demo")).stdout(Stdio::piped());
-    let mut python = Ended(python.spawn().expect("python3 is needed, as ./test installs it"));
+    let mut python = KillOnDrop(python.spawn().expect("python3 is needed, as ./test installs it"));
     let mut lines = BufReader::new(python.0.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "listens");
     let output = parties(folder.path(), &[]);
@@ -132,7 +141,7 @@ fn who_listens_is_asked_of_the_kernel_before_a_word_is_said() {
 }
 
 #[test]
-fn a_path_may_be_anybodys_and_whose_it_is_is_said() {
+fn a_partition_given_by_path_may_be_another_users_and_the_user_is_named() {
     if !can_be_others("a partition of another user") {
         return;
     }
@@ -161,7 +170,7 @@ fn a_path_may_be_anybodys_and_whose_it_is_is_said() {
     ]);
     run.env("XDG_RUNTIME_DIR", folder.path()).current_dir("/");
     run.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut run = Ended(run.spawn().expect("setpriv is there"));
+    let mut run = KillOnDrop(run.spawn().expect("setpriv is there"));
     let socket = folder.path().join("hotadd/demo");
     common::live::comes_true("the partition is there", || socket.exists());
     let output = hotadd(&["status", "-p", socket.to_str().unwrap()]).output().unwrap();
@@ -174,6 +183,6 @@ fn a_path_may_be_anybodys_and_whose_it_is_is_said() {
     );
     assert_eq!(stderr(&output), says);
     let by_name = hotadd(&["status"]).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
-    assert_eq!(by_name.status.code(), Some(3), "by its name it is not believed");
+    assert_eq!(by_name.status.code(), Some(3), "it is not trusted by its name");
     drop(run.0.stdin.take());
 }

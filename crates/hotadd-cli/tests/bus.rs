@@ -1,5 +1,5 @@
-//! A partition on a message bus, as a new user meets it: the command on the bus, an agent in Python on it, and questions
-//! over it. The daemon is the test's own.
+//! A partition on a message bus, used as a new user would: a command on the bus, an agent in Python, and
+//! requests over the bus. The test starts its own bus.
 
 mod common;
 #[path = "../../hotadd-service/tests/common/daemon.rs"]
@@ -10,7 +10,7 @@ use common::{hotadd, stderr, stdout};
 use daemon::Daemon;
 
 #[test]
-fn an_agent_over_a_bus_refuses_by_name_and_when_it_is_killed_the_next_add_works() {
+fn an_agent_on_a_bus_refuses_and_when_it_is_killed_the_next_add_works() {
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(folder.path());
     let address = daemon.address.clone();
@@ -29,14 +29,14 @@ fn an_agent_over_a_bus_refuses_by_name_and_when_it_is_killed_the_next_add_works(
     let joined = terminal.hotadd(&["add", "2", "--bus", "session"]);
     assert_eq!(joined.status.code(), Some(0), "{}", stderr(&joined));
     let status = stdout(&ask(&["status", "-p", "demo"]));
-    assert!(status.contains("active: 0,2"), "found by its name too: {status}");
+    assert!(status.contains("active: 0,2"), "the partition is also found by its name: {status}");
     assert!(status.contains("agent.py (#1, level 0, in another process)"), "{status}");
     let over_socket = stdout(&terminal.hotadd(&["status"]));
     assert_eq!(over_socket, status, "the same partition is on the socket");
     drop(agent);
     assert_eq!(terminal.event("deregistered")["driver"], "agent.py");
 
-    // One that takes its time is killed in the middle of an add (L3).
+    // An agent that is slow to answer is killed in the middle of an add (L3).
     let mut slow = Agent::start(&terminal, &["--bus", &address, "--delay", "600"]);
     let add = {
         let address = address.clone();
@@ -53,7 +53,7 @@ fn an_agent_over_a_bus_refuses_by_name_and_when_it_is_killed_the_next_add_works(
 
     let nobody = ask(&["status", "-p", "nobody"]);
     assert_eq!(nobody.status.code(), Some(3), "{}", stderr(&nobody));
-    // An agent whose bus has ended is gone; the run and its socket stay.
+    // The agents of a bus that has ended are deregistered; the run and its socket stay.
     let mut left = Agent::start(&terminal, &["--bus", &address]);
     daemon.kill();
     left.process.wait().unwrap();
@@ -63,7 +63,7 @@ fn an_agent_over_a_bus_refuses_by_name_and_when_it_is_killed_the_next_add_works(
 }
 
 #[test]
-fn a_bus_needs_a_name_and_has_to_be_one() {
+fn an_unnamed_partition_on_a_bus_and_an_invalid_bus_are_refused() {
     for args in [&["run", "--bus", "session", "--simulate", "1+1"][..], &["status", "--bus", "x"]] {
         let output = hotadd(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
@@ -73,5 +73,8 @@ fn a_bus_needs_a_name_and_has_to_be_one() {
         ["run", "--name", "demo", "--bus", "unix:path=/nonexistent/bus", "--simulate", "1+1"];
     let output = hotadd(&args).env("XDG_RUNTIME_DIR", dir.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the bus at unix:path=/nonexistent/bus"), "it says which");
+    assert!(
+        stderr(&output).contains("the bus at unix:path=/nonexistent/bus"),
+        "the message names the bus"
+    );
 }

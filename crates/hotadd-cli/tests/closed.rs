@@ -1,4 +1,4 @@
-//! Where a command's output goes: nobody may want it any more, and there may be no room for it.
+//! Writing a command's output: the reader may have closed it, and the disk may be full.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use common::terminal::Terminal;
 use common::{hotadd, stderr};
 
-/// Commands that say something whenever they are run.
+/// Commands that always print something.
 const ALL: [&[&str]; 11] = [
     &["status"],
     &["status", "--json"],
@@ -30,7 +30,7 @@ fn command(terminal: &Terminal, words: &[&str]) -> Command {
 }
 
 #[test]
-fn who_closes_a_commands_output_is_no_failure_and_no_panic() {
+fn a_closed_output_is_not_an_error_and_does_not_panic() {
     let terminal = Terminal::start("closed", &["--simulate", "1+2", "--", "cat"]);
     terminal.hotadd(&["add", "1"]);
     for words in ALL {
@@ -39,12 +39,16 @@ fn who_closes_a_commands_output_is_no_failure_and_no_panic() {
         drop(reader);
         let output = command(&terminal, words).stdout(Stdio::from(writer)).output().unwrap();
         assert_eq!(output.status.code(), whole.status.code(), "{words:?}");
-        assert_eq!(stderr(&output), stderr(&whole), "{words:?}: it is quiet about it");
+        assert_eq!(
+            stderr(&output),
+            stderr(&whole),
+            "{words:?}: no message about the closed output"
+        );
     }
 }
 
 #[test]
-fn what_cannot_be_written_is_an_error_with_an_exit_status_of_its_own() {
+fn output_that_cannot_be_written_exits_with_its_own_status() {
     let terminal = Terminal::start("full", &["--simulate", "1+2", "--", "cat"]);
     terminal.hotadd(&["add", "1"]);
     for words in ALL {

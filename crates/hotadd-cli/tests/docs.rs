@@ -1,4 +1,4 @@
-//! Every command that the documentation shows is run, as it stands there.
+//! Every command that the documentation shows is run as it is printed.
 
 mod common;
 
@@ -49,13 +49,13 @@ fn stage() -> PathBuf {
     dir
 }
 
-/// What a command comes to here: `cargo run` is the binary that cargo has built for this test.
+/// The command to run here: `cargo run` becomes the binary that cargo built for this test.
 fn here(command: &str) -> Option<String> {
     let command = command.replace("cargo run --release --", "hotadd");
     command.starts_with("hotadd ").then_some(command)
 }
 
-/// Whether a command that is root's is run in a guest, by the test of what `dist/install` installs.
+/// Whether a command that needs root is run in a guest, by the test of `dist/install`.
 fn is_run_in_a_guest(command: &str) -> bool {
     let test = include_str!("../../../lab/tests/installed.rs");
     if ["cargo build --release -p hotadd-cli", "sudo dist/install"].contains(&command) {
@@ -91,7 +91,7 @@ fn run(command: &str, dir: &Path) -> std::process::Output {
 }
 
 #[test]
-fn every_command_in_the_documentation_does_what_it_is_shown_for() {
+fn every_command_in_the_documentation_works_as_printed() {
     let dir = stage();
     let mut ran = 0;
     for (name, page) in PAGES {
@@ -101,7 +101,7 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
             }
             if command.starts_with("make -C crates/hotadd-nt/") || command.starts_with("cp crates/")
             {
-                // The one that builds, and not the example of the stage.
+                // This builds the example itself, unlike the one of the test folder.
                 let made = Command::new("sh").args(["-c", &command]).current_dir(&dir).output();
                 let made = made.expect("a shell");
                 assert!(made.status.success(), "{name}: {command}: {}", stderr(&made));
@@ -110,7 +110,7 @@ fn every_command_in_the_documentation_does_what_it_is_shown_for() {
             let Some(shown) = here(&command) else {
                 // `./test` runs every test, and every bench once.
                 let known = is_test_or_bench(&command);
-                // The tests of the C library install it so, elsewhere.
+                // The tests of the C library run the same installation.
                 let known = known || command.starts_with("make -C crates/hotadd-c install ");
                 let known = known || is_run_in_a_guest(&command);
                 assert!(

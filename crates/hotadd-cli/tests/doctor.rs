@@ -1,4 +1,4 @@
-//! `hotadd doctor`, on roots of each distribution's form and on this machine.
+//! `hotadd doctor`, on roots in the form of each distribution and on this machine.
 
 #![allow(unreachable_pub, reason = "the modules are parts of this file")]
 
@@ -22,11 +22,14 @@ use common::{output, stderr};
 use kit::Root;
 
 #[test]
-fn this_machine_is_looked_at_and_the_exit_status_is_what_was_found() {
+fn this_machine_is_examined_and_the_exit_status_is_the_answer() {
     let seen = kit::seen(&output(&["doctor", "--json"]));
     for finding in &seen.findings {
         assert!(!finding["what"].as_str().unwrap().is_empty(), "{finding}");
-        assert!(!finding["do"].as_str().unwrap().is_empty(), "what to do about it: {finding}");
+        assert!(
+            !finding["do"].as_str().unwrap().is_empty(),
+            "the finding says what to do: {finding}"
+        );
     }
 }
 
@@ -40,7 +43,7 @@ fn an_empty_root_is_clear_and_says_so() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_bad_usage() {
+fn a_missing_root_is_bad_usage() {
     for root in ["/nowhere/at/all", "/etc/passwd"] {
         let said = output(&["doctor", "--root", root]);
         assert_eq!(said.status.code(), Some(2), "{root}");
@@ -49,7 +52,7 @@ fn a_root_that_is_not_there_is_bad_usage() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_not_called_clear() {
+fn a_file_that_cannot_be_examined_is_not_clear() {
     let root = Root::new();
     root.file("usr/lib/udev/rules.d/40-long.rules", &"#".repeat((1 << 20) + 1));
     root.cannot_tell("not examined");
@@ -59,7 +62,7 @@ fn what_cannot_be_looked_at_is_not_called_clear() {
 }
 
 #[test]
-fn names_that_a_terminal_would_obey_are_shown_harmlessly() {
+fn terminal_controls_in_names_are_not_printed() {
     let root = Root::new();
     root.file(
         "etc/udev/rules.d/40-\u{1b}[2J.rules",
@@ -71,7 +74,7 @@ fn names_that_a_terminal_would_obey_are_shown_harmlessly() {
 }
 
 #[test]
-fn the_help_has_each_answer_with_its_exit_status() {
+fn the_help_lists_each_answer_with_its_exit_status() {
     let help = common::stdout(&output(&["doctor", "--help"])).replace('\n', " ");
     for said in ["0 for clear", "1 for problem", "3 for cannot tell", "2 for bad usage"] {
         assert!(help.contains(said), "no {said:?}: {help}");

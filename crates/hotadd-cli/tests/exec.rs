@@ -1,4 +1,4 @@
-//! Programs that must agree: `--driver exec:PATH`.
+//! Programs as parties: `--driver exec:PATH`.
 
 mod common;
 
@@ -10,8 +10,8 @@ use std::process::Output;
 use common::{events, of, output, stderr, stdout, two_processors};
 use tempfile::TempDir;
 
-/// A script of this test, written by another process: a file that we have open for writing cannot be run, and a child that
-/// another test starts meanwhile would have it open too.
+/// A script of this test. Another process writes it: a file that is open for writing cannot be run, and a
+/// child that another test starts meanwhile would inherit the open file.
 fn script(name: &str, body: &str) -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(name);
@@ -31,7 +31,7 @@ fn run(driver: &str, more: &[&str]) -> Output {
 }
 
 #[test]
-fn a3_a_program_may_refuse_a_processor_and_says_why() {
+fn a3_a_program_refuses_a_processor_with_a_reason() {
     let (_dir, path) =
         script("picky", "[ $HOTADD_ID != 1 ] || { echo 'not this one' >&2; exit 1; }");
     let output = run(&format!("exec:{},level=2", path.display()), &[]);
@@ -52,11 +52,11 @@ fn documented() -> &'static str {
 }
 
 #[test]
-fn a3_the_documented_script_refuses_what_it_says_and_takes_part_in_everything_else() {
-    let body = documented().strip_prefix("#!/bin/sh\n").expect("it says what runs it");
+fn a3_the_documented_script_refuses_only_the_documented_processor() {
+    let body = documented().strip_prefix("#!/bin/sh\n").expect("a first line");
     let (_dir, path) = script("ready", body);
     let driver = format!("exec:{}", path.display());
-    // Processor 1 is there from the beginning: there is nothing to refuse (R3).
+    // Processor 1 is active from the beginning, so the script must agree to it (R3).
     let active =
         output(&["run", "--simulate", "2+1", "--every", "0s", "--json", "--driver", &driver]);
     assert!(active.status.success(), "{}", stderr(&active));
@@ -75,7 +75,7 @@ fn a3_the_documented_script_refuses_what_it_says_and_takes_part_in_everything_el
 }
 
 #[test]
-fn r2_a_program_that_says_later_is_not_run_for_the_processors_to_start_on() {
+fn r2_a_program_with_later_gets_no_replay() {
     let (_dir, path) = script("log", "echo \"$1 $2 $HOTADD_REPLAY\" >>$here/heard");
     for (option, replay) in [(",later", ""), ("", "add-start 0 1\nadd-complete 0 1\n")] {
         let output = run(&format!("exec:{}{option}", path.display()), &["--add", "2"]);
@@ -88,7 +88,7 @@ fn r2_a_program_that_says_later_is_not_run_for_the_processors_to_start_on() {
 }
 
 #[test]
-fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
+fn l3_a_program_that_exceeds_its_time_limit_is_deregistered_and_killed() {
     let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
     for (option, timeout) in [(",timeout=200", "5s"), ("", "200ms")] {
         let output = run(
@@ -105,7 +105,7 @@ fn l3_a_program_that_does_not_answer_in_time_is_deregistered_and_ended() {
 }
 
 #[test]
-fn l4_a_program_that_did_not_answer_in_time_is_missing_and_nothing_is_added_without_it() {
+fn l4_a_program_that_exceeded_its_time_limit_is_missing_and_refuses_adds() {
     let (_dir, path) = script("stuck", "[ $1$HOTADD_ID != add-start1 ] || exec sleep 1000");
     let output = run(&format!("exec:{},timeout=200", path.display()), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -119,7 +119,7 @@ fn l4_a_program_that_did_not_answer_in_time_is_missing_and_nothing_is_added_with
 }
 
 #[test]
-fn what_cannot_be_run_keeps_the_run_from_beginning() {
+fn a_program_that_cannot_be_run_keeps_the_run_from_beginning() {
     let output = run("exec:/nonexistent/hook", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nonexistent/hook does not exist"), "{}", stderr(&output));
@@ -134,7 +134,7 @@ fn r4_a_program_that_refuses_an_active_processor_keeps_the_run_from_beginning() 
 }
 
 #[test]
-fn a_program_runs_where_the_partition_does_and_keeps_no_processor_from_leaving() {
+fn a_program_runs_on_the_partitions_processors_and_does_not_block_a_removal() {
     let Some((first, second)) = two_processors("programs on real processors") else { return };
     let (_dir, path) = script("mask", "echo $1 $(nproc) >>$here/masks");
     let (start, add) = (first.to_string(), second.to_string());
@@ -153,13 +153,17 @@ fn a_program_runs_where_the_partition_does_and_keeps_no_processor_from_leaving()
 }
 
 #[test]
-fn what_a_program_leaves_running_ends_with_the_run() {
+fn processes_that_a_program_leaves_running_end_with_the_run() {
     let body = "[ $1 = add-start ] && [ $HOTADD_ID = 1 ] || exit 0\n\
                 setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >$here/pid";
     let (_dir, path) = script("leaves", body);
     let output = run(&format!("exec:{},later", path.display()), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(of(&events(&stdout(&output)), "exit")[0]["active"], "0-2", "it was not waited for");
+    assert_eq!(
+        of(&events(&stdout(&output)), "exit")[0]["active"],
+        "0-2",
+        "the background process was not waited for"
+    );
     let pid = fs::read_to_string(path.with_file_name("pid")).unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
     assert!(stat.is_err(), "process {pid} is left running: {stat:?}");

@@ -1,4 +1,4 @@
-//! Drivers in processes of their own: every way in which one can fail, and that it takes nobody with it (L3).
+//! Drivers in processes of their own: every way in which one can fail, and that no other party is harmed (L3).
 
 mod common;
 
@@ -21,7 +21,7 @@ fn l3(fault: &str, status: &str, reason: &str) {
     assert_eq!(live.until("deregistered")["driver"], "weak");
     assert_eq!(live.until("joined")["id"], 2, "the next add works");
     comes_true("its process is gone", || live.hosts().is_empty());
-    // One that lives has its connection, what it reports over, and itself.
+    // A living process has its connection, its report pipe, and its process handle.
     comes_true("nothing of it is left", || live.held() + 3 == other.held());
     other.end();
     let events = live.end();
@@ -32,58 +32,58 @@ fn l3(fault: &str, status: &str, reason: &str) {
 }
 
 #[test]
-fn l3_killed() {
+fn l3_a_killed_driver_process_is_a_veto() {
     l3("crash=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGKILL");
 }
 
 #[test]
-fn l3_a_segmentation_fault() {
+fn l3_a_segmentation_fault_is_a_veto() {
     l3("segv=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGSEGV");
 }
 
 #[test]
-fn l3_aborted() {
+fn l3_an_abort_is_a_veto() {
     l3("abort=add-start", "STATUS_PIPE_BROKEN", "its process was killed by SIGABRT");
 }
 
 #[test]
-fn l3_exited_as_if_all_were_well() {
+fn l3_an_exit_with_status_0_is_a_veto() {
     l3("exit=add-start", "STATUS_PIPE_BROKEN", "its process exited with status 0");
 }
 
 #[test]
-fn l3_exited_with_a_status() {
+fn l3_an_exit_with_another_status_is_a_veto() {
     l3("exit=add-start:3", "STATUS_PIPE_BROKEN", "its process exited with status 3");
 }
 
 #[test]
-fn l3_no_answer() {
+fn l3_no_answer_within_the_time_limit_is_a_veto() {
     l3("hang=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
 }
 
 #[test]
-fn l3_an_answer_that_comes_too_late() {
+fn l3_a_late_answer_is_a_veto() {
     l3("late=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
 }
 
 #[test]
-fn l3_half_a_message() {
+fn l3_an_incomplete_message_is_a_veto() {
     l3("half=add-start,timeout=300", "STATUS_IO_TIMEOUT", "no answer in 300 ms");
 }
 
 #[test]
-fn l3_what_is_no_message() {
+fn l3_an_invalid_message_is_a_veto() {
     let reason = "its connection was closed, because it sent bytes that are not a D-Bus message";
     l3("garbage=add-start", "STATUS_INVALID_NETWORK_RESPONSE", reason);
 }
 
 #[test]
-fn l3_a_closed_connection() {
+fn l3_a_closed_connection_is_a_veto() {
     l3("disconnect=add-start", "STATUS_PIPE_BROKEN", "its connection was closed");
 }
 
 #[test]
-fn l3_a_crash_that_comes_too_late_for_a_veto_deregisters_all_the_same() {
+fn l3_a_crash_after_the_start_deregisters_the_driver() {
     let mut live = Live::with("sample:isolated,when-missing=skip,crash=add-complete");
     let breach = live.until("breach");
     assert_eq!((&breach["clause"], &breach["id"]), (&"L3".into(), &1.into()));
@@ -96,7 +96,7 @@ fn l3_a_crash_that_comes_too_late_for_a_veto_deregisters_all_the_same() {
 }
 
 #[test]
-fn l3_others_are_told_that_it_came_to_nothing() {
+fn l3_other_drivers_are_told_the_failure_when_one_crashes() {
     let drivers = [
         "--driver",
         "sample:isolated,name=good",
@@ -112,7 +112,7 @@ fn l3_others_are_told_that_it_came_to_nothing() {
 }
 
 #[test]
-fn l4_a_run_refuses_by_the_name_of_a_driver_that_crashed_and_nobody_is_asked() {
+fn l4_a_crashed_driver_refuses_the_next_add_of_a_run_by_its_name() {
     let mut live = Live::with("sample:isolated,name=weak,crash=add-start");
     while live.until("refused")["id"] != 2 {}
     let events = live.end();
@@ -128,17 +128,20 @@ fn l4_a_run_refuses_by_the_name_of_a_driver_that_crashed_and_nobody_is_asked() {
 }
 
 #[test]
-fn l4_a_run_that_ends_misses_nobody() {
+fn l4_no_party_is_reported_missing_at_the_end_of_a_run() {
     let script = "exec:/bin/true,when-missing=refuse";
     let live = Live::start(&["--driver", "sample:isolated", "--driver", script]);
     live.begins();
     let events = live.end();
     assert!(of(&events, "missing").is_empty(), "{events:#?}");
-    assert!(of(&events, "present").is_empty(), "that it registered first is no news");
+    assert!(
+        of(&events, "present").is_empty(),
+        "the first registration is not reported as a return"
+    );
 }
 
 #[test]
-fn one_that_behaves_is_one_driver_among_others() {
+fn an_isolated_driver_works_like_any_other() {
     let mut live = Live::with("sample:isolated,veto=1,name=good");
     let veto = live.until("veto");
     assert_eq!(veto["reason"], "it was told to refuse processor 1 (veto=1)");
@@ -146,11 +149,11 @@ fn one_that_behaves_is_one_driver_among_others() {
     assert_eq!(live.until("joined")["id"], 2);
     assert_eq!(live.hosts().len(), 1);
     let events = live.end();
-    assert!(of(&events, "breach").is_empty(), "it takes its leave: {events:#?}");
+    assert!(of(&events, "breach").is_empty(), "it deregisters at the end: {events:#?}");
 }
 
 #[test]
-fn one_that_dies_while_nobody_asks_it_is_deregistered() {
+fn a_driver_process_that_dies_while_idle_is_deregistered() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,name=idle"]);
     live.begins();
     let (pid, words) = live.hosts().remove(0);
@@ -161,23 +164,23 @@ fn one_that_dies_while_nobody_asks_it_is_deregistered() {
 }
 
 #[test]
-fn one_that_died_is_started_again_if_that_is_wanted_and_hears_of_what_is_active() {
+fn a_driver_process_that_died_is_restarted_if_configured_and_gets_the_replay() {
     let driver = "sample:isolated,crash=add-start,restart=1";
     let mut live = Live::start(&["--add", "1", "--driver", driver]);
     live.until("registered");
     live.until("veto");
     live.until("deregistered");
-    // Before or behind that it is missing (L4).
+    // The events about it as a missing party (L4) may come before or after.
     let told = live.until("add-start");
     assert_eq!((&told["replay"], &told["id"]), (&true.into(), &0.into()));
     live.until("registered");
-    assert_eq!(live.until("present")["driver"], "sample", "L4: it is there again");
+    assert_eq!(live.until("present")["driver"], "sample", "L4: it is present again");
     assert_eq!(live.hosts().len(), 1);
     live.end();
 }
 
 #[test]
-fn restarts_are_counted() {
+fn the_number_of_restarts_is_limited() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated,restart=2"]);
     live.begins();
     for _ in 0..3 {
@@ -191,7 +194,7 @@ fn restarts_are_counted() {
 }
 
 #[test]
-fn r4_one_that_refuses_an_active_processor_keeps_the_run_from_beginning() {
+fn r4_an_isolated_driver_that_refuses_an_active_processor_keeps_the_run_from_beginning() {
     let args =
         ["run", "--simulate", "1+1", "--json", "--driver", "sample:isolated,veto=0,restart=3"];
     let output = output(&args);
@@ -202,7 +205,7 @@ fn r4_one_that_refuses_an_active_processor_keeps_the_run_from_beginning() {
 }
 
 #[test]
-fn l3_one_that_does_not_answer_while_it_registers_keeps_the_run_from_beginning() {
+fn l3_a_driver_that_hangs_while_registering_keeps_the_run_from_beginning() {
     let driver = "sample:isolated,delay=600000,timeout=200";
     let output = output(&["run", "--simulate", "1+1", "--json", "--driver", driver]);
     assert_eq!(output.status.code(), Some(1));
@@ -210,7 +213,7 @@ fn l3_one_that_does_not_answer_while_it_registers_keeps_the_run_from_beginning()
 }
 
 #[test]
-fn l3_one_that_crashes_while_it_registers_is_named_with_what_happened() {
+fn l3_a_driver_that_crashes_while_registering_is_named_with_the_cause() {
     for (fault, happened) in [
         ("crash=add-start", "its process was killed by SIGKILL"),
         ("exit=add-complete:3", "its process exited with status 3"),
@@ -232,7 +235,7 @@ fn l3_one_that_crashes_while_it_registers_is_named_with_what_happened() {
 }
 
 #[test]
-fn it_does_not_outlive_a_run_that_is_killed() {
+fn a_driver_process_does_not_outlive_a_killed_run() {
     let mut live = Live::start(&["--add", "none", "--driver", "sample:isolated"]);
     live.begins();
     let (pid, _) = live.hosts().remove(0);
@@ -244,7 +247,7 @@ fn it_does_not_outlive_a_run_that_is_killed() {
 }
 
 #[test]
-fn it_is_no_hindrance_on_real_processors() {
+fn a_driver_process_does_not_block_real_processors() {
     let Some((first, second)) = two_processors("hosts on real processors") else { return };
     let (start, add) = (first.to_string(), second.to_string());
     let args = [
@@ -269,7 +272,7 @@ fn it_is_no_hindrance_on_real_processors() {
 }
 
 #[test]
-fn what_is_inside_is_not_for_people() {
+fn the_internal_host_command_refuses_direct_use() {
     let output = output(&["host", "--time-limit", "1000", "sample:isolated"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`hotadd host` is started by `hotadd run`"));

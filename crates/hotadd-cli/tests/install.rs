@@ -1,4 +1,4 @@
-//! `dist/install`, which packages call: what it puts where, what it leaves alone, and what it takes out again.
+//! `dist/install`, which packages call: what it installs and where, what it keeps, and what it removes.
 
 mod common;
 
@@ -36,7 +36,7 @@ impl Below {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
-    /// All files, as they are seen from below the folder.
+    /// All files, with their paths relative to the folder.
     fn files(&self) -> Vec<String> {
         let mut folders = vec![self.0.path().to_owned()];
         let mut files = Vec::new();
@@ -60,10 +60,10 @@ const LIST: &str = "/usr/share/hotadd/installed";
 const CONFIGURATION: &str = "/etc/hotadd/hotadd.toml";
 
 #[test]
-fn all_that_a_service_takes_is_put_in_its_place_and_removed_but_for_the_configuration() {
+fn install_and_remove_handle_every_file_and_keep_the_configuration() {
     let below = Below::new();
     let said = below.done(&[]);
-    assert!(said.contains("hotadd doctor"), "whoever else brings processors online: {said}");
+    assert!(said.contains("hotadd doctor"), "the message points to the doctor: {said}");
     let files = below.files();
     for path in [
         "/usr/bin/hotadd",
@@ -84,21 +84,21 @@ fn all_that_a_service_takes_is_put_in_its_place_and_removed_but_for_the_configur
     let listed = fs::read_to_string(below.path(LIST)).unwrap();
     let mut listed: Vec<_> = listed.lines().chain([CONFIGURATION, LIST]).collect();
     listed.sort_unstable();
-    assert_eq!(listed, files, "what is there is what the list says");
+    assert_eq!(listed, files, "the list has all installed files");
 
     let example = below.path(CONFIGURATION);
     let checked = common::output(&["config", "check", example.to_str().unwrap()]);
-    assert!(checked.status.success(), "the example will do: {}", stderr(&checked));
+    assert!(checked.status.success(), "the example configuration is valid: {}", stderr(&checked));
 
     below.done(&["--remove"]);
-    assert_eq!(below.files(), [CONFIGURATION], "that is the administrator's");
+    assert_eq!(below.files(), [CONFIGURATION], "only the administrator's configuration stays");
     let again = below.install(&["--remove"]);
     assert!(!again.status.success(), "there is nothing to remove");
     assert!(stderr(&again).contains("nothing is installed"), "{}", stderr(&again));
 }
 
 #[test]
-fn a_configuration_is_never_written_over_and_what_an_older_one_has_put_goes() {
+fn install_keeps_the_configuration_and_removes_files_of_an_older_version() {
     let below = Below::new();
     below.done(&[]);
     fs::write(below.path(CONFIGURATION), "# mine\n").unwrap();
@@ -112,26 +112,26 @@ fn a_configuration_is_never_written_over_and_what_an_older_one_has_put_goes() {
     let said = below.done(&[]);
     assert!(said.contains(&format!("{CONFIGURATION} is kept")), "{said}");
     assert_eq!(fs::read_to_string(below.path(CONFIGURATION)).unwrap(), "# mine\n");
-    assert!(!below.path(old).exists(), "it was put there by an older one");
-    assert!(kept.exists(), "it was not");
+    assert!(!below.path(old).exists(), "a file of an older version is removed");
+    assert!(kept.exists(), "another file is kept");
     assert_eq!(fs::read_to_string(below.path(LIST)).unwrap(), list);
 }
 
 #[test]
-fn elsewhere_the_unit_starts_the_program_there_and_the_bus_finds_its_policy() {
+fn another_prefix_is_used_in_the_unit_and_the_bus_policy_stays_in_etc() {
     let below = Below::new();
     below.done(&["PREFIX=/usr/local"]);
     let unit = below.path("/usr/local/lib/systemd/system/hotadd.service");
     let unit = fs::read_to_string(unit).unwrap();
     assert!(unit.contains("\nExecStart=/usr/local/bin/hotadd daemon\n"), "{unit}");
-    // It looks for policies in no other prefix.
+    // The bus reads policies from no other prefix.
     assert!(below.path("/etc/dbus-1/system.d/org.hotadd.Hotadd1.conf").exists());
     below.done(&["--remove", "PREFIX=/usr/local"]);
     assert_eq!(below.files(), [CONFIGURATION]);
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_and_nothing_is_put_or_removed() {
+fn bad_arguments_and_a_damaged_list_are_refused_without_changes() {
     let below = Below::new();
     for word in ["PREFIX=usr", "PREFIX=/", "PREFIX=/a|b", "PREFIX=/usr/../x", "--force"] {
         let refused = below.install(&[word]);

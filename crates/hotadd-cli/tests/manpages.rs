@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use common::{hotadd, output, stderr, stdout};
 
 #[test]
-fn every_command_that_is_shown_has_a_man_page_with_all_its_options() {
+fn every_public_command_has_a_man_page_with_all_its_options() {
     let folder = tempfile::tempdir().unwrap();
     let written = output(&["man", folder.path().to_str().unwrap()]);
     assert!(written.status.success(), "{}", stderr(&written));
@@ -47,13 +47,13 @@ fn every_command_that_is_shown_has_a_man_page_with_all_its_options() {
         for option in options {
             let option: String =
                 option.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
-            assert!(plain.contains(&option), "{name} says nothing of {option}");
+            assert!(plain.contains(&option), "{name} does not mention {option}");
         }
     }
 }
 
 #[test]
-fn where_there_is_no_folder_the_man_pages_say_so() {
+fn a_missing_folder_for_the_man_pages_is_an_error() {
     let failed = output(&["man", "/nowhere/at/all"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(stderr(&failed).starts_with("hotadd: the man pages cannot be written to /nowhere"));
@@ -78,7 +78,7 @@ fn bash_completes_commands_and_options() {
 }
 
 #[test]
-fn other_shells_have_completions_too_and_a_full_disk_is_an_error() {
+fn other_shells_have_completions_and_a_full_disk_is_an_error() {
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         let script = output(&["completions", shell]);
         assert!(script.status.success() && stdout(&script).contains("rehearse"), "{shell}");

@@ -1,4 +1,4 @@
-//! `hotadd run` on this machine's own processors: who may run where, what is said, how it ends.
+//! `hotadd run` on this machine's own processors: the masks of the command, the messages, and the end of a run.
 
 mod common;
 
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 #[test]
 fn the_command_starts_on_one_processor_and_gets_the_other_while_it_runs() {
     let Some((first, second)) = two_processors("gets the other while it runs") else { return };
-    // Waits for its own mask to grow: it would wait for ever if it did not.
+    // Waits for its own mask to grow. Without the add it would not end.
     let script = "grep Cpus_allowed_list /proc/self/status; \
                   until [ $(nproc) -gt 1 ]; do :; done; grep Cpus_allowed_list /proc/self/status";
     let list = format!("{second}");
@@ -44,16 +44,12 @@ fn a3_a_vetoed_processor_stays_out_of_the_childs_allowed_list() {
     assert_eq!(veto["status_name"], "STATUS_INSUFFICIENT_RESOURCES");
     let refused = of(&events, "refused")[0];
     assert_eq!(refused["clause"], "A3");
-    assert_eq!(
-        refused["cpus_allowed_list"],
-        first.to_string(),
-        "what the kernel says of the child"
-    );
+    assert_eq!(refused["cpus_allowed_list"], first.to_string(), "the kernel's mask of the child");
     assert!(of(&events, "started").is_empty() && of(&events, "joined").is_empty());
 }
 
 #[test]
-fn real_processors_join_and_leave_as_the_kernel_sees_it() {
+fn real_processors_join_and_leave_in_the_kernels_mask() {
     let Some((first, second)) = two_processors("join and leave") else { return };
     let (start, add) = (first.to_string(), second.to_string());
     let args =
@@ -68,7 +64,7 @@ fn real_processors_join_and_leave_as_the_kernel_sees_it() {
 }
 
 #[test]
-fn the_first_line_says_what_keeps_the_command_and_why_it_is_no_cpuset() {
+fn the_first_line_names_the_means_of_confinement_and_why_it_is_not_a_cpuset() {
     let said = |args: &[&str]| {
         let output = output(&[&["run"], args, &["--add", "none", "--", "true"]].concat());
         (output.status.code(), stderr(&output))
@@ -79,7 +75,7 @@ fn the_first_line_says_what_keeps_the_command_and_why_it_is_no_cpuset() {
     let (forced, complaint) = said(&["--over", "cpuset"]);
     match why.and_then(|(_, rest)| rest.trim_end().strip_suffix(')')) {
         Some(why) => {
-            assert_eq!(forced, Some(1), "what cannot be had is not replaced: {complaint}");
+            assert_eq!(forced, Some(1), "an unavailable choice is not replaced: {complaint}");
             assert_eq!(complaint, format!("hotadd: --over cpuset: {why}\n"));
         }
         None => {
@@ -103,7 +99,7 @@ fn the_first_line_says_what_keeps_the_command_and_why_it_is_no_cpuset() {
 }
 
 #[test]
-fn a4_a_failed_start_is_reported_with_its_errno_and_the_rest_go_on() {
+fn a4_a_failed_start_is_reported_with_its_errno_and_later_adds_continue() {
     let output = output(&["run", "--simulate", "1+3,fail-start=2", "--every", "1ms", "--json"]);
     let events = events(&stdout(&output));
     let failed = of(&events, "start-failed")[0];
@@ -118,16 +114,16 @@ fn a4_a_failed_start_is_reported_with_its_errno_and_the_rest_go_on() {
 }
 
 #[test]
-fn nothing_joins_before_the_time_that_the_command_was_given_to_start_in() {
+fn no_processor_joins_before_the_delay_given_by_after() {
     let output = output(&["run", "--simulate", "1+1", "--after", "1h", "--json", "--", "true"]);
-    assert_eq!(output.status.code(), Some(0), "nobody waits for it: {}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0), "the run does not wait for it: {}", stderr(&output));
     let all = events(&stdout(&output));
     assert_eq!(names(&all), ["partition", "exit"], "1 was to be added, in an hour");
     assert_eq!(of(&all, "partition")[0]["add"], "1");
 }
 
 #[test]
-fn after_that_time_everything_planned_is_done() {
+fn planned_adds_are_done_after_the_delay_given_by_after() {
     let began = std::time::Instant::now();
     let args = ["run", "--simulate", "1+2", "--after", "300ms", "--every", "0s", "--json"];
     let output = output(&args);
@@ -136,17 +132,17 @@ fn after_that_time_everything_planned_is_done() {
 }
 
 #[test]
-fn h2_whatever_is_to_follow_what_is_planned_is_done_all_the_same() {
+fn h2_planned_adds_are_done_with_every_value_of_follow() {
     for follow in ["ask", "report", "no"] {
         let args = ["run", "--simulate", "1+2", "--every", "0s", "--follow", follow, "--json"];
         let all = events(&stdout(&output(&args)));
         assert_eq!(of(&all, "joined").len(), 2, "{follow}");
-        assert!(of(&all, "refused").is_empty(), "{follow}: nothing is asked for twice");
+        assert!(of(&all, "refused").is_empty(), "{follow}: nothing is added twice");
     }
 }
 
 #[test]
-fn levels_and_order_of_registration_are_the_order_of_the_calls() {
+fn a1_drivers_are_called_by_level_then_in_registration_order() {
     let drivers = [
         "--driver",
         "sample:name=c,level=1",
@@ -164,7 +160,7 @@ fn levels_and_order_of_registration_are_the_order_of_the_calls() {
 }
 
 #[test]
-fn every_event_is_documented_and_every_field_too() {
+fn every_event_and_field_is_documented() {
     let documented = include_str!("../../../docs/events.md");
     let runs: [&[&str]; 3] = [
         &["run", "--simulate", "1+4,fail-start=2", "--every", "0s", "--remove", "1", "--json"],
@@ -207,15 +203,15 @@ fn the_exit_status_is_the_commands_own() {
 }
 
 #[test]
-fn a_run_whose_command_was_told_to_end_ends_by_the_same_signal_as_service_managers_expect() {
+fn a_run_ends_by_sigterm_if_its_command_did() {
     let killed = output(&["run", "--json", "--", "sh", "-c", "kill -TERM $$"]);
-    assert_eq!(killed.status.signal(), Some(15), "it is a clean stop, and no failure");
+    assert_eq!(killed.status.signal(), Some(15), "the run ends by SIGTERM, which is a clean stop");
     let exit = &events(&stdout(&killed));
     let exit = of(exit, "exit")[0];
     assert_eq!(
         (&exit["signal"], &exit["code"]),
         (&15.into(), &(128 + 15).into()),
-        "it has cleaned up"
+        "the run has cleaned up"
     );
 }
 
@@ -228,18 +224,18 @@ fn with_json_the_commands_stdout_goes_to_stderr() {
 }
 
 #[test]
-fn without_json_stdout_belongs_to_the_command_alone() {
+fn without_json_only_the_command_writes_to_stdout() {
     let output = output(&["run", "--", "echo", "hello"]);
     assert_eq!(stdout(&output), "hello\n");
     assert!(
         stderr(&output).contains("starting on"),
-        "people are told on stderr: {}",
+        "lines for people are on stderr: {}",
         stderr(&output)
     );
 }
 
 #[test]
-fn events_go_to_a_file_beside_lines_for_people() {
+fn events_can_be_written_to_a_file_beside_the_lines() {
     let path = std::env::temp_dir().join(format!("hotadd-events-{}", std::process::id()));
     let output = output(&["run", "--simulate", "1+1", "--events", path.to_str().unwrap()]);
     let written = std::fs::read_to_string(&path).unwrap();
@@ -249,7 +245,7 @@ fn events_go_to_a_file_beside_lines_for_people() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_end_the_command() {
+fn a_closed_event_reader_does_not_end_the_command() {
     let mut child =
         hotadd(&["run", "--json", "--every", "1ms", "--", "sh", "-c", "sleep 0.2; exit 5"])
             .stdout(Stdio::piped())
@@ -260,7 +256,7 @@ fn a_reader_that_goes_away_does_not_end_the_command() {
     assert_eq!(child.wait().unwrap().code(), Some(5));
 }
 
-/// Starts a command that says its process ids, and reads them.
+/// Starts a command that prints its process ids, and reads them.
 fn start(script: &str) -> (Child, Vec<Pid>) {
     let mut child = hotadd(&["run", "--add", "none", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
@@ -279,7 +275,7 @@ fn exists(pid: Pid) -> bool {
     stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
 }
 
-/// Waits for a process of another process to end: there is nothing to wait on but its entry.
+/// Waits for the end of a process that is not a child: only its entry in /proc shows it.
 fn ends(pid: Pid) -> bool {
     let began = std::time::Instant::now();
     while exists(pid) {
@@ -292,7 +288,7 @@ fn ends(pid: Pid) -> bool {
 }
 
 #[test]
-fn signals_are_passed_on_and_the_command_decides() {
+fn signals_are_forwarded_to_the_command() {
     for (signal, number) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::USR1, "USR1")] {
         let script = format!("trap 'exit 9' {number}; echo $$; while :; do sleep 0.01; done");
         let (mut child, _) = start(&script);
@@ -302,8 +298,8 @@ fn signals_are_passed_on_and_the_command_decides() {
 }
 
 #[test]
-fn nothing_is_left_running_when_the_command_has_ended() {
-    // One in the background, one that ignores being told to end, one that has left its parents.
+fn no_process_is_left_running_when_the_command_has_ended() {
+    // One in the background, one that ignores SIGTERM, and one in its own session.
     let script = "sleep 1000 & a=$!; (trap '' TERM; exec sleep 1001) & b=$!; \
                   c=$(setsid sh -c 'sleep 1002 >/dev/null 2>&1 & echo $!'); echo $a $b $c; read x; exit 4";
     let mut child = hotadd(&["run", "--add", "none", "--", "sh", "-c", script])
@@ -326,12 +322,12 @@ fn nothing_is_left_running_when_the_command_has_ended() {
 }
 
 #[test]
-fn the_command_does_not_outlive_a_hotadd_that_is_killed() {
+fn the_command_does_not_outlive_a_killed_hotadd() {
     let (mut child, pids) = start("sleep 1000 >/dev/null & echo $$ $!; exec sleep 1000");
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
-    assert!(ends(pids[0]), "the command runs on alone");
-    kill_process(pids[1], Signal::KILL).expect("what it has started was not ended");
+    assert!(ends(pids[0]), "the command still runs");
+    kill_process(pids[1], Signal::KILL).expect("a process that the command started runs on");
 }
 
 #[test]
@@ -348,10 +344,10 @@ fn a_run_without_a_command_ends_by_the_signal_that_ends_it() {
 }
 
 #[test]
-fn a_driver_that_does_not_come_back_holds_nobody_up_for_ever() {
+fn a_hung_driver_does_not_keep_a_run_from_ending_by_a_signal() {
     let args =
         ["run", "--simulate", "1+1", "--start", "0", "--driver", "sample:delay=600000", "--json"];
-    // Registering already takes ten minutes: nothing but a signal ends it.
+    // Registering hangs for ten minutes; only a signal ends it.
     let mut child = hotadd(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -360,7 +356,7 @@ fn a_driver_that_does_not_come_back_holds_nobody_up_for_ever() {
 }
 
 #[test]
-fn more_workers_than_a_machine_has_room_for_are_a_veto_and_no_crash() {
+fn too_many_workers_of_a_sample_are_a_veto_and_not_a_crash() {
     let drivers = ["--driver", "sample"].repeat(3);
     let args = [&["run", "--simulate", "1+2047", "--every", "0s", "--json"], &drivers[..]].concat();
     let output = output(&args);

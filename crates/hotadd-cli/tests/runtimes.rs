@@ -1,5 +1,5 @@
-//! What runtimes notice of a processor that joins while they run: the table of docs/runtimes.md. Those that are at hand are run; of
-//! the others a line says what is missing.
+//! What runtimes notice of a processor that joins while they run: the table of docs/runtimes.md. Installed
+//! runtimes are tested; a line names each missing one.
 
 mod common;
 
@@ -11,10 +11,10 @@ use hotadd_testing::{Need, skip};
 
 use common::{hotadd, output, stderr, two_processors};
 
-/// Seconds after which a program is ended that waits in vain.
+/// Seconds after which a program that waits without success is ended.
 const LIMIT: &str = "120";
 
-/// A program that says what it sees when it starts, and again once its own mask has grown.
+/// A program that prints what it sees when it starts, and again when its mask has grown.
 struct Program {
     run: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -22,7 +22,7 @@ struct Program {
     name: String,
 }
 
-/// What a program sees: `name=number`, as often as it likes.
+/// What a program sees: any number of `name=number`.
 struct Sees(String);
 
 impl Sees {
@@ -33,7 +33,7 @@ impl Sees {
 }
 
 impl Program {
-    /// Starts it on one processor. `None` on a machine that has one only.
+    /// Starts it on one processor. Returns `None` on a machine with one processor.
     fn start(name: &str, command: &[&str]) -> Option<Self> {
         let (first, second) = two_processors(name)?;
         let start = first.to_string();
@@ -46,7 +46,7 @@ impl Program {
         Some(Self { run, lines, added: second, name })
     }
 
-    /// What it says next behind this word. Other lines are a test's own.
+    /// The next line that begins with this word. Other lines belong to the test harness.
     fn says(&mut self, word: &str) -> Sees {
         loop {
             let line = self.lines.next().unwrap_or_else(|| panic!("it says {word}")).unwrap();
@@ -56,11 +56,11 @@ impl Program {
         }
     }
 
-    /// A processor joins.
+    /// Adds a processor.
     fn add(&self) {
         let added = output(&["add", &self.added.to_string(), "-p", &self.name]);
         let said = stderr(&added);
-        // A program that is quick ends with its run before this has its answer.
+        // A quick program may end, and the run with it, before this gets its answer.
         let ended = said.contains("the connection to the partition broke");
         assert!(added.status.success() || ended, "{said}");
     }
@@ -72,13 +72,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Only if a test has failed is there anything to end.
+        // Only a failed test leaves a process here.
         let _ = self.run.kill();
         let _ = self.run.wait();
     }
 }
 
-/// Whether a command is there, or a line that says that it is not.
+/// Whether a command is installed. Prints a line if it is not.
 fn at_hand(command: &'static str, version: &str) -> bool {
     let ran = Command::new(command).arg(version).output();
     let there = ran.is_ok_and(|ran| ran.status.success());
@@ -88,13 +88,13 @@ fn at_hand(command: &'static str, version: &str) -> bool {
     there
 }
 
-/// The text of a program in this folder.
+/// The source of a program in this folder.
 fn text(name: &str) -> String {
     format!("{}/tests/runtimes/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 #[test]
-fn python_shows_the_machine_and_the_mask_shows_what_joined() {
+fn python_counts_the_machine_and_its_affinity_mask_grows() {
     if !at_hand("python3", "--version") {
         return;
     }
@@ -105,13 +105,13 @@ fn python_shows_the_machine_and_the_mask_shows_what_joined() {
     assert_eq!(before.number("sched_getaffinity"), 1);
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("sched_getaffinity"), 2, "it follows");
-    assert_eq!(after.number("cpu_count"), before.number("cpu_count"), "that is the machine's");
+    assert_eq!(after.number("sched_getaffinity"), 2, "the new processor is counted");
+    assert_eq!(after.number("cpu_count"), before.number("cpu_count"), "os.cpus counts the machine");
     program.end();
 }
 
 #[test]
-fn openmp_keeps_its_team_until_it_is_told() {
+fn openmp_keeps_its_number_of_threads_until_it_is_set() {
     if !at_hand("gcc", "--version") {
         return;
     }
@@ -128,7 +128,7 @@ fn openmp_keeps_its_team_until_it_is_told() {
     assert_eq!((before.number("num_procs"), before.number("max_threads")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("num_procs"), 2, "it follows");
+    assert_eq!(after.number("num_procs"), 2, "the new processor is counted");
     assert_eq!((after.number("max_threads"), after.number("team")), (1, 1), "they do not");
     let told = program.says("told");
     assert_eq!((told.number("max_threads"), told.number("team")), (2, 2), "by omp_set_num_threads");
@@ -136,7 +136,7 @@ fn openmp_keeps_its_team_until_it_is_told() {
 }
 
 #[test]
-fn a_jvm_follows_but_for_its_common_pool() {
+fn a_jvm_sees_the_new_processor_except_in_its_common_pool() {
     if !at_hand("java", "-version") {
         return;
     }
@@ -145,14 +145,18 @@ fn a_jvm_follows_but_for_its_common_pool() {
     assert_eq!((before.number("availableProcessors"), before.number("serial")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("availableProcessors"), 2, "it follows");
-    assert_eq!(after.number("commonPool"), before.number("commonPool"), "that is made once");
-    assert_eq!(after.number("serial"), 1, "and the collector is chosen once");
+    assert_eq!(after.number("availableProcessors"), 2, "the new processor is counted");
+    assert_eq!(
+        after.number("commonPool"),
+        before.number("commonPool"),
+        "the common pool is created once"
+    );
+    assert_eq!(after.number("serial"), 1, "the collector is chosen once");
     program.end();
 }
 
 #[test]
-fn node_follows_but_for_its_pool() {
+fn node_sees_the_new_processor_except_in_its_thread_pool() {
     if !at_hand("node", "--version") {
         return;
     }
@@ -161,13 +165,13 @@ fn node_follows_but_for_its_pool() {
     assert_eq!(before.number("availableParallelism"), 1);
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("availableParallelism"), 2, "it follows");
-    assert_eq!(after.number("cpus"), before.number("cpus"), "that is the machine's");
+    assert_eq!(after.number("availableParallelism"), 2, "the new processor is counted");
+    assert_eq!(after.number("cpus"), before.number("cpus"), "os.cpus counts the machine");
     program.end();
 }
 
 #[test]
-fn go_keeps_its_number_until_it_is_told() {
+fn go_keeps_gomaxprocs_until_it_is_set() {
     if !at_hand("go", "version") {
         return;
     }
@@ -183,20 +187,20 @@ fn go_keeps_its_number_until_it_is_told() {
     assert_eq!((before.number("NumCPU"), before.number("GOMAXPROCS")), (1, 1));
     program.add();
     let after = program.says("joined");
-    assert_eq!(after.number("NumCPU"), 1, "it is read once");
-    // From Go 1.25 on it is looked at again, at most once a second.
+    assert_eq!(after.number("NumCPU"), 1, "NumCPU is read once");
+    // From Go 1.25 on it is read again, at most once a second.
     if after.number("minor") < 25 {
-        assert_eq!(after.number("GOMAXPROCS"), 1, "so is that");
+        assert_eq!(after.number("GOMAXPROCS"), 1, "GOMAXPROCS is also set once");
     }
     assert_eq!(program.says("told").number("GOMAXPROCS"), 2, "by runtime.GOMAXPROCS");
     program.end();
 }
 
 #[test]
-fn rust_follows() {
-    // The program is this test: it says what it sees when it is asked to.
+fn rust_sees_the_new_processor() {
+    // The program is this test binary, which prints what it sees if a variable is set.
     if std::env::var_os("HOTADD_RUNTIMES").is_some() {
-        // On a line of its own: the test's name has no end yet.
+        // On its own line, because the harness prints the test's name without a line end.
         let sees = |word: &str| println!("\n{word} available_parallelism={}", threads());
         sees("start");
         while threads() == 1 {
@@ -206,12 +210,22 @@ fn rust_follows() {
         return;
     }
     let this = std::env::current_exe().unwrap();
-    let command =
-        ["env", "HOTADD_RUNTIMES=1", path(&this), "--exact", "rust_follows", "--nocapture"];
+    let command = [
+        "env",
+        "HOTADD_RUNTIMES=1",
+        path(&this),
+        "--exact",
+        "rust_sees_the_new_processor",
+        "--nocapture",
+    ];
     let Some(mut program) = Program::start("rust", &command) else { return };
     assert_eq!(program.says("start").number("available_parallelism"), 1);
     program.add();
-    assert_eq!(program.says("joined").number("available_parallelism"), 2, "it follows");
+    assert_eq!(
+        program.says("joined").number("available_parallelism"),
+        2,
+        "the new processor is counted"
+    );
     while program.lines.next().is_some() {}
     program.end();
 }

@@ -1,4 +1,4 @@
-//! Partitions that are none: `hotadd` asks whoever listens, and what it is told ends in an error, never in a panic.
+//! False partitions: `hotadd` talks to any listener, and wrong answers end in an error, never in a panic.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::thread;
 use common::fake::{Fake, refusal, reply};
 use common::{hotadd, stderr, stdout};
 
-/// Has the handshake with a client, and says the serial of its first call.
+/// Completes the handshake with a client. Returns the serial of its first call.
 fn greet(stream: &UnixStream) -> u32 {
     let (mut lines, mut to) = (BufReader::new(stream), stream);
     loop {
@@ -30,7 +30,7 @@ fn greet(stream: &UnixStream) -> u32 {
     }
 }
 
-/// A message without a body that answers a call, and perhaps one more field of its header: a code, and a text.
+/// A message without a body that answers a call, with an optional extra header field: its code and a text.
 fn message(kind: u8, answers: u32, more: Option<(u8, &str)>) -> Vec<u8> {
     let word = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
     let mut fields = vec![5, 1, b'u', 0];
@@ -48,7 +48,7 @@ fn message(kind: u8, answers: u32, more: Option<(u8, &str)>) -> Vec<u8> {
     message
 }
 
-/// What `hotadd status` says of a partition that says this to its first question.
+/// The message of `hotadd status` when a partition answers its first request with this.
 fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("hotadd");
@@ -58,7 +58,7 @@ fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
         let (mut stream, _) = listener.accept().unwrap();
         let first = greet(&stream);
         stream.write_all(&message(kind, first, more)).unwrap();
-        // Until it hangs up.
+        // Until the client closes.
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let output = hotadd(&["status"]).env("XDG_RUNTIME_DIR", folder.path()).output().unwrap();
@@ -68,7 +68,7 @@ fn status_of(kind: u8, more: Option<(u8, &'static str)>) -> String {
 }
 
 #[test]
-fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
+fn an_invalid_name_in_a_message_is_an_error_and_not_a_panic() {
     for (kind, code, what) in [(2, 7, "sender"), (3, 4, "error name"), (4, 2, "interface")] {
         let said = status_of(kind, Some((code, "-")));
         let expected = format!("it sent a message with an invalid {what}");
@@ -80,13 +80,13 @@ fn a_name_that_is_none_ends_in_an_error_and_not_in_a_panic() {
 }
 
 #[test]
-fn an_answer_of_another_type_is_called_invalid() {
+fn an_answer_of_a_wrong_type_is_an_error() {
     let said = status_of(2, None);
     assert!(said.contains("the partition's answer to GetCandidates is invalid"), "{said}");
 }
 
 #[test]
-fn where_there_is_no_partition_what_there_is_instead_is_said() {
+fn a_path_without_a_partition_is_described_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("hotadd");
     std::fs::create_dir(&place).unwrap();
@@ -111,12 +111,12 @@ fn where_there_is_no_partition_what_there_is_instead_is_said() {
     said(&["status", "-p", ""], 2);
 }
 
-/// What steers a terminal, breaks a line, turns the direction of reading around, or cannot be seen.
+/// Characters that control a terminal, break a line, change the direction of text, or are invisible.
 const EVIL: &str =
     "pool\u{1b}[2J\u{9b}H\r\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}\u{3164}!";
 
 #[test]
-fn what_a_partition_says_steers_no_terminal_and_hides_nothing_in_lines_nor_in_json() {
+fn control_characters_of_a_partition_are_not_printed_in_lines_or_json() {
     let event = serde_json::json!({ "event": "refused", "driver": EVIL, "id": 1, "reason": EVIL });
     let event = event.to_string();
     let fake = Fake::new(move |name, call| match name {
@@ -147,22 +147,22 @@ fn what_a_partition_says_steers_no_terminal_and_hides_nothing_in_lines_nor_in_js
             for said in [stdout(&output), stderr(&output)] {
                 let bad: Vec<char> =
                     said.chars().filter(|c| *c != '\n' && !hotadd::text::is_plain(*c)).collect();
-                assert!(bad.is_empty(), "{args:?} passes {bad:?} on: {said:?}");
-                assert!(!said.contains("\\u"), "{args:?} only wrote it otherwise: {said:?}");
+                assert!(bad.is_empty(), "{args:?} prints {bad:?}: {said:?}");
+                assert!(!said.contains("\\u"), "{args:?} only escapes it: {said:?}");
             }
             let all = stdout(&output) + &stderr(&output);
-            assert!(all.contains("pool\u{fffd}[2J"), "{args:?} says what is left of it: {all:?}");
+            assert!(all.contains("pool\u{fffd}[2J"), "{args:?} prints the remaining text: {all:?}");
         }
     }
 }
 
 #[test]
-fn r7_a_partition_has_a_name_that_can_be_seen_or_does_not_begin() {
+fn r7_a_partition_with_an_invisible_name_does_not_begin() {
     for name in
         ["", " ", "\u{3164}", "de\u{200b}mo", "demo\u{202e}", "d\u{1b}[2J", "d\u{ad}", "d/x", ".d"]
     {
         let output =
             hotadd(&["run", "--name", name, "--simulate", "1+1", "--", "true"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name:?} is taken for a name");
+        assert_eq!(output.status.code(), Some(2), "{name:?} is accepted as a name");
     }
 }

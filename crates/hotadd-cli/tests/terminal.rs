@@ -1,4 +1,4 @@
-//! `hotadd run` on a terminal: a pseudo-terminal with an emulator behind it that shows what a person would see.
+//! `hotadd run` on a terminal: a pseudo-terminal with an emulator that shows what a user would see.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn on_terminal(args: &[&str], no_color: bool) -> (Vec<u8>, std::process::ExitSta
         .stderr(Stdio::from(slave))
         .spawn()
         .unwrap();
-    // The command holds copies of the terminal's other end; with them gone, reading ends with EIO.
+    // The command holds copies of the terminal's other end. When they are closed, reading ends with EIO.
     drop(command);
     let mut written = Vec::new();
     let mut buffer = [0; 4096];
@@ -52,7 +52,7 @@ fn emulator() -> vt100::Parser {
     vt100::Parser::new(size(ROWS), size(COLUMNS), 200)
 }
 
-/// What the emulator shows in the end.
+/// The final screen of the emulator.
 fn screen(written: &[u8]) -> String {
     let mut terminal = emulator();
     terminal.process(written);
@@ -60,7 +60,7 @@ fn screen(written: &[u8]) -> String {
 }
 
 #[test]
-fn a_person_sees_a_tui_of_processors_with_every_drivers_answer() {
+fn a_terminal_shows_processors_with_every_drivers_answer() {
     let args = [
         "run",
         "--simulate",
@@ -84,7 +84,7 @@ fn no_color_is_honoured() {
     let (written, status) =
         on_terminal(&["run", "--simulate", "1+1", "--driver", "sample:veto=1"], true);
     assert!(status.success());
-    assert!(screen(&written).contains("✕ refused"), "the TUI is there all the same");
+    assert!(screen(&written).contains("✕ refused"), "the TUI is shown nevertheless");
     let text = String::from_utf8_lossy(&written);
     // 30-37 and 38 are foreground colours, 40-48 backgrounds, 90 and 100 bright ones; bold and dim may be.
     for parameters in text.split("\x1b[").skip(1).filter_map(|s| s.split_once('m').map(|(p, _)| p))
@@ -133,14 +133,14 @@ fn a_full_screen_command_draws_over_the_tui() {
 }
 
 #[test]
-fn plain_lines_when_it_is_not_a_terminal() {
+fn output_that_is_not_a_terminal_gets_plain_lines() {
     let output = common::output(&["run", "--simulate", "1+1"]);
     let said = common::stdout(&output);
     assert!(said.contains("processor 1 joined") && !said.contains('\x1b'), "{said}");
 }
 
 #[test]
-fn while_something_is_waited_for_plain_lines_say_so() {
+fn plain_lines_name_the_party_that_is_waited_for() {
     let output =
         common::output(&["run", "--simulate", "1+1", "--driver", "sample:delay=1300,name=slow"]);
     let said = common::stdout(&output);

@@ -1,4 +1,4 @@
-//! The page about threats: every promise names the tests that show it, and they are there.
+//! Every promise of the threat model and of the limits names tests, and these tests exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
     }
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -43,7 +43,7 @@ fn all() -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_said_about_limits_of_drivers_and_of_the_service_names_tests_that_are_there() {
+fn every_limit_names_tests_that_exist() {
     let names = all();
     let named: Vec<_> = LIMITS
         .lines()
@@ -52,7 +52,7 @@ fn what_is_said_about_limits_of_drivers_and_of_the_service_names_tests_that_are_
         .collect();
     assert!(named.len() > 40, "the page was read: {}", named.len());
     for test in named {
-        assert!(names.contains(test), "docs/limits.md names {test}, which is not there");
+        assert!(names.contains(test), "docs/limits.md names {test}, which does not exist");
     }
     let sections = [
         "## The machine's own processors",
@@ -65,7 +65,7 @@ fn what_is_said_about_limits_of_drivers_and_of_the_service_names_tests_that_are_
         let text = LIMITS.split(section).nth(1).unwrap().split("\n#").next().unwrap();
         let untested: Vec<_> =
             text.split("\n- ").skip(1).filter(|item| !item.contains("<!-- test: ")).collect();
-        // Where it runs, and what an odd namespace looks like: there is no other system and no such namespace to try it on.
+        // These depend on another system or an odd namespace, which no test has.
         let known = ["Only on x86-64 Linux.", "Where hotadd is root of a user namespace"];
         let unknown =
             untested.iter().find(|item| !known.iter().any(|known| item.starts_with(known)));
@@ -74,7 +74,7 @@ fn what_is_said_about_limits_of_drivers_and_of_the_service_names_tests_that_are_
 }
 
 #[test]
-fn every_promise_about_a_threat_names_a_test_that_is_there() {
+fn every_promise_of_the_threat_model_names_tests_that_exist() {
     let (root, names) = (Path::new(ROOT), all());
     let targets = root.join("fuzz/fuzz_targets");
     let rows: Vec<_> = PAGE
@@ -91,7 +91,7 @@ fn every_promise_about_a_threat_names_a_test_that_is_there() {
                 true => targets.join(format!("{test}.rs")).exists(),
                 false => names.contains(test),
             };
-            assert!(there, "{test} is not there, which is to show: {promise}");
+            assert!(there, "{test} does not exist, but must show: {promise}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bad input: each is answered by a sentence that names what was wrong, and exit status 2; nothing runs.
+//! Bad input is answered with a sentence that names the mistake, and exit status 2; nothing runs.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn complaint(args: &[&str]) -> String {
 }
 
 #[test]
-fn a_malformed_list_is_named_with_what_is_wrong_in_it() {
+fn a_malformed_list_is_reported_with_its_mistake() {
     for option in ["--start", "--add", "--remove"] {
         assert!(complaint(&["run", option, "1-"]).contains("empty part"), "{option}");
         assert!(complaint(&["run", option, "3-1"]).contains("the range 3-1 runs backwards"));
@@ -26,14 +26,17 @@ fn a_malformed_list_is_named_with_what_is_wrong_in_it() {
 }
 
 #[test]
-fn who_forgets_the_dashes_before_a_command_is_told_where_they_go() {
+fn a_command_without_the_dashes_gets_a_hint() {
     let said = complaint(&["run", "make", "-j8"]);
     assert!(said.contains("hotadd run -- make"), "{said}");
-    assert!(!complaint(&["run", "--mkae"]).contains("hint"), "that is no command");
+    assert!(
+        !complaint(&["run", "--mkae"]).contains("hint"),
+        "an unknown option is not taken for a command"
+    );
 }
 
 #[test]
-fn what_keeps_the_command_is_one_of_two_and_no_matter_in_a_simulation() {
+fn the_option_over_takes_cpuset_or_affinity_and_excludes_a_simulation() {
     let said = complaint(&["run", "--over", "cgroup", "--", "true"]);
     assert!(said.contains("possible values: cpuset, affinity"), "{said}");
     let said = complaint(&["run", "--over", "cpuset", "--simulate", "1+1"]);
@@ -57,7 +60,7 @@ fn a_processor_that_does_not_exist_is_refused_before_anything_runs() {
 #[test]
 fn a_processor_that_is_not_allowed_is_refused_with_the_allowed_set() {
     let Some((first, second)) = common::two_processors("not allowed") else { return };
-    // Confined by its caller, as `taskset` does.
+    // The caller confines hotadd, as `taskset` does.
     let confined = |args: &[&str]| {
         let mut command = std::process::Command::new("taskset");
         command.args(["-c", &first.to_string(), env!("CARGO_BIN_EXE_hotadd")]).args(args);
@@ -79,7 +82,7 @@ fn a_processor_that_is_not_allowed_is_refused_with_the_allowed_set() {
 }
 
 #[test]
-fn a_simulation_that_cannot_be_is_refused() {
+fn an_impossible_simulation_is_refused() {
     assert!(complaint(&["run", "--simulate", "0+4"]).contains("at least one active processor"));
     assert!(complaint(&["run", "--simulate", "1+2999"]).contains("3000 processors are too many"));
     assert!(complaint(&["run", "--simulate", "4294967295+4294967295"]).contains("too many"));
@@ -107,7 +110,7 @@ fn a_simulation_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn an_unknown_driver_or_option_is_named_with_what_there_is() {
+fn an_unknown_driver_or_option_is_reported_with_the_known_ones() {
     assert!(complaint(&["run", "--driver", "smaple"]).contains("there is no driver \"smaple\""));
     assert!(complaint(&["run", "--driver", "sample:vote=1"]).contains("no option \"vote\""));
     assert!(
@@ -136,7 +139,8 @@ fn events_that_cannot_be_written_are_bad_usage() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_shown_or_refuses_what_is_active_keeps_the_run_from_beginning() {
+fn a_driver_with_an_invisible_name_or_that_refuses_an_active_processor_keeps_the_run_from_beginning()
+ {
     let output = output(&["run", "--simulate", "1+1", "--driver", "sample:name=\u{7}"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("is not a valid party name"), "{}", stderr(&output));
@@ -156,7 +160,7 @@ fn a_driver_that_cannot_be_shown_or_refuses_what_is_active_keeps_the_run_from_be
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_127_and_one_that_may_not_be_run_126() {
+fn a_missing_command_exits_with_127_and_one_that_cannot_be_run_with_126() {
     let missing = output(&["run", "--", "hotadd-no-such-command"]);
     assert_eq!(missing.status.code(), Some(127));
     assert!(

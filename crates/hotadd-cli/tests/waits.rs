@@ -1,4 +1,4 @@
-//! How long the command line waits for a partition, what it says meanwhile, and that Ctrl-C ends it.
+//! How long the command line waits for a partition, what it prints meanwhile, and that Ctrl-C ends it.
 
 mod common;
 
@@ -15,7 +15,7 @@ use common::live::{LONG, comes_true, ends};
 use common::{hotadd, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A run under a name that goes on until it is dropped.
+/// A named run that lasts until it is dropped.
 struct Run {
     process: Child,
     _stdin: ChildStdin,
@@ -60,14 +60,14 @@ fn asking(runtime_dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Starts it, to read what it says on stderr.
+/// Starts a command whose stderr is read.
 fn start(mut command: Command) -> (Child, BufReader<ChildStderr>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap());
     (child, lines)
 }
 
-/// Presses Ctrl-C, and says what comes on stderr from then on.
+/// Presses Ctrl-C. Returns what is printed to stderr from then on.
 fn interrupt(mut child: Child, mut lines: BufReader<ChildStderr>) -> String {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut said = String::new();
@@ -78,7 +78,7 @@ fn interrupt(mut child: Child, mut lines: BufReader<ChildStderr>) -> String {
 }
 
 #[test]
-fn a_stopped_partition_is_waited_for_five_seconds_and_its_process_and_what_to_do_are_said() {
+fn a_stopped_partition_is_reported_after_five_seconds_with_its_process_and_advice() {
     let run = Run::new("sample");
     run.send(Signal::STOP);
     let pid = run.process.id();
@@ -104,7 +104,7 @@ fn a_stopped_partition_is_waited_for_five_seconds_and_its_process_and_what_to_do
 }
 
 #[test]
-fn ctrl_c_ends_a_question_at_once() {
+fn ctrl_c_ends_a_request_at_once() {
     let (asked, was_asked) = channel();
     let asked = std::sync::Mutex::new(asked);
     let fake = Fake::new(move |_, _| {
@@ -113,13 +113,13 @@ fn ctrl_c_ends_a_question_at_once() {
     });
     for args in [&["status"][..], &["parties"], &["history"]] {
         let (child, lines) = start(asking(fake.runtime_dir(), args));
-        was_asked.recv_timeout(LONG).expect("it asks");
-        assert_eq!(interrupt(child, lines), "", "{args:?}: who pressed it knows");
+        was_asked.recv_timeout(LONG).expect("a request");
+        assert_eq!(interrupt(child, lines), "", "{args:?}: nothing more is printed");
     }
 }
 
 #[test]
-fn who_is_waited_for_is_shown_and_after_ctrl_c_the_request_goes_on_in_the_partition() {
+fn a_waiting_add_names_the_party_and_continues_in_the_partition_after_ctrl_c() {
     let scripts = tempfile::tempdir().unwrap();
     let script = scripts.path().join("slow");
     fs::write(&script, "#!/bin/sh\ncase \"$1 $2\" in 'add-start 1') sleep 4;; esac\n").unwrap();
@@ -141,7 +141,7 @@ fn who_is_waited_for_is_shown_and_after_ctrl_c_the_request_goes_on_in_the_partit
 }
 
 #[test]
-fn an_add_waits_for_parties_as_long_as_the_partition_answers_or_for_as_long_as_it_is_told() {
+fn an_add_waits_while_the_partition_answers_or_until_its_time_limit() {
     let answers = Fake::new(|name, call| match name {
         "GetWaiting" => reply(call, &vec![("slow", "AddStart", 1_u32, 1_500_000_u64)]),
         _ => None,
@@ -149,7 +149,7 @@ fn an_add_waits_for_parties_as_long_as_the_partition_answers_or_for_as_long_as_i
     let (mut child, mut lines) = start(asking(answers.runtime_dir(), &["add", "1"]));
     let mut line = String::new();
     let began = Instant::now();
-    // It asks twice a second: longer than it would wait for an answer.
+    // It asks twice a second, for longer than it would wait for one answer.
     for _ in 0..14 {
         line.clear();
         lines.read_line(&mut line).unwrap();
@@ -157,9 +157,9 @@ fn an_add_waits_for_parties_as_long_as_the_partition_answers_or_for_as_long_as_i
     }
     assert!(
         began.elapsed() > Duration::from_secs(6),
-        "it began after a second and asks not too often"
+        "it begins after a second and asks twice a second"
     );
-    assert_eq!(child.try_wait().unwrap(), None, "it waits for the party still");
+    assert_eq!(child.try_wait().unwrap(), None, "it still waits for the party");
     interrupt(child, lines);
 
     let output = ends(asking(answers.runtime_dir(), &["add", "1", "--timeout", "1500ms"]));

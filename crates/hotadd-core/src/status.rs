@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_errno_survives_the_way_through_a_status() {
+    fn every_listed_errno_converts_to_a_status_and_back() {
         for (status, errno) in ERRNO {
             assert_eq!(Status::from_errno(*errno), *status);
             assert_eq!(status.to_errno(), Some(*errno));

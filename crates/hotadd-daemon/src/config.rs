@@ -344,17 +344,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_the_machines_processors_and_what_others_do_is_reported() {
+    fn an_empty_configuration_has_the_documented_defaults() {
         let config = Config::read("").unwrap();
         assert_eq!(config.hardware.kind, Kind::Hotplug);
-        assert_eq!(config.hardware.at_start, AtStart::Undecided, "what came unseen is not lost");
+        assert_eq!(
+            config.hardware.at_start,
+            AtStart::Undecided,
+            "processors that came before the daemon are added"
+        );
         assert_eq!(config.limits.rejoin(), Duration::from_secs(2));
         assert!(config.hardware.policy.is_none() && config.parties.is_empty());
         assert_eq!(config.limits.timeout(), Duration::from_secs(5));
     }
 
     #[test]
-    fn the_documented_file_is_one_and_says_what_holds_without_it() {
+    fn the_documented_configuration_is_valid_and_shows_the_defaults() {
         let page = include_str!("../../../docs/daemon.md");
         let (_, block) = page.split_once("```toml\n").unwrap();
         let text = block.split("```").next().unwrap();
@@ -366,11 +370,15 @@ mod tests {
         let tried = text.replace("# simulate", "simulate").replace("# plug", "plug");
         let tried = tried.replace("\"hotplug\"", "\"simulated\"").replace("policy", "# policy");
         let simulation = Config::read(&tried).unwrap().hardware.simulation().unwrap();
-        assert_eq!(simulation.candidates().unwrap().len(), 2, "of 4 spare ones 2 come later");
+        assert_eq!(
+            simulation.candidates().unwrap().len(),
+            2,
+            "2 of the 4 spare processors are plugged in later"
+        );
     }
 
     #[test]
-    fn everything_can_be_said() {
+    fn every_setting_is_read() {
         let config = Config::read(
             "[hardware]\nkind = 'simulated'\nat-start = 'add'\nsimulate = '2+4,delay=1'\nplug = '4-5'\nplug-every = '10ms'\n\
              [service]\nname = 'try'\nsocket = '/run/x/try'\ngroup = 'root'\nbus = 'none'\n[limits]\ntimeout = '250ms'\n\
@@ -378,7 +386,7 @@ mod tests {
         )
         .unwrap();
         let simulation = config.hardware.simulation().unwrap();
-        assert_eq!(simulation.candidates().unwrap().len(), 2, "4 and 5 are not plugged in yet");
+        assert_eq!(simulation.candidates().unwrap().len(), 2, "4 and 5 are plugged in later");
         assert_eq!(config.hardware.plug_every(), Duration::from_millis(10));
         assert_eq!(config.limits.timeout(), Duration::from_millis(250));
         let levels: Vec<_> = config.parties.iter().map(|party| party.driver.0.level).collect();
@@ -386,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line_and_key() {
+    fn an_invalid_configuration_is_reported_with_line_and_key() {
         let cases = [
             (
                 "\n\n[hardware]\n\npolicy = 'revok'\n",

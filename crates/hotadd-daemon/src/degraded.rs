@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l4_who_is_missing_since_when_why_and_what_to_do_are_one_line() {
+    fn l4_a_missing_party_is_reported_in_one_line_with_time_reason_and_advice() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
         let says = "degraded: ready is missing since 1970-01-01T00:00:01Z: no answer in 5 s; nothing is \
          added while it is missing (L4); to restart it, use `hotadd parties --restart ready` or reload the daemon";

@@ -141,18 +141,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r7_a_driver_has_a_name_that_can_be_seen_or_is_refused() {
+    fn r7_a_driver_with_an_invisible_name_is_refused() {
         let bad =
             ["", " ", "\u{3164}", "po\u{200b}ol", "a\u{202e}b", "a\u{1b}[2J", &"x".repeat(65)];
         for name in bad {
             for driver in ["sample:", "exec:/x,", "./x.so,"] {
                 let why = format!("{driver}name={name}").parse::<DriverSpec>().unwrap_err();
                 assert!(why.contains("is not a valid party name"), "{driver}{name:?}: {why}");
-                assert!(text::is_clean(&why), "{why:?} shows what is to be hidden");
+                assert!(text::is_clean(&why), "{why:?} prints the invisible characters");
             }
         }
         let why = "exec:/etc/po\u{ad}ol".parse::<DriverSpec>().unwrap_err();
-        assert!(why.contains("name=NAME"), "a file's name is none either: {why}");
+        assert!(why.contains("name=NAME"), "a file name is not a valid name either: {why}");
         assert_eq!("exec:/etc/po\u{ad}ol,name=pool".parse::<DriverSpec>().unwrap().name, "pool");
     }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_a_sentence() {
+    fn a_malformed_simulation_is_reported_in_a_sentence() {
         let simulate = |text: &str| text.parse::<SimulateSpec>().unwrap_err();
         assert_eq!(simulate("4"), "\"4\" is not ACTIVE+SPARE, such as 4+4");
         assert_eq!(simulate("4+x"), "SPARE: \"x\" is not a number of processors");

@@ -99,39 +99,43 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_party_within_its_limit_turns_and_who_waits_longer_does_not() {
+    fn the_adding_thread_is_stuck_when_a_party_exceeds_its_time_limit() {
         let began = Instant::now();
         let watchdog = Watchdog::new(began);
         let stuck = |after: Duration| watchdog.stuck(began + after, Some(began), limits);
         watchdog.happened(Some(1), true, began);
         assert_eq!(stuck(5 * SECOND + SLACK), None);
-        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "its limit should have ended that");
+        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "its time limit has passed");
         watchdog.happened(Some(2), true, began + SECOND);
-        assert_eq!(stuck(QUIET * 2), None, "whose limit is not known may have the longest");
+        assert_eq!(stuck(QUIET * 2), None, "an unknown time limit counts as the longest");
         assert_eq!(stuck(2 * SECOND + LONGEST_TIMEOUT + SLACK), ADDS);
         watchdog.happened(Some(2), false, began + 2 * SECOND);
-        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "the other one has still not answered");
+        assert_eq!(stuck(6 * SECOND + SLACK), ADDS, "the first party has still not answered");
         watchdog.happened(Some(1), false, began + 20 * SECOND);
-        assert_eq!(stuck(20 * SECOND + QUIET), None, "the kernel's turn");
+        assert_eq!(stuck(20 * SECOND + QUIET), None, "the kernel may take this long");
         assert_eq!(stuck(21 * SECOND + QUIET), ADDS);
     }
 
     #[test]
-    fn who_has_nothing_to_add_turns() {
+    fn a_thread_without_an_add_is_not_stuck() {
         let began = Instant::now();
         let watchdog = Watchdog::new(began);
         watchdog.happened(Some(1), true, began);
-        assert_eq!(watchdog.stuck(began + 100 * QUIET, None, limits), None, "it is another's call");
+        assert_eq!(
+            watchdog.stuck(began + 100 * QUIET, None, limits),
+            None,
+            "the call is on another thread"
+        );
         let later = began + 100 * QUIET;
         let watchdog = Watchdog::new(began);
-        assert_eq!(watchdog.stuck(later, Some(later), limits), None, "it has begun just now");
+        assert_eq!(watchdog.stuck(later, Some(later), limits), None, "the add has just begun");
     }
 
     #[test]
-    fn a_thread_that_serves_nobody_does_not_turn() {
+    fn the_serving_thread_is_stuck_until_it_answers_a_check() {
         let now = Instant::now();
         let watchdog = Watchdog::new(now);
-        assert_eq!(watchdog.stuck(now, None, limits), None, "nobody has asked yet");
+        assert_eq!(watchdog.stuck(now, None, limits), None, "no check was made yet");
         let mut asked = None;
         watchdog.ask(|answer| asked = Some(answer));
         assert_eq!(watchdog.stuck(now, None, limits), Some("the thread that serves connections"));

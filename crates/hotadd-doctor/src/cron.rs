@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_stand_behind_the_time_and_the_user() {
+    fn the_command_follows_the_time_and_the_user() {
         for (line, form, expected) in [
             ("* * * * * root /x  y", Form::System, Some("/x  y")),
             ("@reboot root /x", Form::System, Some("/x")),

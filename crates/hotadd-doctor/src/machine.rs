@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_that_limit_are_named_and_those_of_init_are_not() {
+    fn limiting_kernel_parameters_are_reported_and_those_of_init_are_not() {
         let seen =
             parameters("quiet nr-cpus=4 nosmt=force acpi=on isolcpus=1-3 x=maxcpus -- maxcpus=1");
         let seen: Vec<_> = seen.iter().map(|finding| &*finding.what).collect();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_before_6_2_are_known_for_trouble() {
+    fn kernels_before_6_2_are_reported() {
         for (release, known) in [
             ("5.15.0-91-generic", true),
             ("6.1.0-42-cloud-amd64", true),

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_names_switches_shows_a_sign_and_what_reads_lists_does_not() {
+    fn a_program_that_names_switches_shows_a_sign_and_one_that_reads_lists_does_not() {
         for (text, sign) in [
             (&b"/sys/devices/system/cpu/cpu%d/online"[..], true),
             (b"/sys/devices/system/cpu\0online", true),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_over_the_border_of_two_reads_is_found() {
+    fn a_sign_that_spans_two_reads_is_found() {
         let mut program = vec![0; 64];
         program[..6].copy_from_slice(b"\x7fELF\x02\x01");
         program.resize(CHUNK - 8, 0);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_is_an_error() {
+    fn a_file_that_is_not_a_program_is_an_error() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"\x7fELF\0").unwrap();
         io::Seek::rewind(&mut file).unwrap();

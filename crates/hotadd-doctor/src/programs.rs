@@ -410,7 +410,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_known_only_where_a_distribution_puts_it() {
+    fn a_program_is_known_only_in_the_folder_of_its_distribution() {
         for (program, expected) in [
             ("cat", Kind::Plain),
             ("/bin/cat", Kind::Plain),
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_names_the_program_that_reads_a_script() {
+    fn the_first_line_names_the_interpreter_of_a_script() {
         for (text, expected) in [
             ("#!/bin/sh -e\n", Some("/bin/sh")),
             ("#! /usr/bin/env -S X=1 python3 -u\n", Some("python3")),

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_look_or_take_offline_are_not() {
+    fn lines_that_read_or_take_offline_are_not_found() {
         for text in [
             "echo 0 > /sys/devices/system/cpu/cpu1/online",
             "for f in /sys/devices/system/cpu/cpu*/online; do echo 0 | tee $f; done",
@@ -271,29 +271,29 @@ mod tests {
     }
 
     #[test]
-    fn what_udev_runs_for_a_processor_names_it_by_variables() {
+    fn variables_of_udev_name_the_processor_of_the_event() {
         for text in
             ["echo 1 > /sys$devpath/online", "echo 1 > /sys/%p/online", "echo 1 > $X/online"]
         {
             assert_eq!(lines(text, Subject::Processor), [1], "{text}");
-            assert_eq!(lines(text, Subject::Named), [0; 0], "{text}: it may be anything's");
+            assert_eq!(lines(text, Subject::Named), [0; 0], "{text}: it may name another device");
         }
     }
 
     #[test]
-    fn a_line_is_numbered_where_it_begins() {
+    fn a_continued_line_has_the_number_of_its_first_line() {
         let text = "#!/bin/sh\nD=/sys/devices/system/cpu\n\necho 1 \\\n > $D/cpu1/online\n";
         assert_eq!(lines(text, Subject::Named), [4]);
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_text_is_scanned_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
             scan(&text, Subject::Processor);
         }
 
         #[test]
-        fn what_looks_like_commands_does_not_either(text in "(echo|tee|dd of=|open\\(|chcpu|=|>|\\||&|;| |[$'\",1é]|/sys/devices/system/cpu/cpu1/online){0,12}") {
+        fn text_similar_to_commands_is_scanned_without_a_panic(text in "(echo|tee|dd of=|open\\(|chcpu|=|>|\\||&|;| |[$'\",1é]|/sys/devices/system/cpu/cpu1/online){0,12}") {
             scan(text.as_bytes(), Subject::Named);
         }
     }

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tmpfiles_write_to_switches_by_lines_of_their_own_form() {
+    fn lines_of_tmpfiles_that_write_to_switches_are_found() {
         let text = b"# w /sys/devices/system/cpu/cpu1/online - - - - 1\n\
             w /sys/devices/system/cpu/cpu1/online - - - - 1\n\
             w /sys/devices/system/cpu/cpu2/online - - - - 0\n\

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_pipes_and_what_is_too_large_are_neither_followed_nor_waited_for() {
+    fn loops_pipes_and_large_files_are_not_read() {
         let dir = tempfile::tempdir().unwrap();
         symlink("/round", dir.path().join("round")).unwrap();
         rustix::fs::mkfifoat(CWD, dir.path().join("pipe"), Mode::RUSR).unwrap();
@@ -321,23 +321,26 @@ mod tests {
         let tree = Tree::new(dir.path()).unwrap();
         assert_eq!(tree.read(Path::new("/round")), None);
         assert_eq!(tree.read(Path::new("/pipe")), None);
-        assert!(tree.unread().is_empty(), "a loop and a pipe are no files for anybody");
+        assert!(
+            tree.unread().is_empty(),
+            "a loop and a pipe are not readable files for any program"
+        );
         assert_eq!(tree.read(Path::new("/large")), None);
-        assert_eq!(tree.unread().len(), 1, "what is too large is remembered as not looked at");
+        assert_eq!(tree.unread().len(), 1, "a file that is too large is recorded as not examined");
         large.set_len(LARGEST).unwrap();
         assert_eq!(tree.read(Path::new("/large")).unwrap().len(), 1 << 20);
     }
 
     #[test]
-    fn when_all_together_is_too_much_the_rest_is_remembered_as_not_looked_at() {
+    fn files_beyond_the_total_limit_are_recorded_as_not_examined() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("last"), "").unwrap();
         let tree = Tree::new(dir.path()).unwrap();
         for _ in 0..OPENED {
             assert!(matches!(tree.look_into(Path::new("/none")), Content::Missing));
         }
-        assert!(tree.unread().is_empty(), "what is not there is not missed");
+        assert!(tree.unread().is_empty(), "a missing file is not recorded");
         assert!(matches!(tree.look_into(Path::new("/last")), Content::Unread(_)));
-        assert_eq!(tree.unread().len(), 1, "but that nothing more was looked at is");
+        assert_eq!(tree.unread().len(), 1, "a file beyond the limit is recorded as not examined");
     }
 }

@@ -378,7 +378,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_setting_goes_on_over_lines_and_an_empty_one_takes_back() {
+    fn a_setting_continues_across_lines_and_an_empty_one_resets() {
         let mut settings = Vec::new();
         let file = Path::new("x.service");
         add(&mut settings, file, b"[Service]\nExecStart=/bin/a \\\n# between\n  b\nExecStop = c\n");
@@ -390,7 +390,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_unit_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_unit_is_read_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
             add(&mut Vec::new(), Path::new("x"), &text);
         }
     }

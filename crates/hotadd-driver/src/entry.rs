@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l1_a_driver_that_could_not_be_made_is_not_loaded_whatever_its_status_is() {
+    fn l1_a_driver_that_cannot_be_created_is_not_loaded_whatever_its_status() {
         for status in [0, 0x103, 0x4000_0000, 0x7FFF_FFFF].map(Status::from_raw) {
             assert_eq!(as_error(status), Status::UNSUCCESSFUL, "{status:?} says that it is loaded");
         }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_says_what_windows_says_and_an_unknown_state_says_nothing() {
+    fn a_notice_is_converted_from_windows_form_and_an_unknown_state_is_ignored() {
         let mut change = KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT {
             State: KeProcessorAddFailureNotify,
             NtNumber: 65,

@@ -1,4 +1,4 @@
-//! A thread's system affinity, over simulated processors: what the documentation promises, and what it forgives.
+//! A thread's system affinity over simulated processors: what the documentation promises and tolerates.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' functions are C functions")]
@@ -19,7 +19,7 @@ use windows_sys::Win32::System::SystemInformation::GROUP_AFFINITY;
 
 const NONE: (u16, usize) = (0, 0);
 
-/// 100 processors and 20 more that never join. Breaches are looked at by one test at a time.
+/// 100 processors are active, and 20 more never join. Only one test at a time reads breaches.
 fn world() -> (Arc<common::Said>, MutexGuard<'static, ()>) {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap();
@@ -34,7 +34,7 @@ fn set(group: u16, mask: usize) -> (u16, usize) {
     let mut previous = GROUP_AFFINITY { Mask: 9, Group: 9, Reserved: [9; 3] };
     // SAFETY: one to read, one to write.
     unsafe { KeSetSystemGroupAffinityThread(&affinity, &mut previous) };
-    assert_eq!(previous.Reserved, [0; 3], "it can be passed on as it is");
+    assert_eq!(previous.Reserved, [0; 3], "it can be passed to another call");
     (previous.Group, previous.Mask)
 }
 
@@ -52,11 +52,11 @@ fn here() -> (u32, u16, u8) {
 }
 
 #[test]
-fn a_thread_is_where_it_was_put_and_nested_calls_go_back_step_by_step() {
+fn a_thread_runs_on_its_affinity_and_nested_calls_revert_in_order() {
     let (said, _one) = world();
     assert_eq!(here(), (0, 0, 0));
     let outer = set(1, 1 << 3);
-    assert_eq!(outer, NONE, "zeros say that the user affinity was in force");
+    assert_eq!(outer, NONE, "zeros mean that the user affinity was in force");
     assert_eq!(here(), (67, 1, 3));
     let inner = set(0, 1 << 9);
     assert_eq!(inner, (1, 1 << 3), "what was in force at the start of the call");
@@ -84,7 +84,7 @@ fn one_revert_undoes_several_calls_without_previous() {
 }
 
 #[test]
-fn an_affinity_that_cannot_be_changes_nothing_writes_zeros_and_is_reported() {
+fn an_impossible_affinity_changes_nothing_returns_zeros_and_is_reported() {
     let (said, _one) = world();
     let outer = set(1, 1 << 3);
     let wrong = [
@@ -105,18 +105,18 @@ fn an_affinity_that_cannot_be_changes_nothing_writes_zeros_and_is_reported() {
 }
 
 #[test]
-fn processors_that_are_not_active_are_taken_out_of_the_mask() {
+fn inactive_processors_are_removed_from_the_mask() {
     let (said, _one) = world();
     let outer = set(1, 0b11 << 35); // 99 is active, 100 is not
     assert_eq!(here(), (99, 1, 35));
     let inner = set(0, 1);
-    assert_eq!(inner, (1, 1 << 35), "and Previous says so");
+    assert_eq!(inner, (1, 1 << 35), "the previous affinity shows it");
     revert(outer);
     assert_eq!(said.breaches(), [""; 0]);
 }
 
 #[test]
-fn a_reserved_field_that_was_never_set_is_reported_and_forgiven() {
+fn a_nonzero_reserved_field_is_reported_and_tolerated() {
     let (said, _one) = world();
     let affinity = GROUP_AFFINITY { Mask: 4, Group: 0, Reserved: [0xcccc; 3] };
     // SAFETY: one to read; Previous is optional.
@@ -129,12 +129,12 @@ fn a_reserved_field_that_was_never_set_is_reported_and_forgiven() {
 }
 
 #[test]
-fn the_functions_without_groups_mean_group_0() {
+fn functions_without_groups_use_group_0() {
     let (said, _one) = world();
     let outer = set(1, 1);
     // SAFETY: takes a mask.
     let before = unsafe { KeSetSystemAffinityThreadEx(0b100) };
-    assert_eq!(before, 1, "the mask alone, not its group");
+    assert_eq!(before, 1, "the mask without its group");
     assert_eq!(here(), (2, 0, 2));
     // SAFETY: takes a mask.
     unsafe { KeRevertToUserAffinityThreadEx(0b1000) };
@@ -149,7 +149,7 @@ fn the_functions_without_groups_mean_group_0() {
 }
 
 #[test]
-fn reverting_to_something_that_was_never_set_has_no_effect() {
+fn reverting_to_an_affinity_that_was_never_set_has_no_effect() {
     let (said, _one) = world();
     revert((0, 0b100));
     assert_eq!(here(), (0, 0, 0));
@@ -157,7 +157,7 @@ fn reverting_to_something_that_was_never_set_has_no_effect() {
 }
 
 #[test]
-fn the_affinity_is_one_threads_own() {
+fn the_affinity_belongs_to_one_thread() {
     let (_, _one) = world();
     let outer = set(1, 1);
     assert_eq!(std::thread::spawn(here).join().unwrap(), (0, 0, 0));
@@ -186,10 +186,10 @@ fn at_dispatch_level_a_change_waits_until_the_irql_is_lowered() {
     let irql = unsafe { KeRaiseIrqlToDpcLevel() };
     let inner = set(1, 1 << 5);
     assert_eq!(inner, (1, 1 << 3));
-    assert_eq!((here().0, inlined()), (67, 67), "it runs on where it runs");
+    assert_eq!((here().0, inlined()), (67, 67), "the thread stays on its processor");
     // SAFETY: what it was.
     unsafe { KeLowerIrql(irql) };
-    assert_eq!((inlined(), here().0), (69, 69), "before anything else is called");
+    assert_eq!((inlined(), here().0), (69, 69), "at once, before another call");
     revert(outer);
     assert_eq!(inlined(), 0);
     assert_eq!(said.breaches(), [""; 0]);

@@ -1,4 +1,4 @@
-//! A thread's system affinity on this machine's own processors: the thread really runs there.
+//! A thread's system affinity on this machine's own processors: the thread runs there.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' functions are C functions")]
@@ -20,7 +20,7 @@ fn cpus() -> Vec<u32> {
 }
 
 #[test]
-fn a_confined_thread_runs_there_and_afterwards_where_the_partition_does() {
+fn a_thread_runs_on_its_system_affinity_and_afterwards_on_the_partition() {
     let (partition, said) = common::world(true, || Partition::process().unwrap());
     let before = cpus();
     for processor in partition.active().iter() {
@@ -30,11 +30,11 @@ fn a_confined_thread_runs_there_and_afterwards_where_the_partition_does() {
         let mut previous = GROUP_AFFINITY::default();
         // SAFETY: one to read, one to write.
         unsafe { KeSetSystemGroupAffinityThread(&affinity, &mut previous) };
-        assert_eq!(cpus(), [processor.id.0], "the kernel knows");
+        assert_eq!(cpus(), [processor.id.0], "the kernel's mask");
         let mut here = PROCESSOR_NUMBER::default();
         // SAFETY: one to write.
         let index = unsafe { KeGetCurrentProcessorNumberEx(&mut here) };
-        assert_eq!(index, processor.index.get(), "and so does the driver");
+        assert_eq!(index, processor.index.get(), "the driver's processor");
         assert_eq!((here.Group, here.Number), (number.group, number.number));
         // SAFETY: one to read.
         unsafe { KeRevertToUserGroupAffinityThread(&previous) };

@@ -1,4 +1,4 @@
-//! Native drivers whose files were tampered with: each is refused before the system's linker sees it, and says why.
+//! Native drivers whose files were manipulated. Each is refused, with a reason, before the system's linker reads it.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod built;
@@ -25,12 +25,13 @@ const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_INIT_ARRAY: u64 = 25;
 const DT_FINI_ARRAY: u64 = 26;
 const DT_INIT_ARRAYSZ: u64 = 27;
-/// How many relocations of a kind there are, which the linker can do without: a test puts something else there.
+/// The count of relative relocations, an entry that the linker does not need. A test overwrites it with
+/// another entry.
 const SPARE: u64 = 0x6fff_fff9;
 
 const SHT_DYNSYM: u64 = 11;
 
-/// A driver that has of everything: an import, libraries, data with addresses in it, constructors and destructors.
+/// A driver with an import, libraries, data with addresses, constructors and destructors.
 const SOURCE: &str = r#"
     unsigned long strlen(const char *);
     static int begun;
@@ -45,7 +46,7 @@ const SOURCE: &str = r#"
         return 0;
     }"#;
 
-/// Its file, to be changed.
+/// A driver's file that a test changes.
 #[derive(Clone)]
 struct Elf(Vec<u8>);
 
@@ -60,28 +61,28 @@ impl Elf {
         self.0[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
     }
 
-    /// Where in the file the program header of this type is.
+    /// The file offset of the program header of this type.
     fn segment(&self, kind: u64) -> usize {
         let (start, count) = (self.get(32, 8) as usize, self.get(56, 2) as usize);
         let mut headers = (0..count).map(|nth| start + nth * 56);
         headers.find(|at| self.get(*at, 4) == kind).expect("it has such a segment")
     }
 
-    /// Where the section header of this type is.
+    /// The file offset of the section header of this type.
     fn section(&self, kind: u64) -> usize {
         let (start, count) = (self.get(40, 8) as usize, self.get(60, 2) as usize);
         let mut headers = (0..count).map(|nth| start + nth * 64);
         headers.find(|at| self.get(*at + 4, 4) == kind).expect("it has such a section")
     }
 
-    /// Where the entries of the dynamic table are.
+    /// The file offsets of the entries of the dynamic table.
     fn entries(&self) -> impl Iterator<Item = usize> {
         let table = self.segment(PT_DYNAMIC);
         let (start, size) = (self.get(table + 8, 8) as usize, self.get(table + 40, 8) as usize);
         (start..start + size).step_by(16)
     }
 
-    /// Where the entry with this tag is.
+    /// The file offset of the entry with this tag.
     fn entry(&self, tag: u64) -> usize {
         self.entries().find(|at| self.get(*at, 8) == tag).expect("it has such an entry")
     }
@@ -91,30 +92,30 @@ impl Elf {
         self.set(at + 8, 8, value);
     }
 
-    /// Puts an entry where the spare one is.
+    /// Writes an entry in the place of the spare one.
     fn add(&mut self, tag: u64, value: u64) {
         let at = self.entry(SPARE);
         self.set(at, 8, tag);
         self.set(at + 8, 8, value);
     }
 
-    /// Where the first relocation is: at the start of a file addresses and offsets are the same.
+    /// The file offset of the first relocation. At the start of the file, addresses and offsets are the same.
     fn relocation(&self) -> usize {
         self.get(self.entry(DT_RELA) + 8, 8) as usize
     }
 }
 
-/// A change, and what is said to it.
+/// A change, and the expected message.
 type Case = (&'static str, fn(&mut Elf), &'static str);
 
-/// A change, and what is said to it of the driver as it was.
+/// A change, and the expected message as a function of the original file.
 type Told<'a> = (&'static str, &'a dyn Fn(&mut Elf), &'a dyn Fn(&Elf) -> String);
 
 fn load(path: &Path) -> Result<Driver, FileError> {
     File::read(path)?.load(Options::default())
 }
 
-/// Has each change made to a driver that is good without it.
+/// Makes each change to a valid driver and checks the message.
 #[track_caller]
 fn refused(cases: &[Case]) {
     let built = Built::new();
@@ -137,7 +138,7 @@ fn refused(cases: &[Case]) {
 }
 
 #[test]
-fn a_relocation_that_would_write_outside_of_its_data_is_refused() {
+fn a_relocation_that_writes_outside_of_the_drivers_data_is_refused() {
     refused(&[
         (
             "to its headers",
@@ -177,7 +178,7 @@ fn a_relocation_that_would_write_outside_of_its_data_is_refused() {
         (
             "a table of functions in its headers",
             |elf| {
-                // With -z now there may be none.
+                // With -z now there may be no such entry.
                 if elf.entries().any(|at| elf.get(at, 8) == DT_PLTGOT) {
                     elf.value(DT_PLTGOT, 0);
                 } else {
@@ -190,7 +191,7 @@ fn a_relocation_that_would_write_outside_of_its_data_is_refused() {
 }
 
 #[test]
-fn a_relocation_that_would_run_its_code_or_that_nobody_knows_is_refused() {
+fn a_relocation_that_runs_code_or_is_unknown_is_refused() {
     refused(&[
         (
             "R_X86_64_IRELATIVE",
@@ -222,7 +223,7 @@ fn a_relocation_that_would_run_its_code_or_that_nobody_knows_is_refused() {
 }
 
 #[test]
-fn memory_that_can_be_written_and_run_is_refused() {
+fn writable_and_executable_memory_is_refused() {
     refused(&[
         (
             "a segment",
@@ -238,7 +239,7 @@ fn memory_that_can_be_written_and_run_is_refused() {
 }
 
 #[test]
-fn constructors_and_destructors_outside_of_its_data_are_refused() {
+fn constructors_and_destructors_outside_of_the_drivers_data_are_refused() {
     const SENTENCE: &str = "damaged: its constructors are outside its data";
     refused(&[
         ("in its headers", |elf| elf.value(DT_INIT_ARRAY, 0), SENTENCE),
@@ -256,7 +257,7 @@ fn constructors_and_destructors_outside_of_its_data_are_refused() {
 }
 
 #[test]
-fn a_dynamic_table_that_two_readers_would_read_differently_is_refused() {
+fn an_ambiguous_dynamic_table_is_refused() {
     const TWICE: &str = "damaged: an entry of its dynamic table occurs twice";
     const TABLES: &str = "damaged: it does not have exactly one dynamic table";
     const OTHER: &str = "damaged: its sections and its dynamic table differ";
@@ -295,7 +296,7 @@ fn a_dynamic_table_that_two_readers_would_read_differently_is_refused() {
 }
 
 #[test]
-fn what_was_checked_is_not_changed_by_what_the_linker_writes() {
+fn a_relocation_of_checked_tables_is_refused() {
     let data = |elf: &Elf| elf.get(elf.segment(PT_DYNAMIC) + 16, 8);
     let changes: [Told<'_>; 5] = [
         (
@@ -348,7 +349,7 @@ fn what_was_checked_is_not_changed_by_what_the_linker_writes() {
 }
 
 #[test]
-fn a_symbol_that_nobody_has_looked_at_is_not_found() {
+fn an_unchecked_symbol_is_refused() {
     const OTHER: &str = "damaged: its sections and its dynamic table differ";
     refused(&[
         ("by a relocation", |elf| elf.set(elf.relocation() + 12, 4, 0xffff), OTHER),
@@ -391,7 +392,7 @@ fn a_symbol_that_nobody_has_looked_at_is_not_found() {
 }
 
 #[test]
-fn files_that_the_linker_would_load_along_are_the_systems_own() {
+fn libraries_other_than_the_systems_are_refused() {
     let filter = "not supported: a filter, which makes the linker load another file";
     refused(&[
         (
@@ -420,7 +421,7 @@ fn files_that_the_linker_would_load_along_are_the_systems_own() {
 }
 
 #[test]
-fn a_driver_that_says_where_libraries_are_is_loaded_and_they_are_not_looked_for_there() {
+fn a_library_path_in_a_driver_is_ignored() {
     let built = Built::new();
     let _world = world();
     built.so("libbeside.so", "int beside(void) { return 7; }", &["-Wl,-soname,libbeside.so"]);

@@ -1,5 +1,5 @@
-//! DPCs on this machine's own processors: they really run there, also on one that joins at this moment, and do not keep it
-//! from leaving again.
+//! DPCs on this machine's own processors. They run on their target, also on a processor that has just joined,
+//! and do not keep it from leaving again.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' functions are C functions")]
@@ -21,7 +21,7 @@ use windows_sys::Wdk::System::SystemServices::{
     KeSetTargetProcessorDpcEx, KeWaitForSingleObject, PPROCESSOR_CALLBACK_FUNCTION,
 };
 
-/// What a DPC saw: the processor as the driver has it and as the kernel has it, and where its thread may run.
+/// What a DPC saw: the driver's processor, the kernel's processor, and the mask of its thread.
 static SEEN: Mutex<Vec<(u32, usize, Vec<usize>)>> = Mutex::new(Vec::new());
 
 /// The index of the processor that AddComplete was last told of.
@@ -33,14 +33,14 @@ fn mask() -> Vec<usize> {
 }
 
 unsafe extern "system" fn look(_: *mut KDPC, event: *mut KEVENT, _: usize, _: usize) {
-    // SAFETY: NULL where nothing is wanted.
+    // SAFETY: NULL for a result that is not needed.
     let index = unsafe { KeGetCurrentProcessorNumberEx(std::ptr::null_mut()) };
     SEEN.lock().unwrap().push((index, sched_getcpu(), mask()));
-    // SAFETY: whoever queued this waits for it.
+    // SAFETY: the code that queued this waits for it.
     unsafe { KeSetEvent(event, 0, false) };
 }
 
-/// Prepares nothing, and when the processor has joined waits without limit for a DPC there.
+/// A callback that prepares nothing, and after the processor has joined waits without limit for a DPC there.
 unsafe extern "system" fn changed(
     _: *const c_void,
     change: *const KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT,
@@ -61,7 +61,7 @@ unsafe extern "system" fn changed(
     unsafe { KeInitializeDpc(&raw mut dpc, routine, (&raw const event).cast()) };
     // SAFETY: initialised, and a number.
     let aimed = unsafe { KeSetTargetProcessorDpcEx(&raw mut dpc, &raw const change.ProcNumber) };
-    assert_eq!(aimed, 0, "inside of AddComplete it is active (A5)");
+    assert_eq!(aimed, 0, "the processor is active in AddComplete (A5)");
     let null = std::ptr::null();
     // SAFETY: initialised, and here until it has run.
     assert!(unsafe { KeInsertQueueDpc(&raw mut dpc, null, null) });
@@ -71,7 +71,7 @@ unsafe extern "system" fn changed(
 }
 
 #[test]
-fn a5_a_dpc_runs_on_the_processor_that_joins_and_lets_it_leave_again() {
+fn a5_a_dpc_runs_on_a_processor_that_joins_and_does_not_block_its_removal() {
     let ids = mask();
     let first: CpuList = ids[0].to_string().parse().unwrap();
     let (partition, said) = common::world(true, || {
@@ -91,19 +91,19 @@ fn a5_a_dpc_runs_on_the_processor_that_joins_and_lets_it_leave_again() {
     let seen = || mem::take(&mut *SEEN.lock().unwrap());
     assert_eq!(seen(), [(0, ids[0], vec![ids[0]])], "the replay (R3)");
 
-    // Where a DPC ran before, and where none did yet.
+    // A processor on which a DPC ran before, and one on which none did.
     for round in 0..2 {
         for (index, id) in ids.iter().enumerate().skip(1) {
             let id_there = hotadd::HardwareId(u32::try_from(*id).unwrap());
             let change = partition.add(id_there).unwrap();
             let index = u32::try_from(index).unwrap();
             assert_eq!(change.processor.index.get(), index, "it keeps its index (X3)");
-            assert_eq!(seen(), [(index, *id, vec![*id])], "round {round}: there, and there only");
+            assert_eq!(seen(), [(index, *id, vec![*id])], "round {round}: on that processor only");
             assert_eq!(JOINED.load(Ordering::SeqCst), index, "AddComplete saw it run");
         }
         for id in ids.iter().skip(1) {
             let id = hotadd::HardwareId(u32::try_from(*id).unwrap());
-            // The DPC's thread may still be on its way back to where the others run.
+            // The DPC's thread may not have returned to the partition's mask yet.
             loop {
                 match partition.remove(id) {
                     Ok(_) => break,

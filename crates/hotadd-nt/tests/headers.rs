@@ -1,4 +1,5 @@
-//! The headers for Windows drivers: the same sources compile with ours, natively, and with mingw-w64's, and mean the same.
+//! The headers for Windows drivers: the same sources compile with ours, natively, and with mingw-w64's, with
+//! the same meaning.
 
 #[path = "headers/tools.rs"]
 mod tools;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use tools::{Scratch, WINDOWS, native, ok, path, run, sources, windows};
 
-/// Sources that stand on something that only Linux has.
+/// Sources that depend on Linux.
 const NATIVE_ONLY: [&str; 1] = ["inline.c"];
 
 fn is(source: &Path, names: &[&str]) -> bool {
@@ -37,7 +38,7 @@ fn c_sources_compile_natively_as_c_and_as_cpp() {
 }
 
 #[test]
-fn every_standard_from_c89_and_cpp11_on_will_do() {
+fn the_headers_compile_with_every_standard_from_c89_and_cpp11_on() {
     let source = Path::new("tests/headers/idioms.c");
     for standard in ["gnu89", "c99", "c11", "c17"] {
         compiles("gcc", &format!("-std={standard}"), source);
@@ -59,7 +60,7 @@ fn cpp_sources_compile_natively() {
     }
 }
 
-/// Among them layout.c: what drivers embed has the same sizes and offsets with both.
+/// This includes layout.c: embedded structures have the same sizes and offsets with both.
 #[test]
 fn the_same_sources_compile_for_windows() {
     for source in sources("c") {
@@ -70,7 +71,7 @@ fn the_same_sources_compile_for_windows() {
 }
 
 #[test]
-fn a_wrong_layout_is_seen() {
+fn a_wrong_layout_does_not_compile() {
     let output =
         native("gcc", "-fsyntax-only -D_KEVENT=_KDPC -DKEVENT=KDPC tests/headers/layout.c");
     assert!(!output.status.success(), "layout.c takes a KDPC for a KEVENT");
@@ -83,7 +84,7 @@ fn a_wrong_layout_is_seen() {
 }
 
 #[test]
-fn inline_functions_do_what_the_documentation_says() {
+fn inline_functions_behave_as_documented() {
     let scratch = Scratch::new("inline");
     for (compiler, level) in [("gcc", "-O0"), ("gcc", "-O2"), ("clang", "-O0"), ("clang", "-O2")] {
         let program = scratch.file(&format!("{compiler}{level}"));
@@ -101,7 +102,7 @@ fn inline_functions_do_what_the_documentation_says() {
 }
 
 #[test]
-fn each_header_stands_alone_and_includes_nothing_of_the_c_library() {
+fn each_header_compiles_alone_and_includes_no_c_library_header() {
     for compiler in ["gcc", "clang"] {
         let own = ok(compiler, "-print-file-name=include");
         let own = fs::canonicalize(own.trim()).expect("the compiler's own headers");
@@ -124,7 +125,7 @@ fn each_header_stands_alone_and_includes_nothing_of_the_c_library() {
                 let rule = String::from_utf8(output.stdout).expect("text");
                 let read = rule.split_once(':').expect("a rule").1;
                 for file in read.split_whitespace().filter(|word| *word != "\\") {
-                    // The empty source, and what gcc reads by itself before every source.
+                    // The empty source, and what gcc reads before every source.
                     if ["/dev/null", "/usr/include/stdc-predef.h"].contains(&file) {
                         continue;
                     }
@@ -141,7 +142,7 @@ fn each_header_stands_alone_and_includes_nothing_of_the_c_library() {
     }
 }
 
-/// The macros of a set of headers that stand for a number.
+/// The macros of a set of headers that are numbers.
 fn numbers(defined: &str) -> BTreeMap<&str, &str> {
     let lines = defined.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
     lines
@@ -156,7 +157,7 @@ fn numbers(defined: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// What the compiler makes of `long long NAME = MACRO;`, read from its assembly.
+/// The values of `long long NAME = MACRO;`, read from the compiler's assembly.
 fn values(assembly: &str) -> BTreeMap<String, i64> {
     let mut found = BTreeMap::new();
     let mut name = None;
@@ -176,7 +177,7 @@ fn values(assembly: &str) -> BTreeMap<String, i64> {
 }
 
 #[test]
-fn constants_are_those_of_mingws_headers() {
+fn constants_equal_those_of_mingws_headers() {
     let scratch = Scratch::new("constants");
     let source = scratch.file("all.c");
     fs::write(&source, "#include <ntifs.h>\n").expect("a source");
@@ -184,7 +185,7 @@ fn constants_are_those_of_mingws_headers() {
     let ours = String::from_utf8(ours.stdout).expect("text");
     let theirs = ok(WINDOWS, &format!("{} -E -dM {}", windows(), source.display()));
     let theirs = numbers(&theirs);
-    // What each set says of itself: the versions, and what only one of them can be.
+    // Macros that each set defines about itself, such as versions.
     let apart = ["NTDDI_VERSION", "WINVER", "KERNEL_STACK_SIZE"];
     let both: Vec<&str> = numbers(&ours)
         .into_keys()
@@ -233,7 +234,7 @@ fn prototypes(aux: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// Ours say const where the documentation does, or the ULONG that it says where mingw-w64 has an enumeration.
+/// Functions in which ours follow the documentation, with const or ULONG, and mingw-w64's do not.
 const OTHERWISE: [&str; 7] = [
     "ExNotifyCallback",
     "MmMapLockedPagesSpecifyCache",
@@ -245,7 +246,7 @@ const OTHERWISE: [&str; 7] = [
 ];
 
 #[test]
-fn prototypes_are_those_of_mingws_headers() {
+fn prototypes_equal_those_of_mingws_headers() {
     let scratch = Scratch::new("prototypes");
     let source = scratch.file("all.c");
     fs::write(&source, "#include <ntifs.h>\n#include <ntstrsafe.h>\n").expect("a source");
@@ -264,7 +265,7 @@ fn prototypes_are_those_of_mingws_headers() {
 }
 
 #[test]
-fn the_list_of_what_a_host_provides_is_up_to_date() {
+fn the_list_of_exports_is_up_to_date() {
     let listed = fs::read_to_string(path("include/exports.txt")).expect("include/exports.txt");
     let declared = ok("include/prototypes", "");
     assert!(
@@ -277,7 +278,7 @@ fn the_list_of_what_a_host_provides_is_up_to_date() {
 }
 
 #[test]
-fn what_a_program_lacks_is_listed() {
+fn the_missing_exports_of_a_program_are_listed() {
     let scratch = Scratch::new("missing");
     let all = scratch.file("all.c");
     let names: Vec<String> = fs::read_to_string(path("include/exports.txt"))

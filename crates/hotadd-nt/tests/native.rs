@@ -1,4 +1,4 @@
-//! Native drivers from their file to their end (L1, L2, D4), inside of one process.
+//! The whole life of native drivers (L1, L2, D4), in one process.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod built;
@@ -14,7 +14,7 @@ fn load(path: &Path) -> Result<Driver, FileError> {
 }
 
 #[test]
-fn l1_driver_entry_is_called_once_with_what_windows_gives_it() {
+fn l1_driver_entry_is_called_once_with_windows_arguments() {
     let built = Built::new();
     let path = built.so(
         "percpu.so",
@@ -47,7 +47,7 @@ fn l1_driver_entry_is_called_once_with_what_windows_gives_it() {
 }
 
 #[test]
-fn l1_a_driver_hears_of_processors_and_may_refuse_them() {
+fn l1_a_loaded_driver_is_notified_of_processors_and_may_refuse_them() {
     let built = Built::new();
     let path = built.so(
         "percpu.so",
@@ -80,13 +80,13 @@ fn l1_a_driver_hears_of_processors_and_may_refuse_them() {
     let refused = world.partition.add(next).unwrap_err().to_string();
     assert!(refused.contains("STATUS_INSUFFICIENT_RESOURCES"), "{refused}");
     let left = driver.unload().unwrap();
-    assert_eq!(left, hotadd_nt::UnloadReport::default(), "it has cleaned up after itself");
-    assert_eq!(world.parties(), 0, "it has deregistered");
-    world.partition.add(next).expect("nobody refuses any more");
+    assert_eq!(left, hotadd_nt::UnloadReport::default(), "the driver has freed everything");
+    assert_eq!(world.parties(), 0, "the driver has deregistered");
+    world.partition.add(next).expect("no party refuses");
 }
 
 #[test]
-fn a3_a_driver_refuses_with_every_error_status_and_with_no_other() {
+fn a3_every_error_status_of_a_driver_is_a_veto_and_no_other_status() {
     const REST: [u32; 6] = [0, 1, 0x11, 0xFFFF, 0x1_0000, 0x0FFF_FFFF];
     let built = Built::new();
     let path = built.so(
@@ -114,13 +114,13 @@ fn a3_a_driver_refuses_with_every_error_status_and_with_no_other() {
         let answers = world.partition.rehearse(spare).unwrap().answers;
         let refused = answers[0].answer.as_ref().err().map(|veto| veto.status().to_raw());
         let expected = (status.cast_signed() < 0).then_some(status);
-        assert_eq!(refused, expected, "what it set was 0x{status:08X}");
+        assert_eq!(refused, expected, "the driver's status was 0x{status:08X}");
     }
     driver.unload().unwrap();
 }
 
 #[test]
-fn l1_a_driver_that_refuses_is_not_loaded_and_what_it_registered_is_deregistered() {
+fn l1_a_driver_whose_entry_fails_is_not_loaded_and_is_deregistered() {
     let built = Built::new();
     let path = built.so(
         "refuses.so",
@@ -146,7 +146,7 @@ fn l1_a_driver_that_refuses_is_not_loaded_and_what_it_registered_is_deregistered
 }
 
 #[test]
-fn l1_a_success_that_informs_is_a_success() {
+fn l1_an_informational_status_is_a_success() {
     let built = Built::new();
     let source = "int DriverEntry(void *driver, STRING *path) { return 0x40000000; }";
     let _world = world();
@@ -164,7 +164,7 @@ fn l2_a_driver_without_an_unload_stays() {
 }
 
 #[test]
-fn d4_what_an_unload_leaves_registered_is_deregistered_and_reported() {
+fn d4_a_registration_left_by_unload_is_deregistered_and_reported() {
     let built = Built::new();
     let path = built.so(
         "leaves.so",
@@ -188,7 +188,7 @@ fn d4_what_an_unload_leaves_registered_is_deregistered_and_reported() {
 }
 
 #[test]
-fn the_same_driver_may_come_and_go_any_number_of_times() {
+fn a_driver_can_be_loaded_and_unloaded_repeatedly() {
     let built = Built::new();
     let source = "
         static int loads;
@@ -210,7 +210,7 @@ fn the_same_driver_may_come_and_go_any_number_of_times() {
 }
 
 #[test]
-fn what_is_not_provided_is_listed_and_may_be_refused() {
+fn missing_imports_are_listed_and_a_strict_load_refuses_them() {
     let built = Built::new();
     let source = r#"
         void KeNoSuchThing(void);
@@ -243,12 +243,12 @@ fn what_is_not_provided_is_listed_and_may_be_refused() {
         missing.sort_unstable();
         assert_eq!(missing, ["IoNorThis", "KeNoSuchThing"], "{flags:?}");
         let driver = file.load(Options::default()).unwrap();
-        driver.begin().expect("what is not called does no harm").unload().unwrap();
+        driver.begin().expect("a missing import that is not called is harmless").unload().unwrap();
     }
 }
 
 #[test]
-fn what_is_no_driver_is_refused_in_a_sentence() {
+fn a_file_that_is_not_a_driver_is_refused_with_a_sentence() {
     let built = Built::new();
     let refused = |path: &Path| load(path).unwrap_err().to_string();
     let text = built.folder().join("text.so");
@@ -271,7 +271,7 @@ fn what_is_no_driver_is_refused_in_a_sentence() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_refused() {
+fn a_truncated_file_is_refused() {
     let built = Built::new();
     let source = "
         void KeNoSuchThing(void);
@@ -280,6 +280,10 @@ fn a_file_that_is_cut_short_is_refused() {
     let path = built.folder().join("cut.so");
     for length in (0..whole.len()).step_by(97) {
         std::fs::write(&path, &whole[..length]).unwrap();
-        assert!(load(&path).is_err(), "{length} of {} bytes are no driver", whole.len());
+        assert!(
+            load(&path).is_err(),
+            "the first {length} of {} bytes are accepted as a driver",
+            whole.len()
+        );
     }
 }

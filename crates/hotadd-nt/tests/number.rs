@@ -1,4 +1,4 @@
-//! `KeNumberProcessors`, the variable that drivers read without calling anybody.
+//! `KeNumberProcessors`, the variable that drivers read without a call.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' variables are C variables")]
@@ -17,7 +17,7 @@ unsafe extern "C" {
 }
 
 #[test]
-fn the_variable_follows_the_partition_up_to_group_0s_end() {
+fn the_variable_follows_the_partition_up_to_the_size_of_group_0() {
     let make = || Partition::simulated(&Simulated::new(62, 4).unwrap()).unwrap();
     let (partition, _) = common::world(false, make);
     // SAFETY: declared as it is.
@@ -25,7 +25,7 @@ fn the_variable_follows_the_partition_up_to_group_0s_end() {
     assert_eq!(number(), 62);
     for (id, expected) in [(62, 63), (63, 64), (64, 64), (65, 64)] {
         partition.add(HardwareId(id)).unwrap();
-        assert_eq!(number(), expected, "no driver has called anything");
+        assert_eq!(number(), expected, "updated without a driver's call");
     }
     partition.remove(HardwareId(5)).unwrap();
     assert_eq!(number(), 63);

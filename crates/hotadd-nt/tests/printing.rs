@@ -1,4 +1,4 @@
-//! What a native driver prints and formats, called as C calls it: variadic.
+//! Printing and formatting in a native driver, through C's variadic calls.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' functions are C functions")]
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
-/// A `va_list` of System V as a compiler would have filled it in.
+/// A `va_list` of System V as a compiler fills it in.
 #[repr(C)]
 struct VaList {
     integers: u32,
@@ -49,7 +49,7 @@ fn said() -> (Arc<common::Said>, MutexGuard<'static, ()>) {
 }
 
 #[test]
-fn what_is_printed_is_heard() {
+fn printed_text_reaches_the_console() {
     let (said, _one) = said();
     // SAFETY: the format asks for these.
     unsafe { DbgPrint(c"one %d, two %s\n".as_ptr(), 1, c"2".as_ptr()) };
@@ -60,7 +60,7 @@ fn what_is_printed_is_heard() {
 }
 
 #[test]
-fn a_list_continues_where_it_stands() {
+fn a_va_list_is_read_from_its_current_position() {
     let (said, _one) = said();
     let (saved, overflow) = ([0, 0, 0, 0, 11, 12], [13, 14]);
     let mut list =
@@ -71,11 +71,15 @@ fn a_list_continues_where_it_stands() {
     assert_eq!(said.printed(), ["driver: 11 12 13"]);
     // SAFETY: one more to read.
     let next = unsafe { *list.overflow };
-    assert_eq!((list.integers, next), (48, 14), "the caller goes on behind what was read");
+    assert_eq!(
+        (list.integers, next),
+        (48, 14),
+        "the caller continues after the arguments that were read"
+    );
 }
 
 #[test]
-fn a_message_has_512_bytes() {
+fn a_message_is_cut_to_512_bytes() {
     let (said, _one) = said();
     // SAFETY: the format asks for this.
     unsafe { DbgPrint(c"%600d".as_ptr(), 1) };
@@ -83,7 +87,7 @@ fn a_message_has_512_bytes() {
 }
 
 #[test]
-fn what_windows_does_not_print_is_printed_and_reported() {
+fn unsupported_formats_of_windows_are_printed_and_reported() {
     let (said, _one) = said();
     // SAFETY: the format asks for this.
     unsafe { DbgPrint(c"%f".as_ptr(), 0.5) };
@@ -131,7 +135,7 @@ fn arguments_are_found_in_both_kinds_of_registers_and_on_the_stack() {
 }
 
 #[test]
-fn counted_formatting_has_microsofts_answers_not_the_c_librarys() {
+fn counted_formatting_has_microsofts_results() {
     let format = c"%s".as_ptr();
     let text = c"abcd".as_ptr();
     let run = |count: usize| {
@@ -142,15 +146,15 @@ fn counted_formatting_has_microsofts_answers_not_the_c_librarys() {
     };
     assert_eq!(run(8), (4, *b"abcd\0..."));
     assert_eq!(run(5), (4, *b"abcd\0..."));
-    assert_eq!(run(4), (4, *b"abcd...."), "it fits, and there is no room for the zero");
-    assert_eq!(run(3), (-1, *b"abc....."), "it does not fit, and there is no zero");
+    assert_eq!(run(4), (4, *b"abcd...."), "it fits without the terminator");
+    assert_eq!(run(3), (-1, *b"abc....."), "it does not fit and is not terminated");
     assert_eq!(run(0), (-1, *b"........"));
     // SAFETY: nothing is written.
-    assert_eq!(unsafe { _snprintf(ptr::null_mut(), 0, format, text) }, 4, "how long is it?");
+    assert_eq!(unsafe { _snprintf(ptr::null_mut(), 0, format, text) }, 4, "the required length");
 }
 
 #[test]
-fn secure_formatting_always_writes_a_zero() {
+fn secure_formatting_always_terminates_the_text() {
     let format = c"%s".as_ptr();
     let text = c"abcd".as_ptr();
     let fitting = |size: usize| {
@@ -172,7 +176,7 @@ fn secure_formatting_always_writes_a_zero() {
     assert_eq!(cut(4, usize::MAX), (-1, *b"abc\0...."), "_TRUNCATE");
     assert_eq!(cut(8, 2), (-1, *b"ab\0....."), "count");
     assert_eq!(cut(8, 4), (4, *b"abcd\0..."));
-    assert_eq!(cut(3, 4), (-1, *b"\0......."), "what count asks for does not fit");
+    assert_eq!(cut(3, 4), (-1, *b"\0......."), "count does not fit");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What drivers are told of processors, in partitions with more than one group.
+//! The answers that drivers get about processors, in partitions with more than one group.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "drivers' functions are C functions")]
@@ -28,7 +28,7 @@ use windows_sys::Win32::System::SystemInformation::{
 
 const ALL: u16 = 0xffff;
 
-/// 126 processors, 14 more to come. The tests together add three at most.
+/// 126 processors, and 14 that can be added. All tests together add at most three.
 fn partition() -> (Partition, Arc<Simulated>) {
     static SIMULATED: OnceLock<Arc<Simulated>> = OnceLock::new();
     let hardware = SIMULATED.get_or_init(|| Simulated::new(126, 14).unwrap());
@@ -36,7 +36,7 @@ fn partition() -> (Partition, Arc<Simulated>) {
     (common::world(false, make).0, Arc::clone(hardware))
 }
 
-/// Those who change the partition, or count in it, do so one after the other.
+/// Tests that change the partition or count in it run one at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
 fn number(index: u32) -> Result<(u16, u8), i32> {
@@ -100,7 +100,7 @@ fn a5_a_processor_being_added_translates_but_is_not_counted_until_it_joined() {
 }
 
 #[test]
-fn names_that_no_processor_has_are_refused_as_documented() {
+fn unknown_processors_get_the_documented_results() {
     partition();
     assert_eq!(number(2047), Err(STATUS_INVALID_PARAMETER));
     assert_eq!(number(u32::MAX), Err(STATUS_INVALID_PARAMETER));
@@ -112,7 +112,7 @@ fn names_that_no_processor_has_are_refused_as_documented() {
 }
 
 #[test]
-fn functions_without_groups_speak_of_group_0() {
+fn functions_without_groups_report_group_0() {
     let _one = ONE.lock().unwrap();
     let (partition, _) = partition();
     let mut mask = 0;
@@ -127,11 +127,11 @@ fn functions_without_groups_speak_of_group_0() {
     assert_eq!(unsafe { KeQueryMaximumProcessorCount() }, 64);
     assert_eq!(active(0), 64);
     assert_eq!(active(ALL), partition.count(), "all groups together");
-    assert_eq!(active(7), 0, "of a group that is none: zero");
+    assert_eq!(active(7), 0, "zero for a group that does not exist");
 }
 
 #[test]
-fn maxima_are_those_of_the_hardware_and_do_not_change() {
+fn maximum_counts_are_those_of_the_hardware_and_constant() {
     partition();
     // SAFETY: takes a number.
     let maximum = |group| unsafe { KeQueryMaximumProcessorCountEx(group) };
@@ -146,7 +146,7 @@ fn maxima_are_those_of_the_hardware_and_do_not_change() {
 }
 
 #[test]
-fn a_group_is_active_from_its_first_processor_on() {
+fn a_group_is_active_from_its_first_processor() {
     let _one = ONE.lock().unwrap();
     let (partition, _) = partition();
     // SAFETY: takes nothing.
@@ -175,7 +175,7 @@ fn a_group_is_active_from_its_first_processor_on() {
 }
 
 #[test]
-fn a_node_is_a_group() {
+fn each_group_is_a_node() {
     let _one = ONE.lock().unwrap();
     let (partition, _) = partition();
     let mut affinity = GROUP_AFFINITY { Mask: 7, Group: 7, Reserved: [7; 3] };
@@ -189,7 +189,7 @@ fn a_node_is_a_group() {
     unsafe { KeQueryNodeActiveAffinity(1, ptr::null_mut(), ptr::null_mut()) };
 }
 
-/// What the documentation says a caller does: ask for the length, then for the records.
+/// The documented protocol of a caller: request the length, then the records.
 fn relationship(of: *const PROCESSOR_NUMBER, relation: i32) -> Result<Vec<(i32, Vec<u8>)>, i32> {
     let mut length = 0;
     // SAFETY: without a buffer, only the length is written.
@@ -206,8 +206,8 @@ fn relationship(of: *const PROCESSOR_NUMBER, relation: i32) -> Result<Vec<(i32, 
     let status =
         unsafe { KeQueryLogicalProcessorRelationship(of, relation, information, &mut length) };
     assert_eq!(status, STATUS_INFO_LENGTH_MISMATCH, "one byte too few");
-    assert_eq!(length, needed, "what is needed is told again");
-    assert!(buffer.iter().all(|word| *word == 0), "and nothing is written");
+    assert_eq!(length, needed, "the required length is returned again");
+    assert!(buffer.iter().all(|word| *word == 0), "nothing is written");
     // SAFETY: a buffer of this length.
     let status =
         unsafe { KeQueryLogicalProcessorRelationship(of, relation, information, &mut length) };
@@ -241,7 +241,7 @@ fn relationships_follow_the_documented_protocol_and_layout() {
         assert_eq!(u32::from(info[1]), mask.count_ones(), "ActiveProcessorCount");
     }
     let cores = relationship(ptr::null(), RelationProcessorCore).unwrap();
-    assert_eq!(cores.len(), set.count() as usize, "each processor is a core of its own");
+    assert_eq!(cores.len(), set.count() as usize, "each processor is a separate core");
     let (kind, last) = &cores[65];
     assert_eq!((*kind, last.len()), (RelationProcessorCore, 40));
     assert_eq!(last[22..24], [1, 0], "GroupCount");
@@ -256,14 +256,14 @@ fn relationships_follow_the_documented_protocol_and_layout() {
     let one = PROCESSOR_NUMBER { Group: 1, Number: 1, Reserved: 0 };
     assert_eq!(relationship(&one, RelationProcessorCore).unwrap(), [cores[65].clone()]);
     let nodes = relationship(&one, RelationNumaNode).unwrap();
-    assert_eq!((nodes.len(), nodes[0].1[0]), (1, 1), "its node is its group");
+    assert_eq!((nodes.len(), nodes[0].1[0]), (1, 1), "the processor's node is its group");
     let none = PROCESSOR_NUMBER { Group: 31, Number: 1, Reserved: 0 };
     assert_eq!(relationship(&none, RelationAll), Err(STATUS_INVALID_PARAMETER));
     assert_eq!(relationship(ptr::null(), 0x7777), Err(STATUS_INVALID_PARAMETER));
 }
 
 #[test]
-fn of_caches_nothing_is_said() {
+fn no_caches_are_reported() {
     partition();
     let (mut length, mut byte) = (0, 0_u64);
     let to = (&raw mut byte).cast();

@@ -1,4 +1,4 @@
-//! The sample driver as a `.sys`, from a compiler of Microsoft's convention: what it asks, does and prints.
+//! The sample driver as a `.sys`, built with Microsoft's convention: its queries, actions and output.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -11,7 +11,7 @@ use hotadd::{Errno, HardwareId, Partition};
 use hotadd_nt::{File, Options};
 
 #[test]
-fn a_sys_prints_what_it_finds_out_about_processors_of_two_groups() {
+fn the_sample_prints_the_processors_of_two_groups() {
     let hardware = Simulated::new(64, 2).unwrap();
     let (partition, said) = common::world(false, || Partition::simulated(&hardware).unwrap());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/fixtures/percpu.sys");

@@ -29,7 +29,7 @@ const FAULTS: [&str; 14] = [
 
 const SAMPLES: [&str; 6] = ["percpu", "veto", "hello", "aimed", "callback", "seh"];
 
-/// The function that fault-import calls and nobody has.
+/// The function that fault-import calls and that does not exist.
 const NOBODYS: &str = "KeNobodyProvidesThis";
 
 /// The names without extension of all drivers that have a .sys.
@@ -42,7 +42,7 @@ fn make(arguments: &str) {
     ok("make", &format!("--silent -C samples {arguments}"));
 }
 
-/// What the headers declare, by name, and what a driver's own C library has.
+/// The names that the headers declare, and those of a driver's own C library.
 fn provided() -> BTreeSet<String> {
     let listed = fs::read_to_string(path("include/exports.txt")).expect("include/exports.txt");
     let names = listed.lines().map(|line| {
@@ -70,7 +70,7 @@ fn imports(sys: &Path) -> BTreeSet<String> {
     found
 }
 
-/// The first lines of what the compilers say of themselves, as in fixtures/compilers.
+/// The first lines of the compilers' version output, as in fixtures/compilers.
 fn compilers() -> String {
     let tools = [WINDOWS, "x86_64-w64-mingw32-ld", "clang", "lld-link"];
     let first = |tool| ok(tool, "--version").lines().next().expect("a version").to_owned() + "\n";
@@ -87,7 +87,7 @@ fn fixtures_are_rebuilt_byte_for_byte() {
         let file = format!("{driver}.sys");
         let committed = path("samples/fixtures").join(&file);
         let built = scratch.file(&file);
-        // Another compiler may write other code, but not call other functions.
+        // Another compiler may generate other code, but must not call other functions.
         assert_eq!(imports(&built), imports(&committed), "{file} imports something else now");
         if same {
             let equal =
@@ -157,9 +157,9 @@ fn native_drivers_build_and_need_only_what_the_headers_declare() {
     }
 }
 
-/// seh.c has no native form, but its source has to bear the same warnings.
+/// seh.c has no native form, but its source must compile without warnings.
 #[test]
-fn exceptions_need_the_windows_target() {
+fn structured_exceptions_need_the_windows_target() {
     let arguments = format!("{STRICT} @include/native.flags -Iinclude -fsyntax-only samples/seh.c");
     let output = tools::run("clang", &arguments);
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -139,7 +139,7 @@ fn drain(transaction: &mut Transaction, mut set: ActiveSet) -> ActiveSet {
             Step::Publish => set = transaction.publish(&set),
             Step::Start(_) | Step::Stop(_) => transaction.acted(Ok(())),
             Step::Call(_) => {
-                transaction.call::<Nobody>(&mut [], || false, |never, _| match never.0 {})
+                transaction.call::<Nobody>(&mut [], || false, |never, _| match never.0 {});
             }
             Step::Done => return set,
         }

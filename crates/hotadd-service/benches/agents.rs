@@ -1,8 +1,9 @@
-//! What parties in other processes cost: asking one agent, against a bare exchange of as many bytes with another process over
-//! a Unix socket; and an add over a hundred agents that take their time, all at once.
-//!
-//! The agents live in another process, which is this program once more. Each is as quick as one can be: a thread that
-//! reads a call and writes the smallest reply. `cargo bench -p hotadd-service --bench agents`
+//! The cost of parties in other processes: asking one agent, compared with a bare exchange of the same number
+//! of bytes with another process over a Unix socket; and an add over a hundred slow agents that are asked at
+//! the same time.
+//! //!
+//! //! The agents live in another process, which runs this program again. Each is as fast as possible: a
+//! thread that reads a call and writes the smallest reply. `cargo bench -p hotadd-service --bench agents`
 
 use std::env;
 use std::error::Error;
@@ -22,31 +23,31 @@ use hotadd_wire as wire;
 use zbus::Message;
 use zbus::zvariant::ObjectPath;
 
-/// What a call of an agent has, give or take a name.
+/// The size of a call of an agent, except for the length of a name.
 const CALL: usize = 200;
 
-/// The smallest reply: a header and the serial that it answers.
+/// The smallest reply: a header with the serial that it answers.
 const REPLY: usize = 24;
 
-/// How many agents take their time, and how much.
+/// The number of slow agents, and their delay.
 const AGENTS: u32 = 100;
 const DELAY: Duration = Duration::from_millis(10);
 
-/// The most that asking one agent may take, in bare exchanges.
+/// The limit for asking one agent, in bare exchanges.
 const MOST_RATIO: f64 = 4.0;
 
-/// The most that an add over all agents may take. One after the other they would take a second.
+/// The limit for an add over all agents. One after the other they would take a second.
 const MOST_ADD: Duration = Duration::from_millis(30);
 
-/// What the agents' process says when all are registered.
+/// The line of the agents' process when all are registered.
 const READY: &[u8] = b"ready\n";
 
-/// What the service is called.
+/// The name of the service.
 const NAME: &str = "bench";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// How much is measured.
+/// The numbers of measurements.
 struct Size {
     rounds: usize,
     /// Of one round.
@@ -63,7 +64,7 @@ fn main() -> Outcome<()> {
         }
         _ => {}
     }
-    // Cargo says so when it only wants to know whether the bench works.
+    // `cargo bench` passes this argument. Without it, the bench is only checked once.
     let measured = arguments.iter().any(|argument| argument == "--bench");
     let size = if measured {
         Size { rounds: 20, samples: 2_000, adds: 100 }
@@ -73,7 +74,7 @@ fn main() -> Outcome<()> {
     let (mut bares, mut askeds) = (Vec::new(), Vec::new());
     let mut bare = Bare::start()?;
     let mut asking = Asking::start(1, Duration::ZERO, 1)?;
-    // By turns, so that whatever else the machine does falls on both.
+    // Alternating, so that other load affects both alike.
     for _ in 0..size.rounds {
         bare.exchange(size.samples, &mut bares)?;
         asking.rehearse(size.samples / 2, &mut askeds)?;
@@ -107,7 +108,7 @@ fn median(samples: &mut [Duration]) -> Duration {
     samples[samples.len() / 2]
 }
 
-/// Another process, which is this program. It ends with its socket, and is waited for.
+/// Another process, which runs this program. It ends when its socket is closed, and is waited for.
 struct Other(Child);
 
 impl Other {
@@ -123,12 +124,12 @@ impl Other {
 
 impl Drop for Other {
     fn drop(&mut self) {
-        // How it ended does not matter any more.
+        // Its exit status does not matter.
         let _ = self.0.wait();
     }
 }
 
-/// Two processes, one socket, nothing else.
+/// Two processes and one socket.
 struct Bare {
     // Closed before the other process is waited for.
     socket: UnixStream,
@@ -168,7 +169,7 @@ fn echo() -> Outcome<()> {
 /// A partition, and its agents in another process.
 struct Asking {
     partition: Partition,
-    // Its end is the agents'.
+    // The other end belongs to the agents.
     _service: Service,
     _other: Other,
     _folder: tempfile::TempDir,
@@ -183,14 +184,14 @@ impl Asking {
         let path = path.to_str().ok_or("the folder's name is no text")?;
         let (count, delay) = (agents.to_string(), delay.as_millis().to_string());
         let mut other = Other::start(&["agents", path, &count, &delay], None)?;
-        // It says so when all are registered.
+        // It prints a line when all are registered.
         let said =
             other.0.stdout.as_mut().ok_or("it has no stdout")?.read(&mut [0; READY.len()])?;
         assert_eq!(said, READY.len(), "the agents' process has failed");
         Ok(Self { partition, _service: service, _other: other, _folder: folder })
     }
 
-    /// Asks, and tells that nothing came of it: two round trips each time.
+    /// Asks, and tells AddFailure: two round trips each time.
     fn rehearse(&mut self, times: usize, samples: &mut Vec<Duration>) -> Outcome<()> {
         for _ in 0..times {
             let began = Instant::now();
@@ -225,11 +226,11 @@ fn agents(path: &Path, count: u32, delay: Duration) -> Outcome<()> {
     Ok(())
 }
 
-/// An agent of bare bytes: one read and one write for a call.
+/// An agent in raw bytes: one read and one write for a call.
 struct Agent {
     stream: UnixStream,
     buffer: [u8; 4096],
-    /// How much of the buffer is filled.
+    /// The filled length of the buffer.
     filled: usize,
 }
 
@@ -249,7 +250,7 @@ impl Agent {
             lines += u32::from(byte[0] == b'\n');
         }
         let mut agent = Self { stream, buffer: [0; 4096], filled: 0 };
-        // Nobody is asked about anything before all are registered: the first that comes is the answer.
+        // No party is asked before all are registered, so the first message is the answer.
         match agent.message()?[1] {
             2 => Ok(agent),
             _ => Err("it was not registered".into()),
@@ -272,7 +273,7 @@ impl Agent {
         }
     }
 
-    /// Agrees to everything until the partition is gone.
+    /// Agrees to everything until the partition closes.
     fn answer(mut self, delay: Duration) {
         let mut reply = [0_u8; REPLY];
         reply[..4].copy_from_slice(&[b'l', 2, 1, 1]);
@@ -283,7 +284,7 @@ impl Agent {
             if message[1] != 1 {
                 continue;
             }
-            // Preparing is what takes the time; an outcome is only heard of.
+            // Only preparing takes time; an outcome does not.
             if !delay.is_zero() && message.windows(9).any(|word| word == b"AddStart\0") {
                 thread::sleep(delay);
             }
@@ -295,7 +296,7 @@ impl Agent {
     }
 }
 
-/// How long the message is that these bytes begin with, if all of it is there.
+/// The length of the first message in these bytes, if it is complete.
 fn length(bytes: &[u8]) -> Option<usize> {
     let number = |at: usize| {
         let bytes = bytes.get(at..at + 4)?.try_into().ok()?;

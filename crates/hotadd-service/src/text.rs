@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_strangers_words_steer_no_terminal_and_turn_no_line() {
+    fn control_characters_of_a_peer_are_replaced_and_its_text_is_bounded() {
         assert_eq!(presentable(" a\n\u{1b}[2J\0b "), "a \u{fffd}[2J\u{fffd}b");
         for turns in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}'] {
             assert_eq!(presentable(&format!("a{turns}b")), "a\u{fffd}b");

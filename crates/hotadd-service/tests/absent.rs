@@ -1,4 +1,4 @@
-//! Why processors are out: whoever asks is told of each, however long ago it was and whatever happened since.
+//! Why processors are absent: every client can ask, however long ago the refusal was and whatever has happened since.
 
 mod common;
 
@@ -18,7 +18,7 @@ use common::{Peer, Served};
 /// Id, party, status, errno, clause, reason, time.
 type Absence = (u32, String, u32, u32, String, String, u64);
 
-/// What one answer has, from this id on.
+/// The content of one answer, from this id on.
 fn page(peer: &Peer, first: u32) -> Vec<Absence> {
     peer.begin("GetAbsent", &first);
     let answer = peer.answer();
@@ -27,14 +27,14 @@ fn page(peer: &Peer, first: u32) -> Vec<Absence> {
     answer.body().deserialize().unwrap()
 }
 
-/// All of them, and in how many answers they came.
+/// All absences, and the number of answers.
 fn all(peer: &Peer) -> (Vec<Absence>, usize) {
     let mut all: Vec<Absence> = Vec::new();
     let mut answers = 0;
     loop {
         let more = page(peer, all.last().map_or(0, |last| last.0 + 1));
         if more.is_empty() {
-            assert!(all.is_sorted_by(|a, b| a.0 < b.0), "ascending, and each once");
+            assert!(all.is_sorted_by(|a, b| a.0 < b.0), "ascending and unique");
             return (all, answers);
         }
         answers += 1;
@@ -42,14 +42,14 @@ fn all(peer: &Peer) -> (Vec<Absence>, usize) {
     }
 }
 
-/// Of which processors there is one.
+/// The ids of the absent processors.
 fn ids(peer: &Peer) -> Vec<u32> {
     all(peer).0.into_iter().map(|refusal| refusal.0).collect()
 }
 
 const NONE: [u32; 0] = [];
 
-/// A party that refuses every processor from this one on.
+/// A party that refuses every processor from this id on.
 fn refuses_from(partition: &Partition, first: u32, reason: String) -> Registration {
     let driver = move |notice: &Notice| match notice.state() {
         State::AddStart if notice.processor().id.0 >= first => {
@@ -61,10 +61,10 @@ fn refuses_from(partition: &Partition, first: u32, reason: String) -> Registrati
 }
 
 #[test]
-fn a11_who_kept_a_processor_out_is_told_with_status_clause_reason_and_time() {
+fn a11_an_absence_has_party_status_clause_reason_and_time() {
     let served = Served::new(1, 3);
     let peer = served.peer();
-    assert_eq!(page(&peer, 0), [], "nobody was refused yet");
+    assert_eq!(page(&peer, 0), [], "no add was refused yet");
     let millis = || u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let before = millis();
     let pool = refuses_from(&served.partition, 2, "no room".to_owned());
@@ -80,25 +80,25 @@ fn a11_who_kept_a_processor_out_is_told_with_status_clause_reason_and_time() {
     assert_eq!(
         (refused.0, &*refused.1, refused.2, refused.3, &*refused.4, &*refused.5),
         (2, "pool", status, 0, "A3", "no room"),
-        "who is registered no longer is named all the same"
+        "a party that has deregistered is still named"
     );
     let status = Status::from_errno(Errno::EIO).to_raw();
     assert_eq!((failed.0, &*failed.1, failed.2, failed.3, &*failed.4), (1, "", status, 5, "A4"));
     assert!(failed.5.contains("the platform failed to add it"), "{}", failed.5);
     for refusal in &told {
-        assert!((before..=after).contains(&refusal.6), "when it was: {refusal:?}");
+        assert!((before..=after).contains(&refusal.6), "the time of the refusal: {refusal:?}");
     }
-    assert_eq!(page(&peer, 2), std::slice::from_ref(refused), "from the one on that is asked for");
+    assert_eq!(page(&peer, 2), std::slice::from_ref(refused), "from the requested id on");
     assert_eq!(page(&peer, u32::MAX), []);
 
-    // The last word counts.
+    // The latest refusal replaces the earlier one.
     served.hardware.fail_start(HardwareId(2), Errno::EIO);
     served.partition.add(HardwareId(2)).unwrap_err();
     assert_eq!((&*page(&peer, 2)[0].1, &*page(&peer, 2)[0].4), ("", "A4"));
 }
 
 #[test]
-fn it_is_forgotten_when_the_processor_joins_whoever_brings_it_in() {
+fn an_absence_is_forgotten_when_the_processor_joins_in_any_way() {
     let served = Served::new(1, 4);
     let peer = served.peer();
     let pool = refuses_from(&served.partition, 1, "no room".to_owned());
@@ -108,24 +108,24 @@ fn it_is_forgotten_when_the_processor_joins_whoever_brings_it_in() {
     drop(pool);
     assert_eq!(ids(&peer), [1, 2, 3, 4]);
     served.partition.add(HardwareId(1)).unwrap();
-    assert_eq!(ids(&peer), [2, 3, 4], "by agreement");
+    assert_eq!(ids(&peer), [2, 3, 4], "forgotten when it joins with agreement");
     served.hardware.intrude(HardwareId(2));
-    assert_eq!(ids(&peer), [3, 4], "by somebody else (Q3)");
+    assert_eq!(ids(&peer), [3, 4], "forgotten when it joins without agreement (Q3)");
     served.partition.remove(HardwareId(1)).unwrap();
-    assert_eq!(ids(&peer), [3, 4], "it left, and nobody has refused it since");
+    assert_eq!(ids(&peer), [3, 4], "a removed processor is not listed");
 
-    // Pulling one out that never joined is no event.
+    // Unplugging a processor that never joined emits no event.
     served.hardware.unplug(HardwareId(3));
     served.hardware.unplug(HardwareId(4));
-    assert_eq!(ids(&peer), [3, 4], "it is out, and that was the last said of it");
+    assert_eq!(ids(&peer), [3, 4], "an unplugged processor keeps its refusal");
     served.hardware.plug(HardwareId(3));
-    assert_eq!(ids(&peer), [4], "this is another one, about which nobody was asked");
+    assert_eq!(ids(&peer), [4], "a replugged processor is new and not listed");
     served.partition.add(HardwareId(4)).unwrap_err();
-    assert_eq!(ids(&peer), NONE, "it was looked for, and is not there: nothing keeps it out");
+    assert_eq!(ids(&peer), NONE, "a processor that does not exist is not listed");
 }
 
 #[test]
-fn x2_one_that_left_without_asking_is_out_until_it_joins_or_is_plugged_in() {
+fn x2_a_vanished_processor_is_listed_until_it_joins_or_is_replugged() {
     let served = Served::new(3, 1);
     let peer = served.peer();
     for id in [1, 2] {
@@ -136,48 +136,44 @@ fn x2_one_that_left_without_asking_is_out_until_it_joins_or_is_plugged_in() {
     let gone = |id| (id, String::new(), Status::SUCCESS.to_raw(), 0, "X2".to_owned());
     assert_eq!(told.iter().map(said).collect::<Vec<_>>(), [gone(1), gone(2)]);
     served.partition.add(HardwareId(1)).unwrap_err();
-    assert_eq!(ids(&peer), [1, 2], "it is looked for, and has left all the same");
+    assert_eq!(ids(&peer), [1, 2], "a failed add does not hide that it vanished");
     served.hardware.plug(HardwareId(1));
-    assert_eq!(ids(&peer), [2], "X3: it is back, and nobody has been asked about it");
+    assert_eq!(ids(&peer), [2], "X3: a processor that came back is not listed");
     served.partition.remove(HardwareId(1)).unwrap_err();
 
     let pool = refuses_from(&served.partition, 1, "no room".to_owned());
     served.partition.add(HardwareId(1)).unwrap_err();
-    assert_eq!(&*page(&peer, 0)[0].4, "A3", "the last word counts");
+    assert_eq!(&*page(&peer, 0)[0].4, "A3", "the latest refusal is listed");
     drop(pool);
     served.partition.add(HardwareId(1)).unwrap();
     assert_eq!(ids(&peer), [2]);
 }
 
 #[test]
-fn what_keeps_no_processor_out_is_none() {
+fn events_that_keep_no_processor_out_are_not_listed() {
     let served = Served::new(2, 1);
     let peer = served.peer();
     let add = |id| served.partition.add(HardwareId(id)).unwrap_err();
     add(1);
     add(77);
-    assert_eq!(
-        ids(&peer),
-        NONE,
-        "one that is active is in, and one that does not exist is nowhere"
-    );
+    assert_eq!(ids(&peer), NONE, "active and unknown processors are not listed");
     let no = |_: &Notice| Err(Veto::from("no"));
     served.partition.register("late", no).unwrap_err();
-    assert_eq!(ids(&peer), NONE, "R4: who may not register keeps nobody out");
+    assert_eq!(ids(&peer), NONE, "R4: a refused registration keeps no processor out");
     let _pool = refuses_from(&served.partition, 2, "no room".to_owned());
     served.partition.rehearse(HardwareId(2)).unwrap();
     served.partition.remove(HardwareId(2)).unwrap_err();
-    assert_eq!(ids(&peer), NONE, "A10: a rehearsal keeps nobody out, nor does what cannot leave");
+    assert_eq!(ids(&peer), NONE, "A10: a rehearsal or a failed removal keeps no processor out");
     add(2);
     let twice = vec![2_u32, 2];
     peer.begin("AddBatch", &(twice, true));
     peer.answer();
     let told = page(&peer, 0);
-    assert_eq!((told.len(), &*told[0].1), (1, "pool"), "a question that is none changes nothing");
+    assert_eq!((told.len(), &*told[0].1), (1, "pool"), "a malformed request changes nothing");
 }
 
 #[test]
-fn of_as_many_as_there_can_be_each_is_told_though_the_history_has_lost_them() {
+fn every_absence_is_listed_even_if_the_history_has_lost_it() {
     const SPARE: u32 = MAX_PROCESSORS - 1;
     let served = Served::new(1, SPARE);
     let _pool = refuses_from(&served.partition, 1, "ü".repeat(5000));
@@ -189,15 +185,15 @@ fn of_as_many_as_there_can_be_each_is_told_though_the_history_has_lost_them() {
     let lines: Vec<String> = peer.call("GetHistory", &u32::MAX).unwrap();
     assert!(lines.len() < SPARE as usize, "the history is too short for them: {}", lines.len());
     let (told, answers) = all(&peer);
-    assert!(told.iter().map(|refusal| refusal.0).eq(1..=SPARE), "each of them");
+    assert!(told.iter().map(|refusal| refusal.0).eq(1..=SPARE), "every refusal");
     let all_there = |text: &str| text.trim_end_matches('…').len() == 512;
-    assert!(told.iter().all(|refusal| all_there(&refusal.5)), "with the reason, of 512 bytes");
-    assert!(told.iter().all(|refusal| refusal.1 == "pool"), "and who it was");
+    assert!(told.iter().all(|refusal| all_there(&refusal.5)), "each with a reason of 512 bytes");
+    assert!(told.iter().all(|refusal| refusal.1 == "pool"), "each with its party");
     assert!((8..=16).contains(&answers), "{answers} answers for 1.2 MB, of 128 KiB each");
 }
 
 #[test]
-fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
+fn the_number_of_absences_is_limited_to_the_possible_processors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
     let partition = Partition::from_hardware(Arc::<Endless>::default()).unwrap();
@@ -205,8 +201,12 @@ fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
     let peer = Peer::connect(UnixStream::connect(&path).unwrap());
     let add = |id| partition.add(HardwareId(id)).unwrap_err();
     add(1);
-    assert_eq!(page(&peer, 0)[0].5, "not this one", "A8: that it is not admitted is told, too");
-    // As many as there may be, and then some that nobody was asked about (A8).
+    assert_eq!(
+        page(&peer, 0)[0].5,
+        "not this one",
+        "A8: a processor that is not admitted is listed too"
+    );
+    // As many as are possible, and then more that no party was asked about (A8).
     let most = MAX_PROCESSORS as usize;
     let tried: Vec<u32> = (1..=MAX_PROCESSORS).map(|nth| 2 * nth).collect();
     for id in &tried {
@@ -215,13 +215,13 @@ fn whatever_is_asked_for_no_more_are_kept_than_a_partition_has_processors() {
     for id in (1..=199).step_by(2) {
         add(id);
     }
-    assert!(ids(&peer) == tried, "what was not even tried takes nobody's place");
-    // One that is there already, and two that are not.
+    assert!(ids(&peer) == tried, "a refusal without an attempt replaces no other");
+    // One that is recorded already, and two that are not.
     for id in [2, 10_000, 10_002] {
         add(id);
     }
     let kept = ids(&peer);
-    assert_eq!(kept.len(), most, "one each is all that is kept");
-    assert_eq!(kept[..2], [2, 8], "those that were tried longest ago have made room");
+    assert_eq!(kept.len(), most, "one entry per possible processor is kept");
+    assert_eq!(kept[..2], [2, 8], "the oldest entries were replaced");
     assert_eq!(kept[most - 2..], [10_000, 10_002]);
 }

@@ -1,4 +1,5 @@
-//! Answers that cannot be read, and reasons that cannot be sent as they are: each refuses, and harms nobody else.
+//! Replies that cannot be read, and reasons that cannot be sent unchanged: each is a refusal and harms no
+//! other party.
 
 mod common;
 
@@ -15,12 +16,12 @@ use common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
 
-/// Reasons that fit neither into a message nor onto a line.
+/// Reasons that fit neither into a message nor into a line.
 fn reasons() -> [String; 4] {
     ["a\0b".to_owned(), "\0".repeat(3000), "x".repeat(300_000), "ä\0\u{1b}[2J\n".repeat(50_000)]
 }
 
-/// Registers a driver in the partition's own process that refuses whatever comes later, for this reason.
+/// Registers a driver in the partition's process that refuses every later processor for this reason.
 fn refuses(partition: &Partition, name: &str, reason: &str) -> hotadd::Registration {
     let reason = reason.to_owned();
     let driver = move |notice: &Notice| match notice.state() {
@@ -31,7 +32,7 @@ fn refuses(partition: &Partition, name: &str, reason: &str) -> hotadd::Registrat
 }
 
 #[test]
-fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
+fn l3_a_reply_with_a_body_but_no_signature_is_not_an_agreement() {
     let served = Served::new(1, 1);
     let stream = UnixStream::connect(&served.path).unwrap();
     let mut bare = stream.try_clone().unwrap();
@@ -44,13 +45,13 @@ fn l3_a_reply_with_a_body_that_no_signature_speaks_of_is_no_agreement() {
     reply[4..8].copy_from_slice(&4_u32.to_le_bytes());
     reply.extend([1, 0, 0, 0]);
     bare.write_all(&reply).unwrap();
-    let error = adding.join().unwrap().expect_err("nobody knows what it answered");
+    let error = adding.join().unwrap().expect_err("the answer is unknown");
     let said = "it answered AddStart with 4 bytes without a signature";
     assert_eq!((error.status(), &*error.reason()), (Status::INVALID_NETWORK_RESPONSE, said));
 }
 
 #[test]
-fn l3_an_error_whose_name_d_bus_does_not_allow_refuses_and_the_reason_says_so() {
+fn l3_an_error_with_an_invalid_name_is_a_veto_that_says_so() {
     let served = Served::new(1, 1);
     let stream = UnixStream::connect(&served.path).unwrap();
     let mut bare = stream.try_clone().unwrap();
@@ -59,7 +60,7 @@ fn l3_an_error_whose_name_d_bus_does_not_allow_refuses_and_the_reason_says_so() 
     let partition = served.adder();
     let adding = thread::spawn(move || partition.add(ONE));
     let asked = peer.asked();
-    // As one would write it who does not know: the last part begins with a digit.
+    // As a naive agent would write it: the last element begins with a digit.
     let name = wire::veto_error(Status::DEVICE_BUSY);
     let error =
         Message::error(&asked.call.header(), name.as_str()).unwrap().build(&"busy").unwrap();
@@ -67,13 +68,13 @@ fn l3_an_error_whose_name_d_bus_does_not_allow_refuses_and_the_reason_says_so() 
     let at = bytes.windows(9).position(|part| part == b"x80000011").unwrap();
     bytes[at..at + 9].copy_from_slice(b"800000110");
     bare.write_all(&bytes).unwrap();
-    let error = adding.join().unwrap().expect_err("it is no agreement");
+    let error = adding.join().unwrap().expect_err("it is not an agreement");
     assert_eq!(error.status(), Status::INVALID_NETWORK_RESPONSE);
     assert!(error.reason().contains("invalid error name"), "{error}");
 }
 
 #[test]
-fn a3_whoever_asks_is_told_of_a_refusal_whatever_its_reason_is() {
+fn a3_a_refusal_with_any_reason_reaches_the_caller() {
     for reason in reasons() {
         let served = Served::new(1, 2);
         let there = Partition::connect(&served.path).unwrap();
@@ -85,7 +86,7 @@ fn a3_whoever_asks_is_told_of_a_refusal_whatever_its_reason_is() {
         assert_eq!(
             veto.reason(),
             text::clean(&sent),
-            "as much as can be sent, and it steers nothing"
+            "the reason is cut and has no control characters"
         );
         let batch = there.add_batch(&[ONE, HardwareId(2)], Batch::Each);
         for (id, result) in batch {
@@ -99,7 +100,7 @@ fn a3_whoever_asks_is_told_of_a_refusal_whatever_its_reason_is() {
 }
 
 #[test]
-fn a_reason_that_fits_into_no_message_costs_nobody_else_the_connection() {
+fn a_reason_too_large_for_a_message_does_not_break_other_connections() {
     for reason in reasons() {
         let served = Served::new(1, 1);
         let peer = served.peer();
@@ -121,8 +122,8 @@ fn a_reason_that_fits_into_no_message_costs_nobody_else_the_connection() {
             assert_eq!(said, wire::text(&reason, wire::MAX_REASON));
         }
         let events = common::history(&peer);
-        assert!(events.iter().any(|event| event == "veto"), "the history is told: {events:?}");
-        assert!(far.is_registered(), "who is told of a refusal keeps its connection");
+        assert!(events.iter().any(|event| event == "veto"), "the history has the veto: {events:?}");
+        assert!(far.is_registered(), "a party that is told of the refusal keeps its connection");
         drop(near);
         let partition = served.adder();
         let adding = thread::spawn(move || partition.add(ONE));
@@ -134,7 +135,7 @@ fn a_reason_that_fits_into_no_message_costs_nobody_else_the_connection() {
 }
 
 #[test]
-fn a10_a_rehearsal_of_many_who_have_much_to_say_fits_into_a_message() {
+fn a10_a_rehearsal_with_many_long_reasons_fits_into_a_message() {
     let served = Served::new(1, 1);
     let _wordy: Vec<_> = (0..300)
         .map(|number| refuses(&served.partition, &format!("wordy {number}"), &"x".repeat(5000)))
@@ -147,7 +148,7 @@ fn a10_a_rehearsal_of_many_who_have_much_to_say_fits_into_a_message() {
     }
 }
 
-/// Words as names and reasons are made of, also of what stands round them in a sentence.
+/// Parts of names and reasons, including those that appear around them in messages.
 fn words(random: &mut fastrand::Rng, most: usize) -> String {
     let parts = [
         "x",
@@ -180,13 +181,13 @@ fn words(random: &mut fastrand::Rng, most: usize) -> String {
 }
 
 #[test]
-fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process() {
+fn a11_a_refusal_is_the_same_in_this_and_in_another_process() {
     let served = Served::new(1, 1);
     let there = Partition::connect(&served.path).unwrap();
     let peer = served.peer();
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..300 {
-        // A name may be any words that can be seen, with no blank at either end (R7).
+        // A name may be any visible text without a blank at either end (R7).
         let name = format!("n{}n", text::clean(&words(&mut random, 62)));
         let reason = text::clean(&words(&mut random, 400)).into_owned();
         let driver = refuses(&served.partition, &name, &reason);
@@ -196,7 +197,7 @@ fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process
         let (Error::Vetoed { veto, .. }, Error::Vetoed { veto: told, .. }) = (&here, &far) else {
             panic!("{here}: {far}");
         };
-        assert_eq!(veto, told, "status and reason, as {name} gave them");
+        assert_eq!(veto, told, "status and reason are those given by {name}");
         assert_eq!(far.party().map(|party| &party.name), Some(&name));
         let events: Vec<String> = peer.call("GetHistory", &3_u32).unwrap();
         let mut events = events.iter().map(|line| serde_json::from_str(line).unwrap());
@@ -208,7 +209,7 @@ fn a11_a_refusal_names_party_reason_and_status_alike_here_and_in_another_process
         assert_eq!(rehearsal.answers[0].party.name, name);
         drop(driver);
         let reason = reason.trim().to_owned();
-        // Who registers over there and refuses what is active (R4).
+        // A driver in another process that refuses an active processor (R4).
         let refuses = move |_: &Notice| Err(Veto::new(Status::DEVICE_BUSY, reason.clone()));
         let refused = there.register(&name, refuses).unwrap_err();
         assert_eq!(refused.party().map(|party| &party.name), Some(&name), "{refused}");

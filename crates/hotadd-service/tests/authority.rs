@@ -1,5 +1,6 @@
-//! Who may do what on a bus with a machine's partition: where there is no polkit, and what becomes of requests while one is
-//! asked. That one is an imitation, which says what a test wants; `installed.rs` has the real one.
+//! Access on a bus to a machine's partition: the rules without polkit, and what happens to requests while
+//! polkit is asked. The polkit here is an imitation whose answers the test chooses; `installed.rs` uses the
+//! real one.
 
 mod common;
 
@@ -21,13 +22,13 @@ use common::{Peer, Served, User, WireFailure};
 /// The group of the partition.
 const GROUP: u32 = 61_234;
 
-/// Somebody who is not in it, and somebody who is. To a bus only users are known who have a name: nobody and daemon.
+/// A user who is not in the group, and one who is. The bus knows only users with a name: nobody and daemon.
 const STRANGER: User = User { uid: 65_534, gid: 65_534 };
 const MEMBER: User = User { uid: 1, gid: GROUP };
 
 const DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
-/// What Add returns.
+/// The result of Add.
 type Changed = (WireProcessor, u64);
 
 /// A bus, and a machine's partition on it.
@@ -38,7 +39,7 @@ struct OnBus {
 }
 
 impl OnBus {
-    /// `None` if it could not be tried, which is said.
+    /// `None` if it cannot be tried, which a line reports.
     fn new() -> Option<Self> {
         if !Need::Root.is_met("who may do what on a bus") {
             return None;
@@ -69,7 +70,7 @@ struct Imitation {
     peer: Peer,
 }
 
-/// What polkit is asked.
+/// A question to polkit.
 struct Asked {
     call: Message,
     subject: String,
@@ -91,7 +92,7 @@ impl Imitation {
         Asked { call, subject, action, interactive: flags == 1, id }
     }
 
-    /// Answers: whether it may be done, and whether it could be if somebody was asked.
+    /// Answers whether the action is allowed, and whether a password could allow it.
     fn says(&self, asked: &Asked, authorized: bool, challenge: bool) {
         let answer = Message::method_return(&asked.call.header()).unwrap();
         let details = HashMap::<String, String>::new();
@@ -103,23 +104,27 @@ fn add(peer: &Peer, id: u32) -> Result<Changed, WireFailure> {
     peer.call("Add", &id)
 }
 
-/// How a request ended that was refused: the error and what it says.
+/// The error and the message of a refused request.
 fn refusal(peer: &Peer) -> (String, String) {
     let failure = peer.end::<Changed>().expect_err("it was done");
     (failure.name, failure.message)
 }
 
 #[test]
-fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
+fn without_polkit_every_user_may_read_and_root_and_the_group_may_change() {
     let Some(bus) = OnBus::new() else { return };
     let stranger = bus.peer(STRANGER);
-    stranger.call::<_, wire::WireSet>("GetSet", &()).expect("everybody may look");
-    stranger.call::<_, Vec<u32>>("GetCandidates", &()).expect("everybody may look");
+    stranger.call::<_, wire::WireSet>("GetSet", &()).expect("every user may read");
+    stranger.call::<_, Vec<u32>>("GetCandidates", &()).expect("every user may read");
     stranger.call::<_, Vec<String>>("GetHistory", &5_u32).expect("at the past, too");
     stranger.begin("GetAbsent", &0_u32);
-    assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at what is out, and why");
+    assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "absences may be read");
     stranger.begin("GetMissing", &());
-    assert_eq!(stranger.answer().message_type(), Type::MethodReturn, "and at who is missing (L4)");
+    assert_eq!(
+        stranger.answer().message_type(),
+        Type::MethodReturn,
+        "missing parties may be read (L4)"
+    );
     let right = "change";
     for method in ["Add", "Remove", "Rehearse", "AddBatch", "RestartParty"] {
         match method {
@@ -136,7 +141,7 @@ fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
     let (name, text) = refusal(&stranger);
     assert!(name == DENIED && text.contains("(org.hotadd.register)"), "{name}: {text}");
     bus.served.logged("of user 65534: refused, because to change the partition");
-    assert_eq!(bus.served.partition.count(), 1, "nothing was done for it");
+    assert_eq!(bus.served.partition.count(), 1, "no request of the stranger was carried out");
 
     let member = bus.peer(MEMBER);
     let party = member.register("pool", wire::LATER_ONLY, 0, 0);
@@ -147,11 +152,11 @@ fn without_polkit_everybody_may_look_and_root_and_the_group_may_do_more() {
     stranger.signal("Joined");
     member.call::<_, ()>("Deregister", &party).unwrap();
     let root = bus.peer(User { uid: 0, gid: 0 });
-    add(&root, 2).expect("so may root");
+    add(&root, 2).expect("root may add");
 }
 
 #[test]
-fn polkit_is_asked_about_everybody_but_root_and_its_answer_counts() {
+fn polkit_decides_for_every_user_but_root() {
     let Some(bus) = OnBus::new() else { return };
     let polkit = bus.polkit();
     let stranger = bus.peer(STRANGER);
@@ -159,8 +164,8 @@ fn polkit_is_asked_about_everybody_but_root_and_its_answer_counts() {
     let asked = polkit.asked();
     let name = stranger.connection.unique_name().unwrap().to_string();
     assert_eq!((asked.subject, asked.action.as_str()), (name, "org.hotadd.change"));
-    assert!(!asked.interactive, "its call did not say that it may be");
-    // It waits for nobody meanwhile: others go on, and so does it.
+    assert!(!asked.interactive, "the call does not allow interaction");
+    // The service does not block meanwhile: other clients are served.
     add(&bus.peer(User { uid: 0, gid: 0 }), 2).expect("root is not asked about");
     stranger.call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &()).expect("to look is free");
     polkit.says(&Asked { subject: String::new(), ..asked }, true, false);
@@ -171,7 +176,7 @@ fn polkit_is_asked_about_everybody_but_root_and_its_answer_counts() {
     let asked = polkit.asked();
     assert_eq!(
         asked.action, "org.hotadd.register",
-        "of the group, too: polkit's rules decide here"
+        "members of the group too, because polkit decides"
     );
     polkit.says(&asked, false, false);
     let (name, text) = refusal(&member);
@@ -182,7 +187,7 @@ fn polkit_is_asked_about_everybody_but_root_and_its_answer_counts() {
 }
 
 #[test]
-fn a_password_is_asked_for_only_if_the_call_allows_that() {
+fn a_password_is_asked_for_only_if_the_call_allows_interaction() {
     let Some(bus) = OnBus::new() else { return };
     let (polkit, stranger) = (bus.polkit(), bus.peer(STRANGER));
     stranger.begin("Add", &1_u32);
@@ -195,14 +200,14 @@ fn a_password_is_asked_for_only_if_the_call_allows_that() {
     let asked = polkit.asked();
     assert!(asked.interactive);
     polkit.says(&asked, false, true);
-    assert_eq!(refusal(&stranger).0, DENIED, "nobody gave a password");
+    assert_eq!(refusal(&stranger).0, DENIED, "no password was given");
     stranger.begin_interactively("Add", &1_u32);
     polkit.says(&polkit.asked(), true, false);
-    stranger.end::<Changed>().expect("somebody did");
+    stranger.end::<Changed>().expect("permitted after a password");
 }
 
 #[test]
-fn what_is_not_allowed_in_so_many_words_is_refused() {
+fn a_request_without_a_clear_permission_is_refused() {
     let Some(bus) = OnBus::new() else { return };
     let (polkit, stranger) = (bus.polkit(), bus.peer(STRANGER));
     let refused = |because: &str| {
@@ -220,7 +225,7 @@ fn what_is_not_allowed_in_so_many_words_is_refused() {
     polkit.peer.refuse(&asked.call, "org.freedesktop.PolicyKit1.Error.Failed", "not registered");
     refused("not registered; check that polkit runs and that org.hotadd.policy is installed");
 
-    // Somebody else answers in its place.
+    // Another peer answers in polkit's place.
     stranger.begin("Add", &1_u32);
     let asked = polkit.asked();
     let service = asked.call.header().sender().unwrap().to_owned();
@@ -233,7 +238,7 @@ fn what_is_not_allowed_in_so_many_words_is_refused() {
     polkit.says(&asked, false, false);
     refused("polkit does not allow");
 
-    // It goes while it is asked, and comes back as somebody else.
+    // polkit leaves the bus while it is asked, and comes back with another unique name.
     stranger.begin("Add", &1_u32);
     polkit.asked();
     polkit.peer.hang_up();
@@ -245,7 +250,7 @@ fn what_is_not_allowed_in_so_many_words_is_refused() {
 }
 
 #[test]
-fn a_polkit_that_does_not_answer_is_not_waited_for_for_ever() {
+fn a_request_is_refused_if_polkit_does_not_answer_in_time() {
     let Some(bus) = OnBus::new() else { return };
     let (polkit, stranger) = (bus.polkit(), bus.peer(STRANGER));
     stranger.begin("Add", &1_u32);
@@ -256,23 +261,27 @@ fn a_polkit_that_does_not_answer_is_not_waited_for_for_ever() {
     assert_eq!(cancel.header().member().unwrap().as_str(), "CancelCheckAuthorization");
     assert!(cancel.primary_header().flags().contains(Flags::NoReplyExpected));
     assert_eq!(cancel.body().deserialize::<String>().unwrap(), asked.id);
-    // Too late: it was refused, and stays so.
+    // This answer comes too late; the request stays refused.
     polkit.says(&asked, true, false);
     stranger.ping();
     assert_eq!(bus.served.partition.count(), 1);
 }
 
 #[test]
-fn what_somebody_wanted_who_is_gone_is_not_done() {
+fn a_request_of_a_peer_that_has_left_is_not_carried_out() {
     let Some(bus) = OnBus::new() else { return };
     let (polkit, stranger) = (bus.polkit(), bus.peer(STRANGER));
     stranger.begin_interactively("Add", &1_u32);
     let asked = polkit.asked();
     stranger.hang_up();
     let cancel = polkit.peer.called();
-    assert_eq!(cancel.body().deserialize::<String>().unwrap(), asked.id, "nobody is kept at it");
+    assert_eq!(
+        cancel.body().deserialize::<String>().unwrap(),
+        asked.id,
+        "the question to polkit is cancelled"
+    );
     polkit.says(&asked, true, false);
-    // Behind it, over the same connection to the bus.
+    // A later request over the same connection to the bus.
     let other = bus.peer(STRANGER);
     other.begin("Rehearse", &1_u32);
     polkit.says(&polkit.asked(), false, false);
@@ -281,7 +290,7 @@ fn what_somebody_wanted_who_is_gone_is_not_done() {
 }
 
 #[test]
-fn one_user_cannot_use_up_what_waits_for_polkit() {
+fn one_user_cannot_use_up_the_requests_that_may_wait_for_polkit() {
     let Some(bus) = OnBus::new() else { return };
     let polkit = bus.polkit();
     let (stranger, second) = (bus.peer(STRANGER), bus.peer(STRANGER));
@@ -292,10 +301,7 @@ fn one_user_cannot_use_up_what_waits_for_polkit() {
     }
     second.begin("Rehearse", &1_u32);
     let failure = second.end::<Changed>().unwrap_err();
-    assert_eq!(
-        failure.name, "org.hotadd.Error.Limit",
-        "from another connection, but the same user"
-    );
+    assert_eq!(failure.name, "org.hotadd.Error.Limit", "another connection of the same user");
     assert!(failure.message.contains("waiting for polkit"), "{}", failure.message);
     let member = bus.peer(MEMBER);
     member.begin("Add", &1_u32);
@@ -304,15 +310,15 @@ fn one_user_cannot_use_up_what_waits_for_polkit() {
 }
 
 #[test]
-fn one_user_who_may_only_look_cannot_use_up_the_connections() {
+fn one_user_with_read_access_cannot_use_up_the_connections() {
     let Some(bus) = OnBus::new() else { return };
     let look = |peer: &Peer| peer.call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &());
     let mut peers: Vec<_> = (0..64).map(|_| bus.peer(STRANGER)).collect();
     for peer in &peers {
-        look(peer).expect("so many are served");
+        look(peer).expect("this many connections are served");
     }
     let one_more = bus.peer(STRANGER);
-    let failure = look(&one_more).expect_err("it is one too many");
+    let failure = look(&one_more).expect_err("beyond the limit");
     assert!(
         failure.name == DENIED && failure.message.contains("there are too many connections"),
         "{failure:?}"
@@ -321,13 +327,13 @@ fn one_user_who_may_only_look_cannot_use_up_the_connections() {
     let gone = peers.pop().unwrap();
     let name = gone.connection.unique_name().unwrap().to_string();
     gone.hang_up();
-    // The bus has told the partition when it tells this.
+    // When the bus tells this peer, it has told the partition too.
     while one_more.has_owner(&name) {}
     look(&bus.peer(STRANGER)).expect("there is room again");
 }
 
 #[test]
-fn a_refusal_does_not_disturb_a_change_under_way() {
+fn a_denied_request_does_not_disturb_a_change_under_way() {
     let Some(bus) = OnBus::new() else { return };
     let member = bus.peer(MEMBER);
     let party = member.register("pool", wire::LATER_ONLY, 0, 0);
@@ -337,7 +343,7 @@ fn a_refusal_does_not_disturb_a_change_under_way() {
     let stranger = bus.peer(STRANGER);
     for _ in 0..200 {
         stranger.begin("Remove", &0_u32);
-        assert_eq!(refusal(&stranger).0, DENIED, "while somebody is asked about another");
+        assert_eq!(refusal(&stranger).0, DENIED, "while a party is asked about another add");
     }
     member.agree(&asked.call);
     member.agrees_to(State::AddComplete, party);

@@ -1,5 +1,5 @@
-//! Agents over a message bus, with a daemon of the test's own: each is served as if it had a connection of its own, and nobody
-//! speaks for somebody else.
+//! Agents on a message bus that the test starts. Each is served as if it had its own connection, and none can
+//! speak for another.
 
 mod common;
 
@@ -18,10 +18,10 @@ use zbus::Message;
 use common::daemon::Daemon;
 use common::{Peer, Served};
 
-/// What Add returns.
+/// The result of Add.
 type Changed = (WireProcessor, u64);
 
-/// A bus, and a partition on it.
+/// A bus with a partition on it.
 struct OnBus {
     served: Served,
     daemon: Daemon,
@@ -52,7 +52,7 @@ fn parties(peer: &Peer) -> Vec<String> {
 }
 
 #[test]
-fn an_agent_over_a_bus_hears_the_replay_is_asked_and_told() {
+fn an_agent_on_a_bus_gets_the_replay_and_takes_part_in_adds() {
     let bus = OnBus::new(1, 1);
     let peer = bus.peer();
     let party = peer.register("pool", 0, 0, 0);
@@ -62,7 +62,7 @@ fn an_agent_over_a_bus_hears_the_replay_is_asked_and_told() {
     let (processor, epoch) = peer.end::<Changed>().unwrap();
     assert_eq!((processor.3, epoch), (1, bus.served.partition.epoch().0));
     let joined = peer.signal("Joined").body().deserialize::<(WireProcessor, u64, bool)>().unwrap();
-    assert_eq!(joined, (processor, epoch, true), "it is told what happens, without asking the bus");
+    assert_eq!(joined, (processor, epoch, true), "signals reach it without a match rule");
 
     peer.call::<_, ()>("Deregister", &party).unwrap();
     bus.served.wait(|event| event.kind == EventKind::Deregistered);
@@ -70,7 +70,7 @@ fn an_agent_over_a_bus_hears_the_replay_is_asked_and_told() {
 }
 
 #[test]
-fn those_on_a_bus_and_those_on_the_socket_are_asked_together() {
+fn agents_on_a_bus_and_on_the_socket_are_asked_at_the_same_time() {
     let bus = OnBus::new(1, 1);
     let (over_bus, over_socket) = (bus.peer(), bus.served.peer());
     let a = over_bus.register("over_bus", wire::LATER_ONLY, 0, 0);
@@ -78,7 +78,7 @@ fn those_on_a_bus_and_those_on_the_socket_are_asked_together() {
     let partition = bus.served.adder();
     let add = thread::spawn(move || partition.add(HardwareId(1)));
     let (one, other) = (over_bus.asked(), over_socket.asked());
-    assert_eq!((one.party, other.party), (a, b), "both have been asked before either answers");
+    assert_eq!((one.party, other.party), (a, b), "both are asked before either answers");
     over_socket.agree(&other.call);
     over_bus.refuse(&one.call, &wire::veto_error(Status::NO_MEMORY), "full");
     over_socket.agrees_to(State::AddFailure, b);
@@ -90,7 +90,7 @@ fn those_on_a_bus_and_those_on_the_socket_are_asked_together() {
 }
 
 #[test]
-fn nobody_on_a_bus_deregisters_or_answers_for_another() {
+fn a_peer_on_a_bus_cannot_deregister_or_answer_for_another() {
     let bus = OnBus::new(1, 1);
     let (one, other) = (bus.peer(), bus.peer());
     let party = one.register("pool", wire::LATER_ONLY, 0, 0);
@@ -98,7 +98,7 @@ fn nobody_on_a_bus_deregisters_or_answers_for_another() {
     assert_eq!(failure.name, "org.hotadd.Error.NotRegistered");
     assert_eq!(parties(&other), ["pool"]);
 
-    // An answer to the agent's call, sent by somebody else, decides nothing.
+    // A reply to the agent's call that another peer sends has no effect.
     let partition = bus.served.adder();
     let add = thread::spawn(move || partition.add(HardwareId(1)));
     let asked = one.asked();
@@ -134,14 +134,14 @@ fn another_user_on_a_bus_is_refused() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "it was served");
     assert!(said.contains("AccessDenied") && said.contains("of user 65534 was refused"), "{said}");
-    assert_eq!(bus.served.partition.count(), 1, "nothing was added for it");
+    assert_eq!(bus.served.partition.count(), 1, "its add was not carried out");
     bus.served.logged("of user 65534: refused, because only ");
     assert!(call(0).status.success(), "the same call of the partition's own user is served");
     assert_eq!(bus.served.partition.count(), 2);
 }
 
 #[test]
-fn one_that_leaves_the_bus_while_it_is_asked_vetoes_and_the_next_add_works() {
+fn an_agent_that_leaves_the_bus_while_asked_vetoes_and_the_next_add_works() {
     let bus = OnBus::new(1, 1);
     let (agent, other) = (bus.peer(), bus.peer());
     agent.register("pool", wire::LATER_ONLY, 0, 0);
@@ -158,7 +158,7 @@ fn one_that_leaves_the_bus_while_it_is_asked_vetoes_and_the_next_add_works() {
 }
 
 #[test]
-fn the_end_of_the_bus_is_the_end_of_everybody_on_it_and_of_nobody_else() {
+fn the_end_of_a_bus_deregisters_the_parties_on_it_and_no_others() {
     let mut bus = OnBus::new(1, 1);
     let (agent, idle, over_socket) = (bus.peer(), bus.peer(), bus.served.peer());
     agent.register("asked", wire::LATER_ONLY, 0, 0);
@@ -173,7 +173,7 @@ fn the_end_of_the_bus_is_the_end_of_everybody_on_it_and_of_nobody_else() {
             assert_eq!((party.name.as_str(), veto.is_crash()), ("asked", true));
             assert_eq!(veto.reason(), "the connection to its bus was closed");
         }
-        other => panic!("who was asked has not answered: {other:?}"),
+        other => panic!("the add did not fail with a crash: {other:?}"),
     }
     for _ in 0..2 {
         bus.served.wait(|event| event.kind == EventKind::Deregistered);
@@ -187,19 +187,19 @@ fn the_end_of_the_bus_is_the_end_of_everybody_on_it_and_of_nobody_else() {
 }
 
 #[test]
-fn a_bus_that_ends_is_joined_again_and_who_was_on_it_is_gone() {
+fn a_bus_that_ended_is_joined_again_without_its_earlier_parties() {
     let mut bus = OnBus::new(1, 1);
     let agent = bus.peer();
     agent.register("before", wire::LATER_ONLY, 0, 0);
     bus.daemon.kill();
     bus.served.wait(|event| event.kind == EventKind::Deregistered);
-    // Its socket is still there, and nobody listens.
+    // Its socket still exists, but nothing listens.
     bus.served.logged("again yet; retrying");
     std::fs::remove_file(&bus.daemon.socket).unwrap();
     bus.daemon = Daemon::start(bus.folder.path());
     bus.served.logged(" again");
     let peer = bus.peer();
-    assert!(parties(&peer).is_empty(), "who was on the bus that ended is gone (L3)");
+    assert!(parties(&peer).is_empty(), "parties of the bus that ended are deregistered (L3)");
     let party = peer.register("after", wire::LATER_ONLY, 0, 0);
     peer.begin("Add", &1_u32);
     peer.agrees_to(State::AddStart, party);
@@ -208,23 +208,23 @@ fn a_bus_that_ends_is_joined_again_and_who_was_on_it_is_gone() {
 }
 
 #[test]
-fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
+fn a_missing_bus_is_joined_when_it_appears() {
     let folder = tempfile::tempdir().unwrap();
-    // Where it will be.
+    // The address that it will have.
     let mut daemon = Daemon::start(folder.path());
     daemon.kill();
     std::fs::remove_file(&daemon.socket).unwrap();
     let served = Served::new(1, 1);
     let join = |wait| served.service().join_bus_when_there(&address(&daemon), wait);
-    assert!(!join(Duration::from_secs(60)).unwrap(), "nobody listens there");
+    assert!(!join(Duration::from_secs(60)).unwrap(), "nothing listens there");
     served.logged("yet; retrying");
     let daemon = Daemon::start(folder.path());
     served.logged("joined ");
-    assert!(parties(&Peer::on_bus(&daemon.address)).is_empty(), "it answers there");
+    assert!(parties(&Peer::on_bus(&daemon.address)).is_empty(), "it serves the new bus");
 
     let other = Served::new(1, 1);
     let wait = Duration::from_secs(60);
-    // The name is the first one's: it is tried again until that has gone.
+    // The first partition still has the name, so the second tries again until the name is free.
     assert!(!other.service().join_bus_when_there(&address(&daemon), wait).unwrap());
     other.logged("is already owned by another process");
     drop(served.end_service());
@@ -233,13 +233,14 @@ fn a_bus_that_is_not_there_yet_is_joined_when_it_is() {
     let log = std::sync::Arc::new(|_: &str| ());
     let none = Service::new(&other.partition, "2nd", log).unwrap();
     let refused = none.join_bus_when_there(&address(&daemon), wait).unwrap_err().to_string();
-    assert!(refused.contains(there), "what never will be is not tried: {refused}");
+    assert!(refused.contains(there), "a permanent error is not retried: {refused}");
 }
 
 #[test]
-fn a_call_that_has_a_partition_started_is_answered_when_it_is_there() {
+fn a_call_that_activates_a_partition_is_answered_when_the_partition_joins() {
     let folder = tempfile::tempdir().unwrap();
-    // What the bus starts says that it was called for, by reading here, and is no partition. That comes by itself.
+    // The program that the bus starts only reports that it was started, by opening this pipe. The partition
+    // joins later by itself.
     let called = folder.path().join("called");
     assert!(Command::new("mkfifo").arg(&called).status().unwrap().success());
     let services = folder.path().join("services");
@@ -255,25 +256,29 @@ fn a_call_that_has_a_partition_started_is_answered_when_it_is_there() {
     let called = std::fs::File::options().write(true).open(&called).unwrap();
     let served = Served::new(1, 1);
     served.service().join_bus(&address(&daemon)).unwrap();
-    // The bus sends it the call before it says that the name is its.
+    // The bus delivers the call before it tells the partition that it owns the name.
     peer.end::<Vec<(u64, String, i32, bool)>>().expect("the call was kept");
     drop(called);
 }
 
 #[test]
-fn a_message_that_is_too_large_is_passed_over_and_others_are_served() {
+fn a_message_that_is_too_large_is_skipped_and_others_are_served() {
     let bus = OnBus::new(1, 1);
     let (peer, agent) = (bus.peer(), bus.peer());
     let party = agent.register("pool", wire::LATER_ONLY, 0, 0);
     peer.begin("AddBatch", &(vec![7_u32; MAX_MESSAGE], false));
-    // Of the same sender, behind it: it was read to its end.
-    assert_eq!(parties(&peer), ["pool"], "a large message of one peer costs nobody the bus");
+    // A later call of the same sender, after the large message was skipped.
+    assert_eq!(
+        parties(&peer),
+        ["pool"],
+        "a large message of one peer does not end the bus connection"
+    );
     peer.begin("Rehearse", &1_u32);
     agent.agrees_to(State::AddStart, party);
 }
 
 #[test]
-fn each_on_a_bus_has_the_limits_of_a_connection() {
+fn each_peer_on_a_bus_has_the_limits_of_a_connection() {
     let bus = OnBus::new(1, 1);
     let (peer, other) = (bus.peer(), bus.peer());
     for _ in 0..64 {
@@ -285,7 +290,7 @@ fn each_on_a_bus_has_the_limits_of_a_connection() {
 }
 
 #[test]
-fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
+fn a_name_on_a_bus_has_one_partition_and_is_released_with_its_service() {
     let bus = OnBus::new(1, 1);
     let peer = bus.peer();
     peer.register("pool", wire::LATER_ONLY, 0, 0);
@@ -300,17 +305,17 @@ fn a_name_has_one_partition_on_a_bus_and_goes_with_its_service() {
     );
     let OnBus { served, daemon, folder: _folder } = bus;
     let served = served.end_service();
-    // The daemon finds out by itself, which may be a moment later.
+    // The daemon notices by itself, maybe a moment later.
     while peer.has_owner("org.hotadd.Partition.demo") {}
     second.service().join_bus(&address(&daemon)).expect("the name is free with its service's end");
-    // What the proxy was answered came to this peer, too.
+    // The reply to the proxy was delivered to this peer too.
     let peer = Peer::on_bus(&daemon.address);
-    assert!(parties(&peer).is_empty(), "who calls the name now reaches the second");
-    served.partition.add(HardwareId(1)).expect("a service that has ended keeps nobody out");
+    assert!(parties(&peer).is_empty(), "the name now leads to the second partition");
+    served.partition.add(HardwareId(1)).expect("an ended service refuses no add");
 }
 
 #[test]
-fn a_bus_that_is_not_there_and_a_name_that_is_none_are_refused() {
+fn a_missing_bus_and_an_invalid_name_are_refused() {
     let served = Served::new(1, 1);
     let nowhere: BusAddress = "unix:path=/nonexistent/bus".parse().unwrap();
     let refused = served.service().join_bus(&nowhere).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Children: how each ended is known at once, adopted ones are waited for, and it is known when none is left.
+//! Child processes: the end of each is known at once, adopted ones are waited for, and it is known when none is left.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use hotadd_service::children::{Children, Ending, Offspring};
 use rustix::process::Signal;
 
-/// Far longer than anything here takes.
+/// Far longer than any step of these tests takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// All tests share one table, and some count on being alone.
+/// All tests share one table of children, and some need to be alone.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -25,7 +25,7 @@ fn sh(script: &str) -> Offspring {
 }
 
 #[test]
-fn how_a_child_ended_is_known_and_said() {
+fn the_way_a_child_ended_is_known_and_described() {
     let _alone = alone();
     let ended = |script| sh(script).wait_timeout(LONG).unwrap();
     assert_eq!(ended("exit 0"), Ending::Exited(0));
@@ -47,7 +47,7 @@ fn children_that_end_at_once_are_not_missed() {
 }
 
 #[test]
-fn one_that_runs_has_no_ending_until_it_ends() {
+fn a_running_child_has_no_ending() {
     let _alone = alone();
     let mut child = sh("read x");
     assert_eq!(child.wait_timeout(Duration::ZERO), None);
@@ -57,7 +57,7 @@ fn one_that_runs_has_no_ending_until_it_ends() {
 }
 
 #[test]
-fn a_listener_hears_of_the_end_also_when_it_comes_late() {
+fn a_listener_is_told_of_the_end_even_if_it_registers_late() {
     let _alone = alone();
     let mut child = sh("read x; exit 4");
     let (sender, heard) = mpsc::channel();
@@ -70,29 +70,29 @@ fn a_listener_hears_of_the_end_also_when_it_comes_late() {
 }
 
 #[test]
-fn a_group_is_signalled_only_while_its_leader_is_there() {
+fn a_process_group_is_signalled_only_while_its_leader_exists() {
     let _alone = alone();
     let child = sh("cat");
     child.kill_group(Signal::TERM);
     assert_eq!(child.wait_timeout(LONG).unwrap().to_string(), "was killed by SIGTERM");
-    // Its id may be somebody else's by now.
+    // Its process id may belong to another process by now.
     child.kill_group(Signal::KILL);
 }
 
 #[test]
-fn it_is_known_when_no_child_is_left_adopted_ones_included() {
+fn the_table_knows_when_no_child_is_left_including_adopted_ones() {
     let _alone = alone();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let children = Children::get();
     assert!(children.childless(LONG));
-    // The one that reads is left to us when its parent ends, and ends with our end of the pipe. A command in the background
-    // would get another stdin if it were not said.
+    // `read` becomes our child when its parent ends, and ends when we close the pipe. A background command
+    // would get another stdin without the redirection.
     let mut parent = sh("exec 3<&0; cat <&3 >/dev/null & exit 0");
     assert_eq!(parent.wait_timeout(LONG), Some(Ending::Exited(0)));
-    assert!(!children.childless(Duration::ZERO), "the orphan is ours");
+    assert!(!children.childless(Duration::ZERO), "the orphan is our child");
     drop(parent.stdin.take());
     assert!(children.childless(LONG));
-    // And again, after the thread that waits has been asleep.
+    // Again, after the thread that waits has slept.
     let mut child = sh("read x");
     assert!(!children.childless(Duration::ZERO));
     drop(child.stdin.take());

@@ -1,6 +1,6 @@
-//! Two hundred clients that come and go at random while processors are added: some deregister, some close, some die in the
-//! middle of an answer. Whoever is registered hears of every processor exactly once (R5), and nothing is left behind. By
-//! itself, because it counts what the whole process has.
+//! Two hundred clients come and go at random while processors are added: some deregister, some close, and
+//! some die in the middle of an answer. Each registered client is told of every processor exactly once (R5),
+//! and nothing is left behind. A separate test binary, because it counts what the whole process holds.
 
 mod common;
 
@@ -21,23 +21,24 @@ use common::line::{Line, Said};
 
 const CLIENTS: u64 = 200;
 
-/// How often each comes.
+/// The number of lives of each client.
 const LIVES: u64 = 6;
 
-/// More processors than it takes to meet everybody's wishes.
+/// More processors than all clients together wait for.
 const PROCESSORS: u32 = 2000;
 
-/// How much the process may grow between a third of the lives and all of them, in KiB. What the clients write down is in it.
+/// How much the process may grow between a third of the lives and all of them, in KiB. The records of the
+/// clients are included.
 const MOST_GROWTH: usize = 8192;
 
-/// Longer than all of it takes. Only a test that fails waits for it.
+/// Longer than the whole test takes. Only a failing test waits for it.
 const ALL_OF_IT: Duration = Duration::from_secs(120);
 
-/// How a life ends.
+/// How a client's life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Deregisters,
-    /// Between two answers; or so the client thinks.
+    /// Between two answers, as far as the client knows.
     Closes,
     /// When it is asked, without an answer.
     DiesAsked,
@@ -49,11 +50,11 @@ enum End {
     NeverListens,
 }
 
-/// What one life is to be.
+/// The plan for one life.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     replay: bool,
-    /// How many outcomes it stays for.
+    /// The number of outcomes that it stays for.
     stays: usize,
     end: End,
 }
@@ -62,14 +63,14 @@ impl Plan {
     fn random(random: &mut Rng) -> Self {
         use End::{Closes, Deregisters, DiesAnswering, DiesAsked, DiesTold, NeverListens};
         let ends = [Deregisters, Closes, DiesAsked, DiesAnswering, DiesTold, NeverListens];
-        // Most go in peace, or hardly any add would come to be.
+        // Most deregister or close in order, or hardly any add would succeed.
         let end = if random.u8(..3) == 0 { random.choice(ends) } else { Some(Deregisters) };
         let end = end.unwrap_or(Deregisters);
         Self { replay: random.u8(..4) == 0, stays: random.usize(..4), end }
     }
 }
 
-/// What a life heard.
+/// The notices of one life.
 #[derive(Debug)]
 struct Life {
     plan: Plan,
@@ -77,10 +78,10 @@ struct Life {
 }
 
 #[test]
-fn whoever_is_registered_hears_every_add_once_whoever_else_comes_and_goes() {
+fn r5_a_registered_client_is_told_of_every_add_once_while_others_come_and_go() {
     let seed = std::env::var("HOTADD_SEED")
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("HOTADD_SEED is a number"));
-    // Shown if it fails.
+    // Printed if the test fails.
     println!("HOTADD_SEED={seed}");
     raise_descriptors(1000);
     let served = Served::new(1, PROCESSORS);
@@ -122,17 +123,17 @@ fn whoever_is_registered_hears_every_add_once_whoever_else_comes_and_goes() {
     lives.iter().for_each(|life| check(life, &joined));
     let expected: Vec<_> = active(&joined).collect();
     let now: Vec<_> = served.partition.active().iter().map(|p| p.id.0).collect();
-    assert_eq!(now, expected, "those are active whose add succeeded, in that order");
+    assert_eq!(now, expected, "the active processors are those whose add succeeded, in that order");
     assert!(joined.iter().filter(|joined| **joined).count() > 0, "of {} none", joined.len());
 
     let after = Counts::settled(before);
-    assert!(after.is_within(before), "left behind: {before:?} became {after:?}");
-    assert!(grown <= MOST_GROWTH, "{grown} KiB, and {MOST_GROWTH} are the most");
-    // All have left: the next one is nobody's to refuse.
+    assert!(after.is_within(before), "resources grew from {before:?} to {after:?}");
+    assert!(grown <= MOST_GROWTH, "{grown} KiB of growth, with a limit of {MOST_GROWTH}");
+    // All clients have left, so the next add is refused by none.
     let peer = served.peer();
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
-    assert_eq!(parties, [], "all are deregistered, those that died too (L3)");
-    served.partition.add(HardwareId(PROCESSORS)).expect("nobody is there who could refuse");
+    assert_eq!(parties, [], "all parties are deregistered, including those that died (L3)");
+    served.partition.add(HardwareId(PROCESSORS)).expect("no party is left to refuse");
 }
 
 /// The active processors, in the order in which they joined.
@@ -141,12 +142,12 @@ fn active(joined: &[bool]) -> impl Iterator<Item = u32> {
     std::iter::once(0).chain(ids)
 }
 
-/// That a life heard what the contract says.
+/// Checks the notices of a life against the contract.
 fn check(life: &Life, joined: &[bool]) {
     use State::{AddComplete, AddFailure, AddStart};
     let asked = life.heard.iter().take_while(|(state, _)| *state == AddStart).count();
     let later = if life.plan.replay {
-        // First the replay: AddStart for each active processor, AddComplete for each, ascending (R3).
+        // The replay first: AddStart for each active processor, then AddComplete for each, ascending (R3).
         let (replay, later) = life.heard.split_at(life.heard.len().min(2 * asked));
         let all: Vec<_> = active(joined).take(asked).collect();
         let due =
@@ -157,7 +158,7 @@ fn check(life: &Life, joined: &[bool]) {
             let there = active(joined).take_while(|id| id < first).count();
             assert_eq!(
                 asked, there,
-                "every one is replayed or asked about, none twice (R5): {life:?}"
+                "every processor is replayed or asked about, none twice (R5): {life:?}"
             );
         }
         later
@@ -170,24 +171,27 @@ fn check(life: &Life, joined: &[bool]) {
         [(AddStart, id), (outcome, id)]
     });
     let due: Vec<_> = due.take(later.len()).collect();
-    assert_eq!(later, due, "each add once, a start and its outcome, none left out: {life:?}");
+    assert_eq!(later, due, "each add once, with its start and its outcome: {life:?}");
     if let (End::DiesAsked | End::DiesAnswering, Some((AddStart, id))) =
         (life.plan.end, later.last())
     {
-        assert!(!joined[*id as usize - 1], "who dies when asked about {id} vetoes it (L3)");
+        assert!(
+            !joined[*id as usize - 1],
+            "a client that dies when asked about {id} vetoes it (L3)"
+        );
     }
 }
 
-/// What a client tells the test.
+/// A message of a client to the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// It is there, and waits for an add.
+    /// It is registered and waits for an add.
     Add,
     /// A life is over.
     Over,
 }
 
-/// All clients on this thread. Returns all lives.
+/// Runs all clients on this thread. Returns all lives.
 fn crowd(seed: u64, path: &Path, wishes: &Sender<Wish>) -> Vec<Life> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -215,9 +219,9 @@ fn crowd(seed: u64, path: &Path, wishes: &Sender<Wish>) -> Vec<Life> {
     })
 }
 
-/// One connection from its beginning to its end. Returns what was heard over it.
+/// One connection from begin to end. Returns its notices.
 async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32)> {
-    let mut line = Line::connect(path).await.expect("there is room for everybody");
+    let mut line = Line::connect(path).await.expect("there is room for every client");
     let flags = if plan.replay { 0 } else { wire::LATER_ONLY };
     line.register("client", flags, 0).await.unwrap();
     let mut heard = Vec::new();
@@ -235,7 +239,7 @@ async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32
             }
             return heard;
         }
-        let said = line.next_said().await.expect("who is well is not disconnected");
+        let said = line.next_said().await.expect("a correct client is not disconnected");
         let (serial, state, id) = match said {
             Said::Done(answer) => {
                 own = Some(answer.expect("a party and an epoch").0);
@@ -247,7 +251,7 @@ async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32
         };
         heard.push((state, id));
         let ready = own.is_some() && outcomes >= plan.stays;
-        // Some processors only are died of, or hardly any add would come to be.
+        // Clients die at some processors only, or hardly any add would succeed.
         match (plan.end, state) {
             (End::DiesAsked, State::AddStart) if ready && id % 4 == 2 => return heard,
             (End::DiesAnswering, State::AddStart) if ready && id % 4 == 2 => {
@@ -264,11 +268,11 @@ async fn live(plan: Plan, path: &Path, wishes: &Sender<Wish>) -> Vec<(State, u32
     }
 }
 
-/// Deregisters, which may be in the middle of an add. What was sent before the reply is heard; nothing comes behind it (D1).
+/// Deregisters, maybe in the middle of an add. Notices sent before the reply are recorded; none may follow it (D1).
 async fn leave(line: &mut Line, party: u64, heard: &mut Vec<(State, u32)>) {
     line.deregister(party).await.unwrap();
     loop {
-        match line.next_said().await.expect("who is well is not disconnected") {
+        match line.next_said().await.expect("a correct client is not disconnected") {
             Said::Notice { serial, state, id, .. } => {
                 heard.push((state, id));
                 line.agree(serial).await.unwrap();
@@ -279,5 +283,5 @@ async fn leave(line: &mut Line, party: u64, heard: &mut Vec<(State, u32)>) {
     }
     line.ping().await.unwrap();
     let said = line.next_said().await;
-    assert!(matches!(said, Some(Said::Done(_))), "nothing comes behind the reply (D1): {said:?}");
+    assert!(matches!(said, Some(Said::Done(_))), "no notice follows the reply (D1): {said:?}");
 }

@@ -1,4 +1,5 @@
-//! Many connections of one user: the others get in all the same. By itself, because it takes most of the descriptors there are.
+//! Many connections of one user do not keep others out. A separate test binary, because it uses most of the
+//! available descriptors.
 
 mod common;
 
@@ -14,10 +15,10 @@ use hotadd_testing::Need;
 use common::Served;
 use common::counts::raise_descriptors;
 
-/// The group of a machine's partition. Nobody need know its name.
+/// The group of a machine's partition. It needs no name.
 const GROUP: u32 = 61_234;
 
-/// Tries to have as many connections as it is told, says how many are let in, and keeps them until its stdin ends.
+/// Opens as many connections as requested, prints how many were admitted, and keeps them until its stdin is closed.
 const CROWD: &str = r#"
 import os, resource, socket, sys
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -40,14 +41,14 @@ print(len(there), flush=True)
 sys.stdin.read()
 "#;
 
-/// A process that keeps its connections, and how many it has.
+/// A process that keeps its connections, and their number.
 struct Crowd {
     process: Child,
     count: usize,
 }
 
 impl Crowd {
-    /// Of this user, who is in the group.
+    /// Runs as this user, who is in the group.
     fn of(uid: u32, path: &Path, tries: usize) -> Self {
         let (uid, group) = (uid.to_string(), GROUP.to_string());
         let mut command = Command::new("setpriv");
@@ -66,22 +67,22 @@ impl Crowd {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let count = line.trim().parse().expect("it says how many it has");
+        let count = line.trim().parse().expect("the number of connections");
         Self { process, count }
     }
 }
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        // It ends with its stdin.
+        // It ends when its stdin is closed.
         drop(self.process.stdin.take().map(|mut stdin| stdin.flush()));
         let _ = self.process.wait();
     }
 }
 
 #[test]
-fn one_user_has_its_share_of_connections_and_neither_others_nor_root_are_kept_out() {
-    // The shares themselves are also tried in src/shares.rs, by whoever this is.
+fn one_users_connections_are_limited_and_keep_out_neither_others_nor_root() {
+    // The shares are also tested in src/parties/shares.rs, as any user.
     if !Need::Root.is_met("connections of other users") {
         return;
     }
@@ -90,7 +91,7 @@ fn one_user_has_its_share_of_connections_and_neither_others_nor_root_are_kept_ou
     let folder = served.path.parent().unwrap().parent().unwrap();
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     let crowd = Crowd::of(65_534, &served.path, 1100);
-    assert_eq!(crowd.count, 256, "one user has its share, and no more");
+    assert_eq!(crowd.count, 256, "one user gets exactly its share");
     served.logged(
         "of user 65534: refused, because its user has reached the limit of 256 connections",
     );
@@ -98,8 +99,8 @@ fn one_user_has_its_share_of_connections_and_neither_others_nor_root_are_kept_ou
     let others: Vec<_> =
         [61_001, 61_002, 61_003, 61_004].map(|uid| Crowd::of(uid, &served.path, 300)).into();
     let counts: Vec<_> = others.iter().map(|crowd| crowd.count).collect();
-    assert_eq!(counts, [256, 256, 256, 0], "others have theirs, as long as there is room");
-    // Root has places that nobody else can take.
+    assert_eq!(counts, [256, 256, 256, 0], "other users get their shares while there is room");
+    // Some places are reserved for root.
     let root: Vec<_> = (0..64).map(|_| served.peer()).collect();
     root.iter().for_each(common::Peer::ping);
     drop(crowd);

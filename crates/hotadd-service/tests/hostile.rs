@@ -1,4 +1,4 @@
-//! What a peer can do wrong, on purpose or not, and that nobody else notices.
+//! What a peer can do wrong, intentionally or not, without any effect on others.
 
 mod common;
 
@@ -10,17 +10,19 @@ use zbus::Message;
 
 use common::{PATIENCE, Peer, Served, WireFailure};
 
-/// That the service closes this connection.
+/// Checks that the service closes this connection.
 fn is_closed(stream: &mut UnixStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it lives"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection is still open");
+        }
     }
 }
 
-/// That others are served.
+/// Checks that other clients are served.
 fn is_well(served: &Served) {
     let peer = served.peer();
     peer.register("fine", wire::LATER_ONLY, 0, 0);
@@ -40,7 +42,7 @@ fn a_batch_has_512_processors_at_most() {
     let peer = served.peer();
     let ids: Vec<u32> = (1..=513).collect();
     fails(peer.call("AddBatch", &(ids, false)), LIMIT);
-    assert_eq!(served.partition.active().count(), 1, "none of them was asked about");
+    assert_eq!(served.partition.active().count(), 1, "no processor of the batch was added");
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn wrong_arguments_are_answered_with_an_error() {
 }
 
 #[test]
-fn what_there_is_not_is_answered_with_the_usual_errors() {
+fn unknown_objects_interfaces_and_methods_get_the_standard_errors() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let ask = |path: &str, interface: &str, method: &str| {
@@ -92,7 +94,7 @@ fn what_there_is_not_is_answered_with_the_usual_errors() {
 }
 
 #[test]
-fn it_can_be_explored() {
+fn the_object_tree_and_properties_can_be_introspected() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let mut path = String::new();
@@ -118,10 +120,10 @@ fn it_can_be_explored() {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_not_read() {
+fn a_message_that_is_too_large_ends_its_connection() {
     let served = Served::new(1, 1);
     let mut bare = served.bare();
-    // Announced only: 128 MiB of body.
+    // A header that announces a body of 128 MiB.
     let mut header = [0_u8; 16];
     header[..4].copy_from_slice(&[b'l', 1, 0, 1]);
     header[4..8].copy_from_slice(&(128_u32 << 20).to_le_bytes());
@@ -130,7 +132,7 @@ fn a_message_that_is_too_large_is_not_read() {
     is_closed(&mut bare);
     served.logged("announced a message of 134217744 bytes");
 
-    // The largest that is allowed is read, and answered.
+    // The largest permitted message is read and answered.
     let peer = served.peer();
     let ids = vec![7_u32; (MAX_MESSAGE - 1024) / 4];
     fails(peer.call("AddBatch", &(ids, false)), LIMIT);
@@ -165,7 +167,7 @@ fn damaged_messages_never_break_the_service() {
     let path = zbus::zvariant::ObjectPath::try_from("/a").unwrap();
     let call = call.build(&(path, "pool", 1_u32, 0_i32, 100_u32)).unwrap();
     let bytes: &[u8] = call.data();
-    // A generator of our own: what it finds is found again.
+    // Our own generator, so that a failure can be reproduced.
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
         seed ^= seed << 13;
@@ -180,7 +182,7 @@ fn damaged_messages_never_break_the_service() {
             bytes[at] = u8::try_from(random(256)).unwrap();
         }
         let mut bare = served.bare();
-        // It may be closed already.
+        // The connection may be closed already.
         drop(bare.write_all(&bytes));
         drop(bare.shutdown(std::net::Shutdown::Write));
         is_closed(&mut bare);
@@ -192,7 +194,7 @@ fn damaged_messages_never_break_the_service() {
 }
 
 #[test]
-fn a_header_with_what_is_no_name_ends_a_connection_by_name() {
+fn a_header_with_an_invalid_name_ends_the_connection_and_is_logged() {
     let served = Served::new(1, 1);
     let call = Message::method_call("/", "Ping").unwrap().build(&()).unwrap();
     let mut bytes = call.data().to_vec();
@@ -206,12 +208,12 @@ fn a_header_with_what_is_no_name_ends_a_connection_by_name() {
 }
 
 #[test]
-fn what_d_bus_says_to_ignore_is_ignored() {
+fn unknown_types_flags_and_fields_are_ignored() {
     let served = Served::new(1, 1);
     let call = Message::method_call("/", "Ping").unwrap();
     let call = call.interface("org.freedesktop.DBus.Peer").unwrap().build(&()).unwrap();
     let bytes: &[u8] = call.data();
-    // A type that is not defined; and then a call with such flags, and one more field in its header.
+    // A message of an undefined type; then a call with undefined flags and an extra header field.
     let mut other = bytes.to_vec();
     other[1] = 77;
     let mut more = bytes.to_vec();
@@ -226,22 +228,22 @@ fn what_d_bus_says_to_ignore_is_ignored() {
     let mut answer = [0; 24];
     bare.read_exact(&mut answer).unwrap();
     assert_eq!(answer[1], 2, "the ping is answered: {answer:?}");
-    assert!(served.log().is_empty(), "and nobody complains");
+    assert!(served.log().is_empty(), "nothing is logged");
 }
 
 #[test]
-fn half_a_message_holds_up_nobody_else() {
+fn half_a_message_does_not_delay_others() {
     let served = Served::new(1, 1);
     let mut bare = served.bare();
     bare.write_all(b"l\x01\x00\x01\x10\x00").unwrap();
     is_well(&served);
-    // It is closed when it has had its time.
+    // The connection is closed after its time limit.
     is_closed(&mut bare);
     served.logged("an incomplete message and then nothing for 5 s");
 }
 
 #[test]
-fn who_does_not_begin_is_hung_up_on() {
+fn a_connection_without_a_handshake_is_closed() {
     let served = Served::new(1, 1);
     let mut stream = UnixStream::connect(&served.path).unwrap();
     is_well(&served);
@@ -258,7 +260,7 @@ fn a_flood_of_calls_is_answered_and_too_many_at_once_are_refused() {
     for _ in 0..2000 {
         peer.end::<Vec<(u64, String, i32, bool)>>().unwrap();
     }
-    // As long as one add waits, sixteen requests may wait with it.
+    // While one add waits, sixteen requests may wait with it.
     let party = agent.register("slow", wire::LATER_ONLY, 0, 0);
     peer.begin("Add", &1_u32);
     let asked = agent.asked();
@@ -281,12 +283,12 @@ fn a_flood_of_calls_is_answered_and_too_many_at_once_are_refused() {
 }
 
 #[test]
-fn who_does_not_read_is_disconnected_and_holds_up_nobody() {
+fn a_peer_that_does_not_read_is_disconnected_and_does_not_delay_others() {
     let served = Served::new(1, 0);
     let mut deaf = served.bare();
     let call = Message::method_call(wire::PARTITION_PATH, "Introspect").unwrap();
     let call = call.build(&()).unwrap();
-    // It asks and asks, and takes no answer.
+    // It sends requests without end and reads no answer.
     let flood = std::thread::spawn(move || {
         while deaf.write_all(call.data()).is_ok() {}
         deaf
@@ -299,7 +301,7 @@ fn who_does_not_read_is_disconnected_and_holds_up_nobody() {
 }
 
 #[test]
-fn a_connection_has_a_limit_of_parties() {
+fn the_parties_of_a_connection_are_limited() {
     let served = Served::new(1, 0);
     let peer = served.peer();
     let parties: Vec<u64> =
@@ -308,7 +310,7 @@ fn a_connection_has_a_limit_of_parties() {
     fails(peer.end(), LIMIT);
     peer.call::<_, ()>("Deregister", &parties[0]).unwrap();
     peer.register("pool", wire::LATER_ONLY, 0, 0);
-    // Others have a limit of their own.
+    // Another connection has its own limit.
     is_well(&served);
 }
 
@@ -323,7 +325,7 @@ fn a_wrong_identity_is_rejected() {
 }
 
 #[test]
-fn calls_that_expect_no_reply_get_none() {
+fn a_call_that_expects_no_reply_gets_none() {
     let served = Served::new(1, 0);
     let peer: Peer = served.peer();
     let call = Message::method_call("/", "Ping").unwrap();

@@ -1,5 +1,5 @@
-//! What dist/ installs for a machine's partition, read by those for whom it is: a dbus-daemon with this machine's own
-//! configuration, and a polkit of the test's own.
+//! The files of dist/ for a machine's partition, tested with the programs that read them: a dbus-daemon with
+//! this machine's own configuration, and a separate polkit.
 
 mod common;
 
@@ -18,14 +18,14 @@ use zbus::Message;
 use common::daemon::Daemon;
 use common::{PATIENCE, Peer, Served, User};
 
-/// Users that every system has, and that are in no group which matters.
+/// Users that every system has, in no relevant group.
 const NOBODY: User = User { uid: 65_534, gid: 65_534 };
 const DAEMON: User = User { uid: 1, gid: 1 };
 
 const DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const CHALLENGE: &str = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
 
-/// What polkit decides beside our policy: as an administrator may.
+/// Rules in addition to our policy, as an administrator may write them.
 const RULES: &str = r#"
 polkit.addRule(function (action, subject) {
     if (subject.user == "daemon" && action.id == "org.hotadd.register") return polkit.Result.YES;
@@ -33,32 +33,32 @@ polkit.addRule(function (action, subject) {
 });
 "#;
 
-/// What Add returns.
+/// The result of Add.
 type Changed = (WireProcessor, u64);
 
 fn dist() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist").canonicalize().unwrap()
 }
 
-/// A folder that everybody may look into.
+/// A folder that every user may list.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
-/// The end of a process that this has started.
+/// Kills a process when it is dropped.
 struct Ends(Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A bus like the machine's, and polkit on it.
+/// A bus like the machine's, with polkit on it.
 struct System {
     daemon: Daemon,
     _polkit: Ends,
@@ -66,7 +66,7 @@ struct System {
 }
 
 impl System {
-    /// `None` if it cannot be had here, which is said.
+    /// `None` if this machine lacks something, which a line reports.
     fn new() -> Option<Self> {
         const WHAT: &str = "the files of dist/";
         let without = |what: &str| {
@@ -92,7 +92,7 @@ impl System {
             fs::create_dir(folder).unwrap();
             fs::write(folder.join(name), content).unwrap();
         }
-        // Where polkit looks cannot be told to it. What it finds there is put in place for it alone.
+        // polkit's folders cannot be configured. They are mounted for this process only.
         let script = "mount --bind \"$1\" /usr/share/polkit-1/actions && \
             mount --bind \"$2\" /etc/polkit-1/rules.d && exec \"$3\" --no-debug";
         let mut command = Command::new("unshare");
@@ -118,7 +118,7 @@ impl System {
         Peer::on_bus_as(&self.daemon.socket, user)
     }
 
-    /// A partition of one processor and two to add.
+    /// A partition with one active processor and two to add.
     fn partition(&self) -> Served {
         let served = Served::for_those(Access::machine("0").unwrap(), 1, 2);
         let address: BusAddress = self.daemon.address.parse().unwrap();
@@ -128,7 +128,7 @@ impl System {
 }
 
 #[test]
-fn who_may_do_what_is_for_polkit_to_say_and_an_agent_of_any_user_is_called() {
+fn polkit_decides_about_access_and_agents_of_any_user_are_called() {
     let Some(system) = System::new() else { return };
     let served = system.partition();
     let (agent, nobody) = (system.peer(DAEMON), system.peer(NOBODY));
@@ -136,12 +136,14 @@ fn who_may_do_what_is_for_polkit_to_say_and_an_agent_of_any_user_is_called() {
     let failure = agent.call::<_, Changed>("Add", &1_u32).unwrap_err();
     assert_eq!(failure.name, DENIED, "a rule says no: {}", failure.message);
 
-    nobody.call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &()).expect("everybody may look");
+    nobody
+        .call::<_, Vec<(u64, String, i32, bool)>>("GetParties", &())
+        .expect("every user may read");
     let failure = nobody.call::<_, Changed>("Add", &1_u32).unwrap_err();
     assert_eq!(failure.name, CHALLENGE, "our policy asks for a password: {}", failure.message);
     nobody.begin_interactively("Add", &1_u32);
     let failure = nobody.end::<Changed>().unwrap_err();
-    assert_eq!(failure.name, DENIED, "there is nobody who could give one: {}", failure.message);
+    assert_eq!(failure.name, DENIED, "no agent can ask for a password: {}", failure.message);
     assert_eq!(served.partition.count(), 1);
 
     let partition = served.adder();
@@ -156,7 +158,7 @@ fn who_may_do_what_is_for_polkit_to_say_and_an_agent_of_any_user_is_called() {
 }
 
 #[test]
-fn the_bus_lets_nobody_else_be_the_partition_or_call_its_agents() {
+fn the_bus_policy_reserves_the_name_and_the_calls_of_agents() {
     let Some(system) = System::new() else { return };
     let (agent, nobody) = (system.peer(DAEMON), system.peer(NOBODY));
     let own = nobody.connection.request_name(MACHINE_BUS_NAME);
@@ -191,13 +193,16 @@ fn the_bus_lets_nobody_else_be_the_partition_or_call_its_agents() {
     }
     stranger.begin_at(wire::PARTITION_PATH, "org.example.Other", "Do", &());
     let failure = stranger.end::<()>().unwrap_err();
-    assert!(failure.message.contains("Rejected send"), "nothing else gets there: {failure:?}");
+    assert!(
+        failure.message.contains("Rejected send"),
+        "other calls are rejected by the bus: {failure:?}"
+    );
     agent.was_not_asked();
     drop(served);
 }
 
 #[test]
-fn as_many_parties_may_register_as_the_bus_lets_be_asked_at_once() {
+fn the_limit_of_parties_fits_the_limit_of_pending_replies_of_the_bus() {
     let Some(system) = System::new() else { return };
     let served = system.partition();
     let root = User { uid: 0, gid: 0 };
@@ -214,7 +219,7 @@ fn as_many_parties_may_register_as_the_bus_lets_be_asked_at_once() {
     let partition = served.adder();
     let rehearsal = std::thread::spawn(move || partition.rehearse(HardwareId(1)));
     for _ in [State::AddStart, State::AddFailure] {
-        // All of them, before one has answered.
+        // All of them, before any has answered.
         let each = |(peer, count): &(Peer, usize)| (0..*count).map(|_| peer.asked()).collect();
         let asked: Vec<Vec<_>> = parties.iter().map(each).collect();
         for ((peer, _), asked) in parties.iter().zip(&asked) {
@@ -225,12 +230,12 @@ fn as_many_parties_may_register_as_the_bus_lets_be_asked_at_once() {
     assert_eq!(answers.len(), 96);
     assert!(
         answers.iter().all(|answer| answer.answer.is_ok()),
-        "the bus refuses none: {answers:?}"
+        "the bus delivers all calls: {answers:?}"
     );
 }
 
 #[test]
-fn polkit_takes_an_administrators_password_for_both_actions() {
+fn polkit_requires_an_administrators_password_for_both_actions() {
     let Some(system) = System::new() else { return };
     for action in ["org.hotadd.register", "org.hotadd.change"] {
         let mut command = Command::new("pkaction");
@@ -249,7 +254,7 @@ fn polkit_takes_an_administrators_password_for_both_actions() {
 }
 
 #[test]
-fn the_bus_knows_what_to_start_for_the_name() {
+fn the_bus_can_activate_the_name() {
     let folder = folder();
     let daemon = Daemon::with_services(folder.path(), &dist());
     let peer = Peer::on_bus(&daemon.address);

@@ -1,4 +1,4 @@
-//! That connections leave nothing behind. By itself, because it counts what the whole process has.
+//! Connections leave no resources behind. A separate test binary, because it counts what the whole process holds.
 
 mod common;
 
@@ -16,7 +16,7 @@ use common::counts::Counts;
 use common::{Peer, Served};
 
 #[test]
-fn connections_and_descriptors_sent_along_leave_nothing_behind() {
+fn connections_and_sent_descriptors_leave_nothing_behind() {
     let served = Served::new(1, 1);
     let round = |index: u32| {
         let peer: Peer = served.peer();
@@ -40,7 +40,7 @@ fn connections_and_descriptors_sent_along_leave_nothing_behind() {
     assert!(served.log().is_empty());
 }
 
-/// Sends a ping, and a descriptor that nobody asked for; waits for the answer.
+/// Sends a ping with an unrequested descriptor, and waits for the answer.
 fn send_a_descriptor(stream: &mut UnixStream) {
     let ping = Message::method_call("/", "Ping").unwrap();
     let ping = ping.interface("org.freedesktop.DBus.Peer").unwrap().build(&()).unwrap();
@@ -50,11 +50,11 @@ fn send_a_descriptor(stream: &mut UnixStream) {
     assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
     let bytes = [IoSlice::new(ping.data())];
     sendmsg(&*stream, &bytes, &mut ancillary, SendFlags::empty()).unwrap();
-    // An answer without arguments: a header, and the serial that it answers.
+    // A reply without arguments: a header with the serial that it answers.
     stream.read_exact(&mut [0; 24]).unwrap();
 }
 
-/// What an idle service has, give or take the peer that has just gone.
+/// The resources of an idle service, after the peer has left.
 fn idle(served: &Served) -> Counts {
     served.peer().ping();
     Counts::now()

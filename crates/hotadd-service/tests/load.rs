@@ -1,6 +1,6 @@
-//! A thousand agents, each with a connection of its own, all of which come at once and in the middle of something; and a
-//! hundred adds, of which some are refused and some fail. Everybody hears what is due, and nothing is left behind. By itself, because it counts what the whole
-//! process has.
+//! A thousand agents, each with its own connection, all of which connect at once during a transaction; and a hundred adds, of which
+//! some are refused and some fail. Each agent gets the notices that are due, and nothing is left behind. A separate test binary,
+//! because it counts what the whole process holds.
 
 mod common;
 
@@ -21,29 +21,29 @@ use common::line::{Line, Said};
 const AGENTS: u32 = 1000;
 const ADDS: u32 = 100;
 
-/// How many adds warm it up: from here on memory is not to grow.
+/// The number of adds before memory is measured. After them it must not grow.
 const WARM: u32 = 20;
 
-/// How much the process may grow behind the warm-up, in KiB. What the agents write down is in it, less than 1 MiB; a leak of
-/// one notice's message for each call would be over 60 MiB.
+/// How much the process may grow after the warm-up, in KiB. The records of the agents are included, less than
+/// 1 MiB; a leak of one message per call would be over 60 MiB.
 const MOST_GROWTH: usize = 4096;
 
-/// Longer than all of it takes. Only a test that fails waits for it.
+/// Longer than the whole test takes. Only a failing test waits for it.
 const ALL_OF_IT: Duration = Duration::from_secs(120);
 
-/// The agent that refuses some processors; its level is 0.
+/// The agent that refuses some processors. Its level is 0.
 const REFUSER: u32 = 500;
 
 /// One answer of a rehearsal.
 type Answered = (u64, String, i32, bool, u32, String, u64);
 
-/// What becomes of an add.
+/// The outcome of an add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Joins,
-    /// One agent of level 0 vetoes it.
+    /// An agent of level 0 vetoes it.
     Refused,
-    /// The platform fails.
+    /// The platform fails to start it.
     Fails,
 }
 
@@ -55,18 +55,18 @@ fn fate(id: u32) -> Fate {
     }
 }
 
-/// Of every agent two of three agree first.
+/// Two of three agents have level 0 and are asked first.
 fn level(agent: u32) -> i32 {
     i32::from(agent.is_multiple_of(3))
 }
 
-/// What the contract says that this agent hears of this processor.
+/// The notices that this agent must get about this processor.
 fn due(agent: u32, id: u32) -> &'static [State] {
     use State::{AddComplete, AddFailure, AddStart};
     match fate(id) {
         Fate::Joins => &[AddStart, AddComplete],
         Fate::Fails => &[AddStart, AddFailure],
-        // The level behind the refusal is not asked, and who refused cleans up by itself (A3).
+        // The level after the refusal is not asked, and the refusing agent is not told (A3).
         Fate::Refused if level(agent) > 0 => &[],
         Fate::Refused if agent == REFUSER => &[AddStart],
         Fate::Refused => &[AddStart, AddFailure],
@@ -74,7 +74,7 @@ fn due(agent: u32, id: u32) -> &'static [State] {
 }
 
 #[test]
-fn a_thousand_agents_hear_every_add_once_and_leave_nothing_behind() {
+fn a_thousand_agents_are_told_of_every_add_once_and_leave_nothing_behind() {
     raise_descriptors(3000);
     let served = Served::new(1, ADDS);
     served.peer().ping();
@@ -83,7 +83,7 @@ fn a_thousand_agents_hear_every_add_once_and_leave_nothing_behind() {
         served.hardware.fail_start(HardwareId(id), Errno::from_raw(5));
     }
 
-    // As long as it is being asked, nobody can register (R5).
+    // While this party is asked, no other can register (R5).
     let holder = served.peer();
     let party = holder.register("holder", wire::LATER_ONLY, 0, 60_000);
     holder.begin("Rehearse", &1_u32);
@@ -119,33 +119,33 @@ fn a_thousand_agents_hear_every_add_once_and_leave_nothing_behind() {
         let due: Vec<_> = due.collect();
         assert_eq!(
             heard, due,
-            "agent {agent} hears each add once: a start and one outcome (A1-A5)"
+            "agent {agent} is told of each add once: a start and one outcome (A1-A5)"
         );
     }
     let joined = (1..=ADDS).filter(|id| fate(*id) == Fate::Joins);
     let expected: Vec<_> = std::iter::once(0).chain(joined).collect();
     let active: Vec<_> = served.partition.active().iter().map(|p| p.id.0).collect();
-    assert_eq!(active, expected, "exactly those joined that everybody agreed to (A3, A4)");
+    assert_eq!(active, expected, "exactly the agreed processors joined (A3, A4)");
     let peer = served.peer();
     let set: WireSet = peer.call("GetSet", &()).unwrap();
     let candidates: Vec<u32> = peer.call("GetCandidates", &()).unwrap();
     let seen: Vec<_> = set.2.iter().filter(|known| known.1 == 1).map(|known| known.0).collect();
-    assert_eq!(seen, expected, "who asks over the wire sees the same set");
+    assert_eq!(seen, expected, "a client sees the same set");
     assert_eq!(candidates.len() + seen.len(), (1 + ADDS) as usize);
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
     assert_eq!(parties, [], "all have deregistered");
-    assert_eq!(served.log(), Vec::<String>::new(), "nobody was turned away");
+    assert_eq!(served.log(), Vec::<String>::new(), "no connection was refused");
     drop((peer, holder));
 
     let after = Counts::settled(before);
-    assert!(after.is_within(before), "left behind: {before:?} became {after:?}");
+    assert!(after.is_within(before), "resources grew from {before:?} to {after:?}");
     assert!(
         grown <= MOST_GROWTH,
-        "adds {WARM} to {ADDS} took {grown} KiB, and {MOST_GROWTH} are the most"
+        "adds {WARM} to {ADDS} took {grown} KiB, with a limit of {MOST_GROWTH}"
     );
 }
 
-/// Adds a processor, and sees that it comes to what it is to come to.
+/// Adds a processor and checks the outcome.
 fn add(partition: &Partition, id: u32) {
     let result = partition.add(HardwareId(id));
     match (fate(id), result) {
@@ -158,7 +158,7 @@ fn add(partition: &Partition, id: u32) {
     }
 }
 
-/// All agents on this thread. Returns what each heard.
+/// Runs all agents on this thread. Returns the notices of each.
 fn crowd(path: &std::path::Path, told: &Sender<()>) -> Vec<Vec<(State, u32)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -176,14 +176,14 @@ fn crowd(path: &std::path::Path, told: &Sender<()>) -> Vec<Vec<(State, u32)>> {
     })
 }
 
-/// The life of one agent: until it has heard how the last add came out. Returns what it heard.
+/// The life of one agent, up to the outcome of the last add. Returns its notices.
 async fn live(agent: u32, path: Arc<PathBuf>, told: Sender<()>) -> (u32, Vec<(State, u32)>) {
-    let mut line = Line::connect(&path).await.expect("there is room for everybody");
+    let mut line = Line::connect(&path).await.expect("there is room for every agent");
     let name = format!("agent-{agent}");
     line.register(&name, wire::LATER_ONLY, level(agent)).await.unwrap();
     line.ping().await.unwrap();
     let said = line.next_said().await;
-    assert!(matches!(said, Some(Said::Done(_))), "{name} has to wait, and was told {said:?}");
+    assert!(matches!(said, Some(Said::Done(_))), "{name} must wait, and was told {said:?}");
     told.send(()).unwrap();
     let Some(Said::Done(Some((own, _)))) = line.next_said().await else {
         panic!("{name} was not registered");
@@ -193,9 +193,9 @@ async fn live(agent: u32, path: Arc<PathBuf>, told: Sender<()>) -> (u32, Vec<(St
     while heard.last() != Some(&(State::AddComplete, ADDS)) {
         let said = line.next_said().await;
         let Some(Said::Notice { serial, party, state, id, .. }) = said else {
-            panic!("{name} heard {said:?}");
+            panic!("{name} was told {said:?}");
         };
-        assert_eq!(party, own, "who is called is who registered");
+        assert_eq!(party, own, "the call names the registered party");
         heard.push((state, id));
         if agent == REFUSER && state == State::AddStart && fate(id) == Fate::Refused {
             line.refuse(serial).await.unwrap();
@@ -205,6 +205,6 @@ async fn live(agent: u32, path: Arc<PathBuf>, told: Sender<()>) -> (u32, Vec<(St
     }
     line.deregister(own).await.unwrap();
     let said = line.next_said().await;
-    assert_eq!(said, Some(Said::Done(None)), "nothing comes behind the last outcome but the reply");
+    assert_eq!(said, Some(Said::Done(None)), "only the reply follows the last outcome");
     (agent, heard)
 }

@@ -1,4 +1,4 @@
-//! L4 over the wire: who is missing, what an add without it comes to, and having a party started anew.
+//! L4 over the wire: missing parties, the outcome of an add without them, and restarting a party.
 
 mod common;
 
@@ -17,10 +17,10 @@ fn agree(_: &Notice) -> Result<(), hotadd::Veto> {
 }
 
 #[test]
-fn l4_another_process_is_told_who_is_missing_since_when_and_why() {
+fn l4_another_process_can_read_missing_parties_with_time_and_reason() {
     let served = Served::new(1, 2);
     let there = hotadd::Partition::connect(&served.path).unwrap();
-    assert_eq!(there.missing().unwrap(), [], "nobody is");
+    assert_eq!(there.missing().unwrap(), [], "no party is missing");
     let required = served.partition.require("ready").unwrap();
     required.is_missing(Status::IO_TIMEOUT, "no answer in 5 s");
     let here = served.partition.missing().unwrap();
@@ -51,7 +51,7 @@ fn l4_another_process_is_told_who_is_missing_since_when_and_why() {
 }
 
 #[test]
-fn l4_what_a_missing_party_says_is_bounded_and_turns_no_line() {
+fn l4_the_list_of_missing_parties_is_bounded_and_has_no_line_breaks() {
     let served = Served::new(1, 1);
     let many: Vec<_> =
         (0..1000).map(|n| served.partition.require(&format!("party{n}")).unwrap()).collect();
@@ -61,18 +61,18 @@ fn l4_what_a_missing_party_says_is_bounded_and_turns_no_line() {
     assert!((100..1000).contains(&missing.len()), "as many as fit: {}", missing.len());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     for (nth, (name, since, status, reason)) in missing.iter().enumerate() {
-        assert_eq!(*name, format!("party{nth}"), "in the order in which they were named");
+        assert_eq!(*name, format!("party{nth}"), "in the order of naming");
         assert!(reason.len() <= 515 && !reason.contains('\n'), "{reason:?}");
         assert!(u128::from(*since) <= now.as_micros() && *status == 0xC000_0001);
     }
 }
 
 #[test]
-fn l4_a_party_is_started_anew_by_whoever_asks_who_may_and_what_came_of_it_is_said() {
+fn l4_a_client_can_restart_a_party_and_gets_the_result() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let failure = peer.call::<_, ()>("RestartParty", &"ready").unwrap_err();
-    assert_eq!(failure.name, NOT_STARTED, "nobody starts parties here");
+    assert_eq!(failure.name, NOT_STARTED, "this service cannot start parties");
     assert!(failure.message.starts_with("ready is not a party of the configuration"));
 
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -93,6 +93,9 @@ fn l4_a_party_is_started_anew_by_whoever_asks_who_may_and_what_came_of_it_is_sai
     let says = "late is not registered: it did not register: no room";
     assert_eq!((&*failure.name, &*failure.message), (NOT_STARTED, says));
     let failure = peer.call::<_, ()>("RestartParty", &"x\n".repeat(20_000)).unwrap_err();
-    assert!(failure.message.len() < 1000 && !failure.message.contains('\n'), "a stranger's words");
+    assert!(
+        failure.message.len() < 1000 && !failure.message.contains('\n'),
+        "the text is bounded and clean"
+    );
     assert_eq!(asked.lock().unwrap()[..2], ["ready", "late"]);
 }

@@ -1,4 +1,4 @@
-//! Sockets: who may have one where, and that two services never share one.
+//! Sockets: where they may be created, with which modes, and that two services never share one.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn partition() -> Partition {
 }
 
 #[test]
-fn the_folder_and_the_socket_are_for_nobody_else() {
+fn the_folder_and_the_socket_are_private_to_their_user() {
     let served = Served::new(1, 0);
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&served.path), 0o600);
@@ -36,11 +36,11 @@ fn a_folder_that_is_open_to_others_is_refused() {
 }
 
 #[test]
-fn a_live_name_is_refused_and_a_stale_socket_replaced() {
+fn a_name_in_use_is_refused_and_a_stale_socket_replaced() {
     let served = Served::new(1, 0);
     let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
     assert_eq!(again.to_string(), "a partition named demo is already running");
-    // The one that runs is none the worse for it.
+    // The running service is not affected.
     served.peer().ping();
     let other = served.path.with_file_name("other");
     drop(UnixListener::bind(&other).unwrap());
@@ -51,14 +51,14 @@ fn a_live_name_is_refused_and_a_stale_socket_replaced() {
 }
 
 #[test]
-fn what_belongs_to_somebody_else_stays() {
+fn files_and_sockets_of_other_programs_are_kept() {
     let served = Served::new(1, 0);
     let file = served.path.with_file_name("file");
     fs::write(&file, "precious").unwrap();
     let refused = Service::listen(&served.partition, "file", &file).unwrap_err();
     assert!(matches!(refused, ServiceError::Place(PlaceError::NoSocket(_))), "{refused}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
-    // A listener that knows nothing of the lock.
+    // A listener that does not know the lock.
     let foreign = served.path.with_file_name("foreign");
     let _listener = UnixListener::bind(&foreign).unwrap();
     let refused = Service::listen(&served.partition, "foreign", &foreign).unwrap_err();
@@ -67,7 +67,7 @@ fn what_belongs_to_somebody_else_stays() {
 }
 
 #[test]
-fn of_many_who_want_one_name_one_gets_it() {
+fn only_one_of_many_services_gets_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
     for _ in 0..20 {
@@ -91,7 +91,7 @@ fn of_many_who_want_one_name_one_gets_it() {
 }
 
 #[test]
-fn names_that_could_be_paths_are_none() {
+fn names_that_could_be_paths_are_refused() {
     for name in ["", ".", "..", ".hidden", "a/b", "a b", "ä", &"a".repeat(65)] {
         let refused = Service::new(&partition(), name, std::sync::Arc::new(|_| ())).unwrap_err();
         assert!(matches!(refused, ServiceError::Place(PlaceError::BadName(_))), "{name}");
@@ -102,7 +102,7 @@ fn names_that_could_be_paths_are_none() {
 }
 
 #[test]
-fn a_socket_that_is_deleted_is_made_again_and_who_was_connected_stays() {
+fn a_deleted_socket_is_made_again_and_connections_stay() {
     let served = Served::new(1, 1);
     let before = served.peer();
     let party = before.register("steady", 0, 0, 1000);
@@ -111,15 +111,15 @@ fn a_socket_that_is_deleted_is_made_again_and_who_was_connected_stays() {
     let after = served.peer();
     after.ping();
     let mode = fs::metadata(&served.path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600, "it is as closed as the first one was");
+    assert_eq!(mode, 0o600, "the new socket has the same mode");
     before.ping();
-    // Who had registered before is asked about what somebody adds who came after.
+    // A party that registered before is asked about an add of a client that connected later.
     after.begin("Add", &1_u32);
     before.agrees_to(State::AddStart, party);
 }
 
 #[test]
-fn a_folder_that_is_deleted_with_all_in_it_is_made_again() {
+fn a_deleted_folder_is_made_again_with_its_socket_and_lock() {
     let served = Served::new(1, 0);
     let folder = served.path.parent().unwrap();
     fs::remove_dir_all(folder).unwrap();
@@ -127,33 +127,33 @@ fn a_folder_that_is_deleted_with_all_in_it_is_made_again() {
     served.peer().ping();
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     let again = Service::listen(&served.partition, "demo", &served.path).unwrap_err();
-    assert!(again.to_string().contains("already running"), "it has its lock again: {again}");
+    assert!(again.to_string().contains("already running"), "the lock was made again: {again}");
     let served = served.end_service();
-    assert!(!served.path.exists(), "it is cleaned up as the first one would have been");
+    assert!(!served.path.exists(), "the new socket is removed at the end");
 }
 
 #[test]
-fn who_has_taken_a_deleted_place_keeps_it() {
+fn another_service_keeps_a_deleted_place_that_it_has_taken() {
     let served = Served::new(1, 0);
     let folder = served.path.parent().unwrap();
     fs::remove_dir_all(folder).unwrap();
-    // It may have been quicker, and then the place is its own again.
+    // The service may be faster and have its place again.
     let Ok(other) = Service::listen(&partition(), "demo", &served.path) else {
         return served.logged("was deleted and has been created again");
     };
     served.logged("cannot be created again: a partition named demo is already running");
     let served = served.end_service();
     served.peer().ping();
-    assert!(served.path.with_extension("lock").exists(), "nor is its lock taken from it");
+    assert!(served.path.with_extension("lock").exists(), "its lock is kept too");
     drop(other);
     assert!(!served.path.exists());
 }
 
 #[test]
-fn what_cannot_be_made_again_is_said_once_and_made_when_it_can() {
+fn a_socket_that_cannot_be_made_again_is_reported_once_and_retried() {
     let served = Served::new(1, 0);
     fs::remove_file(&served.path).unwrap();
-    // Something else may have its path for a while; unless the socket was quicker, which is as well.
+    // A folder takes the path, unless the service was faster, which is fine.
     if fs::create_dir(&served.path).is_err() {
         return served.logged("was deleted and has been created again");
     }
@@ -165,14 +165,14 @@ fn what_cannot_be_made_again_is_said_once_and_made_when_it_can() {
 }
 
 #[test]
-fn a_service_that_is_gone_leaves_no_observer_behind() {
+fn a_service_that_has_ended_leaves_no_observer_behind() {
     let partition = partition();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run").join("demo");
     for _ in 0..10 {
         let service = Service::listen(&partition, "demo", &path).unwrap();
-        assert_eq!(partition.observers(), Ok(1), "it hears what it signals");
+        assert_eq!(partition.observers(), Ok(1), "the service observes the partition");
         drop(service);
     }
-    assert_eq!(partition.observers(), Ok(0), "and each has gone with its service");
+    assert_eq!(partition.observers(), Ok(0), "each observer ended with its service");
 }

@@ -1,4 +1,4 @@
-//! A replay can be told from a live add by who wants to tell (Q5): in this process, in another, and by a bare agent.
+//! A replay can be told from a live add (Q5): by a driver in this process, by one in another, and by a bare agent.
 
 mod common;
 
@@ -13,8 +13,8 @@ use common::Served;
 
 type Details = std::collections::HashMap<String, OwnedValue>;
 
-/// What a driver was told, and whether as a replay.
-fn heard_by(partition: &Partition, served: &Served) -> Vec<String> {
+/// The calls of a driver, each marked as replay or live.
+fn calls_of(partition: &Partition, served: &Served) -> Vec<String> {
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let told = Arc::clone(&heard);
     let driver = move |notice: &Notice| {
@@ -33,7 +33,7 @@ fn heard_by(partition: &Partition, served: &Served) -> Vec<String> {
 }
 
 #[test]
-fn q5_a_driver_can_tell_a_replay_here_and_in_another_process() {
+fn q5_a_driver_in_any_process_can_tell_a_replay_from_a_live_add() {
     let served = Served::new(2, 2);
     let there = Partition::connect(&served.path).unwrap();
     let expected = [
@@ -46,12 +46,12 @@ fn q5_a_driver_can_tell_a_replay_here_and_in_another_process() {
         "AddStart 3 live",
         "AddFailure 3 live",
     ];
-    assert_eq!(heard_by(&served.partition, &served), expected, "in this process");
-    assert_eq!(heard_by(&there, &served), expected, "in another");
+    assert_eq!(calls_of(&served.partition, &served), expected, "in this process");
+    assert_eq!(calls_of(&there, &served), expected, "in another");
 }
 
 #[test]
-fn q5_a_bare_agent_finds_replay_among_the_details_of_a_replay_and_of_no_other_call() {
+fn q5_only_the_calls_of_a_replay_have_the_detail_replay() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let replay = || {
@@ -70,13 +70,13 @@ fn q5_a_bare_agent_finds_replay_among_the_details_of_a_replay_and_of_no_other_ca
     let partition = served.adder();
     let adding = thread::spawn(move || partition.add(HardwareId(1)));
     for state in [State::AddStart, State::AddComplete] {
-        assert_eq!(replay(), (state.name().to_owned(), None), "an add is none");
+        assert_eq!(replay(), (state.name().to_owned(), None), "a live add is not a replay");
     }
     adding.join().unwrap().unwrap();
 }
 
 #[test]
-fn q5_an_agent_of_another_version_that_says_nothing_of_replays_is_understood() {
+fn q5_a_notice_without_the_detail_replay_is_read_as_live() {
     let without = (7_u64, (1_u32, 0_u16, 1_u8, 1_u32), 3_u64, hotadd_wire::Details::default());
     let without: WireNotice = without;
     let (_, notice, _) = hotadd_wire::read_notice(State::AddStart, without).unwrap();

@@ -1,4 +1,4 @@
-//! A veto is a veto with every status, and keeps it (A3): whoever refuses, however it is reached, and whoever is told.
+//! A veto with any error status is a veto and keeps its status (A3), for every kind of party and every observer.
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
 
-/// Each first digit with the bounds of what follows it, what has a name, and some of all others, from a seed.
+/// Each first digit with the bounds of the rest, the named statuses, and random ones from a seed.
 fn statuses() -> Vec<Status> {
     let rest = [0, 1, 0x11, 0xFFFF, 0x1_0000, 0x0FFF_0000, 0x0FFF_FFFF];
     let bounds = (0..16_u32).flat_map(|high| rest.map(|rest| high << 28 | rest));
@@ -22,12 +22,12 @@ fn statuses() -> Vec<Status> {
     bounds.chain(named).chain(within).map(Status::from_raw).collect()
 }
 
-/// What a veto of this status is counted as: a veto is always an error.
+/// The status that a veto of this status has: a veto is always an error.
 fn counted(status: Status) -> Status {
     if status.is_error() { status } else { Status::UNSUCCESSFUL }
 }
 
-/// Refuses every processor behind the replay with the status that is in the cell, and is told of failures.
+/// A party that refuses every processor after the replay with the status in the cell.
 fn refuses_with(
     partition: &Partition,
     name: &str,
@@ -44,8 +44,8 @@ fn refuses_with(
     partition.registration(name).level(level).without_replay().register(driver).unwrap()
 }
 
-/// Somebody who agrees before the others, and writes down with what status it is told that it was for nothing.
-fn witness(partition: &Partition, told: &Arc<AtomicU32>) -> Registration {
+/// A party that agrees before the others and records the status of AddFailure.
+fn agreeing_party(partition: &Partition, told: &Arc<AtomicU32>) -> Registration {
     let told = Arc::clone(told);
     let driver = move |notice: &Notice| {
         if notice.state() == State::AddFailure {
@@ -53,20 +53,24 @@ fn witness(partition: &Partition, told: &Arc<AtomicU32>) -> Registration {
         }
         Ok(())
     };
-    partition.registration("witness").level(-1).without_replay().register(driver).unwrap()
+    partition.registration("agreeing_party").level(-1).without_replay().register(driver).unwrap()
 }
 
-/// That an add came to this veto, for whoever asked for it, whoever had agreed, and whoever looks it up.
+/// Checks the veto of an add as seen by its caller, by a party that had agreed, and in the events.
 fn was_refused(error: &Error, status: Status, told: &AtomicU32, served: &Served) {
     let Error::Vetoed { veto, .. } = error else { panic!("{status:?}: {error}") };
-    assert_eq!(veto.status(), status, "{status:?} became another status");
+    assert_eq!(veto.status(), status, "{status:?} was changed");
     assert_eq!(veto.reason(), "not with this one", "{status:?}: the reason is lost");
-    assert_eq!(told.load(Ordering::SeqCst), status.to_raw(), "{status:?}: AddFailure says another");
+    assert_eq!(
+        told.load(Ordering::SeqCst),
+        status.to_raw(),
+        "{status:?}: AddFailure has another status"
+    );
     let refused = served.wait(|event| event.kind == EventKind::Refused);
-    assert_eq!(refused.status, Some(status), "the event of the refusal says another");
+    assert_eq!(refused.status, Some(status), "the event of the refusal has another status");
 }
 
-/// What the history's latest event of this kind has for a status.
+/// The status in the history's latest event of this kind.
 fn written(peer: &Peer, event: &str) -> String {
     let lines: Vec<String> = peer.call("GetHistory", &100_u32).unwrap();
     let found = lines.iter().rev().find_map(|line| {
@@ -77,11 +81,11 @@ fn written(peer: &Peer, event: &str) -> String {
 }
 
 #[test]
-fn a3_an_agent_in_rust_refuses_with_every_status() {
+fn a3_every_status_of_a_rust_agents_veto_is_kept() {
     let served = Served::new(1, 1);
     let there = Partition::connect(&served.path).unwrap();
     let (status, told) = <(Arc<AtomicU32>, Arc<AtomicU32>)>::default();
-    let _witness = witness(&there, &told);
+    let _witness = agreeing_party(&there, &told);
     let party = refuses_with(&there, "refuses", &status, 0);
     let peer = served.peer();
     for tried in statuses() {
@@ -90,27 +94,27 @@ fn a3_an_agent_in_rust_refuses_with_every_status() {
             let error = asks.add(ONE).expect_err("it was refused");
             was_refused(&error, counted(tried), &told, &served);
         }
-        assert!(party.is_registered(), "{tried:?}: a refusal is no crash");
+        assert!(party.is_registered(), "{tried:?}: a refusal is not a crash");
         let expected = format!("0x{:08X}", counted(tried).to_raw());
         assert_eq!(written(&peer, "veto"), expected, "in the history");
         let rehearsal = there.rehearse(ONE).unwrap();
         let refusal = rehearsal.answers.iter().find_map(|given| given.answer.as_ref().err());
         assert_eq!(refusal.map(Veto::status), Some(counted(tried)), "in a rehearsal");
-        // One that an outcome of the rehearsal has told of is not that of the next add.
+        // The status recorded in the rehearsal must not be taken for that of the next add.
         told.store(0, Ordering::SeqCst);
     }
 }
 
 #[test]
-fn a3_a_bare_agent_refuses_with_every_status_in_both_forms_of_its_name() {
+fn a3_every_status_of_a_bare_agents_veto_is_kept_in_both_forms_of_error_name() {
     let served = Served::new(1, 1);
     let told = Arc::<AtomicU32>::default();
-    let _witness = witness(&served.partition, &told);
+    let _witness = agreeing_party(&served.partition, &told);
     let peer = served.peer();
     peer.register("bare", wire::LATER_ONLY, 0, 0);
     for tried in statuses() {
         let digits = format!("{:08X}", tried.to_raw());
-        // The second is that of earlier versions. D-Bus has no place for it if it begins with a digit.
+        // The second form is that of earlier versions. D-Bus does not allow it if it begins with a digit.
         let old = digits.starts_with(|first: char| first.is_ascii_alphabetic()).then_some(&digits);
         for element in [Some(&format!("x{digits}")), old].into_iter().flatten() {
             let partition = served.adder();
@@ -123,5 +127,5 @@ fn a3_a_bare_agent_refuses_with_every_status_in_both_forms_of_its_name() {
         }
     }
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
-    assert!(parties.iter().any(|party| party.1 == "bare"), "a refusal is no crash");
+    assert!(parties.iter().any(|party| party.1 == "bare"), "a refusal is not a crash");
 }

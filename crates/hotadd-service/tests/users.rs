@@ -1,4 +1,4 @@
-//! Peers of other users: let in or refused by who the kernel says they are, whatever the modes of files say.
+//! Peers of other users are admitted or refused by the kernel's credentials, whatever the modes of files are.
 
 mod common;
 
@@ -15,13 +15,14 @@ use rustix::process::getegid;
 
 use common::Served;
 
-/// Nobody's user and group.
+/// The user and the group named nobody.
 const NOBODY: u32 = 65534;
 
-/// The group of a machine's partition. Nobody need know its name.
+/// The group of a machine's partition. It needs no name.
 const GROUP: u32 = 61_234;
 
-/// Connects, authenticates itself as who it is and as root, pings, and says how far it got: what a stranger can do at most.
+/// Connects, authenticates as itself and as root, pings, and prints how far it got. This is the most that a
+/// stranger can do.
 const STRANGER: &str = r#"
 import os, socket, sys
 peer = socket.socket(socket.AF_UNIX)
@@ -42,7 +43,7 @@ except (BrokenPipeError, ConnectionResetError):
 print("hung up on, after", len(said), "bytes", end="")
 "#;
 
-/// A command of nobody's, with one more group.
+/// A command that runs as nobody, with one more group.
 fn as_nobody(group: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");
     let nobody = NOBODY.to_string();
@@ -51,7 +52,7 @@ fn as_nobody(group: u32, program: &str) -> Command {
     command
 }
 
-/// What a process of nobody's comes to at this socket.
+/// What a process of nobody achieves at this socket.
 fn stranger(path: &Path) -> String {
     let mut command = as_nobody(NOBODY, "/usr/bin/python3");
     command.arg("-").arg(path);
@@ -63,7 +64,7 @@ fn stranger(path: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether a process of nobody's, with one more group, adds a processor at this socket.
+/// Whether a process of nobody, with one more group, can add a processor at this socket.
 fn adds(path: &Path, group: u32, id: u32) -> bool {
     let mut call = as_nobody(group, "dbus-send");
     call.arg(format!("--peer=unix:path={}", path.display()));
@@ -72,12 +73,12 @@ fn adds(path: &Path, group: u32, id: u32) -> bool {
     call.output().expect("setpriv and dbus-send are there").status.success()
 }
 
-/// Whether others can be tried; if not, says so.
+/// Whether the test may act as other users. Prints a line if it may not.
 fn can_be_others() -> bool {
     Need::Root.is_met("processes of other users")
 }
 
-/// Opens the way to a service's folder, which has a mode of its own.
+/// Opens the parents of a service's folder, which has its own mode.
 fn open_the_way(served: &Served) {
     let folder = served.path.parent().unwrap().parent().unwrap();
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
@@ -94,9 +95,13 @@ fn a_peer_of_another_user_is_refused_by_the_files_and_by_its_credentials() {
     open_the_way(&served);
     assert_eq!(stranger(&served.path), "not let in", "the folder's mode keeps others out");
     open(folder, 0o755);
-    assert_eq!(stranger(&served.path), "not let in", "and so does the socket's");
+    assert_eq!(stranger(&served.path), "not let in", "the socket's mode keeps others out too");
     open(&served.path, 0o666);
-    assert_eq!(stranger(&served.path), "hung up on, after 0 bytes", "the kernel says who it is");
+    assert_eq!(
+        stranger(&served.path),
+        "hung up on, after 0 bytes",
+        "the kernel's credentials keep others out"
+    );
     served.logged("of user 65534: refused, because only ");
     // It was no peer for a moment, and others are none the worse for it.
     served.peer().ping();
@@ -104,8 +109,8 @@ fn a_peer_of_another_user_is_refused_by_the_files_and_by_its_credentials() {
 }
 
 #[test]
-fn a_machines_socket_is_for_its_group_in_a_folder_that_others_may_see() {
-    // One's own, so that this takes no root.
+fn a_machines_socket_belongs_to_its_group_in_a_folder_that_others_may_list() {
+    // The test's own group, so that it needs no root.
     let group = getegid().as_raw();
     let served = Served::for_those(Access::machine(&group.to_string()).unwrap(), 1, 0);
     let socket = fs::metadata(&served.path).unwrap();
@@ -123,7 +128,7 @@ fn a_machines_socket_is_for_its_group_in_a_folder_that_others_may_see() {
 }
 
 #[test]
-fn a_group_that_its_server_may_not_give_a_socket_to_is_an_error_and_leaves_no_socket() {
+fn a_socket_that_cannot_be_given_to_its_group_is_an_error_and_removed() {
     if !Need::AnotherUser.is_met("a group that its server may not give a socket to") {
         return;
     }
@@ -140,7 +145,7 @@ fn a_group_that_its_server_may_not_give_a_socket_to_is_an_error_and_leaves_no_so
 }
 
 #[test]
-fn members_of_its_group_may_change_a_machines_partition_and_others_do_not_get_in() {
+fn members_of_its_group_may_change_a_machines_partition_and_others_are_refused() {
     if !can_be_others() {
         return;
     }
@@ -148,8 +153,8 @@ fn members_of_its_group_may_change_a_machines_partition_and_others_do_not_get_in
     let open = |mode| fs::set_permissions(&served.path, Permissions::from_mode(mode)).unwrap();
     open_the_way(&served);
     assert_eq!(stranger(&served.path), "not let in", "the socket's mode keeps others out");
-    assert!(adds(&served.path, GROUP, 1), "the group is one that it has besides its own");
-    // Somebody opens the socket to all: then only what the kernel says of them keeps others out.
+    assert!(adds(&served.path, GROUP, 1), "a supplementary group is enough");
+    // The socket is opened to all, so that only the kernel's credentials keep others out.
     open(0o666);
     assert_eq!(stranger(&served.path), "hung up on, after 0 bytes");
     assert!(!adds(&served.path, NOBODY, 2));
@@ -157,6 +162,6 @@ fn members_of_its_group_may_change_a_machines_partition_and_others_do_not_get_in
     assert!(line.contains(&format!("of user {NOBODY}")), "{line}");
     assert!(line.contains(&format!("root and members of the group {GROUP}")), "{line}");
     assert_eq!(served.partition.count(), 2, "nothing was added for others");
-    assert!(adds(&served.path, GROUP, 2), "and the kernel says who is a member");
+    assert!(adds(&served.path, GROUP, 2), "the kernel's groups admit members");
     assert_eq!(served.partition.count(), 3);
 }

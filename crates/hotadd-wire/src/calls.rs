@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_the_same_gets_what_it_would_have_got_alone() {
+    fn a_call_built_from_the_cache_equals_one_built_alone() {
         let calls = Calls::default();
         let paths = ["/org/hotadd/Agent/1", "/org/hotadd/Agent/22"];
         let paths = paths.map(|path| AgentPath::parse(path).unwrap());
@@ -187,7 +187,7 @@ mod tests {
                             let alone = Calls { serials: made.0.get().into(), ..Calls::default() };
                             let alone = alone.make(path, party, &notice, set.clone()).unwrap();
                             assert_eq!(made, alone, "{state} {id} {path:?} {party}");
-                            assert!(serials.insert(made.0), "a serial of its own");
+                            assert!(serials.insert(made.0), "each call has its own serial");
                         }
                     }
                 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn no_serial_is_0() {
+    fn serials_wrap_around_without_0() {
         let calls = Calls { serials: u32::MAX.into(), ..Calls::default() };
         assert_eq!([calls.next(), calls.next()].map(NonZeroU32::get), [u32::MAX, 1]);
     }

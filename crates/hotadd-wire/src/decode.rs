@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_may_have_128_kib_and_not_a_byte_more() {
+    fn a_message_larger_than_128_kib_is_refused() {
         let begins = |body: u32| {
             let mut bytes = vec![b'l', 1, 0, 1];
             bytes.extend([body, 9, 0].iter().flat_map(|number| number.to_le_bytes()));
@@ -279,8 +279,8 @@ mod tests {
         assert_eq!(begins(131_072 - 15), Err(Unsound::TooLarge(131_073)));
     }
 
-    /// The error for a message with this field.
-    fn wrong(code: u8, value: impl Into<Value<'static>>) -> Unsound {
+    /// The error for a message with this header field.
+    fn decode_error(code: u8, value: impl Into<Value<'static>>) -> Unsound {
         decode(&message(Endian::Little, &[(code, value.into())]), 1).unwrap_err()
     }
 
@@ -289,7 +289,7 @@ mod tests {
         for endian in [Endian::Little, Endian::Big] {
             let bytes = message(endian, &fields());
             assert_eq!(length(&bytes), Ok(Some(bytes.len())));
-            assert_eq!(length(&bytes[..15]), Ok(None), "too little to tell");
+            assert_eq!(length(&bytes[..15]), Ok(None), "too short to read the length");
         }
         assert_eq!(length(&[0xFF; 16]), Err(Unsound::NoMessage), "no byte order");
         let mut huge = [0xFF; 16];
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_flags_and_types_are_ignored_as_d_bus_says() {
+    fn unknown_fields_flags_and_types_are_ignored() {
         let unknown = [
             (200, Value::from(7_u8)),
             (10, Value::from("a longer text, of whatever kind")),
@@ -325,21 +325,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_named() {
+    fn an_invalid_name_is_reported_by_its_field() {
         for (code, field) in
             [(2, "interface"), (3, "member"), (4, "error name"), (6, "destination"), (7, "sender")]
         {
-            assert_eq!(wrong(code, "not a name!"), Unsound::Field(field));
-            assert_eq!(wrong(code, 5_u32), Unsound::Field("name"), "no text at all");
+            assert_eq!(decode_error(code, "not a name!"), Unsound::Field(field));
+            assert_eq!(decode_error(code, 5_u32), Unsound::Field("name"), "a number is not a text");
         }
-        assert_eq!(wrong(1, "/a"), Unsound::Field("name"), "a text is no path");
-        assert_eq!(wrong(0, 1_u32), Unsound::Field("field without a code"));
-        assert_eq!(wrong(5, 0_u32), Unsound::NoMessage, "no serial is 0");
-        assert_eq!(wrong(8, 5_u32), Unsound::NoMessage, "a number is no signature");
+        assert_eq!(decode_error(1, "/a"), Unsound::Field("name"), "a text is not an object path");
+        assert_eq!(decode_error(0, 1_u32), Unsound::Field("field without a code"));
+        assert_eq!(decode_error(5, 0_u32), Unsound::NoMessage, "0 is not a valid serial");
+        assert_eq!(decode_error(8, 5_u32), Unsound::NoMessage, "a number is not a signature");
     }
 
     #[test]
-    fn an_agreement_is_what_zbus_takes_for_an_empty_reply_and_nothing_else_is() {
+    fn every_accepted_agreement_is_an_empty_reply_to_zbus() {
         let call = NonZeroU32::new(0x0102_0304).unwrap();
         let bytes = agree(call);
         for at in 0..AGREEMENT {
@@ -358,11 +358,15 @@ mod tests {
         let call = zbus::Message::method_call(path, "AddStart").unwrap().build(&()).unwrap();
         let reply = zbus::Message::method_return(&call.header()).unwrap().build(&()).unwrap();
         let bytes = <[u8; AGREEMENT]>::try_from(&**reply.data()).unwrap();
-        assert_eq!(agreement(&bytes), Some(call.primary_header().serial_num()), "zbus's own");
+        assert_eq!(
+            agreement(&bytes),
+            Some(call.primary_header().serial_num()),
+            "zbus's own encoding"
+        );
     }
 
     #[test]
-    fn damage_anywhere_in_a_header_never_panics() {
+    fn a_damaged_header_does_not_panic() {
         let whole = message(Endian::Little, &fields());
         for at in 0..whole.len() - 4 {
             for byte in 0..=255 {

@@ -51,7 +51,7 @@ pub enum Step {
 pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answer {
     let mut words = line.split(' ');
     let (command, first, second) = (words.next(), words.next(), words.next());
-    let said = match (*step, command, first) {
+    let replies = match (*step, command, first) {
         (Step::Known, Some("BEGIN"), None) => return Answer::Begin,
         (Step::Known, Some("NEGOTIATE_UNIX_FD"), None) => {
             return Answer::Line("ERROR no descriptors are taken\r\n".to_owned());
@@ -62,12 +62,12 @@ pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answ
         }
         (Step::Unknown, Some("AUTH"), Some("EXTERNAL")) => second,
         // A peer that gives no identity is identified by the kernel.
-        (Step::Asked, Some("DATA"), said) => Some(said.unwrap_or_default()),
+        (Step::Asked, Some("DATA"), replies) => Some(replies.unwrap_or_default()),
         (_, Some("AUTH" | "CANCEL" | "ERROR"), _) => None,
         _ => return Answer::Line("ERROR unknown or out of place\r\n".to_owned()),
     };
-    let agrees = |said: &str| said.is_empty() || uid.is_none_or(|uid| names(said, uid));
-    if said.is_some_and(agrees) {
+    let agrees = |replies: &str| replies.is_empty() || uid.is_none_or(|uid| names(replies, uid));
+    if replies.is_some_and(agrees) {
         *step = Step::Known;
         return Answer::Line(format!("OK {guid}\r\n"));
     }
@@ -76,54 +76,57 @@ pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answ
 }
 
 /// Whether the text is this user id: the hexadecimal codes of its decimal digits.
-fn names(said: &str, uid: u32) -> bool {
-    said.eq_ignore_ascii_case(&hex(uid))
+fn names(replies: &str, uid: u32) -> bool {
+    replies.eq_ignore_ascii_case(&hex(uid))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn talk(lines: &[&str]) -> Vec<String> {
-        talk_to(Some(1000), lines)
+    fn replies(lines: &[&str]) -> Vec<String> {
+        replies_to(Some(1000), lines)
     }
 
-    fn talk_to(uid: Option<u32>, lines: &[&str]) -> Vec<String> {
+    fn replies_to(uid: Option<u32>, lines: &[&str]) -> Vec<String> {
         let mut step = Step::default();
-        let said = lines.iter().map(|line| match answer(&mut step, line, uid, "guid") {
+        let replies = lines.iter().map(|line| match answer(&mut step, line, uid, "guid") {
             Answer::Line(line) => line.trim_end().to_owned(),
             Answer::Begin => "(begun)".to_owned(),
         });
-        said.collect()
+        replies.collect()
     }
 
     #[test]
-    fn those_who_are_who_they_say_begin() {
-        assert_eq!(talk(&["AUTH EXTERNAL 31303030", "BEGIN"]), ["OK guid", "(begun)"]);
-        assert_eq!(talk(&["AUTH EXTERNAL", "DATA", "BEGIN"]), ["DATA", "OK guid", "(begun)"]);
-        assert_eq!(talk(&["AUTH EXTERNAL", "DATA 31303030"]), ["DATA", "OK guid"]);
+    fn a_client_with_the_expected_user_begins() {
+        assert_eq!(replies(&["AUTH EXTERNAL 31303030", "BEGIN"]), ["OK guid", "(begun)"]);
+        assert_eq!(replies(&["AUTH EXTERNAL", "DATA", "BEGIN"]), ["DATA", "OK guid", "(begun)"]);
+        assert_eq!(replies(&["AUTH EXTERNAL", "DATA 31303030"]), ["DATA", "OK guid"]);
     }
 
     #[test]
-    fn others_do_not() {
-        assert_eq!(talk(&["AUTH EXTERNAL 30"]), ["REJECTED EXTERNAL"]);
-        assert_eq!(talk(&["AUTH", "AUTH ANONYMOUS 31"]), ["REJECTED EXTERNAL"; 2]);
-        assert_eq!(talk(&["BEGIN"]), ["ERROR unknown or out of place"]);
+    fn a_client_with_another_user_or_mechanism_is_rejected() {
+        assert_eq!(replies(&["AUTH EXTERNAL 30"]), ["REJECTED EXTERNAL"]);
+        assert_eq!(replies(&["AUTH", "AUTH ANONYMOUS 31"]), ["REJECTED EXTERNAL"; 2]);
+        assert_eq!(replies(&["BEGIN"]), ["ERROR unknown or out of place"]);
         assert_eq!(
-            talk(&["AUTH EXTERNAL", "CANCEL", "BEGIN"]),
+            replies(&["AUTH EXTERNAL", "CANCEL", "BEGIN"]),
             ["DATA", "REJECTED EXTERNAL", "ERROR unknown or out of place"]
         );
     }
 
     #[test]
-    fn one_that_is_trusted_may_have_become_anybody() {
-        assert_eq!(talk_to(None, &["AUTH EXTERNAL 3635353334", "BEGIN"]), ["OK guid", "(begun)"]);
-        assert_eq!(talk_to(None, &["AUTH ANONYMOUS 31", "BEGIN"])[0], "REJECTED EXTERNAL");
+    fn a_trusted_client_may_claim_any_user() {
+        assert_eq!(
+            replies_to(None, &["AUTH EXTERNAL 3635353334", "BEGIN"]),
+            ["OK guid", "(begun)"]
+        );
+        assert_eq!(replies_to(None, &["AUTH ANONYMOUS 31", "BEGIN"])[0], "REJECTED EXTERNAL");
     }
 
     #[test]
-    fn descriptors_are_not_taken() {
-        let said = talk(&["AUTH EXTERNAL 31303030", "NEGOTIATE_UNIX_FD", "BEGIN"]);
-        assert_eq!(said, ["OK guid", "ERROR no descriptors are taken", "(begun)"]);
+    fn passing_of_descriptors_is_refused() {
+        let replies = replies(&["AUTH EXTERNAL 31303030", "NEGOTIATE_UNIX_FD", "BEGIN"]);
+        assert_eq!(replies, ["OK guid", "ERROR no descriptors are taken", "(begun)"]);
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_any_size_fits_into_a_message() {
+    fn the_results_of_a_batch_of_any_size_fit_into_a_message() {
         for rows in [0, 1, 30, MAX_BATCH] {
             let all = rows * (row_text(rows) + RESULT_BYTES);
             assert!(all <= MAX_MESSAGE - HEADER_BYTES, "{rows} rows take {all} bytes");

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_not_connect_is_told_for_whom_it_is() {
+    fn a_denied_connection_names_who_may_connect() {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_side_asks_the_other_side_reads() {
+    fn a_request_survives_encoding_and_decoding() {
         let ids = vec![HardwareId(1), HardwareId(7)];
         let all = [
             register(LATER_ONLY | WITH_SET, 0),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exceeds_a_limit_or_is_unknown_is_no_request() {
+    fn a_request_beyond_a_limit_or_unknown_is_refused() {
         let read = |request: Request| {
             let call = request.call().unwrap();
             Request::read(&call, call.head().member()).unwrap_err().to_string()
@@ -212,6 +212,6 @@ mod tests {
         {
             assert_eq!(Request::read(&call, method).unwrap_err().to_string(), why);
         }
-        Request::read(&call, "Register").expect_err("a number is not what Register takes");
+        Request::read(&call, "Register").expect_err("Register does not take a number");
     }
 }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_side_tells_the_other_side_hears() {
+    fn a_signal_survives_encoding_and_decoding() {
         let one = Processor { index: ProcessorIndex::new(70).unwrap(), id: HardwareId(3) };
         let (party, reason) = ("pool".to_owned(), "no memory".to_owned());
         let (id, status) = (HardwareId(3), Status::IO_TIMEOUT);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_of_a_later_version_are_passed_over_and_wrong_ones_are_malformed() {
+    fn unknown_signals_are_ignored_and_wrong_arguments_are_malformed() {
         let signal =
             |path, name| Outgoing::signal(path, PARTITION, name).unwrap().build(&1_u32).unwrap();
         assert_eq!(Signal::read(&signal(PARTITION_PATH, "Later")), Ok(None));

@@ -141,7 +141,7 @@ mod tests {
         call.data().to_vec()
     }
 
-    /// The members of the messages that are taken if these bytes arrive in pieces of this size.
+    /// The members of the messages that are read when these bytes arrive in pieces of this size.
     fn reads(mut stream: Stream, bytes: &[u8], size: usize) -> Result<Vec<String>, Unsound> {
         let mut members = Vec::new();
         for piece in bytes.chunks(size) {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_whole_however_they_come() {
+    fn messages_are_reassembled_from_pieces_of_any_size() {
         let bytes = [call("First", "x"), call("Second", &"y".repeat(5000))].concat();
         for size in [1, 7, 16, 4096, 100_000] {
             assert_eq!(reads(Stream::of_peer(), &bytes, size).unwrap(), ["First", "Second"]);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sound_is_the_last_of_a_peer_and_over_a_bus_it_is_passed_over() {
+    fn an_unsound_message_ends_a_peers_connection_and_is_skipped_from_a_bus() {
         let mut unsound_name = call("Name", "x");
         let at = unsound_name.windows(4).position(|name| name == b"Name").unwrap();
         unsound_name[at] = b'-';
@@ -171,33 +171,36 @@ mod tests {
         for bad in [unsound_name, large] {
             let bytes = [bad, call("Next", "x")].concat();
             for size in [100, 4096, bytes.len()] {
-                assert!(reads(Stream::of_peer(), &bytes, size).is_err(), "the peer's own doing");
+                assert!(
+                    reads(Stream::of_peer(), &bytes, size).is_err(),
+                    "an unsound message ends a peer's connection"
+                );
                 let read = reads(Stream::of_bus(), &bytes, size).unwrap();
-                assert_eq!(read, ["Next"], "one sender does not cost us the bus");
+                assert_eq!(read, ["Next"], "an unsound message from a bus is skipped");
             }
         }
     }
 
     #[test]
-    fn agreements_are_taken_between_other_messages() {
+    fn an_agreement_is_read_only_when_it_is_next_and_complete() {
         let mut stream = Stream::of_peer();
         let five = NonZeroU32::new(5).unwrap();
         let bytes = [call("First", "x"), decode::agree(five).to_vec()].concat();
         stream.room().extend_from_slice(&bytes[..bytes.len() - 1]);
-        assert_eq!(stream.agreement(), None, "first another message");
+        assert_eq!(stream.agreement(), None, "another message comes first");
         assert!(stream.message().unwrap().is_some());
-        assert_eq!(stream.agreement(), None, "it is not whole");
+        assert_eq!(stream.agreement(), None, "the agreement is incomplete");
         stream.room().extend_from_slice(&bytes[bytes.len() - 1..]);
         assert_eq!(stream.agreement(), Some(five));
         assert!(stream.is_empty());
     }
 
     #[test]
-    fn lines_are_taken_without_their_ends_and_messages_begin_behind_them() {
+    fn lines_are_read_without_their_ends_and_messages_follow() {
         let mut stream = Stream::of_peer();
         stream.room().extend_from_slice(b"OK 12\r\nAGREE");
         assert_eq!(stream.line().unwrap(), b"OK 12");
-        assert_eq!(stream.line(), None, "there is no whole one");
+        assert_eq!(stream.line(), None, "the second line is incomplete");
         stream.room().extend_from_slice(b"\r\n");
         stream.room().extend_from_slice(&call("First", "x"));
         assert_eq!(stream.line().unwrap(), b"AGREE");

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_a_later_version_may_have_are_passed_over() {
+    fn unknown_details_are_ignored() {
         let rows = vec![(1_u32, "text"), (2, "more")];
         for value in [Value::from(rows), Value::from("text"), Value::new(Value::from(1_u8))] {
             let details = read("later", value.try_clone().unwrap()).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn details_of_the_wrong_type_are_not_taken() {
+    fn known_details_of_a_wrong_type_are_errors() {
         assert!(read("surprise", true).is_ok_and(|details| details.surprise == Some(true)));
         assert!(read("surprise", 1_u32).is_err());
         assert!(read("set", "0-3").is_err());

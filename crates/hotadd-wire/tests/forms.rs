@@ -1,4 +1,4 @@
-//! What passes from one form into another and back: statuses into names of errors, notices into arguments, texts into messages.
+//! Conversions to the wire and back: statuses to error names, notices to arguments, texts to messages.
 
 use hotadd_core::{
     Epoch, Errno, HardwareId, Notice, Processor, ProcessorIndex, State, Status, Veto,
@@ -10,8 +10,8 @@ use zbus::names::ErrorName;
 use zbus::zvariant::serialized::Context;
 use zbus::zvariant::{LE, to_bytes};
 
-/// Every status, by its parts: severity, customer bit, reserved bit, facility and code; their bounds are as likely as all
-/// between them.
+/// Every status, by its parts: severity, customer bit, reserved bit, facility and code. The bounds of a part
+/// are as likely as all values between them.
 fn status() -> impl Strategy<Value = Status> {
     let facility = prop_oneof![Just(0), Just(1), Just(0xFFF), 0..=0xFFF_u32];
     let code = prop_oneof![Just(0), Just(1), Just(0x11), Just(0xFFFF), 0..=0xFFFF_u32];
@@ -19,7 +19,7 @@ fn status() -> impl Strategy<Value = Status> {
         .prop_map(|(high, facility, code)| Status::from_raw(high << 28 | facility << 16 | code))
 }
 
-/// Each first digit with each bound of what follows it: no class is left to chance.
+/// Each first digit with each bound of the rest, so that no class of status depends on chance.
 fn bounds() -> impl Iterator<Item = Status> {
     let rest = [0, 1, 0x11, 0xFFFF, 0x1_0000, 0x0FFF_0000, 0x0FFF_FFFE, 0x0FFF_FFFF];
     let all =
@@ -27,7 +27,7 @@ fn bounds() -> impl Iterator<Item = Status> {
     all.chain(Status::NAMED.iter().copied())
 }
 
-/// The status of a veto by the time that it was a name of an error.
+/// The status of a veto after it was sent as an error name.
 fn through_a_name(status: Status) -> Status {
     let name = wire::veto_error(Veto::new(status, "no").status());
     assert!(
@@ -37,20 +37,20 @@ fn through_a_name(status: Status) -> Status {
     Veto::new(wire::veto_status(&name), "no").status()
 }
 
-/// What a status is worth as a veto: itself, or if it is no error the one that says no more.
+/// The status that a veto with this status has: the same if it is an error, otherwise `UNSUCCESSFUL`.
 fn as_veto(status: Status) -> Status {
     if status.is_error() { status } else { Status::UNSUCCESSFUL }
 }
 
 #[test]
-fn a3_every_class_of_status_passes_as_the_name_of_an_error() {
+fn a3_every_class_of_status_survives_as_an_error_name() {
     for status in bounds() {
         assert_eq!(through_a_name(status), as_veto(status), "{status:?}");
     }
 }
 
 #[test]
-fn a3_the_form_of_older_agents_is_read_wherever_d_bus_let_them_send_it() {
+fn a3_error_names_in_the_form_of_older_agents_are_read() {
     for status in bounds().filter(|status| status.is_error()) {
         let name = format!("{}{:08X}", wire::STATUS_ERROR, status.to_raw());
         if ErrorName::try_from(name.as_str()).is_ok() {
@@ -60,7 +60,7 @@ fn a3_the_form_of_older_agents_is_read_wherever_d_bus_let_them_send_it() {
 }
 
 #[test]
-fn a3_a_name_without_a_status_refuses_all_the_same() {
+fn a3_an_error_name_without_a_status_is_a_veto() {
     let odd =
         ["", "x", "x8000001", "x800000111", "x+8000011", "80000011x", "xx8000011", "C000009G"];
     for element in odd {
@@ -87,19 +87,19 @@ fn notice() -> impl Strategy<Value = Notice> {
 
 proptest! {
     #[test]
-    fn a3_any_status_passes_as_the_name_of_an_error(status in status()) {
+    fn a3_any_status_survives_as_an_error_name(status in status()) {
         prop_assert_eq!(through_a_name(status), as_veto(status));
     }
 
     #[test]
-    fn a3_whatever_an_error_is_called_it_is_an_error(name in ".{0,60}") {
+    fn a3_every_error_name_gives_an_error_status(name in ".{0,60}") {
         prop_assert!(wire::veto_status(&name).is_error());
         let of_ours = format!("{}{name}", wire::STATUS_ERROR);
         prop_assert!(wire::veto_status(&of_ours).is_error());
     }
 
     #[test]
-    fn a_notice_is_the_same_behind_the_wire(notice in notice(), party: u64) {
+    fn a_notice_survives_encoding_and_decoding(notice in notice(), party: u64) {
         let context = Context::new_dbus(LE, 0);
         let bytes = to_bytes(context, &wire::notice(party, &notice, None)).unwrap();
         let (arguments, _): (WireNotice, _) = bytes.deserialize().unwrap();
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_can_be_sent_within_its_bounds(text in any::<String>(), most in 0..40_usize) {
+    fn any_text_can_be_sent_and_keeps_its_limit(text in any::<String>(), most in 0..40_usize) {
         let sent = wire::text(&text, most);
         prop_assert!(sent.len() <= most);
         prop_assert!(Message::signal("/a", "a.b", "C").unwrap().build(&sent).is_ok(), "{:?}", sent);

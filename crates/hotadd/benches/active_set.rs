@@ -1,4 +1,4 @@
-//! What reading the active set costs, and what it costs to ask the standard library.
+//! The cost of reading the active set, compared with asking the standard library.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use hotadd::Partition;
 use hotadd::hardware::Simulated;
 
 fn main() {
-    // Loom's primitives work inside its models only.
+    // Loom's primitives work only inside its models.
     if cfg!(hotadd_loom) {
         return;
     }
@@ -38,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Measures while another thread does nothing but read.
+/// Measures while another thread only reads.
 fn while_another_reads(read: impl Fn() -> u32 + Sync, measure: impl FnOnce()) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

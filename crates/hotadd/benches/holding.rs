@@ -1,7 +1,8 @@
-//! What holding costs: taking hold of a process with many threads, and watching over them while nothing happens.
-//!
-//! `cargo bench -p hotadd --bench holding`. The processor time of the watcher's thread is the kernel's own count of it, over ten
-//! seconds, given for a minute.
+//! The cost of holding: creating a partition over a process with many threads, and watching them while
+//! nothing happens.
+//! //!
+//! //! `cargo bench -p hotadd --bench holding`. The processor time of the watcher's thread is the kernel's
+//! count over ten seconds, scaled to a minute.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -10,11 +11,11 @@ use std::{fs, iter};
 
 use hotadd::Partition;
 
-/// How long it is watched.
+/// The time of watching.
 const WHILE: Duration = Duration::from_secs(10);
 
 fn main() {
-    // `cargo test` runs it once, to see that it works.
+    // `cargo test` runs it once, to check that it works.
     if !std::env::args().any(|word| word == "--bench") {
         let crowd = Crowd::of(10);
         open();
@@ -25,7 +26,7 @@ fn main() {
         let mut opened: Vec<Duration> = iter::repeat_with(open).take(7).collect();
         opened.sort_unstable();
         let partition = Partition::process().expect("a partition of this process");
-        // The first look has come and gone.
+        // After this, the first look is over.
         sleep(Duration::from_secs(1));
         let before = watcher_nanos();
         sleep(WHILE);
@@ -42,7 +43,7 @@ fn main() {
     }
 }
 
-/// Takes hold and lets go, and says how long the first took.
+/// Creates and drops a partition. Returns the time of creating it.
 fn open() -> Duration {
     let began = Instant::now();
     let partition = Partition::process().expect("a partition of this process");

@@ -1,4 +1,4 @@
-//! The targets of `docs/performance.md`, measured: pairs in turn, in one run, and their ratio.
+//! The targets of `docs/performance.md`, measured as alternating pairs in one run, with their ratios.
 //!
 //! `cargo bench -p hotadd --bench targets` prints the table. It reports and does not judge: the exit code is always 0.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
@@ -15,7 +15,7 @@ use hotadd::{Driver, MAX_PROCESSORS, Notice, Veto};
 
 const DRIVERS: usize = 10_000;
 
-/// The system's allocator, and how many bytes of it are in use.
+/// The system's allocator, with a count of the allocated bytes.
 struct InUse;
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -23,8 +23,8 @@ static BYTES: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: InUse = InUse;
 
-// SAFETY: every call goes to the system's allocator as it came, and what that returns is returned; counting allocates
-// nothing.
+// SAFETY: every call is passed unchanged to the system's allocator, and its result is returned; counting does
+// not allocate.
 unsafe impl GlobalAlloc for InUse {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size(), Ordering::Relaxed);
@@ -34,12 +34,12 @@ unsafe impl GlobalAlloc for InUse {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above; the block came from `alloc`, and so from the system's.
+        // SAFETY: as above; the block came from `alloc`, and so from the system's allocator.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// The smallest driver that does something: it writes to its state, which has to be fetched from memory first.
+/// The smallest driver that does something: it writes to its state, which must be fetched from memory first.
 #[derive(Default)]
 struct Counting {
     asked: u32,
@@ -63,16 +63,16 @@ struct Line {
     measured: String,
     ratio: f64,
     limit: &'static str,
-    /// `None` where no limit was set.
+    /// `None` if there is no limit.
     met: Option<bool>,
 }
 
 fn main() {
-    // Loom's primitives work inside its models only.
+    // Loom's primitives work only inside its models.
     if cfg!(hotadd_loom) {
         return;
     }
-    // Without this argument it is `cargo test` that asks whether the benches still run: once, and not for figures.
+    // Without this argument `cargo test` only checks that the benches run once.
     let timed = std::env::args().any(|a| a == "--bench");
     let rounds = u32::from(timed);
     let lines = [
@@ -100,7 +100,7 @@ fn main() {
     }
 }
 
-/// T1: an agreed add over no-op drivers, each of a processor that was not there before, and the bare calls.
+/// T1: an agreed add over no-op drivers, each of a new processor, and the bare calls.
 fn add<D: Driver + Send + Default + 'static>(target: &'static str, rounds: u32) -> Line {
     let partition = partition(1, rounds + WARM_UP);
     let registrations = register::<D>(&partition, DRIVERS);
@@ -149,7 +149,7 @@ fn count(rounds: u32) -> Line {
     }
 }
 
-/// T3: registering a driver that hears of 2,048 active processors, and the bare calls.
+/// T3: registering a driver with a replay of 2,048 active processors, and the bare calls.
 fn replay(rounds: u32) -> Line {
     let partition = partition(MAX_PROCESSORS, 0);
     let processors = partition.active().to_vec();
@@ -169,7 +169,7 @@ fn replay(rounds: u32) -> Line {
     }
 }
 
-/// T4: what registering keeps, besides the driver: the registry's entry, its allocations, and the handle.
+/// T4: the memory of a registration, besides the driver: the registry's entry, its allocations, and the handle.
 fn memory() -> Line {
     let partition = partition(1, 0);
     let names: Vec<String> = (0..DRIVERS).map(|n| format!("driver-{n:05}")).collect();
@@ -193,8 +193,8 @@ fn memory() -> Line {
 
 const WARM_UP: u32 = 20;
 
-/// The median times of two things, done in turn: `a`, and `b` with what `prepare` makes for it. What `b` returns is
-/// dropped when its clock has stopped.
+/// The median times of two actions, alternating: `a`, and `b` with the input that `prepare` makes for it. The
+/// result of `b` is dropped after its clock has stopped.
 fn medians<P, R>(
     rounds: u32,
     mut a: impl FnMut(),

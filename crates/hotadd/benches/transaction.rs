@@ -1,6 +1,6 @@
-//! What an agreed add and a replay cost, next to the bare calls that they make.
+//! The cost of an agreed add and of a replay, compared with the bare calls that they make.
 //!
-//! Their ratios, taken in turn in one run, are printed by the bench `targets`.
+//! The bench `targets` prints their ratios, alternating in one run.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
 mod common;
@@ -13,7 +13,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion};
 use hotadd::MAX_PROCESSORS;
 
 fn main() {
-    // Loom's primitives work inside its models only.
+    // Loom's primitives work only inside its models.
     if cfg!(hotadd_loom) {
         return;
     }
@@ -23,7 +23,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Adds the last processor of a partition that then has 2 or 2,048, and takes it out again with the clock stopped.
+/// Adds the last processor of a partition, which then has 2 or 2,048, and removes it again with the clock stopped.
 fn add(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("add");
     for drivers in [1, 100, 10_000] {
@@ -55,7 +55,7 @@ fn add(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Registers a driver that hears of every active processor. What deregisters it is not timed.
+/// Registers a driver with a replay of every active processor. Deregistering is not timed.
 fn replay(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("register");
     for active in [1, MAX_PROCESSORS] {

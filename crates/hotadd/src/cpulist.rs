@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_list_survives_writing_and_reading() {
         for text in ["", "0", "0-1", "0-3,8", "1,3,5-7,64", "0-2047"] {
             let list: CpuList = text.parse().unwrap();
             assert_eq!(list.to_string(), text);
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             " 1-2\n".parse::<CpuList>().unwrap().to_string(),
             "1-2",
-            "as the kernel ends its lines"
+            "as in the kernel's files"
         );
     }
 
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_repeats_itself_stays_small() {
+    fn a_list_with_repetitions_stays_small() {
         let text = ["0-65535"; 200].join(",");
         assert_eq!(text.parse::<CpuList>().unwrap().len(), 65_536);
     }

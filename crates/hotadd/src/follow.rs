@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_a_processor_waits_on_if_the_hardware_cannot_say_whether_it_is_still_there() {
+    fn h2_a_processor_keeps_waiting_if_the_hardware_cannot_list_candidates() {
         let following = Following::new();
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         following.lock().policy = Follow::Manual;

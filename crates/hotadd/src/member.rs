@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r7_a_name_that_cannot_be_seen_is_refused_and_the_error_shows_nothing_of_it() {
+    fn r7_an_invisible_name_is_refused_and_not_printed_in_the_error() {
         for name in ["", "  ", "\u{3164}", "po\u{200b}ol", "pool\u{202e}", "\u{9b}2J", " pool"] {
             let error = PartyInfo::check_name(name).unwrap_err();
             assert_eq!(error.clause(), "R7", "{name:?}");

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_is_clean_and_no_longer_than_asked() {
+    fn cut_text_is_clean_and_within_its_limit() {
         assert_eq!(cut("a\u{1b}b\u{202e}c", 4), "a\u{fffd}b\u{fffd}");
         assert_eq!(cut("ab", 4), "ab");
     }
@@ -126,7 +126,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_steers_turns_or_hides_is_shown_as_what_it_is_not() {
+    fn control_and_invisible_characters_are_replaced() {
         for &(first, last, why) in KINDS {
             for c in first..=last {
                 let text = format!("a{c}b");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn r7_no_name_has_what_cannot_be_shown_wherever_it_is() {
+    fn r7_a_name_with_an_invisible_character_anywhere_is_refused() {
         for &(first, last, why) in KINDS {
             for c in first..=last {
                 for name in [format!("{c}"), format!("a{c}b"), format!("{c}a"), format!("a{c}")] {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays_as_it_is() {
+    fn ordinary_text_of_many_languages_is_unchanged() {
         let texts = [
             "pool",
             "a b",

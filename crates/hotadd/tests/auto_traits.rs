@@ -25,11 +25,11 @@ impl<T: Send + Sync + Unpin + 'static> Free for T {}
 are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Sample);
 are!(Free: ActiveSet, ActiveSetGuard, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
 are!(Free: Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching);
-// `?` passes it on as any other error.
+// `?` converts it like any other error.
 are!(Free: Error);
 
 #[test]
-fn errors_pass_through_question_marks_into_boxes() {
+fn errors_convert_into_boxes_with_the_question_mark() {
     fn fails() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Err(Error::InsideCallback("adding"))?;
         Ok(())

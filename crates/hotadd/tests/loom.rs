@@ -2,8 +2,8 @@
 //!
 //! `RUSTFLAGS="--cfg hotadd_loom" CARGO_TARGET_DIR=target/loom cargo test -p hotadd --test loom --release`
 //!
-//! What drivers write down is kept in std's atomics and locks, which loom does not see: they add no interleavings and no
-//! order. A panic in a driver is caught by the partition (L3), so drivers count faults instead of asserting.
+//! The drivers' records use std's atomics and locks, which loom does not see: they add no interleavings and
+//! no order. The partition catches a panic in a driver (L3), so drivers count faults instead of asserting.
 #![cfg(hotadd_loom)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -21,8 +21,8 @@ fn partition(spare: u32) -> (Arc<Simulated>, Partition) {
     (hardware, partition)
 }
 
-/// Explores, and says how many executions that took. The bound limits how often a thread is interrupted where it need
-/// not wait; loom's authors find that 2 or 3 catch what there is to catch.
+/// Explores, and prints the number of executions. The bound limits how often a thread is preempted where it
+/// need not wait. According to loom's authors, 2 or 3 find nearly all errors.
 fn explore(name: &str, preemptions: Option<usize>, execution: impl Fn() + Sync + Send + 'static) {
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&executions);
@@ -35,12 +35,12 @@ fn explore(name: &str, preemptions: Option<usize>, execution: impl Fn() + Sync +
     println!("{name}: {} executions", executions.load(SeqCst));
 }
 
-/// A test that failed while it held one of these has failed already.
+/// Ignores poisoning, because the test has failed then already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a driver was told, and what must never be seen.
+/// What a driver was told, and what must never happen.
 #[derive(Default)]
 struct Record {
     told: Mutex<Vec<(State, u32, bool)>>,
@@ -48,7 +48,7 @@ struct Record {
     drops: AtomicUsize,
     /// Deregistering has returned.
     deregistered: AtomicBool,
-    /// Plain memory without a lock, as a driver's own. Loom reports two accesses that nothing orders.
+    /// Plain memory without a lock, like a driver's own. Loom reports two unordered accesses.
     memory: Memory,
 }
 
@@ -81,7 +81,7 @@ impl Record {
     }
 }
 
-/// Writes down what it is told.
+/// A driver that records its calls.
 struct Recorder {
     record: Arc<Record>,
     partition: Partition,
@@ -139,7 +139,7 @@ fn register(partition: &Partition) -> (Arc<Record>, Registration) {
 
 /// Q1, Q2.
 #[test]
-fn whoever_saw_an_epoch_finds_a_set_at_least_that_new() {
+fn a_set_read_after_an_epoch_is_at_least_that_new() {
     explore("readers", Some(3), || {
         let (_, partition) = partition(2);
         let reader = thread::spawn({
@@ -150,10 +150,10 @@ fn whoever_saw_an_epoch_finds_a_set_at_least_that_new() {
                     let epoch = partition.epoch();
                     let set = partition.active();
                     assert!(set.epoch() >= epoch, "the word is never ahead of the set");
-                    // Each by itself. The word may be behind a set that was read before it.
+                    // Each query by itself. The epoch may be older than a set that was read before it.
                     assert!(epoch.0 >= word && set.epoch().0 >= seen, "epochs only grow");
                     (word, seen) = (epoch.0, set.epoch().0);
-                    // Every add here is one epoch and one processor, so these say which set was in force.
+                    // Every add here is one epoch and one processor, so these identify the set.
                     assert_eq!(u64::from(set.count()), seen);
                     assert_eq!(set.iter().count(), set.count() as usize);
                 }
@@ -170,7 +170,7 @@ fn whoever_saw_an_epoch_finds_a_set_at_least_that_new() {
 
 /// R5.
 #[test]
-fn a_registration_racing_an_add_hears_of_every_processor_once() {
+fn a_registration_racing_an_add_is_told_of_every_processor_once() {
     explore("register against add", None, || {
         let (_, partition) = partition(1);
         let adder = thread::spawn({
@@ -191,7 +191,7 @@ fn a_registration_racing_an_add_hears_of_every_processor_once() {
 
 /// D1, D3.
 #[test]
-fn nobody_is_called_once_deregistering_has_returned() {
+fn a_driver_is_not_called_after_deregistering_has_returned() {
     explore("deregister against add", None, || {
         let (_, partition) = partition(1);
         let (record, registration) = register(&partition);
@@ -202,7 +202,7 @@ fn nobody_is_called_once_deregistering_has_returned() {
         drop(registration);
         record.deregistered.store(true, SeqCst);
         assert_eq!(record.drops.load(SeqCst), 1, "it is dropped before deregistering returns");
-        // Ordered behind every call, or loom says so.
+        // Ordered after every call, or loom reports it.
         record.memory.touch();
         adder.join().unwrap();
         let starts = record.count(State::AddStart, 1);
@@ -212,7 +212,7 @@ fn nobody_is_called_once_deregistering_has_returned() {
     });
 }
 
-/// D3: one that deregisters another from inside a callback, while a third thread adds.
+/// D3: a driver deregisters another inside a callback, while a third thread adds.
 #[test]
 fn a_driver_deregistered_inside_a_callback_is_not_called_again() {
     explore("deregister inside", Some(3), || {
@@ -244,7 +244,7 @@ fn a_driver_deregistered_inside_a_callback_is_not_called_again() {
 
 /// A7.
 #[test]
-fn two_adds_at_once_are_two_adds_one_after_the_other() {
+fn two_concurrent_adds_are_serialised() {
     explore("add against add", None, || {
         let (_, partition) = partition(2);
         let (record, registration) = register(&partition);
@@ -258,7 +258,7 @@ fn two_adds_at_once_are_two_adds_one_after_the_other() {
         assert_ne!(one.processor.index, two.processor.index);
         assert_eq!(partition.epoch(), one.epoch.max(two.epoch));
         assert_eq!(partition.count(), 3);
-        // What the one behind was asked comes after all that the one in front was told.
+        // The later add asks only after the earlier one has told everything.
         let told: Vec<u32> = lock(&record.told)[2..].iter().map(|(_, id, _)| *id).collect();
         assert!(told == [1, 1, 2, 2] || told == [2, 2, 1, 1], "{told:?}");
         drop(registration);
@@ -266,7 +266,7 @@ fn two_adds_at_once_are_two_adds_one_after_the_other() {
     });
 }
 
-/// X2: a processor that vanishes in the middle of an add is reported once, whoever it is that reports it.
+/// X2: a processor that vanishes in the middle of an add is reported once, whichever thread reports it.
 #[test]
 fn a_processor_that_vanishes_during_an_add_is_reported_once() {
     explore("vanish against add", Some(3), || {

@@ -1,4 +1,4 @@
-//! `PerProcessor`: a table that has a value for every processor before anything can run there.
+//! `PerProcessor`: a table with a value for every processor before anything can run on it.
 #![cfg(not(hotadd_loom))]
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn index(n: u32) -> ProcessorIndex {
     ProcessorIndex::new(n).unwrap()
 }
 
-/// On hearing that a processor joined, looks whether the table has its value.
+/// When a processor has joined, checks that the table has its value.
 struct Looker(Arc<PerProcessor<usize>>, Arc<AtomicUsize>);
 
 impl Driver for Looker {
@@ -28,7 +28,7 @@ impl Driver for Looker {
 }
 
 #[test]
-fn a_processors_value_is_there_before_the_processor_is_started() {
+fn a_processors_value_exists_before_the_processor_is_started() {
     let partition = Partition::simulated(&Simulated::new(2, 2).unwrap()).unwrap();
     let table = PerProcessor::new(&partition, "table", |p| Ok(100 + p.index.as_usize())).unwrap();
     let sum = Arc::new(AtomicUsize::new(0));
@@ -39,7 +39,7 @@ fn a_processors_value_is_there_before_the_processor_is_started() {
 }
 
 #[test]
-fn r4_a_table_that_cannot_be_filled_is_not_made() {
+fn r4_a_table_that_cannot_be_filled_is_not_created() {
     let partition = Partition::simulated(&Simulated::new(3, 0).unwrap()).unwrap();
     let error = PerProcessor::new(&partition, "table", |p| match p.index.get() {
         2 => Err(Veto::from(Status::INSUFFICIENT_RESOURCES)),
@@ -49,7 +49,7 @@ fn r4_a_table_that_cannot_be_filled_is_not_made() {
 }
 
 #[test]
-fn a3_a_processor_for_which_no_value_can_be_made_stays_out() {
+fn a3_a_processor_without_a_value_does_not_join() {
     let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
     let table = PerProcessor::new(&partition, "table", |p| match p.index.get() {
         0 => Ok(()),
@@ -62,7 +62,7 @@ fn a3_a_processor_for_which_no_value_can_be_made_stays_out() {
 }
 
 #[test]
-fn x3_a_value_outlives_the_processors_absence_and_a_failed_start() {
+fn x3_a_value_survives_the_processors_absence_and_a_failed_start() {
     let hardware = Simulated::new(1, 1).unwrap();
     let partition = Partition::simulated(&hardware).unwrap();
     let made = Arc::new(AtomicUsize::new(0));

@@ -116,14 +116,14 @@ mod tests {
     /// This test again, in a process of its own with these variables: whether it was content to skip.
     fn skips(variables: &[(&str, &str)]) -> bool {
         let mut again = Command::new(env::current_exe().unwrap());
-        again.args(["--exact", "tests::a_skip_that_nobody_announced_fails_in_ci"]);
+        again.args(["--exact", "tests::an_unannounced_skip_fails_in_ci"]);
         again.env_remove("CI").env_remove("HOTADD_LACKS").env_remove("HOTADD_SKIPPED");
         again.env("HOTADD_TESTING_SKIPS", "1").envs(variables.iter().copied());
         again.output().unwrap().status.success()
     }
 
     #[test]
-    fn a_skip_that_nobody_announced_fails_in_ci() {
+    fn an_unannounced_skip_fails_in_ci() {
         if env::var_os("HOTADD_TESTING_SKIPS").is_some() {
             skip(Need::Clang14, "this");
             return;

@@ -7,29 +7,29 @@ use lab::{Guest, Kernel, Lab};
 
 use super::{cpu, lab, text};
 
-/// Longer than anything takes in an emulated machine.
+/// Longer than any step takes in an emulated machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the daemon listens.
+/// The socket of the daemon.
 pub(crate) const SOCKET: &str = "/run/hotadd/system";
 
-/// What the daemon says goes here.
+/// The file with the daemon's output.
 pub(crate) const SAID: &str = "/tmp/daemon";
 
-/// A guest to be, with the daemon and agents at hand.
+/// The options of a guest that has the daemon and agents.
 pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
     let both = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
     both.program("lab", "lab-agent").unwrap().memory(512)
 }
 
-/// Starts the daemon with this configuration, and waits until it is ready. Says its process id.
+/// Starts the daemon with this configuration, and waits until it is ready. Returns its process id.
 pub(crate) fn start(guest: &Guest, configuration: &str) -> u32 {
     let pid = begin(guest, configuration, &[]);
     until(guest, SAID, "listening at");
     pid
 }
 
-/// Starts the daemon with this configuration, in this environment. Says its process id.
+/// Starts the daemon with this configuration, in this environment. Returns its process id.
 pub(crate) fn begin(guest: &Guest, configuration: &str, environment: &[&str]) -> u32 {
     guest.run(&["mkdir", "-p", "/etc/hotadd", "/run"]).unwrap();
     put(guest, configuration, "/etc/hotadd/hotadd.toml");
@@ -46,7 +46,7 @@ pub(crate) fn put(guest: &Guest, text: &str, path: &str) {
     guest.put(file.path(), path).unwrap();
 }
 
-/// Starts an agent, and waits until it is registered. Says its process id.
+/// Starts an agent, and waits until it is registered. Returns its process id.
 pub(crate) fn agent(guest: &Guest, name: &str, ways: &[&str]) -> u32 {
     let said = format!("/tmp/{name}");
     let mut command = vec!["lab-agent", SOCKET, name];
@@ -56,12 +56,12 @@ pub(crate) fn agent(guest: &Guest, name: &str, ways: &[&str]) -> u32 {
     pid
 }
 
-/// Waits until a line of this file has this in it, and returns that line.
+/// Waits for a line of this file that contains this text, and returns the line.
 pub(crate) fn until(guest: &Guest, path: &str, part: &str) -> String {
     until_within(guest, path, part, LIMIT)
 }
 
-/// The same, of what takes longer.
+/// The same, for events that take longer.
 pub(crate) fn until_within(guest: &Guest, path: &str, part: &str, limit: Duration) -> String {
     guest.line(path, part, limit).unwrap_or_else(|error| {
         let said = [path, SAID].map(|path| guest.read(path).unwrap_or_default());
@@ -69,28 +69,28 @@ pub(crate) fn until_within(guest: &Guest, path: &str, part: &str, limit: Duratio
     })
 }
 
-/// What the guest's own sysfs says of a processor.
+/// The state of a processor in the guest's sysfs.
 pub(crate) fn online(guest: &Guest, id: usize) -> String {
     guest.read(&cpu(&format!("cpu{id}/online"))).unwrap().trim().to_owned()
 }
 
-/// What `hotadd` says, and its exit status.
+/// The output of `hotadd` and its exit status.
 pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
     let command: Vec<_> = ["hotadd"].iter().chain(args).copied().collect();
     let ran = guest.run(&command).unwrap();
     (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
 }
 
-/// What an agent was told of a processor, in order.
+/// The calls of an agent about a processor, in order.
 pub(crate) fn told(guest: &Guest, name: &str, id: u32) -> Vec<String> {
     let said = guest.read(&format!("/tmp/{name}")).unwrap();
     let lines = said.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    // Beside notices there is what it makes of them: `refuses 3`.
+    // Besides notices, the file has the agent's reactions: `refuses 3`.
     let of = |line: &&str| line.split(' ').nth(1) == Some(&id.to_string()) && line.contains(" as ");
     lines.filter(of).map(str::to_owned).collect()
 }
 
-/// The driver's process has no more rights than it needs, although the daemon is root.
+/// The driver's process has only the rights that it needs, although the daemon is root.
 pub(crate) fn is_sandboxed(guest: &Guest) {
     let found = guest.run(&["pgrep", "-f", "host --time-limit"]).unwrap();
     let pid = text(&found.stdout).trim().to_owned();
@@ -99,7 +99,7 @@ pub(crate) fn is_sandboxed(guest: &Guest) {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         line.unwrap_or_else(|| panic!("{key} in {status}")).split_whitespace().collect::<Vec<_>>()
     };
-    assert_eq!(of("Uid:"), ["65534"; 4], "it is nobody");
+    assert_eq!(of("Uid:"), ["65534"; 4], "it runs as the user nobody");
     assert_eq!(of("CapEff:"), ["0000000000000000"], "it may nothing");
     assert_eq!(of("NoNewPrivs:"), ["1"], "and never will");
     assert_eq!(of("Seccomp:"), ["2"], "its system calls are limited");

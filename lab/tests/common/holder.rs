@@ -1,4 +1,4 @@
-//! `lab-holder` in a guest: a program whose busy threads look all the time whether they run where they may.
+//! `lab-holder` in a guest: a program whose busy threads continuously check that they run only where they may.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use lab::{Guest, Kernel, Lab};
 
 use super::{lab, text};
 
-/// Longer than anything takes in an emulated machine, also one whose processors are all busy.
+/// Longer than any step takes in an emulated machine, even with all processors busy.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
-/// How many samples are taken for granted: some tenths of a second of all threads.
+/// The number of samples that counts as sufficient: some tenths of a second of all threads.
 const ENOUGH: u64 = 200_000;
 
-/// A guest to be, with the program at hand.
+/// The options of a guest that has the program.
 pub(crate) fn with_holder(kernel: Kernel) -> Lab {
     lab(kernel).program("lab", "lab-holder").unwrap()
 }
 
-/// The program, which runs.
+/// The running program.
 pub(crate) struct Holder<'a> {
     guest: &'a Guest,
     pub(crate) pid: u32,
@@ -29,28 +29,28 @@ pub(crate) struct Holder<'a> {
     sum: Counts,
 }
 
-/// What the threads have counted.
+/// The counts of the threads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) samples: u64,
     pub(crate) outside: u64,
-    /// Which processors these were on.
+    /// The processors of these samples.
     pub(crate) ids: BTreeSet<u32>,
-    /// The longest time in which one thread was outside, in milliseconds.
+    /// The longest time for which one thread was outside, in milliseconds.
     pub(crate) longest_ms: f64,
-    /// From the first to the last sample outside, on all threads.
+    /// The time from the first to the last sample outside, over all threads.
     pub(crate) span_ms: f64,
     pub(crate) slotless: u64,
-    /// Where it ran inside of the set.
+    /// The processors inside of the set on which they ran.
     pub(crate) on: BTreeSet<u32>,
     pub(crate) set: String,
     pub(crate) count: u32,
-    /// As it was reported.
+    /// The text of the report.
     pub(crate) line: String,
 }
 
 impl<'a> Holder<'a> {
-    /// Starts it by this script, in which `$holder` is the program and its name for orders.
+    /// Starts it with this script, in which `$holder` is the program and its name for commands.
     pub(crate) fn start(guest: &'a Guest, name: &'static str, script: &str) -> Self {
         let orders = format!("/tmp/{name}.orders");
         assert!(guest.run(&["mkfifo", &orders]).unwrap().status.success(), "{orders} is made");
@@ -64,26 +64,26 @@ impl<'a> Holder<'a> {
     }
 
     pub(crate) fn order(&self, line: &str) {
-        // Without a process for it: beside busy threads that takes long.
+        // Without starting a process, which takes long beside busy threads.
         self.guest.write(&format!("/tmp/{}.orders", self.name), &format!("{line}\n")).unwrap();
     }
 
     fn said(&self) -> String {
-        // With the newline at its end, which says that the last line is whole.
+        // Up to the last newline, so that the last line is complete.
         text(&self.guest.get(&format!("/tmp/{}", self.name)).unwrap())
     }
 
-    /// What it says after this has not been said yet.
+    /// A mark: output after it is new.
     pub(crate) fn mark(&self) -> usize {
         self.said().len()
     }
 
-    /// Waits until a line is said after a mark that begins so, and gives it.
+    /// Waits for a line after a mark that begins with this text, and returns it.
     pub(crate) fn until(&mut self, mark: usize, begins: &str) -> String {
         self.until_one(mark, &[begins])
     }
 
-    /// Waits for a line that begins in one of these ways.
+    /// Waits for a line that begins with one of these texts.
     pub(crate) fn until_one(&mut self, mark: usize, begins: &[&str]) -> String {
         let began = Instant::now();
         loop {
@@ -101,7 +101,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// What is known about it, for who reads that a test has failed.
+    /// The known state, for the message of a failed test.
     fn evidence(&mut self) -> String {
         let masks = self.masks();
         let counts = if masks.is_empty() { None } else { Some(self.report()) };
@@ -116,7 +116,7 @@ impl<'a> Holder<'a> {
         format!("counted: {counts:?}\nmasks: {masks:?}\nthreads: {threads}\nsaid: {said}")
     }
 
-    /// What the threads have counted since the last report.
+    /// The counts of the threads since the last report.
     pub(crate) fn report(&mut self) -> Counts {
         self.reports += 1;
         let name = format!("report {} ", self.reports);
@@ -127,13 +127,13 @@ impl<'a> Holder<'a> {
         counts
     }
 
-    /// All that was counted since the last time this was asked.
+    /// All counts since the last call.
     pub(crate) fn total(&mut self) -> Counts {
         self.report();
         std::mem::take(&mut self.sum)
     }
 
-    /// Lets the threads look around for a while; what they have counted in that while.
+    /// Lets the threads check for a while. Returns the counts of that time.
     pub(crate) fn rest(&mut self) -> Counts {
         let began = Instant::now();
         let mut sum = Counts::default();
@@ -144,7 +144,7 @@ impl<'a> Holder<'a> {
         sum
     }
 
-    /// Waits until the threads have looked around for a while and all were where they may be.
+    /// Waits until the threads have checked for a while without a sample outside.
     pub(crate) fn comes_to_rest(&mut self) -> Counts {
         let began = Instant::now();
         loop {
@@ -168,7 +168,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// It has this set, runs on no other processor and may not, and goes on like that.
+    /// Checks that it has this set, and that it neither runs nor may run on another processor for a while.
     pub(crate) fn stays_on(&mut self, set: &str) {
         let (kernel, may) = (self.guest.kernel(), ids(set));
         let rest = self.comes_to_rest();
@@ -182,12 +182,12 @@ impl<'a> Holder<'a> {
         assert_eq!((rest.outside, rest.slotless), (0, 0), "{kernel}: it stays so: {rest:?}");
     }
 
-    /// What the kernel says where each of its threads may run.
+    /// The masks of its threads, as the kernel reports them.
     pub(crate) fn masks(&self) -> BTreeMap<u32, String> {
         masks(self.guest, self.pid)
     }
 
-    /// Waits until every thread may run exactly there.
+    /// Waits until every thread has exactly this mask.
     pub(crate) fn all_masks_are(&mut self, list: &str) {
         let began = Instant::now();
         while !self.masks().values().all(|mask| mask == list) {
@@ -197,16 +197,19 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// Sets the masks of all its threads, as `taskset -ap` does.
+    /// Sets the masks of all its threads, like `taskset -ap`.
     pub(crate) fn widen(&self, list: &str) {
         let ran = self.guest.run(&["lab-holder", "widen", &self.pid.to_string(), list]).unwrap();
         assert!(ran.status.success(), "{}", text(&ran.stdout));
     }
 
-    /// Nobody joined whom nobody had agreed to.
+    /// Checks that no processor joined without agreement.
     pub(crate) fn nothing_joined_without_agreement(&self) {
         let said = self.said();
-        assert!(!said.contains("joined without agreement"), "Q3: everybody was asked: {said}");
+        assert!(
+            !said.contains("joined without agreement"),
+            "Q3: no processor joined without agreement: {said}"
+        );
     }
 
     pub(crate) fn end(mut self) {
@@ -253,7 +256,7 @@ impl Counts {
         self.line.clone_from(&other.line);
     }
 
-    /// Says what was measured: how much of the time, and for how long at most, threads were where they should not be.
+    /// Prints the measurements: how much of the time, and how long at most, threads were outside.
     pub(crate) fn show(&self, kernel: Kernel, what: &str) {
         let Self { samples, outside, ids, longest_ms, span_ms, .. } = self;
         #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
@@ -265,7 +268,7 @@ impl Counts {
     }
 }
 
-/// What the kernel says where each thread of a process may run; one that ends meanwhile is left out.
+/// The masks of the threads of a process, as the kernel reports them. Threads that end meanwhile are left out.
 pub(crate) fn masks(guest: &Guest, pid: u32) -> BTreeMap<u32, String> {
     let script = format!("grep -H Cpus_allowed_list /proc/{pid}/task/*/status");
     let ran = guest.run(&["sh", "-c", &script]).unwrap();
@@ -276,7 +279,7 @@ pub(crate) fn masks(guest: &Guest, pid: u32) -> BTreeMap<u32, String> {
     text(&ran.stdout).lines().filter_map(of).collect()
 }
 
-/// The numbers of a list such as `0-2,5`; none of an empty one.
+/// The numbers of a list such as `0-2,5`, or of an empty one.
 pub(crate) fn ids(list: &str) -> BTreeSet<u32> {
     let list: CpuList = list.parse().unwrap_or_default();
     list.ids().iter().map(|HardwareId(id)| *id).collect()

@@ -1,11 +1,11 @@
-//! The journal of a guest: what a unit's log says, as lines when they are written, and as records.
+//! The journal of a guest: a unit's log as lines, and as records.
 
 use lab::Guest;
 use serde_json::Value;
 
 use super::daemon::SAID;
 
-/// Has all that the journal has of a unit, and will have, written down as lines.
+/// Writes everything that the journal has and will have of a unit into a file.
 pub(crate) fn follow(guest: &Guest, unit: &str) {
     let command = ["journalctl", "-u", unit, "--follow", "--lines=all", "-o", "cat"];
     guest.start(&command, SAID).unwrap();

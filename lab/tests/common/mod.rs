@@ -1,4 +1,4 @@
-//! What the tests in guests share.
+//! Shared parts of the tests in guests.
 
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
@@ -9,12 +9,12 @@ pub(crate) mod overflow;
 
 use lab::{Kernel, Lab};
 
-/// A guest to be. `./test` runs these tests only where there can be one.
+/// The options of a guest. `./test` runs these tests only where guests can run.
 pub(crate) fn lab(kernel: Kernel) -> Lab {
     Lab::new(kernel).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Where Linux shows processors.
+/// The folder where Linux shows processors.
 pub(crate) fn cpu(name: &str) -> String {
     format!("/sys/devices/system/cpu/{name}")
 }

@@ -7,13 +7,13 @@ use lab::{Guest, Kernel};
 use super::daemon::{LIMIT, SAID, agent, hotadd, start, told, until, until_within, with_daemon};
 use super::{cpu, text};
 
-/// Asking about hundreds, on a machine that is busy.
+/// Enough for adding hundreds of processors on a busy machine.
 const ALL: Duration = Duration::from_secs(600);
 
 const CONT: i32 = 18;
 const STOP: i32 = 19;
 
-/// Of three processors, one leaves and one is away for a moment; `more` are plugged in. All messages are lost.
+/// One of three processors leaves, one is gone for a moment, and `more` are plugged in. All messages are lost.
 pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32) {
     let last = 2 + more;
     let guest = with_daemon(kernel).cpus(1, 1 + last).boot().unwrap();
@@ -56,9 +56,12 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
         assert_eq!(status.matches(&line).count(), 1, "{kernel}: {line:?} is in {status}");
     }
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0,2", "{kernel}: nothing was started");
-    assert!(!said.contains("2 vanished"), "{kernel}: who is back is not missed: {said}");
+    assert!(
+        !said.contains("2 vanished"),
+        "{kernel}: a processor that came back has not vanished: {said}"
+    );
 
-    // The same with room for the messages: they tell that one was away.
+    // The same with room for the messages, which report the processor that was gone.
     guest.signal(daemon, STOP).unwrap();
     switch(&guest, 1, 5, "1 0 1");
     switch(&guest, 2, 5, "0 1");
@@ -77,7 +80,7 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
     }
 }
 
-/// Somebody else writes these to a processor's switch, so many times over, and the last of it stays.
+/// Another process writes these values to a processor's switch so many times. The last value stays.
 fn switch(guest: &Guest, id: u32, times: u32, values: &str) {
     let path = cpu(&format!("cpu{id}/online"));
     let script = format!(
@@ -87,17 +90,17 @@ fn switch(guest: &Guest, id: u32, times: u32, values: &str) {
     assert!(ran.status.success(), "{}", text(&ran.stderr));
 }
 
-/// How many messages the kernel could not deliver to the socket of uevents that this process has.
+/// The number of messages that the kernel could not deliver to the uevent socket of this process.
 fn lost(guest: &Guest, pid: u32) -> u64 {
     let table = guest.read("/proc/net/netlink").unwrap();
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // Columns: 1 is the protocol, 15 for uevents; 2 the address, a process's id for its first socket; 8 the drops.
+    // Column 1 is the protocol, 15 for uevents; 2 the address, a process id for its first socket; 8 the drops.
     let mut of_it = rows.filter(|row| row.get(1..3) == Some(&["15", &pid.to_string()]));
     let drops = of_it.next().and_then(|row| row.get(8)?.parse().ok());
     drops.unwrap_or_else(|| panic!("process {pid} listens to uevents: {table}"))
 }
 
-/// Has the kernel send more than a process keeps that does not read.
+/// Makes the kernel send more than the buffer of a process that does not read.
 fn flood(guest: &Guest, pid: u32) {
     let many = "i=0; while [ $i -lt 1000 ]; do echo change; i=$((i+1)); done > /sys/devices/system/cpu/cpu0/uevent";
     let began = Instant::now();

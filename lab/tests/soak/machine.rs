@@ -1,4 +1,4 @@
-//! [`Machine`]: a guest with the daemon and three agents, what is done to them, and what is known about them.
+//! [`Machine`]: a guest with the daemon and three agents, the actions on them, and the expected state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -13,16 +13,16 @@ use crate::common::daemon::{self, LIMIT, SAID, SOCKET, online, until, with_daemo
 const KILL: i32 = 9;
 const AGENTS: [&str; 3] = ["one", "two", "three"];
 
-/// Processors that can be there at once. Linux takes longer to start one the more there are.
+/// The number of processors that can be present at once. The more there are, the longer Linux takes to start one.
 const MOST: u32 = 20;
 
-/// Processors that QEMU can make, those that it takes away again included.
+/// The number of processors that QEMU can create, including those that it removes again.
 const SLOTS: u32 = 80;
 
-/// What the daemon may take, with its program, in KiB.
+/// The limit of the daemon's memory with its program, in KiB.
 const MOST_KIB: u64 = 10_000;
 
-/// Processors that are there at boot, all but the first offline: only they can be made to fail.
+/// The processors present at boot, all but the first offline. Only these can be made to fail.
 const AT_BOOT: u32 = 3;
 
 /// What one agent does when it is asked.
@@ -50,14 +50,14 @@ pub(crate) struct Machine {
     rng: Rng,
     daemon: u32,
     agents: BTreeMap<&'static str, u32>,
-    /// Of the first of these processors all are plugged in but those that were pulled out.
+    /// All of the first of these processors are plugged in, except those that were unplugged.
     plugged: u32,
     pulled: BTreeSet<u32>,
-    /// How many QEMU has made.
+    /// The number of processors that QEMU has created.
     made: u32,
-    /// Those that came in behind the daemon's back while it ran.
+    /// Processors that were onlined by others while the daemon ran.
     unagreed: BTreeSet<u32>,
-    /// How many the daemon had open when all was up.
+    /// The number of descriptors of the daemon at the start.
     descriptors: usize,
     failing: String,
 }
@@ -87,7 +87,7 @@ impl Machine {
         machine
     }
 
-    /// Does something. Says what.
+    /// Performs a random action. Returns its description.
     pub(crate) fn cycle(&mut self) -> String {
         let (on, off) = (self.online(), self.offline());
         let removable: Vec<u32> = on.iter().copied().filter(|id| *id != 0).collect();
@@ -133,8 +133,8 @@ impl Machine {
         self.made < SLOTS && (self.plugged < MOST || !self.pulled.is_empty())
     }
 
-    /// The hypervisor plugs one in, and the daemon asks for it by itself. Linux 6.1 numbers them as they come, and hangs with one
-    /// behind an empty slot.
+    /// The hypervisor plugs in a processor, and the daemon adds it by itself. Linux 6.1 numbers processors in
+    /// the order of arrival, and hangs with one after an empty slot.
     fn plug(&mut self) -> String {
         let back = self.pulled.pop_first();
         let id = back.unwrap_or(self.plugged);
@@ -152,7 +152,7 @@ impl Machine {
         format!("plug {id}, {who} is to {}", way.word())
     }
 
-    /// The hypervisor takes one out, whether it is on or off.
+    /// The hypervisor unplugs a processor, whether it is on or off.
     fn pull(&mut self, pullable: &[u32]) -> String {
         let id = self.any(pullable);
         let on = self.online().contains(&id);
@@ -168,7 +168,7 @@ impl Machine {
         format!("pull {id}, which is {}", if on { "on (X2)" } else { "off" })
     }
 
-    /// Somebody asks for it.
+    /// An explicit request adds it.
     fn add(&mut self, id: u32) -> String {
         let (who, way) = self.order(id);
         let (said, code) = daemon::hotadd(&self.guest, &["add", &id.to_string()]);
@@ -191,7 +191,7 @@ impl Machine {
         format!("the kernel fails to start {id}")
     }
 
-    /// Somebody goes round the daemon.
+    /// A processor is switched without the daemon.
     fn switch(&mut self, id: u32, on: bool) -> String {
         self.guest.write(&cpu(&format!("cpu{id}/online")), if on { "1" } else { "0" }).unwrap();
         self.comes_to(&format!("{id} was noticed"), |status| {
@@ -211,11 +211,11 @@ impl Machine {
         "kill -9 of the daemon".into()
     }
 
-    /// The daemon dies while it adds one, sooner or later.
+    /// The daemon is killed while it adds a processor, after a random time.
     fn kill_during(&mut self, id: u32) -> String {
         let pid = self.guest.start(&["hotadd", "add", &id.to_string()], "/tmp/adding").unwrap();
         for _ in 0..self.rng.u32(..6) {
-            // Takes a moment, and nothing else.
+            // A command that takes a moment and does nothing else.
             self.guest.read("/proc/uptime").unwrap();
         }
         self.guest.signal(self.daemon, KILL).unwrap();
@@ -225,7 +225,7 @@ impl Machine {
         format!("kill -9 of the daemon while it adds {id}, which {came}")
     }
 
-    /// The daemon is started again, and its agents find it by themselves.
+    /// Starts the daemon again. Its agents reconnect by themselves.
     fn revive(&mut self) {
         self.guest.wait(self.daemon, LIMIT).unwrap();
         self.daemon = daemon::start(&self.guest, CONFIGURATION);
@@ -250,7 +250,7 @@ impl Machine {
         (who, way)
     }
 
-    /// What became of it is what was ordered; who is gone comes back.
+    /// Checks that the outcome is as ordered. An agent that is gone comes back.
     fn judge(&mut self, id: u32, who: &'static str, way: Way) {
         let expected = if way == Way::Agree { "1" } else { "0" };
         let found = online(&self.guest, id as usize);
@@ -276,7 +276,7 @@ impl Machine {
         self.agents.insert(name, pid);
     }
 
-    /// What must hold at rest.
+    /// The invariants when nothing is under way.
     pub(crate) fn holds(&mut self, context: &str) {
         let status = self.status();
         let list = |ids: &BTreeSet<u32>| ids.iter().map(u32::to_string).collect::<Vec<_>>();
@@ -299,7 +299,7 @@ impl Machine {
         assert!(resident < MOST_KIB, "{resident} KiB are resident; {context}");
     }
 
-    /// One life of the daemon until its history is full, and on: memory does not grow any more.
+    /// One life of the daemon until its history is full, and beyond: memory must not grow any more.
     pub(crate) fn stays_flat(&mut self) {
         let id = self.online().last().copied().filter(|id| *id != 0);
         let id = id.unwrap_or_else(|| {
@@ -315,7 +315,7 @@ impl Machine {
             }
             self.resident()
         };
-        // Each round is 14 events or more, and the history has 1,000.
+        // Each round is at least 14 events, and the history has 1,000.
         let full = round(80);
         let later = round(80);
         println!("resident when the history is full: {full} KiB, and later: {later} KiB");
@@ -332,7 +332,7 @@ impl Machine {
         assert!(ended.success(), "{ended}: {}", self.guest.read(SAID).unwrap());
     }
 
-    /// Every AddStart that an agent has answered came to one outcome.
+    /// Checks that every AddStart that an agent has answered had one outcome.
     fn one_outcome_each(&self, name: &str) {
         let said = self.guest.read(&format!("/tmp/{name}")).unwrap();
         let mut open = BTreeSet::new();
@@ -393,7 +393,7 @@ impl Machine {
     }
 }
 
-/// What is off is left to this test, apart from what is plugged in.
+/// The daemon leaves offline processors to this test, except plugged ones.
 const CONFIGURATION: &str = "[hardware]\nat-start = \"leave\"\n";
 
 fn contains(list: &Value, id: u32) -> bool {

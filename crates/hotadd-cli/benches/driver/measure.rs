@@ -29,7 +29,7 @@ const SOURCE: &str = r"
 const LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) fn all() -> Result<(), Box<dyn Error>> {
-    // Under `cargo test` everything runs once.
+    // `cargo test` runs everything once.
     let measured = std::env::args().any(|arg| arg == "--bench");
     let times = |times: usize| if measured { times } else { 1 };
     let folder = tempfile::tempdir()?;
@@ -37,7 +37,7 @@ pub(crate) fn all() -> Result<(), Box<dyn Error>> {
     let warm = warm(&driver, times(1000))?;
     let cold = cold(&driver, times(50))?;
     let (mut files, mut samples) = (Vec::new(), Vec::new());
-    // By turns, so that whatever else the machine does falls on both.
+    // Alternating, so that other load affects both alike.
     for _ in 0..times(10) {
         files.extend(asked(&driver, times(1000))?);
         samples.extend(asked("sample:isolated", times(1000))?);
@@ -88,7 +88,7 @@ impl Console for Silent {
     }
 }
 
-/// In this process.
+/// Loads in this process.
 fn warm(driver: &str, times: usize) -> Result<Duration, Box<dyn Error>> {
     let world = World {
         partition: Partition::simulated(&Simulated::new(1, 1)?)?,
@@ -109,7 +109,7 @@ fn warm(driver: &str, times: usize) -> Result<Duration, Box<dyn Error>> {
     Ok(median(samples))
 }
 
-/// From nothing to a registered driver.
+/// Starts a process and registers a driver.
 fn cold(driver: &str, times: usize) -> Result<Duration, Box<dyn Error>> {
     let partition = Partition::simulated(&Simulated::new(1, 1)?)?;
     let service = Arc::new(Service::new(&partition, "bench", Arc::new(|_| ()))?);
@@ -123,7 +123,7 @@ fn cold(driver: &str, times: usize) -> Result<Duration, Box<dyn Error>> {
     Ok(median(samples))
 }
 
-/// One round trip: a rehearsal asks, and tells that nothing came of it.
+/// One round trip: a rehearsal asks, and then tells AddFailure.
 fn asked(driver: &str, times: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
     let partition = Partition::simulated(&Simulated::new(1, 1)?)?;
     let service = Arc::new(Service::new(&partition, "bench", Arc::new(|_| ()))?);

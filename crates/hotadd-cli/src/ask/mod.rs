@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_history_says_when_nobody_was_asked() {
+    fn a_history_line_marks_changes_without_agreement() {
         let line = |event: Value| event_line(&event).trim().to_owned();
         let left = json!({ "event": "left", "id": 1, "index": 1, "us": 20, "surprise": true });
         assert_eq!(line(left), "left processor 1 without a remove (X2) in 0.02 ms");
@@ -356,12 +356,12 @@ mod tests {
         let joined = json!({ "event": "joined", "id": 2, "index": 2, "agreed": false });
         assert_eq!(line(joined), "joined processor 2 without agreement (Q3)");
         let asked = json!({ "event": "left", "id": 1 });
-        assert_eq!(line(asked), "left processor 1", "this one was");
+        assert_eq!(line(asked), "left processor 1", "an agreed removal");
         assert_eq!(line(json!({ "event": "joined", "id": 2 })), "joined processor 2");
     }
 
     #[test]
-    fn a3_the_status_of_a_refusal_is_told_with_or_without_a_name() {
+    fn a3_the_status_of_a_refusal_is_printed_with_or_without_a_name() {
         let refusal = |status: Status| {
             json!({
                 "event": "refused", "driver": "pool", "reason": "no", "clause": "A3",

@@ -89,26 +89,26 @@ mod tests {
     /// Reads these answers one after the other.
     fn read(answers: &[&[u32]]) -> Result<Vec<u32>, String> {
         let mut answers = answers.iter().map(|ids| ids.iter().map(|id| of(*id)).collect());
-        let all = Out::read(|_| Ok(answers.next().expect("it asked once too often")));
+        let all = Out::read(|_| Ok(answers.next().expect("too many requests")));
         all.map(|all| all.refused.into_keys().collect()).map_err(|failure| failure.to_string())
     }
 
     #[test]
-    fn absences_are_asked_for_until_there_are_no_more() {
+    fn absences_are_requested_until_an_answer_is_empty() {
         assert_eq!(read(&[&[]]), Ok(vec![]));
         assert_eq!(read(&[&[1, 2], &[7], &[]]), Ok(vec![1, 2, 7]));
-        assert_eq!(read(&[&[1, u32::MAX]]), Ok(vec![1, u32::MAX]), "there is none behind it");
+        assert_eq!(read(&[&[1, u32::MAX]]), Ok(vec![1, u32::MAX]), "no id can follow it");
         let mut asked = Vec::new();
         let answers = |first| {
             asked.push(first);
             Ok(if first == 0 { vec![of(4), of(9)] } else { vec![] })
         };
         assert_eq!(Out::read(answers).unwrap().refused.len(), 2);
-        assert_eq!(asked, [0, 10], "each is asked for once");
+        assert_eq!(asked, [0, 10], "each request continues after the last id");
     }
 
     #[test]
-    fn one_that_left_without_asking_was_not_refused_x2() {
+    fn x2_a_processor_that_vanished_is_not_listed_as_refused() {
         let left = (4, String::new(), 0, 0, "X2".to_owned(), String::new(), 1);
         let mut answers = vec![vec![], vec![of(2), left]];
         let out = Out::read(|_| Ok(answers.pop().unwrap())).unwrap();
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_would_never_end_are_invalid() {
+    fn answers_out_of_order_or_without_end_are_errors() {
         let backwards: [&[&[u32]]; 3] = [&[&[2, 1]], &[&[1, 1]], &[&[1, 2], &[2]]];
         for answers in backwards {
             let why = read(answers).unwrap_err();
             assert!(why.contains("is invalid"), "{answers:?}: {why}");
         }
         let endless = Out::read(|first| Ok(vec![of(first)]));
-        assert!(endless.is_err(), "more than there can be processors");
+        assert!(endless.is_err(), "more absences than possible processors");
     }
 }

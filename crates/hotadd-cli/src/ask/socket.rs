@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_a_connection_was_closed_from_here_is_known() {
+    fn an_unsound_message_is_found_in_the_error_of_the_connection() {
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         theirs.write_all(&[b'x'; 64]).unwrap();
         ours.set_nonblocking(true).unwrap();

@@ -122,22 +122,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_one_line_for_each_line() {
+    fn each_printed_line_is_one_report_line() {
         let text = written(|reporter| reporter.print("one\r\n\ttwo\n\n"));
         assert_eq!(text, "say one\nsay     two\n");
     }
 
     #[test]
-    fn no_line_is_longer_than_is_read_and_nothing_is_lost() {
+    fn long_lines_are_split_without_loss() {
         let long = "\u{e4}".repeat(3000);
         let text = written(|reporter| reporter.print(&long));
-        assert!(text.lines().all(|line| line.len() < LONGEST_LINE), "with its end");
+        assert!(text.lines().all(|line| line.len() < LONGEST_LINE), "including its line end");
         let all: String = text.lines().map(|line| line.strip_prefix("say ").unwrap()).collect();
         assert_eq!(all, long);
     }
 
     #[test]
-    fn a_fault_is_one_line_whatever_it_says() {
+    fn a_fault_is_reported_in_one_line_of_limited_length() {
         let long = "x\ny".repeat(2000);
         let text = written(|reporter| reporter.end(Status::NO_MEMORY, format_args!("{long}")));
         assert!(text.starts_with("fault 0xC0000017 x yx"), "{text}");

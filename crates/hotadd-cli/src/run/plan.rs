@@ -189,7 +189,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Far longer than anything in these tests takes.
+    /// Far longer than any step of these tests takes.
     const LONG: Duration = Duration::from_secs(30);
 
     type Told = Receiver<(hotadd::EventKind, u32)>;
@@ -206,7 +206,7 @@ mod tests {
     }
 
     /// Processor 0 is active; 1 and 2 can be added; 3 appeared before any observer or party was there.
-    fn rig() -> (Partition, Told) {
+    fn fixture() -> (Partition, Told) {
         let hardware = Simulated::new(1, 3).unwrap();
         hardware.unplug(HardwareId(3));
         hardware.plug(HardwareId(3));
@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn h2_what_appeared_before_the_drivers_were_there_is_asked_for_with_what_was_planned() {
-        let (partition, told) = rig();
+    fn h2_a_processor_that_appeared_before_the_drivers_registered_is_added_with_the_planned_ones() {
+        let (partition, told) = fixture();
         let (_stop, stopped) = running();
         let changes = [1, 2].map(|id| Change::Add(HardwareId(id)));
         carry_out(&partition, &changes, course(Follow::Ask, Duration::ZERO), &stopped, none);
@@ -242,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn h2_what_is_reported_or_waits_is_not_asked_for() {
+    fn h2_an_appeared_processor_is_not_added_if_it_is_reported_or_waits() {
         for follow in [Follow::Report, Follow::Manual] {
-            let (partition, told) = rig();
+            let (partition, told) = fixture();
             let (_stop, stopped) = running();
             let changes = [Change::Add(HardwareId(1))];
             carry_out(&partition, &changes, course(follow, Duration::ZERO), &stopped, none);
@@ -256,9 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn h2_before_the_command_has_had_its_time_nobody_is_asked_but_all_is_reported() {
+    fn h2_during_the_initial_delay_appearances_are_reported_and_nothing_is_added() {
         for follow in [Follow::Ask, Follow::Report] {
-            let (partition, told) = rig();
+            let (partition, told) = fixture();
             let (stop, stopped) = running();
             // The run ends during that time.
             drop(stop);
@@ -271,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn h2_what_has_joined_because_it_appeared_is_not_added_a_second_time() {
-        let (partition, told) = rig();
+    fn h2_a_planned_processor_that_has_joined_already_is_not_added_again() {
+        let (partition, told) = fixture();
         let (_stop, stopped) = running();
         partition.add(HardwareId(1)).unwrap();
         let changes = [1, 2].map(|id| Change::Add(HardwareId(id)));
@@ -281,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_ends_with_the_run_whatever_it_waits_for() {
-        let (partition, told) = rig();
+    fn a_plan_ends_with_the_run_whether_or_not_it_waits() {
+        let (partition, told) = fixture();
         let (stop, stopped) = running();
         drop(stop);
         let ends = Course { first: HOUR, ..course(Follow::Manual, Duration::ZERO) };
         carry_out(&partition, &[Change::Add(HardwareId(1))], ends, &stopped, none);
-        assert!(told.try_recv().is_err(), "also where it waits for nothing");
+        assert!(told.try_recv().is_err(), "also if the plan need not wait");
     }
 }

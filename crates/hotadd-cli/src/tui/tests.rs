@@ -1,4 +1,4 @@
-//! Tests what is shown of a run, and that the command's output and the TUI do not disturb each other.
+//! Tests of the content of the TUI, and that the command's output and the TUI do not disturb each other.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn view(active: u32, spare: u32, drivers: &[&str]) -> View {
     view
 }
 
-/// Four processors: one was there at first, one joined, one was refused and one is being asked about.
+/// Four processors: one was active at the start, one joined, one was refused, and one is being asked about.
 fn busy() -> View {
     let mut view = view(1, 3, &["sample", "pool"]);
     view.epoch = 2;
@@ -124,7 +124,7 @@ fn each_processor_has_a_row_with_every_drivers_answer() {
 }
 
 #[test]
-fn h2_a_processor_that_nobody_knew_at_the_start_gets_a_row_and_the_tui_room_for_it() {
+fn h2_a_processor_unknown_at_the_start_gets_a_row_and_the_tui_grows() {
     let mut view = view(1, 0, &["sample"]);
     let mut memory = Memory::default();
     memory.observe(&view);
@@ -172,7 +172,7 @@ fn the_load_has_a_bar_for_each_processor_and_a_total() {
 }
 
 #[test]
-fn another_drivers_column_or_a_narrow_window_takes_room_from_the_others() {
+fn columns_shrink_for_more_drivers_or_a_narrow_window() {
     let mut view = busy();
     let names = ["gate", "log", "trace", "stats"];
     view.drivers.extend(names.map(|name| DriverRow {
@@ -218,19 +218,19 @@ fn the_cause_is_never_cut_off() {
         let shown = shown(&view, Size { width, height: 40 });
         assert!(whole(shown.clone()).contains("0123456789end"), "{width}: {}", shown.join("\n"));
     }
-    // What does not fit on the TUI fits when it is left behind as text.
+    // Text that does not fit into the TUI fits into the final text.
     let mut memory = Memory::default();
     memory.observe(&view);
     let at = area(&view, Size { width: 40, height: 12 });
     let more = face::unsaid(&view, at);
-    assert!(more > 0, "it does not fit");
+    assert!(more > 0, "the text does not fit into the TUI");
     let at = Rect { height: at.height + more, ..at };
     let left = rows(&face::render(&view, &memory, at, now(&view), INK));
     assert!(whole(left.clone()).contains("0123456789end"), "{}", left.join("\n"));
 }
 
 #[test]
-fn without_utf_8_there_is_ascii_alone() {
+fn without_utf_8_only_ascii_is_drawn() {
     let mut view = with_load(busy());
     view.title = "m\u{e4}ke".to_owned();
     let mut memory = Memory::default();
@@ -247,7 +247,7 @@ fn without_utf_8_there_is_ascii_alone() {
 }
 
 #[test]
-fn two_drivers_of_one_name_have_their_own_answers() {
+fn two_drivers_with_the_same_name_have_separate_answers() {
     let mut view = busy();
     for driver in &mut view.drivers {
         driver.name = "twin".to_owned();
@@ -263,7 +263,7 @@ fn two_drivers_of_one_name_have_their_own_answers() {
 }
 
 #[test]
-fn sixteen_processors_have_a_row_each_and_leave_a_quarter_to_the_command() {
+fn sixteen_processors_have_rows_and_leave_a_quarter_of_the_screen() {
     let shown = shown(&view(4, 12, &["sample"]), SMALL);
     assert_eq!(shown.len(), 18);
     assert!(shown[1].ends_with("state        sample"), "{}", shown[1]);
@@ -271,7 +271,7 @@ fn sixteen_processors_have_a_row_each_and_leave_a_quarter_to_the_command() {
 }
 
 #[test]
-fn two_thousand_processors_are_counted_and_marked_and_those_in_trouble_have_rows() {
+fn two_thousand_processors_are_drawn_as_marks_and_those_with_problems_as_rows() {
     let mut view = view(1200, 848, &["sample", "pool"]);
     let mut memory = Memory::default();
     memory.observe(&view);
@@ -321,7 +321,7 @@ fn any_size_and_any_number_of_processors_can_be_drawn() {
 }
 
 #[test]
-fn hostile_names_and_reasons_cannot_leave_their_place() {
+fn hostile_names_and_reasons_cannot_break_the_layout() {
     let evil = "\u{1b}[2J\u{9b}H\r\n\u{7}\u{202e}\u{200b}x";
     let mut view = busy();
     view.title = evil.to_owned();
@@ -340,7 +340,7 @@ fn hostile_names_and_reasons_cannot_leave_their_place() {
 }
 
 #[test]
-fn without_colours_there_are_none() {
+fn the_ink_without_colours_draws_no_colours() {
     let view = busy();
     let at = area(&view, SMALL);
     let coloured = |colours| {
@@ -380,7 +380,7 @@ impl Screen {
         self.parser.process(bytes);
     }
 
-    /// Takes a command's output, as the terminal's driver passes it on.
+    /// Processes a command's output as the terminal driver does.
     fn command(&mut self, text: &str) {
         self.take(text.replace('\n', "\r\n").as_bytes());
     }
@@ -432,7 +432,7 @@ fn the_commands_output_scrolls_above_the_tui() {
 }
 
 #[test]
-fn what_was_on_the_screen_moves_up_and_unfinished_rows_go_on() {
+fn earlier_output_moves_up_and_an_unfinished_row_continues() {
     let many: String = (0..40).map(|n| format!("old {n}\n")).collect();
     let mut screen = Screen::open(&(many + "\x1b[31munfin"));
     screen.command("ished");
@@ -444,7 +444,7 @@ fn what_was_on_the_screen_moves_up_and_unfinished_rows_go_on() {
 }
 
 #[test]
-fn another_size_of_the_terminal_moves_the_tui_and_leaves_nothing_behind() {
+fn a_resized_terminal_moves_the_tui_without_leftovers() {
     let mut screen = Screen::open("$ hotadd run\n");
     screen.command("one\ntwo");
     for (width, height) in [(120, 40), (60, 20), (80, 12), (100, 30)] {
@@ -458,7 +458,7 @@ fn another_size_of_the_terminal_moves_the_tui_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn at_the_end_the_tui_is_text_below_the_output_and_the_terminal_as_before() {
+fn at_the_end_the_tui_becomes_text_and_the_terminal_is_restored() {
     for (last, row) in [("done\n", 2), ("not quite", 2), (&*"x".repeat(80), 2), ("", 1)] {
         let mut screen = Screen::open("$ hotadd run\n");
         screen.command(last);

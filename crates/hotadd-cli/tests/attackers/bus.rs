@@ -1,5 +1,5 @@
-//! A stranger on a message bus, where everybody gets in: what it asks of a machine's partition by the command line, and what it says
-//! there in others' names. Takes root, and a bus of the test's own.
+//! Attacks of a stranger on a message bus, to which every user may connect. It calls the partition of a
+//! machine with the command line, and with raw messages. Needs root, and starts its own bus.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,10 +12,10 @@ use crate::common::live::ends;
 use crate::common::{hotadd, stderr, stdout};
 use crate::daemon::Daemon as Bus;
 use crate::stage::Daemon;
-use crate::who::{NOBODY, Who, config};
+use crate::who::{NOBODY, User, config};
 use crate::{Attempts, is_clean, try_all};
 
-/// The group of the partition, which nobody is in.
+/// The group of the partition. No user is a member.
 const GROUP: u32 = 61_234;
 
 /// A bus, and a machine's partition on it.
@@ -30,43 +30,43 @@ impl OnBus {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let bus = Bus::start(folder.path());
-        let stage = Who(0).stage("");
+        let stage = User(0).stage("");
         let keys = format!("group = '{GROUP}'\nbus = '{}'", bus.address);
         stage.write_with(&config(""), &keys);
         let mut daemon = Daemon::start(stage.clone(), stage.command());
         daemon.until("simulated processors");
         let this = Self { daemon, bus, _folder: folder };
         crate::common::live::comes_true("it is on the bus", || {
-            this.hotadd(Who(0), &["status"]).status.success()
+            this.hotadd(User(0), &["status"]).status.success()
         });
         this
     }
 
     /// The command line of a user, over the bus.
-    fn hotadd(&self, who: Who, args: &[&str]) -> Output {
+    fn hotadd(&self, who: User, args: &[&str]) -> Output {
         ends(who.command(hotadd(&[args, &["--bus", &self.bus.address]].concat())))
     }
 
-    /// A call of a stranger's that says what it likes, by the bus's own tool.
+    /// Sends a stranger's raw call with dbus-send.
     fn sends(&self, what: &[&str]) -> Output {
         let mut send = Command::new("dbus-send");
         send.arg(format!("--bus={}", self.bus.address))
             .args(["--print-reply", "--dest=org.hotadd.Hotadd1"]);
-        ends(Who(NOBODY).command({
+        ends(User(NOBODY).command({
             send.args(what);
             send
         }))
     }
 
     fn survives(self) {
-        let status = stdout(&self.hotadd(Who(NOBODY), &["status"]));
+        let status = stdout(&self.hotadd(User(NOBODY), &["status"]));
         assert!(
             status.contains("active: 0-1 "),
-            "everybody may look, at what is unchanged: {status}"
+            "every user may read, and the set is unchanged: {status}"
         );
-        let parties = stdout(&self.hotadd(Who(0), &["parties"]));
+        let parties = stdout(&self.hotadd(User(0), &["parties"]));
         assert!(parties.starts_with("honest (#1") && parties.lines().count() == 1, "{parties}");
-        let add = self.hotadd(Who(0), &["add", "4"]);
+        let add = self.hotadd(User(0), &["add", "4"]);
         assert!(add.status.success(), "an honest add: {}{}", stdout(&add), stderr(&add));
         is_clean(&self.daemon.end(Signal::TERM).join("\n"));
     }
@@ -74,7 +74,7 @@ impl OnBus {
 
 fn asks(args: &[&str]) -> String {
     let on = OnBus::new();
-    let output = on.hotadd(Who(NOBODY), args);
+    let output = on.hotadd(User(NOBODY), args);
     let said = stdout(&output) + &stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("root and members of the group {GROUP}")), "{said}");
@@ -113,7 +113,7 @@ fn all() -> Attempts {
 }
 
 #[test]
-fn what_a_stranger_on_a_bus_tries() {
+fn a_stranger_on_a_bus_changes_nothing() {
     if !Need::Root.is_met("a stranger on a bus") {
         return;
     }

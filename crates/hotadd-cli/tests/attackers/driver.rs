@@ -1,5 +1,5 @@
-//! A hostile driver's file (hostile.c): the operator gives it to a daemon that runs, and it does what it can, when its code is loaded,
-//! in DriverEntry, on a thread of its own, or while it is asked about a processor.
+//! Attacks of a hostile driver's file (hostile.c). The operator adds it to a running daemon. It attacks when
+//! its code is loaded, in DriverEntry, on its own thread, or while it is asked about a processor.
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -15,10 +15,10 @@ use zbus::zvariant::{DynamicType, ObjectPath};
 use crate::common::live::{children_of, comes_true};
 use crate::common::{stderr, stdout};
 use crate::stage::Daemon;
-use crate::who::{NOBODY, Who, config};
+use crate::who::{NOBODY, User, config};
 use crate::{Attempts, is_clean, try_all};
 
-/// The moments at which it tries.
+/// When the attack runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Entry = 1,
@@ -38,18 +38,18 @@ impl When {
     }
 }
 
-/// What it tries, the function in hostile.c, and what hotadd has to say of it.
-type Try = (&'static str, &'static str, &'static str);
+/// The attack, its function in hostile.c, and the text that hotadd must report.
+type Attack = (&'static str, &'static str, &'static str);
 
 /// System calls that its sandbox forbids.
-const FORBIDDEN: [Try; 20] = [
+const FORBIDDEN: [Attack; 20] = [
     ("opens /etc/passwd", "reads_a_file", "openat"),
     ("makes a file", "makes_a_file", "openat"),
     ("removes a file", "removes_a_file", "unlink"),
     ("opens the memory of a process of its user", "opens_memory", "openat"),
     ("opens the switch of processor 1", "opens_a_processor", "openat"),
     ("connects to a port", "connects_by_tcp", "socket"),
-    ("connects to the partition as anybody else", "connects_to_the_partition", "socket"),
+    ("connects to the partition like another client", "connects_to_the_partition", "socket"),
     ("listens to the kernel", "connects_to_the_kernel", "socket"),
     ("makes a process", "makes_a_process", "clone"),
     ("runs touch", "runs_a_program", "execve"),
@@ -57,7 +57,7 @@ const FORBIDDEN: [Try; 20] = [
     ("kills a thread of a process of its user", "kills_a_thread", "tgkill"),
     ("moves a process of its user", "moves_another", "sched_setaffinity"),
     ("ptraces a process of its user", "traces", "ptrace"),
-    ("ptraces whoever hosts it", "traces_whoever_hosts_it", "getppid"),
+    ("ptraces the process that hosts it", "traces_whoever_hosts_it", "getppid"),
     ("becomes root", "becomes_root", "setuid"),
     ("raises its limits", "raises_its_limits", "prlimit64"),
     ("makes memory that it may write and run", "makes_code", "mmap"),
@@ -65,7 +65,7 @@ const FORBIDDEN: [Try; 20] = [
     ("makes its code writable", "writes_to_its_code", "mprotect"),
 ];
 
-/// More of them, by name and number, from which sandboxes have been left.
+/// More forbidden system calls, by name and number, that have been used to escape from sandboxes.
 const CALLS: [(&str, u32); 17] = [
     ("process_vm_readv", 310),
     ("process_vm_writev", 311),
@@ -86,8 +86,9 @@ const CALLS: [(&str, u32); 17] = [
     ("reboot", 169),
 ];
 
-/// What it does to others or to us without a forbidden call, while it is asked about a processor: the add is refused by its name.
-const FAILS: [Try; 5] = [
+/// Attacks without a forbidden system call, made while it is asked about a processor. The add must be refused
+/// in its name.
+const ENDS_THE_DRIVER: [Attack; 5] = [
     ("hangs all of its threads", "hangs", "no answer in "),
     ("stops itself", "stops", "no answer in "),
     ("exits as if all were well", "ends", "its process exited with status 0"),
@@ -99,14 +100,14 @@ const FAILS: [Try; 5] = [
     ),
 ];
 
-/// What its means end.
-const TOO_MUCH: [Try; 2] = [
+/// Attacks that its resource limits end.
+const ENDED_BY_LIMITS: [Attack; 2] = [
     ("makes 12,000 threads", "makes_threads", "its process exited with status 7"),
     ("takes 8 GiB of memory", "takes_memory", "its process exited with status 7"),
 ];
 
-/// What it may do, and what nothing comes of: it registers.
-const IN_VAIN: [Try; 5] = [
+/// Attacks that are permitted and have no effect: the driver registers.
+const WITHOUT_EFFECT: [Attack; 5] = [
     ("reads the descriptors 7 to 9, which hotadd was given", "reads_what_is_open", ""),
     (
         "searches its environment and its stack for a variable of hotadd's",
@@ -118,10 +119,10 @@ const IN_VAIN: [Try; 5] = [
     ("writes escapes, priorities and lines of ours, 4,000 times", "floods", ""),
 ];
 
-/// What is the operator's alone.
+/// Known to the operator only.
 const SECRET: &str = "the secret-of-the-operator, 8317";
 
-/// A daemon, and what a driver of its may want to reach.
+/// A daemon, and what a hostile driver may want to reach.
 struct Scene {
     daemon: Daemon,
     folder: TempDir,
@@ -130,9 +131,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(who: Who) -> Self {
+    fn new(who: User) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // The driver's process could, were it let.
+        // The driver's process could write here if it were not confined.
         fs::write(folder.path().join("kept"), "").unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         let victim = Victim::of(who);
@@ -152,7 +153,7 @@ impl Scene {
         Self { daemon, folder, victim, port }
     }
 
-    /// Builds it for one attempt. Returns its line in a configuration.
+    /// Builds the driver for one attack. Returns its party for a configuration.
     fn build(&self, does: &str, when: When, more: &[String]) -> String {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attackers/hostile.c");
         let path = self.daemon.stage.path("hostile.so");
@@ -165,7 +166,7 @@ impl Scene {
         cc.arg(format!("-DVICTIM={}", self.victim.0.id())).args(more);
         let built = cc.args([source, "-o", &path]).output().expect("a C compiler");
         assert!(built.status.success(), "{}", stderr(&built));
-        // Only of those that hang the end is waited for.
+        // The tests of drivers that hang must wait for the time limit, so theirs is short.
         let limit = if matches!(does, "hangs" | "stops") { 500 } else { 20_000 };
         format!("[[party]]\ndriver = '{path},when-missing=skip,timeout={limit}'\n")
     }
@@ -179,18 +180,22 @@ impl Scene {
         self.daemon.ask(&["add", id])
     }
 
-    /// That it tried, that nothing came of it, and that an honest add works. Returns all that the daemon said.
+    /// Checks that the attack was made, that it had no effect, and that other adds work. Returns all lines of
+    /// the daemon.
     fn survives(mut self, does: &str, active: &str) -> Vec<String> {
         let status = stdout(&self.daemon.ask(&["status"]));
         assert!(status.contains(&format!("active: {active} ")), "it changed the set: {status}");
         let refused = self.add("5");
-        assert!(stdout(&refused).contains("honest refused"), "others are asked: {refused:?}");
+        assert!(
+            stdout(&refused).contains("honest refused"),
+            "other parties are still asked: {refused:?}"
+        );
         let honest = self.add("4");
         assert!(honest.status.success(), "an honest add: {}{}", stdout(&honest), stderr(&honest));
 
         assert!(!self.folder.path().join("made").exists(), "it made a file");
         assert!(self.folder.path().join("kept").exists(), "it removed a file");
-        assert!(self.port.accept().is_err(), "it came by the port");
+        assert!(self.port.accept().is_err(), "it connected to the port");
         assert_eq!(self.victim.0.try_wait().unwrap(), None, "it ended another process");
         let victim = fs::read_to_string(format!("/proc/{}/status", self.victim.0.id())).unwrap();
         assert!(victim.contains("TracerPid:\t0\n"), "it traces another process: {victim}");
@@ -218,12 +223,12 @@ impl Scene {
     }
 }
 
-/// A process of the user that a driver's process has.
+/// A process of the same user as the driver's process.
 struct Victim(Child);
 
 impl Victim {
-    fn of(who: Who) -> Self {
-        let user = if who.is_root() { Who(NOBODY) } else { who };
+    fn of(who: User) -> Self {
+        let user = if who.is_root() { User(NOBODY) } else { who };
         let mut sleep = Command::new("sleep");
         sleep.arg("600").stdin(Stdio::null());
         Self(user.command(sleep).spawn().unwrap())
@@ -237,8 +242,8 @@ impl Drop for Victim {
     }
 }
 
-/// It is not loaded, or its add is refused, because of what it does.
-fn is_ended(who: Who, does: &str, when: When, why: &str, more: &[String]) -> String {
+/// The driver is not loaded, or its add is refused, because of its attack.
+fn is_ended(who: User, does: &str, when: When, why: &str, more: &[String]) -> String {
     let mut scene = Scene::new(who);
     let party = scene.build(does, when, more);
     scene.reads(&party);
@@ -250,26 +255,26 @@ fn is_ended(who: Who, does: &str, when: When, why: &str, more: &[String]) -> Str
     } else {
         scene.daemon.until("hotadd: the configuration was not reloaded: hostile.so ")
     };
-    assert!(said.contains(why), "it did not end by {why:?}: {said}");
+    assert!(said.contains(why), "it did not end with {why:?}: {said}");
     let lines = scene.survives(does, "0-1");
     let threads = lines.iter().find(|line| line.starts_with("hostile.so: has "));
     let said = said.trim_start_matches("hotadd: the configuration was not reloaded: ").trim();
     threads.map_or(said.to_owned(), |threads| format!("{said} ({threads})"))
 }
 
-/// It registers, is asked, and the processor joins.
-fn is_in_vain(who: Who, does: &str, when: When, more: &[String]) -> String {
+/// The driver registers, is asked, and the processor joins.
+fn has_no_effect(who: User, does: &str, when: When, more: &[String]) -> String {
     let mut scene = Scene::new(who);
     let party = scene.build(does, when, more);
     scene.reads(&party);
     scene.daemon.until("the configuration was reloaded");
     let add = scene.add("2");
-    assert!(add.status.success(), "it holds up the others: {}{}", stdout(&add), stderr(&add));
+    assert!(add.status.success(), "it blocks the others: {}{}", stdout(&add), stderr(&add));
     scene.survives(does, "0-2");
     stdout(&add)
 }
 
-/// C that is this message, a call of the partition.
+/// The bytes of a call of the partition, as an array for the C source.
 fn call<B: Serialize + DynamicType>(method: &str, body: &B) -> [String; 1] {
     let message = Message::method_call("/org/hotadd/Partition", method).unwrap();
     let message = message.interface("org.hotadd.Partition1").unwrap().build(body).unwrap();
@@ -277,7 +282,7 @@ fn call<B: Serialize + DynamicType>(method: &str, body: &B) -> [String; 1] {
     [format!("-DCALL={}", bytes.join(","))]
 }
 
-/// What it says to the partition over its own socket.
+/// Messages that it sends to the partition over its own socket.
 fn messages() -> Vec<(&'static str, [String; 1], &'static str)> {
     let agent = ObjectPath::try_from("/org/hotadd/Agent").unwrap();
     let register = |name: &str| call("Register", &(&agent, name, 0_u32, 0_i32, 600_000_u32));
@@ -293,8 +298,8 @@ fn messages() -> Vec<(&'static str, [String; 1], &'static str)> {
     ]
 }
 
-/// hotadd is killed while the driver has hung all of its threads, or stopped its process.
-fn ends_with_us(who: Who, does: &str) -> String {
+/// hotadd is killed while the driver has hung all of its threads or stopped its process.
+fn ends_with_us(who: User, does: &str) -> String {
     let mut scene = Scene::new(who);
     let party = scene.build(does, When::Entry, &[]);
     scene.reads(&party.replace("timeout=500", "timeout=600000"));
@@ -312,10 +317,10 @@ fn ends_with_us(who: Who, does: &str) -> String {
     "its process ended with hotadd".to_owned()
 }
 
-fn all(who: Who) -> Attempts {
+fn all(who: User) -> Attempts {
     let mut attempts = Attempts::by(format!("a driver's file, of a daemon of user {}", who.0));
-    // What the sandbox forbids does not depend on who we are: where both are tried the moments are shared out.
-    let both = who != Who::all()[0];
+    // The sandbox does not depend on our user. Where both users are tested, each tests some of the moments.
+    let both = who != User::all()[0];
     let moments = match (both, who.is_root()) {
         (true, _) => &[When::Entry][..],
         (false, true) => &[When::Constructor, When::Asked],
@@ -335,9 +340,9 @@ fn all(who: Who) -> Attempts {
             is_ended(who, "makes_a_call", When::Thread, &why, &number)
         });
     }
-    // The C library asks for it first, and takes another if there is none.
+    // The C library tries it first, and uses clone if it fails.
     attempts.add("makes the system call clone3", move || {
-        is_in_vain(who, "makes_a_call", When::Entry, &["-DNUMBER=435".to_owned()])
+        has_no_effect(who, "makes_a_call", When::Entry, &["-DNUMBER=435".to_owned()])
     });
     attempts.add("opens a file as a program of 32 bits does", move || {
         is_ended(who, "makes_a_call_of_32_bits", When::Entry, "killed by SIGSYS", &[])
@@ -349,16 +354,16 @@ fn all(who: Who) -> Attempts {
             attempts.add(what, move || is_ended(who, "sends_a_message", *when, why, &message));
         }
     }
-    for (when, list) in [(When::Asked, &FAILS[..]), (When::Entry, &TOO_MUCH)] {
+    for (when, list) in [(When::Asked, &ENDS_THE_DRIVER[..]), (When::Entry, &ENDED_BY_LIMITS)] {
         for (what, does, why) in list.iter().copied() {
             let what = format!("{what}{}", when.words());
             attempts.add(what, move || is_ended(who, does, when, why, &[]));
         }
     }
-    for (what, does, _) in IN_VAIN {
+    for (what, does, _) in WITHOUT_EFFECT {
         for when in [When::Entry, When::Asked] {
             let what = format!("{what}{}", when.words());
-            attempts.add(what, move || is_in_vain(who, does, when, &[]));
+            attempts.add(what, move || has_no_effect(who, does, when, &[]));
         }
     }
     for (what, does) in [("hangs all of its threads", "hangs"), ("stops itself", "stops")] {
@@ -368,6 +373,6 @@ fn all(who: Who) -> Attempts {
 }
 
 #[test]
-fn what_a_hostile_driver_tries() {
-    try_all(Who::all().into_iter().map(all));
+fn a_hostile_drivers_file_has_no_effect_on_others() {
+    try_all(User::all().into_iter().map(all));
 }

@@ -1,5 +1,5 @@
-//! Files that others have made or may change: a configuration, a driver's file and a program, which are read and run in somebody
-//! else's name. And words that look like the kernel's.
+//! Attacks by files that other users made or may change: a configuration, a driver's file and a program,
+//! which hotadd reads or runs. Also forged kernel events.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use crate::common::live::ends;
 use crate::common::{hotadd, stderr, stdout};
 use crate::stage::Stage;
-use crate::who::{NOBODY, Who, config};
+use crate::who::{NOBODY, User, config};
 use crate::{Attempts, is_clean, is_plain, try_all};
 
 const SECRET: &str = "the secret-of-the-operator, 8317";
@@ -25,16 +25,16 @@ fn mode(path: &Path, mode: u32) {
 
 fn pipe(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    // So that it is a pipe that ends it, whoever looks.
+    // The file type alone must decide, so that every user may open it.
     mode(path, 0o644);
 }
 
-/// A file in a stage that hotadd's user owns.
+/// A file in a fixture folder.
 fn at(stage: &Stage, name: &str) -> std::path::PathBuf {
     stage.path(name).trim_end_matches('/').into()
 }
 
-/// What is done to a configuration, in a stage.
+/// A defect, the function that makes it in a fixture, and the message about it.
 type Spoil = (&'static str, fn(&Stage), &'static str);
 
 const CONFIGS: [Spoil; 8] = [
@@ -56,9 +56,9 @@ const CONFIGS: [Spoil; 8] = [
         "hotadd.toml",
     ),
     ("full of escapes", |s| fs::write(at(s, "hotadd.toml"), crate::EVIL).unwrap(), "hotadd.toml"),
-    ("writable by everybody", |s| mode(&at(s, "hotadd.toml"), 0o646), "every user may write to"),
+    ("writable by every user", |s| mode(&at(s, "hotadd.toml"), 0o646), "every user may write to"),
     (
-        "in a folder that everybody may write to",
+        "in a folder that every user may write to",
         |s| mode(&at(s, ""), 0o777),
         "every user may write to",
     ),
@@ -70,8 +70,9 @@ fn replace(stage: &Stage, make: fn(&Path)) {
     make(&path);
 }
 
-/// A configuration is spoiled while a daemon runs by it: the check says what is wrong, a reload changes nothing, and a daemon does not begin.
-fn spoiled(who: Who, spoil: impl FnOnce(&Stage), says: &str) -> String {
+/// Damages the configuration of a running daemon. The check must report it, a reload must change nothing, and
+/// a new daemon must not begin.
+fn spoiled(who: User, spoil: impl FnOnce(&Stage), says: &str) -> String {
     let mut daemon = who.daemon("");
     let (stage, path) = (daemon.stage.clone(), daemon.stage.path("hotadd.toml"));
     spoil(&stage);
@@ -91,7 +92,7 @@ fn spoiled(who: Who, spoil: impl FnOnce(&Stage), says: &str) -> String {
     said
 }
 
-/// What is done to a driver's file, which is called party.so, and what is said of it.
+/// Makes a driver's file party.so, with the message about it.
 const DRIVERS: [Spoil; 4] = [
     ("a pipe", |s| pipe(&at(s, "party.so")), "not a regular file"),
     (
@@ -108,8 +109,9 @@ fn half(path: &Path) {
     fs::write(path, &whole[..whole.len() / 2]).unwrap();
 }
 
-/// A driver's file that is none: a run does not begin with it, `inspect` says what is wrong, and a daemon goes on as before.
-fn no_driver(who: Who, make: impl FnOnce(&Stage), says: &str) -> String {
+/// With an invalid driver's file a run does not begin, `inspect` reports the defect, and a daemon keeps its
+/// configuration.
+fn no_driver(who: User, make: impl FnOnce(&Stage), says: &str) -> String {
     let mut daemon = who.daemon("");
     let stage = daemon.stage.clone();
     make(&stage);
@@ -130,7 +132,7 @@ fn no_driver(who: Who, make: impl FnOnce(&Stage), says: &str) -> String {
     said.trim_start_matches("hotadd: the configuration was not reloaded: ").to_owned()
 }
 
-/// Code that the linker would run for it while it is loaded.
+/// A driver with code that the dynamic linker would run while it loads the file (an ifunc).
 fn chooses(stage: &Stage) {
     let (source, path) = (at(stage, "party.c"), at(stage, "party.so"));
     let text = "static int one(void) { return 1; } static int (*choose(void))(void) { return one; }
@@ -142,7 +144,7 @@ fn chooses(stage: &Stage) {
     assert!(built.unwrap().status.success());
 }
 
-/// A program that leaves a file behind when it runs.
+/// A program that creates a file when it runs.
 fn script(stage: &Stage, first: &str, says: &str) -> String {
     let path = stage.path("party");
     fs::write(&path, format!("{first}\n{says} >{}\n", stage.path("ran"))).unwrap();
@@ -150,7 +152,7 @@ fn script(stage: &Stage, first: &str, says: &str) -> String {
     path
 }
 
-fn runs(who: Who, path: &str) -> Output {
+fn runs(who: User, path: &str) -> Output {
     let driver = format!("exec:{path}");
     let mut run = hotadd(&["run", "--simulate", "1+1", "--driver", &driver]);
     run.env("OPERATORS", SECRET);
@@ -158,7 +160,7 @@ fn runs(who: Who, path: &str) -> Output {
 }
 
 /// A program that others may change does not run.
-fn no_program(who: Who, first: &str, spoil: impl FnOnce(&Stage), says: &str) -> String {
+fn no_program(who: User, first: &str, spoil: impl FnOnce(&Stage), says: &str) -> String {
     let stage = who.stage("");
     let path = script(&stage, first, "echo it ran");
     who.give(&at(&stage, ""));
@@ -170,7 +172,7 @@ fn no_program(who: Who, first: &str, spoil: impl FnOnce(&Stage), says: &str) -> 
     stderr(&output)
 }
 
-fn looks_around(who: Who) -> String {
+fn looks_around(who: User) -> String {
     let stage = who.stage("");
     let path = script(&stage, "#!/bin/sh", "{ env; ls -l /proc/self/fd; }");
     who.give(&at(&stage, ""));
@@ -178,17 +180,17 @@ fn looks_around(who: Who) -> String {
     assert!(output.status.success(), "{}", stderr(&output));
     let found = fs::read_to_string(at(&stage, "ran")).expect("it has run");
     assert!(!found.contains(SECRET), "{found}");
-    // What whoever started hotadd has left open for everybody is no concern of hotadd's (docs/limits.md).
+    // Descriptors that the starter of hotadd left inheritable are not hotadd's concern (docs/limits.md).
     let ours = ["socket:", "anon_inode:", "/tmp/"];
     let open = found.lines().filter_map(|line| line.split_once(" -> "));
     let open: Vec<_> = open.map(|(_, to)| to).filter(|to| !to.ends_with("/ran")).collect();
-    assert!(open.contains(&"/dev/null"), "it saw what is open: {found}");
+    assert!(open.contains(&"/dev/null"), "it listed its descriptors: {found}");
     let bad = open.iter().find(|to| ours.iter().any(|ours| to.starts_with(ours)));
     assert_eq!(bad, None, "hotadd's: {found}");
     "it ran, and found nothing of hotadd's open, nor a variable".to_owned()
 }
 
-/// Says to hotadd what the kernel would say of a processor that came.
+/// Sends a forged uevent about a new processor to hotadd.
 const FORGES: &str = r"
 import socket, sys
 with open('/proc/net/netlink') as table:
@@ -199,7 +201,7 @@ sent = [sender.sendto(word, (int(port), 0)) for port in ports]
 print(len(sent), flush=True)
 ";
 
-fn forges_events(who: Who) -> String {
+fn forges_events(who: User) -> String {
     let mut run = hotadd(&["run", "--over", "affinity", "--add", "none", "--json", "--", "cat"]);
     run.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut run = who.command(run).spawn().unwrap();
@@ -219,7 +221,7 @@ fn forges_events(who: Who) -> String {
         let mut python = Command::new("/usr/bin/python3");
         python.args(["-c", FORGES]).args(sockets());
         sent = stdout(
-            &Who(if who.is_root() { NOBODY } else { who.0 }).command(python).output().unwrap(),
+            &User(if who.is_root() { NOBODY } else { who.0 }).command(python).output().unwrap(),
         );
         sent.trim() != "0"
     });
@@ -234,7 +236,7 @@ fn forges_events(who: Who) -> String {
     rest.last().unwrap().clone()
 }
 
-fn all(who: Who) -> Attempts {
+fn all(who: User) -> Attempts {
     let mut attempts = Attempts::by(format!("files and words that reach hotadd of user {}", who.0));
     for (what, spoil, says) in CONFIGS {
         attempts.add(format!("a configuration that is {what}"), move || spoiled(who, spoil, says));
@@ -246,7 +248,7 @@ fn all(who: Who) -> Attempts {
         no_driver(who, chooses, "ifunc")
     });
     attempts.add("a program without a first line", move || no_program(who, "", |_| (), "party"));
-    attempts.add("a program that everybody may write to", move || {
+    attempts.add("a program that every user may write to", move || {
         no_program(who, "#!/bin/sh", |s| mode(&at(s, "party"), 0o757), "every user may write to")
     });
     attempts.add("a program that looks for what hotadd has", move || looks_around(who));
@@ -266,6 +268,6 @@ fn all(who: Who) -> Attempts {
 }
 
 #[test]
-fn what_hostile_files_try() {
-    try_all(Who::all().into_iter().map(all));
+fn files_of_other_users_and_forged_events_have_no_effect() {
+    try_all(User::all().into_iter().map(all));
 }

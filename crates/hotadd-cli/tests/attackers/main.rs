@@ -1,6 +1,9 @@
-//! One run that tries everything that the threat model names (docs/threat-model.md) against the program itself, as an outsider meets
-//! it. Each attempt is one line: what was tried, and how it ended as hotadd said it. All are tried, and those that got through are
-//! listed at the end. `cargo test -p hotadd-cli --test attackers -- --nocapture` prints what held.
+//! One run of every attack that the threat model names (docs/threat-model.md), against the program as it is
+//! installed.
+//! //!
+//! //! Each attempt prints one line: the attack, and how hotadd ended it. All attempts run, and those that
+//! succeeded are listed at the end. `cargo test -p hotadd-cli --test attackers -- --nocapture` shows the
+//! lines.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod bus;
@@ -24,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
 
-/// What is tried: returns how hotadd ended it, or panics with what got through.
+/// An attack. Returns how hotadd ended it, or panics if it succeeded.
 type Attempt = Box<dyn FnOnce() -> String + Send>;
 
 /// The attempts of one attacker.
@@ -42,9 +45,9 @@ impl Attempts {
         self.list.push((what.into(), Box::new(attempt)));
     }
 
-    /// Tries them all, and says what came of each. Returns those that got through.
+    /// Runs all attempts and prints their outcomes. Returns those that succeeded.
     fn run(self) -> Vec<String> {
-        // Most of them wait most of the time.
+        // Most attempts mostly wait.
         const AT_ONCE: usize = 6;
         let all = self.list.len();
         let waiting = Mutex::new(self.list.into_iter().enumerate());
@@ -70,13 +73,13 @@ impl Attempts {
     }
 }
 
-/// Tries what these attackers have in mind, one after the other.
+/// Runs the attempts of these attackers, one attacker after the other.
 fn try_all(attackers: impl IntoIterator<Item = Attempts>) {
     let broken: Vec<_> = attackers.into_iter().flat_map(Attempts::run).collect();
-    assert!(broken.is_empty(), "these got through: {broken:#?}");
+    assert!(broken.is_empty(), "these attacks succeeded: {broken:#?}");
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn said(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,
@@ -84,20 +87,21 @@ fn said(panic: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// What steers a terminal or sets a log's priority, breaks a line, turns the direction of reading around, or cannot be seen.
+/// Characters that control a terminal, set a log's priority, break a line, change the direction of text, or
+/// are invisible.
 const EVIL: &str =
     "<0>\u{1b}[2J\u{9b}H\r\n<1>\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}\u{3164}!";
 
-/// That none of it comes through to people.
+/// Checks that none of these characters reach a user.
 fn is_plain(said: &str) {
     let bad: Vec<char> =
         said.chars().filter(|c| *c != '\n' && !hotadd::text::is_plain(*c)).collect();
-    assert!(bad.is_empty(), "{bad:?} came through: {said:?}");
+    assert!(bad.is_empty(), "{bad:?} is shown: {said:?}");
 }
 
-/// The same of a log, in which no line begins with a priority that somebody else has chosen.
+/// The same for a log, in which no line may begin with a priority chosen by another.
 fn is_clean(log: &str) {
     is_plain(log);
     let forged = log.lines().find(|line| line.starts_with('<'));
-    assert_eq!(forged, None, "a line that a log would take for one of a priority");
+    assert_eq!(forged, None, "a line that a log would read as having a priority");
 }

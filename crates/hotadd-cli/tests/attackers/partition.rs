@@ -1,5 +1,5 @@
-//! A partition that is none, to which the command line talks: it says nothing, nonsense, or more than there is an end to, what steers a
-//! terminal, and it is where others may put a socket.
+//! Attacks of a false partition on the command line. It says nothing, nonsense, or text without end; it sends
+//! terminal controls; or its socket is in a place that others can write to.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,10 +17,10 @@ use zbus::Message;
 
 use crate::common::fake::{Fake, refusal, reply};
 use crate::common::{stderr, stdout};
-use crate::who::{NOBODY, Who};
+use crate::who::{NOBODY, User};
 use crate::{Attempts, EVIL, is_plain, try_all};
 
-/// All that is asked of a partition.
+/// All requests that the command line makes.
 const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["parties"],
@@ -32,24 +32,24 @@ const COMMANDS: [&[&str]; 8] = [
     &["parties", "--restart", "pool"],
 ];
 
-/// That each command ends by itself, fails, and says why. Returns what the first one says.
-fn each_fails(who: Who, runtime_dir: &Path, more: &[&str], code: i32, says: &str) -> String {
+/// Checks that each command ends by itself, fails, and says why. Returns the message of the first.
+fn each_fails(who: User, runtime_dir: &Path, more: &[&str], code: i32, says: &str) -> String {
     let mut first = None;
     for args in COMMANDS {
         let output = who.output(&[args, more].concat(), runtime_dir);
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
         assert!(err.contains(says), "{args:?} does not say {says:?}: {out}{err}");
-        assert!(!err.contains("continues"), "{args:?} claims to know what nobody told it: {err}");
+        assert!(!err.contains("continues"), "{args:?} claims what it was not told: {err}");
         is_plain(&(out + &err));
         first.get_or_insert(err);
     }
     first.unwrap().lines().last().unwrap_or_default().to_owned()
 }
 
-/// One that answers by D-Bus, and counts what it is asked.
+/// A false partition that answers over D-Bus. It counts the requests.
 fn answering(
-    who: Who,
+    who: User,
     answers: impl Fn(&str, &Message) -> Option<Message> + Send + Sync + 'static,
 ) -> (Fake, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -62,8 +62,8 @@ fn answering(
     (fake, asked)
 }
 
-/// One that does this with each connection.
-fn raw(who: Who, does: fn(&UnixStream)) -> (TempDir, Arc<AtomicUsize>) {
+/// A false partition that does this with each connection. It counts the connections.
+fn raw(who: User, does: fn(&UnixStream)) -> (TempDir, Arc<AtomicUsize>) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("hotadd");
     fs::DirBuilder::new().mode(0o700).create(&place).unwrap();
@@ -75,7 +75,7 @@ fn raw(who: Who, does: fn(&UnixStream)) -> (TempDir, Arc<AtomicUsize>) {
         for stream in listener.incoming() {
             let (stream, count) = (stream.unwrap(), Arc::clone(&count));
             thread::spawn(move || {
-                // Who only looks whether somebody is there says nothing.
+                // A client that only probes for a listener sends nothing.
                 let mut first = [0];
                 if (&stream).read(&mut first).is_ok_and(|length| length == 1) {
                     count.fetch_add(1, Ordering::SeqCst);
@@ -87,7 +87,7 @@ fn raw(who: Who, does: fn(&UnixStream)) -> (TempDir, Arc<AtomicUsize>) {
     (folder, came)
 }
 
-/// Has the handshake with a client. Returns the serial of its first call, or nothing if it went.
+/// Completes the handshake with a client. Returns the serial of its first call, or `None` if it left.
 fn greet(stream: &UnixStream) -> Option<u32> {
     let (mut lines, mut to) = (BufReader::new(stream), stream);
     loop {
@@ -108,8 +108,8 @@ fn greet(stream: &UnixStream) -> Option<u32> {
     }
 }
 
-/// Says this again and again, until nobody listens.
-fn for_ever(mut stream: &UnixStream, bytes: &[u8]) {
+/// Sends these bytes again and again until the client closes.
+fn sends_until_closed(mut stream: &UnixStream, bytes: &[u8]) {
     while stream.write_all(bytes).is_ok() {}
 }
 
@@ -118,12 +118,12 @@ fn says_nothing(mut stream: &UnixStream) {
 }
 
 fn greets_without_end(stream: &UnixStream) {
-    for_ever(stream, &[b'x'; 4096]);
+    sends_until_closed(stream, &[b'x'; 4096]);
 }
 
 fn sends_garbage(stream: &UnixStream) {
     greet(stream);
-    for_ever(stream, &[0xff; 64]);
+    sends_until_closed(stream, &[0xff; 64]);
 }
 
 fn announces_too_much(mut stream: &UnixStream) {
@@ -141,14 +141,14 @@ fn sends_half_a_message(mut stream: &UnixStream) {
 fn signals_without_end(stream: &UnixStream) {
     greet(stream);
     let signal = Message::signal("/org/hotadd/Partition", "org.hotadd.Partition1", "Joined");
-    for_ever(stream, signal.unwrap().build(&()).unwrap().data());
+    sends_until_closed(stream, signal.unwrap().build(&()).unwrap().data());
 }
 
 fn hangs_up(stream: &UnixStream) {
     greet(stream);
 }
 
-/// What it does with a connection, and what each command says of it.
+/// What it does with a connection, and the message of each command.
 type Raw = (&'static str, fn(&UnixStream), &'static str);
 
 const RAW: [Raw; 7] = [
@@ -161,15 +161,15 @@ const RAW: [Raw; 7] = [
     ("hangs up when it is asked", hangs_up, ""),
 ];
 
-fn all_of_one_type(who: Who) -> String {
+fn all_of_one_type(who: User) -> String {
     let (fake, asked) = answering(who, |_, call| reply(call, &("yes", 1_u32)));
     let said = each_fails(who, fake.runtime_dir(), &[], 1, "is invalid");
     assert!(asked.load(Ordering::SeqCst) >= COMMANDS.len(), "it was asked");
     said
 }
 
-/// More processors that are out than there can be, one an answer; the rest is as it should be.
-fn absences_without_end(who: Who) -> String {
+/// Reports more absent processors than a partition can have, one an answer. Its other answers are correct.
+fn absences_without_end(who: User) -> String {
     let (fake, asked) = answering(who, |name, call| match name {
         "GetAbsent" => {
             let first: u32 = call.body().deserialize().unwrap();
@@ -185,14 +185,14 @@ fn absences_without_end(who: Who) -> String {
     let output = who.output(&["status"], fake.runtime_dir());
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     let asked = asked.load(Ordering::SeqCst);
-    assert!(asked > 10, "it is asked on and on: {asked}: {}", stderr(&output));
-    // A machine that has much to do may not get to the end of it in time.
+    assert!(asked > 10, "it is asked for more and more: {asked}: {}", stderr(&output));
+    // A loaded machine may reach the time limit first.
     let ends = ["its list is out of order or endless", "does not answer within 5s"];
     assert!(ends.iter().any(|end| stderr(&output).contains(end)), "{}", stderr(&output));
     stderr(&output)
 }
 
-fn hostile_texts(who: Who) -> String {
+fn hostile_texts(who: User) -> String {
     let event = serde_json::json!({ "event": "refused", "driver": EVIL, "id": 1, "reason": EVIL });
     let event = event.to_string();
     let (fake, asked) = answering(who, move |name, call| match name {
@@ -218,16 +218,16 @@ fn hostile_texts(who: Who) -> String {
     said
 }
 
-/// Where others may put a socket nobody is asked anything.
-fn not_believed(who: Who, spoil: impl FnOnce(&Path), says: &str) -> String {
+/// The command line sends nothing to a socket in a place that others can write to.
+fn not_believed(who: User, spoil: impl FnOnce(&Path), says: &str) -> String {
     let (fake, asked) = answering(who, |_, call| reply(call, &("yes", 1_u32)));
     spoil(fake.runtime_dir());
     let said = each_fails(who, fake.runtime_dir(), &[], 3, says);
-    assert_eq!(asked.load(Ordering::SeqCst), 0, "not a word is said to it");
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "nothing is sent to it");
     said
 }
 
-/// Listens as another user at a socket that is in its place, and says what it is told.
+/// A process of another user that listens at a socket in the right place, and prints how much it receives.
 const LISTENS: &str = r"
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -241,13 +241,13 @@ peer.settimeout(20)
 print('was told', len(peer.recv(4096)), 'bytes', flush=True)
 ";
 
-fn another_listens(who: Who) -> String {
+fn another_listens(who: User) -> String {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("hotadd");
     fs::DirBuilder::new().mode(0o700).create(&place).unwrap();
     who.give(folder.path());
     if !who.is_root() {
-        // To root its folder would be enough. To others who listens has to be.
+        // Root requires that all folders belong to root. For other users the listener itself must be of another user.
         chown(folder.path(), Some(61_001), None).unwrap();
     }
     let mut python = Command::new("/usr/bin/python3");
@@ -264,7 +264,7 @@ fn another_listens(who: Who) -> String {
     stderr(&output)
 }
 
-fn all(who: Who) -> Attempts {
+fn all(who: User) -> Attempts {
     let mut attempts = Attempts::by(format!("a partition that user {} asks", who.0));
     for (what, does, says) in RAW {
         attempts.add(what, move || {
@@ -275,7 +275,7 @@ fn all(who: Who) -> Attempts {
             said
         });
     }
-    attempts.add("says nothing, and nobody said how long to wait", move || {
+    attempts.add("says nothing, and no time limit is given", move || {
         let (folder, _) = raw(who, says_nothing);
         let output = who.output(&["add", "1"], folder.path());
         let said = stderr(&output);
@@ -298,13 +298,13 @@ fn all(who: Who) -> Attempts {
     }
     let other = if who.is_root() { NOBODY } else { 61_001 };
     let names = ["hotadd/demo", "hotadd", ""];
-    // Only root has all folders on the way belong to root.
+    // Only root requires that every folder of the path belongs to root.
     for name in names.into_iter().filter(|name| who.is_root() || !name.is_empty()) {
         attempts.add(format!("belongs to another user ({name:?})"), move || {
             let give = move |path: &Path| {
                 let given = path.join(name);
                 chown(&given, Some(other), None).unwrap();
-                // Everybody can look.
+                // So that every user can list it.
                 fs::set_permissions(given, Permissions::from_mode(0o755)).unwrap();
             };
             not_believed(who, give, &format!("belongs to user {other}"))
@@ -315,6 +315,6 @@ fn all(who: Who) -> Attempts {
 }
 
 #[test]
-fn what_a_hostile_partition_tries() {
-    try_all(Who::all().into_iter().map(all));
+fn a_false_partition_does_not_deceive_the_command_line() {
+    try_all(User::all().into_iter().map(all));
 }

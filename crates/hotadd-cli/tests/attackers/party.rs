@@ -1,15 +1,17 @@
-//! A hostile party: a peer that was let in and has registered, and is asked about processors. What it says can refuse, and nothing else.
+//! Attacks of a hostile party: a peer that was admitted and has registered, and is asked about processors. It
+//! can refuse, and nothing else.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
 
 use crate::common::{hotadd, stderr, stdout};
 use crate::peer::{Does, Scene};
-use crate::who::Who;
+use crate::who::User;
 use crate::wire::{Peer, agreement, call, refusal, talkative};
 use crate::{Attempts, EVIL, is_plain, try_all};
 
-/// A party of its own that is asked about processor 3: the party, the serial of the call, and what becomes of the add.
+/// A hostile party that is asked about processor 3. Returns the party, the serial of the call, and a function
+/// that waits for the add.
 fn asked(scene: &Scene, limit: u32) -> (Peer, u32, impl FnOnce() -> Output + use<>) {
     let mut peer = scene.peer();
     let (kind, said) = peer.register("liar", limit);
@@ -34,13 +36,13 @@ fn asks_without_end(scene: &mut Scene) -> String {
     "org.hotadd.Error.Limit, from the 17th on".to_owned()
 }
 
-/// Agrees for another, who is asked.
+/// Agrees in the place of another party, which is being asked.
 fn answers_for_another(scene: &mut Scene) -> String {
     let (mut other, serial, end) = asked(scene, 0);
     let mut peer = scene.peer();
     (1..200).for_each(|serial| peer.0.write_all(&agreement(serial, &[])).unwrap());
     let (kind, said) = peer.call("GetWaiting", &());
-    assert!(kind == 2 && said.contains("liar"), "the other is waited for still: {said}");
+    assert!(kind == 2 && said.contains("liar"), "the other party is still waited for: {said}");
     other.send(&refusal(serial, "com.example.No", "not by me"));
     let said = stdout(&end());
     assert!(said.contains("liar refused to add processor 3: not by me"), "{said}");
@@ -49,7 +51,7 @@ fn answers_for_another(scene: &mut Scene) -> String {
     said
 }
 
-/// What a party answers when it is asked, and why its add is refused then.
+/// Checks that the add is refused with this reason if the party answers like this.
 fn answers(scene: &mut Scene, says: impl FnOnce(&mut Peer, u32), refused: &str) -> String {
     let limit = if refused.contains("300 ms") { 300 } else { 0 };
     let (mut peer, serial, end) = asked(scene, limit);
@@ -72,7 +74,7 @@ fn hangs_up(scene: &mut Scene) -> String {
     said
 }
 
-/// Its name looks like a priority of a log.
+/// A party whose name looks like a priority of a log.
 fn has_the_name_of_a_priority(scene: &mut Scene) -> String {
     let mut peer = scene.peer();
     let (kind, said) = peer.register("<0>liar", 300);
@@ -86,7 +88,7 @@ fn has_the_name_of_a_priority(scene: &mut Scene) -> String {
     stdout(&add)
 }
 
-/// What it does besides.
+/// Other attacks.
 const DOES: [(&str, Does); 4] = [
     ("asks for 40 things while another is asked", asks_without_end),
     ("answers for another", answers_for_another),
@@ -94,7 +96,7 @@ const DOES: [(&str, Does); 4] = [
     ("names itself as a log names priorities", has_the_name_of_a_priority),
 ];
 
-/// What a party answers, and why its add is refused.
+/// What a party answers, and the reason for the refusal of its add.
 type Answer = (&'static str, fn(&mut Peer, u32), &'static str);
 
 const ANSWERS: [Answer; 6] = [
@@ -122,7 +124,7 @@ const ANSWERS: [Answer; 6] = [
     ),
 ];
 
-fn all(who: Who) -> Attempts {
+fn all(who: User) -> Attempts {
     let mut attempts = Attempts::by(format!("a party of a daemon of user {}", who.0));
     for (what, does) in DOES {
         attempts.add(what, move || {
@@ -144,6 +146,6 @@ fn all(who: Who) -> Attempts {
 }
 
 #[test]
-fn what_a_hostile_party_tries() {
-    try_all(Who::all().into_iter().map(all));
+fn a_hostile_party_can_refuse_and_nothing_else() {
+    try_all(User::all().into_iter().map(all));
 }

@@ -1,5 +1,5 @@
-//! A hostile peer at the socket of a daemon: it says anything, or nothing, lies about who it is and what was agreed, and comes by the
-//! thousand. Others are none the worse for it.
+//! Attacks of a hostile peer at the socket of a daemon. It sends anything or nothing, lies about its user and
+//! about agreements, and connects a thousand times. Other clients are not affected.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,17 +15,17 @@ use zbus::zvariant::ObjectPath;
 use crate::common::live::{LONG, comes_true, ends};
 use crate::common::{hotadd, stderr, stdout};
 use crate::stage::Daemon;
-use crate::who::{NOBODY, Who};
+use crate::who::{NOBODY, User};
 use crate::wire::{Peer, begins, call, closed};
 use crate::{Attempts, EVIL, is_clean, is_plain, try_all};
 
-/// What a peer does at a daemon. Returns how it ended, where the daemon's log is not what says so.
+/// What a peer does to a daemon. Returns how it ended, unless the daemon's log shows that.
 pub(crate) type Does = fn(&mut Scene) -> String;
 
-/// A daemon, and who attacks it.
+/// A daemon and its attacker.
 pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
-    pub(crate) attacker: Who,
+    pub(crate) attacker: User,
 }
 
 impl Scene {
@@ -41,14 +41,15 @@ impl Scene {
 
     pub(crate) fn peer(&self) -> Peer {
         let mut stream = self.bare();
-        assert!(begins(&mut stream), "it is let in");
+        assert!(begins(&mut stream), "it is admitted");
         Peer(stream)
     }
 
-    /// An honest add works, another is refused as before, and the attacker got nothing. Returns the line of the log that says this.
+    /// Checks that an add works, that another is refused as before, and that the attacker changed nothing.
+    /// Returns the line of the log that reports the attack.
     pub(crate) fn survives(mut self, logs: &str) -> String {
         let log = if logs.is_empty() { String::new() } else { self.daemon.until(logs) };
-        comes_true("the honest party is there, and its parties are gone", || {
+        comes_true("only the honest party is registered", || {
             let parties = stdout(&self.daemon.ask(&["parties"]));
             parties.starts_with("honest (#1") && parties.lines().count() == 1
         });
@@ -68,7 +69,7 @@ impl Scene {
     }
 }
 
-/// Sends these bytes where a message belongs, and is disconnected.
+/// Sends these bytes in place of a message, and is disconnected.
 fn sends(scene: &Scene, bytes: &[u8]) {
     let mut peer = scene.peer();
     let _ = peer.0.write_all(bytes);
@@ -117,28 +118,28 @@ fn does_not_read(scene: &mut Scene) -> String {
     String::new()
 }
 
-/// As many as that are tried and held at the same time. Returns how many were let in.
+/// Tries and keeps many connections at once. Returns how many were admitted.
 fn crowd(scene: &Scene) -> usize {
     const TRIES: usize = 1500;
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    let mut in_there = Vec::new();
+    let mut admitted = Vec::new();
     for _ in 0..TRIES {
-        // At once: who waits with it is hung up on.
+        // The handshake follows at once, because a connection without one is closed.
         let mut stream = scene.bare();
         if begins(&mut stream) {
-            in_there.push(stream);
+            admitted.push(stream);
         }
     }
     let root = scene.daemon.ask(&["status"]);
-    let kept = scene.attacker == Who::all()[0] || root.status.success();
-    assert!(kept, "root does not get in: {}", stderr(&root));
-    in_there.len()
+    let kept = scene.attacker == User::all()[0] || root.status.success();
+    assert!(kept, "root is not admitted: {}", stderr(&root));
+    admitted.len()
 }
 
 fn connects_1500_times(scene: &mut Scene) -> String {
     let count = crowd(scene);
-    assert!((1024..=1088).contains(&count), "{count} got in");
+    assert!((1024..=1088).contains(&count), "{count} were admitted");
     format!("{count} connections of the partition's own user, the others were closed")
 }
 
@@ -176,19 +177,19 @@ fn deregisters_another(scene: &mut Scene) -> String {
     scene.peer().refused("Deregister", &1_u64, "org.hotadd.Error.")
 }
 
-/// Somebody who may not come.
-fn stranger(attacker: Who, of: Who) -> String {
+/// A user without access tries to connect.
+fn stranger(attacker: User, of: User) -> String {
     let mut scene = Scene { daemon: of.daemon(""), attacker };
     let refused = scene.attacker.connect(&scene.socket()).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
-    // The way and the socket are opened to all: then only what the kernel says of them keeps others out.
+    // The folder and the socket are opened to all, so that only the kernel's credentials keep others out.
     for (name, mode) in [("run", 0o755), ("run/try", 0o666)] {
         let path = scene.daemon.stage.path(name);
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     }
     let mut stream = scene.bare();
     let _ = stream.write_all(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n");
-    assert_eq!(closed(&mut stream), 0, "it is told something");
+    assert_eq!(closed(&mut stream), 0, "it receives something");
     let why = scene.daemon.until("process ");
     let mut add = hotadd(&["add", "3", "-p", scene.socket().to_str().unwrap()]);
     add.stdin(Stdio::null());
@@ -199,19 +200,19 @@ fn stranger(attacker: Who, of: Who) -> String {
     why
 }
 
-/// One of a machine's group takes as many connections as it can get, and root gets in all the same.
+/// A member of the group takes as many connections as it can, and root can still connect.
 fn crowd_of_a_group() -> String {
-    let stage = Who(0).stage("");
+    let stage = User(0).stage("");
     stage.write_with(&crate::who::config(""), &format!("group = '{NOBODY}'"));
     let mut daemon = Daemon::start(stage.clone(), stage.command());
     daemon.until("simulated processors");
-    let scene = Scene { daemon, attacker: Who(NOBODY) };
+    let scene = Scene { daemon, attacker: User(NOBODY) };
     let count = crowd(&scene);
-    assert_eq!(count, 256, "its share, and no more");
+    assert_eq!(count, 256, "exactly its share");
     scene.survives("process ")
 }
 
-/// Simple ones: what it does, and what the log says of it.
+/// Simple attacks, and the line of the log about each.
 const DOES: [(&str, Does, &str); 18] = [
     ("sends garbage instead of a handshake", garbage_first, ""),
     ("claims to be another user", claims_to_be_another, ""),
@@ -276,7 +277,7 @@ const DOES: [(&str, Does, &str); 18] = [
     ("deregisters another", deregisters_another, ""),
 ];
 
-fn all(who: Who) -> Attempts {
+fn all(who: User) -> Attempts {
     let mut attempts = Attempts::by(format!("a peer at the socket of a daemon of user {}", who.0));
     for (what, does, logs) in DOES {
         attempts.add(what, move || {
@@ -287,10 +288,10 @@ fn all(who: Who) -> Attempts {
         });
     }
     if who.is_root() {
-        attempts.add("comes as a user who may not", move || stranger(Who(NOBODY), who));
+        attempts.add("comes as a user who may not", move || stranger(User(NOBODY), who));
         attempts.add("connects 1,500 times as one of a group", crowd_of_a_group);
-    } else if who == Who(NOBODY) {
-        attempts.add("comes as a user who may not", move || stranger(Who(61_001), who));
+    } else if who == User(NOBODY) {
+        attempts.add("comes as a user who may not", move || stranger(User(61_001), who));
     } else {
         skip(Need::Root, "a peer of another user");
     }
@@ -298,6 +299,6 @@ fn all(who: Who) -> Attempts {
 }
 
 #[test]
-fn what_a_hostile_peer_tries() {
-    try_all(Who::all().into_iter().map(all));
+fn a_hostile_peer_does_not_disturb_a_daemon() {
+    try_all(User::all().into_iter().map(all));
 }

@@ -1,4 +1,4 @@
-//! Whom hotadd runs as: whoever runs the test, and where that is root a user without privileges, too.
+//! The users that hotadd runs as: the user that runs the test, and if that is root also a user without privileges.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown};
@@ -14,15 +14,15 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use crate::common::hotadd;
 use crate::stage::{Daemon, Stage};
 
-/// Nobody's user and group.
+/// The user and the group named nobody.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// A user, and its only group.
+/// A user and its only group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Who(pub(crate) u32);
+pub(crate) struct User(pub(crate) u32);
 
-impl Who {
-    /// Whoever runs this, and somebody without privileges.
+impl User {
+    /// The user that runs this, and if that is root also a user without privileges.
     pub(crate) fn all() -> Vec<Self> {
         let own = geteuid();
         match own.is_root() {
@@ -35,12 +35,12 @@ impl Who {
         self.0 == 0
     }
 
-    /// Whether this is somebody else than who runs the test. Then that is root.
+    /// Whether this is not the user that runs the test. Then the test runs as root.
     fn is_other(self) -> bool {
         self.0 != geteuid().as_raw()
     }
 
-    /// Has a command run as this user.
+    /// Makes a command run as this user.
     pub(crate) fn command(self, mut command: Command) -> Command {
         if self.is_other() {
             command.uid(self.0).gid(self.0).current_dir("/");
@@ -54,7 +54,7 @@ impl Who {
         crate::common::live::ends(self.command(command))
     }
 
-    /// Gives this user a folder with all that is in it, which everybody may look into.
+    /// Gives a folder and its content to this user. Every user may list it.
     pub(crate) fn give(self, path: &Path) {
         for entry in fs::read_dir(path).into_iter().flatten() {
             let entry = entry.unwrap();
@@ -66,7 +66,7 @@ impl Who {
         chown(path, Some(self.0), Some(self.0)).unwrap();
     }
 
-    /// A connection of this user's. To the kernel it is a thread that connects, and each has a user of its own.
+    /// Connects as this user. The kernel records the user of the connecting thread, and each thread can have its own.
     pub(crate) fn connect(self, socket: &Path) -> std::io::Result<UnixStream> {
         let socket = socket.to_owned();
         let connect = move || {
@@ -81,7 +81,7 @@ impl Who {
         thread::spawn(connect).join().unwrap()
     }
 
-    /// A daemon of this user's, that simulates and begins with processors 0 and 1.
+    /// A simulated daemon of this user. It begins with processors 0 and 1.
     pub(crate) fn daemon(self, more: &str) -> Daemon {
         let stage = self.stage(more);
         let command = self.command(stage.command());
@@ -90,7 +90,7 @@ impl Who {
         daemon
     }
 
-    /// Its configuration.
+    /// The folder and the configuration of such a daemon.
     pub(crate) fn stage(self, more: &str) -> Stage {
         let stage = Stage::new(&config(more));
         fs::set_permissions(stage.path(""), Permissions::from_mode(0o755)).unwrap();
@@ -99,7 +99,7 @@ impl Who {
     }
 }
 
-/// A daemon's configuration with 4 processors to add, a party that agrees to all of them but 5, and more.
+/// A daemon's configuration with four processors to add, a party that refuses processor 5 only, and more.
 pub(crate) fn config(more: &str) -> String {
     format!(
         "[hardware]\nkind = 'simulated'\nsimulate = '2+4'\nat-start = 'leave'\n[[party]]\ndriver = 'sample:name=honest,veto=5'\n{more}"

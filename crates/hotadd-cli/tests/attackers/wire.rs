@@ -1,4 +1,4 @@
-//! A peer's end of a connection in bare bytes, so that it can say anything.
+//! A peer's end of a connection in raw bytes, so that it can send anything.
 
 use std::io::{ErrorKind, Read, Write};
 use std::num::NonZeroU32;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use zbus::Message;
 use zbus::zvariant::{DynamicType, ObjectPath};
 
-/// A connection with its handshake done.
+/// A connection after its handshake.
 pub(crate) struct Peer(pub(crate) UnixStream);
 
 impl Peer {
@@ -17,7 +17,7 @@ impl Peer {
         self.0.write_all(message.data()).unwrap();
     }
 
-    /// The next message of a kind: its serial, and all that it says.
+    /// The next message of a kind: its serial, and its content as text.
     pub(crate) fn next(&mut self, kind: u8) -> (u32, String) {
         loop {
             let (came, serial, said) = self.read();
@@ -36,7 +36,7 @@ impl Peer {
         (start[1], word(8), String::from_utf8_lossy(&rest).into_owned())
     }
 
-    /// Calls the partition: 2 if it was done, 3 if it was refused, and all that the answer says.
+    /// Calls the partition. Returns 2 for a reply or 3 for an error, and its content as text.
     pub(crate) fn call<B: Serialize + DynamicType>(
         &mut self,
         method: &str,
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    /// It is refused, by this error. Returns what is said.
+    /// Checks that a call is refused with this error. Returns the message.
     pub(crate) fn refused<B: Serialize + DynamicType>(
         &mut self,
         method: &str,
@@ -71,7 +71,7 @@ impl Peer {
     }
 }
 
-/// Whether it is let in.
+/// Whether the handshake succeeds.
 pub(crate) fn begins(stream: &mut UnixStream) -> bool {
     let mut said = Vec::new();
     let mut byte = [0];
@@ -85,17 +85,19 @@ pub(crate) fn begins(stream: &mut UnixStream) -> bool {
     said.starts_with(b"DATA\r\nOK ")
 }
 
-/// That the daemon closes this connection, and how much it said before.
+/// Checks that the daemon closes this connection. Returns how much it sent before.
 pub(crate) fn closed(stream: &mut UnixStream) -> usize {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it lives"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection stays open");
+        }
     }
     rest.len()
 }
 
-/// An empty answer to this serial, with these fields of its header besides.
+/// An empty reply to this serial, with additional header fields.
 pub(crate) fn agreement(serial: u32, more: &[u8]) -> Vec<u8> {
     let mut reply = vec![b'l', 2, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0];
     reply.extend((8 + u32::try_from(more.len()).unwrap()).to_le_bytes());
@@ -113,7 +115,7 @@ pub(crate) fn refusal(serial: u32, name: &str, reason: &str) -> Message {
     error.reply_serial(NonZeroU32::new(serial)).build(&reason).unwrap()
 }
 
-/// An agreement with something in it, where there is to be nothing.
+/// An agreement with content, although it must be empty.
 pub(crate) fn talkative(serial: u32) -> Message {
     let call = Message::method_call("/", "Ping").unwrap().build(&()).unwrap();
     let reply = Message::method_return(&call.header()).unwrap();

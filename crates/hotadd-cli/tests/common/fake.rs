@@ -1,4 +1,4 @@
-//! A partition that a test plays: it answers what it is told to, or not at all.
+//! A false partition, which answers as a test tells it to, or not at all.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,10 +10,10 @@ use hotadd_wire::WireError;
 use tempfile::TempDir;
 use zbus::{Connection, Guid, Message, MessageStream, connection};
 
-/// What it answers to a call of this name.
+/// Its answer to a call with this name.
 pub type Answers = dyn Fn(&str, &Message) -> Option<Message> + Send + Sync;
 
-/// A partition called demo, found in the `XDG_RUNTIME_DIR` that this is.
+/// A partition called demo. The path is for `XDG_RUNTIME_DIR`.
 pub struct Fake(TempDir);
 
 impl Fake {
@@ -33,7 +33,7 @@ impl Fake {
     }
 }
 
-/// A reply without arguments or with these.
+/// A reply, without arguments or with these.
 pub fn reply(
     call: &Message,
     body: &(impl serde::Serialize + zbus::zvariant::DynamicType),
@@ -46,7 +46,7 @@ pub fn refusal(call: &Message, name: &str, body: &WireError) -> Option<Message> 
     Some(Message::error(&call.header(), name).unwrap().build(body).unwrap())
 }
 
-/// Serves whoever comes, until this process ends.
+/// Serves every connection until this process ends.
 fn serve(listener: UnixListener, answers: Arc<Answers>) {
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -64,7 +64,7 @@ fn converse(stream: UnixStream, answers: &Answers) {
         let builder = connection::Builder::unix_stream(stream);
         let connection: zbus::Result<Connection> =
             builder.server(Guid::generate()).unwrap().p2p().build().await;
-        // One that only looked whether somebody is here.
+        // The client only probed for a listener.
         let Ok(connection) = connection else { return };
         let mut messages = MessageStream::from(&connection);
         while let Some(Ok(message)) = next(&mut messages).await {

@@ -1,4 +1,4 @@
-//! A run that goes on while a test looks at it.
+//! A run that continues while a test examines it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::hotadd;
 
-/// Far longer than anything here takes.
+/// Far longer than any step of these tests takes.
 pub const LONG: Duration = Duration::from_secs(30);
 
-/// A run that goes on until it is let go.
+/// A run that lasts until its input is closed.
 pub struct Live {
     pub run: Child,
-    /// The command waits for its end.
+    /// The command ends when this is closed.
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     seen: Vec<Value>,
@@ -41,7 +41,7 @@ impl Live {
         Some(event)
     }
 
-    /// Reads on to the next event of this kind.
+    /// Reads up to the next event of this kind.
     pub fn until(&mut self, kind: &str) -> Value {
         loop {
             let event = self.next().unwrap_or_else(|| panic!("no {kind} in {:#?}", self.seen));
@@ -59,23 +59,23 @@ impl Live {
         std::mem::take(&mut self.seen)
     }
 
-    /// Its processes, with their arguments. Ended ones that nobody has waited for have none.
+    /// Its child processes, with their arguments. A zombie has none.
     pub fn processes(&self) -> Vec<(u32, String)> {
         children_of(self.run.id())
     }
 
-    /// Those of its drivers.
+    /// The processes of its drivers.
     pub fn hosts(&self) -> Vec<(u32, String)> {
         let is_host = |words: &str| words.is_empty() || words.contains(" host ");
         self.processes().into_iter().filter(|(_, words)| is_host(words)).collect()
     }
 
-    /// Waits until the run has begun: then all drivers have registered, and it knows.
+    /// Waits until the run has begun. Then all drivers are registered.
     pub fn begins(&self) {
         comes_true("the command runs", || self.processes().iter().any(|(_, words)| words == "cat"));
     }
 
-    /// How many sockets and processes it holds.
+    /// The number of sockets and processes that it holds.
     pub fn held(&self) -> usize {
         let fds = fs::read_dir(format!("/proc/{}/fd", self.run.id())).unwrap();
         let links = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
@@ -90,13 +90,13 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // Only if a test has failed is there anything to end.
+        // Only a failed test leaves a process here.
         let _ = self.run.kill();
         let _ = self.run.wait();
     }
 }
 
-/// The children of a process, with their arguments. Ended ones that nobody has waited for have none.
+/// The child processes of a process, with their arguments. A zombie has none.
 pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     let own = format!("PPid:\t{parent}\n");
     let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
@@ -109,7 +109,7 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     all.collect()
 }
 
-/// Runs a command to its end, which has to come by itself.
+/// Runs a command that must end by itself, within [`LONG`].
 pub fn ends(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
@@ -118,18 +118,19 @@ pub fn ends(mut command: Command) -> Output {
             child.kill().unwrap();
             panic!("it waits for ever: {:?}", child.wait_with_output());
         }
-        // As below.
+        // `std` cannot wait for a child with a deadline, so this polls.
         std::thread::sleep(Duration::from_millis(1));
     }
     child.wait_with_output().unwrap()
 }
 
-/// Looks again and again.
+/// Waits until a condition holds, and fails after [`LONG`].
+///
+/// It polls, because no event reports what other processes do. The pause only leaves the processor to them.
 pub fn comes_true(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < LONG, "{what}");
-        // Only so as not to take the processor away from what is waited for.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

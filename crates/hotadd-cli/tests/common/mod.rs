@@ -1,4 +1,4 @@
-//! Running `hotadd` as a person would, and reading what it says.
+//! Running `hotadd` as a user would, and reading its output.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -31,8 +31,8 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("hotadd writes UTF-8")
 }
 
-/// The commands of a page, each with what is shown to come of it: lines of `console` blocks that begin with a prompt, without
-/// their comments, and those behind.
+/// The commands of a page, each with the output that is shown for it: lines of `console` blocks that begin
+/// with a prompt, without their comments, and the lines after them.
 pub fn commands(page: &str) -> Vec<(String, Vec<String>)> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     let mut inside = false;
@@ -49,7 +49,7 @@ pub fn commands(page: &str) -> Vec<(String, Vec<String>)> {
     found
 }
 
-/// Whether a command belongs to a walk-through of several terminals, which `tests/parties/walks.rs` goes.
+/// Whether a command belongs to a walk-through of several terminals, which `tests/parties/walks.rs` runs.
 pub fn is_walked(command: &str) -> bool {
     command.starts_with("hotadd run --name demo ")
         || command.starts_with("examples/agent.py ")
@@ -83,14 +83,14 @@ pub fn allowed() -> Vec<u32> {
     list.ids().iter().map(|id| id.0).collect()
 }
 
-/// The processors that stay out, as `hotadd status` says: which, and why.
+/// The absent processors and the reasons, as `hotadd status` prints them.
 pub fn stay_out(status: &str) -> Vec<(u32, &str)> {
     let lines = status.lines().filter_map(|line| line.strip_prefix("processor "));
     let parts = lines.filter_map(|line| line.split_once(" stays out: "));
     parts.map(|(id, why)| (id.parse().unwrap(), why)).collect()
 }
 
-/// Two processors to work with, or a line that says why a test is skipped.
+/// Two processors to test with, or `None` and a line that says why the test is skipped.
 pub fn two_processors(test: &str) -> Option<(u32, u32)> {
     if let [first, second, ..] = allowed()[..] {
         return Some((first, second));

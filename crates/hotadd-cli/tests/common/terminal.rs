@@ -1,4 +1,4 @@
-//! A new user's terminals: a named partition in one, an agent in Python in another, and commands in a third.
+//! The terminals of a new user: a named partition in one, an agent in Python in another, and commands in a third.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -27,7 +27,7 @@ impl Terminal {
         Self::start_by(test, hotadd(&[]), args)
     }
 
-    /// The same, where something else ends up as `hotadd` with the arguments that it is given.
+    /// The same through another command, which runs `hotadd` with the given arguments.
     pub fn start_by(test: &str, mut command: Command, args: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("hotadd-{test}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -48,7 +48,7 @@ impl Terminal {
         this
     }
 
-    /// The socket is there before the command is started, which may be a moment after the first event.
+    /// Waits for the socket. It exists before the command starts, but maybe only a moment after the first event.
     pub fn until_listening(&mut self) {
         let socket = self.dir.join("hotadd/demo");
         while !socket.exists() {
@@ -57,7 +57,7 @@ impl Terminal {
         }
     }
 
-    /// Has a command find what there is.
+    /// Sets the environment in which a command finds the partition.
     fn place(&self, command: &mut Command) {
         command.env("XDG_RUNTIME_DIR", &self.dir);
         if let Some(session) = &self.session {
@@ -91,7 +91,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The end of its input ends the command, `cat`, and with it the run.
+        // Closing its input ends the command, `cat`, and with it the run.
         drop(self.run.stdin.take());
         let _ = self.run.wait();
         let left = fs::read_dir(self.dir.join("hotadd")).map_or(0, Iterator::count);
@@ -111,7 +111,7 @@ pub fn python() -> Command {
 pub struct Agent {
     pub process: Child,
     said: Lines<BufReader<ChildStdout>>,
-    /// Where it is.
+    /// The path of its source.
     _alone: tempfile::TempDir,
 }
 
@@ -122,10 +122,10 @@ impl Agent {
         Self::start_by(command, args)
     }
 
-    /// The same, by a [`python`] that knows where the partition is.
+    /// The same, with a [`python`] command that knows the partition's place.
     pub fn start_by(mut command: Command, args: &[&str]) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent.py");
-        // It works wherever it is copied to.
+        // The agent works from any folder.
         let alone = tempfile::tempdir().unwrap();
         let copy = alone.path().join("agent.py");
         fs::copy(path, &copy).unwrap();

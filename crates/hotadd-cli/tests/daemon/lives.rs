@@ -1,4 +1,5 @@
-//! One daemon after another: what was asked is not asked again, what was not is, and those who were there are waited for.
+//! Successive daemons: a decided processor is not asked about again, an undecided one is, and earlier parties
+//! are waited for.
 
 use std::fs;
 
@@ -17,7 +18,7 @@ fn agent(stage: &Stage, name: &str) -> Registration {
 
 const REFUSES_THREE: &str = "[ \"$1 $HOTADD_ID\" != 'add-start 3' ]";
 
-/// Two at first; 2 and 3 are off, 4 comes later.
+/// Two processors are active at first; 2 and 3 are off, and 4 is plugged in later.
 fn keys(stage: &Stage) -> String {
     let script = stage.script("careful", REFUSES_THREE);
     format!(
@@ -27,12 +28,12 @@ fn keys(stage: &Stage) -> String {
 }
 
 #[test]
-fn what_was_decided_is_not_asked_again_however_the_daemon_ended_a4() {
+fn a4_a_decided_processor_is_not_asked_about_again_after_a_restart() {
     let stage = Stage::new("");
     stage.write(&keys(&stage));
     for life in 0..4 {
         let mut daemon = stage.clone().start();
-        // 4 comes anew each time, and behind the others.
+        // 4 is plugged in anew for each daemon, after the others were handled.
         daemon.until("processor 4 joined");
         let asked = of(&daemon.history(), "joined").len() + refusals(&daemon.history(), 3);
         assert_eq!(asked, if life == 0 { 3 } else { 1 }, "life {life}: {:#?}", daemon.history());
@@ -45,39 +46,43 @@ fn what_was_decided_is_not_asked_again_however_the_daemon_ended_a4() {
 }
 
 #[test]
-fn a_damaged_note_of_what_was_decided_counts_as_none_and_that_is_said() {
+fn a_damaged_state_file_is_ignored_and_reported() {
     let stage = Stage::new("");
     stage.write(&keys(&stage));
     let mut daemon = stage.clone().start();
     daemon.until("processor 4 joined");
     daemon.kill();
-    let note = stage.path("run/try.decided");
-    let half = fs::read(&note).unwrap();
-    fs::write(&note, &half[..half.len() / 2]).unwrap();
+    let state = stage.path("run/try.decided");
+    let whole = fs::read(&state).unwrap();
+    fs::write(&state, &whole[..whole.len() / 2]).unwrap();
     let mut daemon = stage.clone().start();
-    let said = daemon.until("hotadd: ");
-    assert!(said.contains(&note) && said.contains("is ignored"), "{said}");
+    let output = daemon.until("hotadd: ");
+    assert!(output.contains(&state) && output.contains("is ignored"), "{output}");
     for again in ["processor 2 joined", "processor 3 stays out", "processor 4 joined"] {
         daemon.until(again);
     }
     daemon.end(Signal::TERM);
-    assert_ne!(fs::read(&note).unwrap(), half[..half.len() / 2], "there is a good one now");
+    assert_ne!(
+        fs::read(&state).unwrap(),
+        whole[..whole.len() / 2],
+        "a valid state file was written"
+    );
 }
 
 #[test]
-fn a_second_daemon_leaves_the_note_of_the_first_alone() {
+fn a_second_daemon_does_not_change_the_state_file_of_the_first() {
     let stage = Stage::simulated("simulate = '2+1'\n");
     let mut daemon = stage.clone().start();
     daemon.until("processor 2 joined");
-    let note = fs::read(stage.path("run/try.decided")).unwrap();
+    let state = fs::read(stage.path("run/try.decided")).unwrap();
     stage.write("[hardware]\nkind = 'simulated'\nsimulate = '7+1'\n");
-    assert_eq!(stage.fails().status.code(), Some(1), "there is one already");
-    assert_eq!(fs::read(stage.path("run/try.decided")).unwrap(), note);
+    assert_eq!(stage.fails().status.code(), Some(1), "a daemon is running already");
+    assert_eq!(fs::read(stage.path("run/try.decided")).unwrap(), state);
     daemon.end(Signal::TERM);
 }
 
 #[test]
-fn those_who_were_registered_are_asked_when_the_daemon_is_back() {
+fn a_restarted_daemon_waits_for_earlier_parties_and_asks_them() {
     for killed in [true, false] {
         let leave = "simulate = '1+1'\nat-start = 'leave'\n";
         let stage = Stage::simulated(leave);
@@ -91,12 +96,12 @@ fn those_who_were_registered_are_asked_when_the_daemon_is_back() {
         } else {
             daemon.end(Signal::TERM);
         }
-        // One comes back by itself, the other when the daemon has said that it waits.
+        // One agent reconnects by itself; the other registers after the daemon has said that it waits.
         drop(late);
         stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '10m'\n");
         let mut daemon = stage.clone().start();
         let waits = daemon.until("waiting up to 10m for ");
-        assert!(waits.contains("late"), "for whom is said: {waits}");
+        assert!(waits.contains("late"), "the line names the party: {waits}");
         let late = agent(&stage, "late");
         let joined = daemon.until("processor 1 joined");
         assert!(
@@ -109,7 +114,7 @@ fn those_who_were_registered_are_asked_when_the_daemon_is_back() {
 }
 
 #[test]
-fn who_does_not_come_back_in_time_is_named_and_not_waited_for_l3() {
+fn l3_a_party_that_does_not_return_in_time_is_named_and_forgotten() {
     let stage = Stage::simulated("simulate = '1+1'\nat-start = 'leave'\n");
     let mut daemon = stage.clone().start();
     daemon.until("simulated processors");
@@ -119,18 +124,18 @@ fn who_does_not_come_back_in_time_is_named_and_not_waited_for_l3() {
     drop(gone);
     stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '1ms'\n");
     let mut daemon = stage.clone().start();
-    let said = daemon.until("gone did not register again");
-    assert!(said.contains("L3"), "{said}");
+    let output = daemon.until("gone did not register again");
+    assert!(output.contains("L3"), "{output}");
     daemon.until("processor 1 joined");
     daemon.kill();
     let mut daemon = stage.clone().start();
     daemon.until("simulated processors");
-    let said = daemon.end(Signal::TERM);
-    assert!(!said.iter().any(|line| line.contains("gone")), "it is forgotten: {said:#?}");
+    let output = daemon.end(Signal::TERM);
+    assert!(!output.iter().any(|line| line.contains("gone")), "it is forgotten: {output:#?}");
 }
 
 #[test]
-fn who_left_by_itself_is_not_waited_for() {
+fn a_party_that_deregistered_is_not_waited_for() {
     let stage = Stage::simulated("simulate = '1+1'\nat-start = 'leave'\n");
     let mut daemon = stage.clone().start();
     daemon.until("simulated processors");
@@ -139,13 +144,13 @@ fn who_left_by_itself_is_not_waited_for() {
     daemon.until("driver pool deregistered");
     daemon.kill();
     stage.write("[hardware]\nkind = 'simulated'\nsimulate = '1+1'\n[limits]\nrejoin = '10m'\n");
-    // Waited for it would be for ten minutes.
+    // Otherwise the daemon would wait for ten minutes.
     stage.clone().start().until("processor 1 joined");
 }
 
 #[test]
 #[cfg(not(feature = "fault-points"))]
-fn what_tests_have_it_die_by_is_not_in_a_program_that_was_built_without() {
+fn a_program_built_without_fault_points_ignores_them() {
     for point in ["appeared", "asked", "before-write", "joined", "decided", "nonsense"] {
         let stage = Stage::simulated("simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\n");
         let mut command = stage.command();
@@ -159,13 +164,13 @@ fn what_tests_have_it_die_by_is_not_in_a_program_that_was_built_without() {
 
 #[test]
 #[cfg(feature = "fault-points")]
-fn a_program_that_was_built_with_them_dies_at_its_point() {
+fn a_program_built_with_fault_points_dies_at_the_given_one() {
     let stage = Stage::simulated("simulate = '1+2'\n");
     let mut command = stage.command();
     command.env("HOTADD_FAULT", "joined@2");
     let mut daemon = crate::stage::Daemon::start(stage.clone(), command);
     let ended = daemon.process.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
-    let note = fs::read_to_string(stage.path("run/try.decided")).unwrap();
-    assert!(note.contains("{\"0\":0,\"1\":0}"), "1 was decided about, and 2 not yet: {note}");
+    let state = fs::read_to_string(stage.path("run/try.decided")).unwrap();
+    assert!(state.contains("{\"0\":0,\"1\":0}"), "1 was decided about, and 2 not yet: {state}");
 }

@@ -1,4 +1,4 @@
-//! What the daemon logs: lines, JSON with fields, and no more of it than is worth writing down.
+//! The daemon's log: lines, JSON with fields, and a limit on repeated lines.
 
 use hotadd::{HardwareId, Partition};
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::stage::{Daemon, Stage};
 
 #[test]
-fn as_json_each_line_says_what_it_is_about() {
+fn json_lines_have_fields_for_what_they_are_about() {
     let stage =
         Stage::simulated("simulate = '1+3,fail-start=2'\n[[party]]\ndriver = 'sample:veto=3'\n");
     let mut command = stage.command();
@@ -16,7 +16,9 @@ fn as_json_each_line_says_what_it_is_about() {
     while !daemon.until("{").contains("\"processor\":3") {}
     let lines = daemon.end(Signal::TERM);
     let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |id: u64| lines.iter().find(|line| line["processor"] == id).expect("it is said");
+    let of = |id: u64| {
+        lines.iter().find(|line| line["processor"] == id).expect("a line about the processor")
+    };
     let joined = of(1);
     assert_eq!([&joined["event"], &joined["priority"]], ["joined", "notice"], "{joined}");
     assert!(joined["took_us"].is_u64() && joined["time"].is_string(), "{joined}");
@@ -30,11 +32,14 @@ fn as_json_each_line_says_what_it_is_about() {
     assert!(refused["status"].as_str().unwrap().starts_with("STATUS_"), "{refused}");
     let ended = lines.last().unwrap();
     assert_eq!(ended["message"], "ended; processors 0-1 stay active");
-    assert!(lines.iter().all(|line| line["target"].is_null()), "nobody else's lines: {lines:?}");
+    assert!(
+        lines.iter().all(|line| line["target"].is_null()),
+        "only the daemon's own lines: {lines:?}"
+    );
 }
 
 #[test]
-fn who_says_too_much_is_left_out_and_how_much_is_said() {
+fn a_flood_of_lines_is_cut_and_the_missing_lines_are_counted() {
     const TIMES: usize = 1000;
     let stage = Stage::simulated("simulate = '1+1'\n");
     let mut daemon = stage.clone().start();
@@ -43,13 +48,13 @@ fn who_says_too_much_is_left_out_and_how_much_is_said() {
     for _ in 0..TIMES {
         partition.add(HardwareId(7)).unwrap_err();
     }
-    let said = daemon.end(Signal::TERM);
-    let lines = said.iter().filter(|line| line.starts_with("processor 7 stays out")).count();
+    let output = daemon.end(Signal::TERM);
+    let lines = output.iter().filter(|line| line.starts_with("processor 7 stays out")).count();
     let left_out = |line: &String| -> Option<usize> {
         line.strip_suffix(" lines from processor 7 were dropped")?.parse().ok()
     };
-    let left_out: usize = said.iter().filter_map(left_out).sum();
-    assert_eq!(lines + left_out, TIMES, "none is lost without a word: {said:#?}");
-    assert!(left_out > 0, "all of it was written down");
-    assert!(said.iter().any(|line| line.starts_with("ended")), "what else happens is said");
+    let left_out: usize = output.iter().filter_map(left_out).sum();
+    assert_eq!(lines + left_out, TIMES, "every line is written or counted: {output:#?}");
+    assert!(left_out > 0, "no line was left out");
+    assert!(output.iter().any(|line| line.starts_with("ended")), "other lines are still written");
 }

@@ -1,5 +1,5 @@
-//! `hotadd daemon` over simulated processors: what appears is added if everybody agrees, and it ends without a trace but for a note
-//! of what was asked.
+//! `hotadd daemon` over simulated processors. It adds a processor that appears if all parties agree. When it
+//! ends it leaves only its state file.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,15 +26,15 @@ use serde_json::Value;
 
 use stage::{Daemon, Stage};
 
-/// Refused events of this processor.
+/// The refused events of this processor.
 fn refusals(history: &[Value], id: u32) -> usize {
     of(history, "refused").iter().filter(|event| event["id"] == id).count()
 }
 
 #[test]
-fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_asks_a1_a3() {
+fn a1_a3_a_processor_that_appears_is_added_and_a_refused_one_waits_for_a_request() {
     let stage = Stage::simulated("simulate = '2+2'\nplug = '2-3'\nplug-every = '1ms'\n");
-    // A program of the configuration: agrees to everything but processor 3.
+    // A program of the configuration. It agrees to every processor but 3.
     let refuses = "case \"$1 $HOTADD_ID\" in 'add-start 3') echo no room; exit 1;; esac";
     let script = stage.script("careful", refuses);
     let mut config = fs::read_to_string(stage.path("hotadd.toml")).unwrap();
@@ -43,7 +43,7 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
 
     let mut daemon = stage.start();
     let begins = daemon.until("simulated processors (not real): 0-1 are active");
-    assert!(begins.ends_with("run/try"), "it says where it listens: {begins}");
+    assert!(begins.ends_with("run/try"), "the line names the socket: {begins}");
     daemon.until("processor 2 appeared");
     let joined = daemon.until("processor 2 joined");
     assert!(joined.contains("agreed: careful"), "the verdict is a line with who agreed: {joined}");
@@ -59,13 +59,17 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
     let history = daemon.history();
     let last = of(&history, "refused");
     assert_eq!((last[0]["driver"].as_str(), last[0]["id"].as_u64()), (Some("careful"), Some(3)));
-    // Whatever else happens, it is not tried again by itself; nor is one that was removed brought back.
+    // The refused processor is not tried again, and the removed one is not brought back, whatever else happens.
     assert!(daemon.ask(&["remove", "2"]).status.success());
     assert_eq!(daemon.ask(&["rehearse", "3"]).status.code(), Some(1));
     assert_eq!(refusals(&daemon.history(), 3), 1, "one refusal, and no second try");
     assert_eq!(of(&daemon.history(), "joined").len(), 1, "a removed processor stays off");
     let again = daemon.ask(&["add", "3"]);
-    assert_eq!(again.status.code(), Some(1), "asked for, it is tried, and refused again");
+    assert_eq!(
+        again.status.code(),
+        Some(1),
+        "an explicit request tries again and is refused again"
+    );
     assert!(stdout(&again).contains("careful refused to add processor 3"), "{}", stdout(&again));
     assert_eq!(refusals(&daemon.history(), 3), 2);
     assert!(daemon.ask(&["add", "2"]).status.success());
@@ -76,14 +80,14 @@ fn a_processor_that_appears_is_added_and_a_refused_one_stays_off_until_somebody_
 }
 
 #[test]
-fn what_is_off_at_the_start_is_asked_about_unless_the_configuration_says_otherwise() {
+fn processors_that_are_off_at_the_start_are_added_unless_configured_otherwise() {
     let keys = "simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\nat-start = 'leave'\n";
     let mut daemon = Stage::simulated(keys).start();
     daemon.until("processor 2 joined");
     assert_eq!(
         refusals(&daemon.history(), 1) + of(&daemon.history(), "joined").len(),
         1,
-        "1 was off, and is left alone"
+        "1 was off, and stays off"
     );
     daemon.end(Signal::TERM);
 
@@ -98,29 +102,29 @@ fn what_is_off_at_the_start_is_asked_about_unless_the_configuration_says_otherwi
 }
 
 #[test]
-fn signals_end_it_and_the_processors_stay_as_they_are() {
+fn a_signal_ends_the_daemon_and_its_processors_stay_active() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut daemon =
             Stage::simulated("simulate = '2+1'\n[[party]]\ndriver = 'sample:isolated'").start();
         daemon.until("processor 2 joined");
-        let said = daemon.end(signal);
-        assert_eq!(said.last().unwrap(), "ended; processors 0-2 stay active", "{signal:?}");
+        let output = daemon.end(signal);
+        assert_eq!(output.last().unwrap(), "ended; processors 0-2 stay active", "{signal:?}");
         assert!(
-            !said.iter().any(|line| line.contains("left")),
-            "{signal:?} removed one: {said:#?}"
+            !output.iter().any(|line| line.contains("left")),
+            "{signal:?} removed one: {output:#?}"
         );
     }
 }
 
-/// What the service manager is told next.
-fn told(socket: &UnixDatagram) -> String {
+/// The next message to the service manager.
+fn notification(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 512];
-    let length = socket.recv(&mut bytes).expect("it is told something");
+    let length = socket.recv(&mut bytes).expect("a message to the service manager");
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
 
 #[test]
-fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
+fn the_daemon_notifies_the_service_manager_at_path_and_abstract_sockets() {
     let name = format!("hotadd-daemon-{}", std::process::id());
     for abstract_name in [false, true] {
         let stage = Stage::simulated("");
@@ -133,31 +137,35 @@ fn the_service_manager_is_told_at_paths_and_at_abstract_names() {
             UnixDatagram::bind(stage.path("notify")).unwrap()
         };
         socket.set_read_timeout(Some(LONG)).unwrap();
-        let told = || told(&socket);
+        let notification = || notification(&socket);
         command.env("WATCHDOG_USEC", "20000");
         let daemon = Daemon::start(stage, command);
-        // The watchdog may begin before all parties have registered.
-        let first = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
+        // The watchdog may notify before all parties have registered.
+        let first = std::iter::repeat_with(notification).find(|word| word != "WATCHDOG=1");
         let first = first.unwrap_or_default();
         assert!(first.starts_with("READY=1\nSTATUS=processors 0-3 are active"), "{first}");
         let listens = fs::exists(daemon.stage.path("run/try")).unwrap();
-        assert!(listens, "it is ready when it listens, and not before");
-        assert_eq!([told(), told()], ["WATCHDOG=1", "WATCHDOG=1"], "again and again");
+        assert!(listens, "READY is sent only when the socket listens");
+        assert_eq!(
+            [notification(), notification()],
+            ["WATCHDOG=1", "WATCHDOG=1"],
+            "the watchdog is notified repeatedly"
+        );
         let last = std::thread::scope(|scope| {
-            // What nobody reads fills the socket, and who tells waits then.
-            let last =
-                scope.spawn(|| std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1"));
+            // The socket must be read, or the daemon blocks when it is full.
+            let last = scope
+                .spawn(|| std::iter::repeat_with(notification).find(|word| word != "WATCHDOG=1"));
             daemon.end(Signal::TERM);
             last.join().unwrap()
         });
         assert_eq!(last.as_deref(), Some("STOPPING=1"));
         socket.set_nonblocking(true).unwrap();
-        assert!(socket.recv(&mut [0; 64]).is_err(), "and nothing behind it");
+        assert!(socket.recv(&mut [0; 64]).is_err(), "nothing follows STOPPING");
     }
 }
 
 #[test]
-fn the_watchdog_is_told_that_all_is_well_while_a_party_takes_its_time() {
+fn the_watchdog_is_notified_while_a_party_is_slow() {
     let stage = Stage::simulated("");
     let waits =
         "[ \"$1 $HOTADD_ID\" != 'add-start 4' ] && exit; until [ -e $stage/go ]; do :; done";
@@ -168,10 +176,10 @@ fn the_watchdog_is_told_that_all_is_well_while_a_party_takes_its_time() {
     let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
     let mut command = stage.command();
-    // Each thread has a second to answer, a quarter of this: also on a machine with a load of 14.
+    // Each thread has a quarter of this, one second, to answer. That is enough on a machine with a load of 14.
     command.env("NOTIFY_SOCKET", stage.path("notify")).env("WATCHDOG_USEC", "4000000");
     let mut daemon = Daemon::start(stage.clone(), command);
-    // What nobody reads fills the socket, and who tells waits then.
+    // The socket must be read, or the daemon blocks when it is full.
     let drain = || while socket.recv(&mut [0; 512]).is_ok() {};
     socket.set_nonblocking(true).unwrap();
     common::live::comes_true("it is being asked", || {
@@ -180,43 +188,49 @@ fn the_watchdog_is_told_that_all_is_well_while_a_party_takes_its_time() {
     });
     drain();
     socket.set_nonblocking(false).unwrap();
-    assert_eq!([told(&socket), told(&socket)], ["WATCHDOG=1", "WATCHDOG=1"], "all threads turn");
+    assert_eq!(
+        [notification(&socket), notification(&socket)],
+        ["WATCHDOG=1", "WATCHDOG=1"],
+        "no thread is stuck"
+    );
     fs::write(stage.path("go"), "").unwrap();
     daemon.until("processor 4 joined");
-    let said = daemon.end(Signal::TERM);
-    assert!(!said.iter().any(|line| line.contains("stuck")), "{said:#?}");
+    let output = daemon.end(Signal::TERM);
+    assert!(!output.iter().any(|line| line.contains("stuck")), "{output:#?}");
 }
 
 #[test]
-fn the_journal_is_told_priorities_and_others_are_not() {
+fn log_lines_have_priorities_only_in_the_journal() {
     for journal in [true, false] {
         let stage = Stage::simulated("simulate = '1+2,fail-start=2'\n");
         let file = File::create(stage.path("said")).unwrap();
         let found = file.metadata().unwrap();
         let inode = found.ino() + u64::from(!journal);
         let mut command = stage.command();
-        // Without a format a journal that runs here would have it in its records.
+        // Without a format, a journal that runs on this machine would record the line.
         command.args(["--log-format", "text"]);
         command.env("JOURNAL_STREAM", format!("{}:{inode}", found.dev())).stderr(file);
         let mut process = command.spawn().unwrap();
-        let said = || fs::read_to_string(stage.path("said")).unwrap();
-        common::live::comes_true("the second verdict", || said().contains("processor 2 stays out"));
+        let output = || fs::read_to_string(stage.path("said")).unwrap();
+        common::live::comes_true("the second verdict", || {
+            output().contains("processor 2 stays out")
+        });
         kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
         assert!(process.wait().unwrap().success());
-        let lines = said();
+        let lines = output();
         let begins = |words: &str| lines.lines().any(|line| line.starts_with(words));
         assert_eq!(begins("<5>processor 1 joined"), journal, "{lines}");
         assert_eq!(begins("<4>processor 2 stays out"), journal, "{lines}");
         assert_eq!(
             begins("processor 1 joined"),
             !journal,
-            "inherited by another's stderr: {lines}"
+            "JOURNAL_STREAM names another stderr: {lines}"
         );
     }
 }
 
 #[test]
-fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
+fn an_invalid_configuration_is_reported_with_file_line_and_key() {
     let cases = [
         (
             "[hardware]\npolicy = 'revok'\n",
@@ -249,8 +263,8 @@ fn a_bad_configuration_is_named_with_file_line_and_key_and_nothing_begins() {
 }
 
 #[test]
-fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_before() {
-    // A file that is not there, and one that is no driver.
+fn the_check_finds_what_keeps_the_daemon_from_beginning_and_calls_no_party() {
+    // A file that does not exist, and one that is not a driver.
     for (driver, says) in [
         ("exec:/nowhere/at-all", "party[0].driver: /nowhere/at-all does not exist"),
         ("/nowhere/at-all.sys", "party[0].driver: /nowhere/at-all.sys: it cannot be read"),
@@ -258,11 +272,11 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_bef
     ] {
         let stage = Stage::simulated(&format!("[[party]]\ndriver = '{driver}'\n"));
         let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
-        let said = stderr(&checked);
-        assert_eq!(checked.status.code(), Some(1), "{driver}: {said}{}", stdout(&checked));
-        assert!(said.contains(says), "{driver}: {said}");
+        let output = stderr(&checked);
+        assert_eq!(checked.status.code(), Some(1), "{driver}: {output}{}", stdout(&checked));
+        assert!(output.contains(says), "{driver}: {output}");
     }
-    // A folder that everybody may write to.
+    // A folder that every user may write to.
     let stage = Stage::simulated("");
     let script = stage.script("heard", "echo called >>$(dirname $0)/called");
     stage.write(&format!(
@@ -271,30 +285,30 @@ fn the_check_finds_what_keeps_the_daemon_from_beginning_and_nobody_is_called_bef
     fs::create_dir_all(stage.path("run")).unwrap();
     fs::set_permissions(stage.path("run"), fs::Permissions::from_mode(0o777)).unwrap();
     let checked = common::output(&["config", "check", &stage.path("hotadd.toml")]);
-    let (said, begun) = (stderr(&checked), stage.fails());
-    assert_eq!(checked.status.code(), Some(1), "{said}{}", stdout(&checked));
-    assert!(said.contains("service.socket: every user may write to "), "{said}");
+    let (output, begun) = (stderr(&checked), stage.fails());
+    assert_eq!(checked.status.code(), Some(1), "{output}{}", stdout(&checked));
+    assert!(output.contains("service.socket: every user may write to "), "{output}");
     assert!(stderr(&begun).contains("every user may write to "), "{}", stderr(&begun));
     assert!(
         !fs::exists(stage.path("called")).unwrap(),
-        "nobody was called for a daemon that cannot begin"
+        "a daemon that cannot begin calls no party"
     );
 }
 
 #[test]
-fn a_party_that_cannot_register_and_may_be_skipped_keeps_it_from_beginning_r4() {
+fn r4_a_skippable_party_that_refuses_to_register_keeps_the_daemon_from_beginning() {
     let stage = Stage::simulated("[[party]]\ndriver = 'sample:veto=1'\nwhen-missing = 'skip'\n");
     let failed = stage.fails();
     assert_eq!(
         failed.status.code(),
         Some(1),
-        "R4: it must not govern without those it was told to ask"
+        "R4: the daemon must not run without a configured party"
     );
     assert!(stderr(&failed).contains("sample refused processor 1"), "{}", stderr(&failed));
 }
 
 #[test]
-fn one_socket_has_one_daemon() {
+fn a_second_daemon_on_the_same_socket_is_refused() {
     let mut daemon = Stage::simulated("").start();
     daemon.until("simulated processors");
     let second = daemon.stage.fails();
@@ -304,16 +318,16 @@ fn one_socket_has_one_daemon() {
         "{}",
         stderr(&second)
     );
-    assert!(daemon.ask(&["status"]).status.success(), "the first is none the worse for it");
+    assert!(daemon.ask(&["status"]).status.success(), "the first daemon still answers");
     daemon.end(Signal::TERM);
 }
 
 #[test]
-fn who_is_not_root_is_told_so_before_anything_begins() {
+fn a_daemon_for_the_machine_requires_root() {
     let stage = Stage::new("");
     let mut command = stage.command();
     if rustix::process::geteuid().is_root() {
-        // From where nobody else may look: the program and its configuration are handed over as they are.
+        // The folder is closed to other users, so the program and its configuration are copied to an open one.
         let program = stage.path("hotadd");
         fs::copy(env!("CARGO_BIN_EXE_hotadd"), &program).unwrap();
         fs::set_permissions(stage.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -330,7 +344,7 @@ fn who_is_not_root_is_told_so_before_anything_begins() {
 }
 
 #[test]
-fn a_party_of_the_configuration_that_says_later_is_not_told_what_runs_already_r2_q5() {
+fn r2_q5_a_configured_party_with_later_gets_no_replay() {
     let stage = Stage::simulated("simulate = '1+1'\n");
     let mut config = fs::read_to_string(stage.path("hotadd.toml")).unwrap();
     for (name, option) in [("later", ",later"), ("all", "")] {

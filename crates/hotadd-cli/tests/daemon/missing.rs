@@ -1,4 +1,4 @@
-//! L4: a party of the configuration that is missing is not consent, and what brings it back.
+//! L4: a missing party of the configuration does not consent, and how it comes back.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -8,13 +8,14 @@ use serde_json::Value;
 
 use crate::common::live::{LONG, children_of, comes_true};
 use crate::common::{events, of, stdout};
+use crate::notification;
 use crate::stage::{Daemon, Stage};
-use crate::told;
 
 const ANEW: &str = "the configuration was reloaded";
 const KEYS: &str = "[hardware]\nkind = 'simulated'\nsimulate = '2+4'\nat-start = 'leave'\n";
 
-/// Writes down what it hears, and fails once, in this way, when it is asked about processor 2 and there is a file `once`.
+/// A script that records its calls. While the file `once` exists, it fails once in this way when it is asked
+/// about processor 2.
 fn failing_once(stage: &Stage, fails: &str) -> String {
     let fails = format!(
         "echo \"$1 $HOTADD_ID\" >>$stage/ready.heard\n\
@@ -28,7 +29,7 @@ fn heard(stage: &Stage) -> String {
     fs::read_to_string(stage.path("ready.heard")).unwrap_or_default()
 }
 
-/// A daemon with this party, over processors 0 and 1 of 6. `keys` are the party's other keys.
+/// A daemon with this party. Processors 0 and 1 of 6 are active. `keys` are the party's other keys.
 fn with(stage: &Stage, driver: &str, keys: &str) -> Daemon {
     stage.write(&format!("{KEYS}[[party]]\ndriver = '{driver}'\n{keys}\n"));
     let mut daemon = stage.clone().start();
@@ -36,7 +37,7 @@ fn with(stage: &Stage, driver: &str, keys: &str) -> Daemon {
     daemon
 }
 
-/// What an add that is refused says.
+/// The message of an add that is refused.
 fn refused(daemon: &Daemon, id: &str) -> String {
     let add = daemon.ask(&["add", id]);
     assert_eq!(add.status.code(), Some(1), "{}", stdout(&add));
@@ -49,9 +50,9 @@ fn joins(daemon: &Daemon, id: &str) {
 }
 
 fn one(daemon: &Daemon, args: &[&str]) -> Value {
-    let mut said = events(&stdout(&daemon.ask(&[args, &["--json"]].concat())));
-    assert_eq!(said.len(), 1, "{said:?}");
-    said.remove(0)
+    let mut output = events(&stdout(&daemon.ask(&[args, &["--json"]].concat())));
+    assert_eq!(output.len(), 1, "{output:?}");
+    output.remove(0)
 }
 
 fn reload(daemon: &mut Daemon) {
@@ -59,7 +60,7 @@ fn reload(daemon: &mut Daemon) {
     daemon.until(ANEW);
 }
 
-/// A script has failed once, for this reason: it is missing, and a reload whose configuration says the same brings it back.
+/// A script that failed once for this reason is missing, and a reload with an equal configuration brings it back.
 fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     let stage = Stage::new("");
     let script = failing_once(&stage, fails);
@@ -75,10 +76,13 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     let before = heard(&stage);
     let next = refused(&daemon, "3");
     let lead = "ready is missing, and processor 3 is not added without it: ";
-    assert!(next.starts_with(lead) && next.contains(reason), "L4: by its name: {next}");
-    let said = one(&daemon, &["add", "3"]);
-    let named = (&said["event"], &said["error"], &said["driver"]);
-    assert_eq!(named, (&"refused".into(), &"Missing".into(), &"ready".into()), "{said}");
+    assert!(
+        next.starts_with(lead) && next.contains(reason),
+        "L4: the refusal names the party: {next}"
+    );
+    let output = one(&daemon, &["add", "3"]);
+    let named = (&output["event"], &output["error"], &output["driver"]);
+    assert_eq!(named, (&"refused".into(), &"Missing".into(), &"ready".into()), "{output}");
     assert_eq!(heard(&stage), before, "it is not asked");
     let status = stdout(&daemon.ask(&["status"]));
     assert!(status.contains("processor 3 stays out: ready refused: it is missing: "), "{status}");
@@ -86,27 +90,30 @@ fn missing_until_a_reload(fails: &str, options: &str, reason: &str) {
     reload(&mut daemon);
     joins(&daemon, "3");
     assert!(heard(&stage).ends_with("add-start 3\nadd-complete 3\n"), "it is asked again");
-    assert!(heard(&stage).contains("add-start 0\nadd-start 1\n"), "R3: it hears of what is active");
+    assert!(
+        heard(&stage).contains("add-start 0\nadd-start 1\n"),
+        "R3: it gets a replay of the active processors"
+    );
     let history = daemon.history();
     let gone = of(&history, "missing");
-    let said = (&gone[0]["driver"], &gone[0]["clause"]);
-    assert_eq!((gone.len(), said), (1, (&"ready".into(), &"L4".into())));
+    let output = (&gone[0]["driver"], &gone[0]["clause"]);
+    assert_eq!((gone.len(), output), (1, (&"ready".into(), &"L4".into())));
     assert!(gone[0]["reason"].as_str().is_some_and(|why| why.contains(reason)), "{gone:?}");
     assert_eq!(of(&history, "present").len(), 1, "{history:#?}");
-    let said = daemon.end(Signal::TERM);
+    let output = daemon.end(Signal::TERM);
     assert!(
-        said.iter().any(|line| line == "ready is registered again and is asked as before"),
-        "{said:#?}"
+        output.iter().any(|line| line == "ready is registered again and is asked as before"),
+        "{output:#?}"
     );
 }
 
 #[test]
-fn l4_a_script_killed_by_a_signal_refuses_by_name_until_a_reload_brings_it_back() {
+fn l4_a_script_killed_by_a_signal_is_missing_until_a_reload() {
     missing_until_a_reload("kill -KILL $$", "", "was killed by SIGKILL");
 }
 
 #[test]
-fn l4_a_script_that_was_late_once_refuses_by_name_until_a_reload_brings_it_back() {
+fn l4_a_script_that_exceeded_its_time_limit_is_missing_until_a_reload() {
     missing_until_a_reload("exec sleep 1000", ",timeout=2000", "no answer in 2 s");
 }
 
@@ -117,20 +124,20 @@ fn kill_host(daemon: &Daemon) {
 }
 
 #[test]
-fn l4_a_driver_whose_process_is_killed_between_two_adds_refuses_by_name_until_a_reload() {
+fn l4_a_driver_whose_process_is_killed_between_adds_is_missing_until_a_reload() {
     let stage = Stage::new("");
     let mut daemon = with(&stage, "sample:isolated,name=apart", "");
     joins(&daemon, "2");
     kill_host(&daemon);
-    // At once, whoever has noticed by now.
-    let said = refused(&daemon, "3");
-    assert!(said.contains("apart") && said.contains("processor 3"), "{said}");
+    // The add is refused at once, whether or not the daemon has noticed yet.
+    let output = refused(&daemon, "3");
+    assert!(output.contains("apart") && output.contains("processor 3"), "{output}");
     let line = daemon.until("degraded: apart is missing since ");
     assert!(line.contains("its process was killed by SIGKILL"), "{line}");
-    let said = refused(&daemon, "3");
+    let output = refused(&daemon, "3");
     assert!(
-        said.starts_with("apart is missing, and processor 3 is not added without it: "),
-        "{said}"
+        output.starts_with("apart is missing, and processor 3 is not added without it: "),
+        "{output}"
     );
     reload(&mut daemon);
     joins(&daemon, "3");
@@ -138,7 +145,7 @@ fn l4_a_driver_whose_process_is_killed_between_two_adds_refuses_by_name_until_a_
 }
 
 #[test]
-fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_that_one_and_the_next() {
+fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_this_add_and_the_next() {
     let stage = Stage::new("");
     let mut daemon = with(&stage, "sample:isolated,name=apart,hang=add-start,timeout=600000", "");
     let socket = stage.path("run/try");
@@ -151,13 +158,13 @@ fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_that_one_and_the_ne
     kill_host(&daemon);
     let add = add.join().unwrap();
     assert_eq!(add.status.code(), Some(1));
-    let said = stdout(&add);
+    let output = stdout(&add);
     assert!(
-        said.contains("apart refused to add processor 2: its process was killed by SIGKILL"),
-        "{said}"
+        output.contains("apart refused to add processor 2: its process was killed by SIGKILL"),
+        "{output}"
     );
-    let said = refused(&daemon, "3");
-    assert!(said.starts_with("apart is missing, and processor 3"), "{said}");
+    let output = refused(&daemon, "3");
+    assert!(output.starts_with("apart is missing, and processor 3"), "{output}");
     daemon.until("degraded: apart is missing since ");
     assert_eq!(daemon.ask(&["parties", "--restart", "apart"]).status.code(), Some(0));
     daemon.until("apart is registered again");
@@ -166,7 +173,7 @@ fn l4_a_driver_whose_process_is_killed_during_an_add_refuses_that_one_and_the_ne
 }
 
 #[test]
-fn l4_a_party_that_may_be_skipped_is_not_asked_any_more_and_nobody_misses_it() {
+fn l4_a_skippable_party_that_failed_does_not_refuse_later_adds() {
     for (options, key) in [(",when-missing=skip", ""), ("", "when-missing = 'skip'")] {
         let stage = Stage::new("");
         let script = failing_once(&stage, "kill -KILL $$");
@@ -174,17 +181,17 @@ fn l4_a_party_that_may_be_skipped_is_not_asked_any_more_and_nobody_misses_it() {
         refused(&daemon, "2");
         joins(&daemon, "3");
         assert!(!stdout(&daemon.ask(&["status"])).contains("degraded"));
-        // It is registered again all the same, by a reload.
+        // A reload registers it again nevertheless.
         reload(&mut daemon);
         joins(&daemon, "4");
         assert!(heard(&stage).ends_with("add-start 4\nadd-complete 4\n"));
-        let said = daemon.end(Signal::TERM);
-        assert!(!said.iter().any(|line| line.contains("is missing")), "{said:#?}");
+        let output = daemon.end(Signal::TERM);
+        assert!(!output.iter().any(|line| line.contains("is missing")), "{output:#?}");
     }
 }
 
 #[test]
-fn l4_a_script_that_may_be_registered_again_comes_back_by_itself_and_only_so_often() {
+fn l4_a_script_with_a_restart_limit_is_registered_again_up_to_the_limit() {
     let stage = Stage::new("");
     let script = failing_once(&stage, "kill -KILL $$");
     let mut daemon = with(&stage, &format!("exec:{script},restart=1"), "");
@@ -195,25 +202,25 @@ fn l4_a_script_that_may_be_registered_again_comes_back_by_itself_and_only_so_oft
     fs::write(stage.path("once"), "").unwrap();
     refused(&daemon, "2");
     daemon.until("degraded: ready is missing since ");
-    let said = refused(&daemon, "4");
-    assert!(said.starts_with("ready is missing, and processor 4"), "{said}");
+    let output = refused(&daemon, "4");
+    assert!(output.starts_with("ready is missing, and processor 4"), "{output}");
     daemon.end(Signal::TERM);
 }
 
 #[test]
-fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
+fn l4_a_party_can_be_restarted_by_name_whether_registered_or_missing() {
     let stage = Stage::new("");
     let script = failing_once(&stage, "kill -KILL $$");
     let mut daemon = with(&stage, &format!("exec:{script}"), "");
     let restart = |daemon: &Daemon, name: &str| {
-        let said = daemon.ask(&["parties", "--restart", name]);
-        (said.status.code(), stdout(&said))
+        let output = daemon.ask(&["parties", "--restart", name]);
+        (output.status.code(), stdout(&output))
     };
     refused(&daemon, "2");
     assert_eq!(restart(&daemon, "ready"), (Some(0), "ready is registered\n".to_owned()));
     joins(&daemon, "3");
     let before = heard(&stage).len();
-    assert_eq!(restart(&daemon, "ready").0, Some(0), "it is there, and starts all the same");
+    assert_eq!(restart(&daemon, "ready").0, Some(0), "a registered party is also restarted");
     daemon.until("driver ready deregistered");
     daemon.until("ready is registered again");
     let replay =
@@ -224,25 +231,25 @@ fn l4_a_party_is_started_anew_by_name_whether_it_is_there_or_not() {
 
     // A party that refuses an active processor is not registered. From then on it is missing.
     stage.script("ready", "echo 'no room' >&2; exit 1");
-    let (code, said) = restart(&daemon, "ready");
+    let (code, output) = restart(&daemon, "ready");
     assert_eq!(code, Some(1));
     assert!(
-        said.starts_with("ready is not registered: it refused processor 0")
-            && said.contains("no room"),
-        "{said}"
+        output.starts_with("ready is not registered: it refused processor 0")
+            && output.contains("no room"),
+        "{output}"
     );
     let answer = one(&daemon, &["parties", "--restart", "ready"]);
     assert_eq!((&answer["restarted"], &answer["error"]), (&false.into(), &"NotStarted".into()));
-    let said = refused(&daemon, "4");
-    assert!(said.starts_with("ready is missing") && said.contains("no room"), "{said}");
-    let (code, said) = restart(&daemon, "nobody");
+    let output = refused(&daemon, "4");
+    assert!(output.starts_with("ready is missing") && output.contains("no room"), "{output}");
+    let (code, output) = restart(&daemon, "nobody");
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("nobody is not a party of the configuration"), "{said}");
+    assert!(output.starts_with("nobody is not a party of the configuration"), "{output}");
     daemon.end(Signal::TERM);
 }
 
 #[test]
-fn l4_parties_of_one_name_are_started_anew_together_and_stand_behind_all_others_of_their_level() {
+fn l4_parties_with_the_same_name_restart_together_and_are_called_last_in_their_level() {
     let stage = Stage::new("");
     let party = |driver: &str| format!("[[party]]\ndriver = '{driver}'\n");
     let twin = party("sample:name=twin");
@@ -262,7 +269,7 @@ fn l4_parties_of_one_name_are_started_anew_together_and_stand_behind_all_others_
 }
 
 #[test]
-fn l4_a_daemon_begins_without_a_party_refuses_by_its_name_and_says_so_everywhere() {
+fn l4_a_daemon_with_a_missing_party_begins_refuses_adds_and_reports_it_everywhere() {
     let stage = Stage::new("");
     let path = stage.path("ready");
     stage
@@ -274,20 +281,21 @@ fn l4_a_daemon_begins_without_a_party_refuses_by_its_name_and_says_so_everywhere
     let mut daemon = Daemon::start(stage.clone(), command);
     let why = format!("{path} does not exist");
     let line = daemon.until("degraded: ready is missing since ");
-    assert!(line.contains(&why), "the journal: {line}");
+    assert!(line.contains(&why), "the log line: {line}");
     daemon.until("simulated processors");
     let until = |what: &str, is: bool| {
-        std::iter::repeat_with(|| told(&socket))
-            .find(|said| said.contains("STATUS=") && said.contains(what) == is)
+        std::iter::repeat_with(|| notification(&socket))
+            .find(|output| output.contains("STATUS=") && output.contains(what) == is)
     };
     let shown = until("degraded: ready is missing since ", true).unwrap_or_default();
     assert!(shown.contains(&why) && shown.contains("`hotadd parties --restart ready`"), "{shown}");
     for question in ["status", "parties"] {
-        let said = stdout(&daemon.ask(&[question]));
-        let line = said.lines().find(|line| line.starts_with("degraded: ready is missing since "));
-        let line = line.unwrap_or_else(|| panic!("{question}: {said}"));
+        let output = stdout(&daemon.ask(&[question]));
+        let line =
+            output.lines().find(|line| line.starts_with("degraded: ready is missing since "));
+        let line = line.unwrap_or_else(|| panic!("{question}: {output}"));
         assert!(line.contains(&why) && line.contains("`hotadd parties --restart ready`"), "{line}");
-        assert!(said.contains("sample (#"), "the others are there: {said}");
+        assert!(output.contains("sample (#"), "the other party is listed: {output}");
     }
     let gone = one(&daemon, &["status"])["missing"][0].clone();
     let listed = events(&stdout(&daemon.ask(&["parties", "--json"])));
@@ -298,22 +306,25 @@ fn l4_a_daemon_begins_without_a_party_refuses_by_its_name_and_says_so_everywhere
         (&gone["reason"], &gone["status_name"]),
         (&why.into(), &"STATUS_UNSUCCESSFUL".into())
     );
-    let said = refused(&daemon, "2");
+    let output = refused(&daemon, "2");
     assert!(
-        said.starts_with("ready is missing, and processor 2 is not added without it"),
-        "{said}"
+        output.starts_with("ready is missing, and processor 2 is not added without it"),
+        "{output}"
     );
 
     stage.script("ready", "");
     reload(&mut daemon);
-    assert!(until("degraded", false).is_some(), "the service manager is told that it is over");
+    assert!(
+        until("degraded", false).is_some(),
+        "the service manager is told that all parties are present"
+    );
     joins(&daemon, "2");
     assert_eq!(one(&daemon, &["status"])["missing"], serde_json::json!([]));
     daemon.end(Signal::TERM);
 }
 
 #[test]
-fn l4_who_was_refused_because_a_party_is_missing_is_undecided_for_the_next_daemon() {
+fn l4_a_processor_refused_for_a_missing_party_is_undecided_for_the_next_daemon() {
     let stage = Stage::new("");
     let path = stage.path("ready");
     let keys = KEYS.replace("at-start = 'leave'\n", "");

@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read anew, and who is in both is not called for it.
+//! SIGHUP: the daemon reads the configuration again. Unchanged parties are not called.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -10,13 +10,13 @@ use rustix::process::Signal;
 
 use crate::common::live::LONG;
 use crate::common::stdout;
+use crate::notification;
 use crate::stage::{Daemon, Stage};
-use crate::told;
 
 const ANEW: &str = "the configuration was reloaded";
 const STAYS: &str = "hotadd: the configuration was not reloaded: ";
 
-/// A program that writes down what it is called with.
+/// A program that records its calls.
 fn script(stage: &Stage, name: &str) -> String {
     stage.script(name, &format!("echo \"$1 $HOTADD_ID\" >>$stage/{name}.heard"))
 }
@@ -26,7 +26,7 @@ fn heard(stage: &Stage, name: &str) -> Vec<String> {
     heard.lines().map(str::to_owned).collect()
 }
 
-/// A configuration with these programs.
+/// A configuration with these programs as parties.
 fn with(stage: &Stage, keys: &str, names: &[&str]) -> String {
     let mut config = format!("[hardware]\nkind = 'simulated'\n{keys}\n");
     for name in names {
@@ -36,12 +36,12 @@ fn with(stage: &Stage, keys: &str, names: &[&str]) -> String {
 }
 
 fn parties(daemon: &Daemon) -> Vec<String> {
-    let said = stdout(&daemon.ask(&["parties"]));
-    said.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let output = stdout(&daemon.ask(&["parties"]));
+    output.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 #[test]
-fn who_stays_is_not_called_who_is_new_registers_and_who_is_gone_is_deregistered_d1_r3() {
+fn d1_r3_a_reload_registers_new_parties_deregisters_removed_ones_and_leaves_the_rest() {
     let stage = Stage::new("");
     let keys = "simulate = '2+1'\nat-start = 'leave'";
     stage.write(&with(&stage, keys, &["stays", "goes", "stays"]));
@@ -56,7 +56,12 @@ fn who_stays_is_not_called_who_is_new_registers_and_who_is_gone_is_deregistered_
     };
     let _agent = partition.register("agent", count).unwrap();
     let before = (heard(&stage, "stays"), calls.load(Ordering::SeqCst));
-    assert_eq!(before.0.len(), 8, "two processors, asked and told, to two: {:?}", before.0);
+    assert_eq!(
+        before.0.len(),
+        8,
+        "AddStart and AddComplete of two processors for two parties: {:?}",
+        before.0
+    );
 
     stage.write(&with(&stage, keys, &["comes", "stays", "stays"]));
     daemon.send(Signal::HUP);
@@ -64,9 +69,9 @@ fn who_stays_is_not_called_who_is_new_registers_and_who_is_gone_is_deregistered_
     daemon.until("driver goes deregistered");
     daemon.until(ANEW);
     let after = (heard(&stage, "stays"), calls.load(Ordering::SeqCst));
-    assert_eq!(after, before, "who stays hears nothing, also who came by the socket");
-    let told = ["add-start 0", "add-start 1", "add-complete 0", "add-complete 1"];
-    assert_eq!(heard(&stage, "comes"), told, "who is new hears of all that are active (R3)");
+    assert_eq!(after, before, "unchanged parties and agents are not called");
+    let notification = ["add-start 0", "add-start 1", "add-complete 0", "add-complete 1"];
+    assert_eq!(heard(&stage, "comes"), notification, "a new party gets the whole replay (R3)");
     assert_eq!(parties(&daemon), ["stays", "stays", "comes", "agent"]);
 
     let gone = heard(&stage, "goes");
@@ -74,7 +79,7 @@ fn who_stays_is_not_called_who_is_new_registers_and_who_is_gone_is_deregistered_
     assert_eq!(heard(&stage, "goes"), gone, "D1: it is not called again");
     assert_eq!(heard(&stage, "comes").len(), 6, "it is asked and told");
 
-    // One of two equal lines goes.
+    // One of two equal entries is removed.
     stage.write(&with(&stage, keys, &["comes", "stays"]));
     daemon.send(Signal::HUP);
     daemon.until(ANEW);
@@ -83,7 +88,7 @@ fn who_stays_is_not_called_who_is_new_registers_and_who_is_gone_is_deregistered_
 }
 
 #[test]
-fn an_invalid_file_changes_nothing_and_is_named_with_line_and_key() {
+fn an_invalid_configuration_changes_nothing_and_is_reported_with_line_and_key() {
     let stage = Stage::new("");
     let keys = "simulate = '2+1'\nat-start = 'leave'";
     stage.write(&with(&stage, keys, &["stays"]));
@@ -91,9 +96,9 @@ fn an_invalid_file_changes_nothing_and_is_named_with_line_and_key() {
     daemon.until("simulated processors");
     stage.write("[hardware]\nkind = 'simulated'\nat-start = 'later'\n");
     daemon.send(Signal::HUP);
-    let said = daemon.until(STAYS);
+    let output = daemon.until(STAYS);
     let place = format!("{}:3: hardware.at-start: unknown variant", stage.path("hotadd.toml"));
-    assert!(said.contains(&place), "{said}");
+    assert!(output.contains(&place), "{output}");
     fs::remove_file(stage.path("hotadd.toml")).unwrap();
     daemon.send(Signal::HUP);
     daemon.until(STAYS);
@@ -102,7 +107,7 @@ fn an_invalid_file_changes_nothing_and_is_named_with_line_and_key() {
 }
 
 #[test]
-fn if_a_new_party_does_not_register_nothing_changes_r4() {
+fn r4_a_new_party_that_refuses_to_register_makes_the_reload_change_nothing() {
     let stage = Stage::new("");
     let keys = "simulate = '2+1'\nat-start = 'leave'";
     stage.write(&with(&stage, keys, &["stays"]));
@@ -112,10 +117,13 @@ fn if_a_new_party_does_not_register_nothing_changes_r4() {
     let add = keys.replace("leave", "add");
     stage.write(&(with(&stage, &add, &["comes"]) + refuses));
     daemon.send(Signal::HUP);
-    let said = daemon.until(STAYS);
-    assert!(said.contains("sample refused processor 1"), "who, and what: {said}");
-    assert_eq!(parties(&daemon), ["stays"], "none of the others has come or gone");
-    assert_eq!(heard(&stage, "stays").len(), 4, "nor was one asked about processor 2");
+    let output = daemon.until(STAYS);
+    assert!(
+        output.contains("sample refused processor 1"),
+        "the message names the party and the processor: {output}"
+    );
+    assert_eq!(parties(&daemon), ["stays"], "no other party was registered or deregistered");
+    assert_eq!(heard(&stage, "stays").len(), 4, "no party was asked about processor 2");
     stage.write(&with(&stage, &add, &["stays"]));
     daemon.send(Signal::HUP);
     daemon.until("processor 2 joined");
@@ -123,7 +131,7 @@ fn if_a_new_party_does_not_register_nothing_changes_r4() {
 }
 
 #[test]
-fn what_cannot_change_is_said_and_stays_and_the_rest_takes_effect() {
+fn a_reload_reports_fixed_settings_and_applies_the_rest() {
     let stage = Stage::new("");
     let keys = "simulate = '2+1'\nat-start = 'leave'";
     stage.write(&with(&stage, keys, &["stays"]));
@@ -134,15 +142,15 @@ fn what_cannot_change_is_said_and_stays_and_the_rest_takes_effect() {
     fs::write(stage.path("hotadd.toml"), other).unwrap();
     daemon.send(Signal::HUP);
     for key in ["hardware.simulate", "service.name", "service.socket"] {
-        let said = daemon.until(key);
-        assert!(said.contains("cannot change while the daemon runs"), "{said}");
+        let output = daemon.until(key);
+        assert!(output.contains("cannot change while the daemon runs"), "{output}");
     }
     daemon.until("stays keeps its time limit of 5s");
     daemon.until(ANEW);
-    // at-start is done at once.
+    // The new at-start takes effect at once.
     daemon.until("processor 2 joined");
     let refused = daemon.ask(&["add", "3"]);
-    assert_eq!(refused.status.code(), Some(1), "it is still where it was, and has no processor 3");
+    assert_eq!(refused.status.code(), Some(1), "the partition is the same and has no processor 3");
     fs::write(stage.path("hotadd.toml"), "[limits]\ntimeout = '7s'\n").unwrap();
     daemon.send(Signal::HUP);
     assert!(daemon.until("hardware.kind").contains("cannot change"));
@@ -152,22 +160,22 @@ fn what_cannot_change_is_said_and_stays_and_the_rest_takes_effect() {
 }
 
 #[test]
-fn the_service_manager_is_told_when_it_begins_and_when_it_is_done() {
+fn the_service_manager_is_told_the_begin_and_the_end_of_a_reload() {
     let stage = Stage::simulated("");
     let socket = UnixDatagram::bind(stage.path("notify")).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
     let mut command = stage.command();
     command.env("NOTIFY_SOCKET", stage.path("notify"));
     let daemon = Daemon::start(stage.clone(), command);
-    assert!(told(&socket).starts_with("READY=1\n"));
+    assert!(notification(&socket).starts_with("READY=1\n"));
     for (config, ends) in [("[hardware\n", "the previous one stays in force"), ("", "parties: 0")] {
         let simulated = format!("[hardware]\nkind = 'simulated'\n{config}");
         stage.write(&simulated);
         daemon.send(Signal::HUP);
-        let begins = told(&socket);
+        let begins = notification(&socket);
         let time = begins.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&begins);
         assert!(time.parse::<u64>().is_ok_and(|micros| micros > 0), "{begins}");
-        let done = told(&socket);
+        let done = notification(&socket);
         assert!(done.starts_with("READY=1\nSTATUS=") && done.ends_with(ends), "{done}");
     }
     daemon.end(Signal::TERM);

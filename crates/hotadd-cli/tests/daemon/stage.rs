@@ -1,4 +1,4 @@
-//! A daemon over simulated processors, in a folder of its own that outlives it.
+//! A daemon over simulated processors, in its own folder that outlives the daemon.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::common::live::LONG;
 use crate::common::{events, hotadd, stdout};
 
-/// A folder with a configuration; the socket comes beside it. It goes with the last that knows of it.
+/// A folder with a configuration and the daemon's socket. The last clone removes it.
 #[derive(Clone)]
 pub(crate) struct Stage {
     pub(crate) folder: Arc<TempDir>,
@@ -27,19 +27,19 @@ impl Stage {
         stage
     }
 
-    /// Writes the configuration anew.
+    /// Writes the configuration.
     pub(crate) fn write(&self, config: &str) {
         self.write_with(config, "");
     }
 
-    /// The same, with these keys of the service.
+    /// The same, with these keys of the section `service`.
     pub(crate) fn write_with(&self, config: &str, service: &str) {
         let socket = self.path("run/try");
         let config = format!("{config}\n[service]\nname = 'try'\nsocket = '{socket}'\n{service}\n");
         fs::write(self.path("hotadd.toml"), config).unwrap();
     }
 
-    /// A program that is asked, in a folder that it may leave words in.
+    /// Writes a program that can be a party. Its text may use `$stage` for the folder.
     pub(crate) fn script(&self, name: &str, says: &str) -> String {
         let path = self.path(name);
         let folder = self.folder.path().display();
@@ -48,7 +48,7 @@ impl Stage {
         path
     }
 
-    /// The same for simulated processors.
+    /// A fixture with simulated processors.
     pub(crate) fn simulated(keys: &str) -> Self {
         Self::new(&format!("[hardware]\nkind = 'simulated'\n{keys}"))
     }
@@ -65,7 +65,7 @@ impl Stage {
         command
     }
 
-    /// Runs it to its end, which it comes to by itself.
+    /// Runs a daemon that ends by itself.
     pub(crate) fn fails(&self) -> Output {
         self.command().output().unwrap()
     }
@@ -76,12 +76,12 @@ impl Stage {
     }
 }
 
-/// A daemon that runs.
+/// A running daemon.
 pub(crate) struct Daemon {
     pub(crate) stage: Stage,
     pub(crate) process: Child,
     lines: Receiver<String>,
-    said: Vec<String>,
+    output: Vec<String>,
 }
 
 impl Daemon {
@@ -90,15 +90,15 @@ impl Daemon {
         let (sender, lines) = channel();
         let stderr = BufReader::new(process.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
-        Self { stage, process, lines, said: Vec::new() }
+        Self { stage, process, lines, output: Vec::new() }
     }
 
-    /// Reads on to a line that begins so.
+    /// Reads up to a line that begins with this text, and returns the line.
     pub(crate) fn until(&mut self, begins: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(LONG);
-            let line = line.unwrap_or_else(|_| panic!("no {begins:?} in {:#?}", self.said));
-            self.said.push(line.clone());
+            let line = line.unwrap_or_else(|_| panic!("no {begins:?} in {:#?}", self.output));
+            self.output.push(line.clone());
             if line.starts_with(begins) {
                 return line;
             }
@@ -117,23 +117,23 @@ impl Daemon {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Ends it. Returns all that it said.
+    /// Ends the daemon. Returns all that it printed.
     pub(crate) fn end(mut self, signal: Signal) -> Vec<String> {
         self.send(signal);
-        self.said.extend(self.lines.iter());
+        self.output.extend(self.lines.iter());
         assert_eq!(
             self.process.wait().unwrap().code(),
             Some(0),
-            "it was told to: {:#?}",
-            self.said
+            "it ended without an error: {:#?}",
+            self.output
         );
         let left = fs::read_dir(self.stage.path("run")).unwrap();
         let left: Vec<_> = left.map(|left| left.unwrap().file_name()).collect();
-        assert_eq!(left, ["try.decided"], "a socket is left over, or what was decided is not");
-        std::mem::take(&mut self.said)
+        assert_eq!(left, ["try.decided"], "only the state file is left");
+        std::mem::take(&mut self.output)
     }
 
-    /// Ends it as nobody can help.
+    /// Kills the daemon.
     pub(crate) fn kill(mut self) -> Stage {
         self.send(Signal::KILL);
         self.process.wait().unwrap();
@@ -143,7 +143,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Only if a test has failed is there anything to end.
+        // Only a failed test leaves a process here.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,5 @@
-//! What the daemon reads and runs can be changed by nobody else, and is no pipe; `config check` says the same before it begins.
+//! The daemon reads and runs only files that no other user can change and that are not pipes. `config check`
+//! reports the same in advance.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -11,7 +12,7 @@ use crate::common::live::ends;
 use crate::common::{hotadd, stderr, stdout};
 use crate::stage::Stage;
 
-/// Nobody.
+/// The user named nobody.
 const NOBODY: u32 = 65534;
 
 fn mode(stage: &Stage, name: &str, mode: u32) {
@@ -22,26 +23,26 @@ fn check(stage: &Stage) -> Output {
     ends(hotadd(&["config", "check", &stage.path("hotadd.toml")]))
 }
 
-/// That neither begins with this configuration, and what both say.
+/// Checks that neither accepts this configuration, and that both report the same.
 fn neither(stage: &Stage, says: &str) {
     let (checked, begun) = (check(stage), ends(stage.command()));
     assert_eq!(checked.status.code(), Some(1), "{}", stdout(&checked));
     assert_eq!(begun.status.code(), Some(2), "{}", stderr(&begun));
     assert!(
         stderr(&checked).starts_with(says),
-        "{says:?} is not what it says: {}",
+        "it does not begin with {says:?}: {}",
         stderr(&checked)
     );
     assert_eq!(stderr(&begun), format!("hotadd: {}", stderr(&checked)), "the daemon says the same");
 }
 
-/// Whether files can be given away; says so if not.
+/// Whether the test may give files away. Says so if it may not.
 fn can_give(test: &str) -> bool {
     Need::Root.is_met(test)
 }
 
 #[test]
-fn a_configuration_that_is_a_pipe_is_not_waited_for() {
+fn a_configuration_that_is_a_pipe_is_refused_at_once() {
     let stage = Stage::simulated("");
     let path = stage.path("hotadd.toml");
     fs::remove_file(&path).unwrap();
@@ -50,7 +51,7 @@ fn a_configuration_that_is_a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn a_configuration_that_has_no_end_within_reason_is_not_read() {
+fn a_configuration_longer_than_1_mib_is_refused() {
     let stage = Stage::new(&"#".repeat(1 << 20));
     neither(
         &stage,
@@ -59,7 +60,7 @@ fn a_configuration_that_has_no_end_within_reason_is_not_read() {
 }
 
 #[test]
-fn a_configuration_that_others_may_change_is_not_read() {
+fn a_configuration_that_others_may_change_is_refused() {
     let stage = Stage::simulated("");
     let (file, folder) = (stage.path("hotadd.toml"), stage.path(""));
     let folder = folder.trim_end_matches('/');
@@ -69,7 +70,7 @@ fn a_configuration_that_others_may_change_is_not_read() {
     mode(&stage, "", 0o777);
     neither(&stage, &format!("every user may write to {folder} and could change "));
     mode(&stage, "", 0o755);
-    // A link from a place of ours to one of everybody's.
+    // A link from our folder to a folder that every user may write to.
     fs::create_dir(stage.path("open")).unwrap();
     fs::rename(&file, stage.path("open/real.toml")).unwrap();
     symlink("open/real.toml", &file).unwrap();
@@ -79,7 +80,7 @@ fn a_configuration_that_others_may_change_is_not_read() {
 }
 
 #[test]
-fn a_configuration_of_another_user_or_in_a_folder_of_theirs_root_does_not_read() {
+fn root_refuses_a_configuration_of_another_user_or_in_their_folder() {
     if !can_give("a configuration of another user") {
         return;
     }
@@ -96,7 +97,7 @@ fn a_configuration_of_another_user_or_in_a_folder_of_theirs_root_does_not_read()
 }
 
 #[test]
-fn l4_a_program_or_a_drivers_file_that_others_may_change_is_missing_and_the_check_says_so() {
+fn l4_a_program_or_drivers_file_that_others_may_change_is_missing_and_the_check_reports_it() {
     for kind in ["exec:", ""] {
         let stage = Stage::simulated("simulate = '2+1'\nat-start = 'leave'\n");
         let file = stage.script("party.so", "exit 0");
@@ -104,7 +105,7 @@ fn l4_a_program_or_a_drivers_file_that_others_may_change_is_missing_and_the_chec
         let config = format!("{config}[[party]]\ndriver = '{kind}{file}'\n");
         fs::write(stage.path("hotadd.toml"), config).unwrap();
         let good = check(&stage);
-        // As a driver's file it has another fault, and not this one.
+        // A shell script is not a driver's file, which is another defect.
         let usual =
             if kind.is_empty() { (Some(1), "not a driver: a script\n") } else { (Some(0), "") };
         assert_eq!(good.status.code(), usual.0, "{}", stderr(&good));

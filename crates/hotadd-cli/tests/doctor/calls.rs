@@ -1,4 +1,5 @@
-//! What is called by what: followed as far as it can be, and never called clear where it cannot.
+//! Programs called by other programs. The doctor follows calls as far as possible. Where it cannot follow
+//! one, the answer is never "clear".
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use crate::kit::Root;
 
 const ONLINE: &str = "#!/bin/sh\necho 1 > /sys/devices/system/cpu/cpu1/online\n";
 
-/// A root where a place has a script or a line, and `opt/wake` is what it calls.
+/// A root with this script or line, which calls `opt/wake`.
 fn calling(path: &str, text: &str) -> Root {
     let root = Root::new();
     root.file(path, text);
@@ -19,7 +20,7 @@ fn calling(path: &str, text: &str) -> Root {
 }
 
 #[test]
-fn a_script_that_is_called_is_followed_from_wherever_it_is_called() {
+fn a_called_script_is_followed_from_every_kind_of_caller() {
     for (path, text) in [
         ("etc/crontab", "* * * * * root /opt/wake\n"),
         ("etc/crontab", "PATH=/opt:/bin\n@reboot root nice wake\n"),
@@ -57,7 +58,7 @@ fn a_script_that_is_called_is_followed_from_wherever_it_is_called() {
 }
 
 #[test]
-fn all_ways_of_the_shell_to_call_are_followed() {
+fn every_form_of_call_in_a_shell_script_is_followed() {
     for line in [
         "P=/opt/wake; $P",
         "export P=/opt; \"$P/wake\"",
@@ -92,7 +93,7 @@ fn all_ways_of_the_shell_to_call_are_followed() {
 }
 
 #[test]
-fn what_the_shell_would_find_out_when_it_runs_cannot_be_told() {
+fn a_call_that_depends_on_the_run_time_cannot_be_told() {
     for line in [
         "$P",
         "\"$@\"",
@@ -125,12 +126,15 @@ fn what_the_shell_would_find_out_when_it_runs_cannot_be_told() {
         root.file("etc/rc.local", &format!("#!/bin/sh\n{line}\n"));
         assert_eq!(root.seen().answer, "cannot tell", "{line}: {:?}", root.seen().findings);
         let finding = &root.seen().findings[0];
-        assert!(!finding["do"].as_str().unwrap().is_empty(), "what to look at: {finding}");
+        assert!(
+            !finding["do"].as_str().unwrap().is_empty(),
+            "the finding says what to do: {finding}"
+        );
     }
 }
 
 #[test]
-fn a_unit_is_found_under_all_its_names_and_with_all_that_is_dropped_in() {
+fn a_unit_is_found_under_all_its_names_and_with_its_drop_ins() {
     let unit = "usr/lib/systemd/system/a-b.service";
     let wants = "etc/systemd/system/multi-user.target.wants";
     let started = |exec: &str| {
@@ -149,7 +153,7 @@ fn a_unit_is_found_under_all_its_names_and_with_all_that_is_dropped_in() {
         );
         assert_eq!(root.problems(), [format!("/etc/systemd/system/{place}/x.conf:2")]);
     }
-    // By another name, by D-Bus, and as it was made while the machine runs.
+    // By another name, by D-Bus, and as a transient unit.
     let root = Root::new();
     root.file(unit, "[Service]\nExecStart=/opt/wake\n");
     root.file("opt/wake", ONLINE);
@@ -169,7 +173,7 @@ fn a_unit_is_found_under_all_its_names_and_with_all_that_is_dropped_in() {
     root.file("run/systemd/transient/run-1.service", "[Service]\nExecStart=/opt/wake\n");
     root.file("opt/wake", ONLINE);
     assert_eq!(root.problems(), ["/run/systemd/transient/run-1.service:2"]);
-    // What only systemd knows.
+    // The caller is known to systemd only.
     started("/opt/%i").cannot_tell("calls a program whose name is unknown");
     let root = started("/bin/true");
     root.file("etc/systemd/system/a-b.service.d/x.conf", "[Service]\nRootDirectory=/srv/other\n");
@@ -177,7 +181,7 @@ fn a_unit_is_found_under_all_its_names_and_with_all_that_is_dropped_in() {
 }
 
 #[test]
-fn the_same_script_is_looked_at_anew_with_other_variables() {
+fn a_script_is_examined_again_with_other_variables() {
     let root = calling("opt/job", "#!/bin/sh\nwake\n");
     root.file("etc/cron.d/a", "* * * * * root /opt/job\n");
     root.clear();
@@ -186,7 +190,7 @@ fn the_same_script_is_looked_at_anew_with_other_variables() {
 }
 
 #[test]
-fn programs_that_the_kernel_or_modprobe_is_told_to_run_are_not_passed_over() {
+fn programs_configured_for_the_kernel_or_modprobe_are_examined() {
     let root = Root::new();
     root.file("proc/cmdline", "quiet init=/sbin/init root=/dev/vda\n");
     root.clear();
@@ -197,7 +201,7 @@ fn programs_that_the_kernel_or_modprobe_is_told_to_run_are_not_passed_over() {
 }
 
 #[test]
-fn hotadds_own_daemon_is_not_in_the_way() {
+fn hotadds_own_daemon_is_not_a_problem() {
     let root = Root::new();
     root.program("usr/bin/hotadd", "/sys/devices/system/cpu/cpu%d/online");
     root.file("etc/systemd/system/hotadd.service", "[Service]\nExecStart=/usr/bin/hotadd daemon\n");
@@ -225,7 +229,7 @@ fn usual_scripts_are_clear() {
 }
 
 #[test]
-fn compiled_programs_are_searched_and_ones_own_are_never_clear() {
+fn compiled_programs_are_searched_and_local_ones_are_never_clear() {
     let call = |path: &str, text: &str| {
         let root = Root::new();
         root.file("etc/cron.d/x", &format!("* * * * * root /{path}\n"));
@@ -250,7 +254,7 @@ fn compiled_programs_are_searched_and_ones_own_are_never_clear() {
 }
 
 #[test]
-fn scripts_that_call_each_other_in_a_ring_or_too_deep_end() {
+fn scripts_that_call_each_other_in_a_ring_or_too_deeply_are_not_followed_forever() {
     let root = Root::new();
     root.file("etc/rc.local", "#!/bin/sh\n/opt/a\n");
     root.file("opt/a", "#!/bin/sh\n/opt/b\n");
@@ -265,7 +269,7 @@ fn scripts_that_call_each_other_in_a_ring_or_too_deep_end() {
 }
 
 #[test]
-fn pipes_devices_and_what_may_not_be_read_are_not_waited_for_and_not_clear() {
+fn pipes_devices_and_unreadable_files_do_not_block_and_are_not_clear() {
     let root = Root::new();
     root.file("etc/rc.local", "#!/bin/sh\n/opt/pipe\n");
     root.file("opt/x", "");
@@ -284,15 +288,19 @@ fn pipes_devices_and_what_may_not_be_read_are_not_waited_for_and_not_clear() {
 }
 
 #[test]
-fn an_init_script_in_whose_place_systemd_has_a_unit_is_not_followed() {
+fn an_init_script_with_a_unit_of_the_same_name_is_not_followed() {
     let root = Root::new();
     root.file("etc/init.d/foo", "#!/bin/sh\n\"$@\"\n");
     root.cannot_tell("line 2 of /etc/init.d/foo");
     root.file("usr/lib/systemd/system/foo.service", "[Service]\nExecStart=/bin/true\n");
     root.cannot_tell("line 2 of /etc/init.d/foo");
-    // Where systemd runs, it has the unit and not the script.
+    // On a systemd machine the unit runs in place of the script.
     fs::create_dir_all(root.path("run/systemd/system")).unwrap();
     root.clear();
     root.file("etc/init.d/foo", ONLINE);
-    assert_eq!(root.problems(), ["/etc/init.d/foo:2"], "what it says plainly is told");
+    assert_eq!(
+        root.problems(),
+        ["/etc/init.d/foo:2"],
+        "a problem in the script itself is reported"
+    );
 }

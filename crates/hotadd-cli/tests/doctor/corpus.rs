@@ -1,5 +1,5 @@
-//! Rules, units, scripts and agents as distributions and hypervisors have them, retyped as facts: `corpus/NAME.case` is a root and the
-//! answer to it.
+//! Rules, units, scripts and agents as distributions and hypervisors ship them, rewritten for this test.
+//! `corpus/NAME.case` is a root and the expected answer.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::kit::Root;
 struct Case {
     about: String,
     expect: String,
-    /// What is said, of the answer's level.
+    /// The expected findings, of the answer's level.
     says: Option<String>,
     root: Root,
 }
 
-/// Reads a file: lines `key: value`, then files, each behind a line `--- PATH`, `--- elf PATH` or `--- link PATH`.
+/// Reads a case: lines `key: value`, then files, each after a line `--- PATH`, `--- elf PATH` or `--- link PATH`.
 fn read(text: &str) -> Case {
     let (head, files) = text.split_once("\n--- ").expect("a file behind ---");
     let key = |name: &str| {
@@ -29,7 +29,7 @@ fn read(text: &str) -> Case {
             Some(("elf", path)) => root.program(path, content),
             Some(("link", path)) => root.link(path, content.trim()),
             Some((kind, _)) => panic!("{kind} is no kind of file"),
-            // As in a file of its own, the last line has an end.
+            // The last line needs its line end.
             None => root.file(name, &format!("{}\n", content.trim_end_matches('\n'))),
         }
     }
@@ -38,7 +38,7 @@ fn read(text: &str) -> Case {
 }
 
 #[test]
-fn what_distributions_and_hypervisors_have_gets_the_right_answer() {
+fn files_of_distributions_and_hypervisors_get_the_expected_answer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/corpus");
     let mut wrong = Vec::new();
     let mut answers = std::collections::BTreeMap::new();
@@ -70,5 +70,5 @@ fn what_distributions_and_hypervisors_have_gets_the_right_answer() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(answers.values().sum::<i32>() >= 25, "{answers:?}");
-    assert_eq!(answers.len(), 3, "each answer is in the corpus: {answers:?}");
+    assert_eq!(answers.len(), 3, "the corpus has a case for each answer: {answers:?}");
 }

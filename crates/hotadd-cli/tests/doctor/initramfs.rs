@@ -1,4 +1,4 @@
-//! Images for the beginning of the boot, with rules of their own.
+//! Initramfs images, which have their own udev rules.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::udev::REDHAT;
 
 const RULES: &str = "usr/lib/udev/rules.d/40-redhat.rules";
 
-/// An archive of cpio in the form newc.
+/// A cpio archive in the newc format.
 fn cpio(files: &[(&str, &str)]) -> Vec<u8> {
     let mut archive = Vec::new();
     let mut add = |name: &str, mode: u32, text: &[u8]| {
@@ -42,7 +42,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_rule_in_an_image_is_a_problem_also_when_the_systems_own_is_shadowed() {
+fn a_rule_in_an_image_is_a_problem_even_if_the_systems_rule_is_shadowed() {
     let microcode = cpio(&[("kernel/x86/microcode/GenuineIntel.bin", "\0\0")]);
     let main = cpio(&[("bin/sh", "\u{7f}ELF"), (RULES, REDHAT)]);
     for (name, image) in [
@@ -71,7 +71,7 @@ fn a_rule_in_an_image_is_a_problem_also_when_the_systems_own_is_shadowed() {
             "{name}: {text}"
         );
         assert!(text.contains("dracut --force --regenerate-all"), "{name}: {text}");
-        // Made again, it has the shadow along.
+        // A rebuilt image contains the shadow.
         let shadow = fs::read_to_string(folder.join("40-redhat.rules")).unwrap();
         let again = cpio(&[(RULES, REDHAT), ("etc/udev/rules.d/40-redhat.rules", &shadow)]);
         root.bytes(name, &gz(&again));
@@ -80,7 +80,7 @@ fn a_rule_in_an_image_is_a_problem_also_when_the_systems_own_is_shadowed() {
 }
 
 #[test]
-fn a_script_in_an_image_is_looked_at_too() {
+fn a_script_in_an_image_is_examined() {
     let root = Root::new();
     let hook = "#!/bin/sh\necho 1 > /sys/devices/system/cpu/cpu1/online\n";
     root.bytes("boot/initrd.img-6", &zstd(&cpio(&[("scripts/init-top/cpus", hook)])));
@@ -88,7 +88,7 @@ fn a_script_in_an_image_is_looked_at_too() {
 }
 
 #[test]
-fn images_on_a_file_system_that_is_not_there_cannot_be_told() {
+fn images_on_a_file_system_that_is_not_mounted_cannot_be_told() {
     let root = Root::new();
     root.file("etc/fstab", "UUID=1 / ext4 defaults 0 1\n#UUID=2 /boot ext4 defaults 0 2\n");
     root.clear();
@@ -99,7 +99,7 @@ fn images_on_a_file_system_that_is_not_there_cannot_be_told() {
 }
 
 #[test]
-fn an_image_that_cannot_be_read_is_never_clear_and_the_command_that_reads_it_is_told() {
+fn an_unreadable_image_is_never_clear_and_the_command_to_read_it_is_named() {
     let good = cpio(&[(RULES, "KERNEL==\"x\", SYMLINK+=\"y\"\n")]);
     let cut = &good[..good.len() / 2];
     let mut late = good.clone();

@@ -1,4 +1,4 @@
-//! Roots to look at, made for one test each.
+//! Root folders for the doctor, one for each test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use crate::common::{hotadd, stderr, stdout};
 
-/// A root, gone when the test is.
+/// A root folder that is removed at the end of the test.
 pub struct Root(TempDir);
 
-/// What the doctor said in JSON.
+/// The doctor's answer in JSON.
 #[derive(Debug)]
 pub struct Seen {
     pub status: i32,
@@ -27,26 +27,26 @@ impl Root {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    /// Where something is, from the outside.
+    /// The path of a file of the root.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.0.path().join(inside)
     }
 
-    /// Writes a file, and makes its folders.
+    /// Writes a file and creates its folders.
     pub fn file(&self, inside: &str, text: &str) {
         let path = self.path(inside);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    /// Writes a file that is no text.
+    /// Writes a file that is not text.
     pub fn bytes(&self, inside: &str, bytes: &[u8]) {
         let path = self.path(inside);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    /// Writes what looks like a compiled program, with a text in it.
+    /// Writes a file that looks like a compiled program and contains this text.
     pub fn program(&self, inside: &str, text: &str) {
         let mut program = vec![0; 64];
         program[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -55,14 +55,14 @@ impl Root {
         self.bytes(inside, &program);
     }
 
-    /// What is said of one level.
+    /// The texts of the findings of one level.
     pub fn said(&self, level: &str) -> Vec<String> {
         let findings = self.seen().findings;
         let of = findings.iter().filter(|finding| finding["level"] == level);
         of.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Asserts that it cannot be told, and that this is said of it.
+    /// Asserts that the answer is "cannot tell" with a finding about this.
     #[track_caller]
     pub fn cannot_tell(&self, about: &str) {
         let seen = self.seen();
@@ -77,14 +77,14 @@ impl Root {
         assert_eq!(seen.answer, "clear", "{:?}", seen.findings);
     }
 
-    /// Makes a link, and its folders.
+    /// Makes a link and creates its folders.
     pub fn link(&self, inside: &str, target: &str) {
         let path = self.path(inside);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(Path::new(target), path).unwrap();
     }
 
-    /// Runs the doctor on it.
+    /// Runs the doctor on this root.
     pub fn hotadd(&self, args: &[&str]) -> Output {
         let mut command = hotadd(&["doctor", "--root"]);
         command.arg(self.0.path()).args(args).output().expect("hotadd starts")
@@ -108,7 +108,7 @@ impl Root {
     }
 }
 
-/// Reads what the doctor said with `--json`.
+/// Reads the doctor's output with `--json`.
 pub fn seen(output: &Output) -> Seen {
     let said: Value = serde_json::from_str(&stdout(output)).unwrap_or_else(|error| {
         panic!("not JSON ({error}): {} {}", stdout(output), stderr(output))
@@ -125,12 +125,16 @@ pub fn seen(output: &Output) -> Seen {
             "clear" => 0,
             other => panic!("{other:?} is no answer: {said}"),
         };
-        assert_eq!(status, expected, "each answer has an exit status of its own: {said}");
+        assert_eq!(status, expected, "each answer has its own exit status: {said}");
         assert_eq!(said["clear"], status == 0, "{said}");
     }
     let levels: Vec<_> =
         findings.iter().map(|finding| finding["level"].as_str().unwrap()).collect();
     let weighs = ["problem", "cannot tell"].into_iter().find(|level| levels.contains(level));
-    assert_eq!(answer, weighs.unwrap_or("clear"), "the answer is what weighs most: {said}");
+    assert_eq!(
+        answer,
+        weighs.unwrap_or("clear"),
+        "the answer is that of the most severe finding: {said}"
+    );
     Seen { status, answer, findings, shadows }
 }

@@ -1,4 +1,4 @@
-//! Units, scripts, settings, the kernel and the daemon.
+//! Findings about units, scripts, settings, the kernel and the daemon.
 
 use std::os::unix::net::UnixListener;
 
@@ -11,7 +11,7 @@ fn notes(root: &Root, about: &str) -> usize {
 }
 
 #[test]
-fn a_unit_that_is_enabled_is_in_the_way_and_one_that_is_not_is_a_note() {
+fn an_enabled_unit_is_a_problem_and_a_disabled_one_a_note() {
     let root = Root::new();
     let unit = "usr/lib/systemd/system/wake.service";
     root.file(unit, &format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c '{ONLINE}'\n\n[Install]\nWantedBy=multi-user.target\n"));
@@ -23,11 +23,11 @@ fn a_unit_that_is_enabled_is_in_the_way_and_one_that_is_not_is_a_note() {
     );
     assert_eq!(root.problems(), [format!("/{unit}:3")]);
     root.link("etc/systemd/system/wake.service", "/dev/null");
-    assert_eq!(root.problems(), [""; 0], "masked, it cannot be started");
+    assert_eq!(root.problems(), [""; 0], "a masked unit cannot be started");
 }
 
 #[test]
-fn a_unit_is_started_by_a_timer_by_another_unit_and_by_udev() {
+fn a_unit_started_by_a_timer_another_unit_or_udev_is_a_problem() {
     for (path, text) in [
         ("etc/systemd/system/timers.target.wants/wake.timer", "[Timer]\n"),
         ("usr/lib/systemd/system/multi-user.target", "[Unit]\nWants=a.service wake.service\n"),
@@ -49,7 +49,7 @@ fn a_unit_is_started_by_a_timer_by_another_unit_and_by_udev() {
 }
 
 #[test]
-fn a_drop_in_counts_and_can_take_back_what_the_unit_says() {
+fn a_drop_in_adds_to_a_unit_and_can_reset_it() {
     let root = Root::new();
     root.file("usr/lib/systemd/system/a.service", "[Service]\nExecStart=/bin/true\n");
     root.link("etc/systemd/system/x.target.wants/a.service", "../a.service");
@@ -68,7 +68,7 @@ fn a_drop_in_counts_and_can_take_back_what_the_unit_says() {
 }
 
 #[test]
-fn what_runs_at_boot_or_by_cron_and_settings_are_looked_through() {
+fn boot_scripts_cron_jobs_and_settings_are_examined() {
     for (path, text) in [
         ("etc/rc.local", format!("#!/bin/sh\n{ONLINE}\n")),
         ("etc/crontab", format!("# at boot\n@reboot root {ONLINE}\n")),
@@ -94,7 +94,7 @@ fn what_runs_at_boot_or_by_cron_and_settings_are_looked_through() {
 }
 
 #[test]
-fn a_script_with_many_names_is_told_once() {
+fn a_script_with_many_names_is_reported_once() {
     let root = Root::new();
     root.file("etc/rc.d/init.d/wake", ONLINE);
     root.link("etc/init.d", "rc.d/init.d");
@@ -103,7 +103,7 @@ fn a_script_with_many_names_is_told_once() {
 }
 
 #[test]
-fn a_profile_of_tuned_that_is_not_used_is_a_note() {
+fn an_inactive_tuned_profile_is_a_note() {
     let root = Root::new();
     root.file("usr/lib/tuned/wake/script.sh", ONLINE);
     root.file("etc/tuned/active_profile", "virtual-guest\n");
@@ -114,7 +114,7 @@ fn a_profile_of_tuned_that_is_not_used_is_a_note() {
 }
 
 #[test]
-fn what_the_kernel_was_told_and_has_room_for_are_notes() {
+fn kernel_parameters_and_limits_are_notes() {
     let root = Root::new();
     let cpu = |name: &str| format!("sys/devices/system/cpu/{name}");
     root.file("proc/cmdline", "quiet nr_cpus=4 maxcpus=2 -- nosmt\n");
@@ -138,13 +138,13 @@ fn what_the_kernel_was_told_and_has_room_for_are_notes() {
     ] {
         assert_eq!(notes(&root, about), 1, "{about}: {:?}", root.said("note"));
     }
-    assert_eq!(notes(&root, "nosmt"), 0, "that is for the first process");
+    assert_eq!(notes(&root, "nosmt"), 0, "nosmt after -- is for the first process");
     root.file(&cpu("possible"), "0-7\n");
     assert_eq!(notes(&root, "no processor can be plugged in"), 0);
 }
 
 #[test]
-fn of_the_guest_agent_it_cannot_be_told_until_it_is_forbidden_to_switch_processors() {
+fn the_guest_agent_cannot_be_told_unless_it_may_not_switch_processors() {
     for forbids in [
         "block-rpcs=guest-exec,guest-set-vcpus",
         "BLACKLIST_RPC=guest-set-vcpus",
@@ -160,7 +160,7 @@ fn of_the_guest_agent_it_cannot_be_told_until_it_is_forbidden_to_switch_processo
 }
 
 #[test]
-fn whether_the_daemon_is_there_is_told() {
+fn the_state_of_the_daemon_is_a_note() {
     let root = Root::new();
     assert_eq!((notes(&root, "is not running"), notes(&root, "no configuration")), (1, 1));
     root.file("etc/hotadd/hotadd.toml", "");

@@ -1,4 +1,4 @@
-//! `hotadd doctor --shadow DIR`: files that take the place of the distribution's.
+//! `hotadd doctor --shadow DIR` writes files that override those of the distribution.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::udev::REDHAT;
 const ORIGINAL: &str = "usr/lib/udev/rules.d/40-redhat.rules";
 const SHADOW: &str = "etc/udev/rules.d/40-redhat.rules";
 
-/// A root with a distribution's rules, and the administrator's folder.
+/// A root with a distribution's rules and the administrator's folder.
 fn root() -> Root {
     let root = Root::new();
     root.file(ORIGINAL, REDHAT);
@@ -35,7 +35,7 @@ fn read(root: &Root, path: &str) -> String {
 }
 
 #[test]
-fn a_shadow_takes_the_rule_away_and_keeps_the_others() {
+fn a_shadow_comments_out_the_rule_and_keeps_the_others() {
     let root = root();
     check(&shadow(&root), 0, "udevadm control --reload");
     let written = read(&root, SHADOW);
@@ -45,18 +45,18 @@ fn a_shadow_takes_the_rule_away_and_keeps_the_others() {
             .map(str::to_owned)
             .collect()
     };
-    assert_eq!(rules(&written), rules(REDHAT)[1..], "all but the first rule are there: {written}");
+    assert_eq!(rules(&written), rules(REDHAT)[1..], "all rules but the first are kept: {written}");
     let commented = format!("# {}", REDHAT.lines().nth(1).unwrap());
-    assert!(written.contains(&commented), "the rule is there as a comment: {written}");
+    assert!(written.contains(&commented), "the rule became a comment: {written}");
     let mode = fs::metadata(root.path(SHADOW)).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o644, "udev and everybody may read it");
-    assert_eq!(root.problems(), [""; 0], "nothing is in the way any more");
+    assert_eq!(mode & 0o777, 0o644, "udev and every user may read it");
+    assert_eq!(root.problems(), [""; 0], "no problem is left");
     let files = fs::read_dir(root.path("etc/udev/rules.d")).unwrap().count();
-    assert_eq!(files, 1, "nothing else is left in the folder");
+    assert_eq!(files, 1, "no other file is left in the folder");
 }
 
 #[test]
-fn a_second_time_nothing_is_written() {
+fn an_up_to_date_shadow_is_not_written_again() {
     let root = root();
     check(&shadow(&root), 0, "written");
     let before = fs::metadata(root.path(SHADOW)).unwrap();
@@ -66,11 +66,11 @@ fn a_second_time_nothing_is_written() {
         use std::os::unix::fs::MetadataExt;
         (file.ino(), file.mtime_nsec())
     };
-    assert_eq!(id(&before), id(&after), "it is the same file, untouched");
+    assert_eq!(id(&before), id(&after), "the file is unchanged");
 }
 
 #[test]
-fn a_shadow_whose_original_has_changed_is_old_until_it_is_written_again() {
+fn a_shadow_of_a_changed_original_is_reported_until_it_is_written_again() {
     let root = root();
     check(&shadow(&root), 0, "written");
     check(&root.hotadd(&[]), 0, "nothing brings processors online");
@@ -81,12 +81,12 @@ fn a_shadow_whose_original_has_changed_is_old_until_it_is_written_again() {
         "a shadow is out of date: /usr/lib/udev/rules.d/40-redhat.rules has changed",
     );
     check(&shadow(&root), 0, "written");
-    assert!(read(&root, SHADOW).contains("\nKERNEL==\"rtc0\""), "what is new is in it");
+    assert!(read(&root, SHADOW).contains("\nKERNEL==\"rtc0\""), "the new rule is in the shadow");
     assert!(!stdout(&root.hotadd(&[])).contains("out of date"));
 }
 
 #[test]
-fn a_shadow_without_need_is_said_to_be_one() {
+fn a_shadow_that_is_not_needed_is_reported() {
     let root = root();
     check(&shadow(&root), 0, "written");
     root.file(ORIGINAL, "KERNEL==\"rtc0\", SYMLINK+=\"rtc\"\n");
@@ -97,15 +97,15 @@ fn a_shadow_without_need_is_said_to_be_one() {
 }
 
 #[test]
-fn a_file_that_it_did_not_write_is_never_written_over() {
-    // It counts in place of the original, and brings processors online itself.
+fn a_file_that_hotadd_did_not_write_is_never_overwritten() {
+    // This file overrides the original and brings processors online itself.
     let own = root();
     own.file(SHADOW, REDHAT);
     check(&shadow(&own), 1, "it is the file to be replaced; put # before line 2 of it");
     assert_eq!(read(&own, SHADOW), REDHAT);
     check(&own.hotadd(&[]), 1, "put # before line 2, then udevadm control --reload");
 
-    // One that was edited.
+    // A shadow that was edited.
     let edited = root();
     check(&shadow(&edited), 0, "written");
     let text = read(&edited, SHADOW) + "KERNEL==\"mine\", SYMLINK+=\"mine\"\n";
@@ -113,7 +113,7 @@ fn a_file_that_it_did_not_write_is_never_written_over() {
     check(&shadow(&edited), 1, "it was edited after");
     assert_eq!(read(&edited, SHADOW), text);
 
-    // One in a folder that is none of udev's.
+    // A file in a folder that udev does not read.
     let apart = root();
     apart.file("stage/40-redhat.rules", "mine\n");
     let said = apart.hotadd(&["--shadow", apart.path("stage").to_str().unwrap()]);
@@ -133,7 +133,7 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn a_shadow_that_would_not_count_is_refused() {
+fn a_shadow_that_would_have_no_effect_is_refused() {
     let root = root();
     root.file("run/udev/rules.d/40-redhat.rules", REDHAT);
     let said = root.hotadd(&["--shadow", root.path("usr/lib/udev/rules.d").to_str().unwrap()]);
@@ -146,28 +146,28 @@ fn a_shadow_that_would_not_count_is_refused() {
 }
 
 #[test]
-fn a_shadow_that_would_be_too_large_to_be_read_again_is_refused() {
+fn a_shadow_too_large_to_be_read_back_is_refused() {
     let root = root();
     root.file(ORIGINAL, &"SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\n".repeat(20_000));
     let said = shadow(&root);
     check(&said, 1, "it would have more than 1048576 bytes");
-    assert!(said.stdout.len() < 100_000, "20,000 rules are not all told");
+    assert!(said.stdout.len() < 100_000, "not all of the 20,000 rules are listed");
     assert!(!root.path(SHADOW).exists());
 }
 
 #[test]
-fn shadows_can_be_put_into_a_folder_of_ones_own() {
+fn shadows_can_be_written_to_a_folder_that_udev_does_not_read() {
     let root = root();
     fs::create_dir(root.path("stage")).unwrap();
     let said = root.hotadd(&["--json", "--shadow", root.path("stage").to_str().unwrap()]);
     let seen = crate::kit::seen(&said);
-    assert_eq!(seen.status, 1, "the rule still counts: {:?}", seen.findings);
+    assert_eq!(seen.status, 1, "the rule is still in effect: {:?}", seen.findings);
     assert_eq!(seen.shadows[0]["outcome"], "written", "{:?}", seen.shadows);
     assert!(read(&root, "stage/40-redhat.rules").contains("LABEL=\"behind\""));
 }
 
 #[test]
-fn a_folder_that_is_none_is_bad_usage() {
+fn a_shadow_folder_that_does_not_exist_is_bad_usage() {
     let root = root();
     for dir in ["/nowhere/at/all", "/etc/passwd"] {
         let said = root.hotadd(&["--shadow", dir]);
@@ -177,17 +177,17 @@ fn a_folder_that_is_none_is_bad_usage() {
             "{}",
             stderr(&said)
         );
-        assert!(said.stdout.is_empty(), "nothing else is done");
+        assert!(said.stdout.is_empty(), "the doctor does nothing else");
     }
 }
 
 #[test]
-fn a_folder_that_leads_into_a_store_is_told_with_what_to_do_and_nothing_is_written() {
-    // Into a store that is not there.
+fn a_shadow_folder_that_links_into_a_store_is_refused_with_advice() {
+    // Into a store that does not exist.
     let missing = Root::new();
     missing.file(ORIGINAL, REDHAT);
     missing.link("etc/udev/rules.d", missing.path("nix/store/x-udev-rules").to_str().unwrap());
-    // Into one where nobody may write, not even root.
+    // Into a store that nobody can write to, not even root.
     let closed = Root::new();
     closed.file(ORIGINAL, REDHAT);
     closed.link("etc/udev/rules.d", "/sys/kernel");
@@ -206,7 +206,7 @@ fn a_folder_that_leads_into_a_store_is_told_with_what_to_do_and_nothing_is_writt
         ] {
             assert!(told.contains(part), "it does not say {part:?}: {told}");
         }
-        assert!(said.stdout.is_empty(), "nothing else is done");
+        assert!(said.stdout.is_empty(), "the doctor does nothing else");
     }
     assert!(!roots[0].path("nix").exists(), "no store was made");
     assert!(!roots[1].path("etc/udev/rules.d/40-redhat.rules").exists());

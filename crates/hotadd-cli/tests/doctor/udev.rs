@@ -1,8 +1,8 @@
-//! Rules of udev in the forms that distributions have, and udev's precedence of files.
+//! udev rules in the forms that distributions use, and udev's precedence of files.
 
 use crate::kit::Root;
 
-/// A rule by itself beside others for memory, the form of RHEL's 40-redhat.rules.
+/// A rule on its own, beside others for memory: the form of RHEL's 40-redhat.rules.
 pub const REDHAT: &str = "\
 # Processors
 ACTION==\"add\", SUBSYSTEM==\"cpu\", ATTR{online}==\"0\", TEST==\"online\", ATTR{online}=\"1\"
@@ -14,7 +14,7 @@ ACTION==\"add\", ATTR{state}=\"online\"
 LABEL=\"behind\"
 ";
 
-/// Only for some hypervisors, the form of Ubuntu's 40-vm-hotadd.rules.
+/// A rule for some hypervisors only: the form of Ubuntu's 40-vm-hotadd.rules.
 const UBUNTU: &str = "\
 ATTR{[dmi/id]sys_vendor}==\"Xen\", GOTO=\"here\"
 ATTR{[dmi/id]product_name}==\"Virtual Machine\", ATTR{[dmi/id]sys_vendor}==\"Microsoft*\", GOTO=\"here\"
@@ -27,7 +27,7 @@ ACTION==\"add\", SUBSYSTEM==\"cpu\", DEVPATH==\"/devices/system/cpu/cpu[0-9]*\",
 LABEL=\"end\"
 ";
 
-/// Over labels, the form of SUSE's 80-hotplug-cpu-mem.rules.
+/// Rules with labels and jumps: the form of SUSE's 80-hotplug-cpu-mem.rules.
 const SUSE: &str = "\
 SUBSYSTEM==\"cpu\", GOTO=\"cpu\"
 SUBSYSTEM==\"memory\", GOTO=\"memory\"
@@ -39,7 +39,7 @@ ACTION==\"add\", ATTR{state}=\"online\"
 LABEL=\"end\"
 ";
 
-/// By a program, the form of those for Xen's guests.
+/// A rule that runs a program: the form of the rules for Xen guests.
 const XEN: &str = "\
 ACTION==\"add\", SUBSYSTEM==\"cpu\", RUN+=\"/bin/sh -c 'test -e /sys$devpath/online && echo 1 >/sys$devpath/online'\"
 ";
@@ -69,7 +69,7 @@ fn every_distributions_form_is_found_with_file_and_line() {
 }
 
 #[test]
-fn a_rule_for_another_hypervisor_is_not_in_the_way() {
+fn a_rule_for_another_hypervisor_is_not_a_problem() {
     let rules = format!("{LIB}/40-vm-hotadd.rules");
     for (vendor, problems) in [("QEMU\n", 0), ("Xen\n", 1)] {
         let root = Root::new();
@@ -80,7 +80,7 @@ fn a_rule_for_another_hypervisor_is_not_in_the_way() {
 }
 
 #[test]
-fn a_rule_for_another_architecture_is_judged_by_the_system_below_the_root() {
+fn a_rule_for_an_architecture_is_judged_by_the_system_below_the_root() {
     let rule =
         "CONST{arch}==\"s390*\", SUBSYSTEM==\"cpu\", ATTR{configure}=\"1\", ATTR{online}=\"1\"\n";
     let root = Root::new();
@@ -95,7 +95,7 @@ fn a_rule_for_another_architecture_is_judged_by_the_system_below_the_root() {
 }
 
 #[test]
-fn a_file_takes_the_place_of_those_of_its_name_in_later_folders() {
+fn a_file_overrides_files_of_the_same_name_in_later_folders() {
     let (usr, run) = (format!("{LIB}/40-x.rules"), "run/udev/rules.d/40-x.rules");
     let harmless = "SUBSYSTEM==\"cpu\", SYMLINK+=\"x\"\n";
     check(&[(&usr, XEN), (run, harmless)], &[]);
@@ -109,7 +109,7 @@ fn a_file_takes_the_place_of_those_of_its_name_in_later_folders() {
 }
 
 #[test]
-fn a_file_is_masked_by_a_link_to_nothing_and_by_an_empty_one() {
+fn a_rules_file_is_masked_by_a_link_to_dev_null_or_an_empty_file() {
     let root = Root::new();
     root.file(&format!("{LIB}/40-x.rules"), XEN);
     root.link("etc/udev/rules.d/40-x.rules", "/dev/null");
@@ -121,25 +121,29 @@ fn a_file_is_masked_by_a_link_to_nothing_and_by_an_empty_one() {
 }
 
 #[test]
-fn where_lib_is_a_link_a_file_is_found_once() {
+fn a_file_is_reported_once_if_lib_is_a_link() {
     let root = Root::new();
     root.file(&format!("{LIB}/40-x.rules"), XEN);
     root.link("lib", "usr/lib");
     assert_eq!(root.problems(), [format!("/{LIB}/40-x.rules:1")]);
     let root = Root::new();
     root.file("lib/udev/rules.d/40-x.rules", XEN);
-    assert_eq!(root.problems(), ["/lib/udev/rules.d/40-x.rules:1"], "and where it is a folder");
+    assert_eq!(
+        root.problems(),
+        ["/lib/udev/rules.d/40-x.rules:1"],
+        "if /lib is a folder, its file is found too"
+    );
 }
 
 #[test]
-fn other_names_are_no_rules() {
+fn files_with_other_names_are_not_rules() {
     for name in ["40-x.rules.bak", "README", ".40-x.rules"] {
         check(&[(&format!("{LIB}/{name}"), XEN)], &[]);
     }
 }
 
 #[test]
-fn a_script_that_a_rule_runs_is_read() {
+fn a_script_run_by_a_rule_is_examined() {
     let rule = "SUBSYSTEM==\"cpu\", ACTION==\"add\", RUN+=\"hotplug-helper %k\"\n";
     let script = "#!/bin/sh\n# on\necho 1 > \"/sys$DEVPATH/online\"\n";
     let root = Root::new();
@@ -152,7 +156,7 @@ fn a_script_that_a_rule_runs_is_read() {
 }
 
 #[test]
-fn of_a_program_that_cannot_be_read_it_cannot_be_told() {
+fn a_program_that_cannot_be_read_cannot_be_told() {
     let root = Root::new();
     root.file(&format!("{LIB}/50-x.rules"), "SUBSYSTEM==\"cpu\", RUN+=\"/opt/helper %k\"\n");
     root.file("opt/helper", "\u{7f}ELF\0");
@@ -160,7 +164,7 @@ fn of_a_program_that_cannot_be_read_it_cannot_be_told() {
 }
 
 #[test]
-fn a_rule_about_processors_that_cannot_be_understood_is_not_called_clear() {
+fn an_unintelligible_rule_about_processors_is_not_clear() {
     let root = Root::new();
     root.file(&format!("{LIB}/50-x.rules"), "SUBSYSTEM==\"cpu\", ATTR{online}=1\n");
     root.cannot_tell("a rule cannot be parsed");

@@ -1,4 +1,4 @@
-//! Drivers that are built for a test.
+//! Drivers that the tests build.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::common::{self, events, hotadd, stderr, stdout};
 
-/// Where the sample drivers are.
+/// The folder of the sample drivers.
 pub(crate) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd-nt/samples")
 }
 
-/// A folder with drivers, gone when the test is.
+/// A folder for drivers that is removed at the end of the test.
 pub(crate) struct Built {
     folder: tempfile::TempDir,
 }
@@ -23,30 +23,30 @@ impl Built {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A native driver whose DriverEntry does this.
+    /// A native driver with this statement in its DriverEntry.
     pub(crate) fn doing(&self, name: &str, what: &str) -> String {
-        // Its prototypes are the compiler's guesses: these functions take and return integers.
+        // The compiler guesses the prototypes: these functions take and return integers.
         self.of(
             name,
             &format!("int DriverEntry(void *driver, void *path) {{ {what} return 0; }}\n"),
         )
     }
 
-    /// A native driver of this source.
+    /// A native driver with this source.
     pub(crate) fn of(&self, name: &str, text: &str) -> String {
         let source = self.folder.path().join(format!("{name}.c"));
         std::fs::write(&source, text).unwrap();
         self.cc(name, &source, &["-w", "-D_GNU_SOURCE"])
     }
 
-    /// The same with our headers, as a driver's author builds it.
+    /// The same with our headers, as the author of a driver builds it.
     pub(crate) fn with_headers(&self, name: &str, text: &str) -> String {
         let source = self.folder.path().join(format!("{name}.c"));
         std::fs::write(&source, text).unwrap();
         self.cc(name, &source, &["@../include/native.flags", "-I../include"])
     }
 
-    /// Where it builds.
+    /// The folder to build in.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -101,7 +101,7 @@ impl Form {
         self.sample(&format!("fault-{name}"))
     }
 
-    /// What is before the name of an import.
+    /// The prefix of an import's name.
     pub(crate) fn module(self) -> &'static str {
         match self {
             Self::So => "",
@@ -146,18 +146,18 @@ impl Run {
         self
     }
 
-    /// Runs it to its end, with events.
+    /// Runs it to its end, with JSON events.
     pub(crate) fn output(self) -> Output {
         hotadd(&["run"]).args(&self.0[1..]).arg("--json").output().expect("hotadd starts")
     }
 
-    /// The same, as people see it.
+    /// The same with lines for people.
     pub(crate) fn people(self) -> Output {
         let words: Vec<&str> = self.0.iter().map(String::as_str).collect();
         common::output(&words)
     }
 
-    /// Its events, if all goes well.
+    /// The events of a successful run.
     pub(crate) fn ends_well(self) -> Vec<Value> {
         let output = self.output();
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));

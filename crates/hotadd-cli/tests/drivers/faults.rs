@@ -1,4 +1,5 @@
-//! What a driver does wrong: each is a veto by name, with what and where, and takes nobody with it (L3).
+//! Faults of a driver. Each is a veto that names the driver, the fault and its address, and harms no other
+//! party (L3).
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::common::{events, of, output, stderr, stdout};
 fn l3(driver: &Driver, spec: &str, status: &str) -> String {
     let good = Form::Sys.sample("percpu");
     let run = Run::new("1+2").driver(&good.with("name=good"));
-    // Otherwise nothing would be added without it (L4).
+    // Otherwise the missing driver would refuse the next add (L4).
     let run = run.driver(&format!("{spec},when-missing=skip"));
     let events = run.ends_well();
     let fault = of(&events, "fault");
@@ -23,45 +24,48 @@ fn l3(driver: &Driver, spec: &str, status: &str) -> String {
     let breach = of(&events, "breach")[0];
     assert_eq!((&breach["clause"], &breach["driver"]), (&"L3".into(), &veto["driver"]));
     assert_eq!(of(&events, "exit")[0]["active"], "0,2", "the next add works");
-    left_alone(&events);
+    other_driver_is_unharmed(&events);
     veto["reason"].as_str().unwrap().to_owned()
 }
 
-/// The other driver was told that it came to nothing, and goes on.
-fn left_alone(events: &[Value]) {
+/// The other driver is told the failure and continues.
+fn other_driver_is_unharmed(events: &[Value]) {
     let other = |event: &&Value| event["driver"] == "good";
     let unloaded = of(events, "unloaded").into_iter().find(other).expect("it was unloaded");
     assert_eq!(unloaded["text"], "unloaded, 0 bytes of pool left");
 }
 
-/// In both forms. `begins` is what the reason begins with; it ends with where.
+/// Runs both forms of the driver. `begins` is the begin of the reason, which ends with the address.
 fn both(fault: &str, status: &str, begins: &str) {
     for form in Form::ALL {
         let driver = form.fault(fault);
         let reason = l3(&driver, &driver.path, status);
         let begins = begins.replace("MODULE!", form.module());
         assert!(reason.starts_with(&begins), "{}: {reason}", driver.name);
-        assert!(reason.contains(&format!(" at {}+0x", driver.name)), "it says where: {reason}");
+        assert!(
+            reason.contains(&format!(" at {}+0x", driver.name)),
+            "the reason has the address: {reason}"
+        );
     }
 }
 
 #[test]
-fn l3_an_access_violation() {
+fn l3_an_access_violation_is_a_veto_with_its_address() {
     both("null", "0xC0000005", "access violation writing 0x0 at ");
 }
 
 #[test]
-fn l3_a_stack_overflow() {
+fn l3_a_stack_overflow_is_a_veto_with_its_address() {
     both("stack", "0xC00000FD", "stack overflow at ");
 }
 
 #[test]
-fn l3_an_exception_that_nobody_handles() {
+fn l3_an_unhandled_exception_is_a_veto_with_its_address() {
     both("raise", "0xC0000017", "raises STATUS_NO_MEMORY (0xC0000017), which has no handler");
 }
 
 #[test]
-fn l3_ending_itself() {
+fn l3_a_driver_that_ends_its_process_is_a_veto() {
     let sys = Form::Sys.fault("fastfail");
     let reason = l3(&sys, &sys.path, "0xC0000409");
     assert!(
@@ -74,24 +78,24 @@ fn l3_ending_itself() {
 }
 
 #[test]
-fn l3_a_bugcheck() {
+fn l3_a_bugcheck_is_a_veto_with_its_address() {
     both("bugcheck", "0xC0000183", "bugcheck 0xe2 (MANUALLY_INITIATED_CRASH) (0x1, 0x2, 0x3, 0x4)");
 }
 
 #[test]
-fn l3_returning_with_a_spin_lock() {
+fn l3_returning_with_a_held_spin_lock_is_a_veto() {
     both("spinlock", "0xC0000001", "returned from its callback at IRQL 2, holding the spin lock ");
 }
 
 #[test]
-fn l3_a_function_that_nobody_provides() {
+fn l3_calling_a_missing_import_is_a_veto_that_names_it() {
     for form in Form::ALL {
         let driver = form.fault("import");
         let reason = l3(&driver, &driver.path, "0xC0000139");
         let module = form.module();
         let begins = format!("calls {module}KeNobodyProvidesThis, which is not provided");
         assert!(reason.starts_with(&begins), "{reason}");
-        // Strictly it is not even loaded.
+        // A strict load refuses it.
         let output = output(&["run", "--simulate", "1+0", "--driver", &driver.with("strict")]);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1));
@@ -104,7 +108,7 @@ fn l3_a_function_that_nobody_provides() {
 }
 
 #[test]
-fn l3_freeing_twice() {
+fn l3_a_double_free_is_a_veto_that_names_the_tag() {
     for form in Form::ALL {
         let driver = form.fault("doublefree");
         let reason = l3(&driver, &driver.path, "0xC0000001");
@@ -114,7 +118,7 @@ fn l3_freeing_twice() {
 }
 
 #[test]
-fn l3_a_callback_that_never_returns_is_told_where_it_is() {
+fn l3_a_callback_that_never_returns_is_reported_with_its_address() {
     for form in Form::ALL {
         let driver = form.fault("loop");
         let reason = l3(&driver, &driver.with("timeout=300"), "0xC00000B5");
@@ -124,7 +128,7 @@ fn l3_a_callback_that_never_returns_is_told_where_it_is() {
 }
 
 #[test]
-fn a_leak_is_accounted_for_by_tag() {
+fn leaked_memory_is_reported_by_tag() {
     for form in Form::ALL {
         let leak = form.fault("leak");
         let events = Run::new("1+1").driver(&leak.path).ends_well();
@@ -136,7 +140,7 @@ fn a_leak_is_accounted_for_by_tag() {
 }
 
 #[test]
-fn d4_what_is_left_registered_is_deregistered_and_reported() {
+fn d4_a_registration_left_at_unload_is_deregistered_and_reported() {
     for form in Form::ALL {
         let driver = form.fault("registered");
         let events = Run::new("1+1").driver(&driver.path).ends_well();
@@ -148,7 +152,7 @@ fn d4_what_is_left_registered_is_deregistered_and_reported() {
 }
 
 #[test]
-fn l1_one_that_refuses_to_load_is_not_loaded_and_its_status_is_said() {
+fn l1_a_driver_that_refuses_to_load_is_not_loaded_and_its_status_is_reported() {
     for form in Form::ALL {
         let driver = form.fault("failentry");
         let output = Run::new("1+1").driver(&driver.path).output();
@@ -171,7 +175,7 @@ fn l1_one_that_refuses_to_load_is_not_loaded_and_its_status_is_said() {
 }
 
 #[test]
-fn l2_one_that_cannot_be_unloaded_stays_until_its_process_ends() {
+fn l2_a_driver_without_an_unload_stays_until_its_process_ends() {
     for form in Form::ALL {
         let driver = form.fault("nounload");
         let events = Run::new("1+1").driver(&driver.path).ends_well();
@@ -191,7 +195,7 @@ fn a_driver_handles_its_own_exceptions() {
 }
 
 #[test]
-fn one_that_died_is_started_again_if_that_is_wanted() {
+fn a_driver_that_crashed_is_restarted_if_configured() {
     let driver = Form::Sys.fault("null");
     let mut live = crate::common::live::Live::with(&driver.with("restart=1"));
     live.until("fault");

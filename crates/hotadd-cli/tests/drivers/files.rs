@@ -1,4 +1,4 @@
-//! What is said of a driver's file.
+//! Messages about a driver's file.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::built::Form;
 use crate::common::{output, stderr, stdout};
 
 #[test]
-fn what_is_no_driver_is_not_loaded_and_it_is_said_what_it_is() {
+fn a_file_that_is_not_a_driver_is_refused_and_described() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.sys");
     fs::write(&text, "not a driver").unwrap();
@@ -22,7 +22,7 @@ fn what_is_no_driver_is_not_loaded_and_it_is_said_what_it_is() {
 }
 
 #[test]
-fn a_file_whose_name_begins_like_an_option_is_a_file() {
+fn a_file_name_that_begins_like_an_option_is_accepted() {
     let output = output(&["run", "--simulate", "1+0", "--driver=--time-limit.sys"]);
     assert_eq!(output.status.code(), Some(1));
     let why = "--time-limit.sys is not loaded: it cannot be read: No such file";
@@ -46,11 +46,11 @@ fn a_driver_is_inspected_without_being_loaded() {
 }
 
 #[test]
-fn what_is_not_provided_is_seen_before_it_is_missed() {
+fn inspect_lists_imports_that_are_not_provided() {
     for form in Form::ALL {
         let import = form.fault("import");
         let output = output(&["inspect", "--json", &import.path]);
-        assert!(output.status.success(), "it can be loaded, if not strictly");
+        assert!(output.status.success(), "it can be loaded without --strict");
         let seen: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         let imports = seen["imports"].as_array().unwrap();
         let missing: Vec<_> = imports.iter().filter(|import| import["provided"] == false).collect();
@@ -64,7 +64,7 @@ fn what_is_not_provided_is_seen_before_it_is_missed() {
 }
 
 #[test]
-fn what_cannot_be_loaded_is_said_with_its_status() {
+fn inspect_of_a_file_that_is_not_a_driver_exits_with_1() {
     let output = output(&["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stdout(&output), "Cargo.toml: not a driver: a text file\n");

@@ -1,4 +1,4 @@
-//! A hostile driver: one that knows what its process is made of, and tries to be more than a driver.
+//! A hostile driver that knows how its process works and tries to exceed a driver's rights.
 
 use serde::Serialize;
 use zbus::Message;
@@ -8,7 +8,7 @@ use crate::built::{Built, Run};
 use crate::common::live::ends;
 use crate::common::{events, hotadd, of, stderr, stdout};
 
-/// C that sends this call to the partition over whatever sockets the process has but the one that it reports over.
+/// C code that sends this call to the partition over every socket of the process except the one for reports.
 fn calls<B: Serialize + DynamicType>(method: &str, body: &B) -> String {
     let message = Message::method_call("/org/hotadd/Partition", method).unwrap();
     let message = message.interface("org.hotadd.Partition1").unwrap().build(body).unwrap();
@@ -19,7 +19,7 @@ fn calls<B: Serialize + DynamicType>(method: &str, body: &B) -> String {
     )
 }
 
-/// A driver whose process makes this call goes no further, and nothing comes of the call.
+/// A driver whose process makes this call is ended, and the call has no effect.
 fn trespasses<B: Serialize + DynamicType>(method: &str, body: &B, said: &str) {
     let built = Built::new();
     let driver = built.doing("hostile", &calls(method, body));
@@ -30,7 +30,7 @@ fn trespasses<B: Serialize + DynamicType>(method: &str, body: &B, said: &str) {
     assert!(why.contains(&expected), "{method}: {why}");
     let events = events(&stdout(&output));
     let fault = of(&events, "fault");
-    assert_eq!(fault.len(), 1, "{method} is its fault: {events:#?}");
+    assert_eq!(fault.len(), 1, "{method} is reported as its fault: {events:#?}");
     assert_eq!(
         (&fault[0]["driver"], &fault[0]["status_name"]),
         (&"hostile.so".into(), &"STATUS_ACCESS_DENIED".into()),
@@ -42,7 +42,7 @@ fn trespasses<B: Serialize + DynamicType>(method: &str, body: &B, said: &str) {
 }
 
 #[test]
-fn a_drivers_process_adds_and_removes_nothing() {
+fn a_drivers_process_cannot_add_or_remove_processors() {
     trespasses("Add", &2_u32, "calls Add");
     trespasses("Remove", &0_u32, "calls Remove");
     trespasses("AddBatch", &(vec![2_u32, 3], false), "calls AddBatch");
@@ -52,7 +52,7 @@ fn a_drivers_process_adds_and_removes_nothing() {
 }
 
 #[test]
-fn a_drivers_process_is_no_other_party() {
+fn a_drivers_process_cannot_act_as_another_party() {
     let agent = ObjectPath::try_from("/org/hotadd/Agent").unwrap();
     for name in ["other", "hostile.sox", "hostile.so#x"] {
         let said = format!("registers as {name}");
@@ -61,9 +61,10 @@ fn a_drivers_process_is_no_other_party() {
 }
 
 #[test]
-fn what_a_drivers_process_says_of_its_time_limit_and_level_counts_for_nothing() {
-    // A second callback by its own name is its right. This one never answers: whoever would is hung by a signal before it registers, and
-    // the operator's limit is what counts, not ten minutes.
+fn a_drivers_process_cannot_change_its_time_limit_or_level() {
+    // It may register a second callback under its own name, and that one never answers. Its thread is stopped
+    // by a signal before the driver itself registers. The operator's time limit applies, not the requested
+    // ten minutes.
     let agent = ObjectPath::try_from("/org/hotadd/Nowhere").unwrap();
     let register = calls("Register", &(&agent, "hostile.so#2", 1_u32, 7_i32, 600_000_u32));
     let source = format!(

@@ -1,10 +1,10 @@
-//! What a driver may do with a processor that is being added, and from when on (A5).
+//! What a driver may do with a processor that is being added, and when (A5).
 
 use crate::built::{Form, Run};
 use crate::common::of;
-use crate::life::{left_nothing, printed};
+use crate::life::{freed_everything, printed};
 
-/// What it printed behind the line that says that it is loaded.
+/// The lines that it printed after the line `loaded`.
 fn printed_later(events: &[serde_json::Value], driver: &str) -> Vec<String> {
     let lines = printed(events, driver);
     let at = lines.iter().position(|line| line.starts_with("loaded")).expect("it was loaded");
@@ -12,11 +12,11 @@ fn printed_later(events: &[serde_json::Value], driver: &str) -> Vec<String> {
 }
 
 #[test]
-fn a5_it_aims_a_dpc_in_add_start_and_the_dpc_runs_once_the_processor_has_joined() {
+fn a5_a_dpc_targeted_in_add_start_runs_after_the_processor_joined() {
     for form in Form::ALL {
         let aimed = form.sample("aimed");
         let events = Run::new("1+64").add("63-64").driver(&aimed.path).ends_well();
-        assert!(of(&events, "veto").is_empty(), "{}: nothing to refuse: {events:#?}", aimed.name);
+        assert!(of(&events, "veto").is_empty(), "{}: no veto: {events:#?}", aimed.name);
         assert_eq!(
             printed_later(&events, &aimed.name),
             [
@@ -29,12 +29,12 @@ fn a5_it_aims_a_dpc_in_add_start_and_the_dpc_runs_once_the_processor_has_joined(
             "{}",
             aimed.name
         );
-        left_nothing(&events, &aimed.name);
+        freed_everything(&events, &aimed.name);
     }
 }
 
 #[test]
-fn a5_a_processor_that_did_not_come_takes_its_index_to_the_next_and_the_dpc_runs_there() {
+fn a5_the_index_of_a_processor_that_failed_to_start_goes_to_the_next_with_its_dpc() {
     for form in Form::ALL {
         let aimed = form.sample("aimed");
         let events = Run::new("1+2,fail-start=1").driver(&aimed.path).ends_well();
@@ -50,7 +50,7 @@ fn a5_a_processor_that_did_not_come_takes_its_index_to_the_next_and_the_dpc_runs
             "{}",
             aimed.name
         );
-        left_nothing(&events, &aimed.name);
+        freed_everything(&events, &aimed.name);
     }
 }
 
@@ -59,7 +59,7 @@ fn a5_a_dpc_queued_in_add_start_is_refused_reported_and_never_runs() {
     for form in Form::ALL {
         let early = form.fault("early");
         let events = Run::new("1+1").driver(&early.path).ends_well();
-        assert_eq!(of(&events, "joined").len(), 1, "the processor joins all the same");
+        assert_eq!(of(&events, "joined").len(), 1, "the processor joins nevertheless");
         assert_eq!(
             printed_later(&events, &early.name),
             ["processor 1: start", "queued too early: 0", "unloaded"],
@@ -71,6 +71,9 @@ fn a5_a_dpc_queued_in_add_start_is_refused_reported_and_never_runs() {
         let reason = breach[0]["reason"].as_str().unwrap();
         let words = " for processor 1, which has not joined (A5) at ";
         assert!(reason.starts_with("queues the DPC at 0x"), "{reason}");
-        assert!(reason.contains(&format!("{words}{}+0x", early.name)), "it says where: {reason}");
+        assert!(
+            reason.contains(&format!("{words}{}+0x", early.name)),
+            "the reason has the address: {reason}"
+        );
     }
 }

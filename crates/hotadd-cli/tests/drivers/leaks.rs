@@ -1,4 +1,4 @@
-//! Nothing of ours leaks into a driver's process, and nothing of it goes raw to where ours goes.
+//! Nothing of hotadd's leaks into a driver's process, and the driver's output is cleaned before it is shown.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::built::{Built, Run};
 use crate::common::live::ends;
 use crate::common::{events, hotadd, of, output, stderr, stdout};
 
-/// A driver that finds what is not for it refuses to begin, with a status for each thing. Runs as `command` says.
+/// Runs a driver that refuses to load, with a status for each leak, if it finds one. `start` makes the command.
 fn finds_nothing(what: &str, look: &str, start: impl FnOnce(&str) -> Command) {
     let built = Built::new();
     let driver = built.doing("looks", look);
@@ -15,8 +15,8 @@ fn finds_nothing(what: &str, look: &str, start: impl FnOnce(&str) -> Command) {
 }
 
 #[test]
-fn what_whoever_started_us_has_open_is_closed_to_a_driver() {
-    // The descriptor is not marked to be closed, as those of a shell are not.
+fn descriptors_of_hotadds_caller_are_closed_in_a_drivers_process() {
+    // The shell does not mark this descriptor close-on-exec.
     let look = "char byte; for (int fd = 7; fd < 10; fd += 2) if (read(fd, &byte, 1) > 0) return 0xE0000001;";
     finds_nothing("an open file", look, |driver| {
         let mut shell = Command::new("/bin/sh");
@@ -28,7 +28,7 @@ fn what_whoever_started_us_has_open_is_closed_to_a_driver() {
 }
 
 #[test]
-fn the_environment_is_not_a_drivers() {
+fn a_driver_does_not_see_hotadds_environment() {
     let look = "extern char **environ; if (environ[0] && (strncmp(environ[0], \"TZ=\", 3L) || environ[1])) return 0xE0000001;";
     finds_nothing("a variable", look, |driver| {
         let mut hotadd = hotadd(&["run", "--simulate", "1+0", "--driver", driver]);
@@ -38,7 +38,7 @@ fn the_environment_is_not_a_drivers() {
 }
 
 #[test]
-fn what_a_driver_writes_to_its_error_output_is_cleaned_and_named() {
+fn a_drivers_stderr_is_cleaned_and_prefixed_with_its_name() {
     let built = Built::new();
     let says = r#"static char text[] = "<0>\x1b[31mred\n\nsecond\r\n"; write(2, text, sizeof text - 1); printf("third\n"); fflush(0);"#;
     let driver = built.doing("writes", says);
@@ -46,15 +46,18 @@ fn what_a_driver_writes_to_its_error_output_is_cleaned_and_named() {
     let (out, err) = (stdout(&output), stderr(&output));
     let shown = format!("{out}{err}");
     assert!(output.status.success(), "{shown}");
-    assert!(!shown.contains('\u{1b}'), "no escape sequence comes through: {shown:?}");
-    assert!(!shown.lines().any(|line| line.starts_with('<')), "no priority for a journal: {shown}");
+    assert!(!shown.contains('\u{1b}'), "no escape sequence is shown: {shown:?}");
+    assert!(
+        !shown.lines().any(|line| line.starts_with('<')),
+        "no line begins with a priority: {shown}"
+    );
     for line in ["writes.so: <0>\u{fffd}[31mred", "writes.so: second\u{fffd}", "writes.so: third"] {
         assert!(shown.lines().any(|shown| shown.trim() == line), "{line:?}: {shown}");
     }
 }
 
 #[test]
-fn what_a_driver_writes_to_its_error_output_is_an_event_like_what_it_prints() {
+fn a_drivers_stderr_is_reported_as_print_events() {
     let built = Built::new();
     let driver = built.doing("writes", "write(2, \"one\\ntwo\", 7);");
     let output = Run::new("1+0").driver(&driver).output();
@@ -64,14 +67,14 @@ fn what_a_driver_writes_to_its_error_output_is_an_event_like_what_it_prints() {
 }
 
 #[test]
-fn a_driver_cannot_change_its_code_through_what_it_was_loaded_from() {
+fn a_driver_cannot_change_its_code_through_the_file_it_was_loaded_from() {
     let look = "void *mmap(); for (int fd = 0; fd < 64; fd++) if (mmap(0, 4096, 3, 1, fd, 0L) != (void *)-1) return 0xE0000001;";
     finds_nothing("a writable mapping", look, |driver| {
         hotadd(&["run", "--simulate", "1+0", "--driver", driver])
     });
 }
 
-/// Waits for nothing and says what the file is.
+/// Refuses the file at once and says what it is.
 fn no_file_of_its_kind(arguments: &[&str]) {
     let output = ends(hotadd(arguments));
     let said = format!("{}{}", stdout(&output), stderr(&output));
@@ -80,7 +83,7 @@ fn no_file_of_its_kind(arguments: &[&str]) {
 }
 
 #[test]
-fn a_pipe_is_no_drivers_file_and_is_not_waited_for() {
+fn a_pipe_is_refused_as_a_drivers_file_at_once() {
     let built = Built::new();
     let pipe = built.folder().join("pipe.sys");
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");

@@ -1,12 +1,12 @@
-//! What becomes of a sample driver, in both forms: what it prints, and what memory it leaves, when it is loaded, asked, refused
-//! and unloaded.
+//! The life of the sample drivers in both forms: what they print, and the memory that they leave, when they
+//! are loaded, asked, refused and unloaded.
 
 use serde_json::Value;
 
 use crate::built::{Built, Form, Run};
 use crate::common::{events, names, of, stderr, stdout};
 
-/// What a driver printed, in order, without its name and what it says when it is loaded.
+/// The lines that a driver printed, in order, without its name and the message at load.
 pub(crate) fn printed(events: &[Value], driver: &str) -> Vec<String> {
     let said = of(events, "said").into_iter().filter(|event| event["driver"] == driver);
     let lines = said.map(|event| event["text"].as_str().unwrap().to_owned());
@@ -15,8 +15,8 @@ pub(crate) fn printed(events: &[Value], driver: &str) -> Vec<String> {
         .collect()
 }
 
-/// It was unloaded, and has given everything back.
-pub(crate) fn left_nothing(events: &[Value], driver: &str) {
+/// Checks that it was unloaded and has freed everything.
+pub(crate) fn freed_everything(events: &[Value], driver: &str) {
     let unloaded = of(events, "unloaded").into_iter().find(|event| event["driver"] == driver);
     let unloaded = unloaded.unwrap_or_else(|| panic!("{driver} was unloaded: {events:#?}"));
     assert_eq!(unloaded["text"], "unloaded, 0 bytes of pool left", "{driver}");
@@ -24,7 +24,7 @@ pub(crate) fn left_nothing(events: &[Value], driver: &str) {
 }
 
 #[test]
-fn r3_it_hears_of_every_active_processor_before_it_is_loaded() {
+fn r3_a_driver_gets_the_whole_replay_before_it_is_loaded() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
         let events = Run::new("3+0").driver(&percpu.path).ends_well();
@@ -47,12 +47,12 @@ fn r3_it_hears_of_every_active_processor_before_it_is_loaded() {
             "{}",
             percpu.name
         );
-        left_nothing(&events, &percpu.name);
+        freed_everything(&events, &percpu.name);
     }
 }
 
 #[test]
-fn a5_it_prepares_for_a_processor_and_uses_it_once_it_has_joined() {
+fn a5_a_driver_prepares_for_a_processor_and_uses_it_after_it_joined() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
         let events = Run::new("1+64").add("63-64").driver(&percpu.path).ends_well();
@@ -69,15 +69,15 @@ fn a5_it_prepares_for_a_processor_and_uses_it_once_it_has_joined() {
                 "processor 2: the DPC ran on processor 2",
                 "unloaded",
             ],
-            "indexes are given in order, whatever the platform calls them"
+            "indexes are assigned in order, whatever the hardware ids are"
         );
         assert_eq!(of(&events, "exit")[0]["active"], "0,63-64");
-        left_nothing(&events, &percpu.name);
+        freed_everything(&events, &percpu.name);
     }
 }
 
 #[test]
-fn a5_it_uses_every_one_of_many_processors_in_several_groups() {
+fn a5_a_driver_uses_many_processors_in_several_groups() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
         let events = Run::new("62+8").driver(&percpu.path).ends_well();
@@ -86,35 +86,38 @@ fn a5_it_uses_every_one_of_many_processors_in_several_groups() {
         let missing: Vec<u32> = (0..70).filter(|index| !lines.contains(&ran(*index))).collect();
         assert_eq!(
             missing, [0; 0],
-            "{}: on each, by a thread of its own in the sandbox",
+            "{}: a DPC thread in the sandbox for each processor",
             percpu.name
         );
-        left_nothing(&events, &percpu.name);
+        freed_everything(&events, &percpu.name);
     }
 }
 
 #[test]
-fn a2_without_memory_it_refuses_and_cleans_up() {
+fn a2_a_driver_without_memory_refuses_and_cleans_up() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
-        // The table, the block of processor 0, that of processor 1.
+        // The table, the block of processor 0, and that of processor 1, which fails.
         let events = Run::new("1+2").driver(&percpu.with("alloc-fail=3")).ends_well();
         let veto = of(&events, "veto")[0];
         assert_eq!((&veto["driver"], &veto["id"]), (&percpu.name.as_str().into(), &1.into()));
         assert_eq!(veto["status_name"], "STATUS_INSUFFICIENT_RESOURCES");
         let lines = printed(&events, &percpu.name);
         assert!(lines.contains(&"processor 1: refused, 0xc000009a".to_owned()), "{lines:#?}");
-        assert!(!lines.iter().any(|line| line.contains("failure")), "A3: it hears no more of it");
+        assert!(
+            !lines.iter().any(|line| line.contains("failure")),
+            "A3: it is not called again for this processor"
+        );
         assert_eq!(of(&events, "exit")[0]["active"], "0,2", "the next add works");
-        left_nothing(&events, &percpu.name);
+        freed_everything(&events, &percpu.name);
     }
 }
 
 #[test]
-fn a3_it_is_told_when_another_refuses() {
+fn a3_a_driver_is_told_when_another_refuses() {
     for form in Form::ALL {
         let (percpu, veto) = (form.sample("percpu"), form.sample("veto"));
-        // At a level behind it, so that it was asked and has agreed.
+        // It is at a higher level, so the sample was asked first and has agreed.
         let events = Run::new("1+1").driver(&percpu.path).driver(&veto.with("level=1")).ends_well();
         assert_eq!(of(&events, "veto")[0]["driver"], veto.name);
         let lines = printed(&events, &percpu.name);
@@ -122,13 +125,13 @@ fn a3_it_is_told_when_another_refuses() {
         assert!(lines.contains(&failure), "{lines:#?}");
         let lines = printed(&events, &veto.name);
         assert!(lines.contains(&"processor 1: refused".to_owned()), "{lines:#?}");
-        left_nothing(&events, &percpu.name);
-        left_nothing(&events, &veto.name);
+        freed_everything(&events, &percpu.name);
+        freed_everything(&events, &veto.name);
     }
 }
 
 #[test]
-fn a4_it_is_told_when_the_platform_fails() {
+fn a4_a_driver_is_told_when_the_platform_fails() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
         let events = Run::new("1+1,fail-start=1").driver(&percpu.path).ends_well();
@@ -136,15 +139,15 @@ fn a4_it_is_told_when_the_platform_fails() {
         let lines = printed(&events, &percpu.name);
         let failure = "processor 1 (group 0, number 1): failure, 0xc0000185".to_owned();
         assert!(lines.contains(&failure), "STATUS_IO_DEVICE_ERROR: {lines:#?}");
-        left_nothing(&events, &percpu.name);
+        freed_everything(&events, &percpu.name);
     }
 }
 
 #[test]
-fn r4_if_it_refuses_an_active_processor_it_is_not_loaded_and_gives_back_what_it_had_prepared() {
+fn r4_a_driver_that_refuses_an_active_processor_is_not_loaded_and_frees_its_memory() {
     for form in Form::ALL {
         let percpu = form.sample("percpu");
-        // The table, the blocks of processors 0 and 1, and not that of 2.
+        // The table, and the blocks of processors 0 and 1. That of 2 fails.
         let output = Run::new("4+0").driver(&percpu.with("alloc-fail=4")).output();
         let said = stderr(&output);
         let expected = format!(
@@ -152,7 +155,10 @@ fn r4_if_it_refuses_an_active_processor_it_is_not_loaded_and_gives_back_what_it_
             percpu.name
         );
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.contains(&expected), "R4: its own status, by way of its context: {said}");
+        assert!(
+            said.contains(&expected),
+            "R4: the driver's own status, passed through its context: {said}"
+        );
         let events = events(&stdout(&output));
         assert_eq!(
             printed(&events, &percpu.name),
@@ -171,20 +177,20 @@ fn r4_if_it_refuses_an_active_processor_it_is_not_loaded_and_gives_back_what_it_
 }
 
 #[test]
-fn l2_it_is_unloaded_at_the_end_and_takes_its_leave() {
+fn l2_a_driver_is_unloaded_at_the_end_and_deregisters() {
     for form in Form::ALL {
         let veto = form.sample("veto");
         let events = Run::new("1+0").driver(&veto.path).ends_well();
         let lines = printed(&events, &veto.name);
         assert_eq!(lines, ["loaded, refuses processors from 1 on", "unloaded"]);
-        left_nothing(&events, &veto.name);
+        freed_everything(&events, &veto.name);
         let deregistered = of(&events, "deregistered");
-        assert_eq!(deregistered.len(), 1, "by itself, and once");
+        assert_eq!(deregistered.len(), 1, "the driver deregistered itself, once");
     }
 }
 
 #[test]
-fn people_read_what_it_prints() {
+fn lines_for_people_show_what_a_driver_prints() {
     let veto = Form::Sys.sample("veto");
     let output = Run::new("1+1").driver(&veto.path).people();
     let said = stdout(&output);
@@ -198,7 +204,7 @@ fn people_read_what_it_prints() {
 }
 
 #[test]
-fn it_hears_of_this_machines_processors_too() {
+fn a_driver_is_notified_of_real_processors() {
     let Some((first, second)) = crate::common::two_processors("a driver on real ones") else {
         return;
     };
@@ -210,11 +216,11 @@ fn it_hears_of_this_machines_processors_too() {
     let events = events(&stdout(&output));
     let lines = printed(&events, &percpu.name);
     assert!(lines.contains(&"processor 1: the DPC ran on processor 1".to_owned()), "{lines:#?}");
-    left_nothing(&events, &percpu.name);
+    freed_everything(&events, &percpu.name);
 }
 
 #[test]
-fn l4_one_that_has_deregistered_everything_is_there_although_it_is_not_asked() {
+fn l4_a_loaded_driver_without_registrations_is_not_missing() {
     let source = "#include <ntddk.h>\n\
         static PVOID handle;\n\
         static VOID NTAPI changed(PVOID context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change, PNTSTATUS status) { }\n\

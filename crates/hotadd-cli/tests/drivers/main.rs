@@ -1,4 +1,4 @@
-//! Drivers of files, native ones and Windows ones: their life, their faults, and what their sandbox keeps from them.
+//! Drivers in files, native ones and Windows ones: their life, their faults, and the limits of their sandbox.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 #[path = "../common/mod.rs"]

@@ -1,4 +1,5 @@
-//! A driver's process ends with us, and stays within its means; and what our own libraries do never ends it.
+//! A driver's process ends with hotadd and stays within its resource limits. Internal actions of hotadd's own
+//! libraries never end it.
 
 use std::cell::Cell;
 use std::fs;
@@ -11,7 +12,7 @@ use crate::common::{of, output, stderr};
 
 fn is_there(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // One that has ended and was not waited for is gone, too.
+    // A zombie counts as ended.
     !status.is_empty() && !status.contains(") Z ")
 }
 
@@ -20,19 +21,19 @@ fn kill(pid: u32) {
     kill_process(pid, Signal::KILL).unwrap();
 }
 
-/// What the kernel says of a thread under this name.
+/// A field of a `/proc` status text.
 fn field(status: &str, name: &str) -> String {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_default().trim().to_owned()
 }
 
-/// The states of all threads of a process.
+/// The `/proc` status texts of all threads of a process.
 fn threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok()).collect()
 }
 
-/// The driver's process can do nothing any more of its own accord, and is gone when hotadd was killed.
+/// Checks that the driver's process, when it is stuck, ends when hotadd is killed.
 fn ends_with_us(driver: &str, is_stuck: impl Fn(&[String]) -> bool) {
     let live = Live::start(&["--add", "none", "--driver", driver]);
     let mut host = None;
@@ -45,7 +46,7 @@ fn ends_with_us(driver: &str, is_stuck: impl Fn(&[String]) -> bool) {
 }
 
 #[test]
-fn a_driver_that_has_hung_all_of_its_threads_ends_when_hotadd_is_killed() {
+fn a_driver_with_all_threads_hung_ends_when_hotadd_is_killed() {
     let built = Built::new();
     // Each thread stays in the handler, where the signal is blocked.
     let hangs = "
@@ -71,14 +72,15 @@ fn all_are_stopped(threads: &[String]) -> bool {
 }
 
 #[test]
-fn a_driver_that_has_stopped_itself_ends_when_hotadd_is_killed() {
+fn a_stopped_driver_process_ends_when_hotadd_is_killed() {
     let built = Built::new();
     ends_with_us(&built.doing("stops", "kill(getpid(), 19);"), all_are_stopped);
 }
 
 #[test]
-fn a_sample_that_hangs_while_it_registers_ends_when_hotadd_is_killed() {
-    // It never comes to where it would see that nobody is there any more. It is taken to hang when it has been asleep for so many looks.
+fn a_sample_hung_while_registering_ends_when_hotadd_is_killed() {
+    // The driver never reaches the code that would notice hotadd's end. It counts as stuck after it was
+    // asleep for many looks.
     const LOOKS: u32 = 200;
     let looks = Cell::new(0);
     ends_with_us("sample:isolated,hang=add-start,replay,timeout=60000", |threads| {
@@ -94,11 +96,11 @@ fn a_driver_may_have_a_thread_for_each_of_many_processors() {
     let percpu = Form::Sys.sample("percpu");
     let events = Run::new("1+700").driver(&percpu.path).ends_well();
     assert!(of(&events, "fault").is_empty(), "{:#?}", of(&events, "fault"));
-    assert_eq!(of(&events, "joined").len(), 700, "each has its DPC's thread");
+    assert_eq!(of(&events, "joined").len(), 700, "each processor has a DPC thread");
 }
 
 #[test]
-fn a_driver_has_threads_for_all_processors_and_some_more_but_not_without_end() {
+fn the_number_of_a_drivers_threads_is_limited() {
     let built = Built::new();
     let breeds = "
         static void *wait(void *none) { for (;;) pause(); }
@@ -118,7 +120,7 @@ fn a_driver_has_threads_for_all_processors_and_some_more_but_not_without_end() {
 }
 
 #[test]
-fn when_memory_is_short_a_driver_goes_before_us() {
+fn a_drivers_process_has_a_higher_oom_score_than_hotadd() {
     let built = Built::new();
     let live = Live::start(&["--add", "none", "--driver", &built.doing("idle", "")]);
     live.begins();
@@ -128,7 +130,7 @@ fn when_memory_is_short_a_driver_goes_before_us() {
     };
     assert!(
         score(host) > score(live.run.id()),
-        "{} and ours {}",
+        "{} and hotadd's {}",
         score(host),
         score(live.run.id())
     );
@@ -136,9 +138,9 @@ fn when_memory_is_short_a_driver_goes_before_us() {
 }
 
 #[test]
-fn what_our_allocator_does_never_ends_a_driver() {
+fn system_calls_of_the_allocator_never_end_a_driver() {
     let built = Built::new();
-    // On several threads, whose heaps the C library would trim.
+    // Several threads, whose heaps the C library trims.
     let allocates = "
         void *ExAllocatePool2(unsigned long long, unsigned long, unsigned); void ExFreePoolWithTag(void *, unsigned);
         void *malloc(unsigned long); void free(void *);
@@ -163,7 +165,7 @@ fn what_our_allocator_does_never_ends_a_driver() {
 }
 
 #[test]
-fn what_the_c_library_looks_up_for_itself_never_ends_a_driver() {
+fn lookups_of_the_c_library_never_end_a_driver() {
     let built = Built::new();
     let does = r#"
         char *strerror(int); void *localtime(long *); void *malloc(unsigned long);

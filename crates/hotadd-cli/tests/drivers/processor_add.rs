@@ -1,11 +1,11 @@
-//! A driver that hears of processors from `\Callback\ProcessorAdd`: each of its functions is asked, told, and may refuse.
+//! A driver that registers functions with `\Callback\ProcessorAdd`. Each function is asked and told, and may refuse.
 
 use crate::built::{Built, Form, Run};
 use crate::common::of;
-use crate::life::{left_nothing, printed};
+use crate::life::{freed_everything, printed};
 
 #[test]
-fn a3_each_function_is_asked_told_and_may_refuse_and_one_that_refuses_spares_those_behind_it() {
+fn a3_each_callback_function_may_refuse_and_later_ones_are_then_not_called() {
     for form in Form::ALL {
         let callback = form.sample("callback");
         let events = Run::new("1+2").driver(&callback.path).ends_well();
@@ -29,10 +29,10 @@ fn a3_each_function_is_asked_told_and_may_refuse_and_one_that_refuses_spares_tho
         );
         let veto = of(&events, "veto");
         assert_eq!(veto.len(), 1, "{events:#?}");
-        assert_eq!(veto[0]["driver"], callback.name, "A11: who refused");
+        assert_eq!(veto[0]["driver"], callback.name, "A11: the party that refused");
         assert_eq!(veto[0]["status_name"], "STATUS_INSUFFICIENT_RESOURCES");
         assert_eq!(of(&events, "exit")[0]["active"], "0-1");
-        left_nothing(&events, &callback.name);
+        freed_everything(&events, &callback.name);
     }
 }
 
@@ -45,8 +45,8 @@ fn a3_a_function_is_told_that_another_driver_refused() {
         let lines = printed(&events, &callback.name);
         let failures = lines.iter().filter(|line| line.ends_with("failure, 0xc000009a"));
         let failures: Vec<_> = failures.map(|line| line.split(':').next().unwrap()).collect();
-        assert_eq!(failures, ["third", "second", "first"], "last first (A3): {lines:#?}");
-        left_nothing(&events, &callback.name);
+        assert_eq!(failures, ["third", "second", "first"], "in reverse order (A3): {lines:#?}");
+        freed_everything(&events, &callback.name);
     }
 }
 
@@ -58,7 +58,7 @@ fn a4_a_function_is_told_that_the_platform_failed() {
         let lines = printed(&events, &callback.name);
         let failures = lines.iter().filter(|line| line.ends_with("failure, 0xc0000185"));
         assert_eq!(failures.count(), 3, "STATUS_IO_DEVICE_ERROR: {lines:#?}");
-        left_nothing(&events, &callback.name);
+        freed_everything(&events, &callback.name);
     }
 }
 
@@ -86,5 +86,5 @@ fn d4_a_function_that_is_left_registered_is_unregistered_and_reported() {
     let reason = "unloaded with one registered callback function and one referenced object; deregistered (D4)";
     let breaches = of(&events, "breach");
     assert!(breaches.iter().any(|breach| breach["reason"] == reason), "{breaches:#?}");
-    assert_eq!(of(&events, "deregistered").len(), 1, "once: {events:#?}");
+    assert_eq!(of(&events, "deregistered").len(), 1, "deregistered once: {events:#?}");
 }

@@ -1,11 +1,11 @@
-//! Drivers in Rust: the example, as cargo builds it natively and as the committed `.sys`.
+//! Drivers in Rust: the example, built natively with cargo and as the committed `.sys`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::built::{Driver, Run};
 use crate::common::{of, stderr};
-use crate::life::{left_nothing, printed};
+use crate::life::{freed_everything, printed};
 
 /// The example in both forms.
 fn both() -> [Driver; 2] {
@@ -15,7 +15,7 @@ fn both() -> [Driver; 2] {
     cargo
         .args(["build", "--release", "--locked", "--manifest-path"])
         .arg(example.join("Cargo.toml"));
-    // Flags of the build around this one, such as a sanitizer's, are not its flags.
+    // Flags of the outer build, such as a sanitizer's, must not apply.
     cargo
         .arg("--target-dir")
         .arg(&target)
@@ -31,7 +31,7 @@ fn both() -> [Driver; 2] {
 }
 
 #[test]
-fn one_impl_driver_is_a_windows_driver_and_a_native_one() {
+fn one_implementation_builds_as_a_windows_and_as_a_native_driver() {
     for driver in both() {
         let events = Run::new("1+1").driver(&driver.path).ends_well();
         let said = [
@@ -42,10 +42,10 @@ fn one_impl_driver_is_a_windows_driver_and_a_native_one() {
             "unloading with 2 blocks",
         ];
         assert_eq!(printed(&events, &driver.name), said, "{}: R3, A1, A5, L2", driver.name);
-        left_nothing(&events, &driver.name);
+        freed_everything(&events, &driver.name);
 
-        // The blocks: the driver itself, processor 0's, the table of them, processor 1's. Whichever is not to be had,
-        // nothing crashes.
+        // The blocks are the driver itself, processor 0's, the table, and processor 1's. Whichever allocation
+        // fails, nothing crashes.
         for fails in 1..=3 {
             let failing = driver.with(&format!("alloc-fail={fails}"));
             let output = Run::new("1+1").driver(&failing).output();
@@ -59,6 +59,6 @@ fn one_impl_driver_is_a_windows_driver_and_a_native_one() {
         assert_eq!(refused.len(), 1, "{}: {refusing:#?}", driver.name);
         assert_eq!(refused[0]["driver"], driver.name, "A2: no memory is a veto by name");
         assert_eq!(refused[0]["status"], "0xC000009A", "A2: STATUS_INSUFFICIENT_RESOURCES");
-        left_nothing(&refusing, &driver.name);
+        freed_everything(&refusing, &driver.name);
     }
 }

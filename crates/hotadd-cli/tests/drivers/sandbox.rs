@@ -1,6 +1,7 @@
-//! What a driver's process can reach: nothing.
+//! What the sandbox forbids to a driver's process.
 
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -8,7 +9,7 @@ use crate::built::{Built, Form, Run};
 use crate::common::live::{Live, children_of, comes_true};
 use crate::common::{of, output, stderr};
 
-/// A driver that does this does not get far, and it is said why.
+/// Checks that a driver that does this is ended, and why.
 fn forbidden(what: &str, call: &str) {
     let built = Built::new();
     let driver = built.doing("reaches", what);
@@ -19,17 +20,17 @@ fn forbidden(what: &str, call: &str) {
         "reaches.so is not loaded: makes the system call {call}, which its sandbox forbids"
     );
     assert!(said.contains(&expected), "{what}: {said}");
-    // The C library has all threads change their user, and the driver's need not be the first.
+    // The C library changes the user of all threads, and the driver's thread need not be the first.
     let placed = said.contains(", at reaches.so+0x");
-    assert!(placed || call == "setuid", "{what}: it is said where: {said}");
+    assert!(placed || call == "setuid", "{what}: the message has the address: {said}");
 }
 
 #[test]
-fn it_opens_no_file() {
+fn a_driver_cannot_open_a_file() {
     forbidden("open(\"/etc/passwd\", 0);", "openat");
 }
 
-/// The same, by a constructor, which runs before DriverEntry.
+/// The same in a constructor, which runs before DriverEntry.
 fn forbidden_to_constructors(what: &str, call: &str) {
     let built = Built::new();
     let text = format!(
@@ -46,7 +47,7 @@ fn forbidden_to_constructors(what: &str, call: &str) {
 }
 
 #[test]
-fn its_constructors_reach_no_more_than_it_does() {
+fn a_drivers_constructors_are_sandboxed_like_the_driver() {
     forbidden_to_constructors("open(\"/etc/passwd\", 0);", "openat");
     let memory = "char path[64]; sprintf(path, \"/proc/%d/mem\", 1); open(path, 2);";
     forbidden_to_constructors(memory, "openat");
@@ -57,7 +58,7 @@ fn its_constructors_reach_no_more_than_it_does() {
 }
 
 #[test]
-fn its_constructors_and_destructors_run_in_their_order() {
+fn a_drivers_constructors_and_destructors_run_in_order() {
     let built = Built::new();
     let text = r#"
         int DbgPrint(const char *, ...);
@@ -74,7 +75,7 @@ fn its_constructors_and_destructors_run_in_their_order() {
 }
 
 #[test]
-fn no_code_of_its_runs_while_it_is_loaded() {
+fn a_drivers_code_does_not_run_while_it_is_loaded() {
     let built = Built::new();
     let chosen = "static int one(void) { return 1; } static int (*choose(void))(void) { return one; } int chosen(void) __attribute__((ifunc(\"choose\"))); int DriverEntry(void *driver, void *path) { return chosen() - 1; }";
     let driver = built.of("chooses", chosen);
@@ -83,17 +84,17 @@ fn no_code_of_its_runs_while_it_is_loaded() {
     assert!(stderr(&output).contains("ifunc"), "{}", stderr(&output));
 }
 
-/// Of a process that can be looked into, its memory belongs to its user; else to root.
+/// The memory files of a dumpable process belong to its user, those of another process to root.
 #[test]
-fn whoever_hosts_a_driver_cannot_be_looked_into_by_others_of_its_user() {
+fn processes_that_host_a_driver_are_not_dumpable() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::process::CommandExt;
 
-    /// Anybody but root, for whom there is no difference to be seen.
+    /// Runs as a user other than root, because root sees no difference.
     const ANYBODY: u32 = 64_321;
     let built = Built::new();
     let driver = built.doing("idle", "");
-    // Where anybody can run it.
+    // In a folder where every user can run it.
     let program = built.folder().join("hotadd");
     fs::copy(env!("CARGO_BIN_EXE_hotadd"), &program).unwrap();
     for path in [built.folder(), &program, Path::new(&driver)] {
@@ -114,59 +115,59 @@ fn whoever_hosts_a_driver_cannot_be_looked_into_by_others_of_its_user() {
         .collect();
     drop(run.stdin.take());
     assert!(run.wait().unwrap().success());
-    assert_eq!(owners, [("the driver's", 0), ("hotadd's", 0)], "whose memory it is");
+    assert_eq!(owners, [("the driver's", 0), ("hotadd's", 0)], "the owner of the memory files");
 }
 
 #[test]
-fn it_makes_no_connection() {
+fn a_driver_cannot_open_a_socket() {
     forbidden("socket(2, 1, 0);", "socket");
 }
 
 #[test]
-fn it_runs_no_program() {
+fn a_driver_cannot_run_a_program() {
     forbidden("char *words[] = { \"sh\", 0 }; execve(\"/bin/sh\", words, words + 1);", "execve");
 }
 
 #[test]
-fn it_makes_no_process() {
+fn a_driver_cannot_create_a_process() {
     forbidden("fork();", "clone");
 }
 
 #[test]
-fn it_signals_nobody_else() {
+fn a_driver_cannot_signal_another_process() {
     forbidden("kill(1, 0);", "kill");
     forbidden("kill(0, 15);", "kill");
 }
 
 #[test]
-fn it_becomes_nobody_else() {
+fn a_driver_cannot_change_its_user() {
     forbidden("setuid(0);", "setuid");
 }
 
 #[test]
-fn it_traces_nobody() {
+fn a_driver_cannot_trace_a_process() {
     forbidden("ptrace(16, 1, 0, 0);", "ptrace");
 }
 
 #[test]
-fn it_makes_no_code() {
+fn a_driver_cannot_create_executable_memory() {
     forbidden("char *mmap(); mmap(0, 4096, 7, 0x22, -1, 0L);", "mmap");
     forbidden("mprotect((long)DriverEntry & -4096L, 4096, 7);", "mprotect");
 }
 
 #[test]
-fn it_moves_no_other_process_to_another_processor() {
+fn a_driver_cannot_change_the_affinity_of_another_process() {
     forbidden("long mask = 1; sched_setaffinity(getppid(), 8, &mask);", "getppid");
     forbidden("long mask = 1; sched_setaffinity(1, 8, &mask);", "sched_setaffinity");
 }
 
 #[test]
-fn its_limits_are_as_they_are() {
+fn a_driver_cannot_change_its_limits() {
     forbidden("long limit[2] = { -1, -1 }; setrlimit(9, limit);", "prlimit64");
 }
 
 #[test]
-fn it_may_do_what_a_driver_needs() {
+fn a_driver_may_make_the_calls_that_it_needs() {
     let built = Built::new();
     let driver = built.doing(
         "behaves",
@@ -183,8 +184,8 @@ fn it_may_do_what_a_driver_needs() {
 }
 
 #[test]
-fn its_host_needs_no_file_however_many_threads_there_are() {
-    // A thread for each processor, to run DPCs on.
+fn a_drivers_process_opens_no_file_for_many_threads() {
+    // Each processor has a thread that runs DPCs.
     let percpu = Form::Sys.sample("percpu");
     let events = Run::new("24+24").driver(&percpu.path).ends_well();
     assert!(of(&events, "fault").is_empty(), "{events:#?}");
@@ -192,22 +193,29 @@ fn its_host_needs_no_file_however_many_threads_there_are() {
 }
 
 #[test]
-fn its_process_has_no_privileges_in_any_of_its_threads() {
+fn no_thread_of_a_drivers_process_has_privileges() {
     let built = Built::new();
     let driver = built.doing("idle", "");
     let live = Live::start(&["--add", "none", "--driver", &driver]);
     live.begins();
     let (pid, _) = live.hosts().remove(0);
     let root = rustix::process::geteuid().is_root();
-    let mut threads = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+    // A thread may end while its status is read, and on a loaded machine the second one may start late.
+    let mut threads = Vec::new();
+    comes_true("callbacks run on a thread other than the first", || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let status =
+            |task: io::Result<DirEntry>| fs::read_to_string(task.ok()?.path().join("status")).ok();
+        threads = tasks.filter_map(status).collect();
+        threads.len() > 1
+    });
+    for status in threads {
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
         };
         assert_eq!(field("NoNewPrivs:"), "1", "{status}");
-        assert_eq!(field("Seccomp:"), "2", "it is filtered: {status}");
+        assert_eq!(field("Seccomp:"), "2", "a seccomp filter is active: {status}");
         for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
             assert_eq!(field(set), "0000000000000000", "{set} {status}");
         }
@@ -216,9 +224,7 @@ fn its_process_has_no_privileges_in_any_of_its_threads() {
             assert_eq!(field("Gid:"), "65534\t65534\t65534\t65534");
             assert_eq!(field("Groups:"), "");
         }
-        threads += 1;
     }
-    assert!(threads > 1, "the thread that it is called on is another than the first");
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     for name in ["Max core file size", "Max file size"] {
         let limit = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -228,7 +234,7 @@ fn its_process_has_no_privileges_in_any_of_its_threads() {
 }
 
 #[test]
-fn its_process_has_no_descriptors_but_its_own() {
+fn a_drivers_process_has_only_its_own_descriptors() {
     let built = Built::new();
     let driver = built.doing("idle", "");
     let live = Live::start(&["--add", "none", "--driver", &driver]);
@@ -240,7 +246,7 @@ fn its_process_has_no_descriptors_but_its_own() {
         .collect();
     let links = fs::read_dir(format!("/proc/{pid}/fd"));
     let Ok(links) = links else {
-        // It is closed to whoever is not root: it is not dumpable.
+        // Only root can list it otherwise, because the process is not dumpable.
         assert!(!rustix::process::geteuid().is_root());
         live.end();
         return;
@@ -251,8 +257,8 @@ fn its_process_has_no_descriptors_but_its_own() {
         .filter(|to| !to.starts_with("socket:") && !to.starts_with("anon_inode:"))
         .filter(|to| to != "/dev/null" && !to.contains("/memfd:idle.so"))
         .collect();
-    // Those that whoever runs this test has left open for everybody are of no concern; cargo and others do.
+    // Descriptors that the caller of this test left inheritable do not matter; cargo and others leave some.
     let left = |to: &String| left_open.contains(to);
-    assert!(others.iter().all(left), "besides the error output: {others:?}");
+    assert!(others.iter().all(left), "descriptors other than stderr: {others:?}");
     live.end();
 }

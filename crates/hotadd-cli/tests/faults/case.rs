@@ -1,4 +1,5 @@
-//! [`Case`]: what goes wrong, in which state, at which place, on which occasion. All of them, and what each must come to.
+//! [`Case`]: which fault happens, in which state, at which place in the order and on which occasion; all
+//! cases and their expected outcomes.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,22 +7,22 @@ use std::time::Duration;
 use hotadd::State;
 use hotadd_service::script::word;
 
-/// The party that goes wrong.
+/// The name of the faulty party.
 pub(crate) const FAULTY: &str = "faulty";
 
-/// Longer than anything here takes.
+/// Longer than any step of these tests takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// What goes on when it goes wrong.
+/// What is under way when the fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Occasion {
     Add,
-    /// It registers and hears of the processors that are active already.
+    /// It registers, and gets the replay of the active processors.
     Replay,
     Removal,
 }
 
-/// Every state, on the occasions on which it comes.
+/// Every state, with the occasions on which it occurs.
 pub(crate) const MOMENTS: [(Occasion, State); 9] = [
     (Occasion::Add, State::AddStart),
     (Occasion::Add, State::AddComplete),
@@ -34,12 +35,12 @@ pub(crate) const MOMENTS: [(Occasion, State); 9] = [
     (Occasion::Removal, State::RemoveFailure),
 ];
 
-/// Where it stands among those who are asked, in the order of asking.
+/// The place of the faulty party in the order of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Only,
     First,
-    /// With others in front, behind, and others still that are asked at the same time.
+    /// Between other parties, some of which are asked at the same time.
     Middle,
     Last,
 }
@@ -75,14 +76,14 @@ pub(crate) const FAULTS: [Fault; 11] = [
     Fault::Late,
 ];
 
-/// How the party stands with the operator (L4).
+/// The relation of the party to the operator (L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The operator named it: nothing is added without it.
+    /// The operator named it, and nothing is added without it.
     Named,
     /// The operator named it, and it is skipped when it is missing.
     Skipped,
-    /// The operator does not know it, and has named another that is healthy.
+    /// The operator did not name it, but named another party, which is healthy.
     Stranger,
 }
 
@@ -98,12 +99,12 @@ pub(crate) struct Case {
     pub(crate) standing: Standing,
 }
 
-/// Why an add or a removal comes to nothing that nothing else is wrong with.
+/// A second reason why an add or a removal fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// One that is asked behind the faulty one refuses.
+    /// A party that is asked after the faulty one refuses.
     Veto,
-    /// There is none, so the platform fails.
+    /// No party refuses, so the platform must fail.
     Platform,
 }
 
@@ -141,7 +142,7 @@ impl Case {
         }
     }
 
-    /// Why it comes to nothing, if not by the fault.
+    /// Why it fails, if not by the fault.
     pub(crate) fn cause(&self) -> Option<Cause> {
         let live = self.occasion != Occasion::Replay;
         let failure = matches!(self.state, State::AddFailure | State::RemoveFailure);
@@ -151,7 +152,7 @@ impl Case {
         })
     }
 
-    /// Whether the processor that it is about is active afterwards.
+    /// Whether the processor is active afterwards.
     pub(crate) fn ends_active(&self) -> bool {
         match self.occasion {
             Occasion::Add => self.state == State::AddComplete,
@@ -160,7 +161,7 @@ impl Case {
         }
     }
 
-    /// The processor that it is about: 0 and 1 are active, 2 and more are not.
+    /// The processor of the case. 0 and 1 are active, 2 and more are not.
     pub(crate) fn id(&self) -> u32 {
         match self.occasion {
             Occasion::Add => 2,
@@ -169,7 +170,7 @@ impl Case {
         }
     }
 
-    /// The driver, as `hotadd run` would be given it.
+    /// The driver's specification, as for `hotadd run`.
     pub(crate) fn driver(&self) -> String {
         let when = word(self.state);
         let fault = match self.fault {
@@ -186,7 +187,7 @@ impl Case {
             Fault::Late => format!("late={when}"),
         };
         let replay = match (self.occasion, self.state) {
-            // What it is told failed, it must have refused.
+            // To be told a failure, it must have refused.
             (Occasion::Replay, State::AddFailure) => ",veto=1,replay",
             (Occasion::Replay, _) => ",replay",
             _ => "",
@@ -194,18 +195,18 @@ impl Case {
         format!("sample:isolated,name={FAULTY},level={},{fault}{replay}", self.level())
     }
 
-    /// Whether it is by the clock that it is found out.
+    /// Whether only the time limit detects the fault.
     pub(crate) fn is_timed(&self) -> bool {
         matches!(self.fault, Fault::Hang | Fault::Stop | Fault::Half | Fault::Late)
     }
 
-    /// Whether its process ends by it.
+    /// Whether the fault ends its process.
     pub(crate) fn is_deadly(&self) -> bool {
         use Fault::{Abort, Crash, Exit0, Exit1, Segv};
         matches!(self.fault, Crash | Segv | Abort | Exit0 | Exit1)
     }
 
-    /// What is said to have happened, with this time limit (L3): one of these.
+    /// The reasons that may be reported with this time limit (L3).
     pub(crate) fn reasons(&self, limit: Duration) -> Vec<String> {
         match self.fault {
             Fault::Crash => vec!["its process was killed by SIGKILL".to_owned()],

@@ -1,4 +1,4 @@
-//! [`Stage`]: a simulated partition that is served, the healthy parties of it, and the faulty one among them.
+//! [`Fixture`]: a simulated partition that is served, with its healthy parties and the faulty one.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
@@ -15,43 +15,43 @@ use crate::case::LONG;
 use crate::left::comes_true;
 use crate::recorder::{Journal, Told};
 
-/// Where a party stands in the calling order.
+/// A party's place in the calling order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seat {
     pub(crate) name: &'static str,
     pub(crate) level: i32,
-    /// It is in another process, or behind a connection, and asked together with others of its level that are.
+    /// It is in another process or behind a connection. All such parties of a level are asked at the same time.
     pub(crate) at_once: bool,
-    /// It writes down what it is told.
+    /// It records its calls.
     pub(crate) records: bool,
 }
 
-/// Whether the operator has named the healthy party that is in a process of its own.
+/// Whether the operator has named the healthy party that has its own process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Names,
     NamesNobody,
 }
 
-/// A partition with its parties. They leave in the order of the fields.
-pub(crate) struct Stage {
+/// A partition with its parties. They are dropped in the order of the fields.
+pub(crate) struct Fixture {
     hosts: Vec<Host>,
     registrations: Vec<Registration>,
-    /// The partition as the agents know it, which are told with every notice.
+    /// The partition as the agents see it. They are told of changes with every notice.
     there: Option<Partition>,
-    /// As somebody knows it who has registered nobody and hears signals alone.
+    /// The partition as a client sees it that has no party and gets only signals.
     afar: Option<Partition>,
     service: Arc<Service>,
     pub(crate) partition: Partition,
     pub(crate) hardware: Arc<Simulated>,
     pub(crate) journal: Journal,
     events: Arc<Mutex<Vec<Event>>>,
-    /// The healthy parties, in order of registration.
+    /// The healthy parties, in the order of registration.
     pub(crate) seats: Vec<Seat>,
 }
 
-impl Stage {
-    /// Processors 0 and 1 are active, three more are spare. Nobody is registered.
+impl Fixture {
+    /// Processors 0 and 1 are active, three more are spare, and no party is registered.
     pub(crate) fn empty() -> Self {
         let hardware = Simulated::new(2, 3).unwrap();
         let partition = Partition::simulated(&hardware).unwrap();
@@ -76,26 +76,32 @@ impl Stage {
         }
     }
 
-    /// The same with healthy parties at three levels: in this process, behind a connection, and in a process of its own.
+    /// The same with healthy parties at three levels: in this process, behind a connection, and in a process
+    /// of its own.
     pub(crate) fn new(operator: Operator) -> Self {
-        let mut stage = Self::empty();
-        let named = (operator == Operator::Names).then(|| stage.names("healthy"));
-        stage.there = Some(stage.connect());
-        stage.afar = Some(stage.connect());
-        stage.here("here0", 0);
-        stage.agent("there0", 0);
-        stage.here("here1", 1);
-        let healthy =
-            stage.host("healthy", "sample:isolated,name=healthy,level=1", LONG, 0, named.as_ref());
-        stage.hosts.push(healthy.unwrap());
-        stage.seats.push(Seat { name: "healthy", level: 1, at_once: true, records: false });
-        stage.agent("there1", 1);
-        stage.here("here2", 2);
-        stage.agent("there2", 2);
-        stage
+        let mut fixture = Self::empty();
+        let named = (operator == Operator::Names).then(|| fixture.names("healthy"));
+        fixture.there = Some(fixture.connect());
+        fixture.afar = Some(fixture.connect());
+        fixture.here("here0", 0);
+        fixture.agent("there0", 0);
+        fixture.here("here1", 1);
+        let healthy = fixture.host(
+            "healthy",
+            "sample:isolated,name=healthy,level=1",
+            LONG,
+            0,
+            named.as_ref(),
+        );
+        fixture.hosts.push(healthy.unwrap());
+        fixture.seats.push(Seat { name: "healthy", level: 1, at_once: true, records: false });
+        fixture.agent("there1", 1);
+        fixture.here("here2", 2);
+        fixture.agent("there2", 2);
+        fixture
     }
 
-    /// The operator names a party (L4), which is missing until its driver is there.
+    /// The operator names a party (L4). It is missing until its driver is registered.
     pub(crate) fn names(&self, name: &str) -> Named {
         Named::new(self.partition.require(name).unwrap())
     }
@@ -104,7 +110,7 @@ impl Stage {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.service.attach(theirs, None).unwrap();
         let there = Partition::connect_over(ours).unwrap();
-        // It asks once by itself, in a thread of the service that is gone or has its name by now.
+        // It retries once by itself, for example while an earlier service still has the name.
         drop(there.candidates());
         there
     }
@@ -115,7 +121,7 @@ impl Stage {
         self.seats.push(Seat { name, level, at_once: false, records: true });
     }
 
-    /// One more behind the connection, if there is one.
+    /// Registers one more party behind the connection, if there is a connection.
     pub(crate) fn agent(&mut self, name: &'static str, level: i32) {
         let Some(there) = &self.there else { return };
         let party = there.registration(name).level(level).time_limit(LONG);
@@ -151,12 +157,12 @@ impl Stage {
         Host::start(&self.partition, &self.service, spec)
     }
 
-    /// What has happened since the last time.
+    /// The events since the last call.
     pub(crate) fn events(&self) -> Vec<Event> {
         std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same, up to and with one of this kind about this party, which may be on its way.
+    /// The same, up to and including an event of this kind about this party, which may still arrive.
     pub(crate) fn events_until(&self, kind: EventKind, name: &str) -> Vec<Event> {
         let mut events = Vec::new();
         let is_it = |event: &Event| {
@@ -170,7 +176,7 @@ impl Stage {
         events
     }
 
-    /// Who is registered, in calling order.
+    /// The registered parties, in calling order.
     pub(crate) fn parties(&self) -> Vec<String> {
         let mut names = Vec::new();
         let list = |parties: &[hotadd::PartyInfo]| {
@@ -180,7 +186,7 @@ impl Stage {
         names
     }
 
-    /// That these processors are active, for everybody.
+    /// Checks that these processors are active for every observer.
     pub(crate) fn has_active(&self, expected: &[u32], when: &str) {
         let expected: BTreeSet<u32> = expected.iter().copied().collect();
         assert_eq!(active(&self.partition), expected, "{when}: the active set");
@@ -191,7 +197,7 @@ impl Stage {
             assert_eq!(believed, expected, "{when}: what {party} was told is active");
         }
         for replica in self.there.iter().chain(&self.afar) {
-            // The signal that says so is on its way.
+            // The signal about the change may still arrive.
             comes_true(
                 || active(replica) == expected && replica.epoch() == self.partition.epoch(),
                 || format!("{when}: a replica has {replica:?} and not {expected:?}"),

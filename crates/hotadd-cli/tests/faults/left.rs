@@ -1,4 +1,4 @@
-//! [`Held`]: what this process has open, runs and has started, so that nothing of it is left behind.
+//! [`Held`]: the descriptors, threads and children of this process, so that a test can check that nothing is left behind.
 
 use std::fs;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::case::LONG;
 
-/// Threads that end by themselves when they have done one thing, by the names that the kernel keeps of them.
+/// Threads that end by themselves after one task, by the names that the kernel shows.
 const PASSING: [&str; 3] = ["hotadd-ending", "hotadd-register", "hotadd-candidat"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) descriptors: usize,
     pub(crate) threads: usize,
-    /// Ended ones that nobody has waited for included.
+    /// Including zombies.
     pub(crate) children: usize,
 }
 
@@ -24,7 +24,7 @@ impl Held {
         Self { descriptors, threads, children: children() }
     }
 
-    /// What is held when nothing is under way.
+    /// What is held when no transaction is under way.
     pub(crate) fn at_rest() -> Self {
         comes_true(
             || !threads().any(|name| PASSING.contains(&name.as_str())),
@@ -33,7 +33,7 @@ impl Held {
         Self::now()
     }
 
-    /// Waits until that much is held again.
+    /// Waits until exactly this is held again.
     pub(crate) fn comes_back(&self, when: &str) {
         comes_true(
             || Self::now() == *self,
@@ -61,12 +61,13 @@ fn children() -> usize {
     all.filter(|status| status.contains(&own)).count()
 }
 
-/// Looks again and again, and says what is wrong if it does not come true.
+/// Waits until a condition holds, and fails with this message after half of [`LONG`].
+///
+/// It polls, because the kernel reports no event when a thread has ended. The pause only leaves the processor to others.
 pub(crate) fn comes_true(mut is_so: impl FnMut() -> bool, wrong: impl Fn() -> String) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < LONG / 2, "{}", wrong());
-        // Only so as not to take the processor away from what is waited for.
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,7 +1,8 @@
-//! Every fault of a driver's process, in every state, at every place, on every occasion; and what has to hold after each.
-//!
-//! The cases are the product of the lists in [`case`]. They run in several processes of this test binary, so that what
-//! each leaves behind can be counted.
+//! Every fault of a driver's process, in every state, at every place and on every occasion, and what must
+//! hold after each.
+//! //!
+//! //! The cases are the product of the lists in [`case`]. They run in several processes of this test binary,
+//! so that what each case leaves behind can be counted.
 
 mod case;
 mod healthy;
@@ -12,14 +13,14 @@ mod restart;
 mod shards;
 mod strike;
 
-/// L3 and all that hangs on it, for every case there is.
+/// L3 and the clauses that depend on it, for every case.
 #[test]
-fn l3_whatever_goes_wrong_takes_nobody_with_it() {
+fn l3_a_faulty_driver_harms_no_other_party() {
     shards::all();
 }
 
-/// Where the processes come in that run the cases; by itself it has nothing to do.
+/// The entry of the processes that run the cases. Run directly, it does nothing.
 #[test]
 fn shard() {
-    shards::play();
+    shards::run_shard();
 }

@@ -1,4 +1,5 @@
-//! What everybody must be told, in order, worked out from the contract and not from the code (A1-A5, R3, R4, X1, L3).
+//! The expected calls to every party, in order, derived from the contract and not from the code (A1-A5, R3,
+//! R4, X1, L3).
 
 use hotadd::{Event, EventKind, State};
 
@@ -6,15 +7,15 @@ use crate::case::{Case, Cause, FAULTY, Occasion};
 use crate::healthy::Seat;
 use crate::recorder::Told;
 
-/// Who refuses when somebody behind the faulty party has to: the one in this process that is asked last.
+/// The party that refuses when one after the faulty party must: the party in this process that is asked last.
 pub(crate) const fn refuser(removal: bool) -> &'static str {
     if removal { "here0" } else { "here2" }
 }
 
-/// Those who are asked, in the order of asking: one by one, or several at once.
+/// The parties in the order of asking. Those in one list are asked at the same time.
 fn runs(seats: &[Seat], removal: bool) -> Vec<Vec<&'static str>> {
     let mut seats: Vec<&Seat> = seats.iter().collect();
-    // Stable: within a level and a kind the order is that of registration.
+    // The sort is stable: within a level and a kind, the order is that of registration.
     seats.sort_by_key(|seat| (seat.level, seat.at_once));
     if removal {
         seats.reverse();
@@ -23,14 +24,14 @@ fn runs(seats: &[Seat], removal: bool) -> Vec<Vec<&'static str>> {
     seats.chunk_by(together).map(|run| run.iter().map(|seat| seat.name).collect()).collect()
 }
 
-/// The calls of an add to which everybody agrees.
+/// The calls of an add that every party agrees to.
 pub(crate) fn agreed(seats: &[Seat], id: u32) -> Vec<Told> {
     let all = runs(seats, false).concat();
     let call = |state| all.iter().map(move |name| Told::new(name, state, id));
     call(State::AddStart).chain(call(State::AddComplete)).collect()
 }
 
-/// The calls of a case. `seats` are all who are registered, the faulty one among them unless it only registers.
+/// The calls of a case. `seats` are all registered parties, including the faulty one unless it only registers.
 pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
     if case.occasion == Occasion::Replay {
         return replay(case.state);
@@ -46,7 +47,7 @@ pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
         Some(Cause::Platform) => None,
         None => (case.state == start).then_some(FAULTY),
     };
-    // Everybody in a run is asked, also behind a refusal; nobody behind that run is.
+    // Every party of a run is asked, also after a refusal. Later runs are not asked.
     let mut asked = Vec::new();
     for run in runs(seats, removal) {
         let last = stops_at.is_some_and(|name| run.contains(&name));
@@ -66,7 +67,7 @@ pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
     told
 }
 
-/// Processors 0 and 1 are active. It refuses 1 if it is to be told of a failure.
+/// The replay of processors 0 and 1. The party refuses 1 if it must be told a failure.
 fn replay(state: State) -> Vec<Told> {
     let call = |state, id| Told::new(FAULTY, state, id);
     let mut told = vec![call(State::AddStart, 0)];
@@ -76,7 +77,8 @@ fn replay(state: State) -> Vec<Told> {
     told
 }
 
-/// That whoever agreed heard one outcome, and nobody else heard any; the dead party need not. From the events alone.
+/// Checks from the events that each party that agreed was told one outcome, and no other party any. The dead
+/// party is exempt.
 pub(crate) fn one_outcome_each(events: &[Event], case: &Case) {
     let mut open: Vec<(&str, u32)> = Vec::new();
     for event in events {
@@ -98,5 +100,5 @@ pub(crate) fn one_outcome_each(events: &[Event], case: &Case) {
         }
     }
     open.retain(|(name, _)| *name != FAULTY);
-    assert!(open.is_empty(), "{case}: A3, A5: these agreed and heard no outcome: {open:?}");
+    assert!(open.is_empty(), "{case}: A3, A5: these agreed and were told no outcome: {open:?}");
 }

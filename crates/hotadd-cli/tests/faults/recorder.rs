@@ -1,4 +1,4 @@
-//! [`Recorder`]: a healthy party that writes down everything that it is told, and what that makes it believe.
+//! [`Recorder`]: a healthy party that records every call, and the set of processors that it infers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hotadd::{Driver, Notice, Removal, State, Status, Veto};
 
-/// Why a recorder refuses.
+/// The reason that a recorder gives when it refuses.
 pub(crate) const REFUSAL: &str = "it was told to refuse";
 
 /// One call of one party.
@@ -29,46 +29,46 @@ impl fmt::Debug for Told {
     }
 }
 
-/// What all recorders write into.
+/// The shared record of all recorders.
 #[derive(Clone, Default)]
-pub(crate) struct Journal(Arc<Mutex<Pages>>);
+pub(crate) struct Journal(Arc<Mutex<Records>>);
 
 #[derive(Default)]
-struct Pages {
+struct Records {
     told: Vec<Told>,
-    /// The processors that each has been told are active.
+    /// The processors that each party was told are active.
     active: BTreeMap<String, BTreeSet<u32>>,
     refuses: Option<(String, State)>,
 }
 
 impl Journal {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn recorder(&self, party: &str) -> Recorder {
-        self.pages().active.insert(party.to_owned(), BTreeSet::new());
+        self.records().active.insert(party.to_owned(), BTreeSet::new());
         Recorder { party: party.to_owned(), journal: self.clone() }
     }
 
-    /// What was told since the last time.
+    /// The calls since the last time.
     pub(crate) fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.pages().told)
+        std::mem::take(&mut self.records().told)
     }
 
-    /// What each believes to be active.
+    /// The processors that each party believes active.
     pub(crate) fn active(&self) -> BTreeMap<String, BTreeSet<u32>> {
-        self.pages().active.clone()
+        self.records().active.clone()
     }
 
-    /// From now on this party refuses in this state.
+    /// Makes this party refuse in this state.
     pub(crate) fn refuse(&self, party: &str, state: State) {
-        self.pages().refuses = Some((party.to_owned(), state));
+        self.records().refuses = Some((party.to_owned(), state));
     }
 
-    /// From now on nobody refuses.
+    /// Makes every party agree again.
     pub(crate) fn agree(&self) {
-        self.pages().refuses = None;
+        self.records().refuses = None;
     }
 }
 
@@ -88,15 +88,15 @@ impl Driver for Recorder {
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
         let (state, id) = (notice.state(), notice.processor().id.0);
-        let mut pages = self.journal.pages();
-        pages.told.push(Told::new(&self.party, state, id));
-        let active = pages.active.entry(self.party.clone()).or_default();
+        let mut records = self.journal.records();
+        records.told.push(Told::new(&self.party, state, id));
+        let active = records.active.entry(self.party.clone()).or_default();
         match state {
             State::AddComplete => drop(active.insert(id)),
             State::RemoveComplete => drop(active.remove(&id)),
             _ => {}
         }
-        match &pages.refuses {
+        match &records.refuses {
             Some((party, when)) if *party == self.party && *when == state => {
                 Err(Veto::new(Status::UNSUCCESSFUL, REFUSAL))
             }

@@ -1,4 +1,4 @@
-//! Running all cases in a handful of processes at once: most of a case is waiting, and each process counts what it holds.
+//! Runs all cases in several processes at once, because a case mostly waits. Each process counts its own resources.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -10,17 +10,18 @@ use std::time::Instant;
 use hotadd_service::children::{Children, Ending, Offspring};
 
 use crate::case::{Case, FAULTS, LONG, MOMENTS, PLACES, STANDINGS};
-use crate::healthy::{Operator, Stage};
+use crate::healthy::{Fixture, Operator};
 use crate::left::Held;
 use crate::strike;
 
-/// How many processes share the cases. No divisor of the number of faults by standings, so that each has its part of the slow ones.
+/// The number of processes. It does not divide the number of faults times standings, so that the slow cases
+/// are spread over all.
 const SHARDS: usize = 10;
 
-/// Says to a process of this binary which of the shards it is.
+/// The environment variable that tells a process of this binary which shard it runs.
 const SHARD: &str = "HOTADD_TEST_SHARD";
 
-/// What a process writes in front of each case that it has run.
+/// Printed before each case that a process has run.
 const RAN: &str = "ran: ";
 
 /// Runs all cases, each in one of the processes.
@@ -28,7 +29,7 @@ pub(crate) fn all() {
     let began = Instant::now();
     let cases = Case::all();
     let product = MOMENTS.len() * FAULTS.len() * PLACES.len() * STANDINGS.len();
-    assert_eq!(cases.len(), product, "it is the product");
+    assert_eq!(cases.len(), product, "the cases are the whole product");
     let shards: Vec<_> =
         (0..SHARDS).map(|shard| thread::spawn(move || listen(start(shard)))).collect();
     let mut ran = BTreeSet::new();
@@ -36,7 +37,7 @@ pub(crate) fn all() {
     let mut again = 0;
     for (shard, heard) in shards.into_iter().enumerate() {
         let (said, ending) = heard.join().unwrap();
-        // The harness does not end its own line before a test says something.
+        // The harness prints the name of a test without a line end.
         let lines = said.lines().filter_map(|line| Some(line.split_once(RAN)?.1.to_owned()));
         ran.extend(lines);
         again += said.matches(strike::AGAIN).count();
@@ -46,20 +47,20 @@ pub(crate) fn all() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     let all: BTreeSet<String> = cases.iter().map(ToString::to_string).collect();
-    assert_eq!(all.len(), cases.len(), "no two cases have one name");
+    assert_eq!(all.len(), cases.len(), "the names of the cases are unique");
     assert_eq!(ran, all, "every case has run");
     let took = began.elapsed().as_secs_f64();
     println!("{} cases in {took:.1} s; tried again, as this machine is busy: {again}", ran.len());
 }
 
-/// What a process does that was started to run its part of the cases.
-pub(crate) fn play() {
+/// Runs the cases of this process's shard.
+pub(crate) fn run_shard() {
     let Ok(shard) = std::env::var(SHARD) else { return };
     let shard: usize = shard.parse().unwrap();
     let current = watch();
-    // With the first stage come, once and for all, the thread that waits for children and the pipe of tokio's signals.
+    // The first fixture starts the thread that waits for children and opens the pipe for tokio's signals. Both stay.
     let Held { descriptors, threads, children } = Held::at_rest();
-    drop(Stage::new(Operator::NamesNobody));
+    drop(Fixture::new(Operator::NamesNobody));
     let bare = Held { descriptors: descriptors + 2, threads: threads + 1, children };
     bare.comes_back("a healthy stage leaves nothing behind");
     for case in Case::all().iter().skip(shard).step_by(SHARDS) {
@@ -69,7 +70,7 @@ pub(crate) fn play() {
     }
 }
 
-/// Ends this process, with the name of the case, if one takes so long that somebody must be waiting for ever.
+/// Ends this process with the name of the case if one takes so long that it must have blocked.
 fn watch() -> Sender<String> {
     let (sender, names) = channel::<String>();
     thread::spawn(move || {
@@ -79,7 +80,7 @@ fn watch() -> Sender<String> {
                 Ok(name) => current = name,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    eprintln!("{current}: somebody waits for ever");
+                    eprintln!("{current}: the case has blocked");
                     std::process::abort();
                 }
             }
@@ -92,11 +93,11 @@ fn start(shard: usize) -> Offspring {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["shard", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(SHARD, shard.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
-    // Others in this process have children as well.
+    // Other tests of this process have children too.
     Children::get().spawn(command).unwrap()
 }
 
-/// What it says, and how it ends.
+/// The output of a shard and how it ended.
 fn listen(mut shard: Offspring) -> (String, Option<Ending>) {
     let mut said = String::new();
     shard.stdout.take().unwrap().read_to_string(&mut said).unwrap();

@@ -1,4 +1,4 @@
-//! Running one case, and looking at what came of it.
+//! Running one case and checking its outcome.
 
 use std::time::Duration;
 
@@ -7,35 +7,35 @@ use hotadd_service::Named;
 use hotadd_service::host::Host;
 
 use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place, Standing};
-use crate::healthy::{Operator, Seat, Stage, told};
+use crate::healthy::{Fixture, Operator, Seat, told};
 use crate::left::Held;
 use crate::oracle;
 use crate::recorder::{REFUSAL, Told};
 
-/// The first time limit of a faulty party that is found out by the clock.
+/// The first time limit of a faulty party that the time limit detects.
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// How often a case is tried, each time with four times the limit.
 const TRIES: u32 = 4;
 
-/// What is written in front of a case that is tried again.
+/// Printed before a case that is tried again.
 pub(crate) const AGAIN: &str = "again: ";
 
-/// This machine was too busy for the case: the faulty party was found out before its fault, or it took so long to find out
-/// how its process ended that nobody waited for that.
+/// The machine was too busy for the case. Either the faulty party was detected before its fault, or it took
+/// too long to learn how its process ended.
 #[derive(Debug)]
 struct TooBusy;
 
-/// What was done, and what came of it.
-struct Struck {
-    /// The faulty one, unless it did not even register.
+/// What was done, and its result.
+struct Attempted {
+    /// The faulty party, unless it did not register.
     host: Option<Host>,
     events: Vec<Event>,
     /// Of the add or the removal.
     result: Option<Result<Change, Error>>,
 }
 
-/// Runs a case, with more time if this machine is too busy for it.
+/// Runs a case, with more time if the machine is too busy for it.
 pub(crate) fn run(case: &Case) {
     let mut limit = LIMIT;
     for left in (0..TRIES).rev() {
@@ -52,58 +52,60 @@ pub(crate) fn run(case: &Case) {
 
 fn attempt(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
     let before = Held::at_rest();
-    let outcome = on_stage(case, limit, last);
+    let outcome = on_fixture(case, limit, last);
     before.comes_back(&format!("{case}: behind all"));
     outcome
 }
 
-fn on_stage(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
+fn on_fixture(case: &Case, limit: Duration, last: bool) -> Result<(), TooBusy> {
     let operator = match case.standing {
         Standing::Stranger => Operator::Names,
         Standing::Named | Standing::Skipped => Operator::NamesNobody,
     };
-    let mut stage = if case.place == Place::Only { Stage::empty() } else { Stage::new(operator) };
-    let named = (case.standing == Standing::Named).then(|| stage.names(FAULTY));
+    let mut fixture =
+        if case.place == Place::Only { Fixture::empty() } else { Fixture::new(operator) };
+    let named = (case.standing == Standing::Named).then(|| fixture.names(FAULTY));
     let held = Held::at_rest();
-    let Struck { host, events, result } = strike(case, &mut stage, named.as_ref(), limit, last)?;
+    let Attempted { host, events, result } =
+        strike(case, &mut fixture, named.as_ref(), limit, last)?;
     if !last && too_busy(case, &events) {
         return Err(TooBusy);
     }
-    // At once, before anything of it has had time to go.
-    let missing = is_missed(case, &stage);
+    // Checked at once, before its resources can be released.
+    let missing = is_missed(case, &fixture);
     if let Some(result) = result {
         judge_result(case, &result, limit);
     }
-    judge_events(case, &stage, &events, limit);
+    judge_events(case, &fixture, &events, limit);
     let mut active = vec![0, 1];
     match (case.ends_active(), case.occasion) {
         (true, Occasion::Add) => active.push(2),
         (false, Occasion::Removal) => active.retain(|id| *id != 1),
         _ => {}
     }
-    stage.has_active(&active, &case.to_string());
-    // Its handle is still there; all else is gone.
+    fixture.has_active(&active, &case.to_string());
+    // Its handle still exists; everything else is released.
     held.comes_back(&format!("{case}: of the faulty party"));
-    assert_eq!(missing, is_missed(case, &stage), "{case}: L4: and it stays so");
-    // Without its operator nobody misses it.
+    assert_eq!(missing, is_missed(case, &fixture), "{case}: L4: this does not change");
+    // Without its operator it is not missing.
     drop((host, named));
-    next_add(case, &stage, active);
+    next_add(case, &fixture, active);
     Ok(())
 }
 
-/// Has it go wrong.
+/// Makes the fault happen.
 fn strike(
     case: &Case,
-    stage: &mut Stage,
+    fixture: &mut Fixture,
     named: Option<&Named>,
     limit: Duration,
     last: bool,
-) -> Result<Struck, TooBusy> {
+) -> Result<Attempted, TooBusy> {
     let driver = case.driver();
     if case.occasion == Occasion::Replay {
-        stage.events();
-        stage.journal.take();
-        let error = stage.host(FAULTY, &driver, limit, 0, named);
+        fixture.events();
+        fixture.journal.take();
+        let error = fixture.host(FAULTY, &driver, limit, 0, named);
         let error = error.map(drop).expect_err(&case.to_string());
         let said = error.to_string();
         let reasons = case.reasons(limit);
@@ -113,41 +115,41 @@ fn strike(
         assert!(
             said.starts_with("faulty did not register: ")
                 && reasons.iter().any(|reason| said.contains(reason)),
-            "{case}: L3: whoever starts it is told what happened ({reasons:?}), not {said:?}"
+            "{case}: L3: its starter is told what happened ({reasons:?}), not {said:?}"
         );
-        // Its process may have been found to be gone before the partition knew.
-        let events = stage.events_until(EventKind::Refused, FAULTY);
-        return Ok(Struck { host: None, events, result: None });
+        // The end of its process may be known before the partition has noticed.
+        let events = fixture.events_until(EventKind::Refused, FAULTY);
+        return Ok(Attempted { host: None, events, result: None });
     }
-    let host = match stage.host(FAULTY, &driver, limit, 0, named) {
+    let host = match fixture.host(FAULTY, &driver, limit, 0, named) {
         Ok(host) => host,
         Err(_) if case.is_timed() && !last => return Err(TooBusy),
         Err(error) => panic!("{case}: it is healthy as yet: {error}"),
     };
-    // Asked at the same time, behind it.
-    stage.agent("late1", 1);
-    stage.events();
-    stage.journal.take();
+    // Asked at the same time, after it.
+    fixture.agent("late1", 1);
+    fixture.events();
+    fixture.journal.take();
     let id = HardwareId(case.id());
     let removal = case.is_removal();
     match case.cause() {
         Some(Cause::Veto) => {
             let start = if removal { State::RemoveStart } else { State::AddStart };
-            stage.journal.refuse(oracle::refuser(removal), start);
+            fixture.journal.refuse(oracle::refuser(removal), start);
         }
         Some(Cause::Platform) => {
-            stage.hardware.fail_start(id, Errno::EIO);
-            stage.hardware.fail_stop(id, Errno::EIO);
+            fixture.hardware.fail_start(id, Errno::EIO);
+            fixture.hardware.fail_stop(id, Errno::EIO);
         }
         None => {}
     }
-    let result = if removal { stage.partition.remove(id) } else { stage.partition.add(id) };
-    stage.journal.agree();
-    stage.hardware.heal(id);
-    Ok(Struck { host: Some(host), events: stage.events(), result: Some(result) })
+    let result = if removal { fixture.partition.remove(id) } else { fixture.partition.add(id) };
+    fixture.journal.agree();
+    fixture.hardware.heal(id);
+    Ok(Attempted { host: Some(host), events: fixture.events(), result: Some(result) })
 }
 
-/// Whether something else went wrong than was to, for lack of time.
+/// Whether another fault happened than the intended one, for lack of time.
 fn too_busy(case: &Case, events: &[Event]) -> bool {
     let of_it = |event: &&Event| event.party.as_ref().is_some_and(|party| party.name == FAULTY);
     let mine = || events.iter().filter(of_it);
@@ -157,13 +159,13 @@ fn too_busy(case: &Case, events: &[Event]) -> bool {
     (case.is_timed() && early && reason.starts_with("no answer in")) || too_busy_for(case, reason)
 }
 
-/// Its process has ended, and nobody knows how as yet; or all that is known is what its process says.
+/// Its process has ended, and the status is not known yet; or only its own report is known.
 fn too_busy_for(case: &Case, reason: &str) -> bool {
     (case.is_deadly() && reason.contains("its connection was closed"))
         || reason.contains("the connection to the partition is lost")
 }
 
-/// L3, A3-A5, X1: what whoever asked is told.
+/// L3, A3-A5, X1: the result that the caller gets.
 fn judge_result(case: &Case, result: &Result<Change, Error>, limit: Duration) {
     let id = HardwareId(case.id());
     match (case.cause(), case.state, result) {
@@ -201,19 +203,19 @@ fn judge_result(case: &Case, result: &Result<Change, Error>, limit: Duration) {
     }
 }
 
-/// Who heard what, and what became of the faulty party.
-fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
-    let mut seats = stage.seats.clone();
+/// Checks the calls to each party, and the end of the faulty party.
+fn judge_events(case: &Case, fixture: &Fixture, events: &[Event], limit: Duration) {
+    let mut seats = fixture.seats.clone();
     if case.occasion != Occasion::Replay {
         let faulty = Seat { name: FAULTY, level: case.level(), at_once: true, records: false };
-        // All but the one that came behind it.
+        // All but the one that registered after it.
         let at = seats.iter().position(|seat| seat.name == "late1").unwrap_or(seats.len());
         seats.insert(at, faulty);
     }
     let expected = oracle::expected(case, &seats);
     assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: who is called, in order");
     let recorded = heard_by_recorders(expected, &seats);
-    assert_eq!(stage.journal.take(), recorded, "{case}: what the parties themselves heard");
+    assert_eq!(fixture.journal.take(), recorded, "{case}: the calls that the parties recorded");
     oracle::one_outcome_each(events, case);
 
     let of_kind = |kind| events.iter().filter(move |event| event.kind == kind);
@@ -228,11 +230,11 @@ fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
         panic!("{case}: L3: one thing went wrong, and not {breaches:?}");
     };
     let named = (*clause, *party, *id);
-    assert_eq!(named, (Some("L3"), Some(FAULTY), Some(case.id())), "{case}: it is named");
+    assert_eq!(named, (Some("L3"), Some(FAULTY), Some(case.id())), "{case}: the event names it");
     let reasons = case.reasons(limit);
     assert!(
         reasons.iter().any(|expected| *reason == format!("{expected}; it is deregistered")),
-        "{case}: L3: it is said what happened ({reasons:?}), not {reason:?}"
+        "{case}: L3: the reason says what happened ({reasons:?}), not {reason:?}"
     );
 
     let names = |kind| {
@@ -241,53 +243,57 @@ fn judge_events(case: &Case, stage: &Stage, events: &[Event], limit: Duration) {
     };
     if case.occasion == Occasion::Replay {
         assert!(names(EventKind::Registered).is_empty(), "{case}: R4: it is not registered");
-        assert_eq!(names(EventKind::Refused), [FAULTY], "{case}: R4: and that is said");
+        assert_eq!(names(EventKind::Refused), [FAULTY], "{case}: R4: an event reports it");
     } else {
         assert_eq!(names(EventKind::Deregistered), [FAULTY], "{case}: L3: it is deregistered");
     }
 }
 
-/// L4: whether the next add is refused by the name of the faulty party, and nobody is asked; which has to be so if the operator named it,
-/// and only then.
-fn is_missed(case: &Case, stage: &Stage) -> bool {
-    let missing = stage.partition.missing().unwrap();
+/// L4: whether the faulty party refuses the next add by its name, and no party is asked. That must be so
+/// exactly if the operator named it.
+fn is_missed(case: &Case, fixture: &Fixture) -> bool {
+    let missing = fixture.partition.missing().unwrap();
     let missing: Vec<_> = missing.iter().map(|missing| missing.party.name.as_str()).collect();
     let named = case.standing == Standing::Named;
-    assert_eq!(missing, if named { vec![FAULTY] } else { vec![] }, "{case}: L4: who is missing");
+    assert_eq!(
+        missing,
+        if named { vec![FAULTY] } else { vec![] },
+        "{case}: L4: the missing parties"
+    );
     if !named {
         return false;
     }
-    stage.events();
-    // One that nothing else is wrong with.
-    let refused = stage.partition.add(HardwareId(4));
+    fixture.events();
+    // A processor that nothing else is wrong with.
+    let refused = fixture.partition.add(HardwareId(4));
     let by_name = matches!(
         &refused,
         Err(Error::Missing { id: HardwareId(4), missing }) if missing.party.name == FAULTY
     );
     assert!(by_name, "{case}: L4: the next add is refused by its name: {refused:?}");
-    let events = stage.events();
-    assert_eq!(told(&events), [], "{case}: L4: nobody is asked");
+    let events = fixture.events();
+    assert_eq!(told(&events), [], "{case}: L4: no party is asked");
     true
 }
 
-/// Adds one more processor: those that are left are asked and told, and nobody else.
-fn next_add(case: &Case, stage: &Stage, mut active: Vec<u32>) {
+/// Adds one more processor. The remaining parties are asked and told, and no other.
+fn next_add(case: &Case, fixture: &Fixture, mut active: Vec<u32>) {
     let when = format!("{case}: the next add");
     let id = (1..5).find(|id| !active.contains(id)).unwrap();
-    stage.events();
-    let added = stage.partition.add(HardwareId(id));
+    fixture.events();
+    let added = fixture.partition.add(HardwareId(id));
     assert!(added.is_ok(), "{when} works: {added:?}");
-    let events = stage.events();
-    let expected = oracle::agreed(&stage.seats, id);
+    let events = fixture.events();
+    let expected = oracle::agreed(&fixture.seats, id);
     assert_eq!(told(&events), expected, "{when}: who is called, in order");
-    let recorded = heard_by_recorders(expected, &stage.seats);
-    assert_eq!(stage.journal.take(), recorded, "{when}: what the parties themselves heard");
-    assert!(!stage.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");
+    let recorded = heard_by_recorders(expected, &fixture.seats);
+    assert_eq!(fixture.journal.take(), recorded, "{when}: the calls that the parties recorded");
+    assert!(!fixture.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");
     active.push(id);
-    stage.has_active(&active, &when);
+    fixture.has_active(&active, &when);
 }
 
-/// Those of these calls that went to parties that write them down.
+/// The calls that went to recording parties.
 fn heard_by_recorders(mut told: Vec<Told>, seats: &[Seat]) -> Vec<Told> {
     told.retain(|told| seats.iter().any(|seat| seat.name == told.party && seat.records));
     told

@@ -1,5 +1,5 @@
-//! Parties in other processes, as a new user meets them: a named partition in one terminal, an agent in Python in another, and
-//! commands in a third.
+//! Parties in other processes, used as a new user would: a named partition in one terminal, an agent in
+//! Python in another, and commands in a third.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,7 +19,7 @@ use common::{hotadd, stderr, stdout};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
-fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works() {
+fn a_python_agent_refuses_and_when_it_is_killed_the_next_add_works() {
     let mut terminal = Terminal::start("python", &["--simulate", "1+2", "--", "cat"]);
     let agent = Agent::start(&terminal, &["--refuse", "1"]);
 
@@ -46,7 +46,7 @@ fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works()
     drop(agent);
     assert_eq!(terminal.event("deregistered")["driver"], "agent.py");
 
-    // One that takes its time is killed in the middle of an add.
+    // An agent that is slow to answer is killed in the middle of an add.
     let mut slow = Agent::start(&terminal, &["--delay", "600"]);
     let dir = terminal.dir.clone();
     let add = std::thread::spawn(move || {
@@ -59,18 +59,18 @@ fn an_agent_in_python_refuses_by_name_and_when_it_is_killed_the_next_add_works()
     let said = stdout(&refused);
     assert!(
         said.contains("agent.py") && said.contains("connection"),
-        "who, and what happened: {said}"
+        "the party and the cause: {said}"
     );
 
     let joined = terminal.hotadd(&["add", "1"]);
     assert_eq!(joined.status.code(), Some(0), "{}", stderr(&joined));
     assert!(stdout(&joined).contains("processor 1 joined"), "{}", stdout(&joined));
     let history = stdout(&terminal.hotadd(&["history"]));
-    assert!(history.contains("veto processor 1 agent.py"), "the whole story:\n{history}");
+    assert!(history.contains("veto processor 1 agent.py"), "the history has the veto:\n{history}");
 }
 
 #[test]
-fn commands_without_a_partition_say_so_with_status_3() {
+fn commands_without_a_partition_exit_with_status_3() {
     let dir = std::env::temp_dir().join(format!("hotadd-nobody-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     for args in [&["status"][..], &["add", "1"], &["history"], &["status", "-p", "demo"]] {
@@ -86,7 +86,7 @@ fn commands_without_a_partition_say_so_with_status_3() {
 }
 
 #[test]
-fn a_live_name_is_refused_and_a_stale_one_replaced() {
+fn a_name_in_use_is_refused_and_a_stale_one_replaced() {
     let mut terminal = Terminal::start("names", &["--simulate", "1+1", "--", "cat"]);
     let second = terminal.hotadd(&["run", "--name", "demo", "--simulate", "1+1", "--", "true"]);
     assert_ne!(second.status.code(), Some(0));
@@ -95,22 +95,22 @@ fn a_live_name_is_refused_and_a_stale_one_replaced() {
 
     kill_process(Pid::from_child(&terminal.run), Signal::KILL).unwrap();
     terminal.run.wait().unwrap();
-    assert!(terminal.dir.join("hotadd/demo").exists(), "killed, it leaves its socket behind");
+    assert!(terminal.dir.join("hotadd/demo").exists(), "a killed run leaves its socket behind");
     let gone = terminal.hotadd(&["status"]);
-    assert_eq!(gone.status.code(), Some(3), "nobody listens: {}", stderr(&gone));
+    assert_eq!(gone.status.code(), Some(3), "nothing listens: {}", stderr(&gone));
     let third = terminal.hotadd(&["run", "--name", "demo", "--simulate", "1+1", "--", "true"]);
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
     assert!(!terminal.dir.join("hotadd/demo").exists());
 }
 
-/// With the usual limit of descriptors there would be room for fewer connections than the service takes; here it is lower
-/// still. What the run starts has to have the limit that it would have had without us.
+/// The usual limit of descriptors allows fewer connections than the service accepts; here it is lower still.
+/// Programs that the run starts must keep the original limit.
 #[test]
-fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
+fn a_low_descriptor_limit_is_raised_for_connections_only() {
     const AGENTS: usize = 100;
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program");
-    // What it is asked names what it says: as the command it is asked nothing.
+    // The first argument names the output file. As the command it has none.
     let text = "#!/bin/sh\nsaid=$(dirname \"$0\")/${1:-command}\nulimit -Sn > $said.$$\nmv $said.$$ $said\n";
     fs::write(&program, text).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
@@ -140,11 +140,11 @@ fn a_low_limit_of_descriptors_is_raised_for_connections_and_for_nothing_else() {
         std::thread::yield_now();
     }
     assert_eq!(limit("command"), "60\n", "the command has its own limit");
-    // That of the replay.
+    // The limit that the replay's call saw.
     fs::remove_file(folder.path().join("add-start")).unwrap();
     let joined = terminal.hotadd(&["add", "1"]);
     assert_eq!(joined.status.code(), Some(0), "{}{}", stdout(&joined), stderr(&joined));
-    assert_eq!(limit("add-start"), "60\n", "a driver's program too");
+    assert_eq!(limit("add-start"), "60\n", "a driver's program has its own limit too");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_history_marks_rehearsals_and_has_dates_and_local_time() {
     let (here, there) = (history("UTC0"), history("XST-9"));
     let asked = |history: &str| {
         let line = history.lines().find(|line| line.contains("add-start processor 2 sample"));
-        line.unwrap_or_else(|| panic!("nobody was asked: {history}")).to_owned()
+        line.unwrap_or_else(|| panic!("no party was asked: {history}")).to_owned()
     };
     let (here, there) = (asked(&here), asked(&there));
     assert!(here.contains("sample (rehearsal)"), "{here}");

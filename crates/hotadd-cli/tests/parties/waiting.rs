@@ -1,4 +1,5 @@
-//! Who asks and waits is told for whom: in lines where it is no terminal, and on a terminal in one line that is written over.
+//! A caller that waits is told for which party: as lines if the output is not a terminal, as one line that is
+//! overwritten if it is.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
@@ -12,7 +13,7 @@ use crate::common::{hotadd, stdout};
 const WAITING: &str = "waiting for agent.py: AddStart of processor 1, ";
 
 #[test]
-fn an_add_that_waits_says_for_whom_in_lines() {
+fn a_waiting_add_names_the_party_in_lines() {
     let terminal = Terminal::start("lines", &["--simulate", "1+1", "--", "cat"]);
     let slow = Agent::start(&terminal, &["--delay", "600"]);
     let mut add = hotadd(&["add", "1"]);
@@ -25,12 +26,15 @@ fn an_add_that_waits_says_for_whom_in_lines() {
     }
     slow.kill();
     let answer = stdout(&add.wait_with_output().unwrap());
-    assert!(answer.starts_with("agent.py refused to add processor 1"), "and then: {answer}");
-    assert!(!answer.contains("waiting"), "the answer is by itself");
+    assert!(
+        answer.starts_with("agent.py refused to add processor 1"),
+        "the answer follows: {answer}"
+    );
+    assert!(!answer.contains("waiting"), "the answer is on its own line");
 }
 
 #[test]
-fn an_add_that_waits_says_for_whom_in_one_line_of_a_terminal() {
+fn a_waiting_add_names_the_party_in_one_line_of_a_terminal() {
     let terminal = Terminal::start("line", &["--simulate", "1+1", "--", "cat"]);
     let slow = Agent::start(&terminal, &["--delay", "600"]);
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -42,7 +46,7 @@ fn an_add_that_waits_says_for_whom_in_one_line_of_a_terminal() {
     command.env("XDG_RUNTIME_DIR", &terminal.dir).stdin(Stdio::null());
     command.stdout(slave.try_clone().unwrap()).stderr(slave);
     let mut add = command.spawn().unwrap();
-    // It holds copies of the terminal's other end; with them gone, reading ends.
+    // The command holds copies of the terminal's other end. Reading ends when they are closed.
     drop(command);
     let mut master = File::from(master);
     let (mut written, mut buffer) = (String::new(), [0; 4096]);
@@ -56,7 +60,7 @@ fn an_add_that_waits_says_for_whom_in_one_line_of_a_terminal() {
     }
     assert_eq!(add.wait().unwrap().code(), Some(1));
     let (waiting, answer) = written.rsplit_once("\r\x1b[K").expect("the line is cleared");
-    assert!(!waiting.contains('\n'), "it is written over, again and again: {written:?}");
+    assert!(!waiting.contains('\n'), "the line is overwritten: {written:?}");
     assert!(waiting.starts_with("\r\x1b[K"), "{written:?}");
     assert!(answer.starts_with("agent.py refused to add processor 1"), "{written:?}");
 }

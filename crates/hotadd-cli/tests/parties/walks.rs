@@ -1,4 +1,4 @@
-//! The walk-throughs of the documentation, gone as they stand there: what each command is shown to say is what it says.
+//! The walk-throughs of the documentation, run as they are printed. The output of each command must be as shown.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,7 +36,7 @@ impl Drop for First {
     }
 }
 
-/// Waits until the partition knows that an agent is gone.
+/// Waits until the partition has noticed that the agent is gone.
 fn until_nobody_is_registered(dir: &Path) {
     let ask = || hotadd(&["parties"]).env("XDG_RUNTIME_DIR", dir).output().unwrap();
     while !ask().stdout.is_empty() {
@@ -44,14 +44,14 @@ fn until_nobody_is_registered(dir: &Path) {
     }
 }
 
-/// What was said, but for times, which nobody can know before: `in 0.41 ms` as `in some ms`.
+/// A line without times, which vary: `in 0.41 ms` becomes `in some ms`.
 fn timeless(line: &str) -> String {
     let is_time = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
     let words = line.split(' ').map(|word| if is_time(word) { "some" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Goes a page's walk-through; gives how many of its commands were run.
+/// Runs a page's walk-through. Returns how many commands were run.
 fn walk(page: &str, test: &str) -> Option<usize> {
     if !Need::FirstTwo.is_met(test) {
         return None;
@@ -70,7 +70,7 @@ fn walk(page: &str, test: &str) -> Option<usize> {
         steps += 1;
         match words.as_slice() {
             ["hotadd", "run", ..] => {
-                // The one before leaves the terminal to it.
+                // The previous command has ended, and the terminal is free.
                 drop((agent.take(), first.take()));
                 first = Some(First::start(dir, place(hotadd(&words[1..]))));
             }
@@ -101,13 +101,13 @@ fn walk(page: &str, test: &str) -> Option<usize> {
 }
 
 #[test]
-fn the_readme_is_right_about_an_agent_that_refuses_and_one_that_is_killed() {
+fn the_walk_through_of_the_readme_works_as_printed() {
     let steps = walk(include_str!("../../../../README.md"), "readme");
     assert!(steps.is_none_or(|steps| steps == 7), "{steps:?} commands were found");
 }
 
 #[test]
-fn the_page_on_agents_is_right_about_what_to_try() {
+fn the_walk_through_of_the_page_on_agents_works_as_printed() {
     let steps = walk(include_str!("../../../../docs/agents.md"), "agents");
     assert!(steps.is_none_or(|steps| steps == 7), "{steps:?} commands were found");
 }

@@ -1,19 +1,20 @@
-//! What the partition does about processors that somebody switches by hand (Q4) and about named parties that are missing (L4).
+//! What the partition does about processors that are switched by hand (Q4) and about named parties that are
+//! missing (L4).
 
 use std::collections::BTreeSet;
 
 use hotadd_core::HardwareId;
 
+use crate::violation::{Event, Events};
 use crate::world::{Answer, Job, Kind, Partition, Untold, View};
-use crate::wrong::{Sight, Sights};
 
 impl Partition {
-    /// Looks at what runs: what left is out of the set at once, and what came is in it, but for the processor that is being asked
-    /// about. The parties are told later.
-    pub(crate) fn look(&mut self, running: &BTreeSet<u32>, sights: &Sights) {
+    /// Looks at what runs. A processor that left is out of the set at once. A processor that came is in the
+    /// set at once, unless it is the one that the parties are being asked about. The parties are told later.
+    pub(crate) fn look(&mut self, running: &BTreeSet<u32>, events: &Events) {
         let active = self.view.active();
         let meanwhile = self.job.is_some();
-        // What the transaction has started or stopped, and not published yet, is found when that is in the set.
+        // A processor that the transaction started or stopped is skipped until the transaction has published it.
         let own = |id: HardwareId| self.job.as_ref().is_some_and(|job| job.switched(id));
         let ids = active.iter().map(|p| p.id);
         let gone: Vec<HardwareId> =
@@ -24,14 +25,14 @@ impl Partition {
         if let Some((set, lost)) = self.view.set().lose(&gone) {
             self.view = View::of(&set);
             self.untold.extend(lost.into_iter().map(Untold::Left));
-            sights.see(if meanwhile { Sight::VanishedMeanwhile } else { Sight::Vanished });
+            events.record(if meanwhile { Event::VanishedMeanwhile } else { Event::Vanished });
         }
         for id in came {
-            self.intruded(id, sights);
+            self.intruded(id, events);
         }
     }
 
-    fn intruded(&mut self, id: HardwareId, sights: &Sights) {
+    fn intruded(&mut self, id: HardwareId, events: &Events) {
         let set = self.view.set();
         let meanwhile = self.job.is_some();
         if let Some(job) = &mut self.job
@@ -43,13 +44,13 @@ impl Partition {
         }
         if !set.proposed().is_empty() && set.by_id(id).is_none() {
             // The next free index is that of the processor that is being added.
-            sights.see(Sight::Waits);
+            events.record(Event::Waits);
             return;
         }
         let (set, processor) = set.intrude(id).expect("it is not active, and there is room");
         self.view = View::of(&set);
         self.untold.push(Untold::Came(processor));
-        sights.see(if meanwhile { Sight::IntrudedMeanwhile } else { Sight::Intruded });
+        events.record(if meanwhile { Event::IntrudedMeanwhile } else { Event::Intruded });
     }
 
     /// Whether a named party is missing: it is not registered, or it has crashed in the transaction under way (L4).
@@ -59,22 +60,22 @@ impl Partition {
             answers.into_iter().any(|(key, answer)| key.0 == member && *answer == Answer::Crashed)
         };
         let is_there = |at: &usize| {
-            let mut theirs = self.members.iter().filter(|member| member.line.0 == *at);
+            let mut theirs = self.members.iter().filter(|member| member.connection.0 == *at);
             theirs.any(|member| !member.lost && !crashed(member.id))
         };
         !self.named.iter().all(is_there)
     }
 
     /// Whether a processor is not to be started although all have agreed.
-    pub(crate) fn objects(&self, sights: &Sights) -> bool {
+    pub(crate) fn objects(&self, events: &Events) -> bool {
         let adds = |job: &&Job| job.acting.is_some() && matches!(job.kind, Kind::Add(_));
         let Some(job) = self.job.as_ref().filter(adds) else { return false };
         let missing = self.is_missing();
         if missing {
-            sights.see(Sight::ObjectedMissing);
+            events.record(Event::ObjectedMissing);
         }
         if job.touched {
-            sights.see(Sight::Touched);
+            events.record(Event::Touched);
         }
         job.touched || missing
     }
@@ -90,7 +91,7 @@ impl Partition {
 }
 
 impl Job {
-    /// Whether the platform has started or stopped this one, and the set is as it was.
+    /// Whether the platform has started or stopped this processor, and the set does not show it yet.
     pub(crate) fn switched(&self, id: HardwareId) -> bool {
         let ours = matches!(self.kind, Kind::Add(our) | Kind::Remove(our) if our == id);
         ours && self.going && self.acted.last() == Some(&true)

@@ -2,7 +2,8 @@
 //! messages, faults and answers can come: the real [`Transaction`](hotadd_core::Transaction) on one side, the real
 //! [`Agent`](hotadd_core::Agent) on the other, and between them connections that break.
 //!
-//! Each check is exhaustive within its bounds, and fails as well if it never comes by what it is there for.
+//! Each check is exhaustive within its bounds. It also fails if an expected event never happens, because then
+//! it proves nothing.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,18 +11,18 @@ use std::time::Instant;
 use stateright::{Checker, Model};
 
 use model::Protocol;
+use violation::Event;
 use world::{Budget, Spec};
-use wrong::Sight;
 
-mod doll;
 mod looks;
 mod model;
 mod partition;
+mod party;
 mod properties;
 mod side;
 mod step;
+mod violation;
 mod world;
-mod wrong;
 
 const PLAIN: Spec = Spec { without_replay: false, hears_removal: false, level: 0, named: false };
 const HEARS: Spec = Spec { hears_removal: true, ..PLAIN };
@@ -40,10 +41,11 @@ const NONE: Budget = Budget {
     switches: 0,
 };
 
-/// What an optimised build can do besides.
+/// Extra faults that only an optimised build has time to explore.
 const MORE: u8 = if cfg!(debug_assertions) { 0 } else { 1 };
 
-/// Agents that are all registered. Processors 0 and 2 run; 1 can be added, and comes between them if the partition restarts.
+/// A model in which all agents are registered. Processors 0 and 2 run. Processor 1 can be added; if the
+/// partition restarts while 1 runs, 1 gets the index between them.
 fn protocol(name: &'static str, agents: &[Spec], budget: Budget) -> Protocol {
     Protocol {
         name,
@@ -53,12 +55,12 @@ fn protocol(name: &'static str, agents: &[Spec], budget: Budget) -> Protocol {
         addable: vec![1],
         switchable: vec![1, 2],
         budget,
-        sights: Arc::default(),
+        events: Arc::default(),
     }
 }
 
-fn check(protocol: Protocol, expected: &[Sight]) {
-    let (name, sights) = (protocol.name, Arc::clone(&protocol.sights));
+fn check(protocol: Protocol, expected: &[Event]) {
+    let (name, events) = (protocol.name, Arc::clone(&protocol.events));
     let began = Instant::now();
     let checker = protocol.checker().threads(2).spawn_bfs().join();
     println!(
@@ -69,185 +71,185 @@ fn check(protocol: Protocol, expected: &[Sight]) {
     );
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         let (end, actions) = (path.last_state().clone(), path.into_actions());
-        panic!("{name}: not so: {property}, behind\n{actions:?}\n{end:#?}");
+        panic!("{name}: violated: {property}, after\n{actions:?}\n{end:#?}");
     }
-    for &sight in expected {
-        assert!(sights.has(sight), "{name}: {sight:?} never happens");
+    for &event in expected {
+        assert!(events.has(event), "{name}: {event:?} never happens");
     }
 }
 
 #[test]
-fn drivers_that_agree_veto_and_fail() {
+fn drivers_agree_veto_and_the_platform_fails() {
     let agents = [PLAIN, HEARS, Spec { level: 1, ..PLAIN }];
     let budget = Budget { adds: 2, vetoes: 2, platform: 1, ..NONE };
     check(
         protocol("answers", &agents, budget),
-        &[Sight::Joined, Sight::Vetoed, Sight::PlatformFailed],
+        &[Event::Joined, Event::Vetoed, Event::PlatformFailed],
     );
 }
 
 #[test]
-fn connections_that_break_and_processes_that_end() {
+fn connections_break_and_agent_processes_end() {
     let budget = Budget { adds: 1, vetoes: 1, losses: 1, agent_crashes: 1, give_ups: 1, ..NONE };
     check(
         protocol("losses", &[PLAIN, HEARS], budget),
         &[
-            Sight::VetoedByLoss,
-            Sight::OwedComplete,
-            Sight::OwedFailure,
-            Sight::Kept,
-            Sight::Refused,
-            Sight::GaveUpOpen,
+            Event::VetoedByLoss,
+            Event::OwedComplete,
+            Event::OwedFailure,
+            Event::Kept,
+            Event::Refused,
+            Event::GaveUpOpen,
         ],
     );
 }
 
 #[test]
-fn a_partition_that_ends_and_comes_back() {
+fn the_partition_ends_and_restarts() {
     let budget = Budget { adds: 1 + MORE, vetoes: 1, losses: 1, partition_crashes: 1, ..NONE };
     check(
         protocol("restart", &[PLAIN, HEARS], budget),
         &[
-            Sight::RestartedOpen,
-            Sight::RestartedStarted,
-            Sight::OwedComplete,
-            Sight::OwedFailure,
-            Sight::OwedSurprise,
-            Sight::Refused,
+            Event::RestartedOpen,
+            Event::RestartedStarted,
+            Event::OwedComplete,
+            Event::OwedFailure,
+            Event::OwedSurprise,
+            Event::Refused,
         ],
     );
 }
 
 #[test]
-fn answers_that_come_too_late() {
+fn answers_arrive_after_their_time_limit() {
     let budget = Budget { adds: 1 + MORE, vetoes: 1, losses: 1, timeouts: 1, ..NONE };
     check(
         protocol("time limits", &[PLAIN, HEARS], budget),
-        &[Sight::VetoedByTimeout, Sight::LateAnswer, Sight::OwedFailure, Sight::GoneBeforeReply],
+        &[Event::VetoedByTimeout, Event::LateAnswer, Event::OwedFailure, Event::GoneBeforeReply],
     );
 }
 
 #[test]
-fn drivers_that_want_no_replay() {
+fn drivers_register_without_a_replay() {
     let budget = Budget { adds: 1, losses: 1, partition_crashes: 1, ..NONE };
     check(
         protocol("later only", &[LATER, PLAIN], budget),
-        &[Sight::OwedComplete, Sight::OwedFailure, Sight::OwedSurprise],
+        &[Event::OwedComplete, Event::OwedFailure, Event::OwedSurprise],
     );
 }
 
 #[test]
-fn drivers_that_want_no_replay_and_answer_too_late() {
+fn drivers_without_a_replay_answer_after_their_time_limit() {
     let budget = Budget { adds: 2, timeouts: 2, losses: 1, ..NONE };
     check(
         protocol("later only, time limits", &[LATER], budget),
-        &[Sight::OwedComplete, Sight::OwedFailure, Sight::GoneBeforeReply],
+        &[Event::OwedComplete, Event::OwedFailure, Event::GoneBeforeReply],
     );
 }
 
 #[test]
-fn processors_that_leave() {
+fn processors_are_removed() {
     let budget = Budget { adds: 1, removals: 1, losses: 1, partition_crashes: MORE, ..NONE };
     check(
         Protocol { addable: vec![1, 2], ..protocol("removals", &[LATER, HEARS], budget) },
-        &[Sight::Left, Sight::OwedRemoval, Sight::OwedSurprise],
+        &[Event::Left, Event::OwedRemoval, Event::OwedSurprise],
     );
 }
 
 #[test]
-fn drivers_that_register_in_the_middle_of_it() {
+fn a_driver_registers_while_processors_are_added() {
     let budget = Budget { adds: 1 + MORE, vetoes: 1, losses: 1, give_ups: 1, ..NONE };
     let agents = [PLAIN, HEARS];
     check(
         Protocol { registered: 1, ..protocol("registering", &agents, budget) },
-        &[Sight::Refused, Sight::Overtaken, Sight::Kept],
+        &[Event::Refused, Event::Overtaken, Event::Kept],
     );
 }
 
 #[test]
-fn adds_that_overtake_the_reply_to_register() {
+fn calls_of_an_add_overtake_the_reply_to_register() {
     let budget = Budget { adds: 2, losses: 1, timeouts: 1, ..NONE };
     check(
         protocol("overtaking", &[PLAIN], budget),
-        &[Sight::Overtaken, Sight::OwedFailure, Sight::GoneBeforeReply],
+        &[Event::Overtaken, Event::OwedFailure, Event::GoneBeforeReply],
     );
 }
 
 #[test]
-fn three_at_once() {
+fn three_drivers_take_part_in_one_add() {
     let budget = Budget { adds: 1, losses: 1, platform: 1, agent_crashes: MORE, vetoes: 1, ..NONE };
     check(
         protocol("three", &[PLAIN, HEARS, Spec { level: 1, ..PLAIN }], budget),
-        &[Sight::Joined, Sight::VetoedByLoss, Sight::OwedComplete, Sight::OwedFailure],
+        &[Event::Joined, Event::VetoedByLoss, Event::OwedComplete, Event::OwedFailure],
     );
 }
 
 #[test]
-fn processors_that_somebody_switches_while_others_are_being_asked() {
+fn processors_are_switched_by_hand_during_transactions() {
     let budget = Budget { adds: 1, removals: 1, switches: 3, vetoes: 1, platform: 1, ..NONE };
     check(
         protocol("switches", &[HEARS, LATER], budget),
         &[
-            Sight::Vanished,
-            Sight::VanishedMeanwhile,
-            Sight::GoneBeforeStop,
-            Sight::Intruded,
-            Sight::IntrudedMeanwhile,
-            Sight::Touched,
+            Event::Vanished,
+            Event::VanishedMeanwhile,
+            Event::GoneBeforeStop,
+            Event::Intruded,
+            Event::IntrudedMeanwhile,
+            Event::Touched,
         ],
     );
 }
 
 #[test]
-fn processors_that_somebody_switches_while_connections_break() {
+fn processors_are_switched_by_hand_while_connections_break() {
     let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
     check(
         protocol("switches, losses", &[HEARS], budget),
-        &[Sight::VanishedMeanwhile, Sight::Touched, Sight::OwedSurprise, Sight::OwedFailure],
+        &[Event::VanishedMeanwhile, Event::Touched, Event::OwedSurprise, Event::OwedFailure],
     );
 }
 
 #[test]
-fn processors_that_somebody_switches_and_drivers_that_want_no_replay() {
+fn processors_are_switched_by_hand_with_drivers_without_a_replay() {
     let budget = Budget { adds: 1, removals: 1, switches: 2, losses: 1, ..NONE };
     check(
         protocol("switches, later only", &[LATER], budget),
-        &[Sight::VanishedMeanwhile, Sight::IntrudedMeanwhile, Sight::OwedSurprise, Sight::Kept],
+        &[Event::VanishedMeanwhile, Event::IntrudedMeanwhile, Event::OwedSurprise, Event::Kept],
     );
 }
 
 #[test]
-fn processors_that_somebody_switches_while_the_partition_restarts() {
+fn processors_are_switched_by_hand_while_the_partition_restarts() {
     let budget = Budget { adds: 1, switches: 2, partition_crashes: 1, losses: MORE, ..NONE };
     check(
         protocol("switches, restart", &[HEARS], budget),
-        &[Sight::Touched, Sight::RestartedOpen, Sight::OwedSurprise, Sight::OwedComplete],
+        &[Event::Touched, Event::RestartedOpen, Event::OwedSurprise, Event::OwedComplete],
     );
 }
 
 #[test]
-fn intruders_that_wait_for_an_index() {
+fn an_intruder_waits_for_an_index_until_the_add_is_over() {
     let budget = Budget { adds: 1, switches: 2, vetoes: 1, ..NONE };
     check(
         Protocol { switchable: vec![1, 3], ..protocol("waits", &[HEARS], budget) },
-        &[Sight::Waits, Sight::Touched, Sight::Joined],
+        &[Event::Waits, Event::Touched, Event::Joined],
     );
 }
 
 #[test]
-fn named_parties_that_go_missing_and_come_back() {
+fn a_named_party_goes_missing_and_comes_back() {
     let budget = Budget { adds: 2, losses: 1, timeouts: 1, agent_crashes: 1, ..NONE };
     check(
         protocol("named", &[NAMED], budget),
-        &[Sight::RefusedMissing, Sight::ObjectedMissing, Sight::AddedAgain, Sight::VetoedByTimeout],
+        &[Event::RefusedMissing, Event::ObjectedMissing, Event::AddedAgain, Event::VetoedByTimeout],
     );
 }
 
 #[test]
-fn named_parties_and_others() {
+fn a_named_party_and_an_unnamed_one_take_part() {
     let budget = Budget { adds: 2, losses: 1, switches: 1, vetoes: 1, ..NONE };
     check(
         protocol("named, others", &[NAMED, Spec { level: 1, ..PLAIN }], budget),
-        &[Sight::RefusedMissing, Sight::ObjectedMissing, Sight::AddedAgain, Sight::VetoedByLoss],
+        &[Event::RefusedMissing, Event::ObjectedMissing, Event::AddedAgain, Event::VetoedByLoss],
     );
 }

@@ -1,4 +1,4 @@
-//! The model: what can happen next, and what comes of it.
+//! The model: which actions are possible next, and their results.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use hotadd_core::HardwareId;
 use stateright::{Model, Property};
 
 use crate::properties;
-use crate::world::{Budget, Key, Kind, Line, LineId, Registration, Side, Spec, World};
-use crate::wrong::Sights;
+use crate::violation::Events;
+use crate::world::{Budget, Connection, ConnectionId, Key, Kind, Registration, Side, Spec, World};
 
 /// A partition, its agents, and what may happen to them.
 #[derive(Clone, Debug)]
@@ -19,10 +19,10 @@ pub(crate) struct Protocol {
     /// The hardware ids of the processors that run at the beginning.
     pub(crate) running: Vec<u32>,
     pub(crate) addable: Vec<u32>,
-    /// Those that somebody may switch by hand.
+    /// The processors that may be switched by hand.
     pub(crate) switchable: Vec<u32>,
     pub(crate) budget: Budget,
-    pub(crate) sights: Arc<Sights>,
+    pub(crate) events: Arc<Events>,
 }
 
 /// Something that can happen.
@@ -30,27 +30,27 @@ pub(crate) struct Protocol {
 pub(crate) enum Action {
     Add(u32),
     Remove(u32),
-    /// The platform starts or stops the processor that it is to, or fails to.
+    /// The platform starts or stops the requested processor, or fails to.
     Act(bool),
-    /// The partition does not have it started, although all agreed.
+    /// The partition does not have it started, although all parties agreed.
     Object,
-    /// The partition goes on after that.
+    /// The partition continues after that.
     GoOn,
-    /// Somebody switches a processor on or off by hand.
+    /// A processor is switched on or off by hand.
     Switch(u32),
     /// The next message of an agent reaches the partition.
-    Up(LineId),
+    Up(ConnectionId),
     /// The next message of the partition reaches an agent.
     Down(usize),
     /// A reply of the partition is sent.
-    Reply(LineId, usize),
+    Reply(ConnectionId, usize),
     /// A driver answers a Start.
     Answer(usize, bool),
     Connect(usize),
     GiveUp(usize),
-    Break(LineId),
+    Break(ConnectionId),
     AgentNotices(usize),
-    PartitionNotices(LineId),
+    PartitionNotices(ConnectionId),
     Timeout(Key),
     CrashAgent(usize),
     CrashPartition,
@@ -58,7 +58,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether this need not happen. All else does, sooner or later.
+    /// Whether this action need not happen. Every other action happens sooner or later.
     fn is_optional(self) -> bool {
         match self {
             Self::Add(_)
@@ -76,11 +76,12 @@ impl Action {
 }
 
 impl Protocol {
-    /// Whether nothing is left that must happen.
+    /// Whether no mandatory action is left.
     pub(crate) fn is_quiet(&self, world: &World) -> bool {
-        let sends = |line: &Line| !line.up.is_empty() || !line.replies.is_empty();
-        if world.wrong.is_some() || world.lines.values().any(sends) {
-            // By far the most worlds, and what makes a check of all their actions worth avoiding.
+        let sends =
+            |connection: &Connection| !connection.up.is_empty() || !connection.replies.is_empty();
+        if world.violation.is_some() || world.connections.values().any(sends) {
+            // This is true of most worlds. The test is cheap and avoids enumerating all their actions.
             return false;
         }
         let mut actions = Vec::new();
@@ -88,7 +89,7 @@ impl Protocol {
         actions.iter().all(|action| action.is_optional())
     }
 
-    /// Does what must happen, one after the other, until there is nothing left.
+    /// Performs the mandatory actions one after the other until none is left.
     fn calm(&self, mut world: World) -> World {
         loop {
             let mut actions = Vec::new();
@@ -112,9 +113,9 @@ impl Model for Protocol {
             running,
             by_hand: std::collections::BTreeSet::new(),
             sides: Vec::new(),
-            lines: std::collections::BTreeMap::new(),
+            connections: std::collections::BTreeMap::new(),
             budget: Budget::default(),
-            wrong: None,
+            violation: None,
         };
         for (at, spec) in self.agents.iter().enumerate() {
             if at == self.registered {
@@ -138,8 +139,8 @@ impl Model for Protocol {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        if world.wrong.is_some() || properties::goes_round(world) {
-            // It has been found; what comes of it is of no interest.
+        if world.violation.is_some() || properties::registers_without_end(world) {
+            // The violation has been found; its consequences do not matter.
             return;
         }
         let budget = world.budget;
@@ -159,7 +160,7 @@ impl Model for Protocol {
                 }
                 match &partition.job {
                     Some(job) if job.acting.is_some() => {
-                        if partition.objects(&self.sights) {
+                        if partition.objects(&self.events) {
                             may(1, Action::Object);
                         } else {
                             may(1, Action::Act(true));
@@ -177,33 +178,40 @@ impl Model for Protocol {
             }
         }
         for &id in &self.switchable {
-            // One that nobody switches goes on running.
+            // A processor that is not switched keeps its state.
             may(budget.switches, Action::Switch(id));
         }
-        for (&id, line) in &world.lines {
-            if line.served {
-                may(u8::from(!line.up.is_empty()), Action::Up(id));
-                for which in 0..line.replies.len() {
+        for (&id, connection) in &world.connections {
+            if connection.served {
+                may(u8::from(!connection.up.is_empty()), Action::Up(id));
+                for which in 0..connection.replies.len() {
                     may(1, Action::Reply(id, which));
                 }
-                may(line.broken.into(), Action::PartitionNotices(id));
+                may(connection.broken.into(), Action::PartitionNotices(id));
             }
-            may(budget.losses * u8::from(!line.broken), Action::Break(id));
+            may(budget.losses * u8::from(!connection.broken), Action::Break(id));
         }
         for (at, side) in world.sides.iter().enumerate() {
-            let line = world.lines.get(&(at, side.connections)).filter(|_| side.connected);
+            let connection =
+                world.connections.get(&(at, side.connections)).filter(|_| side.connected);
             if side.asked.is_some() {
                 may(1, Action::Answer(at, true));
                 may(budget.vetoes, Action::Answer(at, false));
             } else {
-                may(u8::from(line.is_some_and(|line| !line.down.is_empty())), Action::Down(at));
+                may(
+                    u8::from(connection.is_some_and(|connection| !connection.down.is_empty())),
+                    Action::Down(at),
+                );
                 if side.standing == Registration::Not {
                     let up = world.partition.is_some() || side.connected;
                     may(up.into(), Action::Connect(at));
                     may(budget.give_ups, Action::GiveUp(at));
                 }
             }
-            may(u8::from(line.is_some_and(|line| line.broken)), Action::AgentNotices(at));
+            may(
+                u8::from(connection.is_some_and(|connection| connection.broken)),
+                Action::AgentNotices(at),
+            );
             let lives = side.standing != Registration::GivenUp;
             may(budget.agent_crashes * u8::from(lives), Action::CrashAgent(at));
         }
@@ -211,7 +219,7 @@ impl Model for Protocol {
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut world = world.clone();
-        world.take(action, &self.sights);
+        world.take(action, &self.events);
         Some(world)
     }
 

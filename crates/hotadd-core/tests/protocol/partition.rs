@@ -1,18 +1,18 @@
-//! The partition's process: the real [`Transaction`] and [`Registry`], fed with the answers that have come.
+//! The partition's process: the real [`Transaction`] and [`Registry`], fed with the answers received so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotadd_core::{Errno, PlatformError, Processor, Registry, State, Step, Transaction};
 
-use crate::doll::{Caller, Doll};
-use crate::world::{Answer, Down, Job, Key, Kind, LineId, Member, Partition, Untold, View};
-use crate::wrong::{Sight, Sights};
+use crate::party::{Caller, ModelParty};
+use crate::violation::{Event, Events};
+use crate::world::{Answer, ConnectionId, Down, Job, Key, Kind, Member, Partition, Untold, View};
 
-/// What the partition sends: calls, and replies that take their time.
+/// What the partition sends: calls, and replies that can be delayed.
 #[derive(Debug)]
 pub(crate) enum Out {
-    Send(LineId, Down),
-    Reply(LineId, Down),
+    Send(ConnectionId, Down),
+    Reply(ConnectionId, Down),
 }
 
 impl Partition {
@@ -28,7 +28,7 @@ impl Partition {
         }
     }
 
-    /// Begins a transaction. Nothing else must be under way.
+    /// Begins a transaction. No other may be under way.
     pub(crate) fn begin(&mut self, kind: Kind) {
         self.job = Some(Job {
             kind,
@@ -43,32 +43,32 @@ impl Partition {
         });
     }
 
-    /// The calls that were sent and not answered.
+    /// The calls that were sent and not yet answered.
     pub(crate) fn unanswered(&self) -> Vec<Key> {
         let Some(job) = &self.job else { return Vec::new() };
         job.sent.iter().filter(|key| !job.answers.contains_key(key)).copied().collect()
     }
 
-    /// An answer has come. One that nobody waits for is passed over.
-    pub(crate) fn answered(&mut self, key: Key, answer: Answer, sights: &Sights) {
+    /// Handles an answer. An answer that is not waited for is ignored.
+    pub(crate) fn answered(&mut self, key: Key, answer: Answer, events: &Events) {
         let waited_for = self.unanswered().contains(&key);
         match &mut self.job {
             Some(job) if waited_for => _ = job.answers.insert(key, answer),
-            _ => sights.see(Sight::LateAnswer),
+            _ => events.record(Event::LateAnswer),
         }
     }
 
-    /// A connection is gone: those who are being asked over it have crashed (L3), and so have, when their turn comes, the
-    /// others.
-    pub(crate) fn lost(&mut self, line: LineId, sights: &Sights) {
-        self.waiting.retain(|member| member.line != line);
+    /// Handles a lost connection. The parties asked over it have crashed (L3). Its other parties crash when
+    /// their turn comes.
+    pub(crate) fn lost(&mut self, connection: ConnectionId, events: &Events) {
+        self.waiting.retain(|member| member.connection != connection);
         let mut gone = Vec::new();
         let replayed = match &mut self.job {
             Some(Job { kind: Kind::Replay(member), .. }) => Some(member),
             _ => None,
         };
         for member in self.members.iter_mut().chain(replayed) {
-            if member.line == line {
+            if member.connection == connection {
                 member.lost = true;
                 gone.push(member.id);
             }
@@ -78,26 +78,26 @@ impl Partition {
                 if let Some(Job { kind: Kind::Add(_), .. }) = self.job
                     && key.1 == State::AddStart
                 {
-                    sights.see(Sight::VetoedByLoss);
+                    events.record(Event::VetoedByLoss);
                 }
-                self.answered(key, Answer::Crashed, sights);
+                self.answered(key, Answer::Crashed, events);
             }
         }
     }
 
-    /// Goes on until answers, the platform or requests are waited for.
-    pub(crate) fn advance(&mut self, running: &BTreeSet<u32>, sights: &Sights) -> Vec<Out> {
+    /// Continues until it has to wait for answers, for the platform or for requests.
+    pub(crate) fn advance(&mut self, running: &BTreeSet<u32>, events: &Events) -> Vec<Out> {
         let mut out = Vec::new();
         loop {
             if self.job.is_some() {
                 let published = self.job.as_ref().map(|job| job.published.len());
-                let over = self.run(&mut out, sights);
+                let over = self.run(&mut out, events);
                 if let Some(agreed) = over {
-                    self.ended(agreed, &mut out, sights);
+                    self.ended(agreed, &mut out, events);
                 }
                 if self.job.as_ref().map(|job| job.published.len()) != published {
-                    // What was found before it was in the set, or waited for the end, is found now.
-                    self.look(running, sights);
+                    // A change from before the publication, or one that waited for the end, is found now.
+                    self.look(running, events);
                 }
                 if over.is_none() {
                     return out;
@@ -126,15 +126,15 @@ impl Partition {
         }
     }
 
-    /// Registers a member. `had`: what was active when it was its turn.
+    /// Registers a member. `had`: the processors that were active when its turn came.
     fn admit(&mut self, member: Member, had: BTreeSet<Processor>, out: &mut Vec<Out>) {
         let member = Member { had, ..member };
-        out.push(Out::Reply(member.line, Down::Registered(member.id, self.view.epoch)));
+        out.push(Out::Reply(member.connection, Down::Registered(member.id, self.view.epoch)));
         self.members.push(member);
     }
 
-    /// Runs the transaction as far as the answers go. Says whether all agreed, if that is to its end.
-    fn run(&mut self, out: &mut Vec<Out>, sights: &Sights) -> Option<bool> {
+    /// Runs the transaction as far as the answers allow. Returns whether all agreed, if it reached its end.
+    fn run(&mut self, out: &mut Vec<Out>, events: &Events) -> Option<bool> {
         let job = self.job.as_mut()?;
         let base = job.base.set();
         let mut registry = Registry::new(16);
@@ -143,12 +143,12 @@ impl Partition {
             Kind::Remove(id) => Transaction::remove(&base, *id).expect("it was looked at before"),
             Kind::Vanished(processor) => Transaction::vanished(&base, &[*processor]),
             Kind::Replay(member) => {
-                registry.insert(Doll::of(member));
+                registry.insert(ModelParty::of(member));
                 Transaction::replay(&base)
             }
         };
         if registry.parties().is_empty() {
-            self.members.iter().for_each(|member| registry.insert(Doll::of(member)));
+            self.members.iter().for_each(|member| registry.insert(ModelParty::of(member)));
         }
         let mut acted = job.acted.clone().into_iter();
         let mut published = job.published.clone().into_iter();
@@ -164,7 +164,8 @@ impl Partition {
                     self.view = View::of(&set);
                     for left in transaction.changed() {
                         if set.active(left.id).is_none() {
-                            // All who heard of it are about to hear that it is gone, and not of what went before.
+                            // Every party that heard of it is about to be told that it is gone, so earlier
+                            // news is dropped.
                             self.untold.retain(|untold| untold.processor() != *left);
                         }
                     }
@@ -173,7 +174,7 @@ impl Partition {
                     let mut caller = Caller { job, out, waits: false };
                     transaction.call_together(registry.parties_mut(), || true, &mut caller);
                     if caller.waits {
-                        // What the transaction has come to since is of no meaning.
+                        // What the transaction did after the missing answer has no meaning.
                         return None;
                     }
                 }
@@ -189,29 +190,33 @@ impl Partition {
             }
         }
         match (&job.kind, transaction.is_agreed()) {
-            (Kind::Add(_), true) => sights.see(Sight::Joined),
-            (Kind::Remove(_), true) => sights.see(Sight::Left),
+            (Kind::Add(_), true) => events.record(Event::Joined),
+            (Kind::Remove(_), true) => events.record(Event::Left),
             _ => {}
         }
-        let departed: Vec<_> =
-            registry.parties().iter().filter(|doll| doll.departed).map(|doll| doll.id).collect();
+        let departed: Vec<_> = registry
+            .parties()
+            .iter()
+            .filter(|party| party.departed)
+            .map(|party| party.id)
+            .collect();
         self.members.retain(|member| !departed.contains(&member.id));
         if let Kind::Replay(member) = &mut job.kind {
-            // It may also crash when it is told that all is well.
+            // It may also crash when it is told the outcome.
             member.lost |= departed.contains(&member.id);
         }
         Some(transaction.is_agreed())
     }
 
     /// The transaction is over.
-    fn ended(&mut self, agreed: bool, out: &mut Vec<Out>, sights: &Sights) {
+    fn ended(&mut self, agreed: bool, out: &mut Vec<Out>, events: &Events) {
         match self.job.take().map(|job| (job.base, job.kind)) {
             Some((base, Kind::Replay(member))) => {
                 if agreed && !member.lost {
                     self.admit(member, base.active(), out);
                 } else {
-                    sights.see(Sight::Refused);
-                    out.push(Out::Reply(member.line, Down::Refused));
+                    events.record(Event::Refused);
+                    out.push(Out::Reply(member.connection, Down::Refused));
                 }
             }
             Some((_, Kind::Vanished(left))) => self.left(left),
@@ -222,7 +227,8 @@ impl Partition {
         }
     }
 
-    /// It has left, and everybody who heard of it was told. When it joins again, that is another time.
+    /// Handles a processor that left after every party that heard of it was told. When it joins again, it
+    /// counts as new.
     fn left(&mut self, processor: Processor) {
         for member in &mut self.members {
             member.unheard.remove(&processor);
@@ -240,7 +246,7 @@ impl Partition {
             }
     }
 
-    /// Whether everybody who is registered has agreed to the processor that is being started.
+    /// Whether every registered party has agreed to the processor that is being started.
     pub(crate) fn all_agreed(&self, processor: Processor) -> bool {
         let Some(job) = &self.job else { return false };
         self.members.iter().all(|member| {

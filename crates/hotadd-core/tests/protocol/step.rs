@@ -1,4 +1,4 @@
-//! What each action does to the world.
+//! The effect of each action on the world.
 
 use std::collections::BTreeSet;
 
@@ -6,92 +6,92 @@ use hotadd_core::{HardwareId, PartyId, Processor, State};
 
 use crate::model::Action;
 use crate::partition::Out;
+use crate::violation::{Event, Events, Violation};
 use crate::world::{
-    Answer, Budget, Down, Key, Kind, LineId, Member, Partition, Side, Told, Up, World,
+    Answer, Budget, ConnectionId, Down, Key, Kind, Member, Partition, Side, Told, Up, World,
 };
-use crate::wrong::{Sight, Sights, Wrong};
 
 impl World {
-    pub(crate) fn take(&mut self, action: Action, sights: &Sights) {
+    pub(crate) fn take(&mut self, action: Action, events: &Events) {
         let Budget { adds, removals, vetoes, platform, losses, .. } = &mut self.budget;
         match action {
             Action::Add(id) => {
                 *adds -= 1;
-                self.begin(Kind::Add(HardwareId(id)), sights);
+                self.begin(Kind::Add(HardwareId(id)), events);
             }
             Action::Remove(id) => {
                 *removals -= 1;
-                self.begin(Kind::Remove(HardwareId(id)), sights);
+                self.begin(Kind::Remove(HardwareId(id)), events);
             }
             Action::Act(ok) => {
                 *platform -= u8::from(!ok);
-                self.act(ok, sights);
+                self.act(ok, events);
             }
             Action::Object => self.object(),
             Action::Switch(id) => {
                 self.budget.switches -= 1;
-                self.switch(id, sights);
+                self.switch(id, events);
             }
-            Action::GoOn => self.advance(sights),
-            Action::Up(id) => self.arrive(id, sights),
+            Action::GoOn => self.advance(events),
+            Action::Up(id) => self.arrive(id, events),
             Action::Down(at) => {
                 let id = (at, self.sides[at].connections);
-                let line = self.lines.get_mut(&id).expect("it has a message");
-                let message = line.down.remove(0);
-                self.reach(at, message, sights);
+                let connection = self.connections.get_mut(&id).expect("it has a message");
+                let message = connection.down.remove(0);
+                self.reach(at, message, events);
             }
             Action::Reply(id, which) => {
-                let line = self.lines.get_mut(&id).expect("it has a reply");
-                let reply = line.replies.remove(which);
-                line.down.push(reply);
+                let connection = self.connections.get_mut(&id).expect("it has a reply");
+                let reply = connection.replies.remove(which);
+                connection.down.push(reply);
             }
             Action::Answer(at, agreed) => {
                 *vetoes -= u8::from(!agreed);
-                self.answer(at, agreed, sights);
+                self.answer(at, agreed, events);
             }
             Action::Connect(at) => self.connect(at),
             Action::GiveUp(at) => {
                 self.budget.give_ups -= 1;
-                self.give_up(at, sights);
+                self.give_up(at, events);
             }
             Action::Break(id) => {
                 *losses -= 1;
-                self.break_line(id);
+                self.break_connection(id);
             }
             Action::AgentNotices(at) => self.agent_notices(at),
             Action::PartitionNotices(id) => {
                 self.close(id);
                 if let Some(partition) = &mut self.partition {
-                    partition.lost(id, sights);
+                    partition.lost(id, events);
                 }
-                self.advance(sights);
+                self.advance(events);
             }
             Action::Timeout(key) => {
                 self.budget.timeouts -= 1;
                 if key.1 == State::AddStart {
-                    sights.see(Sight::VetoedByTimeout);
+                    events.record(Event::VetoedByTimeout);
                 }
-                self.time_out(key, sights);
+                self.time_out(key, events);
             }
             Action::CrashAgent(at) => {
                 self.budget.agent_crashes -= 1;
                 let side = &self.sides[at];
                 let id = (at, side.connections);
                 self.sides[at] = Side::new(side.spec, side.connections, side.life + 1);
-                if self.lines.contains_key(&id) {
-                    self.break_line(id);
+                if self.connections.contains_key(&id) {
+                    self.break_connection(id);
                 }
-                self.forget_lines();
+                self.forget_connections();
             }
             Action::CrashPartition => {
                 self.budget.partition_crashes -= 1;
-                self.crash_partition(sights);
+                self.crash_partition(events);
             }
             Action::RestartPartition => self.restart(),
         }
     }
 
-    /// A partition starts, and takes what runs for its own.
+    /// Starts a partition, which takes over what runs.
     pub(crate) fn restart(&mut self) {
         let named = |at: &usize| self.sides[*at].spec.named;
         let named: BTreeSet<usize> = (0..self.sides.len()).filter(named).collect();
@@ -99,19 +99,19 @@ impl World {
         self.partition = Some(Partition::start(&self.running, named));
     }
 
-    fn begin(&mut self, kind: Kind, sights: &Sights) {
+    fn begin(&mut self, kind: Kind, events: &Events) {
         let Some(partition) = &mut self.partition else { return };
         let adds = matches!(kind, Kind::Add(_));
         if adds && partition.is_missing() {
-            // Refused at once, and nobody is asked (L4).
-            sights.see(Sight::RefusedMissing);
+            // The add is refused at once, and no party is asked (L4).
+            events.record(Event::RefusedMissing);
             return;
         }
         partition.begin(kind);
         if adds && self.lacks_a_named_party() {
-            self.note(Wrong::AskedMissing);
+            self.note(Violation::AskedMissing);
         }
-        self.advance(sights);
+        self.advance(events);
     }
 
     /// Whether a named party is not registered, or known to be gone.
@@ -123,18 +123,20 @@ impl World {
                 |id, (key, answer): (&Key, &Answer)| key.0 == id && *answer == Answer::Crashed;
             !partition.members.iter().any(|member| {
                 let mut answers = partition.job.iter().flat_map(|job| &job.answers);
-                member.line.0 == at && !member.lost && !answers.any(|one| crashed(member.id, one))
+                member.connection.0 == at
+                    && !member.lost
+                    && !answers.any(|one| crashed(member.id, one))
             })
         })
     }
 
-    /// Somebody switches a processor on or off by hand, and the partition looks at once.
-    fn switch(&mut self, id: u32, sights: &Sights) {
+    /// Switches a processor on or off by hand; the partition looks at once.
+    fn switch(&mut self, id: u32, events: &Events) {
         if self.running.contains(&id) {
             self.stops(id);
         } else {
-            // One that was on its way in and was switched off and on again before it was in is one of the partition's own, as far
-            // as anybody can see.
+            // A processor that was on its way in, and was switched off and on again before it joined, looks
+            // like one of the partition's own.
             let job = self.partition.as_ref().and_then(|partition| partition.job.as_ref());
             let own = job.is_some_and(|job| {
                 matches!(job.kind, Kind::Add(_)) && job.switched(HardwareId(id))
@@ -145,10 +147,10 @@ impl World {
             self.starts(id);
         }
         if let Some(partition) = &mut self.partition {
-            partition.look(&self.running, sights);
-            // Who waits for something goes on when that has come.
+            partition.look(&self.running, events);
+            // Whatever waited for this change continues.
             if partition.job.is_none() {
-                self.advance(sights);
+                self.advance(events);
             }
         }
     }
@@ -176,7 +178,7 @@ impl World {
         }
     }
 
-    /// The processor that is to be started is not, because it was switched by hand or a named party is missing.
+    /// Does not start the processor, because it was switched by hand or a named party is missing.
     fn object(&mut self) {
         let Some(job) = self.partition.as_mut().and_then(|p| p.job.as_mut()) else { return };
         job.acting = None;
@@ -184,8 +186,8 @@ impl World {
         job.going = true;
     }
 
-    /// The platform does as it is told, or fails to.
-    fn act(&mut self, ok: bool, sights: &Sights) {
+    /// Lets the platform succeed or fail.
+    fn act(&mut self, ok: bool, events: &Events) {
         let Some(partition) = &mut self.partition else { return };
         let gone = partition.is_gone();
         let Some(job) = &mut partition.job else { return };
@@ -194,70 +196,74 @@ impl World {
         job.going = true;
         let adds = matches!(job.kind, Kind::Add(_));
         if !ok {
-            sights.see(Sight::PlatformFailed);
+            events.record(Event::PlatformFailed);
         } else if gone {
-            sights.see(Sight::GoneBeforeStop);
+            events.record(Event::GoneBeforeStop);
         } else if adds {
-            self.started(processor, sights);
+            self.started(processor, events);
         } else {
             self.stops(processor.id.0);
         }
     }
 
-    fn started(&mut self, processor: Processor, sights: &Sights) {
+    fn started(&mut self, processor: Processor, events: &Events) {
         let Some(partition) = &self.partition else { return };
         let mut asked = partition.all_agreed(processor);
         for member in &partition.members {
-            let side = &self.sides[member.line.0];
-            // As far as the two can know of each other.
+            let side = &self.sides[member.connection.0];
+            // As far as the two sides can know of each other.
             let knows = side.connected
-                && (member.line.0, side.connections) == member.line
+                && (member.connection.0, side.connections) == member.connection
                 && side.life == member.life;
             asked &= !knows || matches!(side.told.get(&processor), Some(Told::AddStart { .. }));
         }
         if !asked {
-            self.note(Wrong::StartedUnasked);
+            self.note(Violation::StartedUnasked);
         }
         if self.lacks_a_named_party() {
-            self.note(Wrong::StartedMissing);
+            self.note(Violation::StartedMissing);
         }
         if self.sides.iter().any(|side| side.spec.named && side.connections > 1) {
-            sights.see(Sight::AddedAgain);
+            events.record(Event::AddedAgain);
         }
         self.starts(processor.id.0);
     }
 
-    fn advance(&mut self, sights: &Sights) {
+    fn advance(&mut self, events: &Events) {
         let Some(partition) = &mut self.partition else { return };
         if let Some(job) = &mut partition.job {
             job.going = false;
         }
-        let out = partition.advance(&self.running, sights);
+        let out = partition.advance(&self.running, events);
         self.send_down(out);
     }
 
     fn send_down(&mut self, out: Vec<Out>) {
         for out in out {
             let (Out::Send(id, _) | Out::Reply(id, _)) = &out;
-            let Some(line) = self.lines.get_mut(id).filter(|line| !line.broken) else { continue };
+            let Some(connection) =
+                self.connections.get_mut(id).filter(|connection| !connection.broken)
+            else {
+                continue;
+            };
             match out {
-                Out::Send(_, message) => line.down.push(message),
-                Out::Reply(_, message) => line.replies.push(message),
+                Out::Send(_, message) => connection.down.push(message),
+                Out::Reply(_, message) => connection.replies.push(message),
             }
         }
     }
 
-    /// A message of an agent reaches the partition.
-    fn arrive(&mut self, id: LineId, sights: &Sights) {
-        let line = self.lines.get_mut(&id).expect("it has a message");
-        let message = line.up.remove(0);
+    /// Delivers a message of an agent to the partition.
+    fn arrive(&mut self, id: ConnectionId, events: &Events) {
+        let connection = self.connections.get_mut(&id).expect("it has a message");
+        let message = connection.up.remove(0);
         let side = &self.sides[id.0];
         let Some(partition) = &mut self.partition else { return };
         match message {
             Up::Register(replay) => {
                 partition.waiting.push(Member {
                     id: PartyId(partition.next_party),
-                    line: id,
+                    connection: id,
                     spec: side.spec,
                     replay,
                     lost: false,
@@ -269,65 +275,65 @@ impl World {
             }
             Up::Answer(key, agreed) => {
                 let answer = if agreed { Answer::Agreed } else { Answer::Vetoed };
-                partition.answered(key, answer, sights);
+                partition.answered(key, answer, events);
             }
         }
-        self.advance(sights);
+        self.advance(events);
     }
 
-    fn time_out(&mut self, key: Key, sights: &Sights) {
+    fn time_out(&mut self, key: Key, events: &Events) {
         let Some(partition) = &mut self.partition else { return };
-        partition.answered(key, Answer::Crashed, sights);
+        partition.answered(key, Answer::Crashed, events);
         let member = partition.members.iter().find(|member| member.id == key.0);
-        let told = member.map(|member| Out::Send(member.line, Down::Deregistered(key.0)));
+        let told = member.map(|member| Out::Send(member.connection, Down::Deregistered(key.0)));
         self.send_down(told.into_iter().collect());
-        self.advance(sights);
+        self.advance(events);
     }
 
-    fn crash_partition(&mut self, sights: &Sights) {
+    fn crash_partition(&mut self, events: &Events) {
         if let Some(partition) = self.partition.take() {
             let open =
                 |side: &Side| side.told.values().any(|told| matches!(told, Told::AddStart { .. }));
             if self.sides.iter().any(open) {
-                sights.see(Sight::RestartedOpen);
+                events.record(Event::RestartedOpen);
             }
             if partition.job.is_some_and(|job| job.going && job.acted.last() == Some(&true)) {
-                sights.see(Sight::RestartedStarted);
+                events.record(Event::RestartedStarted);
             }
         }
-        let ids: Vec<LineId> = self.lines.keys().copied().collect();
+        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
-            self.break_line(id);
+            self.break_connection(id);
             self.close(id);
         }
     }
 
-    pub(crate) fn break_line(&mut self, id: LineId) {
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.broken = true;
+    pub(crate) fn break_connection(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.broken = true;
             // It would not be sent.
-            line.replies.clear();
+            connection.replies.clear();
         }
     }
 
-    /// The partition is done with a connection that is broken.
-    fn close(&mut self, id: LineId) {
-        if let Some(line) = self.lines.get_mut(&id) {
-            line.served = false;
-            line.up.clear();
+    /// The partition stops using a broken connection.
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.served = false;
+            connection.up.clear();
         }
-        self.forget_lines();
+        self.forget_connections();
     }
 
-    /// Drops what neither side has open.
-    pub(crate) fn forget_lines(&mut self) {
+    /// Drops connections that neither side has open.
+    pub(crate) fn forget_connections(&mut self) {
         let sides = &self.sides;
-        self.lines.retain(|(at, number), line| {
+        self.connections.retain(|(at, number), connection| {
             let open = sides[*at].connected && sides[*at].connections == *number;
             if !open {
-                line.down.clear();
+                connection.down.clear();
             }
-            open || line.served
+            open || connection.served
         });
     }
 }

@@ -7,26 +7,26 @@ use hotadd_core::{
     State,
 };
 
-use crate::wrong::Wrong;
+use crate::violation::Violation;
 
-/// Everything at one moment.
+/// The state of everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     /// The hardware ids of the processors that run. They outlive the partition.
     pub(crate) running: BTreeSet<u32>,
-    /// Those of them that somebody switched on by hand, unless the partition that is there has found them at its start.
+    /// Those of them that were switched on by hand and that the current partition did not find at its start.
     pub(crate) by_hand: BTreeSet<u32>,
     /// The partition's process, unless it is down.
     pub(crate) partition: Option<Partition>,
     pub(crate) sides: Vec<Side>,
-    pub(crate) lines: BTreeMap<LineId, Line>,
-    /// What may still happen, and need not.
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    /// The optional actions that may still happen.
     pub(crate) budget: Budget,
     /// The first rule that was broken on the way here.
-    pub(crate) wrong: Option<Wrong>,
+    pub(crate) violation: Option<Violation>,
 }
 
-/// How often each thing that need not happen may.
+/// How often each optional action may happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     pub(crate) adds: u8,
@@ -42,7 +42,7 @@ pub(crate) struct Budget {
     pub(crate) timeouts: u8,
     /// An agent that is not registered gives up for good.
     pub(crate) give_ups: u8,
-    /// Somebody switches a processor on or off by hand.
+    /// A processor is switched on or off by hand.
     pub(crate) switches: u8,
 }
 
@@ -66,7 +66,7 @@ impl View {
         }
     }
 
-    /// What a partition finds that starts now.
+    /// The set that a partition finds when it starts now.
     pub(crate) fn found(running: &BTreeSet<u32>) -> Self {
         let ids: Vec<HardwareId> = running.iter().copied().map(HardwareId).collect();
         Self::of(&ActiveSet::first(&ids, MAXIMUM).expect("ids differ"))
@@ -78,7 +78,7 @@ impl View {
             .expect("it was a set")
     }
 
-    /// Every known processor, at the place of its index.
+    /// Every known processor, in the order of the indexes.
     fn processors(&self) -> impl Iterator<Item = (Processor, Standing)> + '_ {
         let index = |at: usize| ProcessorIndex::new(at as u32).expect("it is below the maximum");
         let numbered = self.known.iter().enumerate();
@@ -99,12 +99,12 @@ impl View {
         self.known.iter().filter(|(_, how)| *how != Standing::Gone).count()
     }
 
-    /// Whether this one is active.
+    /// Whether this processor is active.
     pub(crate) fn is_active(&self, id: HardwareId) -> bool {
         self.known.iter().any(|(known, how)| *known == id && *how != Standing::Gone)
     }
 
-    /// Whether this one is active, and agreed.
+    /// Whether this processor is active and agreed.
     pub(crate) fn is_agreed(&self, processor: Processor) -> bool {
         self.processors().any(|known| known == (processor, Standing::Active))
     }
@@ -115,19 +115,19 @@ impl View {
 pub(crate) struct Partition {
     /// The set that queries see.
     pub(crate) view: View,
-    /// Who is registered, in the order in which they did.
+    /// The registered members, in the order of registration.
     pub(crate) members: Vec<Member>,
     /// Register calls that wait for their turn.
     pub(crate) waiting: Vec<Member>,
     pub(crate) job: Option<Job>,
-    /// What looks have found, until the parties have been told (Q4).
+    /// What looks have found and the parties have not been told yet (Q4).
     pub(crate) untold: Vec<Untold>,
     /// The agents that the operator named (L4).
     pub(crate) named: BTreeSet<usize>,
     pub(crate) next_party: u64,
 }
 
-/// A change that nobody was asked about.
+/// A change that no party was asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Untold {
     /// It left (X2).
@@ -136,11 +136,11 @@ pub(crate) enum Untold {
     Came(Processor),
 }
 
-/// What the partition knows of a party, and (`life`, `had`) what the properties need to know.
+/// What the partition knows of a party. `life` and `had` are what the properties need in addition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
     pub(crate) id: PartyId,
-    pub(crate) line: LineId,
+    pub(crate) connection: ConnectionId,
     pub(crate) spec: Spec,
     /// It registers with a replay.
     pub(crate) replay: bool,
@@ -148,35 +148,35 @@ pub(crate) struct Member {
     pub(crate) lost: bool,
     /// Which life of the agent's process this is.
     pub(crate) life: u8,
-    /// What was active when it registered, and has not left since.
+    /// The processors that were active when it registered and have not left since.
     pub(crate) had: BTreeSet<Processor>,
-    /// What is active and it was not told of (X4).
+    /// The active processors that it was not told of (X4).
     pub(crate) unheard: BTreeSet<Processor>,
 }
 
-/// A call, and so what its answer belongs to. Never the same for two calls that could be mistaken for each other.
+/// A call, which its answer names. Two calls that could be confused never have the same key.
 pub(crate) type Key = (PartyId, State, Processor);
 
 /// The transaction under way.
 ///
-/// [`Transaction`](hotadd_core::Transaction) is run anew at every step, from its beginning, with the answers so far.
+/// [`Transaction`](hotadd_core::Transaction) is run again from its beginning at every step, with the answers so far.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
     pub(crate) kind: Kind,
     /// The set at its beginning.
     pub(crate) base: View,
-    /// The sets from which it made others.
+    /// The sets before each of its publications.
     pub(crate) published: Vec<View>,
-    /// Somebody switched on the processor that is being added (Q4).
+    /// The processor that is being added was switched on by hand (Q4).
     pub(crate) touched: bool,
     /// The calls that were sent.
     pub(crate) sent: BTreeSet<Key>,
     pub(crate) answers: BTreeMap<Key, Answer>,
     /// The platform is to start (or stop) this one.
     pub(crate) acting: Option<Processor>,
-    /// What became of that, as often as it was asked.
+    /// Whether the platform succeeded, for each time that it was asked.
     pub(crate) acted: Vec<bool>,
-    /// The platform has done so, and the partition has not gone on yet.
+    /// The platform has acted, and the partition has not continued yet.
     pub(crate) going: bool,
 }
 
@@ -197,18 +197,18 @@ pub(crate) enum Answer {
 }
 
 /// The connection of an agent: which agent, and which of its connections.
-pub(crate) type LineId = (usize, u8);
+pub(crate) type ConnectionId = (usize, u8);
 
 /// A connection, or what is left of it. Kept until neither side has it open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Line {
-    /// Nothing that is sent from now on arrives. What was sent before arrives until the receiver notices.
+pub(crate) struct Connection {
+    /// Whatever is sent from now on is lost. Earlier messages arrive until the receiver notices.
     pub(crate) broken: bool,
     /// The partition has not noticed that it is broken.
     pub(crate) served: bool,
     pub(crate) up: Vec<Up>,
     pub(crate) down: Vec<Down>,
-    /// Replies that other threads of the partition have yet to send. Calls, and each other, can overtake them.
+    /// Replies that other threads of the partition have not sent yet. Calls and other replies can overtake them.
     pub(crate) replies: Vec<Down>,
 }
 
@@ -237,7 +237,7 @@ pub(crate) struct Spec {
     pub(crate) without_replay: bool,
     pub(crate) hears_removal: bool,
     pub(crate) level: i32,
-    /// By the operator: without it nothing is added (L4).
+    /// Whether the operator named it. Nothing is added without it (L4).
     pub(crate) named: bool,
 }
 
@@ -255,19 +255,19 @@ pub(crate) struct Side {
     pub(crate) spec: Spec,
     pub(crate) agent: Agent,
     pub(crate) standing: Registration,
-    /// How many connections it has had, and whether it believes that it has the latest.
+    /// How many connections it has had, and whether it believes that the latest one works.
     pub(crate) connections: u8,
     pub(crate) connected: bool,
-    /// The driver is thinking about this.
+    /// The notice that the driver is deciding on.
     pub(crate) asked: Option<(PartyId, Notice)>,
-    /// A party that was deregistered before the reply to Register came.
+    /// A party that was deregistered before the reply to Register arrived.
     pub(crate) gone: Option<PartyId>,
     /// What the driver was told.
     pub(crate) told: BTreeMap<Processor, Told>,
     pub(crate) life: u8,
 }
 
-/// Where an agent's process believes that it stands.
+/// The registration as an agent's process sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Registration {
     Not,
@@ -277,12 +277,13 @@ pub(crate) enum Registration {
     GivenUp,
 }
 
-/// What a driver was told of a processor last, by its own account.
+/// What a driver was last told of a processor, by its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Told {
-    /// AddStart, and it agreed. `ran`: the processor has run since, if only for a while. `replay`: as part of a replay (Q5).
+    /// AddStart, and it agreed. `ran`: the processor has run since, at least for a while. `replay`: it was
+    /// part of a replay (Q5).
     AddStart { ran: bool, replay: bool },
-    /// AddComplete. `left`: it has stopped since, whether or not the driver knows.
+    /// AddComplete. `left`: the processor has stopped since, whether or not the driver knows.
     AddComplete { left: bool },
     /// RemoveStart, and it agreed.
     RemoveStart,

@@ -39,10 +39,10 @@ impl Limit {
     pub(super) fn admits(&mut self, source: &str) -> bool {
         let known = self.sources.contains_key(source) || self.sources.len() < SOURCES;
         let source = if known { source } else { OTHERS };
-        let said = self.sources.entry(source.to_owned()).or_default();
-        let admitted = *said < EACH && self.all < ALL;
+        let count = self.sources.entry(source.to_owned()).or_default();
+        let admitted = *count < EACH && self.all < ALL;
         if admitted {
-            *said += 1;
+            *count += 1;
             self.all += 1;
         } else {
             *self.left_out.entry(source.to_owned()).or_default() += 1;
@@ -80,31 +80,31 @@ mod tests {
     }
 
     #[test]
-    fn who_floods_is_cut_off_and_others_are_heard() {
+    fn a_source_that_floods_is_limited_and_others_are_admitted() {
         let began = Instant::now();
         let mut limit = Limit::new(began);
-        assert_eq!(admitted(&mut limit, "quiet", EACH), EACH, "that much is no flood");
+        assert_eq!(admitted(&mut limit, "quiet", EACH), EACH, "a source may write that much");
         assert_eq!(limit.due(), None);
         assert_eq!(admitted(&mut limit, "flood", EACH + 5000), EACH);
-        assert!(limit.admits("a third one"), "it is heard all the same");
-        assert_eq!(limit.turn(began + WINDOW / 2), LeftOut::new(), "said once a window");
+        assert!(limit.admits("a third one"), "other sources are still admitted");
+        assert_eq!(limit.turn(began + WINDOW / 2), LeftOut::new(), "reported once per window");
         assert_eq!(limit.due(), Some(began + WINDOW));
         let left_out = limit.turn(began + WINDOW);
-        assert_eq!(left_out, [("flood".to_owned(), 5000)].into(), "how many, and whose");
-        assert!(limit.admits("flood"), "it is heard again");
-        assert_eq!(limit.due(), None, "what was said is not said again");
+        assert_eq!(left_out, [("flood".to_owned(), 5000)].into(), "the count and the source");
+        assert!(limit.admits("flood"), "admitted again in the next window");
+        assert_eq!(limit.due(), None, "nothing is left to report");
     }
 
     #[test]
-    fn many_names_are_no_way_round_and_take_no_room() {
+    fn many_source_names_share_one_limit_and_bounded_memory() {
         let mut limit = Limit::new(Instant::now());
-        let said = (0..100_000).filter(|n| limit.admits(&format!("name {n}"))).count() as u64;
+        let count = (0..100_000).filter(|n| limit.admits(&format!("name {n}"))).count() as u64;
         let sources = u64::try_from(SOURCES).unwrap();
-        assert_eq!(said, sources + EACH, "one each, and what is allowed for all others");
+        assert_eq!(count, sources + EACH, "one each, and the share of all others");
         assert_eq!(limit.sources.len(), SOURCES + 1);
-        assert_eq!(limit.end(), [(OTHERS.to_owned(), 100_000 - said)].into());
+        assert_eq!(limit.end(), [(OTHERS.to_owned(), 100_000 - count)].into());
         let mut limit = Limit::new(Instant::now());
-        let said: u64 = (0..20).map(|n| admitted(&mut limit, &n.to_string(), EACH)).sum();
-        assert_eq!(said, ALL, "all together have a limit");
+        let count: u64 = (0..20).map(|n| admitted(&mut limit, &n.to_string(), EACH)).sum();
+        assert_eq!(count, ALL, "all sources together are limited");
     }
 }

@@ -355,16 +355,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_may_be_in_a_process_of_its_own() {
+    fn a_sample_may_have_its_own_process() {
         assert_eq!(sample("sample:isolated").isolated, Some(0));
         let text = "sample:veto=1,3,isolated,restart=2,timeout=250";
         assert_eq!(read(text).timeout, Some(Duration::from_millis(250)));
         assert_eq!(sample(text).isolated, Some(2));
-        assert_eq!(sample(text).veto.to_string(), "1,3", "a word of its own ends a list");
+        assert_eq!(sample(text).veto.to_string(), "1,3", "an option without a value ends a list");
     }
 
     #[test]
-    fn what_goes_wrong_is_read_with_when() {
+    fn faults_of_a_sample_are_read_with_their_states() {
         let faults = sample("sample:isolated,exit=add-start:3,late=remove-failure").faults;
         assert_eq!(
             faults,
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_may_go_wrong_while_it_registers() {
+    fn a_fault_of_a_sample_may_happen_in_the_replay() {
         assert!(sample("sample:isolated,crash=add-start,replay").replay);
         assert!(sample("sample:isolated,veto=1,replay,crash=add-failure").replay);
         assert!(!sample("sample:isolated,crash=add-start").replay);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn l4_what_becomes_of_adds_while_a_party_is_missing_may_be_said() {
+    fn l4_the_option_when_missing_is_read_for_every_kind_of_driver() {
         for driver in ["exec:/x", "sample:isolated", "sample:veto=1,3", "x.sys"] {
             assert_eq!(read(driver).when_missing(), WhenMissing::Refuse, "{driver}");
             for (word, meant) in [("skip", WhenMissing::Skip), ("refuse", WhenMissing::Refuse)] {
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_file_is_known_by_its_end_or_as_a_path() {
+    fn a_drivers_file_is_recognised_by_its_extension_or_as_a_path() {
         let spec =
             read("drivers/PerCpu.SYS,strict,alloc-fail=2,restart=3,level=1,timeout=50,name=x");
         let file = FileSpec {
@@ -427,15 +427,14 @@ mod tests {
         };
         assert_eq!((&*spec.name, spec.level, &spec.what), ("x", 1, &What::File(file)));
         assert_eq!(spec.timeout, Some(Duration::from_millis(50)));
-        assert!(spec.is_isolated(), "what a driver does to its process is its own affair");
+        assert!(spec.is_isolated(), "a driver's file has its own process");
         for (text, name) in [("percpu.sys", "percpu.sys"), ("./x", "x"), ("a:b/c.so", "c.so")] {
-            assert_eq!(read(text).name, name);
-            assert!(matches!(read(text).what, What::File(_)), "{text}");
+            assert!(read(text).name == name && matches!(read(text).what, What::File(_)), "{text}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_a_sentence() {
+    fn a_malformed_driver_is_reported_in_a_sentence() {
         let why = |text: &str| text.parse::<DriverSpec>().unwrap_err();
         assert_eq!(
             why("smaple"),

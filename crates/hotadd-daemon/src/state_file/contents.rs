@@ -138,23 +138,27 @@ mod tests {
     }
 
     #[test]
-    fn the_next_daemon_reads_what_this_one_wrote_and_holds_another_plugging_for_new() {
+    fn the_state_survives_a_restart_and_a_replugged_processor_counts_as_new() {
         let folder = tempfile::tempdir().unwrap();
         let path = Contents::path(&folder.path().join("try"));
         assert_eq!(path, folder.path().join("try.decided"));
-        assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(None), "there was none before");
+        assert_eq!(
+            Contents::read(&path, &Of::this("hotplug")),
+            Ok(None),
+            "no state file exists yet"
+        );
         fs::write(folder.path().join("try.decided.new"), "left by one that was killed").unwrap();
         one().write(&path).unwrap();
         assert_eq!(Contents::read(&path, &Of::this("hotplug")), Ok(Some(one())));
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no other file is left");
         assert!(one().has(HardwareId(0), 17) && !one().has(HardwareId(0), 18));
-        assert!(!one().has(HardwareId(1), 17), "who is not named is undecided");
+        assert!(!one().has(HardwareId(1), 17), "a processor that is not listed is undecided");
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_parties_are_called_the_next_daemon_waits_for_the_same(
+        fn every_valid_party_name_survives_a_restart(
             mut names in proptest::collection::vec("\\PC{1,16}", 0..8),
             processors in proptest::collection::btree_map(0..2048_u32, proptest::prelude::any::<u64>(), 0..8),
         ) {
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_another_start_of_the_machine_or_other_hardware_it_says_nothing() {
+    fn a_state_file_of_another_boot_or_hardware_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("try.decided");
         one().write(&path).unwrap();
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_or_hostile_file_is_told_from_a_good_one() {
+    fn a_damaged_or_hostile_state_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("try.decided");
         let read = || Contents::read(&path, &Of::this("hotplug"));
@@ -190,7 +194,7 @@ mod tests {
         // Truncated at every position.
         for end in (0..good.len()).filter(|end| good.is_char_boundary(*end)) {
             fs::write(&path, &good[..end]).unwrap();
-            assert!(read().is_err(), "half a file is none: {}", &good[..end]);
+            assert!(read().is_err(), "a truncated file is an error: {}", &good[..end]);
         }
         let name = "x".repeat(65);
         let many = vec!["\"x\""; MOST_PARTIES + 1].join(",");
@@ -206,13 +210,13 @@ mod tests {
             good.replace("\"version\"", "\"more\":0,\"version\""),
             format!("{good}{}", " ".repeat(1 << 20)),
         ] {
-            assert_ne!(bad, good, "the case is one");
+            assert_ne!(bad, good, "the case changes the file");
             fs::write(&path, &bad).unwrap();
             assert!(read().is_err(), "{}", &bad[..bad.len().min(200)]);
         }
         fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
-        assert!(read().is_err(), "a pipe is neither read nor waited for");
+        assert!(read().is_err(), "a pipe is refused at once");
         fs::remove_file(&path).unwrap();
         let real = folder.path().join("real");
         one().write(&real).unwrap();

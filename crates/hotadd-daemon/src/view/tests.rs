@@ -1,4 +1,4 @@
-//! Tests what is shown of processors that appear, and which parties are shown to have agreed.
+//! Tests of how processors that appear are shown, and of which parties are shown as agreeing.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use hotadd::{Notice, Partition, Veto};
 
 use super::*;
 
-/// What is shown of a partition of processor 0 after processor 1 appears and `then` has run.
+/// The view of a partition of processor 0 after processor 1 has appeared and `then` has run.
 fn after_an_appearance(
     follow: Follow,
     then: impl FnOnce(&Partition, &Simulated),
@@ -22,7 +22,7 @@ fn after_an_appearance(
         partition.candidates().unwrap(),
     );
     view.follow = Some(follow);
-    assert!(!view.processors.contains_key(&HardwareId(1)), "nobody knows it at the start");
+    assert!(!view.processors.contains_key(&HardwareId(1)), "processor 1 is unknown at the start");
     let seen = Arc::new(Mutex::new((view, Vec::new())));
     let into = Arc::clone(&seen);
     let see = move |event: &Event| {
@@ -38,7 +38,7 @@ fn after_an_appearance(
 }
 
 #[test]
-fn h2_one_that_appears_has_a_row_and_a_line_that_says_whether_anybody_is_asked() {
+fn h2_a_processor_that_appears_gets_a_row_and_a_line_about_what_follows() {
     let lines = [
         (Follow::Ask, "processor 1 appeared; all parties are asked"),
         (Follow::Report, "processor 1 appeared; no party is asked (--follow report)"),
@@ -51,7 +51,7 @@ fn h2_one_that_appears_has_a_row_and_a_line_that_says_whether_anybody_is_asked()
 }
 
 #[test]
-fn h2_what_became_of_one_that_appeared_is_in_its_row_until_it_appears_anew() {
+fn h2_the_outcome_of_an_appearance_is_in_the_row_until_the_next_appearance() {
     let (view, notes) = after_an_appearance(Follow::Ask, |partition, _| {
         partition.add(HardwareId(1)).unwrap();
     });
@@ -83,7 +83,7 @@ fn h2_what_became_of_one_that_appeared_is_in_its_row_until_it_appears_anew() {
 }
 
 #[test]
-fn who_refused_before_is_not_said_to_have_agreed_when_nobody_is_asked() {
+fn an_earlier_refusal_is_not_shown_as_an_agreement() {
     let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
     let view = View::new("simulated", String::new(), [], [HardwareId(1)]);
     let seen = Arc::new(Mutex::new((view, Vec::new())));
@@ -103,5 +103,5 @@ fn who_refused_before_is_not_said_to_have_agreed_when_nobody_is_asked() {
     partition.add(HardwareId(1)).unwrap();
     let last = seen.lock().unwrap().1.last().cloned().unwrap_or_default();
     assert!(last.starts_with("processor 1 joined"), "{last}");
-    assert!(!last.contains("agreed"), "nobody was asked: {last}");
+    assert!(!last.contains("agreed"), "no party was asked: {last}");
 }

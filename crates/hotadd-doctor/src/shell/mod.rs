@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_found_wherever_a_shell_runs_them() {
+    fn commands_are_found_in_every_shell_construct() {
         for (text, expected) in [
             ("a b; c && d || e | f & g", &["a b", "c", "d", "e", "f", "g"][..]),
             ("if a; then b; elif c; then d; else e; fi", &["a", "b", "c", "d", "e"]),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_writes_is_told() {
+    fn the_files_that_a_script_writes_to_are_found() {
         let shell = parse("D=/sys; echo 1 >>\"$D/x\" 2>/dev/null; a >| b; c &> d; e >&2");
         let into: Vec<_> = shell
             .commands
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_line() {
+    fn a_syntax_error_is_reported_with_its_line() {
         for text in [
             "a\necho 'b",
             "a\n$(b",
@@ -251,13 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn a_command_of_very_many_words_is_not_read_word_by_word_again() {
+    fn a_command_of_very_many_words_is_given_up_quickly() {
         let shell = parse(&"! ".repeat(300_000));
         assert!(shell.odd.is_some());
     }
 
     #[test]
-    fn variables_made_of_each_other_are_left_after_a_while() {
+    fn mutually_recursive_variables_become_unknown() {
         let lines: String = (0..300).map(|n| format!("a=\"$b$a{n}\"; b=\"$a$b{n}\"\n")).collect();
         let shell = parse(&format!("{lines}$a"));
         let last = &shell.commands.last().expect("a command").words[0];
@@ -267,12 +267,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic_or_hang(text in ".{0,200}") {
+        fn any_text_is_parsed_without_a_panic(text in ".{0,200}") {
             parse(&text);
         }
 
         #[test]
-        fn what_looks_like_a_script_does_not_either(text in "(case x in|esac|;;|\\)|\\(|\\$\\(|`|\"|'|\\$\\{|\\}|<<E|\n|E|for i in|do|done|if|fi|\\[\\[|\\]\\]|x=|a|\\$x| |&|\\||>|<|#|\\\\){0,40}") {
+        fn text_similar_to_a_script_is_parsed_without_a_panic(text in "(case x in|esac|;;|\\)|\\(|\\$\\(|`|\"|'|\\$\\{|\\}|<<E|\n|E|for i in|do|done|if|fi|\\[\\[|\\]\\]|x=|a|\\$x| |&|\\||>|<|#|\\\\){0,40}") {
             let shell = parse(&text);
             for command in &shell.commands {
                 for word in &command.words {

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_have_the_names_that_rules_use() {
+    fn machines_are_named_as_in_udev_rules() {
         for (machine, name) in
             [("x86_64", Some("x86-64")), ("ppc64le", Some("ppc64-le")), ("strange", None)]
         {

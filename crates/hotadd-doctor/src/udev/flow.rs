@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_cannot_meet_a_processor_or_switches_nothing_on_is_not() {
+    fn a_rule_for_other_devices_or_that_switches_nothing_on_is_not_found() {
         check(r#"SUBSYSTEM=="memory", ATTR{online}="1""#, &[]);
         check(r#"KERNEL!="cpu*", ATTR{online}="1""#, &[]);
         check(r#"SUBSYSTEM=="cpu", ACTION=="remove", ATTR{online}="1""#, &[]);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_that_is_always_taken_passes_over_lines() {
+    fn a_jump_that_is_always_taken_skips_lines() {
         let file = "SUBSYSTEM==\"cpu\", GOTO=\"end\"\nATTR{online}=\"1\"\nLABEL=\"end\"\n";
         check(file, &[]);
         let other = "SUBSYSTEM!=\"cpu\", GOTO=\"end\"\nATTR{online}=\"1\"\nLABEL=\"end\"\n";
@@ -242,12 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_firmware_says_decides_where_a_rule_asks_for_it() {
+    fn a_condition_on_the_firmware_is_evaluated_if_the_firmware_is_known() {
         let file = "ATTR{[dmi/id]sys_vendor}==\"Xen\", GOTO=\"apply\"\nGOTO=\"end\"\nLABEL=\"apply\"\n\
                     SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"\nLABEL=\"end\"\n";
         assert_eq!(lines(file, Some("Xen")), [4]);
         assert_eq!(lines(file, Some("QEMU")), [0; 0], "the rules are for another hypervisor");
-        assert_eq!(lines(file, None), [4], "what is not known is possible");
+        assert_eq!(lines(file, None), [4], "an unknown vendor may match");
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_events_on_which_it_happens_are_told() {
+    fn the_events_of_a_rule_are_reported() {
         let rules = parse(b"SUBSYSTEM==\"cpu\", ACTION==\"add|bind\", ATTR{online}=\"1\"");
         let world = World { arch: None, dmi: &|_| None, runs: &|_, _| Does::Else };
         assert_eq!(follow(&rules, &world)[0].actions, ["add", "bind"]);

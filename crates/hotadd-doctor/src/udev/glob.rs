@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_mean_every_processor_are_known_as_such() {
+    fn a_pattern_for_every_processor_always_fits() {
         for pattern in
             ["cpu*", "cpu[0-9]*", "*", "?pu*", "c*", "memory*|cpu*", "cpu[!a-z]*", "*[0-9]"]
         {
@@ -217,22 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_mean_one_or_some_are_possible() {
+    fn a_pattern_for_some_processors_may_fit() {
         for pattern in ["cpu3", "cpu[1-9]*", "cpu?", "cpu*7", "memory0|cpu1", "cpu300"] {
             check(pattern, Fit::Maybe);
         }
     }
 
     #[test]
-    fn patterns_that_mean_something_else_never_fit() {
+    fn a_pattern_for_other_devices_never_fits() {
         for pattern in ["", "memory*", "cpu", "cpus*", "CPU*", "cpu[a-z]*", "[cpu]", "cpu12345*"] {
             check(pattern, Fit::Never);
         }
-        assert_eq!(fit(b"CPU*", CPU, true), Fit::Always, "without regard to case it does");
+        assert_eq!(fit(b"CPU*", CPU, true), Fit::Always, "it matches if case is ignored");
     }
 
     #[test]
-    fn a_single_name_fits_or_does_not() {
+    fn a_pattern_for_a_single_name_fits_or_does_not() {
         let vendor = Family { name: b"Xen", numbered: false };
         assert_eq!(fit(b"Xen", vendor, false), Fit::Always);
         assert_eq!(fit(b"Microsoft*|X?n", vendor, false), Fit::Always);
@@ -242,12 +242,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_pattern_makes_it_panic(pattern in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_pattern_is_matched_without_a_panic(pattern in prop::collection::vec(any::<u8>(), 0..300)) {
             fit(&pattern, CPU, pattern.len() % 2 == 0);
         }
 
         #[test]
-        fn a_fit_is_what_matching_each_name_alone_says(pattern in "[cpu0-9*?|\\[\\]!-]{0,12}") {
+        fn a_fit_agrees_with_matching_each_name(pattern in "[cpu0-9*?|\\[\\]!-]{0,12}") {
             let names: Vec<_> = (0..200).map(|number| format!("cpu{number}")).collect();
             let one = |name: &String| {
                 let family = Family { name: name.as_bytes(), numbered: false };

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_is_tokens_with_keys_attributes_operators_and_values() {
+    fn a_rule_is_split_into_keys_attributes_operators_and_values() {
         let rules = parse(b"SUBSYSTEM==\"cpu\", ATTR{online}!=\"1\" ATTR{online} = \"1\",,\n");
         let [rule] = &rules[..] else { panic!("one rule, not {rules:?}") };
         let seen: Vec<_> = rule.tokens.iter().map(|token| (&*token.key, token.op)).collect();
@@ -164,16 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_goes_on_behind_a_backslash_and_over_comments() {
+    fn a_rule_continues_after_a_backslash_and_across_comments() {
         let rules =
             parse(b"\n# no\\\nA==\"1\", \\\n  # in between \\\n  B=\"2\"\nC=\"3\"\nD=\"4\" \\");
         let lines: Vec<_> = rules.iter().map(|rule| rule.lines).collect();
-        assert_eq!(lines, [(3, 5), (6, 6)], "the last is cut off, and none");
+        assert_eq!(lines, [(3, 5), (6, 6)], "the last rule is incomplete and ignored");
         assert_eq!(rules[0].tokens.len(), 2);
     }
 
     #[test]
-    fn quotes_and_marks_belong_to_the_value() {
+    fn quotes_and_prefixes_of_a_value_are_read() {
         let rules = parse(b"RUN+=\"sh -c \\\"x, #y\\\"\", KERNEL==i\"CPU*\", A:=e\"b\"");
         let tokens = &rules[0].tokens;
         assert_eq!(tokens[0].value, b"sh -c \"x, #y\"");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_has_no_tokens() {
+    fn a_line_that_is_not_a_rule_has_no_tokens() {
         for line in ["nonsense", "A=1", "A==\"1", "A{b=\"1\"", "=\"1\"", "A==\"1\" B"] {
             let rules = parse(line.as_bytes());
             assert!(rules[0].tokens.is_empty(), "{line}: {rules:?}");
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_file_makes_it_panic_and_spans_are_inside(file in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn any_file_is_parsed_without_a_panic_and_spans_are_inside(file in prop::collection::vec(any::<u8>(), 0..400)) {
             for rule in parse(&file) {
                 prop_assert!(rule.lines.0 <= rule.lines.1);
                 for token in rule.tokens {
@@ -201,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn what_looks_like_rules_does_not_either(file in "([A-Z]{1,3}(\\{[a-z]{0,2}\\}?)?[=!+:-]{1,2}[ei]?\"?[a-z\\\\]{0,3}\"?[, \\\\#\n]{0,3}){0,20}") {
+        fn text_similar_to_rules_is_parsed_without_a_panic(file in "([A-Z]{1,3}(\\{[a-z]{0,2}\\}?)?[=!+:-]{1,2}[ei]?\"?[a-z\\\\]{0,3}\"?[, \\\\#\n]{0,3}){0,20}") {
             for rule in parse(file.as_bytes()) {
                 for token in rule.tokens {
                     prop_assert!(rule.text[token.span].ends_with(b"\""));

@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_stay_as_they_are() {
+    fn a_shadow_keeps_other_rules() {
         let text = "A=\"1\"\nSUBSYSTEM==\"cpu\", \\\n ATTR{online}=\"1\"\nB=\"2\"";
         assert_eq!(rules_of(text), ["A=\"1\"", "B=\"2\""]);
     }
 
     #[test]
-    fn what_else_a_rule_does_stays_with_its_jumps() {
+    fn a_shadow_keeps_the_other_effects_and_the_jumps_of_a_rule() {
         let text = "LABEL=\"x\", SUBSYSTEM==\"cpu\", ATTR{online}=\"1\", TAG+=\"t\", GOTO=\"end\"\nLABEL=\"end\"\n";
         let rest = "LABEL=\"x\", SUBSYSTEM==\"cpu\", TAG+=\"t\", GOTO=\"end\"";
         assert_eq!(rules_of(text), [rest, "LABEL=\"end\""]);
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_knows_its_original_and_whether_it_was_edited() {
+    fn the_header_of_a_shadow_names_its_original_and_reveals_edits() {
         let text = b"SUBSYSTEM==\"cpu\", ATTR{online}=\"1\"";
         let mut shadow = made(&judged(text), text);
         let said = header(&shadow).expect("a shadow has a header");
         assert_eq!(said.original, Path::new("/usr/lib/udev/rules.d/40-x.rules"));
         assert_eq!((said.checksum, said.intact), (checksum_of(text), true));
         shadow.extend_from_slice(b"A=\"1\"\n");
-        assert!(!header(&shadow).unwrap().intact, "somebody has edited it");
+        assert!(!header(&shadow).unwrap().intact, "the edit is detected");
         assert_eq!(header(text), None);
         assert_eq!(header(b"# hotadd doctor, shadow 1: x y z\n"), None);
     }
@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn no_first_line_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn any_first_line_is_read_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..80)) {
             header(&[MARK, &text].concat());
         }
     }

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_irql_register_is_told_from_other_control_registers() {
+    fn moves_of_the_irql_register_are_distinguished_from_other_control_registers() {
         use Instruction::{Privileged, ReadIrql, WriteIrql};
         assert_eq!(
             decoded(&[0x44, 0x0f, 0x20, 0xc0]),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_behind_an_instruction_is_asked_for() {
+    fn decoding_reads_no_byte_after_the_instruction() {
         // Each slice ends with its instruction, so that reading too many bytes panics.
         let loads: &[(&[u8], usize, usize, usize)] = &[
             (&[0x8b, 0x00], 0, 4, 4),
@@ -323,10 +323,10 @@ mod tests {
     }
 
     #[test]
-    fn a_division_tells_what_it_divides_by() {
+    fn a_division_is_decoded_with_its_divisor() {
         let divide = |bytes: &[u8]| match decoded(bytes) {
             (Instruction::Divide(operand), _) => (operand.value, operand.in_memory, operand.width),
-            other => panic!("{other:?} is no division"),
+            other => panic!("{other:?} is not a division"),
         };
         assert_eq!(divide(&[0x48, 0xf7, 0xf1]), (0x10, false, 8), "div rcx");
         assert_eq!(
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_ring_0_is_named() {
+    fn privileged_instructions_are_named() {
         let cases: &[(&[u8], &str)] = &[
             (&[0x0f, 0x30], "wrmsr"),
             (&[0x0f, 0x32], "rdmsr"),
@@ -353,6 +353,6 @@ mod tests {
         }
         assert_eq!(decoded(&[0xcd, 0x29]), (Instruction::Interrupt(0x29), 2));
         assert_eq!(decoded(&[0x90]), (Instruction::Other, 1));
-        assert_eq!(decoded(&[0x66; 16]).0, Instruction::Other, "prefixes without an end");
+        assert_eq!(decoded(&[0x66; 16]).0, Instruction::Other, "only prefixes");
     }
 }

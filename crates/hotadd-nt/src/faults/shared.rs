@@ -63,11 +63,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_time_is_a_part_of_it_and_what_is_unknown_is_not_made_up() {
+    fn parts_of_known_fields_are_read_and_unknown_fields_are_refused() {
         let now = value(0x14, 8).expect("the system time");
         let high = value(0x18, 4).expect("its upper half");
         assert_eq!(now >> 32, high, "an upper half changes every seven minutes");
-        assert_eq!(value(0x1c, 4), Some(high), "it is there twice, for readers without a lock");
+        assert_eq!(
+            value(0x1c, 4),
+            Some(high),
+            "the upper half is stored twice, for readers without a lock"
+        );
         assert_eq!(value(0x06, 1), Some(0xa0), "the third byte of 0x0fa00000");
         assert_eq!((value(0x264, 4), value(0x07, 4)), (None, None));
     }

@@ -17,7 +17,10 @@ fn assert_fault(outcome: &Outcome, status: u32, words: &str, about: &str) {
     let number = number.and_then(|number| usize::from_str_radix(number, 16).ok());
     assert!(number.is_some(), "{about}: {outcome:?} is not {words}");
     // Its code is in the first section.
-    assert!((0x1000..0x2000).contains(&number.unwrap()), "{about}: {said} is no place in its code");
+    assert!(
+        (0x1000..0x2000).contains(&number.unwrap()),
+        "{about}: {said} is not a place in its code"
+    );
     assert_eq!(outcome.status, Some(status), "{about}: {said}");
     assert_eq!(outcome.signal, Some(libc::SIGABRT), "{about}: the process ends with the fault");
 }
@@ -30,19 +33,19 @@ fn returns(function: &str, arguments: &[u64]) -> u64 {
 }
 
 #[test]
-fn a_driver_that_does_no_wrong_returns() {
-    assert_eq!(returns("add", &[1, 2, 3, 4]), 4321, "all four arguments arrive in their order");
-    assert_eq!(returns("corrected", &[]), 42, "an address in it was corrected for where it lies");
+fn a_correct_driver_function_returns_its_result() {
+    assert_eq!(returns("add", &[1, 2, 3, 4]), 4321, "all four arguments arrive in order");
+    assert_eq!(returns("corrected", &[]), 42, "an address in it was relocated");
     let cookie = returns("cookie", &[]);
     assert!(
         cookie != 0x2B99_2DDF_A232 && cookie >> 48 == 0 && cookie != 0,
         "{cookie:#x} was chosen"
     );
-    assert_ne!(cookie, returns("cookie", &[]), "and is another one each time");
+    assert_ne!(cookie, returns("cookie", &[]), "it differs each time");
 }
 
 #[test]
-fn an_access_violation_names_how_what_and_where() {
+fn an_access_violation_names_the_access_the_address_and_the_place() {
     fault("read_at", &[0x10], 0xC000_0005, "access violation reading 0x10 at *");
     fault("write_at", &[0x18], 0xC000_0005, "access violation writing 0x18 at *");
     fault("jump_to", &[0x20], 0xC000_0005, "access violation executing 0x20 at *");
@@ -51,7 +54,7 @@ fn an_access_violation_names_how_what_and_where() {
 }
 
 #[test]
-fn memory_is_only_what_its_section_says() {
+fn memory_is_accessible_only_as_its_section_allows() {
     for (function, how) in
         [("write_constant", "writing"), ("write_code", "writing"), ("run_data", "executing")]
     {
@@ -63,12 +66,12 @@ fn memory_is_only_what_its_section_says() {
 }
 
 #[test]
-fn a_stack_overflow_is_told_from_a_bad_pointer() {
+fn a_stack_overflow_is_distinguished_from_a_bad_pointer() {
     fault("recurse", &[1], 0xC000_00FD, "stack overflow at *");
 }
 
 #[test]
-fn a_division_that_cannot_be_done_says_why() {
+fn a_failed_division_names_its_cause() {
     fault("divide", &[5, 0], 0xC000_0094, "divides by zero at *");
     let least = u64::from(i32::MIN.cast_unsigned());
     fault("divide_signed", &[least, u64::from(u32::MAX)], 0xC000_0095, "a division overflows at *");
@@ -76,7 +79,7 @@ fn a_division_that_cannot_be_done_says_why() {
 }
 
 #[test]
-fn traps_that_a_driver_sets_itself_are_told_apart() {
+fn deliberate_traps_of_a_driver_are_named() {
     fault("breakpoint", &[], 0x8000_0003, "breakpoint at *");
     fault("call_breakpoint", &[], 0x8000_0003, "breakpoint at *");
     fault("fast_fail", &[3], 0xC000_0409, "fast-fail 3 (CORRUPT_LIST_ENTRY) at *");
@@ -86,7 +89,7 @@ fn traps_that_a_driver_sets_itself_are_told_apart() {
 }
 
 #[test]
-fn an_instruction_that_needs_ring_0_is_named() {
+fn a_privileged_instruction_is_named() {
     let names = [
         ("rdmsr", "rdmsr"),
         ("hlt", "hlt"),
@@ -99,7 +102,7 @@ fn an_instruction_that_needs_ring_0_is_named() {
 }
 
 #[test]
-fn the_irql_is_read_and_written_as_the_register_it_is_on_the_real_machine() {
+fn the_irql_is_read_and_written_through_its_register() {
     assert_eq!(returns("get_cr8", &[]), 0, "PASSIVE_LEVEL");
     assert_eq!(returns("set_cr8_r9", &[2]), 2, "DISPATCH_LEVEL, as it was set");
     let all = 111_111_111 + 200_000_000 + 1 + 2;
@@ -108,7 +111,7 @@ fn the_irql_is_read_and_written_as_the_register_it_is_on_the_real_machine() {
 }
 
 #[test]
-fn times_are_read_from_the_shared_page_and_nothing_else_is_made_up() {
+fn times_are_read_from_the_shared_page_and_other_fields_are_faults() {
     let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let seconds = returns("system_time", &[]) / 10_000_000 - 11_644_473_600;
     assert!(seconds >= unix.as_secs() && seconds - unix.as_secs() < 3600, "{seconds} is the time");
@@ -119,7 +122,7 @@ fn times_are_read_from_the_shared_page_and_nothing_else_is_made_up() {
 }
 
 #[test]
-fn what_nobody_provides_stops_a_driver_where_it_uses_it() {
+fn a_missing_import_is_a_fault_where_it_is_used() {
     let missing =
         |how: &str, name: &str| format!("{how} ntoskrnl.exe!{name}, which is not provided, at *");
     fault("call_missing", &[], 0xC000_0139, &missing("calls", "HotaddNobodyHasThis"));
@@ -128,7 +131,7 @@ fn what_nobody_provides_stops_a_driver_where_it_uses_it() {
 }
 
 #[test]
-fn an_exception_that_nobody_handles_names_its_status_and_who_raised_it() {
+fn an_unhandled_exception_names_its_status_and_its_raiser() {
     let raises = "raises STATUS_INSUFFICIENT_RESOURCES (0xC000009A), which has no handler, at *";
     fault("raise", &[0xC000_009A], 0xC000_009A, raises);
     fault("raise", &[0xE000_0001], 0xE000_0001, "raises 0xE0000001, which has no handler, at *");
@@ -141,7 +144,7 @@ fn an_exception_that_nobody_handles_names_its_status_and_who_raised_it() {
 }
 
 #[test]
-fn a_bad_pointer_that_faults_in_a_function_of_ours_is_blamed_on_its_caller() {
+fn a_bad_pointer_passed_to_our_function_is_reported_at_its_caller() {
     let in_ours = "access violation writing 0x10 in ProbeForWrite, called at *";
     // The function may touch any of the event's fields first.
     let said = call("crash.sys", "set_event", &[0x10]).said;
@@ -151,7 +154,7 @@ fn a_bad_pointer_that_faults_in_a_function_of_ours_is_blamed_on_its_caller() {
 }
 
 #[test]
-fn a_call_that_takes_too_long_is_stopped_and_says_where_it_is() {
+fn a_call_beyond_its_time_limit_is_stopped_and_reported_with_its_place() {
     let outcome = run("overdue", "crash.sys spin");
     assert_fault(&outcome, 0xC000_00B5, "no answer in 200ms: still at *", "spin");
     let outcome = run("overdue", "crash.sys wait_for_ever");
@@ -162,14 +165,14 @@ fn a_call_that_takes_too_long_is_stopped_and_says_where_it_is() {
 }
 
 #[test]
-fn what_is_not_a_drivers_fault_ends_as_it_would_without_drivers() {
+fn a_fault_outside_of_drivers_ends_the_process_as_usual() {
     let outcome = run("host overflow", "");
     assert!(
         outcome.everything.contains("has overflowed its stack"),
         "Rust's own words: {outcome:?}"
     );
-    assert_eq!(outcome.said, "", "no driver is blamed");
+    assert_eq!(outcome.said, "", "no driver is reported");
     let outcome = run("host crash", "");
     assert_eq!(outcome.signal, Some(libc::SIGSEGV), "an ordinary crash: {outcome:?}");
-    assert_eq!(outcome.said, "", "no driver is blamed");
+    assert_eq!(outcome.said, "", "no driver is reported");
 }

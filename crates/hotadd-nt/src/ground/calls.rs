@@ -115,7 +115,7 @@ mod tests {
     use crate::kernel::exports::{self, SERVICES};
 
     #[test]
-    fn calls_are_told_from_other_code_that_an_address_lies_behind() {
+    fn a_call_before_a_return_address_is_recognised() {
         // This code is never executed. 0x20 is the callee, 0x30 a slot.
         let mut code = vec![0x90_u8; 64];
         code[..5].copy_from_slice(&[0xe8, 0x1b, 0, 0, 0]);
@@ -144,8 +144,8 @@ mod tests {
         assert_eq!(found(16), Some((14, None)), "call r10, without its prefix");
         assert_eq!(found(20), Some((16, None)), "call [rsp+8]");
         assert_eq!(found(22), None, "jmp rax does not return");
-        assert_eq!(found(40), None, "behind a jump");
-        assert_eq!(found(0), None, "nothing is before the beginning");
+        assert_eq!(found(40), None, "after a jump");
+        assert_eq!(found(0), None, "there is no code before the image");
         images::leave(image);
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_is_said_in_words() {
+    fn the_report_lists_what_is_left() {
         let left = UnloadReport { registrations: 1, ..UnloadReport::default() };
         assert_eq!(left.to_string(), "unloaded, 0 bytes of pool left; one registration left");
         let others = vec![("device", 2), ("block of pages", 3)];

@@ -1,4 +1,4 @@
-//! DPCs that are aimed at a processor before it has joined, and after it has left (A5, X1).
+//! DPCs that target a processor before it has joined, and after it has left (A5, X1).
 
 use hotadd::HardwareId;
 
@@ -32,14 +32,14 @@ fn aim_old(abi: Abi, dpc: &Memory<0x40>, number: i8) {
     call!(abi, KeSetTargetProcessorDpc(dpc.at() => *mut u8, number => i8));
 }
 
-/// Which processors the DPC ran on, when all that was queued has run.
+/// The processors that the DPC ran on, after all queued DPCs have run.
 fn ran_on(abi: Abi, context: &Context) -> Vec<u32> {
     call!(abi, KeFlushQueuedDpcs());
-    context.told().iter().map(|told| told.0).collect()
+    context.calls().iter().map(|calls| calls.0).collect()
 }
 
 #[test]
-fn a5_a_dpc_aimed_in_add_start_runs_there_while_add_complete_waits_for_it() {
+fn a5_a_dpc_targeted_in_add_start_runs_while_add_complete_waits_for_it() {
     scene();
     let _alone = alone();
     for (abi, ids) in [(Abi::Win64, RUNNING..RUNNING + 10), (Abi::SysV, RUNNING + 10..RUNNING + 20)]
@@ -52,7 +52,11 @@ fn a5_a_dpc_aimed_in_add_start_runs_there_while_add_complete_waits_for_it() {
                 status => Some(status.cast_unsigned()),
             },
             COMPLETE => {
-                assert_eq!(insert(abi, &dpc, change.index as usize), 1, "A5: it may be queued now");
+                assert_eq!(
+                    insert(abi, &dpc, change.index as usize),
+                    1,
+                    "A5: it can be queued from AddComplete on"
+                );
                 wait(abi, context.done.at(), true);
                 None
             }
@@ -60,9 +64,10 @@ fn a5_a_dpc_aimed_in_add_start_runs_there_while_add_complete_waits_for_it() {
         });
         for id in ids {
             let change = world::get().partition.add(HardwareId(id));
-            let joined = change.expect("A5: it can be aimed, so nobody refuses").processor.index;
+            let joined =
+                change.expect("A5: it can be a target, so no driver refuses").processor.index;
             assert_eq!(
-                context.told(),
+                context.calls(),
                 [(joined.get(), 2, joined.as_usize(), 7)],
                 "it ran there, and AddComplete saw it"
             );
@@ -73,7 +78,7 @@ fn a5_a_dpc_aimed_in_add_start_runs_there_while_add_complete_waits_for_it() {
 }
 
 #[test]
-fn a5_a_dpc_queued_for_a_processor_that_has_not_joined_is_refused_reported_and_runs_nowhere() {
+fn a5_a_dpc_queued_for_a_processor_that_has_not_joined_is_refused_and_reported() {
     let scene = scene();
     let _alone = alone();
     for abi in BOTH {
@@ -82,16 +87,20 @@ fn a5_a_dpc_queued_for_a_processor_that_has_not_joined_is_refused_reported_and_r
         let newcomer = world::get().partition.count();
         let named = format!("processor {newcomer}, which has not joined (A5)");
         let refused = |when: &str| {
-            assert_eq!(insert(abi, &dpc, 0), 0, "{when}: it is not queued");
+            assert_eq!(insert(abi, &dpc, 0), 0, "{when}: the DPC is not queued");
             let breaches = scene.breaches(&named);
-            assert_eq!(breaches.len(), 1, "{when}: and that is reported: {breaches:?}");
+            assert_eq!(breaches.len(), 1, "{when}: the breach is reported: {breaches:?}");
             assert!(breaches[0].starts_with("breach: queues the DPC at "), "{breaches:?}");
         };
         let listener = Listener::new(abi, |change| {
             match change.state {
                 START => {
                     assert_eq!(change.index, newcomer);
-                    assert_eq!(aim_at(abi, &dpc, change.number), 0, "A5: it can be aimed");
+                    assert_eq!(
+                        aim_at(abi, &dpc, change.number),
+                        0,
+                        "A5: the processor can be a target"
+                    );
                     refused("in AddStart");
                 }
                 FAILURE => refused("in AddFailure"),
@@ -105,13 +114,13 @@ fn a5_a_dpc_queued_for_a_processor_that_has_not_joined_is_refused_reported_and_r
         assert_eq!(call!(abi, KeRemoveQueueDpc(dpc.at() => *mut u8) -> u8), 0, "it is in no queue");
         assert_eq!(ran_on(abi, &context), [0_u32; 0], "it ran nowhere");
         assert_eq!(aim(abi, &dpc, 3), 0);
-        assert_eq!(insert(abi, &dpc, 0), 1, "aimed elsewhere, it is like any other");
+        assert_eq!(insert(abi, &dpc, 0), 1, "with another target it can be queued");
         assert_eq!(ran_on(abi, &context), [3]);
     }
 }
 
 #[test]
-fn a5_a_dpc_that_is_queued_already_stays_queued_when_it_is_aimed_at_a_newcomer() {
+fn a5_a_queued_dpc_keeps_its_processor_when_its_target_changes() {
     let scene = scene();
     let _alone = alone();
     for abi in BOTH {
@@ -123,16 +132,16 @@ fn a5_a_dpc_that_is_queued_already_stays_queued_when_it_is_aimed_at_a_newcomer()
                 let busy = crate::tests::dpcs::keep_busy(16);
                 assert_eq!((aim(abi, &dpc, 16), insert(abi, &dpc, 1)), (0, 1));
                 assert_eq!(aim_at(abi, &dpc, change.number), 0);
-                assert_eq!(insert(abi, &dpc, 2), 0, "as documented: it is queued already");
+                assert_eq!(insert(abi, &dpc, 2), 0, "as documented, it is not queued twice");
                 drop(busy);
             }
             None
         });
         world::get().partition.rehearse(SPARE_ID).unwrap();
         drop(listener);
-        assert_eq!(ran_on(abi, &context), [16], "where it was aimed when it was queued");
+        assert_eq!(ran_on(abi, &context), [16], "on its target at the time of queueing");
         let named = format!("processor {newcomer}, which has not joined");
-        assert_eq!(scene.breaches(&named), [""; 0], "nothing was done wrong");
+        assert_eq!(scene.breaches(&named), [""; 0], "no breach");
     }
 }
 
@@ -158,21 +167,21 @@ fn a5_a_timers_dpc_for_a_processor_that_has_not_joined_does_not_run_and_is_repor
             timer.at() => *mut u8, -10_000 => i64, 1 => i32, dpc.at() => *mut u8,
         ) -> u8);
         for _ in 0..5 {
-            assert_eq!(wait(abi, timer.at(), true), 0, "the timer goes on");
+            assert_eq!(wait(abi, timer.at(), true), 0, "the timer still expires");
         }
         assert_eq!(ran_on(abi, &context), [0_u32; 0], "its DPC runs nowhere");
         assert_eq!(aim(abi, &dpc, 17), 0);
         wait(abi, context.done.at(), true);
         call!(abi, KeCancelTimer(timer.at() => *mut u8) -> u8);
-        assert!(ran_on(abi, &context).contains(&17), "aimed elsewhere, it runs when it is due");
+        assert!(ran_on(abi, &context).contains(&17), "with another target it runs when it is due");
         let named = format!("processor {newcomer}, which has not joined (A5)");
         let breaches = scene.breaches(&named);
-        assert_eq!(breaches.len(), 1, "once, and not each time that it is due: {breaches:?}");
+        assert_eq!(breaches.len(), 1, "reported once, not at each expiry: {breaches:?}");
     }
 }
 
 #[test]
-fn x1_a_dpc_aimed_at_a_processor_that_has_left_runs_elsewhere_under_its_name() {
+fn x1_a_dpc_for_a_processor_that_has_left_runs_elsewhere_under_its_index() {
     scene();
     let _alone = alone();
     let (partition, id) = (&world::get().partition, HardwareId(RUNNING + 23));
@@ -182,23 +191,23 @@ fn x1_a_dpc_aimed_at_a_processor_that_has_left_runs_elsewhere_under_its_name() {
         let (before, after) = (dpc(abi, tell(abi), &context), dpc(abi, tell(abi), &context));
         assert_eq!(aim(abi, &before, joined), 0);
         partition.remove(id).unwrap();
-        assert_eq!(insert(abi, &before, 0), 1, "no driver has heard that it left");
-        assert_eq!(aim(abi, &after, joined), 0, "X3: it keeps its name, so it can be aimed at");
+        assert_eq!(insert(abi, &before, 0), 1, "drivers are not told that it left");
+        assert_eq!(aim(abi, &after, joined), 0, "X3: it keeps its index, so it can be a target");
         assert_eq!(insert(abi, &after, 0), 1);
         assert_eq!(ran_on(abi, &context), [joined, joined]);
-        // Indexes are dense, and other tests count on that.
+        // Indexes are dense, and other tests depend on that.
         partition.add(id).unwrap();
     }
 }
 
 #[test]
-fn the_old_function_changes_nothing_for_a_number_at_or_above_the_count_and_that_is_reported() {
+fn the_old_function_reports_a_number_beyond_the_count_and_changes_nothing() {
     let scene = scene();
     for abi in BOTH {
         let context = Context::new(abi);
         let dpc = dpc(abi, tell(abi), &context);
         aim_old(abi, &dpc, 18);
-        // Group 0 is full: its numbers end at 63, whatever other groups have.
+        // Group 0 is full: its numbers end at 63, whatever other groups contain.
         for number in [64, 69, 127, -1] {
             aim_old(abi, &dpc, number);
             let named = format!("KeSetTargetProcessorDpc for processor {number},");
@@ -206,6 +215,6 @@ fn the_old_function_changes_nothing_for_a_number_at_or_above_the_count_and_that_
             assert_eq!(breaches.len(), 1, "{number}: {breaches:?}");
         }
         assert_eq!(insert(abi, &dpc, 0), 1);
-        assert_eq!(ran_on(abi, &context), [18], "aimed where it was before");
+        assert_eq!(ran_on(abi, &context), [18], "the target is unchanged");
     }
 }

@@ -1,10 +1,10 @@
-//! A driver's callback for these tests: a closure that is registered by either of the two ways.
+//! A driver's callback for these tests: a closure that is registered in either of the two ways.
 
 use crate::ground::abi::Abi;
 use crate::ground::types::ProcessorNumber;
 use crate::tests::{call, routine};
 
-/// What a callback is told.
+/// The arguments of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) state: u32,
@@ -17,10 +17,10 @@ pub(super) const START: u32 = 0;
 pub(super) const COMPLETE: u32 = 1;
 pub(super) const FAILURE: u32 = 2;
 
-/// What the callback does. What it returns is written to the status that it was given.
+/// The action of the callback. Its result is written to the status argument.
 type Act<'a> = Box<dyn Fn(Change) -> Option<u32> + Sync + 'a>;
 
-/// A registration, until it is dropped.
+/// A registration that ends when it is dropped.
 pub(super) struct Listener<'a> {
     abi: Abi,
     handle: usize,
@@ -28,7 +28,7 @@ pub(super) struct Listener<'a> {
     _act: Box<Act<'a>>,
 }
 
-/// How it is registered.
+/// The way of registering.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Change,
@@ -81,7 +81,7 @@ impl<'a> Listener<'a> {
         self.handle
     }
 
-    /// It was unregistered by other means.
+    /// Forgets the handle, because it was unregistered by other means.
     pub(super) fn forget(mut self) {
         self.handle = 0;
     }

@@ -1,4 +1,4 @@
-//! Time, in its units and on the calendar.
+//! Time in its units and in calendar fields.
 
 use crate::tests::{BOTH, call};
 
@@ -18,7 +18,7 @@ fn time(abi: crate::ground::abi::Abi, fields: [i16; 8]) -> Option<i64> {
 }
 
 #[test]
-fn the_calendar_begins_on_a_monday_in_1601_and_knows_leap_years() {
+fn the_calendar_begins_on_a_monday_in_1601_and_has_leap_years() {
     let day = 86_400 * SECOND;
     let known = [
         (0, [1601, 1, 1, 0, 0, 0, 0, 1]),
@@ -42,26 +42,26 @@ fn the_calendar_begins_on_a_monday_in_1601_and_knows_leap_years() {
             [2001, 1, 1, 0, 0, 0, 1000, 0],
             [1600, 1, 1, 0, 0, 0, 0, 0],
         ] {
-            assert_eq!(time(abi, wrong), None, "{wrong:?} is no time");
+            assert_eq!(time(abi, wrong), None, "{wrong:?} is not a valid time");
         }
     }
 }
 
 #[test]
-fn every_day_of_a_cycle_goes_there_and_back() {
+fn every_day_of_a_cycle_converts_to_fields_and_back() {
     let abi = BOTH[0];
     let mut before = [0; 3];
     for day in 0..146_097 + 366 {
         let at = day * 86_400 * SECOND;
         let fields = fields(abi, at);
-        assert!(fields[..3] > before[..], "{fields:?} comes behind {before:?}");
+        assert!(fields[..3] > before[..], "{fields:?} is after {before:?}");
         before.copy_from_slice(&fields[..3]);
         assert_eq!(time(abi, fields), Some(at), "{fields:?}");
     }
 }
 
 #[test]
-fn clocks_agree_with_this_machines() {
+fn the_clocks_agree_with_this_machines() {
     let unix = || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         TO_1970 + i64::try_from(now.as_nanos() / 100).unwrap()
@@ -70,7 +70,7 @@ fn clocks_agree_with_this_machines() {
         let mut now = 0;
         let before = unix();
         call!(abi, KeQuerySystemTime(&raw mut now => *mut i64));
-        assert!((before..=unix()).contains(&now), "between two looks at the clock");
+        assert!((before..=unix()).contains(&now), "between two readings of the clock");
         let counter =
             || call!(abi, KeQueryPerformanceCounter(std::ptr::null_mut() => *mut i64) -> i64);
         let (first, second) = (counter(), counter());
@@ -107,13 +107,13 @@ fn seconds_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn the_time_on_the_wall_goes_there_and_back() {
+fn local_time_converts_to_system_time_and_back() {
     for abi in BOTH {
         let (mut local, mut back) = (0, 0);
         let now = TO_1970 + 1_700_000_000 * SECOND;
         call!(abi, ExSystemTimeToLocalTime(&raw const now => *const i64, &raw mut local => *mut i64));
         call!(abi, ExLocalTimeToSystemTime(&raw const local => *const i64, &raw mut back => *mut i64));
         assert_eq!(back, now);
-        assert!((local - now).abs() <= 14 * 3600 * SECOND, "no zone is farther away");
+        assert!((local - now).abs() <= 14 * 3600 * SECOND, "no time zone has a larger offset");
     }
 }

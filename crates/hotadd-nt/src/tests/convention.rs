@@ -1,4 +1,4 @@
-//! Calls as a Windows compiler makes them: what a callee must keep is kept, and arguments are found where they are.
+//! Calls as a Windows compiler makes them: the callee preserves the required registers and finds its arguments.
 
 use std::arch::naked_asm;
 use std::ffi::c_void;
@@ -17,14 +17,14 @@ struct Call {
 
 const _: () = assert!(offset_of!(Call, returned) == 72);
 
-/// The registers that a function of this convention keeps, in the order of the bits of [`lost`].
+/// The registers that a function of this convention must preserve, in the order of the bits of [`lost`].
 const KEPT: [&str; 18] = [
     "rbx", "rbp", "rdi", "rsi", "r12", "r13", "r14", "r15", "xmm6", "xmm7", "xmm8", "xmm9",
     "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
 ];
 
-/// Makes the call with a sentinel in each of these registers and rubbish in the space that the callee has for its first four
-/// arguments. Returns which sentinels are gone, a bit for each.
+/// Makes the call with a sentinel in each of these registers, and with garbage in the stack space reserved
+/// for the callee's first four arguments. Returns the lost sentinels, one bit for each.
 ///
 /// # Safety
 /// The function takes these arguments.
@@ -104,21 +104,21 @@ unsafe extern "win64" fn lost(call: *mut Call) -> u64 {
     )
 }
 
-/// Calls a function as Windows does, and gives what it returned.
+/// Calls a function as Windows does. Returns its result.
 fn keeps_all(name: &str, arguments: [usize; 8]) -> u64 {
     let mut call = Call { function: address(Abi::Win64, name), arguments, returned: 0 };
     // SAFETY: the arguments are those of the function; it does not look at more than it has.
     let lost = unsafe { lost(&raw mut call) };
     let names: Vec<_> =
         (0..KEPT.len()).filter(|bit| lost >> bit & 1 != 0).map(|bit| KEPT[bit]).collect();
-    assert!(names.is_empty(), "{name} does not keep {names:?}");
+    assert!(names.is_empty(), "{name} does not preserve {names:?}");
     call.returned
 }
 
 #[test]
-fn every_kind_of_function_keeps_what_microsofts_convention_keeps() {
+fn every_kind_of_function_preserves_the_registers_of_microsofts_convention() {
     let scene = scene();
-    // With three registers and four places on the stack for what is printed.
+    // The printed values use three registers and four stack slots.
     let format = c"convention %d %s %llx %u %c %lx %ld\n".as_ptr() as usize;
     let text = c"text".as_ptr() as usize;
     keeps_all("DbgPrint", [format, 1, text, 0xFEDC_BA98_7654_3210, 4, 0x35, 6, -7_isize as usize]);
@@ -130,13 +130,13 @@ fn every_kind_of_function_keeps_what_microsofts_convention_keeps() {
     drop(heard);
 
     let count = keeps_all("KeQueryActiveProcessorCountEx", [0xFFFF, 0, 0, 0, 0, 0, 0, 0]);
-    assert!(count as u32 >= 70, "what is returned comes back: {count}");
+    assert!(count as u32 >= 70, "the result is returned: {count}");
     let block = keeps_all("ExAllocatePool2", [0x40, 100, 0x6E76_6E43, 0, 0, 0, 0, 0]) as usize;
     assert!(block != 0 && block.is_multiple_of(16), "a pointer of 64 bits: {block:#x}");
     keeps_all("memset", [block, 0x77, 100, 0, 0, 0, 0, 0]);
     let last = (block + 99) as *const u8;
     // SAFETY: the last byte of a block of 100.
     let last = unsafe { last.read() };
-    assert_eq!(last, 0x77, "written by the twin of memset");
+    assert_eq!(last, 0x77, "written by our memset");
     keeps_all("ExFreePoolWithTag", [block, 0x6E76_6E43, 0, 0, 0, 0, 0, 0]);
 }

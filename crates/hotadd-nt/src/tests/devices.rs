@@ -1,4 +1,4 @@
-//! Devices, links, extensions, work items, and what is not there.
+//! Devices, links, extensions, work items, and requests for objects that do not exist.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -17,7 +17,7 @@ use crate::tests::{BOTH, call, scene};
 const COLLISION: i32 = 0xC000_0035_u32.cast_signed();
 const NOT_FOUND: i32 = 0xC000_0034_u32.cast_signed();
 
-/// Names are of the whole process, so one test at a time makes some.
+/// Names belong to the whole process, so only one test at a time creates some.
 static ONE: Mutex<()> = Mutex::new(());
 
 struct Name(Vec<u16>);
@@ -68,12 +68,12 @@ fn devices_are_in_their_drivers_list_until_they_are_deleted() {
         let device = unsafe { first.read() };
         assert_eq!((device.Type, device.Size), (3, 0x150 + 24));
         assert_eq!((device.DeviceType, device.Characteristics, device.StackSize), (0x22, 0x100, 1));
-        assert_eq!(device.Flags, 0x80 | 0x40 | 0x8, "being initialised, named, exclusive");
+        assert_eq!(device.Flags, 0x80 | 0x40 | 0x8, "initialising, named, exclusive");
         assert_eq!(device.DriverObject, &raw mut driver);
         assert_eq!(device.DeviceExtension, first.wrapping_byte_add(0x150).cast::<c_void>());
         // SAFETY: that many bytes behind the device.
         let extension = unsafe { device.DeviceExtension.cast::<[u8; 24]>().read() };
-        assert_eq!(extension, [0; 24], "an extension begins as zeros");
+        assert_eq!(extension, [0; 24], "an extension is zeroed");
         // SAFETY: a device that was just made.
         assert_eq!(unsafe { second.read() }.DeviceExtension, ptr::null_mut());
         let list = || {
@@ -96,7 +96,7 @@ fn devices_are_in_their_drivers_list_until_they_are_deleted() {
 }
 
 #[test]
-fn a_name_is_given_once_in_whatever_case() {
+fn device_names_and_links_are_unique_regardless_of_case() {
     let _one = ONE.lock().unwrap();
     scene();
     for abi in BOTH {
@@ -122,7 +122,7 @@ fn a_name_is_given_once_in_whatever_case() {
 }
 
 #[test]
-fn what_a_driver_leaves_behind_is_counted_and_its_extensions_freed() {
+fn devices_and_links_left_behind_are_counted_and_extensions_freed() {
     let _one = ONE.lock().unwrap();
     scene();
     for abi in BOTH {
@@ -151,7 +151,7 @@ fn what_a_driver_leaves_behind_is_counted_and_its_extensions_freed() {
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// A work item's function: says that it was called, and with what.
+/// A work item's function. It reports each call with its arguments.
 extern "C" fn work(object: usize, context: *const Sender<(usize, usize)>, item: usize) {
     CALLS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the test waits until this was used.
@@ -160,7 +160,7 @@ extern "C" fn work(object: usize, context: *const Sender<(usize, usize)>, item: 
 }
 
 #[test]
-fn a_work_items_function_runs_once_for_each_time_it_was_queued() {
+fn a_work_items_function_runs_once_for_each_queueing() {
     scene();
     let (sender, receiver) = channel::<(usize, usize)>();
     let context = (&raw const sender) as usize;
@@ -179,7 +179,7 @@ fn a_work_items_function_runs_once_for_each_time_it_was_queued() {
 }
 
 #[test]
-fn what_is_not_there_says_so() {
+fn requests_for_missing_services_return_the_documented_status() {
     for abi in BOTH {
         let mut out = 7_usize;
         let open = call!(abi, ZwOpenKey(&raw mut out => *mut usize, 1 => u32, 0 => usize) -> i32);
@@ -197,9 +197,10 @@ fn what_is_not_there_says_so() {
     }
 }
 
-/// `extern POBJECT_TYPE *PsThreadType`, and `*PsThreadType` is the type: by a symbol natively, by an import slot in a `.sys`.
+/// `extern POBJECT_TYPE *PsThreadType`, and `*PsThreadType` is the type. A native driver finds it as a
+/// symbol, a `.sys` through an import slot.
 #[test]
-fn a_types_variable_is_found_natively_and_by_import() {
+fn an_object_types_variable_is_found_natively_and_by_import() {
     unsafe extern "C" {
         static PsThreadType: *const *const c_void;
     }
@@ -210,10 +211,10 @@ fn a_types_variable_is_found_natively_and_by_import() {
     // SAFETY: a variable that holds an address.
     let one = unsafe { *symbol };
     let other = crate::kernel::ob::types::variables::PsProcessType.address();
-    assert!(!one.is_null() && one as usize != other, "each type is one of its own");
+    assert!(!one.is_null() && one as usize != other, "each type is distinct");
 }
 
-/// A function that a driver wants called again, twice.
+/// A function that asks to be called again, twice.
 extern "C" fn again(driver: usize, context: &Sender<u32>, count: u32) {
     context.send(count).unwrap();
     if count < 2 {
@@ -225,7 +226,7 @@ extern "C" fn again(driver: usize, context: &Sender<u32>, count: u32) {
 }
 
 #[test]
-fn a_driver_that_asks_for_it_is_called_again_after_its_entry() {
+fn a_reinitialization_routine_is_called_after_the_drivers_entry() {
     scene();
     for abi in BOTH {
         let mut extension = [0_usize; 8];
@@ -238,15 +239,15 @@ fn a_driver_that_asks_for_it_is_called_again_after_its_entry() {
         call!(abi, IoRegisterDriverReinitialization(
             at => usize, again as *const () as usize => usize, &raw const sender as usize => usize,
         ));
-        assert!(receiver.try_recv().is_err(), "not before its entry has returned");
+        assert!(receiver.try_recv().is_err(), "not called before its entry has returned");
         reinit::run(object);
         assert_eq!(
             receiver.try_iter().collect::<Vec<_>>(),
             [1, 2],
             "the count says which time it is"
         );
-        assert_eq!(extension[2], 2, "and is in its extension");
+        assert_eq!(extension[2], 2, "the count is in its extension");
         reinit::run(object);
-        assert!(receiver.try_recv().is_err(), "each call was asked for once");
+        assert!(receiver.try_recv().is_err(), "each request leads to one call");
     }
 }

@@ -1,4 +1,4 @@
-//! DPCs run on the processor that they are aimed at, at DISPATCH_LEVEL, and what runs on all processors runs on all.
+//! DPCs run on their target processor at DISPATCH_LEVEL, and broadcasts run on all processors.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -13,27 +13,27 @@ use crate::kernel::ke::dpc_queue;
 use crate::tests::events::{event, set, wait};
 use crate::tests::{BOTH, Memory, RUNNING, SPARE, call, routine, scene};
 
-/// What a DPC of these tests tells: the processor and level that it saw, and its arguments.
+/// What a DPC of these tests reports: its processor, its level and its arguments.
 pub(super) type Told = (u32, u8, usize, usize);
 
-/// What a DPC gets as its context.
+/// The context of a DPC.
 pub(super) struct Context {
     pub(super) abi: Abi,
-    told: Mutex<Vec<Told>>,
+    calls: Mutex<Vec<Told>>,
     pub(super) done: Memory<0x18>,
 }
 
 impl Context {
     pub(super) fn new(abi: Abi) -> Self {
-        Self { abi, told: Mutex::default(), done: event(abi, 1, 0) }
+        Self { abi, calls: Mutex::default(), done: event(abi, 1, 0) }
     }
 
-    pub(super) fn told(&self) -> Vec<Told> {
-        std::mem::take(&mut self.told.lock().unwrap())
+    pub(super) fn calls(&self) -> Vec<Told> {
+        std::mem::take(&mut self.calls.lock().unwrap())
     }
 }
 
-/// Reads the processor block as a driver does whose compiler inlined it.
+/// Reads the processor block as a driver with inlined code does.
 fn number_by_gs() -> u32 {
     let number: u32;
     // SAFETY: gs points to a block on every thread that runs driver code.
@@ -47,8 +47,8 @@ routine! {
         let context = unsafe { &*(context as *const Context) };
         let level = call!(context.abi, KeGetCurrentIrql() -> u8);
         let here = call!(context.abi, KeGetCurrentProcessorNumberEx(std::ptr::null_mut() => *mut u32) -> u32);
-        assert_eq!(here, number_by_gs(), "both ways to ask say the same");
-        context.told.lock().unwrap().push((here, level, first, second));
+        assert_eq!(here, number_by_gs(), "the call and the processor block agree");
+        context.calls.lock().unwrap().push((here, level, first, second));
         set(context.abi, &context.done);
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn aim(abi: Abi, dpc: &Memory<0x40>, index: u32) -> i32 {
     ) -> i32)
 }
 
-/// Keeps a processor busy until it is dropped, so that what is queued there stays queued.
+/// Keeps a processor busy until it is dropped, so that DPCs queued there stay queued.
 pub(super) struct Busy(#[expect(dead_code, reason = "dropped")] mpsc::Sender<()>);
 
 pub(super) fn keep_busy(index: u32) -> Busy {
@@ -99,14 +99,14 @@ fn a_dpc_runs_on_its_processor_at_dispatch_level_with_its_arguments() {
             assert_eq!(aim(abi, &dpc, index), 0);
             assert_eq!(insert(abi, &dpc, 5), 1);
             wait(abi, context.done.at(), true);
-            assert_eq!(context.told(), [(index, 2, 5, 7)]);
+            assert_eq!(context.calls(), [(index, 2, 5, 7)]);
             call!(abi, KeFlushQueuedDpcs());
         }
     }
 }
 
 #[test]
-fn a_dpc_that_is_aimed_nowhere_runs_where_it_was_queued() {
+fn a_dpc_without_a_target_runs_where_it_was_queued() {
     scene();
     for abi in BOTH {
         let context = Context::new(abi);
@@ -119,7 +119,7 @@ fn a_dpc_that_is_aimed_nowhere_runs_where_it_was_queued() {
                 wait(abi, context.done.at(), true);
             });
         });
-        assert_eq!(context.told(), [(66, 2, 0, 7)]);
+        assert_eq!(context.calls(), [(66, 2, 0, 7)]);
         call!(abi, KeFlushQueuedDpcs());
     }
 }
@@ -135,13 +135,13 @@ fn a_threaded_dpc_runs_at_passive_level() {
         aim(abi, &dpc, 3);
         insert(abi, &dpc, 0);
         wait(abi, context.done.at(), true);
-        assert_eq!(context.told(), [(3, 0, 0, 7)]);
+        assert_eq!(context.calls(), [(3, 0, 0, 7)]);
         call!(abi, KeFlushQueuedDpcs());
     }
 }
 
 #[test]
-fn a_dpc_is_queued_once_and_can_be_taken_back_until_it_runs() {
+fn a_dpc_is_queued_once_and_can_be_removed_until_it_runs() {
     scene();
     for abi in BOTH {
         let context = Context::new(abi);
@@ -151,16 +151,16 @@ fn a_dpc_is_queued_once_and_can_be_taken_back_until_it_runs() {
         assert_eq!(insert(abi, &dpc, 1), 1);
         assert_eq!(insert(abi, &dpc, 2), 0, "queued already");
         assert_eq!(call!(abi, KeRemoveQueueDpc(dpc.at() => *mut u8) -> u8), 1);
-        assert_eq!(call!(abi, KeRemoveQueueDpc(dpc.at() => *mut u8) -> u8), 0, "in no queue");
+        assert_eq!(call!(abi, KeRemoveQueueDpc(dpc.at() => *mut u8) -> u8), 0, "it is not queued");
         assert_eq!(insert(abi, &dpc, 3), 1);
         drop(busy);
         call!(abi, KeFlushQueuedDpcs());
-        assert_eq!(context.told(), [(11, 2, 3, 7)], "the one taken back did not run");
+        assert_eq!(context.calls(), [(11, 2, 3, 7)], "the removed DPC did not run");
     }
 }
 
 #[test]
-fn a_dpc_runs_on_its_processor_wherever_the_one_before_went() {
+fn a_dpc_runs_on_its_processor_after_an_earlier_one_changed_the_affinity() {
     routine! {
         fn goes_away(_dpc: usize, context: usize, _first: usize, _second: usize) {
             // SAFETY: what this test makes its DPC with.
@@ -182,12 +182,12 @@ fn a_dpc_runs_on_its_processor_wherever_the_one_before_went() {
         }
         drop(busy);
         call!(abi, KeFlushQueuedDpcs());
-        assert_eq!(context.told(), [(15, 2, 0, 7)]);
+        assert_eq!(context.calls(), [(15, 2, 0, 7)]);
     }
 }
 
 #[test]
-fn an_important_dpc_runs_before_those_that_wait() {
+fn an_important_dpc_runs_before_those_queued() {
     scene();
     for abi in BOTH {
         let context = Context::new(abi);
@@ -200,13 +200,13 @@ fn an_important_dpc_runs_before_those_that_wait() {
         }
         drop(busy);
         call!(abi, KeFlushQueuedDpcs());
-        let order: Vec<usize> = context.told().iter().map(|told| told.2).collect();
+        let order: Vec<usize> = context.calls().iter().map(|calls| calls.2).collect();
         assert_eq!(order, [2, 0, 1]);
     }
 }
 
 #[test]
-fn a_dpc_cannot_be_aimed_at_a_processor_that_is_not_active() {
+fn an_inactive_processor_cannot_be_the_target_of_a_dpc() {
     const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();
     scene();
     for abi in BOTH {
@@ -224,7 +224,7 @@ fn a_dpc_cannot_be_aimed_at_a_processor_that_is_not_active() {
         }
         insert(abi, &dpc, 0);
         call!(abi, KeFlushQueuedDpcs());
-        assert_eq!(context.told(), [(0, 2, 0, 7)], "aimed where it was before: nowhere");
+        assert_eq!(context.calls(), [(0, 2, 0, 7)], "it still has no target");
     }
 }
 
@@ -255,8 +255,8 @@ fn a_dpc_may_queue_itself_again_and_none_is_lost() {
 }
 
 #[test]
-fn a_thread_at_dispatch_level_has_its_processor_to_itself() {
-    /// Not atomic: two at a time would lose counts.
+fn no_dpc_runs_on_the_processor_of_a_thread_at_dispatch_level() {
+    /// Not atomic: two threads at a time would lose counts.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     routine! {
         fn count(_dpc: usize, _context: usize, _first: usize, _second: usize) {
@@ -289,12 +289,12 @@ fn a_thread_at_dispatch_level_has_its_processor_to_itself() {
             }
             call!(abi, KeFlushQueuedDpcs());
         });
-        assert_eq!(COUNT.load(Ordering::SeqCst), 3 * ROUNDS, "none was in between of another");
+        assert_eq!(COUNT.load(Ordering::SeqCst), 3 * ROUNDS, "no count was lost");
     }
 }
 
 #[test]
-fn a_generic_call_runs_on_every_active_processor_and_all_meet() {
+fn a_generic_call_runs_on_every_active_processor_and_synchronizes_them() {
     struct All {
         abi: Abi,
         seen: Mutex<Vec<u32>>,
@@ -311,7 +311,7 @@ fn a_generic_call_runs_on_every_active_processor_and_all_meet() {
             all.before.fetch_add(1, Ordering::SeqCst);
             let leads = call!(all.abi, KeSignalCallDpcSynchronize(together => usize) -> i32);
             let met = all.before.load(Ordering::SeqCst);
-            assert!(met >= RUNNING, "all have come before any goes on: {met}");
+            assert!(met >= RUNNING, "all have arrived before any continues: {met}");
             all.leaders.fetch_add(leads.unsigned_abs(), Ordering::SeqCst);
             call!(all.abi, KeSignalCallDpcDone(count => usize));
         }
@@ -328,16 +328,16 @@ fn a_generic_call_runs_on_every_active_processor_and_all_meet() {
         call!(abi, KeGenericCallDpc(everywhere(abi) => usize, context => usize));
         let mut seen = all.seen.into_inner().unwrap();
         seen.sort_unstable();
-        // Other tests may add some meanwhile.
+        // Other tests may add processors meanwhile.
         let first: Vec<u32> = (0..RUNNING).collect();
-        assert_eq!(seen[..RUNNING as usize], first, "each of the two groups, once");
-        assert!(seen.windows(2).all(|two| two[0] < two[1]), "none twice: {seen:?}");
-        assert_eq!(all.leaders.into_inner(), 1, "one of them is told that it is the one");
+        assert_eq!(seen[..RUNNING as usize], first, "each processor of both groups, once");
+        assert!(seen.windows(2).all(|two| two[0] < two[1]), "no processor twice: {seen:?}");
+        assert_eq!(all.leaders.into_inner(), 1, "exactly one is the leader");
     }
 }
 
 #[test]
-fn an_interrupt_of_all_runs_on_all_at_once() {
+fn an_ipi_broadcast_runs_on_all_processors_at_once() {
     struct All {
         abi: Abi,
         met: AtomicU32,
@@ -349,7 +349,7 @@ fn an_interrupt_of_all_runs_on_all_at_once() {
             let all = unsafe { &*(context as *const All) };
             assert_eq!(call!(all.abi, KeGetCurrentIrql() -> u8), 14, "IPI_LEVEL");
             all.met.fetch_add(1, Ordering::SeqCst);
-            // Only if they are all there at once does this end.
+            // This ends only if all processors are here at the same time.
             while all.met.load(Ordering::SeqCst) < all.expected.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
@@ -363,8 +363,8 @@ fn an_interrupt_of_all_runs_on_all_at_once() {
         // Also while a DPC keeps one of them busy.
         let _busy = keep_busy(14);
         let result = call!(abi, KeIpiGenericCall(meet(abi) => usize, context => usize) -> usize);
-        assert_eq!(result, 1000, "what it returned where it was called from");
+        assert_eq!(result, 1000, "the result of the calling processor");
         assert!(all.met.into_inner() >= RUNNING);
-        assert_eq!(call!(abi, KeGetCurrentIrql() -> u8), 0, "and back");
+        assert_eq!(call!(abi, KeGetCurrentIrql() -> u8), 0, "the IRQL is restored");
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn event(abi: Abi, kind: i32, set: u8) -> Memory<0x18> {
     event
 }
 
-/// Waits: for ever, or not at all.
+/// Waits without limit, or not at all.
 pub(super) fn wait(abi: Abi, object: *mut u8, ever: bool) -> i32 {
     let now = 0_i64;
     let timeout = if ever { std::ptr::null() } else { &raw const now };
@@ -38,7 +38,7 @@ pub(super) fn set(abi: Abi, event: &Memory<0x18>) -> i32 {
     call!(abi, KeSetEvent(event.at() => *mut u8, 0 => i32, 0 => u8) -> i32)
 }
 
-/// Waits until so many threads wait, so that what follows finds them there.
+/// Waits until this many threads wait for the object.
 fn until_waiting_for(object: *mut u8, count: usize) {
     let range = object as usize..object as usize + 1;
     while crate::kernel::ke::dispatch::lock().waits_within(&range) < count {
@@ -47,7 +47,7 @@ fn until_waiting_for(object: *mut u8, count: usize) {
 }
 
 #[test]
-fn a_notification_event_stays_set_and_a_synchronization_event_lets_one_through() {
+fn a_notification_event_stays_set_and_a_synchronization_event_wakes_one_waiter() {
     scene();
     for abi in BOTH {
         let stays = event(abi, 0, 0);
@@ -55,13 +55,13 @@ fn a_notification_event_stays_set_and_a_synchronization_event_lets_one_through()
         assert_eq!(set(abi, &stays), 0, "it was not set");
         assert_eq!(set(abi, &stays), 1, "it was set");
         assert_eq!(wait(abi, stays.at(), true), SUCCESS);
-        assert_eq!(wait(abi, stays.at(), true), SUCCESS, "a wait takes nothing of it");
+        assert_eq!(wait(abi, stays.at(), true), SUCCESS, "a wait does not reset it");
         assert_eq!(call!(abi, KeResetEvent(stays.at() => *mut u8) -> i32), 1);
         assert_eq!(wait(abi, stays.at(), false), TIMEOUT, "it was reset");
 
         let once = event(abi, 1, 1);
         assert_eq!(wait(abi, once.at(), true), SUCCESS);
-        assert_eq!(wait(abi, once.at(), false), TIMEOUT, "the first wait took it");
+        assert_eq!(wait(abi, once.at(), false), TIMEOUT, "the first wait reset it");
         set(abi, &once);
         call!(abi, KeClearEvent(once.at() => *mut u8));
         assert_eq!(call!(abi, KeReadStateEvent(once.at() => *mut u8) -> i32), 0);
@@ -69,7 +69,7 @@ fn a_notification_event_stays_set_and_a_synchronization_event_lets_one_through()
 }
 
 #[test]
-fn an_event_that_is_initialised_again_or_copied_is_an_event_of_its_own() {
+fn an_event_that_is_initialised_again_or_copied_is_independent() {
     scene();
     for abi in BOTH {
         let first = event(abi, 0, 1);
@@ -77,13 +77,13 @@ fn an_event_that_is_initialised_again_or_copied_is_an_event_of_its_own() {
         // SAFETY: both are as large.
         unsafe { copy.at().copy_from_nonoverlapping(first.at(), 0x18) };
         call!(abi, KeInitializeEvent(first.at() => *mut u8, 0 => i32, 0 => u8));
-        assert_eq!(wait(abi, first.at(), false), TIMEOUT, "initialised again, not set");
-        assert_eq!(wait(abi, copy.at(), true), SUCCESS, "the copy is as it was copied");
+        assert_eq!(wait(abi, first.at(), false), TIMEOUT, "the initialised event is not set");
+        assert_eq!(wait(abi, copy.at(), true), SUCCESS, "the copy is set");
     }
 }
 
 #[test]
-fn each_setting_of_a_synchronization_event_wakes_exactly_one_and_none_is_lost() {
+fn each_setting_of_a_synchronization_event_wakes_exactly_one_waiter() {
     scene();
     const WAITERS: u32 = 8;
     for abi in BOTH {
@@ -98,16 +98,16 @@ fn each_setting_of_a_synchronization_event_wakes_exactly_one_and_none_is_lost() 
             }
             until_waiting_for(once.at(), WAITERS as usize);
             for _ in 0..WAITERS {
-                assert_eq!(set(abi, &once), 0, "given to one who waits at once");
+                assert_eq!(set(abi, &once), 0, "a waiting thread takes it at once");
             }
         });
         assert_eq!(through.load(Ordering::SeqCst), WAITERS);
-        assert_eq!(wait(abi, once.at(), false), TIMEOUT, "nothing is left over");
+        assert_eq!(wait(abi, once.at(), false), TIMEOUT, "no setting is left");
     }
 }
 
 #[test]
-fn a_pulse_lets_through_who_waits_and_nobody_who_comes_later() {
+fn a_pulse_wakes_current_waiters_only() {
     scene();
     for abi in BOTH {
         let stays = event(abi, 0, 0);
@@ -125,7 +125,7 @@ fn a_pulse_lets_through_who_waits_and_nobody_who_comes_later() {
 }
 
 #[test]
-fn a_wait_for_all_takes_all_or_nothing() {
+fn a_wait_for_all_resets_all_events_or_none() {
     scene();
     for abi in BOTH {
         let (one, two) = (event(abi, 1, 1), event(abi, 1, 0));
@@ -143,13 +143,13 @@ fn a_wait_for_all_takes_all_or_nothing() {
             assert_eq!(waits.join().unwrap(), SUCCESS);
         });
         for event in [&one, &two] {
-            assert_eq!(wait(abi, event.at(), false), TIMEOUT, "both were taken");
+            assert_eq!(wait(abi, event.at(), false), TIMEOUT, "both events were reset");
         }
     }
 }
 
 #[test]
-fn a_wait_for_any_takes_one_and_says_which() {
+fn a_wait_for_any_resets_one_event_and_returns_its_index() {
     scene();
     for abi in BOTH {
         let events: Vec<_> = (0..5).map(|_| event(abi, 1, 0)).collect();
@@ -157,17 +157,17 @@ fn a_wait_for_any_takes_one_and_says_which() {
         set(abi, &events[3]);
         set(abi, &events[4]);
         assert_eq!(wait_for_several(abi, &all, true, None), 3, "the first that is set");
-        assert_eq!(wait_for_several(abi, &all, true, None), 4, "the other is untouched by that");
+        assert_eq!(wait_for_several(abi, &all, true, None), 4, "the other event is unchanged");
         assert_eq!(wait_for_several(abi, &all, true, Some(0)), TIMEOUT);
     }
 }
 
 #[test]
-fn a_timeout_runs_out_whether_it_is_a_distance_or_a_moment() {
+fn relative_and_absolute_timeouts_expire() {
     scene();
     for abi in BOTH {
         let never = event(abi, 0, 0);
-        // A millisecond from now; 1601; both pass whatever the machine does.
+        // A millisecond from now, and a moment in 1601. Both always expire.
         for timeout in [-10_000_i64, 1] {
             let status = call!(abi, KeWaitForSingleObject(
                 never.at() => *mut u8, 0 => i32, 0 => i8, 0 => u8, &raw const timeout => *const i64,
@@ -178,7 +178,7 @@ fn a_timeout_runs_out_whether_it_is_a_distance_or_a_moment() {
             ) -> i32);
             assert_eq!(status, SUCCESS, "{timeout}");
         }
-        // Further off than can be counted, and set meanwhile.
+        // A timeout too long to represent, and the event is set meanwhile.
         set(abi, &never);
         for timeout in [i64::MIN, i64::MAX] {
             let status = call!(abi, KeWaitForSingleObject(
@@ -191,7 +191,7 @@ fn a_timeout_runs_out_whether_it_is_a_distance_or_a_moment() {
 }
 
 #[test]
-fn a_semaphore_lets_through_as_many_as_it_counts() {
+fn a_semaphore_wakes_as_many_waiters_as_its_count() {
     scene();
     for abi in BOTH {
         let semaphore = Memory::<0x20>::new();
@@ -216,7 +216,7 @@ fn a_semaphore_lets_through_as_many_as_it_counts() {
 }
 
 #[test]
-fn a_mutex_is_its_owners_as_often_as_it_took_it() {
+fn a_mutex_is_recursive_and_free_after_as_many_releases() {
     scene();
     for abi in BOTH {
         let mutex = Memory::<0x38>::new();
@@ -226,7 +226,7 @@ fn a_mutex_is_its_owners_as_often_as_it_took_it() {
         assert_eq!(call!(abi, KeAreApcsDisabled() -> u8), 1, "its owner is in a critical region");
         thread::scope(|scope| {
             let other = scope.spawn(|| wait(abi, mutex.at(), false));
-            assert_eq!(other.join().unwrap(), TIMEOUT, "nobody else gets it");
+            assert_eq!(other.join().unwrap(), TIMEOUT, "no other thread gets it");
             let other = scope.spawn(|| {
                 let status = wait(abi, mutex.at(), true);
                 let owned = call!(abi, KeReadStateMutex(mutex.at() => *mut u8) -> i32);
@@ -236,7 +236,11 @@ fn a_mutex_is_its_owners_as_often_as_it_took_it() {
             until_waiting_for(mutex.at(), 1);
             assert_eq!(call!(abi, KeReleaseMutex(mutex.at() => *mut u8, 0 => u8) -> i32), -1);
             assert_eq!(call!(abi, KeReleaseMutex(mutex.at() => *mut u8, 0 => u8) -> i32), 0);
-            assert_eq!(other.join().unwrap(), (SUCCESS, 0, 0), "handed over, and given up");
+            assert_eq!(
+                other.join().unwrap(),
+                (SUCCESS, 0, 0),
+                "the other thread got it and released it"
+            );
         });
         assert_eq!(call!(abi, KeReadStateMutex(mutex.at() => *mut u8) -> i32), 1);
         assert_eq!(call!(abi, KeAreApcsDisabled() -> u8), 0);
@@ -244,7 +248,7 @@ fn a_mutex_is_its_owners_as_often_as_it_took_it() {
 }
 
 #[test]
-fn whoever_gets_an_abandoned_mutex_is_told() {
+fn the_next_owner_of_an_abandoned_mutex_is_told() {
     scene();
     for abi in BOTH {
         let (mutex, never) = (Memory::<0x38>::new(), event(abi, 0, 0));
@@ -257,7 +261,7 @@ fn whoever_gets_an_abandoned_mutex_is_told() {
 }
 
 #[test]
-fn events_on_the_stack_of_who_waits_may_go_as_soon_as_the_wait_is_over() {
+fn an_event_on_a_waiters_stack_may_be_freed_when_the_wait_is_over() {
     scene();
     for abi in BOTH {
         let (send, receive) = std::sync::mpsc::channel::<usize>();

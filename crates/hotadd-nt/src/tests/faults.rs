@@ -1,11 +1,11 @@
-//! What a driver cannot go on from is named, and ends its process and nothing else (L3).
+//! A fault that a driver cannot continue from is reported by name and ends its process and nothing else (L3).
 
 use std::sync::atomic::AtomicUsize;
 
 use crate::ground::abi::Abi;
 use crate::tests::{IN_A_FAULT, Memory, call, fault_of, routine, scene};
 
-/// Declares tests each of which does something that stops its process, and says with which words.
+/// Declares tests. Each does something that stops its process, and expects this text in the report.
 macro_rules! stopped {
     ($($name:ident: $words:literal => $act:expr;)*) => {$(
         #[test]
@@ -14,7 +14,7 @@ macro_rules! stopped {
                 scene();
                 let act: fn() = $act;
                 act();
-                println!("it went on");
+                println!("it continued");
                 return;
             }
             let fault = fault_of(stringify!($name));
@@ -37,7 +37,7 @@ stopped! {
             event.at() => *mut u8, 0 => i32, 0 => i8, 0 => u8, std::ptr::null() => *const i64,
         ) -> i32);
     };
-    waiting_for_what_is_no_object: "which is not an event, mutex, semaphore, timer or thread" => || {
+    waiting_for_memory_that_is_not_an_object: "which is not an event, mutex, semaphore, timer or thread" => || {
         let memory = Memory::<0x18>::new();
         call!(Abi::SysV, KeWaitForSingleObject(
             memory.at() => *mut u8, 0 => i32, 0 => i8, 0 => u8, std::ptr::null() => *const i64,
@@ -48,7 +48,7 @@ stopped! {
         call!(Abi::SysV, KeInitializeSemaphore(semaphore.at() => *mut u8, 1 => i32, 2 => i32));
         call!(Abi::SysV, KeReleaseSemaphore(semaphore.at() => *mut u8, 0 => i32, 2 => i32, 0 => u8) -> i32);
     };
-    releasing_a_mutex_of_nobody: "0xc0000046 calls KeReleaseMutex for a mutex that this thread does not own" => || {
+    releasing_a_mutex_that_is_not_owned: "0xc0000046 calls KeReleaseMutex for a mutex that this thread does not own" => || {
         let mutex = Memory::<0x38>::new();
         call!(Abi::SysV, KeInitializeMutex(mutex.at() => *mut u8, 0 => u32));
         call!(Abi::SysV, KeReleaseMutex(mutex.at() => *mut u8, 0 => u8) -> i32);
@@ -74,7 +74,7 @@ stopped! {
         let block = call!(Abi::Win64, ExAllocatePoolWithTag(0 => u32, 100 => usize, TEST => u32) -> usize);
         call!(Abi::Win64, ExFreePoolWithTag(block => usize, u32::from_le_bytes(*b"Some") => u32));
     };
-    freeing_what_is_no_pool: "0x1000, which is not a pool block" => || {
+    freeing_memory_that_is_not_pool: "0x1000, which is not a pool block" => || {
         call!(Abi::Win64, ExFreePool(0x1000 => usize));
     };
     writing_beyond_a_block: "wrote beyond its block of 100 bytes of pool, tag 'Test'; found by ExFreePoolWithTag" => || {
@@ -87,7 +87,7 @@ stopped! {
         poke(block - 1);
         call!(Abi::Win64, ExFreePoolWithTag(block => usize, TEST => u32));
     };
-    writing_to_what_was_freed: "wrote to byte 7 of its block of 100 bytes of pool, tag 'Test', after freeing it" => || {
+    writing_to_freed_pool: "wrote to byte 7 of its block of 100 bytes of pool, tag 'Test', after freeing it" => || {
         let block = call!(Abi::Win64, ExAllocatePoolWithTag(0 => u32, 100 => usize, TEST => u32) -> usize);
         call!(Abi::Win64, ExFreePool(block => usize));
         poke(block + 7);
@@ -96,7 +96,7 @@ stopped! {
             call!(Abi::Win64, ExFreePool(other => usize));
         }
     };
-    asking_for_pool_or_to_be_stopped: "0xc000009a cannot get 300000000 bytes of pool, tag 'Test', and had \
+    allocating_more_than_there_is_with_raise_on_failure: "0xc000009a cannot get 300000000 bytes of pool, tag 'Test', and had \
      asked for an exception on failure" => || {
         call!(Abi::Win64, ExAllocatePool2(0x60 => u64, 300_000_000 => usize, TEST => u32) -> usize);
     };
@@ -141,7 +141,7 @@ stopped! {
         call!(Abi::Win64, ExAcquireFastMutex(mutex.at() => *mut u8));
         call!(Abi::Win64, ExAcquireFastMutex(mutex.at() => *mut u8));
     };
-    releasing_a_guarded_mutex_of_nobody: "which this thread does not own" => || {
+    releasing_a_guarded_mutex_that_is_not_owned: "which this thread does not own" => || {
         let mutex = Memory::<0x38>::new();
         call!(Abi::Win64, KeInitializeGuardedMutex(mutex.at() => *mut u8));
         call!(Abi::Win64, KeReleaseGuardedMutex(mutex.at() => *mut u8));
@@ -151,11 +151,11 @@ stopped! {
         call!(Abi::Win64, ExAcquirePushLockSharedEx(&lock => &AtomicUsize, 0 => u32));
         call!(Abi::Win64, ExAcquirePushLockExclusiveEx(&lock => &AtomicUsize, 0 => u32));
     };
-    releasing_a_push_lock_of_nobody: "which this thread does not hold in this mode" => || {
+    releasing_a_push_lock_that_is_not_held: "which this thread does not hold in this mode" => || {
         let lock = AtomicUsize::new(0);
         call!(Abi::Win64, ExReleasePushLockEx(&lock => &AtomicUsize, 0 => u32));
     };
-    releasing_a_resource_of_nobody: "which this thread does not hold (RESOURCE_NOT_OWNED)" => || {
+    releasing_a_resource_that_is_not_held: "which this thread does not hold (RESOURCE_NOT_OWNED)" => || {
         let resource = Memory::<0x68>::new();
         call!(Abi::Win64, ExInitializeResourceLite(resource.at() => *mut u8) -> i32);
         call!(Abi::Win64, ExReleaseResourceLite(resource.at() => *mut u8));
@@ -242,13 +242,13 @@ fn make_thread(routine: usize, context: usize) {
     call!(Abi::Win64, ZwWaitForSingleObject(handle => usize, 0 => u8, 0 => usize) -> i32);
 }
 
-/// Writes where nobody may.
+/// Writes to memory of the pool that must not be written to.
 fn poke(address: usize) {
-    // SAFETY: mapped memory of the pool's; that it is not to be written to is the point.
+    // SAFETY: mapped memory of the pool. That a driver must not write to it is what the test is about.
     unsafe { (address as *mut u8).write_volatile(1) };
 }
 
-// Functions that hold and answer.
+// Functions that stop the process or answer.
 stopped! {
     stopping_the_system: "0xc0000183 bugcheck 0xe2 (MANUALLY_INITIATED_CRASH) (0x1, 0x2, 0x3, 0x4)" => || {
         call!(Abi::Win64, KeBugCheckEx(0xe2 => u32, 1 => usize, 2 => usize, 3 => usize, 4 => usize));
@@ -263,7 +263,7 @@ stopped! {
         ) -> u8);
         call!(Abi::Win64, KeBugCheck(0xe2 => u32));
     };
-    asserting_what_does_not_hold: "assertion failed: a == b (file.c, line 7): they differ" => || {
+    a_failed_assertion: "assertion failed: a == b (file.c, line 7): they differ" => || {
         call!(Abi::SysV, RtlAssert(
             c"a == b".as_ptr() => *const i8, c"file.c".as_ptr() => *const i8, 7 => u32,
             c"they differ".as_ptr() => *const i8,
@@ -275,18 +275,18 @@ stopped! {
     passing_null: "0xc0000005 passes NULL, which is not allowed here" => || {
         call!(Abi::Win64, KeGetProcessorIndexFromNumber(std::ptr::null() => *const u32) -> u32);
     };
-    deleting_a_device_that_is_none: "which is not a device" => || {
+    deleting_an_invalid_device: "which is not a device" => || {
         call!(Abi::SysV, IoDeleteDevice(0x1000 => usize));
     };
-    freeing_pages_that_are_none: "calls MmFreeContiguousMemory for 0x1000" => || {
+    freeing_invalid_pages: "calls MmFreeContiguousMemory for 0x1000" => || {
         call!(Abi::Win64, MmFreeContiguousMemory(0x1000 => usize));
     };
-    locking_memory_that_is_none: "0xc0000005 calls MmProbeAndLockPages for 0x1000" => || {
+    locking_invalid_memory: "0xc0000005 calls MmProbeAndLockPages for 0x1000" => || {
         let none = std::ptr::null_mut();
         let mdl = call!(Abi::Win64, IoAllocateMdl(0x1008 => usize, 8 => u32, 0 => u8, 0 => u8, none => *mut u8) -> usize);
         call!(Abi::Win64, MmProbeAndLockPages(mdl => usize, 0 => u8, 0 => u32));
     };
-    queueing_no_work_item: "queues 0x1000, which is not a work item" => || {
+    queueing_an_invalid_work_item: "queues 0x1000, which is not a work item" => || {
         call!(Abi::SysV, IoQueueWorkItem(0x1000 => usize, 0x1000 => usize, 0 => u32, 0 => usize));
     };
     completing_a_request_that_was_never_made: "completes a request" => || {

@@ -1,5 +1,6 @@
-//! One rule for every function that takes the name of a processor, or tells of processors (A5): names translate from
-//! AddStart until after AddFailure; counts and masks have a processor, and it runs something, from AddComplete on.
+//! One rule for every function that takes a processor's name or reports about processors (A5). Names
+//! translate from AddStart until after AddFailure. Counts and masks include a processor, and it can run work,
+//! from AddComplete on.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,21 +15,21 @@ use crate::tests::dpcs::{Context, aim, dpc, insert, tell};
 use crate::tests::events::wait;
 use crate::tests::{Memory, RUNNING, alone, call, routine, scene};
 
-/// From when to when a function knows a processor.
+/// From when on a function includes the processor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Knows {
-    /// It takes or gives a name, or has nothing to do with which processors are active.
+    /// It converts names, or does not depend on the active set.
     Always,
-    /// It counts the active ones, or has them run something.
+    /// It counts active processors or runs something on them.
     FromAddComplete,
 }
 
-/// A function, from when on it knows the processor, and whether it does now.
+/// A function, from when on it includes the processor, and whether it does now.
 type Row = (&'static str, Knows, fn(Abi, Change) -> bool);
 
 const ALL: u16 = 0xffff;
 
-/// What a function runs on several processors is told: the processor looked for, and whether it was there.
+/// The argument of a function that runs on several processors: the processor to look for, and whether it was found.
 struct Sought {
     abi: Abi,
     index: u32,
@@ -68,7 +69,7 @@ routine! {
     }
 }
 
-/// The record of one relationship of the processor, or of all.
+/// The record of one relationship of the processor, or of all processors.
 fn relationship(abi: Abi, of: Option<&ProcessorNumber>, kind: u32) -> Option<Vec<u8>> {
     let mut records = vec![0; 8192];
     let mut length = 8192_u32;
@@ -81,16 +82,23 @@ fn relationship(abi: Abi, of: Option<&ProcessorNumber>, kind: u32) -> Option<Vec
     (status == 0).then_some(records)
 }
 
-/// Queues a DPC that is aimed at the processor by one way, and tells whether it ran there.
+/// Queues a DPC with the processor as its target, in one of two ways. Returns whether it ran there.
 fn runs(abi: Abi, change: Change, start: impl FnOnce(&Memory<0x40>, &Context) -> bool) -> bool {
     let context = Context::new(abi);
     let dpc = dpc(abi, tell(abi), &context);
-    assert_eq!(aim(abi, &dpc, change.index), 0, "A5: it can be aimed from AddStart on");
+    assert_eq!(
+        aim(abi, &dpc, change.index),
+        0,
+        "A5: the processor can be a target from AddStart on"
+    );
     let started = start(&dpc, &context);
     call!(abi, KeFlushQueuedDpcs());
-    let told = context.told();
-    assert!(told.iter().all(|told| told.0 == change.index), "never elsewhere: {told:?}");
-    assert_eq!(started, !told.is_empty(), "it says whether it will run");
+    let calls = context.calls();
+    assert!(
+        calls.iter().all(|calls| calls.0 == change.index),
+        "never on another processor: {calls:?}"
+    );
+    assert_eq!(started, !calls.is_empty(), "the result of queueing is correct");
     started
 }
 
@@ -151,13 +159,17 @@ const ROWS: &[Row] = &[
             &raw mut count => *mut u16,
         ));
         let counted = count > u16::from(change.number.number);
-        assert_eq!(affinity.mask >> change.number.number & 1 == 1, counted, "both say the same");
+        assert_eq!(
+            affinity.mask >> change.number.number & 1 == 1,
+            counted,
+            "the mask and the count agree"
+        );
         counted
     }),
     ("KeQueryLogicalProcessorRelationship, of it", Knows::FromAddComplete, |abi, change| {
         // Its core, its memory node and its package.
         let known = [0, 1, 3].map(|kind| relationship(abi, Some(&change.number), kind).is_some());
-        assert!(known.iter().all(|one| *one == known[0]), "all the same: {known:?}");
+        assert!(known.iter().all(|one| *one == known[0]), "all relations agree: {known:?}");
         known[0]
     }),
     ("KeQueryLogicalProcessorRelationship, of all", Knows::FromAddComplete, |abi, change| {
@@ -174,7 +186,7 @@ const ROWS: &[Row] = &[
         call!(abi, KeSetSystemGroupAffinityThread(
             &raw const to => *const GroupAffinity, &raw mut before => *mut GroupAffinity,
         ));
-        assert_eq!(before, GroupAffinity::default(), "it had none, and zeros too where it fails");
+        assert_eq!(before, GroupAffinity::default(), "no previous affinity, and zeros if it fails");
         let there = here(abi) == change.index;
         call!(abi, KeRevertToUserGroupAffinityThread(&raw const before => *const GroupAffinity));
         there
@@ -188,7 +200,7 @@ const ROWS: &[Row] = &[
             call!(abi, KeInitializeTimer(timer.at() => *mut u8));
             call!(abi, KeSetTimer(timer.at() => *mut u8, -1 => i64, dpc.at() => *mut u8) -> u8);
             wait(abi, timer.at(), true);
-            // Whoever sets the timer free queues its DPC before anybody else sets one.
+            // The call that cancels the timer queues its DPC before another thread can set one.
             call!(abi, KeCancelTimer(timer.at() => *mut u8) -> u8);
             call!(abi, KeFlushQueuedDpcs());
             wait(abi, context.done.at(), false) == 0
@@ -209,7 +221,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn a5_names_translate_from_add_start_on_and_counts_masks_and_work_have_it_from_add_complete_on() {
+fn a5_names_translate_from_add_start_and_counts_masks_and_work_from_add_complete() {
     let scene = scene();
     let _alone = alone();
     for (abi, id) in [(Abi::Win64, RUNNING + 21), (Abi::SysV, RUNNING + 22)] {

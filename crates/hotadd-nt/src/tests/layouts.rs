@@ -1,4 +1,4 @@
-//! What lies in a driver's memory is as large there as here, by the public types of another source.
+//! The structures in a driver's memory have the sizes and offsets of public types from another source.
 
 use windows_sys::Wdk::Foundation as wdk;
 use windows_sys::Wdk::System::SystemServices as services;
@@ -9,7 +9,7 @@ use crate::kernel::ex::{callbacks, mutexes, resources, slists, work};
 use crate::kernel::ke::spin;
 
 #[test]
-fn objects_are_as_large_as_the_public_types() {
+fn objects_have_the_sizes_of_the_public_types() {
     macro_rules! same {
         ($($ours:ty = $theirs:ty),* $(,)?) => {$(
             assert_eq!(size_of::<$ours>(), size_of::<$theirs>(), stringify!($theirs));
@@ -32,14 +32,14 @@ fn objects_are_as_large_as_the_public_types() {
 }
 
 #[test]
-fn a_resource_is_written_to_no_further_than_the_smallest_of_its_public_types() {
-    // That type has 0x60 bytes here and 0x68 in the documentation's headers.
+fn writes_to_a_resource_stay_within_the_smallest_public_type() {
+    // That type has 0x60 bytes here and 0x68 in the documented headers.
     let written = std::mem::offset_of!(resources::Resource, exclusive_waiters) + 4;
     assert!(written <= size_of::<wdk::ERESOURCE>(), "{written}");
 }
 
 #[test]
-fn what_inlined_code_looks_at_is_where_it_looks() {
+fn fields_used_by_inlined_code_are_at_their_public_offsets() {
     use std::mem::offset_of;
     assert_eq!(
         offset_of!(callbacks::Attributes, name),

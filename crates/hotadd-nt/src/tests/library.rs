@@ -1,4 +1,4 @@
-//! Memory, bitmaps, sorting, versions, and the C library's functions of text.
+//! Memory, bitmaps, sorting, versions, and the C library's text functions.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -23,7 +23,7 @@ fn bitmaps_are_counted_changed_and_searched() {
         call!(abi, RtlInitializeBitMap(m => *mut Bitmap, words.as_mut_ptr() => *mut u32, 100 => u32));
         call!(abi, RtlSetAllBits(m => *mut Bitmap));
         let set = || call!(abi, RtlNumberOfSetBits(m => *mut Bitmap) -> u32);
-        assert_eq!(set(), 100, "and none behind its end");
+        assert_eq!(set(), 100, "no bit beyond the end");
         call!(abi, RtlClearBits(m => *mut Bitmap, 30 => u32, 5 => u32));
         call!(abi, RtlClearBits(m => *mut Bitmap, 90 => u32, 4 => u32));
         call!(abi, RtlClearBit(m => *mut Bitmap, 2 => u32));
@@ -43,12 +43,12 @@ fn bitmaps_are_counted_changed_and_searched() {
         let next = call!(abi, RtlFindNextForwardRunClear(
             m => *mut Bitmap, 32 => u32, &raw mut start => *mut u32,
         ) -> u32);
-        assert_eq!((next, start), (3, 32), "a run is looked at from there on");
+        assert_eq!((next, start), (3, 32), "the run is measured from the given index");
         let mut runs = [[0_u32; 2]; 2];
         let count = call!(abi, RtlFindClearRuns(
             m => *mut Bitmap, runs.as_mut_ptr() => *mut [u32; 2], 2 => u32, 1 => u8,
         ) -> u32);
-        assert_eq!((count, runs), (2, [[30, 5], [90, 4]]), "the longest come first");
+        assert_eq!((count, runs), (2, [[30, 5], [90, 4]]), "the longest runs come first");
         let taken = call!(abi, RtlFindClearBitsAndSet(m => *mut Bitmap, 5 => u32, 0 => u32) -> u32);
         assert_eq!((taken, set()), (30, 95));
         let test = |bit: u32| call!(abi, RtlTestBit(m => *mut Bitmap, bit => u32) -> u8);
@@ -57,7 +57,7 @@ fn bitmaps_are_counted_changed_and_searched() {
 }
 
 #[test]
-fn bits_of_numbers_are_found() {
+fn bits_of_numbers_are_found_and_counted() {
     for abi in BOTH {
         let most = |n: u64| call!(abi, RtlFindMostSignificantBit(n => u64) -> i8);
         let least = |n: u64| call!(abi, RtlFindLeastSignificantBit(n => u64) -> i8);
@@ -75,14 +75,14 @@ fn wide_text_has_16_bit_units_in_both_conventions() {
         assert_eq!(call!(abi, wcslen(t => *const u16) -> usize), 6);
         let find = |unit: u16| call!(abi, wcschr(t => *const u16, unit => u16) -> *const u16);
         assert_eq!(find(u16::from(b'a')), &raw const text[3]);
-        assert_eq!(find(0), &raw const text[6], "the zero counts");
+        assert_eq!(find(0), &raw const text[6], "the terminator can be found");
         assert_eq!(find(u16::from(b'x')), ptr::null());
         let part = wide("aß");
         let found = call!(abi, wcsstr(t => *const u16, part.as_ptr() => *const u16) -> *const u16);
         assert_eq!(found, &raw const text[3]);
         let compare = |count: usize| call!(abi, _wcsnicmp(t => *const u16, other.as_ptr() => *const u16, count => usize) -> i32);
         assert_eq!(compare(4), 0);
-        assert!(compare(5) > 0, "ß comes behind s");
+        assert!(compare(5) > 0, "ß is greater than s");
         let mut room = [0x7777_u16; 9];
         call!(abi, wcsncpy(room.as_mut_ptr() => *mut u16, t => *const u16, 8 => usize) -> *mut u16);
         assert_eq!(
@@ -96,11 +96,11 @@ fn wide_text_has_16_bit_units_in_both_conventions() {
 }
 
 #[test]
-fn narrow_text_is_as_the_c_library_has_it() {
+fn narrow_text_functions_behave_as_in_the_c_library() {
     for abi in BOTH {
         let compare = |a: &[u8], b: &[u8]| call!(abi, strcmp(a.as_ptr() => *const u8, b.as_ptr() => *const u8) -> i32);
         assert!(compare(b"abc\0", b"abd\0") < 0 && compare(b"b\0", b"abc\0") > 0);
-        assert!(compare(b"\xff\0", b"a\0") > 0, "bytes have no sign");
+        assert!(compare(b"\xff\0", b"a\0") > 0, "bytes are unsigned");
         let insensitive = call!(abi, _stricmp(c"HeLLo".as_ptr() => *const i8, c"hEllO".as_ptr() => *const i8) -> i32);
         assert_eq!(insensitive, 0);
         let mut room = *b"ab\0.......";
@@ -124,7 +124,7 @@ fn memory_is_moved_filled_and_compared() {
         call!(abi, RtlFillMemory(at => *mut u8, 3 => usize, b'x' => u8));
         assert_eq!(&bytes, b"xxx1234789");
         let equal = call!(abi, RtlCompareMemory(at => *const u8, b"xxx12x".as_ptr() => *const u8, 6 => usize) -> usize);
-        assert_eq!(equal, 5, "how many bytes are equal, not which comes first");
+        assert_eq!(equal, 5, "the number of equal bytes, not an order");
         call!(abi, RtlZeroMemory(at => *mut u8, 10 => usize));
         assert_eq!(bytes, [0; 10]);
     }
@@ -139,7 +139,7 @@ extern "C" fn ascending(a: *const u32, b: *const u32) -> i32 {
 }
 
 #[test]
-fn sorting_asks_the_drivers_own_comparison() {
+fn sorting_and_searching_call_the_drivers_comparison() {
     let scrambled: Vec<u32> = (0..500).map(|n: u32| n.wrapping_mul(2_654_435_761) % 300).collect();
     crate::tests::scene();
     for abi in BOTH {
@@ -164,7 +164,7 @@ fn sorting_asks_the_drivers_own_comparison() {
 }
 
 #[test]
-fn the_version_is_that_of_windows_10_and_can_be_asked_about() {
+fn the_version_is_that_of_windows_10_and_can_be_compared() {
     for abi in BOTH {
         let mut info = [0_u32; 71]; // RTL_OSVERSIONINFOEXW
         info[0] = 276;
@@ -208,8 +208,8 @@ fn the_same_seed_gives_the_same_numbers() {
 }
 
 #[test]
-fn natively_the_c_librarys_names_stay_the_c_librarys() {
+fn exports_do_not_replace_this_programs_c_library() {
     let ours = address(Abi::SysV, "memcpy");
-    assert_ne!(ours, libc::memcpy as *const c_void, "this program's own memcpy is another");
+    assert_ne!(ours, libc::memcpy as *const c_void, "this program's memcpy is a different one");
     assert_ne!(address(Abi::SysV, "strlen"), libc::strlen as *const c_void);
 }

@@ -19,7 +19,7 @@ fn depth(abi: Abi, list: *mut u8) -> u16 {
 }
 
 #[test]
-fn a_singly_linked_list_gives_back_what_came_last() {
+fn a_singly_linked_list_pops_the_last_entry_first() {
     scene();
     for abi in BOTH {
         let list = Memory::<16>::new();
@@ -42,7 +42,7 @@ fn a_singly_linked_list_gives_back_what_came_last() {
 }
 
 #[test]
-fn no_entry_is_lost_or_doubled_when_many_push_and_pop() {
+fn concurrent_pushes_and_pops_lose_and_double_no_entry() {
     scene();
     for abi in BOTH {
         let list = Memory::<16>::new();
@@ -76,7 +76,7 @@ fn no_entry_is_lost_or_doubled_when_many_push_and_pop() {
 }
 
 #[test]
-fn a_doubly_linked_list_is_changed_at_both_ends_under_its_lock() {
+fn interlocked_operations_change_a_doubly_linked_list_at_both_ends() {
     scene();
     for abi in BOTH {
         let (head, lock) = (Memory::<16>::new(), AtomicUsize::new(0));
@@ -106,7 +106,7 @@ fn a_doubly_linked_list_is_changed_at_both_ends_under_its_lock() {
 }
 
 #[test]
-fn numbers_and_single_lists_are_changed_under_their_lock() {
+fn interlocked_operations_change_numbers_and_single_lists() {
     scene();
     for abi in BOTH {
         let lock = AtomicUsize::new(0);
@@ -138,7 +138,7 @@ fn numbers_and_single_lists_are_changed_under_their_lock() {
     }
 }
 
-/// What a driver's compiler inlines for `ExAllocateFrom...` and `ExFreeTo...`, after the public headers.
+/// What a driver's compiler inlines for `ExAllocateFrom...` and `ExFreeTo...`, as in the public headers.
 struct Inlined<'a>(Abi, &'a Memory<0x80>);
 
 impl Inlined<'_> {
@@ -190,7 +190,7 @@ fn outstanding(tag: u32) -> usize {
 }
 
 #[test]
-fn a_lookaside_list_keeps_blocks_and_leaves_none_behind() {
+fn a_lookaside_list_keeps_blocks_until_it_is_deleted() {
     scene();
     for (abi, tag) in [(Abi::Win64, *b"LooW"), (Abi::SysV, *b"LooS")] {
         let tag = u32::from_le_bytes(tag);
@@ -207,10 +207,14 @@ fn a_lookaside_list_keeps_blocks_and_leaves_none_behind() {
             inlined.free(block);
         }
         let kept = outstanding(tag);
-        assert_eq!(kept, usize::from(depth(abi, list.at())), "some are kept, the others freed");
+        assert_eq!(
+            kept,
+            usize::from(depth(abi, list.at())),
+            "some blocks are kept, the others freed"
+        );
         assert!(kept > 0 && kept < 100, "{kept}");
         inlined.free(inlined.allocate());
-        assert_eq!(outstanding(tag), kept, "what is kept is used again");
+        assert_eq!(outstanding(tag), kept, "a kept block is used again");
         call!(abi, ExDeleteNPagedLookasideList(list.at() => *mut u8));
         assert_eq!(outstanding(tag), 0);
     }
@@ -223,7 +227,7 @@ fn a_lookaside_list_calls_its_drivers_own_functions() {
         [const { Memory([const { std::cell::UnsafeCell::new(0) }; 64]) }; 2];
     routine! {
         fn allocate(kind: usize, size: usize, tag: usize, _list: usize) -> usize {
-            // The upper halves of 32-bit arguments say nothing.
+            // The upper halves of 32-bit arguments are undefined.
             let is_right = kind as u32 == 512 && size == 64 && tag as u32 == 7;
             if is_right { BLOCKS[0].at() as usize } else { 0 }
         }

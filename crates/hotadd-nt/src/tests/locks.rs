@@ -12,7 +12,7 @@ use crate::tests::{BOTH, Memory, call, scene};
 /// How often each of four threads counts.
 const ROUNDS: usize = 3_000;
 
-/// Lets four threads, each on a processor of its own, count under a lock, so that two at a time would lose counts.
+/// Lets four threads on different processors count under a lock. Without exclusion counts would be lost.
 fn assert_alone(what: &str, under: impl Fn(&dyn Fn()) + Sync) {
     let count = AtomicUsize::new(0);
     let bump = || {
@@ -32,7 +32,7 @@ fn assert_alone(what: &str, under: impl Fn(&dyn Fn()) + Sync) {
             });
         }
     });
-    assert_eq!(count.into_inner(), 4 * ROUNDS, "{what} keeps all others out");
+    assert_eq!(count.into_inner(), 4 * ROUNDS, "{what} gives exclusive access");
 }
 
 fn mutex(abi: Abi) -> Memory<0x38> {
@@ -50,7 +50,7 @@ fn apcs_disabled(abi: Abi) -> u8 {
 }
 
 #[test]
-fn whoever_owns_a_fast_mutex_is_alone_and_at_apc_level() {
+fn the_owner_of_a_fast_mutex_has_exclusive_access_at_apc_level() {
     scene();
     for abi in BOTH {
         let mutex = mutex(abi);
@@ -63,7 +63,7 @@ fn whoever_owns_a_fast_mutex_is_alone_and_at_apc_level() {
         });
         assert_alone("ExTryToAcquireFastMutex", |act| {
             while call!(abi, ExTryToAcquireFastMutex(mutex.at() => *mut u8) -> u8) == 0 {
-                assert_eq!(irql(abi), 0, "it did not acquire it");
+                assert_eq!(irql(abi), 0, "the mutex was not acquired");
                 std::thread::yield_now();
             }
             assert_eq!(irql(abi), 1);
@@ -77,12 +77,12 @@ fn whoever_owns_a_fast_mutex_is_alone_and_at_apc_level() {
             call!(abi, ExReleaseFastMutexUnsafe(mutex.at() => *mut u8));
             call!(abi, KeLeaveCriticalRegion());
         });
-        assert_eq!(mutex.read::<u32>(0), 1, "FM_LOCK_BIT: free, as its initialiser leaves it");
+        assert_eq!(mutex.read::<u32>(0), 1, "FM_LOCK_BIT: free, as initialised");
     }
 }
 
 #[test]
-fn whoever_owns_a_guarded_mutex_is_alone_and_in_a_region() {
+fn the_owner_of_a_guarded_mutex_has_exclusive_access_in_a_guarded_region() {
     scene();
     for abi in BOTH {
         let mutex = mutex(abi);
@@ -104,10 +104,10 @@ fn whoever_owns_a_guarded_mutex_is_alone_and_in_a_region() {
 }
 
 #[test]
-fn a_push_lock_is_for_one_or_for_many() {
+fn a_push_lock_is_exclusive_or_shared() {
     scene();
     for abi in BOTH {
-        // By hand, as drivers do: zero is free.
+        // By hand, as drivers do: zero is a free lock.
         let lock = AtomicUsize::new(0);
         let at = || &raw const lock;
         assert_alone("ExAcquirePushLockExclusiveEx", |act| {
@@ -122,14 +122,14 @@ fn a_push_lock_is_for_one_or_for_many() {
         std::thread::scope(|scope| {
             let other = scope.spawn(|| {
                 call!(abi, KeEnterCriticalRegion());
-                // Does not wait: it is shared.
+                // This does not wait, because the lock is shared.
                 call!(abi, ExAcquirePushLockSharedEx(at() => *const AtomicUsize, 0 => u32));
                 call!(abi, ExReleasePushLockEx(at() => *const AtomicUsize, 0 => u32));
                 let alone = call!(abi, ExTryAcquirePushLockExclusiveEx(at() => *const AtomicUsize, 0 => u32) -> u8);
                 call!(abi, KeLeaveCriticalRegion());
                 alone
             });
-            assert_eq!(other.join().unwrap(), 0, "somebody shares it");
+            assert_eq!(other.join().unwrap(), 0, "the lock is shared");
         });
         call!(abi, ExReleasePushLockSharedEx(at() => *const AtomicUsize, 0 => u32));
         call!(abi, KeLeaveCriticalRegion());
@@ -153,12 +153,12 @@ fn acquiring_a_push_lock_with_apcs_on_is_reported_once() {
 }
 
 #[test]
-fn an_executive_spin_lock_is_for_one_or_for_many() {
+fn an_executive_spin_lock_is_exclusive_or_shared() {
     scene();
     for abi in BOTH {
         let lock = AtomicU32::new(0);
         let at = || &raw const lock;
-        // Those who share it look on, and must never see it between the two halves.
+        // Shared owners read both halves, and must never see them differ.
         let halves = [AtomicUsize::new(0), AtomicUsize::new(0)];
         assert_alone("ExAcquireSpinLockExclusive", |act| {
             let old = call!(abi, ExAcquireSpinLockExclusive(at() => *const AtomicU32) -> u8);
@@ -170,12 +170,12 @@ fn an_executive_spin_lock_is_for_one_or_for_many() {
             let old = call!(abi, ExAcquireSpinLockShared(at() => *const AtomicU32) -> u8);
             let seen = [halves[0].load(Ordering::Relaxed), halves[1].load(Ordering::Relaxed)];
             call!(abi, ExReleaseSpinLockShared(at() => *const AtomicU32, old => u8));
-            assert_eq!(seen[0], seen[1], "nobody had it exclusively meanwhile");
+            assert_eq!(seen[0], seen[1], "no exclusive owner meanwhile");
         });
         let old = call!(abi, ExAcquireSpinLockShared(at() => *const AtomicU32) -> u8);
         let alone =
             call!(abi, ExTryConvertSharedSpinLockExclusive(at() => *const AtomicU32) -> u32);
-        assert_eq!(alone, 1, "nobody else shares it");
+        assert_eq!(alone, 1, "there is no other shared owner");
         call!(abi, ExReleaseSpinLockExclusive(at() => *const AtomicU32, old => u8));
         assert_eq!(lock.into_inner(), 0);
     }
@@ -199,13 +199,13 @@ fn release(abi: Abi, resource: &Memory<0x68>) {
     call!(abi, ExReleaseResourceLite(resource.at() => *mut u8));
 }
 
-/// What another thread gets that does not wait.
+/// The result of a call on another thread that does not wait.
 fn elsewhere(act: impl Fn() -> u8 + Send + Sync) -> u8 {
     std::thread::scope(|scope| scope.spawn(act).join().unwrap())
 }
 
 #[test]
-fn a_resource_is_for_one_or_for_many_as_often_as_they_acquire_it() {
+fn a_resource_is_exclusive_or_shared_and_recursive() {
     scene();
     for abi in BOTH {
         let lock = resource(abi);
@@ -220,7 +220,7 @@ fn a_resource_is_for_one_or_for_many_as_often_as_they_acquire_it() {
         assert_eq!((exclusive(abi, &lock, 1), exclusive(abi, &lock, 1)), (1, 1));
         assert_eq!(shared(abi, &lock, 1), 1, "its owner may share it too");
         assert_eq!((owns(), times()), (1, 3));
-        assert_eq!(elsewhere(|| shared(abi, &lock, 0)), 0, "nobody else gets it");
+        assert_eq!(elsewhere(|| shared(abi, &lock, 0)), 0, "no other thread gets it");
         call!(abi, ExConvertExclusiveToSharedLite(lock.at() => *mut u8));
         assert_eq!((owns(), times()), (0, 3));
         let other = elsewhere(|| {
@@ -228,8 +228,8 @@ fn a_resource_is_for_one_or_for_many_as_often_as_they_acquire_it() {
             release(abi, &lock);
             got
         });
-        assert_eq!(other, 1, "now it is shared");
-        assert_eq!(elsewhere(|| exclusive(abi, &lock, 0)), 0, "it is shared still");
+        assert_eq!(other, 1, "after the conversion it is shared");
+        assert_eq!(elsewhere(|| exclusive(abi, &lock, 0)), 0, "it is still shared");
         for _ in 0..3 {
             release(abi, &lock);
         }
@@ -240,7 +240,7 @@ fn a_resource_is_for_one_or_for_many_as_often_as_they_acquire_it() {
 }
 
 #[test]
-fn who_wants_a_resource_exclusively_is_not_starved_unless_the_others_ask_for_it() {
+fn an_exclusive_waiter_for_a_resource_is_starved_only_on_request() {
     scene();
     for abi in BOTH {
         let lock = resource(abi);
@@ -259,19 +259,23 @@ fn who_wants_a_resource_exclusively_is_not_starved_unless_the_others_ask_for_it(
             while call!(abi, ExGetExclusiveWaiterCount(lock.at() => *mut u8) -> u32) == 0 {
                 std::thread::yield_now();
             }
-            assert_eq!(elsewhere(|| shared(abi, lock, 0)), 0, "behind the one who waits");
+            assert_eq!(
+                elsewhere(|| shared(abi, lock, 0)),
+                0,
+                "it would wait behind the exclusive waiter"
+            );
             let starving = || {
                 let got =
                     call!(abi, ExAcquireSharedStarveExclusive(lock.at() => *mut u8, 0 => u8) -> u8);
                 release(abi, lock);
                 got
             };
-            assert_eq!(elsewhere(starving), 1, "before the one who waits");
-            assert_eq!(shared(abi, lock, 0), 1, "who shares it already may go on");
+            assert_eq!(elsewhere(starving), 1, "it goes before the exclusive waiter");
+            assert_eq!(shared(abi, lock, 0), 1, "a shared owner may acquire it again");
             release(abi, lock);
             let polite =
                 call!(abi, ExAcquireSharedWaitForExclusive(lock.at() => *mut u8, 0 => u8) -> u8);
-            assert_eq!(polite, 0, "unless he would not");
+            assert_eq!(polite, 0, "it yields to the exclusive waiter");
             release(abi, lock);
             has_got.recv().unwrap();
         });
@@ -280,7 +284,7 @@ fn who_wants_a_resource_exclusively_is_not_starved_unless_the_others_ask_for_it(
 }
 
 #[test]
-fn rundown_waits_for_all_users_and_lets_no_more_in() {
+fn rundown_waits_for_all_references_and_admits_no_new_one() {
     scene();
     for abi in BOTH {
         let reference = AtomicUsize::new(7);
@@ -299,9 +303,9 @@ fn rundown_waits_for_all_users_and_lets_no_more_in() {
                 call!(abi, ExReleaseRundownProtection(at() => *const AtomicUsize));
                 std::thread::yield_now();
             }
-            assert!(!ends.is_finished(), "four still use it");
+            assert!(!ends.is_finished(), "four references are left");
             call!(abi, ExReleaseRundownProtectionEx(at() => *const AtomicUsize, 3 => u32));
-            assert!(!ends.is_finished(), "one still uses it");
+            assert!(!ends.is_finished(), "one reference is left");
             call!(abi, ExReleaseRundownProtection(at() => *const AtomicUsize));
             ends.join().unwrap();
         });

@@ -1,4 +1,4 @@
-//! Pages, descriptions of memory, and the search for functions.
+//! Pages, memory descriptor lists, and looking up functions by name.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -19,7 +19,7 @@ fn routine(abi: Abi, name: &str) -> *const c_void {
 }
 
 #[test]
-fn every_function_is_found_by_name_in_the_convention_of_who_asks() {
+fn every_function_is_found_by_name_in_the_callers_convention() {
     for abi in BOTH {
         for name in [
             "KeRegisterProcessorChangeCallback",
@@ -30,11 +30,15 @@ fn every_function_is_found_by_name_in_the_convention_of_who_asks() {
         ] {
             let expected = exports::find(name).unwrap().address(abi);
             assert_eq!(routine(abi, name), expected, "{name}");
-            assert_ne!(routine(Abi::Win64, name), routine(Abi::SysV, name), "{name} has a twin");
+            assert_ne!(
+                routine(Abi::Win64, name),
+                routine(Abi::SysV, name),
+                "{name} has two conventions"
+            );
         }
         assert_eq!(routine(abi, "KeNoSuchFunction"), ptr::null());
         let variable = (&raw const counts::KeNumberProcessors).cast();
-        assert_eq!(routine(abi, "KeNumberProcessors"), variable, "of a variable its address");
+        assert_eq!(routine(abi, "KeNumberProcessors"), variable, "the address of the variable");
     }
 }
 
@@ -48,12 +52,12 @@ fn no_name_is_exported_twice() {
 }
 
 #[test]
-fn an_address_is_valid_if_it_can_be_read() {
+fn an_address_is_valid_if_it_is_readable() {
     let here = 5_u8;
     for abi in BOTH {
         let valid = |at: usize| call!(abi, MmIsAddressValid(at => usize) -> u8);
         assert_eq!(valid(&raw const here as usize), 1);
-        assert_eq!(valid(valid_text()), 1, "what can only be read");
+        assert_eq!(valid(valid_text()), 1, "read-only memory is valid");
         assert_eq!(
             [valid(0), valid(0x1000), valid(0xffff_f800_0000_0000), valid(0x8000_0000_0000_0000)],
             [0; 4]
@@ -74,7 +78,7 @@ fn valid_text() -> usize {
 }
 
 #[test]
-fn pages_are_pages() {
+fn page_allocations_are_aligned_and_absurd_sizes_fail() {
     for abi in BOTH {
         let memory = call!(abi, MmAllocateContiguousMemory(5000 => usize, -1 => i64) -> *mut u8);
         assert_eq!(memory as usize % 4096, 0);
@@ -88,7 +92,7 @@ fn pages_are_pages() {
 }
 
 #[test]
-fn a_description_covers_the_pages_of_its_memory() {
+fn an_mdl_covers_the_pages_of_its_memory() {
     scene();
     let memory = Memory::<0x3000>::new();
     let address = memory.at() as usize + 0x123;
@@ -109,7 +113,7 @@ fn a_description_covers_the_pages_of_its_memory() {
         let size = call!(abi, MmSizeOfMdl(address => usize, 0x2000 => usize) -> usize);
         assert_eq!(size, value.Size as usize);
         call!(abi, MmProbeAndLockPages(mdl => *mut Mdl, 0 => u8, 1 => u32));
-        assert_eq!(read().MdlFlags, 0x82, "locked, to be written to");
+        assert_eq!(read().MdlFlags, 0x82, "locked for writing");
         let mapped = call!(abi, MmMapLockedPagesSpecifyCache(
             mdl => *mut Mdl, 0 => u8, 1 => u32, ptr::null_mut() => *mut c_void, 0 => u32, 16 => u32,
         ) -> usize);
@@ -137,7 +141,7 @@ fn a_description_covers_the_pages_of_its_memory() {
 }
 
 #[test]
-fn descriptions_in_a_request_are_a_list() {
+fn the_mdls_of_a_request_form_a_list() {
     scene();
     for abi in BOTH {
         let mut irp = [0_usize; 8];

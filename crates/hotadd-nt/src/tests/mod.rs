@@ -1,7 +1,7 @@
 //! What the functions promise that wait, run and count, in both conventions.
-//!
-//! The tests of one process share a world: 100 simulated processors, in two groups, of which 70 run at first. What a driver
-//! may do only once happens in a process of its own: see [`fault_of`].
+//! //!
+//! //! The tests of one process share a world: 100 simulated processors in two groups, of which 70 run at
+//! first. What a driver may do only once happens in a separate process: see [`fault_of`].
 
 mod aimed;
 mod changes;
@@ -82,7 +82,7 @@ macro_rules! routine {
 }
 pub(crate) use routine;
 
-/// Makes a function one of a driver of Microsoft's convention: what lies there is an image of its own.
+/// Marks a function as part of a driver with Microsoft's convention, by making an image of it.
 pub(crate) fn make_win64(name: &str, address: usize) {
     let native = Image::native(
         name.to_owned(),
@@ -98,12 +98,12 @@ pub(crate) fn make_win64(name: &str, address: usize) {
 
 pub(crate) const BOTH: [Abi; 2] = [Abi::Win64, Abi::SysV];
 
-/// Where a function is.
+/// The address of a function.
 pub(crate) fn address(abi: Abi, name: &str) -> *const std::ffi::c_void {
     exports::find(name).unwrap_or_else(|| panic!("{name} is exported")).address(abi)
 }
 
-/// Memory that a driver has its objects in: aligned like pool, and not zero at first.
+/// Memory for a driver's objects. It is aligned like pool and not zeroed.
 #[repr(C, align(64))]
 pub(crate) struct Memory<const SIZE: usize>([std::cell::UnsafeCell<u8>; SIZE]);
 
@@ -129,7 +129,7 @@ impl<const SIZE: usize> Memory<SIZE> {
     }
 }
 
-/// Keeps what it is told.
+/// Records what the world reports.
 #[derive(Default)]
 pub(crate) struct Heard(pub(crate) Mutex<Vec<String>>);
 
@@ -153,7 +153,7 @@ pub(crate) struct Scene {
     pub(crate) heard: Arc<Heard>,
 }
 
-/// Processors that run at first, and those that can be added.
+/// The processors that run at first, and those that can be added.
 pub(crate) const RUNNING: u32 = 70;
 pub(crate) const SPARE: u32 = 30;
 
@@ -175,14 +175,15 @@ pub(crate) fn scene() -> &'static Scene {
     })
 }
 
-/// Held by a test that changes the partition, or registers to be told of changes: others would be told of its changes too.
+/// Held by a test that changes the partition or registers for changes, because tests would see each other's changes.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scene {
-    /// The breaches that name this, since the last look for it. Other tests have breaches of their own at the same time.
+    /// The breaches that contain this text, since the last call. Other tests cause breaches of their own at
+    /// the same time.
     pub(crate) fn breaches(&self, naming: &str) -> Vec<String> {
         let mut heard = self.heard.0.lock().unwrap();
         let is_one = |text: &mut String| text.starts_with("breach: ") && text.contains(naming);
@@ -190,7 +191,7 @@ impl Scene {
     }
 }
 
-/// In a process of its own: what the test of that name in `faults` is stopped with.
+/// Runs the test of this name in `faults` in a separate process, and returns the fault that stops it.
 pub(crate) fn fault_of(name: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("tests::faults::{name}"), "--nocapture", "--test-threads=1"])
@@ -201,7 +202,7 @@ pub(crate) fn fault_of(name: &str) -> String {
     let fault = out.split_once("FAULT ").and_then(|(_, rest)| rest.split_once(" END"));
     let mut context = String::new();
     write!(context, "{} {out} {}", output.status, String::from_utf8_lossy(&output.stderr)).unwrap();
-    assert!(!output.status.success(), "the process went on: {context}");
+    assert!(!output.status.success(), "the process continued: {context}");
     fault.unwrap_or_else(|| panic!("no fault was reported: {context}")).0.to_owned()
 }
 

@@ -1,8 +1,8 @@
-//! A pointer that cannot be one of an object is named, in every kind of function that takes one, and faults nowhere else.
+//! A pointer that cannot be an object is reported by name, in every kind of function that takes one.
 
 use crate::host::trial::run;
 
-/// Functions whose first argument, or all, are addresses of objects.
+/// Functions whose first argument, or all arguments, are addresses of objects.
 const SAMPLE: [&str; 27] = [
     "ExInterlockedInsertHeadList",
     "ExInterlockedPopEntryList",
@@ -34,7 +34,7 @@ const SAMPLE: [&str; 27] = [
 ];
 
 #[test]
-fn null_is_a_named_fault() {
+fn a_null_pointer_is_reported_as_such() {
     for name in SAMPLE {
         for abi in ["win64", "sysv"] {
             let outcome = run("export", &format!("{abi} {name} 0"));
@@ -52,7 +52,7 @@ fn null_is_a_named_fault() {
 }
 
 #[test]
-fn a_misaligned_address_is_a_named_fault() {
+fn a_misaligned_pointer_is_reported_as_such() {
     for name in SAMPLE {
         let outcome = run("export", &format!("sysv {name} 4097"));
         let named =

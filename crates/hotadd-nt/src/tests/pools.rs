@@ -1,4 +1,4 @@
-//! Pool: what is allocated is aligned, counted by tag, and can be made to fail.
+//! Pool allocations are aligned and counted by tag, and can be made to fail.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use crate::ground::abi::Abi;
 use crate::kernel::ex::pool::{self, Tag, TagUse};
 use crate::tests::{BOTH, call, scene};
 
-/// What fails fails for the whole process: one test at a time.
+/// Injected failures apply to the whole process, so only one test at a time uses them.
 static FAILING: Mutex<()> = Mutex::new(());
 
 fn allocate(abi: Abi, size: usize, tag: Tag) -> usize {
@@ -23,12 +23,12 @@ fn used(tag: Tag) -> TagUse {
 }
 
 fn bytes(block: usize, size: usize) -> Vec<u8> {
-    // SAFETY: a block of that size, which nobody else has.
+    // SAFETY: a block of that size, which no other code uses.
     unsafe { std::slice::from_raw_parts(block as *const u8, size) }.to_vec()
 }
 
 #[test]
-fn a_block_is_aligned_and_holds_zeros_unless_it_was_asked_for_without() {
+fn a_block_is_aligned_and_zeroed_unless_requested_otherwise() {
     let _one = FAILING.lock().unwrap();
     scene();
     let tag = Tag(u32::from_le_bytes(*b"Algn"));
@@ -41,7 +41,7 @@ fn a_block_is_aligned_and_holds_zeros_unless_it_was_asked_for_without() {
             free(abi, block, tag);
         }
         let dirty = call!(abi, ExAllocatePoolWithTag(0 => u32, 64 => usize, tag.0 => u32) -> usize);
-        assert!(bytes(dirty, 64).iter().all(|b| *b != 0), "nobody may count on zeros there");
+        assert!(bytes(dirty, 64).iter().all(|b| *b != 0), "uninitialised pool is not zeroed");
         free(abi, dirty, tag);
         let dirty = call!(abi, ExAllocatePool2(0x42 => u64, 64 => usize, tag.0 => u32) -> usize);
         assert!(bytes(dirty, 64).iter().all(|b| *b != 0), "POOL_FLAG_UNINITIALIZED");
@@ -53,7 +53,7 @@ fn a_block_is_aligned_and_holds_zeros_unless_it_was_asked_for_without() {
 }
 
 #[test]
-fn what_is_left_is_counted_by_tag_and_said() {
+fn blocks_left_behind_are_counted_and_reported_by_tag() {
     let _one = FAILING.lock().unwrap();
     scene();
     let tag = Tag(u32::from_le_bytes(*b"PcpU"));
@@ -66,11 +66,11 @@ fn what_is_left_is_counted_by_tag_and_said() {
     }
     assert_eq!(used(tag), TagUse { blocks: 0, bytes: 0, peak: 768, ever: 3 });
     let said = pool::accounting().to_string();
-    assert!(!said.contains("PcpU"), "what is freed is not left: {said}");
+    assert!(!said.contains("PcpU"), "freed blocks are not reported: {said}");
 }
 
 #[test]
-fn the_nth_allocation_from_now_fails_and_no_other() {
+fn an_injected_failure_fails_exactly_the_nth_allocation() {
     let _one = FAILING.lock().unwrap();
     scene();
     let tag = Tag(u32::from_le_bytes(*b"Nth "));
@@ -86,7 +86,7 @@ fn the_nth_allocation_from_now_fails_and_no_other() {
 }
 
 #[test]
-fn all_allocations_of_a_tag_fail_and_those_of_others_do_not() {
+fn an_injected_failure_of_a_tag_fails_all_its_allocations_and_no_others() {
     let _one = FAILING.lock().unwrap();
     scene();
     let (tag, other) = (Tag(u32::from_le_bytes(*b"Fail")), Tag(u32::from_le_bytes(*b"Good")));
@@ -98,16 +98,16 @@ fn all_allocations_of_a_tag_fail_and_those_of_others_do_not() {
     pool::fail_tag(None);
     free(Abi::SysV, block, other);
     let block = allocate(Abi::SysV, 8, tag);
-    assert_ne!(block, 0, "no longer");
+    assert_ne!(block, 0, "the failure has ended");
     free(Abi::SysV, block, tag);
 }
 
 #[test]
-fn there_is_no_more_than_the_limit_and_nothing_for_wrong_flags() {
+fn allocations_beyond_the_limit_or_with_wrong_flags_fail() {
     let _one = FAILING.lock().unwrap();
     scene();
     let tag = Tag(u32::from_le_bytes(*b"Most"));
-    assert_eq!(allocate(Abi::SysV, 300 << 20, tag), 0, "256 MiB is all");
+    assert_eq!(allocate(Abi::SysV, 300 << 20, tag), 0, "the limit is 256 MiB");
     assert_eq!(allocate(Abi::SysV, usize::MAX, tag), 0);
     for flags in [0_u64, 0x140, 0x8000_0040] {
         let block =

@@ -11,19 +11,19 @@ use crate::tests::threads::open;
 use crate::tests::{BOTH, RUNNING, alone, call, routine, scene};
 
 const NAME: &str = "\\Callback\\ProcessorAdd";
-/// A warning, which refuses all the same (A3).
+/// A warning, which is a veto too (A3).
 const DEVICE_BUSY: u32 = 0x8000_0011;
 const CANCELLED: u32 = 0xC000_0120;
 /// A processor that these tests rehearse or that is refused, and that never joins.
 const NEVER: HardwareId = HardwareId(RUNNING + 20);
 
-/// The system's object, until it is dropped.
+/// The system's callback object, until it is dropped.
 struct Object(Abi, usize);
 
 impl Object {
     fn open(abi: Abi) -> Self {
         let (status, object) = open(abi, NAME, 0, 1);
-        assert_eq!(status, 0, "the system has it");
+        assert_eq!(status, 0, "the callback object exists");
         Self(abi, object)
     }
 }
@@ -34,7 +34,7 @@ impl Drop for Object {
     }
 }
 
-/// Who was told what, in order.
+/// The calls, in order: which function, which state and which status.
 #[derive(Default)]
 struct Log(Mutex<Vec<(char, u32, u32)>>);
 
@@ -79,24 +79,28 @@ fn a5_a_function_is_told_add_start_and_add_complete_with_the_change() {
 }
 
 #[test]
-fn a3_a_warning_refuses_those_before_are_told_last_first_and_those_behind_are_not_called() {
+fn a3_a_warning_is_a_veto_earlier_functions_are_told_and_later_ones_not_called() {
     scene();
     let _alone = alone();
     for abi in BOTH {
         let (object, log) = (Object::open(abi), Log::default());
-        let told = |who: char, answer: Option<u32>| {
+        let calls = |who: char, answer: Option<u32>| {
             let log = &log;
             Listener::with(abi, object.1, move |change| {
                 log.push(who, change.state, change.status);
                 answer.filter(|_| change.state == START)
             })
         };
-        // Success is what old drivers write on every call: it takes back nobody's refusal (A7).
-        let parties =
-            [told('a', Some(0)), told('b', None), told('c', Some(DEVICE_BUSY)), told('d', Some(0))];
+        // Old drivers write success on every call. That must not override another's veto (A7).
+        let parties = [
+            calls('a', Some(0)),
+            calls('b', None),
+            calls('c', Some(DEVICE_BUSY)),
+            calls('d', Some(0)),
+        ];
         let error = world::get().partition.add(NEVER).unwrap_err();
-        assert!(matches!(error, hotadd::Error::Vetoed { .. }), "A3: a warning refuses: {error}");
-        assert_eq!(error.status().to_raw(), DEVICE_BUSY, "with its own status");
+        assert!(matches!(error, hotadd::Error::Vetoed { .. }), "A3: a warning is a veto: {error}");
+        assert_eq!(error.status().to_raw(), DEVICE_BUSY, "with the status of the veto");
         drop(parties);
         assert_eq!(
             log.take(),
@@ -120,7 +124,7 @@ fn x4_a_function_registered_between_add_start_and_the_outcome_is_not_told_the_ou
         let listener = Listener::with(abi, object.1, |change| {
             log.push('a', change.state, change.status);
             if change.state == START {
-                // Not on this thread, which is inside of a callback (D3).
+                // On another thread, because registering inside a callback is refused (D3).
                 let register = || {
                     call!(abi, ExRegisterCallback(
                         object.1 => usize, never(abi) => usize, 0 => usize,
@@ -139,19 +143,36 @@ fn x4_a_function_registered_between_add_start_and_the_outcome_is_not_told_the_ou
     }
 }
 
+/// Waits until this thread of the process sleeps in the kernel, or has ended. It sleeps only inside of the call that the
+/// test is about, and no API shows that a call has begun to wait.
+fn until_asleep(thread: i32) {
+    let began = std::time::Instant::now();
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+        let is_running = stat.is_ok_and(|stat| !stat.contains(") S "));
+        if !is_running {
+            return;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "thread {thread} runs on");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn d1_unregistering_waits_for_the_call_that_runs() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
     scene();
     let _alone = alone();
     for abi in BOTH {
-        let (object, returned) = (Object::open(abi), std::sync::atomic::AtomicBool::new(false));
-        let (begin, begun) = std::sync::mpsc::channel();
-        let begin = Mutex::new(begin);
+        let (object, returned) = (Object::open(abi), AtomicBool::new(false));
+        let ((begin, begun), (unregister, unregisters)) = (channel(), channel());
+        let (begin, unregisters) = (Mutex::new(begin), Mutex::new(unregisters));
         let slow = Listener::with(abi, object.1, |change| {
             if change.state == START {
                 begin.lock().unwrap().send(()).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(50));
-                returned.store(true, std::sync::atomic::Ordering::SeqCst);
+                until_asleep(unregisters.lock().unwrap().recv().unwrap());
+                returned.store(true, Ordering::SeqCst);
             }
             None
         });
@@ -161,9 +182,10 @@ fn d1_unregistering_waits_for_the_call_that_runs() {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 begun.recv().unwrap();
+                unregister.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
                 call!(abi, ExUnregisterCallback(handle => usize));
-                let returned = returned.load(std::sync::atomic::Ordering::SeqCst);
-                assert!(returned, "the function that is unregistered does not run any more");
+                let returned = returned.load(Ordering::SeqCst);
+                assert!(returned, "the call has returned when unregistering returns");
             });
             world::get().partition.rehearse(NEVER).unwrap();
         });
@@ -192,14 +214,14 @@ fn a6_a_status_left_after_add_start_changes_nothing_and_is_reported() {
         world::get().partition.rehearse(NEVER).unwrap();
         drop((listeners, observation));
         let breaches = breaches.lock().unwrap();
-        assert_eq!(*breaches, [Some("A6"), Some("A6")], "of AddComplete and of AddFailure");
+        assert_eq!(*breaches, [Some("A6"), Some("A6")], "one of AddComplete and one of AddFailure");
         let others = scene.breaches("ProcessorAdd: a function");
-        assert_eq!(others.len(), 2, "each function's is reported: {others:?}");
+        assert_eq!(others.len(), 2, "each function's breach is reported: {others:?}");
     }
 }
 
 #[test]
-fn d3_a_function_that_unregisters_itself_hears_no_more_not_even_the_outcome() {
+fn d3_a_function_that_unregisters_itself_is_not_called_again() {
     scene();
     let _alone = alone();
     for abi in BOTH {
@@ -232,7 +254,7 @@ fn d3_a_function_that_unregisters_itself_hears_no_more_not_even_the_outcome() {
 }
 
 #[test]
-fn d3_registering_from_inside_is_refused_and_reported() {
+fn d3_registering_inside_a_callback_is_refused_and_reported() {
     let scene = scene();
     let _alone = alone();
     for abi in BOTH {
@@ -247,7 +269,7 @@ fn d3_registering_from_inside_is_refused_and_reported() {
         });
         world::get().partition.rehearse(NEVER).unwrap();
         drop(listener);
-        assert_eq!(handles.into_inner().unwrap(), [0, 0], "in AddStart and in AddFailure");
+        assert_eq!(handles.into_inner().unwrap(), [0, 0], "refused in AddStart and in AddFailure");
         assert_eq!(
             scene.breaches("calls ExRegisterCallback for \\Callback\\ProcessorAdd").len(),
             2
@@ -257,12 +279,12 @@ fn d3_registering_from_inside_is_refused_and_reported() {
 
 routine! {
     fn never(_context: usize, _first: usize, _second: usize) {
-        panic!("it is called although it is not registered");
+        panic!("an unregistered function is called");
     }
 }
 
 #[test]
-fn x4_a_driver_cannot_tell_of_processors_in_the_systems_place() {
+fn x4_a_driver_cannot_notify_through_the_systems_callback_object() {
     let scene = scene();
     let _alone = alone();
     for abi in BOTH {
@@ -279,7 +301,7 @@ fn x4_a_driver_cannot_tell_of_processors_in_the_systems_place() {
 }
 
 #[test]
-fn d2_a_handle_that_was_given_back_is_none() {
+fn d2_unregistering_a_stale_handle_changes_nothing_and_is_reported() {
     let scene = scene();
     let _alone = alone();
     for abi in BOTH {

@@ -1,4 +1,4 @@
-//! Spin locks keep others out, on whatever processor they are.
+//! Spin locks give exclusive access across processors.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use crate::ground::abi::Abi;
 use crate::ground::{thread, world};
 use crate::tests::{BOTH, Memory, call, scene};
 
-/// Runs this on four threads, each on a processor of its own, and returns how often it counted.
+/// Runs this on four threads on different processors. Returns the final count.
 fn contend(act: impl Fn(&AtomicUsize) + Sync) -> usize {
     let count = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -27,7 +27,7 @@ fn contend(act: impl Fn(&AtomicUsize) + Sync) -> usize {
     count.into_inner()
 }
 
-/// Counts so that two at a time would lose counts.
+/// Counts in a way that loses counts without exclusion.
 fn bump(count: &AtomicUsize) {
     let seen = count.load(Ordering::Relaxed);
     std::hint::spin_loop();
@@ -35,7 +35,7 @@ fn bump(count: &AtomicUsize) {
 }
 
 #[test]
-fn whoever_holds_a_spin_lock_is_alone() {
+fn the_holder_of_a_spin_lock_has_exclusive_access() {
     scene();
     for abi in BOTH {
         let lock = AtomicUsize::new(5);
@@ -75,7 +75,7 @@ fn whoever_holds_a_spin_lock_is_alone() {
 }
 
 #[test]
-fn a_spin_lock_raises_the_irql_and_goes_back() {
+fn a_spin_lock_raises_the_irql_and_restores_it() {
     scene();
     let irql = |abi| call!(abi, KeGetCurrentIrql() -> u8);
     for abi in BOTH {

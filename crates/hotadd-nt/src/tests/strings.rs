@@ -12,14 +12,14 @@ const BUFFER_OVERFLOW: i32 = 0x8000_0005_u32.cast_signed();
 const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();
 const SOME_NOT_MAPPED: i32 = 0x107;
 
-/// Strings in pool are counted, so one test at a time has some.
+/// The tests count strings in pool, so only one at a time allocates some.
 static ONE: Mutex<()> = Mutex::new(());
 
 fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }
 
-/// A string over these units, all of which are its text.
+/// A counted string over these units, which are all its text.
 fn whole(units: &mut [u16]) -> UnicodeString {
     let length = u16::try_from(size_of_val(units)).unwrap();
     Counted { length, maximum_length: length, buffer: units.as_mut_ptr() }
@@ -30,7 +30,7 @@ fn text(string: UnicodeString) -> String {
 }
 
 #[test]
-fn a_string_is_what_its_terminated_text_is() {
+fn a_counted_string_is_made_of_terminated_text() {
     for abi in BOTH {
         let mut units = wide("abc");
         let mut string = UnicodeString::EMPTY;
@@ -47,7 +47,7 @@ fn a_string_is_what_its_terminated_text_is() {
 }
 
 #[test]
-fn a_text_too_long_for_a_string_is_refused_or_cut() {
+fn a_text_too_long_for_a_counted_string_is_refused_or_cut() {
     let mut units = vec![u16::from(b'x'); 40_000];
     units.push(0);
     for abi in BOTH {
@@ -61,7 +61,7 @@ fn a_text_too_long_for_a_string_is_refused_or_cut() {
 }
 
 #[test]
-fn copying_takes_what_fits_and_appending_all_or_nothing() {
+fn copying_takes_what_fits_and_appending_takes_all_or_nothing() {
     for abi in BOTH {
         let mut from = wide("abcdef");
         let source = whole(&mut from[..6]);
@@ -123,7 +123,7 @@ fn comparing_may_ignore_case_also_beyond_ascii() {
 }
 
 #[test]
-fn conversions_allocate_pool_and_give_it_back() {
+fn conversions_allocate_pool_and_free_it() {
     let _one = ONE.lock().unwrap();
     scene();
     for abi in BOTH {
@@ -134,7 +134,7 @@ fn conversions_allocate_pool_and_give_it_back() {
             &raw mut string => *mut UnicodeString, &raw const from => *const AnsiString, 1 => u8,
         ) -> i32);
         assert_eq!((status, text(string).as_str()), (0, "naïve"), "the code page is UTF-8");
-        assert_eq!((string.length, string.maximum_length), (10, 12), "with a zero behind it");
+        assert_eq!((string.length, string.maximum_length), (10, 12), "with a terminator");
         let mut back = AnsiString::EMPTY;
         let status = call!(abi, RtlUnicodeStringToAnsiString(
             &raw mut back => *mut AnsiString, &raw const string => *const UnicodeString, 1 => u8,
@@ -143,7 +143,7 @@ fn conversions_allocate_pool_and_give_it_back() {
         call!(abi, RtlFreeUnicodeString(&raw mut string => *mut UnicodeString));
         assert_eq!(string.buffer, ptr::null_mut(), "freeing it twice does nothing");
         call!(abi, RtlFreeUnicodeString(&raw mut string => *mut UnicodeString));
-        // Drivers also free such buffers as what they are.
+        // Drivers also free such buffers as plain pool.
         call!(abi, ExFreePool(back.buffer as usize => usize));
         let mut room = [0_u16; 5];
         let mut small = Counted { length: 0, maximum_length: 10, buffer: room.as_mut_ptr() };
@@ -179,7 +179,7 @@ fn utf8_is_converted_in_whole_characters() {
             "no half characters"
         );
         assert_eq!(convert(room.as_mut_ptr(), 8, &[0xd834, 0x61]), (SOME_NOT_MAPPED, 4));
-        assert_eq!(&room[..4], "\u{fffd}a".as_bytes(), "half a character is none");
+        assert_eq!(&room[..4], "\u{fffd}a".as_bytes(), "an incomplete character is replaced");
         let mut units = [0_u16; 8];
         let status = call!(abi, RtlUTF8ToUnicodeN(
             units.as_mut_ptr() => *mut u16, 16 => u32, &raw mut written => *mut u32,
@@ -189,7 +189,7 @@ fn utf8_is_converted_in_whole_characters() {
     }
 }
 
-/// The table of the documentation of `RtlUnicodeStringToInteger`, and its rules on prefixes.
+/// The table in the documentation of `RtlUnicodeStringToInteger`, and its rules on prefixes.
 #[test]
 fn numbers_are_read_as_documented() {
     let cases = [
@@ -249,7 +249,7 @@ fn numbers_are_written_if_there_is_room() {
 }
 
 #[test]
-fn guids_survive_being_text() {
+fn guids_convert_to_text_and_back() {
     let _one = ONE.lock().unwrap();
     scene();
     let guid = *b"\x40\xfc\x29\x6b\x47\xca\x67\x10\xb3\x1d\x00\xdd\x01\x06\x62\xda";

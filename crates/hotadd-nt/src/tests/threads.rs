@@ -1,4 +1,4 @@
-//! Threads that drivers make, handles and references, work items and callback objects.
+//! Threads of drivers, handles and references, work items and callback objects.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ const INVALID_HANDLE: i32 = 0xC000_0008_u32.cast_signed();
 const INVALID_PARAMETER: i32 = 0xC000_000D_u32.cast_signed();
 const NAME_NOT_FOUND: i32 = 0xC000_0034_u32.cast_signed();
 
-/// Makes a thread. Returns its handle and its number.
+/// Creates a thread. Returns its handle and its number.
 fn create(abi: Abi, routine: usize, context: usize) -> (usize, usize) {
     let (mut handle, mut id) = (0_usize, [0_usize; 2]);
     let status = call!(abi, PsCreateSystemThread(
@@ -37,7 +37,7 @@ fn close(abi: Abi, handle: usize) -> i32 {
     call!(abi, ZwClose(handle => usize) -> i32)
 }
 
-/// What a thread of these tests gets as its context.
+/// The context of a thread of these tests.
 struct Seen {
     abi: Abi,
     thread: AtomicUsize,
@@ -67,14 +67,14 @@ impl Seen {
 
 routine! {
     fn returns(context: usize) {
-        // SAFETY: what these tests make their threads with.
+        // SAFETY: the context that these tests create their threads with.
         unsafe { &*(context as *const Seen) }.look();
     }
 }
 
 routine! {
     fn terminates(context: usize) {
-        // SAFETY: what these tests make their threads with.
+        // SAFETY: the context that these tests create their threads with.
         let seen = unsafe { &*(context as *const Seen) };
         seen.look();
         deeper(seen, 20);
@@ -82,7 +82,7 @@ routine! {
     }
 }
 
-/// Frames of the driver's in between, with registers in use.
+/// Frames of the driver in between, with registers in use.
 #[inline(never)]
 fn deeper(seen: &Seen, levels: u32) -> u32 {
     if levels == 0 {
@@ -93,7 +93,7 @@ fn deeper(seen: &Seen, levels: u32) -> u32 {
 }
 
 #[test]
-fn a_thread_runs_and_whoever_waits_for_it_hears_of_its_end() {
+fn a_thread_runs_and_a_waiter_sees_its_end() {
     scene();
     for abi in BOTH {
         for routine in [returns(abi), terminates(abi)] {
@@ -101,7 +101,7 @@ fn a_thread_runs_and_whoever_waits_for_it_hears_of_its_end() {
             let (handle, number) = create(abi, routine, &raw const seen as usize);
             let (status, object) = reference(abi, handle);
             assert_eq!(status, 0);
-            assert_eq!(close(abi, handle), 0, "the reference goes on");
+            assert_eq!(close(abi, handle), 0, "the reference stays valid");
             assert_eq!(wait(abi, object as *mut u8, true), 0);
             assert_eq!(seen.thread.load(Ordering::SeqCst), object);
             assert_eq!(seen.number.load(Ordering::SeqCst), number);
@@ -114,7 +114,7 @@ fn a_thread_runs_and_whoever_waits_for_it_hears_of_its_end() {
 }
 
 #[test]
-fn many_threads_end_in_both_ways_and_none_is_waited_for_in_vain() {
+fn many_threads_end_in_both_ways_and_every_wait_returns() {
     scene();
     for abi in BOTH {
         let seen: Vec<Seen> = (0..40).map(|_| Seen::new(abi)).collect();
@@ -139,7 +139,7 @@ fn only_a_thread_that_a_driver_made_can_be_ended() {
 }
 
 #[test]
-fn a_handle_that_was_closed_stands_for_nothing() {
+fn a_closed_handle_is_invalid() {
     scene();
     for abi in BOTH {
         let seen = Seen::new(abi);
@@ -149,7 +149,7 @@ fn a_handle_that_was_closed_stands_for_nothing() {
         assert_eq!(close(abi, handle), 0);
         assert_eq!(close(abi, handle), INVALID_HANDLE, "closed already");
         assert_eq!(reference(abi, handle), (INVALID_HANDLE, 0));
-        // NtCurrentThread() stands for whoever asks.
+        // NtCurrentThread() stands for the calling thread.
         let (status, object) = reference(abi, usize::MAX - 1);
         assert_eq!((status, object), (0, call!(abi, KeGetCurrentThread() -> usize)));
         call!(abi, ObfDereferenceObject(object => usize) -> isize);
@@ -157,7 +157,7 @@ fn a_handle_that_was_closed_stands_for_nothing() {
 }
 
 #[test]
-fn a_handle_is_refused_for_another_type_than_its_objects() {
+fn a_handle_is_refused_for_another_object_type() {
     const TYPE_MISMATCH: i32 = 0xC000_0024_u32.cast_signed();
     scene();
     for abi in BOTH {
@@ -194,7 +194,7 @@ fn references_are_counted() {
 }
 
 #[test]
-fn a_threads_priority_is_what_was_set() {
+fn a_threads_priority_can_be_set_and_read() {
     scene();
     for abi in BOTH {
         let me = call!(abi, KeGetCurrentThread() -> usize);
@@ -206,7 +206,7 @@ fn a_threads_priority_is_what_was_set() {
     }
 }
 
-/// A work item, and what it does: sets its event when all have begun.
+/// A work item, and its action: it sets its event when all items have begun.
 struct Work {
     abi: Abi,
     item: Memory<0x20>,
@@ -218,7 +218,7 @@ struct Work {
 fn work_items_run_and_may_wait_for_one_another() {
     routine! {
         fn begin(work: usize) {
-            // SAFETY: what this test makes its items with.
+            // SAFETY: the argument that this test creates its items with.
             let work = unsafe { &*(work as *const Work) };
             if work.begun.fetch_add(1, Ordering::SeqCst) == 9 {
                 set(work.abi, &work.all);
@@ -233,7 +233,7 @@ fn work_items_run_and_may_wait_for_one_another() {
         let work = Work { abi, item, begun: AtomicU32::new(0), all };
         let items: Vec<Memory<0x20>> = (0..9).map(|_| Memory::new()).collect();
         for item in items.iter().chain([&work.item]) {
-            // What the macro ExInitializeWorkItem does.
+            // As the macro ExInitializeWorkItem does.
             for (at, value) in [(0, 0), (16, begin(abi)), (24, &raw const work as usize)] {
                 // SAFETY: within the memory.
                 unsafe { item.at().wrapping_add(at).cast::<usize>().write(value) };
@@ -263,7 +263,7 @@ pub(super) fn open(abi: Abi, name: &str, create: u8, several: u8) -> (i32, usize
 
 routine! {
     fn add(sum: usize, first: usize, second: usize) {
-        // SAFETY: what these tests register with.
+        // SAFETY: the argument that these tests register with.
         unsafe { &*(sum as *const AtomicUsize) }.fetch_add(first * 100 + second, Ordering::SeqCst);
     }
 }
@@ -278,7 +278,7 @@ fn notify(abi: Abi, object: usize, first: usize, second: usize) {
 }
 
 #[test]
-fn a_callback_object_tells_all_who_have_registered() {
+fn a_callback_object_calls_all_registered_functions() {
     scene();
     for abi in BOTH {
         let name = format!("\\Callback\\Test{abi:?}");
@@ -297,7 +297,7 @@ fn a_callback_object_tells_all_who_have_registered() {
         for _ in 0..2 {
             call!(abi, ObfDereferenceObject(object => usize) -> isize);
         }
-        assert_eq!(open(abi, &name, 0, 0).0, NAME_NOT_FOUND, "nobody refers to it any more");
+        assert_eq!(open(abi, &name, 0, 0).0, NAME_NOT_FOUND, "there are no more references to it");
 
         let (_, single) = open(abi, &name, 1, 0);
         let sum = AtomicUsize::new(0);

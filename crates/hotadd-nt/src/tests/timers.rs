@@ -1,4 +1,4 @@
-//! Timers: they expire, once or again and again, wake who waits, and queue their DPC.
+//! Timers expire, once or periodically, wake waiting threads, and queue their DPC.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +9,7 @@ use crate::tests::{BOTH, Memory, call, routine, scene};
 const TIMEOUT: i32 = 0x102;
 /// A millisecond from now.
 const SOON: i64 = -10_000;
-/// Further off than any test runs.
+/// Later than the end of any test.
 const LATER: i64 = -10_000_000 * 3600;
 
 fn timer(abi: Abi, kind: i32) -> Memory<0x40> {
@@ -24,7 +24,7 @@ fn start(abi: Abi, timer: &Memory<0x40>, due: i64, period: i32, dpc: Option<&Mem
 }
 
 #[test]
-fn a_notification_timer_stays_set_and_a_synchronization_timer_lets_one_through() {
+fn a_notification_timer_stays_set_and_a_synchronization_timer_wakes_one_waiter() {
     scene();
     for abi in BOTH {
         let stays = Memory::<0x40>::new();
@@ -50,7 +50,7 @@ fn a_notification_timer_stays_set_and_a_synchronization_timer_lets_one_through()
 }
 
 #[test]
-fn a_timer_is_set_once_however_often_it_is_set_and_stops_when_it_is_cancelled() {
+fn setting_a_timer_replaces_its_due_time_and_cancelling_stops_it() {
     scene();
     for abi in BOTH {
         let timer = timer(abi, 0);
@@ -63,7 +63,7 @@ fn a_timer_is_set_once_however_often_it_is_set_and_stops_when_it_is_cancelled() 
         assert_eq!(
             call!(abi, KeCancelTimer(timer.at() => *mut u8) -> u8),
             0,
-            "initialised again it leaves nothing behind"
+            "initialising it again cancels it"
         );
     }
 }
@@ -80,7 +80,7 @@ fn a_timer_that_is_due_already_expires_at_once() {
     }
 }
 
-/// What a DPC of these tests gets as its context.
+/// The context of a DPC of these tests.
 struct Counted {
     abi: Abi,
     count: AtomicU32,
@@ -89,7 +89,7 @@ struct Counted {
 
 routine! {
     fn count(_dpc: usize, context: usize, _first: usize, _second: usize) {
-        // SAFETY: what these tests make their DPCs with.
+        // SAFETY: the context that these tests create their DPCs with.
         let counted = unsafe { &*(context as *const Counted) };
         if counted.count.fetch_add(1, Ordering::SeqCst) == 2 {
             set(counted.abi, &counted.enough);
@@ -121,7 +121,7 @@ fn a_periodic_timer_queues_its_dpc_every_time_until_it_is_cancelled() {
 }
 
 #[test]
-fn many_timers_expire_each_for_itself() {
+fn many_timers_expire_independently() {
     scene();
     for abi in BOTH {
         let timers: Vec<_> = (0..200).map(|_| timer(abi, 1)).collect();

@@ -11,7 +11,7 @@ use hotadd::hardware::Simulated;
 use hotadd::{Partition, PartyInfo};
 use hotadd_nt::{Console, Fault, World};
 
-/// What every driver here declares for itself.
+/// The declarations that every driver here begins with.
 pub const PRELUDE: &str = r#"
 typedef struct { unsigned state, index; int status; unsigned short group; unsigned char number, reserved; } CHANGE;
 typedef struct { unsigned short length, maximum; unsigned short *buffer; } STRING;
@@ -50,7 +50,7 @@ impl Built {
     }
 }
 
-/// Everything that was said to the console.
+/// Everything that the console received.
 #[derive(Clone, Default)]
 pub struct Heard(Arc<Mutex<Vec<String>>>);
 
@@ -59,7 +59,7 @@ impl Heard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 
-    /// What was said since the last time.
+    /// The lines since the last call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -75,7 +75,7 @@ impl Console for Heard {
     }
 
     fn fault(&self, fault: &Fault) {
-        // The process ends: nobody can take it from here.
+        // The process ends, so the line cannot be taken from here.
         eprintln!("fault {fault}");
     }
 
@@ -84,7 +84,7 @@ impl Console for Heard {
     }
 }
 
-/// The one world of this process, for one test at a time: processors 0 and 1 are active at first.
+/// The only world of this process, for one test at a time. Processors 0 and 1 are active at first.
 pub struct TheWorld {
     pub partition: Partition,
     pub heard: Heard,
@@ -92,7 +92,7 @@ pub struct TheWorld {
 }
 
 impl TheWorld {
-    /// How many are registered: so many answer a rehearsal.
+    /// The number of registered parties: this many answer a rehearsal.
     pub fn parties(&self) -> usize {
         let next = self.partition.candidates().unwrap()[0];
         self.partition.rehearse(next).unwrap().answers.len()

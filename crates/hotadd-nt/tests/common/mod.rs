@@ -1,4 +1,4 @@
-//! A world for tests: its partition, and a console that remembers.
+//! A world for tests: its partition, and a console that records.
 
 #![allow(dead_code, reason = "not every test needs everything")]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotadd::Partition;
 use hotadd_nt::{Console, Fault, World};
 
-/// What drivers said.
+/// What drivers printed, and their breaches.
 #[derive(Default)]
 pub(crate) struct Said {
     pub printed: Mutex<Vec<String>>,
@@ -27,24 +27,24 @@ impl Console for Recorder {
     }
 
     fn fault(&self, fault: &Fault) {
-        // Whoever started this process reads it there.
+        // The process that started this one reads it from stderr.
         eprintln!("fault {}: {fault}", fault.status);
     }
 }
 
 impl Said {
-    /// What was printed since the last look.
+    /// The text printed since the last call.
     pub(crate) fn printed(&self) -> Vec<String> {
         std::mem::take(&mut self.printed.lock().unwrap())
     }
 
-    /// What was breached since the last look.
+    /// The breaches since the last call.
     pub(crate) fn breaches(&self) -> Vec<String> {
         std::mem::take(&mut self.breaches.lock().unwrap())
     }
 }
 
-/// The world of this process, made on the first call.
+/// The world of this process, created by the first call.
 pub(crate) fn world(real: bool, partition: impl FnOnce() -> Partition) -> (Partition, Arc<Said>) {
     static WORLD: OnceLock<(Partition, Arc<Said>)> = OnceLock::new();
     let made = WORLD.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Running the compilers, and a folder that goes away.
+//! Running the compilers, and a temporary folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) fn sources(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A folder for what is built, removed at the end.
+/// A folder for build results that is removed at the end.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
@@ -49,7 +49,7 @@ pub(crate) fn run(program: &str, arguments: &str) -> Output {
         .unwrap_or_else(|e| panic!("{program}: {e}; ./test installs what the tests need"))
 }
 
-/// What `run` prints; it must succeed.
+/// The output of `run`, which must succeed.
 pub(crate) fn ok(program: &str, arguments: &str) -> String {
     let output = run(program, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -57,7 +57,7 @@ pub(crate) fn ok(program: &str, arguments: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// What every source has to bear, with either set of headers.
+/// Flags that every source must compile with, with either set of headers.
 pub(crate) const STRICT: &str = "-Wall -Wextra -Werror";
 
 /// A native compiler with our headers, as the recipe in include/README.md says.
@@ -65,8 +65,8 @@ pub(crate) fn native(compiler: &str, arguments: &str) -> Output {
     run(compiler, &format!("{STRICT} @include/native.flags -Iinclude {arguments}"))
 }
 
-/// The arguments for mingw-w64's gcc and its headers. The last warning is theirs: gcc 12 takes a read through gs for one from
-/// address 0.
+/// The arguments for mingw-w64's gcc and its headers. The last flag disables a false warning: gcc 12 takes a
+/// read through gs for a read from address 0.
 pub(crate) fn windows() -> String {
     format!(
         "-O2 -ffreestanding {STRICT} -Wno-multichar -Wno-unknown-pragmas -Wno-array-bounds -DHEADERS_OF_MINGW \

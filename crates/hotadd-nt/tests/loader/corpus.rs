@@ -1,4 +1,4 @@
-//! What is committed beside the sources: the fixtures, and what fuzzing begins with.
+//! The committed binaries: the fixtures and the fuzzing corpus.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Whether this machine has the tools, and those by which the fixtures were built.
+/// Whether this machine has the tools, in the version that built the fixtures.
 fn has_tools() -> bool {
     ["clang", "lld-link", "llvm-dlltool"].iter().all(|tool| {
         let output = Command::new(tool).arg("--version").output();
         let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        // The last of them says nothing about itself.
+        // llvm-dlltool has no version option.
         version.is_ok_and(|version| *tool == "llvm-dlltool" || version.contains(" 14."))
     })
 }
 
 #[test]
-fn the_fixtures_are_what_their_sources_make() {
+fn the_fixtures_are_reproduced_from_their_sources() {
     if !has_tools() {
         return skip(Need::Clang14, "the fixtures are what their sources make");
     }
@@ -42,24 +42,24 @@ fn the_fixtures_are_what_their_sources_make() {
 }
 
 #[test]
-fn what_fuzzing_begins_with_is_gone_through_without_harm() {
+fn the_fuzzing_corpus_is_loaded_without_a_crash() {
     let mut drivers = 0;
     for entry in fs::read_dir(folder("../../fuzz/corpus/loader")).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
-        // As the fuzz target does it.
+        // As in the fuzz target.
         if inspect(&bytes).is_ok() {
             drivers += u32::from(load(&bytes, "corpus.sys", false).is_ok());
         }
     }
-    assert!(drivers >= 2, "at least two of them are drivers, from which others are made");
+    assert!(drivers >= 2, "at least two files of the corpus are drivers");
 }
 
 #[test]
-fn every_command_that_the_page_about_fuzzing_shows_is_for_a_target_that_is_there() {
+fn every_command_on_the_fuzzing_page_names_an_existing_target() {
     let page = include_str!("../../../../docs/fuzzing.md");
     let manifest = include_str!("../../../../fuzz/Cargo.toml");
     let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    assert!(!commands.is_empty(), "it shows some");
+    assert!(!commands.is_empty(), "the page shows commands");
     for command in commands {
         let words: Vec<&str> =
             command.split_whitespace().filter(|word| !word.contains('=')).collect();
@@ -70,6 +70,6 @@ fn every_command_that_the_page_about_fuzzing_shows_is_for_a_target_that_is_there
                 .contains(&format!("name = \"{target}\"\npath = \"fuzz_targets/{target}.rs\"")),
             _ => false,
         };
-        assert!(known, "nothing is known about: {command}");
+        assert!(known, "unknown command: {command}");
     }
 }

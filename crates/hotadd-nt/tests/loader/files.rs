@@ -1,16 +1,16 @@
-//! What a file is, in the words of the errors and of the inspection.
+//! The descriptions of files in errors and in the inspection.
 
 use hotadd_nt::pe::{FileError, Provision, inspect, load, read};
 
 use crate::{CRASH, header, optional, patched, section, stored};
 
-/// The error for a file, as a person reads it.
+/// The error for a file, as a user reads it.
 fn error(bytes: &[u8]) -> String {
     inspect(bytes).expect_err("this file is no driver").to_string()
 }
 
 #[test]
-fn a_file_that_is_no_driver_is_called_by_its_name() {
+fn a_file_that_is_not_a_driver_is_described_by_its_type() {
     let elf = |kind: u8, machine: u8| {
         let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
         bytes.resize(16, 0);
@@ -60,7 +60,7 @@ fn a_file_that_is_no_driver_is_called_by_its_name() {
 }
 
 #[test]
-fn a_file_cut_short_is_called_truncated_wherever_it_is_cut() {
+fn a_file_truncated_anywhere_is_reported_as_truncated() {
     let text = stored(0);
     let cut = text.start + 0x100;
     let what = format!(
@@ -76,10 +76,10 @@ fn a_file_cut_short_is_called_truncated_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_file_that_contradicts_itself_is_refused_with_the_number_that_does() {
+fn an_inconsistent_file_is_refused_with_the_wrong_value() {
     let directory = |number: usize| optional() + 112 + 8 * number;
     let four = u32::to_le_bytes;
-    // The name of the first import, by way of its lookup table.
+    // The name of the first import, through its lookup table.
     let cases: &[(usize, &[u8], &str)] = &[
         (
             optional() + 16,
@@ -117,26 +117,26 @@ fn a_file_that_contradicts_itself_is_refused_with_the_number_that_does() {
             file[directory(4) + 4] = 8;
         }
         let error = error(&file);
-        assert!(error.starts_with(what), "{error} is not {what}");
+        assert!(error.starts_with(what), "{error} does not begin with {what}");
     }
 }
 
 #[test]
-fn a_relocation_for_another_machine_is_refused_by_its_name() {
-    // The one block of .reloc: a page, a size, and pairs of a type and a place in the page.
+fn a_relocation_for_another_machine_is_refused_by_name() {
+    // The only block of .reloc: a page, a size, and pairs of a type and an offset.
     let start = stored(4).start;
     let file = patched(start + 8, &0x3010u16.to_le_bytes());
     let error = error(&file);
     assert_eq!(error, "not supported: a relocation of type HIGHLOW at 0x2010");
     let behind = patched(start, &0x5000u32.to_le_bytes());
-    assert!(inspect(&behind).is_ok(), "the last page of the image can be corrected too");
+    assert!(inspect(&behind).is_ok(), "the last page of the image can be relocated too");
     let behind = patched(start, &0x8000u32.to_le_bytes());
     let error = inspect(&behind).expect_err("there is nothing to correct").to_string();
     assert!(error.contains("after the end of the image"), "{error}");
 }
 
 #[test]
-fn what_a_driver_imports_is_told_with_what_it_gets() {
+fn the_inspection_lists_imports_and_what_provides_them() {
     let inspection = inspect(CRASH).unwrap();
     assert_eq!(inspection.kind, "a native driver for x86-64 (PE32+)");
     assert_eq!(inspection.entry, Some(0x1000));
@@ -154,17 +154,17 @@ fn what_a_driver_imports_is_told_with_what_it_gets() {
 }
 
 #[test]
-fn a_signature_is_seen_and_never_mapped() {
+fn a_signature_is_detected() {
     let mut file = CRASH.to_vec();
     let at = optional() + 112 + 8 * 4;
     file[at..at + 4].copy_from_slice(&(CRASH.len() as u32).to_le_bytes());
     file[at + 4..at + 8].copy_from_slice(&8u32.to_le_bytes());
     file.extend(*b"PKCS#7..");
-    assert!(inspect(&file).unwrap().signed, "it lies behind the image in the file");
+    assert!(inspect(&file).unwrap().signed, "the signature follows the image in the file");
 }
 
 #[test]
-fn a_strict_load_lists_everything_that_is_missing() {
+fn a_strict_load_lists_every_missing_import() {
     let error = load(CRASH, "crash.sys", true).expect_err("not all of its imports exist");
     let FileError::Unresolved(names) = error else { panic!("{error}") };
     for name in ["HotaddNobodyHasThis", "HotaddNobodyHasThisEither", "#7"] {
@@ -173,7 +173,7 @@ fn a_strict_load_lists_everything_that_is_missing() {
 }
 
 #[test]
-fn a_directory_and_a_missing_file_are_told_apart() {
+fn a_directory_and_a_missing_file_get_different_errors() {
     let error = read(std::path::Path::new("/")).expect_err("a directory has no bytes");
     assert_eq!(error.to_string(), "not a driver: a directory");
     let error = read(std::path::Path::new("/dev/null")).expect_err("not a regular file");

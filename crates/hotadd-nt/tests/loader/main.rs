@@ -1,5 +1,5 @@
-//! What the loader of `.sys` files promises: it says what a file is, it loads a driver as the format wants it, and no file
-//! whatever makes it do harm.
+//! What the loader of `.sys` files promises: it describes files, it loads drivers as the format requires, and
+//! no file makes it do harm.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod corpus;

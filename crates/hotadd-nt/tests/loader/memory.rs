@@ -1,4 +1,4 @@
-//! What a loaded image looks like in memory.
+//! A loaded image in memory.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn loaded(bytes: &[u8]) -> Loaded {
 
 #[test]
 fn no_memory_of_a_driver_is_both_written_and_executed() {
-    // As old linkers had it: everything is allowed in the first section.
+    // Old linkers allowed everything in the first section.
     for bytes in [CRASH.to_vec(), patched(section(0) + 36, &0xe000_0020u32.to_le_bytes())] {
         let loaded = loaded(&bytes);
         let image = loaded.image();
@@ -35,7 +35,7 @@ fn no_memory_of_a_driver_is_both_written_and_executed() {
 }
 
 #[test]
-fn nothing_is_mapped_next_to_an_image_and_nothing_is_left_of_it() {
+fn an_image_has_unmapped_neighbours_and_is_unmapped_completely() {
     let loaded = loaded(CRASH);
     let (base, size) = (loaded.image().base, loaded.image().size);
     for guard in [base - 4096, base + size] {
@@ -48,10 +48,10 @@ fn nothing_is_mapped_next_to_an_image_and_nothing_is_left_of_it() {
 }
 
 #[test]
-fn an_image_without_relocations_lies_where_it_wants_to_or_is_refused() {
+fn an_image_without_relocations_is_loaded_at_its_base_or_refused() {
     let mut fixed = patched(header() + 22, &[0x23]);
     fixed[optional() + 24..optional() + 32].copy_from_slice(&0x1234_5670_0000u64.to_le_bytes());
-    // Its cookie's address is one of those that cannot be corrected now.
+    // The address of its cookie is one of those that cannot be relocated now.
     fixed[optional() + 112 + 80..optional() + 112 + 88].fill(0);
     let first = loaded(&fixed);
     assert_eq!(first.image().base, 0x1234_5670_0000);
@@ -63,7 +63,7 @@ fn an_image_without_relocations_lies_where_it_wants_to_or_is_refused() {
 }
 
 #[test]
-fn an_export_is_found_by_name_and_only_if_it_is_code() {
+fn an_export_is_found_by_name_only_if_it_is_code() {
     let loaded = loaded(CRASH);
     let function = loaded.function("read_at").expect("it exports this");
     let image = loaded.image();

@@ -1,4 +1,4 @@
-//! Files that nobody built: one driver, changed at random. None of them may do harm, whatever becomes of it.
+//! One driver's file with random changes. No such file may do harm.
 
 use std::thread;
 
@@ -6,10 +6,10 @@ use hotadd_nt::pe::{inspect, load};
 
 use crate::{CRASH, header, optional, section, stored};
 
-/// How many files.
+/// The number of files.
 const FILES: u64 = 100_000;
 
-/// A generator of numbers that are the same on every run (SplitMix64).
+/// A generator of pseudo-random numbers with the same sequence on every run (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -26,7 +26,7 @@ impl Numbers {
     }
 }
 
-/// A value that is likely to be at the edge of something.
+/// A value that is likely to be a boundary.
 fn value(numbers: &mut Numbers) -> u32 {
     let random = numbers.next() as u32;
     match random % 6 {
@@ -39,7 +39,7 @@ fn value(numbers: &mut Numbers) -> u32 {
     }
 }
 
-/// Where the numbers are that decide something.
+/// A position in the file that affects decisions.
 fn interesting(numbers: &mut Numbers) -> usize {
     let tables = stored(1);
     match numbers.below(8) {
@@ -52,7 +52,7 @@ fn interesting(numbers: &mut Numbers) -> usize {
     }
 }
 
-/// Changes so many files, and says how many looked like drivers and how many could be loaded.
+/// Changes this many files. Returns how many could be inspected and how many could be loaded.
 fn change(seed: u64, files: u64) -> (u64, u64) {
     let mut numbers = Numbers(seed);
     let (mut inspected, mut loaded) = (0, 0);
@@ -67,7 +67,7 @@ fn change(seed: u64, files: u64) -> (u64, u64) {
         }
         let inspection = inspect(&file);
         inspected += u64::from(inspection.is_ok());
-        // Loading looks at the same and then at memory: whatever it refuses here, inspecting could not have known.
+        // Loading repeats the inspection and then uses memory, so it may refuse more.
         if inspection.is_ok() && load(&file, "changed.sys", false).is_ok() {
             loaded += 1;
         }
@@ -76,12 +76,12 @@ fn change(seed: u64, files: u64) -> (u64, u64) {
 }
 
 #[test]
-fn no_changed_file_makes_the_loader_crash_or_hang() {
+fn a_randomly_changed_file_does_not_crash_or_hang_the_loader() {
     let changing = [20, 21].map(|seed| thread::spawn(move || change(seed, FILES / 2)));
     let results = changing.map(|thread| thread.join().unwrap());
     let inspected: u64 = results.iter().map(|(inspected, _)| inspected).sum();
     let loaded: u64 = results.iter().map(|(_, loaded)| loaded).sum();
-    // Most changes do not hurt; were all files refused at the first look, this would have tried nothing.
+    // Most changes are harmless. If all files were refused at once, the test would prove nothing.
     assert!(inspected > FILES / 10, "only {inspected} of {FILES} looked like drivers");
     assert!(loaded > FILES / 20, "only {loaded} of {FILES} could be loaded");
     assert!(inspected < FILES, "some changes must be seen");

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_says_who_a_peer_is_and_of_which_groups() {
+    fn the_kernel_reports_a_peers_user_and_groups() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let peer = Peer::of(&ours).unwrap();
         assert_eq!((peer.uid, peer.pid), (geteuid().as_raw(), Some(std::process::id())));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_has_no_peer() {
+    fn a_descriptor_that_is_not_a_socket_has_no_peer() {
         Peer::of(&std::fs::File::open("/dev/null").unwrap()).unwrap_err();
     }
 }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_of_ones_own_is_for_its_user_and_root() {
+    fn a_users_partition_admits_its_user_and_root() {
         let access = Access::default();
         assert_eq!(access, Access::own());
         for uid in [0, geteuid().as_raw()] {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machines_is_for_its_group_too_and_on_a_bus_everybody_is_let_in() {
+    fn a_machines_partition_admits_its_group_and_on_a_bus_every_user() {
         let access = Access::machine("77").unwrap();
         let (member, stranger) = (peer(STRANGER, &[5, 77]), peer(STRANGER, &[5]));
         assert!(access.admits(&peer(0, &[])) && access.admits(&member));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_group_a_machines_is_for_root_and_on_a_bus_everybody_may_ask_polkit() {
+    fn a_machines_partition_without_a_group_admits_root_and_on_a_bus_asks_polkit() {
         let access = Access::machine_without_group();
         assert!(access.is_machine() && access.gid().is_none());
         let stranger = peer(STRANGER, &[0]);
@@ -242,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_found_by_its_name_or_the_error_says_that_there_is_none() {
-        assert_eq!(Access::machine("root").unwrap().gid(), Some(0), "every system has that one");
+    fn a_group_is_found_by_name_and_a_missing_one_is_an_error() {
+        assert_eq!(Access::machine("root").unwrap().gid(), Some(0), "every system has this group");
         let none = Access::machine("hotadd-no-such-group").unwrap_err();
         assert!(matches!(none, AccessError::NoGroup(_)), "{none}");
         assert!(none.to_string().contains("groupadd --system hotadd-no-such-group"), "{none}");

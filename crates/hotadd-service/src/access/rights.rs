@@ -72,21 +72,21 @@ mod tests {
     }
 
     #[test]
-    fn a_drivers_process_looks_registers_and_deregisters_and_calls_nothing_else() {
+    fn a_drivers_process_may_only_read_register_and_deregister() {
         for method in ["GetSet", "GetParties", "GetWaiting", "GetHistory", "GetAbsent"] {
-            Rights::calls(method).expect("to look");
+            Rights::calls(method).expect("reading is permitted");
         }
         for method in ["GetCandidates", "GetMissing", "Register", "Deregister"] {
-            Rights::calls(method).expect("to be a driver");
+            Rights::calls(method).expect("needed by a driver");
         }
         for method in ["Add", "AddBatch", "Remove", "Rehearse", "RestartParty", "add", "", "\n"] {
-            Rights::calls(method).expect_err("it changes something, or is nothing");
+            Rights::calls(method).expect_err("it changes something or does not exist");
         }
     }
 
     #[test]
-    fn it_registers_under_its_own_name_alone() {
-        rights(false).registers("x.so", 0).expect("its own");
+    fn a_drivers_process_may_register_only_under_its_own_name() {
+        rights(false).registers("x.so", 0).expect("its own name");
         for (name, has) in [("x.so", 1), ("x.so#2", 0), ("y", 0), ("", 0), ("x.so2", 0)] {
             rights(false).registers(name, has).expect_err(name);
         }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_cannot_harm_the_sentence_that_names_it() {
+    fn a_hostile_method_name_is_cleaned_and_cut_in_the_error() {
         let long = format!("\u{202e}\n{}", "x".repeat(1000));
         let why = Rights::calls(&long).unwrap_err().to_string();
         assert!(why.starts_with("calls \u{fffd} xxx") && why.len() < 200, "{why}");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_is_kept_for_whoever_asks_why_it_ended() {
+    fn the_first_fault_is_kept_as_the_reason() {
         let text = b"fault 0xC0000005 reads 0x0\nfault 0xC0000001 and then\n";
         let (lines, fault) = heard(text);
         assert_eq!(lines.len(), 2);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_the_end() {
+    fn a_malformed_line_ends_the_report() {
         let wrong: [&[u8]; 12] = [
             b"yes\n",
             b"\n",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_have_the_bytes_that_it_may_have_and_no_more() {
+    fn a_line_may_have_at_most_the_longest_length() {
         let longest = [b"say ", &vec![b'x'; LONGEST_LINE - 5][..], b"\n"].concat();
         assert_eq!(heard(&longest).0.len(), 1);
         let longer = [b"say ", &vec![b'x'; LONGEST_LINE - 4][..], b"\nok\n"].concat();
@@ -224,10 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn who_talks_nonsense_is_not_listened_to() {
+    fn a_malformed_line_closes_the_connection() {
         let (ours, mut its) = UnixStream::pair().unwrap();
         its.write_all(b"nonsense\n").unwrap();
-        Report::default().listen(&ours, |_| panic!("it said nothing"));
-        assert_eq!(its.read(&mut [0]).unwrap(), 0, "it sees the end, and ends");
+        Report::default().listen(&ours, |_| panic!("no valid line was sent"));
+        assert_eq!(its.read(&mut [0]).unwrap(), 0, "the reporter sees the closed connection");
     }
 }

@@ -41,21 +41,21 @@ fn lines(stream: impl Read, mut each: impl FnMut(String)) {
 mod tests {
     use super::*;
 
-    fn heard(written: &[u8]) -> Vec<String> {
+    fn lines_of(written: &[u8]) -> Vec<String> {
         let mut all = Vec::new();
         lines(written, |line| all.push(line));
         all
     }
 
     #[test]
-    fn what_is_written_is_cut_into_lines_and_can_do_no_harm() {
+    fn output_is_split_into_lines_and_cleaned() {
         let written = b"one\n\n<0>\x1b[31mtwo\r\nthree \xff";
-        assert_eq!(heard(written), ["one", "<0>\u{fffd}[31mtwo\u{fffd}", "three \u{fffd}"]);
+        assert_eq!(lines_of(written), ["one", "<0>\u{fffd}[31mtwo\u{fffd}", "three \u{fffd}"]);
     }
 
     #[test]
-    fn a_line_without_end_is_passed_on_in_parts() {
-        let parts = heard(&[b'x'; 5 * LONGEST_LINE]);
+    fn a_very_long_line_is_split() {
+        let parts = lines_of(&[b'x'; 5 * LONGEST_LINE]);
         assert_eq!(parts.len(), 5);
         assert!(parts.iter().all(|part| part.len() <= LONGEST_LINE));
     }

@@ -335,10 +335,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pause_is_twice_as_long_as_the_one_before_up_to_a_minute() {
+    fn the_pause_before_a_restart_doubles_up_to_a_minute() {
         let pauses: Vec<u128> = pauses().take(12).map(|pause| pause.as_millis()).collect();
         let doubled = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200];
         assert_eq!(pauses[..10], doubled, "the first is short");
-        assert_eq!(pauses[10..], [60_000, 60_000], "and none is longer than a minute");
+        assert_eq!(pauses[10..], [60_000, 60_000], "no pause is longer than a minute");
     }
 }

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_is_counted_and_not_logged() {
+    fn a_flood_of_refusals_is_limited_and_counted() {
         let (refusals, now) = (Refusals::default(), Instant::now());
         let logged: usize = (0..1000).map(|_| refusals.lines(Some(1), "no", now).len()).sum();
         assert_eq!(logged, MOST as usize);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flood_of_one_user_hides_nobody_else() {
+    fn a_flood_of_one_user_does_not_hide_others() {
         let (refusals, now) = (Refusals::default(), Instant::now());
         for _ in 0..1000 {
             refusals.lines(Some(1), "no", now);
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn however_many_users_there_are_only_so_many_are_kept() {
+    fn the_number_of_users_kept_is_limited() {
         let (refusals, now) = (Refusals::default(), Instant::now());
         let logged: usize = (0..1000).map(|uid| refusals.lines(Some(uid), "no", now).len()).sum();
-        assert_eq!(logged, MOST_USERS + MOST as usize, "the rest share the lines of one");
+        assert_eq!(logged, MOST_USERS + MOST as usize, "further users share one limit");
         assert_eq!(lock(&refusals.users).len(), MOST_USERS + 1);
         refusals.lines(Some(1000), "no", now + SPAN);
-        assert!(lock(&refusals.users).len() <= 2, "those of long ago have made room");
+        assert!(lock(&refusals.users).len() <= 2, "old users were forgotten");
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_user_has_its_share_and_all_together_leave_room_for_the_partitions_own_and_root() {
+    fn each_user_has_a_share_and_room_is_reserved_for_the_partitions_user_and_root() {
         let users = [Some(1), Some(2), Some(3), Some(4), Some(5), Some(OWN), Some(0)];
         assert_eq!(
             seats(&users).0,
@@ -109,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn its_own_user_may_have_all_but_roots_and_root_has_them_still() {
+    fn the_partitions_user_may_take_all_connections_but_those_of_root() {
         let (counts, there) = seats(&[Some(OWN), None, Some(1), Some(0)]);
         assert_eq!(counts, [MOST_CONNECTIONS + KEPT_FOR_ITS_USER, 0, 0, KEPT_FOR_ROOT]);
         let full = Shares { own: OWN }.take(None, there.iter().copied());
-        assert_eq!(full, Err(Full::All), "processes of its own count as its user's");
+        assert_eq!(full, Err(Full::All), "its own processes count as its user's");
         assert_eq!(seats(&[None]).0, [MOST_CONNECTIONS + KEPT_FOR_ITS_USER]);
     }
 }

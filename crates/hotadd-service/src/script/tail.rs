@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_that_says_something_is_shown() {
+    fn the_last_line_that_is_not_blank_is_used() {
         assert_eq!(last_line(b"one\ntwo\n \n\n").unwrap(), "two");
         assert_eq!(last_line(b"progress 1%\rprogress 2%\r\n").unwrap(), "progress 2%");
         assert_eq!(last_line(b"\n \t\n"), None);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_do_no_harm() {
+    fn the_line_is_cleaned_and_cut() {
         assert_eq!(last_line(b"\x1b[31mred\x07\x00").unwrap(), "\u{fffd}[31mred\u{fffd}\u{fffd}");
         assert_eq!(last_line("a\u{202e}b".as_bytes()).unwrap(), "a\u{fffd}b");
         assert_eq!(last_line(b"\xff\xfe").unwrap(), "\u{fffd}\u{fffd}");
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_is_kept() {
+    fn only_the_end_of_the_output_is_kept() {
         let mut tail = Tail::default();
         let text = [vec![b'x'; 10_000], b"\nthe end\n".to_vec()].concat();
         assert!(!tail.take(&mut &text[..]));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_gives_way_to_the_clock() {
+    fn an_endless_flood_is_read_in_parts() {
         assert!(Tail::default().take(&mut std::io::repeat(b'x')));
     }
 }

@@ -1,4 +1,4 @@
-//! What this process has of the things that leak: descriptors, threads, memory.
+//! The resources of this process that may leak: descriptors, threads, memory.
 
 use std::fs;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
-/// How many descriptors and threads.
+/// The numbers of descriptors and threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     pub descriptors: usize,
@@ -19,8 +19,8 @@ impl Counts {
         Self { descriptors: count("/proc/self/fd"), threads: count("/proc/self/task") }
     }
 
-    /// Counts until there is no more than this: threads are there until the kernel has reaped them, and what was left
-    /// behind would stay.
+    /// Counts until there is no more than this, or for [`PATIENCE`]. A thread exists until the kernel has reaped it, which no
+    /// event reports, so this polls.
     pub fn settled(most: Self) -> Self {
         let began = Instant::now();
         loop {
@@ -44,7 +44,7 @@ pub fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Lets this process have as many descriptors as it may: both ends of every connection are here.
+/// Raises the limit of descriptors to its maximum, because both ends of every connection are in this process.
 pub fn raise_descriptors(needed: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! A message bus of the test's own.
+//! A message bus that a test starts.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of tests, and not all of them end it")]
 
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A daemon that listens in a folder. It ends with this.
+/// A daemon that listens in a folder. It is killed when this is dropped.
 pub struct Daemon {
     process: Child,
     pub address: String,
@@ -18,14 +18,14 @@ impl Daemon {
         Self::of_a_session(folder, "")
     }
 
-    /// The same, which starts the services of this folder when they are called.
+    /// The same. It also activates the services of this folder.
     pub fn that_starts(folder: &Path, services: &Path) -> Self {
         Self::of_a_session(folder, &format!("<servicedir>{}</servicedir>", services.display()))
     }
 
     fn of_a_session(folder: &Path, more: &str) -> Self {
-        // As a session's, but that it lets everybody in and forwards answers to calls of others: who they are, and what
-        // that is, is for us to see.
+        // Like the configuration of a session bus, except that every user may connect and that it forwards
+        // unrequested replies. Checking the sender is the partition's task.
         let policy = r#"<type>session</type><auth>EXTERNAL</auth>
             <policy context="default"><allow user="*"/>
             <allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/>
@@ -37,7 +37,7 @@ impl Daemon {
         Self::with(folder, &format!("{policy}{more}"))
     }
 
-    /// One that would start the services of this folder.
+    /// A bus of the system's kind that can activate the services of this folder.
     pub fn with_services(folder: &Path, services: &Path) -> Self {
         let policy = format!(
             r#"<type>system</type><auth>EXTERNAL</auth><servicedir>{}</servicedir>
@@ -48,8 +48,8 @@ impl Daemon {
         Self::with(folder, &policy)
     }
 
-    /// One with the configuration that this machine's own has, and with our policy, as it is installed. Takes root. `None` if
-    /// this machine has no such configuration.
+    /// A bus with this machine's own configuration and with our policy, as installed. Needs root. Returns
+    /// `None` if this machine has no such configuration.
     pub fn like_the_machines(folder: &Path) -> Option<Self> {
         let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dist/org.hotadd.Hotadd1.conf");
         let machines = Path::new("/usr/share/dbus-1/system.conf");
@@ -70,11 +70,11 @@ impl Daemon {
         std::fs::write(&config, text).unwrap();
         let mut process = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", config.display()))
-            // Wherever else its configuration says.
+            // Replaces the address in its configuration.
             .arg(format!("--address=unix:path={}", socket.display()))
             .args(["--nofork", "--nopidfile", "--nosyslog", "--print-address=1"])
             .stdout(Stdio::piped())
-            // It complains of limits that it may not raise.
+            // It reports limits that it may not raise.
             .stderr(Stdio::null())
             .spawn()
             .expect("dbus-daemon, of the package of that name, is installed by ./test");
@@ -85,7 +85,7 @@ impl Daemon {
     }
 
     pub fn kill(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

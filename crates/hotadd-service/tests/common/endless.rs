@@ -1,14 +1,14 @@
-//! [`Endless`]: hardware with every processor that there is a number for, of which none starts.
+//! [`Endless`]: hardware with every possible processor, none of which starts.
 
 use std::sync::{Arc, Mutex};
 
 use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
 use hotadd::{Errno, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
-/// The odd ones are not admitted.
+/// Processors with odd ids are not admitted.
 #[derive(Debug, Default)]
 pub struct Endless {
-    /// What could be added it does not say as long as somebody holds this.
+    /// While this is held, listing the candidates blocks.
     pub busy: Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! [`Line`]: an agent's end of a connection in bare bytes, cheap enough to have a thousand of them on one thread.
+//! [`Line`]: an agent's end of a connection in raw bytes, cheap enough for a thousand of them on one thread.
 
 use std::io;
 use std::path::Path;
@@ -10,10 +10,10 @@ use tokio::net::UnixStream;
 use zbus::Message;
 use zbus::zvariant::ObjectPath;
 
-/// The smallest reply: a header, and the serial that it answers.
+/// The smallest reply: a header with the serial that it answers.
 const REPLY: usize = 24;
 
-/// What is read at once.
+/// The number of bytes read at once.
 const CHUNK: usize = 4096;
 
 /// A connection with one agent.
@@ -22,26 +22,26 @@ pub struct Line {
     buffer: Vec<u8>,
 }
 
-/// What came over a line.
+/// A message that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The agent is called: to be answered with the serial.
+    /// A call of the agent, to be answered with the serial.
     Notice { serial: u32, party: u64, state: State, id: u32, epoch: u64 },
-    /// A request was done. The first two numbers of the answer, if it has any.
+    /// A request was carried out. The first two numbers of the answer, if it has any.
     Done(Option<(u64, u64)>),
-    /// A request was not done.
+    /// A request was refused.
     Failed,
-    /// The partition tells everybody of something.
+    /// A signal to every client.
     Signal,
 }
 
 impl Line {
-    /// Connects, and has the handshake behind it. Fails at once if nobody could be let in.
+    /// Connects and completes the handshake. Fails at once if the service does not admit it.
     pub async fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path).await?;
         let mut line = Self { stream, buffer: Vec::new() };
         line.write(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").await?;
-        // Two lines; a signal may be right behind them.
+        // Two lines; a signal may follow directly.
         for _ in 0..2 {
             let end = loop {
                 match line.buffer.iter().position(|byte| *byte == b'\n') {
@@ -63,7 +63,7 @@ impl Line {
         self.ask("Deregister", &party).await
     }
 
-    /// Asks for something that is answered at once: who has the answer knows that what it sent before was taken.
+    /// Sends a request that is answered at once. The answer shows that everything sent before was processed.
     pub async fn ping(&mut self) -> io::Result<()> {
         self.ask("GetWaiting", &()).await
     }
@@ -82,7 +82,7 @@ impl Line {
         self.write(&reply(serial)).await
     }
 
-    /// Sends a part of an answer. Nothing else can be sent behind it.
+    /// Sends a part of an answer. Nothing else can be sent after it.
     pub async fn agree_halfway(&mut self, serial: u32) -> io::Result<()> {
         self.write(&reply(serial)[..REPLY / 2]).await
     }
@@ -115,7 +115,7 @@ impl Line {
         Ok(())
     }
 
-    /// The next message; `None` at the end of the connection.
+    /// The next message, or `None` at the end of the connection.
     pub async fn next(&mut self) -> Option<Said> {
         loop {
             if let Some((said, length)) = read(&self.buffer) {
@@ -126,7 +126,7 @@ impl Line {
         }
     }
 
-    /// The next message that is no signal.
+    /// The next message that is not a signal.
     pub async fn next_said(&mut self) -> Option<Said> {
         loop {
             match self.next().await? {
@@ -163,7 +163,7 @@ fn reply(serial: u32) -> [u8; REPLY] {
     reply
 }
 
-/// The message that these bytes begin with, and how long it is; `None` if there is more of it to come.
+/// The first message in these bytes and its length, or `None` if it is incomplete.
 fn read(bytes: &[u8]) -> Option<(Said, usize)> {
     let half = |at: usize| bytes.get(at..at + 4).map(|b| word(b.try_into().unwrap()));
     let (body_length, serial, fields) = (half(4)? as usize, half(8)?, half(12)? as usize);
@@ -188,7 +188,7 @@ fn read(bytes: &[u8]) -> Option<(Said, usize)> {
     Some((said, whole.len()))
 }
 
-/// Both ends are on this machine, and zbus writes as it does.
+/// Both ends are on this machine, so the byte order is native.
 fn word(bytes: [u8; 4]) -> u32 {
     u32::from_ne_bytes(bytes)
 }

@@ -1,4 +1,4 @@
-//! A stranger's agent: a bare D-Bus client, and a service in a temporary folder to try it on.
+//! An independent agent: a bare D-Bus client, and a service in a temporary folder to test it with.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(unreachable_pub, reason = "a module of tests")]
@@ -31,10 +31,10 @@ use zbus::message::{self, Flags, Type};
 use zbus::zvariant::{DynamicType, ObjectPath, Type as Signed};
 use zbus::{Connection, Message, MessageStream, connection};
 
-/// Longer than anything here takes. Only a test that fails waits for it.
+/// Longer than any step takes. Only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A service of a simulated partition in a folder of its own.
+/// A service of a simulated partition, in its own folder.
 pub struct Served {
     pub partition: Partition,
     pub hardware: Arc<Simulated>,
@@ -51,7 +51,7 @@ impl Served {
         Self::for_those(Access::own(), active, spare)
     }
 
-    /// The same, for those who have access.
+    /// The same, with other access rules.
     pub fn for_those(access: Access, active: u32, spare: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hardware = Simulated::new(active, spare).unwrap();
@@ -59,11 +59,11 @@ impl Served {
         let (to_log, log) = channel();
         let log_to: Log = Arc::new(move |line: &str| drop(to_log.send(line.to_owned())));
         let service = Service::with_access(&partition, "demo", access, log_to).unwrap();
-        // The service makes the folder, and has it to itself.
+        // The service creates the folder with its own mode.
         let path = folder.path().join("run").join("demo");
         service.open(&path).unwrap();
         let (sender, events) = channel();
-        // Behind the service's own observer: what is seen here, the service has seen.
+        // Registered after the service's observer: when this sees an event, the service has seen it.
         partition.observe(move |event| drop(sender.send(event.clone()))).unwrap().detach();
         let service = Some(service);
         Self { partition, hardware, service, path, log, events, _folder: folder }
@@ -73,7 +73,7 @@ impl Served {
         self.service.as_ref().expect("it was not ended")
     }
 
-    /// Ends the service; the partition and the folder stay.
+    /// Ends the service. The partition and the folder stay.
     pub fn end_service(mut self) -> Self {
         drop(self.service.take());
         self
@@ -83,7 +83,7 @@ impl Served {
         Peer::connect(UnixStream::connect(&self.path).unwrap())
     }
 
-    /// A connection of bare bytes, with its handshake done.
+    /// A raw connection after its handshake.
     pub fn bare(&self) -> UnixStream {
         use std::io::{Read, Write};
         let mut stream = UnixStream::connect(&self.path).unwrap();
@@ -108,17 +108,17 @@ impl Served {
         }
     }
 
-    /// Lets go of the events that have come: what is kept of them here would look like a leak of the service.
+    /// Drops the events received so far. Keeping them would look like a leak of the service.
     pub fn drop_events(&self) {
         self.events.try_iter().for_each(drop);
     }
 
-    /// Waits until a line of the log says this.
+    /// Waits for a line of the log that contains this text.
     pub fn logged(&self, what: &str) {
         while !self.log.recv_timeout(PATIENCE).expect("it was not logged").contains(what) {}
     }
 
-    /// The next line of the log that says this.
+    /// The next line of the log that contains this text.
     pub fn said(&self, what: &str) -> String {
         loop {
             let line = self.log.recv_timeout(PATIENCE).expect("it was not logged");
@@ -128,29 +128,29 @@ impl Served {
         }
     }
 
-    /// What was logged and not looked at.
+    /// The lines of the log that were not read yet.
     pub fn log(&self) -> Vec<String> {
         self.log.try_iter().collect()
     }
 
-    /// The partition, for a thread.
+    /// The partition, for another thread.
     pub fn adder(&self) -> Partition {
         self.partition.clone()
     }
 }
 
-/// A client, and all that it is sent.
+/// A client, with everything that it receives.
 pub struct Peer {
     pub runtime: Runtime,
     pub connection: Connection,
     calls: Receiver<Message>,
     answers: Receiver<Message>,
     signals: Receiver<Message>,
-    /// What the partition is called, if there are others as well.
+    /// The bus name of the partition, if the client is on a bus.
     partition: Option<&'static str>,
 }
 
-/// An error as it came over the wire.
+/// An error as received.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireFailure {
     pub name: String,
@@ -167,13 +167,13 @@ impl Peer {
         })
     }
 
-    /// One on a bus.
+    /// A client on a bus.
     pub fn on_bus(address: &str) -> Self {
         let builder = connection::Builder::address(address).unwrap();
         Self::new(Some("org.hotadd.Partition.demo"), async { builder.build().await.unwrap() })
     }
 
-    /// One on a bus at whose socket a user connects, for the partition of a machine. Takes root.
+    /// A client on a bus that a certain user connects, for the partition of a machine. Needs root.
     pub fn on_bus_as(socket: &Path, user: User) -> Self {
         let stream = user.connect(socket);
         Self::new(Some(MACHINE_BUS_NAME), async move {
@@ -211,12 +211,12 @@ impl Peer {
         self.runtime.block_on(self.connection.send(message)).unwrap();
     }
 
-    /// Sends a call of the partition, and does not wait.
+    /// Sends a call to the partition without waiting for the answer.
     pub fn begin<B: Serialize + DynamicType>(&self, method: &str, body: &B) {
         self.begin_at(wire::PARTITION_PATH, wire::PARTITION, method, body);
     }
 
-    /// The same, and somebody may be asked for a password because of it.
+    /// The same, with permission to ask for a password.
     pub fn begin_interactively<B: Serialize + DynamicType>(&self, method: &str, body: &B) {
         let call = self.call_of(wire::PARTITION_PATH, wire::PARTITION, method);
         self.send(&call.with_flags(Flags::AllowInteractiveAuth).unwrap().build(body).unwrap());
@@ -245,7 +245,7 @@ impl Peer {
         self.send(&self.call_of(path, interface, method).build(body).unwrap());
     }
 
-    /// The next answer to a call of this peer, as it came.
+    /// The next answer to a call of this peer, unchanged.
     pub fn answer(&self) -> Message {
         self.answers.recv_timeout(PATIENCE).expect("no answer came")
     }
@@ -275,7 +275,7 @@ impl Peer {
         self.end()
     }
 
-    /// Registers an agent and does not wait.
+    /// Registers an agent without waiting.
     pub fn begin_register(&self, name: &str, flags: u32, level: i32, limit: u32) {
         let path = ObjectPath::try_from(format!("/{name}")).unwrap();
         self.begin("Register", &(path, name, flags, level, limit));
@@ -289,7 +289,7 @@ impl Peer {
         answer.body().deserialize::<(u64, u64)>().unwrap().0
     }
 
-    /// Agrees to everything until an answer comes, and says whether it is no error.
+    /// Agrees to every call until an answer comes. Returns whether it is a success.
     pub fn agrees_until_answered(&self) -> bool {
         self.agree_until_answered().message_type() == Type::MethodReturn
     }
@@ -306,32 +306,32 @@ impl Peer {
         panic!("no answer came")
     }
 
-    /// The next call, whatever it is.
+    /// The next call of any kind.
     pub fn called(&self) -> Message {
-        self.calls.recv_timeout(PATIENCE).expect("nobody was called")
+        self.calls.recv_timeout(PATIENCE).expect("a call of an agent")
     }
 
     /// The next call of an agent of this peer.
     pub fn asked(&self) -> Asked {
-        Asked::read(self.calls.recv_timeout(PATIENCE).expect("nobody was asked"))
+        Asked::read(self.calls.recv_timeout(PATIENCE).expect("a call of an agent"))
     }
 
-    /// The next call, which is to say that a party was deregistered: party, status, reason.
+    /// The next call, which must report a deregistration: party, status, reason.
     pub fn farewell(&self) -> (u64, u32, String) {
-        let call = self.calls.recv_timeout(PATIENCE).expect("nobody was called");
+        let call = self.calls.recv_timeout(PATIENCE).expect("a call of an agent");
         assert_eq!(call.header().member().unwrap().as_str(), wire::DEREGISTERED);
         assert!(call.primary_header().flags().contains(Flags::NoReplyExpected));
         call.body().deserialize().unwrap()
     }
 
-    /// The next call, which is to be this one; agrees to it.
+    /// The next call, which must be this one. Agrees to it.
     pub fn agrees_to(&self, state: State, party: u64) {
         let asked = self.asked();
         assert_eq!((asked.notice.state(), asked.party), (state, party));
         self.agree(&asked.call);
     }
 
-    /// That no call is waiting to be taken. Only after something that would come behind it.
+    /// Checks that no call is waiting. Only meaningful after a message that would follow the call.
     pub fn was_not_asked(&self) {
         if let Ok(call) = self.calls.try_recv() {
             panic!("{call} came");
@@ -356,7 +356,8 @@ impl Peer {
         }
     }
 
-    /// Whether anybody on the bus has this name. The answers come to this peer, too: it is not to be asked anything else after.
+    /// Whether any peer on the bus has this name. The answers also come to this peer, so it must not be asked
+    /// anything else afterwards.
     pub fn has_owner(&self, name: &str) -> bool {
         let name = name.try_into().unwrap();
         self.runtime.block_on(async {
@@ -365,13 +366,13 @@ impl Peer {
         })
     }
 
-    /// That everything was answered which was sent before.
+    /// Waits until everything sent before was processed.
     pub fn ping(&self) {
         self.begin_at("/", "org.freedesktop.DBus.Peer", "Ping", &());
         self.end::<()>().unwrap();
     }
 
-    /// Closes the connection, and is gone.
+    /// Closes the connection.
     pub fn hang_up(self) {
         let Self { runtime, connection, .. } = self;
         runtime.block_on(connection.close()).unwrap();
@@ -382,13 +383,13 @@ impl Peer {
     pub fn was_hung_up_on(&self) {
         match self.calls.recv_timeout(PATIENCE) {
             Err(RecvTimeoutError::Disconnected) => {}
-            Err(RecvTimeoutError::Timeout) => panic!("the connection lives"),
+            Err(RecvTimeoutError::Timeout) => panic!("the connection is still open"),
             Ok(call) => panic!("{call} came"),
         }
     }
 }
 
-/// Somebody else than we are.
+/// Another user.
 #[derive(Clone, Copy, Debug)]
 pub struct User {
     pub uid: u32,
@@ -397,7 +398,7 @@ pub struct User {
 }
 
 impl User {
-    /// Connects as this user. To the kernel it is a thread that connects, and each has a user of its own.
+    /// Connects as this user. The kernel records the user of the connecting thread, and each thread can have its own.
     fn connect(self, socket: &Path) -> UnixStream {
         let socket = socket.to_owned();
         let connect = move || {
@@ -437,7 +438,7 @@ impl Asked {
     }
 }
 
-/// What GetHistory says of each event: its name.
+/// The names of the events of GetHistory.
 pub fn history(peer: &Peer) -> Vec<String> {
     let lines: Vec<String> = peer.call("GetHistory", &1000_u32).unwrap();
     let name = |line: &String| {

@@ -1,5 +1,6 @@
-//! Somebody switches processors while everybody is being asked: every occasion, every place in the calling order, every processor,
-//! and every way, with parties in this process and behind a socket (Q4, X4).
+//! Processors are switched by hand while parties are asked, in every combination of transaction, place in the
+//! calling order, processor and number of switchings, with parties in this process and behind a socket (Q4,
+//! X4).
 
 mod party;
 
@@ -18,27 +19,28 @@ use hotadd::{Error, HardwareId, Partition, Registration, State};
 use common::{PATIENCE, Served};
 use party::{Journal, Party};
 
-/// What is under way when somebody switches. Processors 0, 1 and 3 are active with everybody's consent; 2, 4 and 5 are not.
+/// The transaction during which a processor is switched. Processors 0, 1 and 3 are active with agreement; 2,
+/// 4 and 5 are not active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Occasion {
     AddTwo,
     RehearseTwo,
     RemoveThree,
-    /// A party registers, and is told of all that are active.
+    /// A party registers and gets the replay.
     Replay,
 }
 
-/// Whose call somebody switches in: one that is called alone and first; in the middle; last.
+/// The party during whose call a processor is switched: it is called alone and first, in the middle, or last.
 const PLACES: [&str; 3] = ["first", "middle", "last"];
 
-/// How somebody switches a processor: as often as this.
+/// How many times the processor is switched.
 const TIMES: [usize; 3] = [1, 2, 3];
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
     occasion: Occasion,
     place: &'static str,
-    /// Which one is switched.
+    /// The processor that is switched.
     id: u32,
     times: usize,
 }
@@ -62,7 +64,7 @@ impl Case {
                 }
             }
         }
-        // Only the party that registers is called.
+        // Only the registering party is called.
         all.retain(|case| case.occasion != Occasion::Replay || case.place == "last");
         all
     }
@@ -74,7 +76,7 @@ impl Case {
         }
     }
 
-    /// The processor that the call is about in which somebody switches.
+    /// The processor of the call during which the switching happens.
     fn about(&self) -> u32 {
         match self.occasion {
             Occasion::AddTwo | Occasion::RehearseTwo => 2,
@@ -83,7 +85,7 @@ impl Case {
         }
     }
 
-    /// Switches from another thread, and waits until that is done: the looks do not wait for the party that is being asked.
+    /// Switches from another thread and waits for it. The looks do not wait for the party that is being asked.
     fn switch(self, hardware: &Arc<Simulated>) {
         let hardware = Arc::clone(hardware);
         let switching = move || {
@@ -99,13 +101,13 @@ impl Case {
         thread::spawn(switching).join().expect("it does not fail");
     }
 
-    /// Whether it runs when somebody has switched it so often.
+    /// Whether the processor runs after it was switched this many times.
     fn runs(&self) -> bool {
         let ran = [0, 1, 3].contains(&self.id);
         ran == self.times.is_multiple_of(2)
     }
 
-    fn play(self) {
+    fn run(self) {
         let served = Served::new(2, 4);
         let there = Partition::connect(&served.path).unwrap();
         let journal = Journal::default();
@@ -156,7 +158,7 @@ impl Case {
         );
         all.append(&mut late);
         let next = served.partition.add(HardwareId(5));
-        assert!(next.is_ok(), "{self}: the next one joins: {next:?}");
+        assert!(next.is_ok(), "{self}: the next add works: {next:?}");
         journal.check_pairs(&self);
     }
 
@@ -165,7 +167,7 @@ impl Case {
         match outcome {
             Err(Error::Touched { processor, .. }) if touched => assert_eq!(processor.id.0, 2),
             Ok(()) if !touched => {}
-            other => panic!("{self}: came to {other:?}"),
+            other => panic!("{self}: the outcome is {other:?}"),
         }
     }
 
@@ -178,7 +180,7 @@ impl Case {
             Occasion::RemoveThree => drop(expected.remove(&3)),
             _ => {}
         }
-        // It is stopped after it was switched, if it runs then.
+        // The transaction stops the processor after it was switched, if it runs then.
         if !(self.occasion == Occasion::RemoveThree && self.id == 3) {
             if self.runs() {
                 expected.insert(self.id);
@@ -186,12 +188,12 @@ impl Case {
                 expected.remove(&self.id);
             }
         }
-        assert_eq!(running, expected, "{self}: what runs");
+        assert_eq!(running, expected, "{self}: the running processors");
         let set = partition.active();
         for processor in set.iter() {
             let by_hand = processor.id.0 == self.id;
             let agreed = set.is_agreed(processor.index);
-            assert_eq!(agreed, !by_hand, "{self}: whether everybody agreed to {processor} (Q3)");
+            assert_eq!(agreed, !by_hand, "{self}: whether {processor} counts as agreed (Q3)");
         }
     }
 }
@@ -200,7 +202,7 @@ fn active(partition: &Partition) -> BTreeSet<u32> {
     partition.active().iter().map(|p| p.id.0).collect()
 }
 
-/// Waits for what is on its way.
+/// Waits for events that may still arrive.
 fn comes_true(what: impl Fn() -> bool, says: impl FnOnce() -> String) {
     let began = Instant::now();
     while !what() {
@@ -210,9 +212,8 @@ fn comes_true(what: impl Fn() -> bool, says: impl FnOnce() -> String) {
 }
 
 #[test]
-fn q4_x4_whatever_somebody_switches_while_everybody_is_asked_the_set_is_what_runs_and_calls_come_in_pairs()
- {
+fn q4_x4_switching_by_hand_while_parties_are_asked_keeps_set_and_calls_consistent() {
     let all = Case::all();
     assert_eq!(all.len(), 120, "the product of the lists");
-    all.into_iter().for_each(Case::play);
+    all.into_iter().for_each(Case::run);
 }

@@ -1,4 +1,4 @@
-//! A party that writes down what it is told, and once does something in the middle of a call.
+//! A party that records its calls, and once acts in the middle of a call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -6,27 +6,27 @@ use std::sync::{Arc, Mutex};
 
 use hotadd::{Driver, Notice, Removal, State, Veto};
 
-/// Who was told what, of which processor, and whether as a surprise.
+/// A call: party, state, processor, and whether it was a surprise.
 type Told = (&'static str, State, u32, bool);
 
-/// What all were told, in order.
+/// The calls of all parties, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Journal(Arc<Mutex<Vec<Told>>>);
 
 impl Journal {
-    /// X4.
+    /// X4: the calls come in pairs.
     pub(crate) fn check_pairs(&self, case: &impl Display) {
         self.walk(case);
     }
 
-    /// What each was told is active must be what everybody agreed to.
+    /// Checks that each party was told exactly the agreed processors are active.
     pub(crate) fn check_open(&self, case: &impl Display, agreed: &BTreeSet<u32>) {
         for (party, open) in self.walk(case) {
             assert_eq!(open, *agreed, "{case}: what {party} was told is active");
         }
     }
 
-    /// What each holds in the end.
+    /// The processors that each party holds at the end.
     fn walk(&self, case: &impl Display) -> BTreeMap<&'static str, BTreeSet<u32>> {
         let mut last: BTreeMap<(&str, u32), State> = BTreeMap::new();
         for (party, state, id, surprise) in self.0.lock().unwrap().iter().copied() {
@@ -56,7 +56,7 @@ impl Journal {
     }
 }
 
-/// In this state, of this processor, once.
+/// The state and the processor of the call in which it acts, once.
 type Act<F> = (State, u32, F);
 
 pub(crate) struct Party<F> {

@@ -1,4 +1,4 @@
-//! What a program's end comes to.
+//! How the end of a program is interpreted.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,12 +9,12 @@ use hotadd::{HardwareId, Status};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
-use crate::stage::{LONG, Rig, Stage};
+use crate::fixture::{Fixture, LONG, Rig};
 
 #[test]
-fn one_that_exits_with_0_agrees_and_hears_of_everything() {
-    let stage = Stage::new();
-    let path = stage.script("hook", "echo \"$1 $HOTADD_STATE $HOTADD_ID\" >>$here/log");
+fn a_script_that_exits_with_0_agrees_and_is_told_every_state() {
+    let fixture = Fixture::new();
+    let path = fixture.script("hook", "echo \"$1 $HOTADD_STATE $HOTADD_ID\" >>$here/log");
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     rig.partition.remove(HardwareId(1)).unwrap();
@@ -22,66 +22,70 @@ fn one_that_exits_with_0_agrees_and_hears_of_everything() {
     let heard = "add-start add-start 1\nadd-complete add-complete 1\n\
                  remove-start remove-start 1\nremove-complete remove-complete 1\n\
                  add-start add-start 2\nadd-failure add-failure 2\n";
-    assert_eq!(stage.read("log"), heard);
+    assert_eq!(fixture.read("log"), heard);
     assert!(rig.breaches().is_empty());
 }
 
 #[test]
-fn r3_a_script_that_registers_late_hears_of_the_active_ones() {
-    let stage = Stage::new();
-    let path = stage.script("hook", "echo \"$1 $HOTADD_ID\" >>$here/log");
+fn r3_a_script_gets_the_replay_of_active_processors() {
+    let fixture = Fixture::new();
+    let path = fixture.script("hook", "echo \"$1 $HOTADD_ID\" >>$here/log");
     let simulated = hotadd::hardware::Simulated::new(2, 0).unwrap();
     let partition = hotadd::Partition::simulated(&simulated).unwrap();
     let script = hotadd_service::script::Script::new(&path).unwrap();
     let _registration = partition.registration("hook").at_once().register(script).unwrap();
-    assert_eq!(stage.read("log"), "add-start 0\nadd-start 1\nadd-complete 0\nadd-complete 1\n");
+    assert_eq!(fixture.read("log"), "add-start 0\nadd-start 1\nadd-complete 0\nadd-complete 1\n");
 }
 
 #[test]
-fn one_that_exits_otherwise_refuses_with_the_last_line_of_its_stderr() {
-    let stage = Stage::new();
-    let path = stage.script("hook", "echo first >&2; echo 'no room for it' >&2; echo >&2; exit 9");
+fn a_script_that_exits_with_another_status_refuses_with_the_last_line_of_its_stderr() {
+    let fixture = Fixture::new();
+    let path =
+        fixture.script("hook", "echo first >&2; echo 'no room for it' >&2; echo >&2; exit 9");
     let rig = Rig::new(&path, LONG);
     let error = rig.add(1).unwrap_err();
     assert_eq!((error.status(), &*error.reason()), (Status::UNSUCCESSFUL, "no room for it"));
-    assert!(rig.registration.is_registered(), "a refusal is no crash");
+    assert!(rig.registration.is_registered(), "a refusal is not a crash");
 }
 
 #[test]
-fn a3_every_exit_status_but_0_refuses_and_none_is_a_crash() {
-    let stage = Stage::new();
-    let rig = Rig::new(&stage.script("hook", "read code <$here/code; exit $code"), LONG);
+fn a3_every_exit_status_but_0_is_a_veto_and_not_a_crash() {
+    let fixture = Fixture::new();
+    let rig = Rig::new(&fixture.script("hook", "read code <$here/code; exit $code"), LONG);
     for code in 1..=255 {
-        std::fs::write(stage.path("code"), format!("{code}\n")).unwrap();
+        std::fs::write(fixture.path("code"), format!("{code}\n")).unwrap();
         let error = rig.add(1).expect_err("only 0 agrees");
         let said = format!("it exited with status {code}");
         assert_eq!((error.status(), error.reason()), (Status::UNSUCCESSFUL, said));
-        assert!(rig.registration.is_registered(), "exit status {code} is a refusal and no crash");
+        assert!(
+            rig.registration.is_registered(),
+            "exit status {code} is a refusal and not a crash"
+        );
     }
-    std::fs::write(stage.path("code"), "0\n").unwrap();
+    std::fs::write(fixture.path("code"), "0\n").unwrap();
     rig.add(1).expect("0 agrees");
 }
 
 #[test]
-fn q5_a_refusal_by_the_hardware_id_of_its_second_argument_holds() {
-    let stage = Stage::new();
-    let rig = Rig::new(&stage.script("hook", "[ \"$1 $2\" != 'add-start 1' ]"), LONG);
+fn q5_a_script_can_refuse_by_the_hardware_id_in_its_second_argument() {
+    let fixture = Fixture::new();
+    let rig = Rig::new(&fixture.script("hook", "[ \"$1 $2\" != 'add-start 1' ]"), LONG);
     let error = rig.add(1).expect_err("a script that refuses processor 1");
     assert_eq!(error.status(), Status::UNSUCCESSFUL);
     rig.add(2).expect("and no other");
 }
 
 #[test]
-fn without_a_line_the_exit_status_is_the_reason() {
-    let stage = Stage::new();
-    let rig = Rig::new(&stage.script("hook", "echo not this one; exit 3"), LONG);
+fn without_output_the_exit_status_is_the_reason() {
+    let fixture = Fixture::new();
+    let rig = Rig::new(&fixture.script("hook", "echo not this one; exit 3"), LONG);
     assert_eq!(rig.refusal(1), "it exited with status 3");
 }
 
 #[test]
-fn l3_one_that_a_signal_ends_has_crashed_and_is_deregistered() {
-    let stage = Stage::new();
-    let rig = Rig::new(&stage.script("hook", "kill -SEGV $$"), LONG);
+fn l3_a_script_killed_by_a_signal_has_crashed_and_is_deregistered() {
+    let fixture = Fixture::new();
+    let rig = Rig::new(&fixture.script("hook", "kill -SEGV $$"), LONG);
     assert_eq!(rig.refusal(1), "it was killed by SIGSEGV");
     assert!(!rig.registration.is_registered());
     let deregistered = ("L3", "it was killed by SIGSEGV; it is deregistered".to_owned());
@@ -90,20 +94,20 @@ fn l3_one_that_a_signal_ends_has_crashed_and_is_deregistered() {
 }
 
 #[test]
-fn l3_one_that_takes_too_long_is_killed_with_all_that_it_started() {
-    // Orphans are left to us, and waited for.
+fn l3_a_script_beyond_its_time_limit_is_killed_with_its_process_group() {
+    // Orphans become our children and are waited for.
     set_child_subreaper(Some(getpid())).unwrap();
-    let stage = Stage::new();
-    let fifo = stage.path("fifo");
+    let fixture = Fixture::new();
+    let fifo = fixture.path("fifo");
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let ours: OwnedFd = open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
-    // It and its descendants hold the other end.
+    // The script and its descendants hold the other end.
     let path =
-        stage.script("hook", "exec 3>$here/fifo; echo up >&3; sh -c 'sleep 1000 & wait' & wait");
+        fixture.script("hook", "exec 3>$here/fifo; echo up >&3; sh -c 'sleep 1000 & wait' & wait");
     let rig = Rig::new(&path, Duration::from_secs(1));
     assert_eq!(rig.refusal(1), "no answer in 1 s");
     assert!(!rig.registration.is_registered());
-    // Comes to an end only when nobody holds it any more.
+    // Reading ends only when no process holds the other end.
     rustix::io::ioctl_fionbio(&ours, false).unwrap();
     let mut said = String::new();
     File::from(ours).read_to_string(&mut said).unwrap();
@@ -112,48 +116,48 @@ fn l3_one_that_takes_too_long_is_killed_with_all_that_it_started() {
 }
 
 #[test]
-fn l3_what_has_left_the_group_of_one_that_takes_too_long_runs_on() {
-    let stage = Stage::new();
+fn l3_a_process_that_left_the_group_of_a_killed_script_keeps_running() {
+    let fixture = Fixture::new();
     let body = "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >$here/pid; wait";
-    let rig = Rig::new(&stage.script("hook", body), Duration::from_secs(1));
+    let rig = Rig::new(&fixture.script("hook", body), Duration::from_secs(1));
     assert_eq!(rig.refusal(1), "no answer in 1 s");
-    let pid = stage.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
-    kill_process(pid, Signal::KILL).expect("nobody else has ended it");
+    let pid = fixture.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::KILL).expect("it was not killed before");
 }
 
 #[test]
-fn a_flood_on_stderr_is_drained_and_its_end_is_the_reason() {
-    let stage = Stage::new();
+fn a_flood_on_stderr_is_read_and_its_last_line_is_the_reason() {
+    let fixture = Fixture::new();
     let body =
         "yes 'a line of many' | head -c 10000000 >&2; echo >&2; echo 'last words' >&2; exit 1";
-    let rig = Rig::new(&stage.script("hook", body), LONG);
+    let rig = Rig::new(&fixture.script("hook", body), LONG);
     assert_eq!(rig.refusal(1), "last words");
 }
 
 #[test]
-fn l3_a_flood_without_end_does_not_outlast_the_time_limit() {
-    let stage = Stage::new();
-    let rig = Rig::new(&stage.script("hook", "exec yes >&2"), Duration::from_millis(300));
+fn l3_an_endless_flood_on_stderr_ends_at_the_time_limit() {
+    let fixture = Fixture::new();
+    let rig = Rig::new(&fixture.script("hook", "exec yes >&2"), Duration::from_millis(300));
     assert_eq!(rig.refusal(1), "no answer in 300 ms");
     assert!(!rig.registration.is_registered());
 }
 
 #[test]
-fn what_a_script_leaves_running_is_not_waited_for() {
-    let stage = Stage::new();
+fn processes_that_a_script_leaves_running_are_not_waited_for() {
+    let fixture = Fixture::new();
     let rig = Rig::new(
-        &stage.script("hook", "[ $1 = add-start ] || exit 0; sleep 1000 & echo $! >$here/pid"),
+        &fixture.script("hook", "[ $1 = add-start ] || exit 0; sleep 1000 & echo $! >$here/pid"),
         LONG,
     );
     rig.add(1).unwrap();
-    let pid = stage.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
+    let pid = fixture.read("pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
     kill_process(pid, Signal::KILL).expect("it runs on, with our end of its stderr closed");
 }
 
 #[test]
-fn a6_an_error_outside_of_the_start_states_changes_nothing_and_is_reported() {
-    let stage = Stage::new();
-    let path = stage.script("hook", "[ $1 != add-complete ] || { echo too late >&2; exit 1; }");
+fn a6_an_error_in_an_outcome_changes_nothing_and_is_reported() {
+    let fixture = Fixture::new();
+    let path = fixture.script("hook", "[ $1 != add-complete ] || { echo too late >&2; exit 1; }");
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     let (clause, reason) = &rig.breaches()[0];
@@ -164,17 +168,17 @@ fn a6_an_error_outside_of_the_start_states_changes_nothing_and_is_reported() {
 
 #[test]
 fn scripts_of_one_level_run_at_the_same_time() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let meet = |mine: &str, other: &str| {
         format!(
             "[ $1 = add-start ] || exit 0; touch $here/{mine}; until [ -e $here/{other} ]; do sleep 0.01; done"
         )
     };
-    let rig = Rig::new(&stage.script("one", &meet("a", "b")), LONG);
+    let rig = Rig::new(&fixture.script("one", &meet("a", "b")), LONG);
     let script =
-        hotadd_service::script::Script::new(&stage.script("two", &meet("b", "a"))).unwrap();
+        hotadd_service::script::Script::new(&fixture.script("two", &meet("b", "a"))).unwrap();
     let _two =
         rig.partition.registration("two").at_once().without_replay().register(script).unwrap();
-    // Each waits for the other: in turn they would wait for ever.
+    // Each waits for the other. One after the other, they would never end.
     rig.add(1).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What `docs/scripts.md` says that a program gets is what it gets, in every state.
+//! A program gets what `docs/scripts.md` documents, in every state.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Notice, Partition, Removal, State, Status, Veto};
 use hotadd_service::script::Script;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 const PAGE: &str = include_str!("../../../../docs/scripts.md");
 
 /// The number of calls in the table of the page.
 const CALLS: usize = 9;
 
-/// What a program got, or should: arguments and variables by name.
+/// What a program got, or should get: arguments and variables by name.
 type Got = BTreeMap<String, String>;
 
-/// The rows of the tables below a heading of the page, cell by cell.
+/// The rows of the tables below a heading of the page, as cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).expect("the page has it");
     let section = section.split("\n## ").next().unwrap_or_default();
@@ -24,19 +24,19 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     rows.map(|row| row.split(" | ").map(str::trim).collect()).collect()
 }
 
-/// What stands between backquotes, if a cell is that and no more.
+/// The text between backquotes, if the cell has nothing else.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`').filter(|code| !code.contains('`'))
 }
 
-/// What holds in every call.
+/// The values that are the same in every call.
 fn always() -> Got {
     let rows = rows("What it is told");
     let value = |row: &Vec<&str>| Some((code(row[0])?.to_owned(), code(row[1])?.to_owned()));
     rows.iter().filter_map(value).collect()
 }
 
-/// All that the page has a meaning for.
+/// All names that the page explains.
 fn explained() -> Vec<String> {
     let mut names: Vec<_> = rows("What it is told")
         .iter()
@@ -67,7 +67,7 @@ fn documented() -> Vec<Got> {
     calls
 }
 
-/// Refuses the next add, if it is above the script, and the next removal, if it is below.
+/// Refuses the next add if it is asked after the script, or the next removal if it is asked after the script.
 struct Refuses {
     add: bool,
     removal: bool,
@@ -95,14 +95,14 @@ impl Removal for Refuses {
     }
 }
 
-/// The calls of the example, each kind once.
-fn really(stage: &Stage) -> Vec<Got> {
-    let told = stage.script(
+/// The calls of the example, one of each kind.
+fn really(fixture: &Fixture) -> Vec<Got> {
+    let told = fixture.script(
         "hook",
         "n=$(ls $here/heard | wc -l); tr '\\0' '\\n' </proc/$$/environ >$here/heard/$(printf %02d $n); \
          for argument; do i=$((i + 1)); echo \"\\$$i=$argument\" >>$here/heard/$(printf %02d $n); done",
     );
-    std::fs::create_dir(stage.path("heard")).unwrap();
+    std::fs::create_dir(fixture.path("heard")).unwrap();
     let (active, spare) = (&[HardwareId(0)][..], &[HardwareId(5)][..]);
     let hardware = Simulated::with_ids(active.iter().copied(), spare.iter().copied()).unwrap();
     let partition = Partition::simulated(&hardware).unwrap();
@@ -121,11 +121,11 @@ fn really(stage: &Stage) -> Vec<Got> {
     partition.add(five).unwrap();
     hardware.vanish(five);
     let mut files: Vec<_> =
-        stage.path("heard").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fixture.path("heard").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
     let mut calls: Vec<Got> = Vec::new();
     for file in files {
-        let text = stage.read(&format!("heard/{}", file.to_str().unwrap()));
+        let text = fixture.read(&format!("heard/{}", file.to_str().unwrap()));
         let pair = |line: &str| line.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
         let call: Got = text.lines().map(|line| pair(line).expect("a variable")).collect();
         let kind = |call: &Got| ["$1", "HOTADD_REPLAY", "HOTADD_SURPRISE"].map(|n| call[n].clone());
@@ -137,9 +137,9 @@ fn really(stage: &Stage) -> Vec<Got> {
 }
 
 #[test]
-fn q5_a_program_gets_what_is_documented_in_every_state_and_nothing_else() {
-    let stage = Stage::new();
-    let (documented, really) = (documented(), really(&stage));
+fn q5_a_program_gets_exactly_the_documented_arguments_and_variables() {
+    let fixture = Fixture::new();
+    let (documented, really) = (documented(), really(&fixture));
     for (number, (expected, got)) in documented.iter().zip(&really).enumerate() {
         assert_eq!(got, expected, "call {number} of the table in docs/scripts.md");
     }

@@ -1,8 +1,8 @@
-//! Scripts, run for real: what they are told, what their answers come to, and what cannot be run at all.
+//! Scripts that are really run: what they get, how their answers are interpreted, and what cannot be run.
 
 #![allow(unreachable_pub, reason = "modules of one test")]
 
-mod stage;
+mod fixture;
 
 mod answers;
 mod documented;

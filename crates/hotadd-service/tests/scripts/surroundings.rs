@@ -1,20 +1,20 @@
-//! What a program finds around it: exactly what is documented.
+//! The environment of a program is exactly as documented.
 
 use std::collections::BTreeMap;
 
-use crate::stage::{LONG, Rig, Stage};
+use crate::fixture::{Fixture, LONG, Rig};
 
 #[test]
-fn the_environment_is_what_is_documented_and_nothing_else() {
-    let stage = Stage::new();
-    // What it was started with, whatever the shell made of it.
-    let path = stage.script(
+fn a_program_gets_exactly_the_documented_environment() {
+    let fixture = Fixture::new();
+    // The environment that it was started with, before the shell changes it.
+    let path = fixture.script(
         "hook",
         "tr '\\0' '\\n' </proc/$$/environ >$here/$1; pwd >$here/pwd; echo $# >$here/count",
     );
     let rig = Rig::new(&path, LONG);
     rig.add(3).unwrap();
-    let text = stage.read("add-start");
+    let text = fixture.read("add-start");
     let found: BTreeMap<_, _> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
     let documented = BTreeMap::from([
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
@@ -32,20 +32,20 @@ fn the_environment_is_what_is_documented_and_nothing_else() {
     ]);
     assert_eq!(found, documented);
     assert_eq!(text.lines().count(), found.len());
-    assert!(stage.read("add-complete").contains("HOTADD_EPOCH=2\n"));
-    assert_eq!((&*stage.read("pwd"), &*stage.read("count")), ("/\n", "2\n"));
+    assert!(fixture.read("add-complete").contains("HOTADD_EPOCH=2\n"));
+    assert_eq!((&*fixture.read("pwd"), &*fixture.read("count")), ("/\n", "2\n"));
 }
 
 #[test]
-fn nothing_that_we_have_open_is_open_there() {
-    let stage = Stage::new();
-    // Something to inherit, if anything were.
+fn a_program_inherits_none_of_our_descriptors() {
+    let fixture = Fixture::new();
+    // A descriptor that would be inherited without our care.
     let ours = std::fs::File::open("/dev/zero").unwrap();
-    let path = stage.script("hook", "ls -l /proc/$$/fd >$here/fds");
+    let path = fixture.script("hook", "ls -l /proc/$$/fd >$here/fds");
     let rig = Rig::new(&path, LONG);
     rig.add(1).unwrap();
     drop(ours);
-    let text = stage.read("fds");
+    let text = fixture.read("fds");
     let read = |line: &'static str| {
         let (rest, target) = line.split_once(" -> ")?;
         Some((rest.rsplit(' ').next()?, target))
@@ -53,7 +53,7 @@ fn nothing_that_we_have_open_is_open_there() {
     let found: BTreeMap<_, _> = text.leak().lines().filter_map(read).collect();
     assert_eq!(found["0"], "/dev/null");
     assert!(found["2"].starts_with("pipe:"));
-    // The shell holds the script that it reads, and its stdout while that is turned aside.
+    // The shell holds its script, and its saved stdout while that is redirected.
     let stderr = std::fs::read_link("/proc/self/fd/2").unwrap();
     let shells = [path.to_str().unwrap(), stderr.to_str().unwrap()];
     for (fd, target) in found.iter().filter(|(fd, _)| !["0", "1", "2"].contains(*fd)) {
@@ -61,7 +61,7 @@ fn nothing_that_we_have_open_is_open_there() {
     }
 }
 
-/// Whether a descriptor was open when this process began, and for any that it starts: cargo has such ones.
+/// Whether a descriptor was already open and inheritable when this process began; cargo leaves some.
 fn was_left_to_us(fd: &str) -> bool {
     const CLOEXEC: u32 = 0o2_000_000;
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
@@ -71,11 +71,11 @@ fn was_left_to_us(fd: &str) -> bool {
 }
 
 #[test]
-fn it_leads_a_process_group_of_its_own() {
-    let stage = Stage::new();
-    let path = stage.script("hook", "echo $$ $(cut -d' ' -f5 /proc/$$/stat) >$here/group");
+fn a_program_leads_its_own_process_group() {
+    let fixture = Fixture::new();
+    let path = fixture.script("hook", "echo $$ $(cut -d' ' -f5 /proc/$$/stat) >$here/group");
     Rig::new(&path, LONG).add(1).unwrap();
-    let text = stage.read("group");
+    let text = fixture.read("group");
     let (pid, group) = text.trim().split_once(' ').unwrap();
     assert_eq!(pid, group);
 }

@@ -1,4 +1,4 @@
-//! What the benches have in common: drivers that do next to nothing, and their bare calls, without a partition.
+//! Shared parts of the benches: drivers that do next to nothing, and their bare calls without a partition.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ pub(crate) type Boxed = Box<dyn Driver + Send>;
 
 /// A driver that agrees to everything and does nothing, which the compiler cannot know.
 ///
-/// It has a small state, so that each box of it is an allocation of its own, as with drivers that do something.
+/// It has a small state, so that each box is a separate allocation, as with real drivers.
 #[derive(Default)]
 pub(crate) struct Idle {
     _state: u64,
@@ -68,7 +68,7 @@ pub(crate) fn partition(active: u32, spare: u32) -> Partition {
     Partition::simulated(&hardware).unwrap()
 }
 
-/// Registers this many drivers, which are called for as long as what is returned lives.
+/// Registers this many drivers. They are called as long as the result lives.
 pub(crate) fn register<D: Driver + Send + Default + 'static>(
     partition: &Partition,
     count: usize,

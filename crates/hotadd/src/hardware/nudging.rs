@@ -59,14 +59,14 @@ impl Hardware for Counting {
 }
 
 #[test]
-fn q3_what_changes_between_asking_and_watching_is_looked_at() {
+fn q3_a_change_between_the_first_look_and_watching_is_found() {
     let hardware = Arc::new(Counting::default());
     let _partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     assert_eq!(hardware.looks.load(Ordering::SeqCst), 1, "without a nudge of the hardware's");
 }
 
 #[test]
-fn a_nudge_is_not_lost_whoever_is_inside() {
+fn a_nudge_during_a_transaction_is_not_lost() {
     let hardware = Arc::new(Counting::default());
     let partition = Partition::from_hardware(Arc::clone(&hardware) as _).unwrap();
     let nudge = hardware.nudge.get().unwrap();

@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// As 6.1 sends it, shortened: the alias holds a newline.
+    /// A message of Linux 6.1, shortened. The alias contains a newline.
     const OFFLINE: &[u8] = b"offline@/devices/system/cpu/cpu12\0ACTION=offline\0\
         DEVPATH=/devices/system/cpu/cpu12\0SUBSYSTEM=cpu\0DRIVER=processor\0\
         MODALIAS=cpu:type:x86,ven0002fam000Fmod006B:feature:,0000,0002\n\0SEQNUM=1742\0";
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_a_processor_says_what_happened_to_which_and_when() {
+    fn a_processors_message_has_its_action_id_and_sequence_number() {
         assert_eq!(of(OFFLINE), Some((Action::Offline, 12, Some(1742))));
         let cut = &OFFLINE[..60];
         assert_eq!(of(cut), Some((Action::Offline, 12, None)), "a message that was cut");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_had_the_kernel_say_is_no_news() {
+    fn synthetic_uevents_are_ignored() {
         let message = b"offline@/devices/system/cpu/cpu1\0SYNTH_UUID=0\0SEQNUM=5\0";
         assert_eq!(of(message), Some((Action::Offline, 1, None)), "written to a uevent file");
         let message = b"offline@/devices/system/cpu/cpu1\0SEQNUM=5\0SYNTH_UUID=0\0";
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_processors() {
+    fn messages_about_other_devices_are_ignored() {
         let no: [&[u8]; 14] = [
             b"",
             b"\0",
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_harm(
+        fn any_bytes_are_parsed_without_a_panic(
             head in prop_oneof![Just(""), Just("offline@/devices/system/cpu/cpu"), Just("add@/d")],
             rest in prop::collection::vec(any::<u8>(), 0..600),
         ) {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_left_for_the_next_look_and_a_loss_is_said() {
+    fn a_flood_is_read_in_parts_and_lost_messages_are_reported() {
         let (mut asked, mut heard) = (0, 0);
         let flood = |_: &mut [u8]| {
             asked += 1;
@@ -215,12 +215,12 @@ mod tests {
         assert_eq!(
             lengths,
             [MESSAGE],
-            "a stranger's message is passed over, a length too long cut"
+            "a message of another sender is skipped, and an excessive length is cut"
         );
         assert_eq!(drain(|_| Err(Errno::BADF), |_| ()), Err(Errno::BADF), "the socket's end");
     }
 
-    /// Waits for a message for which `wanted` holds. Others may come meanwhile: this is a real machine.
+    /// Waits for a message for which `wanted` holds. This is a real machine, so other messages may come first.
     fn wait(socket: &OwnedFd, mut wanted: impl FnMut(Option<&[u8]>) -> bool) {
         let (began, mut buffer) = (Instant::now(), [0; MESSAGE]);
         loop {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_needs_a_privilege_to_listen() {
+    fn listening_for_uevents_needs_no_privilege() {
         match listen() {
             Ok(socket) => assert!(drain(|b| receive(&socket, b), |_| ()).is_ok()),
             Err(errno) => skip(Need::Uevents, &format!("listening, which gave {errno},")),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_word_is_told_from_anybody_elses() {
+    fn only_messages_of_the_kernel_are_accepted() {
         let (Ok(socket), Ok(stranger)) = (listen(), listen()) else {
             return skip(Need::Uevents, "the kernel's word");
         };
@@ -256,7 +256,7 @@ mod tests {
                 skip(Need::Uevents, &format!("a stranger's message, which gave {errno},"));
             }
         }
-        // /dev/null is asked to say that it has changed, which changes nothing.
+        // Requests a change event of /dev/null, which changes nothing.
         match std::fs::write("/sys/devices/virtual/mem/null/uevent", "change") {
             Ok(()) => wait(&socket, |message| {
                 message.is_some_and(|m| m.starts_with(b"change@/devices/virtual/mem/null\0"))

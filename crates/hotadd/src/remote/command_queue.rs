@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_many_threads_all_arrive_and_the_end_of_the_handles_is_heard() {
+    fn commands_of_many_threads_arrive_and_the_end_of_all_handles_is_noticed() {
         let (commands, mut inbox) = command_queue().unwrap();
         let no_connection = None::<&UnixStream>;
         let much_later = Some(Instant::now() + Duration::from_secs(60));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_comes_before_commands_and_commands_before_the_time() {
+    fn the_queue_prefers_the_connection_then_commands_then_the_timeout() {
         let (commands, mut inbox) = command_queue().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let now = Some(Instant::now());

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_clause_of_the_contract_is_known_by_its_name() {
+    fn the_names_of_all_clauses_of_the_contract_are_known() {
         let contract = include_str!("../../../../docs/contract.md");
         let named = |line: &'static str| line.strip_prefix("| ")?.split(' ').next();
         let is_clause = |name: &&str| {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_cannot_make_its_parties_keep_names_without_end() {
+    fn the_number_of_names_kept_for_a_partition_is_limited() {
         for n in 0..2 * MOST_NAMES {
             hardware(&format!("hardware-{n}"));
         }

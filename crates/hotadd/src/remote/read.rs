@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_veto_is_the_same_whether_its_reason_came_alone_or_in_a_sentence() {
+    fn a_veto_is_read_from_a_reason_alone_or_in_a_sentence() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let status = Status::INSUFFICIENT_RESOURCES;
         let whole = "pool refused to add processor 3: no memory \
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn l4_q4_who_is_missing_and_who_touched_it_is_heard_in_another_process_too() {
+    fn l4_q4_errors_about_missing_parties_and_touched_processors_cross_the_wire() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let since = UNIX_EPOCH + Duration::from_micros(1_234_567);
         let gone = Missing::new("ready", since, Status::IO_TIMEOUT, "no answer in 5 s".to_owned());
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a8_an_error_with_the_status_of_a_success_is_an_error() {
+    fn a8_an_error_with_a_success_status_is_still_an_error() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let names =
             ["Vetoed", "Platform", "NotAddable", "NotRemovable", "Stuck", "NotJoining", "Missing"];
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_is_told_so_in_the_partitions_words() {
+    fn a_denied_request_keeps_the_partitions_message() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let add = Request::Add(HardwareId(1)).call().unwrap();
         for name in wire::DENIALS {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a11_what_the_platform_says_is_heard_in_another_process_too() {
+    fn a11_the_platforms_message_crosses_the_wire() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let lead = "all parties agreed, but the platform failed to add processor 3: EINVAL (22)";
         for (message, words) in
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_partition_says_is_clean_before_it_is_an_error() {
+    fn the_texts_of_errors_from_a_partition_are_cleaned() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let evil = "no\u{1b}[2J\u{202e}\u{200b}";
         let kinds =
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_an_unknown_name_keeps_what_it_says() {
+    fn an_error_with_an_unknown_name_keeps_its_message() {
         let set = ActiveSet::first(&[HardwareId(0)], 4).unwrap();
         let wire = ("no".to_owned(), 0, 0, 0, String::new());
         let error = error("org.example.Strange", wire, &about(&set));

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_attempt_to_reconnect_waits_twice_as_long_as_the_last_up_to_two_seconds() {
+    fn the_pause_before_reconnecting_doubles_up_to_two_seconds() {
         let mut backoff = Backoff::new();
         let waits: Vec<_> = (0..8).map(|_| backoff.next().as_millis()).collect();
         assert_eq!(waits, [50, 100, 200, 400, 800, 1600, 2000, 2000]);

@@ -1,6 +1,6 @@
-//! Partitions of affinity masks over real processes on this machine's processors. None is taken offline.
-//!
-//! The backend governs all children of this process, so the tests take turns.
+//! Partitions of affinity masks over real processes on this machine's processors. No processor is taken offline.
+//! //!
+//! //! The backend governs all children of this process, so the tests run one at a time.
 #![cfg(not(hotadd_loom))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -17,11 +17,12 @@ use hotadd::{CpuList, HardwareId, Status};
 use hotadd_testing::{Need, skip};
 
 use proc::{masks, parse, wait_until};
-use role::Actor;
+use role::RoleProcess;
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A partition of this process's children on the first processor, and the second one; `None` on a machine with one.
+/// A partition of this process's children on the first processor, and the second processor. `None` on a
+/// machine with one.
 fn partition(test: &str) -> Option<(MutexGuard<'static, ()>, Affinity, HardwareId, HardwareId)> {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let allowed = Affinity::available().unwrap();
@@ -42,9 +43,9 @@ fn both(a: HardwareId, b: HardwareId) -> CpuList {
 }
 
 #[test]
-fn a_start_widens_and_a_stop_narrows_every_thread_of_every_descendant_a4() {
+fn a4_a_start_widens_and_a_stop_narrows_every_thread_of_every_descendant() {
     let Some((_turn, affinity, first, second)) = partition("widening a family") else { return };
-    let family = Actor::start(&affinity, "family", "100 2");
+    let family = RoleProcess::start(&affinity, "family", "100 2");
     let all = |mask: CpuList| {
         let masks = masks(family.pid());
         assert!(masks.len() >= 303, "three generations of a hundred: {masks:?}");
@@ -65,9 +66,9 @@ fn a_start_widens_and_a_stop_narrows_every_thread_of_every_descendant_a4() {
 }
 
 #[test]
-fn a_thread_that_pinned_itself_is_left_alone_a4() {
+fn a4_a_thread_that_pinned_itself_keeps_its_mask() {
     let Some((_turn, affinity, first, second)) = partition("pinning") else { return };
-    let family = Actor::start(&affinity, "family", "2 0");
+    let family = RoleProcess::start(&affinity, "family", "2 0");
     let pinned = masks(family.pid()).last().unwrap().0;
     proc::pin(pinned, second);
     affinity.start(second).unwrap();
@@ -75,7 +76,7 @@ fn a_thread_that_pinned_itself_is_left_alone_a4() {
         let want = if thread == pinned { list(second) } else { both(first, second) };
         assert_eq!(mask, want, "thread {thread:?}, with {pinned:?} pinned");
     }
-    // The processor would go on working: that is no stop (X1).
+    // The processor would continue to work, so this is not a stop (X1).
     assert_eq!(affinity.stop(second).unwrap_err().status, Status::DEVICE_BUSY);
     assert_eq!(affinity.set(), both(first, second));
     proc::pin(pinned, first);
@@ -84,9 +85,9 @@ fn a_thread_that_pinned_itself_is_left_alone_a4() {
 }
 
 #[test]
-fn threads_and_processes_born_during_a_change_end_up_right_a4() {
+fn a4_threads_and_processes_created_during_a_change_get_the_right_mask() {
     let Some((_turn, affinity, first, second)) = partition("a storm of births") else { return };
-    let storm = Actor::start(&affinity, "storm", "");
+    let storm = RoleProcess::start(&affinity, "storm", "");
     let right = |mask: &CpuList| masks(storm.pid()).iter().all(|(_, m)| m == mask);
     let (mut longest, mut late) = (Duration::ZERO, Vec::new());
     for round in 0..12 {
@@ -99,7 +100,7 @@ fn threads_and_processes_born_during_a_change_end_up_right_a4() {
             list(first)
         };
         longest = longest.max(begin.elapsed());
-        // Nobody seen wrong five times over; those that were in the making may need the look that follows.
+        // Five correct readings in a row are enough. Threads that were being created may need the look that follows.
         let mut good = 0;
         wait_until("every thread has the new mask", || {
             good = if right(&mask) { good + 1 } else { 0 };
@@ -111,7 +112,7 @@ fn threads_and_processes_born_during_a_change_end_up_right_a4() {
 }
 
 #[test]
-fn what_cannot_be_started_is_refused_with_a_sentence_a8() {
+fn a8_a_processor_that_cannot_be_started_is_refused_with_a_sentence() {
     let Some((_turn, affinity, _, _)) = partition("refusals") else { return };
     let possible = parse("/sys/devices/system/cpu/possible");
     let online = parse("/sys/devices/system/cpu/online");
@@ -140,13 +141,13 @@ fn what_cannot_be_started_is_refused_with_a_sentence_a8() {
 }
 
 #[test]
-fn a_process_governs_itself_within_the_mask_it_was_given_a8() {
+fn a8_a_process_governs_itself_within_its_initial_mask() {
     let Some(_turn) = partition("governing oneself") else { return };
     role::pass("oneself");
 }
 
 #[test]
-fn a_child_that_refuses_a_start_leaves_nobody_widened_a4() {
+fn a4_a_start_refused_for_one_child_widens_no_thread() {
     let Some(_turn) = partition("a refusal by the kernel") else { return };
     if !Need::Root.is_met("a child that refuses") {
         return;
@@ -155,7 +156,7 @@ fn a_child_that_refuses_a_start_leaves_nobody_widened_a4() {
 }
 
 #[test]
-fn a_chain_of_processes_that_fork_and_exit_is_caught_a4() {
+fn a4_a_chain_of_processes_that_fork_and_exit_is_found() {
     let Some(_turn) = partition("a chain of forks") else { return };
     role::pass("chain");
 }
@@ -187,13 +188,13 @@ fn adopting_the_mask_binds_the_calling_thread_only() {
 }
 
 #[test]
-fn h1_a_partition_of_this_process_sets_the_masks_of_all_its_threads_also_where_it_has_everything() {
+fn h1_a_partition_of_this_process_sets_the_masks_of_all_threads_even_to_all_processors() {
     let Some(_turn) = partition("holding everything") else { return };
     role::pass("held");
 }
 
 #[test]
-fn h3_a_mask_that_is_widened_from_outside_is_put_back_and_the_processor_asked_for() {
+fn h3_a_mask_widened_from_outside_is_put_back_and_the_processor_requested() {
     let Some(_turn) = partition("widening from outside") else { return };
     role::pass("widened");
 }
@@ -205,7 +206,7 @@ fn h3_two_partitions_of_one_process_must_both_agree() {
 }
 
 #[test]
-fn q3_a_partition_that_only_watches_sets_no_mask_and_says_what_came_and_went() {
+fn q3_a_watching_partition_sets_no_mask_and_reports_changes() {
     let Some(_turn) = partition("watching") else { return };
     role::pass("watched");
 }

@@ -1,4 +1,4 @@
-//! Looking at real processes, by other means than the code under test.
+//! Reading real processes, by other means than the code under test.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use hotadd::{CpuList, HardwareId};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Every thread of a process and its descendants that still lives, with its mask.
+/// Every living thread of a process and its descendants, with its mask.
 pub(crate) fn masks(root: u32) -> Vec<(Pid, CpuList)> {
     let all: Vec<_> =
         numbers("/proc").into_iter().filter_map(|pid| Some((pid, stat(pid)?.1))).collect();
@@ -38,7 +38,7 @@ pub(crate) fn own_mask() -> CpuList {
     ids(&sched_getaffinity(None).unwrap())
 }
 
-/// Gives a thread a mask as it would by itself.
+/// Sets a thread's mask, as the thread itself would.
 pub(crate) fn pin(thread: Pid, HardwareId(id): HardwareId) {
     let mut set = CpuSet::new();
     set.set(id as usize);
@@ -49,11 +49,11 @@ pub(crate) fn parse(path: &str) -> CpuList {
     fs::read_to_string(path).unwrap().parse().unwrap()
 }
 
-/// Waits for something that is bound to happen, and fails the test if it does not.
+/// Waits for an expected condition, and fails the test if it does not come true.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "in vain: {what}");
+        assert!(begin.elapsed() < Duration::from_secs(60), "not in time: {what}");
         std::thread::yield_now();
     }
 }

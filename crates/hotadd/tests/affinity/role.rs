@@ -1,4 +1,4 @@
-//! What the processes do that the tests start: this same test binary, told to play a role.
+//! The processes that the tests start: this test binary with a role.
 
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::os::unix::process::CommandExt;
@@ -22,10 +22,10 @@ use crate::proc::{masks, own_mask};
 /// A user that owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// A process that plays a role until it is dropped.
-pub(crate) struct Actor(Child);
+/// A process that runs a role until it is dropped.
+pub(crate) struct RoleProcess(Child);
 
-impl Actor {
+impl RoleProcess {
     /// Starts one in the partition, and returns when it is ready.
     pub(crate) fn start(affinity: &Affinity, role: &str, detail: &str) -> Self {
         let mut command = command(role, detail);
@@ -37,23 +37,23 @@ impl Actor {
     }
 
     fn ready(mut self) -> Self {
-        // The pipe stays open: the actor has more to say, if only to itself.
+        // The pipe must stay open, because the process may print more.
         let lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
         let ready = lines.map_while(Result::ok).any(|line| line.ends_with("ready"));
-        assert!(ready, "it did not get ready");
+        assert!(ready, "the process did not become ready");
         self
     }
 }
 
-impl Drop for Actor {
+impl Drop for RoleProcess {
     fn drop(&mut self) {
-        // The end of its input tells it to end, and to end its own children first.
+        // Closing its input tells it to end, and to end its own children first.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
 
-/// Has another process run this role's assertions.
+/// Runs the assertions of a role in another process.
 pub(crate) fn pass(role: &str) {
     let output = command(role, "").stderr(Stdio::piped()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -69,21 +69,21 @@ fn command(role: &str, detail: &str) -> Command {
     command
 }
 
-/// Where the processes come in that other tests start; by itself it has no role, and nothing to do.
+/// The entry of the processes that other tests start. Run directly, it does nothing.
 #[test]
-fn play() {
+fn run_role() {
     let detail = std::env::var("HOTADD_TEST_DETAIL").unwrap_or_default();
     match std::env::var("HOTADD_TEST_ROLE").as_deref() {
         Ok("family") => family(&detail),
         Ok("storm") => storm(),
-        Ok("oneself") => oneself(),
+        Ok("oneself") => own_process(),
         Ok("refusal") => refusal(),
         Ok("chain") => chain(),
         Ok("held") => held(),
         Ok("widened") => widened(),
         Ok("watched") => watched(),
         Ok("two") => two(),
-        _ => println!("no role to play"),
+        _ => println!("no role"),
     }
 }
 
@@ -92,7 +92,7 @@ fn until_told() {
     let _ = stdin().read_to_end(&mut Vec::new());
 }
 
-/// "THREADS GENERATIONS": so many threads, and a child with as many, and so on.
+/// "THREADS GENERATIONS": this many threads, and a child with as many, and so on.
 fn family(detail: &str) {
     let (threads, generations) = detail.split_once(' ').unwrap();
     for _ in 0..threads.parse().unwrap() {
@@ -100,32 +100,33 @@ fn family(detail: &str) {
     }
     let generations: u32 = generations.parse().unwrap();
     let _child = generations.checked_sub(1).map(|next| {
-        Actor(command("family", &format!("{threads} {next}")).spawn().unwrap()).ready()
+        RoleProcess(command("family", &format!("{threads} {next}")).spawn().unwrap()).ready()
     });
     until_told();
 }
 
-/// Makes threads and processes, and those make some too, one after the other as fast as it can.
+/// Creates threads and processes, which create more, one after the other as fast as possible.
 fn storm() {
     thread::spawn(|| {
         loop {
+            // The pause is the life of the thread. Nothing waits for it.
             let brief = || thread::sleep(Duration::from_micros(500));
             thread::spawn(move || thread::spawn(brief).join()).join().unwrap().unwrap();
         }
     });
     thread::spawn(|| {
         loop {
-            // Nobody is left to process 1, whose reaping we do not rely on.
+            // Every process is waited for, because process 1 may not reap orphans.
             let _ = Command::new("sh").args(["-c", "(true & true; wait) & wait"]).status();
         }
     });
     until_told();
 }
 
-fn oneself() {
+fn own_process() {
     let whole = own_mask();
     let (first, second) = (whole.ids()[0], whole.ids()[1]);
-    let family = Actor(command("family", "2 0").spawn().unwrap()).ready();
+    let family = RoleProcess(command("family", "2 0").spawn().unwrap()).ready();
     let all = |mask: &CpuList| {
         let masks = masks(getpid().as_raw_nonzero().get().unsigned_abs());
         assert!(
@@ -135,7 +136,7 @@ fn oneself() {
     };
     let affinity = Affinity::new(Tree::Current, Some(&list(first))).unwrap();
     all(&list(first));
-    assert_eq!(affinity.allowed(), whole, "being narrowed by ourselves is no bound");
+    assert_eq!(affinity.allowed(), whole, "narrowing by the partition itself does not bound it");
     affinity.start(second).unwrap();
     all(&crate::both(first, second));
     affinity.stop(second).unwrap();
@@ -144,7 +145,7 @@ fn oneself() {
     all(&whole);
     drop(family);
 
-    // Now as if somebody had started us on one processor.
+    // Now like a process that was started on one processor.
     let us = getpid().as_raw_nonzero().get().unsigned_abs();
     masks(us).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
     let bound = Affinity::new(Tree::Current, None).unwrap();
@@ -157,7 +158,7 @@ fn oneself() {
     assert_eq!(error.to_string(), says);
 }
 
-/// Two children, of which the kernel lets us move the first only.
+/// Two children, of which the kernel lets us change the first only.
 fn refusal() {
     let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
     let affinity = Affinity::new(Tree::Descendants, Some(&list(first))).unwrap();
@@ -166,9 +167,9 @@ fn refusal() {
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         command
     };
-    let ours = Actor(affinity.spawn(cat().uid(NOBODY)).unwrap());
-    let theirs = Actor(affinity.spawn(&mut cat()).unwrap());
-    // The user id is this thread's own; the main thread goes on as root.
+    let ours = RoleProcess(affinity.spawn(cat().uid(NOBODY)).unwrap());
+    let theirs = RoleProcess(affinity.spawn(&mut cat()).unwrap());
+    // The user id changes for this thread only; the main thread stays root.
     let start = || {
         let nobody = Uid::from_raw(NOBODY);
         set_thread_res_uid(nobody, nobody, nobody).unwrap();
@@ -187,7 +188,7 @@ fn us() -> u32 {
     getpid().as_raw_nonzero().get().unsigned_abs()
 }
 
-/// What happens in a partition, a line each.
+/// The events of a partition, one line each.
 fn told(partition: &Partition) -> (Observation, Receiver<String>) {
     let (sender, told) = channel();
     let observation = partition.observe(move |event| {
@@ -215,10 +216,10 @@ fn until(told: &Receiver<String>, wanted: &str) {
     }
 }
 
-/// No system call tells a mask that was set from one that was not, but a thread that never set one has bits of processors that are
-/// not there.
+/// No system call distinguishes a mask that was set from the default. But a thread that never set one has
+/// bits of processors that do not exist.
 fn held() {
-    let family = Actor(command("family", "2 0").spawn().unwrap()).ready();
+    let family = RoleProcess(command("family", "2 0").spawn().unwrap()).ready();
     let partition = Partition::process().unwrap();
     let active: CpuList = partition.active().iter().map(|p| p.id).collect();
     let raw = |thread: u32| {
@@ -237,7 +238,7 @@ fn widened() {
     let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
     masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
     let partition = Partition::process().unwrap();
-    assert_eq!(partition.count(), 1, "it was begun on one");
+    assert_eq!(partition.count(), 1, "the partition begins with one processor");
     let (_observation, told) = told(&partition);
     let agrees = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&agrees);
@@ -248,7 +249,7 @@ fn widened() {
         _ => Ok(()),
     };
     let _registration = partition.register("careful", driver).unwrap();
-    // As taskset does, from another process: by thread id, both processors.
+    // Like taskset, from another process: by thread id, to both processors.
     let widen = || {
         let thread = rustix::thread::gettid();
         let list = format!("{first},{second}");
@@ -259,17 +260,17 @@ fn widened() {
     let thread = widen();
     until(&told, &format!("another process set the mask of thread {thread} of process"));
     until(&told, &format!("{second} refused"));
-    crate::proc::wait_until("it is put back", || own_mask() == list(first));
+    crate::proc::wait_until("the mask is put back", || own_mask() == list(first));
     assert_eq!(partition.count(), 1);
     agrees.store(true, Ordering::SeqCst);
-    // Ten seconds of widening are one request, so this one asks itself.
+    // Widening again within ten seconds counts as the same request, so the test adds the processor itself.
     partition.add(second).unwrap();
     until(&told, &format!("{second} joined"));
     assert_eq!(own_mask(), crate::both(first, second));
     assert_eq!(partition.count(), 2);
 }
 
-/// A library in this process and the program itself.
+/// A library in this process, and the program itself.
 fn two() {
     let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
     masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
@@ -288,7 +289,9 @@ fn two() {
     program.add(HardwareId(second.0)).expect_err("it is bounded, as it was begun on one");
     crate::proc::pin(rustix::thread::gettid(), second);
     until(&told, &format!("{second} refused"));
-    crate::proc::wait_until("the one that refuses has its way", || own_mask() == list(first));
+    crate::proc::wait_until("the mask is put back, because one partition refused", || {
+        own_mask() == list(first)
+    });
     agrees.store(true, Ordering::SeqCst);
     library.add(second).unwrap();
     crate::proc::wait_until("both have agreed", || {
@@ -307,13 +310,13 @@ fn watched() {
     assert!(refused.contains("only watches"), "{refused}");
     masks(us()).iter().for_each(|(thread, _)| crate::proc::pin(*thread, first));
     until(&told, &format!("{second} left"));
-    assert!(all(&list(first)), "nobody's mask is touched");
+    assert!(all(&list(first)), "no mask is changed");
     crate::proc::pin(rustix::thread::gettid(), second);
     until(&told, &format!("{second} joined without agreement"));
-    assert_eq!(own_mask(), list(second), "nor put back");
+    assert_eq!(own_mask(), list(second), "no mask is put back");
 }
 
-/// Processes that each fork the next and exit at once, while the mask goes to and fro.
+/// Processes that each fork the next and exit at once, while the mask changes back and forth.
 #[expect(clippy::zombie_processes, reason = "another thread reaps all children")]
 fn chain() {
     set_child_subreaper(Some(getpid())).unwrap();
@@ -326,7 +329,7 @@ fn chain() {
     });
     let (first, second) = (own_mask().ids()[0], own_mask().ids()[1]);
     let affinity = Affinity::new(Tree::Descendants, Some(&list(first))).unwrap();
-    // The last one says where it may run.
+    // The last one prints its mask.
     let script = r#"
         if [ $N -gt 20000 ] || [ ! -e "$FLAG" ]; then
             while read name mask; do [ "$name" = Cpus_allowed_list: ] && echo "$mask"; done </proc/$$/status
@@ -343,19 +346,21 @@ fn chain() {
         let started = affinity.start(second);
         late += affinity.survey(&[first, second]).repaired.len();
         std::fs::remove_file(&flag.0).unwrap();
-        // They all hold the pipe's other end: it closes when the last one is gone.
+        // They all hold the pipe's other end, which closes when the last one has ended.
         let said = std::io::read_to_string(first_of_them.stdout.unwrap()).unwrap();
         match started {
             Ok(()) => assert_eq!(said.trim().parse(), Ok(crate::both(first, second))),
-            Err(ref error) => assert_eq!(error.errno, Some(Errno::EAGAIN), "and nothing else"),
+            Err(ref error) => {
+                assert_eq!(error.errno, Some(Errno::EAGAIN), "the only possible error");
+            }
         }
         println!("{started:?}, the last one may run on {said}");
         affinity.stop(second).unwrap();
     }
-    println!("{late} times somebody was found late");
+    println!("{late} threads were found late");
 }
 
-/// The file that keeps the chain going. It must not outlive a test that fails.
+/// The file that keeps the chain running. It must not outlive a failed test.
 struct Flag(std::path::PathBuf);
 
 impl Drop for Flag {

@@ -1,4 +1,4 @@
-//! An [`Adder`] adds what appears, once, with everybody's consent.
+//! An [`Adder`] adds each appearing processor once, with the agreement of all parties.
 
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
@@ -6,10 +6,10 @@ use std::sync::mpsc::TryRecvError;
 use hotadd::hardware::Simulated;
 use hotadd::{Adder, EventKind, HardwareId, Notice, Partition, State};
 
-use crate::rig::{LONG, Told, hardware, hear, next, thread_of_the_add};
+use crate::fixture::{LONG, Told, hardware, hear, next, thread_of_the_add};
 
-/// A partition that reports, and what becomes of those that are added.
-fn rig() -> (Arc<Simulated>, Partition, Told) {
+/// A partition that reports appearances, and the outcomes of adds.
+fn fixture() -> (Arc<Simulated>, Partition, Told) {
     let hardware = hardware();
     let partition = Partition::simulated(&hardware).unwrap();
     let verdicts = hear(&partition, &[EventKind::Joined, EventKind::Refused]);
@@ -17,8 +17,8 @@ fn rig() -> (Arc<Simulated>, Partition, Told) {
 }
 
 #[test]
-fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
-    let (hardware, partition, verdicts) = rig();
+fn a1_appearing_processors_are_added_in_order_and_refused_ones_not_tried_again() {
+    let (hardware, partition, verdicts) = fixture();
     let refuses = |notice: &Notice| match (notice.state(), notice.processor().id) {
         (State::AddStart, HardwareId(3)) => Err("not this one".into()),
         _ => Ok(()),
@@ -32,23 +32,23 @@ fn a1_what_appears_is_added_in_order_and_a_refused_one_is_not_tried_again() {
     assert_eq!(
         three,
         [(joined, 2), (refused, 3), (joined, 4)],
-        "A3: a veto keeps out one, not those behind"
+        "A3: a veto keeps out one processor and not the next"
     );
-    // The partition looks at the hardware again, and finds a candidate that was refused and one that was removed.
+    // The partition looks at the hardware again and finds two candidates: one refused, one removed.
     partition.remove(HardwareId(2)).unwrap();
     hardware.plug(HardwareId(3));
     hardware.plug(HardwareId(5));
-    assert_eq!(next(), (joined, 5), "neither 2 nor 3 is tried again by itself");
+    assert_eq!(next(), (joined, 5), "2 and 3 are not tried again by themselves");
     hardware.unplug(HardwareId(3));
     hardware.plug(HardwareId(3));
-    assert_eq!(next(), (refused, 3), "one that is plugged in anew has appeared anew");
+    assert_eq!(next(), (refused, 3), "a replugged processor appears again");
     adder.add([HardwareId(2)]);
-    assert_eq!(next(), (joined, 2), "when it is asked for");
+    assert_eq!(next(), (joined, 2), "an explicit request adds it");
 }
 
 #[test]
-fn nothing_is_added_once_it_has_ended() {
-    let (hardware, partition, verdicts) = rig();
+fn no_processor_is_added_after_the_adder_ended() {
+    let (hardware, partition, verdicts) = fixture();
     let (driver, ended) = thread_of_the_add();
     let _party = partition.register("party", driver).unwrap();
     let adder = Adder::start(&partition).unwrap();
@@ -58,12 +58,12 @@ fn nothing_is_added_once_it_has_ended() {
     ended.recv_timeout(LONG).expect("its thread ends, although the partition lives");
     hardware.plug(HardwareId(3));
     partition.add(HardwareId(4)).unwrap_err();
-    assert_eq!(next(&verdicts), (EventKind::Refused, 4), "nothing was decided of 3 before");
+    assert_eq!(next(&verdicts), (EventKind::Refused, 4), "processor 3 was not decided before");
 }
 
 #[test]
-fn it_does_not_keep_its_partition_and_its_thread_ends_with_that() {
-    let (hardware, partition, verdicts) = rig();
+fn an_adder_does_not_keep_its_partition_and_ends_with_it() {
+    let (hardware, partition, verdicts) = fixture();
     let (driver, ended) = thread_of_the_add();
     let party = partition.register("party", driver).unwrap();
     let adder = Adder::start(&partition).unwrap();
@@ -80,26 +80,26 @@ fn it_does_not_keep_its_partition_and_its_thread_ends_with_that() {
 }
 
 #[test]
-fn one_that_has_joined_before_its_turn_is_passed_over() {
-    let (hardware, partition, verdicts) = rig();
+fn a_processor_that_joined_before_its_turn_is_skipped() {
+    let (hardware, partition, verdicts) = fixture();
     let adder = Adder::listen(&partition).unwrap();
     (2..4).for_each(|id| hardware.plug(HardwareId(id)));
     partition.add(HardwareId(2)).unwrap();
     adder.begin();
     let two = [(); 2].map(|()| next(&verdicts));
     let joined = EventKind::Joined;
-    assert_eq!(two, [(joined, 2), (joined, 3)], "it is not refused for being active already");
+    assert_eq!(two, [(joined, 2), (joined, 3)], "a processor that is active already is skipped");
 }
 
 #[test]
-fn what_appears_before_it_begins_is_added_then_and_each_once() {
-    let (hardware, partition, verdicts) = rig();
+fn processors_that_appeared_before_the_adder_began_are_added_once() {
+    let (hardware, partition, verdicts) = fixture();
     let adder = Adder::listen(&partition).unwrap();
     (2..4).for_each(|id| hardware.plug(HardwareId(id)));
     hardware.unplug(HardwareId(2));
     hardware.plug(HardwareId(2));
     adder.add([HardwareId(3)]);
-    assert_eq!(partition.count(), 2, "nobody is asked before it has begun");
+    assert_eq!(partition.count(), 2, "no processor is added before the adder begins");
     adder.begin();
     hardware.plug(HardwareId(4));
     let three = [(); 3].map(|()| next(&verdicts));
@@ -107,6 +107,6 @@ fn what_appears_before_it_begins_is_added_then_and_each_once() {
     assert_eq!(
         three,
         [(joined, 2), (joined, 3), (joined, 4)],
-        "each once, although two were named twice"
+        "each is added once, although two were named twice"
     );
 }

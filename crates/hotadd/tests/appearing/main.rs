@@ -1,5 +1,5 @@
-//! Processors that appear while a partition is there (H2), on the simulated partition: what is told of them, and what adds them.
+//! Processors that appear (H2), on the simulated partition: the reports about them, and the ways to add them.
 
 mod adder;
+mod fixture;
 mod follow;
-mod rig;

@@ -1,5 +1,5 @@
-//! The reference model, continued: how drivers are called, one after another or, those of one level that asked for it,
-//! all at once.
+//! The reference model, continued: how drivers are called, one after another, or all at once if they have the
+//! same level and asked for it.
 
 use hotadd::{HardwareId, State, Status};
 
@@ -7,7 +7,7 @@ use crate::history::{Deed, Moment};
 use crate::journal::{Answer, Entry, Told, View};
 use crate::reference::{Model, Party};
 
-/// How a driver came out of what its script says.
+/// How a driver's scripted call ended.
 enum End {
     Returned,
     Answered(Status),
@@ -16,7 +16,7 @@ enum End {
 }
 
 impl Model {
-    /// A1, A3: asks until somebody refuses, and then to the end of that one's run. The answers of all who were asked.
+    /// A1, A3: asks until a party refuses, and then to the end of its run. Returns the answers of all asked parties.
     pub(crate) fn ask(&mut self, order: &[usize], told: Told) -> Vec<Answer> {
         let mut answers = Vec::new();
         for run in self.runs(order) {
@@ -28,19 +28,19 @@ impl Model {
         answers
     }
 
-    /// Calls everybody, whatever anybody answers.
+    /// Calls every party, whatever the answers are.
     pub(crate) fn tell(&mut self, order: &[usize], told: Told) -> Vec<Answer> {
         self.runs(order).iter().flat_map(|run| self.hear(run, told)).collect()
     }
 
-    /// Neighbours in this order that are asked at once and are of one level. Everybody else is a run alone.
+    /// Neighbours in this order that have the same level and are asked at once. Every other party is a run of one.
     fn runs(&self, order: &[usize]) -> Vec<Vec<usize>> {
         let place = |n: &usize| (self.parties[*n].script.at_once, self.parties[*n].script.level);
         let runs = order.chunk_by(|one, next| place(one).0 && place(one) == place(next));
         runs.map(<[usize]>::to_vec).collect()
     }
 
-    /// One run: everybody is begun with before anybody is heard, and all are heard.
+    /// One run: every party begins before any answer is read, and all answers are read.
     fn hear(&mut self, run: &[usize], told: Told) -> Vec<Answer> {
         if !self.parties[run[0]].script.at_once {
             return self.call(run[0], told).map(|answer| (run[0], answer)).into_iter().collect();
@@ -54,7 +54,7 @@ impl Model {
         answers
     }
 
-    /// For the test that everything happens that is to be tested.
+    /// Records what happened, for the test that every kind of event happens.
     fn remark(&mut self, begun: &[usize], answers: &[Answer], state: State) {
         let state = state.name();
         if begun.len() >= 3 {
@@ -77,7 +77,7 @@ impl Model {
         }
     }
 
-    /// Sets a driver to work on an answer. False if there is nobody any more.
+    /// Makes a driver begin to work on an answer. Returns false if the party is gone.
     fn begin(&mut self, party: usize, told: Told) -> bool {
         if self.parties[party].gone {
             return false;
@@ -92,7 +92,7 @@ impl Model {
         true
     }
 
-    /// One call. `None` if there is nobody any more (D1, D3, L3); an error is a veto.
+    /// One call. `None` if the party is gone (D1, D3, L3). An error is a veto.
     pub(crate) fn call(&mut self, party: usize, told: Told) -> Option<Result<(), Status>> {
         if self.parties[party].gone {
             return None;
@@ -130,7 +130,7 @@ impl Model {
         let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
         if asked {
             self.touched = true;
-            self.remarks.push("switched while everybody is asked".to_owned());
+            self.remarks.push("switched while parties are asked".to_owned());
         }
         self.look();
     }

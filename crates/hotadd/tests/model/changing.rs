@@ -19,7 +19,7 @@ impl Model {
         ids.iter().copied().zip(results).collect()
     }
 
-    /// A8: what cannot be added is refused before anybody hears of it. Otherwise gives names (A5).
+    /// A8: what cannot be added is refused before any driver hears of it. Otherwise gives names (A5).
     pub(crate) fn propose(&mut self, ids: &[HardwareId]) -> Result<Vec<Processor>, Failure> {
         let mut faults = Vec::new();
         for (at, id) in ids.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Model {
     }
 
     fn transaction(&mut self, processors: &[Processor]) -> Vec<Changed> {
-        // A1, A9: nothing is started until everybody has agreed to everything.
+        // A1, A9: nothing is started until every party has agreed to everything.
         let mut agreed = Vec::new();
         for &processor in processors {
             let told = Told::new(State::AddStart, processor);
@@ -75,7 +75,7 @@ impl Model {
         processors.iter().map(|p| Ok((*p, epoch))).collect()
     }
 
-    /// A3, A4: to those who agreed, the last first.
+    /// A3, A4: tells those that agreed, last first.
     fn tell_failure(
         &mut self,
         agreed: &[(usize, Processor)],
@@ -97,8 +97,8 @@ impl Model {
         }
     }
 
-    /// A4, A9: the platform failed at one of them. What was started is stopped again, the last first; what cannot be
-    /// stopped joins, with all before it.
+    /// A4, A9: the platform failed at one of them. The started ones are stopped again, last first. One that
+    /// cannot be stopped joins, with all before it.
     fn start_failed(
         &mut self,
         processors: &[Processor],
@@ -132,7 +132,7 @@ impl Model {
         results
     }
 
-    /// A10: asks everybody, starts nothing, reports every answer.
+    /// A10: asks every party, starts nothing, reports every answer.
     pub(crate) fn rehearse(&mut self, id: HardwareId) -> Result<Vec<Answer>, Failure> {
         let processor = self.propose(&[id])?[0];
         let told = Told::new(State::AddStart, processor);
@@ -153,13 +153,13 @@ impl Model {
         result
     }
 
-    /// X1: as adding, mirrored: asked from the last to the first, unwound from the first to the last.
+    /// X1: like adding, mirrored: asked from the last to the first, unwound from the first to the last.
     fn ask_and_stop(&mut self, id: HardwareId) -> Changed {
         let action = Action::Remove;
         let Some(processor) = self.active_processor(id) else {
             return Err(Failure::NotRemovable(id));
         };
-        // Something to run on is kept.
+        // The last processor is kept.
         if self.active.len() == 1 {
             return Err(Failure::NotRemovable(id));
         }
@@ -170,7 +170,7 @@ impl Model {
             self.tell_stays(&agreed, processor, status, None);
             return Err(Failure::Vetoed { action, processor, party, status });
         }
-        // One that is gone already need not be stopped (X2).
+        // A processor that is gone already need not be stopped (X2).
         if self.is_active(id)
             && let Err(errno) = self.stop(id)
         {
@@ -179,7 +179,7 @@ impl Model {
         }
         self.drop_active(&[processor]);
         let epoch = self.epoch;
-        // Who is told of this end is not told of what went before besides.
+        // A party that is told of this end is not also told of earlier changes.
         self.untold.retain(|untold| untold.processor() != processor);
         self.tell_left(processor, false);
         Ok((processor, epoch))
@@ -215,7 +215,7 @@ impl Model {
         self.epoch += u64::from(dropped);
     }
 
-    /// Everybody who asked for it, and was told that it joined (X4), is told that it has left.
+    /// Tells every party that asked for removals, and was told that it joined (X4), that it has left.
     fn tell_left(&mut self, processor: Processor, surprise: bool) {
         let told = Told { surprise, ..Told::new(State::RemoveComplete, processor) };
         self.tell(&self.removal_order(processor), told);
@@ -224,7 +224,7 @@ impl Model {
         }
     }
 
-    /// X2, Q3, Q4: the set follows what changed behind our back at once.
+    /// X2, Q3, Q4: the set follows changes made by others at once.
     pub(crate) fn look(&mut self) {
         let gone = |m: &Machine| !m.running && self.is_active(m.id);
         let gone: Vec<HardwareId> =
@@ -239,19 +239,20 @@ impl Model {
         for id in came {
             let known = self.known.iter().position(|k| *k == id);
             let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
-            // One that is being asked about does not join (Q4); and the next indexes are those of the proposed ones (A5).
+            // A processor that is being asked about does not join (Q4), and the next indexes belong to the
+            // proposed ones (A5).
             if asked || (known.is_none() && !self.proposed.is_empty()) {
                 self.remarks.push("an intruder waits".to_owned());
                 continue;
             }
-            // Q3: without agreement, and without anybody having been asked.
+            // Q3: without agreement, and without asking any party.
             let processor = (known.unwrap_or(self.known.len()), id);
             self.join(&[processor], false);
             self.untold.push(Untold::Came(processor));
         }
     }
 
-    /// X2: the drivers are told when the transaction is over, and of the end of what they were told of (X4).
+    /// X2: the drivers are told when the transaction is over, and only the end of what they were told of (X4).
     pub(crate) fn settle(&mut self) {
         loop {
             while !self.untold.is_empty() {
@@ -276,7 +277,7 @@ fn who_agreed(answers: &[Answer]) -> impl Iterator<Item = usize> {
     answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(party, _)| *party)
 }
 
-/// A11: of several refusals in one run the first in calling order is the one that counts.
+/// A11: of several refusals in one run, the first in calling order counts.
 fn first_refusal(answers: &[Answer]) -> Option<(usize, Status)> {
     answers.iter().find_map(|(party, answer)| answer.err().map(|status| (*party, status)))
 }

@@ -1,4 +1,4 @@
-//! A driver that does what a script says and writes down every call it gets.
+//! A driver that acts by a script and records every call.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::reference::Processor;
 pub(crate) struct Shared {
     pub(crate) journal: Mutex<Vec<Entry>>,
     pub(crate) slots: Mutex<[Option<Registration>; SLOTS]>,
-    /// Whose calls an observer heard of.
+    /// The parties whose calls an observer was told of.
     pub(crate) observed: Mutex<Vec<usize>>,
     /// How often the driver of each party was dropped.
     pub(crate) drops: Mutex<Vec<u32>>,
@@ -48,7 +48,7 @@ impl Shared {
     }
 }
 
-/// Scripted panics pass through here; none of the test's own locks is left half done by one.
+/// Scripted panics unwind through here. None of the test's own data is left inconsistent by one.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -64,7 +64,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// The whole set as seen from inside the call.
+    /// The whole set as seen inside the call.
     fn view(&self, notice: &Notice) -> View {
         let set = self.partition.active();
         let processor = notice.processor();
@@ -73,9 +73,9 @@ impl Scripted {
             set.by_index(processor.index),
             set.by_number(processor.number()),
         ];
-        assert!(set.epoch() >= notice.epoch(), "the notice speaks of a set that is, or was (Q4)");
-        assert_eq!(set.epoch(), self.partition.epoch(), "the word agrees with the set");
-        assert_eq!(set.count(), self.partition.count(), "the word agrees with the set");
+        assert!(set.epoch() >= notice.epoch(), "the set is at least as new as the notice (Q4)");
+        assert_eq!(set.epoch(), self.partition.epoch(), "epoch and count agree with the set");
+        assert_eq!(set.count(), self.partition.count(), "epoch and count agree with the set");
         View {
             epoch: set.epoch().0,
             count: set.count() as usize,
@@ -84,7 +84,7 @@ impl Scripted {
         }
     }
 
-    /// What it is told, and what it sees.
+    /// The notice, and what the driver sees.
     fn hear(&self, notice: &Notice) -> (Told, View) {
         let told = Told {
             state: notice.state(),
@@ -96,14 +96,14 @@ impl Scripted {
         (told, self.view(notice))
     }
 
-    /// Does what the script says.
+    /// Performs the scripted actions.
     fn act(&self, moment: Moment, told: Told, view: View, call: u32) -> Result<(), Veto> {
         let (_, id) = told.processor;
         for deed in self.script.deeds(moment, told.state, id, view.count, call) {
             match deed {
                 Deed::Answer(status) => return Err(Veto::new(status, "scripted")),
                 Deed::Crash(status) => return Err(Veto::crash(status, "scripted")),
-                // Not `panic!`, which would print.
+                // `panic!` would print a message.
                 Deed::Panic => resume_unwind(Box::new("scripted")),
                 Deed::Deregister(slot) => self.deregister(slot),
                 Deed::Leave => self.deregister(self.slot),
@@ -150,7 +150,7 @@ impl Driver for Scripted {
     fn begin(&mut self, notice: &Notice) {
         let (told, view) = self.hear(notice);
         self.shared.write(Entry::Begin { party: self.party, told, view });
-        // There is nobody to take an answer yet.
+        // An answer cannot be given yet.
         let _ = self.act(Moment::Begin, told, view, self.calls + 1);
     }
 

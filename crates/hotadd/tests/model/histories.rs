@@ -1,4 +1,4 @@
-//! How histories are made up.
+//! Generators of histories.
 
 use hotadd::{Batch, Errno, HardwareId, State, Status};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::history::{
     World,
 };
 
-/// The ids that a history speaks of. Sparse, and beyond the first group's 64.
+/// The ids that a history uses. Sparse, and beyond the first group's 64.
 const IDS: [HardwareId; 8] = {
     const fn id(id: u32) -> HardwareId {
         HardwareId(id)
@@ -18,13 +18,14 @@ const IDS: [HardwareId; 8] = {
 };
 
 pub(crate) fn history() -> impl Strategy<Value = History> {
-    let steps = (crew(), vec(step(), 1..=45)).prop_map(|(crew, steps)| [crew, steps].concat());
+    let steps =
+        (drivers(), vec(step(), 1..=45)).prop_map(|(drivers, steps)| [drivers, steps].concat());
     (world(), steps).prop_map(|(world, steps)| History { world, steps })
 }
 
-/// Drivers that are there from the start, mostly of one level and asked at once, so that there are long runs. Some of
-/// them do something in the same call.
-fn crew() -> impl Strategy<Value = Vec<Step>> {
+/// Drivers that register first, mostly at one level and asked at once, so that there are long runs. Some of
+/// them act in the same call.
+fn drivers() -> impl Strategy<Value = Vec<Step>> {
     let occasion = prop_oneof![
         2 => id().prop_map(|id| (State::AddStart, When::Processor(id))),
         2 => Just((State::RemoveStart, When::Always)),
@@ -37,19 +38,19 @@ fn crew() -> impl Strategy<Value = Vec<Step>> {
         1 => status().prop_map(Deed::Crash),
         1 => Just(Deed::Panic),
     ];
-    let mates = vec((mate(), option::weighted(0.4, deed)), 3..=SLOTS);
-    let crew = (occasion, mates).prop_map(|((state, when), mates)| {
-        let register = |(slot, (mut mate, deed)): (usize, (Script, Option<Deed>))| {
+    let mates = vec((driver(), option::weighted(0.4, deed)), 3..=SLOTS);
+    let drivers = (occasion, mates).prop_map(|((state, when), mates)| {
+        let register = |(slot, (mut driver, deed)): (usize, (Script, Option<Deed>))| {
             let rule = deed.map(|deed| Rule { moment: Moment::Notify, state, when, deed });
-            mate.rules.extend(rule);
-            Step::Register(slot, mate)
+            driver.rules.extend(rule);
+            Step::Register(slot, driver)
         };
         mates.into_iter().enumerate().map(register).collect()
     });
-    prop_oneof![1 => Just(Vec::new()), 1 => crew]
+    prop_oneof![1 => Just(Vec::new()), 1 => drivers]
 }
 
-fn mate() -> impl Strategy<Value = Script> {
+fn driver() -> impl Strategy<Value = Script> {
     let level = prop_oneof![9 => Just(0), 1 => Just(1)];
     let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.1));
     let rules = vec(rule(select(&State::ALL[..])), 0..4);
@@ -69,7 +70,7 @@ fn world() -> impl Strategy<Value = World> {
     (observed, padding, IDS.map(machine)).prop_map(|(observed, padding, machines)| {
         let mut processors: Vec<Machine> = machines.into_iter().flatten().collect();
         if padding == 0 && !processors.iter().any(|m| m.running) {
-            // There is no partition without a processor. Its own id, so that nothing is named twice.
+            // A partition needs a processor. This one has its own id, so that no id is used twice.
             processors.push(Machine {
                 id: HardwareId(PADDING),
                 running: true,
@@ -81,7 +82,7 @@ fn world() -> impl Strategy<Value = World> {
     })
 }
 
-/// A processor that is there or not. Spare ones are more frequent, because most steps add.
+/// A processor that exists or not. Spare ones are more frequent, because most steps add.
 fn machine(id: HardwareId) -> impl Strategy<Value = Option<Machine>> {
     let fault = || option::weighted(0.25, errno());
     let machine = (prop::bool::weighted(0.35), fault(), fault());
@@ -98,7 +99,7 @@ fn machine(id: HardwareId) -> impl Strategy<Value = Option<Machine>> {
 
 fn step() -> impl Strategy<Value = Step> {
     let several = || vec(id(), 0..6);
-    // Or nearly every atomic batch would be refused at the door.
+    // Otherwise nearly every atomic batch would be refused at once.
     let distinct = proptest::sample::subsequence(IDS.to_vec(), 2..=8).prop_shuffle();
     prop_oneof![
         12 => (0..SLOTS, script()).prop_map(|(slot, script)| Step::Register(slot, script)),
@@ -197,7 +198,7 @@ fn errno() -> impl Strategy<Value = Errno> {
     select(vec![Errno::EIO, Errno::EBUSY, Errno::ENOMEM])
 }
 
-/// Errors, a warning, which vetoes too, and one without a name.
+/// Errors, a warning (which is a veto too), and a status without a name.
 fn status() -> impl Strategy<Value = Status> {
     select(vec![
         Status::UNSUCCESSFUL,

@@ -1,11 +1,11 @@
-//! Histories: what one test case does to a partition, all of it data, so that a failing case shrinks.
+//! Histories: what one test case does to a partition, all of it data, so that a failing case can shrink.
 
 use hotadd::{Batch, Errno, HardwareId, State, Status};
 
 /// Drivers that may be registered at the same time.
 pub(crate) const SLOTS: usize = 6;
 
-/// Where the ids begin of processors that run from the start and are never touched.
+/// The first id of the processors that run from the start and are never changed.
 pub(crate) const PADDING: u32 = 1000;
 
 #[derive(Clone, Debug)]
@@ -17,9 +17,9 @@ pub(crate) struct History {
 /// The hardware at the beginning.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
-    /// Whether somebody observes, which has every call made another way.
+    /// Whether the partition is observed, which makes every call take another path.
     pub(crate) observed: bool,
-    /// So many more run, so that the indexes given later cross from the first group into the second.
+    /// The number of additional running processors, so that later indexes cross from the first group into the second.
     pub(crate) padding: u32,
     pub(crate) processors: Vec<Machine>,
 }
@@ -47,12 +47,12 @@ impl World {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Whoever is in this slot is deregistered first.
+    /// The driver in this slot is deregistered first.
     Register(usize, Script),
     Deregister(usize),
     Add(HardwareId),
     Batch(Batch, Vec<HardwareId>),
-    /// An atomic batch of those among these that are not active when it comes to it.
+    /// An atomic batch of those of these processors that are not active at that time.
     Spare(Vec<HardwareId>),
     Rehearse(HardwareId),
     Remove(HardwareId),
@@ -75,7 +75,7 @@ pub(crate) struct Script {
     pub(crate) rules: Vec<Rule>,
 }
 
-/// What it answers when asked whether it wants to hear of removals.
+/// Its answer to whether it wants removal notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
     Unheard,
@@ -84,7 +84,7 @@ pub(crate) enum Removal {
     Panic,
 }
 
-/// At this moment of this state, if this holds, it does this.
+/// A rule: at this moment of this state, under this condition, do this.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     pub(crate) moment: Moment,
@@ -95,7 +95,7 @@ pub(crate) struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// When it is set to work, with others of its level.
+    /// When it begins, together with others of its level.
     Begin,
     /// When it is asked or told.
     Notify,
@@ -106,29 +106,29 @@ pub(crate) enum When {
     Always,
     /// For this processor.
     Processor(HardwareId),
-    /// While so many processors, or more, are active.
+    /// While at least this many processors are active.
     Active(usize),
-    /// On this call of all that the driver gets, from 1. Being begun with belongs to the call that follows.
+    /// On this call of all that the driver gets, from 1. A begin belongs to the call that follows.
     Call(u32),
 }
 
 /// What a driver does in a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deed {
-    /// Answers with this, which ends the call. A veto where one counts, a breach elsewhere (A6).
+    /// Answers with this status, which ends the call. A veto where one counts, otherwise a breach (A6).
     Answer(Status),
-    /// Answers for a party that has crashed, which ends the call (L3).
+    /// Answers like a crashed party, which ends the call (L3).
     Crash(Status),
     /// Panics, which ends the call (L3).
     Panic,
-    /// Deregisters whoever is in this slot (D3).
+    /// Deregisters the driver in this slot (D3).
     Deregister(usize),
     /// Deregisters itself (D3).
     Leave,
-    /// Changes what runs, behind the partition's back (X2, Q3).
+    /// Changes what runs without asking the partition (X2, Q3).
     Vanish(HardwareId),
     Intrude(HardwareId),
-    /// Tries what is refused inside a callback (D3).
+    /// Tries something that is refused inside a callback (D3).
     Reenter(Reentry),
 }
 
@@ -142,7 +142,7 @@ pub(crate) enum Reentry {
 }
 
 impl Script {
-    /// What the driver does in a call, in order. `call` counts its calls from 1.
+    /// The driver's actions in a call, in order. `call` counts its calls from 1.
     pub(crate) fn deeds(
         &self,
         moment: Moment,

@@ -1,4 +1,4 @@
-//! What is compared: the calls that drivers got, and the results that the caller got.
+//! What is compared: the calls of drivers, and the results of the caller.
 
 use hotadd::{Action, Errno, HardwareId, State, Status};
 
@@ -8,7 +8,7 @@ use crate::reference::Processor;
 /// Something that happened inside a transaction, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// A driver was set to work, together with others of its level.
+    /// A driver began to work, together with others of its level.
     Begin {
         party: usize,
         told: Told,
@@ -19,13 +19,13 @@ pub(crate) enum Entry {
         told: Told,
         view: View,
     },
-    /// A driver deregistered what is in a slot: `None` if nothing is.
+    /// A driver deregistered what is in a slot: `None` if the slot is empty.
     Deregistered {
         party: usize,
         slot: usize,
         was: Option<bool>,
     },
-    /// A driver tried what is refused inside a callback.
+    /// A driver tried something that is refused inside a callback.
     Refused {
         party: usize,
         reentry: Reentry,
@@ -49,7 +49,7 @@ impl Told {
     }
 }
 
-/// What a driver sees when it looks at the active set during the call (A5, Q1).
+/// What a driver sees of the active set during the call (A5, Q1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) epoch: u64,
@@ -60,17 +60,17 @@ pub(crate) struct View {
     pub(crate) named: bool,
 }
 
-/// What a step came to, the calls that it made, and what was remarkable about them.
+/// The result of a step, the calls that it made, and the kinds of events in them.
 pub(crate) type Course = (Outcome, Vec<Entry>, Vec<String>);
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
     Registered(Result<(), Failure>),
     /// `None` if nobody held a registration, otherwise whether it still was one.
     Deregistered(Option<bool>),
-    /// For each processor asked for.
+    /// For each requested processor.
     Changed(Vec<(HardwareId, Changed)>),
     Rehearsed(Result<Vec<Answer>, Failure>),
 }
@@ -78,7 +78,7 @@ pub(crate) enum Outcome {
 /// The processor, and the epoch at which it joined or left.
 pub(crate) type Changed = Result<(Processor, u64), Failure>;
 
-/// A party, and what it answered when it was asked.
+/// A party and its answer.
 pub(crate) type Answer = (usize, Result<(), Status>);
 
 /// Why a step failed.
@@ -95,7 +95,7 @@ pub(crate) enum Failure {
         processor: Processor,
         errno: Errno,
     },
-    /// Somebody else switched it while the parties were being asked (Q4).
+    /// The processor was switched by others while the parties were asked (Q4).
     Touched {
         processor: Processor,
     },
@@ -105,11 +105,11 @@ pub(crate) enum Failure {
     },
     /// The model lists every fault, because the contract does not say which of several is reported.
     NotAddable(Vec<(HardwareId, Status)>),
-    /// Not active, or the only one that is.
+    /// The processor is not active, or the only active one.
     NotRemovable(HardwareId),
     Crashed {
         party: usize,
     },
-    /// Nothing that the model knows of.
+    /// An error that the model does not know.
     Other(String),
 }

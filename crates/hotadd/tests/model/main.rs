@@ -27,7 +27,7 @@ const REGRESSIONS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/proptest-regressions.txt");
 
 #[test]
-fn a_partition_does_what_the_contract_says() {
+fn a_partition_behaves_like_the_model_of_the_contract() {
     let config = Config {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
         max_shrink_iters: 50_000,
@@ -42,9 +42,9 @@ fn a_partition_does_what_the_contract_says() {
     }
 }
 
-/// What never happens in a history is not tested by it.
+/// Whatever never happens in a history is not tested.
 #[test]
-fn histories_come_to_every_end() {
+fn every_kind_of_event_happens_in_some_history() {
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut runner = TestRunner::deterministic();
     for _ in 0..1200 {
@@ -79,7 +79,7 @@ fn histories_come_to_every_end() {
         "begun and not heard",
         "crash when begun with",
         "touched",
-        "switched while everybody is asked",
+        "switched while parties are asked",
         "an intruder waits",
     ];
     let wanted = wanted.into_iter().map(str::to_owned);

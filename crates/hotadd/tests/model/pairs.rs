@@ -1,4 +1,4 @@
-//! X4, checked by itself and not by way of the model: to one driver the calls about one processor come in pairs.
+//! X4, checked without the model: the calls of one driver about one processor come in pairs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::reference::Processor;
 pub(crate) struct Pairs(BTreeMap<(usize, Processor), State>);
 
 impl Pairs {
-    /// Takes in the calls of one step. `hears`: whether a driver hears of removals.
+    /// Checks the calls of one step. `hears`: whether a driver hears removals.
     pub(crate) fn check(
         &mut self,
         journal: &[Entry],

@@ -1,5 +1,5 @@
-//! The reference model: the contract as a program, one plain function for a clause where that is possible. It knows
-//! nothing of threads, locks, snapshots or how the library goes about it.
+//! The reference model: the contract as a program, with one plain function for a clause where possible. It
+//! does not model threads, locks, snapshots or other parts of the implementation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,35 +8,35 @@ use hotadd::{Action, Batch, Errno, HardwareId, State};
 use crate::history::{Machine, Removal, SLOTS, Script, Step, World};
 use crate::journal::{Entry, Failure, Outcome, Told};
 
-/// A processor: its index and what the platform calls it.
+/// A processor: its index and its hardware id.
 pub(crate) type Processor = (usize, HardwareId);
 
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// Every processor that was ever active, at its index: dense, in order of first activation, for good (X3).
+    /// Every processor that was ever active, at its index: dense, in order of first activation, permanent (X3).
     pub(crate) known: Vec<HardwareId>,
     pub(crate) active: BTreeSet<usize>,
-    /// Joined without agreement (Q3).
+    /// Processors that joined without agreement (Q3).
     pub(crate) unagreed: BTreeSet<usize>,
     /// Grows with every change of the active set (Q2).
     pub(crate) epoch: u64,
     pub(crate) machines: BTreeMap<HardwareId, Machine>,
-    /// Everybody who ever tried to register.
+    /// Every party that ever tried to register.
     pub(crate) parties: Vec<Party>,
-    /// Who holds which registration.
+    /// The registration in each slot.
     pub(crate) slots: [Option<usize>; SLOTS],
     pub(crate) journal: Vec<Entry>,
-    /// What was remarkable about the calls, for those who count.
+    /// The kinds of events in the calls, to be counted.
     pub(crate) remarks: Vec<String>,
     /// Names of processors that are being added (A5).
     pub(crate) proposed: Vec<Processor>,
-    /// Somebody switched one of them (Q4).
+    /// One of them was switched by others (Q4).
     pub(crate) touched: bool,
-    /// What changed without asking, and the drivers were not told of yet.
+    /// Changes by others that the drivers were not told of yet.
     pub(crate) untold: Vec<Untold>,
 }
 
-/// A change that nobody was asked about.
+/// A change that no party was asked about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Untold {
     Left(Processor),
@@ -57,7 +57,7 @@ pub(crate) struct Party {
     pub(crate) slot: usize,
     /// Crashed or deregistered: never called again (D1, L3).
     pub(crate) gone: bool,
-    /// It crashed when it was begun with, which counts when its turn comes (L3).
+    /// It crashed when it began, which counts when its turn comes (L3).
     pub(crate) broken: bool,
     /// It crashed (L3).
     pub(crate) crashed: bool,
@@ -107,7 +107,7 @@ impl Model {
         }
     }
 
-    /// What happens to the hardware.
+    /// A change of the hardware.
     fn event(&mut self, step: &Step) {
         match *step {
             Step::FailStart(id, errno) => self.machine(id, |m| m.fail_start = Some(errno)),
@@ -138,7 +138,7 @@ impl Model {
         let told = match (removal, replay) {
             (Removal::Panic, _) => Err(Failure::Crashed { party }),
             (_, true) => self.replay(party),
-            // R2: without ADD_EXISTING it hears of later ones only. X4: and not of the end of the others.
+            // R2: without ADD_EXISTING it hears of later ones only. X4: so it does not hear the end of the others.
             (_, false) => {
                 let untold = self.untold.iter().map(|untold| untold.processor().0);
                 self.parties[party].unheard = self.active.iter().copied().chain(untold).collect();
@@ -153,7 +153,7 @@ impl Model {
         told
     }
 
-    /// R3, R4. One party alone: nobody is begun with.
+    /// R3, R4. One party alone, so none begins in advance.
     fn replay(&mut self, party: usize) -> Result<(), Failure> {
         let active: Vec<Processor> = self.active.iter().map(|&i| (i, self.known[i])).collect();
         let mut agreed = Vec::new();
@@ -174,7 +174,7 @@ impl Model {
         if self.parties[party].gone { Err(Failure::Crashed { party }) } else { Ok(()) }
     }
 
-    /// D1, D2. `None` if nobody holds a registration there, otherwise whether it still was one.
+    /// D1, D2. `None` if the slot has no registration, otherwise whether it was still registered.
     pub(crate) fn deregister(&mut self, slot: usize) -> Option<bool> {
         let party = self.slots[slot].take()?;
         let was = self.parties[party].registered;
@@ -187,8 +187,8 @@ impl Model {
         self.parties[party].registered = false;
     }
 
-    /// A1: in registration order, lower levels first; within a level first those that are called in turn, then those
-    /// that are asked at once.
+    /// A1: in registration order, lower levels first; within a level, first those that are called one by one,
+    /// then those that are asked at once.
     pub(crate) fn calling_order(&self) -> Vec<usize> {
         let registered = |n: &usize| self.parties[*n].registered;
         let mut order: Vec<usize> = (0..self.parties.len()).filter(registered).collect();

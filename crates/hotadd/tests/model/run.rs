@@ -1,4 +1,4 @@
-//! Applies a history to a real partition and to the model, and compares after every step.
+//! Applies a history to a real partition and to the model, and compares them after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ use crate::journal::{Course, Entry, Failure, Outcome};
 use crate::pairs::Pairs;
 use crate::reference::{Model, Processor};
 
-/// The real partition, and who is registered with it.
+/// The real partition, and its drivers.
 struct Real {
     hardware: Arc<Simulated>,
     partition: Partition,
@@ -157,7 +157,7 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
-/// Runs a history; `Err` says where the two differ first. Returns what happened, for those who count.
+/// Runs a history. `Err` describes the first difference. Returns the kinds of events, to be counted.
 pub(crate) fn run(history: &History) -> Result<Vec<Course>, String> {
     let real = Real::new(&history.world);
     let mut model = Model::new(&history.world);
@@ -187,7 +187,7 @@ pub(crate) fn run(history: &History) -> Result<Vec<Course>, String> {
     Ok(all)
 }
 
-/// A step as steps that both can take without looking at the state they are in.
+/// A step as steps that both can perform without knowing their state.
 fn resolve(step: &Step, model: &Model) -> Vec<Step> {
     match step {
         Step::Register(slot, _) => vec![Step::Deregister(*slot), step.clone()],
@@ -200,12 +200,12 @@ fn resolve(step: &Step, model: &Model) -> Vec<Step> {
     }
 }
 
-/// Pairs the epochs of the two. Only that they grow together is promised, not by how much (Q2).
+/// Pairs the epochs of both. The contract promises only that they grow together, not by how much (Q2).
 #[derive(Default)]
 struct Epochs(BTreeMap<u64, u64>);
 
 impl Epochs {
-    /// Returns the model's for the real one, or 0 if they do not go together.
+    /// Returns the model's epoch for the real one, or 0 if they do not correspond.
     fn pair(&mut self, real: u64, model: u64) -> u64 {
         let before = self.0.range(..real).next_back().is_none_or(|(_, m)| *m < model);
         let after = self.0.range(real + 1..).next().is_none_or(|(_, m)| *m > model);
@@ -214,7 +214,7 @@ impl Epochs {
     }
 }
 
-/// Observers hear of a call when it begins, and not again when its answer is waited for.
+/// Observers are told of a call when it begins, and not again when its answer is read.
 fn calls(journal: &[Entry]) -> Vec<usize> {
     let mut begun = BTreeSet::new();
     let party = |entry: &Entry| match entry {
@@ -265,7 +265,7 @@ fn same_outcome(mut real: Outcome, model: &Outcome, epochs: &mut Epochs) -> Resu
     same("outcome", &real, model)
 }
 
-/// Compares everything that can be asked (Q1, Q2, Q3, X3), who is registered, and who was dropped.
+/// Compares all queries (Q1, Q2, Q3, X3), the registrations, and the drops of drivers.
 fn compare(real: &Real, model: &Model, epochs: &mut Epochs) -> Result<(), String> {
     let set = real.partition.active();
     same("epoch", &epochs.pair(set.epoch().0, model.epoch), &model.epoch)?;

@@ -1,4 +1,4 @@
-//! A driver that is called from another process: the contract holds there as it does here.
+//! A driver that is called from another process: the contract holds for it as for a local one.
 
 use std::sync::mpsc;
 use std::thread;
@@ -19,7 +19,7 @@ fn register(
 }
 
 #[test]
-fn r3_the_replay_has_been_heard_before_registering_returns() {
+fn r3_the_replay_is_complete_when_registering_returns() {
     let (mut fake, partition) = pair(2);
     let log = Log::default();
     let registration = register(&mut fake, &partition, log.driver("d"));
@@ -30,7 +30,7 @@ fn r3_the_replay_has_been_heard_before_registering_returns() {
     assert_eq!(partition.hardware(), "fake");
     let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates().unwrap());
     both(|| leave(&mut fake, 7), || drop(registration));
-    assert_eq!(candidates, [HardwareId(6)], "the other one joined before that was read");
+    assert_eq!(candidates, [HardwareId(6)], "the other candidate joined before the list was read");
 }
 
 /// Answers Deregister.
@@ -72,7 +72,7 @@ fn r4_a_driver_that_refuses_an_active_processor_is_not_registered() {
 }
 
 #[test]
-fn a5_queries_inside_a_callback_are_those_of_its_notice() {
+fn a5_queries_inside_a_callback_match_its_notice() {
     let (mut fake, partition) = pair(2);
     let (log, inside) = (Log::default(), partition.clone());
     let writes = log.clone();
@@ -111,7 +111,7 @@ fn a5_the_names_of_a_processor_that_did_not_join_are_forgotten() {
 }
 
 #[test]
-fn a7_all_callbacks_are_on_one_thread_that_may_block_on_a_runtime_of_its_own() {
+fn a7_all_callbacks_run_on_one_thread_that_may_block_on_a_runtime() {
     let (mut fake, partition) = pair(1);
     let log = Log::default();
     let mut both_registrations = Vec::new();
@@ -138,7 +138,7 @@ fn a7_all_callbacks_are_on_one_thread_that_may_block_on_a_runtime_of_its_own() {
 }
 
 #[test]
-fn two_drivers_of_one_connection_are_told_apart_by_their_paths() {
+fn two_drivers_of_one_connection_are_distinguished_by_their_paths() {
     let (mut fake, partition) = pair(1);
     let log = Log::default();
     let (_, first) = both(|| fake.admit(FIRST, 1), || partition.register("a", log.driver("a")));
@@ -187,7 +187,7 @@ fn d1_dropping_a_registration_waits_for_the_callback_and_for_the_partition() {
     go.send(()).unwrap();
     fake.answer(&call).unwrap();
     let request = fake.request("Deregister");
-    // The add goes on, and the driver hears how it ends (D1): the partition waits for that before it answers.
+    // The add continues, and the driver is told its outcome (D1): the partition answers only afterwards.
     go.send(()).unwrap();
     fake.set = set(2, 2, false);
     fake.tell(FIRST, 7, State::AddComplete, 1).unwrap();
@@ -197,7 +197,7 @@ fn d1_dropping_a_registration_waits_for_the_callback_and_for_the_partition() {
 }
 
 #[test]
-fn d3_inside_a_callback_one_may_leave_and_query_and_nothing_else() {
+fn d3_a_callback_may_deregister_and_query_and_nothing_else() {
     let (mut fake, partition) = pair(1);
     let (log, inside) = (Log::default(), partition.clone());
     let writes = log.clone();
@@ -227,7 +227,7 @@ fn d3_inside_a_callback_one_may_leave_and_query_and_nothing_else() {
     fake.set = set(1, 1, true);
     fake.tell(SECOND, 8, State::AddStart, 1).unwrap();
     fake.tell(FIRST, 7, State::AddStart, 1).unwrap();
-    // The partition does not know yet that the second has left: it agrees, and nobody is called.
+    // The partition does not know yet that the second driver has left. The agent agrees in its place.
     fake.tell(SECOND, 8, State::AddComplete, 1).unwrap();
     leave(&mut fake, 8);
     assert_eq!(log.take(), "b AddStart 1, left");
@@ -235,7 +235,7 @@ fn d3_inside_a_callback_one_may_leave_and_query_and_nothing_else() {
 }
 
 #[test]
-fn l3_a_panic_is_a_veto_and_the_end_of_the_registration() {
+fn l3_a_panic_is_a_veto_and_ends_the_registration() {
     let (mut fake, partition) = pair(1);
     let registration = register(&mut fake, &partition, |notice: &Notice| {
         assert!(notice.processor().id == HardwareId(0), "out of cheese");
@@ -251,7 +251,7 @@ fn l3_a_panic_is_a_veto_and_the_end_of_the_registration() {
 }
 
 #[test]
-fn l3_an_agent_that_was_deregistered_unasked_registers_again_and_settles() {
+fn l3_an_agent_that_the_partition_deregistered_registers_again_and_settles() {
     let (mut fake, partition) = pair(1);
     let log = Log::default();
     let registration = register(&mut fake, &partition, log.driver("d"));
@@ -263,7 +263,7 @@ fn l3_an_agent_that_was_deregistered_unasked_registers_again_and_settles() {
     log.take();
     fake.set = set(1, 1, false);
     fake.admit(FIRST, 8);
-    // Answered behind the reply to Register, so that has been heard.
+    // Answered after the reply to Register, so that has been processed.
     let call = fake.call(FIRST, "Nonsense", &());
     fake.answer(&call).unwrap_err();
     assert_eq!(log.take(), "d AddFailure 1 reset");
@@ -272,7 +272,7 @@ fn l3_an_agent_that_was_deregistered_unasked_registers_again_and_settles() {
 }
 
 #[test]
-fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
+fn q2_an_observer_reads_a_set_at_least_as_new_as_its_event() {
     let (mut fake, partition) = pair(1);
     let (log, mut inside) = (Log::default(), Some(partition.clone()));
     let (writes, (heard, hears)) = (log.clone(), mpsc::channel());
@@ -293,7 +293,7 @@ fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
     fake.signal("Unknown", &());
     fake.signal("Breach", &("pool", "A6", "it spoke"));
     let (_, breach) = both(
-        // Answers GetSet until the handle is gone.
+        // Answers GetSet until the handle is dropped.
         || fake.until_closed(),
         || {
             let breach = hears.recv().unwrap();
@@ -306,7 +306,7 @@ fn q2_an_observer_finds_the_set_as_new_as_what_it_hears() {
 }
 
 #[test]
-fn d1_an_observer_there_is_gone_when_its_handle_was_dropped() {
+fn d1_a_remote_observer_is_dropped_with_its_handle() {
     let (fake, partition) = pair(1);
     let (heard, hears) = mpsc::channel();
     let observe = |name: &'static str| {
@@ -317,13 +317,13 @@ fn d1_an_observer_there_is_gone_when_its_handle_was_dropped() {
     fake.signal("Breach", &("pool", "A6", "it spoke"));
     assert_eq!([hears.recv(), hears.recv()], [Ok("first"), Ok("second")]);
     drop(first);
-    assert_eq!(partition.observers(), Ok(1), "it is not even there any more");
+    assert_eq!(partition.observers(), Ok(1), "one observer is left");
     fake.signal("Breach", &("pool", "A6", "it spoke again"));
-    assert_eq!(hears.recv(), Ok("second"), "who stays hears on");
+    assert_eq!(hears.recv(), Ok("second"), "the other observer still gets events");
     second.end_soon();
     assert_eq!(partition.observers(), Ok(0));
-    assert!(hears.try_recv().is_err(), "nobody else heard anything");
-    // Without a connection as well.
+    assert!(hears.try_recv().is_err(), "no other event arrived");
+    // Also without a connection.
     let third = observe("third");
     drop(fake);
     drop(third);

@@ -1,4 +1,5 @@
-//! A partition at the other end of a socket that decides nothing: tests say what it sends, and see what it got.
+//! A partition at the other end of a socket that decides nothing: tests choose what it sends and see what it
+//! receives.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -22,7 +23,7 @@ use zbus::message::Type;
 use zbus::zvariant::{DynamicType, Value};
 use zbus::{Connection, Guid, Message, MessageStream, connection};
 
-/// After which a conversation is given up, and the whole test process with it.
+/// The time after which the whole test process is aborted.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const FIRST: &str = "/org/hotadd/Agent/1";
@@ -32,13 +33,13 @@ pub(crate) fn at(index: u32) -> Processor {
     Processor { index: ProcessorIndex::new(index).unwrap(), id: HardwareId(index) }
 }
 
-/// A set in which processors 0 to `active` - 1 are active, at this epoch, and perhaps the next is being added.
+/// A set at this epoch in which processors 0 to `active` - 1 are active, and maybe the next is being added.
 pub(crate) fn set(epoch: u64, active: u32, adding: bool) -> ActiveSet {
     let known = (0..active).map(|id| (HardwareId(id), Standing::Active));
     ActiveSet::assemble(Epoch(epoch), 8, known, adding.then(|| at(active))).unwrap()
 }
 
-/// Where partitions listen; removed in the end.
+/// The address of a partition. It is removed at the end.
 pub(crate) struct Place(pub(crate) PathBuf);
 
 impl Place {
@@ -72,12 +73,12 @@ pub(crate) struct Fake {
     connection: Connection,
     stream: MessageStream,
     requests: VecDeque<Message>,
-    /// The same socket, for bytes that no message consists of.
+    /// The same socket, for raw bytes.
     bare: UnixStream,
 }
 
 impl Fake {
-    /// Answers GetSet with this set until told otherwise, and GetCandidates.
+    /// Answers GetSet with this set until changed, and GetCandidates.
     pub(crate) fn over(socket: UnixStream, set: ActiveSet) -> Self {
         let mut fake = Self::silent(socket, set);
         let hardware = fake.request("Get");
@@ -85,7 +86,7 @@ impl Fake {
         fake
     }
 
-    /// Says nothing after the handshake.
+    /// Sends nothing after the handshake.
     pub(crate) fn silent(socket: UnixStream, set: ActiveSet) -> Self {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
         let bare = socket.try_clone().unwrap();
@@ -109,7 +110,7 @@ impl Fake {
         self.runtime.block_on(self.connection.send(message)).unwrap();
     }
 
-    /// Sends bytes as they are. Few enough to find room.
+    /// Sends raw bytes, few enough to fit into the socket's buffer.
     pub(crate) fn send_bare(&mut self, bytes: &[u8]) {
         self.bare.write_all(bytes).unwrap();
     }
@@ -134,7 +135,7 @@ impl Fake {
         assert_eq!(self.gave(&message).as_deref(), Some(what), "{message}");
     }
 
-    /// What was asked for, if it was answered.
+    /// The request, if it was answered.
     fn gave(&self, message: &Message) -> Option<String> {
         let member = message.header().member()?.to_string();
         let answer = Message::method_return(&message.header()).unwrap();
@@ -143,7 +144,7 @@ impl Fake {
             "GetCandidates" => answer.build(&vec![0_u32, 6]),
             _ => return None,
         };
-        // Who asks by itself may be gone.
+        // The client may be gone.
         let _ = self.runtime.block_on(self.connection.send(&answer.unwrap()));
         Some(member)
     }
@@ -172,15 +173,15 @@ impl Fake {
         message
     }
 
-    /// Serves requests for the set until the other side hangs up.
+    /// Serves requests for the set until the other side closes.
     pub(crate) fn until_closed(&mut self) {
         assert!(self.requests.is_empty());
         if let Some(message) = self.next() {
-            panic!("it was to hang up: {message}");
+            panic!("the connection was not closed: {message}");
         }
     }
 
-    /// Reads, and answers nothing, until the other side hangs up.
+    /// Reads without answering until the other side closes.
     pub(crate) fn drain(&mut self) {
         while self.receive().is_some() {}
     }
@@ -198,7 +199,7 @@ impl Fake {
         call
     }
 
-    /// What the agent answered to a call. Requests that come meanwhile are kept.
+    /// The agent's answer to a call. Requests that arrive meanwhile are kept.
     pub(crate) fn answer(&mut self, call: &Message) -> Answer {
         loop {
             let message = self.next().expect("the connection is gone");
@@ -217,7 +218,7 @@ impl Fake {
         }
     }
 
-    /// Sends a notice at the epoch of the set that it speaks of.
+    /// Sends a notice at the epoch of its set.
     pub(crate) fn notice(&mut self, path: &str, party: u64, notice: &Notice) -> Message {
         let notice = notice.at_epoch(self.set.epoch());
         let body = wire::notice(party, &notice, Some(&self.set));
@@ -229,7 +230,7 @@ impl Fake {
         self.answer(&call)
     }
 
-    /// Lets an agent register: the replay, then the reply. Says with which flags it did.
+    /// Lets an agent register: the replay, then the reply. Returns the flags.
     pub(crate) fn admit(&mut self, path: &str, party: u64) -> u32 {
         let request = self.request("Register");
         let body = request.body();
@@ -254,7 +255,7 @@ pub(crate) fn flags(request: &Message) -> u32 {
     flags
 }
 
-/// What drivers heard, in order.
+/// The calls of drivers, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -263,7 +264,7 @@ impl Log {
         self.0.lock().unwrap().push(line.into());
     }
 
-    /// Everything so far; forgets it.
+    /// Returns and forgets the calls so far.
     pub(crate) fn take(&self) -> String {
         std::mem::take(&mut *self.0.lock().unwrap()).join(", ")
     }
@@ -287,13 +288,11 @@ pub(crate) fn both<A: Send, B>(
     there: impl FnOnce() -> A + Send,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
-    // If one side fails an assertion, the other one waits for a message that never comes.
+    // If one side fails an assertion, the other would wait for a message that never comes.
     let (over, ended) = mpsc::channel::<()>();
     std::thread::spawn(move || {
         if ended.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!(
-                "one side of a conversation has waited for {DEADLINE:?}: see what failed above"
-            );
+            eprintln!("one side has waited for {DEADLINE:?}; see the failure above");
             std::process::abort();
         }
     });

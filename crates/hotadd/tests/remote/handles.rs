@@ -1,4 +1,4 @@
-//! Requests to a partition in another process, and what becomes of their refusals.
+//! Requests to a partition in another process, and their refusals.
 
 use hotadd::{Batch, Errno, Error, Follow, HardwareId, Notice, Partition, PartyId, Status};
 use hotadd_wire::{self as wire, WireError};
@@ -6,7 +6,7 @@ use hotadd_wire::{self as wire, WireError};
 use crate::fake::{FIRST, Fake, Place, at, both, pair, set};
 
 #[test]
-fn a_count_after_an_add_counts_it() {
+fn a_count_read_after_an_add_includes_it() {
     let (mut fake, partition) = pair(1);
     let (_, change) = both(
         || {
@@ -34,7 +34,7 @@ fn a_count_after_an_add_counts_it() {
 }
 
 #[test]
-fn h2_what_follows_an_appearance_is_decided_where_the_partition_is() {
+fn h2_a_remote_handle_cannot_set_the_policy_for_appearances() {
     let (_fake, partition) = pair(1);
     assert_eq!(partition.following(), Follow::Manual);
     for follow in [Follow::Ask, Follow::Report, Follow::Manual] {
@@ -46,7 +46,7 @@ fn h2_what_follows_an_appearance_is_decided_where_the_partition_is() {
 }
 
 #[test]
-fn a11_a_refusal_is_the_error_that_the_partition_had() {
+fn a11_a_remote_refusal_is_the_partitions_error() {
     let (mut fake, partition) = pair(1);
     let raw = Status::NO_MEMORY.to_raw();
     let cases: [(&str, WireError, &str, &str); 7] = [
@@ -100,7 +100,7 @@ fn a11_a_refusal_is_the_error_that_the_partition_had() {
 }
 
 #[test]
-fn a9_a_batch_says_what_became_of_each() {
+fn a9_a_remote_batch_has_a_result_for_each_processor() {
     let (mut fake, partition) = pair(1);
     let ids = [HardwareId(1), HardwareId(2)];
     let (_, results) = both(
@@ -127,7 +127,7 @@ fn a9_a_batch_says_what_became_of_each() {
 }
 
 #[test]
-fn a_driver_says_what_it_wants_when_it_registers() {
+fn a_driver_sends_its_options_when_it_registers() {
     use std::time::Duration;
     struct Careful;
     impl hotadd::Driver for Careful {
@@ -174,7 +174,7 @@ fn a_driver_says_what_it_wants_when_it_registers() {
 }
 
 #[test]
-fn where_there_is_no_partition_the_error_says_what_to_do() {
+fn an_error_about_a_missing_partition_says_what_to_do() {
     let place = Place::new();
     let error = Partition::connect(&place.0).unwrap_err();
     assert!(error.to_string().contains("Start the partition first"), "{error}");
@@ -185,7 +185,7 @@ fn where_there_is_no_partition_the_error_says_what_to_do() {
 }
 
 #[test]
-fn the_last_handle_hangs_up() {
+fn dropping_the_last_handle_closes_the_connection() {
     let (mut fake, partition) = pair(1);
     let other = partition.clone();
     drop(partition);

@@ -1,4 +1,4 @@
-//! A partition that does not keep to the protocol does not get far.
+//! A partition that violates the protocol does no harm to its client.
 
 use std::sync::mpsc;
 
@@ -8,7 +8,7 @@ use zbus::Message;
 
 use crate::fake::{FIRST, Fake, Log, Place, at, both, pair, set};
 
-/// A message's bytes with some of its text replaced by as much other text.
+/// A message's bytes with a part of its text replaced by text of the same length.
 fn with(message: &Message, text: &str, other: &str) -> Vec<u8> {
     let mut bytes = message.data().to_vec();
     let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
@@ -16,7 +16,7 @@ fn with(message: &Message, text: &str, other: &str) -> Vec<u8> {
     bytes
 }
 
-/// A message's bytes with one more field in its header, a number that D-Bus has no meaning for.
+/// A message's bytes with an additional header field of an unknown code.
 fn with_unknown_field(message: &Message) -> Vec<u8> {
     let bytes: &[u8] = message.data();
     let number = |at| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -32,7 +32,7 @@ fn with_unknown_field(message: &Message) -> Vec<u8> {
 }
 
 #[test]
-fn l3_a_header_with_what_is_no_name_ends_the_connection_by_name_and_work_goes_on() {
+fn l3_a_header_with_an_invalid_name_ends_the_connection_and_the_client_reconnects() {
     let signal = Message::signal(wire::PARTITION_PATH, wire::PARTITION, "Joined").unwrap();
     let signal = signal.sender(":1.7").unwrap().destination("a.b").unwrap().build(&()).unwrap();
     type Hostile<'a> = &'a (dyn Fn(&Message) -> Vec<u8> + Sync);
@@ -42,7 +42,7 @@ fn l3_a_header_with_what_is_no_name_ends_the_connection_by_name_and_work_goes_on
         ("path", &|_| with(&signal, "/org/hotadd/Partition", "/org/hotadd/Partitio/")),
         ("sender", &|_| with(&signal, ":1.7", ":..7")),
         ("destination", &|_| with(&signal, "a.b", "...")),
-        // Where zbus looks for whoever waits, before anybody here sees it.
+        // In the headers by which zbus finds the waiting caller, before our code sees them.
         ("error name", &|request| {
             let error = Message::error(&request.header(), "org.hotadd.Error.Limit").unwrap();
             with(&error.build(&()).unwrap(), "org.hotadd.Error.Limit", "org.hotadd.Error.Lim:t")
@@ -73,11 +73,11 @@ fn l3_a_header_with_what_is_no_name_ends_the_connection_by_name_and_work_goes_on
         );
         let why = format!("it sent a message with an invalid {field}");
         assert!(matches!(error, Error::Protocol(_)), "{error:?}");
-        assert!(error.to_string().contains(&why), "whoever waits is told what it was: {error}");
+        assert!(error.to_string().contains(&why), "a waiting caller gets the cause: {error}");
         let breach = events.recv().unwrap();
         assert_eq!((breach.kind, breach.clause), (EventKind::Breach, Some("L3")));
-        assert!(breach.reason.unwrap().contains(&why), "so is whoever watches: {why}");
-        // The client connects again, and everything is as before.
+        assert!(breach.reason.unwrap().contains(&why), "an observer gets the cause: {why}");
+        // The client reconnects, and everything works again.
         fake = accept();
         fake.admit(FIRST, 7);
         log.take();
@@ -90,7 +90,7 @@ fn l3_a_header_with_what_is_no_name_ends_the_connection_by_name_and_work_goes_on
 }
 
 #[test]
-fn a_partition_that_begins_with_what_is_no_message_is_not_connected_to() {
+fn connecting_to_a_partition_that_begins_with_an_invalid_message_fails() {
     let place = Place::new();
     let listener = place.listen();
     let (_, error) = both(
@@ -106,7 +106,7 @@ fn a_partition_that_begins_with_what_is_no_message_is_not_connected_to() {
 }
 
 #[test]
-fn a_partition_may_send_1000_messages_before_it_says_what_is_active_and_no_more() {
+fn a_partition_may_send_at_most_1000_messages_before_its_set() {
     for (early, connects) in [(1000, true), (1001, false)] {
         let place = Place::new();
         let listener = place.listen();
@@ -137,13 +137,13 @@ fn a_partition_may_send_1000_messages_before_it_says_what_is_active_and_no_more(
 }
 
 #[test]
-fn what_d_bus_says_to_ignore_is_ignored() {
+fn unknown_types_flags_and_fields_are_ignored() {
     let (mut fake, partition) = pair(1);
     both(
         || {
             let request = fake.request("Add");
             fake.set = set(2, 2, false);
-            // A type and flags that are not defined, and then the answer with a field that is not.
+            // An undefined type and undefined flags, and then the answer with an unknown field.
             let signal = Message::signal(wire::PARTITION_PATH, wire::PARTITION, "Joined").unwrap();
             let mut other = signal.build(&()).unwrap().data().to_vec();
             other[1] = 77;
@@ -153,7 +153,7 @@ fn what_d_bus_says_to_ignore_is_ignored() {
             let mut reply = with_unknown_field(&reply);
             reply[2] |= 0xF0;
             fake.send_bare(&reply);
-            // For the replica.
+            // Lets the client read the set.
             fake.give("GetSet");
         },
         || assert_eq!(partition.add(HardwareId(1)).unwrap().processor, at(1)),
@@ -162,7 +162,7 @@ fn what_d_bus_says_to_ignore_is_ignored() {
 }
 
 #[test]
-fn a_call_that_is_not_what_it_should_be_does_not_reach_the_driver() {
+fn a_malformed_call_does_not_reach_the_driver() {
     let (mut fake, partition) = pair(1);
     let log = Log::default();
     let (_, registration) =
@@ -189,7 +189,7 @@ fn a_call_that_is_not_what_it_should_be_does_not_reach_the_driver() {
         fake.call(path, member, &(7_u64, (9999_u32, 0_u16, 0_u8, 1_u32), 1_u64, details))
     };
     assert!(wrong(FIRST, "AddStart", &far).ends_with("InvalidArgs"));
-    // An outcome of something that was never asked.
+    // An outcome of something that was not asked.
     assert_eq!(wrong(FIRST, "", &good("AddComplete")), "org.hotadd.Error.Status.xC0000184");
     assert_eq!(log.take(), "");
     drop(fake);

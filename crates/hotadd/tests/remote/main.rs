@@ -1,4 +1,4 @@
-//! The agent client against a partition that plays what it is told: the same driver, in another process's partition.
+//! The agent client against a fake partition: the same driver, called from another process.
 
 mod agent;
 mod fake;

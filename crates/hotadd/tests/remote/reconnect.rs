@@ -5,7 +5,7 @@ use hotadd_wire as wire;
 
 use crate::fake::{FIRST, Fake, Log, Place, SECOND, at, both, flags, pair, set};
 
-/// A listening partition, one driver registered with it as 7, and an add that the driver agreed to.
+/// A listening partition, one driver registered with it as party 7, and an add that the driver has agreed to.
 fn in_the_middle_of_an_add()
 -> (Place, std::os::unix::net::UnixListener, Fake, Partition, Log, hotadd::Registration) {
     let place = Place::new();
@@ -23,14 +23,14 @@ fn in_the_middle_of_an_add()
     (place, listener, fake, partition, log, registration.unwrap())
 }
 
-/// Waits until everything that was sent before has been worked off.
+/// Waits until everything that was sent before has been processed.
 fn settle(fake: &mut Fake) {
     let call = fake.call(FIRST, "Nonsense", &());
     fake.answer(&call).unwrap_err();
 }
 
 #[test]
-fn what_was_prepared_completes_once_if_it_joined_meanwhile() {
+fn a_prepared_processor_that_joined_meanwhile_is_completed_once() {
     let (_place, listener, fake, partition, log, registration) = in_the_middle_of_an_add();
     drop(fake);
     let mut fake = Fake::accept(&listener, set(2, 2, false));
@@ -38,7 +38,7 @@ fn what_was_prepared_completes_once_if_it_joined_meanwhile() {
     settle(&mut fake);
     assert_eq!(log.take(), "d AddComplete 1");
     assert_eq!((partition.count(), registration.party().id.0), (2, 9));
-    // And a second time there is nothing left to tell.
+    // A second reconnection has nothing left to tell.
     drop(fake);
     let mut fake = Fake::accept(&listener, set(2, 2, false));
     fake.admit(FIRST, 10);
@@ -48,10 +48,10 @@ fn what_was_prepared_completes_once_if_it_joined_meanwhile() {
 }
 
 #[test]
-fn a_partition_that_has_no_room_for_another_connection_is_waited_for() {
+fn the_client_waits_for_a_partition_without_room_for_a_connection() {
     let place = Place::new();
     let listener = place.listen();
-    // Room for one who waits to be accepted.
+    // Room for one pending connection.
     rustix::net::listen(&listener, 0).unwrap();
     let first = std::os::unix::net::UnixStream::connect(&place.0).unwrap();
     let full = || {
@@ -71,10 +71,10 @@ fn a_partition_that_has_no_room_for_another_connection_is_waited_for() {
 }
 
 #[test]
-fn what_was_prepared_fails_once_if_it_did_not_join_also_when_the_partition_is_a_new_one() {
+fn a_prepared_processor_that_did_not_join_fails_once_also_with_a_new_partition() {
     let (place, listener, fake, partition, log, _registration) = in_the_middle_of_an_add();
     drop((fake, listener));
-    // Nobody listens for a while; then a partition does that begins at epoch 1 again.
+    // For a while nothing listens; then a new partition does, which begins at epoch 1 again.
     assert_eq!(partition.add(HardwareId(5)).unwrap_err(), Error::Disconnected);
     let listener = place.listen();
     let mut fake = Fake::accept(&listener, set(1, 1, false));
@@ -86,7 +86,7 @@ fn what_was_prepared_fails_once_if_it_did_not_join_also_when_the_partition_is_a_
 }
 
 #[test]
-fn a_request_under_way_ends_with_the_connection() {
+fn a_pending_request_fails_when_the_connection_is_lost() {
     let (mut fake, partition) = pair(1);
     let (_, error) = both(
         move || {
@@ -99,7 +99,7 @@ fn a_request_under_way_ends_with_the_connection() {
 }
 
 #[test]
-fn over_a_socket_there_is_no_second_connection_and_nothing_stays_open() {
+fn a_client_over_a_given_socket_does_not_reconnect_and_settles_everything_open() {
     let (mut fake, partition) = pair(1);
     let log = Log::default();
     let (_, registration) =
@@ -109,7 +109,7 @@ fn over_a_socket_there_is_no_second_connection_and_nothing_stays_open() {
     fake.tell(FIRST, 7, State::AddStart, 1).unwrap();
     log.take();
     drop(fake);
-    // Refused once the loss has been worked off.
+    // Refused once the loss has been noticed.
     let error = partition.register("q", |_: &Notice| Ok(())).unwrap_err();
     assert_eq!(error, Error::Disconnected);
     assert_eq!(log.take(), "d AddFailure 1 reset");
@@ -118,7 +118,7 @@ fn over_a_socket_there_is_no_second_connection_and_nothing_stays_open() {
 }
 
 #[test]
-fn one_that_is_refused_when_it_returns_tries_again_and_those_behind_it_are_not_held_up() {
+fn a_driver_refused_at_reconnection_tries_again_without_delaying_others() {
     let (_place, listener, mut fake, partition, log, first) = in_the_middle_of_an_add();
     fake.set = set(1, 1, false);
     let (_, second) = both(|| fake.admit(SECOND, 8), || partition.register("q", log.driver("e")));
@@ -137,14 +137,14 @@ fn one_that_is_refused_when_it_returns_tries_again_and_those_behind_it_are_not_h
 }
 
 #[test]
-fn a_driver_without_a_replay_is_settled_by_one_of_its_agents_own() {
+fn a_driver_without_a_replay_is_settled_by_a_replay_to_its_agent() {
     let place = Place::new();
     let listener = place.listen();
     let (mut fake, partition) = both(
         || Fake::accept(&listener, set(1, 1, false)),
         || Partition::connect(&place.0).unwrap(),
     );
-    /// Hears of removals too.
+    /// A driver that hears removals too.
     struct Hears(Log);
     impl Driver for Hears {
         fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {

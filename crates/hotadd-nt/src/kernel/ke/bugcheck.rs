@@ -174,7 +174,7 @@ mod tests {
     use crate::tests::{BOTH, call};
 
     #[test]
-    fn a_stop_names_its_code_and_numbers() {
+    fn a_bugcheck_is_printed_with_its_name_and_parameters() {
         assert_eq!(
             text(0xD1, [1, 2, 0, usize::MAX]),
             "bugcheck 0xd1 (DRIVER_IRQL_NOT_LESS_OR_EQUAL) (0x1, 0x2, 0x0, 0xffffffffffffffff)"
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_ascending_so_that_none_comes_twice() {
+    fn names_are_ascending_and_unique() {
         assert!(super::NAMES.is_sorted_by(|a, b| a.0 < b.0));
     }
 

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn microsofts_convention_finds_its_arguments_in_registers_and_on_the_stack() {
+    fn arguments_in_microsofts_convention_are_found_in_registers_and_on_the_stack() {
         type Snprintf =
             unsafe extern "win64" fn(*mut u8, usize, *const u8, i64, f64, i32, f64, u64) -> i32;
         let mut to = [0xaa_u8; 64];
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floating_point_number_in_a_register_is_taken_from_its_integer_twin() {
+    fn a_double_in_a_register_is_read_from_the_integer_register() {
         type Sprintf = unsafe extern "win64" fn(*mut u8, *const u8, u64) -> i32;
         let mut to = [0_u8; 16];
         // SAFETY: a caller of a variadic function passes a double in an integer register too, and the function reads
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_va_list_of_microsofts_is_a_pointer_to_slots() {
+    fn microsofts_va_list_is_a_pointer_to_slots() {
         type Vsnwprintf = unsafe extern "win64" fn(*mut u16, usize, *const u16, *const u64) -> i32;
         let mut to = [0_u16; 16];
         // SAFETY: it has this signature.

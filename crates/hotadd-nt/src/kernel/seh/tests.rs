@@ -19,14 +19,14 @@ fn said(outcome: &Outcome, start: &str) {
 }
 
 #[test]
-fn whoever_handles_an_exception_hears_its_status() {
+fn an_exception_handler_gets_the_status() {
     assert_eq!(returns("code", &[0xC000_009A]), 0xC000_009A, "raised by the driver");
     assert_eq!(returns("hardware", &[NOWHERE]), 0xC000_0005, "raised by the processor");
     assert_eq!(returns("record", &[0xE000_0001]), 0xE000_0003, "with a record of the driver's own");
     assert_eq!(returns("access", &[]), 0xC000_0005);
     assert_eq!(returns("by_zero", &[5, 0]), 77);
-    assert_eq!(returns("privileged", &[]), 88, "as on a machine that does not have that register");
-    assert_eq!(returns("information", &[0x18]), 1 << 32 | 0x18, "writing, and where");
+    assert_eq!(returns("privileged", &[]), 88, "as on a machine without that register");
+    assert_eq!(returns("information", &[0x18]), 1 << 32 | 0x18, "a write, and its address");
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn blocks_run_in_the_documented_order() {
 }
 
 #[test]
-fn a_filter_can_mend_what_went_wrong_but_not_what_is_final() {
+fn a_filter_can_continue_after_a_continuable_exception_only() {
     assert_eq!(returns("mended", &[NOWHERE]), 1234, "with the registers that the filter has set");
     said(&call("seh.sys", "not_mended", &[0xC000_0001]), "raises STATUS_UNSUCCESSFUL");
 }
 
 #[test]
-fn after_unwinding_a_function_finds_its_registers_and_variables() {
+fn unwinding_restores_registers_and_variables() {
     assert_eq!(returns("kept", &[NOWHERE]), 5 + 1_111_111 + 1_100_000, "twenty frames further up");
     assert_eq!(returns("grown", &[5000, NOWHERE]), 5001, "with a stack of changing size");
     assert_eq!(returns("large", &[NOWHERE]), 7, "with more than a page of variables");
@@ -60,25 +60,29 @@ fn after_unwinding_a_function_finds_its_registers_and_variables() {
 }
 
 #[test]
-fn at_every_instruction_of_a_function_its_callers_are_found() {
+fn callers_are_found_from_every_instruction_of_a_function() {
     let steps = returns("every_step", &[]);
     assert!(steps > 500, "{steps} instructions, one by one, and the result of them all is right");
 }
 
 #[test]
-fn probing_a_programs_memory_raises_what_is_documented() {
+fn probing_memory_raises_the_documented_exceptions() {
     assert_eq!(returns("probe_read", &[0x1000, 4, 4]), 0, "reading is not tried");
     assert_eq!(returns("probe_read", &[0x1002, 4, 4]), 0x8000_0002, "not aligned");
-    assert_eq!(returns("probe_read", &[0x1002, 0, 4]), 0, "no memory at all is always right");
-    assert_eq!(returns("probe_read", &[u64::MAX - 7, 8, 4]), 0xC000_0005, "the kernel's");
-    assert_eq!(returns("probe_write", &[1, 4, 4]), 6, "it is there, and is not changed");
-    assert_eq!(returns("probe_write", &[2, 4, 4]), 0xC000_0005, "it may only be read");
-    assert_eq!(returns("probe_write", &[NOWHERE, 4, 4]), 0xC000_0005, "it is not there");
+    assert_eq!(returns("probe_read", &[0x1002, 0, 4]), 0, "an empty range is always valid");
+    assert_eq!(
+        returns("probe_read", &[u64::MAX - 7, 8, 4]),
+        0xC000_0005,
+        "an address of the kernel"
+    );
+    assert_eq!(returns("probe_write", &[1, 4, 4]), 6, "the memory is writable and unchanged");
+    assert_eq!(returns("probe_write", &[2, 4, 4]), 0xC000_0005, "the memory is read-only");
+    assert_eq!(returns("probe_write", &[NOWHERE, 4, 4]), 0xC000_0005, "the memory is not mapped");
 }
 
 #[test]
-fn memory_that_a_function_of_ours_moves_faults_in_its_callers_name() {
-    assert_eq!(returns("copy", &[1]), 7, "what is there is copied");
+fn a_fault_in_our_memory_functions_is_raised_at_the_caller() {
+    assert_eq!(returns("copy", &[1]), 7, "mapped memory is copied");
     assert_eq!(returns("fill", &[1]), 0x0101_0101_0101_0101);
     assert_eq!(returns("compare", &[1]), 1);
     for function in ["copy", "fill", "compare"] {
@@ -95,13 +99,13 @@ fn memory_that_a_function_of_ours_moves_faults_in_its_callers_name() {
 }
 
 #[test]
-fn what_nobody_handles_is_told_where_it_was_raised() {
+fn an_unhandled_exception_is_reported_where_it_was_raised() {
     said(&call("seh.sys", "unhandled", &[0xC000_009A]), "raises STATUS_INSUFFICIENT_RESOURCES");
     said(&call("seh.sys", "bad_filter", &[NOWHERE]), "access violation reading 0x10");
     said(&call("seh.sys", "fast_fail", &[3]), "fast-fail 3 (CORRUPT_LIST_ENTRY)");
 }
 
 #[test]
-fn a_driver_can_unwind_by_hand() {
-    assert_eq!(returns("walked", &[]), 9, "the caller that is found is the one that called");
+fn a_driver_can_call_the_unwind_functions() {
+    assert_eq!(returns("walked", &[]), 9, "the caller found is the real caller");
 }

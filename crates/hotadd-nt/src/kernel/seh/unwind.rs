@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_make_no_sense_are_given_up_on_without_leaving_the_stack() {
+    fn damaged_tables_end_unwinding_without_leaving_the_stack() {
         let mut stack_memory = vec![0_u64; 4096];
         let low = stack_memory.as_ptr().expose_provenance();
         let stack = Stack { low, high: low + 8 * stack_memory.len() };
@@ -446,6 +446,6 @@ mod tests {
             }
         }
         assert!(unwound > 1000, "only {unwound} frames were unwound");
-        assert!(damaged > 500, "only {damaged} were given up on");
+        assert!(damaged > 500, "only {damaged} were damaged");
     }
 }

@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_takes_what_is_empty_and_forgotten_and_nothing_else() {
+    fn a_sweep_removes_only_empty_abandoned_cgroups() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in ["run.1", "run.2", "run.3", "run.3/in", "other.1"] {
@@ -316,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_is_not_taken_for_made() {
+    fn an_existing_cgroup_is_not_treated_as_created() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(make(folder.path()).unwrap_err(), Errno::EXIST);
     }
 
     #[test]
-    fn a_name_cannot_lead_elsewhere() {
+    fn a_name_that_is_a_path_is_refused() {
         for name in ["hotadd-run.1", "a", "A_b", &"x".repeat(128)] {
             assert!(is_name(name), "{name}");
         }
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_the_way_is_named_and_a_crowd_is_not_all_of_it() {
+    fn processes_that_prevent_removal_are_named_up_to_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let said = |procs: &str| {
             fs::write(folder.path().join("cgroup.procs"), procs).unwrap();

@@ -315,28 +315,28 @@ mod tests {
         (folder, linux)
     }
 
-    fn said(text: &str) -> Option<(CpusetKind, Option<String>)> {
+    fn parsed(text: &str) -> Option<(CpusetKind, Option<String>)> {
         Standing::parse(text).map(|standing| (standing.kind, standing.invalid))
     }
 
     #[test]
-    fn a_standing_is_read_as_both_kernels_write_it() {
-        assert_eq!(said("member\n"), Some((CpusetKind::Member, None)));
-        assert_eq!(said("isolated\n"), Some((CpusetKind::Isolated, None)));
+    fn a_partition_state_is_read_in_both_kernels_forms() {
+        assert_eq!(parsed("member\n"), Some((CpusetKind::Member, None)));
+        assert_eq!(parsed("isolated\n"), Some((CpusetKind::Isolated, None)));
         let reason = Some("Cpu list in cpuset.cpus not exclusive".to_owned());
         let text = "root invalid (Cpu list in cpuset.cpus not exclusive)\n";
-        assert_eq!(said(text), Some((CpusetKind::Root, reason)));
-        assert_eq!(said("root invalid\n"), Some((CpusetKind::Root, Some(String::new()))), "6.12");
+        assert_eq!(parsed(text), Some((CpusetKind::Root, reason)));
+        assert_eq!(parsed("root invalid\n"), Some((CpusetKind::Root, Some(String::new()))), "6.12");
         for text in ["", "\n", "rooted", "root valid", "invalid", "0"] {
-            assert_eq!(said(text), None, "{text:?}");
+            assert_eq!(parsed(text), None, "{text:?}");
         }
         let long = format!("root invalid ({})", "x".repeat(60_000));
-        assert_eq!(said(&long).unwrap().1.unwrap().len(), REASON, "no page is passed on");
+        assert_eq!(parsed(&long).unwrap().1.unwrap().len(), REASON, "no page is passed on");
     }
 
     proptest! {
         #[test]
-        fn any_text_is_a_standing_or_none(text in "(root|member|isolated)?.{0,80}") {
+        fn any_text_is_a_partition_state_or_refused(text in "(root|member|isolated)?.{0,80}") {
             if let Some(standing) = Standing::parse(&text) {
                 prop_assert!(text.trim().starts_with(standing.kind.name()), "{text:?}");
             }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_where_linux_has_them_and_one_write_changes_one() {
+    fn files_are_at_linux_paths_and_a_write_changes_one_file() {
         let (folder, linux) = groups();
         assert_eq!(linux.cpus().unwrap().to_string(), "2-3");
         assert_eq!(linux.effective().unwrap().to_string(), "2-3");
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_processors_of_its_own_is_named_and_we_are_not() {
+    fn other_cgroups_with_exclusive_processors_are_named() {
         let (folder, linux) = groups();
         assert_eq!(linux.beside(), Ok(vec![]), "a member shares, and ours is ours");
         let other = folder.path().join("above/other");

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn our_cgroup_is_found_wherever_they_are_mounted() {
+    fn our_cgroup_is_found_at_any_mount_point() {
         assert_eq!(at(V2, "0::/\n"), ok("/sys/fs/cgroup", "/sys/fs/cgroup"));
         let slice = "0::/user.slice/user-1000.slice/a b.scope\n";
         let own = "/sys/fs/cgroup/user.slice/user-1000.slice/a b.scope";
@@ -133,16 +133,12 @@ mod tests {
         let beside = "26 1 0:2 / /dev rw - devtmpfs devtmpfs rw\n\
                       27 1 0:24 /user.slice /mnt/with\\040space rw - cgroup2 none rw";
         let own = "/mnt/with space/user-1000.slice/a b.scope";
-        assert_eq!(
-            at(beside, slice),
-            ok("/mnt/with space", own),
-            "a part of them, bound elsewhere"
-        );
+        assert_eq!(at(beside, slice), ok("/mnt/with space", own), "a bind mount of a subtree");
         assert!(at(beside, "0::/system.slice\n").is_err(), "another part is not ours");
     }
 
     #[test]
-    fn where_there_is_none_it_is_said_why() {
+    fn the_error_says_why_no_cgroup_can_be_used() {
         let reason = |mounts, cgroups| at(mounts, cgroups).unwrap_err();
         let v1 = reason(V2, "3:cpuset:/\n0::/\n");
         assert!(v1.contains("version 1"), "{v1}");
@@ -155,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_home_below_a_mount_or_none(mounts in "[ -~\n]{0,200}", own in "[/a.]{0,20}") {
+        fn any_text_gives_a_path_below_a_mount_or_an_error(mounts in "[ -~\n]{0,200}", own in "[/a.]{0,20}") {
             let cgroups = format!("0::/{own}\n");
             for mounts in [format!("{V2}\n{mounts}"), mounts] {
                 if let Ok(home) = home(&mounts, &cgroups) {
@@ -166,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn on_this_machine_a_place_is_a_cgroup_or_there_is_a_reason() {
+    fn this_machine_has_a_place_or_a_reason_for_none() {
         match places() {
             Ok(places) => assert!(places.iter().all(|place| has_cpuset(place)), "{places:?}"),
             Err(CpusetError::NoPlace(reason)) => assert!(!reason.is_empty()),

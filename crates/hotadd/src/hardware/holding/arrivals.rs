@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_what_comes_within_reach_has_appeared_once_and_again_when_it_comes_back() {
+    fn h2_a_processor_appears_once_and_again_after_it_was_gone() {
         let mut arrivals = Arrivals::new(ids(&[0, 1]));
         assert!(!arrivals.has_news(), "what was there at the beginning is no news");
         let none = |_| false;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn h3_a_mask_is_a_request_and_not_one_every_time_it_is_put_back() {
+    fn h3_a_widened_mask_counts_as_one_request_however_often_it_is_put_back() {
         let mut arrivals = Arrivals::new(ids(&[0, 1]));
         let now = Instant::now();
         arrivals.request(ids(&[1, 7]), now);

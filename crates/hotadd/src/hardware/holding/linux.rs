@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_found_with_its_process_its_name_and_its_birth() {
+    fn threads_are_listed_with_process_name_and_start_time() {
         let (thread, process) = (rustix::thread::gettid(), rustix::process::getpid());
         let owner = Linux.owner(thread).expect("this thread has an owner");
         assert_eq!(owner.process, process);

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_pass_for_another_state_or_parent() {
+    fn a_hostile_process_name_does_not_change_the_parsed_state_or_parent() {
         let names: [&[u8]; 8] = [
             b"sh",
             b"",
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn the_states_and_flags_that_matter_are_seen() {
+    fn ended_and_immovable_threads_are_recognised() {
         let zombie = Stat::parse(b"9 (z) Z 0 9 9 0 -1 0 0").unwrap();
         assert!(zombie.ended && zombie.parent.is_none() && !zombie.immovable);
         assert!(Stat::parse(b"9 (iou-wrk-9) S 1 9 9 0 -1 67108864 0").unwrap().immovable);
     }
 
     #[test]
-    fn a_torn_reading_is_none_and_no_panic() {
+    fn a_truncated_stat_line_is_refused() {
         let whole = line(b"a) R 1 (b");
         let flags_end = whole.windows(7).position(|w| w == b"4194560").unwrap();
         for length in 0..flags_end {

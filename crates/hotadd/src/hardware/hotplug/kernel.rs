@@ -155,7 +155,7 @@ mod tests {
 
     const ONE: HardwareId = HardwareId(1);
 
-    /// Creates a folder that looks like the relevant part of /sys.
+    /// Creates a folder like the relevant part of /sys.
     fn sys() -> (TempDir, Linux) {
         let folder = tempfile::tempdir().unwrap();
         let cpu = folder.path().join("devices/system/cpu");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_switches_are_where_linux_has_them() {
+    fn lists_and_switches_are_at_linux_paths() {
         let (folder, linux) = sys();
         let lists = [List::Possible, List::Present, List::Online];
         assert_eq!(lists.map(|l| linux.list(l).unwrap().to_string()), ["0-3,8", "0-1", "0"]);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_is_the_kernels_error_a4() {
+    fn a4_a_failed_write_gives_the_kernels_error() {
         let (folder, linux) = sys();
         let file = folder.path().join("devices/system/cpu/cpu1/online");
         fs::remove_file(&file).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_read_like_any_other() {
+    fn the_lists_of_this_machine_can_be_read() {
         let linux = Linux::new();
         let [possible, present, online] =
             [List::Possible, List::Present, List::Online].map(|l| linux.list(l).unwrap());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_is_an_error_and_not_an_empty_machine() {
+    fn an_impossible_list_is_an_error_and_not_an_empty_machine() {
         let (folder, linux) = sys();
         let online = folder.path().join("devices/system/cpu/online");
         let long = "0,".repeat(40_000) + "0";
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_in_a_file_are_a_list_or_an_error() {
+    fn any_bytes_in_a_list_file_are_a_list_or_an_error() {
         let (folder, linux) = sys();
         let online = folder.path().join("devices/system/cpu/online");
         proptest!(|(bytes in prop::collection::vec(any::<u8>(), 0..64))| {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_kernels_that_were_looked_at_are_taken_to_bind_last() {
+    fn only_examined_kernels_count_as_sending_bind_last() {
         for old in ["6.1.0-42-cloud-amd64", "5.10.0", "6.0", "6.1"] {
             assert!(binds_last(old), "{old}");
         }

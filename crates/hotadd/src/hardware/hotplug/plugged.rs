@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_news_once_whether_its_event_or_the_list_comes_first() {
+    fn a_plugged_processor_is_reported_once_whether_event_or_list_comes_first() {
         let mut plugged = Plugged::begin(&list("0-1"), 100);
         assert!(!plugged.is_due(&list("0-1")), "what was there from the beginning is no news");
         assert!(plugged.is_due(&list("0-2")));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_said_to_be_pulled_is_news_when_it_is_there_again() {
+    fn a_pulled_processor_is_reported_when_it_is_plugged_in_again() {
         let mut plugged = Plugged::begin(&list("0-2"), 100);
         plugged.gone(TWO, 101);
         assert_eq!(plugged.look(&list("0-2"), 101, |_| false), [], "it is on its way out");
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_before_the_beginning_is_no_news() {
+    fn an_event_from_before_the_start_is_ignored() {
         let mut plugged = Plugged::begin(&list("0-1"), 100);
         plugged.heard(HardwareId(1), 100);
         assert_eq!(plugged.look(&list("0-1"), 100, |_| true), []);
     }
 
     #[test]
-    fn one_without_a_switch_is_news_when_it_has_one() {
+    fn a_processor_is_reported_when_its_switch_exists() {
         let mut plugged = Plugged::begin(&list("0-1"), 100);
         assert_eq!(plugged.look(&list("0-2"), 101, |_| false), []);
         assert!(plugged.is_due(&list("0-2")), "it is looked at again");

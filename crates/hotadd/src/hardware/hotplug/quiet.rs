@@ -55,7 +55,7 @@ mod tests {
     const ONE: HardwareId = HardwareId(1);
 
     #[test]
-    fn a_new_processor_is_left_alone_until_it_settles_or_the_time_is_up() {
+    fn a_new_processor_is_not_switched_until_it_settles_or_a_timeout() {
         let (mut fresh, now) = (Fresh::new(BOUND), Instant::now());
         assert_eq!(fresh.left(ONE, now), None, "one that was there all along");
         fresh.added(ONE, now);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_long_ago_are_forgotten() {
+    fn old_entries_are_forgotten() {
         let (mut fresh, now) = (Fresh::new(BOUND), Instant::now());
         for n in 0..1000 {
             fresh.added(HardwareId(n), now + BOUND * n);

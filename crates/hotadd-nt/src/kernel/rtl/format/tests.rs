@@ -42,7 +42,7 @@ fn units(text: &str) -> Vec<u16> {
 }
 
 #[test]
-fn sizes_are_those_of_microsofts_types() {
+fn size_prefixes_have_microsofts_meaning() {
     let minus = -2_i64 as u64;
     let cases = [
         ("%d", "-2"),
@@ -65,17 +65,17 @@ fn sizes_are_those_of_microsofts_types() {
         assert_eq!(narrow(text, &[minus]), expected, "{text}");
         assert_eq!(wide(text, &[minus]), expected, "{text}, wide");
     }
-    assert_eq!(narrow("%d", &[0xdead_beef_0000_0005]), "5", "the upper half is anything");
+    assert_eq!(narrow("%d", &[0xdead_beef_0000_0005]), "5", "the upper half is ignored");
 }
 
 #[test]
-fn pointers_have_all_their_digits() {
+fn pointers_are_printed_with_all_digits() {
     assert_eq!(narrow("%p", &[0xfffff800deadbeef]), "FFFFF800DEADBEEF");
     assert_eq!(narrow("[%20p] [%-18p]", &[1, 2]), "[    0000000000000001] [0000000000000002  ]");
 }
 
 #[test]
-fn text_of_both_kinds_goes_into_both_kinds_of_text() {
+fn narrow_and_wide_text_can_be_formatted_into_either() {
     let bytes = CString::new("grün").unwrap();
     let wide_text = units("blåu");
     let (b, w) = (bytes.as_ptr() as u64, wide_text.as_ptr() as u64);
@@ -88,7 +88,7 @@ fn text_of_both_kinds_goes_into_both_kinds_of_text() {
 }
 
 #[test]
-fn counted_strings_end_where_they_say() {
+fn counted_strings_end_at_their_length() {
     let mut bytes = *b"counted, and more";
     let ansi = AnsiString { length: 7, maximum_length: 17, buffer: bytes.as_mut_ptr() };
     let mut text = units("counted, and more");
@@ -102,7 +102,7 @@ fn counted_strings_end_where_they_say() {
 }
 
 #[test]
-fn null_is_said_and_what_is_behind_the_precision_is_not_looked_at() {
+fn null_is_printed_as_such_and_text_beyond_the_precision_is_not_read() {
     assert_eq!(narrow("%s %S %ws", &[0, 0, 0]), "(null) (null) (null)");
     assert_eq!(narrow("[%8s]", &[0]), "[  (null)]");
     let unterminated = *b"abc";
@@ -117,7 +117,7 @@ fn widths_that_are_arguments_may_be_negative() {
 }
 
 #[test]
-fn what_has_no_meaning_stands_for_itself() {
+fn unknown_specifications_are_printed_literally() {
     assert_eq!(narrow("100%% %y %-5k|%", &[]), "100% y k|");
 }
 
@@ -130,7 +130,7 @@ fn writing_through_a_format_is_refused() {
 }
 
 #[test]
-fn a_huge_width_costs_no_memory() {
+fn a_huge_width_allocates_no_memory() {
     let mut sink = Sink::<u8>::new(8);
     let text = c"%2147483647d%.2147483647d";
     // SAFETY: it is a zero-terminated text.
@@ -141,11 +141,15 @@ fn a_huge_width_costs_no_memory() {
 }
 
 #[test]
-fn what_was_used_is_told() {
+fn the_kinds_of_arguments_used_are_reported() {
     assert_eq!(run(b"%d %s", &[1, 0]).1.unwrap(), Used::default());
     assert_eq!(run(b"%ws", &[0]).1.unwrap(), Used { unicode: true, float: false });
     assert_eq!(run(b"%f", &[0]).1.unwrap(), Used { unicode: false, float: true });
-    assert_eq!(run(&units("%s")[..2], &[0]).1.unwrap(), Used::default(), "wide into wide");
+    assert_eq!(
+        run(&units("%s")[..2], &[0]).1.unwrap(),
+        Used::default(),
+        "wide text into wide text"
+    );
 }
 
 /// The C library's result for one argument.
@@ -235,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn where_both_know_a_format_it_answers_as_the_c_library((spec, argument) in conversions()) {
+    fn shared_formats_give_the_c_librarys_result((spec, argument) in conversions()) {
         let (ours, result) = run(spec.as_bytes(), &[argument.slot()]);
         prop_assert!(result.is_ok());
         let theirs = libc_says(&spec, &argument);
@@ -245,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn any_format_ends_and_says_the_same_in_both_widths(text in "(%[-+ #0]{0,2}[0-9]{0,2}(\\.[0-9]{0,2})?(hh|h|ll|l|I64|I32|I|w|z|L)?[duxXopcfeg%yk]|[ -~&&[^%]]){0,12}") {
+    fn any_format_gives_the_same_result_in_narrow_and_wide_text(text in "(%[-+ #0]{0,2}[0-9]{0,2}(\\.[0-9]{0,2})?(hh|h|ll|l|I64|I32|I|w|z|L)?[duxXopcfeg%yk]|[ -~&&[^%]]){0,12}") {
         let arguments = [65_u64; 16];
         let wide: Vec<u16> = text.encode_utf16().collect();
         let narrow = String::from_utf8(run(text.as_bytes(), &arguments).0).unwrap();

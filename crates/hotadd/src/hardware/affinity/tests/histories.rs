@@ -1,5 +1,5 @@
-//! Random histories against a model of holding: whatever comes, goes and is set, in whichever order, after a look every thread
-//! is where the rule says, and nothing is in the set that nobody was asked for.
+//! Random histories against a model of holding. Whatever comes, goes and is set, in whichever order, after a
+//! look every thread has the mask of the rule, and no processor is in the set without agreement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ enum Act {
     Switch(u32, bool),
     /// The cpuset above changes.
     Permit(Set),
-    /// Somebody sets a thread's mask.
+    /// Another process sets a thread's mask.
     Widen(i32, Set),
-    /// A thread makes another one.
+    /// A thread creates another.
     Bear(i32),
     Add(u32),
     Remove(u32),
@@ -41,38 +41,38 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..40)
 }
 
-/// What the rule says of each thread.
+/// The rule for a thread's mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
-    /// It gets what joins.
+    /// It gets every processor that joins.
     Follows,
-    /// It has this mask of its own.
+    /// It has set this mask itself.
     Own(Set),
-    /// Its processors are all gone, or it was set twice between two looks: anything inside of the set will do.
+    /// Its processors are all gone, or its mask was set twice between two looks: any mask inside of the set is right.
     Inside,
 }
 
-/// The reference: what is reachable, what has joined, and what each thread is to have.
+/// The reference: what is available, what has joined, and the mask that each thread must have.
 struct Model {
     online: Set,
     permitted: Set,
     set: Set,
     threads: BTreeMap<i32, Rule>,
     wishes: BTreeMap<i32, Set>,
-    /// Threads of which nobody can tell whether they still have a wish: what joins may be granted to them.
+    /// Threads that may or may not still have a request: a processor that joins may be granted to them.
     doubtful: BTreeSet<i32>,
-    /// Threads with masks that nobody could see: a processor in them was away again before the next look. What comes back reaches
-    /// them; a change that is seen ends that.
+    /// Threads with masks that no look could see, because a processor in them was gone again before. A
+    /// processor that comes back reaches them. A change that a look sees ends this.
     unseen: BTreeSet<i32>,
-    /// Threads whose masks somebody has set since the last look.
+    /// Threads whose masks were set by others since the last look.
     touched: BTreeSet<i32>,
-    /// What was within reach at the last look.
+    /// What was available at the last look.
     reached: Set,
-    /// The rules as the last look left them: what was set after it an old kernel overwrites, and nobody has seen it.
+    /// The rules at the last look. An old kernel overwrites masks that were set after it, and no look has seen those.
     looked: (BTreeMap<i32, Rule>, BTreeMap<i32, Set>),
-    /// An old kernel has overwritten masks a short time ago: what looks like that may be its doing.
+    /// An old kernel has overwritten masks recently, so that masks of that form may be its doing.
     shaken: bool,
-    /// It has done so since the last look.
+    /// An old kernel has overwritten masks since the last look.
     overwritten: bool,
 }
 
@@ -81,7 +81,7 @@ impl Model {
         &self.online & &self.permitted
     }
 
-    /// What has gone is out of the set, and out of masks.
+    /// Processors that have gone are removed from the set and from masks.
     fn lose(&mut self) {
         let reach = self.reach();
         self.set = &self.set & &reach;
@@ -134,7 +134,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
                 Rule::Inside => None,
             };
             if visible.is_subset(&model.set) && had != Some(visible.clone()) {
-                // If what it has now is all that is left, it still looks as if it wished.
+                // If its current mask is all that is left, it still looks like a request.
                 if model.wishes.remove(thread).is_some() {
                     model.doubtful.insert(*thread);
                 }
@@ -149,7 +149,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
                 model.threads.insert(*thread, Rule::Follows);
             } else if visible.is_subset(&model.set) {
                 model.threads.insert(*thread, Rule::Own(visible));
-            // Whoever asks for all that is left of the set, and more, follows it.
+            // A thread that asks for all that is left of the set, and more, follows it.
             } else if !left.is_subset(&visible) {
                 model.wishes.insert(*thread, visible);
             }
@@ -158,7 +158,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
             look(fake, affinity, model);
             let thread = 10 + i32::try_from(model.threads.len()).unwrap();
             let mut world = fake.world();
-            // Long after any change: what it then sets is its own.
+            // Long after any change, the mask that it then sets is its own.
             world.ticks += 1_000;
             let mask = world.threads[of].mask;
             world.born(thread, 10, 0, mask);
@@ -167,7 +167,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
             model.threads.insert(thread, rule);
         }
         Act::Add(id) => {
-            // What is granted to whom is judged by what was last seen.
+            // Requests are granted according to the last look.
             look(fake, affinity, model);
             if affinity.start(HardwareId(*id)).is_ok() {
                 assert!(model.reach().contains(id), "only what is within reach can be started");
@@ -202,7 +202,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
         }
         Act::Look => look(fake, affinity, model),
     }
-    // H1: on a kernel that keeps masks nothing reaches a thread by itself, look or not.
+    // H1: on a kernel that keeps masks, no processor reaches a thread by itself, with or without a look.
     if fake.world().keeps {
         for thread in model.threads.keys().copied().filter(|thread| !model.touched.contains(thread))
         {
@@ -217,7 +217,7 @@ fn act(fake: &Fake, affinity: &Affinity, model: &mut Model, act: &Act) {
     }
 }
 
-/// Whether all of a thread's own processors are away, so that the kernel runs it anywhere.
+/// Whether all processors of a thread's own mask are gone, so that the kernel runs it anywhere.
 fn stranded(model: &Model, thread: i32) -> bool {
     match &model.threads[&thread] {
         Rule::Follows => false,
@@ -229,14 +229,14 @@ fn stranded(model: &Model, thread: i32) -> bool {
 fn turn(fake: &Fake, model: &mut Model) {
     fake.world().turn(&shown(&model.online), &shown(&model.permitted));
     if fake.world().keeps {
-        // What was set and could not be seen any more nobody knows.
+        // Masks that were set and cannot be seen any more are unknown.
         for thread in &model.touched {
             model.threads.insert(*thread, Rule::Inside);
             model.doubtful.insert(*thread);
             model.unseen.insert(*thread);
         }
     } else {
-        // All masks are overwritten, also what somebody has just set.
+        // All masks are overwritten, including those that were just set.
         model.touched.clear();
         (model.threads, model.wishes) = model.looked.clone();
         (model.shaken, model.overwritten) = (true, true);
@@ -257,12 +257,12 @@ fn look(fake: &Fake, affinity: &Affinity, model: &mut Model) {
     assert!(news.is_subset(&appeared), "H2: {news:?} has come within reach, told was {appeared:?}");
     assert!(
         appeared.is_subset(&(&reach - &model.set)),
-        "what cannot be had is no news: {appeared:?}"
+        "only available processors appear: {appeared:?}"
     );
     if model.reached != reach {
         model.unseen.clear();
     } else if model.overwritten {
-        // There and back between two looks, and without an event: that looks as if the threads had set their masks themselves.
+        // Gone and back between two looks, without an event, looks as if the threads had set their masks themselves.
         for rule in model.threads.values_mut().filter(|rule| matches!(rule, Rule::Own(_))) {
             *rule = Rule::Inside;
         }
@@ -301,7 +301,7 @@ impl std::fmt::Debug for Model {
 
 proptest! {
     #[test]
-    fn after_a_look_every_thread_is_where_the_rule_says(acts in acts(), keeps in any::<bool>(), start in 0..3_u32) {
+    fn after_a_look_every_thread_has_the_mask_of_its_rule(acts in acts(), keeps in any::<bool>(), start in 0..3_u32) {
         let fake = Fake::new("0-3");
         fake.world().keeps = keeps;
         for thread in THREADS.skip(1) {

@@ -1,15 +1,15 @@
-//! Holding (H1 to H4): whatever brings other processors within reach of a thread, none is used before everybody agreed.
+//! Holding (H1 to H4): whatever makes other processors available to a thread, it uses none of them before agreement.
 
 use super::*;
 
 const TWO: HardwareId = HardwareId(2);
 
-/// As a program has it: all that it may run on, on a kernel that keeps masks.
+/// The threads of a program, with all processors available to it, on a kernel that keeps masks.
 fn process(fake: &Fake) -> Affinity {
     Affinity::on(Box::new(fake.clone()), pid(10), Tree::Current, None).unwrap()
 }
 
-/// A machine of four whose kernel keeps masks, of which these are online.
+/// A machine with four processors, of which these are online, and a kernel that keeps masks.
 fn machine(online: &str) -> Fake {
     let fake = Fake::new("0-3");
     fake.world().keeps = true;
@@ -18,29 +18,29 @@ fn machine(online: &str) -> Fake {
 }
 
 #[test]
-fn h1_a_partition_of_everything_sets_masks_too_and_what_comes_reaches_nobody() {
+fn h1_a_partition_of_all_processors_sets_masks_so_that_no_thread_gets_a_new_one() {
     let fake = machine("0-2");
     fake.world().born(20, 20, 10, mask("0-3"));
     let affinity = process(&fake);
     assert_eq!(affinity.set().to_string(), "0-2");
     fake.world().turn("0-3", "0-3");
-    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2", "nobody has had the time to repair anything");
+    assert_eq!(fake.masks(), "10: 0-2, 20: 0-2", "before any look could repair it");
     assert_eq!(survey(&affinity), Survey { appeared: vec![HardwareId(3)], ..Survey::default() });
     assert_eq!(survey(&affinity), Survey::default(), "and it appears once");
 }
 
 #[test]
-fn h1_masks_are_read_back_and_one_that_does_not_take_is_an_error() {
+fn h1_masks_are_read_back_and_a_mask_without_effect_is_an_error() {
     let fake = Fake::new("0-3");
     fake.world().threads.get_mut(&10).unwrap().cpuset = mask("2-3");
     fake.world().born(20, 20, 10, mask("0-3"));
     let error = make(&fake, "0-1").unwrap_err();
     assert_eq!(error.errno(), Some(Number::EINVAL), "{error}");
-    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3", "nothing is changed for anybody");
+    assert_eq!(fake.masks(), "10: 0-3, 20: 0-3", "no mask was changed");
 }
 
 #[test]
-fn h1_opening_takes_nothing_from_a_program_whose_threads_have_masks_of_their_own() {
+fn h1_creating_a_partition_keeps_the_masks_that_threads_have_set() {
     let fake = machine("0-3");
     fake.world().taskset(10, "0");
     fake.world().born(11, 10, 10, mask("1"));
@@ -53,7 +53,7 @@ fn h1_opening_takes_nothing_from_a_program_whose_threads_have_masks_of_their_own
 }
 
 #[test]
-fn h1_processors_that_are_away_are_taken_out_of_masks_when_they_are_first_set() {
+fn h1_offline_processors_are_removed_from_masks_when_they_are_first_set() {
     let fake = machine("0-3");
     fake.world().taskset(10, "0-3");
     fake.world().born(20, 20, 10, mask("1,3"));
@@ -66,7 +66,7 @@ fn h1_processors_that_are_away_are_taken_out_of_masks_when_they_are_first_set() 
 }
 
 #[test]
-fn h2_a_cpuset_above_that_grows_is_an_appearance_and_one_that_shrinks_takes_it_back() {
+fn h2_a_growing_cpuset_above_is_an_appearance_and_shrinking_reverts_it() {
     let fake = machine("0-3");
     fake.world().turn("0-3", "0");
     let affinity = process(&fake);
@@ -75,7 +75,7 @@ fn h2_a_cpuset_above_that_grows_is_an_appearance_and_one_that_shrinks_takes_it_b
     assert_eq!(fake.masks(), "10: 0");
     fake.world().turn("0-3", "0");
     affinity.look(false);
-    assert_eq!(survey(&affinity), Survey::default(), "gone before anybody was told");
+    assert_eq!(survey(&affinity), Survey::default(), "gone before it was reported");
     fake.world().turn("0-3", "0-1");
     assert_eq!(survey(&affinity).appeared, [ONE]);
     affinity.start(ONE).unwrap();
@@ -84,7 +84,7 @@ fn h2_a_cpuset_above_that_grows_is_an_appearance_and_one_that_shrinks_takes_it_b
 }
 
 #[test]
-fn h2_candidates_of_the_beginning_and_what_was_removed_do_not_appear() {
+fn h2_initial_candidates_and_removed_processors_do_not_appear() {
     let fake = machine("0-3");
     let affinity = partition(&fake, "0");
     assert_eq!(survey(&affinity).appeared, []);
@@ -98,7 +98,7 @@ fn h2_candidates_of_the_beginning_and_what_was_removed_do_not_appear() {
 }
 
 #[test]
-fn h2_whoever_was_begun_under_taskset_is_asked_for_nothing_outside_of_it() {
+fn h2_processors_outside_of_the_initial_mask_do_not_appear() {
     let fake = machine("0-2");
     fake.world().taskset(10, "0");
     let affinity = process(&fake);
@@ -108,7 +108,7 @@ fn h2_whoever_was_begun_under_taskset_is_asked_for_nothing_outside_of_it() {
 }
 
 #[test]
-fn h3_a_mask_that_somebody_widened_is_put_back_reported_and_a_request() {
+fn h3_a_widened_mask_is_put_back_reported_and_counts_as_a_request() {
     let fake = machine("0-1");
     fake.world().taskset(10, "0");
     let affinity = process(&fake);
@@ -127,7 +127,7 @@ fn h3_a_mask_that_somebody_widened_is_put_back_reported_and_a_request() {
 }
 
 #[test]
-fn h3_a_refused_request_is_not_repeated_by_who_goes_on_widening() {
+fn h3_a_refused_request_is_not_repeated_by_further_widening() {
     let fake = machine("0-1");
     let affinity = partition(&fake, "0");
     for round in 0..5 {
@@ -140,7 +140,7 @@ fn h3_a_refused_request_is_not_repeated_by_who_goes_on_widening() {
 }
 
 #[test]
-fn h3_many_threads_are_one_sentence_that_names_some() {
+fn h3_many_widened_threads_are_reported_in_one_sentence_that_names_some() {
     let fake = machine("0-1");
     let affinity = partition(&fake, "0");
     for thread in 11..20 {
@@ -157,7 +157,7 @@ fn h3_many_threads_are_one_sentence_that_names_some() {
 }
 
 #[test]
-fn h3_what_was_put_back_is_what_the_thread_had() {
+fn h3_a_mask_is_put_back_to_what_the_thread_had() {
     let fake = machine("0-3");
     let affinity = partition(&fake, "0-1");
     fake.world().taskset(10, "1");
@@ -170,7 +170,7 @@ fn h3_what_was_put_back_is_what_the_thread_had() {
 }
 
 #[test]
-fn h3_what_an_operator_asked_for_is_granted_when_it_joins() {
+fn h3_a_requested_processor_is_added_to_the_mask_when_it_joins() {
     let fake = machine("0-3");
     fake.world().taskset(10, "0");
     let affinity = process(&fake);
@@ -178,13 +178,13 @@ fn h3_what_an_operator_asked_for_is_granted_when_it_joins() {
     assert_eq!(survey(&affinity).appeared, [ONE]);
     assert_eq!(fake.masks(), "10: 0");
     affinity.start(ONE).unwrap();
-    assert_eq!(fake.masks(), "10: 1", "taskset -p 1, with everybody's consent");
+    assert_eq!(fake.masks(), "10: 1", "taskset -p 1, with agreement");
     survey(&affinity);
     assert_eq!(fake.masks(), "10: 1");
 }
 
 #[test]
-fn h3_a_mask_inside_of_the_set_stays_whatever_joins_or_leaves_beside_it() {
+fn h3_a_mask_inside_of_the_set_is_kept_when_other_processors_join_or_leave() {
     let fake = machine("0-3");
     let affinity = partition(&fake, "0");
     fake.world().born(20, 20, 10, mask("0"));
@@ -200,7 +200,7 @@ fn h3_a_mask_inside_of_the_set_stays_whatever_joins_or_leaves_beside_it() {
 }
 
 #[test]
-fn h3_a_change_that_is_taken_back_leaves_masks_that_look_like_it() {
+fn h3_a_reverted_change_keeps_masks_that_equal_it() {
     let fake = machine("0-3");
     let affinity = partition(&fake, "0-1");
     fake.world().born(20, 20, 10, mask("0"));
@@ -210,7 +210,7 @@ fn h3_a_change_that_is_taken_back_leaves_masks_that_look_like_it() {
 }
 
 #[test]
-fn h3_a_new_thread_that_pins_itself_is_told_from_one_that_was_made_during_the_change() {
+fn h3_a_new_thread_that_sets_its_mask_is_distinguished_from_one_created_during_a_change() {
     let fake = machine("0-3");
     let affinity = partition(&fake, "0");
     affinity.start(ONE).unwrap();
@@ -224,7 +224,7 @@ fn h3_a_new_thread_that_pins_itself_is_told_from_one_that_was_made_during_the_ch
 }
 
 #[test]
-fn h3_masks_of_their_own_that_an_old_kernel_overwrote_are_given_back() {
+fn h3_masks_that_an_old_kernel_overwrote_are_restored() {
     let fake = Fake::new("0-3");
     fake.world().online = mask("0-2");
     let affinity = partition(&fake, "0-1");
@@ -234,12 +234,12 @@ fn h3_masks_of_their_own_that_an_old_kernel_overwrote_are_given_back() {
     assert_eq!(fake.masks(), "10: 0-3, 20: 0-3");
     assert!(affinity.look(true));
     assert_eq!(fake.masks(), "10: 0-1, 20: 1");
-    assert_eq!(survey(&affinity).appeared, [HardwareId(3)], "and that was no request of anybody's");
+    assert_eq!(survey(&affinity).appeared, [HardwareId(3)], "a restored mask is not a request");
     assert_eq!(affinity.allowed().to_string(), "0-3");
 }
 
 #[test]
-fn h3_a_process_that_refuses_to_be_put_back_is_reported_once() {
+fn h3_a_process_whose_mask_cannot_be_put_back_is_reported_once() {
     let fake = machine("0-1");
     let affinity = partition(&fake, "0");
     fake.world().born(20, 20, 10, mask("0-1"));
@@ -250,7 +250,7 @@ fn h3_a_process_that_refuses_to_be_put_back_is_reported_once() {
 }
 
 #[test]
-fn h1_a_process_that_refuses_is_no_reason_not_to_hold_the_others_if_its_mask_is_right() {
+fn h1_a_process_that_cannot_be_changed_does_not_prevent_holding_others_if_its_mask_is_right() {
     let fake = machine("0-2");
     fake.world().born(20, 20, 10, mask("0-2"));
     fake.world().threads.get_mut(&20).unwrap().refuses = Some(Errno::PERM);
@@ -262,9 +262,9 @@ fn h1_a_process_that_refuses_is_no_reason_not_to_hold_the_others_if_its_mask_is_
 }
 
 #[test]
-fn h4_the_lists_of_a_container_are_not_believed_where_the_process_has_a_mask() {
+fn h4_the_threads_own_mask_counts_and_not_the_lists_of_a_container() {
     let fake = machine("0-3");
-    // As lxcfs shows it.
+    // A list as lxcfs shows it.
     fake.world().possible = mask("0");
     fake.world().taskset(10, "1");
     let affinity = process(&fake);
@@ -273,7 +273,7 @@ fn h4_the_lists_of_a_container_are_not_believed_where_the_process_has_a_mask() {
 }
 
 #[test]
-fn what_was_held_may_run_anywhere_again_when_the_partition_is_gone() {
+fn threads_may_run_anywhere_again_after_the_partition_is_dropped() {
     let fake = machine("0-2");
     let affinity = partition(&fake, "0");
     fake.world().born(20, 20, 10, mask("0"));
@@ -283,5 +283,5 @@ fn what_was_held_may_run_anywhere_again_when_the_partition_is_gone() {
     fake.world().taskset(10, "1");
     fake.world().taskset(20, "1");
     drop(process(&fake));
-    assert_eq!(fake.masks(), "10: 1, 20: 1", "as far as it was confined before");
+    assert_eq!(fake.masks(), "10: 1, 20: 1", "the mask from before the partition");
 }

@@ -1,4 +1,5 @@
-//! What no real machine does on demand: refusals, births at the worst moment, hot-plugs.
+//! Situations that a real machine does not produce on demand: refusals, new threads at the worst moment, and
+//! hot-plugs.
 
 mod histories;
 mod holding;
@@ -40,7 +41,7 @@ fn survey(affinity: &Affinity) -> Survey {
 }
 
 #[test]
-fn a_start_that_one_thread_refuses_leaves_nobody_widened_a4() {
+fn a4_a_start_refused_for_one_thread_widens_none() {
     let (fake, affinity) = family("0-1");
     fake.world().threads.get_mut(&30).unwrap().refuses = Some(Errno::PERM);
     let error = affinity.start(ONE).unwrap_err();
@@ -51,7 +52,7 @@ fn a_start_that_one_thread_refuses_leaves_nobody_widened_a4() {
 }
 
 #[test]
-fn a_start_whose_mask_the_kernel_cuts_fails_and_leaves_nobody_widened_a4() {
+fn a4_a_start_whose_mask_the_kernel_cuts_fails_and_widens_none() {
     let (fake, affinity) = family("0-1");
     fake.world().threads.get_mut(&30).unwrap().cpuset = mask("0");
     assert_eq!(affinity.start(ONE).unwrap_err().errno, Some(Number::EACCES));
@@ -59,9 +60,10 @@ fn a_start_whose_mask_the_kernel_cuts_fails_and_leaves_nobody_widened_a4() {
 }
 
 #[test]
-fn whoever_is_born_of_an_unwidened_thread_is_widened_too_a4() {
+fn a4_children_of_threads_not_yet_widened_are_widened_too() {
     let (fake, affinity) = family("0-1");
-    // Thread 30 is visited last. Behind the pass it forks 15, whose id the pass is past, and that one forks again.
+    // Thread 30 is visited last. After the pass it forks 15, whose id the pass has already passed, and 15
+    // forks again.
     let mut next = vec![(17, 15), (16, 15), (15, 30)];
     fake.world().at_set = Some(Box::new(move |world| {
         if let Some((id, parent)) = next.pop() {
@@ -73,7 +75,7 @@ fn whoever_is_born_of_an_unwidened_thread_is_widened_too_a4() {
 }
 
 #[test]
-fn a_tree_that_grows_as_fast_as_it_is_read_gives_eagain_a4() {
+fn a4_a_process_tree_that_grows_as_fast_as_it_is_read_gives_eagain() {
     let fake = Fake::new("0-1");
     let affinity = partition(&fake, "0");
     let mut next = 100;
@@ -87,21 +89,21 @@ fn a_tree_that_grows_as_fast_as_it_is_read_gives_eagain_a4() {
 }
 
 #[test]
-fn a_parent_that_ends_while_the_table_is_read_hides_nobody() {
+fn a_process_whose_parent_ends_during_the_reading_is_found() {
     let (fake, affinity) = family("0-1");
     let orphan = |parent| {
         Box::new(move |world: &mut super::fake::World| {
             world.threads.get_mut(&30).unwrap().parent = parent;
         })
     };
-    // At the first look 30 names a parent that is gone; from the second on it is a child of 10.
+    // At the first look, the parent of 30 has ended. From the second on, 30 is a child of 10.
     fake.world().at_pass.extend([orphan(99) as Box<_>, orphan(10) as Box<_>]);
     affinity.start(ONE).unwrap();
     assert_eq!(fake.masks(), "10: 0-1, 20: 0-1, 21: 0-1, 30: 0-1");
 }
 
 #[test]
-fn a_process_whose_parent_stays_hidden_is_a_strangers() {
+fn a_process_with_an_unknown_parent_is_not_part_of_the_tree() {
     let (fake, affinity) = family("0-1");
     fake.world().born(40, 40, 39, mask("0"));
     affinity.start(ONE).unwrap();
@@ -109,7 +111,7 @@ fn a_process_whose_parent_stays_hidden_is_a_strangers() {
 }
 
 #[test]
-fn a_stop_fails_with_ebusy_while_a_pinned_thread_keeps_the_processor_x1() {
+fn x1_a_stop_fails_with_ebusy_while_a_pinned_thread_uses_the_processor() {
     let (fake, affinity) = family("0-2");
     affinity.start(ONE).unwrap();
     fake.world().threads.get_mut(&21).unwrap().mask = mask("1");
@@ -123,7 +125,7 @@ fn a_stop_fails_with_ebusy_while_a_pinned_thread_keeps_the_processor_x1() {
 }
 
 #[test]
-fn what_has_ended_or_cannot_be_moved_stops_nobody_a4() {
+fn a4_ended_and_immovable_threads_do_not_fail_a_start() {
     let (fake, affinity) = family("0-1");
     let mut world = fake.world();
     let zombie = world.threads.get_mut(&20).unwrap();
@@ -134,18 +136,18 @@ fn what_has_ended_or_cannot_be_moved_stops_nobody_a4() {
     assert_eq!(
         fake.masks(),
         "10: 0-1, 20: 0, 21: 0-1, 30: 0",
-        "21 outlives the first thread of its process"
+        "21 outlives the main thread of its process"
     );
 }
 
 #[test]
-fn starting_narrows_everybody_who_could_run_elsewhere_and_nobody_else() {
+fn creating_a_partition_narrows_only_threads_that_may_run_elsewhere() {
     let fake = Fake::new("0-3");
     fake.world().born(20, 20, 10, mask("1"));
     fake.world().born(30, 30, 10, mask("1-2"));
     fake.world().born(40, 40, 1, mask("0-3"));
     let affinity = partition(&fake, "0-1");
-    assert_eq!(fake.masks(), "10: 0-1, 20: 1, 30: 1, 40: 0-3", "40 is nobody of ours");
+    assert_eq!(fake.masks(), "10: 0-1, 20: 1, 30: 1, 40: 0-3", "40 is not in the tree");
     assert_eq!(affinity.candidates().unwrap(), [HardwareId(2), HardwareId(3)]);
 }
 
@@ -163,7 +165,7 @@ fn processors_that_cannot_be_started_on_are_named() {
 }
 
 #[test]
-fn masks_that_a_hotplug_widened_are_narrowed_again_and_reported() {
+fn masks_widened_by_a_hotplug_are_narrowed_and_reported() {
     let (fake, affinity) = family("0-3");
     fake.world().online = mask("0-2");
     assert_eq!(survey(&affinity), Survey::default(), "a narrower machine is no matter yet");
@@ -182,19 +184,19 @@ fn masks_that_a_hotplug_widened_are_narrowed_again_and_reported() {
 }
 
 #[test]
-fn a_hotplug_there_and_back_is_repaired_as_well() {
+fn a_hotplug_and_its_reversal_between_two_looks_are_repaired() {
     let (fake, affinity) = family("0-3");
     for thread in fake.world().threads.values_mut() {
         thread.mask = mask("0-3");
     }
-    assert!(affinity.look(true), "the event came, though all is as it was");
+    assert!(affinity.look(true), "the event counts, although nothing has changed");
     let says = "the kernel had set the masks of 4 threads to 0-3 on a hot-plug or a change of a cpuset; \
      restored to 0";
     assert_eq!(survey(&affinity).repaired, [says]);
 }
 
 #[test]
-fn a_thread_that_is_overwritten_while_it_is_put_right_counts_once() {
+fn a_thread_whose_mask_changes_during_the_repair_counts_once() {
     let (fake, affinity) = family("0-3");
     let overwrite = |world: &mut super::fake::World| {
         for thread in world.threads.values_mut() {
@@ -210,7 +212,7 @@ fn a_thread_that_is_overwritten_while_it_is_put_right_counts_once() {
 }
 
 #[test]
-fn a_processor_that_goes_is_reported_and_does_not_come_back_by_itself_x2_x3() {
+fn x2_x3_a_vanished_processor_is_reported_and_does_not_come_back_by_itself() {
     let (fake, affinity) = family("0-2");
     affinity.start(ONE).unwrap();
     fake.world().online = mask("0,2");
@@ -222,7 +224,7 @@ fn a_processor_that_goes_is_reported_and_does_not_come_back_by_itself_x2_x3() {
     affinity.start(ONE).unwrap();
     fake.world().online = mask("0,2");
     assert_eq!(affinity.survey(&[HardwareId(0), ONE]).vanished, [ONE]);
-    // A kernel that remembers what was once asked for gives it back.
+    // A kernel that remembers the requested mask restores it.
     fake.world().online = mask("0-2");
     fake.world().threads.get_mut(&30).unwrap().mask = mask("0-1");
     let says =
@@ -232,7 +234,7 @@ fn a_processor_that_goes_is_reported_and_does_not_come_back_by_itself_x2_x3() {
 }
 
 #[test]
-fn a_partition_that_lost_every_processor_can_be_given_another_x2() {
+fn x2_a_partition_that_lost_every_processor_can_add_another() {
     let fake = Fake::new("0-2");
     let affinity = partition(&fake, "1");
     let mut world = fake.world();
@@ -245,7 +247,7 @@ fn a_partition_that_lost_every_processor_can_be_given_another_x2() {
 }
 
 #[test]
-fn h1_what_had_vanished_is_not_hidden_in_masks_once_another_one_was_added() {
+fn h1_a_vanished_processor_is_not_left_in_masks_after_an_add() {
     let fake = Fake::new("0-1");
     fake.world().keeps = true;
     let affinity = partition(&fake, "1");
@@ -258,7 +260,7 @@ fn h1_what_had_vanished_is_not_hidden_in_masks_once_another_one_was_added() {
 }
 
 #[test]
-fn a_thread_that_was_being_made_during_a_change_is_found_afterwards() {
+fn a_thread_created_during_a_change_is_found_by_the_next_look() {
     let (fake, affinity) = family("0-1");
     affinity.start(ONE).unwrap();
     fake.world().born(40, 40, 30, mask("0"));
@@ -271,7 +273,7 @@ fn a_thread_that_was_being_made_during_a_change_is_found_afterwards() {
 }
 
 #[test]
-fn a_processor_that_goes_just_before_its_start_is_refused_a8() {
+fn a8_a_processor_that_goes_offline_just_before_its_start_is_refused() {
     let (fake, affinity) = family("0-3");
     (fake.world().online, fake.world().permitted) = (mask("0-2"), mask("0-1,3"));
     let says = |id| Hardware::admits(&affinity, HardwareId(id)).unwrap_err();

@@ -1,4 +1,4 @@
-//! The watcher's thread over masks.
+//! The watcher's thread over affinity masks.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,13 @@ struct Partition(Mutex<Sender<()>>);
 
 impl Nudged for Partition {
     fn nudge(&self) {
-        // The test may be over.
+        // The test may have ended.
         let _ = self.0.lock().unwrap().send(());
     }
 }
 
 #[test]
-fn it_nudges_on_a_change_and_ends_at_once_with_the_backend() {
+fn the_watcher_nudges_on_a_change_and_ends_with_the_backend() {
     let fake = Fake::new("0-1");
     let affinity = Affinity::on(Box::new(fake.clone()), pid(10), Tree::Current, None).unwrap();
     let affinity = Arc::new(affinity);
@@ -26,19 +26,19 @@ fn it_nudges_on_a_change_and_ends_at_once_with_the_backend() {
     affinity.clone().watch(Nudge(Arc::downgrade(&partition)));
     fake.world().online = mask("0"); // no event comes of it
     nudges.recv_timeout(Duration::from_secs(20)).expect("a nudge within a poll or two");
-    assert!(Arc::weak_count(&partition) > 0, "the watcher goes on");
+    assert!(Arc::weak_count(&partition) > 0, "the watcher still runs");
     drop(affinity);
-    // The watcher's nudge goes with it.
+    // The watcher's nudge handle is dropped with it.
     let dropped = Instant::now();
     while Arc::weak_count(&partition) > 0 {
-        assert!(dropped.elapsed() < Duration::from_secs(20), "the watcher goes on");
+        assert!(dropped.elapsed() < Duration::from_secs(20), "the watcher still runs");
         std::thread::yield_now();
     }
     println!("the watcher ended after {:?}", dropped.elapsed());
 }
 
 #[test]
-fn masks_are_put_back_while_the_partition_is_busy_h3() {
+fn h3_masks_are_put_back_during_a_transaction() {
     let fake = Fake::new("0-1");
     let start = "0".parse().unwrap();
     let affinity = Affinity::on(Box::new(fake.clone()), pid(10), Tree::Current, Some(&start));
@@ -49,9 +49,9 @@ fn masks_are_put_back_while_the_partition_is_busy_h3() {
         if notice.state() == crate::State::AddStart && notice.processor().id == ONE {
             taken.world().taskset(10, "0-1");
             let began = Instant::now();
-            // The transaction is under way all this time: whoever waits for it puts nothing back.
+            // The transaction lasts all this time, so waiting for it would not put masks back.
             while taken.masks() != "10: 0" {
-                assert!(began.elapsed() < Duration::from_secs(20), "nobody put it back");
+                assert!(began.elapsed() < Duration::from_secs(20), "the mask was not put back");
                 std::thread::yield_now();
             }
             return Err(crate::Veto::new(Status::INSUFFICIENT_RESOURCES, "no"));
@@ -62,7 +62,7 @@ fn masks_are_put_back_while_the_partition_is_busy_h3() {
     let refused = partition.add(ONE).unwrap_err().to_string();
     assert!(
         refused.contains("slow refused"),
-        "it was put back while the driver took its time: {refused}"
+        "the mask was put back during the call of the driver: {refused}"
     );
     drop(busy);
 }

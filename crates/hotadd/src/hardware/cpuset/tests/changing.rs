@@ -1,4 +1,4 @@
-//! Beginning, starting and stopping: one write, and what is effective decides.
+//! Creating a cpuset, and starting and stopping processors: one write, and the effective list decides.
 
 use hotadd_core::{Errno as Number, Status};
 
@@ -13,13 +13,13 @@ fn options(start: &str) -> CpusetOptions {
 }
 
 #[test]
-fn a_start_is_one_write_and_so_is_a_stop() {
+fn a_start_and_a_stop_are_one_write_each() {
     for kind in [CpusetKind::Member, CpusetKind::Root, CpusetKind::Isolated] {
         let rig = Rig::new("1", kind);
         assert_eq!(
             rig.partition.candidates().unwrap().len(),
             3,
-            "{kind}: all but the one that it has"
+            "{kind}: all but its own processor"
         );
         rig.add(3).unwrap();
         assert_eq!(rig.writes(), ["1,3"], "{kind}");
@@ -39,7 +39,7 @@ fn a4_a_write_that_fails_is_a_failed_start_with_its_errno() {
 }
 
 #[test]
-fn a4_what_makes_the_partition_invalid_is_taken_back_and_the_kernels_reason_passed_on() {
+fn a4_a_start_that_makes_the_partition_invalid_is_reverted_with_the_kernels_reason() {
     for is_6_1 in [true, false] {
         let mut rig = Rig::new("1", CpusetKind::Isolated);
         rig.act(|world| {
@@ -52,7 +52,7 @@ fn a4_what_makes_the_partition_invalid_is_taken_back_and_the_kernels_reason_pass
         assert_eq!(rig.writes(), ["1-2", "1"], "narrowed again");
         let standing = rig.cpuset.kernel.standing().unwrap();
         assert_eq!((standing.kind, standing.invalid), (CpusetKind::Isolated, None), "{is_6_1}");
-        assert!(!rig.fake.world().is_unguarded, "as it was in the kernel's mind too");
+        assert!(!rig.fake.world().is_unguarded, "the kernel's state is restored too");
         assert!(!rig.look(), "nothing is left to be said");
         rig.add(3).expect("the others can be had");
         assert_eq!(rig.active(), [1, 3]);
@@ -60,7 +60,7 @@ fn a4_what_makes_the_partition_invalid_is_taken_back_and_the_kernels_reason_pass
 }
 
 #[test]
-fn a4_what_the_kernel_takes_and_does_not_do_is_a_failed_start() {
+fn a4_a_write_without_effect_is_a_failed_start() {
     let rig = Rig::new("1", CpusetKind::Member);
     rig.act(|world| {
         let taken = |world: &mut World| drop(world.beside.insert("thief", set("2")));
@@ -73,7 +73,7 @@ fn a4_what_the_kernel_takes_and_does_not_do_is_a_failed_start() {
 }
 
 #[test]
-fn what_cannot_be_taken_back_is_said() {
+fn a_write_that_cannot_be_reverted_is_reported() {
     let mut rig = Rig::new("1", CpusetKind::Root);
     rig.act(|world| {
         world.spoils.insert(2, WHY);
@@ -86,14 +86,11 @@ fn what_cannot_be_taken_back_is_said() {
         told.iter().any(|line| line.contains("was 1 and cannot be restored: ENODEV")),
         "{told:?}"
     );
-    assert!(
-        told.contains(&breach(2)),
-        "it runs there, and nobody may take it for agreed: {told:?}"
-    );
+    assert!(told.contains(&breach(2)), "it runs and is reported as not agreed: {told:?}");
 }
 
 #[test]
-fn a8_what_cannot_be_had_is_refused_before_anybody_is_asked_and_it_is_said_why() {
+fn a8_an_unavailable_processor_is_refused_with_a_reason_before_any_party_is_asked() {
     let rig = Rig::new("1", CpusetKind::Root);
     let reason = |id| {
         let error = rig.add(id).unwrap_err();
@@ -126,9 +123,9 @@ fn a8_what_cannot_be_had_is_refused_before_anybody_is_asked_and_it_is_said_why()
 }
 
 #[test]
-fn it_is_never_empty() {
+fn the_last_processor_of_a_cpuset_cannot_be_stopped() {
     let rig = Rig::new("1-2", CpusetKind::Member);
-    // One is gone, and nobody has noticed.
+    // One is gone, and no look has noticed yet.
     rig.act(|world| world.give_above("0,2-3"));
     let error = rig.remove(2).unwrap_err();
     assert_eq!(error.errno(), Some(Number::EINVAL));
@@ -137,7 +134,7 @@ fn it_is_never_empty() {
 }
 
 #[test]
-fn what_partitions_below_have_taken_stays_theirs() {
+fn processors_taken_by_partitions_below_are_not_touched() {
     let fake = Fake::new("0-3", "1-3", CpusetKind::Root);
     fake.world().below = set("3");
     let mut rig = Rig::over(fake);
@@ -151,7 +148,7 @@ fn what_partitions_below_have_taken_stays_theirs() {
 }
 
 #[test]
-fn a_new_one_begins_with_what_is_asked_for_or_the_first() {
+fn a_created_cpuset_begins_with_the_requested_processors_or_the_first() {
     let begin = |options: &CpusetOptions, taken: &str| {
         let fake = Fake::new("0-3", "", CpusetKind::Member);
         fake.world().beside.insert("other", set(taken));
@@ -166,11 +163,11 @@ fn a_new_one_begins_with_what_is_asked_for_or_the_first() {
     assert_eq!(error, "the cpuset /cg cannot have 3; it can have 0-2");
     assert_eq!(begin(&options(""), ""), Err(CpusetError::Empty));
     let nothing = begin(&CpusetOptions::new(), "0-3").unwrap_err();
-    assert!(matches!(nothing, CpusetError::Invalid { .. }), "there is none to be had: {nothing}");
+    assert!(matches!(nothing, CpusetError::Invalid { .. }), "no processor is available: {nothing}");
 }
 
 #[test]
-fn one_that_was_there_keeps_what_it_has_and_gets_no_more_by_itself() {
+fn an_adopted_cpuset_keeps_its_processors_and_gains_none_by_itself() {
     let adopt = |cpus: &str, options: &CpusetOptions| {
         let fake = Fake::new("0-3", cpus, CpusetKind::Member);
         fake.world().give_above("0-2");
@@ -181,17 +178,17 @@ fn one_that_was_there_keeps_what_it_has_and_gets_no_more_by_itself() {
     assert_eq!(
         adopt("", &CpusetOptions::new()),
         (Ok(3), "0-2".into()),
-        "all that is above, and no more"
+        "all processors of the cgroup above"
     );
     assert_eq!(adopt("1,3", &CpusetOptions::new()), (Ok(1), "1".into()), "3 is not effective");
     assert_eq!(adopt("1", &options("0")), (Ok(1), "0".into()), "on demand");
     let (refused, left) = adopt("1", &options("3"));
     assert!(matches!(refused, Err(CpusetError::NotAllowed { .. })), "{refused:?}");
-    assert_eq!(left, "1", "and it is as it was");
+    assert_eq!(left, "1", "the list is restored");
 }
 
 #[test]
-fn one_that_cannot_be_what_it_is_to_be_is_as_it_was() {
+fn a_cpuset_that_cannot_satisfy_its_options_is_restored() {
     for is_6_1 in [true, false] {
         let fake = Fake::new("0-3", "1", CpusetKind::Member);
         fake.world().spoils.insert(2, WHY);

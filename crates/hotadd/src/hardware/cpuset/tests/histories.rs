@@ -1,5 +1,5 @@
-//! Random histories: whatever others do and in whichever order, after a look the partition is what is effective, and only what was
-//! agreed to or reported is in it.
+//! Random histories. Whatever other processes do in whichever order, after a look the partition equals the
+//! effective list, and contains only processors that were agreed to or reported.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ enum Act {
     Spoil(u32, bool),
     Refuse,
     Lose,
-    /// A thread comes in.
+    /// A thread enters the cpuset.
     Attach(i32),
     /// A thread sets its mask.
     Pin(i32, BTreeSet<u32>),
@@ -56,7 +56,7 @@ fn show(ids: &BTreeSet<u32>) -> String {
     ids.iter().copied().map(HardwareId).collect::<crate::CpuList>().to_string()
 }
 
-/// Does it. Those that then are in the partition by consent.
+/// Performs an action. `agreed` has the processors that are in the partition with agreement.
 fn act(rig: &mut Rig, act: Act, agreed: &mut BTreeSet<u32>) {
     let effective = |rig: &Rig| rig.cpuset.kernel.effective().unwrap();
     match act {
@@ -72,7 +72,7 @@ fn act(rig: &mut Rig, act: Act, agreed: &mut BTreeSet<u32>) {
                 agreed.remove(&id);
             }
         }
-        // The kernel keeps one, and ours has no processor that is not.
+        // The kernel keeps processor 0, and our cpuset has no offline processor.
         Act::Switch(id, on) => rig.act(|w| w.switch(id, on || id == 0)),
         Act::Write(list) => rig.act(|w| w.write(&show(&list))),
         Act::Kind(kind) => rig.act(|w| w.write_kind(kind)),
@@ -89,7 +89,7 @@ fn act(rig: &mut Rig, act: Act, agreed: &mut BTreeSet<u32>) {
         Act::Refuse => rig.act(|w| w.refusals.push_back(Some(Errno::BUSY))),
         Act::Lose => rig.act(World::lose),
         Act::Attach(thread) => rig.act(|world| world.attach(thread)),
-        // If it can have none of these, or is not there, nothing is changed.
+        // Nothing changes if the thread does not exist or may have none of these.
         Act::Pin(thread, list) => rig.act(|world| {
             let _ = world.set_mask(thread, list);
         }),
@@ -118,17 +118,17 @@ fn look(rig: &mut Rig, agreed: &mut BTreeSet<u32>) {
         rig.cpuset.kernel.effective().unwrap().ids().iter().map(|id| id.0).collect();
     assert_eq!(active, effective, "what is effective is what counts");
     for (thread, mask) in rig.fake.world().thread_masks() {
-        // With no processor left they run wherever the kernel puts them.
+        // With no processor left, they run wherever the kernel puts them.
         let held = effective.is_empty() || mask.iter().all(|id| effective.contains(id));
         assert!(held, "{thread} runs on {mask:?} of {effective:?} (H1)");
     }
     let known: Vec<u32> = agreed.iter().copied().collect();
-    assert_eq!(active, known, "and nobody is in it of whom nothing was said");
+    assert_eq!(active, known, "every active processor was agreed or reported");
 }
 
 proptest! {
     #[test]
-    fn after_a_look_the_partition_is_what_is_effective(
+    fn after_a_look_the_partition_equals_the_effective_list(
         acts in acts(),
         is_6_1 in any::<bool>(),
         root in any::<bool>(),

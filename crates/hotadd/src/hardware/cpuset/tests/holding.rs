@@ -1,9 +1,10 @@
-//! Holding (H1 to H4) in a cpuset: no thread of it runs on what comes before everybody agreed, and what comes is told.
+//! Holding (H1 to H4) in a cpuset: its threads use a new processor only after agreement, and a processor that
+//! comes is reported.
 
 use super::*;
 use crate::hardware::cpuset::fake::set;
 
-/// A cpuset that has all that is online, which is 0 to 2 of 0 to 3.
+/// A cpuset with all online processors, which are 0 to 2 of 0 to 3.
 fn everything(is_6_1: bool) -> Rig {
     let fake = Fake::new("0-3", "0-2", CpusetKind::Member);
     fake.world().is_6_1 = is_6_1;
@@ -12,13 +13,13 @@ fn everything(is_6_1: bool) -> Rig {
 }
 
 #[test]
-fn h1_whoever_comes_into_a_cpuset_of_everything_is_held_to_it() {
+fn h1_a_thread_that_enters_a_cpuset_of_all_processors_is_held() {
     for is_6_1 in [true, false] {
         let mut rig = everything(is_6_1);
         rig.act(|world| world.attach(10));
         rig.look();
         rig.act(|world| world.switch(3, true));
-        assert_eq!(rig.fake.world().masks(), "10: 0-2", "{is_6_1}: before anybody has looked");
+        assert_eq!(rig.fake.world().masks(), "10: 0-2", "{is_6_1}: before the first look");
         assert_eq!(rig.fake.world().effective(), "0-2");
         assert!(rig.look());
         assert_eq!(rig.told(), ["3 appeared"], "{is_6_1}");
@@ -31,7 +32,7 @@ fn h1_whoever_comes_into_a_cpuset_of_everything_is_held_to_it() {
 }
 
 #[test]
-fn h1_a_thread_that_was_not_seen_in_time_is_put_back_and_that_is_said() {
+fn h1_a_thread_that_gained_a_processor_is_put_back_and_reported() {
     let mut rig = everything(false);
     rig.act(|world| {
         world.attach(10);
@@ -46,7 +47,7 @@ fn h1_a_thread_that_was_not_seen_in_time_is_put_back_and_that_is_said() {
 }
 
 #[test]
-fn h1_what_is_in_an_adopted_cpuset_is_held_from_the_beginning() {
+fn h1_threads_of_an_adopted_cpuset_are_held_from_the_start() {
     let fake = Fake::new("0-3", "0-2", CpusetKind::Member);
     fake.world().switch(3, false);
     fake.world().attach(10);
@@ -56,7 +57,7 @@ fn h1_what_is_in_an_adopted_cpuset_is_held_from_the_beginning() {
 }
 
 #[test]
-fn h2_what_the_cgroup_above_gains_has_appeared_and_what_we_give_back_has_not() {
+fn h2_a_processor_gained_by_the_cgroup_above_appears_and_a_removed_one_does_not() {
     let mut rig = Rig::new("0", CpusetKind::Member);
     assert!(!rig.look(), "candidates of the beginning are no news");
     rig.act(|world| world.give_above("0-1"));
@@ -69,7 +70,7 @@ fn h2_what_the_cgroup_above_gains_has_appeared_and_what_we_give_back_has_not() {
     rig.act(|world| drop(world.beside.insert("other", set("3"))));
     rig.act(|world| world.give_above("0-3"));
     rig.look();
-    assert_eq!(rig.told(), [""; 0], "it is somebody else's own");
+    assert_eq!(rig.told(), [""; 0], "it is exclusive to another cgroup");
     for kind in [CpusetKind::Root, CpusetKind::Member] {
         rig.act(|world| world.write_kind(kind));
         while rig.look() {}
@@ -82,7 +83,7 @@ fn h2_what_the_cgroup_above_gains_has_appeared_and_what_we_give_back_has_not() {
 }
 
 #[test]
-fn h2_what_was_lost_appears_when_it_comes_back() {
+fn h2_a_lost_processor_appears_when_it_comes_back() {
     let mut rig = Rig::new("0-1", CpusetKind::Member);
     rig.act(|world| world.switch(1, false));
     while rig.look() {}
@@ -93,7 +94,7 @@ fn h2_what_was_lost_appears_when_it_comes_back() {
 }
 
 #[test]
-fn h3_masks_of_their_own_stay_whatever_joins_or_leaves() {
+fn h3_masks_set_by_threads_are_kept_when_processors_join_or_leave() {
     for is_6_1 in [true, false] {
         let mut rig = Rig::new("0-1", CpusetKind::Member);
         rig.act(|world| {
@@ -114,7 +115,7 @@ fn h3_masks_of_their_own_stay_whatever_joins_or_leaves() {
 }
 
 #[test]
-fn h3_a_cpuset_that_somebody_else_widens_is_not_fought_over_thread_by_thread() {
+fn h3_a_cpuset_widened_from_outside_does_not_lead_to_reports_per_thread() {
     let mut rig = Rig::new("0", CpusetKind::Member);
     rig.act(|world| world.attach(10));
     rig.look();

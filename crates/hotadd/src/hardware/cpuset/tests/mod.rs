@@ -1,4 +1,5 @@
-//! What no real machine does on demand: refusals, partitions that become invalid, others who write to the same files.
+//! Situations that a real machine does not produce on demand: refusals, invalid partitions, and other
+//! processes that write to the same files.
 
 mod changing;
 mod histories;
@@ -17,7 +18,7 @@ use crate::hardware::Hardware;
 use crate::hardware::watch::Watcher;
 use crate::{Change, Error, EventKind, Observation, Partition};
 
-/// A partition over a cpuset for tests, and the watcher's part of it, which listens when it is told to.
+/// A partition over a fake cpuset, and its watcher, which the test drives.
 struct Rig {
     fake: Fake,
     cpuset: Arc<Cpuset>,
@@ -32,7 +33,7 @@ fn govern(fake: &Fake, options: &CpusetOptions, fresh: bool) -> Result<Cpuset, C
 }
 
 impl Rig {
-    /// Four processors, and a cpuset with these.
+    /// Four processors, and a cpuset with these of them.
     fn new(cpus: &str, kind: CpusetKind) -> Self {
         Self::over(Fake::new("0-3", cpus, kind))
     }
@@ -40,7 +41,7 @@ impl Rig {
     fn over(fake: Fake) -> Self {
         let options = CpusetOptions::new().poll(Duration::MAX);
         let cpuset = Arc::new(govern(&fake, &options, false).unwrap());
-        // The partition's own watcher hears nothing and sleeps for ever.
+        // The partition's own watcher gets no events and sleeps.
         fake.world().deaf = true;
         let partition = Partition::from_hardware(Arc::clone(&cpuset) as Arc<dyn Hardware>).unwrap();
         fake.world().deaf = false;
@@ -63,12 +64,12 @@ impl Rig {
         Self { fake, cpuset, partition, watcher, told, _observation }
     }
 
-    /// Somebody else does something.
+    /// Another process acts.
     fn act(&self, act: impl FnOnce(&mut World)) {
         act(&mut self.fake.world());
     }
 
-    /// One round of the watcher. Says whether it found something to look at.
+    /// One round of the watcher. Returns whether it found a change.
     fn look(&mut self) -> bool {
         let due = self.watcher.look(&*self.cpuset);
         if due {
@@ -92,7 +93,7 @@ impl Rig {
         ids
     }
 
-    /// What the observer was told since the last time.
+    /// The events since the last call.
     fn told(&self) -> Vec<String> {
         std::mem::take(&mut *self.told.lock().unwrap())
     }

@@ -1,4 +1,4 @@
-//! What others do to the cpuset: said, and never taken for agreed.
+//! Changes of the cpuset by other processes are reported, and never counted as agreed.
 
 use super::*;
 use crate::hardware::cpuset::fake::set;
@@ -13,7 +13,7 @@ fn x2_a_processor_that_goes_offline_vanishes_and_does_not_come_back_by_itself() 
         assert_eq!((rig.told(), rig.active()), (vec!["2 vanished".into()], vec![1]), "{kind}");
         rig.act(|world| world.switch(2, true));
         rig.look();
-        assert_eq!(rig.fake.world().effective(), "1", "{kind}: nobody has agreed");
+        assert_eq!(rig.fake.world().effective(), "1", "{kind}: no party has agreed");
         assert_eq!(rig.told(), ["2 appeared"], "it can be asked for (H2)");
         rig.add(2).unwrap();
         assert_eq!(rig.active(), [1, 2]);
@@ -21,7 +21,7 @@ fn x2_a_processor_that_goes_offline_vanishes_and_does_not_come_back_by_itself() 
 }
 
 #[test]
-fn x2_one_that_was_away_between_two_looks_must_be_agreed_to_again() {
+fn x2_a_processor_that_was_gone_between_two_looks_needs_agreement_again() {
     let mut rig = Rig::new("1", CpusetKind::Member);
     rig.add(2).unwrap();
     rig.act(|world| {
@@ -32,14 +32,14 @@ fn x2_one_that_was_away_between_two_looks_must_be_agreed_to_again() {
     let told = vec!["2 vanished".into(), "2 appeared".into()];
     assert_eq!((rig.told(), rig.active()), (told, vec![1]));
     assert_eq!(rig.fake.world().effective(), "1");
-    // What was said of it before it joined is old.
+    // An event from before it joined is outdated.
     rig.add(2).unwrap();
     rig.act(World::lose);
     assert!(!rig.look());
 }
 
 #[test]
-fn x2_without_events_a_lasting_change_is_found_all_the_same() {
+fn x2_a_lasting_change_is_found_without_events() {
     let mut rig = Rig::new("1-2", CpusetKind::Member);
     rig.act(|world| {
         world.switch(2, false);
@@ -48,16 +48,16 @@ fn x2_without_events_a_lasting_change_is_found_all_the_same() {
     assert!(rig.look());
     assert_eq!(rig.told(), ["2 vanished"]);
     rig.act(|world| world.give_above("0,2-3"));
-    assert!(rig.look(), "of the cgroup above nobody says anything");
+    assert!(rig.look(), "a change of the cgroup above is found without an event");
     assert_eq!(
         rig.told()[..2],
         ["1 vanished".to_owned(), breach(0),],
-        "and the kernel lets its threads run where it likes"
+        "the kernel then runs its threads on other processors"
     );
 }
 
 #[test]
-fn q3_what_another_process_writes_joins_without_agreement_and_it_is_said_what_was_written() {
+fn q3_a_processor_written_by_another_process_joins_without_agreement_and_is_reported() {
     let mut rig = Rig::new("1", CpusetKind::Member);
     rig.act(|world| world.write("1-2"));
     assert!(rig.look());
@@ -72,7 +72,7 @@ fn q3_what_another_process_writes_joins_without_agreement_and_it_is_said_what_wa
 }
 
 #[test]
-fn q3_what_another_process_writes_and_is_not_effective_is_taken_out_again() {
+fn q3_a_processor_written_by_another_process_without_effect_is_removed_again() {
     let mut rig = Rig::new("1", CpusetKind::Member);
     rig.act(|world| {
         world.switch(3, false);
@@ -85,7 +85,7 @@ fn q3_what_another_process_writes_and_is_not_effective_is_taken_out_again() {
 }
 
 #[test]
-fn a_partition_that_becomes_invalid_is_said_once_with_the_kernels_reason() {
+fn an_invalid_cpuset_partition_is_reported_once_with_the_kernels_reason() {
     let mut rig = Rig::new("1-2", CpusetKind::Root);
     let reason = "Parent unable to distribute cpu downstream";
     rig.act(|world| {
@@ -107,7 +107,7 @@ fn a_partition_that_becomes_invalid_is_said_once_with_the_kernels_reason() {
 }
 
 #[test]
-fn when_none_is_left_those_that_the_kernel_uses_instead_have_joined_without_agreement() {
+fn q3_processors_that_the_kernel_substitutes_count_as_joined_without_agreement() {
     let mut rig = Rig::new("1", CpusetKind::Member);
     rig.act(|world| world.switch(1, false));
     assert!(rig.look());
@@ -123,7 +123,7 @@ fn when_none_is_left_those_that_the_kernel_uses_instead_have_joined_without_agre
 }
 
 #[test]
-fn q3_one_that_somebody_brought_in_while_all_were_asked_does_not_pass_for_agreed() {
+fn q3_a_processor_written_from_outside_while_parties_are_asked_is_not_agreed() {
     let mut rig = Rig::new("1", CpusetKind::Member);
     let fake = rig.fake.clone();
     let meddler = move |notice: &crate::Notice| {
@@ -134,14 +134,14 @@ fn q3_one_that_somebody_brought_in_while_all_were_asked_does_not_pass_for_agreed
     };
     let _registration = rig.partition.register("meddler", meddler).unwrap();
     let error = rig.add(2).unwrap_err();
-    assert_eq!(error.clause(), "A4", "everybody had agreed by then: {error}");
+    assert_eq!(error.clause(), "A4", "all parties had agreed by then: {error}");
     assert!(error.to_string().contains("another process has added it"), "{error}");
     assert!(rig.look());
     assert_eq!(rig.told()[0], breach(2));
 }
 
 #[test]
-fn what_cannot_be_read_is_said_once_and_nothing_is_concluded_from_it() {
+fn an_unreadable_file_is_reported_once_and_changes_nothing() {
     let mut rig = Rig::new("1-2", CpusetKind::Member);
     for _ in 0..2 {
         rig.act(|world| world.readings.extend([Some(Errno::NODEV); 2]));
@@ -155,7 +155,7 @@ fn what_cannot_be_read_is_said_once_and_nothing_is_concluded_from_it() {
 }
 
 #[test]
-fn a_neighbour_that_takes_a_processor_for_its_own_is_seen() {
+fn a_processor_taken_by_a_sibling_cgroup_is_noticed() {
     let mut rig = Rig::new("1-2", CpusetKind::Member);
     rig.act(|world| drop(world.beside.insert("thief", set("2"))));
     assert!(rig.look());

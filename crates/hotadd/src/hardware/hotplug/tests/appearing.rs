@@ -1,11 +1,11 @@
-//! Processors that are plugged in: said once, when they can be added, and of nothing else.
+//! Processors that are plugged in are reported once, when they can be added, and no others are.
 
 use super::super::Intruders;
 use super::super::fake::{Fake, Way};
 use super::Rig;
 
 #[test]
-fn one_that_is_plugged_in_is_said_to_appear_once_by_event_or_by_the_list() {
+fn h2_a_plugged_processor_appears_once_by_event_or_list() {
     for deaf in [false, true] {
         let mut rig = Rig::new("0-3", "0-1", "0");
         rig.act(|w| w.plug(2));
@@ -24,7 +24,7 @@ fn one_that_is_plugged_in_is_said_to_appear_once_by_event_or_by_the_list() {
 }
 
 #[test]
-fn one_that_is_pulled_and_plugged_between_two_looks_appears_again() {
+fn h2_a_processor_replugged_between_two_looks_appears_again() {
     let mut rig = Rig::new("0-3", "0-2", "0-1");
     rig.act(|w| w.pull(2));
     rig.act(|w| w.plug(2));
@@ -33,7 +33,7 @@ fn one_that_is_pulled_and_plugged_between_two_looks_appears_again() {
 }
 
 #[test]
-fn one_that_is_removed_or_taken_offline_does_not_appear() {
+fn h2_a_removed_or_offlined_processor_does_not_appear() {
     let mut rig = Rig::new("0-3", "0-2", "0-2");
     rig.remove(2).unwrap();
     rig.act(|w| w.switch(1, false, Way::Switch));
@@ -42,12 +42,12 @@ fn one_that_is_removed_or_taken_offline_does_not_appear() {
     let told = rig.told();
     assert!(
         !told.iter().any(|line| line.ends_with("appeared")),
-        "nothing was plugged in: {told:?}"
+        "no processor was plugged in: {told:?}"
     );
 }
 
 #[test]
-fn one_that_somebody_else_starts_at_once_joins_or_is_taken_off_and_appears_q3() {
+fn q3_a_plugged_processor_onlined_by_others_joins_or_is_revoked_and_appears() {
     for (intruders, appears) in [(Intruders::Report, false), (Intruders::Revoke, true)] {
         let mut rig = Rig::with(Fake::new("0-3", "0-1", "0-1"), intruders);
         rig.act(|w| w.plug(2));
@@ -55,12 +55,12 @@ fn one_that_somebody_else_starts_at_once_joins_or_is_taken_off_and_appears_q3() 
         assert!(rig.look());
         let told = rig.told();
         assert_eq!(told.contains(&"2 appeared".to_owned()), appears, "{intruders:?}: {told:?}");
-        assert_eq!(rig.active().contains(&2), !appears, "{intruders:?}: who is in needs no adding");
+        assert_eq!(rig.active().contains(&2), !appears, "{intruders:?}: a member does not appear");
     }
 }
 
 #[test]
-fn one_without_a_switch_does_not_appear() {
+fn h2_a_processor_without_a_switch_does_not_appear() {
     let mut rig = Rig::new("0-3", "0-1", "0");
     rig.act(|w| {
         w.fixed.insert(2);

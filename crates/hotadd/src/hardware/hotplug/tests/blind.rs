@@ -1,4 +1,5 @@
-//! What nobody can see of other people's hands, and two partitions of one machine: docs/limits.md says so, and no more than this is so.
+//! Changes by others that hotadd cannot notice, and two partitions of one machine. docs/limits.md lists
+//! exactly these.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::hardware::Hardware;
 use crate::{HardwareId, Partition};
 
 #[test]
-fn what_leaves_and_comes_back_while_events_are_lost_is_not_noticed() {
+fn a_blink_while_events_are_lost_is_not_noticed() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| {
         w.switch(1, false, Way::Switch);
@@ -24,7 +25,7 @@ fn what_leaves_and_comes_back_while_events_are_lost_is_not_noticed() {
 }
 
 #[test]
-fn one_that_is_pulled_and_plugged_while_events_are_lost_does_not_appear_anew() {
+fn a_processor_replugged_while_events_are_lost_does_not_appear_again() {
     let mut rig = Rig::new("0-3", "0-2", "0-1");
     rig.act(|w| {
         w.pull(2);
@@ -33,25 +34,21 @@ fn one_that_is_pulled_and_plugged_while_events_are_lost_does_not_appear_anew() {
     });
     rig.look();
     assert_eq!(rig.told(), [""; 0], "it was off before, and is off");
-    assert_eq!(
-        rig.partition.candidates().unwrap(),
-        [HardwareId(2)],
-        "it can be asked for as before"
-    );
+    assert_eq!(rig.partition.candidates().unwrap(), [HardwareId(2)], "it is still a candidate");
 }
 
 #[test]
-fn one_that_somebody_starts_right_before_our_write_passes_for_ours() {
+fn a_processor_onlined_by_others_right_before_our_write_counts_as_agreed() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     rig.act(|w| w.before = Some(Box::new(|w: &mut World| w.switch(1, true, Way::Switch))));
-    rig.add(1).expect("everybody had agreed");
+    rig.add(1).expect("all parties had agreed");
     assert_eq!(rig.told(), [line(State::AddStart, 1), line(State::AddComplete, 1)]);
     rig.look();
     assert_eq!((rig.told(), rig.active()), (vec![], vec![0, 1]));
 }
 
 #[test]
-fn one_that_somebody_blinks_right_before_our_write_joins_and_is_reported() {
+fn a_processor_blinked_by_others_right_before_our_write_joins_and_is_reported() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let blink = |w: &mut World| {
         w.switch(1, true, Way::Switch);
@@ -67,7 +64,7 @@ fn one_that_somebody_blinks_right_before_our_write_joins_and_is_reported() {
 }
 
 #[test]
-fn two_partitions_of_one_machine_take_each_other_for_intruders() {
+fn two_partitions_of_one_machine_report_each_others_adds_as_intrusions() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let options = HotplugOptions::new().intruders(Intruders::Report).poll(Duration::MAX);
     let other = Hotplug::on(Arc::new(rig.fake.clone()), options).unwrap();
@@ -77,6 +74,6 @@ fn two_partitions_of_one_machine_take_each_other_for_intruders() {
     assert_eq!(
         rig.told(),
         [breach(1), "1 joined".to_owned()],
-        "who agreed there was not asked here"
+        "the parties of the other partition are not ours"
     );
 }

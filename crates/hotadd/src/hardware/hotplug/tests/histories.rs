@@ -1,4 +1,4 @@
-//! Random histories of other people's hands, lost events and failures, against what the kernel for tests knows to be true.
+//! Random histories of switching by others, lost events and failures, checked against what the fake kernel knows.
 //!
 //! `PROPTEST_CASES=100000 cargo test --release --lib histories` looks longer.
 
@@ -14,7 +14,7 @@ use super::super::fake::{Fake, Way, World};
 use super::super::kernel::Errno;
 use super::Rig;
 
-/// Sparse, and not all of them there in the beginning.
+/// Sparse ids, not all of them present at first.
 const IDS: [u32; 6] = [0, 1, 2, 3, 7, 64];
 
 /// Something that happens.
@@ -23,19 +23,19 @@ enum Act {
     Plug(u32),
     Pull(u32),
     Switch(u32, bool, Way),
-    /// All events that were not read are lost.
+    /// All unread events are lost.
     Lose,
-    /// The socket ends for good.
+    /// The socket is closed for good.
     Deafen,
     Junk(Vec<u8>),
     /// One of the next readings of the list fails.
     Unreadable(usize),
     Refuse(u32, Errno),
-    /// We are asked to, and somebody else acts on the same processor just before our write and after it.
+    /// A request to us. Another process switches the same processor just before our write and after it.
     Add(u32, Option<bool>, Vec<bool>),
     Remove(u32, Option<bool>, Vec<bool>),
     Look,
-    /// Looks until there is nothing more to see, and compares.
+    /// Looks until there is nothing new, and compares.
     Check,
 }
 
@@ -82,24 +82,25 @@ fn history() -> impl Strategy<Value = History> {
     })
 }
 
-/// A history under way, and what is known besides what the kernel for tests knows.
+/// A history in progress, and what is known in addition to the fake kernel's knowledge.
 struct Run {
     rig: Rig,
     revoke: bool,
     deaf: bool,
-    /// Members that may have been away without a trace: past their switch, or the events were lost.
+    /// Members that may have been gone without a trace, because their switch was bypassed or events were lost.
     doubted: BTreeSet<u32>,
-    /// Those that were plugged in, and not yet said to have appeared.
+    /// Processors that were plugged in and not yet reported as appeared.
     plugged: BTreeSet<u32>,
-    /// Those of them that ran when a look, some of whose readings failed, may have seen it: who runs needs no adding.
+    /// Those of them that may have been seen running by a look with failed readings. A running processor need
+    /// not be added.
     excused: BTreeSet<u32>,
-    /// Those that may have been unplugged without a trace.
+    /// Processors that may have been pulled without a trace.
     unnoticed: BTreeSet<u32>,
-    /// How often each was taken offline by a look.
+    /// How often each was revoked by a look.
     revocations: BTreeMap<u32, u32>,
     /// What the driver and the observer were told since the last look.
     told: Vec<String>,
-    /// What has happened in this history, for the test that all of it does.
+    /// What has happened in this history, for the test that every kind of event happens.
     seen: BTreeSet<&'static str>,
 }
 
@@ -175,7 +176,7 @@ impl Run {
         self.hear()
     }
 
-    /// Hears what was told, before the world goes on: an add that fails looks around by itself.
+    /// Reads what was told before the next action, because a failed add looks by itself.
     fn hear(&mut self) -> Result<(), TestCaseError> {
         let told = self.rig.told();
         let appeared = told.iter().filter_map(|line| line.strip_suffix(" appeared"));
@@ -190,7 +191,7 @@ impl Run {
         Ok(())
     }
 
-    /// Somebody else acts on a processor. What nobody listens to leaves no trace.
+    /// Another process switches a processor. An event without a listener leaves no trace.
     fn others(&mut self, id: u32, act: impl FnOnce(&mut World)) {
         if self.deaf {
             self.doubted.insert(id);
@@ -223,7 +224,7 @@ impl Run {
         let result = if on { self.rig.add(id) } else { self.rig.remove(id) };
         let writes = self.rig.writes();
         let wrote = writes.first() == Some(&(id, on));
-        // What was touched meanwhile is looked at when the change is over.
+        // What was touched meanwhile is found by a look after the change.
         let revoked = &writes[usize::from(wrote)..];
         let mut world = self.rig.fake.world();
         let meddled = before.is_some() && world.before.is_none();
@@ -233,8 +234,8 @@ impl Run {
                 prop_assert!(wrote, "it was switched by us, or it is not ours");
                 self.seen.insert("added");
                 self.doubted.remove(&id);
-                // Everybody had agreed when somebody else was quicker than our write. And one that somebody switches off
-                // in the very moment before it is taken to have been switched off behind it.
+                // All parties had agreed when another process was faster than our write. A processor that is
+                // switched off at that moment counts as switched off after our write.
                 if meddled || self.deaf && !after.is_empty() {
                     self.doubted.insert(id);
                 }
@@ -245,7 +246,7 @@ impl Run {
             Ok(_) => drop(self.seen.insert("removed")),
             Err(error) => {
                 self.seen.extend(error.errno().and_then(crate::Errno::name));
-                // It was switched and could not be seen to be: for everybody it has failed.
+                // It was switched and that could not be read, so the add has failed for every observer.
                 let undone = revoked.contains(&(id, false));
                 let switched = on && !member && (undone || world.online().contains(&id));
                 if switched && world.ours.insert(id, false) == Some(true) {
@@ -260,7 +261,7 @@ impl Run {
         self.revoked(revoked)
     }
 
-    /// Checks what a look has written.
+    /// Checks the writes of a look.
     fn revoked(&mut self, writes: &[(u32, bool)]) -> Result<(), TestCaseError> {
         prop_assert!(self.revoke || writes.is_empty(), "a look wrote: {writes:?}");
         let mut written: Vec<u32> = writes.iter().map(|(id, _)| *id).collect();
@@ -294,7 +295,7 @@ impl Run {
             return Ok(due);
         }
         for id in std::mem::take(&mut self.plugged) {
-            // Who runs already needs no adding.
+            // A running processor need not be added.
             let off = !self.rig.fake.world().online().contains(&id);
             let excused = self.unnoticed.contains(&id) || self.excused.contains(&id);
             prop_assert!(!off || excused, "{id} was plugged in, and did not appear: {told:?}");
@@ -350,14 +351,14 @@ fn run(history: &History) -> Result<BTreeSet<&'static str>, TestCaseError> {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_set_is_the_kernels_and_nothing_joins_unreported_x2_q3(history in history()) {
+    fn x2_q3_the_set_equals_the_kernels_list_and_every_intruder_is_reported(history in history()) {
         run(&history)?;
     }
 }
 
-/// What never happens in a history is not tested by it.
+/// Whatever never happens in a history is not tested.
 #[test]
-fn histories_come_to_every_end() {
+fn every_kind_of_event_happens_in_some_history() {
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     let mut runner = TestRunner::deterministic();
     for _ in 0..400 {

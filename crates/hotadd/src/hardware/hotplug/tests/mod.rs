@@ -1,4 +1,5 @@
-//! What no real machine does on demand: refusals, events at the worst moment, other people's hands on the switches.
+//! Situations that a real machine does not produce on demand: refusals, events at the worst moment, and other
+//! processes that switch processors.
 
 mod appearing;
 mod blind;
@@ -20,7 +21,7 @@ use crate::{
     Change, Error, EventKind, Notice, Observation, Partition, Registration, Removal, Veto,
 };
 
-/// A partition over a kernel for tests, and the watcher's part of it, which listens when it is told to.
+/// A partition over a fake kernel, and its watcher, which the test drives.
 struct Rig {
     fake: Fake,
     hotplug: Arc<Hotplug>,
@@ -31,7 +32,7 @@ struct Rig {
     _driver: Registration,
 }
 
-/// Writes down what it is told, and agrees to everything.
+/// A driver that records its calls and agrees to everything.
 struct Driver(Arc<Mutex<Vec<String>>>);
 
 impl Driver {
@@ -80,7 +81,7 @@ impl Rig {
         let mut options = HotplugOptions::new().intruders(intruders).poll(Duration::MAX);
         options.quiet = Duration::ZERO;
         let hotplug = Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap());
-        // The partition's own watcher hears nothing and sleeps for ever.
+        // The partition's own watcher gets no events and sleeps.
         fake.world().deaf = true;
         let partition =
             Partition::from_hardware(Arc::clone(&hotplug) as Arc<dyn Hardware>).unwrap();
@@ -107,12 +108,12 @@ impl Rig {
         Self { fake, hotplug, partition, watcher, told, _observation, _driver }
     }
 
-    /// Somebody else does something.
+    /// Another process acts.
     fn act(&self, act: impl FnOnce(&mut World)) {
         act(&mut self.fake.world());
     }
 
-    /// One round of the watcher. Says whether it found something to look at.
+    /// One round of the watcher. Returns whether it found a change.
     fn look(&mut self) -> bool {
         let due = self.watcher.look(&*self.hotplug);
         if due {
@@ -140,7 +141,7 @@ impl Rig {
         ids
     }
 
-    /// What the driver and the observer were told since the last time.
+    /// The calls of the driver and the events since the last call.
     fn told(&self) -> Vec<String> {
         std::mem::take(&mut *self.told.lock().unwrap())
     }
@@ -155,7 +156,7 @@ fn breach(id: u32) -> String {
     format!("breach Q3: processor {id} was brought in by another process; no driver was asked")
 }
 
-/// The state as a driver's line begins with it.
+/// The beginning of a driver's line for this state.
 fn line(state: State, id: u32) -> String {
     format!("{state} {id}")
 }

@@ -1,4 +1,4 @@
-//! What somebody else does to the processors: taking them away, bringing them in, both at once.
+//! What other processes do to the processors: taking them offline, bringing them online, and both at once.
 
 use std::collections::VecDeque;
 
@@ -18,14 +18,14 @@ fn surprise(id: u32) -> String {
     line(State::RemoveComplete, id) + " surprise"
 }
 
-/// Off and on again, before anybody looks.
+/// Offline and online again before a look.
 fn blink(world: &mut World, id: u32) {
     world.switch(id, false, Way::Switch);
     world.switch(id, true, Way::Switch);
 }
 
 #[test]
-fn one_that_is_taken_away_is_reported_and_keeps_its_index_x2_x3() {
+fn x2_x3_an_offlined_processor_is_reported_and_keeps_its_index() {
     let mut rig = Rig::new("0-3", "0-2", "0-2");
     rig.act(|w| w.pull(1));
     rig.act(|w| w.switch(2, false, Way::Target));
@@ -36,12 +36,12 @@ fn one_that_is_taken_away_is_reported_and_keeps_its_index_x2_x3() {
     assert_eq!(rig.active(), [0]);
     rig.act(|w| w.plug(1));
     assert!(rig.look());
-    assert_eq!(rig.told(), ["1 appeared"], "it is off, and nobody is asked by that alone");
+    assert_eq!(rig.told(), ["1 appeared"], "it is offline, and that alone asks no party");
     assert_eq!(rig.add(1).unwrap().processor.index.get(), 1);
 }
 
 #[test]
-fn one_that_is_brought_in_joins_without_agreement_and_is_reported_q3() {
+fn q3_a_processor_onlined_by_others_joins_without_agreement_and_is_reported() {
     for way in [Way::Switch, Way::Target] {
         let mut rig = Rig::new("0-3", "0-3", "0");
         rig.act(|w| w.switch(2, true, way));
@@ -55,7 +55,7 @@ fn one_that_is_brought_in_joins_without_agreement_and_is_reported_q3() {
 }
 
 #[test]
-fn one_that_leaves_and_comes_back_between_two_looks_is_told_by_its_events_x2_q3() {
+fn x2_q3_a_blink_between_two_looks_is_noticed_by_its_events() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| blink(w, 1));
     assert!(rig.look(), "the list is the same, and the events are not");
@@ -80,7 +80,7 @@ fn one_that_leaves_and_comes_back_between_two_looks_is_told_by_its_events_x2_q3(
 }
 
 #[test]
-fn one_that_joined_without_agreement_is_watched_like_any_other_x2() {
+fn x2_a_processor_that_joined_without_agreement_is_watched_like_others() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     rig.act(|w| w.switch(1, true, Way::Switch));
     assert!(rig.look());
@@ -90,21 +90,21 @@ fn one_that_joined_without_agreement_is_watched_like_any_other_x2() {
     assert_eq!(
         rig.told(),
         [breach(1), "1 joined".to_owned()],
-        "the driver was not told that it joined, and so not that it left (X4)"
+        "the driver was told neither that it joined nor that it left (X4)"
     );
 }
 
 #[test]
-fn the_event_of_a_blink_may_come_after_a_look_that_saw_nothing_x2() {
+fn x2_the_event_of_a_blink_may_come_after_a_look_that_saw_no_change() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| blink(w, 1));
     assert_eq!(rig.hotplug.survey(&[HardwareId(0), HardwareId(1)]), Survey::default());
-    assert!(rig.look(), "it is news all the same");
+    assert!(rig.look(), "the event is still found");
     assert_eq!(rig.told(), [breach(1), "1 joined".to_owned(), surprise(1)]);
 }
 
 #[test]
-fn lost_events_and_a_dead_socket_end_in_a_reading_of_the_list_x2_q3() {
+fn x2_q3_lost_events_and_a_closed_socket_lead_to_reading_the_list() {
     let mut rig = Rig::new("0-3", "0-3", "0-1");
     rig.act(|w| {
         w.switch(1, false, Way::Switch);
@@ -124,7 +124,7 @@ fn lost_events_and_a_dead_socket_end_in_a_reading_of_the_list_x2_q3() {
 }
 
 #[test]
-fn an_unreadable_list_takes_nobody_away_and_is_said_once_q3() {
+fn q3_an_unreadable_list_changes_nothing_and_is_reported_once() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| w.readings.extend([Some(Errno::IO); 4]));
     assert!(rig.look());
@@ -138,7 +138,7 @@ fn an_unreadable_list_takes_nobody_away_and_is_said_once_q3() {
 }
 
 #[test]
-fn an_intruder_is_taken_offline_again_and_reported_q3() {
+fn q3_an_intruder_is_revoked_and_reported() {
     let mut rig = revoking("0-3", "0-3", "0");
     rig.act(|w| w.switch(2, true, Way::Switch));
     assert!(rig.look());
@@ -147,13 +147,13 @@ fn an_intruder_is_taken_offline_again_and_reported_q3() {
     assert_eq!((rig.active(), rig.fake.world().online()), (vec![0], vec![0]));
     assert_eq!(rig.writes(), [(2, false)]);
     assert!(!rig.look(), "the event of that is no news");
-    rig.add(2).expect("with everybody's consent it may");
+    rig.add(2).expect("with agreement it joins");
     assert!(!rig.look());
     assert_eq!(rig.active(), [0, 2]);
 }
 
 #[test]
-fn an_intruder_that_cannot_be_taken_offline_joins_and_the_write_is_not_repeated_q3() {
+fn q3_an_intruder_that_cannot_be_revoked_joins_and_the_write_is_not_repeated() {
     let mut rig = revoking("0-3", "0-3", "0");
     rig.act(|w| {
         w.refusals.insert(1, VecDeque::from([Errno::BUSY]));
@@ -177,13 +177,13 @@ fn an_intruder_that_cannot_be_taken_offline_joins_and_the_write_is_not_repeated_
 }
 
 #[test]
-fn an_intruder_that_the_partition_cannot_count_is_not_written_to_again_either_q3() {
+fn q3_a_failed_revocation_of_an_intruder_without_an_index_is_not_repeated() {
     let rig = revoking("0-1", "0-1", "0");
     rig.act(|w| {
         w.refusals.insert(1, VecDeque::from([Errno::BUSY]));
         w.switch(1, true, Way::Switch);
     });
-    // As a partition asks that has no index left for it, and so goes on without it.
+    // A partition without a free index asks like this, and continues without the processor.
     for look in 1..4 {
         assert_eq!(rig.hotplug.survey(&[HardwareId(0)]).intruded, [HardwareId(1)], "look {look}");
     }
@@ -191,7 +191,7 @@ fn an_intruder_that_the_partition_cannot_count_is_not_written_to_again_either_q3
 }
 
 #[test]
-fn somebody_who_insists_is_not_fought_for_ever_q3() {
+fn q3_a_repeated_intruder_is_revoked_only_a_limited_number_of_times() {
     let mut rig = revoking("0-1", "0-1", "0");
     for _ in 0..3 {
         rig.act(|w| w.switch(1, true, Way::Switch));
@@ -213,7 +213,7 @@ fn somebody_who_insists_is_not_fought_for_ever_q3() {
 }
 
 #[test]
-fn the_last_processors_are_not_taken_offline_whoever_brought_them_q3() {
+fn q3_the_last_processors_are_not_revoked() {
     let mut rig = revoking("0-2", "0-2", "0");
     rig.act(|w| {
         w.switch(2, true, Way::Switch);
@@ -221,11 +221,15 @@ fn the_last_processors_are_not_taken_offline_whoever_brought_them_q3() {
         w.switch(0, false, Way::Switch);
     });
     assert!(rig.look());
-    assert_eq!((rig.active(), rig.writes()), (vec![1, 2], vec![]), "somebody must run");
+    assert_eq!(
+        (rig.active(), rig.writes()),
+        (vec![1, 2], vec![]),
+        "one processor must stay online"
+    );
 }
 
 #[test]
-fn what_becomes_of_intruders_may_change_and_those_that_have_joined_stay_q3() {
+fn q3_the_policy_for_intruders_may_change_and_joined_ones_stay() {
     let mut rig = Rig::new("0-3", "0-3", "0");
     rig.act(|w| w.switch(1, true, Way::Switch));
     assert!(rig.look());

@@ -1,4 +1,4 @@
-//! Starting and stopping: one write, and then the list says what came of it.
+//! Starting and stopping: one write, and then the list shows the result.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::{Rig, breach, line};
 use crate::Batch;
 
 #[test]
-fn a_processor_that_is_plugged_in_can_be_added_and_removed_a5_x1() {
+fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
     let mut rig = Rig::new("0-7", "0-1", "0-1");
     assert_eq!(rig.partition.candidates().unwrap(), [], "nothing is offline");
     rig.act(|w| w.plug(5));
@@ -20,7 +20,7 @@ fn a_processor_that_is_plugged_in_can_be_added_and_removed_a5_x1() {
     assert_eq!(
         (rig.active(), rig.told()),
         (vec![0, 1], vec!["5 appeared".to_owned()]),
-        "but no change of the set"
+        "the set is unchanged"
     );
     assert_eq!(rig.partition.candidates().unwrap(), [HardwareId(5)], "sparse ids are no trouble");
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2);
@@ -35,7 +35,7 @@ fn a_processor_that_is_plugged_in_can_be_added_and_removed_a5_x1() {
 }
 
 #[test]
-fn a_write_that_fails_is_a_failed_start_with_its_errno_and_is_not_repeated_a4() {
+fn a4_a_failed_write_is_a_failed_start_with_its_errno_and_not_repeated() {
     let rig = Rig::new("0-3", "0-3", "0");
     let cases = [
         (Errno::AGAIN, Number::EAGAIN),
@@ -58,7 +58,7 @@ fn a_write_that_fails_is_a_failed_start_with_its_errno_and_is_not_repeated_a4() 
 }
 
 #[test]
-fn a_stop_that_fails_leaves_the_processor_in_the_partition_x1() {
+fn x1_a_failed_stop_keeps_the_processor_in_the_partition() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| drop(w.refusals.insert(1, VecDeque::from([Errno::AGAIN]))));
     assert_eq!(rig.remove(1).unwrap_err().errno(), Some(Number::EAGAIN));
@@ -70,14 +70,14 @@ fn a_stop_that_fails_leaves_the_processor_in_the_partition_x1() {
 }
 
 #[test]
-fn a_write_that_is_taken_and_does_nothing_is_no_start_and_no_stop_a4_x1() {
+fn a4_x1_a_write_without_effect_is_a_failed_start_or_stop() {
     let mut rig = Rig::new("0-2", "0-2", "0-1");
-    // Its switch goes on reading 1.
+    // Its switch continues to read 1.
     rig.act(|w| w.switch(1, false, Way::Target));
     assert!(rig.look(), "no event came, and the list tells");
     assert_eq!(rig.active(), [0], "X2");
     assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
-    // And the other way round.
+    // The same for a stop.
     rig.act(|w| w.switch(2, true, Way::Target));
     assert!(rig.look());
     assert_eq!(rig.active(), [0, 2], "Q3");
@@ -87,7 +87,7 @@ fn a_write_that_is_taken_and_does_nothing_is_no_start_and_no_stop_a4_x1() {
 }
 
 #[test]
-fn an_atomic_batch_that_fails_halfway_is_taken_back_a9() {
+fn a9_an_atomic_batch_that_fails_halfway_is_reverted() {
     let mut rig = Rig::new("0-3", "0-3", "0");
     rig.act(|w| drop(w.refusals.insert(2, VecDeque::from([Errno::CANCELED]))));
     let results = rig.partition.add_batch(&[HardwareId(1), HardwareId(2)], Batch::Atomic);
@@ -100,7 +100,7 @@ fn an_atomic_batch_that_fails_halfway_is_taken_back_a9() {
 }
 
 #[test]
-fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
+fn a8_a_processor_that_cannot_be_started_is_refused_before_any_party_is_asked() {
     let mut rig = Rig::new("0-5", "0-4", "0-1");
     rig.act(|w| {
         w.fixed.insert(2);
@@ -127,18 +127,22 @@ fn what_cannot_be_started_is_refused_before_anybody_is_asked_a8() {
     rig.act(|w| w.readings.push_back(Some(Errno::IO)));
     let reason = rig.add(3).unwrap_err().reason();
     assert_eq!(reason, "the list of online processors cannot be read: EIO (5)");
-    assert_eq!((rig.told(), rig.writes()), (vec![], vec![]), "nobody was asked, nothing written");
+    assert_eq!(
+        (rig.told(), rig.writes()),
+        (vec![], vec![]),
+        "no party was asked and nothing written"
+    );
     assert_eq!(
         rig.partition.candidates().unwrap(),
         [HardwareId(3)],
-        "one without a switch is none"
+        "a processor without a switch is not a candidate"
     );
     assert!(rig.look(), "the one that is online already");
     assert_eq!(rig.told(), [breach(4), "4 joined".to_owned()]);
 }
 
 #[test]
-fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3_q4() {
+fn q3_q4_a_processor_onlined_by_others_while_drivers_are_asked_is_not_agreed() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
     let meddler = rig.partition.register("meddler", move |notice: &crate::Notice| {
@@ -164,20 +168,20 @@ fn one_that_somebody_starts_while_drivers_are_asked_does_not_pass_for_ours_q3_q4
 }
 
 #[test]
-fn a_start_whose_outcome_cannot_be_read_fails_and_is_found_afterwards_a4_q3() {
+fn a4_q3_a_start_whose_result_cannot_be_read_fails_and_is_found_later() {
     let mut rig = Rig::new("0-1", "0-1", "0");
-    // It can be read when it is asked for, when all have agreed and before the write, and not after it.
+    // The list can be read at the request and before the write, and not after the write.
     rig.act(|w| w.readings.extend([None, None, None, Some(Errno::IO)]));
     assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
     assert_eq!(rig.active(), [0]);
     assert!(rig.look());
-    assert_eq!(rig.active(), [0, 1], "it runs, and nobody was told that it does");
+    assert_eq!(rig.active(), [0, 1], "it runs, and no party was told");
     assert!(rig.told().contains(&breach(1)));
     assert_eq!(rig.writes(), [(1, true)]);
 }
 
 #[test]
-fn a_processor_that_is_gone_already_is_stopped_without_a_write_x1() {
+fn x1_a_processor_that_is_already_offline_is_stopped_without_a_write() {
     let mut rig = Rig::new("0-1", "0-1", "0-1");
     rig.act(|w| w.pull(1));
     rig.remove(1).expect("it runs no more work of ours");
@@ -187,7 +191,7 @@ fn a_processor_that_is_gone_already_is_stopped_without_a_write_x1() {
 }
 
 #[test]
-fn a_machine_that_cannot_be_read_is_an_error_by_name() {
+fn a_machine_whose_lists_cannot_be_read_is_an_error() {
     let fake = Fake::new("0", "0", "0");
     fake.world().readings.push_back(Some(Errno::ACCESS));
     let error = Hotplug::on(Arc::new(fake), HotplugOptions::new()).unwrap_err();
@@ -196,7 +200,7 @@ fn a_machine_that_cannot_be_read_is_an_error_by_name() {
 }
 
 #[test]
-fn this_machine_can_be_looked_at_by_anybody() {
+fn this_machine_can_be_read_without_privileges() {
     use crate::hardware::Hardware;
     let hotplug = Hotplug::new(HotplugOptions::new()).unwrap();
     let active = hotplug.active().unwrap();
@@ -206,7 +210,7 @@ fn this_machine_can_be_looked_at_by_anybody() {
 }
 
 #[test]
-fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
+fn q4_a_processor_touched_while_drivers_are_asked_is_not_started() {
     type Act = fn(&mut World);
     let blink =
         |w: &mut World| [true, false].into_iter().for_each(|on| w.switch(1, on, Way::Switch));
@@ -237,12 +241,12 @@ fn q4_one_that_is_switched_on_and_off_while_drivers_are_asked_is_not_started() {
         drop(meddler);
         rig.look();
         rig.told();
-        rig.add(1).expect("nobody touches it now");
+        rig.add(1).expect("it is not touched now");
     }
 }
 
 #[test]
-fn q3_one_that_was_touched_and_is_brought_in_later_is_reported_again() {
+fn q3_a_touched_processor_that_is_onlined_later_is_reported_again() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
     let blinks = rig.partition.registration("blinks").without_replay();

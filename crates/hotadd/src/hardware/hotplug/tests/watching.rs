@@ -1,4 +1,4 @@
-//! The watcher's thread: what it nudges for, and that it ends. And waiting for a new processor to settle.
+//! The watcher's thread: when it nudges, and that it ends. Also the wait for a new processor to settle.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -14,7 +14,7 @@ use crate::{EventKind, HardwareId, Partition};
 
 const ONE: HardwareId = HardwareId(1);
 
-/// More than anything takes, and no matter how much.
+/// Longer than any step takes.
 const LONG: Duration = Duration::from_secs(20);
 
 struct Listener(Mutex<Sender<()>>);
@@ -30,11 +30,11 @@ fn hotplug(fake: &Fake, poll: Duration) -> Arc<Hotplug> {
     Arc::new(Hotplug::on(Arc::new(fake.clone()), options).unwrap())
 }
 
-/// Polls as often as it may, so that only a poll can be meant.
+/// The shortest polling interval, so that only the poll can find the change.
 const OFTEN: Duration = Duration::ZERO;
 
 #[test]
-fn an_event_leads_to_a_report_at_once_and_not_with_the_next_poll_q3_x2() {
+fn q3_x2_an_event_leads_to_a_report_before_the_next_poll() {
     let fake = Fake::new("0-1", "0-1", "0");
     let partition = Partition::from_hardware(hotplug(&fake, Duration::MAX)).unwrap();
     let (sender, events) = channel();
@@ -51,7 +51,7 @@ fn an_event_leads_to_a_report_at_once_and_not_with_the_next_poll_q3_x2() {
 }
 
 #[test]
-fn without_events_the_poll_finds_it_q3() {
+fn q3_the_poll_finds_changes_without_events() {
     let fake = Fake::new("0-1", "0-1", "0");
     fake.world().deaf = true;
     let partition = Partition::from_hardware(hotplug(&fake, OFTEN)).unwrap();
@@ -64,7 +64,7 @@ fn without_events_the_poll_finds_it_q3() {
 }
 
 #[test]
-fn a_socket_that_ends_is_made_again_x2() {
+fn x2_a_closed_uevent_socket_is_opened_again() {
     let fake = Fake::new("0-1", "0-1", "0-1");
     let partition = Partition::from_hardware(hotplug(&fake, OFTEN)).unwrap();
     let (sender, events) = channel();
@@ -73,10 +73,10 @@ fn a_socket_that_ends_is_made_again_x2() {
     });
     let _observation = observation.unwrap();
     fake.world().send(Err(Errno::BADF));
-    // A blink is seen by events alone, and those that nobody listens for are lost.
+    // Only events reveal a blink, and events without a listener are lost.
     let began = Instant::now();
     while events.try_recv().is_err() {
-        assert!(began.elapsed() < LONG, "nobody listens");
+        assert!(began.elapsed() < LONG, "no watcher listens");
         fake.world().switch(1, false, Way::Switch);
         fake.world().switch(1, true, Way::Switch);
         std::thread::yield_now();
@@ -84,7 +84,7 @@ fn a_socket_that_ends_is_made_again_x2() {
 }
 
 #[test]
-fn it_nudges_on_a_change_and_ends_at_once_with_the_backend() {
+fn the_watcher_nudges_on_a_change_and_ends_with_the_backend() {
     let fake = Fake::new("0-1", "0-1", "0-1");
     let hotplug = hotplug(&fake, Duration::MAX);
     let active = hotplug.active().unwrap();
@@ -94,17 +94,17 @@ fn it_nudges_on_a_change_and_ends_at_once_with_the_backend() {
     fake.world().switch(1, false, Way::Switch);
     nudges.recv_timeout(LONG).expect("a nudge for the event");
     assert_eq!(hotplug.survey(&active).vanished, [HardwareId(1)]);
-    assert!(Arc::weak_count(&listener) > 0, "the watcher goes on");
+    assert!(Arc::weak_count(&listener) > 0, "the watcher still runs");
     drop(hotplug);
-    // The watcher's nudge goes with it.
+    // The watcher's nudge handle is dropped with it.
     let dropped = Instant::now();
     while Arc::weak_count(&listener) > 0 {
-        assert!(dropped.elapsed() < LONG, "the watcher goes on");
+        assert!(dropped.elapsed() < LONG, "the watcher still runs");
         std::thread::yield_now();
     }
 }
 
-/// A backend whose watcher has heard that processor 1 was added, and not yet that it has settled.
+/// A backend whose watcher has received the add event of processor 1, and no event that it has settled.
 fn plugged(binds_last: bool, bound: Duration) -> (Fake, Arc<Hotplug>, Watcher) {
     let fake = Fake::new("0-1", "0", "0");
     fake.world().binds_last = binds_last;
@@ -121,7 +121,7 @@ fn plugged(binds_last: bool, bound: Duration) -> (Fake, Arc<Hotplug>, Watcher) {
 }
 
 #[test]
-fn a_start_waits_no_longer_than_for_the_bind_where_that_comes_last() {
+fn a_start_waits_for_the_bind_event_where_it_comes_last() {
     let (fake, hotplug, mut watcher) = plugged(true, LONG * 100);
     let told = Arc::new(AtomicBool::new(false));
     let at_write = Arc::clone(&told);
@@ -134,21 +134,17 @@ fn a_start_waits_no_longer_than_for_the_bind_where_that_comes_last() {
     });
     told.store(true, Ordering::SeqCst);
     watcher.look(&*hotplug);
-    assert_eq!(
-        start.join().unwrap(),
-        Ok(()),
-        "and no longer than that: else this would take an hour"
-    );
+    assert_eq!(start.join().unwrap(), Ok(()), "without the bind event the wait would take an hour");
 }
 
 #[test]
-fn a_start_waits_for_nothing_where_no_bind_tells() {
+fn a_start_does_not_wait_where_no_bind_event_comes() {
     let (_fake, hotplug, _watcher) = plugged(false, LONG * 100);
     assert_eq!(hotplug.start(ONE), Ok(()), "else this would take half an hour");
 }
 
 #[test]
-fn a_start_waits_for_a_bind_that_never_comes_no_longer_than_the_bound() {
+fn a_start_waits_at_most_the_bound_for_a_missing_bind_event() {
     let (fake, hotplug, _watcher) = plugged(true, Duration::from_millis(20));
     let written = Arc::new(Mutex::new(None));
     let at_write = Arc::clone(&written);
@@ -159,7 +155,7 @@ fn a_start_waits_for_a_bind_that_never_comes_no_longer_than_the_bound() {
 }
 
 #[test]
-fn one_that_is_pulled_while_a_start_waits_for_it_is_a_failed_start_a4() {
+fn a4_a_processor_pulled_while_a_start_waits_is_a_failed_start() {
     let (fake, hotplug, mut watcher) = plugged(true, LONG * 100);
     fake.world().lose();
     fake.world().pull(1);

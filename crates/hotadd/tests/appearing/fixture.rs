@@ -1,4 +1,4 @@
-//! A partition in which processors appear, what is told of them, and a thread that says when it ends.
+//! A partition in which processors appear, its events, and a signal for the end of a thread.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use std::time::Duration;
 use hotadd::hardware::Simulated;
 use hotadd::{EventKind, HardwareId, Notice, Partition, State, Veto};
 
-/// Far longer than anything here takes.
+/// Far longer than any step of these tests takes.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// What the observers of a partition are told of processors.
+/// The events of a partition about processors.
 pub(crate) type Told = Receiver<(EventKind, u32)>;
 
-/// Processors 0 and 1, and 2 to 5 that are not plugged in.
+/// Processors 0 and 1 are active, and 2 to 5 are not plugged in.
 pub(crate) fn hardware() -> Arc<Simulated> {
     let hardware = Simulated::new(2, 4).unwrap();
     (2..6).for_each(|id| hardware.unplug(HardwareId(id)));
     hardware
 }
 
-/// Hears of these kinds of events for as long as the partition is there.
+/// Observes events of these kinds as long as the partition exists.
 pub(crate) fn hear(partition: &Partition, kinds: &'static [EventKind]) -> Told {
     let (sender, told) = channel();
     let observe = move |event: &hotadd::Event| {
@@ -33,16 +33,16 @@ pub(crate) fn hear(partition: &Partition, kinds: &'static [EventKind]) -> Told {
     told
 }
 
-/// The next thing that is told.
+/// The next event.
 #[track_caller]
 pub(crate) fn next(told: &Told) -> (EventKind, u32) {
     told.recv_timeout(LONG).expect("something is told")
 }
 
-/// Says so when it is dropped.
-struct SaysSo(Sender<()>);
+/// Sends a message when it is dropped.
+struct SignalOnDrop(Sender<()>);
 
-impl Drop for SaysSo {
+impl Drop for SignalOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -50,19 +50,19 @@ impl Drop for SaysSo {
 
 thread_local! {
     /// Dropped when the thread ends.
-    static END: RefCell<Option<SaysSo>> = const { RefCell::new(None) };
+    static END: RefCell<Option<SignalOnDrop>> = const { RefCell::new(None) };
 }
 
-/// The calling thread says when it ends; if it was to say so before, then also now.
+/// Makes the calling thread send a message when it ends, replacing an earlier request.
 pub(crate) fn says_when_it_ends(to: &Sender<()>) {
-    END.set(Some(SaysSo(to.clone())));
+    END.set(Some(SignalOnDrop(to.clone())));
 }
 
-/// A driver that has the thread that adds say when it ends, and what hears that.
+/// A driver that makes the adding thread signal its end, and the receiver of the signal.
 pub(crate) fn thread_of_the_add() -> (impl Fn(&Notice) -> Result<(), Veto> + Send, Receiver<()>) {
     let (sender, ended) = channel();
     let driver = move |notice: &Notice| {
-        // The processors that are active already it hears of on the thread that registers it.
+        // The replay runs on the registering thread, so only live adds count.
         if notice.state() == State::AddComplete && notice.processor().id >= HardwareId(2) {
             says_when_it_ends(&sender);
         }

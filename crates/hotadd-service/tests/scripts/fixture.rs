@@ -1,4 +1,4 @@
-//! A folder for scripts, and a partition to try them on.
+//! A folder for scripts, and a partition to test them with.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,12 +13,12 @@ use hotadd_service::children::{Children, Ending};
 use hotadd_service::script::Script;
 use tempfile::TempDir;
 
-/// Far longer than anything here takes.
+/// Far longer than any step of these tests takes.
 pub const LONG: Duration = Duration::from_secs(30);
 
-pub struct Stage(TempDir);
+pub struct Fixture(TempDir);
 
-impl Stage {
+impl Fixture {
     pub fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -28,9 +28,9 @@ impl Stage {
     }
 
     /// Writes an executable with this text. `$here` in it is the folder.
-    ///
-    /// Another process writes it: one that is being written cannot be run, and a child that is started meanwhile by another
-    /// thread would hold our descriptor for a moment.
+    /// ///
+    /// /// Another process writes it: a file that is open for writing cannot be run, and a child that another
+    /// thread starts meanwhile would hold our descriptor for a moment.
     pub fn executable(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -43,7 +43,7 @@ impl Stage {
         path
     }
 
-    /// The same of a shell script.
+    /// The same for a shell script.
     pub fn script(&self, name: &str, body: &str) -> PathBuf {
         self.executable(name, &format!("#!/bin/sh\n{body}\n"))
     }
@@ -57,7 +57,7 @@ impl Stage {
     }
 }
 
-/// A partition of processor 0, with 1, 2 and 3 to be added, and a script that hears of those.
+/// A partition with processor 0 active and 1, 2 and 3 to add, and a registered script.
 pub struct Rig {
     pub partition: Partition,
     pub registration: Registration,
@@ -83,7 +83,7 @@ impl Rig {
         self.partition.add(HardwareId(id)).map(drop)
     }
 
-    /// Why adding a processor is refused.
+    /// The reason for the refusal of this processor.
     pub fn refusal(&self, id: u32) -> String {
         let error = self.add(id).unwrap_err();
         assert_eq!(error.clause(), "A3");
