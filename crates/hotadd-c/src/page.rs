@@ -1,5 +1,7 @@
 //! `hotadd_page_...`: the active set of a partition, read from its page.
 
+#![expect(unreachable_pub, reason = "the names are exported, the module is not")]
+
 use std::ffi::{c_char, c_int};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,7 +209,9 @@ fn notifier(page: &Arc<SetPage>) -> Result<Notifier, (Status, String)> {
     let mut seen = page.epoch();
     let watch = move || {
         // A full counter is readable already, so a failed write loses nothing.
-        let notify = || drop(rustix::io::write(&descriptor, &1_u64.to_ne_bytes()));
+        let notify = || {
+            let _ = rustix::io::write(&descriptor, &1_u64.to_ne_bytes());
+        };
         while !closed.load(Ordering::Relaxed) {
             match page.wait(seen, Some(LOOK)) {
                 Ok(Some(epoch)) => {
