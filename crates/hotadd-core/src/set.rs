@@ -152,6 +152,13 @@ impl ActiveSet {
         self.active.get(usize::from(group)).copied().unwrap_or(0)
     }
 
+    /// The active processors of a group to which every party agreed (Q3), in the same form.
+    #[must_use]
+    pub fn agreed_mask(&self, group: u16) -> u64 {
+        let unagreed = self.unagreed.get(usize::from(group)).copied().unwrap_or(0);
+        self.group_mask(group) & !unagreed
+    }
+
     /// The active processors, ascending by index.
     pub fn iter(&self) -> impl Iterator<Item = Processor> + '_ {
         self.known.processors.iter().copied().filter(|p| self.contains(p.index))
@@ -197,6 +204,12 @@ impl ActiveSet {
     #[must_use]
     pub fn proposed(&self) -> &[Processor] {
         &self.proposed
+    }
+
+    /// Every processor that was ever active, ascending by index (X3). Entries are only ever appended.
+    #[must_use]
+    pub fn ever_active(&self) -> &[Processor] {
+        &self.known.processors
     }
 
     /// Every processor that was ever active, ascending by index, with its state.

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -42,27 +43,49 @@ impl Map {
     /// # Panics
     /// If the offset is not a multiple of 4, or outside of the mapping.
     pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
-        assert!(at.is_multiple_of(4) && at + 4 <= LENGTH, "a word of the page");
-        // SAFETY: the assertion: the byte is inside of the mapping.
-        let word = unsafe { self.start.add(at) };
-        // SAFETY: `word` points to four mapped bytes, aligned because the mapping begins at a page and `at` is a multiple of 4. They stay
-        // mapped as long as `self`. Every access to them in this process is atomic, and what other processes do to them is what an atomic
-        // allows. On a read-only mapping only loads happen, and a load of this size never writes.
-        unsafe { word.cast::<AtomicU32>().as_ref() }
+        &self.words(at, 1)[0]
     }
 
-    /// The long word at an offset, in the same way.
+    /// This many words from an offset on.
     ///
     /// # Panics
-    /// If the offset is not a multiple of 8, or outside of the mapping.
+    /// As [`word`](Self::word).
+    pub(crate) fn words(&self, at: usize, count: usize) -> &[AtomicU32] {
+        assert!(
+            at.is_multiple_of(4) && count <= LENGTH / 4 && at + count * 4 <= LENGTH,
+            "words of the page"
+        );
+        // SAFETY: the assertion: the place is inside of the mapping, or at its end if there are none.
+        let start = unsafe { self.start.add(at) }.cast::<AtomicU32>();
+        // SAFETY: `start` points to `count` words that are mapped, by the assertion, and aligned, because the mapping begins at a page and
+        // `at` is a multiple of 4. They stay mapped as long as `self`. Every access to them in this process is atomic, and what other
+        // processes do to them is what an atomic allows. On a read-only mapping only loads happen, and a load of this size never writes.
+        unsafe { slice::from_raw_parts(start.as_ptr(), count) }
+    }
+
+    /// This many long words from an offset on.
+    ///
+    /// # Panics
+    /// If the offset is not a multiple of 8, or if one is outside of the mapping.
+    pub(crate) fn longs(&self, at: usize, count: usize) -> &[AtomicU64] {
+        assert!(
+            at.is_multiple_of(8) && count <= LENGTH / 8 && at + count * 8 <= LENGTH,
+            "long words of the page"
+        );
+        // SAFETY: the assertion: the place is inside of the mapping, or at its end if there are none.
+        let start = unsafe { self.start.add(at) }.cast::<AtomicU64>();
+        // SAFETY: `start` points to `count` long words that are mapped, by the assertion, and aligned, because the mapping begins at a page
+        // and `at` is a multiple of 8. They stay mapped as long as `self`. Every access to them in this process is atomic. On a read-only
+        // mapping only loads happen, and a load of this size never writes on x86-64 and arm64, the machines of this crate.
+        unsafe { slice::from_raw_parts(start.as_ptr(), count) }
+    }
+
+    /// The long word at an offset.
+    ///
+    /// # Panics
+    /// As [`longs`](Self::longs).
     pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
-        assert!(at.is_multiple_of(8) && at + 8 <= LENGTH, "a long word of the page");
-        // SAFETY: the assertion: the byte is inside of the mapping.
-        let long = unsafe { self.start.add(at) };
-        // SAFETY: `long` points to eight mapped bytes, aligned because the mapping begins at a page and `at` is a multiple of 8. They stay
-        // mapped as long as `self`. Every access to them in this process is atomic. On a read-only mapping only loads happen, and a load
-        // of this size never writes on x86-64 and arm64, the machines of this crate.
-        unsafe { long.cast::<AtomicU64>().as_ref() }
+        &self.longs(at, 1)[0]
     }
 }
 

@@ -4,11 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::hint::spin_loop;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd_core::{Epoch, MAX_PROCESSORS};
+use hotadd_core::{Epoch, MAX_GROUPS, MAX_PROCESSORS};
 use rustix::fs::{OFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -22,6 +22,8 @@ use crate::layout::{
 use crate::map::Map;
 use crate::snapshot::Snapshot;
 use crate::{alive, seqlock};
+
+const GROUPS: usize = MAX_GROUPS as usize;
 
 /// How often a waiting reader checks whether the partition's process has ended.
 const LOOK: Duration = Duration::from_secs(1);
@@ -141,25 +143,25 @@ impl SetPage {
     /// Copies once, unless a change comes in between.
     fn try_copy(&self, snapshot: &mut Snapshot) -> bool {
         // Relaxed throughout: the seqlock orders these loads.
-        let word = |at: usize| self.map.word(at).load(Ordering::Relaxed);
+        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
         let masks = |at: usize| {
-            std::array::from_fn(|group| self.map.long(at + group * 8).load(Ordering::Relaxed))
+            let longs = self.map.longs(at, GROUPS);
+            std::array::from_fn(|group| longs[group].load(Ordering::Relaxed))
         };
-        let bounded = |count: u32| count.min(MAX_PROCESSORS) as usize;
+        let count = |at: usize| load(self.map.word(at)).min(MAX_PROCESSORS) as usize;
         let Snapshot { ids, proposed, .. } = snapshot;
         let copied = seqlock::read(self.map.word(SEQUENCE_AT), || {
-            let known = bounded(word(KNOWN_AT));
-            // These are new. If the copy fails they are right all the same, or are copied again.
-            let first = ids.len();
-            ids.extend((first..known).map(|index| word(IDS_AT + index * 4)));
+            // Those that are there are right. If the copy fails, they are copied again.
+            let first = ids.len().min(MAX_PROCESSORS as usize);
+            let new = count(KNOWN_AT).saturating_sub(first);
+            ids.extend(self.map.words(IDS_AT + first * 4, new).iter().map(load));
+            let pairs = self.map.words(PROPOSALS_AT, count(PROPOSED_AT) * 2);
             proposed.clear();
-            let pair =
-                |nth: usize| (word(PROPOSALS_AT + nth * 8), word(PROPOSALS_AT + nth * 8 + 4));
-            proposed.extend((0..bounded(word(PROPOSED_AT))).map(pair));
+            proposed.extend(pairs.chunks_exact(2).map(|pair| (load(&pair[0]), load(&pair[1]))));
             let epoch = self.map.long(SUMMARY_AT).load(Ordering::Relaxed) >> COUNT_BITS;
-            (masks(ACTIVE_AT), masks(AGREED_AT), Epoch(epoch), first)
+            (masks(ACTIVE_AT), masks(AGREED_AT), Epoch(epoch))
         });
-        let Some((active, agreed, epoch, _)) = copied else {
+        let Some((active, agreed, epoch)) = copied else {
             // It may have ids of a change that was not finished.
             ids.clear();
             return false;

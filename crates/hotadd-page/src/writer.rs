@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use hotadd_core::ActiveSet;
+use hotadd_core::{ActiveSet, MAX_GROUPS};
 use rustix::fs::{FallocateFlags, Gid, Mode, fallocate, fchmod, fchown};
 use rustix::thread::futex;
 
@@ -16,6 +16,8 @@ use crate::layout::{
 };
 use crate::map::Map;
 use crate::{alive, seqlock};
+
+const GROUPS: usize = MAX_GROUPS as usize;
 
 /// A page that a partition writes. Dropping it tells readers that the partition has ended, and removes the file.
 ///
@@ -92,43 +94,31 @@ impl PageWriter {
     /// Writes a set. When this returns, every reader finds it.
     pub fn publish(&mut self, set: &ActiveSet) {
         let map = &self.map;
+        let known = set.ever_active();
         // Relaxed throughout: the seqlock orders these stores for readers.
         let store = |at: usize, value: u32| map.word(at).store(value, Ordering::Relaxed);
-        let mut known = 0;
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         seqlock::write(map.word(SEQUENCE_AT), || {
-            for group in 0..hotadd_core::MAX_GROUPS {
-                let at = group as usize * 8;
-                #[expect(clippy::cast_possible_truncation, reason = "there are 32 groups")]
-                let active = set.group_mask(group as u16);
-                map.long(ACTIVE_AT + at).store(active, Ordering::Relaxed);
+            let (active, agreed) = (map.longs(ACTIVE_AT, GROUPS), map.longs(AGREED_AT, GROUPS));
+            for ((group, active), agreed) in (0..).zip(active).zip(agreed) {
+                active.store(set.group_mask(group), Ordering::Relaxed);
+                agreed.store(set.agreed_mask(group), Ordering::Relaxed);
             }
-            let mut agreed = [0_u64; hotadd_core::MAX_GROUPS as usize];
-            for (processor, standing) in set.known() {
-                let index = processor.index.get();
-                if standing == hotadd_core::Standing::Active {
-                    agreed[(index / 64) as usize] |= 1 << (index % 64);
-                }
-                // Those before are there, and never change.
-                if known >= self.known {
-                    store(IDS_AT + index as usize * 4, processor.id.0);
-                }
-                known += 1;
-            }
-            for (group, mask) in agreed.into_iter().enumerate() {
-                map.long(AGREED_AT + group * 8).store(mask, Ordering::Relaxed);
+            // The ids before are there, and never change.
+            for processor in known.get(self.known..).unwrap_or_default() {
+                store(IDS_AT + processor.index.as_usize() * 4, processor.id.0);
             }
             for (nth, processor) in set.proposed().iter().enumerate() {
                 store(PROPOSALS_AT + nth * 8, processor.index.get());
                 store(PROPOSALS_AT + nth * 8 + 4, processor.id.0);
             }
-            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            store(KNOWN_AT, number(known));
+            store(KNOWN_AT, number(known.len()));
             store(PROPOSED_AT, number(set.proposed().len()));
             // In the change as well, so that a copy has the epoch of its own set.
             let summary = (set.epoch().0 << COUNT_BITS) | u64::from(set.count());
             map.long(SUMMARY_AT).store(summary, Ordering::Relaxed);
         });
-        self.known = known;
+        self.known = known.len();
         let waits = map.word(WAIT_AT);
         let word = waiting_for(set.epoch().0);
         // Release: a reader that sees the new word finds a set at least as new. A set with other proposals only has the same epoch, and
