@@ -50,7 +50,12 @@ fn main() {
     // `cargo test --benches` runs this once, to check that it works.
     let bench = std::env::args().any(|arg| arg == "--bench");
     let calls = if bench { 100_000 } else { 10 };
-    println!("count and epoch          {:8.2} ns", each(calls, || drop(black_box(page.summary()))));
+    println!(
+        "count and epoch          {:8.2} ns",
+        each(calls, || {
+            black_box(page.summary());
+        })
+    );
     let mut snapshot = page.snapshot().unwrap();
     println!(
         "set of 2,048, again      {:8.2} ns",
