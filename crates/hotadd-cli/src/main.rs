@@ -6,7 +6,6 @@ mod args;
 mod ask;
 mod daemon;
 mod doctor;
-mod host;
 mod inspect;
 mod manpages;
 mod run;
@@ -15,6 +14,7 @@ mod tui;
 mod workload;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::args::{Command, Config};
 
@@ -33,7 +33,14 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Man { dir } => manpages::man(&dir),
         Command::Completions { shell } => manpages::completions(shell),
-        Command::Host(host) => host::run(&host),
+        Command::Host(host) => {
+            let hosted =
+                hotadd_daemon::host::run(&host.driver, Duration::from_millis(host.time_limit));
+            hosted.unwrap_or_else(|why| {
+                say::wrong(why);
+                ExitCode::FAILURE
+            })
+        }
         Command::Workload => workload::run(),
     };
     say::finish(code)

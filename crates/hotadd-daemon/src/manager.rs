@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Adder, CpuList, Event, EventKind, HardwareId, Partition, PartyId};
 use hotadd_service::Service;
-use hotadd_service::notify::Notify;
 
 use super::config::{Config, Party};
 #[cfg(feature = "fault-points")]
 use super::fault;
 use super::hardware::Governed;
 use super::log::Log;
+use super::notify::Notify;
 use super::state_file::StateFile;
 use super::watchdog::Watchdog;
 use super::{Message, listen};

@@ -8,11 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use hotadd::{Partition, PartyInfo, Status};
-use hotadd_daemon::spec::FileSpec;
 use hotadd_nt::{Console, Driver, Fault, File, Options, World, pool, sandbox};
 
 use super::reporter::Reporter;
-use crate::args;
+use crate::spec::{DriverSpec, FileSpec};
 
 /// How much longer than its time limit an unload is waited for. By then it has been reported, with its place.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,25 +39,25 @@ impl Console for Shared {
 
 /// Hosts a driver until the partition's process closes its end. Returns the exit status.
 pub(super) fn host(
-    args: &args::Host,
-    spec: &FileSpec,
+    spec: &DriverSpec,
+    file: &FileSpec,
+    limit: Duration,
     socket: UnixStream,
     report: UnixStream,
 ) -> ExitCode {
     let Ok(heard) = report.try_clone() else { return ExitCode::FAILURE };
     let reporter = Arc::new(Reporter::new(report));
     report_panics(&reporter);
-    let limit = Duration::from_millis(args.time_limit);
     let loaded =
-        load(spec, &reporter).and_then(|driver| Ok((driver, listen(heard, limit, &reporter)?)));
+        load(file, &reporter).and_then(|driver| Ok((driver, listen(heard, limit, &reporter)?)));
     let (driver, end) = match loaded {
         Ok(loaded) => loaded,
         Err(reason) => return refuse(&reporter, &reason),
     };
     // Not on the first thread: the end of that thread's stack is read from a file, which cannot be opened any more.
     let thread = std::thread::Builder::new().name("hotadd-driver".to_owned());
-    let (name, level, said) = (args.driver.name.clone(), args.driver.level, Arc::clone(&reporter));
-    let alloc_fail = spec.alloc_fail;
+    let (name, level, said) = (spec.name.clone(), spec.level, Arc::clone(&reporter));
+    let alloc_fail = file.alloc_fail;
     let live = move || match connect(socket, &name, level, limit, &said).and_then(|()| {
         pool::fail_at(alloc_fail);
         driver.begin().map_err(|error| error.to_string())
