@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 use hotadd_daemon::descriptors;
 use hotadd_daemon::parties::{Beginning, Terms};
 use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK};
+use super::{CANNOT_BEGIN, Message, Session, TICK};
 use crate::args::Run;
 
 impl Session {
@@ -68,21 +67,19 @@ impl Session {
         }
     }
 
-    /// Stops the service and deregisters all parties, on a thread of its own: deregistering waits for a driver that is still in
-    /// its callback (D1), and the end of this process ends that driver.
+    /// Stops the service and deregisters all parties.
     pub(super) fn leave(&mut self) {
-        let until = Instant::now() + GRACE + self.parties.grace();
-        let done = self.sender.clone();
+        let (parties, done) = (Arc::clone(&self.parties), self.sender.clone());
+        let (service, load) = (self.service.take(), self.load.take());
         let done = move || drop(done.send(Message::Left));
-        let mut left = self.parties.leave(self.service.take(), self.load.take(), done).is_err();
-        while !left {
-            // Their last output is still received: a driver whose output is not read would block and not end.
-            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Left) => left = true,
+        let left = parties.leave(service, load, done, |within| {
+            match self.messages.recv_timeout(within) {
+                Ok(Message::Left) => return Some(true),
                 Ok(message) => self.take(message),
-                Err(_) => break,
+                Err(_) => return Some(false),
             }
-        }
+            None
+        });
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
