@@ -11,7 +11,6 @@ mod manpages;
 mod run;
 mod say;
 mod tui;
-mod workload;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::args::{Command, Config};
 
 fn main() -> ExitCode {
     let code = match args::parse().command {
-        Command::Run(run) => run::run(&run),
+        Command::Run(run) => run::run(*run),
         Command::Status(ask) => ask::report(ask::status(&ask)),
         Command::Parties(ask) => ask::report(ask::parties(&ask)),
         Command::Add(change) => ask::report(ask::change(&change, true)),
@@ -41,7 +40,7 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             })
         }
-        Command::Workload => workload::run(),
+        Command::Workload => hotadd_run::workload::run(),
     };
     say::finish(code)
 }

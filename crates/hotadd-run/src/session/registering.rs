@@ -8,24 +8,24 @@ use hotadd_daemon::parties::{Beginning, Terms};
 use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::{CANNOT_BEGIN, Message, Session, TICK};
-use crate::args::Run;
+use super::{Message, Session, TICK};
+use crate::{CannotBegin, Display, Options};
 
-impl Session {
+impl<D: Display> Session<D> {
     /// Starts the service for parties in other processes, if there are to be any.
-    pub(super) fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
-        let service = match &args.name {
+    pub(super) fn serve(&self, options: &Options) -> Result<Option<Arc<Service>>, ServiceError> {
+        let service = match &options.name {
             Some(name) => {
                 descriptors::raise();
                 let path = hotadd_service::runtime_dir().join(name);
                 let service = Service::listen(&self.partition, name, &path)?;
-                if let Some(bus) = &args.bus {
+                if let Some(bus) = &options.bus {
                     service.join_bus(bus)?;
                 }
                 service
             }
             // Disconnected peers and the reasons are reported by events, so nothing is logged here.
-            None if args.drivers.iter().any(DriverSpec::is_isolated) => {
+            None if options.drivers.iter().any(DriverSpec::is_isolated) => {
                 Service::new(&self.partition, "run", Arc::new(|_| ()))?
             }
             None => return Ok(None),
@@ -39,9 +39,9 @@ impl Session {
         &mut self,
         terms: Terms,
         sender: &Sender<Message>,
-    ) -> Result<(), (u8, String)> {
+    ) -> Result<(), CannotBegin> {
         let cannot = |error: &dyn std::fmt::Display| {
-            (CANNOT_BEGIN, format!("the run cannot begin: {error}"))
+            CannotBegin::system(format!("the run cannot begin: {error}"))
         };
         let (parties, done) = (Arc::clone(&self.parties), sender.clone());
         let register_all = move || {
@@ -59,10 +59,11 @@ impl Session {
                 Ok(message) => self.take(message),
                 Err(_) => {}
             }
-            self.output.tick(&self.view);
+            self.display.tick(&self.view);
             if let Some(signal) = self.signal {
                 let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-                return Err((code, "ended by a signal before the run began".to_owned()));
+                let reason = "ended by a signal before the run began".to_owned();
+                return Err(CannotBegin { code, reason });
             }
         }
     }
@@ -83,7 +84,7 @@ impl Session {
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            crate::say::wrong(format!("{who} is still busy; not waiting for it"));
+            self.display.wrong(&format!("{who} is still busy; not waiting for it"));
         }
     }
 }
