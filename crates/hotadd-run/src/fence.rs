@@ -13,8 +13,7 @@ use hotadd::hardware::{
 };
 use hotadd_service::children::Start;
 
-use crate::Over;
-use crate::cannot_begin::CannotBegin;
+use crate::{CannotBegin, Over};
 
 /// The prefix of the cgroups of runs. The process id follows.
 const PREFIX: &str = "hotadd-run.";

@@ -8,7 +8,6 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-mod cannot_begin;
 mod child;
 mod driver_output;
 mod fence;
@@ -20,6 +19,7 @@ mod signals;
 pub mod workload;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::time::Duration;
 
 use hotadd::{CpuList, Follow};
@@ -28,7 +28,6 @@ use hotadd_daemon::view::{Note, View};
 use hotadd_service::BusAddress;
 use serde::Serialize;
 
-pub use self::cannot_begin::CannotBegin;
 use self::session::Session;
 pub use self::signals::end_with;
 
@@ -85,6 +84,28 @@ pub enum Add {
     None,
     /// These processors.
     List(CpuList),
+}
+
+/// Why a run cannot begin.
+#[derive(Debug)]
+pub struct CannotBegin {
+    /// The exit status: 2 if the request is not valid, 1 if the system cannot fulfil it, 126 or 127 if the command cannot be run,
+    /// 128 + the number of a signal.
+    pub code: u8,
+    /// The reason, for a person.
+    pub reason: String,
+}
+
+impl CannotBegin {
+    /// The request is not valid.
+    pub(crate) const fn usage(reason: String) -> Self {
+        Self { code: 2, reason }
+    }
+
+    /// The request is valid, but the system cannot fulfil it.
+    pub(crate) fn system(reason: impl fmt::Display) -> Self {
+        Self { code: 1, reason: reason.to_string() }
+    }
 }
 
 /// Shows a run to people, and writes its events for programs.

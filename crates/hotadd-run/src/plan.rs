@@ -9,9 +9,8 @@ use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Follow, HardwareId, Partition};
 use hotadd_daemon::spec::SimulateSpec;
 
-use crate::cannot_begin::CannotBegin;
 use crate::fence::{Built, Fence};
-use crate::{Add, Options};
+use crate::{Add, CannotBegin, Options};
 
 /// What a run will do.
 #[derive(Debug)]

@@ -13,14 +13,13 @@ use hotadd_daemon::view::{View, Weight};
 use hotadd_service::children::Ending;
 use hotadd_service::{Record, Service};
 
-use crate::cannot_begin::CannotBegin;
 use crate::child::{self, Child};
 use crate::driver_output::{DriverOutput, OutputQueue};
 use crate::fence::Fence;
 use crate::load::Load;
 use crate::plan::{self, Course, Plan};
 use crate::signals::{self, Received};
-use crate::{Display, Options, first};
+use crate::{CannotBegin, Display, Options, first};
 
 /// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
