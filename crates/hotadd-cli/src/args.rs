@@ -10,7 +10,7 @@ use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::values::{bus, duration, name, timeout};
 use hotadd_run::{Add, Over};
-use hotadd_service::BusAddress;
+use hotadd_wire::BusAddress;
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
