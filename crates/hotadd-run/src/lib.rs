@@ -108,18 +108,25 @@ impl CannotBegin {
     }
 }
 
+/// What is new.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// Something happened.
+    Note(Option<&'a Note>),
+    /// The built-in load reported its rates.
+    Rates,
+    /// Some time passed.
+    Time,
+}
+
 /// Shows a run to people, and writes its events for programs.
 pub trait Display {
     /// Whether a person needs a moment to look at the last state.
     fn is_tui(&self) -> bool;
     /// Writes an event for programs.
     fn record(&mut self, record: &impl Serialize);
-    /// Shows people what happened.
-    fn note(&mut self, note: Option<&Note>, view: &View);
-    /// Updates the display after an interval.
-    fn tick(&mut self, view: &View);
-    /// Shows a report of the built-in load.
-    fn rates(&mut self, view: &View);
+    /// Shows people the state and what is new in it.
+    fn show(&mut self, what: News<'_>, view: &View);
     /// Shows the last state. Nothing is shown after that; events continue.
     fn close(&mut self, view: &View);
     /// Reports an error.

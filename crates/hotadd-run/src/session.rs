@@ -19,7 +19,7 @@ use crate::fence::Fence;
 use crate::load::Load;
 use crate::plan::{self, Course, Plan};
 use crate::signals::{self, Received};
-use crate::{CannotBegin, Display, Options, first};
+use crate::{CannotBegin, Display, News, Options, first};
 
 /// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -218,7 +218,7 @@ impl<D: Display> Session<D> {
     fn announce(&mut self, plan: &Plan) {
         let (first, note) = first::first(plan, &self.view.title);
         self.display.record(&first);
-        self.display.note(Some(&note), &self.view);
+        self.display.show(News::Note(Some(&note)), &self.view);
     }
 
     /// Shows what happens until the run is over. Returns the exit status.
@@ -231,7 +231,7 @@ impl<D: Display> Session<D> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.display.tick(&self.view);
+            self.display.show(News::Time, &self.view);
             let shown =
                 if self.display.is_tui() || self.child.is_some() { SHOWN } else { Duration::ZERO };
             let over = !self.has_command && self.planned && last_change.elapsed() >= shown;
@@ -253,14 +253,15 @@ impl<D: Display> Session<D> {
             Message::Event(event) => self.event(&event),
             Message::Rates(rates) => {
                 self.view.rates = Some(rates);
-                self.display.rates(&self.view);
+                self.display.show(News::Rates, &self.view);
             }
             Message::Signal(received) => self.signalled(received),
             Message::Output(output) => self.driver_output(&output),
             Message::Registered(_) | Message::Left => {}
             Message::NotFollowed(error) => {
                 let text = format!("processors that appear are not added: {error}");
-                self.display.note(Some(&self.view.remark(Weight::Bad, text)), &self.view);
+                self.display
+                    .show(News::Note(Some(&self.view.remark(Weight::Bad, text))), &self.view);
             }
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
@@ -279,7 +280,7 @@ impl<D: Display> Session<D> {
             self.display.record(&record);
         }
         let note = self.view.take(event);
-        self.display.note(note.as_ref(), &self.view);
+        self.display.show(News::Note(note.as_ref()), &self.view);
     }
 
     /// Shows the output of a driver.
@@ -287,7 +288,7 @@ impl<D: Display> Session<D> {
         let epoch = self.partition.epoch().0;
         self.display.record(&Record::said(&line.driver, &line.output, epoch));
         let note = self.view.hear(&line.driver, &line.output);
-        self.display.note(Some(&note), &self.view);
+        self.display.show(News::Note(Some(&note)), &self.view);
     }
 
     /// Passes a signal on to the command, unless the terminal has sent it to the command as well.
@@ -323,7 +324,7 @@ impl<D: Display> Session<D> {
             if let Ok(message) = self.messages.recv_timeout(TICK) {
                 self.take(message);
             }
-            self.display.tick(&self.view);
+            self.display.show(News::Time, &self.view);
         }
         self.leave();
         self.end_child();

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hotadd_daemon::view::{Note, View, Waiting, millis};
-use hotadd_run::Display;
+use hotadd_daemon::view::{View, Waiting, millis};
+use hotadd_run::{Display, News};
 use serde::Serialize;
 
 use crate::tui::{self, Tui, rate};
@@ -92,25 +92,13 @@ impl Display for Output {
         }
     }
 
-    fn note(&mut self, note: Option<&Note>, view: &View) {
-        match (&mut self.people, note) {
+    fn show(&mut self, what: News<'_>, view: &View) {
+        match (&mut self.people, what) {
             (People::Tui(tui), _) => drop(tui.draw(view)),
-            (People::Lines(lines), Some(note)) => lines.say(&note.text),
-            (People::Lines(_), None) => {}
-        }
-    }
-
-    fn tick(&mut self, view: &View) {
-        match &mut self.people {
-            People::Tui(tui) => drop(tui.draw(view)),
-            People::Lines(lines) => lines.wait(view.waiting.as_ref()),
-        }
-    }
-
-    fn rates(&mut self, view: &View) {
-        match &mut self.people {
-            People::Tui(tui) => drop(tui.draw(view)),
-            People::Lines(lines) => lines.rates(view),
+            (People::Lines(lines), News::Note(Some(note))) => lines.say(&note.text),
+            (People::Lines(_), News::Note(None)) => {}
+            (People::Lines(lines), News::Rates) => lines.rates(view),
+            (People::Lines(lines), News::Time) => lines.wait(view.waiting.as_ref()),
         }
     }
 

@@ -9,7 +9,7 @@ use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
 use super::{Message, Session, TICK};
-use crate::{CannotBegin, Display, Options};
+use crate::{CannotBegin, Display, News, Options};
 
 impl<D: Display> Session<D> {
     /// Starts the service for parties in other processes, if there are to be any.
@@ -59,7 +59,7 @@ impl<D: Display> Session<D> {
                 Ok(message) => self.take(message),
                 Err(_) => {}
             }
-            self.display.tick(&self.view);
+            self.display.show(News::Time, &self.view);
             if let Some(signal) = self.signal {
                 let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
                 let reason = "ended by a signal before the run began".to_owned();
