@@ -27,35 +27,27 @@ const GRACE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// This process was not started as a host; the error says why.
-pub fn run(driver: &DriverSpec, limit: Duration) -> Result<ExitCode, String> {
+pub fn run(spec: &DriverSpec, limit: Duration) -> Result<ExitCode, String> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     hotadd_nt::sandbox::close_inherited().map_err(|error| error.to_string())?;
     let (socket, report) = take_sockets()
         .map_err(|error| format!("`hotadd host` is started by `hotadd run`: {error}"))?;
-    Ok(match &driver.what {
-        What::File(file) => host_file(driver, file, limit, socket, report),
-        _ => host_sample(driver, limit, socket, report),
+    Ok(match &spec.what {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        What::File(file) => driver::host(spec, file, limit, socket, report),
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        What::File(_) => {
+            let why = "no Windows drivers need x86-64 Linux, and this is another system";
+            // The process that started this one may have ended.
+            let _ = writeln!(&report, "{why}");
+            ExitCode::FAILURE
+        }
+        _ => host_sample(spec, limit, socket, report),
     })
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-use self::driver::host as host_file;
-
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn host_file(
-    _: &DriverSpec,
-    _: &crate::spec::FileSpec,
-    _: Duration,
-    _: UnixStream,
-    mut report: UnixStream,
-) -> ExitCode {
-    // The process that started this one may have ended.
-    let _ = writeln!(report, "no Windows drivers need x86-64 Linux, and this is another system");
-    ExitCode::FAILURE
-}
-
 fn host_sample(
-    driver: &DriverSpec,
+    spec: &DriverSpec,
     limit: Duration,
     socket: UnixStream,
     mut report: UnixStream,
@@ -64,7 +56,7 @@ fn host_sample(
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Some samples hang on purpose; this works without their help. If the parent has already ended, the connection shows that.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let registered = register(driver, limit, socket);
+    let registered = register(spec, limit, socket);
     let said = match &registered {
         Ok((registration, _)) => writeln!(report, "party {}\nok", registration.party().id.0),
         Err(reason) => writeln!(report, "no {}", reason.replace('\n', " ")),

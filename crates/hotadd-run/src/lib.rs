@@ -106,6 +106,11 @@ impl CannotBegin {
     pub(crate) fn system(reason: impl fmt::Display) -> Self {
         Self { code: 1, reason: reason.to_string() }
     }
+
+    /// The same, with what failed.
+    pub(crate) fn by<E: fmt::Display>(what: &str) -> impl Fn(E) -> Self {
+        move |error| Self::system(format!("{what}: {error}"))
+    }
 }
 
 /// What is new.

@@ -92,19 +92,17 @@ impl<D: Display> Session<D> {
         let plan = Plan::new(options)?;
         let (sender, messages) = mpsc::channel();
         // First: a signal may be sent as soon as this program has printed something.
-        signals::listen(sender.clone()).map_err(|error| {
-            CannotBegin::system(format!("signal handlers cannot be installed: {error}"))
-        })?;
-        let partition = plan.partition.clone();
+        signals::listen(sender.clone())
+            .map_err(CannotBegin::by("signal handlers cannot be installed"))?;
         let view = view_of(options, &plan).map_err(CannotBegin::system)?;
         let display = open(&view).map_err(CannotBegin::usage)?;
         let mut session = Self {
-            partition,
+            partition: plan.partition.clone(),
             fence: plan.fence.clone(),
             view,
             display,
             messages,
-            sender: sender.clone(),
+            sender,
             parties: Arc::default(),
             load: None,
             service: None,
@@ -117,7 +115,7 @@ impl<D: Display> Session<D> {
             cpus_allowed_list: None,
         };
         session.announce(&plan);
-        let began = session.set_up(options, plan, &sender);
+        let began = session.set_up(options, plan);
         began.inspect_err(|why| {
             // The output so far explains the failure.
             session.drain();
@@ -128,24 +126,16 @@ impl<D: Display> Session<D> {
     }
 
     /// Registers the drivers, starts the command, and then the plan.
-    fn set_up(
-        &mut self,
-        options: &Options,
-        plan: Plan,
-        sender: &Sender<Message>,
-    ) -> Result<(), CannotBegin> {
-        let system = |what: &str, error: &dyn std::fmt::Display| {
-            CannotBegin::system(format!("{what}: {error}"))
-        };
-        let observer = sender.clone();
+    fn set_up(&mut self, options: &Options, plan: Plan) -> Result<(), CannotBegin> {
+        let observer = self.sender.clone();
         let observe = move |event: &Event| {
             // Fails only when the run is over.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
-        self.partition.observe(observe).map_err(|e| system("observing", &e))?.detach();
+        self.partition.observe(observe).map_err(CannotBegin::by("observing"))?.detach();
         // Nothing that the command or a driver starts may escape from the partition or outlive it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| system("the command's processes cannot be tracked", &e))?;
+            .map_err(CannotBegin::by("the command's processes cannot be tracked"))?;
         // Before the service starts: for a peer that connects and adds a processor, these parties are already required (L4).
         self.parties.name(&self.partition, &options.drivers).map_err(CannotBegin::system)?;
         self.service = self.serve(options).map_err(CannotBegin::system)?;
@@ -154,10 +144,10 @@ impl<D: Display> Session<D> {
             start: plan.fence.starts(),
             service: self.service.as_ref().map(Arc::downgrade),
             timeout: options.timeout,
-            output: OutputQueue::to(sender.clone()),
+            output: OutputQueue::to(self.sender.clone()),
         };
-        self.register(terms, sender)?;
-        self.start_child(options, &plan, sender)?;
+        self.register(terms)?;
+        self.start_child(options, &plan)?;
         let (stop, stopped) = mpsc::channel();
         self.plan = Some(stop);
         // The built-in load is first shown on the processors that it starts on. A command is not made to wait.
@@ -167,7 +157,7 @@ impl<D: Display> Session<D> {
         let (after, first) =
             options.after.map_or((Duration::ZERO, first), |after| (after, Duration::ZERO));
         let course = Course { follow: options.follow, after, first, every: options.every };
-        let sender = sender.clone();
+        let sender = self.sender.clone();
         let carry_out = move || {
             let cannot_follow = |error| drop(sender.send(Message::NotFollowed(error)));
             plan::carry_out(&plan.partition, &plan.changes, course, &stopped, cannot_follow);
@@ -176,20 +166,13 @@ impl<D: Display> Session<D> {
         std::thread::Builder::new()
             .name("hotadd-plan".to_owned())
             .spawn(carry_out)
-            .map_err(|e| system("the plan's thread cannot be started", &e))?;
+            .map_err(CannotBegin::by("the plan's thread cannot be started"))?;
         Ok(())
     }
 
-    fn start_child(
-        &mut self,
-        options: &Options,
-        plan: &Plan,
-        sender: &Sender<Message>,
-    ) -> Result<(), CannotBegin> {
-        let way = plan.fence.way();
-        let cannot = |error: &dyn std::fmt::Display| {
-            CannotBegin::system(format!("the built-in load cannot be run: {error}"))
-        };
+    fn start_child(&mut self, options: &Options, plan: &Plan) -> Result<(), CannotBegin> {
+        const NO_LOAD: &str = "the built-in load cannot be run";
+        let (way, sender) = (plan.fence.way(), &self.sender);
         let mut child = if let Some(program) = options.command.first() {
             child::start(options, way, sender).map_err(|error| {
                 let code = match error.kind() {
@@ -200,15 +183,16 @@ impl<D: Display> Session<D> {
                 CannotBegin { code, reason }
             })?
         } else if plan.fence.is_real() {
-            child::start_workload(way, sender).map_err(|e| cannot(&e))?
+            child::start_workload(way, sender).map_err(CannotBegin::by(NO_LOAD))?
         } else {
             // Nothing can run on simulated processors.
             return Ok(());
         };
         if let Some((orders, answers)) = child.pipes.take() {
-            let load = Load::listen(orders, answers, sender.clone()).map_err(|e| cannot(&e))?;
+            let load =
+                Load::listen(orders, answers, sender.clone()).map_err(CannotBegin::by(NO_LOAD))?;
             let registered = self.partition.register("load", load);
-            self.load = Some(registered.map_err(|e| cannot(&e))?);
+            self.load = Some(registered.map_err(CannotBegin::by(NO_LOAD))?);
         }
         self.child = Some(child);
         Ok(())

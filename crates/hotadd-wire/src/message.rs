@@ -182,13 +182,6 @@ impl Message {
     }
 }
 
-/// Converts a message for zbus connections.
-impl From<Message> for zbus::Message {
-    fn from(message: Message) -> Self {
-        message.0
-    }
-}
-
 impl Head<'_> {
     /// The path of the object that a call or a signal concerns; empty if there is none.
     #[must_use]

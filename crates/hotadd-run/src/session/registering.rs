@@ -1,7 +1,6 @@
 //! The parties of a run: serves those in other processes, registers those of the command line, and deregisters all.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use hotadd_daemon::descriptors;
 use hotadd_daemon::parties::{Beginning, Terms};
@@ -35,27 +34,19 @@ impl<D: Display> Session<D> {
     }
 
     /// Registers the drivers on a thread of its own, because one may take long. The run is shown meanwhile.
-    pub(super) fn register(
-        &mut self,
-        terms: Terms,
-        sender: &Sender<Message>,
-    ) -> Result<(), CannotBegin> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            CannotBegin::system(format!("the run cannot begin: {error}"))
-        };
-        let (parties, done) = (Arc::clone(&self.parties), sender.clone());
+    pub(super) fn register(&mut self, terms: Terms) -> Result<(), CannotBegin> {
+        const CANNOT: &str = "the run cannot begin";
+        let (parties, done) = (Arc::clone(&self.parties), self.sender.clone());
         let register_all = move || {
             let _ = done.send(Message::Registered(parties.begin(terms, Beginning::WithAll)));
         };
         std::thread::Builder::new()
             .name("hotadd-drivers".to_owned())
             .spawn(register_all)
-            .map_err(|e| cannot(&e))?;
+            .map_err(CannotBegin::by(CANNOT))?;
         loop {
             match self.messages.recv_timeout(TICK) {
-                Ok(Message::Registered(all)) => {
-                    return all.map_err(|e| cannot(&e));
-                }
+                Ok(Message::Registered(all)) => return all.map_err(CannotBegin::by(CANNOT)),
                 Ok(message) => self.take(message),
                 Err(_) => {}
             }
