@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::values::{bus, duration, name, timeout};
-use hotadd_service::BusAddress;
+use hotadd_run::{Add, Over};
+use hotadd_wire::BusAddress;
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
@@ -125,7 +126,7 @@ pub(crate) struct Run {
 
     /// How the command is confined to its processors: cpuset, a cgroup, which needs root or a delegated cgroup; or affinity,
     /// masks, which need no privilege [default: cpuset where possible]
-    #[arg(long, value_name = "WHAT", conflicts_with = "simulate")]
+    #[arg(long, value_name = "WHAT", conflicts_with = "simulate", value_parser = over())]
     pub(crate) over: Option<Over>,
 
     /// A driver that must agree, called in the order given: sample[:veto=LIST][,delay=MS][,level=N][,name=X][,isolated];
@@ -342,21 +343,6 @@ Examples:
   hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
   hotadd run --simulate 4+60,fail-start=7    simulated processors; 7 fails to start";
 
-/// What keeps a command to its processors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Over {
-    Cpuset,
-    Affinity,
-}
-
-/// What to add.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Add {
-    All,
-    None,
-    List(CpuList),
-}
-
 fn list(text: &str) -> Result<CpuList, String> {
     let list: CpuList = text.parse().map_err(|error: hotadd::CpuListError| error.to_string())?;
     if list.is_empty() {
@@ -373,6 +359,13 @@ fn add(text: &str) -> Result<Add, String> {
             .map(Add::List)
             .map_err(|error| format!("{error}; all and none are also accepted")),
     }
+}
+
+fn over() -> impl TypedValueParser<Value = Over> {
+    PossibleValuesParser::new(["cpuset", "affinity"]).map(|word| match word.as_str() {
+        "cpuset" => Over::Cpuset,
+        _ => Over::Affinity,
+    })
 }
 
 fn follow(text: &str) -> Result<Follow, String> {

@@ -6,21 +6,20 @@ mod args;
 mod ask;
 mod daemon;
 mod doctor;
-mod host;
 mod inspect;
 mod manpages;
 mod run;
 mod say;
 mod tui;
-mod workload;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::args::{Command, Config};
 
 fn main() -> ExitCode {
     let code = match args::parse().command {
-        Command::Run(run) => run::run(&run),
+        Command::Run(run) => run::run(*run),
         Command::Status(ask) => ask::report(ask::status(&ask)),
         Command::Parties(ask) => ask::report(ask::parties(&ask)),
         Command::Add(change) => ask::report(ask::change(&change, true)),
@@ -33,8 +32,15 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Man { dir } => manpages::man(&dir),
         Command::Completions { shell } => manpages::completions(shell),
-        Command::Host(host) => host::run(&host),
-        Command::Workload => workload::run(),
+        Command::Host(host) => {
+            let hosted =
+                hotadd_daemon::host::run(&host.driver, Duration::from_millis(host.time_limit));
+            hosted.unwrap_or_else(|why| {
+                say::wrong(why);
+                ExitCode::FAILURE
+            })
+        }
+        Command::Workload => hotadd_run::workload::run(),
     };
     say::finish(code)
 }

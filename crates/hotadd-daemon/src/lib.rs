@@ -4,10 +4,11 @@
 //! socket, and ends on a signal. [`check`] says whether a configuration is valid.
 //!
 //! The crate also has what both the daemon and a run of a command need: [the syntax of the operator's drivers](spec), [those
-//! drivers](parties) as they are registered and restarted, and [what a person is shown](view).
+//! drivers](parties) as they are registered and restarted, [the process](host) in which such a driver runs, and [what a person is
+//! shown](view).
 //!
-//! A program that uses this crate must have the command `host` of `hotadd`: a driver in a process of its own is started with it,
-//! from the file of the running program.
+//! A program that uses this crate must have the command `host` of `hotadd`, which calls [`host::run`]: a driver in a process of its
+//! own is started with it, from the file of the running program.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -20,8 +21,10 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hardware;
+pub mod host;
 mod log;
 mod manager;
+mod notify;
 mod opening;
 pub mod parties;
 mod plug;

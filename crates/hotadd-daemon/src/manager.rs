@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Adder, CpuList, Event, EventKind, HardwareId, Partition, PartyId};
 use hotadd_service::Service;
-use hotadd_service::notify::Notify;
 
 use super::config::{Config, Party};
 #[cfg(feature = "fault-points")]
 use super::fault;
 use super::hardware::Governed;
 use super::log::Log;
+use super::notify::Notify;
 use super::state_file::StateFile;
 use super::watchdog::Watchdog;
 use super::{Message, listen};
@@ -22,9 +22,6 @@ use crate::descriptors;
 use crate::parties::Terms;
 use crate::parties::{Beginning, Parties};
 use crate::view::{Note, View, Weight};
-
-/// How long a driver may delay the end.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The machine's partition manager.
 pub(super) struct Manager {
@@ -286,17 +283,17 @@ impl Manager {
         if let Some(service) = &self.service {
             service.close();
         }
-        let until = Instant::now() + GRACE + self.parties.grace();
-        let done = self.sender.clone();
+        let (parties, service, done) =
+            (Arc::clone(&self.parties), self.service.take(), self.sender.clone());
         let done = move || drop(done.send(Message::Left));
-        let mut left = self.parties.leave(self.service.take(), (), done).is_err();
-        while !left {
-            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Left) => left = true,
+        let left = parties.leave(service, (), done, |within| {
+            match self.messages.recv_timeout(within) {
+                Ok(Message::Left) => return Some(true),
                 Ok(message) => self.take(message),
-                Err(_) => break,
+                Err(_) => return Some(false),
             }
-        }
+            None
+        });
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a party", |waiting| waiting.driver.as_str());

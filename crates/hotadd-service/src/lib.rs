@@ -23,7 +23,6 @@ pub mod children;
 pub mod fuzzing;
 pub mod host;
 mod lock;
-pub mod notify;
 mod object;
 mod parties;
 pub mod script;

@@ -182,13 +182,6 @@ impl Message {
     }
 }
 
-/// Converts a message for zbus connections.
-impl From<Message> for zbus::Message {
-    fn from(message: Message) -> Self {
-        message.0
-    }
-}
-
 impl Head<'_> {
     /// The path of the object that a call or a signal concerns; empty if there is none.
     #[must_use]
@@ -256,7 +249,7 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// If the name is invalid.
-    pub(crate) fn for_service(self, name: &'a str) -> Result<Self, MessageError> {
+    pub fn for_service(self, name: &'a str) -> Result<Self, MessageError> {
         Ok(Self(self.0.destination(name)?))
     }
 
@@ -271,6 +264,14 @@ impl<'a> Outgoing<'a> {
     /// If it is a signal, which never has a reply.
     pub fn without_reply(self) -> Result<Self, MessageError> {
         Ok(Self(self.0.with_flags(Flags::NoReplyExpected)?))
+    }
+
+    /// Allows the user to be asked for a password because of this call.
+    ///
+    /// # Errors
+    /// If it is a signal.
+    pub fn interactive(self) -> Result<Self, MessageError> {
+        Ok(Self(self.0.with_flags(Flags::AllowInteractiveAuth)?))
     }
 
     /// Tells the bus not to start the addressee.

@@ -65,19 +65,6 @@ impl Stream {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// Puts bytes that were taken in excess back at the front, and empties `bytes`.
-    pub fn put_back(&mut self, bytes: &mut Vec<u8>) {
-        self.bytes.splice(self.taken..self.taken, bytes.drain(..));
-    }
-
-    /// Takes as many bytes as fit into `room`, and returns their number.
-    pub fn take(&mut self, room: &mut [u8]) -> usize {
-        let length = room.len().min(self.len());
-        room[..length].copy_from_slice(&self.rest()[..length]);
-        self.taken += length;
-        length
-    }
-
     /// Takes a line without its end; `None` if there is no complete one. Only for the handshake.
     pub fn line(&mut self) -> Option<Vec<u8>> {
         let end = self.rest().windows(2).position(|two| two == b"\r\n")?;

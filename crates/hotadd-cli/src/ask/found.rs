@@ -108,7 +108,7 @@ fn is_socket(path: &Path) -> bool {
 
 /// The folders of partitions: this user's, and the machine's.
 fn folders() -> [PathBuf; 2] {
-    [hotadd_service::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
+    [wire::runtime_dir(), PathBuf::from(hotadd_daemon::RUN)]
 }
 
 /// The error for a socket that was found by its name and is not trusted.

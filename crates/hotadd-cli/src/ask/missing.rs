@@ -4,16 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotadd::Status;
 use hotadd_daemon::degraded;
+use hotadd_wire::MissingRow;
 use serde_json::{Value, json};
 
+use super::AskError;
 use super::failure::Failure;
 use super::talk::Talk;
-use super::{AskError, Shown, WireWaiting};
 use crate::args::Parties;
 use crate::say;
-
-/// A missing party: name, since when in microseconds since 1970, status, reason.
-type WireMissing = (String, u64, u32, String);
 
 /// A party that is missing.
 pub(super) struct Gone {
@@ -25,7 +23,7 @@ pub(super) struct Gone {
 
 impl Gone {
     pub(super) fn all(talk: &Talk) -> Result<Vec<Self>, Failure> {
-        let missing: Vec<WireMissing> = talk.call("GetMissing", &())?;
+        let missing: Vec<MissingRow> = talk.call("GetMissing", &())?;
         let gone = |(name, micros, status, reason)| Self {
             name,
             micros,
@@ -52,12 +50,8 @@ impl Gone {
 
 /// `hotadd parties --restart`. Returns false if the party is not registered.
 pub(super) fn restart(talk: &Talk, parties: &Parties, name: &str) -> Result<bool, AskError> {
-    let mut shown = Shown::default();
-    let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-    let answer = talk.call_and_watch("RestartParty", &(name,), watch);
-    shown.clear();
     let json = parties.ask.json;
-    match answer {
+    match talk.call_and_watch("RestartParty", &(name,)) {
         Ok(()) => {
             if json {
                 say::json(&json!({ "name": name, "restarted": true }));

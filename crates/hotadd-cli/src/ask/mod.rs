@@ -1,11 +1,11 @@
 //! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
 
+mod connection;
 mod failure;
 mod found;
 mod missing;
 mod out;
 mod patience;
-mod socket;
 mod talk;
 
 use std::io::{IsTerminal, Write};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use hotadd::text::clean;
 use hotadd::{CpuList, HardwareId, Status};
 use hotadd_daemon::view::millis;
-use hotadd_wire::{self as wire, WireProcessor, WireSet};
+use hotadd_wire::{self as wire, AnswerRow, PartyRow, WaitingRow, WireProcessor, WireSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -26,12 +26,6 @@ use self::out::Out;
 use self::talk::Talk;
 use crate::args::{Ask, Change, History, Parties};
 use crate::say;
-
-/// One answer of a rehearsal: party, name, level, agreed, status, reason, microseconds.
-type WireAnswer = (u64, String, i32, bool, u32, String, u64);
-
-/// The calls under way: name, state, id, microseconds.
-type WireWaiting = Vec<(String, String, u32, u64)>;
 
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
@@ -74,7 +68,7 @@ pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
     let set: WireSet = talk.call("GetSet", &())?;
     let parties = parties_of(&talk)?;
     let gone = Gone::all(&talk)?;
-    let waiting: WireWaiting = talk.call("GetWaiting", &())?;
+    let waiting: Vec<WaitingRow> = talk.call("GetWaiting", &())?;
     let Out { refused, vanished } = Out::of(&talk)?;
     let set = wire::read_set(set).map_err(|e| Failure::Broken(e.to_string()))?;
     // A processor that joined between two answers is listed as active only.
@@ -133,12 +127,8 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
     let talk = Talk::with(&change.ask)?;
     let mut all = true;
     let (method, done) = if add { ("Add", "joined") } else { ("Remove", "left") };
-    let mut shown = Shown::default();
     for id in change.list.ids() {
-        let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-        let answer = talk.call_and_watch(method, &(id.0,), watch);
-        shown.clear();
-        match answer {
+        match talk.call_and_watch(method, &(id.0,)) {
             Ok((processor, epoch)) => {
                 let processor: WireProcessor = processor;
                 let epoch: u64 = epoch;
@@ -173,12 +163,9 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
 pub(crate) fn rehearse(change: &Change) -> Result<bool, AskError> {
     let talk = Talk::with(&change.ask)?;
     let mut all = true;
-    let mut shown = Shown::default();
     for id in change.list.ids() {
-        let watch = |waiting: WireWaiting| shown.waiting(&waiting);
-        let answer = talk.call_and_watch("Rehearse", &(id.0,), watch);
-        shown.clear();
-        let (_, answers): (WireProcessor, Vec<WireAnswer>) = match answer {
+        let answer = talk.call_and_watch("Rehearse", &(id.0,));
+        let (_, answers): (WireProcessor, Vec<AnswerRow>) = match answer {
             Ok(answer) => answer,
             Err(Failure::Refused(refusal)) => {
                 all = false;
@@ -230,7 +217,7 @@ pub(crate) fn history(history: &History) -> Result<bool, AskError> {
 }
 
 fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
-    let parties: Vec<(u64, String, i32, bool)> = talk.call("GetParties", &())?;
+    let parties: Vec<PartyRow> = talk.call("GetParties", &())?;
     let party = |(id, name, level, remote)| json!({ "party": id, "name": name, "level": level, "remote": remote });
     Ok(parties.into_iter().map(party).collect())
 }
@@ -284,7 +271,7 @@ fn clock(ms: u64) -> String {
     local.map(|local| local.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default()
 }
 
-fn answer_json((party, name, level, agreed, status, reason, us): &WireAnswer) -> Value {
+fn answer_json((party, name, level, agreed, status, reason, us): &AnswerRow) -> Value {
     let status = Status::from_raw(*status);
     json!({
         "party": party, "name": name, "level": level, "agreed": agreed, "reason": reason, "us": us,
@@ -300,11 +287,11 @@ fn refusal_json(event: &str, id: u32, refusal: &Refusal) -> Value {
     })
 }
 
-fn waiting_json((name, state, id, us): &(String, String, u32, u64)) -> Value {
+fn waiting_json((name, state, id, us): &WaitingRow) -> Value {
     json!({ "driver": name, "state": state, "id": id, "us": us })
 }
 
-fn waiting_line((name, state, id, us): &(String, String, u32, u64)) -> String {
+fn waiting_line((name, state, id, us): &WaitingRow) -> String {
     let took = millis(Duration::from_micros(*us));
     format!("waiting for {name}: {state} of processor {id}, {took}")
 }
@@ -320,7 +307,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn waiting(&mut self, waiting: &WireWaiting) {
+    fn waiting(&mut self, waiting: &[WaitingRow]) {
         let lines: Vec<_> = waiting.iter().map(waiting_line).collect();
         if lines.is_empty() {
             return;

@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotadd::{Errno, HardwareId, MAX_PROCESSORS, Status};
+use hotadd_wire::AbsentRow;
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::talk::Talk;
-
-/// Id, the party that refused (empty if none did), status (0 if the processor left without asking), errno (0 for none), clause,
-/// reason, milliseconds since 1970.
-type WireAbsence = (u32, String, u32, u32, String, String, u64);
 
 /// The most entries that are read: one for each possible processor, and as many more for those that changed meanwhile.
 const MOST: usize = 2 * MAX_PROCESSORS as usize;
@@ -31,9 +28,7 @@ impl Out {
 
     /// Reads what is last known about each processor that is out, however old it is. `ask` returns the entries from an id on, as
     /// many as fit into a message.
-    fn read(
-        mut ask: impl FnMut(u32) -> Result<Vec<WireAbsence>, Failure>,
-    ) -> Result<Self, Failure> {
+    fn read(mut ask: impl FnMut(u32) -> Result<Vec<AbsentRow>, Failure>) -> Result<Self, Failure> {
         let (mut out, mut next) = (Self::default(), Some(0));
         while let Some(first) = next {
             let some = ask(first)?;
@@ -58,7 +53,7 @@ impl Out {
 }
 
 /// A refusal as its event, with the known fields of `docs/events.md`.
-fn event((id, party, status, errno, clause, reason, time): WireAbsence) -> Value {
+fn event((id, party, status, errno, clause, reason, time): AbsentRow) -> Value {
     let status = Status::from_raw(status);
     let errno = (errno != 0).then(|| Errno::from_raw(errno.cast_signed()));
     let some = |text: String| (!text.is_empty()).then(|| Value::from(text));
@@ -82,7 +77,7 @@ fn event((id, party, status, errno, clause, reason, time): WireAbsence) -> Value
 mod tests {
     use super::*;
 
-    fn of(id: u32) -> WireAbsence {
+    fn of(id: u32) -> AbsentRow {
         (id, "pool".to_owned(), 0xC000_009A, 0, "A3".to_owned(), "no room".to_owned(), 1)
     }
 

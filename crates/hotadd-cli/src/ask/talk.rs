@@ -4,22 +4,19 @@ use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use hotadd::Status;
-use hotadd_service::{BusAddress, MACHINE_BUS_NAME, bus_name};
-use hotadd_wire::{ERROR, PARTITION, PARTITION_PATH, WireError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use hotadd_wire::{
+    BusAddress, Decode, ERROR, Encode, Kind, MACHINE_BUS_NAME, Message, MessageError, Outgoing,
+    PARTITION, PARTITION_PATH, Stream, WaitingRow, WireError, bus_name,
+};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
-use zbus::proxy::{self, CacheProperties, MethodFlags};
-use zbus::zvariant::DynamicType;
-use zbus::{Connection, Proxy, connection};
 
-use super::WireWaiting;
+use super::Shown;
+use super::connection::{Connection, Lost};
 use super::failure::{Failure, Refusal, several};
 use super::found::Found;
 use super::patience::{Over, Patience, Process, silent};
-use super::socket;
 use crate::args::Ask;
 
 /// The error of a bus on which no process owns the name.
@@ -68,10 +65,10 @@ impl Talk {
     }
 
     /// Calls a method that waits for no party, and waits for its reply.
-    pub(super) fn call<R: DeserializeOwned + zbus::zvariant::Type>(
+    pub(super) fn call<R: Decode>(
         &self,
         method: &str,
-        arguments: &(impl Serialize + DynamicType + Sync),
+        arguments: &impl Encode,
     ) -> Result<R, Failure> {
         self.runtime.block_on(async {
             match self.patience.wait(self.patience.end(), self.ask(method, arguments)).await {
@@ -82,17 +79,14 @@ impl Talk {
         })
     }
 
-    /// Calls a method that waits for parties, for as long as these may take. Meanwhile `meanwhile` is regularly given the calls
-    /// under way. If these cannot be had, the partition does not answer.
-    pub(super) fn call_and_watch<R>(
+    /// Calls a method that waits for parties, for as long as these may take. Meanwhile the calls under way are regularly shown. If
+    /// these cannot be had, the partition does not answer.
+    pub(super) fn call_and_watch<R: Decode>(
         &self,
         method: &str,
-        arguments: &(impl Serialize + DynamicType + Sync),
-        mut meanwhile: impl FnMut(WireWaiting),
-    ) -> Result<R, Failure>
-    where
-        R: DeserializeOwned + zbus::zvariant::Type,
-    {
+        arguments: &impl Encode,
+    ) -> Result<R, Failure> {
+        let mut shown = Shown::default();
         // Until the partition has answered something, it is unknown whether it has read the request.
         let answers = Cell::new(false);
         let goes_on = || {
@@ -106,10 +100,12 @@ impl Talk {
             tokio::time::sleep(FIRST).await;
             loop {
                 let until = Instant::now() + self.patience.limit();
-                match tokio::time::timeout_at(until, self.ask("GetWaiting", &())).await {
+                match tokio::time::timeout_at(until, self.ask::<Vec<WaitingRow>>("GetWaiting", &()))
+                    .await
+                {
                     Ok(Ok(waiting)) => {
                         answers.set(true);
-                        meanwhile(waiting);
+                        shown.waiting(&waiting);
                     }
                     // The answer is only for display. A refusal also shows that the partition answers.
                     Ok(Err(_)) => answers.set(true),
@@ -118,7 +114,7 @@ impl Talk {
                 tokio::time::sleep(EVERY).await;
             }
         };
-        self.runtime.block_on(async {
+        let answer = self.runtime.block_on(async {
             let answer = async {
                 tokio::select! {
                     biased;
@@ -138,18 +134,16 @@ impl Talk {
                     Err(Failure::Silent(format!("no answer within {within}; {}", goes_on())))
                 }
             }
-        })
+        });
+        shown.clear();
+        answer
     }
 
     /// The failure that the partition does not answer. A bus also tells which process it is.
     async fn silent(&self) -> Failure {
         let mut process = self.process.clone();
         if let Some(name) = &self.name {
-            let asking = async {
-                let dbus = zbus::fdo::DBusProxy::new(&self.connection).await?;
-                let name = name.as_str().try_into().map_err(zbus::Error::from)?;
-                zbus::Result::Ok(dbus.get_connection_unix_process_id(name).await?)
-            };
+            let asking = self.connection.call_bus::<u32>("GetConnectionUnixProcessID", name);
             let pid = tokio::time::timeout(FIRST, asking).await;
             let pid = pid.ok().and_then(Result::ok).and_then(|pid| i32::try_from(pid).ok());
             process = Some(Process { place: name.into(), pid: pid.unwrap_or(0) });
@@ -157,62 +151,50 @@ impl Talk {
         Failure::Silent(silent(process.as_ref(), self.patience.limit()))
     }
 
-    /// Calls a method. Allows the user to be asked for a password if the partition is a machine's.
-    async fn reply<R: DeserializeOwned + zbus::zvariant::Type>(
-        &self,
-        method: &str,
-        arguments: &(impl Serialize + DynamicType + Sync),
-    ) -> zbus::Result<R> {
-        let Some(name) = self.name.as_deref() else {
-            let to = None::<&str>;
-            let reply =
-                self.connection.call_method(to, PARTITION_PATH, Some(PARTITION), method, arguments);
-            return reply.await?.body().deserialize();
-        };
-        let proxy = proxy::Builder::<Proxy<'_>>::new(&self.connection);
-        let proxy = proxy.destination(name)?.path(PARTITION_PATH)?.interface(PARTITION)?;
-        let proxy = proxy.cache_properties(CacheProperties::No).build().await?;
-        let flags = MethodFlags::AllowInteractiveAuth.into();
-        // There is a reply, because the flags do not say that none is expected.
-        let reply = proxy.call_with_flags(method, flags, arguments).await?;
-        reply.ok_or(zbus::Error::InvalidReply)
+    /// A call. Allows the user to be asked for a password if the partition is a machine's.
+    fn message(&self, method: &str, arguments: &impl Encode) -> Result<Message, MessageError> {
+        let mut call = Outgoing::call(PARTITION_PATH, PARTITION, method)?;
+        if let Some(name) = &self.name {
+            call = call.for_service(name)?.interactive()?;
+        }
+        call.build(arguments)
     }
 
-    async fn ask<R: DeserializeOwned + zbus::zvariant::Type>(
-        &self,
-        method: &str,
-        arguments: &(impl Serialize + DynamicType + Sync),
-    ) -> Result<R, Failure> {
-        match self.reply(method, arguments).await {
-            Ok(reply) => Ok(reply),
-            Err(error @ (zbus::Error::Variant(_) | zbus::Error::InvalidReply)) => Err(
-                Failure::Broken(format!("the partition's answer to {method} is invalid: {error}")),
-            ),
-            Err(zbus::Error::MethodError(name, _, _)) if name == NOBODY => {
-                Err(Failure::NoPartition(self.name.as_deref().map_or_else(String::new, nobody)))
+    async fn ask<R: Decode>(&self, method: &str, arguments: &impl Encode) -> Result<R, Failure> {
+        let broke = |error: &dyn std::fmt::Display| {
+            Failure::Broken(format!("the connection to the partition broke: {error}"))
+        };
+        let call = self.message(method, arguments).map_err(|error| broke(&error))?;
+        let reply = self.connection.call(&call).await.map_err(|lost| match lost {
+            Lost::Unsound(why) => {
+                Failure::Broken(format!("the partition does not follow the protocol: {why}"))
             }
-            Err(zbus::Error::MethodError(name, text, reply)) => {
-                let name = name.as_str();
-                let name = name.strip_prefix(ERROR).unwrap_or(name).to_owned();
-                let refusal = match reply.body().deserialize::<WireError>() {
-                    Ok((message, status, errno, _, party)) => {
-                        Refusal { name, message, status: Status::from_raw(status), errno, party }
-                    }
-                    Err(_) => Refusal {
-                        message: text.unwrap_or_else(|| name.clone()),
-                        name,
-                        status: Status::UNSUCCESSFUL,
-                        errno: 0,
-                        party: String::new(),
-                    },
-                };
-                Err(Failure::Refused(refusal))
-            }
-            Err(error) => Err(Failure::Broken(match socket::unsound(&error) {
-                Some(why) => format!("the partition does not follow the protocol: {why}"),
-                None => format!("the connection to the partition broke: {error}"),
-            })),
+            lost => broke(&lost),
+        })?;
+        if reply.kind() == Kind::Reply {
+            return reply.arguments().map_err(|error| {
+                Failure::Broken(format!("the partition's answer to {method} is invalid: {error}"))
+            });
         }
+        let head = reply.head();
+        let name = head.error_name();
+        if name == NOBODY {
+            let name = self.name.as_deref();
+            return Err(Failure::NoPartition(name.map_or_else(String::new, nobody)));
+        }
+        let name = name.strip_prefix(ERROR).unwrap_or(name).to_owned();
+        Err(Failure::Refused(match reply.arguments::<WireError>() {
+            Ok((message, status, errno, _, party)) => {
+                Refusal { name, message, status: Status::from_raw(status), errno, party }
+            }
+            Err(_) => Refusal {
+                message: reply.first_text().unwrap_or_else(|| name.clone()),
+                name,
+                status: Status::UNSUCCESSFUL,
+                errno: 0,
+                party: String::new(),
+            },
+        }))
     }
 }
 
@@ -229,7 +211,7 @@ async fn over_socket(
     let stream = stream.map_err(|error| found.absent(&error))?;
     let listens = found.believe(&stream)?;
     process.get_or_init(|| listens);
-    connection::Builder::socket(socket::checked(stream)).p2p().build().await.map_err(|e| broken(&e))
+    Connection::open(stream, Stream::of_peer()).await.map_err(|e| broken(&e))
 }
 
 /// A connection to a bus, and the partition's name there.
@@ -237,23 +219,24 @@ async fn on_bus(
     bus: &BusAddress,
     partition: Option<&str>,
 ) -> Result<(Connection, Option<String>), Failure> {
-    let unreachable =
-        |error: zbus::Error| Failure::Broken(format!("{bus} cannot be reached: {error}"));
+    let unreachable = |error: &dyn std::fmt::Display| {
+        Failure::Broken(format!("{bus} cannot be reached: {error}"))
+    };
     let stream = bus.connect().and_then(UnixStream::from_std);
-    let stream = stream.map_err(|error| unreachable(error.into()))?;
-    let connection = connection::Builder::socket(socket::checked_bus(stream)).build().await;
-    let connection = connection.map_err(unreachable)?;
+    let stream = stream.map_err(|error| unreachable(&Lost::from(error)))?;
+    let connection = Connection::open(stream, Stream::of_bus()).await;
+    let connection = connection.map_err(|lost| unreachable(&lost))?;
+    let hello = connection.call_bus::<String>("Hello", &()).await;
+    hello.map_err(|error| unreachable(&error))?;
     let name = match partition {
         // The name by which the list of several partitions shows it.
         Some(MACHINE_BUS_NAME) => MACHINE_BUS_NAME.to_owned(),
         Some(name) => bus_name(name),
         None => {
-            let dbus = zbus::fdo::DBusProxy::new(&connection).await.map_err(unreachable)?;
-            let names = dbus.list_names().await.map_err(|e| broken(&e))?;
+            let names = connection.call_bus::<Vec<String>>("ListNames", &()).await;
+            let mut names = names.map_err(|e| broken(&e))?;
             let prefix = bus_name("");
-            let names = names.iter().map(ToString::to_string);
-            let ours = |name: &String| name.starts_with(&prefix) || name == MACHINE_BUS_NAME;
-            let mut names: Vec<_> = names.filter(ours).collect();
+            names.retain(|name| name.starts_with(&prefix) || name == MACHINE_BUS_NAME);
             names.sort();
             match names.as_slice() {
                 [] => return Err(Failure::NoPartition(format!("there is no partition on {bus}"))),

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hotadd_daemon::view::{Note, View, Waiting, millis};
+use hotadd_daemon::view::{View, Waiting, millis};
+use hotadd_run::{Display, News};
 use serde::Serialize;
 
 use crate::tui::{self, Tui, rate};
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many reports of the load are skipped before one is shown in plain lines, so that it is about the new set only.
 const SETTLING: u32 = 3;
 
-pub(crate) struct Output {
+pub(super) struct Output {
     events: Option<Box<dyn Write>>,
     people: People,
 }
@@ -36,46 +37,47 @@ struct Lines {
     reports: u32,
 }
 
-/// What output is wanted.
-pub(crate) struct Wanted<'a> {
-    pub(crate) events: Option<&'a Path>,
-    /// Output for people: a TUI where there is a terminal, or plain lines.
-    pub(crate) people: bool,
-    /// The command uses stdout alone.
-    pub(crate) command: bool,
-}
-
 impl Output {
+    /// Opens what is wanted: a file for `events`; for `people` a TUI where there is a terminal, or plain lines. A `command` uses
+    /// stdout alone.
+    ///
     /// # Errors
     /// If the file for events cannot be made.
-    pub(crate) fn open(wanted: &Wanted<'_>, view: &View) -> io::Result<Self> {
-        let to_stdout = wanted.events == Some(Path::new("-"));
-        let events: Option<Box<dyn Write>> = match wanted.events {
+    pub(super) fn open(
+        events: Option<&Path>,
+        people: bool,
+        command: bool,
+        view: &View,
+    ) -> Result<Self, String> {
+        let to_stdout = events == Some(Path::new("-"));
+        let events: Option<Box<dyn Write>> = match events {
             None => None,
             Some(_) if to_stdout => Some(Box::new(io::stdout())),
-            Some(path) => Some(Box::new(File::create(path)?)),
+            Some(path) => Some(Box::new(File::create(path).map_err(|error| {
+                format!("events cannot be written to {}: {error}", path.display())
+            })?)),
         };
-        let on_stderr = to_stdout || wanted.command;
+        let on_stderr = to_stdout || command;
         let terminal =
             if on_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
         let out = if on_stderr { tui::Output::Stderr } else { tui::Output::Stdout };
-        let tui = (wanted.people && terminal).then(|| Tui::open(view, out).ok()).flatten();
+        let tui = (people && terminal).then(|| Tui::open(view, out).ok()).flatten();
         let people = match tui {
             Some(tui) => People::Tui(tui),
-            None if !wanted.people => People::Lines(Lines::new(Box::new(io::sink()))),
+            None if !people => People::Lines(Lines::new(Box::new(io::sink()))),
             None if on_stderr => People::Lines(Lines::new(Box::new(io::stderr()))),
             None => People::Lines(Lines::new(Box::new(io::stdout()))),
         };
         Ok(Self { events, people })
     }
+}
 
-    /// Whether a TUI is shown, which a person needs a moment to look at.
-    pub(crate) const fn is_tui(&self) -> bool {
+impl Display for Output {
+    fn is_tui(&self) -> bool {
         matches!(self.people, People::Tui(_))
     }
 
-    /// Writes an event for programs.
-    pub(crate) fn record(&mut self, record: &impl Serialize) {
+    fn record(&mut self, record: &impl Serialize) {
         let Some(events) = &mut self.events else { return };
         let written = serde_json::to_writer(&mut *events, record)
             .map_err(io::Error::from)
@@ -90,38 +92,26 @@ impl Output {
         }
     }
 
-    /// Shows people what happened.
-    pub(crate) fn note(&mut self, note: Option<&Note>, view: &View) {
-        match (&mut self.people, note) {
+    fn show(&mut self, what: News<'_>, view: &View) {
+        match (&mut self.people, what) {
             (People::Tui(tui), _) => drop(tui.draw(view)),
-            (People::Lines(lines), Some(note)) => lines.say(&note.text),
-            (People::Lines(_), None) => {}
+            (People::Lines(lines), News::Note(Some(note))) => lines.say(&note.text),
+            (People::Lines(_), News::Note(None)) => {}
+            (People::Lines(lines), News::Rates) => lines.rates(view),
+            (People::Lines(lines), News::Time) => lines.wait(view.waiting.as_ref()),
         }
     }
 
-    /// Updates the display after an interval.
-    pub(crate) fn tick(&mut self, view: &View) {
-        match &mut self.people {
-            People::Tui(tui) => drop(tui.draw(view)),
-            People::Lines(lines) => lines.wait(view.waiting.as_ref()),
-        }
-    }
-
-    /// Shows a report of the load.
-    pub(crate) fn rates(&mut self, view: &View) {
-        match &mut self.people {
-            People::Tui(tui) => drop(tui.draw(view)),
-            People::Lines(lines) => lines.rates(view),
-        }
-    }
-
-    /// Leaves the last state on the terminal. Nothing is shown after that; events continue.
-    pub(crate) fn close(&mut self, view: &View) {
+    fn close(&mut self, view: &View) {
         let lines = People::Lines(Lines::new(Box::new(io::sink())));
         if let People::Tui(tui) = std::mem::replace(&mut self.people, lines) {
             // An error is ignored: the terminal is gone.
             drop(tui.close(view));
         }
+    }
+
+    fn wrong(&self, what: &str) {
+        crate::say::wrong(what);
     }
 }
 

@@ -4,8 +4,8 @@ mod drivers;
 mod one;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use std::{io, thread};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hotadd::Partition;
 use hotadd_service::{NotRestarted, Restart, Service};
@@ -14,6 +14,9 @@ use self::drivers::Driver;
 pub use self::drivers::{OutputSink, Terms};
 use self::one::{One, Until};
 use crate::spec::DriverSpec;
+
+/// How long a driver may delay the end.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The parties that the operator named, in the order in which they first registered. Shared by the main thread, the threads that
 /// register parties, and those that restart a party on request.
@@ -153,23 +156,21 @@ impl Parties {
         there.map(|one| one.spec.text.clone()).collect()
     }
 
-    /// How long ending the parties in processes of their own may take.
-    #[must_use]
-    pub fn grace(&self) -> Duration {
-        self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default()
-    }
-
     /// Deregisters all parties on a thread of its own, then drops the service and `rest`, and calls `done` at the end. Parties in
-    /// other processes go first: this ends an add that one of them holds up.
+    /// other processes go first: this ends an add that one of them holds up. Deregistering waits for a driver that is still in its
+    /// callback (D1), and the end of this process ends that driver.
     ///
-    /// # Errors
-    /// The thread cannot be started.
+    /// Meanwhile `turn` waits for one message within the given time and handles it; a driver whose output is not read would block
+    /// and not end. It returns whether `done` was called when the wait is over, which this returns.
     pub fn leave(
         self: &Arc<Self>,
         service: Option<Arc<Service>>,
         rest: impl Send + 'static,
         done: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+        mut turn: impl FnMut(Duration) -> Option<bool>,
+    ) -> bool {
+        let grace = self.lock().all.iter().map(|one| one.grace()).max().unwrap_or_default();
+        let until = Instant::now() + GRACE + grace;
         let these = Arc::clone(self);
         let leave = move || {
             let others = these.end();
@@ -177,7 +178,13 @@ impl Parties {
             drop((others, rest));
             done();
         };
-        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave).map(drop)
+        // Without a thread they have been dropped already.
+        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave).is_err()
+            || loop {
+                if let Some(left) = turn(until.saturating_duration_since(Instant::now())) {
+                    break left;
+                }
+            }
     }
 
     /// Ends the parties in processes of their own. Dropping what this returns deregisters the others.

@@ -1,6 +1,5 @@
 //! The command of a run: starts it in the partition, reports how it ended, and leaves no processes behind.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -13,8 +12,9 @@ use hotadd_daemon::descriptors;
 use hotadd_service::children::Children;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use super::Message;
-use super::fence::Way;
+use crate::Options;
+use crate::fence::Way;
+use crate::session::Message;
 
 /// How long leftover processes have to end when told to, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -27,24 +27,11 @@ pub(crate) struct Child {
     pub(crate) pipes: Option<(ChildStdin, ChildStdout)>,
 }
 
-/// Where the command's own output goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stdout {
-    Inherited,
-    /// Events use stdout.
-    ToStderr,
-}
-
-/// Starts a command on the partition's processors.
-pub(crate) fn start(
-    words: &[OsString],
-    way: Way,
-    stdout: Stdout,
-    messages: &Sender<Message>,
-) -> io::Result<Child> {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
-    if stdout == Stdout::ToStderr {
+/// Starts the run's command on the partition's processors.
+pub(crate) fn start(options: &Options, way: Way, messages: &Sender<Message>) -> io::Result<Child> {
+    let mut command = Command::new(&options.command[0]);
+    command.args(&options.command[1..]);
+    if options.to_stderr {
         command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
     }
     spawn(command, way, messages)

@@ -1,4 +1,4 @@
-//! `hotadd host`: runs inside a driver's own process. [`hotadd_service::host`] starts it, with a socket to the partition as its
+//! Runs inside a driver's own process, as `hotadd host`. [`hotadd_service::host`] starts it, with a socket to the partition as its
 //! stdin and a socket for reports as its stdout.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -15,58 +15,48 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hotadd::{Partition, Registration};
-use hotadd_daemon::spec::{FileSpec, What};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use self::faults::Faulty;
-use crate::args;
+use crate::spec::{DriverSpec, What};
 
 /// How long deregistering may take once the partition's process has closed its end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Runs until the partition's process closes its end. Returns the exit status.
-pub(crate) fn run(args: &args::Host) -> ExitCode {
+/// Runs the driver until the partition's process closes its end. Returns the exit status.
+///
+/// # Errors
+/// This process was not started as a host; the error says why.
+pub fn run(spec: &DriverSpec, limit: Duration) -> Result<ExitCode, String> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    if let Err(error) = hotadd_nt::sandbox::close_inherited() {
-        eprintln!("hotadd: {error}");
-        return ExitCode::FAILURE;
-    }
-    let (socket, report) = match take_sockets() {
-        Ok(sockets) => sockets,
-        Err(error) => {
-            crate::say::wrong(format!("`hotadd host` is started by `hotadd run`: {error}"));
-            return ExitCode::FAILURE;
+    hotadd_nt::sandbox::close_inherited().map_err(|error| error.to_string())?;
+    let (socket, report) = take_sockets()
+        .map_err(|error| format!("`hotadd host` is started by `hotadd run`: {error}"))?;
+    Ok(match &spec.what {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        What::File(file) => driver::host(spec, file, limit, socket, report),
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        What::File(_) => {
+            let why = "no Windows drivers need x86-64 Linux, and this is another system";
+            // The process that started this one may have ended.
+            let _ = writeln!(&report, "{why}");
+            ExitCode::FAILURE
         }
-    };
-    match &args.driver.what {
-        What::File(file) => host_file(args, file, socket, report),
-        _ => host_sample(args, socket, report),
-    }
+        _ => host_sample(spec, limit, socket, report),
+    })
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn host_file(
-    args: &args::Host,
-    file: &FileSpec,
+fn host_sample(
+    spec: &DriverSpec,
+    limit: Duration,
     socket: UnixStream,
-    report: UnixStream,
+    mut report: UnixStream,
 ) -> ExitCode {
-    driver::host(args, file, socket, report)
-}
-
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn host_file(_: &args::Host, _: &FileSpec, _: UnixStream, mut report: UnixStream) -> ExitCode {
-    // The process that started this one may have ended.
-    let _ = writeln!(report, "no Windows drivers need x86-64 Linux, and this is another system");
-    ExitCode::FAILURE
-}
-
-fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) -> ExitCode {
     // Some samples crash on purpose, so no core is dumped.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Some samples hang on purpose; this works without their help. If the parent has already ended, the connection shows that.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let registered = register(args, socket);
+    let registered = register(spec, limit, socket);
     let said = match &registered {
         Ok((registration, _)) => writeln!(report, "party {}\nok", registration.party().id.0),
         Err(reason) => writeln!(report, "no {}", reason.replace('\n', " ")),
@@ -87,18 +77,20 @@ fn host_sample(args: &args::Host, socket: UnixStream, mut report: UnixStream) ->
 }
 
 /// Registers the driver. The partition's handle keeps the connection.
-fn register(args: &args::Host, socket: UnixStream) -> Result<(Registration, Partition), String> {
-    let What::Sample(sample) = &args.driver.what else {
+fn register(
+    spec: &DriverSpec,
+    limit: Duration,
+    socket: UnixStream,
+) -> Result<(Registration, Partition), String> {
+    let What::Sample(sample) = &spec.what else {
         return Err("on this system only a sample can run in a host".to_owned());
     };
     let raw = socket.try_clone().map_err(|error| error.to_string())?;
-    let limit = Duration::from_millis(args.time_limit);
     // Faults do not happen in the replay unless the specification says so.
     let replay = sample.replay;
     let driver = Faulty::new(sample.sample(), sample.faults.clone(), raw, replay, limit);
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
-    let party =
-        partition.registration(&args.driver.name).level(args.driver.level).time_limit(limit);
+    let party = partition.registration(&spec.name).level(spec.level).time_limit(limit);
     let registration = party.register(driver).map_err(|error| error.to_string())?;
     Ok((registration, partition))
 }

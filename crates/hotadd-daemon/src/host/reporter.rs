@@ -3,26 +3,28 @@
 use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use hotadd::{PartyInfo, Status};
 use hotadd_nt::{Console, Fault};
 use hotadd_service::host::LONGEST_LINE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The socket for reports.
+/// The socket for reports. Cheap to clone.
 ///
 /// A line is a single write, which the kernel does not interleave with another. So there is no lock that could be held when a
 /// fault occurs. Write errors are ignored: then no process reads the reports.
-pub(super) struct Reporter(UnixStream);
+#[derive(Clone)]
+pub(super) struct Reporter(Arc<UnixStream>);
 
 impl Reporter {
-    pub(super) const fn new(stream: UnixStream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(Arc::new(stream))
     }
 
     /// Whether the partition's process has closed its end.
     pub(super) fn is_alone(&self) -> bool {
-        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        let mut fds = [PollFd::new(&*self.0, PollFlags::empty())];
         let looked = poll(&mut fds, Some(&Timespec::default()));
         looked.is_ok() && fds[0].revents().contains(PollFlags::HUP)
     }
@@ -35,7 +37,7 @@ impl Reporter {
             let (part, behind) = rest.split_at(boundary(rest, most));
             // Text that may have line ends is split at them before this call.
             let part = part.replace(['\n', '\r'], " ");
-            let _ = (&self.0).write_all(format!("{word} {part}\n").as_bytes());
+            let _ = (&*self.0).write_all(format!("{word} {part}\n").as_bytes());
             if behind.is_empty() {
                 return;
             }
@@ -45,7 +47,7 @@ impl Reporter {
 
     /// Sends a word alone.
     pub(super) fn word(&self, word: &str) {
-        let _ = (&self.0).write_all(format!("{word}\n").as_bytes());
+        let _ = (&*self.0).write_all(format!("{word}\n").as_bytes());
     }
 
     /// Reports a fatal fault as one line. Allocates nothing, because it may be called in a signal handler.
@@ -54,7 +56,7 @@ impl Reporter {
         // Text that does not fit is left out.
         let _ = write!(line, "fault 0x{:08X} {what}", status.to_raw());
         line.bytes[line.length] = b'\n';
-        let _ = (&self.0).write_all(&line.bytes[..=line.length]);
+        let _ = (&*self.0).write_all(&line.bytes[..=line.length]);
     }
 }
 

@@ -3,62 +3,39 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use hotadd::{Partition, PartyInfo, Status};
-use hotadd_daemon::spec::FileSpec;
-use hotadd_nt::{Console, Driver, Fault, File, Options, World, pool, sandbox};
+use hotadd::{Partition, Status};
+use hotadd_nt::{Driver, File, Options, World, pool, sandbox};
 
 use super::reporter::Reporter;
-use crate::args;
+use crate::spec::{DriverSpec, FileSpec};
 
 /// How much longer than its time limit an unload is waited for. By then it has been reported, with its place.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The world's half of the reporter.
-struct Shared(Arc<Reporter>);
-
-impl Console for Shared {
-    fn print(&self, text: &str) {
-        self.0.print(text);
-    }
-
-    fn breach(&self, text: &str) {
-        self.0.breach(text);
-    }
-
-    fn fault(&self, fault: &Fault) {
-        self.0.fault(fault);
-    }
-
-    fn registered(&self, party: &PartyInfo) {
-        self.0.registered(party);
-    }
-}
-
 /// Hosts a driver until the partition's process closes its end. Returns the exit status.
 pub(super) fn host(
-    args: &args::Host,
-    spec: &FileSpec,
+    spec: &DriverSpec,
+    file: &FileSpec,
+    limit: Duration,
     socket: UnixStream,
     report: UnixStream,
 ) -> ExitCode {
     let Ok(heard) = report.try_clone() else { return ExitCode::FAILURE };
-    let reporter = Arc::new(Reporter::new(report));
+    let reporter = Reporter::new(report);
     report_panics(&reporter);
-    let limit = Duration::from_millis(args.time_limit);
     let loaded =
-        load(spec, &reporter).and_then(|driver| Ok((driver, listen(heard, limit, &reporter)?)));
+        load(file, &reporter).and_then(|driver| Ok((driver, listen(heard, limit, &reporter)?)));
     let (driver, end) = match loaded {
         Ok(loaded) => loaded,
         Err(reason) => return refuse(&reporter, &reason),
     };
     // Not on the first thread: the end of that thread's stack is read from a file, which cannot be opened any more.
     let thread = std::thread::Builder::new().name("hotadd-driver".to_owned());
-    let (name, level, said) = (args.driver.name.clone(), args.driver.level, Arc::clone(&reporter));
-    let alloc_fail = spec.alloc_fail;
+    let (name, level, said) = (spec.name.clone(), spec.level, reporter.clone());
+    let alloc_fail = file.alloc_fail;
     let live = move || match connect(socket, &name, level, limit, &said).and_then(|()| {
         pool::fail_at(alloc_fail);
         driver.begin().map_err(|error| error.to_string())
@@ -87,8 +64,8 @@ fn refuse(reporter: &Reporter, reason: &str) -> ExitCode {
 
 /// A panic is a bug in this program, or a driver has damaged this process's memory. In both cases the process must not continue.
 /// The usual report would open files, which the sandbox forbids.
-fn report_panics(reporter: &Arc<Reporter>) {
-    let reporter = Arc::clone(reporter);
+fn report_panics(reporter: &Reporter) {
+    let reporter = reporter.clone();
     std::panic::set_hook(Box::new(move |panic| {
         reporter.end(
             Status::DRIVER_INTERNAL_ERROR,
@@ -99,7 +76,7 @@ fn report_panics(reporter: &Arc<Reporter>) {
 }
 
 /// Reads the file into memory and sets up the sandbox, which leaves the driver no means to do harm.
-fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
+fn load(spec: &FileSpec, reporter: &Reporter) -> Result<Driver, String> {
     // Before the sandbox, in which no file can be opened.
     let file = File::read(&spec.path).map_err(|error| error.to_string())?;
     let failed = |error: sandbox::SandboxError| error.to_string();
@@ -108,7 +85,7 @@ fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
         // The parent ended before the kernel knew that this process is to end with it.
         std::process::exit(1);
     }
-    let teller = Arc::clone(reporter);
+    let teller = reporter.clone();
     let tell = Box::new(move |status, what: std::fmt::Arguments<'_>| teller.end(status, what));
     sandbox::restrict(tell).map_err(failed)?;
     let driver = file.load(Options { strict: spec.strict }).map_err(|error| error.to_string())?;
@@ -120,10 +97,10 @@ fn load(spec: &FileSpec, reporter: &Arc<Reporter>) -> Result<Driver, String> {
 fn listen(
     mut heard: UnixStream,
     limit: Duration,
-    reporter: &Arc<Reporter>,
+    reporter: &Reporter,
 ) -> Result<Receiver<()>, String> {
     let (sender, end) = channel();
-    let reporter = Arc::clone(reporter);
+    let reporter = reporter.clone();
     let listen = move || {
         // Nothing is ever sent here: the read returns when the peer closes.
         let _ = heard.read(&mut [0]);
@@ -144,7 +121,7 @@ fn connect(
     name: &str,
     level: i32,
     limit: Duration,
-    reporter: &Arc<Reporter>,
+    reporter: &Reporter,
 ) -> Result<(), String> {
     let partition = Partition::connect_over(socket).map_err(|error| error.to_string())?;
     let real = matches!(partition.hardware(), "affinity" | "cpuset");
@@ -154,7 +131,7 @@ fn connect(
         time_limit: limit,
         level,
         real,
-        console: Box::new(Shared(Arc::clone(reporter))),
+        console: Box::new(reporter.clone()),
     };
     world.begin().map_err(|_| "this process already hosts a driver".to_owned())
 }

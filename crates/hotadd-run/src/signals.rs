@@ -10,7 +10,7 @@ use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
-use super::Message;
+use crate::session::Message;
 
 /// A signal, and whether the command has received it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub(crate) struct Received {
 
 /// Ends this process with this exit status. If the status stands for a signal that asks a program to end, the process ends by
 /// that signal: a service manager takes that for a clean stop, and a shell stops its script.
-pub(crate) fn end_with(code: i32) -> ExitCode {
+#[must_use]
+pub fn end_with(code: i32) -> ExitCode {
     if [SIGHUP, SIGINT, SIGTERM].contains(&(code - 128)) {
         // If this fails, the exit status says the same.
         let _ = emulate_default_handler(code - 128);

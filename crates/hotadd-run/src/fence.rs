@@ -13,8 +13,7 @@ use hotadd::hardware::{
 };
 use hotadd_service::children::Start;
 
-use super::cannot_begin::CannotBegin;
-use crate::args::Over;
+use crate::{CannotBegin, Over};
 
 /// The prefix of the cgroups of runs. The process id follows.
 const PREFIX: &str = "hotadd-run.";
@@ -109,12 +108,11 @@ impl Fence {
         })
     }
 
-    /// Removes the cpuset when no process is left in it. Reports an error if it cannot be removed.
-    pub(crate) fn close(&self) {
-        if let Self::Cpuset(cpuset, _) = self
-            && let Err(error) = cpuset.close()
-        {
-            crate::say::wrong(error);
+    /// Removes the cpuset when no process is left in it.
+    pub(crate) fn close(&self) -> Result<(), CpusetError> {
+        match self {
+            Self::Cpuset(cpuset, _) => cpuset.close(),
+            _ => Ok(()),
         }
     }
 }
@@ -162,8 +160,8 @@ fn cpuset(start: Option<&CpuList>, poll: Duration) -> Result<(Arc<Cpuset>, Door)
 
 fn no_cpuset(error: &CpusetError) -> CannotBegin {
     match error {
-        CpusetError::NotAllowed { .. } => CannotBegin::Usage(format!("--start: {error}")),
-        _ => CannotBegin::System(format!("--over cpuset: {error}")),
+        CpusetError::NotAllowed { .. } => CannotBegin::usage(format!("--start: {error}")),
+        _ => CannotBegin::system(format!("--over cpuset: {error}")),
     }
 }
 
@@ -181,7 +179,7 @@ fn masks(start: Option<&CpuList>) -> Result<Affinity, CannotBegin> {
 
 fn no_masks(error: &AffinityError) -> CannotBegin {
     match error {
-        AffinityError::Kernel { .. } => CannotBegin::System(error.to_string()),
-        _ => CannotBegin::Usage(format!("--start: {error}")),
+        AffinityError::Kernel { .. } => CannotBegin::system(error),
+        _ => CannotBegin::usage(format!("--start: {error}")),
     }
 }

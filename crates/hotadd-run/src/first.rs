@@ -5,7 +5,7 @@ use hotadd_daemon::view::{Note, Weight};
 use hotadd_service::Record;
 use serde::Serialize;
 
-use super::plan::Plan;
+use crate::plan::Plan;
 
 /// The first event.
 #[derive(Serialize)]

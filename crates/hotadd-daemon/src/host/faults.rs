@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hotadd::{Driver, Notice, Removal, Sample, State, Veto};
-use hotadd_daemon::spec::Fault;
 use rustix::process::{Signal, getpid, kill_process};
+
+use crate::spec::Fault;
 
 /// How much later than the time limit a late answer is.
 const LATE: Duration = Duration::from_millis(300);
@@ -16,7 +17,7 @@ const LATE: Duration = Duration::from_millis(300);
 const HALF: &[u8] = b"l\x01\x00\x01\x00\x00\x00\x00\x01\x00\x00\x00\x40";
 
 /// A sample with faults.
-pub(crate) struct Faulty {
+pub(super) struct Faulty {
     sample: Sample,
     faults: Vec<(State, Fault)>,
     /// The raw connection, without the protocol's checks.
@@ -27,7 +28,7 @@ pub(crate) struct Faulty {
 }
 
 impl Faulty {
-    pub(crate) const fn new(
+    pub(super) const fn new(
         sample: Sample,
         faults: Vec<(State, Fault)>,
         raw: UnixStream,

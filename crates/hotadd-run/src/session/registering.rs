@@ -1,32 +1,30 @@
 //! The parties of a run: serves those in other processes, registers those of the command line, and deregisters all.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 use hotadd_daemon::descriptors;
 use hotadd_daemon::parties::{Beginning, Terms};
 use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::{CANNOT_BEGIN, GRACE, Message, Session, TICK};
-use crate::args::Run;
+use super::{Message, Session, TICK};
+use crate::{CannotBegin, Display, News, Options};
 
-impl Session {
+impl<D: Display> Session<D> {
     /// Starts the service for parties in other processes, if there are to be any.
-    pub(super) fn serve(&self, args: &Run) -> Result<Option<Arc<Service>>, ServiceError> {
-        let service = match &args.name {
+    pub(super) fn serve(&self, options: &Options) -> Result<Option<Arc<Service>>, ServiceError> {
+        let service = match &options.name {
             Some(name) => {
                 descriptors::raise();
                 let path = hotadd_service::runtime_dir().join(name);
                 let service = Service::listen(&self.partition, name, &path)?;
-                if let Some(bus) = &args.bus {
+                if let Some(bus) = &options.bus {
                     service.join_bus(bus)?;
                 }
                 service
             }
             // Disconnected peers and the reasons are reported by events, so nothing is logged here.
-            None if args.drivers.iter().any(DriverSpec::is_isolated) => {
+            None if options.drivers.iter().any(DriverSpec::is_isolated) => {
                 Service::new(&self.partition, "run", Arc::new(|_| ()))?
             }
             None => return Ok(None),
@@ -36,57 +34,48 @@ impl Session {
     }
 
     /// Registers the drivers on a thread of its own, because one may take long. The run is shown meanwhile.
-    pub(super) fn register(
-        &mut self,
-        terms: Terms,
-        sender: &Sender<Message>,
-    ) -> Result<(), (u8, String)> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            (CANNOT_BEGIN, format!("the run cannot begin: {error}"))
-        };
-        let (parties, done) = (Arc::clone(&self.parties), sender.clone());
+    pub(super) fn register(&mut self, terms: Terms) -> Result<(), CannotBegin> {
+        const CANNOT: &str = "the run cannot begin";
+        let (parties, done) = (Arc::clone(&self.parties), self.sender.clone());
         let register_all = move || {
             let _ = done.send(Message::Registered(parties.begin(terms, Beginning::WithAll)));
         };
         std::thread::Builder::new()
             .name("hotadd-drivers".to_owned())
             .spawn(register_all)
-            .map_err(|e| cannot(&e))?;
+            .map_err(CannotBegin::by(CANNOT))?;
         loop {
             match self.messages.recv_timeout(TICK) {
-                Ok(Message::Registered(all)) => {
-                    return all.map_err(|e| cannot(&e));
-                }
+                Ok(Message::Registered(all)) => return all.map_err(CannotBegin::by(CANNOT)),
                 Ok(message) => self.take(message),
                 Err(_) => {}
             }
-            self.output.tick(&self.view);
+            self.display.show(News::Time, &self.view);
             if let Some(signal) = self.signal {
                 let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-                return Err((code, "ended by a signal before the run began".to_owned()));
+                let reason = "ended by a signal before the run began".to_owned();
+                return Err(CannotBegin { code, reason });
             }
         }
     }
 
-    /// Stops the service and deregisters all parties, on a thread of its own: deregistering waits for a driver that is still in
-    /// its callback (D1), and the end of this process ends that driver.
+    /// Stops the service and deregisters all parties.
     pub(super) fn leave(&mut self) {
-        let until = Instant::now() + GRACE + self.parties.grace();
-        let done = self.sender.clone();
+        let (parties, done) = (Arc::clone(&self.parties), self.sender.clone());
+        let (service, load) = (self.service.take(), self.load.take());
         let done = move || drop(done.send(Message::Left));
-        let mut left = self.parties.leave(self.service.take(), self.load.take(), done).is_err();
-        while !left {
-            // Their last output is still received: a driver whose output is not read would block and not end.
-            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Left) => left = true,
+        let left = parties.leave(service, load, done, |within| {
+            match self.messages.recv_timeout(within) {
+                Ok(Message::Left) => return Some(true),
                 Ok(message) => self.take(message),
-                Err(_) => break,
+                Err(_) => return Some(false),
             }
-        }
+            None
+        });
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a driver", |waiting| waiting.driver.as_str());
-            crate::say::wrong(format!("{who} is still busy; not waiting for it"));
+            self.display.wrong(&format!("{who} is still busy; not waiting for it"));
         }
     }
 }

@@ -1,19 +1,8 @@
-//! `hotadd run`: a command in a partition of processors that grows while it runs.
+//! [`Session`]: a run from start to end, on the main thread.
 
-mod cannot_begin;
-mod child;
-mod driver_output;
-mod fence;
-mod first;
-mod load;
-mod output;
-mod plan;
 mod registering;
-mod signals;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -24,15 +13,13 @@ use hotadd_daemon::view::{View, Weight};
 use hotadd_service::children::Ending;
 use hotadd_service::{Record, Service};
 
-use self::cannot_begin::CannotBegin;
-use self::child::{Child, Stdout};
-use self::driver_output::{DriverOutput, OutputQueue};
-use self::fence::Fence;
-use self::load::Load;
-use self::output::{Output, Wanted};
-use self::plan::{Course, Plan};
-use self::signals::Received;
-use crate::args::Run;
+use crate::child::{self, Child};
+use crate::driver_output::{DriverOutput, OutputQueue};
+use crate::fence::Fence;
+use crate::load::Load;
+use crate::plan::{self, Course, Plan};
+use crate::signals::{self, Received};
+use crate::{CannotBegin, Display, News, Options, first};
 
 /// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,9 +33,7 @@ const SHOWN: Duration = Duration::from_secs(1);
 /// How long a driver may delay the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit statuses of this program, not of the command.
-const CANNOT_BEGIN: u8 = 1;
-const USAGE: u8 = 2;
+/// Exit statuses if the command cannot be run.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
@@ -73,24 +58,13 @@ pub(crate) enum Message {
     Ended(Ending),
 }
 
-/// Performs the run. Returns the exit status.
-pub(crate) fn run(args: &Run) -> ExitCode {
-    match Session::begin(args) {
-        Ok(session) => session.conduct(),
-        Err((code, reason)) => {
-            crate::say::wrong(reason);
-            signals::end_with(code.into())
-        }
-    }
-}
-
 /// A run under way.
-struct Session {
+pub(crate) struct Session<D> {
     partition: Partition,
     /// Keeps processes to the partition, and is removed at the end.
     fence: Fence,
     view: View,
-    output: Output,
+    display: D,
     messages: Receiver<Message>,
     sender: Sender<Message>,
     /// The parties of the command line.
@@ -110,31 +84,25 @@ struct Session {
     cpus_allowed_list: Option<String>,
 }
 
-impl Session {
-    fn begin(args: &Run) -> Result<Self, (u8, String)> {
-        let plan = Plan::new(args).map_err(|why| match why {
-            CannotBegin::Usage(reason) => (USAGE, reason),
-            CannotBegin::System(reason) => (CANNOT_BEGIN, reason),
-        })?;
+impl<D: Display> Session<D> {
+    pub(crate) fn begin(
+        options: &Options,
+        open: impl FnOnce(&View) -> Result<D, String>,
+    ) -> Result<Self, CannotBegin> {
+        let plan = Plan::new(options)?;
         let (sender, messages) = mpsc::channel();
         // First: a signal may be sent as soon as this program has printed something.
         signals::listen(sender.clone())
-            .map_err(|e| (CANNOT_BEGIN, format!("signal handlers cannot be installed: {e}")))?;
-        let partition = plan.partition.clone();
-        let view = view_of(args, &plan).map_err(|error| (CANNOT_BEGIN, error.to_string()))?;
-        let events = if args.json { Some(Path::new("-")) } else { args.events.as_deref() };
-        let wanted = Wanted { events, people: !args.json, command: !args.command.is_empty() };
-        let output = Output::open(&wanted, &view).map_err(|error| {
-            let path = events.unwrap_or(Path::new("-")).display();
-            (USAGE, format!("events cannot be written to {path}: {error}"))
-        })?;
+            .map_err(CannotBegin::by("signal handlers cannot be installed"))?;
+        let view = view_of(options, &plan).map_err(CannotBegin::system)?;
+        let display = open(&view).map_err(CannotBegin::usage)?;
         let mut session = Self {
-            partition,
+            partition: plan.partition.clone(),
             fence: plan.fence.clone(),
             view,
-            output,
+            display,
             messages,
-            sender: sender.clone(),
+            sender,
             parties: Arc::default(),
             load: None,
             service: None,
@@ -142,62 +110,54 @@ impl Session {
             ending: None,
             plan: None,
             planned: false,
-            has_command: !args.command.is_empty(),
+            has_command: !options.command.is_empty(),
             signal: None,
             cpus_allowed_list: None,
         };
         session.announce(&plan);
-        let began = session.set_up(args, plan, &sender);
-        began.map_err(|(code, reason)| {
+        let began = session.set_up(options, plan);
+        began.inspect_err(|why| {
             // The output so far explains the failure.
             session.drain();
-            session.finish(i32::from(code));
-            session.fence.close();
-            (code, reason)
+            session.finish(i32::from(why.code));
+            session.close_fence();
         })?;
         Ok(session)
     }
 
     /// Registers the drivers, starts the command, and then the plan.
-    fn set_up(
-        &mut self,
-        args: &Run,
-        plan: Plan,
-        sender: &Sender<Message>,
-    ) -> Result<(), (u8, String)> {
-        let system =
-            |what: &str, error: &dyn std::fmt::Display| (CANNOT_BEGIN, format!("{what}: {error}"));
-        let observer = sender.clone();
+    fn set_up(&mut self, options: &Options, plan: Plan) -> Result<(), CannotBegin> {
+        let observer = self.sender.clone();
         let observe = move |event: &Event| {
             // Fails only when the run is over.
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
-        self.partition.observe(observe).map_err(|e| system("observing", &e))?.detach();
+        self.partition.observe(observe).map_err(CannotBegin::by("observing"))?.detach();
         // Nothing that the command or a driver starts may escape from the partition or outlive it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| system("the command's processes cannot be tracked", &e))?;
+            .map_err(CannotBegin::by("the command's processes cannot be tracked"))?;
         // Before the service starts: for a peer that connects and adds a processor, these parties are already required (L4).
-        self.parties.name(&self.partition, &args.drivers).map_err(|why| (CANNOT_BEGIN, why))?;
-        self.service = self.serve(args).map_err(|e| (CANNOT_BEGIN, e.to_string()))?;
+        self.parties.name(&self.partition, &options.drivers).map_err(CannotBegin::system)?;
+        self.service = self.serve(options).map_err(CannotBegin::system)?;
         let terms = Terms {
             partition: self.partition.clone(),
             start: plan.fence.starts(),
             service: self.service.as_ref().map(Arc::downgrade),
-            timeout: args.timeout,
-            output: OutputQueue::to(sender.clone()),
+            timeout: options.timeout,
+            output: OutputQueue::to(self.sender.clone()),
         };
-        self.register(terms, sender)?;
-        self.start_child(args, &plan, sender)?;
+        self.register(terms)?;
+        self.start_child(options, &plan)?;
         let (stop, stopped) = mpsc::channel();
         self.plan = Some(stop);
         // The built-in load is first shown on the processors that it starts on. A command is not made to wait.
         let first =
-            if self.child.is_some() && !self.has_command { args.every } else { Duration::ZERO };
+            if self.child.is_some() && !self.has_command { options.every } else { Duration::ZERO };
         // If a time before all changes is given, no further time passes before the first.
         let (after, first) =
-            args.after.map_or((Duration::ZERO, first), |after| (after, Duration::ZERO));
-        let course = Course { follow: args.follow, after, first, every: args.every };
-        let sender = sender.clone();
+            options.after.map_or((Duration::ZERO, first), |after| (after, Duration::ZERO));
+        let course = Course { follow: options.follow, after, first, every: options.every };
+        let sender = self.sender.clone();
         let carry_out = move || {
             let cannot_follow = |error| drop(sender.send(Message::NotFollowed(error)));
             plan::carry_out(&plan.partition, &plan.changes, course, &stopped, cannot_follow);
@@ -206,41 +166,33 @@ impl Session {
         std::thread::Builder::new()
             .name("hotadd-plan".to_owned())
             .spawn(carry_out)
-            .map_err(|e| system("the plan's thread cannot be started", &e))?;
+            .map_err(CannotBegin::by("the plan's thread cannot be started"))?;
         Ok(())
     }
 
-    fn start_child(
-        &mut self,
-        args: &Run,
-        plan: &Plan,
-        sender: &Sender<Message>,
-    ) -> Result<(), (u8, String)> {
-        let way = plan.fence.way();
-        let mut child = if self.has_command {
-            let to_stderr = args.json || args.events.as_deref() == Some(Path::new("-"));
-            let stdout = if to_stderr { Stdout::ToStderr } else { Stdout::Inherited };
-            child::start(&args.command, way, stdout, sender).map_err(|error| {
+    fn start_child(&mut self, options: &Options, plan: &Plan) -> Result<(), CannotBegin> {
+        const NO_LOAD: &str = "the built-in load cannot be run";
+        let (way, sender) = (plan.fence.way(), &self.sender);
+        let mut child = if let Some(program) = options.command.first() {
+            child::start(options, way, sender).map_err(|error| {
                 let code = match error.kind() {
                     std::io::ErrorKind::NotFound => NOT_FOUND,
                     _ => NOT_EXECUTABLE,
                 };
-                (code, format!("{} cannot be run: {error}", args.command[0].display()))
+                let reason = format!("{} cannot be run: {error}", program.display());
+                CannotBegin { code, reason }
             })?
         } else if plan.fence.is_real() {
-            child::start_workload(way, sender)
-                .map_err(|e| (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}")))?
+            child::start_workload(way, sender).map_err(CannotBegin::by(NO_LOAD))?
         } else {
             // Nothing can run on simulated processors.
             return Ok(());
         };
         if let Some((orders, answers)) = child.pipes.take() {
-            let cannot = |e: &dyn std::fmt::Display| {
-                (CANNOT_BEGIN, format!("the built-in load cannot be run: {e}"))
-            };
-            let load = Load::listen(orders, answers, sender.clone()).map_err(|e| cannot(&e))?;
+            let load =
+                Load::listen(orders, answers, sender.clone()).map_err(CannotBegin::by(NO_LOAD))?;
             let registered = self.partition.register("load", load);
-            self.load = Some(registered.map_err(|e| cannot(&e))?);
+            self.load = Some(registered.map_err(CannotBegin::by(NO_LOAD))?);
         }
         self.child = Some(child);
         Ok(())
@@ -249,12 +201,12 @@ impl Session {
     /// Outputs the first event: the initial state.
     fn announce(&mut self, plan: &Plan) {
         let (first, note) = first::first(plan, &self.view.title);
-        self.output.record(&first);
-        self.output.note(Some(&note), &self.view);
+        self.display.record(&first);
+        self.display.show(News::Note(Some(&note)), &self.view);
     }
 
     /// Shows what happens until the run is over. Returns the exit status.
-    fn conduct(mut self) -> ExitCode {
+    pub(crate) fn conduct(mut self) -> i32 {
         let mut last_change = Instant::now();
         loop {
             match self.messages.recv_timeout(self.patience()) {
@@ -263,9 +215,9 @@ impl Session {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.output.tick(&self.view);
+            self.display.show(News::Time, &self.view);
             let shown =
-                if self.output.is_tui() || self.child.is_some() { SHOWN } else { Duration::ZERO };
+                if self.display.is_tui() || self.child.is_some() { SHOWN } else { Duration::ZERO };
             let over = !self.has_command && self.planned && last_change.elapsed() >= shown;
             if over || self.ending.is_some() || (self.signal.is_some() && !self.has_command) {
                 break;
@@ -276,7 +228,7 @@ impl Session {
 
     /// How long to wait for messages when nothing has to be drawn or printed.
     fn patience(&self) -> Duration {
-        let quiet = self.has_command && self.planned && !self.output.is_tui();
+        let quiet = self.has_command && self.planned && !self.display.is_tui();
         if quiet { IDLE } else { TICK }
     }
 
@@ -285,14 +237,15 @@ impl Session {
             Message::Event(event) => self.event(&event),
             Message::Rates(rates) => {
                 self.view.rates = Some(rates);
-                self.output.rates(&self.view);
+                self.display.show(News::Rates, &self.view);
             }
             Message::Signal(received) => self.signalled(received),
             Message::Output(output) => self.driver_output(&output),
             Message::Registered(_) | Message::Left => {}
             Message::NotFollowed(error) => {
                 let text = format!("processors that appear are not added: {error}");
-                self.output.note(Some(&self.view.remark(Weight::Bad, text)), &self.view);
+                self.display
+                    .show(News::Note(Some(&self.view.remark(Weight::Bad, text))), &self.view);
             }
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
@@ -308,18 +261,18 @@ impl Session {
             if concludes {
                 record.cpus_allowed_list.clone_from(&self.cpus_allowed_list);
             }
-            self.output.record(&record);
+            self.display.record(&record);
         }
         let note = self.view.take(event);
-        self.output.note(note.as_ref(), &self.view);
+        self.display.show(News::Note(note.as_ref()), &self.view);
     }
 
     /// Shows the output of a driver.
     fn driver_output(&mut self, line: &DriverOutput) {
         let epoch = self.partition.epoch().0;
-        self.output.record(&Record::said(&line.driver, &line.output, epoch));
+        self.display.record(&Record::said(&line.driver, &line.output, epoch));
         let note = self.view.hear(&line.driver, &line.output);
-        self.output.note(Some(&note), &self.view);
+        self.display.show(News::Note(Some(&note)), &self.view);
     }
 
     /// Passes a signal on to the command, unless the terminal has sent it to the command as well.
@@ -345,7 +298,7 @@ impl Session {
     }
 
     /// Stops the plan, deregisters the drivers, and ends what is left of the command.
-    fn end(mut self) -> ExitCode {
+    fn end(mut self) -> i32 {
         self.look_at_child();
         self.plan = None;
         // Asks for no further processor. This needs no thread and does not wait.
@@ -355,7 +308,7 @@ impl Session {
             if let Ok(message) = self.messages.recv_timeout(TICK) {
                 self.take(message);
             }
-            self.output.tick(&self.view);
+            self.display.show(News::Time, &self.view);
         }
         self.leave();
         self.end_child();
@@ -364,20 +317,23 @@ impl Session {
         let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
         self.finish(code);
-        drop(self);
-        signals::end_with(code)
+        code
     }
 
     fn end_child(&self) {
         let left = child::end_leftovers();
         if !left.is_empty() {
             let pids: Vec<_> = left.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
-            crate::say::wrong(format!(
-                "still running and cannot be ended: process {}",
-                pids.join(", ")
-            ));
+            let pids = pids.join(", ");
+            self.display.wrong(&format!("still running and cannot be ended: process {pids}"));
         }
-        self.fence.close();
+        self.close_fence();
+    }
+
+    fn close_fence(&self) {
+        if let Err(error) = self.fence.close() {
+            self.display.wrong(&error.to_string());
+        }
     }
 
     /// Takes all messages that have arrived.
@@ -397,13 +353,13 @@ impl Session {
         if let (Some(Ending::Killed(signal)), true) = (self.ending, self.has_command) {
             record.signal = Some(signal);
         }
-        self.output.record(&record);
-        self.output.close(&self.view);
+        self.display.record(&record);
+        self.display.close(&self.view);
     }
 }
 
-fn view_of(args: &Run, plan: &Plan) -> Result<View, hotadd::Error> {
-    let title = match args.command.first() {
+fn view_of(options: &Options, plan: &Plan) -> Result<View, hotadd::Error> {
+    let title = match options.command.first() {
         Some(command) => command.to_string_lossy().into_owned(),
         None if plan.fence.is_real() => "built-in load".to_owned(),
         None => "simulation".to_owned(),
@@ -412,9 +368,9 @@ fn view_of(args: &Run, plan: &Plan) -> Result<View, hotadd::Error> {
     let rows = active.iter().map(|p| (p.id, p.index.get()));
     let off = plan.partition.candidates()?;
     let mut view = View::new(plan.partition.hardware(), title, rows, off);
-    if args.command.is_empty() && plan.fence.is_real() {
+    if options.command.is_empty() && plan.fence.is_real() {
         view.rates = Some(BTreeMap::new());
     }
-    view.follow = Some(args.follow);
+    view.follow = Some(options.follow);
     Ok(view)
 }

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The service manager's socket, if there is one.
 #[derive(Debug)]
-pub struct Notify {
+pub(crate) struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Duration>,
 }
@@ -22,7 +22,7 @@ impl Notify {
     ///
     /// # Errors
     /// If `$NOTIFY_SOCKET` is neither a path nor an abstract name.
-    pub fn from_env() -> io::Result<Self> {
+    pub(crate) fn from_env() -> io::Result<Self> {
         let to = match std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) {
             Some(name) => Some((UnixDatagram::unbound()?, address(&name)?)),
             None => None,
@@ -35,16 +35,12 @@ impl Notify {
     }
 
     /// The interval at which to send `WATCHDOG=1`: half of the service manager's time limit.
-    #[must_use]
-    pub fn interval(&self) -> Option<Duration> {
+    pub(crate) fn interval(&self) -> Option<Duration> {
         self.to.as_ref().and(self.watchdog).map(|within| within / 2)
     }
 
     /// Reports that the configuration is being reloaded, until `READY=1` is sent.
-    ///
-    /// # Errors
-    /// As [`say`](Self::say).
-    pub fn reloading(&self) -> io::Result<()> {
+    pub(crate) fn reloading(&self) -> io::Result<()> {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"))
@@ -54,7 +50,7 @@ impl Notify {
     ///
     /// # Errors
     /// If it could not be sent. Without a service manager nothing is sent, and that is no error.
-    pub fn say(&self, what: &str) -> io::Result<()> {
+    pub(crate) fn say(&self, what: &str) -> io::Result<()> {
         let Some((socket, address)) = &self.to else { return Ok(()) };
         socket.send_to_addr(what.as_bytes(), address).map(drop)
     }

@@ -9,9 +9,8 @@ use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Follow, HardwareId, Partition};
 use hotadd_daemon::spec::SimulateSpec;
 
-use super::cannot_begin::CannotBegin;
-use super::fence::{Built, Fence};
-use crate::args::{Add, Run};
+use crate::fence::{Built, Fence};
+use crate::{Add, CannotBegin, Options};
 
 /// What a run will do.
 #[derive(Debug)]
@@ -32,20 +31,19 @@ pub(crate) enum Change {
 }
 
 impl Plan {
-    pub(crate) fn new(args: &Run) -> Result<Self, CannotBegin> {
-        let Built { fence, hardware, instead } = match &args.simulate {
+    pub(crate) fn new(options: &Options) -> Result<Self, CannotBegin> {
+        let Built { fence, hardware, instead } = match &options.simulate {
             Some(spec) => {
-                let hardware = simulated(spec, args.start.as_ref())?;
+                let hardware = simulated(spec, options.start.as_ref())?;
                 Built { fence: Fence::Nothing, hardware, instead: None }
             }
-            None => Fence::build(args.over, args.start.as_ref(), args.poll)?,
+            None => Fence::build(options.over, options.start.as_ref(), options.poll)?,
         };
-        let system = |error: hotadd::Error| CannotBegin::System(error.to_string());
         // A processor that appears before the drivers are registered waits until they can be asked.
         let partition = Partition::from_hardware_following(Arc::clone(&hardware), Follow::Manual);
-        let partition = partition.map_err(system)?;
-        let add = to_add(&args.add, &partition, &*hardware)?;
-        let remove = to_remove(args.remove.as_ref(), &add, &partition)?;
+        let partition = partition.map_err(CannotBegin::system)?;
+        let add = to_add(&options.add, &partition, &*hardware)?;
+        let remove = to_remove(options.remove.as_ref(), &add, &partition)?;
         let changes =
             add.into_iter().map(Change::Add).chain(remove.into_iter().map(Change::Remove));
         Ok(Self { partition, fence, instead, changes: changes.collect() })
@@ -62,7 +60,7 @@ impl Plan {
 }
 
 fn simulated(spec: &SimulateSpec, start: Option<&CpuList>) -> Result<Arc<Simulated>, CannotBegin> {
-    let usage = |error: &dyn std::fmt::Display| CannotBegin::Usage(format!("--simulate: {error}"));
+    let usage = |error: &dyn std::fmt::Display| CannotBegin::usage(format!("--simulate: {error}"));
     // The simulation is made even if other processors start: the sizes may be too large to count.
     let mut hardware = Simulated::new(spec.active, spec.spare).map_err(|e| usage(&e))?;
     if let Some(start) = start {
@@ -70,7 +68,7 @@ fn simulated(spec: &SimulateSpec, start: Option<&CpuList>) -> Result<Arc<Simulat
         if let Some(id) = start.ids().iter().find(|id| !all.contains(**id)) {
             let reason =
                 format!("--start: processor {id} does not exist; the simulation has {all}");
-            return Err(CannotBegin::Usage(reason));
+            return Err(CannotBegin::usage(reason));
         }
         let rest = all.ids().iter().copied().filter(|id| !start.contains(*id));
         hardware = Simulated::with_ids(start.ids().iter().copied(), rest).map_err(|e| usage(&e))?;
@@ -87,8 +85,7 @@ fn to_add(
     let list = match add {
         Add::None => return Ok(Vec::new()),
         Add::All => {
-            let all = partition.candidates();
-            return all.map_err(|error| CannotBegin::System(error.to_string()));
+            return partition.candidates().map_err(CannotBegin::system);
         }
         Add::List(list) => list.ids(),
     };
@@ -100,7 +97,7 @@ fn to_add(
         } else {
             continue;
         };
-        return Err(CannotBegin::Usage(format!("--add: processor {id} cannot be added: {reason}")));
+        return Err(CannotBegin::usage(format!("--add: processor {id} cannot be added: {reason}")));
     }
     Ok(list.to_vec())
 }
@@ -114,11 +111,11 @@ fn to_remove(
     let all: CpuList = partition.active().iter().map(|p| p.id).chain(add.iter().copied()).collect();
     if let Some(id) = remove.ids().iter().find(|id| !all.contains(**id)) {
         let reason = format!("--remove: processor {id} is in neither --start nor --add");
-        return Err(CannotBegin::Usage(reason));
+        return Err(CannotBegin::usage(reason));
     }
     if remove.len() == all.len() {
         let reason = "--remove: no processor would be left to run on".to_owned();
-        return Err(CannotBegin::Usage(reason));
+        return Err(CannotBegin::usage(reason));
     }
     Ok(remove.ids().to_vec())
 }
