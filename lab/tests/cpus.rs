@@ -23,7 +23,7 @@ fn set(guest: &Guest, name: &str) -> String {
 }
 
 fn a_processor_is_added_offline_and_stays_so_until_somebody_writes(kernel: Kernel) {
-    let guest = lab(kernel).cpus(1, 4).boot().unwrap();
+    let guest = lab(kernel).cpus(1, 8).boot().unwrap();
     assert_eq!([set(&guest, "present"), set(&guest, "online")], ["0", "0"]);
     for n in [1, 2] {
         assert_eq!(guest.add_cpu(n as usize).unwrap(), n, "Linux numbers them in order");
@@ -41,7 +41,7 @@ fn a_processor_is_added_offline_and_stays_so_until_somebody_writes(kernel: Kerne
 }
 
 fn a_processor_is_taken_away_and_linux_lets_it_go(kernel: Kernel) {
-    let guest = lab(kernel).cpus(2, 4).boot().unwrap();
+    let guest = lab(kernel).cpus(2, 8).boot().unwrap();
     let (online, offline) = (guest.add_cpu(2).unwrap(), guest.add_cpu(3).unwrap());
     guest.write(&cpu(&format!("cpu{online}/online")), "1").unwrap();
     guest.remove_cpu(3).unwrap();
@@ -69,7 +69,7 @@ fn a_processor_that_was_taken_away_comes_back_under_its_number(kernel: Kernel) {
 }
 
 fn uevents_arrive_in_the_order_of_what_happens(kernel: Kernel) {
-    let guest = lab(kernel).cpus(1, 2).boot().unwrap();
+    let guest = lab(kernel).cpus(1, 8).boot().unwrap();
     let from = guest.next_uevent().unwrap();
     guest.add_cpu(1).unwrap();
     let heard = |action: &str| {

@@ -155,7 +155,7 @@ fn a_partition_that_would_be_invalid_is_not_made(kernel: Kernel) {
 
 fn a_user_without_privileges_governs_a_cgroup_that_was_delegated(kernel: Kernel) {
     let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
-    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
+    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 8).boot().unwrap();
     // As systemd delegates: the folder, and the files by which processes are moved and controllers enabled.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group

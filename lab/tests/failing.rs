@@ -28,7 +28,7 @@ fn times(text: &str, part: &str) -> usize {
 
 fn a_bring_up_that_fails_is_told_to_those_who_had_agreed_and_not_tried_again(kernel: Kernel) {
     // The file that makes it fail is there for processors that were present at boot.
-    let guest = with_daemon(kernel).cpus(2, 3).kernel_line("maxcpus=1").boot().unwrap();
+    let guest = with_daemon(kernel).cpus(2, 4).kernel_line("maxcpus=1").boot().unwrap();
     start(&guest, "[hardware]\nat-start = 'leave'\n[[party]]\ndriver = 'sample:name=inside'");
     agent(&guest, "pool", &[]);
     fail_next(&guest, 1);

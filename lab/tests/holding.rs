@@ -21,7 +21,7 @@ on_each_kernel!(
 
 fn its_vm_is_given_a_vcpu(kernel: Kernel) {
     let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
-    let guest = lab.cpus(1, 5).boot().unwrap();
+    let guest = lab.cpus(1, 8).boot().unwrap();
     run(&guest, "mkfifo /tmp/up");
     guest.start(&["lab-onliner", "/tmp/up", "now"], "/tmp/onliner").unwrap();
     run(&guest, "cat /tmp/up");
@@ -214,7 +214,7 @@ fn an_operator_widens_an_affinity(kernel: Kernel) {
 /// As lxcfs does: what the container is shown is not what its processes have.
 fn a_container_that_shows_other_processors_than_it_has(kernel: Kernel) {
     let lab = with_holder(kernel).program("hotadd-cli", "hotadd").unwrap();
-    let guest = lab.cpus(2, 2).boot().unwrap();
+    let guest = lab.cpus(2, 8).boot().unwrap();
     run(&guest, "echo 0 > /tmp/online; mount -o bind /tmp/online /sys/devices/system/cpu/online");
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0", "{kernel}: this is what is shown");
     let mut holder = Holder::start(&guest, "holder", "exec taskset 2 $holder");

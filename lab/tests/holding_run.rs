@@ -35,7 +35,7 @@ while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";
 
 fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kernel) {
     let lab = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
-    let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 5).boot().unwrap();
+    let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 8).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     let begin = |over: &str| {
         run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");

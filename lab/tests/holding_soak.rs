@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::holder::{Holder, with_holder};
-use common::{cpu, on_each_kernel};
+use common::{MANY, cpu, on_each_kernel};
 use fastrand::Rng;
 use lab::{Guest, Kernel};
 
@@ -17,7 +17,7 @@ on_each_kernel!(whatever_comes_no_thread_runs_where_nobody_has_agreed);
 const MOST: u32 = 5;
 
 /// Processors that QEMU can make, those that it takes away again included.
-const SLOTS: u32 = 100;
+const SLOTS: u32 = MANY;
 
 fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
@@ -25,7 +25,7 @@ fn whatever_comes_no_thread_runs_where_nobody_has_agreed(kernel: Kernel) {
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {steps} steps, HOTADD_SEED={seed}");
     let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
-    let guest = lab.cpus(1, SLOTS).memory(512).boot().unwrap();
+    let guest = lab.cpus(1, SLOTS).boot().unwrap();
     let up = "mkfifo /tmp/up; lab-onliner /tmp/up now > /tmp/onliner 2>&1 & cat /tmp/up";
     assert!(guest.run(&["sh", "-c", up]).unwrap().status.success());
     let mut machine = Machine::begin(&guest, seed);

@@ -18,7 +18,7 @@ while [ ! -e /tmp/go ]; do sleep 0.1; done
 ";
 
 fn what_somebody_switches_while_a_party_thinks_is_seen_at_once(kernel: Kernel) {
-    let guest = with_daemon(kernel).cpus(2, 5).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(2, 8).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/slow");
     guest.run(&["chmod", "755", "/etc/hotadd/slow"]).unwrap();

@@ -17,7 +17,7 @@ echo \"$1 $HOTADD_ID\" >> /tmp/asked
 ";
 
 fn what_is_plugged_in_while_a_named_script_is_missing_stays_off_until_it_is_back(kernel: Kernel) {
-    let guest = with_daemon(kernel).cpus(1, 4).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/ready");
     assert!(guest.run(&["chmod", "755", "/etc/hotadd/ready"]).unwrap().status.success());

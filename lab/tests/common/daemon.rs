@@ -19,7 +19,7 @@ pub(crate) const SAID: &str = "/tmp/daemon";
 /// A guest to be, with the daemon and agents at hand.
 pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
     let both = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
-    both.program("lab", "lab-agent").unwrap().memory(512)
+    both.program("lab", "lab-agent").unwrap()
 }
 
 /// Starts the daemon with this configuration, and waits until it is ready. Says its process id.
