@@ -171,7 +171,7 @@ impl Lab {
             match self.start(Some(&console)).and_then(|guest| guest.restored(&state)) {
                 Ok(restored) => guest = Some(restored),
                 Err(e) => {
-                    eprintln!("lab: a saved guest cannot be restored, and is booted again: {e}")
+                    eprintln!("lab: a saved guest cannot be restored, and is booted again: {e}");
                 }
             }
         }

@@ -83,7 +83,10 @@ fn a_command_that_has_all_processors_gets_no_more_than_is_agreed_to(kernel: Kern
 fn a_service_that_systemd_confines_gets_no_more_than_is_agreed_to(kernel: Kernel) {
     let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
     let lab = lab.program("lab", "lab-holder").unwrap();
-    let guest = lab.cpus(2, 4).boot().unwrap();
+    // The second one is plugged in here, so that all guests with Debian's userland share a saved state.
+    let guest = lab.cpus(1, 8).boot().unwrap();
+    assert_eq!(guest.add_cpu(1).unwrap(), 1);
+    guest.write(&cpu("cpu1/online"), "1").unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     for over in ["cpuset", "affinity"] {
         run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
