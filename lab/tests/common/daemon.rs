@@ -74,9 +74,11 @@ pub(crate) fn online(guest: &Guest, id: usize) -> String {
     guest.read(&cpu(&format!("cpu{id}/online"))).unwrap().trim().to_owned()
 }
 
-/// What `hotadd` says, and its exit status.
+/// What `hotadd` says, and its exit status. A status may take longer than usual: the daemon may be busy, and the machine is emulated.
 pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
-    let command: Vec<_> = ["hotadd"].iter().chain(args).copied().collect();
+    let patience: &[&str] =
+        if args.first() == Some(&"status") { &["--timeout", "60s"] } else { &[] };
+    let command: Vec<_> = ["hotadd"].iter().chain(args).chain(patience).copied().collect();
     let ran = guest.run(&command).unwrap();
     (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
 }

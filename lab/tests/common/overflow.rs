@@ -10,9 +10,6 @@ use super::{MANY, cpu, text};
 /// Asking about hundreds, on a machine that is busy.
 const ALL: Duration = Duration::from_secs(600);
 
-/// The daemon is asked at once after it has handled many processors, when it may be busy with the rest.
-const STATUS: [&str; 3] = ["status", "--timeout", "60s"];
-
 const CONT: i32 = 18;
 const STOP: i32 = 19;
 
@@ -52,7 +49,7 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
             assert_eq!(said.matches(&line).count(), 1, "{kernel}: {line:?} is said once: {said}");
         }
     }
-    let (status, _) = hotadd(&guest, &STATUS);
+    let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("active: 0,2 (2 processors"), "{kernel}: as it is: {status}");
     for n in 3..=last {
         let line = format!("processor {n} stays out: pool refused: ");
@@ -72,7 +69,7 @@ pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32
         "2 joined without agreement (Q3)",
     ];
     lines.iter().for_each(|line| drop(until(&guest, SAID, line)));
-    let (status, _) = hotadd(&guest, &STATUS);
+    let (status, _) = hotadd(&guest, &["status"]);
     assert!(status.contains("active: 0-2 (3 processors"), "{kernel}: as it is: {status}");
     let said = guest.read(SAID).unwrap();
     for line in lines {
