@@ -1,4 +1,4 @@
-//! The test's end of the serial port: one request, one reply, within a time limit.
+//! The test's end of the [protocol](wire): one request, one reply, within a time limit.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::console::Console;
+use crate::shared::SharedMemory;
 use crate::wire::{self, Reply, Request};
 
 /// The time that an answer may take in addition to the request's own limit: the guest is emulated, and others run at the same
@@ -14,19 +15,23 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Agent {
     port: UnixStream,
+    memory: SharedMemory,
     console: Console,
     /// Why no more requests are possible. After a late reply, the next reply would be taken for the wrong request's.
     lost: Option<String>,
 }
 
 impl Agent {
-    /// Waits until the guest is up.
-    pub(crate) fn meet(port: UnixStream, console: Console, until: Instant) -> Result<Agent, Error> {
-        let mut agent = Agent { port, console, lost: None };
-        match wire::receive(&mut Timed { port: &agent.port, until }) {
-            Ok((Reply::Ready, _)) => Ok(agent),
-            Ok((other, _)) => Err(agent.lose(format!("began with {other:?}"))),
-            Err(e) => Err(agent.lose(why(&e, "did not come up"))),
+    pub(crate) fn new(port: UnixStream, memory: SharedMemory, console: Console) -> Agent {
+        Agent { port, memory, console, lost: None }
+    }
+
+    /// Waits until the guest is up, after it was booted.
+    pub(crate) fn is_ready(&mut self, until: Instant) -> Result<(), Error> {
+        match wire::receive(&mut Timed { port: &self.port, until }, &mut self.memory) {
+            Ok((Reply::Ready, _)) => Ok(()),
+            Ok((other, _)) => Err(self.lose(format!("began with {other:?}"))),
+            Err(e) => Err(self.lose(why(&e, "did not come up"))),
         }
     }
 
@@ -41,7 +46,9 @@ impl Agent {
             return Err(self.gone(what.clone()));
         }
         let mut port = Timed { port: &self.port, until: Instant::now() + limit + MARGIN };
-        let answer = wire::send(&mut port, request, body).and_then(|()| wire::receive(&mut port));
+        let memory = &mut self.memory;
+        let answer = wire::send(&mut port, memory, request, body)
+            .and_then(|()| wire::receive(&mut port, memory));
         match answer {
             Ok((Reply::Refused { errno, reason }, _)) => Err(Error::Refused {
                 what: describe(request),

@@ -10,6 +10,9 @@ use crate::{Error, within};
 /// The time limit for building the whole workspace from an empty folder on a slow machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
+/// The packages of the programs for guests.
+const PACKAGES: [&str; 3] = ["hotadd-cli", "lab", "hotadd-conformance"];
+
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds a program of this workspace for guests, from the current source and with these features, and returns its path.
@@ -29,8 +32,13 @@ pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, E
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
     // With an explicit target, the flags apply to the program and not to procedural macros.
-    cargo.args(["--target", TARGET, "-p", package, "--bin", name, "--target-dir"]).arg(&target);
-    cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
+    cargo.args(["--target", TARGET, "--bin", name, "--target-dir"]).arg(&target);
+    // The same packages for all programs: other packages would change the features of dependencies, which would be built twice.
+    let more = (!PACKAGES.contains(&package)).then_some(package);
+    cargo.args(PACKAGES.into_iter().chain(more).flat_map(|package| ["-p", package]));
+    for feature in features {
+        cargo.arg("--features").arg(format!("{package}/{feature}"));
+    }
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
     let what = format!("building {name} for guests");
     let output = within::output(&mut cargo, LIMIT).map_err(Error::here(&*what))?;

@@ -1,6 +1,6 @@
-//! The description of a guest, and booting it.
+//! The description of a guest, and booting it or restoring its saved state.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,15 @@ use std::time::{Duration, Instant};
 use crate::agent::Agent;
 use crate::cache::Cache;
 use crate::console::Console;
+use crate::debian::sum;
+use crate::guest::lock;
 use crate::initramfs::{Archive, FOLDERS};
 use crate::process::Process;
 use crate::qemu::{Lists, Qemu};
 use crate::qmp::Qmp;
+use crate::saved::Saved;
+use crate::shared::SharedMemory;
+use crate::wire::MEMORY;
 use crate::{Error, Guest, Kernel, binaries, debian, within};
 
 /// The time limit of a boot, which takes three to five seconds when nothing else runs.
@@ -63,7 +68,7 @@ impl Lab {
         drop(cache);
         let init = binaries::binary("lab", "lab-init", &[])?;
         let files = Vec::new();
-        let (at_boot, most, threads, memory) = (1, 1, 1, 256);
+        let (at_boot, most, threads, memory) = (1, 8, 1, 512);
         let line = KERNEL_LINE.to_owned();
         let debian = None;
         Ok(Lab {
@@ -83,7 +88,7 @@ impl Lab {
     }
 
     /// Gives the guest Debian's userland, with systemd as its first process, udev, a system bus, polkit, and Python with GLib;
-    /// and at least a gigabyte of memory. The boot then ends when systemd has started everything.
+    /// and at least 1.5 GiB of memory. The boot then ends when systemd has started everything.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the packages cannot be fetched.
@@ -93,7 +98,7 @@ impl Lab {
         Ok(self.memory(memory))
     }
 
-    /// Sets how many processors there are at boot, and how many there can be.
+    /// Sets how many processors there are at boot, and how many there can be; the default is 1 and 8.
     #[must_use]
     pub fn cpus(mut self, at_boot: u32, most: u32) -> Lab {
         (self.at_boot, self.most) = (at_boot, most);
@@ -107,7 +112,7 @@ impl Lab {
         self
     }
 
-    /// Sets its memory in MiB; the default is 256. The included files are in memory too.
+    /// Sets its memory in MiB; the default is 512. The included files are in memory too.
     #[must_use]
     pub fn memory(mut self, mib: u32) -> Lab {
         self.memory = mib;
@@ -146,7 +151,8 @@ impl Lab {
         Ok(self.file(&built, &format!("/bin/{name}")))
     }
 
-    /// Boots the guest, and waits until it is up.
+    /// Boots the guest, and waits until it is up. If such a guest was booted before, its [saved state](crate::saved) is restored
+    /// instead. Then the included files are copied into it.
     ///
     /// # Errors
     /// If the guest does not come up.
@@ -157,41 +163,100 @@ impl Lab {
             let what = format!("{at_boot} of {most} processors, {threads} to a core");
             return Err(Error::here(what)(io::ErrorKind::InvalidInput.into()));
         }
+        let began = Instant::now();
+        let saved = Saved::find(&self.recipe()?)?;
+        let mut guest = None;
+        if let Some(state) = saved.state() {
+            let console = saved.console();
+            match self.start(Some(&console)).and_then(|guest| guest.restored(&state)) {
+                Ok(restored) => guest = Some(restored),
+                Err(e) => {
+                    eprintln!("lab: a saved guest cannot be restored, and is booted again: {e}");
+                }
+            }
+        }
+        let mut guest = match guest {
+            Some(guest) => guest,
+            None => self.fresh(&saved)?,
+        };
+        drop(saved);
+        for (from, to) in &self.files {
+            guest.copy(from, to, true)?;
+        }
+        guest.times = (began, began.elapsed(), guest.process.used());
+        Ok(guest)
+    }
+
+    /// Boots a guest, and saves its state.
+    fn fresh(&self, saved: &Saved) -> Result<Guest, Error> {
+        let until = Instant::now() + LIMIT;
+        let guest = self.start(None)?;
+        lock(&guest.agent).is_ready(until)?;
+        if self.debian.is_some() {
+            debian::is_up(&guest, until)?;
+        }
+        saved.keep(&guest)?;
+        Ok(guest)
+    }
+
+    /// Starts QEMU, which boots the guest. If there is a console of an earlier guest, QEMU waits for its state instead.
+    fn start(&self, earlier: Option<&Path>) -> Result<Guest, Error> {
         let until = Instant::now() + LIMIT;
         let prepare = || -> io::Result<_> {
             let dir = tempfile::Builder::new().prefix("hotadd-lab-").tempdir()?;
             self.archive(&dir.path().join("initramfs"))?;
+            if let Some(console) = earlier {
+                fs::copy(console, dir.path().join("console"))?;
+            }
             let agent = UnixListener::bind(dir.path().join("agent"))?;
             let qmp = UnixListener::bind(dir.path().join("qmp"))?;
-            Ok((dir, agent, qmp))
+            let shared = SharedMemory::create(&dir.path().join("shared"))?;
+            Ok((dir, agent, qmp, shared))
         };
-        let (dir, agent, qmp) = prepare().map_err(Error::here("preparing a guest"))?;
+        let (dir, agent, qmp, shared) = prepare().map_err(Error::here("preparing a guest"))?;
         let console = Console::at(dir.path().join("console"));
         let said = dir.path().join("qemu");
         let output = File::create(&said).map_err(Error::here("a file for what QEMU says"))?;
         let mut command = self.command(dir.path(), &console);
+        if earlier.is_some() {
+            command.args(["-incoming", "defer"]);
+        }
         command.stdin(Stdio::null()).stderr(output).stdout(Stdio::null());
         let process = Process::spawn(command).map_err(Error::here("starting QEMU"))?;
         let lost = |_| Error::Lost {
-            what: format!("could not be started: QEMU said {:?}", std::fs::read_to_string(&said)),
+            what: format!("could not be started: QEMU said {:?}", fs::read_to_string(&said)),
             console: console.tail(),
         };
         let port = process.connects(&agent, until).map_err(lost)?;
         let control = process.connects(&qmp, until).map_err(lost)?;
-        let guest = Guest {
+        Ok(Guest {
             qmp: Qmp::meet(control, console.clone(), said)?,
-            agent: Mutex::new(Agent::meet(port, console.clone(), until)?),
-            _process: process,
+            agent: Mutex::new(Agent::new(port, shared, console.clone())),
+            process,
+            times: (Instant::now(), Duration::ZERO, Duration::ZERO),
             console,
             kernel: self.kernel,
             made: AtomicU32::new(self.at_boot),
             most: self.most,
             _dir: dir,
+        })
+    }
+
+    /// Everything that makes guests differ when they are up: the programs and files that they boot from, and QEMU's arguments.
+    fn recipe(&self) -> Result<String, Error> {
+        let recipe = || -> io::Result<_> {
+            let mut recipe = format!("lab-init {}\n", sum(&self.init)?);
+            // These come from the cache, and are not changed in place.
+            let program = PathBuf::from(self.qemu.command().get_program());
+            for path in [&program, &self.image, &self.busybox].into_iter().chain(&self.debian) {
+                let found = fs::metadata(path).map(|data| (data.len(), data.modified().ok()));
+                recipe += &format!("{} {:?}\n", path.display(), found.ok());
+            }
+            let command = self.command(Path::new("."), &Console::at("console".into()));
+            recipe += &format!("{FOLDERS:?}\n{command:?}\n");
+            Ok(recipe)
         };
-        if self.debian.is_some() {
-            debian::is_up(&guest, until)?;
-        }
-        Ok(guest)
+        recipe().map_err(Error::here("reading what a guest boots from"))
     }
 
     fn archive(&self, path: &Path) -> io::Result<()> {
@@ -213,9 +278,6 @@ impl Lab {
             for name in applets(&self.busybox)? {
                 archive.link(&format!("/bin/{name}"), "busybox")?;
             }
-        }
-        for (from, to) in &self.files {
-            archive.file(to, from)?;
         }
         archive.finish()?.flush()
     }
@@ -241,11 +303,16 @@ impl Lab {
         qemu.arg("-append").arg(&self.line);
         let path = |name: &str| dir.join(name).display().to_string();
         // The first serial port is the console, the second is the agent's.
-        qemu.arg("-serial").arg(format!("file:{}", console.path().display()));
+        let file = format!("file,id=console,path={},append=on", console.path().display());
+        qemu.arg("-chardev").arg(file).args(["-serial", "chardev:console"]);
         qemu.arg("-chardev").arg(format!("socket,id=agent,path={}", path("agent")));
         qemu.args(["-serial", "chardev:agent"]);
         qemu.arg("-chardev").arg(format!("socket,id=qmp,path={}", path("qmp")));
         qemu.args(["-mon", "chardev=qmp,mode=control"]);
+        let memory = format!("size={MEMORY},mem-path={},share=on", path("shared"));
+        qemu.arg("-object").arg(format!("memory-backend-file,id=shared,{memory}"));
+        // A guest with this device can be saved only as the memory's master.
+        qemu.args(["-device", "ivshmem-plain,memdev=shared,master=on"]);
         qemu
     }
 }

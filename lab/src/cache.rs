@@ -16,11 +16,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// Opens `$HOTADD_LAB`, or `hotadd-lab` in the folder of the user's caches. Waits for another process that fetches.
     pub(crate) fn open() -> Result<Cache, Error> {
-        let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let dir = set("HOTADD_LAB")
-            .or_else(|| set("XDG_CACHE_HOME").map(|caches| caches.join("hotadd-lab")))
-            .or_else(|| set("HOME").map(|home| home.join(".cache/hotadd-lab")))
-            .ok_or_else(|| Error::Unavailable("neither HOTADD_LAB nor HOME is set".into()))?;
+        let dir = Cache::folder()?;
         let held = fs::create_dir_all(&dir).and_then(|()| {
             let lock = File::create(dir.join("lock"))?;
             flock(&lock, FlockOperation::LockExclusive)?;
@@ -30,6 +26,15 @@ impl Cache {
             Ok(lock) => Ok(Cache { dir, _lock: lock }),
             Err(e) => Err(Error::Unavailable(format!("{} cannot be written: {e}", dir.display()))),
         }
+    }
+
+    /// The path of its folder.
+    pub(crate) fn folder() -> Result<PathBuf, Error> {
+        let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        set("HOTADD_LAB")
+            .or_else(|| set("XDG_CACHE_HOME").map(|caches| caches.join("hotadd-lab")))
+            .or_else(|| set("HOME").map(|home| home.join(".cache/hotadd-lab")))
+            .ok_or_else(|| Error::Unavailable("neither HOTADD_LAB nor HOME is set".into()))
     }
 
     /// Returns the folder of a part. If it is absent or no longer `good`, `make` makes it in a temporary place.

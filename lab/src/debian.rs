@@ -12,7 +12,7 @@ use crate::qemu::Lists;
 use crate::{Error, Guest, within};
 
 /// The memory that it needs, in MiB: for the archive, the unpacked files, and the running programs.
-pub(crate) const MEMORY: u32 = 1024;
+pub(crate) const MEMORY: u32 = 1536;
 
 /// The path of the lab's own program in the guest.
 pub(crate) const AGENT: &str = "/usr/lib/lab/agent";
@@ -167,7 +167,8 @@ fn recipe() -> String {
     format!("{PACKAGES:?}{LEFT_OUT:?}{USERS:?}{GROUPS:?}{MASKED:?}{LINKS:?}{FILES:?}")
 }
 
-fn sum(path: &Path) -> io::Result<String> {
+/// The SHA-256 sum of a file.
+pub(crate) fn sum(path: &Path) -> io::Result<String> {
     let output =
         within::output(Command::new("sha256sum").arg("-b").arg(path), Duration::from_secs(60))?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -5,8 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Output};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use crate::agent::Agent;
 use crate::console::Console;
 use crate::process::Process;
 use crate::qmp::Qmp;
-use crate::wire::{CHUNK, Reply, Request, Uevent};
+use crate::wire::{BODY, Reply, Request, Uevent};
 use crate::{Error, Kernel};
 
 /// The time limit for requests that should take a moment.
@@ -29,7 +29,9 @@ pub struct Guest {
     // Dropped in this order.
     pub(crate) qmp: Qmp,
     pub(crate) agent: Mutex<Agent>,
-    pub(crate) _process: Process,
+    pub(crate) process: Process,
+    /// When it began to boot, the time of the boot, and the processor time of the boot.
+    pub(crate) times: (Instant, Duration, Duration),
     pub(crate) console: Console,
     pub(crate) kernel: Kernel,
     /// How many processors were ever made, and how many there can be. An independent counter, which orders no other memory.
@@ -139,19 +141,23 @@ impl Guest {
         self.ask(&request, text.as_bytes(), LIMIT).map(drop)
     }
 
-    /// Copies a file of this machine into the guest. Large files are better included in the image:
-    /// [`Lab::file`](crate::Lab::file).
+    /// Copies a file of this machine into the guest.
     ///
     /// # Errors
     /// If it cannot be read here or written there.
     pub fn put(&self, from: &Path, to: &str) -> Result<(), Error> {
+        self.copy(from, to, false)
+    }
+
+    /// Copies a file of this machine into the guest; if it is a program, so that all may run it.
+    pub(crate) fn copy(&self, from: &Path, to: &str, program: bool) -> Result<(), Error> {
         let bytes = fs::read(from).map_err(Error::here(format!("reading {}", from.display())))?;
         let mut offset = 0;
         loop {
-            let chunk = &bytes[offset..bytes.len().min(offset + CHUNK)];
-            let request = Request::Put { path: to.to_owned(), offset: offset as u64 };
-            self.ask(&request, chunk, LIMIT)?;
-            offset += chunk.len();
+            let part = &bytes[offset..bytes.len().min(offset + BODY)];
+            let request = Request::Put { path: to.to_owned(), offset: offset as u64, program };
+            self.ask(&request, part, LIMIT)?;
+            offset += part.len();
             if offset == bytes.len() {
                 return Ok(());
             }
@@ -215,8 +221,21 @@ impl Guest {
         body: &[u8],
         limit: Duration,
     ) -> Result<(Reply, Vec<u8>), Error> {
-        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
-        agent.ask(request, body, limit)
+        lock(&self.agent).ask(request, body, limit)
+    }
+
+    /// Prints the time and the processor time of the boot and of what came after.
+    fn show_times(&self) {
+        let (began, boot, boot_cpu) = self.times;
+        let (rest, rest_cpu) =
+            (began.elapsed().saturating_sub(boot), self.process.used().saturating_sub(boot_cpu));
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        let times = [boot, boot_cpu, rest, rest_cpu].map(|time| time.as_secs_f64());
+        eprintln!(
+            "times: {test}: boot {:.1} s, processors {:.1} s; then {:.1} s, processors {:.1} s",
+            times[0], times[1], times[2], times[3]
+        );
     }
 
     fn nonsense(&self, reply: &Reply) -> Error {
@@ -226,10 +245,17 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        if std::env::var_os("HOTADD_LAB_TIMES").is_some() {
+            self.show_times();
+        }
         if std::thread::panicking() {
             eprintln!("the end of the console of {}:\n{}", self.kernel, self.console.tail());
         }
     }
+}
+
+pub(crate) fn lock(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {
+    agent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn owned(argv: &[&str]) -> Vec<String> {

@@ -28,6 +28,8 @@ mod kernel;
 mod process;
 mod qemu;
 mod qmp;
+mod saved;
+mod shared;
 mod within;
 
 #[doc(hidden)]

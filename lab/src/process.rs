@@ -1,5 +1,6 @@
 //! QEMU as a process that never outlives this one.
 
+use std::fs;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, pidfd_send_signal,
     set_parent_process_death_signal,
@@ -20,6 +22,7 @@ use rustix::process::{
 /// abort, by SIGKILL.
 pub(crate) struct Process {
     descriptor: OwnedFd,
+    id: u32,
     keeper: Option<JoinHandle<io::Result<ExitStatus>>>,
 }
 
@@ -45,15 +48,25 @@ impl Process {
                     return Err(Errno::SRCH.into());
                 }
             };
-            let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+            let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
+                .map(|descriptor| (descriptor, child.id()));
             if opened.is_err() {
                 child.kill()?;
             }
             let _ = started.send(opened.map_err(Into::into));
             child.wait()
         })?;
-        let descriptor = start.recv().map_err(io::Error::other)??;
-        Ok(Process { descriptor, keeper: Some(keeper) })
+        let (descriptor, id) = start.recv().map_err(io::Error::other)??;
+        Ok(Process { descriptor, id, keeper: Some(keeper) })
+    }
+
+    /// The processor time that the process has used.
+    pub(crate) fn used(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id)).unwrap_or_default();
+        // The program's name, which is in parentheses, may contain spaces.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 1000 / clock_ticks_per_second())
     }
 
     /// Waits for the connection that the process makes. Fails if the process ends or the time is up.

@@ -12,7 +12,7 @@ on_each_kernel!(the_table_holds_on_hot_added_processors_and_on_a_cpuset);
 fn the_table_holds_on_hot_added_processors_and_on_a_cpuset(kernel: Kernel) {
     let guest = lab(kernel).program("hotadd-conformance", "table-in-guest").unwrap();
     // As many processors as the largest scenario needs.
-    let guest = guest.cpus(5, 5).boot().unwrap();
+    let guest = guest.cpus(5, 8).boot().unwrap();
     for words in [&["hotplug"][..], &["cpuset", "/cgroup"]] {
         let argv = [&["table-in-guest"], words].concat();
         let pid = guest.start(&argv, "/tmp/said").unwrap();

@@ -159,7 +159,7 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
 
 fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
     let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
-    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 3).boot().unwrap();
+    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 8).boot().unwrap();
     // A delegation like systemd's: the folder, and the files that move processes and enable controllers.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group

@@ -25,7 +25,10 @@ fn run(guest: &Guest, argv: &[&str]) -> String {
 
 fn debians_services_and_hotadd_run_and_udev_onlines_plugged_processors(kernel: Kernel) {
     let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
-    let guest = lab.cpus(2, 4).boot().unwrap();
+    // The second one is plugged in here, so that all guests with Debian's userland share a saved state.
+    let guest = lab.cpus(1, 8).boot().unwrap();
+    assert_eq!(guest.add_cpu(1).unwrap(), 1);
+    guest.write(&cpu("cpu1/online"), "1").unwrap();
     assert_eq!(guest.read("/proc/1/comm").unwrap(), "systemd", "{kernel}");
     let state = run(&guest, &["systemctl", "is-system-running"]);
     assert_eq!(state, "running\n", "{kernel}: nothing that systemd starts at boot fails");

@@ -29,7 +29,7 @@ fn times(text: &str, part: &str) -> usize {
 
 fn a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried(kernel: Kernel) {
     // The file that injects the failure exists for processors that were present at boot.
-    let guest = with_daemon(kernel).cpus(2, 3).kernel_line("maxcpus=1").boot().unwrap();
+    let guest = with_daemon(kernel).cpus(2, 4).kernel_line("maxcpus=1").boot().unwrap();
     start(&guest, "[hardware]\nat-start = 'leave'\n[[party]]\ndriver = 'sample:name=inside'");
     agent(&guest, "pool", &[]);
     fail_next(&guest, 1);

@@ -3,13 +3,13 @@
 mod common;
 
 use common::daemon::{SAID, agent, hotadd, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
+use common::{MANY, cpu, on_each_kernel};
 use lab::Kernel;
 
 on_each_kernel!(gaps_in_hardware_ids_leave_no_gaps_in_indexes_and_groups);
 
 fn gaps_in_hardware_ids_leave_no_gaps_in_indexes_and_groups(kernel: Kernel) {
-    let guest = with_daemon(kernel).cpus(1, 96).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(1, MANY).boot().unwrap();
     start(&guest, "[[party]]\ndriver = 'sample:veto=1-62'");
     agent(&guest, "pool", &["only=0,63-65,70"]);
     (1..=70).for_each(|n| guest.plug(n).unwrap());

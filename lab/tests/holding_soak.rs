@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::holder::{Holder, with_holder};
-use common::{cpu, on_each_kernel};
+use common::{MANY, cpu, on_each_kernel};
 use fastrand::Rng;
 use lab::{Guest, Kernel};
 
@@ -18,7 +18,7 @@ on_each_kernel!(no_thread_runs_on_a_processor_without_agreement_during_random_ch
 const MOST: u32 = 5;
 
 /// The number of processors that QEMU can create, including those that it removes again.
-const SLOTS: u32 = 100;
+const SLOTS: u32 = MANY;
 
 fn no_thread_runs_on_a_processor_without_agreement_during_random_changes(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
@@ -26,7 +26,7 @@ fn no_thread_runs_on_a_processor_without_agreement_during_random_changes(kernel:
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {steps} steps, HOTADD_SEED={seed}");
     let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
-    let guest = lab.cpus(1, SLOTS).memory(512).boot().unwrap();
+    let guest = lab.cpus(1, SLOTS).boot().unwrap();
     let up = "mkfifo /tmp/up; lab-onliner /tmp/up now > /tmp/onliner 2>&1 & cat /tmp/up";
     assert!(guest.run(&["sh", "-c", up]).unwrap().status.success());
     let mut machine = Machine::begin(&guest, seed);

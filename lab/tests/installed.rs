@@ -72,7 +72,7 @@ fn system(kernel: Kernel) -> Guest {
         lab = lab.file(&root.join(name), &format!("{SOURCE}/{name}"));
     }
     let driver = root.join("crates/hotadd-nt/samples/fixtures/percpu.sys");
-    lab.file(&driver, "/lib/hotadd/percpu.sys").memory(1536).boot().unwrap()
+    lab.file(&driver, "/lib/hotadd/percpu.sys").boot().unwrap()
 }
 
 fn is_installed_and_begins(kernel: Kernel, guest: &Guest) {

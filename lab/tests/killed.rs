@@ -4,7 +4,7 @@
 mod common;
 
 use common::daemon::{LIMIT, SAID, SOCKET, agent, begin, hotadd, online, until};
-use common::{cpu, lab, on_each_kernel};
+use common::{MANY, cpu, lab, on_each_kernel};
 use lab::{Guest, Kernel};
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ on_each_kernel!(a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_
 fn a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_by_the_next(kernel: Kernel) {
     let lab = lab(kernel).program_with("hotadd-cli", "hotadd", &["fault-points"]).unwrap();
     let lab = lab.program("lab", "lab-agent").unwrap();
-    let guest = lab.memory(512).cpus(1, 32).boot().unwrap();
+    let guest = lab.cpus(1, MANY).boot().unwrap();
 
     let mut daemon = begin(&guest, CONFIGURATION, &[&fault(1)]);
     until(&guest, SAID, "listening at");

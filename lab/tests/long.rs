@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{cpu, lab, on_each_kernel};
+use common::{MANY, cpu, lab, on_each_kernel};
 use lab::Kernel;
 
 on_each_kernel!(processors_join_across_the_end_of_a_group);
 
 /// A group has 64 processors; index 64 begins the second group.
 fn processors_join_across_the_end_of_a_group(kernel: Kernel) {
-    let guest = lab(kernel).cpus(1, 96).memory(512).boot().unwrap();
+    let guest = lab(kernel).cpus(1, MANY).boot().unwrap();
     for n in 1..=70 {
         assert_eq!(guest.add_cpu(n as usize).unwrap(), n, "Linux numbers them in order");
     }

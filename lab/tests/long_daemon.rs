@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::daemon::{LIMIT, SAID, agent, start, told, until, until_within, with_daemon};
 use common::overflow::nothing_is_missed_when_messages_are_lost;
-use common::{cpu, on_each_kernel};
+use common::{MANY, cpu, on_each_kernel};
 use lab::Kernel;
 
 on_each_kernel!(
@@ -27,7 +27,7 @@ fn processors_join_across_the_end_of_a_group_with_agreement(kernel: Kernel) {
     let fixtures =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/hotadd-nt/samples/fixtures");
     let lab = with_daemon(kernel).file(&fixtures.join("percpu.sys"), "/lib/percpu.sys");
-    let guest = lab.cpus(1, 96).boot().unwrap();
+    let guest = lab.cpus(1, MANY).boot().unwrap();
     start(&guest, "[limits]\ntimeout = '60s'\n[[party]]\ndriver = '/lib/percpu.sys'");
     agent(&guest, "pool", &[]);
     (1..=65).for_each(|n| guest.plug(n).unwrap());

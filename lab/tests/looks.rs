@@ -18,7 +18,7 @@ while [ ! -e /tmp/go ]; do sleep 0.1; done
 ";
 
 fn q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once(kernel: Kernel) {
-    let guest = with_daemon(kernel).cpus(2, 5).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(2, 8).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/slow");
     guest.run(&["chmod", "755", "/etc/hotadd/slow"]).unwrap();

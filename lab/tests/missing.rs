@@ -22,7 +22,7 @@ echo \"$1 $HOTADD_ID\" >> /tmp/asked
 fn l4_a_processor_plugged_in_while_a_named_script_is_missing_stays_off_until_it_returns(
     kernel: Kernel,
 ) {
-    let guest = with_daemon(kernel).cpus(1, 4).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(1, 8).boot().unwrap();
     guest.run(&["mkdir", "-p", "/etc/hotadd"]).unwrap();
     put(&guest, SCRIPT, "/etc/hotadd/ready");
     assert!(guest.run(&["chmod", "755", "/etc/hotadd/ready"]).unwrap().status.success());

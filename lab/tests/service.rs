@@ -10,7 +10,7 @@ const MOST_KB: u64 = 10_000;
 
 #[test]
 fn a_daemon_with_ten_parties_uses_less_than_ten_megabytes() {
-    let guest = with_daemon(Kernel::V6_12).cpus(1, 2).boot().unwrap();
+    let guest = with_daemon(Kernel::V6_12).cpus(1, 8).boot().unwrap();
     let daemon = begin(&guest, "", &[]);
     until(&guest, SAID, "listening at");
     for n in 0..10 {

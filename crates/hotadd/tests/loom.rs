@@ -1,6 +1,6 @@
 //! Every interleaving of two or three threads over one partition, as loom explores them.
 //!
-//! `RUSTFLAGS="--cfg hotadd_loom" CARGO_TARGET_DIR=target/loom cargo test -p hotadd --test loom --release`
+//! `RUSTC_WORKSPACE_WRAPPER=$PWD/.ci/loom-rustc cargo test -p hotadd --test loom`
 //!
 //! The drivers' records use std's atomics and locks, which loom does not see: they add no interleavings and
 //! no order. The partition catches a panic in a driver (L3), so drivers count faults instead of asserting.

@@ -19,7 +19,7 @@ pub(crate) const SAID: &str = "/tmp/daemon";
 /// The options of a guest that has the daemon and agents.
 pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
     let both = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
-    both.program("lab", "lab-agent").unwrap().memory(512)
+    both.program("lab", "lab-agent").unwrap()
 }
 
 /// Starts the daemon with this configuration, and waits until it is ready. Returns its process id.
@@ -76,7 +76,9 @@ pub(crate) fn online(guest: &Guest, id: usize) -> String {
 
 /// The output of `hotadd` and its exit status.
 pub(crate) fn hotadd(guest: &Guest, args: &[&str]) -> (String, Option<i32>) {
-    let command: Vec<_> = ["hotadd"].iter().chain(args).copied().collect();
+    let patience: &[&str] =
+        if args.first() == Some(&"status") { &["--timeout", "60s"] } else { &[] };
+    let command: Vec<_> = ["hotadd"].iter().chain(args).chain(patience).copied().collect();
     let ran = guest.run(&command).unwrap();
     (text(&ran.stdout) + &text(&ran.stderr), ran.status.code())
 }

@@ -9,6 +9,9 @@ pub(crate) mod overflow;
 
 use lab::{Kernel, Lab};
 
+/// How many slots a guest has with many processors. Guests with the same slots share a saved state, so the tests use few numbers.
+pub(crate) const MANY: u32 = 100;
+
 /// The options of a guest. `./test` runs these tests only where guests can run.
 pub(crate) fn lab(kernel: Kernel) -> Lab {
     Lab::new(kernel).unwrap_or_else(|e| panic!("{e}"))

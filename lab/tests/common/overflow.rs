@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lab::{Guest, Kernel};
 
 use super::daemon::{LIMIT, SAID, agent, hotadd, start, told, until, until_within, with_daemon};
-use super::{cpu, text};
+use super::{MANY, cpu, text};
 
 /// Enough for adding hundreds of processors on a busy machine.
 const ALL: Duration = Duration::from_secs(600);
@@ -16,7 +16,7 @@ const STOP: i32 = 19;
 /// One of three processors leaves, one is gone for a moment, and `more` are plugged in. All messages are lost.
 pub(crate) fn nothing_is_missed_when_messages_are_lost(kernel: Kernel, more: u32) {
     let last = 2 + more;
-    let guest = with_daemon(kernel).cpus(1, 1 + last).boot().unwrap();
+    let guest = with_daemon(kernel).cpus(1, MANY.max(1 + last)).boot().unwrap();
     let daemon = start(&guest, "");
     agent(&guest, "pool", &["only=0-2"]);
     for n in [1, 2] {

@@ -1,8 +1,9 @@
-//! Executes the test's requests on the second serial port.
+//! Executes the test's requests, which the second serial port announces.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use lab::wire::{Reply, Request, receive, send};
@@ -11,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use crate::programs::{Programs, run};
+use crate::shared::Shared;
 use crate::text;
 use crate::uevents::Uevents;
 
@@ -21,15 +23,16 @@ type Answer = io::Result<(Reply, Vec<u8>)>;
 /// Serves requests. Returns only if the port fails.
 pub(crate) fn serve() -> io::Result<()> {
     let mut port = open()?;
+    let mut memory = Shared::map()?;
     // Before a test can request a processor, whose event would otherwise be missed.
     let uevents = Uevents::listen()?;
     let mut programs = Programs::default();
-    send(&mut port, &Reply::Ready, &[])?;
+    send(&mut port, &mut memory, &Reply::Ready, &[])?;
     loop {
-        let (request, body) = receive(&mut port)?;
+        let (request, body) = receive(&mut port, &mut memory)?;
         let (reply, body) = answer(request, &body, &uevents, &mut programs)
             .unwrap_or_else(|e| (refusal(&e), Vec::new()));
-        send(&mut port, &reply, &body)?;
+        send(&mut port, &mut memory, &reply, &body)?;
     }
 }
 
@@ -72,11 +75,17 @@ fn answer(request: Request, body: &[u8], uevents: &Uevents, programs: &mut Progr
             file.write_all(body)?;
             done()
         }
-        Request::Put { path, offset } => {
+        Request::Put { path, offset, program } => {
+            if let Some(folder) = Path::new(&path).parent().filter(|_| program) {
+                fs::create_dir_all(folder)?;
+            }
             let mut open = OpenOptions::new();
             let mut file = open.write(true).create(true).truncate(offset == 0).open(path)?;
             file.seek(SeekFrom::Start(offset))?;
             file.write_all(body)?;
+            if program {
+                file.set_permissions(fs::Permissions::from_mode(0o755))?;
+            }
             done()
         }
         Request::Uevents { from } => Ok((Reply::Uevents(uevents.since(from)?), Vec::new())),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod programs;
+mod shared;
 mod text;
 mod uevents;
 
