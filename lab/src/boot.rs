@@ -151,7 +151,7 @@ impl Lab {
         Ok(self.file(&built, &format!("/bin/{name}")))
     }
 
-    /// Boots the guest, and waits until it is up. If such a guest was booted before, its [saved state](crate::saved) is restored
+    /// Boots the guest, and waits until it is up. If such a guest was booted before, its saved state is restored
     /// instead. Then the included files are copied into it.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::{env, fs, io, thread};
 
 use hotadd_core::{ActiveSet, HardwareId, Processor, Transaction};
 use hotadd_page::{PageError, PageWriter, SetPage};
+use hotadd_testing::Need;
 use tempfile::TempDir;
 
 /// Longer than anything here takes. Only a test that fails waits for it.
@@ -262,6 +263,18 @@ fn what_is_no_page_is_refused_with_the_reason() {
         SetPage::open(&link).unwrap_err().to_string().contains("cannot open"),
         "links are not followed"
     );
+}
+
+#[test]
+fn a_page_of_another_user_is_not_mapped() {
+    if !Need::Root.is_met("pages of other users") {
+        return;
+    }
+    let set = ActiveSet::first(&ids(0..2), 8).unwrap();
+    let (_folder, path, _writer) = page(&set);
+    std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+    let error = SetPage::open(&path).unwrap_err();
+    assert!(matches!(error, PageError::Owner { owner: 65_534, .. }), "{error}");
 }
 
 #[test]

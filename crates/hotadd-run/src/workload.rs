@@ -1,5 +1,5 @@
 //! The built-in load: a thread on each processor that spins. It is a process of its own, so that it can be kept to a partition
-//! like any other. Its counterpart, [`Load`](crate::load::Load), is the driver that registers for it.
+//! like any other. Its counterpart, `load::Load`, is the driver that registers for it.
 //!
 //! It reads commands from stdin, one a line: `prepare N` (make a thread for processor N), `go N` (make it spin there), `stop N`
 //! (end it). Each command except `go` is answered by a line on stdout, `ok` or `no REASON`. Ten times a second the load writes a
