@@ -1,5 +1,5 @@
-//! [`Connection`]: sends calls to a partition or a bus, and reads their replies. It reads in large pieces, and rejects messages that
-//! are larger than the protocol allows or malformed.
+//! [`Connection`]: sends calls to a partition or a bus, and reads their replies. It rejects messages that are malformed or larger
+//! than the protocol allows.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
