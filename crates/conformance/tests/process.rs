@@ -1,4 +1,5 @@
-//! The table on a process's own partition: this machine's processors, by affinity masks, and a process that the kernel is asked about.
+//! The table on a process's own partition: this machine's processors, by affinity masks, and a process that the kernel is asked
+//! about.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! What a reader of a page pays: count and epoch, the whole set, and the time until a waiting process knows of a change.
 //!
-//! The last one is measured between two processes: the writer notes the time before it publishes, the reader notes the time when `wait`
-//! returns. Both use the machine's monotonic clock.
+//! The last one is measured between two processes: the writer notes the time before it publishes, the reader notes the time when
+//! `wait` returns. Both use the machine's monotonic clock.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};

@@ -1,7 +1,7 @@
 //! Whether a partition is alive: it holds a write lock on its page, which the kernel releases when its process ends.
 //!
-//! The lock belongs to the open file (`F_OFD_SETLK`), so that closing another descriptor of the page does not release it. Only a process
-//! that may write the file can take it: no reader can pass for the partition.
+//! The lock belongs to the open file (`F_OFD_SETLK`), so that closing another descriptor of the page does not release it. Only a
+//! process that may write the file can take it: no reader can pass for the partition.
 
 use std::fs::File;
 use std::io;

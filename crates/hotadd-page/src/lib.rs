@@ -1,8 +1,8 @@
 //! The active set of a partition as a page of memory: the partition writes it, and every process that may read the file maps it.
 //!
-//! A reader needs no connection, no party and no D-Bus. The count and the epoch are one load, the whole set is a copy of some hundred
-//! bytes, and waiting for a change is a futex. `docs/page.md` of the repository describes the layout, which readers in other languages
-//! use directly.
+//! A reader needs no connection, no party and no D-Bus. The count and the epoch are one load, the whole set is a copy of some
+//! hundred bytes, and waiting for a change is a futex. `docs/page.md` of the repository describes the layout, which readers in
+//! other languages use directly.
 //!
 //! ```no_run
 //! let page = hotadd_page::SetPage::open("/run/hotadd/system.set")?;
@@ -16,9 +16,9 @@
 //! ```
 //!
 //! # Trust
-//! A reader trusts the owner of the file as far as its own life: the owner can truncate the file, and a read then ends the process with
-//! SIGBUS. So [`SetPage::open`] accepts only files of root and of the user that opens it. Everything else in the page is checked before it
-//! is used.
+//! A reader trusts the owner of the file as far as its own life: the owner can truncate the file, and a read then ends the
+//! process with SIGBUS. So [`SetPage::open`] accepts only files of root and of the user that opens it. Everything else in the
+//! page is checked before it is used.
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]

@@ -1,10 +1,11 @@
 //! A seqlock over words of shared memory: one writer, and readers that copy while nothing changes.
 //!
-//! The writer makes the sequence odd, changes the words, and makes it even again. A reader that finds the same even number before and
-//! after it copied has a state that was in force at one moment (Q1).
+//! The writer makes the sequence odd, changes the words, and makes it even again. A reader that finds the same even number before
+//! and after it copied has a state that was in force at one moment (Q1).
 //!
 //! All words are atomics: a reader may load one while it is stored, and a plain access would then be undefined. The order follows
-//! Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012). `tests/loom.rs` goes through the interleavings.
+//! Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012). `tests/loom.rs` goes through the
+//! interleavings.
 
 #[cfg(not(hotadd_loom))]
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(hotadd_loom)]
 use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Makes a change between two numbers of the sequence. Only one writer may call this at a time. A sequence that an earlier writer left
-/// odd stays odd until the end.
+/// Makes a change between two numbers of the sequence. Only one writer may call this at a time. A sequence that an earlier writer
+/// left odd stays odd until the end.
 pub fn write(sequence: &AtomicU32, change: impl FnOnce()) {
     // Relaxed: only this thread writes it.
     let odd = sequence.load(Ordering::Relaxed) | 1;

@@ -158,7 +158,8 @@ impl Partition {
         self.registration(name).register(driver)
     }
 
-    /// Begins a registration with options: [`RegistrationBuilder::level`], [`RegistrationBuilder::without_replay`], [`RegistrationBuilder::time_limit`].
+    /// Begins a registration with options: [`RegistrationBuilder::level`], [`RegistrationBuilder::without_replay`],
+    /// [`RegistrationBuilder::time_limit`].
     pub fn registration<'a>(&'a self, name: &'a str) -> RegistrationBuilder<'a> {
         RegistrationBuilder::new(self, name)
     }

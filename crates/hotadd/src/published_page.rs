@@ -8,8 +8,8 @@ use hotadd_page::{PageError, PageWriter};
 use crate::partition::Partition;
 use crate::published::Published;
 
-/// A page that shows a partition's active set, made by [`Partition::publish_page`]. Dropping it tells readers that the partition has ended,
-/// and removes the file.
+/// A page that shows a partition's active set, made by [`Partition::publish_page`]. Dropping it tells readers that the partition
+/// has ended, and removes the file.
 #[derive(Debug)]
 #[must_use = "dropping it removes the page"]
 pub struct PublishedPage {
@@ -37,9 +37,9 @@ impl Drop for PublishedPage {
 }
 
 impl Partition {
-    /// Publishes the active set as a page at this path, which other processes read with [`SetPage`](crate::SetPage). Each change of the
-    /// set is in the page before any driver is called about it (A5). The folder must be one into which no other user can write. The
-    /// owner of the file may read and write it, and `group` may read it.
+    /// Publishes the active set as a page at this path, which other processes read with [`SetPage`](crate::SetPage). Each change
+    /// of the set is in the page before any driver is called about it (A5). The folder must be one into which no other user can
+    /// write. The owner of the file may read and write it, and `group` may read it.
     ///
     /// May be called on any thread, inside callbacks too.
     ///

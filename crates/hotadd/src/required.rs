@@ -225,8 +225,8 @@ impl AllRequired {
 
 impl Partition {
     /// Names a party without which no processor joins (L4). It is missing until an [attempt](RequiredParty::attempt) succeeds.
-    /// Register its driver with [`RegistrationBuilder::required`](crate::RegistrationBuilder::required), so that adds are refused as soon as the
-    /// driver crashes.
+    /// Register its driver with [`RegistrationBuilder::required`](crate::RegistrationBuilder::required), so that adds are refused
+    /// as soon as the driver crashes.
     ///
     /// # Errors
     /// [`Error::BadName`] (R7). [`Error::Denied`] for a partition in another process, whose operator decides.

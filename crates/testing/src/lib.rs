@@ -1,7 +1,7 @@
 //! What tests need of a machine, and what happens where it is missing: the test is skipped, in a line that says why.
 //!
-//! A test that is skipped has shown nothing. So `./test` says at its beginning what this machine lacks (`HOTADD_LACKS`), counts at its
-//! end what was skipped for it (`HOTADD_SKIPPED`), and where `CI` is set a test fails that is skipped for anything else.
+//! A test that is skipped has shown nothing. So `./test` says at its beginning what this machine lacks (`HOTADD_LACKS`), counts
+//! at its end what was skipped for it (`HOTADD_SKIPPED`), and where `CI` is set a test fails that is skipped for anything else.
 
 use std::env;
 use std::fmt;
