@@ -16,9 +16,8 @@
 //! ```
 //!
 //! # Trust
-//! A reader trusts the owner of the file as far as its own life: the owner can truncate the file, and a read then ends the
-//! process with SIGBUS. So [`SetPage::open`] accepts only files of root and of the user that opens it. Everything else in the
-//! page is checked before it is used.
+//! The owner of the file can end its readers: if it truncates the file, the next read raises SIGBUS. So [`SetPage::open`] accepts
+//! only files of root and of the user that opens it. Everything else in the page is checked before it is used.
 
 #![deny(unsafe_code)]
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
