@@ -63,7 +63,7 @@ pub(crate) fn pass(role: &str) {
 
 fn command(role: &str, detail: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["role::play", "--exact", "--nocapture", "--test-threads=1"]);
+    command.args(["role::run_role", "--exact", "--nocapture", "--test-threads=1"]);
     command.env("HOTADD_TEST_ROLE", role).env("HOTADD_TEST_DETAIL", detail);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command

@@ -127,9 +127,10 @@ impl Model {
     /// Q4: looks go on while drivers are called.
     fn switch(&mut self, id: HardwareId, running: bool) {
         self.machine(id, |m| m.running = running);
-        let asked = self.proposed.iter().any(|(_, proposed)| *proposed == id);
-        if asked {
+        let asked = self.proposed.iter().find(|(_, proposed)| *proposed == id).copied();
+        if asked.is_some() {
             self.touched = true;
+            self.brought_in = self.brought_in.or(asked.filter(|_| running));
             self.remarks.push("switched while parties are asked".to_owned());
         }
         self.look();

@@ -14,7 +14,7 @@ impl Model {
             Ok(processors) => self.transaction(&processors),
         };
         self.proposed.clear();
-        self.touched = false;
+        (self.touched, self.brought_in) = (false, None);
         self.settle();
         ids.iter().copied().zip(results).collect()
     }
@@ -62,7 +62,9 @@ impl Model {
         // Q4.
         if let (true, [processor, ..]) = (self.touched, processors) {
             self.tell_failure(&agreed, Status::RETRY, None);
-            return vec![Err(Failure::Touched { processor: *processor }); processors.len()];
+            // The first that was brought in, whose turn it may not have been.
+            let processor = self.brought_in.unwrap_or(*processor);
+            return vec![Err(Failure::Touched { processor }); processors.len()];
         }
         for (at, &processor) in processors.iter().enumerate() {
             if let Err(errno) = self.start(processor.1) {
@@ -140,7 +142,7 @@ impl Model {
         let agreed: Vec<_> = who_agreed(&answers).map(|party| (party, processor)).collect();
         self.tell_failure(&agreed, Status::CANCELLED, None);
         self.proposed.clear();
-        self.touched = false;
+        (self.touched, self.brought_in) = (false, None);
         self.settle();
         Ok(answers)
     }

@@ -32,6 +32,8 @@ pub(crate) struct Model {
     pub(crate) proposed: Vec<Processor>,
     /// One of them was switched by others (Q4).
     pub(crate) touched: bool,
+    /// The first of them that was started by others.
+    pub(crate) brought_in: Option<Processor>,
     /// Changes by others that the drivers were not told of yet.
     pub(crate) untold: Vec<Untold>,
 }
@@ -82,6 +84,7 @@ impl Model {
             remarks: Vec::new(),
             proposed: Vec::new(),
             touched: false,
+            brought_in: None,
             untold: Vec::new(),
         }
     }
