@@ -243,7 +243,7 @@ fn l3_a_panic_is_a_veto_and_ends_the_registration() {
     });
     fake.set = set(1, 1, true);
     let (name, reason) = fake.tell(FIRST, 7, State::AddStart, 1).unwrap_err();
-    assert_eq!(name, wire::veto_error(Status::DRIVER_INTERNAL_ERROR));
+    assert_eq!(name, wire::crash_error(Status::DRIVER_INTERNAL_ERROR));
     assert_eq!(reason, "it panicked: out of cheese");
     leave(&mut fake, 7);
     assert!(!registration.is_registered());

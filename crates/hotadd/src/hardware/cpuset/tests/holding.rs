@@ -32,7 +32,7 @@ fn h1_a_thread_that_enters_a_cpuset_of_all_processors_is_held() {
 }
 
 #[test]
-fn h1_a_thread_that_gained_a_processor_is_put_back_and_reported() {
+fn h1_h5_a_thread_that_gained_a_processor_is_put_back_and_reported() {
     let mut rig = everything(false);
     rig.act(|world| {
         world.attach(10);
