@@ -1,12 +1,10 @@
 #!/usr/bin/python3
 """Follows the active set of a partition by its page, without D-Bus: set.py [/run/hotadd/system.set]"""
-
 import ctypes, fcntl, os, platform, struct, sys
 
 PATH = sys.argv[1] if len(sys.argv) > 1 else "/run/hotadd/system.set"
 LENGTH, WAIT, SEQUENCE = 25216, 24, 64
 FUTEX = {"x86_64": 202, "aarch64": 98}[platform.machine()]  # the number of the system call
-
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -14,12 +12,7 @@ file = os.open(PATH, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 if os.fstat(file).st_uid not in (0, os.geteuid()) or os.read(file, 12) != b"hotadd\0\0" + struct.pack("=I", 1):
     sys.exit(f"{PATH} is no page of version 1 that belongs to root or to you")
 page = libc.mmap(None, LENGTH, 1, 1, file, 0)  # PROT_READ, MAP_SHARED
-
-
-def word(at):
-    return ctypes.c_uint32.from_address(page + at).value
-
-
+word = lambda at: ctypes.c_uint32.from_address(page + at).value
 while True:
     seen, before = word(WAIT), word(SEQUENCE)
     copy = ctypes.string_at(page, LENGTH)

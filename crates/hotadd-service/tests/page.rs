@@ -80,6 +80,8 @@ fn the_page_of_a_crashed_partition_is_replaced() {
 
 #[test]
 fn a_python_program_follows_the_set_without_d_bus() {
+    let source = include_str!("../../../examples/set.py");
+    assert_eq!(source.lines().count(), 30, "README.md and docs/page.md say so");
     let served = Served::new(2, 1);
     let mut python = Command::new("/usr/bin/python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/set.py"))
