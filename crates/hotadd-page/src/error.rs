@@ -41,6 +41,7 @@ pub enum PageError {
     Stuck,
 }
 
+#[cfg(not(hotadd_loom))]
 impl PageError {
     pub(crate) fn system(
         what: &'static str,
