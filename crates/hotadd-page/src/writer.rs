@@ -32,8 +32,9 @@ pub struct PageWriter {
 }
 
 impl PageWriter {
-    /// Makes a page with this set, at a path in a folder into which no other user can write. What is there already is replaced, so that
-    /// readers of an earlier page are not disturbed. The owner may read and write it, and `group` may read it.
+    /// Makes a page with this set, at a path in a folder into which no other user can write. A file at this path is replaced and
+    /// not changed, so that readers of an earlier page are not disturbed. The owner may read and write it, and `group` may read
+    /// it.
     ///
     /// # Errors
     /// If the file cannot be made.
@@ -121,8 +122,8 @@ impl PageWriter {
         self.known = known.len();
         let waits = map.word(WAIT_AT);
         let word = waiting_for(set.epoch().0);
-        // Release: a reader that sees the new word finds a set at least as new. A set with other proposals only has the same epoch, and
-        // wakes nobody.
+        // Release: a reader that sees the new word finds a set at least as new. A set with other proposals only has the same
+        // epoch, and wakes nobody.
         if waits.swap(word, Ordering::Release) != word {
             wake(&self.map);
         }

@@ -31,7 +31,7 @@ fn the_page_is_beside_the_socket_as_long_as_the_partition_is_served() {
     let served = served.end_service();
     assert!(page.is_ended() && !path.exists());
     served.partition.remove(HardwareId(2)).unwrap();
-    assert_eq!(page.count(), 3, "what is no longer served is no longer published");
+    assert_eq!(page.count(), 3, "a partition that is no longer served does not write the page");
 }
 
 #[test]

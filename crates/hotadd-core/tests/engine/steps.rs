@@ -63,7 +63,7 @@ fn q4_a_processor_that_vanishes_during_its_removal_is_counted_out_once() {
     rig.set = rig.set.lose(&ids(&[1])).unwrap().0;
     assert!(rig.run(transaction).is_agreed());
     let told = ["a RemoveStart 1", "stop 1", "publish e2: 0 2", "a RemoveComplete 1"];
-    rig.expect("the set stays as it is, and what was begun is ended (X4)", &told);
+    rig.expect("the set is unchanged, and the removal is completed (X4)", &told);
     assert_eq!((rig.set.count(), rig.set.epoch().0), (2, 2));
 }
 
