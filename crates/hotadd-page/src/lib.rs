@@ -24,6 +24,7 @@
 
 #[cfg(not(hotadd_loom))]
 mod alive;
+pub mod board;
 mod error;
 mod layout;
 #[cfg(not(hotadd_loom))]

@@ -2,20 +2,21 @@
 
 #![allow(unsafe_code, reason = "mappings are made and read here")]
 
-use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::layout::LENGTH;
-
-/// A shared mapping of [`LENGTH`] bytes. Other processes may change its contents at any time.
+/// A shared mapping. Other processes may change its contents at any time.
 #[derive(Debug)]
 pub(crate) struct Map {
     start: NonNull<u8>,
+    /// How many bytes are mapped. Never changes.
+    length: usize,
 }
 
 // SAFETY: a `Map` owns its mapping, which is bound to no thread.
@@ -25,17 +26,18 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
-    /// Maps the first [`LENGTH`] bytes of a file, which must be at least as long. If the file is truncated later, an access ends the
+    /// Maps the first `length` bytes of a file, which must be at least as long. If the file is truncated later, an access ends the
     /// process with SIGBUS; see the trust section of the crate.
-    pub(crate) fn new(file: &File, writable: bool) -> io::Result<Self> {
-        if file.metadata()?.len() < LENGTH as u64 {
+    pub(crate) fn new(file: impl AsFd, length: usize, writable: bool) -> io::Result<Self> {
+        let has = usize::try_from(fstat(&file)?.st_size).unwrap_or(0);
+        if has < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: without an address and without MAP_FIXED, the kernel chooses a place at which nothing is mapped.
-        let start = unsafe { mmap(ptr::null_mut(), LENGTH, access, MapFlags::SHARED, file, 0) }?;
+        let start = unsafe { mmap(ptr::null_mut(), length, access, MapFlags::SHARED, file, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { start })
+        Ok(Self { start, length })
     }
 
     /// The word at an offset. Words are loaded only, unless the mapping is writable.
@@ -52,7 +54,7 @@ impl Map {
     /// As [`word`](Self::word).
     pub(crate) fn words(&self, at: usize, count: usize) -> &[AtomicU32] {
         assert!(
-            at.is_multiple_of(4) && count <= LENGTH / 4 && at + count * 4 <= LENGTH,
+            at.is_multiple_of(4) && count <= self.length / 4 && at + count * 4 <= self.length,
             "words of the page"
         );
         // SAFETY: the assertion: the place is inside of the mapping, or at its end if there are none.
@@ -69,7 +71,7 @@ impl Map {
     /// If the offset is not a multiple of 8, or if one is outside of the mapping.
     pub(crate) fn longs(&self, at: usize, count: usize) -> &[AtomicU64] {
         assert!(
-            at.is_multiple_of(8) && count <= LENGTH / 8 && at + count * 8 <= LENGTH,
+            at.is_multiple_of(8) && count <= self.length / 8 && at + count * 8 <= self.length,
             "long words of the page"
         );
         // SAFETY: the assertion: the place is inside of the mapping, or at its end if there are none.
@@ -93,6 +95,6 @@ impl Drop for Map {
     fn drop(&mut self) {
         // SAFETY: this mapping was made by `new` with this length, and no reference into it outlives `self`. A failure would leave it
         // mapped.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), LENGTH) };
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
     }
 }

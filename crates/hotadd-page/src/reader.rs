@@ -16,8 +16,8 @@ use rustix::thread::futex;
 
 use crate::error::PageError;
 use crate::layout::{
-    ACTIVE_AT, AGREED_AT, COUNT_BITS, ENDED, IDS_AT, KNOWN_AT, MAGIC, MAXIMUM_AT, PROPOSALS_AT,
-    PROPOSED_AT, SEQUENCE_AT, SUMMARY_AT, VERSION, VERSION_AT, WAIT_AT, waiting_for,
+    ACTIVE_AT, AGREED_AT, COUNT_BITS, ENDED, IDS_AT, KNOWN_AT, LENGTH, MAGIC, MAXIMUM_AT,
+    PROPOSALS_AT, PROPOSED_AT, SEQUENCE_AT, SUMMARY_AT, VERSION, VERSION_AT, WAIT_AT, waiting_for,
 };
 use crate::map::Map;
 use crate::snapshot::Snapshot;
@@ -61,7 +61,7 @@ impl SetPage {
         if owner != 0 && owner != geteuid().as_raw() {
             return Err(PageError::Owner { path: path.to_owned(), owner });
         }
-        let map = Map::new(&file, false).map_err(failed("map"))?;
+        let map = Map::new(&file, LENGTH, false).map_err(failed("map"))?;
         let no_page = |why: String| PageError::NoPage { path: path.to_owned(), why };
         if map.long(0).load(Ordering::Relaxed) != u64::from_ne_bytes(MAGIC) {
             return Err(no_page("it does not begin with \"hotadd\"".to_owned()));

@@ -58,8 +58,8 @@ impl PageWriter {
                 fchmod(&file, Mode::RUSR | Mode::WUSR | Mode::RGRP)
                     .map_err(failed("set the mode of"))?;
             }
-            let map =
-                Map::new(&file, true).map_err(|error| PageError::system("map", path, error))?;
+            let map = Map::new(&file, LENGTH, true)
+                .map_err(|error| PageError::system("map", path, error))?;
             alive::hold(&file).map_err(|error| PageError::system("lock", path, error))?;
             Ok(map)
         };
