@@ -24,7 +24,7 @@ while True:
     while word(WAIT) == seen:  # a second at a time, to notice a partition that was killed
         libc.syscall(FUTEX, ctypes.c_void_p(page + WAIT), 0, seen, (ctypes.c_long * 2)(1, 0), None, 0)
         lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-        if struct.unpack("hhqqi4x", fcntl.fcntl(file, 36, lock))[0] == fcntl.F_UNLCK:  # F_OFD_GETLK
+        if struct.unpack("hhqqi4x", fcntl.fcntl(file, 36, lock))[0] == fcntl.F_UNLCK and word(WAIT) == seen:  # F_OFD_GETLK
             sys.exit("the partition was killed")
     if word(WAIT) & 1:
         sys.exit("the partition has ended")

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::hint::spin_loop;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotadd_core::{Epoch, MAX_GROUPS, MAX_PROCESSORS};
-use rustix::fs::{OFlags, Timespec};
+use rustix::fs::{OFlags, SealFlags, Timespec, fcntl_get_seals};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::futex;
@@ -61,7 +62,26 @@ impl SetPage {
         if owner != 0 && owner != geteuid().as_raw() {
             return Err(PageError::Owner { path: path.to_owned(), owner });
         }
-        let map = Map::new(&file, LENGTH, false).map_err(failed("map"))?;
+        Self::of(path, file)
+    }
+
+    /// Reads the page that this descriptor leads to, as a partition [hands it out](crate::PageWriter::descriptor).
+    ///
+    /// # Errors
+    /// If it is no page of this version, or if its length is not sealed.
+    pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, PageError> {
+        let (path, file) = (Path::new("(a page without a path)"), File::from(descriptor));
+        let seals = fcntl_get_seals(&file).unwrap_or(SealFlags::empty());
+        if !seals.contains(SealFlags::SHRINK) {
+            let why = "its length is not sealed".to_owned();
+            return Err(PageError::NoPage { path: path.to_owned(), why });
+        }
+        Self::of(path, file)
+    }
+
+    fn of(path: &Path, file: File) -> Result<Self, PageError> {
+        let map = Map::new(&file, LENGTH, false)
+            .map_err(|error| PageError::system("map", path, error))?;
         let no_page = |why: String| PageError::NoPage { path: path.to_owned(), why };
         if map.long(0).load(Ordering::Relaxed) != u64::from_ne_bytes(MAGIC) {
             return Err(no_page("it does not begin with \"hotadd\"".to_owned()));
@@ -75,7 +95,7 @@ impl SetPage {
         Ok(Self { path: path.to_owned(), file, map })
     }
 
-    /// The path that was opened.
+    /// The path that was opened, or a text in parentheses.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -93,6 +113,15 @@ impl SetPage {
         // Acquire: what the partition did before it published this epoch is visible to this thread.
         let word = self.map.long(SUMMARY_AT).load(Ordering::Acquire);
         (Epoch(word >> COUNT_BITS), (word & ((1 << COUNT_BITS) - 1)) as u32)
+    }
+
+    /// Changes with each change of the page: also when processors are proposed or withdrawn, which leaves the epoch as it is. Odd
+    /// while a change is written.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sequence(&self) -> u32 {
+        // Acquire: the words that were written before are visible to this thread.
+        self.map.word(SEQUENCE_AT).load(Ordering::Acquire)
     }
 
     /// The number of active processors. One load.

@@ -1,12 +1,18 @@
 //! [`PageWriter`]: the partition's side.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use hotadd_core::{ActiveSet, MAX_GROUPS};
-use rustix::fs::{FallocateFlags, Gid, Mode, fallocate, fchmod, fchown};
+use rustix::fs::{
+    FallocateFlags, Gid, MemfdFlags, Mode, SealFlags, fallocate, fchmod, fchown, fcntl_add_seals,
+    memfd_create,
+};
+use rustix::io::Errno;
 use rustix::thread::futex;
 
 use crate::error::PageError;
@@ -24,7 +30,8 @@ const GROUPS: usize = MAX_GROUPS as usize;
 /// One thread writes at a time; the partition's lock sees to that.
 #[derive(Debug)]
 pub struct PageWriter {
-    path: PathBuf,
+    /// A page without a path is handed out as a descriptor.
+    path: Option<PathBuf>,
     file: File,
     map: Map,
     /// How many hardware ids are in the page.
@@ -39,7 +46,7 @@ impl PageWriter {
     /// # Errors
     /// If the file cannot be made.
     pub fn create(path: &Path, group: Option<u32>, set: &ActiveSet) -> Result<Self, PageError> {
-        let failed = |what| move |error: rustix::io::Errno| PageError::system(what, path, error);
+        let failed = |what| move |error: Errno| PageError::system(what, path, error);
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
@@ -64,11 +71,7 @@ impl PageWriter {
             Ok(map)
         };
         let map = made().inspect_err(|_| drop(fs::remove_file(&new)))?;
-        let mut writer = Self { path: path.to_owned(), file, map, known: 0 };
-        writer.map.long(0).store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
-        writer.map.word(VERSION_AT).store(VERSION, Ordering::Relaxed);
-        writer.map.word(MAXIMUM_AT).store(set.maximum(), Ordering::Relaxed);
-        writer.publish(set);
+        let writer = Self::begin(Some(path.to_owned()), file, map, set);
         // Readers find the page only when it is whole.
         if let Err(error) = fs::rename(&new, path) {
             let _ = fs::remove_file(&new);
@@ -77,16 +80,52 @@ impl PageWriter {
         Ok(writer)
     }
 
-    /// The page's path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Makes a page without a path, whose readers get a [descriptor](Self::descriptor). Its length is sealed, so it cannot be
+    /// truncated under a reader, and nobody else can write it.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn sealed(set: &ActiveSet) -> Result<Self, PageError> {
+        let name = Path::new("(a page without a path)");
+        let failed = |what| move |error: Errno| PageError::system(what, name, error);
+        let file = File::from(memory_file("hotadd-set").map_err(failed("create"))?);
+        fallocate(&file, FallocateFlags::empty(), 0, LENGTH as u64)
+            .map_err(failed("reserve space for"))?;
+        // Other users cannot open it a second time, with more rights than the descriptor that they got.
+        fchmod(&file, Mode::RUSR).map_err(failed("set the mode of"))?;
+        let map =
+            Map::new(&file, LENGTH, true).map_err(|error| PageError::system("map", name, error))?;
+        // The mapping above stays writable.
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals).map_err(failed("seal"))?;
+        alive::hold(&file).map_err(|error| PageError::system("lock", name, error))?;
+        Ok(Self::begin(None, file, map, set))
     }
 
-    /// Whether the page is still at its path: somebody may have deleted it.
+    fn begin(path: Option<PathBuf>, file: File, map: Map, set: &ActiveSet) -> Self {
+        map.long(0).store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
+        map.word(VERSION_AT).store(VERSION, Ordering::Relaxed);
+        map.word(MAXIMUM_AT).store(set.maximum(), Ordering::Relaxed);
+        let mut writer = Self { path, file, map, known: 0 };
+        writer.publish(set);
+        writer
+    }
+
+    /// A descriptor of the page for a reader, by which it can only be read.
+    ///
+    /// # Errors
+    /// If the kernel has none left, or if `/proc` is not mounted.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        // A duplicate would share the lock by which readers tell that the partition is alive. Opened again, it does not.
+        let again = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
+        Ok(again.into())
+    }
+
+    /// Whether the page is still at its path: somebody may have deleted it. A page without a path is nowhere.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        let (Ok(own), Ok(there)) = (self.file.metadata(), fs::symlink_metadata(&self.path)) else {
+        let Some(path) = &self.path else { return false };
+        let (Ok(own), Ok(there)) = (self.file.metadata(), fs::symlink_metadata(path)) else {
             return false;
         };
         (own.dev(), own.ino()) == (there.dev(), there.ino())
@@ -130,6 +169,16 @@ impl PageWriter {
     }
 }
 
+/// A file without a path, whose length can be sealed.
+pub(crate) fn memory_file(name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Some systems allow no memory files that could be executed, and kernels before 6.3 do not know the flag.
+    match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        made => made,
+    }
+}
+
 /// Wakes all readers.
 fn wake(map: &Map) {
     // The kernel takes the number as a signed one. A failure would wake nobody; readers look again after a second.
@@ -139,8 +188,8 @@ fn wake(map: &Map) {
 
 impl Drop for PageWriter {
     fn drop(&mut self) {
-        if self.is_in_place() {
-            let _ = fs::remove_file(&self.path);
+        if let Some(path) = self.path.as_ref().filter(|_| self.is_in_place()) {
+            let _ = fs::remove_file(path);
         }
         // Release: like a change.
         self.map.word(WAIT_AT).fetch_or(ENDED, Ordering::Release);

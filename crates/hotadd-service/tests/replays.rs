@@ -79,6 +79,6 @@ fn q5_only_the_calls_of_a_replay_have_the_detail_replay() {
 fn q5_a_notice_without_the_detail_replay_is_read_as_live() {
     let without = (7_u64, (1_u32, 0_u16, 1_u8, 1_u32), 3_u64, hotadd_wire::Details::default());
     let without: WireNotice = without;
-    let (_, notice, _) = hotadd_wire::read_notice(State::AddStart, without).unwrap();
+    let (_, notice) = hotadd_wire::read_notice(State::AddStart, without).unwrap();
     assert!(!notice.is_replay());
 }

@@ -3,14 +3,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use hotadd_core::{ActiveSet, Notice, Status};
+use hotadd_core::{Notice, Status};
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
 
 use crate::limits::{MAX_REASON, text};
 use crate::message::{Message, MessageError, Outgoing};
-use crate::names::{AGENT, DEREGISTERED};
+use crate::names::{AGENT, AGENT_PATH, DEREGISTERED};
 use crate::peer::PeerName;
 use crate::values;
 
@@ -29,6 +29,12 @@ impl AgentPath {
         OwnedObjectPath::try_from(text).ok().map(Self)
     }
 
+    /// The number at the end of the path of an agent that is called over a board.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        self.0.strip_prefix(AGENT_PATH)?.parse().ok()
+    }
+
     pub(crate) fn object(&self) -> &ObjectPath<'static> {
         &self.0
     }
@@ -36,6 +42,9 @@ impl AgentPath {
 
 /// The position of the serial in a message.
 const SERIAL: std::ops::Range<usize> = 8..12;
+
+/// The greatest serial. A call in shared memory has a serial of 31 bits.
+const LAST_SERIAL: u32 = u32::MAX >> 1;
 
 /// The length of the party, which is the first argument in the body.
 const PARTY: usize = size_of::<u64>();
@@ -52,8 +61,6 @@ pub struct Calls {
 struct Last {
     path: AgentPath,
     notice: Notice,
-    /// The set is held so that its address identifies it.
-    set: Option<Arc<ActiveSet>>,
     bytes: Vec<u8>,
     /// The offset of the body.
     body: usize,
@@ -69,20 +76,19 @@ impl Calls {
         path: &AgentPath,
         party: u64,
         notice: &Notice,
-        set: Option<Arc<ActiveSet>>,
     ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
         let serial = self.next();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
-            && last.tells(path, notice, set.as_ref())
+            && last.tells(path, notice)
         {
             return Ok((serial, last.copy(serial, party)));
         }
         let call = outgoing(path, notice.state().name())?.serial(serial);
-        let call = call.build(&values::notice(party, notice, set.as_deref()))?;
+        let call = call.build(&values::notice(party, notice))?;
         let bytes = call.bytes().to_vec();
         let body = bytes.len() - call.body_length();
-        *last = Some(Last { path: path.clone(), notice: *notice, set, bytes: bytes.clone(), body });
+        *last = Some(Last { path: path.clone(), notice: *notice, bytes: bytes.clone(), body });
         Ok((serial, bytes))
     }
 
@@ -95,18 +101,17 @@ impl Calls {
         path: &AgentPath,
         party: u64,
         notice: &Notice,
-        set: Option<&ActiveSet>,
     ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
         let call = outgoing(path, notice.state().name())?.to(Some(peer))?;
-        let call = call.build(&values::notice(party, notice, set))?;
+        let call = call.build(&values::notice(party, notice))?;
         Ok((call.serial(), call.bytes().to_vec()))
     }
 
-    /// The next serial. Relaxed: the counter only issues numbers. After four thousand million of them it
+    /// The next serial, at most [`LAST_SERIAL`]. Relaxed: the counter only issues numbers. After two thousand million of them it
     /// starts again.
-    fn next(&self) -> NonZeroU32 {
+    pub fn next(&self) -> NonZeroU32 {
         loop {
-            let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+            let serial = self.serials.fetch_add(1, Ordering::Relaxed) & LAST_SERIAL;
             if let Some(serial) = NonZeroU32::new(serial) {
                 return serial;
             }
@@ -115,13 +120,8 @@ impl Calls {
 }
 
 impl Last {
-    fn tells(&self, path: &AgentPath, notice: &Notice, set: Option<&Arc<ActiveSet>>) -> bool {
-        let same_set = match (&self.set, set) {
-            (Some(ours), Some(set)) => Arc::ptr_eq(ours, set),
-            (None, None) => true,
-            _ => false,
-        };
-        same_set && self.notice == *notice && self.path == *path
+    fn tells(&self, path: &AgentPath, notice: &Notice) -> bool {
+        self.notice == *notice && self.path == *path
     }
 
     /// The same call for another party. Messages are encoded in this machine's byte order.
@@ -131,6 +131,15 @@ impl Last {
         bytes[self.body..self.body + PARTY].copy_from_slice(&party.to_ne_bytes());
         bytes
     }
+}
+
+/// The message that refuses a call on a board, which has this serial.
+///
+/// # Errors
+/// If the name is invalid, or the reason cannot be encoded.
+pub fn refusal(serial: NonZeroU32, name: &str, reason: &str) -> Result<Message, MessageError> {
+    let call = Outgoing::call("/", AGENT, DEREGISTERED)?.serial(serial).build(&())?;
+    call.error(name, &reason)
 }
 
 /// The call that tells an agent that it was deregistered (L3), for one peer of a bus or, without `to`, for a
@@ -155,7 +164,7 @@ fn outgoing<'a>(path: &'a AgentPath, method: &'a str) -> Result<Outgoing<'a>, Me
 
 #[cfg(test)]
 mod tests {
-    use hotadd_core::{Epoch, HardwareId, Processor, ProcessorIndex, Standing, State};
+    use hotadd_core::{Epoch, HardwareId, Processor, ProcessorIndex, State};
 
     use super::*;
 
@@ -164,31 +173,23 @@ mod tests {
         Notice::new(state, Processor { index, id: HardwareId(id) }).at_epoch(Epoch(9))
     }
 
-    fn set(epoch: u64) -> Arc<ActiveSet> {
-        let known = [(HardwareId(0), Standing::Active)];
-        Arc::new(ActiveSet::assemble(Epoch(epoch), 8, known, []).unwrap())
-    }
-
     #[test]
     fn a_call_built_from_the_cache_equals_one_built_alone() {
         let calls = Calls::default();
         let paths = ["/org/hotadd/Agent/1", "/org/hotadd/Agent/22"];
         let paths = paths.map(|path| AgentPath::parse(path).unwrap());
-        let sets = [None, Some(set(1)), Some(set(2))];
         let mut serials = std::collections::BTreeSet::new();
         // Consecutive calls differ in one argument, or only in the party.
         for state in [State::AddStart, State::AddFailure] {
             for id in [1, 2] {
-                for set in &sets {
-                    for path in &paths {
-                        for party in [7, 7, u64::MAX] {
-                            let notice = notice(state, id);
-                            let made = calls.make(path, party, &notice, set.clone()).unwrap();
-                            let alone = Calls { serials: made.0.get().into(), ..Calls::default() };
-                            let alone = alone.make(path, party, &notice, set.clone()).unwrap();
-                            assert_eq!(made, alone, "{state} {id} {path:?} {party}");
-                            assert!(serials.insert(made.0), "each call has its own serial");
-                        }
+                for path in &paths {
+                    for party in [7, 7, u64::MAX] {
+                        let notice = notice(state, id);
+                        let made = calls.make(path, party, &notice).unwrap();
+                        let alone = Calls { serials: made.0.get().into(), ..Calls::default() };
+                        let alone = alone.make(path, party, &notice).unwrap();
+                        assert_eq!(made, alone, "{state} {id} {path:?} {party}");
+                        assert!(serials.insert(made.0), "each call has its own serial");
                     }
                 }
             }
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn serials_wrap_around_without_0() {
-        let calls = Calls { serials: u32::MAX.into(), ..Calls::default() };
-        assert_eq!([calls.next(), calls.next()].map(NonZeroU32::get), [u32::MAX, 1]);
+        let calls = Calls { serials: LAST_SERIAL.into(), ..Calls::default() };
+        assert_eq!([calls.next(), calls.next()].map(NonZeroU32::get), [LAST_SERIAL, 1]);
     }
 }

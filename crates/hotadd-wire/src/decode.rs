@@ -3,6 +3,7 @@
 //! zbus does not check the names in a header, and panics when it is asked for an invalid one. It also rejects what the
 //! specification says to ignore: unknown types, flags and fields.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroU32;
@@ -33,6 +34,9 @@ const TYPES: std::ops::RangeInclusive<u8> = 1..=4;
 
 /// The fields of a header that are defined.
 const FIELDS: std::ops::RangeInclusive<u8> = 1..=9;
+
+/// The field with the number of descriptors that were sent along.
+const DESCRIPTORS: u8 = 9;
 
 /// Why a message is rejected. The bytes after it cannot be trusted either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,11 +71,15 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, Unsound> {
 }
 
 /// Decodes a message, the `sequence`th of its connection; `None` if its type is to be ignored. `bytes` must have the length that
-/// [`length`] returned.
+/// [`length`] returned. The message gets as many of the descriptors as its header says.
 ///
 /// # Errors
 /// If it is not sound.
-pub(crate) fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Unsound> {
+pub(crate) fn decode(
+    bytes: &[u8],
+    sequence: u64,
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<Option<Message>, Unsound> {
     let (Some(length), Some(kind)) = (length(bytes)?, bytes.get(1)) else {
         return Err(Unsound::NoMessage);
     };
@@ -81,11 +89,13 @@ pub(crate) fn decode(bytes: &[u8], sequence: u64) -> Result<Option<Message>, Uns
     if !TYPES.contains(kind) {
         return Ok(None);
     }
-    let mut sound = with_known_fields(bytes)?;
+    let mut own = 0;
+    let mut sound = with_known_fields(bytes, &mut own)?;
     sound[2] &= FLAGS;
     // Never waits: the message is complete.
     let mut all = All;
-    let mut fds = Vec::new();
+    let own = usize::try_from(own).unwrap_or(usize::MAX).min(descriptors.len());
+    let mut fds = descriptors.drain(..own).collect();
     let decoding = pin!(all.receive_message(sequence, &mut sound, &mut fds));
     match decoding.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(message)) => Ok(Some(Message(message))),
@@ -130,8 +140,9 @@ fn number(start: &[u8; START], at: usize) -> u32 {
     if start[0] == b'B' { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
 
-/// The message without undefined fields, if the defined ones are sound.
-fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
+/// The message without undefined fields, if the defined ones are sound. `descriptors` becomes the number of those that were sent
+/// along, according to the header.
+fn with_known_fields(bytes: &[u8], descriptors: &mut u32) -> Result<Vec<u8>, Unsound> {
     let start = bytes.first_chunk::<START>().ok_or(Unsound::NoMessage)?;
     let endian = if start[0] == b'B' { Endian::Big } else { Endian::Little };
     let end = START + number(start, FIELDS_LENGTH) as usize;
@@ -145,6 +156,9 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
             None => other(&fields[at..], serialized::Context::new_dbus(endian, at))?,
         };
         check(code, held)?;
+        if let (DESCRIPTORS, Held::Number(number)) = (code, held) {
+            *descriptors = number;
+        }
         // zvariant may have read a byte beyond the end.
         let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
         if FIELDS.contains(&code) {
@@ -173,7 +187,8 @@ fn with_known_fields(bytes: &[u8]) -> Result<Vec<u8>, Unsound> {
 enum Held<'a> {
     Path(&'a str),
     Text(&'a str),
-    /// A number, a signature, or something that no defined field contains.
+    Number(u32),
+    /// A signature, or something that no defined field contains.
     Other,
 }
 
@@ -189,7 +204,7 @@ fn plain(field: &[u8], endian: Endian) -> Option<(u8, Held<'_>, usize)> {
     let number =
         if endian == Endian::Big { u32::from_be_bytes(*first) } else { u32::from_le_bytes(*first) };
     if *kind == b'u' {
-        return Some((*code, Held::Other, 8));
+        return Some((*code, Held::Number(number), 8));
     }
     let length = usize::try_from(number).ok()?;
     let (text, rest) = rest.split_at_checked(length)?;
@@ -242,6 +257,11 @@ impl ReadHalf for All {
 mod tests {
     use super::*;
 
+    /// Decodes a message without descriptors.
+    fn read(bytes: &[u8]) -> Result<Option<Message>, Unsound> {
+        decode(bytes, 1, &mut VecDeque::new())
+    }
+
     /// A field of a header: its code, and a value of this type.
     type Field<'a> = (u8, Value<'a>);
 
@@ -281,7 +301,7 @@ mod tests {
 
     /// The error for a message with this header field.
     fn decode_error(code: u8, value: impl Into<Value<'static>>) -> Unsound {
-        decode(&message(Endian::Little, &[(code, value.into())]), 1).unwrap_err()
+        read(&message(Endian::Little, &[(code, value.into())])).unwrap_err()
     }
 
     #[test]
@@ -309,7 +329,7 @@ mod tests {
             for at in 0..=3 {
                 let mut fields = fields();
                 fields.splice(at..at, unknown.iter().map(|(c, v)| (*c, v.try_clone().unwrap())));
-                let read = decode(&message(endian, &fields), 1).unwrap().unwrap();
+                let read = read(&message(endian, &fields)).unwrap().unwrap();
                 let header = read.0.header();
                 let names = (header.path().unwrap().as_str(), header.member().unwrap().as_str());
                 assert_eq!(names, ("/a/b", "AddStart"), "unknown fields in place {at}");
@@ -319,9 +339,9 @@ mod tests {
         }
         let mut other = message(Endian::Little, &fields());
         other[1] = 5;
-        assert!(decode(&other, 1).unwrap().is_none(), "a type of message that is not defined");
+        assert!(read(&other).unwrap().is_none(), "a type of message that is not defined");
         other[1] = 0;
-        assert_eq!(decode(&other, 1).unwrap_err(), Unsound::NoMessage, "type 0 is an error");
+        assert_eq!(read(&other).unwrap_err(), Unsound::NoMessage, "type 0 is an error");
     }
 
     #[test]
@@ -347,7 +367,7 @@ mod tests {
                 let mut bytes = bytes;
                 bytes[at] = byte;
                 let Some(agreed) = agreement(&bytes) else { continue };
-                let read = decode(&bytes, 1).unwrap().unwrap();
+                let read = read(&bytes).unwrap().unwrap();
                 assert_eq!(read.0.message_type(), zbus::message::Type::MethodReturn, "{bytes:?}");
                 assert_eq!(read.0.header().reply_serial(), Some(agreed), "{bytes:?}");
                 assert!(read.0.body().is_empty(), "{bytes:?}");
@@ -374,7 +394,7 @@ mod tests {
                 bytes[at] = byte;
                 let Ok(Some(length)) = length(&bytes) else { continue };
                 bytes.resize(length, 0);
-                if let Ok(Some(read)) = decode(&bytes, 1) {
+                if let Ok(Some(read)) = read(&bytes) {
                     // zbus would panic here if a name were invalid.
                     let _ = format!("{read:?}");
                 }

@@ -4,6 +4,9 @@
 /// The maximum length of a line, in bytes.
 pub const LONGEST: usize = 256;
 
+/// The line that asks whether descriptors may be passed along with messages.
+pub const DESCRIPTORS: &str = "NEGOTIATE_UNIX_FD\r\n";
+
 /// The last line.
 pub const BEGIN: &[u8] = b"BEGIN\r\n";
 
@@ -17,6 +20,12 @@ pub fn introduction(uid: u32) -> String {
 #[must_use]
 pub fn is_welcome(answer: &[u8]) -> bool {
     answer.starts_with(b"OK ")
+}
+
+/// Whether the answer to [`DESCRIPTORS`], without its end, permits descriptors.
+#[must_use]
+pub fn passes_descriptors(answer: &[u8]) -> bool {
+    answer == b"AGREE_UNIX_FD"
 }
 
 /// The form of a user id in the handshake: the hexadecimal codes of its decimal digits.
@@ -44,6 +53,8 @@ pub enum Step {
     Asked,
     /// The peer is authenticated.
     Known,
+    /// As `Known`, and the peer may be sent descriptors.
+    Descriptors,
 }
 
 /// Answers a line of the peer, without its end. The peer must authenticate itself as `uid`, if that is given.
@@ -52,9 +63,10 @@ pub fn answer(step: &mut Step, line: &str, uid: Option<u32>, guid: &str) -> Answ
     let mut words = line.split(' ');
     let (command, first, second) = (words.next(), words.next(), words.next());
     let replies = match (*step, command, first) {
-        (Step::Known, Some("BEGIN"), None) => return Answer::Begin,
-        (Step::Known, Some("NEGOTIATE_UNIX_FD"), None) => {
-            return Answer::Line("ERROR no descriptors are taken\r\n".to_owned());
+        (Step::Known | Step::Descriptors, Some("BEGIN"), None) => return Answer::Begin,
+        (Step::Known | Step::Descriptors, Some("NEGOTIATE_UNIX_FD"), None) => {
+            *step = Step::Descriptors;
+            return Answer::Line("AGREE_UNIX_FD\r\n".to_owned());
         }
         (Step::Unknown, Some("AUTH"), Some("EXTERNAL")) if second.is_none() => {
             *step = Step::Asked;
@@ -125,8 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn passing_of_descriptors_is_refused() {
-        let replies = replies(&["AUTH EXTERNAL 31303030", "NEGOTIATE_UNIX_FD", "BEGIN"]);
-        assert_eq!(replies, ["OK guid", "ERROR no descriptors are taken", "(begun)"]);
+    fn descriptors_are_passed_to_a_peer_that_asks_for_it_after_its_authentication() {
+        let known = replies(&["AUTH EXTERNAL 31303030", "NEGOTIATE_UNIX_FD", "BEGIN"]);
+        assert_eq!(known, ["OK guid", "AGREE_UNIX_FD", "(begun)"]);
+        assert!(passes_descriptors(known[1].as_bytes()));
+        assert_eq!(replies(&["NEGOTIATE_UNIX_FD"]), ["ERROR unknown or out of place"]);
+        let mut step = Step::Known;
+        let _ = answer(&mut step, "NEGOTIATE_UNIX_FD", None, "guid");
+        assert_eq!(step, Step::Descriptors);
+        let _ = answer(&mut step, "AUTH ANONYMOUS", None, "guid");
+        assert_eq!(step, Step::Unknown, "a peer that begins again has agreed to nothing");
     }
 }

@@ -30,13 +30,13 @@ mod veto;
 
 pub use address::{AddressError, At, BusAddress};
 pub use arguments::StandardError;
-pub use calls::{AgentPath, Calls, deregistered};
+pub use calls::{AgentPath, Calls, deregistered, refusal};
 pub use decode::{AGREEMENT, START, Unsound, agree, agreement, length};
 pub use limits::{MAX_MESSAGE, MAX_REASON, MAX_TIME_LIMIT_MS, Room, row_text, text};
 pub use message::{Body, Decode, Encode, Head, Kind, Message, MessageError, Outgoing};
 pub use names::{
-    AGENT, CONCURRENT, DENIALS, DEREGISTERED, ERROR, LATER_ONLY, MACHINE_BUS_NAME, PARTITION,
-    PARTITION_PATH, REMOVAL, STATUS_ERROR, WITH_SET, bus_name,
+    AGENT, AGENT_PATH, BOARD, CONCURRENT, DENIALS, DEREGISTERED, ERROR, LATER_ONLY,
+    MACHINE_BUS_NAME, PARTITION, PARTITION_PATH, REMOVAL, STATUS_ERROR, bus_name,
 };
 pub use place::{denied, is_name, runtime_dir};
 pub use request::{Register, Request, RequestError};

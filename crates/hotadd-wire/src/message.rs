@@ -1,11 +1,12 @@
 //! [`Message`]: one D-Bus message, received or to be sent. A received message was [checked](crate::Stream) before.
 
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::message::{Builder, Flags, Header, Type as MessageType};
-use zbus::zvariant::{DynamicType, Signature, Structure, Type, Value};
+use zbus::zvariant::{DynamicType, Fd, Signature, Structure, Type, Value};
 
 use crate::names::STANDARD_ERROR;
 use crate::peer::PeerName;
@@ -77,6 +78,22 @@ impl Message {
     /// If the arguments cannot be encoded.
     pub fn reply(&self, arguments: &impl Encode) -> Result<Self, MessageError> {
         Ok(Self(zbus::Message::method_return(&self.0.header())?.build(arguments)?))
+    }
+
+    /// The reply to this call that hands out a descriptor.
+    ///
+    /// # Errors
+    /// None.
+    pub fn reply_descriptor(&self, descriptor: OwnedFd) -> Result<Self, MessageError> {
+        self.reply(&Fd::from(descriptor))
+    }
+
+    /// The reply to this call that hands out two descriptors.
+    ///
+    /// # Errors
+    /// None.
+    pub fn reply_descriptors(&self, two: [BorrowedFd<'_>; 2]) -> Result<Self, MessageError> {
+        self.reply(&(Fd::from(two[0]), Fd::from(two[1])))
     }
 
     /// The error reply to this call.
@@ -151,6 +168,31 @@ impl Message {
             Signature::Unit => Body::Unsigned(body.len()),
             signature => Body::Arguments(signature.to_string()),
         }
+    }
+
+    /// The descriptors that are sent along.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.data().fds().iter().map(AsFd::as_fd).collect()
+    }
+
+    /// A descriptor of a message that has nothing else, as its only argument.
+    ///
+    /// # Errors
+    /// If the arguments are of another type, or if the descriptor was not sent along.
+    pub fn descriptor(&self) -> Result<OwnedFd, MessageError> {
+        let descriptor = self.arguments::<zbus::zvariant::OwnedFd>()?;
+        Ok(descriptor.into())
+    }
+
+    /// The two descriptors of a message that has nothing else.
+    ///
+    /// # Errors
+    /// As [`descriptor`](Self::descriptor).
+    pub fn two_descriptors(&self) -> Result<(OwnedFd, OwnedFd), MessageError> {
+        type Owned = zbus::zvariant::OwnedFd;
+        let (first, second) = self.arguments::<(Owned, Owned)>()?;
+        Ok((first.into(), second.into()))
     }
 
     /// The length of the body, in bytes.

@@ -9,6 +9,9 @@ pub const AGENT: &str = "org.hotadd.Agent1";
 /// The object path of a partition.
 pub const PARTITION_PATH: &str = "/org/hotadd/Partition";
 
+/// The object path of an agent that is called on a board, up to its number.
+pub const AGENT_PATH: &str = "/org/hotadd/Agent/";
+
 /// The method by which a partition tells an agent that it is no longer registered (L3). It is not a notice: party, status,
 /// reason. Signature `tus`.
 pub const DEREGISTERED: &str = "Deregistered";
@@ -39,8 +42,8 @@ pub const LATER_ONLY: u32 = 1;
 /// Flag of Register: the party gets removal notices (X1).
 pub const REMOVAL: u32 = 2;
 
-/// Flag of Register: notices contain the active set to which they refer.
-pub const WITH_SET: u32 = 4;
+/// Flag of Register: the party is called over the board of its connection, if that has room, and else by messages.
+pub const BOARD: u32 = 4;
 
 /// Flag of Register: while this party is being asked, requests of its connection come from another thread or task,
 /// and wait. Without the flag, such a request counts as made from inside the callback and is refused (D3).

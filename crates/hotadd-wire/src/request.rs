@@ -6,10 +6,10 @@ use crate::arguments::{StandardError, arguments, no_arguments, unknown_method};
 use crate::calls::AgentPath;
 use crate::limits::{MAX_BATCH, MAX_TIME_LIMIT_MS};
 use crate::message::{Message, MessageError};
-use crate::names::{CONCURRENT, LATER_ONLY, PARTITION, PARTITION_PATH, REMOVAL, WITH_SET};
+use crate::names::{AGENT_PATH, BOARD, CONCURRENT, LATER_ONLY, PARTITION, PARTITION_PATH, REMOVAL};
 
 /// The flags of Register.
-const KNOWN: u32 = LATER_ONLY | REMOVAL | WITH_SET | CONCURRENT;
+const KNOWN: u32 = LATER_ONLY | REMOVAL | BOARD | CONCURRENT;
 
 /// A call of a method of `org.hotadd.Partition1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Request {
     Rehearse(HardwareId),
     /// Returns the active set.
     GetSet,
+    /// Returns a descriptor of the page with the active set.
+    GetPage,
+    /// Returns the two descriptors of the connection's board.
+    OpenBoard,
     /// Returns the parties.
     GetParties,
     /// Returns the parties that are being waited for.
@@ -90,6 +94,8 @@ impl Request {
             Self::Remove(id) => call("Remove", &id.0),
             Self::Rehearse(id) => call("Rehearse", &id.0),
             Self::GetSet => call("GetSet", &()),
+            Self::GetPage => call("GetPage", &()),
+            Self::OpenBoard => call("OpenBoard", &()),
             Self::GetParties => call("GetParties", &()),
             Self::GetWaiting => call("GetWaiting", &()),
             Self::GetCandidates => call("GetCandidates", &()),
@@ -122,6 +128,8 @@ impl Request {
             "Remove" => Self::Remove(id()?),
             "Rehearse" => Self::Rehearse(id()?),
             "GetSet" => nothing(Self::GetSet)?,
+            "GetPage" => nothing(Self::GetPage)?,
+            "OpenBoard" => nothing(Self::OpenBoard)?,
             "GetParties" => nothing(Self::GetParties)?,
             "GetWaiting" => nothing(Self::GetWaiting)?,
             "GetCandidates" => nothing(Self::GetCandidates)?,
@@ -147,7 +155,11 @@ impl Register {
                 "the time limit is {time_limit_ms} ms; the maximum is {MAX_TIME_LIMIT_MS} ms"
             ));
         }
-        Ok(Self { agent: AgentPath::new(agent), name, flags, level, time_limit_ms })
+        let agent = AgentPath::new(agent);
+        if flags & BOARD != 0 && agent.number().is_none() {
+            return invalid(format!("an agent that is called on a board has a path {AGENT_PATH}N"));
+        }
+        Ok(Self { agent, name, flags, level, time_limit_ms })
     }
 }
 
@@ -169,7 +181,7 @@ mod tests {
     fn a_request_survives_encoding_and_decoding() {
         let ids = vec![HardwareId(1), HardwareId(7)];
         let all = [
-            register(LATER_ONLY | WITH_SET, 0),
+            register(LATER_ONLY | BOARD, 0),
             register(REMOVAL | CONCURRENT, MAX_TIME_LIMIT_MS),
             Request::Deregister(u64::MAX),
             Request::Add(HardwareId(3)),
@@ -178,6 +190,8 @@ mod tests {
             Request::Remove(HardwareId(3)),
             Request::Rehearse(HardwareId(3)),
             Request::GetSet,
+            Request::GetPage,
+            Request::OpenBoard,
             Request::GetParties,
             Request::GetWaiting,
             Request::GetCandidates,

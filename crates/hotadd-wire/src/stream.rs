@@ -1,12 +1,17 @@
 //! [`Stream`]: the bytes received from a peer, and the messages in them.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
 
 use crate::decode::{self, Unsound};
 use crate::message::Message;
 
 /// The minimum free space before each read. Most messages have about 200 bytes.
 const ROOM: usize = 4096;
+
+/// The maximum number of descriptors that wait for their message.
+const MOST_DESCRIPTORS: usize = 16;
 
 /// Bytes that were read from a peer and not yet taken. A message is taken only if it is complete, of a checked size, and sound.
 #[derive(Debug, Default)]
@@ -19,6 +24,8 @@ pub struct Stream {
     forwarded: bool,
     /// The number of bytes of a skipped message that have not arrived yet.
     excess: u64,
+    /// The descriptors that arrived with the bytes, in order.
+    descriptors: VecDeque<OwnedFd>,
 }
 
 impl Stream {
@@ -41,6 +48,12 @@ impl Stream {
         self.taken = 0;
         self.bytes.reserve(ROOM);
         &mut self.bytes
+    }
+
+    /// Adds descriptors that arrived together with the bytes that were read last. Those beyond a small number are closed.
+    pub fn give(&mut self, descriptors: impl IntoIterator<Item = OwnedFd>) {
+        let room = MOST_DESCRIPTORS.saturating_sub(self.descriptors.len());
+        self.descriptors.extend(descriptors.into_iter().take(room));
     }
 
     /// Whether the stream contains a part of a message that is not skipped.
@@ -99,10 +112,12 @@ impl Stream {
                 }
                 length => length?,
             };
-            let Some(whole) = length.and_then(|length| self.rest().get(..length)) else {
+            let rest = self.bytes.get(self.taken..).unwrap_or_default();
+            let Some(whole) = length.and_then(|length| rest.get(..length)) else {
                 return Ok(None);
             };
-            let (length, decoded) = (whole.len(), decode::decode(whole, self.sequence + 1));
+            let length = whole.len();
+            let decoded = decode::decode(whole, self.sequence + 1, &mut self.descriptors);
             self.sequence += 1;
             self.taken += length;
             match decoded {
@@ -166,6 +181,27 @@ mod tests {
                 assert_eq!(read, ["Next"], "an unsound message from a bus is skipped");
             }
         }
+    }
+
+    #[test]
+    fn descriptors_belong_to_the_messages_that_announce_them() {
+        let (plain, call) = (call("First", "x"), Message::call("/a", "a.b", "Get", &()).unwrap());
+        let numbers = || rustix::fs::memfd_create("n", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let with = call.reply_descriptor(numbers()).unwrap();
+        assert_eq!(with.descriptors().len(), 1);
+        let mut stream = Stream::of_peer();
+        stream.room().extend_from_slice(&[plain, with.bytes().to_vec()].concat());
+        stream.give([numbers()]);
+        let first = stream.message().unwrap().unwrap();
+        assert!(first.descriptors().is_empty(), "it announces none");
+        let second = stream.message().unwrap().unwrap();
+        second.descriptor().expect("it has its descriptor");
+
+        stream.room().extend_from_slice(with.bytes());
+        let bare = stream.message().unwrap().unwrap();
+        bare.descriptor().expect_err("none was sent along");
+        stream.give((0..100).map(|_| numbers()));
+        assert_eq!(stream.descriptors.len(), MOST_DESCRIPTORS, "the others are closed");
     }
 
     #[test]

@@ -29,9 +29,6 @@ pub struct Details {
     /// The notice is part of a replay, about a processor that is already active (Q5).
     #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
     pub replay: Option<bool>,
-    /// The active set to which the notice refers, for parties that asked for it.
-    #[serde(with = "as_value::optional", skip_serializing_if = "Option::is_none")]
-    pub set: Option<WireSet>,
 }
 
 /// A set: epoch, maximum, the known processors as (id, standing), ascending by index, and those being added as (index, id).
@@ -109,26 +106,25 @@ pub fn read_set((epoch, maximum, known, proposed): WireSet) -> Result<ActiveSet,
 
 /// Encodes the arguments of a call that tells a party of a notice.
 #[must_use]
-pub fn notice(party: u64, notice: &Notice, with_set: Option<&ActiveSet>) -> WireNotice {
+pub fn notice(party: u64, notice: &Notice) -> WireNotice {
     let status = notice.status();
     let details = Details {
         status: (status != Status::SUCCESS).then(|| status.to_raw()),
         errno: notice.errno().map(|errno| errno.to_raw().unsigned_abs()),
         surprise: notice.is_surprise().then_some(true),
         replay: notice.is_replay().then_some(true),
-        set: with_set.map(set),
     };
     (party, processor(notice.processor()), notice.epoch().0, details)
 }
 
-/// Decodes a notice from the arguments of a call, with its party and the set that the call contains.
+/// Decodes a notice from the arguments of a call, with its party.
 ///
 /// # Errors
 /// If a value is out of range.
 pub fn read_notice(
     state: State,
     (party, processor, epoch, details): WireNotice,
-) -> Result<(u64, Notice, Option<ActiveSet>), Malformed> {
+) -> Result<(u64, Notice), Malformed> {
     let status = details.status.map_or(Status::SUCCESS, Status::from_raw);
     let errno = details.errno.and_then(|errno| i32::try_from(errno).ok());
     let errno = errno.filter(|errno| *errno > 0).map(Errno::from_raw);
@@ -141,7 +137,7 @@ pub fn read_notice(
     if details.replay == Some(true) {
         notice = notice.as_replay();
     }
-    Ok((party, notice, details.set.map(read_set).transpose()?))
+    Ok((party, notice))
 }
 
 #[cfg(test)]
@@ -176,6 +172,5 @@ mod tests {
     fn known_details_of_a_wrong_type_are_errors() {
         assert!(read("surprise", true).is_ok_and(|details| details.surprise == Some(true)));
         assert!(read("surprise", 1_u32).is_err());
-        assert!(read("set", "0-3").is_err());
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use hotadd_core::{ActiveSet, Epoch};
 
+#[cfg(all(feature = "dbus", not(hotadd_loom)))]
+use crate::remote::Replica;
 use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(hotadd_loom))]
@@ -51,6 +53,36 @@ pub(crate) struct Published {
     /// For readers in other processes. The page has a loom model of its own.
     #[cfg(not(hotadd_loom))]
     pub(crate) pages: crate::pages::Pages,
+    /// The set of a partition in another process is copied from its page when it is read.
+    #[cfg(all(feature = "dbus", not(hotadd_loom)))]
+    replica: Option<Replica>,
+}
+
+#[cfg(all(feature = "dbus", not(hotadd_loom)))]
+impl Published {
+    /// The set of a partition in another process.
+    pub(crate) fn following((replica, set): (Replica, ActiveSet)) -> Self {
+        Self { replica: Some(replica), ..Self::new(set) }
+    }
+
+    /// The page that this follows, if the partition is in another process.
+    pub(crate) const fn replica(&self) -> Option<&Replica> {
+        self.replica.as_ref()
+    }
+
+    /// Copies the set from the page, if it has changed.
+    pub(crate) fn renew(&self) {
+        if let Some(replica) = &self.replica {
+            replica.renew(|set| self.publish(set));
+        }
+    }
+}
+
+/// Without the feature, and in loom models, every partition is in this process.
+#[cfg(not(all(feature = "dbus", not(hotadd_loom))))]
+impl Published {
+    #[expect(clippy::unused_self, reason = "as the other one")]
+    const fn renew(&self) {}
 }
 
 impl fmt::Debug for Published {
@@ -67,6 +99,8 @@ impl Published {
             summary,
             #[cfg(not(hotadd_loom))]
             pages: crate::pages::Pages::default(),
+            #[cfg(all(feature = "dbus", not(hotadd_loom)))]
+            replica: None,
         }
     }
 
@@ -93,16 +127,22 @@ impl Published {
     }
 
     pub(crate) fn load(&self) -> Arc<ActiveSet> {
+        self.renew();
         self.snapshot.load_full()
     }
 
     pub(crate) fn read(&self) -> ActiveSetGuard {
+        self.renew();
         ActiveSetGuard(self.snapshot.load())
     }
 
     /// The epoch and count of the same set.
     #[inline]
     pub(crate) fn summary(&self) -> (Epoch, u32) {
+        #[cfg(all(feature = "dbus", not(hotadd_loom)))]
+        if let Some(replica) = &self.replica {
+            return replica.summary();
+        }
         let word = self.summary.load(Ordering::Acquire);
         let count = (word & ((1 << COUNT_BITS) - 1)) as u32;
         (Epoch(word >> COUNT_BITS), count)

@@ -1,5 +1,7 @@
 //! [`PublishedPage`]: the active set as a file that other processes map.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -25,6 +27,20 @@ impl PublishedPage {
         published.is_some_and(|published| {
             published.pages.with(self.number, PageWriter::is_in_place) == Some(true)
         })
+    }
+}
+
+impl PublishedPage {
+    /// A descriptor of the page, by which another process can only read it, with
+    /// [`SetPage::from_descriptor`](crate::SetPage::from_descriptor). Only a [sealed](Partition::publish_sealed_page) page is
+    /// accepted there.
+    ///
+    /// # Errors
+    /// If the kernel has no descriptor left, or if `/proc` is not mounted.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let published = self.published.upgrade().ok_or(io::ErrorKind::NotFound)?;
+        let descriptor = published.pages.with(self.number, PageWriter::descriptor);
+        descriptor.ok_or(io::ErrorKind::NotFound)?
     }
 }
 
@@ -69,6 +85,19 @@ impl Partition {
     ) -> Result<PublishedPage, PageError> {
         let published = self.backend().published();
         let number = published.show(|set| PageWriter::create(path, group, set))?;
+        Ok(PublishedPage { published: Arc::downgrade(published), number })
+    }
+
+    /// Publishes the active set as a page without a path, to be handed out by its [descriptor](PublishedPage::descriptor). Its length
+    /// cannot change, so nobody can end its readers by truncating it.
+    ///
+    /// May be called on any thread, inside callbacks too.
+    ///
+    /// # Errors
+    /// If the page cannot be made.
+    pub fn publish_sealed_page(&self) -> Result<PublishedPage, PageError> {
+        let published = self.backend().published();
+        let number = published.show(PageWriter::sealed)?;
         Ok(PublishedPage { published: Arc::downgrade(published), number })
     }
 }

@@ -8,8 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::{MemfdFlags, SealFlags, Timespec, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::io::Errno;
+use rustix::fs::{SealFlags, Timespec, fcntl_add_seals, ftruncate};
 use rustix::thread::{futex, sched_getcpu};
 
 use super::backoff::Backoff;
@@ -18,6 +17,7 @@ use super::layout::{CALLS, LENGTH, MAGIC, VERSION, VERSION_AT};
 use super::memory::Memory;
 use super::protocol::{self, INTERRUPT, Outcome};
 use crate::map::Map;
+use crate::writer::memory_file;
 
 /// After this time, a sleeping partition looks again for a reason of an interrupt. An agent can move the partition's wake-up
 /// elsewhere, and then it delays its own transaction by this time.
@@ -63,12 +63,7 @@ impl BoardWriter {
     /// # Errors
     /// If the kernel gives no memory or descriptor.
     pub fn create() -> io::Result<Self> {
-        let base = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Some systems allow no memory files that could be executed, and kernels before 6.3 do not know the flag.
-        let memfd = match memfd_create("hotadd-board", base | MemfdFlags::NOEXEC_SEAL) {
-            Err(Errno::INVAL) => memfd_create("hotadd-board", base),
-            made => made,
-        }?;
+        let memfd = memory_file("hotadd-board")?;
         ftruncate(&memfd, LENGTH as u64)?;
         fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let memory = Memory(Map::new(&memfd, LENGTH, true)?);

@@ -28,9 +28,9 @@ impl Right {
     /// The right that is needed to call this method of a partition; `None` if there is no such method.
     pub(crate) fn to_call(method: &str) -> Option<Self> {
         Some(match method {
-            "GetSet" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
+            "GetSet" | "GetPage" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
             | "GetHistory" | "GetAbsent" => Self::Look,
-            "Register" | "Deregister" => Self::Register,
+            "Register" | "Deregister" | "OpenBoard" => Self::Register,
             "Add" | "AddBatch" | "Remove" | "Rehearse" | "RestartParty" => Self::Change,
             _ => return None,
         })

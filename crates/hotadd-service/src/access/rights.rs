@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_drivers_process_may_only_read_register_and_deregister() {
-        for method in ["GetSet", "GetParties", "GetWaiting", "GetHistory", "GetAbsent"] {
+        for method in ["GetSet", "GetPage", "GetParties", "GetWaiting", "GetHistory", "GetAbsent"] {
             Rights::calls(method).expect("reading is permitted");
         }
         for method in ["GetCandidates", "GetMissing", "Register", "Deregister"] {

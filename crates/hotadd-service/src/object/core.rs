@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use hotadd::{Event, Partition, Registration};
+use hotadd::{Event, Partition, PublishedPage, Registration};
 use hotadd_wire::{Calls, MACHINE_BUS_NAME, bus_name};
 use tokio::sync::Notify;
 
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     next: AtomicU64,
     requests: AtomicUsize,
     stopping: AtomicBool,
+    /// The page that is handed out as a descriptor, once somebody has asked for it.
+    page: Mutex<Option<PublishedPage>>,
     /// Receives registrations to drop. Dropping one may take as long as an add.
     leaving: Sender<Registration>,
 }
@@ -82,8 +85,20 @@ impl Core {
             next: AtomicU64::new(1),
             requests: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            page: Mutex::default(),
             leaving,
         }
+    }
+
+    /// A descriptor of the page with the active set.
+    pub(crate) fn page(&self) -> Result<OwnedFd, String> {
+        let mut page = lock(&self.page);
+        if page.is_none() {
+            let made = self.partition.publish_sealed_page();
+            *page = Some(made.map_err(|error| error.to_string())?);
+        }
+        let page = page.as_ref().ok_or_else(|| "there is no page".to_owned())?;
+        page.descriptor().map_err(|error| format!("the page cannot be handed out: {error}"))
     }
 
     /// The partition's name on a bus.

@@ -49,12 +49,37 @@ fn at_once(session: &Session, call: &Message, request: &Request) -> Option<Reply
     let core = &session.core;
     Some(match request {
         Request::GetSet => answer(call, &wire::set(&core.partition.active())),
+        Request::GetPage => page(session, call),
+        Request::OpenBoard => board(session, call),
         Request::Deregister(party) if session.deregister(*party) => answer(call, &()),
         Request::Deregister(party) => Err(Refusal::NotRegistered(*party)),
         Request::GetParties => answer(call, &lock(&core.ledger).parties()),
         Request::GetWaiting => answer(call, &lock(&core.ledger).waiting()),
         _ => return None,
     })
+}
+
+/// Hands out a descriptor of the page.
+fn page(session: &Session, call: &Message) -> Reply {
+    passes_descriptors(session)?;
+    let descriptor = session.core.page().map_err(|why| Refusal::Standard("Failed", why))?;
+    Ok(call.reply_descriptor(descriptor)?)
+}
+
+/// Hands out the board of the connection.
+fn board(session: &Session, call: &Message) -> Reply {
+    passes_descriptors(session)?;
+    let board = session.connection.open_board();
+    let board = board.map_err(|error| Refusal::Standard("Failed", error.to_string()))?;
+    Ok(call.reply_descriptors(board.descriptors())?)
+}
+
+fn passes_descriptors(session: &Session) -> Result<(), Refusal> {
+    if session.connection.passes_descriptors() {
+        return Ok(());
+    }
+    let why = "this connection passes no descriptors: negotiate UNIX_FD in its handshake";
+    Err(Refusal::Standard("NotSupported", why.to_owned()))
 }
 
 /// Does what was asked for, at once or as soon as it is allowed.

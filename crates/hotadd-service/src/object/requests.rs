@@ -197,9 +197,12 @@ fn serve(
             answer(call, &absent.into_iter().map(removed::row).collect::<Vec<_>>())
         }
         // These requests do not wait, and were answered at once.
-        Request::Deregister(_) | Request::GetSet | Request::GetParties | Request::GetWaiting => {
-            answer(call, &())
-        }
+        Request::Deregister(_)
+        | Request::GetSet
+        | Request::GetPage
+        | Request::OpenBoard
+        | Request::GetParties
+        | Request::GetWaiting => answer(call, &()),
     }
 }
 
@@ -214,7 +217,7 @@ fn register(
     let limit = if time_limit_ms == 0 { TIME_LIMIT_MS } else { time_limit_ms };
     let terms = Terms {
         removal: flags & wire::REMOVAL != 0,
-        with_set: flags & wire::WITH_SET != 0,
+        over_board: flags & wire::BOARD != 0,
         concurrent: flags & wire::CONCURRENT != 0,
         time_limit: time_limit.unwrap_or(Duration::from_millis(u64::from(limit))),
     };
@@ -230,16 +233,8 @@ fn register(
     let registered = registering.register_with(|id| {
         party = Some(id.0);
         lock(&core.ledger).announce(id.0, Arc::downgrade(connection), terms.time_limit);
-        let connection = Arc::clone(connection);
-        let calls = Arc::clone(&core.calls);
-        RemoteDriver::new(
-            connection,
-            calls,
-            core.partition.clone(),
-            id.0,
-            terms,
-            Arc::clone(&agent),
-        )
+        let (connection, calls) = (Arc::clone(connection), Arc::clone(&core.calls));
+        RemoteDriver::new(connection, calls, id.0, terms, Arc::clone(&agent))
     });
     let registration = match registered {
         Ok(registration) => registration,

@@ -101,8 +101,8 @@ impl Served {
         let mut reader = Reader::new(Arc::clone(&socket));
         let shaking = handshake::perform(&mut reader, &socket, uid, &session.core.guid);
         let loss = match timeout(HANDSHAKE, shaking).await {
-            Ok(Ok(())) => {
-                connection.open();
+            Ok(Ok(descriptors)) => {
+                connection.open(descriptors);
                 read(session, &mut reader).await
             }
             Ok(Err(lost)) => lost.into(),

@@ -1,9 +1,12 @@
 //! [`Connection`]: the route to one peer, its pending calls, and its parties.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use hotadd::Status;
+use hotadd_page::board::BoardWriter;
 use hotadd_wire::{Message, Signal};
 
 use crate::lock::lock;
@@ -26,6 +29,9 @@ pub(crate) struct Connection {
     pub(crate) named: Option<Arc<NamedConnection>>,
     /// The handshake is complete, and messages may be sent.
     open: AtomicBool,
+    /// The peer accepts descriptors.
+    descriptors: AtomicBool,
+    board: OnceLock<Arc<BoardWriter>>,
     /// Why this side closed the connection.
     closed: Mutex<Option<Loss>>,
 }
@@ -38,26 +44,52 @@ impl Connection {
         named: Option<Arc<NamedConnection>>,
     ) -> Self {
         let (pending, parties) = (Pending::default(), Parties::default());
-        let (open, closed) = (AtomicBool::new(false), Mutex::new(None));
-        Self { id, pending, route, peer, parties, named, open, closed }
+        let (open, descriptors) = (AtomicBool::new(false), AtomicBool::new(false));
+        let closed = Mutex::new(None);
+        let board = OnceLock::new();
+        Self { id, pending, route, peer, parties, named, open, descriptors, board, closed }
     }
 
     /// Marks the peer as authenticated. From now on it receives signals.
-    pub(crate) fn open(&self) {
+    pub(crate) fn open(&self, descriptors: bool) {
+        self.descriptors.store(descriptors, Ordering::Release);
         // Release: a thread that reads `true` also sees that the last line of the handshake was sent.
         self.open.store(true, Ordering::Release);
     }
 
     /// Sends a message. May be called on any thread; does not block.
     pub(crate) fn send(&self, message: &Message) {
-        self.send_bytes(message.bytes());
+        self.deliver(message.bytes(), &message.descriptors());
     }
 
     /// Sends the bytes of a message. May be called on any thread; does not block.
     pub(crate) fn send_bytes(&self, message: &[u8]) {
-        if let Err(stuck) = self.route.send(message) {
+        self.deliver(message, &[]);
+    }
+
+    fn deliver(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) {
+        if let Err(stuck) = self.route.send(message, descriptors) {
             self.close(stuck.into());
         }
+    }
+
+    /// The board over which the peer's agents are called, if it has opened one.
+    pub(crate) fn board(&self) -> Option<&Arc<BoardWriter>> {
+        self.board.get()
+    }
+
+    /// Makes the board, if there is none yet.
+    pub(crate) fn open_board(&self) -> io::Result<&Arc<BoardWriter>> {
+        if let Some(board) = self.board.get() {
+            return Ok(board);
+        }
+        let board = Arc::new(BoardWriter::create()?);
+        Ok(self.board.get_or_init(|| board))
+    }
+
+    /// Whether the peer may be sent descriptors.
+    pub(crate) fn passes_descriptors(&self) -> bool {
+        self.descriptors.load(Ordering::Acquire)
     }
 
     /// Sends the peer a signal, if the handshake is complete. `plain` is the signal without a destination. On a bus each peer

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use hotadd::{Driver, Notice, Partition, Removal, State, Status, Veto};
+use hotadd::{Driver, Notice, PartyId, Removal, State, Status, Veto};
+use hotadd_page::board::{BoardWriter, Call, Entry, Outcome};
 use hotadd_wire::{AgentAnswer, Calls, Message, MessageError, read_answer};
 
 use crate::parties::agent::Agent;
@@ -13,12 +14,14 @@ use crate::parties::connection::Connection;
 use crate::parties::loss::Loss;
 use crate::parties::pending::Answer;
 use crate::text::{presentable, span};
+use crate::transport::route::Route;
 
 /// How an agent is called.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) removal: bool,
-    pub(crate) with_set: bool,
+    /// It is called over its connection's board.
+    pub(crate) over_board: bool,
     /// While the agent is being asked, requests on its connection come from elsewhere, not from inside its callback.
     pub(crate) concurrent: bool,
     pub(crate) time_limit: Duration,
@@ -28,7 +31,6 @@ pub(crate) struct Terms {
 pub(crate) struct RemoteDriver {
     connection: Arc<Connection>,
     calls: Arc<Calls>,
-    partition: Partition,
     party: u64,
     terms: Terms,
     agent: Arc<Agent>,
@@ -41,21 +43,25 @@ struct Begun {
     serial: NonZeroU32,
     at: Instant,
     answer: Receiver<Answer>,
+    /// Where the answer arrives, if the call was posted on a board.
+    posted: Option<(Arc<BoardWriter>, Entry)>,
 }
 
 impl RemoteDriver {
     pub(crate) fn new(
         connection: Arc<Connection>,
         calls: Arc<Calls>,
-        partition: Partition,
         party: u64,
         terms: Terms,
         agent: Arc<Agent>,
     ) -> Self {
-        Self { connection, calls, partition, party, terms, agent, begun: None, took: None }
+        Self { connection, calls, party, terms, agent, begun: None, took: None }
     }
 
     fn send(&self, notice: &Notice) -> Result<Option<Begun>, MessageError> {
+        if let Some(begun) = self.post(notice) {
+            return Ok(begun);
+        }
         let (serial, call) = self.call(notice)?;
         let left = self.agent.left();
         if *left {
@@ -64,24 +70,68 @@ impl RemoteDriver {
         let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
         let at = Instant::now();
         self.connection.send_bytes(&call);
-        Ok(Some(Begun { serial, at, answer }))
+        Ok(Some(Begun { serial, at, answer, posted: None }))
+    }
+
+    /// Posts a call on the board. `None` if there is none, or no room on it: then it is sent as a message.
+    fn post(&self, notice: &Notice) -> Option<Option<Begun>> {
+        let board = self.connection.board().filter(|_| self.terms.over_board)?;
+        let (number, Route::Own(outbox)) = (self.agent.path.number()?, &self.connection.route)
+        else {
+            return None;
+        };
+        let (serial, party) = (self.calls.next(), PartyId(self.party));
+        let left = self.agent.left();
+        if *left {
+            return Some(None);
+        }
+        let pending = &self.connection.pending;
+        let answer = pending.expect(serial, !self.terms.concurrent);
+        let at = Instant::now();
+        let call = Call {
+            serial: serial.get(),
+            agent: number,
+            party,
+            notice: *notice,
+            after: outbox.total(),
+            // Only this driver and the service have the calls.
+            alone: Arc::strong_count(&self.calls) == 2,
+            chained: false,
+        };
+        let Some(entry) = board.post(&call) else {
+            pending.forget(serial);
+            return None;
+        };
+        pending.posted(serial, board, entry);
+        let posted = Some((Arc::clone(board), entry));
+        Some(Some(Begun { serial, at, answer, posted }))
     }
 
     /// The call for a notice, and its serial.
     fn call(&self, notice: &Notice) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
-        let set = self.terms.with_set.then(|| self.partition.active());
         let path = &self.agent.path;
         match self.connection.route.peer() {
-            None => self.calls.make(path, self.party, notice, set),
-            Some(peer) => Calls::make_for(peer, path, self.party, notice, set.as_deref()),
+            None => self.calls.make(path, self.party, notice),
+            Some(peer) => Calls::make_for(peer, path, self.party, notice),
         }
     }
 
     /// Waits for the answer to a call that was sent.
     fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
         let limit = self.terms.time_limit;
-        let left = limit.saturating_sub(begun.at.elapsed());
-        match begun.answer.recv_timeout(left) {
+        let answer = match &begun.posted {
+            Some((board, entry)) => {
+                let answer = board.wait(*entry, begun.at + limit, || begun.answer.try_recv().ok());
+                self.connection.pending.forget(begun.serial);
+                match answer {
+                    Outcome::Agreed => Ok(Answer::Agreed(Instant::now())),
+                    Outcome::Interrupted(answer) => Ok(answer),
+                    Outcome::Late => Err(RecvTimeoutError::Timeout),
+                }
+            }
+            None => begun.answer.recv_timeout(limit.saturating_sub(begun.at.elapsed())),
+        };
+        match answer {
             Ok(Answer::Agreed(at)) => {
                 self.took = Some(at.saturating_duration_since(begun.at));
                 Ok(())

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use hotadd_page::board::{BoardWriter, Entry};
 use hotadd_wire::Message;
 
 use crate::lock::lock;
@@ -37,8 +38,21 @@ struct State {
 /// A call that waits for an answer.
 struct Waiting {
     to: Sender<Answer>,
+    /// Wakes the thread that waits, if it waits for an answer on a board.
+    wake: Option<(Arc<BoardWriter>, Entry)>,
     /// While this call is pending, the party makes no requests from elsewhere.
     alone: bool,
+}
+
+impl Waiting {
+    fn deliver(self, answer: Answer) {
+        // The send fails if the waiting thread has given up meanwhile. The answer is then not needed.
+        let _ = self.to.send(answer);
+        // Only now: whoever is woken finds the answer.
+        if let Some((board, entry)) = self.wake {
+            board.interrupt(entry);
+        }
+    }
 }
 
 impl Pending {
@@ -50,9 +64,17 @@ impl Pending {
         match &state.lost {
             // The send cannot fail, because the receiver is in this function.
             Some(loss) => drop(to.send(Answer::Lost(loss.clone()))),
-            None => drop(state.waiting.insert(serial, Waiting { to, alone })),
+            None => drop(state.waiting.insert(serial, Waiting { to, alone, wake: None })),
         }
         receiver
+    }
+
+    /// The call with this serial was posted on a board: its answer comes there, or else wakes whoever waits there.
+    pub(crate) fn posted(&self, serial: NonZeroU32, board: &Arc<BoardWriter>, entry: Entry) {
+        // If it is not there, the answer has been delivered, and is found before anybody sleeps.
+        if let Some(waiting) = lock(&self.state).waiting.get_mut(&serial) {
+            waiting.wake = Some((Arc::clone(board), entry));
+        }
     }
 
     /// Stops waiting for this answer. If it arrives later, it is dropped.
@@ -83,8 +105,7 @@ impl Pending {
     fn tell(&self, serial: NonZeroU32, answer: impl FnOnce() -> Answer) {
         let waiting = lock(&self.state).waiting.remove(&serial);
         if let Some(waiting) = waiting {
-            // The send fails if the waiting thread has given up meanwhile. The answer is then not needed.
-            let _ = waiting.to.send(answer());
+            waiting.deliver(answer());
         }
     }
 
@@ -93,7 +114,7 @@ impl Pending {
         let mut state = lock(&self.state);
         let loss = state.lost.get_or_insert_with(|| loss.clone()).clone();
         for (_, waiting) in state.waiting.drain() {
-            let _ = waiting.to.send(Answer::Lost(loss.clone()));
+            waiting.deliver(Answer::Lost(loss.clone()));
         }
     }
 }

@@ -132,7 +132,7 @@ impl Bus {
     /// Calls the bus and waits for its reply. Used only before any peer is served.
     async fn ask(&mut self, method: &str, arguments: &impl Encode) -> Result<Message, String> {
         let call = call(method, arguments).map_err(|error| error.to_string())?;
-        self.outbox.send(call.bytes()).map_err(|error| error.to_string())?;
+        self.outbox.send(call.bytes(), &[]).map_err(|error| error.to_string())?;
         let serial = call.serial();
         loop {
             let message = self.reader.message().await.map_err(|error| error.to_string())?;
@@ -341,7 +341,7 @@ impl Bus {
             self.core.refused(&peer, full);
             return self.turn_away(&waiting, &full.to_string());
         }
-        connection.open();
+        connection.open(false);
         let session = Arc::new(Session::new(Arc::clone(&self.core), connection, authority));
         let served = Served { session, ending: None };
         for message in waiting {
@@ -389,7 +389,7 @@ impl Bus {
     }
 
     fn send(&self, message: &Message) {
-        if let Err(stuck) = self.outbox.send(message.bytes()) {
+        if let Err(stuck) = self.outbox.send(message.bytes(), &[]) {
             (self.core.log)(&format!("{}: {stuck}", self.address));
             self.outbox.close();
         }

@@ -12,13 +12,13 @@ use crate::transport::socket::Socket;
 const LINES: usize = 16;
 
 /// Lets the peer authenticate itself as `uid`, up to and including its BEGIN. Without `uid` any user is accepted: the peer
-/// was identified otherwise, and may have changed its user since.
+/// was identified otherwise, and may have changed its user since. Returns whether the peer may be sent descriptors.
 pub(crate) async fn perform(
     reader: &mut Reader,
     socket: &Socket,
     uid: Option<u32>,
     guid: &str,
-) -> Result<(), Lost> {
+) -> Result<bool, Lost> {
     let mut step = Step::default();
     for at in 0..LINES {
         let line = reader.line(handshake::LONGEST).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn perform(
         };
         let line = std::str::from_utf8(line).map_err(|_| Lost::Garbled("no valid handshake"))?;
         match handshake::answer(&mut step, line, uid, guid) {
-            Answer::Begin => return Ok(()),
+            Answer::Begin => return Ok(step == Step::Descriptors),
             Answer::Line(line) => write(socket, line.as_bytes()).await?,
         }
     }

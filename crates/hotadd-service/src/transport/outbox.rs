@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,13 +47,15 @@ pub(crate) struct Outbox {
     ///
     /// Relaxed: a reader that sees too small a number is woken by `queued`, which is notified after the write.
     bytes: AtomicUsize,
+    /// The number of bytes of all messages so far. Written under the lock.
+    total: AtomicU64,
     /// Notified when something was queued.
     queued: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Queued>,
     /// How much of the first message the socket has accepted.
     sent: usize,
     /// The time by which the peer must have read something.
@@ -60,9 +63,17 @@ struct State {
     closed: bool,
 }
 
+/// A message that the socket has not accepted as a whole.
+struct Queued {
+    bytes: Vec<u8>,
+    /// They are sent with the first byte.
+    descriptors: Vec<OwnedFd>,
+}
+
 impl Outbox {
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, state: Mutex::default(), bytes: AtomicUsize::new(0), queued: Notify::new() }
+        let (bytes, total) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { socket, state: Mutex::default(), bytes, total, queued: Notify::new() }
     }
 
     /// Sends a message after all earlier ones. May be called on any thread; does not block. On a closed connection it
@@ -70,13 +81,14 @@ impl Outbox {
     ///
     /// # Errors
     /// If too much is queued already. The caller must then close the connection.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Stuck> {
+    pub(crate) fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Stuck> {
         let mut state = lock(&self.state);
         if state.closed {
             return Ok(());
         }
+        self.total.fetch_add(bytes.len() as u64, Ordering::Release);
         if state.queue.is_empty() {
-            state.sent = match self.socket.send_now(bytes) {
+            state.sent = match self.socket.send_with(bytes, descriptors) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -92,10 +104,19 @@ impl Outbox {
         } else {
             self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         }
-        state.queue.push_back(bytes.to_vec());
+        let descriptors = if state.queue.is_empty() && state.sent > 0 { &[] } else { descriptors };
+        let owned: Result<_, _> = descriptors.iter().map(|fd| fd.try_clone_to_owned()).collect();
+        let descriptors = owned.map_err(|_| Stuck::Unseen)?;
+        state.queue.push_back(Queued { bytes: bytes.to_vec(), descriptors });
         drop(state);
         self.queued.notify_one();
         Ok(())
+    }
+
+    /// The number of bytes of all messages that were sent or queued until now.
+    pub(crate) fn total(&self) -> u64 {
+        // Acquire: pairs with the Release in `send`. What made a message before now is counted.
+        self.total.load(Ordering::Acquire)
     }
 
     /// Whether the queue is short enough to read more calls of the peer.
@@ -135,9 +156,13 @@ impl Outbox {
         let mut state = lock(&self.state);
         let mut progress = false;
         while let Some(message) = state.queue.front() {
-            let rest = message.get(state.sent..).unwrap_or_default();
+            let rest = message.bytes.get(state.sent..).unwrap_or_default();
             let all = rest.len();
-            match self.socket.send_now(rest) {
+            let along: Vec<_> = match state.sent {
+                0 => message.descriptors.iter().map(AsFd::as_fd).collect(),
+                _ => Vec::new(),
+            };
+            match self.socket.send_with(rest, &along) {
                 Ok(wrote) => {
                     progress = true;
                     self.bytes.fetch_sub(wrote, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! [`Route`]: sends messages to a peer, over a connection of its own or over a bus that carries other peers as well.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use hotadd_wire::bus::PeerName;
@@ -28,10 +29,10 @@ pub(crate) struct OverBus {
 
 impl Route {
     /// Sends a message. May be called on any thread; does not block.
-    pub(crate) fn send(&self, message: &[u8]) -> Result<(), Stuck> {
+    pub(crate) fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Stuck> {
         match self {
-            Self::Own(outbox) => outbox.send(message),
-            Self::Bus(over) => over.outbox.send(message),
+            Self::Own(outbox) => outbox.send(message, descriptors),
+            Self::Bus(over) => over.outbox.send(message, descriptors),
         }
     }
 

@@ -5,14 +5,21 @@
 
 #![allow(unsafe_code, reason = "tokio's safe streams always wait for both")]
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, send, sendmsg,
+    shutdown,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// The maximum number of descriptors of one message.
+const MOST_DESCRIPTORS: usize = 4;
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -67,6 +74,25 @@ impl Socket {
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         rustix::io::retry_on_intr(|| send(self, bytes, flags)).map_err(Into::into)
+    }
+
+    /// As [`send_now`](Self::send_now), with descriptors that belong to the first byte. If nothing is sent, they are not sent either.
+    pub(crate) fn send_with(
+        &self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<usize> {
+        if descriptors.is_empty() {
+            return self.send_now(bytes);
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut along = SendAncillaryBuffer::new(&mut space);
+        if !along.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let bytes = [IoSlice::new(bytes)];
+        rustix::io::retry_on_intr(|| sendmsg(self, &bytes, &mut along, flags)).map_err(Into::into)
     }
 
     /// Makes both ends read the end of the stream.

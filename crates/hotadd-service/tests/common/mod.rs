@@ -421,7 +421,6 @@ pub struct Asked {
     pub path: String,
     pub party: u64,
     pub notice: Notice,
-    pub set: Option<hotadd::ActiveSet>,
 }
 
 impl Asked {
@@ -432,9 +431,9 @@ impl Asked {
         let state = State::ALL.into_iter().find(|state| state.name() == member).unwrap();
         let path = header.path().unwrap().to_string();
         let body = call.body().deserialize::<WireNotice>().unwrap();
-        let (party, notice, set) = wire::read_notice(state, body).unwrap();
+        let (party, notice) = wire::read_notice(state, body).unwrap();
         drop(header);
-        Self { call, path, party, notice, set }
+        Self { call, path, party, notice }
     }
 }
 

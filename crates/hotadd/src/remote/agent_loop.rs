@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd_wire::{Kind, Message, Unsound};
+use hotadd_wire::{Kind, Message};
 
 use crate::backend::BoxedDriver;
 use crate::error::Error;
@@ -16,10 +16,10 @@ use crate::published::Published;
 use crate::remote::client::{Client, Common};
 use crate::remote::command::{Command, drop_contained};
 use crate::remote::command_queue::{Inbox, command_queue};
-use crate::remote::connection::{Lost, Next, Opened, Over, Patience, Source, lost};
+use crate::remote::connection::{Fault, Lost, Next, Opened, Over, Patience, Source, lost};
 use crate::remote::drivers::Drivers;
 use crate::remote::names;
-use crate::remote::session::{Backoff, Due, Pending, Session};
+use crate::remote::session::{Backoff, Pending, Session};
 
 /// After a connection of this length, the wait before reconnecting starts at its minimum again.
 const GOOD: Duration = Duration::from_secs(2);
@@ -54,9 +54,10 @@ pub(super) fn start(source: Source) -> Result<Arc<Client>, Error> {
     let run = move || {
         // No handle exists yet.
         match source.open(&mut inbox, &mut |_| {}) {
-            Ok(opened) => {
+            Ok(mut opened) => {
+                let Some(set) = opened.set.take() else { return };
                 let common = Arc::new(Common {
-                    published: Arc::new(Published::new(opened.set.clone())),
+                    published: Arc::new(Published::following(set)),
                     connected: AtomicBool::new(true),
                     departures: AtomicBool::new(false),
                 });
@@ -86,8 +87,11 @@ impl AgentLoop {
             };
             let Some(attempt) = attempt else { return };
             let Ok(Opened { connection, set, early, .. }) = attempt else { continue };
-            // Another connection may lead to another partition, whose epochs are independent of the earlier ones.
-            self.common.published.publish(set);
+            // Another connection may lead to another partition.
+            if let (Some(set), Some(replica)) = (set, self.common.published.replica()) {
+                replica.replace(set);
+                self.common.published.renew();
+            }
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
             let mut session = Session::new(connection, self.drivers.numbers().into());
@@ -130,14 +134,15 @@ impl AgentLoop {
         loop {
             match session.connection.next(&mut self.inbox, session.retry) {
                 Next::Message(message) => self.take(session, &message)?,
+                Next::Asked(entry, call) => self.asked(session, entry, &call)?,
                 Next::Command(command) => self.obey(session, command)?,
                 Next::Now => {
                     session.retry = None;
                     session.again.extend(std::mem::take(&mut session.refused));
                     self.register_again(session)?;
                 }
-                Next::Lost(unsound) => {
-                    session.unsound = unsound;
+                Next::Lost(fault) => {
+                    session.fault = fault;
                     return Err(End::Lost);
                 }
                 Next::Closed => return Err(End::Closed),
@@ -149,9 +154,14 @@ impl AgentLoop {
     }
 
     fn take(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
+        // For the pages that this process publishes of the set.
+        self.common.published.renew();
         match message.kind() {
             Kind::Call => self.dispatch(session, message),
-            Kind::Signal => self.signal(session, message),
+            Kind::Signal => {
+                self.signal(message);
+                Ok(())
+            }
             Kind::Reply | Kind::Error => self.reply(session, message),
         }
     }
@@ -198,13 +208,10 @@ impl AgentLoop {
     /// The connection is lost. Fails all pending requests, and records that the outcome of what the drivers
     /// agreed to is open.
     fn lose(&mut self, mut session: Session) {
-        for (_, due) in std::mem::take(&mut session.due) {
-            self.settle(due);
+        if let Some(fault) = session.fault {
+            self.report(fault);
         }
-        if let Some(unsound) = session.unsound {
-            self.report(unsound);
-        }
-        let gone = lost(session.unsound);
+        let gone = lost(session.fault);
         // The waiting threads are released when all of this is done.
         let mut waiting: Vec<Box<dyn FnOnce()>> = Vec::new();
         for pending in session.clear() {
@@ -224,7 +231,7 @@ impl AgentLoop {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None) | Pending::Refresh(_) => {}
+                Pending::Register(_, None) | Pending::Board => {}
             }
         }
         self.drivers.sweep();
@@ -242,11 +249,11 @@ impl AgentLoop {
     }
 
     /// Reports to all observers why this side closed the connection.
-    fn report(&mut self, unsound: Unsound) {
+    fn report(&mut self, fault: Fault) {
         let mut event = Event::new(EventKind::Breach, self.common.published.summary().0);
         event.clause = Some("L3");
-        event.reason = Some(format!("the partition does not follow the protocol: {unsound}"));
-        self.settle(Due::Event(event));
+        event.reason = Some(format!("the partition does not follow the protocol: {fault}"));
+        self.observers.tell(&event);
     }
 
     /// Removes a driver that will not be registered (again), and sends it failure notices for what it had prepared.

@@ -1,5 +1,5 @@
 //! [`Client`]: the handle of a partition in another process. It consists of the requests, which its agent thread
-//! executes, and the replica of the active set, which any thread may read.
+//! executes, and the active set, which any thread may read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -34,7 +34,7 @@ pub(crate) struct Client {
 
 /// The data that the handles and the agent thread share.
 pub(super) struct Common {
-    /// The replica. Only the agent thread writes it.
+    /// The set, as the partition's page shows it.
     pub(super) published: Arc<Published>,
     pub(super) connected: AtomicBool,
     /// A driver departed inside a callback. Only the agent thread sets and reads this.

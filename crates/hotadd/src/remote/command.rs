@@ -46,7 +46,7 @@ pub(super) enum Command {
     Register(NewDriver, mpsc::Sender<RegistrationResult>),
     /// Deregisters a driver and returns it.
     Deregister(u32, To<Option<BoxedDriver>>),
-    /// Sends a call, and returns the reply when the replica is as new as the reply.
+    /// Sends a call, and returns the reply.
     Call(Message, To<Message>),
     Observe(Observer, To<Ended>),
     /// Drops the observers that have ended, and returns the number of the others.

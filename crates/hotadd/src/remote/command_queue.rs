@@ -1,7 +1,7 @@
 //! [`CommandQueue`] and [`Inbox`]: the requests of handles to the agent thread, which waits for them and for a connection at once.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Instant;
@@ -32,6 +32,8 @@ pub(super) struct Inbox {
 pub(super) enum Woken {
     /// The connection can be read from.
     Ready,
+    /// The doorbell was rung.
+    Called,
     /// There may be commands.
     Rung,
     /// The given time was reached.
@@ -99,13 +101,14 @@ impl Inbox {
         }
     }
 
-    /// Waits for a connection, a command or a given time, and returns which of them is ready, in this order.
+    /// Waits for a connection, a doorbell, a command or a given time, and returns which of them is ready, in this order.
     ///
     /// # Errors
     /// If the kernel has no memory for that.
     pub(super) fn wait(
         &mut self,
         connection: Option<&impl AsFd>,
+        doorbell: Option<BorrowedFd<'_>>,
         until: Option<Instant>,
     ) -> io::Result<Woken> {
         loop {
@@ -116,22 +119,21 @@ impl Inbox {
                 // A time that the kernel cannot represent means no limit.
                 left.and_then(|left| Timespec::try_from(left).ok())
             };
+            let nothing = || PollFd::new(&self.bell, PollFlags::empty());
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
-                match connection {
-                    Some(connection) => PollFd::new(connection, PollFlags::IN),
-                    // This entry is not polled.
-                    None => PollFd::new(&self.bell, PollFlags::empty()),
-                },
+                // Without one, the entry waits for nothing.
+                connection
+                    .map_or_else(nothing, |connection| PollFd::new(connection, PollFlags::IN)),
+                doorbell.map_or_else(nothing, |bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)),
             ];
-            let count = if connection.is_some() { 2 } else { 1 };
-            match poll(&mut fds[..count], left.as_ref()) {
+            match poll(&mut fds, left.as_ref()) {
                 Ok(0) => return Ok(if self.rung { Woken::Rung } else { Woken::Late }),
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let [rings, ready] = fds.map(|fd| !fd.revents().is_empty());
+            let [rings, ready, called] = fds.map(|fd| !fd.revents().is_empty());
             if rings {
                 self.rung = true;
                 // The bell is read before the commands are taken, so that no command is left without a ring.
@@ -139,6 +141,9 @@ impl Inbox {
             }
             if ready {
                 return Ok(Woken::Ready);
+            }
+            if called {
+                return Ok(Woken::Called);
             }
             if rings {
                 return Ok(Woken::Rung);
@@ -179,7 +184,7 @@ mod tests {
             }
             drop(commands);
             while !closed {
-                let woken = inbox.wait(no_connection, much_later).unwrap();
+                let woken = inbox.wait(no_connection, None, much_later).unwrap();
                 assert_eq!(woken, Woken::Rung, "{arrived} have arrived, and it is not rung");
                 match inbox.take() {
                     Asked::Command(_) => arrived += 1,
@@ -196,14 +201,14 @@ mod tests {
         let (commands, mut inbox) = command_queue().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let now = Some(Instant::now());
-        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Late);
+        assert_eq!(inbox.wait(Some(&ours), None, now).unwrap(), Woken::Late);
         commands.send(observers()).unwrap();
-        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Rung);
+        assert_eq!(inbox.wait(Some(&ours), None, now).unwrap(), Woken::Rung);
         rustix::io::write(&theirs, b"x").unwrap();
-        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Ready);
+        assert_eq!(inbox.wait(Some(&ours), None, now).unwrap(), Woken::Ready);
         rustix::io::read(&ours, &mut [0; 1]).unwrap();
-        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Rung, "it is still there");
+        assert_eq!(inbox.wait(Some(&ours), None, now).unwrap(), Woken::Rung, "it is still there");
         assert_eq!(taken(&mut inbox), 1);
-        assert_eq!(inbox.wait(Some(&ours), now).unwrap(), Woken::Late, "and said once");
+        assert_eq!(inbox.wait(Some(&ours), None, now).unwrap(), Woken::Late, "and said once");
     }
 }

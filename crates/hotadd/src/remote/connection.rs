@@ -1,19 +1,20 @@
 //! [`Connection`]: one connection to a partition, from the handshake to its end.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hotadd_core::ActiveSet;
+use hotadd_page::board::{BoardReader, Call, Entry, Garbled};
 use hotadd_wire::{self as wire, Message, Request, Stream, Unsound, handshake};
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
-    send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, connect, recvmsg, send, socket_with,
 };
 use rustix::process::geteuid;
 
@@ -21,12 +22,22 @@ use crate::error::Error;
 use crate::remote::command::Command;
 use crate::remote::command_queue::{Asked, Inbox, Woken};
 use crate::remote::read;
+use crate::remote::replica::Replica;
 
 /// How long a partition may take to answer a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before connecting again to a partition that has no room for another connection.
 const BREATH: Duration = Duration::from_millis(10);
+
+/// How much is read at once, in bytes.
+const ROOM: usize = 4096;
+
+/// The maximum number of descriptors that are read at once.
+const DESCRIPTORS: usize = 4;
+
+/// How long to watch for the next call before sleeping, if the partition asks nobody else.
+const WATCH: Duration = Duration::from_micros(50);
 
 /// The maximum number of messages that may arrive before a partition has sent its set.
 const MAX_EARLY: usize = 1000;
@@ -43,12 +54,21 @@ pub(super) struct Connection {
     /// A non-blocking socket.
     socket: UnixStream,
     stream: Stream,
+    /// The number of bytes of messages that were read.
+    received: u64,
+    /// Calls come over it, if there is one.
+    board: Option<BoardReader>,
+    /// A call on the board that follows messages which have not arrived yet.
+    held: Option<(Entry, Call)>,
+    /// The partition may ask again at once, because it asks nobody else.
+    alone: bool,
 }
 
 /// The state of a new connection.
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    pub(super) set: ActiveSet,
+    /// Taken when it is used.
+    pub(super) set: Option<(Replica, ActiveSet)>,
     pub(super) hardware: String,
     /// The messages that arrived meanwhile.
     pub(super) early: Vec<Message>,
@@ -66,7 +86,7 @@ pub(super) struct Patience<'a> {
 pub(super) enum Over {
     Late,
     /// The connection is lost. If this side closed it, this is the reason.
-    Lost(Option<Unsound>),
+    Lost(Option<Fault>),
     /// No handle is left.
     Closed,
 }
@@ -74,13 +94,24 @@ pub(super) enum Over {
 /// The next thing to do.
 pub(super) enum Next {
     Message(Message),
+    /// A call on the board.
+    Asked(Entry, Call),
     Command(Command),
     /// The given time was reached.
     Now,
     /// The connection is lost. If this side closed it, this is the reason.
-    Lost(Option<Unsound>),
+    Lost(Option<Fault>),
     /// No handle is left.
     Closed,
+}
+
+/// Why this side closes a connection: what the partition sent is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Message(#[from] Unsound),
+    #[error(transparent)]
+    Board(#[from] Garbled),
 }
 
 /// The connection is lost.
@@ -88,8 +119,8 @@ pub(super) enum Next {
 pub(super) struct Lost;
 
 /// The error for requests whose connection is lost.
-pub(super) fn lost(unsound: Option<Unsound>) -> Error {
-    unsound.map_or(Error::Disconnected, |why| {
+pub(super) fn lost(fault: Option<Fault>) -> Error {
+    fault.map_or(Error::Disconnected, |why| {
         Error::Protocol(format!(
             "{why}, and the connection was closed; the request may or may not have been carried out"
         ))
@@ -158,7 +189,14 @@ impl Source {
                 _ => error.to_string(),
             })
         })?;
-        let connection = Connection { socket, stream: Stream::of_peer() };
+        let connection = Connection {
+            socket,
+            stream: Stream::of_peer(),
+            received: 0,
+            board: None,
+            held: None,
+            alone: false,
+        };
         let patience = Patience { inbox, refuse, until };
         connection.begin(patience).map_err(|failed| match failed {
             Failed::Over(Over::Late) => {
@@ -168,7 +206,7 @@ impl Source {
             Failed::Over(Over::Lost(None)) => {
                 self.unreachable("the connection was closed during the handshake")
             }
-            Failed::Over(Over::Lost(Some(unsound))) => lost(Some(unsound)),
+            Failed::Over(Over::Lost(Some(fault))) => lost(Some(fault)),
             Failed::Otherwise(error) => error,
         })
     }
@@ -219,8 +257,8 @@ impl Patience<'_> {
 
     fn wait_for(&mut self, connection: Option<&UnixStream>) -> Result<(), Over> {
         loop {
-            match self.inbox.wait(connection, Some(self.until)) {
-                Ok(Woken::Ready) => return Ok(()),
+            match self.inbox.wait(connection, None, Some(self.until)) {
+                Ok(Woken::Ready | Woken::Called) => return Ok(()),
                 Ok(Woken::Late) => return Err(Over::Late),
                 Ok(Woken::Rung) => match self.inbox.take() {
                     Asked::Command(command) => (self.refuse)(command),
@@ -236,10 +274,27 @@ impl Patience<'_> {
 impl Connection {
     /// Authenticates as this user, and reads the active set and the name of the hardware.
     fn begin(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
+        let protocol = |why: &str| Failed::from(Error::Protocol(why.to_owned()));
         self.write(handshake::introduction(geteuid().as_raw()).as_bytes())?;
-        let answer = loop {
+        if !handshake::is_welcome(&self.line(&mut patience)?) {
+            return Err(protocol("it does not accept this process's identity"));
+        }
+        self.write(handshake::DESCRIPTORS.as_bytes())?;
+        if !handshake::passes_descriptors(&self.line(&mut patience)?) {
+            return Err(protocol(
+                "it does not hand out its page, because it passes no descriptors",
+            ));
+        }
+        self.write(handshake::BEGIN)?;
+        self.received = 0;
+        self.greet(patience)
+    }
+
+    /// The next line of the handshake.
+    fn line(&mut self, patience: &mut Patience<'_>) -> Result<Vec<u8>, Failed> {
+        loop {
             if let Some(line) = self.stream.line() {
-                break line;
+                return Ok(line);
             }
             if self.stream.len() > handshake::LONGEST {
                 return Err(
@@ -248,20 +303,13 @@ impl Connection {
             }
             patience.wait(&self.socket)?;
             self.read()?;
-        };
-        if !handshake::is_welcome(&answer) {
-            return Err(
-                Error::Protocol("it does not accept this process's identity".to_owned()).into()
-            );
         }
-        self.write(handshake::BEGIN)?;
-        self.greet(patience)
     }
 
     fn greet(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
-        let get_set = Request::GetSet.call().map_err(read::protocol)?;
+        let get_page = Request::GetPage.call().map_err(read::protocol)?;
         let get_hardware = wire::hardware_call().map_err(read::protocol)?;
-        for call in [&get_set, &get_hardware] {
+        for call in [&get_page, &get_hardware] {
             self.send(call)?;
         }
         let (mut set, mut hardware, mut early) = (None, None, Vec::new());
@@ -270,14 +318,14 @@ impl Connection {
                 match self.stream.message() {
                     Ok(Some(message)) => break message,
                     Ok(None) => {}
-                    Err(unsound) => return Err(Over::Lost(Some(unsound)).into()),
+                    Err(unsound) => return Err(Over::Lost(Some(unsound.into())).into()),
                 }
                 patience.wait(&self.socket)?;
                 self.read()?;
             };
             let reply_to = message.reply_to();
-            if reply_to == Some(get_set.serial()) {
-                set = Some(read::set(&message)?);
+            if reply_to == Some(get_page.serial()) {
+                set = Some(Replica::new(read::page(&message)?)?);
             } else if reply_to == Some(get_hardware.serial()) {
                 // A partition need not give the name.
                 let name = wire::hardware(&message);
@@ -285,10 +333,11 @@ impl Connection {
             } else if early.len() < MAX_EARLY {
                 early.push(message);
             } else {
-                return Err(Error::Protocol("it does not report the active set".to_owned()).into());
+                return Err(Error::Protocol("it does not hand out its page".to_owned()).into());
             }
             (set, hardware) = match (set, hardware) {
                 (Some(set), Some(hardware)) => {
+                    let set = Some(set);
                     return Ok(Opened { connection: self, set, hardware, early });
                 }
                 some => some,
@@ -324,26 +373,92 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is available. There is no room for control messages, so the kernel closes descriptors that were
-    /// sent along.
+    /// Reads what is available, with the descriptors that were sent along.
     fn read(&mut self) -> Result<(), Lost> {
         use rustix::io::Errno;
-        match recv(&self.socket, spare_capacity(self.stream.room()), RecvFlags::empty()) {
-            Ok((0, _)) => Err(Lost),
-            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => Ok(()),
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let bytes = self.stream.room();
+        let had = bytes.len();
+        bytes.resize(had + ROOM, 0);
+        let mut room = [IoSliceMut::new(bytes.get_mut(had..).unwrap_or_default())];
+        let got = recvmsg(&self.socket, &mut room, &mut along, RecvFlags::CMSG_CLOEXEC);
+        bytes.truncate(had + got.as_ref().map_or(0, |got| got.bytes));
+        for message in along.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.stream.give(descriptors);
+            }
+        }
+        match got.map(|got| got.bytes) {
+            Ok(0) => Err(Lost),
+            Ok(got) => {
+                self.received += got as u64;
+                Ok(())
+            }
+            Err(Errno::INTR | Errno::AGAIN) => Ok(()),
             Err(_) => Err(Lost),
         }
     }
 
-    /// The next thing to do. Messages come first.
+    /// Opens the board of the reply to OpenBoard. If there is none, calls come as messages.
+    pub(super) fn open_board(&mut self, reply: &Message) {
+        let Ok((memory, doorbell)) = reply.two_descriptors() else { return };
+        self.board = BoardReader::open(memory, doorbell).ok();
+    }
+
+    pub(super) const fn has_board(&self) -> bool {
+        self.board.is_some()
+    }
+
+    /// Agrees to a call on the board. `alone` says that the partition asks nobody else.
+    pub(super) fn agree_on_board(&mut self, entry: Entry, alone: bool) {
+        if let Some(board) = &self.board {
+            board.agree(entry);
+            self.alone = alone;
+        }
+    }
+
+    /// Frees the place of a call on the board that was answered by a message.
+    pub(super) fn free_on_board(&self, entry: Entry) {
+        if let Some(board) = &self.board {
+            board.skip(entry);
+        }
+    }
+
+    /// The next call on the board, if all messages that were sent before it have arrived.
+    fn asked(&mut self) -> Result<Option<(Entry, Call)>, Garbled> {
+        let Some(board) = &mut self.board else { return Ok(None) };
+        if self.held.is_none() {
+            self.held = board.next().transpose()?;
+        }
+        Ok(self.held.take_if(|(_, call)| call.after <= self.received))
+    }
+
+    /// The next thing to do. Messages come first, so that everything is handled in the order in which it was sent.
     pub(super) fn next(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Next {
         loop {
             match self.stream.message() {
                 Ok(Some(message)) => return Next::Message(message),
                 Ok(None) => {}
-                Err(unsound) => return Next::Lost(Some(unsound)),
+                Err(unsound) => return Next::Lost(Some(unsound.into())),
             }
-            match inbox.wait(Some(&self.socket), until) {
+            match self.asked() {
+                Ok(Some((entry, call))) => return Next::Asked(entry, call),
+                Ok(None) => {}
+                Err(garbled) => return Next::Lost(Some(garbled.into())),
+            }
+            let board = self.board.as_mut().filter(|_| self.held.is_none());
+            if let Some(board) = board
+                && std::mem::take(&mut self.alone)
+                && board.watch(WATCH)
+            {
+                continue;
+            }
+            let doorbell = self.board.as_ref().filter(|_| self.held.is_none());
+            match inbox.wait(Some(&self.socket), doorbell.map(BoardReader::doorbell), until) {
+                Ok(Woken::Called) => {
+                    self.board.as_ref().inspect(|board| board.silence());
+                }
                 Ok(Woken::Ready) => {
                     if self.read() == Err(Lost) {
                         return Next::Lost(None);

@@ -1,12 +1,14 @@
-//! Calls of `org.hotadd.Agent1`: finds the driver, brings the replica up to date, calls it, and answers.
+//! Calls of a partition, by messages or on the board: finds the driver, calls it, and answers.
+
+use std::num::NonZeroU32;
 
 use hotadd_core::agent::Then;
 use hotadd_core::{Notice, State, Status, Veto};
-use hotadd_wire::{self as wire, MAX_REASON, Message, WireNotice};
+use hotadd_page::board::{Call, Entry};
+use hotadd_wire::{self as wire, AGENT_PATH, MAX_REASON, Message, WireNotice};
 
 use crate::remote::agent_loop::AgentLoop;
 use crate::remote::connection::Lost;
-use crate::remote::drivers::AGENT_PATH;
 use crate::remote::read;
 use crate::remote::session::Session;
 
@@ -61,19 +63,38 @@ impl AgentLoop {
             state.ok_or_else(|| Wrong::new(UNKNOWN_METHOD, "an agent has no such method"))?;
         let arguments: WireNotice =
             read::body(call).map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
-        let (party, notice, set) = wire::read_notice(state, arguments)
+        let (party, notice) = wire::read_notice(state, arguments)
             .map_err(|error| Wrong::new(INVALID_ARGS, error.to_string()))?;
         self.is_of(number, party)?;
-        if let Some(set) = set {
-            self.renew(set);
+        Ok(self.notify(number, &notice)?)
+    }
+
+    /// Handles a call on the board. An agreement goes back over the board, everything else over the connection.
+    pub(super) fn asked(
+        &mut self,
+        session: &mut Session,
+        entry: Entry,
+        call: &Call,
+    ) -> Result<(), Lost> {
+        self.common.published.renew();
+        let connection = &mut session.connection;
+        let Err(Wrong(name, reason)) = self.answer_asked(call) else {
+            connection.agree_on_board(entry, call.alone);
+            return Ok(());
+        };
+        let serial = NonZeroU32::new(call.serial).ok_or(Lost)?;
+        let refusal = wire::refusal(serial, &name, &reason).map_err(|_| Lost)?;
+        connection.send(&refusal)?;
+        connection.free_on_board(entry);
+        Ok(())
+    }
+
+    fn answer_asked(&mut self, call: &Call) -> Result<(), Wrong> {
+        if self.drivers.get(call.agent).is_none() {
+            return Err(Wrong::new(UNKNOWN_OBJECT, "there is no such agent"));
         }
-        let answer = self.notify(number, &notice);
-        // Unwinding ends with the processor that was proposed first.
-        let proposed = self.common.published.load().proposed().first().copied();
-        if state == State::AddFailure && proposed == Some(notice.processor()) {
-            self.withdraw();
-        }
-        Ok(answer?)
+        self.is_of(call.agent, call.party.0)?;
+        Ok(self.notify(call.agent, &call.notice)?)
     }
 
     /// Checks that a party is the one of this object path. Before the reply to Register its id is not known, and any

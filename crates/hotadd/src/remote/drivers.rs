@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hotadd_core::{Agent, Notice, Status, Veto};
-use hotadd_wire::{self as wire, AgentPath, Register, Request};
+use hotadd_wire::{self as wire, AGENT_PATH, AgentPath, Register, Request};
 
 use crate::backend::BoxedDriver;
 use crate::error::Error;
@@ -59,7 +59,7 @@ impl Drivers {
         };
         self.next = next;
         // A request from inside a callback is refused on this side, by its thread.
-        let (mut flags, mut agent) = (wire::WITH_SET | wire::CONCURRENT, Agent::new());
+        let (mut flags, mut agent) = (wire::CONCURRENT, Agent::new());
         if removal {
             flags |= wire::REMOVAL;
             agent = agent.hearing_removals();
@@ -170,9 +170,6 @@ impl Member {
         answer
     }
 }
-
-/// The prefix of the object paths of drivers.
-pub(super) const AGENT_PATH: &str = "/org/hotadd/Agent/";
 
 /// Converts a time limit for the wire: at least 1, as 0 means the partition's own.
 fn milliseconds(limit: Duration) -> u32 {

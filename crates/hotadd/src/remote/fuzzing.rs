@@ -23,10 +23,7 @@ pub fn partition(bytes: &[u8]) -> usize {
 
 /// Calls every reader. Which reader decodes a reply depends on the call, which is not in the message.
 fn every_reader(message: &Message) {
-    let empty = wire::read_set((0, 4, vec![(0, 1)], Vec::new()));
-    let set = read::set(message).or(empty.map_err(read::malformed));
-    let Ok(set) = set else { return };
-    check(&set);
+    let Ok(set) = ActiveSet::first(&[HardwareId(0)], 4) else { return };
     let us = PartyInfo { id: PartyId(1), name: "us".to_owned(), level: Level(0) };
     for (action, party) in [(Action::Add, None), (Action::Remove, Some(us))] {
         let about = About { what: "adding", action, party, set: &set };
@@ -41,19 +38,9 @@ fn every_reader(message: &Message) {
     let _ = read::epoch(message);
     let _ = signals::event(message, Epoch(1));
     let _ = read::body::<String>(message).map(|name| names::hardware(&name).len());
+    let _ = read::page(message).map_err(|error| error.to_string());
     for state in State::ALL {
         let Ok(arguments) = read::body::<WireNotice>(message) else { break };
-        if let Ok((_, _, Some(set))) = wire::read_notice(state, arguments) {
-            check(&set);
-        }
+        let _ = wire::read_notice(state, arguments);
     }
-}
-
-/// Checks that a decoded set is consistent: every known processor is found by its id.
-fn check(set: &ActiveSet) {
-    for (processor, _) in set.known() {
-        assert!(set.by_id(processor.id).is_some(), "{processor} is in the set, and not found");
-    }
-    let again = wire::read_set(wire::set(set)).map(|again| wire::set(&again));
-    assert_eq!(again, Ok(wire::set(set)), "it reads back as another");
 }

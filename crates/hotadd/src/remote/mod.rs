@@ -27,9 +27,12 @@ mod drivers;
 pub(crate) mod fuzzing;
 mod names;
 mod read;
+mod replica;
 mod replies;
 mod session;
 mod signals;
+
+pub(crate) use replica::Replica;
 
 /// Partitions in other processes.
 impl Partition {
@@ -38,9 +41,9 @@ impl Partition {
     /// It is used like any other: the same [`Driver`](crate::Driver) registers there unchanged. The differences are:
     /// - All callbacks are made on one thread that this call starts, named `hotadd-agent`. A driver that exceeds its [time
     ///   limit](crate::RegistrationBuilder::time_limit) for one answer counts as crashed (L3).
-    /// - [`active`](Self::active), [`count`](Self::count) and [`epoch`](Self::epoch) read a replica. Inside a callback the
-    ///   replica is the set to which the notice refers. After a request that succeeded, the replica is as new as the result of
-    ///   the request. Otherwise it follows as soon as the partition has reported a change.
+    /// - [`active`](Self::active), [`count`](Self::count) and [`epoch`](Self::epoch) read the partition's [page](crate::SetPage), which
+    ///   has each change before anybody is told of it: inside a callback it shows the set to which the notice refers, and after a
+    ///   request it is at least as new as the result.
     /// - When the connection is lost, requests in progress fail with [`Error::Disconnected`]. While there is a handle or a
     ///   [`Registration`](crate::Registration), this connects again and then registers every driver again. A driver does not get
     ///   the same notice a second time. Every processor that it had prepared gets an outcome: it completes if it joined and

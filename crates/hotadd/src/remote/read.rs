@@ -6,9 +6,10 @@ use hotadd_core::{
     ActiveSet, Epoch, Errno, HardwareId, Level, PartyId, PlatformError, Processor, ProcessorIndex,
     Status, Veto,
 };
+use hotadd_page::SetPage;
 use hotadd_wire::{
     self as wire, AnswerRow, BatchRow, Decode, Kind, Message, MessageError, MissingRow, PartyRow,
-    WireError, WireProcessor, WireSet,
+    WireError, WireProcessor,
 };
 
 use crate::error::{Action, Error};
@@ -55,12 +56,13 @@ pub(super) fn reply<T: Decode>(message: &Message, about: &About<'_>) -> Result<T
     }
 }
 
-/// The reply to GetSet.
-pub(super) fn set(message: &Message) -> Result<ActiveSet, Error> {
+/// The reply to GetPage.
+pub(super) fn page(message: &Message) -> Result<SetPage, Error> {
     if message.kind() != Kind::Reply {
-        return Err(Error::Protocol("it does not report the active set".to_owned()));
+        return Err(Error::Protocol("it does not hand out its page".to_owned()));
     }
-    wire::read_set(body::<WireSet>(message)?).map_err(malformed)
+    let descriptor = message.descriptor().map_err(protocol)?;
+    SetPage::from_descriptor(descriptor).map_err(|error| Error::Protocol(error.to_string()))
 }
 
 /// The reply to GetCandidates.
@@ -76,17 +78,6 @@ pub(super) fn change(message: &Message, about: &About<'_>) -> Result<Change, Err
     let (processor, epoch): (WireProcessor, u64) = reply(message, about)?;
     let processor = wire::read_processor(processor).map_err(malformed)?;
     Ok(Change { processor, epoch: Epoch(epoch) })
-}
-
-/// The epoch of the reply to Add, Remove or Register; to AddBatch.
-pub(super) fn epoch(message: &Message) -> Epoch {
-    let change = || body::<(WireProcessor, u64)>(message).map(|(_, epoch)| epoch);
-    let register = || body::<(u64, u64)>(message).map(|(_, epoch)| epoch);
-    let batch = || -> Result<u64, Error> {
-        let rows = body::<Vec<BatchRow>>(message)?;
-        Ok(rows.iter().filter(|row| row.1).map(|row| row.3).max().unwrap_or(0))
-    };
-    Epoch(change().or_else(|_| register()).or_else(|_| batch()).unwrap_or(0))
 }
 
 /// The reply to AddBatch: the result for each processor, in the order given.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use hotadd_core::{ActiveSet, Epoch};
+use hotadd_core::Epoch;
 use hotadd_wire::{self as wire, Kind, Message, Request};
 
 use crate::backend::BoxedDriver;
@@ -13,7 +13,7 @@ use crate::remote::agent_loop::AgentLoop;
 use crate::remote::command::{RegistrationResult, To, drop_contained};
 use crate::remote::connection::Lost;
 use crate::remote::read::{self, About};
-use crate::remote::session::{Due, Pending, Session};
+use crate::remote::session::{Board, Pending, Session};
 
 impl AgentLoop {
     /// Sends Register for a driver.
@@ -25,8 +25,19 @@ impl AgentLoop {
     ) -> Result<(), Lost> {
         let Some(member) = self.drivers.get(number) else { return Ok(()) };
         member.registering = true;
+        // What the partition offers is known before the first driver registers.
+        if session.board == Board::Unasked {
+            let call = Request::OpenBoard.call().map_err(|_| Lost)?;
+            session.board = Board::Asked;
+            session.call(&call, Pending::Board)?;
+        }
+        if session.board == Board::Asked {
+            session.before_board.push((number, to));
+            return Ok(());
+        }
+        let over_board = if session.connection.has_board() { wire::BOARD } else { 0 };
         let without_replay = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
-        let flags = member.flags | without_replay;
+        let flags = member.flags | without_replay | over_board;
         match member.request(flags).and_then(|request| request.call().map_err(read::protocol)) {
             Ok(call) => session.call(&call, Pending::Register(number, to)),
             Err(error) => {
@@ -82,10 +93,8 @@ impl AgentLoop {
         let agreed = message.kind() == Kind::Reply;
         match pending {
             Pending::Call(to) => {
-                let epoch = if agreed { read::epoch(message) } else { Epoch(0) };
-                let message = message.clone();
-                let release = move || drop(to.send(Ok(message)));
-                self.due(session, epoch, Due::Release(Box::new(release)))
+                drop(to.send(Ok(message.clone())));
+                Ok(())
             }
             Pending::Register(number, to) => {
                 let again = to.is_none();
@@ -105,11 +114,13 @@ impl AgentLoop {
                 }
                 Ok(())
             }
-            Pending::Refresh(count) => {
-                if let Ok(set) = read::set(message) {
-                    self.renew(set);
+            Pending::Board => {
+                session.connection.open_board(message);
+                session.board = Board::Settled;
+                for (number, to) in std::mem::take(&mut session.before_board) {
+                    self.register(session, number, to)?;
                 }
-                self.refreshed(session, count)
+                Ok(())
             }
         }
     }
@@ -164,9 +175,8 @@ impl AgentLoop {
             return self.send_off(session, number, None);
         }
         let Some(to) = to else { return Ok(()) };
-        let registered = Arc::clone(&member.registered);
-        let release = move || drop(to.send(Ok((registered, epoch))));
-        self.due(session, epoch, Due::Release(Box::new(release)))
+        drop(to.send(Ok((Arc::clone(&member.registered), epoch))));
+        Ok(())
     }
 
     /// A driver that was registered before is refused now. Registration is retried after a while: as long as the driver
@@ -184,77 +194,8 @@ impl AgentLoop {
             session.retry = Some(Instant::now() + session.patience.next());
         }
     }
-
-    /// Schedules an action for when the replica has this epoch. Events keep their order.
-    pub(super) fn due(
-        &mut self,
-        session: &mut Session,
-        epoch: Epoch,
-        due: Due,
-    ) -> Result<(), Lost> {
-        let waits = matches!(due, Due::Event(_)) && !session.due.is_empty();
-        if !waits && epoch <= self.common.published.summary().0 {
-            self.settle(due);
-            return Ok(());
-        }
-        session.due.push_back((epoch, due));
-        if session.refreshing { Ok(()) } else { refresh(session) }
-    }
-
-    /// The set for `count` waiting entries has arrived.
-    fn refreshed(&mut self, session: &mut Session, count: usize) -> Result<(), Lost> {
-        session.refreshing = false;
-        let current = self.common.published.summary().0;
-        // The first `count` entries are settled in any case: this does not wait for a partition that never reaches
-        // their epoch.
-        let mut left = count;
-        while let Some((epoch, _)) = session.due.front() {
-            if left == 0 && *epoch > current {
-                return refresh(session);
-            }
-            left = left.saturating_sub(1);
-            if let Some((_, due)) = session.due.pop_front() {
-                self.settle(due);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn settle(&mut self, due: Due) {
-        match due {
-            Due::Event(event) => self.observers.tell(&event),
-            Due::Release(release) => release(),
-        }
-    }
-
-    /// Publishes a set that has arrived. A set that is older than the replica is ignored.
-    pub(super) fn renew(&self, set: ActiveSet) {
-        if set.epoch() >= self.common.published.summary().0 {
-            self.common.published.publish(set);
-        }
-    }
-
-    /// Removes the processors that are being added from the replica.
-    pub(super) fn withdraw(&self) {
-        let set = self.common.published.load();
-        if set.proposed().is_empty() {
-            return;
-        }
-        let known = set.known().map(|(processor, standing)| (processor.id, standing));
-        if let Ok(set) = ActiveSet::assemble(set.epoch(), set.maximum(), known, []) {
-            self.common.published.publish(set);
-        }
-    }
 }
 
 fn is_to_register(member: &crate::remote::drivers::Member) -> bool {
     member.is_present() && member.party.is_none() && !member.registering
-}
-
-/// Requests the set for all entries that wait for it.
-fn refresh(session: &mut Session) -> Result<(), Lost> {
-    session.refreshing = true;
-    let call = Request::GetSet.call().map_err(|_| Lost)?;
-    let count = session.due.len();
-    session.call(&call, Pending::Refresh(count))
 }

@@ -1,17 +1,15 @@
-//! [`Session`]: the state of one connection: the pending replies and their recipients, and what waits for the replica.
+//! [`Session`]: the state of one connection: the pending replies and their recipients.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use hotadd_core::Epoch;
-use hotadd_wire::{Message, Unsound};
+use hotadd_wire::Message;
 
 use crate::backend::BoxedDriver;
-use crate::event::Event;
 use crate::remote::command::{RegistrationResult, To};
-use crate::remote::connection::{Connection, Lost};
+use crate::remote::connection::{Connection, Fault, Lost};
 
 /// The purpose of a reply.
 pub(super) enum Pending {
@@ -21,22 +19,28 @@ pub(super) enum Pending {
     Register(u32, Option<mpsc::Sender<RegistrationResult>>),
     /// A driver deregisters. Without a sender it left inside a callback.
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
-    /// The set for the replica, and the number of entries that waited when it was requested.
-    Refresh(usize),
+    /// The board.
+    Board,
 }
 
-/// An action that waits until the replica has its epoch.
-pub(super) enum Due {
-    Event(Event),
-    /// Releases a waiting thread.
-    Release(Box<dyn FnOnce()>),
+/// A driver that registers, and who waits for that.
+type Registering = (u32, Option<mpsc::Sender<RegistrationResult>>);
+
+/// Whether calls come over a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Board {
+    Unasked,
+    Asked,
+    /// The partition has answered, and the board is open if it gave one.
+    Settled,
 }
 
 pub(super) struct Session {
     pub(super) connection: Connection,
     pending: HashMap<NonZeroU32, Pending>,
-    pub(super) due: VecDeque<(Epoch, Due)>,
-    pub(super) refreshing: bool,
+    pub(super) board: Board,
+    /// Those that register when the board is settled.
+    pub(super) before_board: Vec<Registering>,
     /// The drivers that have not been registered again yet.
     pub(super) again: VecDeque<u32>,
     /// The drivers that were refused, the time of the next attempt, and the wait between attempts.
@@ -44,7 +48,7 @@ pub(super) struct Session {
     pub(super) retry: Option<Instant>,
     pub(super) patience: Backoff,
     /// Why this side closed the connection.
-    pub(super) unsound: Option<Unsound>,
+    pub(super) fault: Option<Fault>,
 }
 
 impl Session {
@@ -52,13 +56,13 @@ impl Session {
         Self {
             connection,
             pending: HashMap::new(),
-            due: VecDeque::new(),
-            refreshing: false,
+            board: Board::Unasked,
+            before_board: Vec::new(),
             again,
             refused: Vec::new(),
             retry: None,
             patience: Backoff::new(),
-            unsound: None,
+            fault: None,
         }
     }
 
@@ -79,7 +83,9 @@ impl Session {
 
     /// Removes all calls whose reply will not arrive.
     pub(super) fn clear(&mut self) -> Vec<Pending> {
-        self.pending.drain().map(|(_, pending)| pending).collect()
+        let register = |(number, to)| Pending::Register(number, to);
+        let waiting = std::mem::take(&mut self.before_board).into_iter().map(register);
+        self.pending.drain().map(|(_, pending)| pending).chain(waiting).collect()
     }
 }
 

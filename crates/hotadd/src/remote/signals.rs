@@ -5,19 +5,14 @@ use hotadd_wire::{Malformed, Message, Signal};
 
 use crate::event::{Event, EventKind};
 use crate::remote::agent_loop::AgentLoop;
-use crate::remote::connection::Lost;
-use crate::remote::session::{Due, Session};
 use crate::remote::{names, read};
 
 impl AgentLoop {
-    pub(super) fn signal(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
+    pub(super) fn signal(&mut self, message: &Message) {
         let epoch = self.common.published.summary().0;
         // A signal that is unknown or malformed is ignored.
-        let Ok(Some(event)) = event(message, epoch) else { return Ok(()) };
-        if event.kind == EventKind::Refused {
-            self.withdraw();
-        }
-        self.due(session, event.epoch, Due::Event(event))
+        let Ok(Some(event)) = event(message, epoch) else { return };
+        self.observers.tell(&event);
     }
 }
 

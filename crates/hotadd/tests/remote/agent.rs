@@ -28,7 +28,7 @@ fn r3_the_replay_is_complete_when_registering_returns() {
     assert_eq!(registration.epoch().0, 1);
     assert!(registration.is_registered());
     assert_eq!(partition.hardware(), "fake");
-    let ((), candidates) = both(|| fake.give("GetCandidates"), || partition.candidates().unwrap());
+    let ((), candidates) = both(|| fake.give_candidates(), || partition.candidates().unwrap());
     both(|| leave(&mut fake, 7), || drop(registration));
     assert_eq!(candidates, [HardwareId(6)], "the other candidate joined before the list was read");
 }
@@ -105,6 +105,7 @@ fn a5_the_names_of_a_processor_that_did_not_join_are_forgotten() {
     fake.set = set(1, 1, true);
     fake.tell(FIRST, 7, State::AddStart, 1).unwrap();
     assert_eq!(partition.active().by_id(HardwareId(1)), Some(at(1)));
+    fake.set = set(1, 1, false);
     fake.tell(FIRST, 7, State::AddFailure, 1).unwrap();
     assert_eq!(partition.active().by_id(HardwareId(1)), None);
     both(|| leave(&mut fake, 7), || drop(registration));

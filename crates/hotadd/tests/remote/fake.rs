@@ -1,6 +1,7 @@
 //! A partition at the other end of a socket that decides nothing: tests choose what it sends and see what it
 //! receives.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::Write;
@@ -15,12 +16,13 @@ use hotadd::{
     ActiveSet, Driver, Epoch, HardwareId, Notice, Processor, ProcessorIndex, Standing, State,
     Status, Veto,
 };
+use hotadd_page::PageWriter;
 use hotadd_wire::{self as wire, WireError};
 use tokio::runtime::{Builder, Runtime};
 use zbus::export::futures_core::Stream;
 use zbus::export::serde::Serialize;
 use zbus::message::Type;
-use zbus::zvariant::{DynamicType, Value};
+use zbus::zvariant::{DynamicType, Fd, Value};
 use zbus::{Connection, Guid, Message, MessageStream, connection};
 
 /// The time after which the whole test process is aborted.
@@ -68,7 +70,9 @@ impl Drop for Place {
 pub(crate) type Answer = Result<(), (String, String)>;
 
 pub(crate) struct Fake {
+    /// It is in the page before each message.
     pub(crate) set: ActiveSet,
+    page: RefCell<PageWriter>,
     runtime: Runtime,
     connection: Connection,
     stream: MessageStream,
@@ -78,7 +82,7 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// Answers GetSet with this set until changed, and GetCandidates.
+    /// Hands out its page, answers GetCandidates, and gives no board.
     pub(crate) fn over(socket: UnixStream, set: ActiveSet) -> Self {
         let mut fake = Self::silent(socket, set);
         let hardware = fake.request("Get");
@@ -99,19 +103,27 @@ impl Fake {
             let stream = MessageStream::from(&connection);
             (connection, stream)
         });
-        Self { set, runtime, connection, stream, requests: VecDeque::new(), bare }
+        let page = PageWriter::sealed(&set).unwrap().into();
+        Self { set, page, runtime, connection, stream, requests: VecDeque::new(), bare }
     }
 
     pub(crate) fn accept(listener: &UnixListener, set: ActiveSet) -> Self {
         Self::over(listener.accept().unwrap().0, set)
     }
 
+    /// Writes its set to the page.
+    pub(crate) fn show(&self) {
+        self.page.borrow_mut().publish(&self.set);
+    }
+
     pub(crate) fn send(&self, message: &Message) {
+        self.show();
         self.runtime.block_on(self.connection.send(message)).unwrap();
     }
 
     /// Sends raw bytes, few enough to fit into the socket's buffer.
     pub(crate) fn send_bare(&mut self, bytes: &[u8]) {
+        self.show();
         self.bare.write_all(bytes).unwrap();
     }
 
@@ -129,10 +141,10 @@ impl Fake {
         self.send(&signal.build(body).unwrap());
     }
 
-    /// Waits for GetSet or GetCandidates and answers it.
-    pub(crate) fn give(&mut self, what: &str) {
+    /// Waits for GetCandidates and answers it.
+    pub(crate) fn give_candidates(&mut self) {
         let message = self.receive().expect("the connection is gone");
-        assert_eq!(self.gave(&message).as_deref(), Some(what), "{message}");
+        assert_eq!(self.gave(&message).as_deref(), Some("GetCandidates"), "{message}");
     }
 
     /// The request, if it was answered.
@@ -140,8 +152,15 @@ impl Fake {
         let member = message.header().member()?.to_string();
         let answer = Message::method_return(&message.header()).unwrap();
         let answer = match &*member {
-            "GetSet" => answer.build(&wire::set(&self.set)),
+            "GetPage" => {
+                let descriptor = self.page.borrow().descriptor().unwrap();
+                answer.build(&Fd::from(descriptor))
+            }
             "GetCandidates" => answer.build(&vec![0_u32, 6]),
+            "OpenBoard" => {
+                let error = "org.freedesktop.DBus.Error.UnknownMethod";
+                Message::error(&message.header(), error).unwrap().build(&"there is none")
+            }
             _ => return None,
         };
         // The client may be gone.
@@ -173,7 +192,7 @@ impl Fake {
         message
     }
 
-    /// Serves requests for the set until the other side closes.
+    /// Serves requests for the page until the other side closes.
     pub(crate) fn until_closed(&mut self) {
         assert!(self.requests.is_empty());
         if let Some(message) = self.next() {
@@ -221,7 +240,7 @@ impl Fake {
     /// Sends a notice at the epoch of its set.
     pub(crate) fn notice(&mut self, path: &str, party: u64, notice: &Notice) -> Message {
         let notice = notice.at_epoch(self.set.epoch());
-        let body = wire::notice(party, &notice, Some(&self.set));
+        let body = wire::notice(party, &notice);
         self.call(path, notice.state().name(), &body)
     }
 

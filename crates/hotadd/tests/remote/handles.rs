@@ -117,7 +117,6 @@ fn a9_a_remote_batch_has_a_result_for_each_processor() {
             let refused =
                 (2_u32, false, wire::processor(at(2)), 0_u64, vetoed, "no", raw, 0_u32, "pool");
             fake.reply(&request, &vec![joined, refused]);
-            fake.give("GetSet");
         },
         || partition.add_batch(&ids, Batch::Each),
     );
@@ -156,8 +155,11 @@ fn a_driver_sends_its_options_when_it_registers() {
                 u32,
             ) = body.deserialize().unwrap();
             assert_eq!((path.as_str(), name.as_str(), level, limit), (FIRST, "careful", -3, 1500));
-            let flags_of_rust = wire::WITH_SET | wire::CONCURRENT;
-            assert_eq!(flags, wire::LATER_ONLY | wire::REMOVAL | flags_of_rust);
+            assert_eq!(
+                flags,
+                wire::LATER_ONLY | wire::REMOVAL | wire::CONCURRENT,
+                "it has no board"
+            );
             fake.reply(&request, &(4_u64, 1_u64));
             let request = fake.request("Deregister");
             fake.reply(&request, &());

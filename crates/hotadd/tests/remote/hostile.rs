@@ -49,7 +49,7 @@ fn l3_a_header_with_an_invalid_name_ends_the_connection_and_the_client_reconnect
         }),
         ("member", &|_| {
             let call = Message::method_call(FIRST, "AddStart").unwrap();
-            let body = wire::notice(7, &Notice::new(State::AddStart, at(1)), None);
+            let body = wire::notice(7, &Notice::new(State::AddStart, at(1)));
             with(&call.build(&body).unwrap(), "AddStart", "AddSt\u{7}rt")
         }),
     ];
@@ -106,7 +106,7 @@ fn connecting_to_a_partition_that_begins_with_an_invalid_message_fails() {
 }
 
 #[test]
-fn a_partition_may_send_at_most_1000_messages_before_its_set() {
+fn a_partition_may_send_at_most_1000_messages_before_its_page() {
     for (early, connects) in [(1000, true), (1001, false)] {
         let place = Place::new();
         let listener = place.listen();
@@ -130,7 +130,7 @@ fn a_partition_may_send_at_most_1000_messages_before_its_set() {
             Ok(()) => assert!(connects, "{early} messages were kept"),
             Err(error) => {
                 assert!(!connects, "{early}: {error}");
-                assert!(error.to_string().contains("it does not report the active set"), "{error}");
+                assert!(error.to_string().contains("it does not hand out its page"), "{error}");
             }
         }
     }
@@ -153,8 +153,6 @@ fn unknown_types_flags_and_fields_are_ignored() {
             let mut reply = with_unknown_field(&reply);
             reply[2] |= 0xF0;
             fake.send_bare(&reply);
-            // Lets the client read the set.
-            fake.give("GetSet");
         },
         || assert_eq!(partition.add(HardwareId(1)).unwrap().processor, at(1)),
     );
@@ -175,7 +173,7 @@ fn a_malformed_call_does_not_reach_the_driver() {
     let good = |member: &'static str| {
         move |fake: &mut Fake, path: &str, _: &str| {
             let notice = Notice::new(State::AddStart, at(1));
-            let body = wire::notice(7, &notice, None);
+            let body = wire::notice(7, &notice);
             fake.call(path, member, &body)
         }
     };

@@ -1,0 +1,111 @@
+//! The page and the board that a connection is handed: who gets them, and that agents are called there.
+
+use std::os::fd::OwnedFd;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use hotadd::{HardwareId, Notice, Partition, SetPage, Status, Veto};
+use hotadd_page::board::{BoardReader, Call, Entry};
+use hotadd_wire as wire;
+
+mod common;
+
+use common::{PATIENCE, Peer, Served};
+
+/// Registers an agent that is called on the board.
+fn register(peer: &Peer, limit_ms: u32) {
+    let path = zbus::zvariant::ObjectPath::try_from("/org/hotadd/Agent/1").unwrap();
+    let flags = wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT;
+    let _: (u64, u64) = peer.call("Register", &(path, "pool", flags, 0_i32, limit_ms)).unwrap();
+}
+
+/// Waits for the next call on the board.
+fn next(board: &mut BoardReader) -> (Entry, Call) {
+    let began = Instant::now();
+    loop {
+        if let Some(call) = board.next() {
+            return call.unwrap();
+        }
+        assert!(began.elapsed() < PATIENCE, "nothing is asked on the board");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_page_is_handed_out_as_a_descriptor_that_can_only_be_read() {
+    let served = Served::new(2, 1);
+    let peer = served.peer();
+    let page: zbus::zvariant::OwnedFd = peer.call("GetPage", &()).unwrap();
+    let descriptor = OwnedFd::from(page);
+    let writable = std::fs::OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&descriptor)));
+    if let Ok(file) = writable {
+        file.set_len(0).expect_err("its length is sealed");
+        std::io::Write::write(&mut &file, b"x").expect_err("writing is sealed");
+    }
+    let page = SetPage::from_descriptor(descriptor).unwrap();
+    assert_eq!(page.count(), 2);
+    served.partition.add(HardwareId(2)).unwrap();
+    assert_eq!(page.count(), 3, "it shows later changes too");
+    assert!(!page.is_ended(), "the partition is alive");
+}
+
+#[test]
+fn an_agent_that_registers_with_a_board_is_called_there_and_can_refuse() {
+    let served = Served::new(1, 2);
+    let partition = Partition::connect(&served.path).unwrap();
+    let (said, heard) = mpsc::channel();
+    let _registration = partition
+        .registration("pool")
+        .without_replay()
+        .register(move |notice: &Notice| {
+            said.send((notice.state(), notice.processor().id)).unwrap();
+            if notice.processor().id == HardwareId(2) && notice.state().may_veto() {
+                return Err(Veto::new(Status::NO_MEMORY, "no memory on the board"));
+            }
+            Ok(())
+        })
+        .unwrap();
+    served.partition.add(HardwareId(1)).unwrap();
+    let refused = served.partition.add(HardwareId(2)).unwrap_err();
+    assert!(refused.to_string().contains("no memory on the board"), "{refused}");
+    assert_eq!(heard.try_iter().count(), 3, "A6: who refuses hears no failure");
+}
+
+#[test]
+fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
+        peer.call("OpenBoard", &()).unwrap();
+    let mut board = hotadd_page::board::BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    // A limit that the test would not survive.
+    peer.register("pool", wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT, 0, 600_000);
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
+        let (_, call) = next(&mut board);
+        assert_eq!(call.notice.processor().id, HardwareId(1));
+        drop(peer);
+        let refused = adding.join().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("its connection was closed"), "{refused}");
+    });
+}
+
+#[test]
+fn l3_an_agreement_with_another_serial_is_none() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
+        peer.call("OpenBoard", &()).unwrap();
+    let mut board = hotadd_page::board::BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    peer.register("pool", wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT, 0, 300);
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
+        let (entry, _) = next(&mut board);
+        // Frees the place, and agrees to nothing.
+        board.skip(entry);
+        let refused = adding.join().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("no answer in"), "{refused}");
+    });
+}
