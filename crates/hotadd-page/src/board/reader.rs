@@ -83,8 +83,8 @@ impl BoardReader {
 
     /// Makes the doorbell unreadable again. After this, the calls must be [taken](Self::next) before the doorbell is polled.
     pub fn silence(&self) {
-        // An error means that it was not rung.
-        let _ = rustix::io::read(&self.doorbell, &mut [0; 8]);
+        // An error means that it was not rung. What is left of many bytes leaves it readable, which does no harm.
+        let _ = rustix::io::read(&self.doorbell, &mut [0_u8; 512]);
     }
 
     /// Takes the next call. `None` if there is none.

@@ -1,6 +1,7 @@
 //! What a board promises: agreements arrive, nothing else is taken for one, and every wait ends.
 #![cfg(not(hotadd_loom))]
 
+mod doorbell;
 mod hostile;
 mod stress;
 
