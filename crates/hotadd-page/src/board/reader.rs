@@ -56,7 +56,7 @@ impl BoardReader {
     ///
     /// # Errors
     /// If it is no board, or could be truncated.
-    pub fn open(memfd: OwnedFd, doorbell: OwnedFd) -> Result<Self, BoardError> {
+    pub fn open(memfd: impl AsFd, doorbell: OwnedFd) -> Result<Self, BoardError> {
         let seals = fcntl_get_seals(&memfd).map_err(|_| BoardError::NotSealed)?;
         if !seals.contains(SealFlags::SHRINK) {
             return Err(BoardError::NotSealed);

@@ -218,7 +218,7 @@ fn memory_that_can_be_truncated_or_is_no_board_is_not_used() {
     let error = BoardReader::open(unsealed, doorbell()).unwrap_err();
     assert!(matches!(error, BoardError::NotSealed), "{error}");
     let file = tempfile::tempfile().unwrap();
-    let error = BoardReader::open(file.into(), doorbell()).unwrap_err();
+    let error = BoardReader::open(file, doorbell()).unwrap_err();
     assert!(matches!(error, BoardError::NotSealed), "{error}");
     for (length, bytes, says) in [
         (4095, &b""[..], "cannot map"),
