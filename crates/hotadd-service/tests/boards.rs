@@ -79,9 +79,9 @@ fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
     let peer = served.peer();
     let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
         peer.call("OpenBoard", &()).unwrap();
-    let mut board = hotadd_page::board::BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    let mut board = BoardReader::open(memory.into(), doorbell.into()).unwrap();
     // A limit that the test would not survive.
-    peer.register("pool", wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT, 0, 600_000);
+    register(&peer, 600_000);
     std::thread::scope(|scope| {
         let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
         let (_, call) = next(&mut board);
@@ -98,8 +98,8 @@ fn l3_an_agreement_with_another_serial_is_none() {
     let peer = served.peer();
     let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
         peer.call("OpenBoard", &()).unwrap();
-    let mut board = hotadd_page::board::BoardReader::open(memory.into(), doorbell.into()).unwrap();
-    peer.register("pool", wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT, 0, 300);
+    let mut board = BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    register(&peer, 300);
     std::thread::scope(|scope| {
         let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
         let (entry, _) = next(&mut board);

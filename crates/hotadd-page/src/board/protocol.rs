@@ -55,8 +55,9 @@ pub fn stop_watching(awake: &AtomicU32, posted: &AtomicU32) -> u32 {
 /// The agent: answers the call at a place with this word. Gives whether the partition may sleep on it and must be woken.
 #[must_use]
 pub fn answer(answer: &AtomicU32, word: u32, waiting: &AtomicU32, place: u32) -> bool {
-    // Release: what the agent did for the call is visible to a partition that sees the answer.
-    answer.store(word, Ordering::Release);
+    // Release: what the agent did for the call is visible to a partition that sees the answer. An exchange and not a store: if it
+    // overwrites an interrupt, a partition that sees this word must see the reason of the interrupt as well.
+    answer.swap(word, Ordering::AcqRel);
     // SeqCst fence: pairs with the one in `wait`. If the load below does not see that the partition sleeps, it sees the answer.
     fence(Ordering::SeqCst);
     waiting.load(Ordering::Relaxed) == place + 1

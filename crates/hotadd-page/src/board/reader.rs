@@ -56,7 +56,7 @@ impl BoardReader {
     ///
     /// # Errors
     /// If it is no board, or could be truncated.
-    pub fn open(memfd: OwnedFd, doorbell: OwnedFd) -> Result<Self, BoardError> {
+    pub fn open(memfd: impl AsFd, doorbell: OwnedFd) -> Result<Self, BoardError> {
         let seals = fcntl_get_seals(&memfd).map_err(|_| BoardError::NotSealed)?;
         if !seals.contains(SealFlags::SHRINK) {
             return Err(BoardError::NotSealed);
@@ -83,8 +83,8 @@ impl BoardReader {
 
     /// Makes the doorbell unreadable again. After this, the calls must be [taken](Self::next) before the doorbell is polled.
     pub fn silence(&self) {
-        // An error means that it was not rung.
-        let _ = rustix::io::read(&self.doorbell, &mut [0; 8]);
+        // An error means that it was not rung. What is left of many bytes leaves it readable, which does no harm.
+        let _ = rustix::io::read(&self.doorbell, &mut [0_u8; 512]);
     }
 
     /// Takes the next call. `None` if there is none.

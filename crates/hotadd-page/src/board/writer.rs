@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{SealFlags, Timespec, fcntl_add_seals, ftruncate};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use rustix::thread::{futex, sched_getcpu};
 
 use super::backoff::Backoff;
@@ -36,7 +36,9 @@ const LOADS: u32 = 32;
 pub struct BoardWriter {
     memory: Memory,
     memfd: OwnedFd,
-    doorbell: OwnedFd,
+    /// A pair of sockets: this side's, and the agent's. An eventfd would not do: both sides would share its flags, so that an agent
+    /// could clear O_NONBLOCK, fill the counter, and make the partition wait for ever when it rings.
+    doorbell: [OwnedFd; 2],
     own: Mutex<Own>,
 }
 
@@ -69,19 +71,20 @@ impl BoardWriter {
         let memory = Memory(Map::new(&memfd, LENGTH, true)?);
         memory.0.long(0).store(u64::from_ne_bytes(MAGIC), Ordering::Relaxed);
         memory.0.word(VERSION_AT).store(VERSION, Ordering::Relaxed);
-        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         let own = Own {
             posted: 0,
             places: [Place::default(); CALLS as usize],
             spins: Backoff::default(),
         };
-        Ok(Self { memory, memfd, doorbell, own: Mutex::new(own) })
+        Ok(Self { memory, memfd, doorbell: [ours, theirs], own: Mutex::new(own) })
     }
 
     /// What the agent's process needs for [`BoardReader::open`](super::BoardReader::open): memory and doorbell.
     #[must_use]
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.memfd.as_fd(), self.doorbell.as_fd()]
+        [self.memfd.as_fd(), self.doorbell[1].as_fd()]
     }
 
     /// Posts a call, and rings the doorbell unless the agent watches. `None` if the call must go over the socket: all places are
@@ -112,8 +115,8 @@ impl BoardWriter {
     }
 
     fn ring(&self) {
-        // An error means that the counter is at its limit; the doorbell is readable then.
-        let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
+        // An error means that it was rung often and is still readable, or that the agent does not want to hear it.
+        let _ = send(&self.doorbell[0], &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
     /// Waits for the answer to a posted call.

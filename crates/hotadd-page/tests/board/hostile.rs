@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use hotadd_page::board::{BoardWriter, Entry, Outcome};
 use proptest::prelude::*;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
 use rustix::io::pwrite;
 
 use super::{CALLS, board, call, outcome, take};
@@ -172,20 +170,4 @@ fn an_agent_that_restores_the_answer_delays_an_interrupt_only_shortly() {
         assert_eq!(outcome, Outcome::Interrupted(()));
         assert!(Instant::now() + super::PATIENCE / 2 < deadline);
     });
-}
-
-#[test]
-fn a_doorbell_that_was_rung_often_is_still_readable() {
-    let (partition, mut agent) = board();
-    for serial in 1..=CALLS * 3 {
-        let entry = partition.post(&call(serial)).unwrap();
-        take(&mut agent);
-        agent.agree(entry);
-    }
-    let doorbell = agent.doorbell();
-    let mut polled = [PollFd::new(&doorbell, PollFlags::IN)];
-    assert_eq!(poll(&mut polled, Some(&Timespec::default())).unwrap(), 1);
-    agent.silence();
-    let mut polled = [PollFd::new(&doorbell, PollFlags::IN)];
-    assert_eq!(poll(&mut polled, Some(&Timespec::default())).unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 //! What a board promises: agreements arrive, nothing else is taken for one, and every wait ends.
 #![cfg(not(hotadd_loom))]
 
+mod doorbell;
 mod hostile;
 mod stress;
 
@@ -217,7 +218,7 @@ fn memory_that_can_be_truncated_or_is_no_board_is_not_used() {
     let error = BoardReader::open(unsealed, doorbell()).unwrap_err();
     assert!(matches!(error, BoardError::NotSealed), "{error}");
     let file = tempfile::tempfile().unwrap();
-    let error = BoardReader::open(file.into(), doorbell()).unwrap_err();
+    let error = BoardReader::open(file, doorbell()).unwrap_err();
     assert!(matches!(error, BoardError::NotSealed), "{error}");
     for (length, bytes, says) in [
         (4095, &b""[..], "cannot map"),

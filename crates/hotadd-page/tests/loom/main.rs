@@ -1,5 +1,7 @@
-//! Every interleaving of the seqlock: run with `RUSTFLAGS="--cfg hotadd_loom"`, as `./test` does.
+//! Every interleaving of the seqlock and of the board: run with `RUSTFLAGS="--cfg hotadd_loom"`, as `./test` does.
 #![cfg(hotadd_loom)]
+
+mod board;
 
 use hotadd_page::seqlock;
 use loom::sync::Arc;
