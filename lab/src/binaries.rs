@@ -1,9 +1,12 @@
 //! The project's own programs for guests: linked statically, since a guest has no libraries.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::{Error, within};
 
@@ -20,15 +23,21 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 /// If it does not compile; the error has the compiler's output.
 pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, Error> {
-    // Tests request the same programs at once. Cargo would make them wait too, and print that each time.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     // A folder of its own, because its flags differ: otherwise each kind of build would invalidate the other's.
     let target = target.join("guest");
+    let what = format!("building {name} for guests");
+    // Threads and processes request the same programs at once, with different features. The file that cargo writes belongs to the last
+    // build, so it is copied to a path of its own before another build begins.
+    let lock = || -> io::Result<File> {
+        fs::create_dir_all(&target)?;
+        let lock = File::create(target.join("lock"))?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
+    };
+    let _lock = lock().map_err(Error::here(&*what))?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
     // With an explicit target, the flags apply to the program and not to procedural macros.
@@ -40,21 +49,15 @@ pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, E
         cargo.arg("--features").arg(format!("{package}/{feature}"));
     }
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let what = format!("building {name} for guests");
     let output = within::output(&mut cargo, LIMIT).map_err(Error::here(&*what))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Error::here(what)(std::io::Error::other(said)));
+        return Err(Error::here(what)(io::Error::other(said)));
     }
-    let built = target.join(TARGET).join("guest");
-    if features.is_empty() {
-        return Ok(built.join(name));
-    }
-    // The name belongs to the last build, whatever its features were. So this build is copied to a path of its own.
-    let own = built.join(format!("{name}-with-{}", features.join("-")));
+    let own = target.join([&[name], features].concat().join("-with-"));
     let keep = || {
-        std::fs::copy(built.join(name), own.with_extension("new"))?;
-        std::fs::rename(own.with_extension("new"), &own)
+        fs::copy(target.join(TARGET).join("guest").join(name), own.with_extension("new"))?;
+        fs::rename(own.with_extension("new"), &own)
     };
     keep().map_err(Error::here(what))?;
     Ok(own)

@@ -98,3 +98,32 @@ impl Drop for Map {
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
+
+#[cfg(all(test, not(hotadd_loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn nothing_outside_of_the_page_can_be_accessed() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(LENGTH as u64).unwrap();
+        let map = Map::new(&file, true).unwrap();
+        assert_eq!(map.words(0, LENGTH / 4).len(), LENGTH / 4);
+        assert_eq!(map.longs(0, LENGTH / 8).len(), LENGTH / 8);
+        // The last ones have a size that overflows.
+        let words =
+            [(2, 1), (4, LENGTH / 4), (LENGTH, 1), (0, usize::MAX / 4 + 1), (0, usize::MAX)];
+        for (at, count) in words {
+            let words = catch_unwind(AssertUnwindSafe(|| map.words(at, count).len()));
+            assert!(words.is_err(), "{count} words at {at}");
+        }
+        let longs =
+            [(4, 1), (8, LENGTH / 8), (LENGTH, 1), (0, usize::MAX / 8 + 1), (0, usize::MAX)];
+        for (at, count) in longs {
+            let longs = catch_unwind(AssertUnwindSafe(|| map.longs(at, count).len()));
+            assert!(longs.is_err(), "{count} long words at {at}");
+        }
+    }
+}

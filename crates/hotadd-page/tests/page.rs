@@ -1,7 +1,7 @@
 //! What a page promises its readers: they find every set that was published, whole, and learn of changes and of the end.
 #![cfg(not(hotadd_loom))]
 
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -237,6 +237,8 @@ fn a_new_partition_does_not_disturb_readers_of_the_page_before() {
     assert_eq!((reader.count(), SetPage::open(&path).unwrap().count()), (2, 5));
     drop(writer);
     assert!(reader.is_ended() && path.exists(), "the one that ended removes only its own file");
+    fs::remove_file(&path).unwrap();
+    assert!(!next.is_in_place(), "it was deleted");
 }
 
 #[test]
@@ -275,6 +277,28 @@ fn a_page_of_another_user_is_not_mapped() {
     std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
     let error = SetPage::open(&path).unwrap_err();
     assert!(matches!(error, PageError::Owner { owner: 65_534, .. }), "{error}");
+}
+
+#[test]
+fn a_user_can_read_its_own_pages_and_those_of_root() {
+    if !Need::Root.is_met("pages of other users") {
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    let set = ActiveSet::first(&ids(0..2), 8).unwrap();
+    let (folder, path, _writer) = page(&set);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    for owner in [0, NOBODY] {
+        std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        let read = || {
+            let user = rustix::process::Uid::from_raw(NOBODY);
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            SetPage::open(&path).map(|page| page.count())
+        };
+        let read = thread::scope(|scope| scope.spawn(read).join().unwrap());
+        assert_eq!(read.unwrap(), 2, "a page of user {owner}");
+    }
 }
 
 #[test]

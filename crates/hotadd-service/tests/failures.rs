@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use hotadd::{Error, EventKind, HardwareId, State, Status, Veto};
+use hotadd::{Error, Event, EventKind, HardwareId, State, Status, Veto};
 use hotadd_service::Why;
 use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
+use zbus::zvariant::ObjectPath;
 
 use common::line::Line;
 use common::{Peer, Served};
@@ -211,4 +213,26 @@ fn who_goes_with_something_unread_is_missed_if_it_is_a_party() {
     let said = served.said("its connection was closed");
     assert!(said.contains("(pool)"), "{said}");
     assert_eq!(served.log(), Vec::<String>::new(), "nobody else is missed");
+}
+
+#[test]
+fn l3_nobody_registers_whose_connection_was_closed_while_it_waited() {
+    let served = Served::new(1, 1);
+    let slow = served.peer();
+    slow.register("slow", wire::LATER_ONLY, 0, 600_000);
+    let add = vetoed(&served);
+    let asked = slow.asked();
+    // Its request waits for the add. Its connection is closed meanwhile.
+    let mut late = served.bare();
+    let body = (ObjectPath::try_from("/a").unwrap(), "late", wire::LATER_ONLY, 0_i32, 0_u32);
+    let call = Message::method_call("/org/hotadd/Partition", "Register").unwrap();
+    let call = call.interface("org.hotadd.Partition1").unwrap().build(&body).unwrap();
+    late.write_all(call.data()).unwrap();
+    late.write_all(&[0; 64]).unwrap();
+    while let Ok(1) = late.read(&mut [0]) {}
+    slow.refuse(&asked.call, "org.hotadd.Error.Status.xC0000001", "no");
+    add.join().unwrap();
+    let is_late = |event: &Event| event.party.as_ref().is_some_and(|party| party.name == "late");
+    let event = served.wait(is_late);
+    assert_eq!((event.kind, event.clause), (EventKind::Refused, Some("L3")), "{event:?}");
 }

@@ -56,6 +56,13 @@ mod tests {
     }
 
     #[test]
+    fn rows_fill_a_message_to_its_last_byte() {
+        let mut room = Room::default();
+        assert!(room.takes(MAX_MESSAGE - HEADER_BYTES));
+        assert!(!room.takes(1));
+    }
+
+    #[test]
     fn the_results_of_a_batch_of_any_size_fit_into_a_message() {
         for rows in [0, 1, 30, MAX_BATCH] {
             let all = rows * (row_text(rows) + RESULT_BYTES);

@@ -46,6 +46,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_partitions_name_has_1_to_64_plain_characters() {
+        for name in ["a", "A-z_0.9", &"x".repeat(64)] {
+            assert!(is_name(name), "{name:?}");
+        }
+        for name in ["", ".a", "..", "a/b", "a b", "\u{e9}", &"x".repeat(65)] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
     fn a_denied_connection_names_who_may_connect() {
         use std::os::unix::fs::PermissionsExt;
 

@@ -160,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_has_an_errno_only_if_it_is_one() {
+        for (sent, errno) in [(0, None), (12, Some(Errno::ENOMEM)), (u32::MAX, None)] {
+            let details = read("errno", sent).unwrap();
+            let notice = read_notice(State::AddFailure, (7, (1, 0, 1, 1), 3, details)).unwrap().1;
+            assert_eq!(notice.errno(), errno, "{sent}");
+        }
+    }
+
+    #[test]
     fn unknown_details_are_ignored() {
         let rows = vec![(1_u32, "text"), (2, "more")];
         for value in [Value::from(rows), Value::from("text"), Value::new(Value::from(1_u8))] {

@@ -117,3 +117,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_call_to_another_object_is_answered_with_an_error() {
+    let properties = wire::Properties { name: "demo", hardware: "simulated", epoch: 1 };
+    let call = |path: &str| {
+        let call = wire::Outgoing::call(path, wire::PARTITION, "GetSet").unwrap();
+        properties.answer(&call.build(&()).unwrap())
+    };
+    assert!(call(wire::PARTITION_PATH).is_none(), "the partition answers it");
+    let wire::StandardError(name, _) = call("/org/hotadd/Other").unwrap().unwrap_err();
+    assert_eq!(name, "UnknownObject");
+}

@@ -1,5 +1,6 @@
 //! [`Backend`]: the requests that every partition answers, whether it is in this process or in another one.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
 
 /// Makes a driver that knows the identity under which it will be called.
 pub(crate) type MakeDriver<'a> = Box<dyn FnOnce(PartyId) -> BoxedDriver + 'a>;
+
+/// Becomes true when the driver can no longer be called. It is never an atomic of loom, because other crates make it.
+pub(crate) type Gone<'a> = Option<&'a AtomicBool>;
 
 /// Called with the registered parties, in calling order.
 pub(crate) type Present<'a> = &'a mut dyn FnMut(&[PartyInfo]);
@@ -61,6 +65,7 @@ pub(crate) struct RegistrationRequest<'a> {
     )]
     pub(crate) time_limit: Option<Duration>,
     pub(crate) required: Option<Weak<Required>>,
+    pub(crate) gone: Gone<'a>,
 }
 
 /// The backend's part of a [`Registration`].
@@ -127,9 +132,9 @@ impl Backend for Inner {
         request: RegistrationRequest<'_>,
         make: MakeDriver<'_>,
     ) -> Result<Registration, Error> {
-        let RegistrationRequest { name, level, at_once, replay, required, .. } = request;
+        let RegistrationRequest { name, level, at_once, replay, required, gone, .. } = request;
         let place = Place { level, at_once };
-        let (shared, epoch) = Self::register(&self, name, place, replay, required, make)?;
+        let (shared, epoch) = Self::register(&self, name, place, replay, required, gone, make)?;
         Ok(Registration::local(LocalHandle { inner: self, shared }, epoch))
     }
 

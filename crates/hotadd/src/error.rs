@@ -136,7 +136,7 @@ pub enum Error {
     /// The party is no longer registered (D2): it crashed and was deregistered then.
     #[error("{0} is already deregistered")]
     NotRegistered(PartyInfo),
-    /// The driver crashed during its replay and is not registered (L3).
+    /// The driver crashed, or its connection was closed, while it was being registered. It is not registered (L3).
     #[error("{0} crashed while it was being registered")]
     Crashed(PartyInfo),
     /// A partition in another process has reached one of its limits (R7).

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Transaction, Veto};
 
+use crate::backend::Gone;
 use crate::current::Current;
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
@@ -99,6 +100,7 @@ impl Inner {
         place: Place,
         replay: bool,
         required: Option<std::sync::Weak<Required>>,
+        gone: Gone<'_>,
         make: impl FnOnce(PartyId) -> Box<dyn Driver + Send>,
     ) -> Result<(Arc<Shared>, Epoch), Error> {
         PartyInfo::check_name(name)?;
@@ -122,6 +124,12 @@ impl Inner {
             self.replay(&mut state, &mut member)
         } else {
             Ok(())
+        };
+        // Relaxed: a driver that goes later than this is registered, and crashes.
+        let is_gone = gone.is_some_and(|gone| gone.load(Ordering::Relaxed));
+        let told = match told {
+            Ok(()) if is_gone => Err(Error::Crashed(member.shared.info())),
+            told => told,
         };
         if let Err(error) = told {
             self.required.forget(id);

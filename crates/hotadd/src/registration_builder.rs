@@ -1,6 +1,7 @@
 //! [`RegistrationBuilder`]: the builder of a registration.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hotadd_core::{Driver, Level, PartyId};
@@ -22,6 +23,7 @@ pub struct RegistrationBuilder<'a> {
     replay: bool,
     time_limit: Option<Duration>,
     required: Option<&'a RequiredParty>,
+    gone: Option<&'a AtomicBool>,
 }
 
 impl<'a> RegistrationBuilder<'a> {
@@ -34,6 +36,7 @@ impl<'a> RegistrationBuilder<'a> {
             replay: true,
             time_limit: None,
             required: None,
+            gone: None,
         }
     }
 
@@ -77,6 +80,15 @@ impl<'a> RegistrationBuilder<'a> {
         self
     }
 
+    /// Registers the driver only if `gone` is false when everything else is done. If it is true, the driver counts as crashed (L3).
+    /// This is for drivers that forward the question to another process, whose connection may be closed while the request to
+    /// register waits.
+    #[doc(hidden)]
+    pub const fn unless(mut self, gone: &'a AtomicBool) -> Self {
+        self.gone = Some(gone);
+        self
+    }
+
     /// Registers the driver.
     ///
     /// # Errors
@@ -96,9 +108,10 @@ impl<'a> RegistrationBuilder<'a> {
         self,
         make: impl FnOnce(PartyId) -> D,
     ) -> Result<Registration, Error> {
-        let Self { partition, name, level, at_once, replay, time_limit, required } = self;
+        let Self { partition, name, level, at_once, replay, time_limit, required, gone } = self;
         let required = required.map(|party| Arc::downgrade(&party.0));
-        let request = RegistrationRequest { name, level, at_once, replay, time_limit, required };
+        let request =
+            RegistrationRequest { name, level, at_once, replay, time_limit, required, gone };
         Arc::clone(partition.backend()).register(request, Box::new(|id| Box::new(make(id)) as _))
     }
 }

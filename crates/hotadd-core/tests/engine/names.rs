@@ -71,6 +71,15 @@ fn a5_names_hold_from_add_start_until_after_add_failure_and_not_longer() {
 }
 
 #[test]
+fn a5_a_proposed_processor_in_the_last_place_of_a_group_begins_no_other_group() {
+    let rig = Rig::with_ids(&(0..63).collect::<Vec<_>>(), 100);
+    let mut transaction = Transaction::add(&rig.set, &ids(&[900])).unwrap();
+    let set = transaction.publish(&rig.set);
+    assert_eq!(set.by_id(HardwareId(900)).map(|p| p.index), Some(index(63)));
+    assert_eq!(set.group_count(), 1);
+}
+
+#[test]
 fn x3_a_processor_that_comes_back_keeps_its_index_and_nobody_else_gets_it() {
     let mut rig = Rig::with_ids(&[10, 20, 30], 8);
     rig.remove(20);

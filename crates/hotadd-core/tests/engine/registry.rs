@@ -94,4 +94,6 @@ fn a2_a_veto_is_always_an_error_whatever_status_it_was_made_of() {
     }
     assert_eq!(Veto::from(Errno::ENOMEM).status(), Status::INSUFFICIENT_RESOURCES);
     assert_eq!(Veto::from("busy").reason(), "busy");
+    assert!(!Veto::from("busy").is_crash(), "a party that refuses has not crashed (L3)");
+    assert!(Veto::crash(Status::IO_TIMEOUT, "silent").is_crash());
 }

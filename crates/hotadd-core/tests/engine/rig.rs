@@ -102,6 +102,7 @@ impl Rig {
     /// Runs a transaction over all registered parties.
     pub(crate) fn run(&mut self, mut transaction: Transaction) -> Transaction {
         let mut parties = self.registry.parties().to_vec();
+        let departures = parties.iter().any(Party::departed);
         loop {
             match transaction.step() {
                 Step::Publish => {
@@ -111,7 +112,7 @@ impl Rig {
                 Step::Call(_) => {
                     transaction.call(
                         &mut parties,
-                        || false,
+                        || departures,
                         |member, notice| self.told(member.name, notice),
                     );
                 }

@@ -25,6 +25,20 @@ fn a1_a5_an_add_proposes_asks_starts_publishes_and_tells_in_this_order() {
 }
 
 #[test]
+fn d3_a_party_that_has_departed_is_passed_over_and_all_others_are_asked_and_told() {
+    let mut rig = Rig::new(1).with(&["a", "b", "c"]);
+    rig.registry.parties()[1].departed.set(true);
+    rig.add(&[1]);
+    let told = |state| [format!("a {state} 1"), format!("c {state} 1")];
+    let calls: Vec<String> = rig.journal.drain(..).filter(|line| line.contains(" Add")).collect();
+    assert_eq!(calls, [told(State::AddStart), told(State::AddComplete)].concat());
+    rig.veto("c", State::AddStart, 2, Status::NO_MEMORY);
+    rig.add(&[2]);
+    let calls: Vec<String> = rig.journal.drain(..).filter(|line| line.contains(" Add")).collect();
+    assert_eq!(calls, ["a AddStart 2", "c AddStart 2", "a AddFailure 2"]);
+}
+
+#[test]
 fn a9_an_empty_batch_asks_no_party_and_changes_nothing() {
     let mut rig = Rig::new(1).with(&["a"]);
     let done = rig.add(&[]);

@@ -221,7 +221,8 @@ fn register(
         concurrent: flags & wire::CONCURRENT != 0,
         time_limit: time_limit.unwrap_or(Duration::from_millis(u64::from(limit))),
     };
-    let mut registering = core.partition.registration(&name).level(level).at_once();
+    let mut registering = core.partition.registration(&name).level(level);
+    registering = registering.at_once().unless(&connection.is_closed);
     if flags & wire::LATER_ONLY != 0 {
         registering = registering.without_replay();
     }

@@ -60,7 +60,6 @@ impl Session {
     pub(crate) fn enroll(&self, registration: Registration, agent: Arc<Agent>) {
         let id = registration.party().id.0;
         if let Some(party) = self.connection.parties.insert(id, Party { registration, agent }) {
-            lock(&self.core.ledger).strike(id);
             self.core.part_with(&self.connection, id, party);
         }
     }

@@ -32,8 +32,12 @@ pub(crate) struct Connection {
     /// The peer accepts descriptors.
     descriptors: AtomicBool,
     board: OnceLock<Arc<BoardWriter>>,
-    /// Why this side closed the connection.
+    /// Why the connection ended.
     closed: Mutex<Option<Loss>>,
+    /// The connection has ended. No party registers over it from now on.
+    ///
+    /// Relaxed: parties that registered just before are deregistered when the session ends.
+    pub(crate) is_closed: AtomicBool,
 }
 
 impl Connection {
@@ -44,10 +48,20 @@ impl Connection {
         named: Option<Arc<NamedConnection>>,
     ) -> Self {
         let (pending, parties) = (Pending::default(), Parties::default());
-        let (open, descriptors) = (AtomicBool::new(false), AtomicBool::new(false));
-        let closed = Mutex::new(None);
-        let board = OnceLock::new();
-        Self { id, pending, route, peer, parties, named, open, descriptors, board, closed }
+        let not_yet = || AtomicBool::new(false);
+        Self {
+            id,
+            pending,
+            route,
+            peer,
+            parties,
+            named,
+            open: not_yet(),
+            descriptors: not_yet(),
+            board: OnceLock::new(),
+            closed: Mutex::default(),
+            is_closed: not_yet(),
+        }
     }
 
     /// Marks the peer as authenticated. From now on it receives signals.
@@ -107,8 +121,7 @@ impl Connection {
 
     /// Closes the connection from this side. The first reason is kept.
     pub(crate) fn close(&self, loss: Loss) {
-        lock(&self.closed).get_or_insert(loss);
-        self.route.close();
+        self.ended(|| loss);
     }
 
     /// Closes the connection because the service ends: its parties are not called any more, and veto nothing.
@@ -121,6 +134,8 @@ impl Connection {
     /// Marks the connection as ended. Returns the reason that is recorded here, or else `otherwise`.
     pub(crate) fn ended(&self, otherwise: impl FnOnce() -> Loss) -> Loss {
         let loss = lock(&self.closed).get_or_insert_with(otherwise).clone();
+        // This comes first: when the peer reads the end of the stream, it can no longer register.
+        self.is_closed.store(true, Ordering::Relaxed);
         self.route.close();
         loss
     }

@@ -68,8 +68,7 @@ impl Driver for Callback {
     }
 }
 
-/// The change that a notice means to a driver. `None` for notices that it did not ask for: Windows has no such states
-/// (X1).
+/// The change that a notice means to a driver. `None` for states that Windows does not define: its drivers never see them (X1).
 pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
     let state = match notice.state() {
         State::AddStart => change_state::START,

@@ -229,7 +229,7 @@ fn settle(at: ProcessorIndex) {
     let Some(processor) = set.by_index(at) else {
         return;
     };
-    // A processor that has left in the meantime keeps its name, and drivers that were not notified of the leaving may
+    // A processor that has left in the meantime keeps its index (X3), and drivers that were not notified of the leaving may
     // use it (X1).
     if !set.contains(at) {
         thread::pretend(processor);

@@ -126,3 +126,70 @@ impl Population for TreeOf<'_> {
         Ok(swept)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mask::Mask;
+    use super::super::stat::Stat;
+    use super::super::threads::{Masks, Owner};
+    use super::*;
+
+    /// A process table: the processes, each with its parent.
+    #[derive(Debug)]
+    struct Fixed(&'static [(i32, i32)]);
+
+    fn pid(id: i32) -> Pid {
+        Pid::from_raw(id).unwrap()
+    }
+
+    impl Processes for Fixed {
+        fn processes(&self, but: &HashSet<Pid>) -> Result<Table, Errno> {
+            let mut table = Table::default();
+            for (id, parent) in self.0 {
+                let (pid, parent) = (pid(*id), Pid::from_raw(*parent));
+                if but.contains(&pid) {
+                    table.passed.insert(pid);
+                } else {
+                    let (ended, immovable, born) = (false, false, None);
+                    table.found.push(Stat { pid, parent, ended, immovable, born });
+                }
+            }
+            Ok(table)
+        }
+
+        fn threads(&self, _: Pid) -> Result<Vec<Pid>, Errno> {
+            Err(Errno::NOSYS)
+        }
+    }
+
+    impl Masks for Fixed {
+        fn stat(&self, _: Pid) -> Result<Stat, Errno> {
+            Err(Errno::NOSYS)
+        }
+        fn mask(&self, _: Pid) -> Result<Mask, Errno> {
+            Err(Errno::NOSYS)
+        }
+        fn set_mask(&self, _: Pid, _: &Mask) -> Result<(), Errno> {
+            Err(Errno::NOSYS)
+        }
+        fn owner(&self, _: Pid) -> Option<Owner> {
+            None
+        }
+        fn ticks(&self) -> u64 {
+            0
+        }
+        fn overwrites(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn h1_a_table_without_the_root_or_with_a_new_orphan_is_read_again() {
+        let mut members = Members::new(pid(10), Tree::Current);
+        let mut torn = |table| members.look(&Fixed(table)).unwrap().torn;
+        assert!(!torn(&[(1, 0), (10, 1), (11, 10)]), "it is whole");
+        assert!(torn(&[(1, 0), (11, 10)]), "the root is missing");
+        assert!(torn(&[(1, 0), (10, 1), (12, 99)]), "a parent has ended meanwhile");
+        assert!(!torn(&[(1, 0), (10, 1), (12, 99)]), "the parent is hidden");
+    }
+}
