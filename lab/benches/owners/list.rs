@@ -35,6 +35,15 @@ pub(crate) fn all() -> Vec<Owner> {
     ]
 }
 
+/// Those that are given several processors at once.
+pub(crate) fn at_once() -> Vec<Owner> {
+    vec![
+        alone(listener("bare listener", "now", 0)),
+        alone(daemon("hotadd, no party", 0)),
+        alone(daemon("hotadd, 10 parties", 10)),
+    ]
+}
+
 /// With no udevd beside it, which looks at every event too.
 fn alone(owner: Owner) -> Owner {
     Owner {

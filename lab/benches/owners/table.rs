@@ -8,6 +8,8 @@ pub(crate) struct Sample {
     pub(crate) times: Times,
     /// From the add event to the online event as a third program hears them, in microseconds.
     pub(crate) heard: u64,
+    /// The system calls of the owner from the add event to the write, if they are traced: how long after the event, who, what.
+    pub(crate) calls: Vec<String>,
 }
 
 /// A column: its head, and what of a sample it shows, in microseconds.
