@@ -48,7 +48,9 @@ pub(crate) fn measure(kernel: Kernel, names: &[String], rounds: u32, prints: boo
     if !prints {
         return Ok(());
     }
-    println!("{kernel}, {MANY} processors at once, {rounds} rounds: milliseconds of each round");
+    println!(
+        "{kernel}, {MANY} processors at once, {rounds} rounds, milliseconds: total / the kernel's own bring-ups (limit 1.10)"
+    );
     for (owner, batches) in owners.iter().zip(batches) {
         print!("{:29}", owner.name);
         for Batch { total, bring_up, lock } in batches {

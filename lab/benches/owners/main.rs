@@ -3,7 +3,8 @@
 //!
 //! `cargo bench -p lab --bench owners -- [ROUNDS] [NAME...]` prints tables, of the owners whose names contain one of these. With
 //! `--calls` it prints instead which system calls each owner makes from the add event to the write. Nothing depends on the
-//! figures. Without `--bench`, as `cargo test --bench owners` has it, there is one round, and no table.
+//! figures. `HOTADD_EARLIER=FILE` adds the daemon of an earlier version, built for guests. Without `--bench`, as
+//! `cargo test --bench owners` has it, there is one round, and no table.
 
 mod at_once;
 mod list;
@@ -106,6 +107,9 @@ fn boot(kernel: Kernel, owners: &[Owner], most: u32) -> Outcome<Guest> {
     programs.dedup();
     for (package, name) in programs {
         lab = lab.program(package, name)?;
+    }
+    if let Some(earlier) = list::earlier() {
+        lab = lab.file(&earlier, list::EARLIER);
     }
     Ok(lab.boot()?)
 }
