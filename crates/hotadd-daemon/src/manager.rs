@@ -250,10 +250,12 @@ impl Manager {
     }
 
     fn take(&mut self, message: Message) {
+        // Before the line of another message.
+        self.take_events();
         match message {
-            Message::Events => self.take_events(),
             Message::Turned(what) => self.log.turned(&what),
-            Message::Signal
+            Message::Events
+            | Message::Signal
             | Message::Reload
             | Message::Registered(_)
             | Message::Reloaded(_)
