@@ -15,6 +15,7 @@
 mod config;
 pub mod degraded;
 pub mod descriptors;
+mod events;
 #[cfg(feature = "fault-points")]
 mod fault;
 #[cfg(fuzzing)]
@@ -39,7 +40,6 @@ mod whereabouts;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
-use hotadd::Event;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -64,7 +64,8 @@ pub enum Failure {
 
 /// Messages of the other threads to the main thread.
 enum Message {
-    Event(Box<Event>),
+    /// There are events to take, see [`Events`](events::Events).
+    Events,
     /// A peer was refused or disconnected.
     Turned(String),
     /// A signal to end.

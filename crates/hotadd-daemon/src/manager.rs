@@ -10,6 +10,7 @@ use hotadd::{Adder, CpuList, Event, EventKind, HardwareId, Partition, PartyId};
 use hotadd_service::Service;
 
 use super::config::{Config, Party};
+use super::events::Events;
 #[cfg(feature = "fault-points")]
 use super::fault;
 use super::hardware::Governed;
@@ -33,6 +34,7 @@ pub(super) struct Manager {
     pub(super) notify: Notify,
     pub(super) messages: Receiver<Message>,
     pub(super) sender: Sender<Message>,
+    pub(super) events: Arc<Events>,
     pub(super) state_file: Arc<StateFile>,
     /// The processors that were off at the start, each with its plugging at that time.
     pub(super) off: Vec<(HardwareId, Option<u64>)>,
@@ -95,11 +97,9 @@ impl Manager {
         let rows = active.iter().map(|p| (p.id, p.index.get()));
         let candidates = partition.candidates().map_err(|error| error.to_string())?;
         let view = View::new(partition.hardware(), String::new(), rows, candidates);
-        let observer = sender.clone();
-        let observe = move |event: &Event| {
-            // Fails only when the main thread has ended.
-            let _ = observer.send(Message::Event(Box::new(event.clone())));
-        };
+        let events = Arc::new(Events::new(sender.clone()));
+        let observed = Arc::clone(&events);
+        let observe = move |event: &Event| observed.observe(event);
         partition.observe(observe).map_err(|error| error.to_string())?.detach();
         let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
         Ok(Self {
@@ -111,6 +111,7 @@ impl Manager {
             notify,
             messages,
             sender,
+            events,
             state_file,
             off,
             adder,
@@ -249,26 +250,32 @@ impl Manager {
     }
 
     fn take(&mut self, message: Message) {
+        // Before the line of another message.
+        self.take_events();
         match message {
-            Message::Event(event) => {
-                if let Some(note) = self.view.take(&event) {
-                    self.log.event(&event, &note);
-                }
-                // Parties come and go for as long as the machine runs, so rows of deregistered parties are dropped.
-                self.view.drivers.retain(|driver| driver.registered);
-                match event.kind {
-                    EventKind::Registered => self.look_who_is_back(false),
-                    EventKind::Missing | EventKind::Present => self.say(&self.status()),
-                    _ => {}
-                }
-            }
             Message::Turned(what) => self.log.turned(&what),
-            Message::Signal
+            Message::Events
+            | Message::Signal
             | Message::Reload
             | Message::Registered(_)
             | Message::Reloaded(_)
             | Message::LeftOut
             | Message::Left => {}
+        }
+    }
+
+    fn take_events(&mut self) {
+        for event in self.events.take() {
+            if let Some(note) = self.view.take(&event) {
+                self.log.event(&event, &note);
+            }
+            // Parties come and go for as long as the machine runs, so rows of deregistered parties are dropped.
+            self.view.drivers.retain(|driver| driver.registered);
+            match event.kind {
+                EventKind::Registered => self.look_who_is_back(false),
+                EventKind::Missing | EventKind::Present => self.say(&self.status()),
+                _ => {}
+            }
         }
     }
 
@@ -294,6 +301,8 @@ impl Manager {
             }
             None
         });
+        // Also those that did not wake this thread: the view then knows whom the partition waits for.
+        self.take_events();
         if !left {
             let waiting = self.view.waiting.as_ref();
             let who = waiting.map_or("a party", |waiting| waiting.driver.as_str());

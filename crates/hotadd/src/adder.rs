@@ -1,4 +1,21 @@
 //! [`Adder`]: adds processors as soon as they appear if all parties agree, and tries each only once.
+//!
+//! Processors that are plugged in together are a batch of one transaction each, which is the default of A9. Three other ways were
+//! considered:
+//!
+//! - **One atomic batch.** All parties would be asked about all processors before the first start. But one veto would keep out all
+//!   of them, which A9 excludes unless somebody asks for an atomic batch. To try the others again, the parties would have to be
+//!   told first that processors about which nobody objected were not added, and then be asked about them a second time.
+//! - **One batch without the vetoed processors.** AddStart tells a processor's index, which is valid until the end of the add (A5)
+//!   and dense in the order of activation. If an earlier processor is refused or does not start, each later one has an index that
+//!   its parties were told wrongly.
+//! - **Asking about the next processor while the kernel brings up the last one.** The same holds for the index. In addition, two
+//!   adds would be in progress (A7), and AddStart of the second could come before AddComplete of the first, in which the party
+//!   prepares what the second needs.
+//!
+//! So the adds follow one another, and the time between two of them is kept short. The kernel's bring-up of a processor takes
+//! longer than the events of the next ones. These are received meanwhile by another thread, and the next processor is already
+//! queued when an add ends.
 
 use std::collections::VecDeque;
 // std's locks, also under loom: an adder has its own thread, which no loom model has.

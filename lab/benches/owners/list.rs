@@ -1,5 +1,7 @@
 //! Who is measured: for each owner how it begins, what comes before each processor, and how it ends. One more is a few lines.
 
+use std::path::PathBuf;
+
 /// A program or service that brings processors online. Its scripts are run by `sh` in the guest, and must succeed; each ends
 /// when what it does is done.
 pub(crate) struct Owner {
@@ -19,7 +21,7 @@ pub(crate) struct Owner {
 
 /// All of them. Each is alone, without udevd, unless its name says otherwise.
 pub(crate) fn all() -> Vec<Owner> {
-    vec![
+    let mut all = vec![
         alone(listener("bare listener", "now", 0)),
         alone(listener("the same, upon bind@", "bind", 0)),
         alone(listener("the same that asks 10 bare", "now", 10)),
@@ -32,6 +34,32 @@ pub(crate) fn all() -> Vec<Owner> {
         alone(daemon("hotadd, 100 parties", 100)),
         Owner { before: WORKER, ..listener("bare listener beside udevd", "now", 0) },
         Owner { before: WORKER, ..daemon("hotadd, 10, beside udevd", 10) },
+    ];
+    if earlier().is_some() {
+        all.push(of_earlier(alone(daemon("earlier hotadd, no party", 0))));
+        all.push(of_earlier(alone(daemon("earlier hotadd, 10 parties", 10))));
+    }
+    all
+}
+
+/// The `hotadd` of an earlier version, to be compared in the same run: the file that `$HOTADD_EARLIER` names, built for guests.
+pub(crate) fn earlier() -> Option<PathBuf> {
+    std::env::var_os("HOTADD_EARLIER").map(PathBuf::from)
+}
+
+/// What [`earlier`] is called in the guest.
+pub(crate) const EARLIER: &str = "/bin/hotadd-earlier";
+
+fn of_earlier(owner: Owner) -> Owner {
+    Owner { start: owner.start.replace("hotadd daemon", &format!("{EARLIER} daemon")), ..owner }
+}
+
+/// Those that are given several processors at once.
+pub(crate) fn at_once() -> Vec<Owner> {
+    vec![
+        alone(listener("bare listener", "now", 0)),
+        alone(daemon("hotadd, no party", 0)),
+        alone(daemon("hotadd, 10 parties", 10)),
     ]
 }
 

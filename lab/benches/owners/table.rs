@@ -8,6 +8,8 @@ pub(crate) struct Sample {
     pub(crate) times: Times,
     /// From the add event to the online event as a third program hears them, in microseconds.
     pub(crate) heard: u64,
+    /// The system calls of the owner from the add event to the write, if they are traced: how long after the event, who, what.
+    pub(crate) calls: Vec<String>,
 }
 
 /// A column: its head, and what of a sample it shows, in microseconds.
@@ -43,7 +45,29 @@ pub(crate) fn print(owners: &[Owner], samples: &[Vec<Sample>]) {
     }
     let held = || samples.iter().flatten().map(|s| s.times.free.saturating_sub(s.times.add));
     let most = held().max().unwrap_or_default();
-    println!("the lock is free after the add event: {}, at most {}\n", spread(held()), ms(most));
+    println!("the lock is free after the add event: {}, at most {}", spread(held()), ms(most));
+    targets(owners, samples);
+    println!();
+}
+
+/// The targets of `docs/performance.md` for the own share, as far as the owners that they name were measured.
+fn targets(owners: &[Owner], samples: &[Vec<Sample>]) {
+    let median = |name: &str| {
+        let at = owners.iter().position(|owner| owner.name == name)?;
+        let mut values: Vec<u64> = samples[at].iter().map(COLUMNS[0].1).collect();
+        values.sort_unstable();
+        values.get((values.len() - 1) / 2).copied()
+    };
+    let target = |what: &str, ours: &str, other: &str, limit: fn(u64) -> u64| {
+        let (Some(ours), Some(limit)) = (median(ours), median(other).map(limit)) else { return };
+        let met = if ours <= limit { "met" } else { "missed" };
+        println!("own share {what}: {}, limit {}: {met}", ms(ours), ms(limit));
+    };
+    let (ten, hundred) = ("hotadd, 10 parties", "hotadd, 100 parties");
+    target("of 10 parties below udevd with a worker", ten, "udevd, with a worker", |us| us);
+    target("of 10 parties, bare listener + 2 ms", ten, "bare listener", |us| us + 2000);
+    let bare = "the same that asks 100 bare";
+    target("of 100 parties, 1.5 x bare that asks 100", hundred, bare, |us| us * 3 / 2);
 }
 
 fn spread(values: impl Iterator<Item = u64>) -> String {

@@ -41,12 +41,15 @@ pub(crate) struct Times {
     pub(crate) free: u64,
 }
 
-/// Sets the probes, by the clock by which uevents are dated.
-pub(crate) fn begin(guest: &Guest) -> Outcome<()> {
+/// Sets the probes, by the clock by which uevents are dated. `calls`: system calls as well, which makes everything slower.
+pub(crate) fn begin(guest: &Guest, calls: bool) -> Outcome<()> {
     let probes = PROBES.join("\n");
     guest.write(&format!("{TRACING}/kprobe_events"), &probes)?;
     guest.write(&format!("{TRACING}/trace_clock"), "mono")?;
     guest.write(&format!("{TRACING}/events/lab/enable"), "1")?;
+    if calls {
+        guest.write(&format!("{TRACING}/events/raw_syscalls/sys_enter/enable"), "1")?;
+    }
     Ok(())
 }
 
@@ -56,12 +59,13 @@ pub(crate) fn clear(guest: &Guest) -> Outcome<()> {
 }
 
 /// What was seen of a processor that is online, once the write has returned.
-pub(crate) fn times(guest: &Guest, id: u32) -> Outcome<Times> {
+pub(crate) fn times(guest: &Guest, id: u32) -> Outcome<(Times, Vec<String>)> {
     let began = Instant::now();
     loop {
         let text = guest.read(&format!("{TRACING}/trace"))?;
         if let Some(times) = read(&text, &format!("cpu{id}")) {
-            return Ok(times);
+            let calls = calls(&text, &times);
+            return Ok((times, calls));
         }
         if began.elapsed() > LIMIT {
             return Err(format!("cpu{id} is not in:\n{text}").into());
@@ -74,7 +78,8 @@ fn read(text: &str, name: &str) -> Option<Times> {
     let of = |l: &&Line, what: &str| l.what == what && l.fields.get("name") == Some(&name);
     let add = all.iter().find(|l| of(l, "event"))?.at;
     let write = all.iter().find(|l| of(l, "write"))?;
-    let returned = || all.iter().filter(|l| l.what == "wrote" && l.task == write.task);
+    let returned =
+        || all.iter().filter(|l| l.what == "wrote" && l.task == write.task && l.at >= write.at);
     let done = returned().find(|l| l.fields.get("result").is_some_and(|r| !r.starts_with('-')))?;
     let after = |what: &str, from: u64, task: Option<&str>| {
         let is = |l: &&Line| l.what == what && l.at >= from && task.is_none_or(|t| l.task == t);
@@ -93,11 +98,53 @@ fn read(text: &str, name: &str) -> Option<Times> {
     })
 }
 
+/// The system calls of owners from the add event to the write.
+fn calls(text: &str, times: &Times) -> Vec<String> {
+    let ours = |l: &Line| ["hotadd", "lab-onliner"].iter().any(|name| l.task.starts_with(name));
+    let within = |l: &Line| (times.add..=times.write).contains(&l.at) && l.what == "sys_enter";
+    let named = |l: Line| {
+        let number = l.rest.trim_start_matches("NR ").split(' ').next().unwrap_or_default();
+        let name = NAMES.iter().find(|(n, _)| *n == number).map_or(number, |(_, name)| name);
+        format!("{:5} us {:16} {name}", l.at - times.add, l.task)
+    };
+    text.lines().filter_map(line).filter(|l| ours(l) && within(l)).map(named).collect()
+}
+
+/// Names of the system calls on the way, by their numbers.
+const NAMES: [(&str, &str); 24] = [
+    ("0", "read"),
+    ("1", "write"),
+    ("3", "close"),
+    ("7", "poll"),
+    ("9", "mmap"),
+    ("10", "mprotect"),
+    ("17", "pread64"),
+    ("21", "access"),
+    ("24", "sched_yield"),
+    ("28", "madvise"),
+    ("41", "socket"),
+    ("44", "sendto"),
+    ("45", "recvfrom"),
+    ("46", "sendmsg"),
+    ("47", "recvmsg"),
+    ("49", "bind"),
+    ("54", "setsockopt"),
+    ("202", "futex"),
+    ("232", "epoll_wait"),
+    ("233", "epoll_ctl"),
+    ("257", "openat"),
+    ("269", "faccessat"),
+    ("271", "ppoll"),
+    ("281", "epoll_pwait"),
+];
+
 struct Line<'a> {
     /// Name and id of the thread.
     task: &'a str,
     at: u64,
     what: &'a str,
+    /// What follows.
+    rest: &'a str,
     fields: BTreeMap<&'a str, &'a str>,
 }
 
@@ -109,7 +156,9 @@ fn line(text: &str) -> Option<Line<'_>> {
     let (seconds, micros) = at.split_once('.')?;
     let at = seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?;
     let what = words.next()?.trim_end_matches(':');
+    let after = rest.split_once(what).map_or("", |(_, after)| after);
+    let after = after.trim_start_matches(':').trim_start();
     let fields = words.filter_map(|word| word.split_once('='));
     let fields = fields.map(|(name, value)| (name, value.trim_matches('"'))).collect();
-    Some(Line { task: task.trim(), at, what, fields })
+    Some(Line { task: task.trim(), at, what, rest: after, fields })
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -63,7 +64,16 @@ impl Kept {
 
 /// Writes to an existing file.
 pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), Errno> {
-    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    write_opened(&open_to_write(path)?, text)
+}
+
+/// Opens an existing file for [`write_opened`].
+pub(super) fn open_to_write(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Writes to an opened file.
+pub(super) fn write_opened(file: &OwnedFd, text: &[u8]) -> Result<(), Errno> {
     // Not by the standard library, which repeats a write on EINTR.
     let written = rustix::io::write(file, text)?;
     if written == text.len() { Ok(()) } else { Err(Errno::IO) }

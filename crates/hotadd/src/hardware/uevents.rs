@@ -37,23 +37,32 @@ pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Option<usi
     Ok(kernel.then_some(length.min(buffer.len())))
 }
 
-/// Passes on all pending messages, one by one. Returns whether some may have been lost. Any error ends the use of the socket.
+/// How a socket was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drained {
+    /// Some messages may have been lost.
+    pub(super) lost: bool,
+    /// No message is left: the last call found none.
+    pub(super) emptied: bool,
+}
+
+/// Passes on all pending messages, one by one, up to a limit. Any error ends the use of the socket.
 pub(super) fn drain(
     mut receive: impl FnMut(&mut [u8]) -> Result<Option<usize>, Errno>,
     mut each: impl FnMut(&[u8]),
-) -> Result<bool, Errno> {
+) -> Result<Drained, Errno> {
     let mut lost = false;
     let mut buffer = [0; MESSAGE];
     for _ in 0..BATCH {
         match receive(&mut buffer) {
             Ok(Some(length)) => each(buffer.get(..length).unwrap_or(&buffer)),
             Ok(None) | Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => break,
+            Err(Errno::AGAIN) => return Ok(Drained { lost, emptied: true }),
             Err(Errno::NOBUFS) => lost = true,
             Err(errno) => return Err(errno),
         }
     }
-    Ok(lost)
+    Ok(Drained { lost, emptied: false })
 }
 
 /// What happened to a processor.
@@ -204,14 +213,16 @@ mod tests {
             asked += 1;
             if asked % 2 == 0 { Ok(Some(9)) } else { Err(Errno::INTR) }
         };
-        assert_eq!(drain(flood, |_| heard += 1), Ok(false));
+        let some_left = Drained { lost: false, emptied: false };
+        assert_eq!(drain(flood, |_| heard += 1), Ok(some_left));
         assert_eq!((asked, heard), (BATCH, BATCH / 2), "the reading comes to an end");
 
         let mut script =
             vec![Err(Errno::AGAIN), Ok(None), Err(Errno::NOBUFS), Ok(Some(usize::MAX))];
         let mut lengths = Vec::new();
         let scripted = |_: &mut [u8]| script.pop().unwrap();
-        assert_eq!(drain(scripted, |m| lengths.push(m.len())), Ok(true), "ENOBUFS is a loss");
+        let lossy = Drained { lost: true, emptied: true };
+        assert_eq!(drain(scripted, |m| lengths.push(m.len())), Ok(lossy), "ENOBUFS is a loss");
         assert_eq!(
             lengths,
             [MESSAGE],

@@ -113,7 +113,7 @@ impl Watcher {
             let receive = |buffer: &mut [u8]| hardware.receive(socket, buffer);
             let each = |message: &[u8]| heard.extend(Uevent::parse(message));
             match uevents::drain(receive, each) {
-                Ok(more) => lost = more,
+                Ok(drained) => lost = drained.lost,
                 Err(_) => (self.uevents, lost) = (None, true),
             }
         }

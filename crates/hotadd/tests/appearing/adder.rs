@@ -1,7 +1,7 @@
 //! An [`Adder`] adds each appearing processor once, with the agreement of all parties.
 
 use std::sync::Arc;
-use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::{TryRecvError, channel};
 
 use hotadd::hardware::Simulated;
 use hotadd::{Adder, EventKind, HardwareId, Notice, Partition, State};
@@ -44,6 +44,40 @@ fn a1_appearing_processors_are_added_in_order_and_refused_ones_not_tried_again()
     assert_eq!(next(), (refused, 3), "a replugged processor appears again");
     adder.add([HardwareId(2)]);
     assert_eq!(next(), (joined, 2), "an explicit request adds it");
+}
+
+#[test]
+fn a7_a9_processors_plugged_in_together_are_decided_one_by_one_and_asked_about_once() {
+    let (hardware, partition, verdicts) = fixture();
+    let (sender, calls) = channel();
+    let refuses = move |notice: &Notice| {
+        let of = notice.processor();
+        sender.send((notice.state(), of.id.0, of.index.get())).unwrap();
+        if (notice.state(), of.id) == (State::AddStart, HardwareId(3)) {
+            return Err("not this one".into());
+        }
+        Ok(())
+    };
+    let party = partition.registration("party").without_replay().register(refuses).unwrap();
+    let adder = Adder::listen(&partition).unwrap();
+    (2..6).for_each(|id| hardware.plug(HardwareId(id)));
+    adder.begin();
+    let four = [(); 4].map(|()| next(&verdicts));
+    let (joined, refused) = (EventKind::Joined, EventKind::Refused);
+    assert_eq!(four, [(joined, 2), (refused, 3), (joined, 4), (joined, 5)]);
+    drop(party);
+    let (start, complete) = (State::AddStart, State::AddComplete);
+    let all = [
+        (start, 2, 2),
+        (complete, 2, 2),
+        (start, 3, 3),
+        // The refused one has left its index to the next, which an earlier question could not have known.
+        (start, 4, 3),
+        (complete, 4, 3),
+        (start, 5, 4),
+        (complete, 5, 4),
+    ];
+    assert_eq!(calls.iter().collect::<Vec<_>>(), all, "one add at a time, each asked about once");
 }
 
 #[test]

@@ -53,11 +53,6 @@ impl Hardware for Hotplug {
             let reason = format!("there is no such processor; this machine can have {all}");
             return no(Status::NO_SUCH_DEVICE, reason);
         }
-        let present = list(List::Present)?;
-        if !present.contains(id) {
-            let reason = format!("it is not plugged in; the present processors are {present}");
-            return no(Status::DEVICE_DOES_NOT_EXIST, reason);
-        }
         if list(List::Online)?.contains(id) {
             return if self.lock().is_member(id) {
                 // The partition itself has the better error.
@@ -67,10 +62,21 @@ impl Hardware for Hotplug {
                 no(Status::DEVICE_ALREADY_ATTACHED, reason)
             };
         }
-        match self.kernel.may_switch(id) {
-            Ok(()) => Ok(()),
+        // Opened and not only checked: the start then writes to it. If the processor is replaced meanwhile, the monitor notices.
+        match self.kernel.open(id) {
+            Ok(switch) => {
+                self.lock().opened = Some((id, switch));
+                Ok(())
+            }
+            // Without a switch: which of the two reasons it has is read only now.
             Err(Errno::NOENT) => {
-                no(Status::NOT_SUPPORTED, "the kernel has no online file for it".into())
+                let present = list(List::Present)?;
+                if present.contains(id) {
+                    let reason = "the kernel has no online file for it".into();
+                    return no(Status::NOT_SUPPORTED, reason);
+                }
+                let reason = format!("it is not plugged in; the present processors are {present}");
+                no(Status::DEVICE_DOES_NOT_EXIST, reason)
             }
             Err(errno) => {
                 let errno = raw(errno);
@@ -96,7 +102,13 @@ impl Hardware for Hotplug {
             let reason = Some("another process has brought it online".to_owned());
             return Err(PlatformError { status, errno, reason });
         }
-        self.kernel.switch(id, true).map_err(failed)?;
+        // In a batch it is the last one that is open.
+        let opened = state.opened.take_if(|(of, _)| *of == id);
+        let switched = match &opened {
+            Some((_, switch)) => self.kernel.switch_opened(id, switch, true),
+            None => self.kernel.switch(id, true),
+        };
+        switched.map_err(failed)?;
         if !self.is_online(id).map_err(failed)? {
             return Err(Number::EIO.into());
         }
@@ -118,9 +130,18 @@ impl Hardware for Hotplug {
 
     fn survey(&self, expected: &[HardwareId]) -> Survey {
         let mut state = self.lock();
-        let sequence = self.sequence();
-        let online = match self.kernel.list(List::Online) {
-            Ok(online) => online,
+        // The number is needed, and then must be read before the list, only if a processor has become a member without a start
+        // of this partition. This is rare, so the list is read alone first.
+        let list = || self.kernel.list(List::Online);
+        let looked = list().and_then(|online| match state.has_started_all(expected, &online) {
+            true => Ok((online, u64::MAX)),
+            false => {
+                let sequence = self.sequence();
+                list().map(|online| (online, sequence))
+            }
+        });
+        let (online, sequence) = match looked {
+            Ok(looked) => looked,
             Err(errno) => {
                 let repaired = state.blinded(errno).into_iter().collect();
                 return Survey { repaired, ..Survey::default() };
@@ -149,7 +170,7 @@ impl Hardware for Hotplug {
         // If the list cannot be read, the next check reads it.
         if let Ok(present) = self.kernel.list(List::Present) {
             let switch = |id| self.kernel.may_switch(id) != Err(Errno::NOENT);
-            survey.appeared = state.appeared(&present, self.sequence(), switch);
+            survey.appeared = state.appeared(&present, || self.sequence(), switch);
             survey.appeared.retain(|id| !online.contains(*id) || off_again.contains(id));
         }
         survey

@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) ours: BTreeMap<u32, bool>,
     /// How often somebody else brought it online.
     pub(super) brought: BTreeMap<u32, u32>,
+    /// Every look at sysfs that we made, and every write.
+    pub(super) looks: Vec<&'static str>,
     /// Runs before our next write; after it.
     pub(super) before: Option<Hook>,
     pub(super) after: Option<Hook>,
@@ -195,6 +197,20 @@ impl Fake {
         })))
     }
 
+    fn looks(&self, at: &'static str) {
+        self.world().looks.push(at);
+    }
+
+    /// Why we may not use this switch.
+    fn barred(&self, HardwareId(id): HardwareId) -> Result<(), Errno> {
+        let world = self.world();
+        match world.barred.get(&id) {
+            _ if !world.present.contains(&id) || world.fixed.contains(&id) => Err(Errno::NOENT),
+            Some(errno) => Err(*errno),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }
@@ -202,6 +218,7 @@ impl Fake {
 
 impl Kernel for Fake {
     fn list(&self, list: List) -> Result<CpuList, Errno> {
+        self.looks(list.name());
         let mut world = self.world();
         if list == List::Online
             && let Some(errno) = world.readings.pop_front().flatten()
@@ -216,16 +233,29 @@ impl Kernel for Fake {
         Ok(ids.iter().copied().map(HardwareId).collect())
     }
 
-    fn may_switch(&self, HardwareId(id): HardwareId) -> Result<(), Errno> {
-        let world = self.world();
-        match world.barred.get(&id) {
-            _ if !world.present.contains(&id) || world.fixed.contains(&id) => Err(Errno::NOENT),
-            Some(errno) => Err(*errno),
-            None => Ok(()),
-        }
+    fn may_switch(&self, id: HardwareId) -> Result<(), Errno> {
+        self.looks("access");
+        self.barred(id)
     }
 
-    fn switch(&self, HardwareId(id): HardwareId, on: bool) -> Result<(), Errno> {
+    fn open(&self, id: HardwareId) -> Result<OwnedFd, Errno> {
+        self.looks("switch");
+        self.barred(id)?;
+        eventfd(0, EventfdFlags::NONBLOCK)
+    }
+
+    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno> {
+        // The kernel itself decides, and what it decides a test may set.
+        self.switch_opened(id, &eventfd(0, EventfdFlags::NONBLOCK)?, on)
+    }
+
+    fn switch_opened(
+        &self,
+        HardwareId(id): HardwareId,
+        _: &OwnedFd,
+        on: bool,
+    ) -> Result<(), Errno> {
+        self.looks("write");
         let mut world = self.world();
         if let Some(hook) = world.before.take() {
             hook(&mut world);
@@ -240,6 +270,7 @@ impl Kernel for Fake {
     }
 
     fn sequence(&self) -> Result<u64, Errno> {
+        self.looks("sequence");
         Ok(self.world().sequence)
     }
 

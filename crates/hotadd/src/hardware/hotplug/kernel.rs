@@ -10,7 +10,7 @@ use rustix::fs::Access;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::CpuList;
-use crate::hardware::file::{Kept, write};
+use crate::hardware::file::{Kept, open_to_write, write_opened};
 use crate::hardware::uevents;
 
 /// The kernel's error.
@@ -47,9 +47,18 @@ pub(super) trait Kernel: Debug + Send + Sync {
     /// processor 0.
     fn may_switch(&self, id: HardwareId) -> Result<(), Errno>;
 
+    /// Opens the processor's switch, with the errors of [`may_switch`](Self::may_switch). It belongs to the processor that is
+    /// plugged in now: after that one is unplugged, writing to it gives `ENODEV`.
+    fn open(&self, id: HardwareId) -> Result<OwnedFd, Errno>;
+
     /// Switches the processor on or off, by one write to its `online` file. The kernel accepts a write that does not fit
     /// its own state of the processor, and does nothing. Only the list shows the result.
-    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno>;
+    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno> {
+        self.switch_opened(id, &self.open(id)?, on)
+    }
+
+    /// As [`switch`](Self::switch), through the processor's opened switch.
+    fn switch_opened(&self, id: HardwareId, switch: &OwnedFd, on: bool) -> Result<(), Errno>;
 
     /// The number of the latest uevent.
     fn sequence(&self) -> Result<u64, Errno>;
@@ -111,8 +120,12 @@ impl Kernel for Linux {
         rustix::fs::access(self.of(id), Access::WRITE_OK)
     }
 
-    fn switch(&self, id: HardwareId, on: bool) -> Result<(), Errno> {
-        write(&self.of(id), if on { b"1" } else { b"0" })
+    fn open(&self, id: HardwareId) -> Result<OwnedFd, Errno> {
+        open_to_write(&self.of(id))
+    }
+
+    fn switch_opened(&self, _: HardwareId, switch: &OwnedFd, on: bool) -> Result<(), Errno> {
+        write_opened(switch, if on { b"1" } else { b"0" })
     }
 
     fn sequence(&self) -> Result<u64, Errno> {

@@ -31,11 +31,9 @@ impl Switches {
         let Some(socket) = &self.socket else { return None };
         let mut switched = None;
         loop {
-            let (mut any, mut lost) = (false, false);
             let read = uevents::drain(
                 |buffer| self.kernel.receive(socket, buffer),
                 |message| {
-                    any = true;
                     let event = Uevent::parse(message);
                     // A uevent without a number was sent by a process, not by the kernel.
                     let event = event.filter(|e| e.sequence.is_some() && self.ids.contains(&e.id));
@@ -49,12 +47,13 @@ impl Switches {
                     switched.get_or_insert_with(|| format!("processor {} was {did}", event.id));
                 },
             );
-            lost |= !matches!(read, Ok(false));
+            // An error is as bad as a loss.
+            let (lost, emptied) = read.map_or((true, true), |read| (read.lost, read.emptied));
             if switched.is_none() && lost {
                 let says = "uevents were lost: it may have been switched";
                 switched = Some(says.to_owned());
             }
-            if !any || switched.is_some() {
+            if emptied || switched.is_some() {
                 return switched;
             }
         }

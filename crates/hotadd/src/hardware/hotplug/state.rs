@@ -1,6 +1,7 @@
 //! [`State`]: the last known state of the processors, and the changes that follow from the next check.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use hotadd_core::HardwareId;
@@ -34,6 +35,8 @@ pub(super) struct State {
     blind: bool,
     plugged: Plugged,
     pub(super) fresh: Fresh,
+    /// The switch of the processor that was admitted last, until it is started.
+    pub(super) opened: Option<(HardwareId, OwnedFd)>,
     /// What happens to intruders.
     pub(super) intruders: Intruders,
 }
@@ -60,6 +63,7 @@ impl State {
             blind: false,
             plugged: Plugged::default(),
             fresh,
+            opened: None,
             intruders,
         }
     }
@@ -149,6 +153,12 @@ impl State {
         (!said).then(|| format!("the list of online processors cannot be read: {errno}"))
     }
 
+    /// Whether every one of the online processors is expected, is a member, and has not been away.
+    pub(super) fn has_started_all(&self, expected: &[HardwareId], online: &CpuList) -> bool {
+        let known = |id| self.members.contains_key(id) && !self.left.contains(id);
+        online.ids().iter().all(|id| known(id) && expected.contains(id))
+    }
+
     /// Compares the online processors with the expected ones. The expected ones that have stayed are the members.
     /// `sequence` was read before the list was.
     pub(super) fn look(
@@ -178,12 +188,12 @@ impl State {
         Found { vanished, intruded, remain: !stayed.is_empty() }
     }
 
-    /// The processors that were plugged in since the last check, if these are present. `sequence` was read after the
-    /// list was.
+    /// The processors that were plugged in since the last check, if these are present. `sequence` is read after the
+    /// list was, and only if there are any.
     pub(super) fn appeared(
         &mut self,
         present: &CpuList,
-        sequence: u64,
+        sequence: impl FnOnce() -> u64,
         has_switch: impl Fn(HardwareId) -> bool,
     ) -> Vec<HardwareId> {
         self.plugged.look(present, sequence, has_switch)

@@ -74,3 +74,21 @@ fn h2_a_processor_without_a_switch_does_not_appear() {
     assert!(rig.look(), "the kernel makes its files after it lists it");
     assert_eq!(rig.told(), ["2 appeared"]);
 }
+
+#[test]
+fn h2_q4_from_the_event_to_the_write_sysfs_is_read_as_often_as_the_rules_need() {
+    let mut rig = Rig::new("0-3", "0-1", "0-1");
+    rig.act(|w| w.plug(2));
+    rig.act(|w| w.looks.clear());
+    assert!(rig.look());
+    rig.add(2).unwrap();
+    let looks = rig.fake.world().looks.clone();
+    let until_the_write: Vec<_> = looks.into_iter().take_while(|look| *look != "write").collect();
+    let check = ["online", "present", "access", "sequence"];
+    // The switch that is opened here is the one that is written to.
+    let admits = ["online", "switch"];
+    let after_the_asking = ["online"];
+    let start = ["sequence", "online"];
+    let all = [&check[..], &admits, &after_the_asking, &start].concat();
+    assert_eq!(until_the_write, all);
+}

@@ -10,6 +10,7 @@ use super::super::kernel::Errno;
 use super::super::{Hotplug, HotplugError, HotplugOptions};
 use super::{Rig, breach, line};
 use crate::Batch;
+use crate::hardware::Hardware;
 
 #[test]
 fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
@@ -170,7 +171,7 @@ fn q3_q4_a_processor_onlined_by_others_while_drivers_are_asked_is_not_agreed() {
 #[test]
 fn a4_q3_a_start_whose_result_cannot_be_read_fails_and_is_found_later() {
     let mut rig = Rig::new("0-1", "0-1", "0");
-    // The list can be read at the request and before the write, and not after the write.
+    // The list can be read at the request, after the asking and before the write, and not after the write.
     rig.act(|w| w.readings.extend([None, None, None, Some(Errno::IO)]));
     assert_eq!(rig.add(1).unwrap_err().errno(), Some(Number::EIO));
     assert_eq!(rig.active(), [0]);
@@ -201,7 +202,6 @@ fn a_machine_whose_lists_cannot_be_read_is_an_error() {
 
 #[test]
 fn this_machine_can_be_read_without_privileges() {
-    use crate::hardware::Hardware;
     let hotplug = Hotplug::new(HotplugOptions::new()).unwrap();
     let active = hotplug.active().unwrap();
     assert!(!active.is_empty() && active.len() <= hotplug.maximum() as usize);
