@@ -104,12 +104,13 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::layout::LENGTH;
 
     #[test]
     fn nothing_outside_of_the_page_can_be_accessed() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(LENGTH as u64).unwrap();
-        let map = Map::new(&file, true).unwrap();
+        let map = Map::new(&file, LENGTH, true).unwrap();
         assert_eq!(map.words(0, LENGTH / 4).len(), LENGTH / 4);
         assert_eq!(map.longs(0, LENGTH / 8).len(), LENGTH / 8);
         // The last ones have a size that overflows.

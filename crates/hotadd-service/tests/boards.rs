@@ -79,7 +79,7 @@ fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
     let peer = served.peer();
     let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
         peer.call("OpenBoard", &()).unwrap();
-    let mut board = BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
     // A limit that the test would not survive.
     register(&peer, 600_000);
     std::thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn l3_an_agreement_with_another_serial_is_none() {
     let peer = served.peer();
     let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
         peer.call("OpenBoard", &()).unwrap();
-    let mut board = BoardReader::open(memory.into(), doorbell.into()).unwrap();
+    let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
     register(&peer, 300);
     std::thread::scope(|scope| {
         let adding = scope.spawn(|| served.partition.add(HardwareId(1)));

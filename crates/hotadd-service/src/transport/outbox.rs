@@ -105,7 +105,7 @@ impl Outbox {
             self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         }
         let descriptors = if state.queue.is_empty() && state.sent > 0 { &[] } else { descriptors };
-        let owned: Result<_, _> = descriptors.iter().map(|fd| fd.try_clone_to_owned()).collect();
+        let owned: Result<_, _> = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect();
         let descriptors = owned.map_err(|_| Stuck::Unseen)?;
         state.queue.push_back(Queued { bytes: bytes.to_vec(), descriptors });
         drop(state);
