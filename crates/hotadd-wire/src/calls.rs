@@ -107,7 +107,7 @@ impl Calls {
         Ok((call.serial(), call.bytes().to_vec()))
     }
 
-    /// The next serial, at most [`LAST_SERIAL`]. Relaxed: the counter only issues numbers. After two thousand million of them it
+    /// The next serial, from 1 to 2^31 - 1. Relaxed: the counter only issues numbers. After two thousand million of them it
     /// starts again.
     pub fn next(&self) -> NonZeroU32 {
         loop {
