@@ -231,7 +231,7 @@ impl AgentLoop {
                         waiting.push(Box::new(move || drop(to.send(Ok(member.driver)))));
                     }
                 }
-                Pending::Register(_, None) | Pending::Board => {}
+                Pending::Register(_, None) => {}
             }
         }
         self.drivers.sweep();

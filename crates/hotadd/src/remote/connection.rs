@@ -308,8 +308,10 @@ impl Connection {
 
     fn greet(mut self, mut patience: Patience<'_>) -> Result<Opened, Failed> {
         let get_page = Request::GetPage.call().map_err(read::protocol)?;
+        // Now, and not when a driver registers: then its calls may be on the way.
+        let open_board = Request::OpenBoard.call().map_err(read::protocol)?;
         let get_hardware = wire::hardware_call().map_err(read::protocol)?;
-        for call in [&get_page, &get_hardware] {
+        for call in [&get_page, &open_board, &get_hardware] {
             self.send(call)?;
         }
         let (mut set, mut hardware, mut early) = (None, None, Vec::new());
@@ -326,6 +328,10 @@ impl Connection {
             let reply_to = message.reply_to();
             if reply_to == Some(get_page.serial()) {
                 set = Some(Replica::new(read::page(&message)?)?);
+            } else if reply_to == Some(open_board.serial()) {
+                // Without a board, calls come as messages.
+                let two = message.two_descriptors().ok();
+                self.board = two.and_then(|(memory, bell)| BoardReader::open(memory, bell).ok());
             } else if reply_to == Some(get_hardware.serial()) {
                 // A partition need not give the name.
                 let name = wire::hardware(&message);
@@ -398,12 +404,6 @@ impl Connection {
             Err(Errno::INTR | Errno::AGAIN) => Ok(()),
             Err(_) => Err(Lost),
         }
-    }
-
-    /// Opens the board of the reply to OpenBoard. If there is none, calls come as messages.
-    pub(super) fn open_board(&mut self, reply: &Message) {
-        let Ok((memory, doorbell)) = reply.two_descriptors() else { return };
-        self.board = BoardReader::open(memory, doorbell).ok();
     }
 
     pub(super) const fn has_board(&self) -> bool {

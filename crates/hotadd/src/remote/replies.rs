@@ -13,7 +13,7 @@ use crate::remote::agent_loop::AgentLoop;
 use crate::remote::command::{RegistrationResult, To, drop_contained};
 use crate::remote::connection::Lost;
 use crate::remote::read::{self, About};
-use crate::remote::session::{Board, Pending, Session};
+use crate::remote::session::{Pending, Session};
 
 impl AgentLoop {
     /// Sends Register for a driver.
@@ -25,16 +25,6 @@ impl AgentLoop {
     ) -> Result<(), Lost> {
         let Some(member) = self.drivers.get(number) else { return Ok(()) };
         member.registering = true;
-        // What the partition offers is known before the first driver registers.
-        if session.board == Board::Unasked {
-            let call = Request::OpenBoard.call().map_err(|_| Lost)?;
-            session.board = Board::Asked;
-            session.call(&call, Pending::Board)?;
-        }
-        if session.board == Board::Asked {
-            session.before_board.push((number, to));
-            return Ok(());
-        }
         let over_board = if session.connection.has_board() { wire::BOARD } else { 0 };
         let without_replay = if member.agent.registering() { 0 } else { wire::LATER_ONLY };
         let flags = member.flags | without_replay | over_board;
@@ -111,14 +101,6 @@ impl AgentLoop {
                         // The partition has deregistered the driver before (L3).
                         to.map(|to| to.send(Err(Error::NotRegistered(member.registered.info()))));
                     }
-                }
-                Ok(())
-            }
-            Pending::Board => {
-                session.connection.open_board(message);
-                session.board = Board::Settled;
-                for (number, to) in std::mem::take(&mut session.before_board) {
-                    self.register(session, number, to)?;
                 }
                 Ok(())
             }

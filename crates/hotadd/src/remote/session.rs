@@ -19,28 +19,11 @@ pub(super) enum Pending {
     Register(u32, Option<mpsc::Sender<RegistrationResult>>),
     /// A driver deregisters. Without a sender it left inside a callback.
     Deregister(u32, Option<To<Option<BoxedDriver>>>),
-    /// The board.
-    Board,
-}
-
-/// A driver that registers, and who waits for that.
-type Registering = (u32, Option<mpsc::Sender<RegistrationResult>>);
-
-/// Whether calls come over a board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Board {
-    Unasked,
-    Asked,
-    /// The partition has answered, and the board is open if it gave one.
-    Settled,
 }
 
 pub(super) struct Session {
     pub(super) connection: Connection,
     pending: HashMap<NonZeroU32, Pending>,
-    pub(super) board: Board,
-    /// Those that register when the board is settled.
-    pub(super) before_board: Vec<Registering>,
     /// The drivers that have not been registered again yet.
     pub(super) again: VecDeque<u32>,
     /// The drivers that were refused, the time of the next attempt, and the wait between attempts.
@@ -56,8 +39,6 @@ impl Session {
         Self {
             connection,
             pending: HashMap::new(),
-            board: Board::Unasked,
-            before_board: Vec::new(),
             again,
             refused: Vec::new(),
             retry: None,
@@ -83,9 +64,7 @@ impl Session {
 
     /// Removes all calls whose reply will not arrive.
     pub(super) fn clear(&mut self) -> Vec<Pending> {
-        let register = |(number, to)| Pending::Register(number, to);
-        let waiting = std::mem::take(&mut self.before_board).into_iter().map(register);
-        self.pending.drain().map(|(_, pending)| pending).chain(waiting).collect()
+        self.pending.drain().map(|(_, pending)| pending).collect()
     }
 }
 

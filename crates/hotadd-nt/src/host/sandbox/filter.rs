@@ -122,9 +122,16 @@ fn bound() -> Vec<(c_long, Vec<Demand>)> {
     for option in [libc::PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV] {
         all.push((libc::SYS_prctl, vec![(0, u32::MAX.into(), option)]));
     }
-    for command in
-        [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC]
-    {
+    // The last one is asked of the page and the board that the partition hands out.
+    let commands = [
+        libc::F_GETFD,
+        libc::F_SETFD,
+        libc::F_GETFL,
+        libc::F_SETFL,
+        libc::F_DUPFD_CLOEXEC,
+        libc::F_GET_SEALS,
+    ];
+    for command in commands {
         all.push((libc::SYS_fcntl, vec![(1, u32::MAX.into(), command as u64)]));
     }
     all
