@@ -21,8 +21,8 @@ fn l3(fault: &str, status: &str, reason: &str) {
     assert_eq!(live.until("deregistered")["driver"], "weak");
     assert_eq!(live.until("joined")["id"], 2, "the next add works");
     comes_true("its process is gone", || live.hosts().is_empty());
-    // A living process has its connection, its report pipe, and its process handle.
-    comes_true("nothing of it is left", || live.held() + 3 == other.held());
+    // A living process has its connection, both ends of its doorbell, its report pipe, and its process handle.
+    comes_true("nothing of it is left", || live.held() + 5 == other.held());
     other.end();
     let events = live.end();
     assert_eq!(of(&events, "exit")[0]["active"], "0,2");

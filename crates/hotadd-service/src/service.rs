@@ -107,6 +107,8 @@ impl Service {
         let (leaving, left) = channel();
         let log: Log = Arc::new(move |line| log(&text::clean(line)));
         let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
+        // Made now, while there are descriptors. If that fails, it is tried again for whoever asks.
+        let _ = core.page();
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());

@@ -109,3 +109,23 @@ fn l3_an_agreement_with_another_serial_is_none() {
         assert!(refused.to_string().contains("no answer in"), "{refused}");
     });
 }
+
+#[test]
+fn l3_who_closes_the_connection_and_then_agrees_on_the_board_does_not_agree() {
+    let served = Served::new(1, 1);
+    for _ in 0..20 {
+        let peer = served.peer();
+        let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
+            peer.call("OpenBoard", &()).unwrap();
+        let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
+        register(&peer, 600_000);
+        std::thread::scope(|scope| {
+            let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
+            let (entry, _) = next(&mut board);
+            drop(peer);
+            board.agree(entry);
+            let refused = adding.join().unwrap().unwrap_err();
+            assert!(refused.to_string().contains("its connection was closed"), "{refused}");
+        });
+    }
+}

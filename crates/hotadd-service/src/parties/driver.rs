@@ -16,6 +16,9 @@ use crate::parties::pending::Answer;
 use crate::text::{presentable, span};
 use crate::transport::route::Route;
 
+/// How long to wait before looking again whether a peer's input was handled.
+const CONFIRM: Duration = Duration::from_micros(100);
+
 /// How an agent is called.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
@@ -116,18 +119,43 @@ impl RemoteDriver {
         }
     }
 
+    /// Accepts an agreement on the board when everything that the peer sent before on its connection was handled: it may have closed
+    /// the connection, or sent what is no message, and then it does not agree.
+    fn confirm(&self, begun: &Begun, until: Instant) -> Result<Answer, RecvTimeoutError> {
+        let at = Instant::now();
+        loop {
+            let is_quiet = match &self.connection.route {
+                Route::Own(outbox) => outbox.is_quiet(),
+                Route::Bus(_) => true,
+            };
+            if is_quiet {
+                return begun.answer.try_recv().or(Ok(Answer::Agreed(at)));
+            }
+            if Instant::now() >= until {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            // The input is handled on the connections' thread, which has no reason to report most of it.
+            match begun.answer.recv_timeout(CONFIRM) {
+                Err(RecvTimeoutError::Timeout) => {}
+                answer => return answer,
+            }
+        }
+    }
+
     /// Waits for the answer to a call that was sent.
     fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
         let limit = self.terms.time_limit;
         let answer = match &begun.posted {
             Some((board, entry)) => {
-                let answer = board.wait(*entry, begun.at + limit, || begun.answer.try_recv().ok());
-                self.connection.pending.forget(begun.serial);
-                match answer {
-                    Outcome::Agreed => Ok(Answer::Agreed(Instant::now())),
+                let until = begun.at + limit;
+                let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
+                let answer = match answer {
+                    Outcome::Agreed => self.confirm(begun, until),
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
-                }
+                };
+                self.connection.pending.forget(begun.serial);
+                answer
             }
             None => begun.answer.recv_timeout(limit.saturating_sub(begun.at.elapsed())),
         };

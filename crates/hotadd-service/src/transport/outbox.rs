@@ -119,6 +119,11 @@ impl Outbox {
         self.total.load(Ordering::Acquire)
     }
 
+    /// Whether everything that the peer has sent was handled.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.socket.is_quiet()
+    }
+
     /// Whether the queue is short enough to read more calls of the peer.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting() <= ENOUGH_BYTES

@@ -9,8 +9,10 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, send, sendmsg,
     shutdown,
@@ -23,20 +25,29 @@ const MOST_DESCRIPTORS: usize = 4;
 
 /// One end of a connection.
 #[derive(Debug)]
-pub(crate) struct Socket(AsyncFd<UnixStream>);
+pub(crate) struct Socket {
+    stream: AsyncFd<UnixStream>,
+    /// Input that was read may not have been handled yet.
+    unhandled: AtomicBool,
+}
 
 impl Socket {
     /// Must be created, and waited on, on the runtime's thread.
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        watch(stream, Interest::READABLE).map(Self)
+        let stream = watch(stream, Interest::READABLE)?;
+        Ok(Self { stream, unhandled: AtomicBool::new(false) })
     }
 
     /// Waits for input and appends it to the buffer, as far as the buffer's capacity allows. Returns 0 at the end. The future may
     /// be dropped at any point: then nothing was read.
     pub(crate) async fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
-            let mut ready = self.0.readable().await?;
+            // Whoever reads on has handled what was read before. Release: what that has changed is visible to whoever sees this.
+            self.unhandled.store(false, Ordering::Release);
+            let mut ready = self.stream.readable().await?;
+            // Before the input is taken. Relaxed: the kernel's lock of the socket orders it before the input is gone.
+            self.unhandled.store(true, Ordering::Relaxed);
             let most = buffer.capacity() - buffer.len();
             let mut read = None;
             let tried = ready.try_io(|stream| {
@@ -61,11 +72,19 @@ impl Socket {
         }
     }
 
+    /// Whether the peer has sent nothing that was not handled yet, not even the end of the stream. May be called on any thread.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut input = [PollFd::new(self, PollFlags::IN | PollFlags::RDHUP)];
+        // In this order: input that is not there any more was taken, and `unhandled` was set before.
+        matches!(poll(&mut input, Some(&Timespec::default())), Ok(0))
+            && !self.unhandled.load(Ordering::Acquire)
+    }
+
     /// Waits until there may be room to write.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         // This needs a second descriptor of the same socket, because one descriptor is watched for one
         // direction only.
-        let other = watch(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
+        let other = watch(self.stream.get_ref().try_clone()?, Interest::WRITABLE)?;
         other.writable().await.map(drop)
     }
 
@@ -110,6 +129,6 @@ fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStrea
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_ref().as_fd()
+        self.stream.get_ref().as_fd()
     }
 }
