@@ -25,7 +25,8 @@ fuzz_target!(|data: &[u8]| {
         rest[128 - 12..][..4].copy_from_slice(&1_u32.to_ne_bytes());
     }
     let file = std::fs::File::from(memory.try_clone().expect("a descriptor"));
-    std::os::unix::fs::FileExt::write_all_at(&file, &rest, 12).expect("the memory keeps its length");
+    std::os::unix::fs::FileExt::write_all_at(&file, &rest, 12)
+        .expect("the memory keeps its length");
     let mut agent = BoardReader::open(memory, doorbell).expect("it is a board");
     for taken in 0.. {
         assert!(taken <= 32, "it ends");
