@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotadd::hardware::Simulated;
-use hotadd::{HardwareId, Partition};
+use hotadd::{HardwareId, Notice, Partition};
 use hotadd_service::Service;
 use hotadd_wire as wire;
 use zbus::Message;
@@ -35,6 +35,9 @@ const DELAY: Duration = Duration::from_millis(10);
 
 /// The limit for asking one agent, in bare exchanges.
 const MOST_RATIO: f64 = 4.0;
+
+/// The limit for asking one agent on its board, in bare exchanges.
+const MOST_BOARD: f64 = 1.0;
 
 /// The limit for an add over all agents. One after the other they would take a second.
 const MOST_ADD: Duration = Duration::from_millis(30);
@@ -62,6 +65,7 @@ fn main() -> Outcome<()> {
         ["agents", path, count, delay] => {
             return agents(Path::new(path), count.parse()?, Duration::from_millis(delay.parse()?));
         }
+        ["boards", path, count] => return boards(Path::new(path), count.parse()?),
         _ => {}
     }
     // `cargo bench` passes this argument. Without it, the bench is only checked once.
@@ -71,15 +75,17 @@ fn main() -> Outcome<()> {
     } else {
         Size { rounds: 1, samples: 2, adds: 1 }
     };
-    let (mut bares, mut askeds) = (Vec::new(), Vec::new());
+    let (mut bares, mut askeds, mut boardeds) = (Vec::new(), Vec::new(), Vec::new());
     let mut bare = Bare::start()?;
     let mut asking = Asking::start(1, Duration::ZERO, 1)?;
+    let mut boarding = Asking::start_on_boards(1, 1)?;
     // Alternating, so that other load affects both alike.
     for _ in 0..size.rounds {
         bare.exchange(size.samples, &mut bares)?;
         asking.rehearse(size.samples / 2, &mut askeds)?;
+        boarding.rehearse(size.samples / 2, &mut boardeds)?;
     }
-    drop((bare, asking));
+    drop((bare, asking, boarding));
     let mut adds = Asking::start(AGENTS, DELAY, size.adds)?.add_all(size.adds)?;
     if !measured {
         return Ok(());
@@ -90,6 +96,10 @@ fn main() -> Outcome<()> {
     println!("bare exchange with another process over a Unix socket: {bare:.1?}");
     println!("asking one agent in another process: {asked:.1?}");
     println!("  ratio {ratio:.2}, target at most {MOST_RATIO}: {}", verdict(ratio <= MOST_RATIO));
+    let boarded = median(&mut boardeds);
+    let ratio = boarded.as_secs_f64() / bare.as_secs_f64();
+    println!("asking one agent in another process on its board: {boarded:.1?}");
+    println!("  ratio {ratio:.2}, target at most {MOST_BOARD}: {}", verdict(ratio <= MOST_BOARD));
     println!(
         "an add that {AGENTS} agents take {DELAY:?} each over: {add:.1?}, the longest of {} {worst:.1?}",
         adds.len()
@@ -177,13 +187,23 @@ struct Asking {
 
 impl Asking {
     fn start(agents: u32, delay: Duration, spare: u32) -> Outcome<Self> {
+        let delay = delay.as_millis().to_string();
+        Self::start_with("agents", agents, spare, &[&delay])
+    }
+
+    /// Agents of the library, which are called on boards.
+    fn start_on_boards(agents: u32, spare: u32) -> Outcome<Self> {
+        Self::start_with("boards", agents, spare, &[])
+    }
+
+    fn start_with(role: &str, agents: u32, spare: u32, more: &[&str]) -> Outcome<Self> {
         let partition = Partition::simulated(&Simulated::new(1, spare)?)?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("run").join(NAME);
         let service = Service::listen(&partition, NAME, &path)?;
         let path = path.to_str().ok_or("the folder's name is no text")?;
-        let (count, delay) = (agents.to_string(), delay.as_millis().to_string());
-        let mut other = Other::start(&["agents", path, &count, &delay], None)?;
+        let count = agents.to_string();
+        let mut other = Other::start(&[&[role, path, &count], more].concat(), None)?;
         // It prints a line when all are registered.
         let said =
             other.0.stdout.as_mut().ok_or("it has no stdout")?.read(&mut [0; READY.len()])?;
@@ -224,6 +244,24 @@ fn agents(path: &Path, count: u32, delay: Duration) -> Outcome<()> {
         thread.join().map_err(|_| "an agent panicked")?;
     }
     Ok(())
+}
+
+/// The process of agents of the library, each with a connection and a board. It ends when the partition does.
+fn boards(path: &Path, count: u32) -> Outcome<()> {
+    let register = |_| {
+        let partition = Partition::connect(path)?;
+        let party = partition.registration("agent").without_replay();
+        party.register(|_: &Notice| Ok(())).map(|registration| (partition.clone(), registration))
+    };
+    let registered: Result<Vec<_>, _> = (0..count).map(register).collect();
+    let registered = registered?;
+    std::io::stdout().write_all(READY)?;
+    std::io::stdout().flush()?;
+    while registered.iter().any(|(partition, _)| partition.is_connected()) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    // Without another connection, whoever deregisters would wait.
+    std::process::exit(0)
 }
 
 /// An agent in raw bytes: one read and one write for a call.
