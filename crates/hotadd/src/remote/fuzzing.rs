@@ -35,7 +35,6 @@ fn every_reader(message: &Message) {
     }
     let _ = read::candidates(message);
     let _ = read::missing(message);
-    let _ = read::epoch(message);
     let _ = signals::event(message, Epoch(1));
     let _ = read::body::<String>(message).map(|name| names::hardware(&name).len());
     let _ = read::page(message).map_err(|error| error.to_string());
