@@ -129,7 +129,10 @@ impl RemoteDriver {
                 Route::Bus(_) => true,
             };
             if is_quiet {
-                return begun.answer.try_recv().or(Ok(Answer::Agreed(at)));
+                return match begun.answer.try_recv() {
+                    Ok(Answer::Lost(_)) if *self.agent.left() => Ok(Answer::Agreed(at)),
+                    answer => answer.or(Ok(Answer::Agreed(at))),
+                };
             }
             if Instant::now() >= until {
                 return Err(RecvTimeoutError::Timeout);
@@ -137,6 +140,8 @@ impl RemoteDriver {
             // The input is handled on the connections' thread, which has no reason to report most of it.
             match begun.answer.recv_timeout(CONFIRM) {
                 Err(RecvTimeoutError::Timeout) => {}
+                // It agreed, deregistered, and closed the connection (D3).
+                Ok(Answer::Lost(_)) if *self.agent.left() => return Ok(Answer::Agreed(at)),
                 answer => return answer,
             }
         }
@@ -151,6 +156,10 @@ impl RemoteDriver {
                 let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
                 let answer = match answer {
                     Outcome::Agreed => self.confirm(begun, until),
+                    // It deregistered in its callback and closed the connection (D3). A party that has left refuses nothing.
+                    Outcome::Interrupted(Answer::Lost(_)) if *self.agent.left() => {
+                        Ok(Answer::Agreed(Instant::now()))
+                    }
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
                 };
