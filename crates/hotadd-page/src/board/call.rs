@@ -5,8 +5,8 @@ use hotadd_core::{
 };
 
 use super::layout::{
-    AFTER, AGENT, ALONE, CALL, CHAINED, EPOCH, ERRNO, FLAGS, ID, INDEX, PARTY, REPLAY, SERIAL,
-    STATE, STATUS, SURPRISE,
+    AFTER, AGENT, ALONE, CALL, EPOCH, ERRNO, FLAGS, ID, INDEX, PARTY, REPLAY, SERIAL, STATE,
+    STATUS, SURPRISE,
 };
 use super::protocol::INTERRUPT;
 
@@ -26,8 +26,6 @@ pub struct Call {
     pub after: u64,
     /// Whether this is the only call of its level. The next call then depends on this answer alone, and the agent may watch for it.
     pub alone: bool,
-    /// Whether the agent skips this call if the chained call before was refused.
-    pub chained: bool,
 }
 
 /// The posted call that an answer belongs to.
@@ -48,7 +46,7 @@ impl Entry {
     }
 }
 
-/// What was posted is no call. The partition is faulty, and the board is of no more use.
+/// The posted words are not a valid call. The partition is faulty, so the agent stops using the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Garbled {
@@ -94,8 +92,7 @@ pub(super) fn encode(call: &Call) -> [u32; WORDS] {
         FLAGS,
         flag(notice.is_surprise(), SURPRISE)
             | flag(notice.is_replay(), REPLAY)
-            | flag(call.alone, ALONE)
-            | flag(call.chained, CHAINED),
+            | flag(call.alone, ALONE),
     );
     word(INDEX, notice.processor().index.get());
     word(ID, notice.processor().id.0);
@@ -120,7 +117,7 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Result<Call, Garbled> {
     let index = ProcessorIndex::new(word(INDEX)).ok_or(field("index", INDEX))?;
     let errno = i32::try_from(word(ERRNO)).map_err(|_| field("errno", ERRNO))?;
     let flags = word(FLAGS);
-    if flags & !(SURPRISE | REPLAY | ALONE | CHAINED) != 0 {
+    if flags & !(SURPRISE | REPLAY | ALONE) != 0 {
         return Err(field("flags", FLAGS));
     }
     let errno = (errno != 0).then(|| Errno::from_raw(errno));
@@ -140,7 +137,6 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Result<Call, Garbled> {
         notice,
         after: long(AFTER),
         alone: flags & ALONE != 0,
-        chained: flags & CHAINED != 0,
     })
 }
 

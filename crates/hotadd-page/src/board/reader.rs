@@ -83,14 +83,14 @@ impl BoardReader {
 
     /// Makes the doorbell unreadable again. After this, the calls must be [taken](Self::next) before the doorbell is polled.
     pub fn silence(&self) {
-        // An error means that it was not rung. What is left of many bytes leaves it readable, which does no harm.
+        // An error means that it was not rung. If more bytes are left, it stays readable, and is read again.
         let _ = rustix::io::read(&self.doorbell, &mut [0_u8; 512]);
     }
 
     /// Takes the next call. `None` if there is none.
     ///
     /// # Errors
-    /// What was posted is no call. It is not taken again.
+    /// If the posted words are not a valid call. They are not taken again.
     #[expect(clippy::should_implement_trait, reason = "there may be more calls after `None`")]
     pub fn next(&mut self) -> Option<Result<(Entry, Call), Garbled>> {
         // Acquire: pairs with the Release of `protocol::post`.

@@ -99,7 +99,6 @@ impl RemoteDriver {
             after: outbox.total(),
             // Only this driver and the service have the calls.
             alone: Arc::strong_count(&self.calls) == 2,
-            chained: false,
         };
         let Some(entry) = board.post(&call) else {
             pending.forget(serial);
@@ -119,8 +118,8 @@ impl RemoteDriver {
         }
     }
 
-    /// Accepts an agreement on the board when everything that the peer sent before on its connection was handled: it may have closed
-    /// the connection, or sent what is no message, and then it does not agree.
+    /// Accepts an agreement on the board when everything that arrived on the connection was handled. A peer that has closed the
+    /// connection, or sent bytes that are not a message, does not agree.
     fn confirm(&self, begun: &Begun, until: Instant) -> Result<Answer, RecvTimeoutError> {
         let at = Instant::now();
         loop {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::lock::lock;
 use crate::transport::socket::Socket;
 
-/// The maximum number of queued bytes of a peer: all its parties may be sent a set at once, some 3 MiB.
+/// The maximum number of queued bytes of a peer: some thirty of the largest messages.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The maximum number of queued messages of a peer.

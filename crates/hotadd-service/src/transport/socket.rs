@@ -43,7 +43,7 @@ impl Socket {
     /// be dropped at any point: then nothing was read.
     pub(crate) async fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
-            // Whoever reads on has handled what was read before. Release: what that has changed is visible to whoever sees this.
+            // The reader has handled its earlier input before it reads again. Release: a thread that reads `false` sees the effects.
             self.unhandled.store(false, Ordering::Release);
             let mut ready = self.stream.readable().await?;
             // Before the input is taken. Relaxed: the kernel's lock of the socket orders it before the input is gone.

@@ -48,7 +48,7 @@ pub(super) trait Kernel: Debug + Send + Sync {
     fn may_switch(&self, id: HardwareId) -> Result<(), Errno>;
 
     /// Opens the processor's switch, with the errors of [`may_switch`](Self::may_switch). It belongs to the processor that is
-    /// plugged in now: after that one is unplugged, writing to it gives `ENODEV`.
+    /// plugged in now. When that processor has been unplugged, writing to the switch fails with `ENODEV`.
     fn open(&self, id: HardwareId) -> Result<OwnedFd, Errno>;
 
     /// Switches the processor on or off, by one write to its `online` file. The kernel accepts a write that does not fit
