@@ -12,11 +12,20 @@ mod common;
 
 use common::{PATIENCE, Peer, Served};
 
-/// Registers an agent that is called on the board.
-fn register(peer: &Peer, limit_ms: u32) {
+/// Opens the connection's board.
+fn open(peer: &Peer) -> BoardReader {
+    let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
+        peer.call("OpenBoard", &()).unwrap();
+    BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap()
+}
+
+/// Registers an agent that is called on the board. Gives its identity.
+fn register(peer: &Peer, limit_ms: u32) -> u64 {
     let path = zbus::zvariant::ObjectPath::try_from("/org/hotadd/Agent/1").unwrap();
     let flags = wire::LATER_ONLY | wire::BOARD | wire::CONCURRENT;
-    let _: (u64, u64) = peer.call("Register", &(path, "pool", flags, 0_i32, limit_ms)).unwrap();
+    let (party, _): (u64, u64) =
+        peer.call("Register", &(path, "pool", flags, 0_i32, limit_ms)).unwrap();
+    party
 }
 
 /// Waits for the next call on the board.
@@ -77,9 +86,7 @@ fn an_agent_that_registers_with_a_board_is_called_there_and_can_refuse() {
 fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
     let served = Served::new(1, 1);
     let peer = served.peer();
-    let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
-        peer.call("OpenBoard", &()).unwrap();
-    let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
+    let mut board = open(&peer);
     // A limit that the test would not survive.
     register(&peer, 600_000);
     std::thread::scope(|scope| {
@@ -96,9 +103,7 @@ fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
 fn l3_an_agreement_with_another_serial_is_none() {
     let served = Served::new(1, 1);
     let peer = served.peer();
-    let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
-        peer.call("OpenBoard", &()).unwrap();
-    let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
+    let mut board = open(&peer);
     register(&peer, 300);
     std::thread::scope(|scope| {
         let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
@@ -115,9 +120,7 @@ fn l3_who_closes_the_connection_and_then_agrees_on_the_board_does_not_agree() {
     let served = Served::new(1, 1);
     for _ in 0..20 {
         let peer = served.peer();
-        let (memory, doorbell): (zbus::zvariant::OwnedFd, zbus::zvariant::OwnedFd) =
-            peer.call("OpenBoard", &()).unwrap();
-        let mut board = BoardReader::open(OwnedFd::from(memory), OwnedFd::from(doorbell)).unwrap();
+        let mut board = open(&peer);
         register(&peer, 600_000);
         std::thread::scope(|scope| {
             let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
@@ -127,5 +130,45 @@ fn l3_who_closes_the_connection_and_then_agrees_on_the_board_does_not_agree() {
             let refused = adding.join().unwrap().unwrap_err();
             assert!(refused.to_string().contains("its connection was closed"), "{refused}");
         });
+    }
+}
+
+#[test]
+fn d3_who_deregisters_and_agrees_before_it_closes_the_connection_refuses_nothing() {
+    for agrees in [true, false] {
+        let served = Served::new(1, 1);
+        let peer = served.peer();
+        let mut board = open(&peer);
+        let party = register(&peer, 600_000);
+        std::thread::scope(|scope| {
+            let adding = scope.spawn(|| served.partition.add(HardwareId(1)));
+            let (entry, _) = next(&mut board);
+            let () = peer.call("Deregister", &(party,)).unwrap();
+            if agrees {
+                board.agree(entry);
+            }
+            drop(peer);
+            let outcome = adding.join().unwrap();
+            assert_eq!(outcome.is_ok(), agrees, "{outcome:?}");
+        });
+    }
+}
+
+#[test]
+fn l3_an_agreement_after_the_service_has_ended_is_none() {
+    for agrees in [true, false] {
+        let served = Served::new(1, 1);
+        let peer = served.peer();
+        let mut board = open(&peer);
+        register(&peer, 600_000);
+        let partition = served.partition.clone();
+        let adding = std::thread::spawn(move || partition.add(HardwareId(1)));
+        let (entry, _) = next(&mut board);
+        let _served = served.end_service();
+        if agrees {
+            board.agree(entry);
+        }
+        let refused = adding.join().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("no longer served"), "{refused}");
     }
 }

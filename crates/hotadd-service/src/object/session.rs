@@ -74,7 +74,7 @@ impl Session {
         if let Some(named) = &self.connection.named {
             named.leaves();
         }
-        agent.leave();
+        agent.leave_at_its_request();
         lock(&self.core.ledger).strike(party);
         self.core.deregister(registration);
         true

@@ -1,5 +1,6 @@
 //! [`Agent`]: an agent in another process. Its driver and the code that deregisters it share this.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use hotadd::{Status, Veto};
@@ -15,18 +16,34 @@ pub(crate) struct Agent {
     ///
     /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all (D1).
     left: Mutex<bool>,
+    /// Its own request deregistered it: it refuses nothing by going away after its last answer (D3).
+    at_its_request: AtomicBool,
     /// Why the agent counts as crashed.
     crash: Mutex<Option<(Status, String)>>,
 }
 
 impl Agent {
     pub(crate) fn new(path: AgentPath) -> Self {
-        Self { path, left: Mutex::default(), crash: Mutex::default() }
+        let (left, crash) = (Mutex::default(), Mutex::default());
+        Self { path, left, at_its_request: AtomicBool::new(false), crash }
     }
 
     /// Marks the agent as deregistered. It is not called after this.
     pub(crate) fn leave(&self) {
         *lock(&self.left) = true;
+    }
+
+    /// Marks the agent as deregistered by its own request. It is not called after this.
+    pub(crate) fn leave_at_its_request(&self) {
+        // Release: pairs with the load in `left_at_its_request`.
+        self.at_its_request.store(true, Ordering::Release);
+        self.leave();
+    }
+
+    /// Whether the agent's own request deregistered it.
+    pub(crate) fn left_at_its_request(&self) -> bool {
+        // Acquire: whoever was told that the connection is lost, was told after this was stored. The same thread does both.
+        self.at_its_request.load(Ordering::Acquire)
     }
 
     /// Whether the agent has left. It cannot leave while this is held.

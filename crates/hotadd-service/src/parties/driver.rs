@@ -128,10 +128,7 @@ impl RemoteDriver {
                 Route::Bus(_) => true,
             };
             if is_quiet {
-                return match begun.answer.try_recv() {
-                    Ok(Answer::Lost(_)) if *self.agent.left() => Ok(Answer::Agreed(at)),
-                    answer => answer.or(Ok(Answer::Agreed(at))),
-                };
+                return begun.answer.try_recv().or(Ok(Answer::Agreed(at)));
             }
             if Instant::now() >= until {
                 return Err(RecvTimeoutError::Timeout);
@@ -139,8 +136,6 @@ impl RemoteDriver {
             // The input is handled on the connections' thread, which has no reason to report most of it.
             match begun.answer.recv_timeout(CONFIRM) {
                 Err(RecvTimeoutError::Timeout) => {}
-                // It agreed, deregistered, and closed the connection (D3).
-                Ok(Answer::Lost(_)) if *self.agent.left() => return Ok(Answer::Agreed(at)),
                 answer => return answer,
             }
         }
@@ -155,12 +150,18 @@ impl RemoteDriver {
                 let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
                 let answer = match answer {
                     Outcome::Agreed => self.confirm(begun, until),
-                    // It deregistered in its callback and closed the connection (D3). A party that has left refuses nothing.
-                    Outcome::Interrupted(Answer::Lost(_)) if *self.agent.left() => {
-                        Ok(Answer::Agreed(Instant::now()))
-                    }
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
+                };
+                // It deregistered in its callback, agreed, and closed the connection: nothing says in which order (D3). One that
+                // did not ask to leave, or did not agree, has refused.
+                let answer = match answer {
+                    Ok(Answer::Lost(_))
+                        if self.agent.left_at_its_request() && board.is_agreed(*entry) =>
+                    {
+                        Ok(Answer::Agreed(Instant::now()))
+                    }
+                    answer => answer,
                 };
                 self.connection.pending.forget(begun.serial);
                 answer
