@@ -18,6 +18,9 @@ const PACKAGES: [&str; 3] = ["hotadd-cli", "lab", "hotadd-conformance"];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Tests use programs that compile fast. Benches measure the released ones.
+const PROFILE: &str = if cfg!(debug_assertions) { "guest" } else { "release" };
+
 /// Builds a program of this workspace for guests, from the current source and with these features, and returns its path.
 ///
 /// # Errors
@@ -39,7 +42,7 @@ pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, E
     };
     let _lock = lock().map_err(Error::here(&*what))?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", "guest"]);
+    cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", PROFILE]);
     // With an explicit target, the flags apply to the program and not to procedural macros.
     cargo.args(["--target", TARGET, "--bin", name, "--target-dir"]).arg(&target);
     // The same packages for all programs: other packages would change the features of dependencies, which would be built twice.
@@ -54,9 +57,10 @@ pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, E
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::here(what)(io::Error::other(said)));
     }
-    let own = target.join([&[name], features].concat().join("-with-"));
+    let own = [&[name], features].concat().join("-with-");
+    let own = target.join(format!("{own}-{PROFILE}"));
     let keep = || {
-        fs::copy(target.join(TARGET).join("guest").join(name), own.with_extension("new"))?;
+        fs::copy(target.join(TARGET).join(PROFILE).join(name), own.with_extension("new"))?;
         fs::rename(own.with_extension("new"), &own)
     };
     keep().map_err(Error::here(what))?;

@@ -58,7 +58,7 @@ impl Qmp {
     }
 
     /// Runs a command.
-    #[allow(clippy::needless_pass_by_value, reason = "it is nearly always made by json! in place")]
+    #[expect(clippy::needless_pass_by_value, reason = "it is nearly always made by json! in place")]
     pub(crate) fn execute(&self, command: &str, arguments: Value) -> Result<Value, Error> {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = json!({ "execute": command, "arguments": arguments }).to_string();

@@ -1,6 +1,6 @@
 //! `hotadd doctor`, on roots in the form of each distribution and on this machine.
 
-#![allow(unreachable_pub, reason = "the modules are parts of this file")]
+#![expect(unreachable_pub, reason = "the modules are parts of this file")]
 
 #[path = "doctor/calls.rs"]
 mod calls;

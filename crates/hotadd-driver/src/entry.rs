@@ -156,7 +156,7 @@ unsafe extern "system" fn notify<D: Driver>(
 
 /// The notice as a Rust type. `None` for states that Windows does not define, which are ignored.
 fn notice(change: &KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT) -> Option<Notice> {
-    #[allow(non_upper_case_globals, reason = "their names in Windows")]
+    #[expect(non_upper_case_globals, reason = "their names in Windows")]
     let state = match change.State {
         KeProcessorAddStartNotify => State::AddStart,
         KeProcessorAddCompleteNotify => State::AddComplete,

@@ -1,7 +1,7 @@
 //! A thread's system affinity over simulated processors: what the documentation promises and tolerates.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' functions are C functions")]
+#![expect(unsafe_code, reason = "drivers' functions are C functions")]
 
 mod common;
 

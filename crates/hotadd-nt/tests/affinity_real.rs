@@ -1,7 +1,7 @@
 //! A thread's system affinity on this machine's own processors: the thread runs there.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' functions are C functions")]
+#![expect(unsafe_code, reason = "drivers' functions are C functions")]
 
 mod common;
 

@@ -2,7 +2,7 @@
 //! and do not keep it from leaving again.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' functions are C functions")]
+#![expect(unsafe_code, reason = "drivers' functions are C functions")]
 
 mod common;
 

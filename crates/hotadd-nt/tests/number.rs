@@ -1,7 +1,7 @@
 //! `KeNumberProcessors`, the variable that drivers read without a call.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' variables are C variables")]
+#![expect(unsafe_code, reason = "drivers' variables are C variables")]
 
 mod common;
 

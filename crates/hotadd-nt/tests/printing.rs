@@ -1,7 +1,7 @@
 //! Printing and formatting in a native driver, through C's variadic calls.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' functions are C functions")]
+#![expect(unsafe_code, reason = "drivers' functions are C functions")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! The answers that drivers get about processors, in partitions with more than one group.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "drivers' functions are C functions")]
+#![expect(unsafe_code, reason = "drivers' functions are C functions")]
 
 mod common;
 

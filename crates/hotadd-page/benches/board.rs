@@ -161,16 +161,19 @@ fn exchange(agents: &mut [Agent], rounds: u32, serial: &mut u32) -> (f64, f64) {
 
 fn measure(what: &str, count: usize, watch_us: u64, place: (usize, usize), rounds: u32) {
     let watch = Duration::from_micros(watch_us);
+    // Agents inherit the mask, so they are started before this thread is pinned.
+    let all = rustix::thread::sched_getaffinity(None).unwrap();
+    let mut agents: Vec<_> = (0..count).map(|_| Agent::start(watch, place.1)).collect();
     if place.0 < 64 {
         pin(place.0);
     }
-    let mut agents: Vec<_> = (0..count).map(|_| Agent::start(watch, place.1)).collect();
     agents.iter_mut().for_each(Agent::hear);
     let (socket, board) = exchange(&mut agents, rounds, &mut 0);
     println!(
         "{what:<34} watch {watch_us:>3} us: socket {socket:8.2} us, board {board:8.2} us, {:5.2} times as fast",
         socket / board
     );
+    let _ = rustix::thread::sched_setaffinity(None::<Pid>, &all);
 }
 
 const ANY: usize = usize::MAX >> 1;
@@ -179,7 +182,6 @@ fn main() {
     if let Ok(handed) = std::env::var(CHILD) {
         return serve(&handed);
     }
-    let all = rustix::thread::sched_getaffinity(None).unwrap();
     let bench = std::env::args().any(|arg| arg == "--bench");
     let rounds = if bench { 5_000 } else { 10 };
     // Pinned agents must not watch: their process may run on one processor only. So both placements with a watch are unpinned agents.
@@ -188,7 +190,6 @@ fn main() {
     for watch in [0, 5, 10, 20, 50, 100] {
         measure("one agent, any processor", 1, watch, (0, ANY), rounds);
     }
-    let _ = rustix::thread::sched_setaffinity(None::<Pid>, &all);
     measure("10 agents", 10, 0, (ANY, ANY), rounds / 5);
     measure("10 agents", 10, 20, (ANY, ANY), rounds / 5);
     if bench {

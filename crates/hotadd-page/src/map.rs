@@ -1,6 +1,6 @@
 //! [`Map`]: a page in memory, as words that may change at any time. The only `unsafe` of this crate.
 
-#![allow(unsafe_code, reason = "mappings are made and read here")]
+#![expect(unsafe_code, reason = "mappings are made and read here")]
 
 use std::io;
 use std::os::fd::AsFd;

@@ -129,7 +129,7 @@ fn another_thread_of_a_rust_program_adds_while_its_driver_is_asked() {
     let driver = move |notice: &Notice| -> Result<(), Veto> {
         if notice.state() == State::AddStart && notice.processor().id == HardwareId(1) {
             met.send(inside.add(HardwareId(2)).unwrap_err()).unwrap();
-            leave.recv().unwrap();
+            leave.recv_timeout(PATIENCE).unwrap();
         }
         Ok(())
     };

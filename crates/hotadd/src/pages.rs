@@ -20,6 +20,11 @@ impl Pages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(feature = "dbus")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().all.is_empty()
+    }
+
     /// Writes a set to all pages.
     pub(crate) fn write(&self, set: &ActiveSet) {
         self.lock().all.iter_mut().for_each(|(_, page)| page.publish(set));

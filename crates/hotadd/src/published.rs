@@ -76,6 +76,13 @@ impl Published {
             replica.renew(|set| self.publish(set));
         }
     }
+
+    /// Copies the set from the page, if it has changed and this process publishes pages of it.
+    pub(crate) fn renew_pages(&self) {
+        if !self.pages.is_empty() {
+            self.renew();
+        }
+    }
 }
 
 /// Without the feature, and in loom models, every partition is in this process.

@@ -77,7 +77,7 @@ fn spread(values: impl Iterator<Item = u64>) -> String {
     if values.is_empty() { "-".into() } else { format!("{} ({} {})", at(2), at(1), at(3)) }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "minutes at most")]
+#[expect(clippy::cast_precision_loss, reason = "minutes at most")]
 fn ms(us: u64) -> String {
     format!("{:.1}", us as f64 / 1000.0)
 }

@@ -1,7 +1,5 @@
 //! The number of processors, in a variable that drivers read without a call.
 
-#![allow(non_upper_case_globals, reason = "the documentation's name")]
-
 use std::sync::atomic::{AtomicI8, Ordering};
 
 use hotadd::ActiveSet;

@@ -1,6 +1,6 @@
 //! [`Peer`]: the identity of a peer. The kernel gives it for a socket, the bus daemon for a name on a bus.
 
-#![allow(
+#![expect(
     unsafe_code,
     reason = "no library asks for a peer's groups; and rustix knows no process 0, which one in another container is"
 )]

@@ -3,7 +3,7 @@
 //! A socket becomes writable whenever its peer has read something. A stream that always watches for that, as tokio's own
 //! stream does, is woken by every message that it sends.
 
-#![allow(unsafe_code, reason = "tokio's safe streams always wait for both")]
+#![expect(unsafe_code, reason = "tokio's safe streams always wait for both")]
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;

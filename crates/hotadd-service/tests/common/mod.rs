@@ -1,7 +1,7 @@
 //! An independent agent: a bare D-Bus client, and a service in a temporary folder to test it with.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
-#![allow(unreachable_pub, reason = "a module of tests")]
+#![expect(unreachable_pub, reason = "a module of tests")]
 
 pub mod counts;
 pub mod daemon;

@@ -1,6 +1,6 @@
 //! Scripts that are really run: what they get, how their answers are interpreted, and what cannot be run.
 
-#![allow(unreachable_pub, reason = "modules of one test")]
+#![expect(unreachable_pub, reason = "modules of one test")]
 
 mod fixture;
 

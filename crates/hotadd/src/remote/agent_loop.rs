@@ -154,8 +154,7 @@ impl AgentLoop {
     }
 
     fn take(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
-        // For the pages that this process publishes of the set.
-        self.common.published.renew();
+        self.common.published.renew_pages();
         match message.kind() {
             Kind::Call => self.dispatch(session, message),
             Kind::Signal => {

@@ -76,7 +76,7 @@ impl AgentLoop {
         entry: Entry,
         call: &Call,
     ) -> Result<(), Lost> {
-        self.common.published.renew();
+        self.common.published.renew_pages();
         let connection = &mut session.connection;
         let Err(Wrong(name, reason)) = self.answer_asked(call) else {
             connection.agree_on_board(entry, call.alone);

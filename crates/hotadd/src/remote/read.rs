@@ -38,7 +38,7 @@ pub(super) fn said(text: &str) -> String {
 }
 
 /// The error for a message that cannot be encoded or decoded.
-#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 pub(super) fn protocol(error: MessageError) -> Error {
     Error::Protocol(error.to_string())
 }

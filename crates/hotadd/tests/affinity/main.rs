@@ -2,7 +2,7 @@
 //! //!
 //! //! The backend governs all children of this process, so the tests run one at a time.
 #![cfg(not(hotadd_loom))]
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod proc;
 mod role;

@@ -177,7 +177,7 @@ fn h2_leaving_ask_does_not_block_and_begins_no_further_add() {
         let driver = move |notice: &Notice| {
             if notice.state() == State::AddStart {
                 asking.send(notice.processor().id.0).unwrap();
-                let _ = answers.recv();
+                let _ = answers.recv_timeout(LONG);
             }
             Ok(())
         };
@@ -308,7 +308,7 @@ fn h2_the_last_handle_may_be_dropped_during_an_add_of_an_appeared_processor() {
         if event.kind == EventKind::Started {
             says_when_it_ends(&ends);
             starting.send(()).unwrap();
-            let _ = may_go_on.recv();
+            let _ = may_go_on.recv_timeout(LONG);
         }
     };
     partition.observe(observe).unwrap().detach();

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use hotadd::{Error, EventKind, HardwareId, State, Status};
 
@@ -22,8 +23,8 @@ impl Slow {
         let (go, waits) = channel::<()>();
         let slow = world.driver("slow").hears_removal().when(state, id, move || {
             let _ = says.send(());
-            // Until the other end is dropped.
-            let _ = waits.recv();
+            // Until the other end is dropped. A test that fails drops its registration first, which waits for this callback.
+            let _ = waits.recv_timeout(Duration::from_secs(30));
         });
         (Self { asked, go: Some(go) }, slow.join())
     }

@@ -1,7 +1,5 @@
 //! Variables that drivers read: the number of processors, and the version of the system.
 
-#![allow(non_upper_case_globals, reason = "the documentation's names")]
-
 use crate::ground::counts::KeNumberProcessors;
 use crate::ground::export::data;
 

@@ -142,7 +142,6 @@ fn errno() -> i32 {
 /// addresses accepts them. It also counts as a program's, so a driver that probes program addresses accepts them
 /// (`ProbeForRead`).
 pub(crate) mod data {
-    #![allow(non_upper_case_globals, reason = "the documentation's names")]
 
     const BEGIN: usize = 0x10000;
 

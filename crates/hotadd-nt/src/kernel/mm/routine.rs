@@ -14,7 +14,6 @@ use crate::kernel::exports;
 /// # Safety
 /// Its argument is what the public documentation of this function asks for.
 #[unsafe(no_mangle)]
-#[allow(non_snake_case, reason = "the documentation's name")]
 pub(crate) unsafe extern "C" fn MmGetSystemRoutineAddress(
     name: In<UnicodeString>,
 ) -> *const c_void {

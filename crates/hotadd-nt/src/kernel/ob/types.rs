@@ -1,6 +1,6 @@
 //! The system's own objects: their types, and its process. Drivers pass them on and never read their content.
 
-#![allow(non_upper_case_globals, reason = "the documentation's names")]
+#![expect(non_upper_case_globals, reason = "the documentation's names")]
 
 use crate::ground::export::nt;
 use crate::ground::objects::{Header, Kind};

@@ -155,7 +155,7 @@ extern "sysv64" fn on_local_unwind(context: &mut Context, frame: u64, at: usize)
 }
 
 /// The exports for a `.sys`.
-#[allow(non_snake_case, reason = "the documentation's names")]
+#[expect(non_snake_case, reason = "the documentation's names")]
 mod win64 {
     use super::*;
 
@@ -204,7 +204,6 @@ mod win64 {
 
     /// Unwinds one frame. Returns its handler if the handler is of the requested kind (1 for searching, 2 for
     /// unwinding).
-    #[allow(clippy::too_many_arguments, reason = "the documentation's")]
     pub(super) unsafe extern "win64" fn RtlVirtualUnwind(
         kind: u32,
         _: usize,
@@ -266,7 +265,6 @@ mod win64 {
 }
 
 /// The exports for a native driver. Its compiler has no exceptions, so whatever is raised is a fault at that place.
-#[allow(non_snake_case, reason = "the documentation's names")]
 mod sysv {
     use super::*;
 
