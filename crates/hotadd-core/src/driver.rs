@@ -87,6 +87,13 @@ pub trait Driver {
         let _ = notice;
     }
 
+    /// Whether [`begin`](Self::begin) may be called for the next notice of a replay now. Notices that were begun are answered by
+    /// [`notify`](Self::notify) in the same order. After a refusal the driver does not see those that were begun behind it.
+    #[doc(hidden)]
+    fn begins_ahead(&self) -> bool {
+        false
+    }
+
     /// How long the last answer took, if the driver knows this better than its caller, which only measures the wait.
     #[doc(hidden)]
     fn answered_in(&self) -> Option<Duration> {

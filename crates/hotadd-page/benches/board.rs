@@ -67,8 +67,8 @@ impl Agent {
     fn post(&self, serial: u32) -> hotadd_page::board::Entry {
         let processor = Processor { index: ProcessorIndex::new(3).unwrap(), id: HardwareId(7) };
         let notice = Notice::new(State::AddStart, processor);
-        let alone = true;
-        let call = Call { serial, agent: 1, party: PartyId(1), notice, after: 0, alone };
+        let (alone, chained) = (true, false);
+        let call = Call { serial, agent: 1, party: PartyId(1), notice, after: 0, alone, chained };
         self.board.post(&call).expect("every call is answered")
     }
 }

@@ -2,9 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hotadd::{HardwareId, Notice, Partition, SetPage, Status, Veto};
+use hotadd::{EventKind, HardwareId, Notice, Partition, SetPage, State, Status, Veto};
 use hotadd_page::board::{BoardReader, Call, Entry};
 use hotadd_wire as wire;
 
@@ -171,4 +171,84 @@ fn l3_an_agreement_after_the_service_has_ended_is_none() {
         let refused = adding.join().unwrap().unwrap_err();
         assert!(refused.to_string().contains("no longer served"), "{refused}");
     }
+}
+
+#[test]
+fn r3_a_replay_is_posted_ahead_and_each_driver_hears_it_in_order() {
+    let served = Served::new(100, 1);
+    let there = Partition::connect(&served.path).unwrap();
+    let (said, heard) = mpsc::channel();
+    let driver = move |notice: &Notice| {
+        assert!(notice.is_replay() || notice.processor().id == HardwareId(100));
+        said.send((notice.state(), notice.processor().id.0)).unwrap();
+        Ok(())
+    };
+    let _registration = there.register("pool", driver).unwrap();
+    let started = (0..100).map(|id| (State::AddStart, id));
+    let completed = (0..100).map(|id| (State::AddComplete, id));
+    assert!(heard.try_iter().eq(started.chain(completed)), "R3: all Starts, then all Completes");
+    served.partition.add(HardwareId(100)).unwrap();
+    assert!(heard.try_iter().eq([(State::AddStart, 100), (State::AddComplete, 100)]));
+}
+
+#[test]
+fn r4_a_driver_that_refuses_in_a_replay_does_not_hear_what_was_posted_behind() {
+    let served = Served::new(40, 1);
+    let there = Partition::connect(&served.path).unwrap();
+    for refused in [0, 1, 5, 15, 16, 17, 39] {
+        let (said, heard) = mpsc::channel();
+        let driver = move |notice: &Notice| {
+            said.send((notice.state(), notice.processor().id.0)).unwrap();
+            if notice.state().may_veto() && notice.processor().id.0 == refused {
+                return Err(Veto::new(Status::NO_MEMORY, "not this one"));
+            }
+            Ok(())
+        };
+        let error = there.register("pool", driver).unwrap_err();
+        assert!(error.to_string().contains("not this one"), "{error}");
+        let started = (0..=refused).map(|id| (State::AddStart, id));
+        let failed = (0..refused).map(|id| (State::AddFailure, id));
+        let heard: Vec<_> = heard.try_iter().collect();
+        assert!(heard.iter().copied().eq(started.chain(failed)), "refused {refused}: {heard:?}");
+    }
+    // The board is as before.
+    let _registration = there.register("pool", |_: &Notice| Ok(())).unwrap();
+    served.partition.add(HardwareId(40)).unwrap();
+}
+
+#[test]
+fn l3_the_time_limit_of_a_call_that_was_posted_ahead_begins_when_the_last_one_was_answered() {
+    let served = Served::new(20, 1);
+    let there = Partition::connect(&served.path).unwrap();
+    let limit = Duration::from_secs(1);
+    // Less than the limit for each processor, but more for all that are posted at once.
+    let driver = |notice: &Notice| {
+        if notice.state().may_veto() {
+            std::thread::sleep(Duration::from_millis(80));
+        }
+        Ok(())
+    };
+    there.registration("slow").time_limit(limit).register(driver).unwrap();
+}
+
+#[test]
+fn l3_a_process_that_dies_in_a_replay_is_not_registered() {
+    let served = Served::new(40, 1);
+    let peer = served.peer();
+    let mut board = open(&peer);
+    let path = zbus::zvariant::ObjectPath::try_from("/org/hotadd/Agent/1").unwrap();
+    peer.begin("Register", &(path, "pool", wire::BOARD, 0_i32, 600_000_u32));
+    for nth in 0..3 {
+        let (entry, call) = next(&mut board);
+        assert_eq!(call.notice.processor().id, HardwareId(nth));
+        // The first depends on no other. Those that are posted while it has no answer do.
+        assert_eq!(call.chained, nth > 0);
+        board.agree(entry);
+    }
+    drop(peer);
+    let refused = served.wait(|event| event.kind == EventKind::Veto);
+    // Perhaps it has gone before the partition has looked at its answers. They do not count then.
+    assert!(refused.id <= Some(HardwareId(3)), "{refused:?}");
+    served.partition.add(HardwareId(40)).unwrap();
+    drop(served.wait(|event| event.kind == EventKind::Joined));
 }

@@ -54,7 +54,8 @@ fn govern() -> Result<(), Box<dyn Error>> {
                     Ok(()) => println!("closed"),
                     Err(error) => println!("open: {error}"),
                 },
-                _ => return Ok(()),
+                // A process that ends does not wait for its watcher, which may be the last to drop the hardware.
+                _ => return Ok(cpuset.close()?),
             }
         }
     }

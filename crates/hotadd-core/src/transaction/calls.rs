@@ -31,6 +31,13 @@ pub trait Together<P> {
     /// crashes here reports so in its answer.
     fn begin(&mut self, party: &mut P, notice: &Notice);
 
+    /// Makes a party of a replay start its work on a notice before it has answered the earlier ones. Returns false if the party
+    /// takes no more notices now. As [`begin`](Self::begin), it must not unwind.
+    fn begin_ahead(&mut self, party: &mut P, notice: &Notice) -> bool {
+        let _ = (party, notice);
+        false
+    }
+
     /// Calls a party. If it was begun, waits for its answer.
     ///
     /// # Errors
@@ -92,12 +99,12 @@ impl Transaction {
         together: &mut T,
     ) {
         let mut notice = self.notice(State::AddStart, State::RemoveStart, &PlatformError::NONE);
-        if let (Kind::Replay, [party]) = (self.kind, &mut *parties)
-            && let Err(veto) = self.replay_to(party, &mut notice, departures, |party, notice| {
-                together.call(party, notice)
-            })
-        {
-            return self.refused(0, veto);
+        if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
+            let call =
+                |together: &mut T, party: &mut P, notice: &Notice| together.call(party, notice);
+            if let Err(veto) = self.replay_to(party, &mut notice, departures, together, call) {
+                return self.refused(0, veto);
+            }
         }
         while let Some(&processor) = self.processors.get(self.at) {
             notice.processor = processor;
@@ -136,11 +143,12 @@ impl Transaction {
         let mut notice =
             self.notice(State::AddComplete, State::RemoveComplete, &PlatformError::NONE);
         if let (Kind::Replay, [party]) = (self.kind, &mut *parties) {
-            let _ = self.replay_to(party, &mut notice, departures, |party, notice| {
+            let call = |together: &mut T, party: &mut P, notice: &Notice| {
                 // An answer to a Complete changes nothing (A6); the runner reports it.
                 let _ = together.call(party, notice).map_err(ignore);
                 Ok(())
-            });
+            };
+            let _ = self.replay_to(party, &mut notice, departures, together, call);
         }
         while self.at < self.acted {
             notice.processor = self.processors[self.at];
@@ -195,24 +203,43 @@ impl Transaction {
     /// All processors for one party: the same pass with the loops exchanged, because a replay may have 2,048 processors and must
     /// cost no more than its calls.
     #[inline]
-    fn replay_to<P: Party>(
+    fn replay_to<P: Party, T: Together<P>>(
         &mut self,
         party: &mut P,
         notice: &mut Notice,
         departures: &impl Fn() -> bool,
-        mut each: impl FnMut(&mut P, &Notice) -> Result<(), Veto>,
+        together: &mut T,
+        mut each: impl FnMut(&mut T, &mut P, &Notice) -> Result<(), Veto>,
     ) -> Result<(), Veto> {
         self.at += self.turn;
         // As in every pass, the cursor is behind the party before the party is called.
         self.turn = 1;
-        by_fours(&mut self.processors[self.at..], |processor| {
-            if !(departures() && has_departed(party)) {
+        if T::RUNS {
+            let mut begun = self.at;
+            while !(departures() && has_departed(party)) {
+                let Some(processor) = self.processors.get(self.at) else { break };
+                for ahead in self.processors.get(begun..).unwrap_or_default() {
+                    notice.processor = *ahead;
+                    if !together.begin_ahead(party, notice) {
+                        break;
+                    }
+                    begun += 1;
+                }
                 notice.processor = *processor;
-                each(party, notice)?;
+                each(together, party, notice)?;
                 self.at += 1;
+                begun = begun.max(self.at);
             }
-            Ok(())
-        })?;
+        } else {
+            by_fours(&mut self.processors[self.at..], |processor| {
+                if !(departures() && has_departed(party)) {
+                    notice.processor = *processor;
+                    each(together, party, notice)?;
+                    self.at += 1;
+                }
+                Ok(())
+            })?;
+        }
         self.at = self.processors.len();
         self.turn = 0;
         Ok(())

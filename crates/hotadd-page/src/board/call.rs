@@ -5,8 +5,8 @@ use hotadd_core::{
 };
 
 use super::layout::{
-    AFTER, AGENT, ALONE, CALL, EPOCH, ERRNO, FLAGS, ID, INDEX, PARTY, REPLAY, SERIAL, STATE,
-    STATUS, SURPRISE,
+    AFTER, AGENT, ALONE, CALL, CHAINED, EPOCH, ERRNO, FLAGS, ID, INDEX, PARTY, REPLAY, SERIAL,
+    STATE, STATUS, SURPRISE,
 };
 use super::protocol::INTERRUPT;
 
@@ -26,6 +26,8 @@ pub struct Call {
     pub after: u64,
     /// Whether this is the only call of its level. The next call then depends on this answer alone, and the agent may watch for it.
     pub alone: bool,
+    /// Whether the call was posted before the party's last one was answered. The agent skips it if it refused that one, or skipped it.
+    pub chained: bool,
 }
 
 /// The posted call that an answer belongs to.
@@ -46,7 +48,7 @@ impl Entry {
     }
 }
 
-/// The posted words are not a valid call. The partition is faulty, so the agent stops using the board.
+/// What was posted is no call. The partition is faulty, and the board is of no more use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Garbled {
@@ -92,7 +94,8 @@ pub(super) fn encode(call: &Call) -> [u32; WORDS] {
         FLAGS,
         flag(notice.is_surprise(), SURPRISE)
             | flag(notice.is_replay(), REPLAY)
-            | flag(call.alone, ALONE),
+            | flag(call.alone, ALONE)
+            | flag(call.chained, CHAINED),
     );
     word(INDEX, notice.processor().index.get());
     word(ID, notice.processor().id.0);
@@ -117,7 +120,7 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Result<Call, Garbled> {
     let index = ProcessorIndex::new(word(INDEX)).ok_or(field("index", INDEX))?;
     let errno = i32::try_from(word(ERRNO)).map_err(|_| field("errno", ERRNO))?;
     let flags = word(FLAGS);
-    if flags & !(SURPRISE | REPLAY | ALONE) != 0 {
+    if flags & !(SURPRISE | REPLAY | ALONE | CHAINED) != 0 {
         return Err(field("flags", FLAGS));
     }
     let errno = (errno != 0).then(|| Errno::from_raw(errno));
@@ -137,6 +140,7 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Result<Call, Garbled> {
         notice,
         after: long(AFTER),
         alone: flags & ALONE != 0,
+        chained: flags & CHAINED != 0,
     })
 }
 

@@ -56,6 +56,8 @@ pub(super) const SURPRISE: u32 = 1;
 pub(super) const REPLAY: u32 = 2;
 /// A flag: the only call of its level.
 pub(super) const ALONE: u32 = 4;
+/// A flag: skipped if the chained call before was refused.
+pub(super) const CHAINED: u32 = 8;
 
 #[cfg(all(test, not(hotadd_loom)))]
 mod tests {
@@ -97,7 +99,9 @@ mod tests {
         assert_eq!(rows, expected, "docs/page.md: the tables of the board");
         assert_eq!(LENGTH, 4096);
         assert!(text.contains("4,096 bytes"), "docs/page.md: the length");
-        for (flag, name) in [(SURPRISE, "surprise"), (REPLAY, "replay"), (ALONE, "alone")] {
+        for (flag, name) in
+            [(SURPRISE, "surprise"), (REPLAY, "replay"), (ALONE, "alone"), (CHAINED, "chained")]
+        {
             assert!(text.contains(&format!("{flag}: {name}")), "docs/page.md: the flag {name}");
         }
     }

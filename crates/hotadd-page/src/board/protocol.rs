@@ -36,6 +36,14 @@ pub fn post(posted: &AtomicU32, count: u32, awake: &AtomicU32) -> u32 {
     awake.load(Ordering::Relaxed)
 }
 
+/// The partition, after [`post`]: whether the doorbell need not be rung, because the call with this answer and serial is not answered
+/// yet. The agent looks for calls after every answer.
+pub fn is_unanswered(answer: &AtomicU32, serial: u32) -> bool {
+    // Relaxed: the fence in `post` pairs with the one in `answer`. If this load does not see the answer, the agent's next load of
+    // `posted` sees the count.
+    answer.load(Ordering::Relaxed) & !INTERRUPT != serial
+}
+
 /// The agent: says that it watches `posted` from now on, and on which processor.
 pub fn start_watching(awake: &AtomicU32, processor: u32) {
     // Relaxed: it is a hint until `stop_watching`.

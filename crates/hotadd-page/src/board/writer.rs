@@ -107,8 +107,11 @@ impl BoardWriter {
         own.places[place as usize] = Place { serial: call.serial, interrupted: false };
         own.posted = own.posted.wrapping_add(1);
         let awake = protocol::post(self.memory.posted(), own.posted, self.memory.awake());
+        let before = (place + CALLS - 1) % CALLS;
+        let serial = own.places[before as usize].serial;
         drop(own);
-        if awake == 0 {
+        let follows = call.chained && protocol::is_unanswered(self.memory.answer(before), serial);
+        if awake == 0 && !follows {
             self.ring();
         }
         Some(Entry { place, serial: call.serial, awake })

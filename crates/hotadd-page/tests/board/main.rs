@@ -33,7 +33,7 @@ fn board() -> (BoardWriter, BoardReader) {
 fn call(serial: u32) -> Call {
     let processor = Processor { index: ProcessorIndex::new(3).unwrap(), id: HardwareId(7) };
     let notice = Notice::new(State::AddStart, processor);
-    Call { serial, agent: 2, party: PartyId(9), notice, after: 4321, alone: false }
+    Call { serial, agent: 2, party: PartyId(9), notice, after: 4321, alone: false, chained: false }
 }
 
 /// Takes the next call, which must be there.
@@ -69,6 +69,7 @@ fn an_agent_reads_what_was_posted() {
             notice,
             after: u64::MAX,
             alone: flags,
+            chained: !flags,
         };
         let entry = partition.post(&posted).unwrap();
         let (taken, read) = take(&mut agent);

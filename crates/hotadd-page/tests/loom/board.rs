@@ -77,6 +77,15 @@ impl Board {
         }
     }
 
+    /// Posts a call of a replay behind one that may not be answered yet.
+    fn post_chained(&self, nth: u32, field: u32, last: u32) {
+        self.calls[nth as usize].store(field, Ordering::Relaxed);
+        let awake = protocol::post(&self.posted, nth + 1, &self.awake);
+        if awake == 0 && !protocol::is_unanswered(&self.answer, last) {
+            self.doorbell.ring();
+        }
+    }
+
     fn answer(&self, word: u32) {
         if protocol::answer(&self.answer, word, &self.waiting, 0) {
             self.futex.wake();
@@ -136,6 +145,37 @@ fn an_agent_that_stops_watching_and_sleeps_misses_no_call() {
             for nth in taken..posted {
                 let field = board.calls[nth as usize].load(Ordering::Relaxed);
                 assert_eq!(field, nth + 10, "the call is there");
+            }
+            taken = posted;
+        }
+        partition.join().unwrap();
+    });
+}
+
+#[test]
+fn a_call_behind_one_without_an_answer_needs_no_doorbell() {
+    check(|| {
+        let board = Arc::new(Board::default());
+        let partition = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || {
+                board.post(0, 10);
+                board.post_chained(1, 11, 1);
+            })
+        };
+        let mut taken = 0;
+        while taken < 2 {
+            let mut posted = protocol::stop_watching(&board.awake, &board.posted);
+            if posted == taken {
+                board.doorbell.poll_and_silence();
+                posted = board.posted.load(Ordering::Acquire);
+            }
+            for nth in taken..posted {
+                let field = board.calls[nth as usize].load(Ordering::Relaxed);
+                assert_eq!(field, nth + 10, "the call is there");
+                if nth == 0 {
+                    board.answer(1);
+                }
             }
             taken = posted;
         }

@@ -1,11 +1,12 @@
 //! [`RemoteDriver`]: a party in another process, as a driver of the partition.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use hotadd::{Driver, Notice, PartyId, Removal, State, Status, Veto};
+use hotadd::{Driver, Notice, PartyId, Processor, Removal, State, Status, Veto};
 use hotadd_page::board::{BoardWriter, Call, Entry, Outcome};
 use hotadd_wire::{AgentAnswer, Calls, Message, MessageError, read_answer};
 
@@ -18,6 +19,9 @@ use crate::transport::route::Route;
 
 /// How long to wait before looking again whether a peer's input was handled.
 const CONFIRM: Duration = Duration::from_micros(100);
+
+/// How many calls of a replay are posted before the first of them is answered. Half of a board: each has its place.
+const AHEAD: usize = 16;
 
 /// How an agent is called.
 #[derive(Clone, Copy)]
@@ -37,7 +41,8 @@ pub(crate) struct RemoteDriver {
     party: u64,
     terms: Terms,
     agent: Arc<Agent>,
-    begun: Option<Begun>,
+    /// What was begun and not asked for yet. Only a replay has more than one.
+    begun: VecDeque<(State, Processor, Option<Begun>)>,
     took: Option<Duration>,
 }
 
@@ -48,6 +53,8 @@ struct Begun {
     answer: Receiver<Answer>,
     /// Where the answer arrives, if the call was posted on a board.
     posted: Option<(Arc<BoardWriter>, Entry)>,
+    /// It was posted before the last call was answered.
+    chained: bool,
 }
 
 impl RemoteDriver {
@@ -58,11 +65,11 @@ impl RemoteDriver {
         terms: Terms,
         agent: Arc<Agent>,
     ) -> Self {
-        Self { connection, calls, party, terms, agent, begun: None, took: None }
+        Self { connection, calls, party, terms, agent, begun: VecDeque::new(), took: None }
     }
 
     fn send(&self, notice: &Notice) -> Result<Option<Begun>, MessageError> {
-        if let Some(begun) = self.post(notice) {
+        if let Some(begun) = self.post(notice, false) {
             return Ok(begun);
         }
         let (serial, call) = self.call(notice)?;
@@ -73,11 +80,11 @@ impl RemoteDriver {
         let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
         let at = Instant::now();
         self.connection.send_bytes(&call);
-        Ok(Some(Begun { serial, at, answer, posted: None }))
+        Ok(Some(Begun { serial, at, answer, posted: None, chained: false }))
     }
 
     /// Posts a call on the board. `None` if there is none, or no room on it: then it is sent as a message.
-    fn post(&self, notice: &Notice) -> Option<Option<Begun>> {
+    fn post(&self, notice: &Notice, chained: bool) -> Option<Option<Begun>> {
         let board = self.connection.board().filter(|_| self.terms.over_board)?;
         let (number, Route::Own(outbox)) = (self.agent.path.number()?, &self.connection.route)
         else {
@@ -99,6 +106,7 @@ impl RemoteDriver {
             after: outbox.total(),
             // Only this driver and the service have the calls.
             alone: Arc::strong_count(&self.calls) == 2,
+            chained,
         };
         let Some(entry) = board.post(&call) else {
             pending.forget(serial);
@@ -106,7 +114,30 @@ impl RemoteDriver {
         };
         pending.posted(serial, board, entry);
         let posted = Some((Arc::clone(board), entry));
-        Some(Some(Begun { serial, at, answer, posted }))
+        Some(Some(Begun { serial, at, answer, posted, chained }))
+    }
+
+    /// The call for this notice, if it was begun. Calls that were begun and are not asked for come from a replay that was refused:
+    /// the agent has skipped them.
+    fn take(&mut self, notice: &Notice) -> Option<Begun> {
+        let asked_for = (notice.state(), notice.processor());
+        match self.begun.pop_front()? {
+            (state, processor, begun) if (state, processor) == asked_for => begun,
+            other => {
+                self.begun.push_front(other);
+                self.forget_all();
+                None
+            }
+        }
+    }
+
+    /// Stops waiting for the answers to all calls that were begun.
+    fn forget_all(&mut self) {
+        for (_, _, begun) in self.begun.drain(..) {
+            if let Some(begun) = begun {
+                self.connection.pending.forget(begun.serial);
+            }
+        }
     }
 
     /// The call for a notice, and its serial.
@@ -144,9 +175,11 @@ impl RemoteDriver {
     /// Waits for the answer to a call that was sent.
     fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
         let limit = self.terms.time_limit;
+        // An agent begins with a chained call when it has answered the last one.
+        let since = if begun.chained { Instant::now() } else { begun.at };
         let answer = match &begun.posted {
             Some((board, entry)) => {
-                let until = begun.at + limit;
+                let until = since + limit;
                 let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
                 let answer = match answer {
                     Outcome::Agreed => self.confirm(begun, until),
@@ -170,11 +203,11 @@ impl RemoteDriver {
         };
         match answer {
             Ok(Answer::Agreed(at)) => {
-                self.took = Some(at.saturating_duration_since(begun.at));
+                self.took = Some(at.saturating_duration_since(since));
                 Ok(())
             }
             Ok(Answer::Reply(reply, at)) => {
-                self.took = Some(at.saturating_duration_since(begun.at));
+                self.took = Some(at.saturating_duration_since(since));
                 judge(&reply, state)
             }
             Ok(Answer::Lost(loss)) => Err(loss.crash()),
@@ -202,7 +235,21 @@ impl Driver for RemoteDriver {
     fn begin(&mut self, notice: &Notice) {
         self.took = None;
         // If sending fails now, `notify` sends again and reports the error.
-        self.begun = self.send(notice).unwrap_or_default();
+        let begun = if self.begun.is_empty() {
+            self.send(notice).unwrap_or_default()
+        } else {
+            self.post(notice, true).flatten()
+        };
+        self.begun.push_back((notice.state(), notice.processor(), begun));
+    }
+
+    fn begins_ahead(&self) -> bool {
+        let posted =
+            |begun: &Option<Begun>| begun.as_ref().is_some_and(|begun| begun.posted.is_some());
+        // Behind one that is not on the board nothing is posted, so that the order is kept.
+        self.terms.over_board
+            && self.begun.len() < AHEAD
+            && self.begun.back().is_none_or(|(_, _, begun)| posted(begun))
     }
 
     fn answered_in(&self) -> Option<Duration> {
@@ -210,18 +257,21 @@ impl Driver for RemoteDriver {
     }
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
-        if self.begun.is_none() {
-            self.took = None;
-            self.begun = self.send(notice).map_err(|error| {
-                Loss {
-                    status: Status::INVALID_NETWORK_RESPONSE,
-                    reason: format!("it could not be called: {error}"),
-                }
-                .crash()
-            })?;
-        }
+        let begun = match self.take(notice) {
+            Some(begun) => Some(begun),
+            None => {
+                self.took = None;
+                self.send(notice).map_err(|error| {
+                    Loss {
+                        status: Status::INVALID_NETWORK_RESPONSE,
+                        reason: format!("it could not be called: {error}"),
+                    }
+                    .crash()
+                })?
+            }
+        };
         // Nothing is sent to an agent that has deregistered. It counts as agreeing.
-        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let Some(begun) = begun else { return Ok(()) };
         let answer = self.wait(&begun, notice.state());
         if let Err(veto) = &answer
             && veto.is_crash()
@@ -234,10 +284,7 @@ impl Driver for RemoteDriver {
 
 impl Drop for RemoteDriver {
     fn drop(&mut self) {
-        // This call's answer was never asked for.
-        if let Some(begun) = &self.begun {
-            self.connection.pending.forget(begun.serial);
-        }
+        self.forget_all();
     }
 }
 

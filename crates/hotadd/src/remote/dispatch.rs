@@ -77,8 +77,15 @@ impl AgentLoop {
         call: &Call,
     ) -> Result<(), Lost> {
         self.common.published.renew_pages();
+        if call.chained && session.unchained == Some(call.agent) {
+            session.connection.free_on_board(entry);
+            return Ok(());
+        }
+        let answer = self.answer_asked(call);
+        let refuses = answer.is_err() && call.notice.state().may_veto();
+        session.unchained = refuses.then_some(call.agent);
         let connection = &mut session.connection;
-        let Err(Wrong(name, reason)) = self.answer_asked(call) else {
+        let Err(Wrong(name, reason)) = answer else {
             connection.agree_on_board(entry, call.alone);
             return Ok(());
         };

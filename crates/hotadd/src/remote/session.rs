@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) refused: Vec<u32>,
     pub(super) retry: Option<Instant>,
     pub(super) patience: Backoff,
+    /// The agent that refused the last call on the board. The chained calls behind it are skipped.
+    pub(super) unchained: Option<u32>,
     /// Why this side closed the connection.
     pub(super) fault: Option<Fault>,
 }
@@ -43,6 +45,7 @@ impl Session {
             refused: Vec::new(),
             retry: None,
             patience: Backoff::new(),
+            unchained: None,
             fault: None,
         }
     }

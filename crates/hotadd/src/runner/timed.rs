@@ -44,6 +44,17 @@ impl Together<Member> for Timed<'_, '_> {
         }
     }
 
+    /// Not reported to the observers until the party's turn comes: after a refusal, the party does not see the notice.
+    fn begin_ahead(&mut self, member: &mut Member, notice: &Notice) -> bool {
+        // The cursor is at this party, so a crash here is blamed on no other party. It is one like that of any call.
+        let _call = self.runner.inner.telling.calls(member.shared.id);
+        let begins = !member.shared.departed() && member.driver.begins_ahead();
+        if begins {
+            member.driver.begin(notice);
+        }
+        begins
+    }
+
     fn call(&mut self, member: &mut Member, notice: &Notice) -> Result<(), Veto> {
         let at = self.begun.iter().position(|begun| begun.id == member.shared.id);
         let begun = at.map(|at| self.begun.swap_remove(at));

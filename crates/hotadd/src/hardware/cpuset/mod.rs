@@ -109,7 +109,8 @@ impl Cpuset {
     /// Creates a cgroup in `parent`, with the processors that the options select. Enables the cpuset controller there
     /// if necessary. If the parent cgroup itself has processes, the new cgroup is made `threaded`.
     ///
-    /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes.
+    /// Dropping this value, or [`close`](Self::close), removes the cgroup if it has no processes. A process that ends should call
+    /// `close`: if the partition's watcher is just looking at the hardware, the watcher drops it, and the process may end before.
     ///
     /// # Errors
     /// If the cgroup cannot be made; the error says what prevents it and what to do. Nothing is then changed.

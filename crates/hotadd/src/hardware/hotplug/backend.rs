@@ -65,7 +65,7 @@ impl Hardware for Hotplug {
         // Opened and not only checked: the start then writes to it. If the processor is replaced meanwhile, the monitor notices.
         match self.kernel.open(id) {
             Ok(switch) => {
-                self.lock().opened = Some((id, switch));
+                self.opened.keep(id, switch);
                 Ok(())
             }
             // Without a switch: which of the two reasons it has is read only now.
@@ -88,7 +88,7 @@ impl Hardware for Hotplug {
     }
 
     fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
-        Some(Box::new(Switches::new(&self.kernel, ids)))
+        Some(Box::new(Switches::new(&self.kernel, &self.opened, ids)))
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
@@ -103,9 +103,8 @@ impl Hardware for Hotplug {
             return Err(PlatformError { status, errno, reason });
         }
         // In a batch it is the last one that is open.
-        let opened = state.opened.take_if(|(of, _)| *of == id);
-        let switched = match &opened {
-            Some((_, switch)) => self.kernel.switch_opened(id, switch, true),
+        let switched = match self.opened.take(id) {
+            Some(switch) => self.kernel.switch_opened(id, &switch, true),
             None => self.kernel.switch(id, true),
         };
         switched.map_err(failed)?;

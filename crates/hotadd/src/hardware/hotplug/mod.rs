@@ -20,6 +20,7 @@ use std::time::Instant;
 use hotadd_core::HardwareId;
 
 use self::kernel::{Errno, Kernel, Linux, List};
+use self::monitor::Opened;
 use self::quiet::Fresh;
 use self::state::State;
 use super::uevents::Uevent;
@@ -66,6 +67,7 @@ pub struct Hotplug {
     kernel: Arc<dyn Kernel>,
     options: HotplugOptions,
     possible: CpuList,
+    opened: Arc<Opened>,
     /// Held through every switching and every check, so that hotadd's own changes are not taken for those of other processes.
     state: Mutex<State>,
     /// Signals that a wait may be over.
@@ -89,7 +91,8 @@ impl Hotplug {
         read(&*kernel, List::Online)?;
         let state = Mutex::new(State::new(Fresh::new(options.quiet), options.intruders));
         let (settled, watched) = (Condvar::new(), OnceLock::new());
-        Ok(Self { kernel, options, possible, state, settled, watched })
+        let opened = Arc::default();
+        Ok(Self { kernel, options, possible, opened, state, settled, watched })
     }
 
     /// Sets what happens from now on to processors that another process brings online. Those that have joined stay. Waits for a

@@ -1,7 +1,7 @@
 //! [`Switches`]: notices when another process switches a processor that the parties are being asked about (Q4).
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hotadd_core::HardwareId;
 
@@ -10,19 +10,55 @@ use super::raw;
 use crate::hardware::Monitor;
 use crate::hardware::uevents::{self, Action, Uevent};
 
+/// The switch of the processor that was admitted last, until it is started or the monitor is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    is_monitored: bool,
+    switch: Option<(HardwareId, OwnedFd)>,
+}
+
+impl Opened {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a switch that was opened. Without a monitor nothing is started, and it is closed.
+    pub(super) fn keep(&self, id: HardwareId, switch: OwnedFd) {
+        let mut kept = self.lock();
+        kept.switch = kept.is_monitored.then_some((id, switch));
+    }
+
+    pub(super) fn take(&self, id: HardwareId) -> Option<OwnedFd> {
+        self.lock().switch.take_if(|(of, _)| *of == id).map(|(_, switch)| switch)
+    }
+}
+
+impl Drop for Switches {
+    fn drop(&mut self) {
+        // If the processor was refused, its switch is still open.
+        *self.opened.lock() = Kept::default();
+    }
+}
+
 /// Has a socket of its own, so that it does not depend on what the watcher of the partition has received.
 #[derive(Debug)]
 pub(super) struct Switches {
     kernel: Arc<dyn Kernel>,
+    opened: Arc<Opened>,
     ids: Vec<HardwareId>,
     /// Without a socket, a processor that is switched on and off again is not noticed.
     socket: Option<OwnedFd>,
 }
 
 impl Switches {
-    pub(super) fn new(kernel: &Arc<dyn Kernel>, ids: &[HardwareId]) -> Self {
+    pub(super) fn new(kernel: &Arc<dyn Kernel>, opened: &Arc<Opened>, ids: &[HardwareId]) -> Self {
         let socket = kernel.monitor().ok();
-        Self { kernel: Arc::clone(kernel), ids: ids.to_vec(), socket }
+        opened.lock().is_monitored = true;
+        let (kernel, opened) = (Arc::clone(kernel), Arc::clone(opened));
+        Self { kernel, opened, ids: ids.to_vec(), socket }
     }
 
     /// Reads the kernel's events. The kernel sends an event before the write to a switch returns, so no event of a completed

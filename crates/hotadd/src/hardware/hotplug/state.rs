@@ -1,7 +1,6 @@
 //! [`State`]: the last known state of the processors, and the changes that follow from the next check.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use hotadd_core::HardwareId;
@@ -35,8 +34,6 @@ pub(super) struct State {
     blind: bool,
     plugged: Plugged,
     pub(super) fresh: Fresh,
-    /// The switch of the processor that was admitted last, until it is started.
-    pub(super) opened: Option<(HardwareId, OwnedFd)>,
     /// What happens to intruders.
     pub(super) intruders: Intruders,
 }
@@ -63,7 +60,6 @@ impl State {
             blind: false,
             plugged: Plugged::default(),
             fresh,
-            opened: None,
             intruders,
         }
     }

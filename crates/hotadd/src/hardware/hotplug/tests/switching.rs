@@ -9,8 +9,8 @@ use super::super::fake::{Fake, Way, World};
 use super::super::kernel::Errno;
 use super::super::{Hotplug, HotplugError, HotplugOptions};
 use super::{Rig, breach, line};
-use crate::Batch;
 use crate::hardware::Hardware;
+use crate::{Batch, Notice, Veto};
 
 #[test]
 fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
@@ -33,6 +33,22 @@ fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
     assert!(!rig.look(), "the events of our own switching are no news");
     assert_eq!(rig.told(), [""; 0]);
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2, "it keeps its index (X3)");
+}
+
+#[test]
+fn a_processor_that_is_refused_or_rehearsed_leaves_no_descriptor_open() {
+    let rig = Rig::new("0-3", "0-3", "0");
+    let refuses = |notice: &Notice| match notice.state().may_veto() {
+        true => Err(Veto::new(Status::NO_MEMORY, "no")),
+        false => Ok(()),
+    };
+    let party = rig.partition.registration("refuses").without_replay().register(refuses).unwrap();
+    rig.add(1).unwrap_err();
+    assert!(rig.hotplug.opened.take(HardwareId(1)).is_none(), "refused");
+    party.deregister().unwrap();
+    rig.partition.rehearse(HardwareId(1)).unwrap();
+    assert!(rig.hotplug.opened.take(HardwareId(1)).is_none(), "rehearsed");
+    rig.add(1).unwrap();
 }
 
 #[test]
@@ -146,7 +162,7 @@ fn a8_a_processor_that_cannot_be_started_is_refused_before_any_party_is_asked() 
 fn q3_q4_a_processor_onlined_by_others_while_drivers_are_asked_is_not_agreed() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
-    let meddler = rig.partition.register("meddler", move |notice: &crate::Notice| {
+    let meddler = rig.partition.register("meddler", move |notice: &Notice| {
         if notice.state() == State::AddStart && notice.processor().id.0 == 1 {
             fake.world().switch(1, true, Way::Switch);
         }
@@ -227,7 +243,7 @@ fn q4_a_processor_touched_while_drivers_are_asked_is_not_started() {
         let mut rig = Rig::new("0-1", "0-1", "0");
         let fake = rig.fake.clone();
         let meddler = rig.partition.registration("meddler").without_replay();
-        let meddler = meddler.register(move |notice: &crate::Notice| {
+        let meddler = meddler.register(move |notice: &Notice| {
             if notice.state() == State::AddStart {
                 act(&mut fake.world());
             }
@@ -250,7 +266,7 @@ fn q3_a_touched_processor_that_is_onlined_later_is_reported_again() {
     let mut rig = Rig::new("0-1", "0-1", "0");
     let fake = rig.fake.clone();
     let blinks = rig.partition.registration("blinks").without_replay();
-    let blinks = blinks.register(move |notice: &crate::Notice| {
+    let blinks = blinks.register(move |notice: &Notice| {
         if notice.state() == State::AddStart {
             [true, false].into_iter().for_each(|on| fake.world().switch(1, on, Way::Switch));
         }
