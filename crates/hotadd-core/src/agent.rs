@@ -60,13 +60,15 @@
 //! may come while the driver is still being asked. Tell the driver the calls that a method returns as owed at once, in order, and
 //! before the notice that caused them. A driver that deregisters is owed nothing (D1, D3): drop its agent.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use self::holdings::Holdings;
 use crate::notice::{Notice, State};
 use crate::processor::Processor;
 use crate::set::Epoch;
 
+mod holdings;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -77,7 +79,7 @@ pub struct Agent {
     without_replay: bool,
     hears_removal: bool,
     phase: Phase,
-    held: BTreeMap<Processor, Entry>,
+    held: Holdings,
     /// Active processors of which the partition told this party, but the agent did not tell the driver. Only for the current
     /// registration.
     kept: BTreeSet<Processor>,
@@ -152,7 +154,7 @@ impl Agent {
             without_replay: false,
             hears_removal: false,
             phase: Phase::Away,
-            held: BTreeMap::new(),
+            held: Holdings::new(),
             kept: BTreeSet::new(),
             epoch: Epoch(0),
         }
@@ -174,7 +176,7 @@ impl Agent {
 
     /// The processors of which the driver was told, ascending by index, with their states.
     pub fn held(&self) -> impl Iterator<Item = (Processor, Held)> + '_ {
-        self.held.iter().map(|(processor, entry)| (*processor, entry.held))
+        self.held.iter().map(|(processor, entry)| (processor, entry.held))
     }
 
     /// Register is about to be sent over a new connection, or again over this one. Returns whether it asks for a replay.
@@ -237,9 +239,7 @@ impl Agent {
         // Epochs of another partition are not comparable with those of this one.
         self.epoch = Epoch(0);
         self.kept.clear();
-        for entry in self.held.values_mut() {
-            entry.settled = false;
-        }
+        self.held.unsettle_all();
     }
 
     /// The driver will not be registered again, although it did not deregister. Returns the calls that the driver is owed, and
@@ -250,7 +250,7 @@ impl Agent {
     pub fn abandon(&mut self) -> Vec<Notice> {
         self.lost();
         let held = core::mem::take(&mut self.held);
-        let owed = held.into_iter().filter_map(|(processor, entry)| match entry.held {
+        let owed = held.iter().filter_map(|(processor, entry)| match entry.held {
             Held::Prepared => {
                 let failure = self.reset(State::AddFailure, processor);
                 Some(entry.of_its_add(failure))

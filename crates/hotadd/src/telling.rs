@@ -18,10 +18,17 @@ pub(crate) struct Telling {
     any: AtomicBool,
     /// Findings of checks that were not reported yet, in order. std's lock, also under loom: it is held only briefly.
     unsaid: Mutex<VecDeque<Event>>,
-    /// The party that is being called, while there are observers.
-    called: Mutex<Option<PartyId>>,
+    called: Mutex<Called>,
     /// Signals that the call is over.
     returned: Condvar,
+}
+
+#[derive(Default)]
+struct Called {
+    /// The party that is being called, while there are observers.
+    party: Option<PartyId>,
+    /// How many threads wait until it is not. If none does, the end of a call needs no system call.
+    waiting: usize,
 }
 
 impl Telling {
@@ -82,15 +89,16 @@ impl Telling {
     /// A party is being called until the returned value is dropped. Another thread that deregisters the party has done so by now,
     /// or [waits](Self::wait_for).
     pub(crate) fn calls(&self, party: PartyId) -> Call<'_> {
-        *lock(&self.called) = Some(party);
+        lock(&self.called).party = Some(party);
         Call(self)
     }
 
     /// Waits until this party is not being called. For an observer on a thread that is not inside the partition's gate (D1).
     pub(crate) fn wait_for(&self, party: PartyId) {
-        let called = lock(&self.called);
-        let waited = self.returned.wait_while(called, |called| *called == Some(party));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut called = lock(&self.called);
+        called.waiting += 1;
+        let waited = self.returned.wait_while(called, |called| called.party == Some(party));
+        waited.unwrap_or_else(PoisonError::into_inner).waiting -= 1;
     }
 }
 
@@ -100,8 +108,11 @@ pub(crate) struct Call<'a>(&'a Telling);
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.called) = None;
-        self.0.returned.notify_all();
+        let mut called = lock(&self.0.called);
+        called.party = None;
+        if called.waiting > 0 {
+            self.0.returned.notify_all();
+        }
     }
 }
 

@@ -17,13 +17,11 @@ impl Agent {
             return Reaction::breach("the replay names this processor twice");
         }
         // Each index and hardware id is given out once: a pair that shares only one of the two is of a former partition.
-        let former = |p: &Processor| (p.index == processor.index) != (p.id == processor.id);
-        let former: Vec<Processor> = self.held.keys().copied().filter(former).collect();
-        let mut owed: Vec<Notice> =
-            former.into_iter().filter_map(|gone| self.settle(gone, false)).collect();
+        let former = self.held.at_odds_with(processor);
+        let mut owed: Vec<Notice> = former.filter_map(|gone| self.settle(gone, false)).collect();
         // Active if this is a replay. Otherwise it is not active, because it could be added now.
         owed.extend(self.settle(processor, replayed));
-        if self.held.contains_key(&processor) {
+        if self.held.get(processor).is_some() {
             return Reaction { owed, then: Then::Agree };
         }
         if replayed && self.without_replay {
@@ -52,7 +50,7 @@ impl Agent {
     pub(super) fn add_failure(&mut self, processor: Processor) -> Reaction {
         match self.settled(processor) {
             Some(Held::Prepared) => {
-                self.held.remove(&processor);
+                self.held.remove(processor);
                 Reaction::CALL
             }
             // The registration failed (R4), not the processor. The driver was told of it before.
@@ -78,7 +76,7 @@ impl Agent {
             None if self.kept.remove(&processor) => return Reaction::AGREE,
             _ => return Reaction::breach("this agent does not hold the processor"),
         }
-        self.held.remove(&processor);
+        self.held.remove(processor);
         Reaction::CALL
     }
 
@@ -95,9 +93,9 @@ impl Agent {
 
     /// It is now known whether a processor is active. Returns the call that the driver is owed, if any.
     pub(super) fn settle(&mut self, processor: Processor, active: bool) -> Option<Notice> {
-        let entry = *self.held.get(&processor)?;
+        let entry = self.held.get(processor)?;
         if !active {
-            self.held.remove(&processor);
+            self.held.remove(processor);
         }
         match (entry.held, active) {
             (Held::Prepared, true) => {
@@ -125,7 +123,7 @@ impl Agent {
     /// Processors that nothing has settled are not active. Ascending by index.
     pub(super) fn settle_rest(&mut self) -> Vec<Notice> {
         let open = self.held.iter().filter(|(_, entry)| !entry.settled);
-        let open: Vec<Processor> = open.map(|(processor, _)| *processor).collect();
+        let open: Vec<Processor> = open.map(|(processor, _)| processor).collect();
         open.into_iter().filter_map(|processor| self.settle(processor, false)).collect()
     }
 
@@ -144,7 +142,7 @@ impl Agent {
 
     /// The driver's state for this processor; `None` if this connection has not settled it.
     fn settled(&self, processor: Processor) -> Option<Held> {
-        self.held.get(&processor).filter(|entry| entry.settled).map(|entry| entry.held)
+        self.held.get(processor).filter(|entry| entry.settled).map(|entry| entry.held)
     }
 
     fn hold(&mut self, processor: Processor, held: Held) {

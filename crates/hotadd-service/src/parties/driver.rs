@@ -182,6 +182,8 @@ impl RemoteDriver {
                 let until = since + limit;
                 let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
                 let answer = match answer {
+                    // An answer to an outcome changes nothing (A6).
+                    Outcome::Agreed if !state.may_veto() => Ok(Answer::Agreed(Instant::now())),
                     Outcome::Agreed => self.confirm(begun, until),
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
