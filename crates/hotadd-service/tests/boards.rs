@@ -228,7 +228,7 @@ fn l3_the_time_limit_of_a_call_that_was_posted_ahead_begins_when_the_last_one_wa
         }
         Ok(())
     };
-    there.registration("slow").time_limit(limit).register(driver).unwrap();
+    let _registration = there.registration("slow").time_limit(limit).register(driver).unwrap();
 }
 
 #[test]

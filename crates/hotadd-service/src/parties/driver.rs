@@ -16,12 +16,16 @@ use crate::parties::loss::Loss;
 use crate::parties::pending::Answer;
 use crate::text::{presentable, span};
 use crate::transport::route::Route;
+use crate::transport::socket::Aside;
 
 /// How long to wait before looking again whether a peer's input was handled.
 const CONFIRM: Duration = Duration::from_micros(100);
 
 /// How many calls of a replay are posted before the first of them is answered. Half of a board: each has its place.
 const AHEAD: usize = 16;
+
+/// How long to watch a socket for an answer. Slower ones are reported by the thread that reads all sockets.
+const WATCH: Duration = Duration::from_micros(200);
 
 /// How an agent is called.
 #[derive(Clone, Copy)]
@@ -55,6 +59,8 @@ struct Begun {
     posted: Option<(Arc<BoardWriter>, Entry)>,
     /// It was posted before the last call was answered.
     chained: bool,
+    /// Its answer is read by the thread that waits for it.
+    aside: Option<Aside>,
 }
 
 impl RemoteDriver {
@@ -78,9 +84,11 @@ impl RemoteDriver {
             return Ok(None);
         }
         let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
+        // Before the call is sent, unless another agent is waited for first: its peer may make requests meanwhile.
+        let aside = self.is_alone().then(|| self.connection.route.set_aside()).flatten();
         let at = Instant::now();
         self.connection.send_bytes(&call);
-        Ok(Some(Begun { serial, at, answer, posted: None, chained: false }))
+        Ok(Some(Begun { serial, at, answer, posted: None, chained: false, aside }))
     }
 
     /// Posts a call on the board. `None` if there is none, or no room on it: then it is sent as a message.
@@ -104,8 +112,7 @@ impl RemoteDriver {
             party,
             notice: *notice,
             after: outbox.total(),
-            // Only this driver and the service have the calls.
-            alone: Arc::strong_count(&self.calls) == 2,
+            alone: self.is_alone(),
             chained,
         };
         let Some(entry) = board.post(&call) else {
@@ -114,7 +121,13 @@ impl RemoteDriver {
         };
         pending.posted(serial, board, entry);
         let posted = Some((Arc::clone(board), entry));
-        Some(Some(Begun { serial, at, answer, posted, chained }))
+        Some(Some(Begun { serial, at, answer, posted, chained, aside: None }))
+    }
+
+    /// Whether this is the service's only agent.
+    fn is_alone(&self) -> bool {
+        // Only this driver and the service have the calls.
+        Arc::strong_count(&self.calls) == 2
     }
 
     /// The call for this notice, if it was begun. Calls that were begun and are not asked for come from a replay that was refused:
@@ -149,6 +162,23 @@ impl RemoteDriver {
         }
     }
 
+    /// Waits for an answer that comes as a message.
+    fn message(&self, begun: &mut Begun, limit: Duration) -> Result<Answer, RecvTimeoutError> {
+        let left = || limit.saturating_sub(begun.at.elapsed());
+        let aside = begun.aside.take().or_else(|| self.connection.route.set_aside());
+        // Everything that was read before it was set aside is delivered.
+        if let Ok(answer) = begun.answer.try_recv() {
+            return Ok(answer);
+        }
+        if let Some(aside) = aside
+            && aside.takes_agreement(begun.serial, WATCH.min(left()))
+        {
+            self.connection.pending.forget(begun.serial);
+            return Ok(Answer::Agreed(Instant::now()));
+        }
+        begun.answer.recv_timeout(left())
+    }
+
     /// Accepts an agreement on the board when everything that arrived on the connection was handled. A peer that has closed the
     /// connection, or sent bytes that are not a message, does not agree.
     fn confirm(&self, begun: &Begun, until: Instant) -> Result<Answer, RecvTimeoutError> {
@@ -173,7 +203,7 @@ impl RemoteDriver {
     }
 
     /// Waits for the answer to a call that was sent.
-    fn wait(&mut self, begun: &Begun, state: State) -> Result<(), Veto> {
+    fn wait(&mut self, begun: &mut Begun, state: State) -> Result<(), Veto> {
         let limit = self.terms.time_limit;
         // An agent begins with a chained call when it has answered the last one.
         let since = if begun.chained { Instant::now() } else { begun.at };
@@ -201,7 +231,7 @@ impl RemoteDriver {
                 self.connection.pending.forget(begun.serial);
                 answer
             }
-            None => begun.answer.recv_timeout(limit.saturating_sub(begun.at.elapsed())),
+            None => self.message(begun, limit),
         };
         match answer {
             Ok(Answer::Agreed(at)) => {
@@ -273,8 +303,8 @@ impl Driver for RemoteDriver {
             }
         };
         // Nothing is sent to an agent that has deregistered. It counts as agreeing.
-        let Some(begun) = begun else { return Ok(()) };
-        let answer = self.wait(&begun, notice.state());
+        let Some(mut begun) = begun else { return Ok(()) };
+        let answer = self.wait(&mut begun, notice.state());
         if let Err(veto) = &answer
             && veto.is_crash()
         {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::lock::lock;
-use crate::transport::socket::Socket;
+use crate::transport::socket::{Aside, Socket};
 
 /// The maximum number of queued bytes of a peer: some thirty of the largest messages.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -117,6 +117,11 @@ impl Outbox {
     pub(crate) fn total(&self) -> u64 {
         // Acquire: pairs with the Release in `send`. What made a message before now is counted.
         self.total.load(Ordering::Acquire)
+    }
+
+    /// Lets this thread take the peer's next agreement by itself.
+    pub(crate) fn set_aside(&self) -> Option<Aside> {
+        self.socket.set_aside()
     }
 
     /// Whether everything that the peer has sent was handled.

@@ -114,7 +114,8 @@ impl Reader {
 
     /// Reads what is available, at least a byte.
     async fn fill(&mut self) -> Result<(), Lost> {
-        match self.socket.read(self.stream.room()).await? {
+        let midway = !self.stream.is_empty();
+        match self.socket.read(self.stream.room(), midway).await? {
             0 => Err(Lost::Closed),
             _ => Ok(()),
         }

@@ -7,6 +7,7 @@ use hotadd_wire::bus::PeerName;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::transport::outbox::{Outbox, Stuck};
+use crate::transport::socket::Aside;
 
 /// The way by which messages reach a peer.
 pub(crate) enum Route {
@@ -33,6 +34,15 @@ impl Route {
         match self {
             Self::Own(outbox) => outbox.send(message, descriptors),
             Self::Bus(over) => over.outbox.send(message, descriptors),
+        }
+    }
+
+    /// Lets this thread take the peer's next agreement by itself. `None` on a bus, whose messages come from all peers, or if input is
+    /// not handled yet.
+    pub(crate) fn set_aside(&self) -> Option<Aside> {
+        match self {
+            Self::Own(outbox) => outbox.set_aside(),
+            Self::Bus(_) => None,
         }
     }
 

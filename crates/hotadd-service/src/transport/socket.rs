@@ -5,13 +5,21 @@
 
 #![expect(unsafe_code, reason = "tokio's safe streams always wait for both")]
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
 
+use hotadd_wire::{AGREEMENT, agreement};
 use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, send, sendmsg,
@@ -19,6 +27,9 @@ use rustix::net::{
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// The maximum number of descriptors of one message.
 const MOST_DESCRIPTORS: usize = 4;
@@ -26,7 +37,13 @@ const MOST_DESCRIPTORS: usize = 4;
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: AsyncFd<UnixStream>,
+    stream: UnixStream,
+    /// An epoll instance with the stream. Readable if the stream has input, except while a thread takes that by itself.
+    input: AsyncFd<OwnedFd>,
+    /// Another thread than the runtime's reads. Locked while the runtime's thread reads.
+    aside: Mutex<bool>,
+    /// Notified when the stream cannot be watched any more.
+    deaf: Notify,
     /// Input that was read may not have been handled yet.
     unhandled: AtomicBool,
 }
@@ -35,39 +52,46 @@ impl Socket {
     /// Must be created, and waited on, on the runtime's thread.
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        let stream = watch(stream, Interest::READABLE)?;
-        Ok(Self { stream, unhandled: AtomicBool::new(false) })
+        let input = epoll::create(CreateFlags::CLOEXEC)?;
+        look_at(&input, &stream)?;
+        let input = watch(input, Interest::READABLE)?;
+        let (aside, deaf, unhandled) = (Mutex::new(false), Notify::new(), AtomicBool::new(false));
+        Ok(Self { stream, input, aside, deaf, unhandled })
     }
 
-    /// Waits for input and appends it to the buffer, as far as the buffer's capacity allows. Returns 0 at the end. The future may
-    /// be dropped at any point: then nothing was read.
-    pub(crate) async fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    /// Waits for input and appends it to the buffer, as far as the buffer's capacity allows. `midway` says that the input so far ends
+    /// within a message. Returns 0 at the end. The future may be dropped at any point: then nothing was read.
+    pub(crate) async fn read(&self, buffer: &mut Vec<u8>, midway: bool) -> io::Result<usize> {
         loop {
-            // The reader has handled its earlier input before it reads again. Release: a thread that reads `false` sees the effects.
-            self.unhandled.store(false, Ordering::Release);
-            let mut ready = self.stream.readable().await?;
+            // The reader has handled its earlier messages before it reads again. Release: a thread that reads `false` sees the effects.
+            self.unhandled.store(midway, Ordering::Release);
+            let mut ready = {
+                let (mut readable, mut deaf) =
+                    (pin!(self.input.readable()), pin!(self.deaf.notified()));
+                poll_fn(|context| match deaf.as_mut().poll(context) {
+                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::OutOfMemory.into())),
+                    Poll::Pending => readable.as_mut().poll(context),
+                })
+                .await?
+            };
+            let is_aside = lock(&self.aside);
+            if *is_aside {
+                // The stream is watched again when that thread is done, which is an event if input is left.
+                ready.clear_ready();
+                continue;
+            }
             // Before the input is taken. Relaxed: the kernel's lock of the socket orders it before the input is gone.
             self.unhandled.store(true, Ordering::Relaxed);
-            let most = buffer.capacity() - buffer.len();
-            let mut read = None;
-            let tried = ready.try_io(|stream| {
-                // There is no room for control messages, so the kernel closes descriptors that were sent along.
-                let (_, got) = recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
-                read = Some(got);
-                // If less was read than there is room for, nothing more is available. `WouldBlock` reports this, and
-                // saves the call that would find nothing. The end of the stream stays readable.
-                if (1..most).contains(&got) {
-                    Err(io::ErrorKind::WouldBlock.into())
-                } else {
-                    Ok(())
-                }
+            // There is no room for control messages, so the kernel closes descriptors that were sent along. Less input than there is
+            // room for does not mean that there is no more: the end of the stream may be there as well.
+            let tried = ready.try_io(|_| {
+                let (_, got) = recv(&self.stream, spare_capacity(buffer), RecvFlags::empty())?;
+                Ok(got)
             });
-            match (read, tried) {
-                (Some(read), _) => return Ok(read),
-                (None, Ok(Err(error))) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(error);
-                }
-                (None, _) => {}
+            match tried {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(read) => return read,
+                Err(_would_block) => {}
             }
         }
     }
@@ -80,11 +104,24 @@ impl Socket {
             && !self.unhandled.load(Ordering::Acquire)
     }
 
+    /// Lets a thread take the next agreement by itself, until the returned value is dropped. Without this, an answer would wake two
+    /// threads one after the other: the one that reads all sockets, and then the one that waits for the answer. `None` if input is not
+    /// handled yet, or if the socket is set aside already.
+    pub(crate) fn set_aside(self: &Arc<Self>) -> Option<Aside> {
+        let mut is_aside = lock(&self.aside);
+        // Acquire: what was handled before is delivered.
+        if *is_aside || self.unhandled.load(Ordering::Acquire) {
+            return None;
+        }
+        // Not only masked: a socket that has been ready before would not be reported when it is unmasked.
+        epoll::delete(self.input.get_ref(), self).ok()?;
+        *is_aside = true;
+        Some(Aside(Arc::clone(self)))
+    }
+
     /// Waits until there may be room to write.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        // This needs a second descriptor of the same socket, because one descriptor is watched for one
-        // direction only.
-        let other = watch(self.stream.get_ref().try_clone()?, Interest::WRITABLE)?;
+        let other = watch(self.stream.try_clone()?, Interest::WRITABLE)?;
         other.writable().await.map(drop)
     }
 
@@ -121,14 +158,52 @@ impl Socket {
     }
 }
 
-fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
-    // SAFETY: The stream owns its descriptor, and is never replaced: only this file can access the `AsyncFd` that holds the
-    // stream, and this file only borrows it.
-    unsafe { AsyncFd::register_with_interest(stream, interest) }.map_err(Into::into)
+/// While this exists, the runtime's thread does not read the socket.
+#[derive(Debug)]
+pub(crate) struct Aside(Arc<Socket>);
+
+impl Aside {
+    /// Waits for input for a short time, and takes the next message if it agrees to the call with this serial. Returns whether it did.
+    pub(crate) fn takes_agreement(&self, serial: NonZeroU32, limit: Duration) -> bool {
+        let socket = &*self.0;
+        let mut input = [PollFd::new(socket, PollFlags::IN)];
+        if !matches!(poll(&mut input, Timespec::try_from(limit).ok().as_ref()), Ok(1)) {
+            return false;
+        }
+        let mut bytes = [0; AGREEMENT];
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(socket, &mut bytes, look), Ok((_, AGREEMENT)))
+            && agreement(&bytes) == Some(serial)
+            && matches!(recv(socket, &mut bytes, RecvFlags::DONTWAIT), Ok((_, AGREEMENT)))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let socket = &self.0;
+        let mut is_aside = lock(&socket.aside);
+        *is_aside = false;
+        if look_at(socket.input.get_ref(), &socket.stream).is_err() {
+            socket.deaf.notify_one();
+        }
+    }
+}
+
+/// Makes the epoll instance readable when the stream has input.
+fn look_at(input: &OwnedFd, stream: &UnixStream) -> io::Result<()> {
+    let data = epoll::EventData::new_u64(0);
+    epoll::add(input, stream, data, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)
+        .map_err(Into::into)
+}
+
+fn watch<T: AsFd + AsRawFd>(descriptor: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: Both types with which this is called own their descriptor, and are never replaced: only this file can access the
+    // `AsyncFd` that holds them, and this file only borrows them.
+    unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(Into::into)
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.get_ref().as_fd()
+        self.stream.as_fd()
     }
 }
