@@ -166,6 +166,7 @@ macro_rules! formatted {
         ),*];
     };
     (@list $(#[$meta:meta])* $name:ident $symbol:literal ($($argument:ident: $type:ty),*) $body:path) => {
+        #[allow(non_snake_case, reason = "the documentation's name")]
         mod $name {
             use super::*;
             use $crate::kernel::rtl::arguments::{List, VaList};
@@ -185,6 +186,7 @@ macro_rules! formatted {
         }
     };
     (@variadic $(#[$meta:meta])* $name:ident $symbol:literal ($($argument:ident: $type:ty),*) $body:path) => {
+        #[allow(non_snake_case, reason = "the documentation's name")]
         mod $name {
             use super::*;
             use $crate::kernel::rtl::arguments::{List, Parameter, VaList};
