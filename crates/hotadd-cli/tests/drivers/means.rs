@@ -102,13 +102,16 @@ fn a_driver_may_have_a_thread_for_each_of_many_processors() {
 #[test]
 fn the_number_of_a_drivers_threads_is_limited() {
     let built = Built::new();
+    // A thread that begins only after DriverEntry has failed would find the driver's code gone.
     let breeds = "
-        static void *wait(void *none) { for (;;) pause(); }
+        static unsigned begun;
+        static void *wait(void *none) { __atomic_fetch_add(&begun, 1, 5); for (;;) pause(); }
         int DriverEntry(void *driver, void *path) {
             char attributes[64]; unsigned long thread; unsigned count = 0;
             pthread_attr_init(attributes);
             pthread_attr_setstacksize(attributes, 16384L);
             while (count < 20000 && !pthread_create(&thread, attributes, wait, 0)) count++;
+            while (__atomic_load_n(&begun, 5) < count) sched_yield();
             return 0xE0000000 | count;
         }";
     let output = Run::new("1+0").driver(&built.of("breeds", breeds)).output();

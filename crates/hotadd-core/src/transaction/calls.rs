@@ -7,7 +7,7 @@
 //! level form a run. Every party in a run is begun before any answer is awaited, so a run takes as long as its slowest party,
 //! not as long as all of them in sum. All answers of a run are awaited, also after a refusal: the parties were asked, and those
 //! that agreed have something to undo. A refusal ends the asking at the end of its run. A party that is called in turn is a run
-//! of its own.
+//! of its own, and a run of one party is called in turn.
 //!
 //! An add spends its time in these loops. Nothing in them allocates, and a party that is not told costs one check. Passes are not
 //! inlined, so that their loops have all machine registers. `docs/performance.md` has the figures.
@@ -308,6 +308,10 @@ impl Transaction {
         let level = first.level();
         let same = |at: &usize| parties[*at].at_once() && parties[*at].level() == level;
         let length = run.clone().take_while(same).count();
+        // Alone in its run, a party is called in turn: nobody else is waited for meanwhile.
+        if length == 1 {
+            return 1;
+        }
         let run: Vec<usize> = run.take(length).collect();
         for position in run {
             let party = &mut parties[position];

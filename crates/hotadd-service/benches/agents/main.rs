@@ -1,6 +1,6 @@
 //! The cost of parties in other processes, compared with bare exchanges of the same number of bytes over Unix sockets: asking one
-//! agent over D-Bus or on its board, asking 10 and 100 agents on their boards, an add over a hundred slow agents, and registering
-//! with many active processors.
+//! agent over D-Bus or on its board, asking 10 and 100 agents on their boards, an add over a hundred slow agents, registering with
+//! many active processors, and the memory of an agent.
 //!
 //! The other processes run this program again. `cargo bench -p hotadd-service --bench agents`; an argument behind `--` measures only
 //! the parts whose names contain it.
@@ -55,12 +55,13 @@ fn main() -> Outcome<()> {
     // `cargo bench` passes this argument. Without it, the bench is only checked once.
     let measured = arguments.iter().any(|argument| argument == "--bench");
     let only = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("one", one),
         ("10 agents", |measured| many(10, measured)),
         ("100 agents", |measured| many(100, measured)),
         ("slow", slow),
         ("registering", registering::registering),
+        ("memory", memory),
     ];
     for (name, part) in parts {
         if only.is_none_or(|only| name.contains(only.as_str())) {
@@ -127,6 +128,31 @@ fn slow(measured: bool) -> Outcome<()> {
     );
     println!("  target at most {MOST_ADD:?}: {}", verdict(add <= MOST_ADD));
     Ok(())
+}
+
+/// What an agent with a board costs the partition's process.
+fn memory(measured: bool) -> Outcome<()> {
+    let agents = if measured { 100 } else { 1 };
+    // Everything that is allocated once is there afterwards.
+    let _one = Asking::start_on_boards(1)?;
+    let before = resident()?;
+    let _asking = Asking::start_on_boards(agents)?;
+    let after = resident()?;
+    if measured {
+        let each = (after.saturating_sub(before)) / u64::from(agents);
+        println!(
+            "memory: {before} KiB before {agents} agents on boards, {after} KiB with them, {each} KiB each"
+        );
+    }
+    Ok(())
+}
+
+/// The resident memory of this process, in KiB.
+fn resident() -> Outcome<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmRSS")?;
+    Ok(kib.trim().parse()?)
 }
 
 /// Prints a figure and its ratio to the bare one.

@@ -74,7 +74,8 @@ impl RemoteDriver {
         Self { connection, calls, party, terms, agent, begun: VecDeque::new(), took: None }
     }
 
-    fn send(&self, notice: &Notice) -> Result<Option<Begun>, MessageError> {
+    /// Sends a call. `now` says that its answer is waited for at once.
+    fn send(&self, notice: &Notice, now: bool) -> Result<Option<Begun>, MessageError> {
         if let Some(begun) = self.post(notice, false) {
             return Ok(begun);
         }
@@ -84,8 +85,8 @@ impl RemoteDriver {
             return Ok(None);
         }
         let answer = self.connection.pending.expect(serial, !self.terms.concurrent);
-        // Before the call is sent, unless another agent is waited for first: its peer may make requests meanwhile.
-        let aside = self.is_alone().then(|| self.connection.route.set_aside()).flatten();
+        // Before the call is sent, unless another party is waited for first: this peer may make requests meanwhile.
+        let aside = now.then(|| self.connection.route.set_aside()).flatten();
         let at = Instant::now();
         self.connection.send_bytes(&call);
         Ok(Some(Begun { serial, at, answer, posted: None, chained: false, aside }))
@@ -112,7 +113,8 @@ impl RemoteDriver {
             party,
             notice: *notice,
             after: outbox.total(),
-            alone: self.is_alone(),
+            // Only this driver and the service have the calls.
+            alone: Arc::strong_count(&self.calls) == 2,
             chained,
         };
         let Some(entry) = board.post(&call) else {
@@ -122,12 +124,6 @@ impl RemoteDriver {
         pending.posted(serial, board, entry);
         let posted = Some((Arc::clone(board), entry));
         Some(Some(Begun { serial, at, answer, posted, chained, aside: None }))
-    }
-
-    /// Whether this is the service's only agent.
-    fn is_alone(&self) -> bool {
-        // Only this driver and the service have the calls.
-        Arc::strong_count(&self.calls) == 2
     }
 
     /// The call for this notice, if it was begun. Calls that were begun and are not asked for come from a replay that was refused:
@@ -268,7 +264,7 @@ impl Driver for RemoteDriver {
         self.took = None;
         // If sending fails now, `notify` sends again and reports the error.
         let begun = if self.begun.is_empty() {
-            self.send(notice).unwrap_or_default()
+            self.send(notice, false).unwrap_or_default()
         } else {
             self.post(notice, true).flatten()
         };
@@ -293,7 +289,7 @@ impl Driver for RemoteDriver {
             Some(begun) => Some(begun),
             None => {
                 self.took = None;
-                self.send(notice).map_err(|error| {
+                self.send(notice, true).map_err(|error| {
                     Loss {
                         status: Status::INVALID_NETWORK_RESPONSE,
                         reason: format!("it could not be called: {error}"),
