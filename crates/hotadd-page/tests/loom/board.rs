@@ -86,6 +86,28 @@ impl Board {
         }
     }
 
+    /// The agent takes two calls, and sleeps in between if it sees only one.
+    fn takes_two(&self, watches: bool, each: impl Fn(u32)) {
+        let mut taken = 0;
+        while taken < 2 {
+            if watches {
+                // A watch that finds nothing, then a sleep.
+                protocol::start_watching(&self.awake, 0);
+            }
+            let mut posted = protocol::stop_watching(&self.awake, &self.posted);
+            if posted == taken {
+                self.doorbell.poll_and_silence();
+                posted = self.posted.load(Ordering::Acquire);
+            }
+            for nth in taken..posted {
+                let field = self.calls[nth as usize].load(Ordering::Relaxed);
+                assert_eq!(field, nth + 10, "the call is there");
+                each(nth);
+            }
+            taken = posted;
+        }
+    }
+
     fn answer(&self, word: u32) {
         if protocol::answer(&self.answer, word, &self.waiting, 0) {
             self.futex.wake();
@@ -133,21 +155,7 @@ fn an_agent_that_stops_watching_and_sleeps_misses_no_call() {
                 board.post(1, 11);
             })
         };
-        let mut taken = 0;
-        while taken < 2 {
-            // A watch that finds nothing, then a sleep.
-            protocol::start_watching(&board.awake, 0);
-            let mut posted = protocol::stop_watching(&board.awake, &board.posted);
-            if posted == taken {
-                board.doorbell.poll_and_silence();
-                posted = board.posted.load(Ordering::Acquire);
-            }
-            for nth in taken..posted {
-                let field = board.calls[nth as usize].load(Ordering::Relaxed);
-                assert_eq!(field, nth + 10, "the call is there");
-            }
-            taken = posted;
-        }
+        board.takes_two(true, |_| {});
         partition.join().unwrap();
     });
 }
@@ -163,22 +171,11 @@ fn a_call_behind_one_without_an_answer_needs_no_doorbell() {
                 board.post_chained(1, 11, 1);
             })
         };
-        let mut taken = 0;
-        while taken < 2 {
-            let mut posted = protocol::stop_watching(&board.awake, &board.posted);
-            if posted == taken {
-                board.doorbell.poll_and_silence();
-                posted = board.posted.load(Ordering::Acquire);
+        board.takes_two(false, |nth| {
+            if nth == 0 {
+                board.answer(1);
             }
-            for nth in taken..posted {
-                let field = board.calls[nth as usize].load(Ordering::Relaxed);
-                assert_eq!(field, nth + 10, "the call is there");
-                if nth == 0 {
-                    board.answer(1);
-                }
-            }
-            taken = posted;
-        }
+        });
         partition.join().unwrap();
     });
 }
