@@ -2,8 +2,8 @@
 //! operator widens an affinity. The program uses `Partition::process()` (`lab-holder`). None of its threads
 //! runs on the processor before all parties have agreed, no `hotadd add` is needed, and a refused processor
 //! stays out.
-//! //!
-//! //! Linux 6.1 changes masks by itself, which leaves windows. They end by themselves, and their lengths are
+//!
+//! Linux 6.1 changes masks by itself, which leaves windows. They end by themselves, and their lengths are
 //! printed.
 
 mod common;

@@ -1,7 +1,7 @@
 //! The cost of holding: creating a partition over a process with many threads, and watching them while
 //! nothing happens.
-//! //!
-//! //! `cargo bench -p hotadd --bench holding`. The processor time of the watcher's thread is the kernel's
+//!
+//! `cargo bench -p hotadd --bench holding`. The processor time of the watcher's thread is the kernel's
 //! count over ten seconds, scaled to a minute.
 
 use std::sync::mpsc::{Sender, channel};

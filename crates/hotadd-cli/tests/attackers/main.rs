@@ -1,7 +1,7 @@
 //! One run of every attack that the threat model names (docs/threat-model.md), against the program as it is
 //! installed.
-//! //!
-//! //! Each attempt prints one line: the attack, and how hotadd ended it. All attempts run, and those that
+//!
+//! Each attempt prints one line: the attack, and how hotadd ended it. All attempts run, and those that
 //! succeeded are listed at the end. `cargo test -p hotadd-cli --test attackers -- --nocapture` shows the
 //! lines.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -1,7 +1,7 @@
 //! Every fault of a driver's process, in every state, at every place and on every occasion, and what must
 //! hold after each.
-//! //!
-//! //! The cases are the product of the lists in [`case`]. They run in several processes of this test binary,
+//!
+//! The cases are the product of the lists in [`case`]. They run in several processes of this test binary,
 //! so that what each case leaves behind can be counted.
 
 mod case;

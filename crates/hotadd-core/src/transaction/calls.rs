@@ -308,15 +308,19 @@ impl Transaction {
         let level = first.level();
         let same = |at: &usize| parties[*at].at_once() && parties[*at].level() == level;
         let length = run.clone().take_while(same).count();
-        // Alone in its run, a party is called in turn: nobody else is waited for meanwhile.
-        if length == 1 {
-            return 1;
-        }
-        let run: Vec<usize> = run.take(length).collect();
-        for position in run {
-            let party = &mut parties[position];
-            if !self.passes_over(party, departures) && !self.has_refused(position) {
-                together.begin(party, notice);
+        let hears = |this: &Self, party: &P, position| {
+            !this.passes_over(party, departures) && !this.has_refused(position)
+        };
+        let run: Vec<usize> =
+            run.take(length).filter(|at| hears(self, &parties[*at], *at)).collect();
+        // One alone is called in turn: nobody else is waited for meanwhile.
+        if run.len() > 1 {
+            for position in run {
+                let party = &mut parties[position];
+                // The work of another may have made it depart.
+                if hears(self, party, position) {
+                    together.begin(party, notice);
+                }
             }
         }
         self.begun = length;

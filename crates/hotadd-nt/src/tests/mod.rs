@@ -1,6 +1,6 @@
 //! What the functions promise that wait, run and count, in both conventions.
-//! //!
-//! //! The tests of one process share a world: 100 simulated processors in two groups, of which 70 run at
+//!
+//! The tests of one process share a world: 100 simulated processors in two groups, of which 70 run at
 //! first. What a driver may do only once happens in a separate process: see [`fault_of`].
 
 mod aimed;

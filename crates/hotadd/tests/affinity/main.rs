@@ -1,6 +1,6 @@
 //! Partitions of affinity masks over real processes on this machine's processors. No processor is taken offline.
-//! //!
-//! //! The backend governs all children of this process, so the tests run one at a time.
+//!
+//! The backend governs all children of this process, so the tests run one at a time.
 #![cfg(not(hotadd_loom))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 

@@ -40,10 +40,14 @@ impl Model {
         runs.map(<[usize]>::to_vec).collect()
     }
 
-    /// One run: every party begins before any answer is read, and all answers are read.
+    /// One run: if there are several parties, each begins before any answer is read, and all answers are read.
     fn hear(&mut self, run: &[usize], told: Told) -> Vec<Answer> {
-        if !self.parties[run[0]].script.at_once {
-            return self.call(run[0], told).map(|answer| (run[0], answer)).into_iter().collect();
+        let there: Vec<usize> = run.iter().copied().filter(|&n| !self.parties[n].gone).collect();
+        match there[..] {
+            [] => return Vec::new(),
+            // Nobody else would be waited for meanwhile.
+            [one] => return self.call(one, told).map(|answer| (one, answer)).into_iter().collect(),
+            _ => {}
         }
         let begun: Vec<usize> = run.iter().copied().filter(|&n| self.begin(n, told)).collect();
         let mut answers = Vec::new();
