@@ -344,7 +344,8 @@ fn chain() {
         std::fs::write(&flag.0, "").unwrap();
         let first_of_them = affinity.spawn(sh.stdin(Stdio::null()).stdout(Stdio::piped())).unwrap();
         let started = affinity.start(second);
-        late += affinity.survey(&[first, second]).repaired.len();
+        // A pass can miss a process that is forked behind it. The looks that follow find it, each with the same chance.
+        late += (0..20).map(|_| affinity.survey(&[first, second]).repaired.len()).sum::<usize>();
         std::fs::remove_file(&flag.0).unwrap();
         // They all hold the pipe's other end, which closes when the last one has ended.
         let said = std::io::read_to_string(first_of_them.stdout.unwrap()).unwrap();
