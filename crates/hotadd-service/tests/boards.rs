@@ -134,7 +134,7 @@ fn l3_who_closes_the_connection_and_then_agrees_on_the_board_does_not_agree() {
 }
 
 #[test]
-fn d3_who_deregisters_and_agrees_before_it_closes_the_connection_refuses_nothing() {
+fn d3_who_deregisters_before_it_closes_the_connection_refuses_nothing() {
     for agrees in [true, false] {
         let served = Served::new(1, 1);
         let peer = served.peer();
@@ -149,7 +149,7 @@ fn d3_who_deregisters_and_agrees_before_it_closes_the_connection_refuses_nothing
             }
             drop(peer);
             let outcome = adding.join().unwrap();
-            assert_eq!(outcome.is_ok(), agrees, "{outcome:?}");
+            outcome.expect("it has left");
         });
     }
 }

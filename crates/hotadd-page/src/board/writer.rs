@@ -165,12 +165,6 @@ impl BoardWriter {
         protocol::wait(answer, self.memory.waiting(), key, interrupted, spin, sleep)
     }
 
-    /// Whether the agent has agreed to a posted call, also if the wait for it was interrupted.
-    pub fn is_agreed(&self, entry: Entry) -> bool {
-        // Acquire: what the agent did before its answer is visible.
-        self.memory.answer(entry.place).load(Ordering::Acquire) & !INTERRUPT == entry.serial
-    }
-
     /// Makes a wait for this call ask for the reason of the interrupt. The reason must be there before.
     pub fn interrupt(&self, entry: Entry) {
         let mut own = self.own();

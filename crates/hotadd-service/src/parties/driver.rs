@@ -208,18 +208,14 @@ impl RemoteDriver {
                 let until = since + limit;
                 let answer = board.wait(*entry, until, || begun.answer.try_recv().ok());
                 let answer = match answer {
-                    // An answer to an outcome changes nothing (A6).
-                    Outcome::Agreed if !state.may_veto() => Ok(Answer::Agreed(Instant::now())),
                     Outcome::Agreed => self.confirm(begun, until),
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
                 };
-                // It deregistered in its callback, agreed, and closed the connection: nothing says in which order (D3). One that
-                // did not ask to leave, or did not agree, has refused.
+                // A party that has left at its own request refuses nothing by closing its connection afterwards (D3). A call may have
+                // been posted before its request arrived. One that only its service has marked as gone has refused.
                 let answer = match answer {
-                    Ok(Answer::Lost(_))
-                        if self.agent.left_at_its_request() && board.is_agreed(*entry) =>
-                    {
+                    Ok(Answer::Lost(_)) if self.agent.left_at_its_request() => {
                         Ok(Answer::Agreed(Instant::now()))
                     }
                     answer => answer,
