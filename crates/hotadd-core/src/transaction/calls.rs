@@ -32,7 +32,7 @@ pub trait Together<P> {
     fn begin(&mut self, party: &mut P, notice: &Notice);
 
     /// Makes a party of a replay start its work on a notice before it has answered the earlier ones. Returns false if the party
-    /// takes no more notices now. As [`begin`](Self::begin), it must not unwind.
+    /// takes no more notices now. If this unwinds, the party has crashed.
     fn begin_ahead(&mut self, party: &mut P, notice: &Notice) -> bool {
         let _ = (party, notice);
         false

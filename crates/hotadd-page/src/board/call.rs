@@ -26,7 +26,8 @@ pub struct Call {
     pub after: u64,
     /// Whether this is the only call of its level. The next call then depends on this answer alone, and the agent may watch for it.
     pub alone: bool,
-    /// Whether the call was posted before the party's last one was answered. The agent skips it if it refused that one, or skipped it.
+    /// Whether the call was posted before the party answered its previous call. If the agent refused or skipped that one, it skips this
+    /// one too.
     pub chained: bool,
 }
 
@@ -48,7 +49,7 @@ impl Entry {
     }
 }
 
-/// What was posted is no call. The partition is faulty, and the board is of no more use.
+/// The posted words are not a valid call. The partition is faulty, so the agent stops using the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Garbled {

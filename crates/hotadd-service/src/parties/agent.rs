@@ -16,7 +16,7 @@ pub(crate) struct Agent {
     ///
     /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all (D1).
     left: Mutex<bool>,
-    /// Its own request deregistered it: it refuses nothing by going away after its last answer (D3).
+    /// It asked to be deregistered. If its connection is closed afterwards, this is no refusal (D3).
     at_its_request: AtomicBool,
     /// Why the agent counts as crashed.
     crash: Mutex<Option<(Status, String)>>,
@@ -42,7 +42,8 @@ impl Agent {
 
     /// Whether the agent's own request deregistered it.
     pub(crate) fn left_at_its_request(&self) -> bool {
-        // Acquire: whoever was told that the connection is lost, was told after this was stored. The same thread does both.
+        // Acquire: pairs with the Release above. One thread handles the request and later reports that the connection is lost, so a thread
+        // that has the report also sees the request.
         self.at_its_request.load(Ordering::Acquire)
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct RemoteDriver {
     party: u64,
     terms: Terms,
     agent: Arc<Agent>,
-    /// What was begun and not asked for yet. Only a replay has more than one.
+    /// The calls that were begun and whose answers were not taken yet. Only a replay has several.
     begun: VecDeque<(State, Processor, Option<Begun>)>,
     took: Option<Duration>,
 }
@@ -213,7 +213,8 @@ impl RemoteDriver {
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
                 };
                 // A party that has left at its own request refuses nothing by closing its connection afterwards (D3). A call may have
-                // been posted before its request arrived. One that only its service has marked as gone has refused.
+                // been posted before its request arrived. The end of the service is no such request: a party that was being asked
+                // has then refused.
                 let answer = match answer {
                     Ok(Answer::Lost(_)) if self.agent.left_at_its_request() => {
                         Ok(Answer::Agreed(Instant::now()))

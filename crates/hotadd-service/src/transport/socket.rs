@@ -109,7 +109,7 @@ impl Socket {
     /// handled yet, or if the socket is set aside already.
     pub(crate) fn set_aside(self: &Arc<Self>) -> Option<Aside> {
         let mut is_aside = lock(&self.aside);
-        // Acquire: what was handled before is delivered.
+        // Acquire: pairs with the Release in `read`. All answers that were read before have been delivered.
         if *is_aside || self.unhandled.load(Ordering::Acquire) {
             return None;
         }
@@ -121,6 +121,7 @@ impl Socket {
 
     /// Waits until there may be room to write.
     pub(crate) async fn writable(&self) -> io::Result<()> {
+        // The runtime needs a descriptor that it owns.
         let other = watch(self.stream.try_clone()?, Interest::WRITABLE)?;
         other.writable().await.map(drop)
     }

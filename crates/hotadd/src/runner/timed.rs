@@ -46,7 +46,7 @@ impl Together<Member> for Timed<'_, '_> {
 
     /// Not reported to the observers until the party's turn comes: after a refusal, the party does not see the notice.
     fn begin_ahead(&mut self, member: &mut Member, notice: &Notice) -> bool {
-        // The cursor is at this party, so a crash here is blamed on no other party. It is one like that of any call.
+        // The cursor is at this party, so the pass's `catch_unwind` blames no other party for a crash here.
         let _call = self.runner.inner.telling.calls(member.shared.id);
         let begins = !member.shared.departed() && member.driver.begins_ahead();
         if begins {

@@ -99,7 +99,7 @@ fn everybody_of_a_level_is_begun_with_before_anybody_is_waited_for() {
                  b heard AddStart, c heard AddStart, l heard AddComplete, \
                  a begin AddComplete, b begin AddComplete, a heard AddComplete, \
                  b heard AddComplete, c heard AddComplete";
-    let why = "who is called in turn comes first in its level, and so is one who is alone in it";
+    let why = "a level begins with the parties called in turn; a remote party alone in its level is called in turn";
     assert_eq!(world.heard().join(", "), lines, "{why}");
 }
 
