@@ -63,6 +63,11 @@ pub(crate) enum Command {
     Config(Config),
     /// Inspect a driver's file without loading it: its format, its imports, and whether these are provided
     Inspect(Inspect),
+    /// Write the kit for building drivers into a folder: headers, compilers and toolchains for .sys and .so
+    Kit {
+        /// A new folder, or an earlier kit, which is replaced
+        dir: PathBuf,
+    },
     /// Find what else on this machine brings processors online, and how to stop it
     Doctor(Doctor),
     /// Write the man pages into a folder: hotadd.1 and one for each command

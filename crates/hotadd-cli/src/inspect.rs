@@ -47,6 +47,8 @@ mod here {
                 return json!({ "file": name, "loadable": false, "reason": error.to_string() });
             }
         };
+        let at_start = seen.frameworks.iter().any(|one| one.at_start);
+        let frameworks: Vec<&str> = seen.frameworks.iter().map(|one| one.name).collect();
         let imports = seen.imports.iter().map(|import| {
             json!({ "module": import.module, "name": import.name, "provided": provided(import) })
         });
@@ -57,7 +59,8 @@ mod here {
             })
         });
         json!({
-            "file": name, "loadable": true, "kind": seen.kind, "size": size, "memory": seen.memory,
+            "file": name, "loadable": !at_start, "kind": seen.kind, "size": size, "memory": seen.memory,
+            "frameworks": frameworks,
             "entry": seen.entry, "relocations": seen.relocations, "signed": seen.signed,
             "sections": sections.collect::<Vec<_>>(), "imports": imports.collect::<Vec<_>>(),
         })
@@ -100,8 +103,16 @@ mod here {
             };
             lines.push(format!("  {}: {from}", clean(&import.name)));
         }
+        for one in &seen.frameworks {
+            lines.push(format!(
+                "it is for {}, which hotadd does not host: that would need {}",
+                one.name, one.needs
+            ));
+        }
         let missing = seen.imports.iter().filter(|import| !provided(import)).count();
+        let at_start = seen.frameworks.iter().any(|one| one.at_start);
         lines.push(match missing {
+            _ if at_start => "it cannot be loaded".to_owned(),
             0 => "it can be loaded".to_owned(),
             missing => {
                 format!("it can be loaded, but not with strict: {missing} imports are not provided")

@@ -7,6 +7,7 @@ mod ask;
 mod daemon;
 mod doctor;
 mod inspect;
+mod kit;
 mod manpages;
 mod run;
 mod say;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Daemon(daemon) => daemon::run(&daemon),
         Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),
         Command::Inspect(file) => inspect::run(&file),
+        Command::Kit { dir } => kit::run(&dir),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Man { dir } => manpages::man(&dir),
         Command::Completions { shell } => manpages::completions(shell),

@@ -34,6 +34,7 @@ pub mod fuzzing;
 mod ground;
 mod host;
 mod kernel;
+pub mod kit;
 mod loaders;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub mod fault {
 
 pub use fault::Fault;
 pub use ground::abi::Abi;
+pub use ground::frameworks::Framework;
 pub use ground::images::{Image, Place};
 pub use ground::routine::Routine;
 pub use ground::world::{Console, World};

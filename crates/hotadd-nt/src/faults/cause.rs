@@ -6,6 +6,7 @@ use std::time::Duration;
 use hotadd::Status;
 
 use crate::ground::context::Record;
+use crate::ground::frameworks;
 
 /// Why a thread cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,7 +140,12 @@ impl fmt::Display for Cause {
                     How::Writing => "writes",
                     How::Executing => "calls",
                 };
-                write!(f, "{how} {name}, which is not provided,")
+                write!(f, "{how} {name}, which is not provided,")?;
+                let file = name.split_once('!').map_or(name, |(file, _)| file);
+                match frameworks::of(file) {
+                    Some(one) => write!(f, " because hotadd does not host {},", one.name),
+                    None => Ok(()),
+                }
             }
             Self::Shared { how, offset } => {
                 let how = if how == How::Writing { "writes" } else { "reads" };

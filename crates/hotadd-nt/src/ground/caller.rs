@@ -1,5 +1,7 @@
 //! The caller: the place in a driver from which a function of this crate was called, and reports about it.
 
+use std::cell::Cell;
+
 use hotadd::Status;
 
 use crate::ground::fault::Fault;
@@ -28,4 +30,19 @@ pub(crate) fn breach(what: &str) {
 /// The address of the call in the driver; `None` if no driver called, or if the call cannot be recognised.
 pub(crate) fn address() -> Option<usize> {
     calls::calling().map(|call| call.at)
+}
+
+thread_local! {
+    static FUNCTION: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// Records the function of this crate that a driver calls, for reports. Nothing removes the record when the function
+/// returns: a fault may leave it without a return.
+pub(crate) fn enters(function: &'static str) {
+    FUNCTION.set(function);
+}
+
+/// The function of this crate that a driver called last on this thread.
+pub(crate) fn function() -> &'static str {
+    FUNCTION.get()
 }

@@ -90,7 +90,10 @@ macro_rules! nt {
             /// Its arguments are what the public documentation of this function asks for.
             #[unsafe(no_mangle)]
             #[allow(non_snake_case, reason = "the documentation's name")]
-            pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
+            pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? {
+                $crate::ground::caller::enters(stringify!($name));
+                $body
+            }
         )*
 
         $crate::ground::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }
@@ -114,6 +117,7 @@ macro_rules! nt_for {
             #[unsafe(no_mangle)]
             #[allow(non_snake_case, reason = "the documentation's name")]
             pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? {
+                $crate::ground::caller::enters(stringify!($name));
                 let $abi = $crate::ground::abi::Abi::SysV;
                 $body
             }
@@ -126,6 +130,7 @@ macro_rules! nt_for {
             use super::*;
             $(
                 pub(super) unsafe extern "win64" fn $name($($argument: $type),*) $(-> $return)? {
+                    $crate::ground::caller::enters(stringify!($name));
                     let $abi = $crate::ground::abi::Abi::Win64;
                     $body
                 }
@@ -153,7 +158,10 @@ macro_rules! crt {
             /// # Safety
             /// Its arguments are what the public documentation of this function asks for.
             #[unsafe(export_name = concat!("hotadd_", stringify!($name)))]
-            pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
+            pub(crate) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? {
+                $crate::ground::caller::enters(stringify!($name));
+                $body
+            }
         )*
 
         $crate::ground::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }

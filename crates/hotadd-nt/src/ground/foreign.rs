@@ -94,14 +94,17 @@ impl<'a, T> Shared<'a, T> {
 fn misaligned(address: usize, align: usize) -> ! {
     /// `STATUS_DATATYPE_MISALIGNMENT`
     const MISALIGNMENT: Status = Status::from_raw(0x8000_0002);
-    let what = format!("passes the address {address:#x}, which must be a multiple of {align}");
+    let to = caller::function();
+    let what =
+        format!("passes the address {address:#x} to {to}, and it must be a multiple of {align}");
     caller::fault_with(MISALIGNMENT, what)
 }
 
 /// Reports a null pointer where none is allowed.
 #[cold]
 fn null() -> ! {
-    caller::fault_with(Status::ACCESS_VIOLATION, "passes NULL, which is not allowed here")
+    let what = format!("passes NULL to {}, which needs an address there", caller::function());
+    caller::fault_with(Status::ACCESS_VIOLATION, what)
 }
 
 impl<T> In<T> {

@@ -4,6 +4,7 @@
 //! One circular dependency remains: the console of `world` receives a `fault`, and a `fault` calls the console.
 
 pub(crate) mod abi;
+pub(crate) mod arrivals;
 pub(crate) mod caller;
 pub(crate) mod calls;
 pub(crate) mod context;
@@ -12,6 +13,7 @@ pub(crate) mod driver_object;
 pub(crate) mod export;
 pub(crate) mod fault;
 pub(crate) mod foreign;
+pub(crate) mod frameworks;
 pub(crate) mod images;
 pub(crate) mod memory;
 pub(crate) mod objects;

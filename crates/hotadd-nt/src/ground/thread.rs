@@ -53,6 +53,8 @@ pub(crate) struct Own {
     confined: Cell<Option<Confined>>,
     /// The processor that it has exclusively while it is at DISPATCH_LEVEL or above.
     pub(crate) alone_on: Cell<Option<ProcessorIndex>>,
+    /// Whether DPCs of that processor must run before its level falls below DISPATCH_LEVEL.
+    pub(crate) dpcs_requested: Cell<bool>,
     /// The number of nested calls into drivers.
     pub(crate) calls: Cell<u32>,
     /// What fault handling knows about it.
@@ -118,27 +120,52 @@ impl Own {
     /// What it holds and must not return from a callback with, as the end of a sentence. Push locks, regions and the
     /// like may be held from AddStart to the outcome, as both are called on one thread (A7).
     pub(crate) fn leftovers(&self) -> Option<String> {
-        self.leftover(0, |what| what == Held::SpinLock, false)
+        self.leftover(0, 0, |what| what == Held::SpinLock, None)
     }
 
     /// What it holds and must not end with, or return with from a function that was called at that level.
     pub(crate) fn all_leftovers(&self, level: u8) -> Option<String> {
-        self.leftover(level, |_| true, true)
+        self.leftovers_since(Holdings::default(), level)
     }
 
-    fn leftover(&self, level: u8, counts: impl Fn(Held) -> bool, regions: bool) -> Option<String> {
+    /// What it holds now, for [`leftovers_since`](Self::leftovers_since).
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings { locks: self.held.borrow().len(), regions: self.regions.get() }
+    }
+
+    /// What it holds and did not hold before.
+    pub(crate) fn leftovers_since(&self, before: Holdings, level: u8) -> Option<String> {
+        self.leftover(level, before.locks, |_| true, Some(before.regions))
+    }
+
+    fn leftover(
+        &self,
+        level: u8,
+        from: usize,
+        counts: impl Fn(Held) -> bool,
+        regions: Option<u32>,
+    ) -> Option<String> {
         let mut left = Vec::new();
         if self.irql.get() != level {
             left.push(format!("at IRQL {}", self.irql.get()));
         }
-        for (what, address) in self.held.borrow().iter().filter(|(what, _)| counts(*what)) {
+        let held = self.held.borrow();
+        for (what, address) in held.iter().skip(from).filter(|(what, _)| counts(*what)) {
             left.push(format!("holding the {} at {address:#x}", what.name()));
         }
-        if regions && self.regions.get() != 0 {
-            left.push(format!("in {} critical or guarded regions", self.regions.get()));
+        let more = regions.map_or(0, |before| self.regions.get().saturating_sub(before));
+        if more != 0 {
+            left.push(format!("in {more} critical or guarded regions"));
         }
         (!left.is_empty()).then(|| left.join(", "))
     }
+}
+
+/// How much a thread holds at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Holdings {
+    locks: usize,
+    regions: u32,
 }
 
 /// Some processors of one group, at least one.
@@ -184,6 +211,7 @@ pub(crate) fn enter() -> &'static Block {
             waits_in: Cell::new(None),
             confined: Cell::new(None),
             alone_on: Cell::new(None),
+            dpcs_requested: Cell::new(false),
             calls: Cell::new(0),
             watched: Watched::begin(),
             base: Cell::new(0),
@@ -277,6 +305,38 @@ pub(crate) fn pretend(at: Processor) {
     let block = enter();
     block.own.confined.set(Some(Confined { group: number.group, mask: 1 << number.number }));
     block.locate();
+}
+
+/// Runs a function on a processor that this thread counts as being on. Afterwards it may run where it could before.
+pub(crate) fn stay_on(index: ProcessorIndex, run: impl FnOnce()) {
+    let world = world::get();
+    let confined = confined();
+    let active = world.partition.active();
+    let there = active.by_index(index).filter(|_| world.real && active.contains(index));
+    let pinned = confined.is_some_and(|confined| confined.mask.is_power_of_two());
+    // A processor that has left runs nothing (X3), so the function runs elsewhere.
+    let Some(there) = there.filter(|there| !pinned && run_on([there.id]).is_ok()) else {
+        return run();
+    };
+    drop(active);
+    run();
+    match confined {
+        None => run_on_all(),
+        Some(Confined { group, mask }) => {
+            let active = world.partition.active();
+            let ids = active.iter().filter(|one| {
+                one.id != there.id
+                    && one.number().group == group
+                    && mask >> one.number().number & 1 == 1
+            });
+            let ids: Vec<_> = ids.map(|one| one.id).chain([there.id]).collect();
+            if let Err(error) = run_on(ids) {
+                world
+                    .console
+                    .breach(&format!("the affinity of a thread could not be restored: {error}"));
+            }
+        }
+    }
 }
 
 /// Lets this thread run on the whole partition again, including processors that join later, since a thread that has

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hotadd::{Partition, PartyInfo};
 
 use crate::ground::fault::Fault;
-use crate::ground::{counts, time_zone};
+use crate::ground::{arrivals, counts, time_zone};
 
 /// Receives the drivers' output and the reports about them.
 pub trait Console: Send + Sync {
@@ -92,9 +92,11 @@ impl World {
     fn watch(&self) {
         let partition = self.partition.clone();
         // Observing fails inside a callback. That is harmless: the number is updated whenever a driver is called.
-        if let Ok(observation) =
-            self.partition.observe(move |_| counts::refresh(&partition.active()))
-        {
+        let observer = move |event: &hotadd::Event| {
+            counts::refresh(&partition.active());
+            arrivals::observe(event);
+        };
+        if let Ok(observation) = self.partition.observe(observer) {
             observation.detach();
         }
         counts::refresh(&self.partition.active());

@@ -28,6 +28,7 @@ impl UnloadReport {
             ("device", io.devices),
             ("symbolic link", io.links),
             ("registered callback function", ex::callbacks::unregister_all()),
+            ("plug and play registration", io::pnp::unregister_all()),
             ("open handle", ob::handles::left()),
             ("referenced object", ob::references::left()),
             ("block of pages", mm::pages::left()),

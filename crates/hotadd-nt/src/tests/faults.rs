@@ -97,7 +97,7 @@ stopped! {
         }
     };
     allocating_more_than_there_is_with_raise_on_failure: "0xc000009a cannot get 300000000 bytes of pool, tag 'Test', and had \
-     asked for an exception on failure" => || {
+     asked for an exception on failure (POOL_FLAG_RAISE_ON_FAILURE)" => || {
         call!(Abi::Win64, ExAllocatePool2(0x60 => u64, 300_000_000 => usize, TEST => u32) -> usize);
     };
     queueing_a_dpc_that_was_not_initialised: "which was not initialised" => || {
@@ -272,7 +272,7 @@ stopped! {
     breaking_without_a_debugger: "0x80000003 stops at a breakpoint with 0x7" => || {
         call!(Abi::Win64, DbgBreakPointWithStatus(7 => u32));
     };
-    passing_null: "0xc0000005 passes NULL, which is not allowed here" => || {
+    passing_null: "0xc0000005 passes NULL to KeGetProcessorIndexFromNumber, which needs" => || {
         call!(Abi::Win64, KeGetProcessorIndexFromNumber(std::ptr::null() => *const u32) -> u32);
     };
     deleting_an_invalid_device: "which is not a device" => || {

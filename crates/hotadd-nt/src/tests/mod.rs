@@ -1,6 +1,6 @@
 //! What the functions promise that wait, run and count, in both conventions.
 //!
-//! The tests of one process share a world: 100 simulated processors in two groups, of which 70 run at
+//! The tests of one process share a world: 102 simulated processors in two groups, of which 70 run at
 //! first. What a driver may do only once happens in a separate process: see [`fault_of`].
 
 mod aimed;
@@ -9,6 +9,7 @@ mod clock;
 mod convention;
 mod devices;
 mod dpcs;
+mod dpcs_at_once;
 mod events;
 mod faults;
 mod headers;
@@ -18,6 +19,7 @@ mod library;
 mod lists;
 mod locks;
 mod memory;
+mod pnp;
 mod pointers;
 mod pools;
 mod processor_add;
@@ -155,7 +157,7 @@ pub(crate) struct Scene {
 
 /// The processors that run at first, and those that can be added.
 pub(crate) const RUNNING: u32 = 70;
-pub(crate) const SPARE: u32 = 30;
+pub(crate) const SPARE: u32 = 32;
 
 pub(crate) fn scene() -> &'static Scene {
     static SCENE: OnceLock<Scene> = OnceLock::new();

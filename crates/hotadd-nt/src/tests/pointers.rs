@@ -38,16 +38,15 @@ fn a_null_pointer_is_reported_as_such() {
     for name in SAMPLE {
         for abi in ["win64", "sysv"] {
             let outcome = run("export", &format!("{abi} {name} 0"));
-            assert_eq!(
-                outcome.said, "passes NULL, which is not allowed here",
-                "{name}: {outcome:?}"
-            );
+            let said = format!("passes NULL to {name}, which needs an address there");
+            assert_eq!(outcome.said, said, "{outcome:?}");
             assert_eq!(outcome.status, Some(0xC000_0005), "{name}: {outcome:?}");
         }
     }
     for name in ["KeDelayExecutionThread", "KeRaiseIrql", "KeAcquireSpinLock"] {
         let outcome = run("export", &format!("sysv {name} 0"));
-        assert_eq!(outcome.said, "passes NULL, which is not allowed here", "{name}: {outcome:?}");
+        let said = format!("passes NULL to {name}, which needs an address there");
+        assert_eq!(outcome.said, said, "{outcome:?}");
     }
 }
 
@@ -55,9 +54,8 @@ fn a_null_pointer_is_reported_as_such() {
 fn a_misaligned_pointer_is_reported_as_such() {
     for name in SAMPLE {
         let outcome = run("export", &format!("sysv {name} 4097"));
-        let named =
-            outcome.said.starts_with("passes the address 0x1001, which must be a multiple of ");
-        assert!(named, "{name}: {outcome:?}");
+        let said = format!("passes the address 0x1001 to {name}, and it must be a multiple of ");
+        assert!(outcome.said.starts_with(&said), "{outcome:?}");
         assert_eq!(outcome.status, Some(0x8000_0002), "{name}: {outcome:?}");
     }
 }

@@ -52,6 +52,64 @@ fn a_block_is_aligned_and_zeroed_unless_requested_otherwise() {
     }
 }
 
+/// `POOL_FLAG_CACHE_ALIGNED`, and the types `NonPagedPoolCacheAligned`, `PagedPoolCacheAligned` and
+/// `NonPagedPoolNxCacheAligned`: at a multiple of `SYSTEM_CACHE_ALIGNMENT_SIZE`.
+#[test]
+fn a_cache_aligned_block_begins_at_a_cache_line() {
+    let _one = FAILING.lock().unwrap();
+    scene();
+    let tag = Tag(u32::from_le_bytes(*b"Line"));
+    for abi in BOTH {
+        // Several at a time, as a single one could lie there by chance.
+        let all: Vec<usize> = [1, 16, 17, 63, 64, 65, 100, 4095, 4096, 5000]
+            .into_iter()
+            .flat_map(|size| {
+                let flags = [0x48_u64, 0x108, 0x4a].map(|flags| {
+                    call!(abi, ExAllocatePool2(flags => u64, size => usize, tag.0 => u32) -> usize)
+                });
+                let kinds = [4_u32, 5, 516].map(|kind| {
+                    call!(abi, ExAllocatePoolWithTag(kind => u32, size => usize, tag.0 => u32) -> usize)
+                });
+                flags.into_iter().chain(kinds)
+            })
+            .collect();
+        for block in &all {
+            assert_ne!(*block, 0);
+            assert_eq!(block % 64, 0, "{block:#x}");
+        }
+        all.into_iter().for_each(|block| free(abi, block, tag));
+    }
+    assert_eq!(used(tag).blocks, 0);
+}
+
+/// `ExAllocatePool2`: "fails if a required flag is not recognised". What is recognised and cannot be had fails too.
+#[test]
+fn an_allocation_whose_required_flags_cannot_be_kept_fails() {
+    const NON_PAGED: u64 = 0x40;
+    let _one = FAILING.lock().unwrap();
+    scene();
+    let tag = Tag(u32::from_le_bytes(*b"Flag"));
+    let get = |abi, flags| {
+        let block = call!(abi, ExAllocatePool2(flags => u64, 8 => usize, tag.0 => u32) -> usize);
+        if block != 0 {
+            free(abi, block, tag);
+        }
+        block != 0
+    };
+    for abi in BOTH {
+        for bit in 0..64 {
+            let flag = 1_u64 << bit;
+            // Quota, uninitialised, cache aligned, raising, and the pool itself.
+            let kept = [0x1, 0x2, 0x8, 0x20, 0x40].contains(&flag) || bit >= 32;
+            assert_eq!(get(abi, NON_PAGED | flag), kept, "{flag:#x}");
+        }
+        assert!(get(abi, 0x100), "paged");
+        assert!(!get(abi, 0), "no pool");
+        assert!(!get(abi, 0x80), "executable memory does not exist here");
+    }
+    assert_eq!(used(tag).blocks, 0);
+}
+
 #[test]
 fn blocks_left_behind_are_counted_and_reported_by_tag() {
     let _one = FAILING.lock().unwrap();

@@ -6,14 +6,15 @@
 use std::sync::{Arc, LazyLock};
 
 use hotadd::{Registration, Status};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
+use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
 use crate::ground::types::{Boolean, NtStatus, UnicodeString, nt_status};
-use crate::ground::{caller, thread};
 use crate::kernel::ex::processor_add::Functions;
+use crate::kernel::ex::running::Running;
 use crate::kernel::ke::change;
 use crate::kernel::ob::references;
 
@@ -79,8 +80,7 @@ pub(super) struct Registered {
     handle: usize,
     pub(super) routine: Routine,
     pub(super) context: usize,
-    /// The threads on which it runs.
-    running: Mutex<Vec<usize>>,
+    running: Running,
 }
 
 struct Objects {
@@ -95,9 +95,6 @@ static OBJECTS: LazyLock<Mutex<Objects>> = LazyLock::new(|| {
     }
     Mutex::new(objects)
 });
-
-/// Notified when a function has returned.
-static RETURNED: Condvar = Condvar::new();
 
 fn objects() -> MutexGuard<'static, Objects> {
     OBJECTS.lock()
@@ -160,7 +157,7 @@ fn register(address: usize, function: usize, context: usize) -> usize {
         refuse(&hotadd::Error::InsideCallback("registering"));
         return 0;
     }
-    let running = Mutex::default();
+    let running = Running::default();
     let registered = Registered { object: address, handle, routine, context, running };
     object.registered.push(Arc::new(registered));
     let needs_party = of_system && object.party.is_none();
@@ -210,12 +207,7 @@ fn unregister(handle: usize) {
     drop(objects);
     // The lock is not held here: dropping waits for callbacks that may want the lock (D1).
     drop(party);
-    let own = thread::own().id();
-    let mut running = registered.running.lock();
-    // A function that unregisters itself cannot wait for itself.
-    while running.iter().any(|thread| *thread != own) {
-        RETURNED.wait(&mut running);
-    }
+    registered.running.wait();
 }
 
 fn notify(address: usize, first: usize, second: usize) {
@@ -244,22 +236,13 @@ pub(super) fn registered(address: usize) -> Vec<Arc<Registered>> {
 impl Registered {
     /// Calls the function through `call`, unless it was unregistered in the meantime.
     pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        let own = thread::own().id();
-        // It counts as running before the registration is checked, because unregistering waits for running functions
-        // (D1).
-        self.running.lock().push(own);
-        let mut still = false;
-        if let Some(object) = objects().at(self.object) {
-            still = object.registered.iter().any(|other| other.handle == self.handle);
-        }
-        let result = still.then(call);
-        let mut running = self.running.lock();
-        if let Some(at) = running.iter().position(|thread| *thread == own) {
-            running.remove(at);
-        }
-        drop(running);
-        RETURNED.notify_all();
-        result
+        let is_registered = || {
+            let mut objects = objects();
+            let object = objects.at(self.object);
+            object
+                .is_some_and(|object| object.registered.iter().any(|one| one.handle == self.handle))
+        };
+        self.running.run(is_registered, call)
     }
 }
 

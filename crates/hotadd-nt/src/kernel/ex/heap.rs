@@ -9,9 +9,13 @@ use parking_lot::Mutex;
 use crate::ground::memory::PAGE;
 use crate::kernel::ex::pool::{Accounting, Tag, TagUse};
 
-/// A block smaller than a page is aligned to this. A larger one is aligned to a page.
+/// A block smaller than a page is aligned to this, unless it is to be aligned to the cache. A larger one is aligned to
+/// a page.
 const SMALL: usize = 16;
-/// The size of the guard after every block, and before small ones, which detects writes outside the block.
+/// The size of a cache line: `SYSTEM_CACHE_ALIGNMENT_SIZE`.
+const CACHE_LINE: usize = 64;
+/// The size of the guard after every block, which detects writes outside the block. The guard before a small block is as
+/// large as its alignment.
 const GUARD: usize = 16;
 /// The content of guards.
 const GUARD_BYTE: u8 = 0xfb;
@@ -40,6 +44,16 @@ pub(crate) enum Wrong {
 struct Block {
     tag: Tag,
     size: usize,
+    alignment: Alignment,
+}
+
+/// To what a block is aligned that is smaller than a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alignment {
+    /// As every allocation.
+    Any,
+    /// To the beginning of a cache line.
+    Cache,
 }
 
 /// All blocks of the process.
@@ -63,9 +77,13 @@ pub(crate) fn with<T>(act: impl FnOnce(&mut Heap) -> T) -> T {
     act(HEAP.lock().get_or_insert_with(Heap::new))
 }
 
-/// The layout of a block of this size, and the block's offset in it.
-fn layout(size: usize) -> Option<(Layout, usize)> {
-    let (align, before) = if size >= PAGE { (PAGE, 0) } else { (SMALL, GUARD) };
+/// The layout of a block, and the block's offset in it.
+fn layout(size: usize, alignment: Alignment) -> Option<(Layout, usize)> {
+    let (align, before) = match alignment {
+        _ if size >= PAGE => (PAGE, 0),
+        Alignment::Any => (SMALL, SMALL),
+        Alignment::Cache => (CACHE_LINE, CACHE_LINE),
+    };
     let whole = size.checked_add(before)?.checked_add(GUARD)?;
     Some((Layout::from_size_align(whole, align).ok()?, before))
 }
@@ -113,14 +131,20 @@ impl Heap {
     }
 
     /// Allocates a block. Returns `None` if there is no memory, or if the allocation is to fail.
-    pub(crate) fn allocate(&mut self, size: usize, tag: Tag, zeroed: bool) -> Option<usize> {
+    pub(crate) fn allocate(
+        &mut self,
+        size: usize,
+        tag: Tag,
+        zeroed: bool,
+        alignment: Alignment,
+    ) -> Option<usize> {
         if self.is_to_fail(tag) {
             return None;
         }
         if self.total.bytes.checked_add(size)? > self.limit {
             return None;
         }
-        let (layout, before) = layout(size)?;
+        let (layout, before) = layout(size, alignment)?;
         // SAFETY: the size is never zero, because it includes a guard.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
@@ -135,7 +159,7 @@ impl Heap {
         }
         // SAFETY: the second guard follows the block and ends the memory.
         unsafe { fill(address + size, GUARD, GUARD_BYTE) };
-        self.blocks.insert(address, Block { tag, size });
+        self.blocks.insert(address, Block { tag, size, alignment });
         self.total.grow(size);
         self.tags.entry(tag).or_default().grow(size);
         Some(address)
@@ -151,7 +175,7 @@ impl Heap {
             return Err(Wrong::Tag(block.tag));
         }
         let overrun = |before| Wrong::Overrun { tag: block.tag, size: block.size, before };
-        let (_, before) = layout(block.size).expect("it was allocated");
+        let (_, before) = layout(block.size, block.alignment).expect("it was allocated");
         // SAFETY: this is the guard before a block in the table, which is still allocated.
         if unsafe { find_other(address - before, before, GUARD_BYTE) }.is_some() {
             return Err(overrun(true));
@@ -184,7 +208,7 @@ impl Heap {
         if let Some(offset) = other {
             return Err(Wrong::WrittenAfterFree { tag: block.tag, size: block.size, offset });
         }
-        let (layout, before) = layout(block.size).expect("it was allocated");
+        let (layout, before) = layout(block.size, block.alignment).expect("it was allocated");
         // SAFETY: it was allocated with this layout, and nothing uses it any more.
         unsafe { dealloc((address - before) as *mut u8, layout) };
         Ok(())

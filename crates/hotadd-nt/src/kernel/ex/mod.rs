@@ -10,6 +10,7 @@ mod processor_add;
 mod push_locks;
 pub(crate) mod resources;
 mod rundown;
+pub(crate) mod running;
 pub(crate) mod slists;
 mod spin_locks;
 pub(crate) mod work;

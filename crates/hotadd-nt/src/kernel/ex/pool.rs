@@ -9,7 +9,7 @@ use hotadd::Status;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
-use crate::kernel::ex::heap::{self, Wrong};
+use crate::kernel::ex::heap::{self, Alignment, Wrong};
 use crate::kernel::ke::{dispatch, dpc_queue, irql};
 
 /// Four letters that name the purpose of memory.
@@ -111,51 +111,72 @@ const RAISE: u32 = 16;
 /// Whether a `POOL_TYPE` is paged.
 const PAGED: u32 = 1;
 
+/// Whether a `POOL_TYPE` is aligned to the cache: the types from 4 to 7, with any flags above.
+const CACHE_ALIGNED: u32 = 4;
+
 /// The flags of `ExAllocatePool2`.
 mod flag {
+    pub(super) const USE_QUOTA: u64 = 0x1;
     pub(super) const UNINITIALIZED: u64 = 0x2;
+    pub(super) const CACHE_ALIGNED: u64 = 0x8;
     pub(super) const RAISE_ON_FAILURE: u64 = 0x20;
     pub(super) const NON_PAGED: u64 = 0x40;
     pub(super) const NON_PAGED_EXECUTE: u64 = 0x80;
     pub(super) const PAGED: u64 = 0x100;
-    /// The flags that must be known. The upper half is optional: unknown flags in it are ignored.
+    /// The flags that must be honoured. The upper half is optional: what is unknown in it is ignored.
     pub(super) const REQUIRED: u64 = 0xffff_ffff;
-    pub(super) const KNOWN: u64 = 0x1ff;
+    /// Those that are. The others are reserved, or ask for what does not exist here: memory of a session, and memory
+    /// that is executable.
+    pub(super) const HONOURED: u64 =
+        USE_QUOTA | UNINITIALIZED | CACHE_ALIGNED | RAISE_ON_FAILURE | NON_PAGED | PAGED;
+}
+
+/// How a driver asked that a failure of an allocation becomes an exception, in its own words.
+type Raise = Option<&'static str>;
+
+/// The flag of a `POOL_TYPE`, if it is set.
+fn raise_by_type(kind: u32) -> Raise {
+    (kind & RAISE != 0).then_some("POOL_RAISE_IF_ALLOCATION_FAILURE")
+}
+
+/// A quota is charged, and an exception raised, unless the flag is set.
+fn raise_by_quota(kind: u32) -> Raise {
+    (kind & QUOTA_FAIL == 0).then_some("no POOL_QUOTA_FAIL_INSTEAD_OF_RAISE")
 }
 
 nt! {
     /// Allocates memory without a tag.
-    fn ExAllocatePool(kind: u32, size: usize) -> usize { old(kind, size, NONE, false, kind & RAISE != 0) }
+    fn ExAllocatePool(kind: u32, size: usize) -> usize { old(kind, size, NONE, false, raise_by_type(kind)) }
 
     /// Allocates memory.
     fn ExAllocatePoolWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        old(kind, size, Tag(tag), false, raise_by_type(kind))
     }
 
     /// Allocates memory. The priority would select which allocations fail first when memory is short. It is
     /// ignored: either there is enough, or none.
     fn ExAllocatePoolWithTagPriority(kind: u32, size: usize, tag: u32, _priority: i32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        old(kind, size, Tag(tag), false, raise_by_type(kind))
     }
 
     /// Allocates memory, or does not return.
     fn ExAllocatePoolWithQuotaTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+        old(kind, size, Tag(tag), false, raise_by_quota(kind))
     }
 
     /// Allocates memory, or does not return.
     fn ExAllocatePoolQuotaWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+        old(kind, size, Tag(tag), false, raise_by_quota(kind))
     }
 
     /// Allocates memory that is zero.
     fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), true, kind & RAISE != 0)
+        old(kind, size, Tag(tag), true, raise_by_type(kind))
     }
 
     /// Allocates memory with undefined content.
     fn ExAllocatePoolUninitialized(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        old(kind, size, Tag(tag), false, raise_by_type(kind))
     }
 
     /// Allocates memory, which is zero unless the flags say otherwise.
@@ -180,38 +201,59 @@ nt! {
     }
 }
 
+/// What an allocation asks for.
+#[derive(Clone, Copy)]
+struct Request {
+    size: usize,
+    tag: Tag,
+    zeroed: bool,
+    paged: bool,
+    alignment: Alignment,
+    raise: Raise,
+}
+
 /// Allocates by `POOL_TYPE`.
-fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: bool) -> usize {
-    allocate(size, tag, zeroed, kind & PAGED != 0, raise)
+fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: Raise) -> usize {
+    let alignment = if kind & CACHE_ALIGNED == 0 { Alignment::Any } else { Alignment::Cache };
+    allocate(Request { size, tag, zeroed, paged: kind & PAGED != 0, alignment, raise })
 }
 
 /// Allocates by flags.
 fn new(flags: u64, size: usize, tag: Tag) -> usize {
-    let raise = flags & flag::RAISE_ON_FAILURE != 0;
+    let has = |flag: u64| flags & flag != 0;
+    let raise = has(flag::RAISE_ON_FAILURE).then_some("POOL_FLAG_RAISE_ON_FAILURE");
+    let alignment = if has(flag::CACHE_ALIGNED) { Alignment::Cache } else { Alignment::Any };
+    let (zeroed, paged) = (!has(flag::UNINITIALIZED), has(flag::PAGED));
+    let request = Request { size, tag, zeroed, paged, alignment, raise };
     let pools = flags & (flag::NON_PAGED | flag::NON_PAGED_EXECUTE | flag::PAGED);
+    let others = flags & flag::REQUIRED & !flag::HONOURED & !flag::NON_PAGED_EXECUTE;
     let wrong = if tag.0 == 0 {
         "with the tag 0".to_owned()
-    } else if pools.count_ones() != 1 || flags & flag::REQUIRED & !flag::KNOWN != 0 {
+    } else if pools.count_ones() != 1 {
         format!("with the flags {flags:#x}, which name no pool type")
+    } else if has(flag::NON_PAGED_EXECUTE) {
+        "with POOL_FLAG_NON_PAGED_EXECUTE, and no memory is executable here".to_owned()
+    } else if others != 0 {
+        format!("with the flags {others:#x}, which are required and cannot be honoured")
     } else {
-        let zeroed = flags & flag::UNINITIALIZED == 0;
-        return allocate(size, tag, zeroed, flags & flag::PAGED != 0, raise);
+        return allocate(request);
     };
     caller::breach(&format!("calls ExAllocatePool2 {wrong}: the call fails"));
-    failed(size, tag, raise)
+    failed(request)
 }
 
-fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> usize {
+fn allocate(request: Request) -> usize {
+    let Request { size, tag, zeroed, paged, alignment, .. } = request;
     irql::at_most("a pool function", if paged { irql::APC } else { irql::DISPATCH });
-    heap::with(|heap| heap.allocate(size, tag, zeroed)).unwrap_or_else(|| failed(size, tag, raise))
+    heap::with(|heap| heap.allocate(size, tag, zeroed, alignment))
+        .unwrap_or_else(|| failed(request))
 }
 
 /// The result of a failed allocation.
-fn failed(size: usize, tag: Tag, raise: bool) -> usize {
-    if raise {
+fn failed(Request { size, tag, raise, .. }: Request) -> usize {
+    if let Some(asked) = raise {
         let what = format!(
-            "cannot get {size} bytes of pool, tag '{tag}', and had asked for an exception \
-         on failure"
+            "cannot get {size} bytes of pool, tag '{tag}', and had asked for an exception on failure ({asked})"
         );
         caller::fault_with(Status::INSUFFICIENT_RESOURCES, what);
     }

@@ -11,7 +11,7 @@ use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;
 use crate::ground::{caller, thread, world};
-use crate::kernel::ke::{dpc_queue, irql};
+use crate::kernel::ke::{dpc_queue, dpc_run, irql};
 
 nt! {
     /// Runs a DPC routine on every active processor, and waits until all have signalled that they are done.
@@ -68,7 +68,7 @@ fn generic_call(routine: usize, context: usize) {
             let dpc = address((&raw const together.dpc).cast());
             let done = address((&raw const together.done).cast());
             let barrier = address((&raw const together.barrier).cast());
-            dpc_queue::run(routine, [dpc, context, done, barrier], false);
+            dpc_run::run(routine, [dpc, context, done, barrier], false);
             // The caller waits until all have returned, so it is still there.
             let _ = returned.send(());
         });

@@ -8,8 +8,10 @@ use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Dpc;
+use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
-use crate::kernel::ke::{dpc_queue, irql, processors};
+use crate::kernel::ke::dpc_queue::{self, RunBy};
+use crate::kernel::ke::{dpc_run, irql, processors};
 
 /// `DpcObject`.
 const ORDINARY: u8 = 19;
@@ -24,7 +26,7 @@ nt! {
 
     /// Initialises a DPC that runs at PASSIVE_LEVEL.
     fn KeInitializeThreadedDpc(dpc: Shared<Dpc>, routine: usize, context: usize) {
-        initialize(dpc.get(), dpc_queue::THREADED, routine, context);
+        initialize(dpc.get(), dpc_run::THREADED, routine, context);
     }
 
     /// Queues a DPC. Returns false if it is queued already, or if its processor has not joined (A5).
@@ -71,7 +73,19 @@ pub(crate) enum Queued {
 }
 
 fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
+    let own = thread::own();
+    let aims_elsewhere = || {
+        let target = dpc.target.load(Ordering::Relaxed).checked_sub(1).map(u32::from);
+        target.is_some_and(|target| target != irql::here().get())
+    };
+    // A thread stays on its processor while its level is raised. When the level falls, the DPC runs if it is to run at
+    // once.
+    let raised = (own.alone_on.get().is_none() && !aims_elsewhere())
+        .then(|| irql::raise("KeInsertQueueDpc", irql::DISPATCH));
     let queued = insert(dpc, arguments, None);
+    if let Some(old) = raised {
+        irql::lower("KeInsertQueueDpc", old);
+    }
     if let Queued::NotJoined(index) = queued {
         caller::breach(&format!(
             "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
@@ -88,7 +102,7 @@ pub(crate) fn insert(
     arguments: [usize; 2],
     otherwise: Option<ProcessorIndex>,
 ) -> Queued {
-    if ![ORDINARY, dpc_queue::THREADED].contains(&dpc.kind.load(Ordering::Relaxed)) {
+    if ![ORDINARY, dpc_run::THREADED].contains(&dpc.kind.load(Ordering::Relaxed)) {
         let address = std::ptr::from_ref(dpc) as usize;
         caller::fault(format!("queues the DPC at {address:#x}, which was not initialised"));
     }
@@ -102,7 +116,13 @@ pub(crate) fn insert(
         },
         None => otherwise.unwrap_or_else(irql::here),
     };
-    if dpc_queue::insert(dpc, at, arguments) { Queued::Now } else { Queued::Already }
+    let own = thread::own();
+    match dpc_queue::insert(dpc, at, own.alone_on.get(), arguments) {
+        None => return Queued::Already,
+        Some(RunBy::Caller) => own.dpcs_requested.set(true),
+        Some(RunBy::Queue) => {}
+    }
+    Queued::Now
 }
 
 fn has_joined(index: ProcessorIndex) -> bool {

@@ -1,7 +1,8 @@
-//! Runs functions on a processor: each has a thread with a queue, which is created when it is first needed.
+//! The DPC queues. Each processor has one for DPCs and one for threaded DPCs, each with a thread that is created when it
+//! is first needed. A thread that queues a DPC for its own processor runs that DPC itself (see [`insert`]).
 //!
-//! A thread is pinned to its processor while it has work, and runs on the whole partition otherwise: a thread that
-//! stayed pinned would prevent the processor's removal.
+//! A queue's thread is pinned to its processor while it has work, and runs on the whole partition otherwise: a thread
+//! that stayed pinned would prevent the processor's removal.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,24 +12,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hotadd::{MAX_PROCESSORS, ProcessorIndex};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::ground::fault::Fault;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
-use crate::ground::routine::Routine;
 use crate::ground::thread::{self, Confined};
 use crate::ground::{caller, world};
+use crate::kernel::ke::dpc_run::{self, Taken};
 use crate::kernel::ke::irql;
 
 /// A processor's queue.
 pub(crate) struct DpcQueue {
     state: Mutex<State>,
     more: Condvar,
+    name: &'static str,
 }
 
 struct State {
     queue: VecDeque<Item>,
     /// Whether its thread was created.
     begun: bool,
+    /// How many DPCs were taken from it and have not returned yet.
+    running: usize,
 }
 
 /// An entry of a queue.
@@ -39,105 +42,133 @@ enum Item {
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// The content of a DPC when it is taken from its queue. From then on the driver may reuse the DPC's memory.
-struct Taken {
-    dpc: usize,
-    threaded: bool,
-    routine: usize,
-    arguments: [usize; 3],
-}
-
 impl DpcQueue {
-    const fn new() -> Self {
-        let state = State { queue: VecDeque::new(), begun: false };
-        Self { state: Mutex::new(state), more: Condvar::new() }
+    const fn new(name: &'static str) -> Self {
+        let state = State { queue: VecDeque::new(), begun: false, running: 0 };
+        Self { state: Mutex::new(state), more: Condvar::new(), name }
     }
 }
 
+const COUNT: usize = MAX_PROCESSORS as usize;
+
 /// The DPC queue of each processor.
-static DPCS: [DpcQueue; MAX_PROCESSORS as usize] =
-    [const { DpcQueue::new() }; MAX_PROCESSORS as usize];
+static DPCS: [DpcQueue; COUNT] = [const { DpcQueue::new("dpc") }; COUNT];
+
+/// The threaded DPC queue of each processor. A threaded DPC may wait for a DPC of its processor.
+static THREADED: [DpcQueue; COUNT] = [const { DpcQueue::new("threaded") }; COUNT];
 
 /// The queue of each processor for functions that interrupt it even while a DPC runs there.
-static INTERRUPTS: [DpcQueue; MAX_PROCESSORS as usize] =
-    [const { DpcQueue::new() }; MAX_PROCESSORS as usize];
+static INTERRUPTS: [DpcQueue; COUNT] = [const { DpcQueue::new("ipi") }; COUNT];
 
 /// The number of DPCs in all queues.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
-/// Queues a DPC with its arguments. Returns `false` if it is queued already.
-pub(crate) fn insert(dpc: &Dpc, at: ProcessorIndex, arguments: [usize; 2]) -> bool {
-    let queue = &DPCS[at.as_usize()];
+/// `LowImportance` and `HighImportance`.
+const LOW: u8 = 0;
+const HIGH: u8 = 2;
+
+/// The depth of a queue beyond which even a DPC of low importance is run at once. It is the documented default of
+/// Windows, where an administrator can change it.
+const DEPTH: usize = 4;
+
+/// What runs a DPC that was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunBy {
+    /// The calling thread, which has the processor exclusively, before its level falls below DISPATCH_LEVEL.
+    Caller,
+    /// The thread of the queue.
+    Queue,
+}
+
+/// Queues a DPC with its arguments. Returns `None` if it is queued already.
+///
+/// `alone_on` is the processor that the calling thread has exclusively, if any. "Organization of DPC Queues" says when
+/// the processing of a queue begins: at once for a DPC of the current processor, unless its importance is low and the
+/// queue is not deep.
+pub(crate) fn insert(
+    dpc: &Dpc,
+    at: ProcessorIndex,
+    alone_on: Option<ProcessorIndex>,
+    arguments: [usize; 2],
+) -> Option<RunBy> {
+    let threaded = dpc.kind.load(Ordering::Relaxed) == dpc_run::THREADED;
+    let queue = &if threaded { &THREADED } else { &DPCS }[at.as_usize()];
     let mut state = queue.state.lock();
     let ticket = at.as_usize() + 1;
-    if dpc.queued.compare_exchange(0, ticket, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-        return false;
-    }
+    dpc.queued.compare_exchange(0, ticket, Ordering::AcqRel, Ordering::Relaxed).ok()?;
     for (place, argument) in dpc.arguments.iter().zip(arguments) {
         place.store(argument, Ordering::Relaxed);
     }
     // SAFETY: a driver keeps a DPC as long as it is queued. The item leaves the queue before the DPC is marked as not
     // queued.
     let item = Item::Dpc(unsafe { Shared::keep(dpc) });
-    if dpc.importance.load(Ordering::Relaxed) == HIGH_IMPORTANCE {
+    let importance = dpc.importance.load(Ordering::Relaxed);
+    if importance == HIGH {
         state.queue.push_front(item);
     } else {
         state.queue.push_back(item);
     }
     QUEUED.fetch_add(1, Ordering::Relaxed);
-    queue.begin(&mut state, at, "dpc");
-    true
+    let at_once = importance != LOW || state.queue.len() > DEPTH;
+    if alone_on == Some(at) && at_once && !threaded {
+        return Some(RunBy::Caller);
+    }
+    queue.begin(&mut state, at);
+    Some(RunBy::Queue)
 }
-
-/// `HighImportance`.
-const HIGH_IMPORTANCE: u8 = 2;
 
 /// Removes a DPC from its queue. Returns `false` if it is in none.
 pub(crate) fn remove(dpc: &Dpc) -> bool {
     let Some(at) = dpc.queued.load(Ordering::Acquire).checked_sub(1) else {
         return false;
     };
-    let Some(queue) = DPCS.get(at) else {
-        return false;
-    };
-    let mut state = queue.state.lock();
-    let address = std::ptr::from_ref(dpc) as usize;
-    let is_it = |item: &Item| matches!(item, Item::Dpc(one) if one.address() == address);
-    let Some(at) = state.queue.iter().position(is_it) else {
-        return false;
-    };
-    state.queue.remove(at);
-    QUEUED.fetch_sub(1, Ordering::Relaxed);
-    dpc.queued.store(0, Ordering::Release);
-    true
+    [&DPCS, &THREADED]
+        .into_iter()
+        .filter_map(|queues| queues.get(at))
+        .any(|queue| queue.remove(dpc))
+}
+
+/// Takes the next DPC of a processor, for a thread that has the processor exclusively. It must be run, and then
+/// [returned](returned).
+pub(crate) fn take(at: ProcessorIndex) -> Option<Taken> {
+    DPCS[at.as_usize()].take()
+}
+
+/// Must be called when a DPC that was taken has returned.
+pub(crate) fn returned(at: ProcessorIndex) {
+    DPCS[at.as_usize()].state.lock().running -= 1;
 }
 
 /// Runs a function on a processor, after what is queued there.
 pub(crate) fn call(at: ProcessorIndex, what: impl FnOnce() + Send + 'static) {
-    DPCS[at.as_usize()].push(at, "dpc", Box::new(what));
+    DPCS[at.as_usize()].push(at, Box::new(what));
 }
 
 /// Runs a function on a processor, regardless of what runs there.
 pub(crate) fn interrupt(at: ProcessorIndex, what: impl FnOnce() + Send + 'static) {
-    INTERRUPTS[at.as_usize()].push(at, "ipi", Box::new(what));
+    INTERRUPTS[at.as_usize()].push(at, Box::new(what));
 }
 
-/// Waits until everything that is currently queued has run.
+/// Waits until every DPC that is currently queued, or has begun, has run.
 pub(crate) fn flush() {
     let left = Arc::new((Mutex::new(0_usize), Condvar::new()));
-    for (at, queue) in DPCS.iter().enumerate() {
+    let queues = DPCS.iter().enumerate().chain(THREADED.iter().enumerate());
+    for (at, queue) in queues {
         let mut state = queue.state.lock();
-        if !state.begun {
+        if state.queue.is_empty() && state.running == 0 && !state.begun {
             continue;
         }
         *left.0.lock() += 1;
         let done = Arc::clone(&left);
         state.queue.push_back(Item::Call(Box::new(move || {
+            // A DPC may be running on another thread, which has the processor exclusively.
+            let old = irql::raise("a DPC queue", irql::DISPATCH);
+            irql::lower("a DPC queue", old);
             *done.0.lock() -= 1;
             done.1.notify_all();
         })));
         let at = u32::try_from(at).ok().and_then(ProcessorIndex::new);
-        queue.begin(&mut state, at.expect("one that has a queue"), "dpc");
+        queue.begin(&mut state, at.expect("one that has a queue"));
     }
     let mut count = left.0.lock();
     while *count != 0 {
@@ -151,7 +182,8 @@ pub(crate) fn within(range: &Range<usize>) -> usize {
         return 0;
     }
     let is_there = |item: &&Item| matches!(item, Item::Dpc(dpc) if range.contains(&dpc.address()));
-    DPCS.iter().map(|queue| queue.state.lock().queue.iter().filter(is_there).count()).sum()
+    let there = |queue: &DpcQueue| queue.state.lock().queue.iter().filter(is_there).count();
+    DPCS.iter().chain(&THREADED).map(there).sum()
 }
 
 /// How many DPCs are queued.
@@ -160,20 +192,44 @@ pub(crate) fn waiting() -> usize {
 }
 
 impl DpcQueue {
-    fn push(&'static self, at: ProcessorIndex, name: &str, what: Box<dyn FnOnce() + Send>) {
+    fn push(&'static self, at: ProcessorIndex, what: Box<dyn FnOnce() + Send>) {
         let mut state = self.state.lock();
         state.queue.push_back(Item::Call(what));
-        self.begin(&mut state, at, name);
+        self.begin(&mut state, at);
+    }
+
+    fn remove(&self, dpc: &Dpc) -> bool {
+        let mut state = self.state.lock();
+        let address = std::ptr::from_ref(dpc) as usize;
+        let is_it = |item: &Item| matches!(item, Item::Dpc(one) if one.address() == address);
+        let Some(at) = state.queue.iter().position(is_it) else {
+            return false;
+        };
+        state.queue.remove(at);
+        QUEUED.fetch_sub(1, Ordering::Relaxed);
+        dpc.queued.store(0, Ordering::Release);
+        true
+    }
+
+    /// Takes the first DPC, past the functions of this crate.
+    fn take(&self) -> Option<Taken> {
+        let mut state = self.state.lock();
+        let at = state.queue.iter().position(|item| matches!(item, Item::Dpc(_)))?;
+        match state.queue.remove(at)? {
+            Item::Dpc(dpc) => Some(state.take(dpc)),
+            Item::Call(_) => unreachable!("the position of a DPC"),
+        }
     }
 
     /// Wakes its thread, or creates it.
-    fn begin(&'static self, state: &mut State, at: ProcessorIndex, name: &str) {
+    fn begin(&'static self, state: &mut State, at: ProcessorIndex) {
         if state.begun {
             self.more.notify_one();
             return;
         }
         state.begun = true;
-        let thread = std::thread::Builder::new().name(format!("{name}/{at}")).stack_size(STACK);
+        let name = format!("{}/{at}", self.name);
+        let thread = std::thread::Builder::new().name(name).stack_size(STACK);
         if let Err(error) = thread.spawn(move || self.run(at)) {
             caller::fault(format!(
                 "needs a thread for processor {at}, but none can be started: {error}"
@@ -186,7 +242,12 @@ impl DpcQueue {
             let next = self.next();
             settle(at);
             match next {
-                Next::Dpc(taken) => taken.run(),
+                // Another thread that has the processor may run it first.
+                Next::Dpc => dpc_run::next(at),
+                Next::Threaded(taken) => {
+                    taken.run();
+                    self.state.lock().running -= 1;
+                }
                 Next::Call(call) => call(),
             }
         }
@@ -198,7 +259,13 @@ impl DpcQueue {
         loop {
             match state.queue.pop_front() {
                 Some(Item::Call(call)) => return Next::Call(call),
-                Some(Item::Dpc(dpc)) => return Next::Dpc(Taken::of(dpc)),
+                Some(Item::Dpc(dpc)) if std::ptr::eq(self.name, THREADED[0].name) => {
+                    return Next::Threaded(state.take(dpc));
+                }
+                Some(dpc) => {
+                    state.queue.push_front(dpc);
+                    return Next::Dpc;
+                }
                 None if thread::confined().is_some() => {
                     // The lock is not held here: releasing takes time, and other threads may want to queue something.
                     MutexGuard::unlocked(&mut state, thread::release);
@@ -209,9 +276,21 @@ impl DpcQueue {
     }
 }
 
+impl State {
+    /// From now on the DPC may be queued again.
+    fn take(&mut self, dpc: Shared<'static, Dpc>) -> Taken {
+        let taken = Taken::of(dpc.get(), dpc.address());
+        QUEUED.fetch_sub(1, Ordering::Relaxed);
+        self.running += 1;
+        taken
+    }
+}
+
 /// The next item to run.
 enum Next {
-    Dpc(Taken),
+    /// There is a DPC, which is taken once the thread has the processor exclusively.
+    Dpc,
+    Threaded(Taken),
     Call(Box<dyn FnOnce() + Send>),
 }
 
@@ -249,44 +328,3 @@ fn settle(at: ProcessorIndex) {
 
 /// Whether it was reported that a thread cannot be pinned. It is reported only once.
 static REFUSED: AtomicBool = AtomicBool::new(false);
-
-/// `ThreadedDpcObject`, as the kind of a [`Dpc`].
-pub(crate) const THREADED: u8 = 24;
-
-impl Taken {
-    /// Must be called under the lock of the queue that it was in.
-    fn of(queued: Shared<'static, Dpc>) -> Self {
-        let dpc = queued.get();
-        let load = |at: &AtomicUsize| at.load(Ordering::Relaxed);
-        let taken = Self {
-            dpc: queued.address(),
-            threaded: dpc.kind.load(Ordering::Relaxed) == THREADED,
-            routine: load(&dpc.routine),
-            arguments: [load(&dpc.context), load(&dpc.arguments[0]), load(&dpc.arguments[1])],
-        };
-        dpc.queued.store(0, Ordering::Release);
-        QUEUED.fetch_sub(1, Ordering::Relaxed);
-        taken
-    }
-
-    fn run(self) {
-        let [context, first, second] = self.arguments;
-        run(self.routine, [self.dpc, context, first, second], self.threaded);
-    }
-}
-
-/// Runs a DPC routine on the processor that this thread is on.
-pub(crate) fn run(routine: usize, arguments: [usize; 4], threaded: bool) {
-    let Some(routine) = Routine::new(routine as *const _) else {
-        caller::fault("queued a DPC whose routine is NULL");
-    };
-    let level = if threaded { irql::PASSIVE } else { irql::DISPATCH };
-    irql::raise("a DPC", level);
-    // SAFETY: the driver that initialised the DPC guarantees that it is a KDEFERRED_ROUTINE.
-    unsafe { routine.call(arguments) };
-    if let Some(left) = thread::own().all_leftovers(level) {
-        let what = format!("returned from its DPC {left}");
-        Fault::new(hotadd::Status::UNSUCCESSFUL, what, routine.address()).raise();
-    }
-    irql::lower("a DPC", irql::PASSIVE);
-}

@@ -9,6 +9,7 @@ use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::Out;
 use crate::ground::thread::{self, Own};
+use crate::kernel::ke::dpc_run;
 
 pub(crate) const PASSIVE: u8 = 0;
 pub(crate) const APC: u8 = 1;
@@ -93,6 +94,11 @@ fn change(own: &Own, new: u8) {
         own.alone_on.set(Some(index));
         thread::enter().locate();
     } else if let Some(index) = own.alone_on.get().filter(|_| new < DISPATCH) {
+        // A DPC that was queued for this processor runs before anything else runs there below DISPATCH_LEVEL.
+        while own.dpcs_requested.replace(false) {
+            own.irql.set(DISPATCH);
+            dpc_run::all(index);
+        }
         own.alone_on.set(None);
         // SAFETY: this thread locked it above, once.
         unsafe { PROCESSORS[index.as_usize()].unlock() };

@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod dispatch;
 pub(crate) mod dpc;
 pub(crate) mod dpc_queue;
+pub(crate) mod dpc_run;
 pub(crate) mod events;
 pub(crate) mod irql;
 pub(crate) mod processors;

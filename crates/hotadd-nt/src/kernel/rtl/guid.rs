@@ -1,5 +1,7 @@
 //! Converts GUIDs to text and back, and creates new ones.
 
+use std::fmt;
+
 use hotadd::Status;
 
 use crate::ground::export::nt;
@@ -39,13 +41,22 @@ nt! {
     }
 }
 
+impl Guid {
+    pub(crate) const fn new(first: u32, second: u16, third: u16, rest: [u8; 8]) -> Self {
+        Self { first, second, third, rest }
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second, third, rest: [a, b, c, d, e, g, h, i] } = self;
+        write!(f, "{{{first:08X}-{second:04X}-{third:04X}-{a:02X}{b:02X}-")?;
+        write!(f, "{c:02X}{d:02X}{e:02X}{g:02X}{h:02X}{i:02X}}}")
+    }
+}
+
 fn print(guid: Guid, to: Out<UnicodeString>) -> Status {
-    let [a, b, c, d, e, f, g, h] = guid.rest;
-    let (first, second, third) = (guid.first, guid.second, guid.third);
-    let text = format!(
-        "{{{first:08X}-{second:04X}-{third:04X}-{a:02X}{b:02X}-{c:02X}{d:02X}{e:02X}{f:02X}{g:02X}{h:02X}}}"
-    );
-    let text = u16::from_bytes(text.as_bytes());
+    let text = u16::from_bytes(guid.to_string().as_bytes());
     let size = size_of_val(&*text) + size_of::<u16>();
     let Some(buffer) = buffers::allocate(buffers::STRING, size) else { return Status::NO_MEMORY };
     let maximum_length = u16::try_from(size).unwrap_or(u16::MAX);

@@ -10,7 +10,7 @@ mod compare;
 mod convert;
 mod counted;
 mod format;
-mod guid;
+pub(crate) mod guid;
 mod integers;
 mod memory;
 mod print;

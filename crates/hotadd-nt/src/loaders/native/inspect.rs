@@ -28,6 +28,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
         cookie: false,
         relocations: elf.relocations,
         functions: 0,
+        frameworks: Vec::new(),
         imports: imports.collect(),
         exports: vec!["DriverEntry".to_owned()],
         sections: elf.sections,

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::headers::MOST_BYTES;
+use crate::ground::frameworks::Framework;
 
 /// Why a file cannot be loaded as a driver. Each variant says what the file is.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum FileError {
     /// The driver imports something that is not provided, and strict loading was requested.
     #[error("it needs functions that are not provided: {}", .0.join(", "))]
     Unresolved(Vec<String>),
+    /// The driver is for a framework that is not hosted, and cannot begin without it.
+    #[error("it is for {}, which is not hosted here: that would need {}", .0.name, .0.needs)]
+    Framework(&'static Framework),
     /// There is not enough memory for it.
     #[error("there is not enough memory: {0}")]
     NoRoom(String),

@@ -6,6 +6,7 @@ use super::relocate;
 use super::tables::Tables;
 use crate::ground::abi::Abi;
 use crate::ground::export::What;
+use crate::ground::frameworks::{self, Framework};
 use crate::ground::services::Services;
 
 /// The properties of a driver's file.
@@ -34,6 +35,8 @@ pub struct Inspection {
     pub imports: Vec<Import>,
     /// The names that it exports.
     pub exports: Vec<String>,
+    /// The frameworks from which it imports, and which are not hosted.
+    pub frameworks: Vec<&'static Framework>,
 }
 
 /// An import of a driver.
@@ -71,6 +74,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
     headers.lay_out(bytes, &mut image);
     let tables = Tables::parse(&headers, &image)?;
     let relocations = relocate::places(&headers, &image)?.len();
+    let frameworks = frameworks::among(tables.imports.iter().map(|slot| &*slot.module));
     let imports = tables.imports.into_iter().map(|slot| {
         let provision = match (services.find)(&slot.name, Abi::Win64).map(|export| export.what) {
             Some(What::Function { .. }) => Provision::Function,
@@ -88,6 +92,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
         cookie: tables.cookie.is_some(),
         relocations,
         functions: tables.functions.len() / 12,
+        frameworks,
         imports: imports.collect(),
         exports: tables.exports.into_iter().map(|export| export.name).collect(),
         sections: headers.sections,

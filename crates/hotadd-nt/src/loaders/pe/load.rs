@@ -12,6 +12,7 @@ use super::relocate;
 use super::tables::{Named, Slot, Tables};
 use crate::faults;
 use crate::ground::abi::Abi;
+use crate::ground::frameworks;
 use crate::ground::images::{self, Image, Missing, Span};
 use crate::ground::memory::{Memory, PAGE};
 use crate::ground::routine::Routine;
@@ -91,6 +92,10 @@ pub(crate) fn load(
     let image = memory.bytes().map_err(no_room)?;
     headers.lay_out(bytes, image);
     let tables = Tables::parse(&headers, image)?;
+    let modules = tables.imports.iter().map(|slot| &*slot.module);
+    if let Some(framework) = frameworks::among(modules).into_iter().find(|one| one.at_start) {
+        return Err(FileError::Framework(framework));
+    }
     let places = relocate::places(&headers, image)?;
     relocate::apply(&places, image, headers.base, base as u64);
 

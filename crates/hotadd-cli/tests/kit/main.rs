@@ -1,0 +1,263 @@
+//! The kit for building drivers: `hotadd kit` writes it, and drivers that are built with it run here.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod soak;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{hotadd, of, output, stderr, stdout};
+
+/// A folder with a kit in it.
+struct Kit {
+    folder: tempfile::TempDir,
+}
+
+impl Kit {
+    fn new() -> Self {
+        let kit = Self { folder: tempfile::tempdir().unwrap() };
+        let path = kit.path("kit");
+        let written = output(&["kit", path.to_str().unwrap()]);
+        assert!(written.status.success(), "{}", stderr(&written));
+        kit
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file in the folder.
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// Runs a program in the folder, which must succeed without a warning.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(program);
+        let done = command.current_dir(self.folder.path()).args(arguments).output();
+        let done = done.unwrap_or_else(|error| panic!("{program}: {error}"));
+        let said = format!("{}{}", stdout(&done), stderr(&done));
+        assert!(done.status.success(), "{program} {arguments:?}: {said}");
+        assert!(!said.contains("warning:"), "{program} {arguments:?}: {said}");
+    }
+
+    fn compile(&self, compiler: &str, arguments: &[&str]) {
+        self.run(self.path("kit/bin").join(compiler).to_str().unwrap(), arguments);
+    }
+}
+
+fn sample(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd-nt/samples").join(name);
+    fs::canonicalize(path).unwrap().to_str().unwrap().to_owned()
+}
+
+/// Runs a driver while two processors are added. Returns the events.
+fn agrees(driver: &Path) -> Vec<serde_json::Value> {
+    let driver = driver.to_str().unwrap();
+    let done = output(&["run", "--simulate", "2+2", "--json", "--driver", driver]);
+    assert!(done.status.success(), "{driver}: {}", stderr(&done));
+    let events = common::events(&stdout(&done));
+    let completed = of(&events, "add-complete");
+    assert_eq!(completed.len(), 4, "told of two that were there and two that joined: {events:#?}");
+    assert_eq!(of(&events, "breach").len(), 0, "{events:#?}");
+    events
+}
+
+#[test]
+fn a_driver_built_by_one_command_runs_as_sys_and_as_so() {
+    let kit = Kit::new();
+    for (compiler, form) in [("sys-cc", "sys"), ("so-cc", "so")] {
+        let driver = format!("percpu.{form}");
+        kit.compile(compiler, &["-O2", "-Wall", "-Wextra", &sample("percpu.c"), "-o", &driver]);
+        agrees(&kit.path(&driver));
+    }
+    assert!(kit.path("percpu.pdb").is_file(), "the symbols of the .sys are beside it");
+}
+
+#[test]
+fn make_builds_a_driver_whose_makefile_knows_nothing_of_the_kit() {
+    let kit = Kit::new();
+    kit.file(
+        "Makefile",
+        "CFLAGS ?= -O2\n\ndriver: main.o part.o\n\t$(CC) $(LDFLAGS) -o $@ $^\n\nclean:\n\trm -f driver *.o\n",
+    );
+    kit.file("part.h", "#include <ntddk.h>\nextern ULONG Count;\nDRIVER_UNLOAD Unload;\n");
+    kit.file(
+        "main.c",
+        r#"#include "part.h"
+static PVOID Handle;
+
+static VOID Changed(PVOID Context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT Change, PNTSTATUS Status)
+{
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Status);
+    if (Change->State == KeProcessorAddCompleteNotify)
+        Count++;
+}
+
+VOID Unload(PDRIVER_OBJECT Driver)
+{
+    UNREFERENCED_PARAMETER(Driver);
+    KeDeregisterProcessorChangeCallback(Handle);
+    DbgPrint("%u processors, %d in the variable\n", Count, (int)KeNumberProcessors);
+}
+
+NTSTATUS DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
+{
+    UNREFERENCED_PARAMETER(Path);
+    Driver->DriverUnload = Unload;
+    Handle = KeRegisterProcessorChangeCallback(Changed, NULL, KE_PROCESSOR_CHANGE_ADD_EXISTING);
+    return Handle ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
+}
+"#,
+    );
+    kit.file("part.c", "#include \"part.h\"\nULONG Count;\n");
+    for compiler in ["sys-cc", "so-cc"] {
+        let compiler = format!("CC={}", kit.path("kit/bin").join(compiler).display());
+        kit.run("make", &["clean"]);
+        kit.run("make", &[&compiler]);
+        let events = agrees(&kit.path("driver"));
+        let said: Vec<_> = of(&events, "said").iter().map(|one| one["text"].clone()).collect();
+        assert_eq!(said, ["4 processors, 4 in the variable"], "a variable is imported too");
+    }
+}
+
+#[test]
+fn cmake_builds_a_driver_in_both_forms_with_and_without_find_package() {
+    let kit = Kit::new();
+    let source = sample("hello.c");
+    kit.file(
+        "CMakeLists.txt",
+        &format!(
+            "cmake_minimum_required(VERSION 3.20)\nproject(drivers C CXX)\nfind_package(WDK REQUIRED)\n\
+             wdk_add_library(part STATIC WINVER 0x0601 part.c)\nwdk_add_driver(first WINVER 0x0601 {source})\n\
+             target_link_libraries(first part)\nadd_executable(second second.cpp)\n"
+        ),
+    );
+    kit.file("part.c", "#include <wdm.h>\nULONG Part(VOID);\nULONG Part(VOID) { return 1; }\n");
+    kit.file(
+        "second.cpp",
+        "#include <ntddk.h>\nclass Two { public: NTSTATUS Enter() { return STATUS_SUCCESS; } };\n\
+         extern \"C\" NTSTATUS DriverEntry(PDRIVER_OBJECT, PUNICODE_STRING) { return Two().Enter(); }\n",
+    );
+    for form in ["sys", "so"] {
+        let toolchain = kit.path("kit/cmake").join(format!("{form}.cmake"));
+        let toolchain = format!("-DCMAKE_TOOLCHAIN_FILE={}", toolchain.display());
+        kit.run("cmake", &["-B", form, &toolchain, "-DCMAKE_BUILD_TYPE=Release"]);
+        kit.run("cmake", &["--build", form]);
+        for driver in ["first", "second"] {
+            let driver = kit.path(form).join(format!("{driver}.{form}"));
+            let done = output(&["run", "--simulate", "1+1", "--driver", driver.to_str().unwrap()]);
+            assert!(done.status.success(), "{}: {}", driver.display(), stderr(&done));
+        }
+    }
+}
+
+#[test]
+fn an_existing_folder_is_not_written_to_unless_it_is_a_kit() {
+    let kit = Kit::new();
+    fs::write(kit.path("kit/include/wdm.h"), "old").unwrap();
+    let again = output(&["kit", kit.path("kit").to_str().unwrap()]);
+    assert!(again.status.success(), "an earlier kit is replaced: {}", stderr(&again));
+    assert_ne!(fs::read(kit.path("kit/include/wdm.h")).unwrap(), b"old");
+
+    fs::create_dir(kit.path("mine")).unwrap();
+    kit.file("mine/driver.c", "mine");
+    let refused = output(&["kit", kit.path("mine").to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("exists, and is not a kit: name a new folder"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_dir(kit.path("mine")).unwrap().count(), 1, "nothing was written");
+    let no_folder = kit.file("file", "");
+    let refused = output(&["kit", no_folder.to_str().unwrap()]);
+    assert!(stderr(&refused).contains("Not a directory"), "{refused:?}");
+}
+
+#[test]
+fn a_missing_compiler_is_named_with_the_package_that_has_it() {
+    let kit = Kit::new();
+    let mut command = Command::new(kit.path("kit/bin/sys-cc"));
+    let done = command.env("CLANG", "no-such-compiler").arg("x.c").output().unwrap();
+    assert!(!done.status.success());
+    let said = stderr(&done);
+    assert_eq!(
+        said,
+        "sys-cc: no-such-compiler is not installed. On Debian: apt install clang lld\n"
+    );
+}
+
+/// Builds a driver that imports `function` from `module`.
+fn importing(kit: &Kit, module: &str, function: &str) -> PathBuf {
+    kit.file("other.def", &format!("LIBRARY {module}\nEXPORTS\n{function}\n"));
+    kit.run("x86_64-w64-mingw32-dlltool", &["-d", "other.def", "-l", "other.lib"]);
+    kit.file(
+        "other.c",
+        &format!(
+            "#include <ntddk.h>\nDECLSPEC_IMPORT NTSTATUS {function}(PVOID);\n\
+             NTSTATUS DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)\n\
+             {{ UNREFERENCED_PARAMETER(Path); return {function}(Driver); }}\n"
+        ),
+    );
+    kit.compile("sys-cc", &["-O2", "other.c", "other.lib", "-o", "other.sys"]);
+    kit.path("other.sys")
+}
+
+#[test]
+fn a_driver_for_kmdf_is_refused_by_name_before_it_runs() {
+    let kit = Kit::new();
+    let driver = importing(&kit, "WDFLDR.SYS", "WdfVersionBind");
+    let driver = driver.to_str().unwrap();
+    let said =
+        "is for KMDF, the Kernel-Mode Driver Framework, which is not hosted here: that would need";
+    for arguments in
+        [&["run", "--simulate", "1+1", "--driver", driver] as &[_], &["inspect", driver]]
+    {
+        let done = hotadd(arguments).output().unwrap();
+        let text = format!("{}{}", stdout(&done), stderr(&done));
+        if arguments[0] == "run" {
+            assert_eq!(done.status.code(), Some(1), "{text}");
+            assert!(text.contains(said), "{text}");
+        } else {
+            assert!(
+                text.contains(
+                    "it is for KMDF, the Kernel-Mode Driver Framework, which hotadd does not host"
+                ),
+                "{text}"
+            );
+            assert!(text.contains("it cannot be loaded"), "{text}");
+        }
+    }
+    let json = output(&["inspect", "--json", driver]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(json["loadable"], false);
+    assert_eq!(json["frameworks"][0], "KMDF, the Kernel-Mode Driver Framework");
+}
+
+#[test]
+fn a_call_to_another_framework_says_that_it_is_not_hosted() {
+    let kit = Kit::new();
+    for (module, function, name) in [
+        ("NDIS.SYS", "NdisMRegisterMiniportDriver", "NDIS, for network drivers"),
+        ("FLTMGR.SYS", "FltRegisterFilter", "the Filter Manager, for file-system filters"),
+        ("storport.sys", "StorPortInitialize", "a port driver for storage"),
+    ] {
+        let driver = importing(&kit, module, function);
+        let driver = driver.to_str().unwrap();
+        let inspected = stdout(&output(&["inspect", driver]));
+        let said = format!("it is for {name}, which hotadd does not host: that would need");
+        assert!(inspected.contains(&said), "{inspected}");
+        let done = output(&["run", "--simulate", "1+1", "--driver", driver]);
+        let said = format!(
+            "{module}!{function}, which is not provided, because hotadd does not host {name},"
+        );
+        assert!(stderr(&done).contains(&said), "{}", stderr(&done));
+        assert_eq!(done.status.code(), Some(1));
+    }
+}

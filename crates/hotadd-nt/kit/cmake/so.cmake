@@ -1,0 +1,3 @@
+# A CMake toolchain for drivers as native .so: cmake -DCMAKE_TOOLCHAIN_FILE=KIT/cmake/so.cmake ...
+set(HOTADD_KIT_FORM so)
+include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")

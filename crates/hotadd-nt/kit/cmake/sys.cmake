@@ -1,0 +1,3 @@
+# A CMake toolchain for drivers as .sys: cmake -DCMAKE_TOOLCHAIN_FILE=KIT/cmake/sys.cmake ...
+set(HOTADD_KIT_FORM sys)
+include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")

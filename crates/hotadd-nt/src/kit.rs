@@ -1,0 +1,112 @@
+//! [`write`]: the kit with which a driver's sources are built on Linux. It has the headers, the import library, and
+//! compilers and toolchains that use them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use implib::{Flavor, ImportLibrary, MachineType};
+use include_dir::{Dir, include_dir};
+
+use crate::ground::export::What;
+use crate::kernel::exports;
+
+static HEADERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/include");
+static KIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/kit");
+
+/// The file that marks a folder as a kit. It contains the version.
+const MARK: &str = "VERSION";
+
+/// The names of the compilers. All are one script, which looks at its own name.
+const COMPILERS: [&str; 4] = ["sys-cc", "sys-c++", "so-cc", "so-c++"];
+
+/// Why a kit was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum KitError {
+    /// The folder has other files in it, which would be mixed with the kit's.
+    #[error("{} exists, and is not a kit: name a new folder, or an earlier kit to replace", .0.display())]
+    Occupied(PathBuf),
+    /// A file or folder could not be written.
+    #[error("{}: {error}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The import library could not be made.
+    #[error("the import library cannot be made: {0}")]
+    Library(String),
+}
+
+/// Writes the kit into a folder, which is created, or is an earlier kit.
+///
+/// # Errors
+/// The folder has something else in it, or cannot be written. The error says which file.
+pub fn write(folder: &Path) -> Result<(), KitError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries.count(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(KitError::Write { path: folder.to_owned(), error }),
+    };
+    if entries != 0 && !folder.join(MARK).is_file() {
+        return Err(KitError::Occupied(folder.to_owned()));
+    }
+    // Written first, so that a kit that is half written can be written again.
+    put(&folder.join(MARK), concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
+    extract(&KIT, folder)?;
+    extract(&HEADERS, &folder.join("include"))?;
+    for compiler in COMPILERS {
+        let path = folder.join("bin").join(compiler);
+        let script = KIT.get_file("bin/sys-cc").expect("it is in the folder").contents();
+        put(&path, script)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .map_err(|error| KitError::Write { path, error })?;
+    }
+    let definition = definition();
+    put(&folder.join("lib/ntoskrnl.def"), definition.as_bytes())?;
+    let library = library(&definition).map_err(|error| KitError::Library(error.to_string()))?;
+    put(&folder.join("lib/ntoskrnl.lib"), &library)
+}
+
+/// Writes a folder of this program and all folders in it.
+fn extract(from: &Dir<'_>, to: &Path) -> Result<(), KitError> {
+    for file in from.files() {
+        let name = file.path().file_name().expect("a file has a name");
+        put(&to.join(name), file.contents())?;
+    }
+    for folder in from.dirs() {
+        let name = folder.path().file_name().expect("a folder has a name");
+        extract(folder, &to.join(name))?;
+    }
+    Ok(())
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<(), KitError> {
+    let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = parent.and_then(|()| fs::write(path, content));
+    written.map_err(|error| KitError::Write { path: path.to_owned(), error })
+}
+
+/// The names that a host provides, as a module definition file: one list for the host and for those who link with it.
+#[must_use]
+pub fn definition() -> String {
+    let mut names: Vec<String> = exports::exports()
+        .map(|export| match export.what {
+            What::Function { .. } => export.name.to_owned(),
+            What::Data(_) => format!("{} DATA", export.name),
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    format!("LIBRARY ntoskrnl.exe\nEXPORTS\n    {}\n", names.join("\n    "))
+}
+
+/// The import library for a linker.
+fn library(definition: &str) -> Result<Vec<u8>, io::Error> {
+    let library = ImportLibrary::new(definition, MachineType::AMD64, Flavor::Msvc)?;
+    let mut bytes = io::Cursor::new(Vec::new());
+    library.write_to(&mut bytes)?;
+    Ok(bytes.into_inner())
+}
