@@ -35,29 +35,6 @@ NT_BEGIN_C
 #undef NT_CB
 #undef NT_VPRINT
 
-NT_INLINE NTSTATUS RtlUnicodeStringVPrintf(PUNICODE_STRING to, NTSTRSAFE_PCWSTR format, va_list arguments)
-{
-    size_t size = to->MaximumLength / sizeof(WCHAR);
-    int length = _vsnwprintf(to->Buffer, size, format, arguments);
-
-    /* A counted string needs no terminator, so all of the buffer may be text. */
-    if (length < 0 || (size_t)length > size) {
-        to->Length = (USHORT)(size * sizeof(WCHAR));
-        return STATUS_BUFFER_OVERFLOW;
-    }
-    to->Length = (USHORT)((size_t)length * sizeof(WCHAR));
-    return STATUS_SUCCESS;
-}
-
-NT_INLINE NTSTATUS RtlUnicodeStringPrintf(PUNICODE_STRING to, NTSTRSAFE_PCWSTR format, ...)
-{
-    NTSTATUS status;
-    va_list arguments;
-
-    va_start(arguments, format);
-    status = RtlUnicodeStringVPrintf(to, format, arguments);
-    va_end(arguments);
-    return status;
-}
-
 NT_END_C
+
+#include "nt/strsafe_counted.h"

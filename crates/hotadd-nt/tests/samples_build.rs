@@ -176,14 +176,14 @@ fn commands_of_the_documentation_work() {
     }
     let page = fs::read_to_string(path("include/README.md")).expect("include/README.md");
     let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    assert_eq!(commands.len(), 2, "{commands:?}");
+    assert_eq!(commands.len(), 5, "{commands:?}");
     for command in commands {
         let mut shell = std::process::Command::new("sh");
         let output = shell.args(["-c", command]).current_dir(&scratch.0).output().expect("a shell");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}\n{errors}");
     }
-    for built in ["percpu.so", "samples/out/percpu.so", "samples/out/seh.sys"] {
+    for built in ["percpu.so", "percpu.sys", "samples/out/percpu.so", "samples/out/seh.sys"] {
         assert!(scratch.file(built).exists(), "{built} was not built");
     }
 }

@@ -1,7 +1,7 @@
 /*
- * What drivers use of the C library, and what must not be the C library's of this machine: it has 32-bit wide
- * characters and a 64-bit long, so its %lu reads more than a ULONG. The names lead elsewhere by macro, which works
- * whether <string.h>, <wchar.h> or <stdio.h> come before or not at all.
+ * What drivers use of the C library. Natively it must not be the C library of this machine: that has 32-bit wide
+ * characters and a 64-bit long, so its %lu reads more than a ULONG. There the names lead elsewhere by macro, which
+ * works whether <string.h>, <wchar.h> or <stdio.h> come before or not at all. A .sys imports the plain names.
  */
 #pragma once
 #include "types.h"
@@ -22,8 +22,19 @@ char *strncat(char *to, const char *from, size_t length) NT_NOTHROW;
 size_t strnlen(const char *s, size_t max) NT_NOTHROW;
 int tolower(int c) NT_NOTHROW;
 int toupper(int c) NT_NOTHROW;
-/* <string.h> of C++ has these in two forms each, with and without const. */
-#ifndef __cplusplus
+/* In C++ these have two forms each, with and without const. */
+#ifdef __cplusplus
+extern "C++" {
+void *memchr(void *s, int c, size_t length) NT_NOTHROW __asm__("memchr");
+const void *memchr(const void *s, int c, size_t length) NT_NOTHROW __asm__("memchr");
+char *strchr(char *s, int c) NT_NOTHROW __asm__("strchr");
+const char *strchr(const char *s, int c) NT_NOTHROW __asm__("strchr");
+char *strrchr(char *s, int c) NT_NOTHROW __asm__("strrchr");
+const char *strrchr(const char *s, int c) NT_NOTHROW __asm__("strrchr");
+char *strstr(char *s, const char *what) NT_NOTHROW __asm__("strstr");
+const char *strstr(const char *s, const char *what) NT_NOTHROW __asm__("strstr");
+}
+#else
 void *memchr(const void *s, int c, size_t length);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
@@ -51,167 +62,57 @@ int _wcsnicmp(const wchar_t *a, const wchar_t *b, size_t length);
 int _vsnprintf(char *to, size_t count, const char *format, va_list arguments) NT_NOTHROW;
 int _vsnwprintf(wchar_t *to, size_t count, const wchar_t *format, va_list arguments);
 
-NT_INLINE int _snprintf(char *to, size_t count, const char *format, ...) NT_NOTHROW
-{
-    va_list arguments;
-    int length;
 
-    va_start(arguments, format);
-    length = _vsnprintf(to, count, format, arguments);
-    va_end(arguments);
-    return length;
-}
-
-NT_INLINE int _snwprintf(wchar_t *to, size_t count, const wchar_t *format, ...)
-{
-    va_list arguments;
-    int length;
-
-    va_start(arguments, format);
-    length = _vsnwprintf(to, count, format, arguments);
-    va_end(arguments);
-    return length;
-}
-
-NT_INLINE int nt_sprintf(char *to, const char *format, ...) NT_NOTHROW
-{
-    va_list arguments;
-    int length;
-
-    va_start(arguments, format);
-    length = _vsnprintf(to, MAXLONG, format, arguments);
-    va_end(arguments);
-    return length;
-}
-
-NT_INLINE int nt_vsprintf(char *to, const char *format, va_list arguments) NT_NOTHROW
-{
-    return _vsnprintf(to, MAXLONG, format, arguments);
-}
-
-/* Without a size, as in Windows' kernel. */
-NT_INLINE int nt_swprintf(wchar_t *to, const wchar_t *format, ...)
-{
-    va_list arguments;
-    int length;
-
-    va_start(arguments, format);
-    length = _vsnwprintf(to, MAXLONG, format, arguments);
-    va_end(arguments);
-    return length;
-}
-
-NT_INLINE size_t nt_wcslen(const wchar_t *s)
-{
-    const wchar_t *end = s;
-
-    while (*end)
-        end++;
-    return (size_t)(end - s);
-}
-
-NT_INLINE wchar_t *nt_wcsncpy(wchar_t *to, const wchar_t *from, size_t count)
-{
-    size_t i = 0;
-
-    for (; i < count && from[i]; i++)
-        to[i] = from[i];
-    for (; i < count; i++)
-        to[i] = 0;
-    return to;
-}
-
-NT_INLINE wchar_t *nt_wcscpy(wchar_t *to, const wchar_t *from)
-{
-    __builtin_memcpy(to, from, (nt_wcslen(from) + 1) * sizeof(wchar_t));
-    return to;
-}
-
-NT_INLINE wchar_t *nt_wcscat(wchar_t *to, const wchar_t *from)
-{
-    nt_wcscpy(to + nt_wcslen(to), from);
-    return to;
-}
-
-NT_INLINE size_t nt_wcsnlen(const wchar_t *s, size_t max)
-{
-    size_t length = 0;
-
-    while (length < max && s[length])
-        length++;
-    return length;
-}
-
-NT_INLINE wchar_t *nt_wcsncat(wchar_t *to, const wchar_t *from, size_t count)
-{
-    size_t length = nt_wcsnlen(from, count);
-    wchar_t *end = to + nt_wcslen(to);
-
-    __builtin_memcpy(end, from, length * sizeof(wchar_t));
-    end[length] = 0;
-    return to;
-}
-
-NT_INLINE int nt_wcsncmp(const wchar_t *a, const wchar_t *b, size_t count)
-{
-    for (; count; a++, b++, count--) {
-        if (*a != *b)
-            return *a < *b ? -1 : 1;
-        if (!*a)
-            break;
-    }
-    return 0;
-}
-
-NT_INLINE int nt_wcscmp(const wchar_t *a, const wchar_t *b)
-{
-    return nt_wcsncmp(a, b, (size_t)-1);
-}
-
-NT_INLINE wchar_t *nt_wcschr(const wchar_t *s, wchar_t c)
-{
-    for (; *s != c; s++)
-        if (!*s)
-            return NULL;
-    return (wchar_t *)s;
-}
-
-NT_INLINE wchar_t *nt_wcsrchr(const wchar_t *s, wchar_t c)
-{
-    const wchar_t *found = NULL;
-
-    do
-        if (*s == c)
-            found = s;
-    while (*s++);
-    return (wchar_t *)found;
-}
-
-NT_INLINE wchar_t *nt_wcsstr(const wchar_t *s, const wchar_t *what)
-{
-    size_t length = nt_wcslen(what);
-
-    for (; nt_wcsncmp(s, what, length); s++)
-        if (!*s)
-            return NULL;
-    return (wchar_t *)s;
-}
-
-#define sprintf nt_sprintf
-#define vsprintf nt_vsprintf
-#define swprintf nt_swprintf
+#ifdef NT_WINDOWS
+int sprintf(char *to, const char *format, ...);
+int vsprintf(char *to, const char *format, va_list arguments);
+int swprintf(wchar_t *to, const wchar_t *format, ...);
+int _snprintf(char *to, size_t count, const char *format, ...) NT_NOTHROW;
+int _snwprintf(wchar_t *to, size_t count, const wchar_t *format, ...);
+size_t wcslen(const wchar_t *s);
+size_t wcsnlen(const wchar_t *s, size_t max);
+int wcscmp(const wchar_t *a, const wchar_t *b);
+int wcsncmp(const wchar_t *a, const wchar_t *b, size_t count);
+wchar_t *wcscpy(wchar_t *to, const wchar_t *from);
+wchar_t *wcsncpy(wchar_t *to, const wchar_t *from, size_t count);
+wchar_t *wcscat(wchar_t *to, const wchar_t *from);
+wchar_t *wcsncat(wchar_t *to, const wchar_t *from, size_t count);
+wchar_t *wcschr(const wchar_t *s, wchar_t c);
+wchar_t *wcsrchr(const wchar_t *s, wchar_t c);
+wchar_t *wcsstr(const wchar_t *s, const wchar_t *what);
 #define snprintf _snprintf
 #define vsnprintf _vsnprintf
-#define wcslen nt_wcslen
-#define wcscpy nt_wcscpy
-#define wcsncpy nt_wcsncpy
-#define wcscat nt_wcscat
-#define wcscmp nt_wcscmp
-#define wcsncmp nt_wcsncmp
-#define wcsncat nt_wcsncat
-#define wcsnlen nt_wcsnlen
-#define wcschr nt_wcschr
-#define wcsrchr nt_wcsrchr
-#define wcsstr nt_wcsstr
+#else
+#include "crt_native.h"
+#endif
+
+/*
+ * Natively these are called hotadd_atoi and so on. In C++ some have their plain names, which <cstdlib> asks for, and are
+ * those of this machine's C library.
+ */
+#ifndef NT_WINDOWS
+#ifndef __cplusplus
+#define atoi hotadd_atoi
+#define atol hotadd_atol
+#define bsearch hotadd_bsearch
+#define qsort hotadd_qsort
+#define rand hotadd_rand
+#define srand hotadd_srand
+#endif
+#define towlower hotadd_towlower
+#define towupper hotadd_towupper
+#endif
+int atoi(const char *s) NT_NOTHROW;
+/* That of <cstdlib> has 64 bits. */
+#if !defined(__cplusplus) || defined(NT_WINDOWS)
+NT_LONG atol(const char *s);
+#endif
+typedef int (*NT_COMPARE)(const void *a, const void *b);
+void *bsearch(const void *key, const void *base, size_t count, size_t size, NT_COMPARE compare);
+void qsort(void *base, size_t count, size_t size, NT_COMPARE compare);
+int rand(void) NT_NOTHROW;
+void srand(unsigned int seed) NT_NOTHROW;
+wchar_t towlower(wchar_t c);
+wchar_t towupper(wchar_t c);
 
 NT_END_C

@@ -1,5 +1,6 @@
 /* What a thread can wait for: events, semaphores, mutants, and the waits themselves. */
 #pragma once
+#include "device.h"
 #include "types.h"
 
 NT_BEGIN_C
@@ -12,7 +13,20 @@ typedef enum _KWAIT_REASON {
     DelayExecution,
     Suspended,
     UserRequest,
-    WrExecutive
+    WrExecutive,
+    WrFreePage,
+    WrPageIn,
+    WrPoolAllocation,
+    WrDelayExecution,
+    WrSuspended,
+    WrUserRequest,
+    WrEventPair,
+    WrQueue,
+    WrLpcReceive,
+    WrLpcReply,
+    WrVirtualMemory,
+    WrPageOut,
+    WrRendezvous
 } KWAIT_REASON;
 
 typedef struct _DISPATCHER_HEADER {
@@ -59,10 +73,6 @@ typedef struct _KWAIT_BLOCK {
 
 #define THREAD_WAIT_OBJECTS 3
 #define MAXIMUM_WAIT_OBJECTS 64
-#define IO_NO_INCREMENT 0
-#define EVENT_INCREMENT 1
-#define SEMAPHORE_INCREMENT 1
-#define MUTANT_INCREMENT 1
 
 VOID KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State);
 LONG KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
@@ -89,5 +99,6 @@ NTSTATUS KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitTyp
                                   PKWAIT_BLOCK WaitBlockArray);
 NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval);
 #define KeWaitForMutexObject KeWaitForSingleObject
+NTSTATUS ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable, PLARGE_INTEGER Timeout);
 
 NT_END_C

@@ -1,5 +1,6 @@
 /* Driver, device and file objects. */
 #pragma once
+#include "device.h"
 #include "dpc.h"
 #include "object.h"
 #include "thread.h"
@@ -52,17 +53,29 @@ typedef struct _DRIVER_EXTENSION {
 #define IRP_MJ_WRITE 0x04
 #define IRP_MJ_QUERY_INFORMATION 0x05
 #define IRP_MJ_SET_INFORMATION 0x06
+#define IRP_MJ_QUERY_EA 0x07
+#define IRP_MJ_SET_EA 0x08
 #define IRP_MJ_FLUSH_BUFFERS 0x09
+#define IRP_MJ_QUERY_VOLUME_INFORMATION 0x0a
+#define IRP_MJ_SET_VOLUME_INFORMATION 0x0b
 #define IRP_MJ_DIRECTORY_CONTROL 0x0c
 #define IRP_MJ_FILE_SYSTEM_CONTROL 0x0d
 #define IRP_MJ_DEVICE_CONTROL 0x0e
 #define IRP_MJ_INTERNAL_DEVICE_CONTROL 0x0f
+#define IRP_MJ_SCSI 0x0f
 #define IRP_MJ_SHUTDOWN 0x10
 #define IRP_MJ_LOCK_CONTROL 0x11
 #define IRP_MJ_CLEANUP 0x12
+#define IRP_MJ_CREATE_MAILSLOT 0x13
+#define IRP_MJ_QUERY_SECURITY 0x14
+#define IRP_MJ_SET_SECURITY 0x15
 #define IRP_MJ_POWER 0x16
 #define IRP_MJ_SYSTEM_CONTROL 0x17
+#define IRP_MJ_DEVICE_CHANGE 0x18
+#define IRP_MJ_QUERY_QUOTA 0x19
+#define IRP_MJ_SET_QUOTA 0x1a
 #define IRP_MJ_PNP 0x1b
+#define IRP_MJ_PNP_POWER IRP_MJ_PNP
 #define IRP_MJ_MAXIMUM_FUNCTION 0x1b
 
 typedef struct _DRIVER_OBJECT {
@@ -188,20 +201,23 @@ typedef struct _FILE_OBJECT {
     volatile PVOID FileObjectExtension;
 } FILE_OBJECT, *PFILE_OBJECT;
 
-#define DO_BUFFERED_IO 0x4
-#define DO_EXCLUSIVE 0x8
-#define DO_DIRECT_IO 0x10
-#define DO_DEVICE_INITIALIZING 0x80
-#define DO_POWER_PAGABLE 0x2000
-#define FILE_DEVICE_UNKNOWN 0x22
-#define FILE_DEVICE_SECURE_OPEN 0x100
-
 NTSTATUS IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize, PUNICODE_STRING DeviceName,
                         DEVICE_TYPE DeviceType, ULONG DeviceCharacteristics, BOOLEAN Exclusive,
                         PDEVICE_OBJECT *DeviceObject);
 VOID IoDeleteDevice(PDEVICE_OBJECT DeviceObject);
 NTSTATUS IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName);
+NTSTATUS IoCreateUnprotectedSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName);
 NTSTATUS IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName);
+NTSTATUS IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess, PFILE_OBJECT *FileObject,
+                                  PDEVICE_OBJECT *DeviceObject);
+NTSTATUS IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTSTATUS IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject);
+VOID IoUnregisterShutdownNotification(PDEVICE_OBJECT DeviceObject);
+NTSTATUS IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress,
+                                         ULONG DriverObjectExtensionSize, PVOID *DriverObjectExtension);
+PVOID IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress);
+VOID IoRegisterBootDriverReinitialization(PDRIVER_OBJECT DriverObject,
+                                          PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context);
 VOID IoRegisterDriverReinitialization(PDRIVER_OBJECT DriverObject,
                                       PDRIVER_REINITIALIZE DriverReinitializationRoutine, PVOID Context);
 

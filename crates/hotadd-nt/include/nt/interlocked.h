@@ -65,6 +65,32 @@ NT_INLINE PVOID InterlockedCompareExchangePointer(PVOID volatile *p, PVOID value
 #define InterlockedCompareExchangePointer(p, value, expected) \
     (InterlockedCompareExchangePointer)((PVOID volatile *)(p), (PVOID)(value), (PVOID)(expected))
 
+/* The whole of 16 bytes, at an address divisible by 16. */
+NT_INLINE UCHAR InterlockedCompareExchange128(LONG64 volatile *p, LONG64 high, LONG64 low, LONG64 *expected)
+{
+    UCHAR equal;
+
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(equal), "+m"(*(LONG64 volatile(*)[2])p), "+a"(expected[0]), "+d"(expected[1])
+                     : "b"(low), "c"(high)
+                     : "memory");
+    return equal;
+}
+
+NT_INLINE BOOLEAN InterlockedBitTestAndComplement(LONG volatile *base, LONG bit)
+{
+    LONG mask = (LONG)(1U << (bit & 31));
+
+    return (__atomic_fetch_xor(base + (bit >> 5), mask, __ATOMIC_SEQ_CST) & mask) != 0;
+}
+
+NT_INLINE BOOLEAN InterlockedBitTestAndComplement64(LONG64 volatile *base, LONG64 bit)
+{
+    LONG64 mask = (LONG64)(1ULL << (bit & 63));
+
+    return (__atomic_fetch_xor(base + (bit >> 6), mask, __ATOMIC_SEQ_CST) & mask) != 0;
+}
+
 NT_INLINE BOOLEAN InterlockedBitTestAndSet(LONG volatile *base, LONG bit)
 {
     LONG mask = (LONG)(1U << (bit & 31));
@@ -93,46 +119,15 @@ NT_INLINE BOOLEAN InterlockedBitTestAndReset64(LONG64 volatile *base, LONG64 bit
     return (__atomic_fetch_and(base + (bit >> 6), ~mask, __ATOMIC_SEQ_CST) & mask) != 0;
 }
 
-/* Orderings weaker than a full barrier do not exist on x86-64 for these. */
-#define InterlockedIncrementAcquire InterlockedIncrement
-#define InterlockedIncrementRelease InterlockedIncrement
-#define InterlockedIncrementNoFence InterlockedIncrement
-#define InterlockedDecrementAcquire InterlockedDecrement
-#define InterlockedDecrementRelease InterlockedDecrement
-#define InterlockedDecrementNoFence InterlockedDecrement
-#define InterlockedExchangeAcquire InterlockedExchange
-#define InterlockedExchangeNoFence InterlockedExchange
-#define InterlockedCompareExchangeAcquire InterlockedCompareExchange
-#define InterlockedCompareExchangeRelease InterlockedCompareExchange
-#define InterlockedCompareExchangeNoFence InterlockedCompareExchange
-#define InterlockedAndAcquire InterlockedAnd
-#define InterlockedOrAcquire InterlockedOr
-#define InterlockedOrNoFence InterlockedOr
 #define InterlockedAndAffinity(p, v) InterlockedAnd64((LONG64 volatile *)(p), (LONG64)(v))
 #define InterlockedOrAffinity(p, v) InterlockedOr64((LONG64 volatile *)(p), (LONG64)(v))
 #define InterlockedXorAffinity(p, v) InterlockedXor64((LONG64 volatile *)(p), (LONG64)(v))
 #define InterlockedIncrementSizeT(p) ((SIZE_T)InterlockedIncrement64((LONG64 volatile *)(p)))
 #define InterlockedDecrementSizeT(p) ((SIZE_T)InterlockedDecrement64((LONG64 volatile *)(p)))
 #define InterlockedExchangeAddSizeT(p, v) ((SIZE_T)InterlockedExchangeAdd64((LONG64 volatile *)(p), (LONG64)(v)))
-
-#define _InterlockedIncrement InterlockedIncrement
-#define _InterlockedDecrement InterlockedDecrement
-#define _InterlockedExchange InterlockedExchange
-#define _InterlockedExchangeAdd InterlockedExchangeAdd
-#define _InterlockedCompareExchange InterlockedCompareExchange
-#define _InterlockedAnd InterlockedAnd
-#define _InterlockedOr InterlockedOr
-#define _InterlockedXor InterlockedXor
-#define _InterlockedIncrement64 InterlockedIncrement64
-#define _InterlockedDecrement64 InterlockedDecrement64
-#define _InterlockedExchange64 InterlockedExchange64
-#define _InterlockedExchangeAdd64 InterlockedExchangeAdd64
-#define _InterlockedCompareExchange64 InterlockedCompareExchange64
-#define _InterlockedAnd64 InterlockedAnd64
-#define _InterlockedOr64 InterlockedOr64
-#define _InterlockedExchangePointer InterlockedExchangePointer
-#define _InterlockedCompareExchangePointer InterlockedCompareExchangePointer
-#define _interlockedbittestandset InterlockedBitTestAndSet
-#define _interlockedbittestandreset InterlockedBitTestAndReset
+#define InterlockedExchangeSubtract(p, v) \
+    ((ULONG)InterlockedExchangeAdd((LONG volatile *)(p), -(LONG)(v)))
 
 NT_END_C
+
+#include "interlocked_names.h"

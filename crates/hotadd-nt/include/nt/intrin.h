@@ -1,6 +1,21 @@
-/* Barriers, bit scans and the few instructions that drivers ask the compiler for. */
+/* Barriers, stopping, and the few instructions that drivers ask the compiler for. */
 #pragma once
+#include "fences.h"
 #include "types.h"
+
+/* The compiler's own part, before what is defined here: it uses the same names for other things. */
+#ifdef __clang__
+#ifndef __X86INTRIN_H
+#define __X86INTRIN_H
+#include <ia32intrin.h>
+#undef __X86INTRIN_H
+#endif
+#elif __has_include(<x86gprintrin.h>)
+#include <x86gprintrin.h>
+#else
+#include <x86intrin.h>
+#endif
+#include <xmmintrin.h>
 
 NT_BEGIN_C
 
@@ -10,65 +25,37 @@ NT_BEGIN_C
 #define _ReadWriteBarrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define _ReadBarrier() __atomic_signal_fence(__ATOMIC_ACQUIRE)
 #define _WriteBarrier() __atomic_signal_fence(__ATOMIC_RELEASE)
+#define FastFence() KeMemoryBarrier()
+#define LoadFence() __asm__ volatile("lfence" : : : "memory")
+#define StoreFence() __asm__ volatile("sfence" : : : "memory")
+#define MemoryFence() __asm__ volatile("mfence" : : : "memory")
+#define __faststorefence() KeMemoryBarrier()
 #define YieldProcessor() __builtin_ia32_pause()
+#define PF_TEMPORAL_LEVEL_1 _MM_HINT_T0
+#define PF_TEMPORAL_LEVEL_2 _MM_HINT_T1
+#define PF_TEMPORAL_LEVEL_3 _MM_HINT_T2
+#define PF_NON_TEMPORAL_LEVEL_ALL _MM_HINT_NTA
+#define PreFetchCacheLine(level, p) _mm_prefetch((const char *)(p), (level))
+#define PrefetchForWrite(p) __builtin_prefetch((const void *)(p), 1)
+#define ReadForWriteAccess(p) (PrefetchForWrite(p), *(p))
+#define __nop() __asm__ volatile("nop")
+#define __ud2() __builtin_trap()
+#ifndef NT_WINDOWS
 #define __debugbreak() __asm__ volatile("int3")
-#define __fastfail(code) ((void)(code), __builtin_trap())
+
+/* Stops at once, with a code that says why: FAST_FAIL_... */
+NT_INLINE DECLSPEC_NORETURN VOID NtFastFail(ULONG code)
+{
+    __asm__ volatile("int $0x29" : : "c"(code) : "memory");
+    __builtin_unreachable();
+}
+#define __fastfail(code) NtFastFail((ULONG)(code))
+#endif
 #define RtlFailFast(code) __fastfail(code)
+#ifndef NT_WINDOWS
 #define _ReturnAddress() __builtin_return_address(0)
 #define _AddressOfReturnAddress() ((PVOID)((ULONG_PTR)__builtin_frame_address(0) + sizeof(PVOID)))
-
-#define ReadAcquire(p) __atomic_load_n((LONG volatile const *)(p), __ATOMIC_ACQUIRE)
-#define ReadNoFence(p) __atomic_load_n((LONG volatile const *)(p), __ATOMIC_RELAXED)
-#define ReadAcquire64(p) __atomic_load_n((LONG64 volatile const *)(p), __ATOMIC_ACQUIRE)
-#define ReadNoFence64(p) __atomic_load_n((LONG64 volatile const *)(p), __ATOMIC_RELAXED)
-#define ReadPointerAcquire(p) __atomic_load_n((PVOID volatile const *)(p), __ATOMIC_ACQUIRE)
-#define ReadPointerNoFence(p) __atomic_load_n((PVOID volatile const *)(p), __ATOMIC_RELAXED)
-#define ReadULongAcquire(p) __atomic_load_n((ULONG volatile const *)(p), __ATOMIC_ACQUIRE)
-#define ReadULongNoFence(p) __atomic_load_n((ULONG volatile const *)(p), __ATOMIC_RELAXED)
-#define WriteRelease(p, v) __atomic_store_n((LONG volatile *)(p), (LONG)(v), __ATOMIC_RELEASE)
-#define WriteNoFence(p, v) __atomic_store_n((LONG volatile *)(p), (LONG)(v), __ATOMIC_RELAXED)
-#define WriteRelease64(p, v) __atomic_store_n((LONG64 volatile *)(p), (LONG64)(v), __ATOMIC_RELEASE)
-#define WriteNoFence64(p, v) __atomic_store_n((LONG64 volatile *)(p), (LONG64)(v), __ATOMIC_RELAXED)
-#define WritePointerRelease(p, v) __atomic_store_n((PVOID volatile *)(p), (PVOID)(v), __ATOMIC_RELEASE)
-#define WritePointerNoFence(p, v) __atomic_store_n((PVOID volatile *)(p), (PVOID)(v), __ATOMIC_RELAXED)
-
-NT_INLINE UCHAR NtBitScanForward(ULONG *index, ULONG mask)
-{
-    if (mask)
-        *index = (ULONG)__builtin_ctz(mask);
-    return mask != 0;
-}
-
-NT_INLINE UCHAR NtBitScanReverse(ULONG *index, ULONG mask)
-{
-    if (mask)
-        *index = 31 - (ULONG)__builtin_clz(mask);
-    return mask != 0;
-}
-
-NT_INLINE UCHAR NtBitScanForward64(ULONG *index, ULONG64 mask)
-{
-    if (mask)
-        *index = (ULONG)__builtin_ctzll(mask);
-    return mask != 0;
-}
-
-NT_INLINE UCHAR NtBitScanReverse64(ULONG *index, ULONG64 mask)
-{
-    if (mask)
-        *index = 63 - (ULONG)__builtin_clzll(mask);
-    return mask != 0;
-}
-
-/* Drivers pass the address of an unsigned long, which is a ULONG on Windows: here they must say ULONG. */
-#define BitScanForward(index, mask) NtBitScanForward(index, mask)
-#define BitScanReverse(index, mask) NtBitScanReverse(index, mask)
-#define BitScanForward64(index, mask) NtBitScanForward64(index, mask)
-#define BitScanReverse64(index, mask) NtBitScanReverse64(index, mask)
-#define _BitScanForward(index, mask) NtBitScanForward(index, mask)
-#define _BitScanReverse(index, mask) NtBitScanReverse(index, mask)
-#define _BitScanForward64(index, mask) NtBitScanForward64(index, mask)
-#define _BitScanReverse64(index, mask) NtBitScanReverse64(index, mask)
+#endif
 
 NT_INLINE ULONG64 ReadTimeStampCounter(VOID)
 {
@@ -76,3 +63,6 @@ NT_INLINE ULONG64 ReadTimeStampCounter(VOID)
 }
 
 NT_END_C
+
+#include "bits.h"
+#include "cpu.h"

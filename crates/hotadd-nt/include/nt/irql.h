@@ -10,6 +10,8 @@ NT_BEGIN_C
 #define DISPATCH_LEVEL 2
 #define CMCI_LEVEL 5
 #define CLOCK_LEVEL 13
+#define CLOCK1_LEVEL CLOCK_LEVEL
+#define CLOCK2_LEVEL CLOCK_LEVEL
 #define IPI_LEVEL 14
 #define DRS_LEVEL 14
 #define POWER_LEVEL 14
@@ -20,7 +22,9 @@ KIRQL KeGetCurrentIrql(VOID);
 KIRQL KfRaiseIrql(KIRQL NewIrql);
 KIRQL KeRaiseIrqlToDpcLevel(VOID);
 KIRQL KeRaiseIrqlToSynchLevel(VOID);
+VOID KeRaiseIrql(KIRQL NewIrql, PKIRQL OldIrql);
 VOID KeLowerIrql(KIRQL NewIrql);
+VOID KfLowerIrql(KIRQL NewIrql);
 #define KeRaiseIrql(level, old) (*(old) = KfRaiseIrql(level))
 
 NT_END_C

@@ -1,6 +1,7 @@
 /* Doubly and singly linked lists. */
 #pragma once
-#include "types.h"
+#include "bugcheck.h"
+#include "intrin.h"
 
 NT_BEGIN_C
 
@@ -21,9 +22,9 @@ NT_INLINE BOOLEAN RemoveEntryList(PLIST_ENTRY entry)
     PLIST_ENTRY next = entry->Flink;
     PLIST_ENTRY previous = entry->Blink;
 
-    /* A list that was overwritten would be spread further. */
+    /* Going on would spread the damage. */
     if (next->Blink != entry || previous->Flink != entry)
-        __builtin_trap();
+        __fastfail(FAST_FAIL_CORRUPT_LIST_ENTRY);
     previous->Flink = next;
     next->Blink = previous;
     return next == previous;
@@ -48,7 +49,7 @@ NT_INLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY head)
 NT_INLINE VOID NtInsertBetween(PLIST_ENTRY previous, PLIST_ENTRY entry, PLIST_ENTRY next)
 {
     if (previous->Flink != next || next->Blink != previous)
-        __builtin_trap();
+        __fastfail(FAST_FAIL_CORRUPT_LIST_ENTRY);
     entry->Flink = next;
     entry->Blink = previous;
     next->Blink = entry;
@@ -64,6 +65,14 @@ NT_INLINE VOID InsertTailList(PLIST_ENTRY head, PLIST_ENTRY entry)
 {
     NtInsertBetween(head->Blink, entry, head);
 }
+
+/* A list that was changed by something else stops the driver here, where it is noticed. */
+NT_INLINE VOID RtlpCheckListEntry(PLIST_ENTRY entry)
+{
+    if (entry->Flink->Blink != entry || entry->Blink->Flink != entry)
+        __fastfail(FAST_FAIL_CORRUPT_LIST_ENTRY);
+}
+#define RtlCheckListEntry(entry) RtlpCheckListEntry(entry)
 
 /* `list` is the first entry of entries without a head. */
 NT_INLINE VOID AppendTailList(PLIST_ENTRY head, PLIST_ENTRY list)
@@ -95,5 +104,9 @@ NT_INLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY head)
 PLIST_ENTRY ExInterlockedInsertHeadList(PLIST_ENTRY head, PLIST_ENTRY entry, PKSPIN_LOCK lock);
 PLIST_ENTRY ExInterlockedInsertTailList(PLIST_ENTRY head, PLIST_ENTRY entry, PKSPIN_LOCK lock);
 PLIST_ENTRY ExInterlockedRemoveHeadList(PLIST_ENTRY head, PKSPIN_LOCK lock);
+PSINGLE_LIST_ENTRY ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY head, PSINGLE_LIST_ENTRY entry, PKSPIN_LOCK lock);
+PSINGLE_LIST_ENTRY ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY head, PKSPIN_LOCK lock);
+LARGE_INTEGER ExInterlockedAddLargeInteger(PLARGE_INTEGER addend, LARGE_INTEGER increment, PKSPIN_LOCK lock);
+ULONG ExInterlockedAddUlong(PULONG addend, ULONG increment, PKSPIN_LOCK lock);
 
 NT_END_C

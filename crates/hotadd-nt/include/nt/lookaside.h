@@ -86,6 +86,7 @@ NTSTATUS ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUN
                                      PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags, SIZE_T Size, ULONG Tag,
                                      USHORT Depth);
 VOID ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
+VOID ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
 
 /* A .sys has these inlined: a lookaside list must be what they expect, and the pool's functions are its default. */
 #define NT_LOOKASIDE(kind, type)                                                                        \

@@ -63,6 +63,7 @@ VOID MmUnlockPages(PMDL MemoryDescriptorList);
 PVOID MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
                                    MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress, ULONG BugCheckOnFailure,
                                    ULONG Priority);
+PVOID MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode);
 VOID MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList);
 SIZE_T MmSizeOfMdl(PVOID Base, SIZE_T Length);
 BOOLEAN MmIsAddressValid(PVOID VirtualAddress);

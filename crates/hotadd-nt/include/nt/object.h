@@ -22,6 +22,10 @@ typedef const OBJECT_ATTRIBUTES *PCOBJECT_ATTRIBUTES;
 #define OBJ_OPENLINK 0x100
 #define OBJ_KERNEL_HANDLE 0x200
 #define OBJ_FORCE_ACCESS_CHECK 0x400
+#define OBJ_IGNORE_IMPERSONATED_DEVICEMAP 0x800
+#define OBJ_DONT_REPARSE 0x1000
+#define OBJ_KERNEL_EXCLUSIVE 0x10000
+#define OBJ_VALID_ATTRIBUTES 0x1ff2
 
 #define InitializeObjectAttributes(p, name, attributes, root, security)                                 \
     do {                                                                                                \
@@ -42,6 +46,8 @@ typedef struct _OBJECT_HANDLE_INFORMATION {
     ACCESS_MASK GrantedAccess;
 } OBJECT_HANDLE_INFORMATION, *POBJECT_HANDLE_INFORMATION;
 
+typedef struct _ACCESS_STATE *PACCESS_STATE;
+
 typedef struct _CLIENT_ID {
     HANDLE UniqueProcess;
     HANDLE UniqueThread;
@@ -53,22 +59,35 @@ typedef struct _CLIENT_ID {
 #define WRITE_OWNER 0x00080000
 #define SYNCHRONIZE 0x00100000
 #define STANDARD_RIGHTS_REQUIRED 0x000f0000
+#define STANDARD_RIGHTS_READ READ_CONTROL
+#define STANDARD_RIGHTS_WRITE READ_CONTROL
+#define STANDARD_RIGHTS_EXECUTE READ_CONTROL
 #define STANDARD_RIGHTS_ALL 0x001f0000
+#define SPECIFIC_RIGHTS_ALL 0x0000ffff
+#define ACCESS_SYSTEM_SECURITY 0x01000000
 #define MAXIMUM_ALLOWED 0x02000000
 #define GENERIC_ALL 0x10000000
 #define GENERIC_EXECUTE 0x20000000
 #define GENERIC_WRITE 0x40000000
 #define GENERIC_READ 0x80000000U
 #define THREAD_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xffff)
+#define PROCESS_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xffff)
+#define SEMAPHORE_QUERY_STATE 1
+#define SEMAPHORE_MODIFY_STATE 2
+#define SEMAPHORE_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 3)
+#define DIRECTORY_QUERY 1
+#define DIRECTORY_TRAVERSE 2
 #define EVENT_QUERY_STATE 1
 #define EVENT_MODIFY_STATE 2
 #define EVENT_ALL_ACCESS (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 3)
 
-extern POBJECT_TYPE *ExEventObjectType;
-extern POBJECT_TYPE *ExSemaphoreObjectType;
-extern POBJECT_TYPE *IoFileObjectType;
-extern POBJECT_TYPE *PsThreadType;
-extern POBJECT_TYPE *PsProcessType;
+extern POBJECT_TYPE *NT_DATA_POINTER(ExEventObjectType);
+extern POBJECT_TYPE *NT_DATA_POINTER(ExSemaphoreObjectType);
+extern POBJECT_TYPE *NT_DATA_POINTER(IoDeviceObjectType);
+extern POBJECT_TYPE *NT_DATA_POINTER(IoDriverObjectType);
+extern POBJECT_TYPE *NT_DATA_POINTER(IoFileObjectType);
+extern POBJECT_TYPE *NT_DATA_POINTER(PsThreadType);
+extern POBJECT_TYPE *NT_DATA_POINTER(PsProcessType);
 
 LONG_PTR ObfReferenceObject(PVOID Object);
 LONG_PTR ObfDereferenceObject(PVOID Object);
@@ -78,6 +97,12 @@ NTSTATUS ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POB
                                    POBJECT_HANDLE_INFORMATION HandleInformation);
 NTSTATUS ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
                                     KPROCESSOR_MODE AccessMode);
+NTSTATUS ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PACCESS_STATE PassedAccessState,
+                               ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
+                               PHANDLE Handle);
+NTSTATUS ObCloseHandle(HANDLE Handle, KPROCESSOR_MODE PreviousMode);
+LONG_PTR ObReferenceObject(PVOID Object);
+LONG_PTR ObDereferenceObject(PVOID Object);
 #define ObReferenceObject(object) ObfReferenceObject(object)
 #define ObDereferenceObject(object) ObfDereferenceObject(object)
 NTSTATUS ZwClose(HANDLE Handle);

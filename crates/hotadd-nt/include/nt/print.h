@@ -1,11 +1,14 @@
 /* Printing, asserting and stopping. */
 #pragma once
+#include "exception.h"
 #include "irql.h"
+#include "../bugcodes.h"
 
 NT_BEGIN_C
 
 ULONG DbgPrint(PCSTR Format, ...);
 ULONG DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...);
+ULONG DbgPrintReturnControlC(PCSTR Format, ...);
 ULONG vDbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, va_list arglist);
 ULONG vDbgPrintExWithPrefix(PCSTR Prefix, ULONG ComponentId, ULONG Level, PCSTR Format, va_list arglist);
 VOID DbgBreakPoint(VOID);
@@ -32,17 +35,11 @@ typedef enum _DPFLTR_TYPE {
 DECLSPEC_NORETURN VOID KeBugCheck(ULONG BugCheckCode);
 DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR BugCheckParameter2,
                                     ULONG_PTR BugCheckParameter3, ULONG_PTR BugCheckParameter4);
-#define MANUALLY_INITIATED_CRASH 0xe2
-#define DRIVER_VERIFIER_DETECTED_VIOLATION 0xc4
-
-DECLSPEC_NORETURN VOID ExRaiseStatus(NTSTATUS Status);
-DECLSPEC_NORETURN VOID ExRaiseAccessViolation(VOID);
-DECLSPEC_NORETURN VOID ExRaiseDatatypeMisalignment(VOID);
 
 #define NT_VERIFY_TRUE(e, message)                                                                      \
     ((e) ? TRUE : (RtlAssert((PVOID)(#e), (PVOID)__FILE__, __LINE__, (PSTR)(message)), FALSE))
 
-/* A build with DBG=1 is a checked one, as with the WDK. */
+/* A build with DBG=1 is a checked one, as with the WDK. PAGED_CODE contains the semicolon, which drivers leave out. */
 #if DBG
 #define KdPrint(arguments) DbgPrint arguments
 #define KdPrintEx(arguments) DbgPrintEx arguments
@@ -54,7 +51,9 @@ DECLSPEC_NORETURN VOID ExRaiseDatatypeMisalignment(VOID);
 #define NT_ASSERTMSG(message, e) ((void)NT_VERIFY_TRUE(e, message))
 #define NT_VERIFY(e) NT_VERIFY_TRUE(e, NULL)
 #define RTL_SOFT_ASSERT(e) NT_ASSERT(e)
-#define PAGED_CODE() NT_ASSERT(KeGetCurrentIrql() <= APC_LEVEL)
+#define RTL_SOFT_VERIFY(e) NT_VERIFY(e)
+#define RTL_VERIFY(e) NT_VERIFY(e)
+#define PAGED_CODE() NT_ASSERT(KeGetCurrentIrql() <= APC_LEVEL);
 #else
 #define KdPrint(arguments)
 #define KdPrintEx(arguments)
@@ -66,10 +65,13 @@ DECLSPEC_NORETURN VOID ExRaiseDatatypeMisalignment(VOID);
 #define NT_ASSERTMSG(message, e) ((void)0)
 #define NT_VERIFY(e) ((e) ? TRUE : FALSE)
 #define RTL_SOFT_ASSERT(e) ((void)0)
-#define PAGED_CODE() ((void)0)
+#define RTL_SOFT_VERIFY(e) NT_VERIFY(e)
+#define RTL_VERIFY(e) NT_VERIFY(e)
+#define PAGED_CODE() ((void)0);
 #endif
 #define ALLOC_PRAGMA 1
-#define PAGED_CODE_LOCKED() ((void)0)
+#define PAGED_CODE_LOCKED() ((void)0);
+#define KdBreakPointWithStatus(status) KdBreakPoint()
 #define NT_ASSUME(e) ((void)0)
 #define NT_FRE_ASSERT(e) ((void)NT_VERIFY_TRUE(e, NULL))
 

@@ -10,7 +10,7 @@ NT_BEGIN_C
 #define INVALID_PROCESSOR_INDEX 0xffffffff
 #define AFFINITY_MASK(n) ((KAFFINITY)1 << (n))
 
-extern volatile CCHAR KeNumberProcessors;
+NT_DATA volatile CCHAR KeNumberProcessors;
 
 typedef enum _KE_PROCESSOR_CHANGE_NOTIFY_STATE {
     KeProcessorAddStartNotify = 0,
@@ -45,6 +45,7 @@ NT_INLINE ULONG KeGetCurrentProcessorNumber(VOID)
 {
     return KeGetCurrentProcessorNumberEx(NULL);
 }
+ULONG KeGetCurrentProcessorIndex(VOID);
 #define KeGetCurrentProcessorIndex() KeGetCurrentProcessorNumberEx(NULL)
 NTSTATUS KeGetProcessorNumberFromIndex(ULONG ProcIndex, PPROCESSOR_NUMBER ProcNumber);
 ULONG KeGetProcessorIndexFromNumber(PPROCESSOR_NUMBER ProcNumber);
@@ -58,6 +59,7 @@ USHORT KeQueryMaximumGroupCount(VOID);
 KAFFINITY KeQueryGroupAffinity(USHORT GroupNumber);
 KAFFINITY KeQueryActiveProcessors(VOID);
 VOID KeQueryNodeActiveAffinity(USHORT NodeNumber, PGROUP_AFFINITY Affinity, PUSHORT Count);
+USHORT KeQueryNodeMaximumProcessorCount(USHORT NodeNumber);
 USHORT KeQueryHighestNodeNumber(VOID);
 USHORT KeGetCurrentNodeNumber(VOID);
 

@@ -27,6 +27,10 @@ PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER head);
 PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER head);
 USHORT ExQueryDepthSList(PSLIST_HEADER head);
 
+PSLIST_ENTRY ExInterlockedPushEntrySList(PSLIST_HEADER head, PSLIST_ENTRY entry, PKSPIN_LOCK lock);
+PSLIST_ENTRY ExInterlockedPopEntrySList(PSLIST_HEADER head, PKSPIN_LOCK lock);
+PSLIST_ENTRY ExInterlockedFlushSList(PSLIST_HEADER head);
+
 #define ExInitializeSListHead(head) InitializeSListHead(head)
 #define ExInterlockedPushEntrySList(head, entry, lock) ExpInterlockedPushEntrySList(head, entry)
 #define ExInterlockedPopEntrySList(head, lock) ExpInterlockedPopEntrySList(head)

@@ -7,6 +7,7 @@ NT_BEGIN_C
 VOID RtlInitUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString);
 NTSTATUS RtlInitUnicodeStringEx(PUNICODE_STRING DestinationString, PCWSTR SourceString);
 VOID RtlInitAnsiString(PANSI_STRING DestinationString, PCSZ SourceString);
+VOID RtlInitUTF8String(PUTF8_STRING DestinationString, PCSZ SourceString);
 VOID RtlInitString(PSTRING DestinationString, PCSZ SourceString);
 VOID RtlCopyUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString);
 VOID RtlCopyString(PSTRING DestinationString, const STRING *SourceString);
@@ -49,8 +50,20 @@ NTSTATUS RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMaxByteC
                            ULONG UnicodeStringByteCount);
 NTSTATUS RtlUTF8ToUnicodeN(PWSTR UnicodeStringDestination, ULONG UnicodeStringMaxByteCount,
                            PULONG UnicodeStringActualByteCount, PCSTR UTF8StringSource, ULONG UTF8StringByteCount);
+NTSTATUS RtlUTF8StringToUnicodeString(PUNICODE_STRING DestinationString, PUTF8_STRING SourceString,
+                                      BOOLEAN AllocateDestinationString);
+NTSTATUS RtlUnicodeStringToUTF8String(PUTF8_STRING DestinationString, PCUNICODE_STRING SourceString,
+                                      BOOLEAN AllocateDestinationString);
+ULONG RtlxAnsiStringToUnicodeSize(PCANSI_STRING AnsiString);
+ULONG RtlxUnicodeStringToAnsiSize(PCUNICODE_STRING UnicodeString);
+#define RtlAnsiStringToUnicodeSize(s) RtlxAnsiStringToUnicodeSize(s)
+#define RtlUnicodeStringToAnsiSize(s) RtlxUnicodeStringToAnsiSize(s)
+ULONG RtlRandom(PULONG Seed);
 ULONG RtlRandomEx(PULONG Seed);
+ULONG RtlUniform(PULONG Seed);
+NTSTATUS ExUuidCreate(UUID *Uuid);
 VOID RtlFreeUnicodeString(PUNICODE_STRING UnicodeString);
+VOID RtlFreeUTF8String(PUTF8_STRING String);
 VOID RtlFreeAnsiString(PANSI_STRING AnsiString);
 
 PVOID MmGetSystemRoutineAddress(PUNICODE_STRING SystemRoutineName);

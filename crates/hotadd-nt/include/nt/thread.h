@@ -1,4 +1,4 @@
-/* Threads of the system, work items of the executive, and the version of the system. */
+/* Threads of the system, and work items of the executive. */
 #pragma once
 #include "object.h"
 
@@ -12,15 +12,23 @@ NTSTATUS PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT
                               PVOID StartContext);
 NTSTATUS PsTerminateSystemThread(NTSTATUS ExitStatus);
 PKTHREAD KeGetCurrentThread(VOID);
+PETHREAD PsGetCurrentThread(VOID);
 #define PsGetCurrentThread() ((PETHREAD)KeGetCurrentThread())
 PEPROCESS IoGetCurrentProcess(VOID);
+PEPROCESS PsGetCurrentProcess(VOID);
 #define PsGetCurrentProcess() IoGetCurrentProcess()
 HANDLE PsGetCurrentThreadId(VOID);
 HANDLE PsGetCurrentProcessId(VOID);
+HANDLE PsGetThreadId(PETHREAD Thread);
+HANDLE PsGetProcessId(PEPROCESS Process);
+BOOLEAN PsIsSystemThread(PETHREAD Thread);
+NT_DATA PEPROCESS PsInitialSystemProcess;
+LONG KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment);
 KPRIORITY KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority);
 KPRIORITY KeQueryPriorityThread(PKTHREAD Thread);
 KPROCESSOR_MODE ExGetPreviousMode(VOID);
 #define LOW_PRIORITY 0
+#define MAXIMUM_PRIORITY 32
 #define LOW_REALTIME_PRIORITY 16
 #define HIGH_PRIORITY 31
 
@@ -52,32 +60,5 @@ NT_INLINE VOID ExInitializeWorkItem(PWORK_QUEUE_ITEM item, PWORKER_THREAD_ROUTIN
     item->Parameter = context;
 }
 VOID ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
-
-typedef struct _OSVERSIONINFOW {
-    ULONG dwOSVersionInfoSize;
-    ULONG dwMajorVersion;
-    ULONG dwMinorVersion;
-    ULONG dwBuildNumber;
-    ULONG dwPlatformId;
-    WCHAR szCSDVersion[128];
-} OSVERSIONINFOW, RTL_OSVERSIONINFOW, *POSVERSIONINFOW, *PRTL_OSVERSIONINFOW;
-
-typedef struct _OSVERSIONINFOEXW {
-    ULONG dwOSVersionInfoSize;
-    ULONG dwMajorVersion;
-    ULONG dwMinorVersion;
-    ULONG dwBuildNumber;
-    ULONG dwPlatformId;
-    WCHAR szCSDVersion[128];
-    USHORT wServicePackMajor;
-    USHORT wServicePackMinor;
-    USHORT wSuiteMask;
-    UCHAR wProductType;
-    UCHAR wReserved;
-} OSVERSIONINFOEXW, RTL_OSVERSIONINFOEXW, *POSVERSIONINFOEXW, *PRTL_OSVERSIONINFOEXW;
-
-#define VER_PLATFORM_WIN32_NT 2
-NTSTATUS RtlGetVersion(PRTL_OSVERSIONINFOW lpVersionInformation);
-BOOLEAN PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber, PUNICODE_STRING CSDVersion);
 
 NT_END_C

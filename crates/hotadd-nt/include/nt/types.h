@@ -30,8 +30,8 @@ typedef unsigned short USHORT, *PUSHORT, WORD, *PWORD;
 typedef const USHORT *PCUSHORT;
 typedef int INT, *PINT, BOOL, *PBOOL;
 typedef unsigned int UINT, *PUINT;
-typedef int LONG, *PLONG;
-typedef unsigned int ULONG, *PULONG, DWORD, *PDWORD, CLONG;
+typedef NT_LONG LONG, *PLONG, HRESULT;
+typedef unsigned NT_LONG ULONG, *PULONG, DWORD, *PDWORD, CLONG, *PCLONG;
 typedef const ULONG *PCULONG;
 typedef long long LONGLONG, *PLONGLONG, LONG64, *PLONG64, INT64, *PINT64;
 typedef unsigned long long ULONGLONG, *PULONGLONG, ULONG64, *PULONG64, UINT64, *PUINT64;
@@ -41,6 +41,8 @@ typedef unsigned char UINT8, *PUINT8;
 typedef short INT16, *PINT16;
 typedef unsigned short UINT16, *PUINT16;
 typedef int INT32, *PINT32, LONG32, *PLONG32;
+typedef float FLOAT;
+typedef double DOUBLE;
 typedef unsigned int UINT32, *PUINT32, ULONG32, *PULONG32, DWORD32, *PDWORD32;
 typedef long long INT_PTR, *PINT_PTR, LONG_PTR, *PLONG_PTR;
 typedef unsigned long long UINT_PTR, *PUINT_PTR, ULONG_PTR, *PULONG_PTR, DWORD_PTR, *PDWORD_PTR;
@@ -76,6 +78,37 @@ typedef ULONG_PTR PFN_NUMBER, *PPFN_NUMBER;
 #define MAXULONG 0xffffffffU
 #define MAXLONGLONG 0x7fffffffffffffffLL
 #define MAXULONGLONG 0xffffffffffffffffULL
+#define MAXDWORD 0xffffffffU
+#define MAXWORD 0xffff
+#define MAXBYTE 0xff
+#define MAXUINT8 ((UINT8)~((UINT8)0))
+#define MAXINT8 ((INT8)(MAXUINT8 >> 1))
+#define MININT8 ((INT8)~MAXINT8)
+#define MAXUINT16 ((UINT16)~((UINT16)0))
+#define MAXINT16 ((INT16)(MAXUINT16 >> 1))
+#define MININT16 ((INT16)~MAXINT16)
+#define MAXUINT32 ((UINT32)~((UINT32)0))
+#define MAXINT32 ((INT32)(MAXUINT32 >> 1))
+#define MININT32 ((INT32)~MAXINT32)
+#define MAXUINT64 ((UINT64)~((UINT64)0))
+#define MAXINT64 ((INT64)(MAXUINT64 >> 1))
+#define MININT64 ((INT64)~MAXINT64)
+#define MAXUINT MAXUINT32
+#define MAXINT MAXINT32
+#define MININT MININT32
+#define MAXULONG32 MAXUINT32
+#define MAXLONG32 MAXINT32
+#define MINLONG32 MININT32
+#define MAXULONG64 MAXUINT64
+#define MAXLONG64 MAXINT64
+#define MINLONG64 MININT64
+#define MINLONGLONG MININT64
+#define MAXLONG_PTR 0x7fffffffffffffffLL
+#define MINLONG_PTR (-MAXLONG_PTR - 1)
+#define MAXINT_PTR MAXLONG_PTR
+#define MAXUINT_PTR MAXULONG_PTR
+#define MAXSSIZE_T MAXLONG_PTR
+#define MINSSIZE_T MINLONG_PTR
 #define MAXULONG_PTR 0xffffffffffffffffULL
 #define MAXSIZE_T 0xffffffffffffffffULL
 
@@ -139,7 +172,9 @@ typedef struct _STRING {
     USHORT Length; /* bytes, without a terminator */
     USHORT MaximumLength;
     PCHAR Buffer;
-} STRING, *PSTRING, ANSI_STRING, *PANSI_STRING, OEM_STRING, *POEM_STRING;
+} STRING, *PSTRING, ANSI_STRING, *PANSI_STRING, OEM_STRING, *POEM_STRING,
+    UTF8_STRING, *PUTF8_STRING;
+typedef const STRING *PCUTF8_STRING;
 typedef const STRING *PCSTRING, *PCANSI_STRING, *PCOEM_STRING;
 
 typedef struct _UNICODE_STRING {
@@ -148,6 +183,8 @@ typedef struct _UNICODE_STRING {
     PWCH Buffer;
 } UNICODE_STRING, *PUNICODE_STRING;
 typedef const UNICODE_STRING *PCUNICODE_STRING;
+#define UNICODE_STRING_MAX_BYTES ((USHORT)65534)
+#define UNICODE_STRING_MAX_CHARS 32767
 #define UNICODE_NULL ((WCHAR)0)
 #define ANSI_NULL ((CHAR)0)
 

@@ -1,6 +1,7 @@
 //! What a driver can call: the `nt!` macro and its relatives, which declare it.
 
 use std::ffi::c_void;
+use std::marker::PhantomData;
 
 use crate::ground::abi::Abi;
 
@@ -9,6 +10,30 @@ use crate::ground::abi::Abi;
 pub(crate) struct Export {
     pub(crate) name: &'static str,
     pub(crate) what: What,
+    /// What the headers must declare.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests compare it with the headers"))]
+    pub(crate) sizes: Sizes,
+}
+
+/// The sizes in bytes of what a function takes and returns.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests compare them with the headers"))]
+pub(crate) struct Sizes {
+    pub(crate) parameters: &'static [usize],
+    /// 0 if it returns nothing. A variable counts as a result.
+    pub(crate) result: usize,
+    /// More arguments may follow.
+    pub(crate) variadic: bool,
+}
+
+impl Sizes {
+    /// The sizes of a function that no header declares.
+    pub(crate) const UNDECLARED: Self = Self { parameters: &[], result: 0, variadic: false };
+}
+
+/// The size of what functions of this type return: `()` has size 0.
+pub(crate) const fn result_size<R>(_: PhantomData<fn() -> R>) -> usize {
+    size_of::<R>()
 }
 
 /// The kind of an export.
@@ -16,8 +41,8 @@ pub(crate) struct Export {
 pub(crate) enum What {
     /// A function, in both conventions.
     Function { win64: *const c_void, sysv: *const c_void },
-    /// A variable. Importers receive its address.
-    Data(*const c_void),
+    /// A variable. Importers receive its address. The native symbol is the variable, or a [`Pointer`] to it.
+    Data { variable: *const c_void, symbol: *const c_void },
 }
 
 // SAFETY: these are addresses of functions and statics, which are the same on every thread.
@@ -29,14 +54,50 @@ impl Export {
         match (self.what, abi) {
             (What::Function { win64, .. }, Abi::Win64) => win64,
             (What::Function { sysv, .. }, Abi::SysV) => sysv,
-            (What::Data(address), _) => address,
+            (What::Data { variable, .. }, _) => variable,
+        }
+    }
+
+    /// The address to which a native driver's symbol is bound.
+    pub(crate) const fn symbol(&self) -> *const c_void {
+        match self.what {
+            What::Function { sysv, .. } => sysv,
+            What::Data { symbol, .. } => symbol,
         }
     }
 }
 
+/// A variable that contains the address of another. A driver declares `extern POBJECT_TYPE *PsThreadType` and reads
+/// `*PsThreadType`. In a `.sys`, `PsThreadType` is the import slot, which contains the variable's address, as for any
+/// variable. In a native driver it is a symbol, which must contain that address too.
+#[repr(transparent)]
+pub(crate) struct Pointer<T>(pub(crate) *const T);
+
+// SAFETY: it is an address, which is the same on every thread.
+unsafe impl<T> Sync for Pointer<T> {}
+
+impl<T> Pointer<T> {
+    /// The address that it contains.
+    pub(crate) fn address(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The [`Sizes`] of a function that is not variadic, by its types.
+macro_rules! sizes {
+    ($($type:ty),* $(; $return:ty)?) => {
+        $crate::ground::export::Sizes {
+            parameters: &[$(size_of::<$type>()),*],
+            result: $crate::ground::export::result_size(std::marker::PhantomData::<fn() $(-> $return)?>),
+            variadic: false,
+        }
+    };
+}
+pub(crate) use sizes;
+
 /// The table of the functions that a file declares and that have twins.
 macro_rules! table {
-    ($($name:ident)*) => {
+    ($(fn $name:ident($($type:ty),*) $(-> $return:ty)?;)*) => {
         /// The exports of this file.
         pub(crate) static EXPORTS: &[$crate::ground::export::Export] = &[$(
             $crate::ground::export::Export {
@@ -45,6 +106,7 @@ macro_rules! table {
                     win64: win64::$name as *const std::ffi::c_void,
                     sysv: $name as *const std::ffi::c_void,
                 },
+                sizes: $crate::ground::export::sizes!($($type),* $(; $return)?),
             }
         ),*];
     };
@@ -97,7 +159,7 @@ macro_rules! nt {
         )*
 
         $crate::ground::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }
-        $crate::ground::export::table! { $($name)* }
+        $crate::ground::export::table! { $(fn $name($($type),*) $(-> $return)?;)* }
     };
 }
 pub(crate) use nt;
@@ -137,7 +199,7 @@ macro_rules! nt_for {
             )*
         }
 
-        $crate::ground::export::table! { $($name)* }
+        $crate::ground::export::table! { $(fn $name($($type),*) $(-> $return)?;)* }
     };
 }
 pub(crate) use nt_for;
@@ -165,19 +227,30 @@ macro_rules! crt {
         )*
 
         $crate::ground::export::twins! { $(fn $name($($argument: $type),*) $(-> $return)?;)* }
-        $crate::ground::export::table! { $($name)* }
+        $crate::ground::export::table! { $(fn $name($($type),*) $(-> $return)?;)* }
     };
 }
 pub(crate) use crt;
 
-/// The table of variables that drivers import: `EXPORTS`. They are declared by hand, with `#[no_mangle]`.
+/// The table of variables that drivers import: `EXPORTS`. They are declared by hand, with `#[no_mangle]`. In
+/// `name as symbol`, the native symbol is another variable: a [`Pointer`] to this one.
 macro_rules! data {
-    ($($name:ident),* $(,)?) => {
+    (@symbol $name:ident) => { $name };
+    (@symbol $name:ident $symbol:path) => { $symbol };
+    ($($name:ident $(as $symbol:path)?),* $(,)?) => {
         /// The exports of this file.
         pub(crate) static EXPORTS: &[$crate::ground::export::Export] = &[$(
             $crate::ground::export::Export {
                 name: stringify!($name),
-                what: $crate::ground::export::What::Data((&raw const $name).cast()),
+                what: $crate::ground::export::What::Data {
+                    variable: (&raw const $name).cast(),
+                    symbol: (&raw const $crate::ground::export::data!(@symbol $name $($symbol)?)).cast(),
+                },
+                sizes: $crate::ground::export::Sizes {
+                    parameters: &[],
+                    result: size_of_val(&$crate::ground::export::data!(@symbol $name $($symbol)?)),
+                    variadic: false,
+                },
             }
         ),*];
     };

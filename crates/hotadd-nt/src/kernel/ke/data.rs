@@ -1,7 +1,7 @@
 //! Variables that drivers read: the number of processors, and the version of the system.
 
 use crate::ground::counts::KeNumberProcessors;
-use crate::ground::export::data;
+use crate::ground::export::{Pointer, data};
 
 /// The Windows version as a build number: a free build.
 #[unsafe(no_mangle)]
@@ -17,6 +17,14 @@ pub(crate) static KdDebuggerNotPresent: u8 = 1;
 
 /// The system did not start in safe mode.
 #[unsafe(no_mangle)]
-pub(crate) static InitSafeBootMode: u32 = 0;
+pub(crate) static InitSafeBootMode: Pointer<u32> = Pointer(&raw const safe_mode::InitSafeBootMode);
 
-data!(KeNumberProcessors, NtBuildNumber, KdDebuggerEnabled, KdDebuggerNotPresent, InitSafeBootMode);
+/// The variable to which it points: drivers read `*InitSafeBootMode`.
+#[expect(non_upper_case_globals, reason = "the documentation's name")]
+pub(super) mod safe_mode {
+    pub(super) static InitSafeBootMode: u32 = 0;
+
+    crate::ground::export::data!(InitSafeBootMode as super::InitSafeBootMode);
+}
+
+data!(KeNumberProcessors, NtBuildNumber, KdDebuggerEnabled, KdDebuggerNotPresent);

@@ -28,6 +28,7 @@ pub(crate) static TABLES: &[&[Export]] = &[
     bugcheck::EXPORTS,
     change::EXPORTS,
     data::EXPORTS,
+    data::safe_mode::EXPORTS,
     dpc::EXPORTS,
     events::EXPORTS,
     irql::EXPORTS,

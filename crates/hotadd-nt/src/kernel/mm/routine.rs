@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::ptr;
 
 use crate::ground::abi::Abi;
-use crate::ground::export::{Export, What};
+use crate::ground::export::{Export, What, sizes};
 use crate::ground::foreign::In;
 use crate::ground::types::UnicodeString;
 use crate::kernel::exports;
@@ -37,4 +37,5 @@ pub(crate) static EXPORTS: &[Export] = &[Export {
         win64: win64 as *const c_void,
         sysv: MmGetSystemRoutineAddress as *const c_void,
     },
+    sizes: sizes!(In<UnicodeString>; *const c_void),
 }];

@@ -2,26 +2,12 @@
 
 #![expect(non_upper_case_globals, reason = "the documentation's names")]
 
-use crate::ground::export::nt;
+use crate::ground::export::{Pointer, nt};
 use crate::ground::objects::{Header, Kind};
 
 /// An object that has only an address.
 #[repr(C, align(64))]
 pub(crate) struct Opaque([u8; 64]);
-
-/// A variable that contains an address.
-#[repr(transparent)]
-pub(crate) struct Pointer<T>(*const T);
-
-// SAFETY: it is an address, which is the same on every thread.
-unsafe impl<T> Sync for Pointer<T> {}
-
-impl<T> Pointer<T> {
-    /// The address that it contains.
-    pub(crate) fn address(&self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// The only process.
 #[unsafe(no_mangle)]
@@ -31,9 +17,7 @@ pub(crate) static PsInitialSystemProcess: Pointer<Header> = {
     Pointer(&raw const PROCESS)
 };
 
-/// Declares types. A driver declares `extern POBJECT_TYPE *PsThreadType` and reads `*PsThreadType`. In a `.sys`,
-/// `PsThreadType` is the import slot, which contains the variable's address, as for any variable. In a native driver
-/// it is a symbol, which must contain that address too.
+/// Declares types: the variables, and the native symbols that contain their addresses.
 macro_rules! types {
     ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
         $(
@@ -53,7 +37,7 @@ macro_rules! types {
                 };
             )*
 
-            crate::ground::export::data!($($name),*);
+            crate::ground::export::data!($($name as super::$name),*);
         }
     };
 }

@@ -162,8 +162,23 @@ macro_rules! formatted {
                     win64: $name::win64 as *const std::ffi::c_void,
                     sysv: $name::sysv as *const std::ffi::c_void,
                 },
+                sizes: $crate::kernel::rtl::arguments::formatted!(@sizes $kind $($type),*),
             }
         ),*];
+    };
+    (@sizes list $($type:ty),*) => {
+        $crate::ground::export::Sizes {
+            parameters: &[$(size_of::<$type>(),)* size_of::<In<u64>>()],
+            result: size_of::<i32>(),
+            variadic: false,
+        }
+    };
+    (@sizes variadic $($type:ty),*) => {
+        $crate::ground::export::Sizes {
+            parameters: &[$(size_of::<$type>()),*],
+            result: size_of::<i32>(),
+            variadic: true,
+        }
     };
     (@list $(#[$meta:meta])* $name:ident $symbol:literal ($($argument:ident: $type:ty),*) $body:path) => {
         #[allow(non_snake_case, reason = "the documentation's name")]

@@ -13,7 +13,7 @@ use super::unwind;
 use crate::faults::{Cause, Report};
 use crate::ground::calls::call_before;
 use crate::ground::context::{Context, RSP, Record, restore};
-use crate::ground::export::{Export, What};
+use crate::ground::export::{Export, Sizes, What, sizes};
 use crate::ground::foreign::{In, Out};
 use crate::ground::memory::PAGE;
 use crate::ground::{images, thread};
@@ -26,26 +26,42 @@ const UNWIND: u32 = 0xC000_0027;
 /// The end of the addresses that a program may have. Addresses from here on belong to the kernel.
 const USER_END: usize = 0x7FFF_FFFF_0000;
 
-/// A function in both conventions.
-const fn function(name: &'static str, win64: *const c_void, sysv: *const c_void) -> Export {
-    Export { name, what: What::Function { win64, sysv } }
-}
-
 /// Declares the exports of this file, which behave differently in the two conventions: only a `.sys` can handle
 /// exceptions. Exports for handling exceptions are unavailable to a native driver.
 macro_rules! exports {
-    (both: $($both:ident)*, sys: $($sys:ident)*) => {
+    (both: $(fn $both:ident($($type:ty),*);)* sys: $($sys:ident)*) => {
         /// The exports of this file.
         pub(crate) static EXPORTS: &[Export] = &[
-            $(function(stringify!($both), win64::$both as *const c_void, sysv::$both as *const c_void),)*
-            $(function(stringify!($sys), win64::$sys as *const c_void, ptr::null()),)*
+            $(Export {
+                name: stringify!($both),
+                what: What::Function {
+                    win64: win64::$both as *const c_void,
+                    sysv: {
+                        let typed: unsafe extern "C" fn($($type),*) = sysv::$both;
+                        typed as *const c_void
+                    },
+                },
+                sizes: sizes!($($type),*),
+            },)*
+            $(Export {
+                name: stringify!($sys),
+                what: What::Function { win64: win64::$sys as *const c_void, sysv: ptr::null() },
+                sizes: Sizes::UNDECLARED,
+            },)*
         ];
     };
 }
 
 exports! {
-    both: DbgBreakPoint ExRaiseAccessViolation ExRaiseDatatypeMisalignment ExRaiseStatus ProbeForRead ProbeForWrite
-        RtlRaiseException RtlRaiseStatus,
+    both:
+        fn DbgBreakPoint();
+        fn ExRaiseAccessViolation();
+        fn ExRaiseDatatypeMisalignment();
+        fn ExRaiseStatus(u32);
+        fn ProbeForRead(usize, usize, u32);
+        fn ProbeForWrite(usize, usize, u32);
+        fn RtlRaiseException(In<Record>);
+        fn RtlRaiseStatus(u32);
     sys: __C_specific_handler __chkstk _local_unwind RtlCaptureContext RtlLookupFunctionEntry RtlRestoreContext RtlUnwind
         RtlUnwindEx RtlVirtualUnwind
 }

@@ -6,7 +6,7 @@ use std::ptr;
 
 use super::raise::caught;
 use crate::ground::context::Context;
-use crate::ground::export::{Export, What};
+use crate::ground::export::{Export, Sizes, What};
 use crate::ground::thread;
 
 /// # Safety
@@ -90,7 +90,8 @@ const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
 pub(crate) fn find(name: &str) -> Option<Export> {
     let (name, function) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
     let win64 = *function as *const c_void;
-    Some(Export { name, what: What::Function { win64, sysv: ptr::null() } })
+    let what = What::Function { win64, sysv: ptr::null() };
+    Some(Export { name, what, sizes: Sizes::UNDECLARED })
 }
 
 /// The first name of the function at an address. May be called from a signal handler.

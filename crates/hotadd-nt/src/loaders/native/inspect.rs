@@ -13,7 +13,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
         let export = provided(services, &symbol.name).map(|export| export.what);
         let (module, provision) = match export {
             Some(What::Function { .. }) => ("hotadd", Provision::Function),
-            Some(What::Data(_)) => ("hotadd", Provision::Data),
+            Some(What::Data { .. }) => ("hotadd", Provision::Data),
             None if system_has(&symbol.name) => ("the system", Provision::Function),
             None => ("", Provision::Missing),
         };

@@ -163,7 +163,7 @@ fn bind(
     for Slot { at, symbol, addend } in &elf.slots {
         let name = &elf.undefined[*symbol].name;
         let target = match (provided(services, name), missing.binary_search(name)) {
-            (Some(export), _) => export.address(Abi::SysV) as usize,
+            (Some(export), _) => export.symbol() as usize,
             (None, Ok(number)) => pages.base() + number * PAGE,
             (None, Err(_)) => continue,
         };

@@ -78,7 +78,7 @@ pub(crate) fn inspect(bytes: &[u8], services: &Services) -> Result<Inspection, F
     let imports = tables.imports.into_iter().map(|slot| {
         let provision = match (services.find)(&slot.name, Abi::Win64).map(|export| export.what) {
             Some(What::Function { .. }) => Provision::Function,
-            Some(What::Data(_)) => Provision::Data,
+            Some(What::Data { .. }) => Provision::Data,
             None => Provision::Missing,
         };
         Import { module: slot.module, name: slot.name, provision }

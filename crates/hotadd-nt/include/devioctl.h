@@ -1,0 +1,3 @@
+/* Control codes of devices. */
+#pragma once
+#include "nt/irp.h"

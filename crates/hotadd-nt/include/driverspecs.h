@@ -1,0 +1,3 @@
+/* Annotations of drivers for the static analyser, which say nothing here. */
+#pragma once
+#include "nt/sal.h"

@@ -1,0 +1,37 @@
+/*
+ * Filters of file systems are not hosted: there is no file system and no filter manager. This header lets a driver compile
+ * that includes it for what it includes in turn. It has the basic types, and none of the functions (Flt...).
+ */
+#pragma once
+#include "ntifs.h"
+
+NT_BEGIN_C
+
+typedef struct _FLT_FILTER *PFLT_FILTER;
+typedef struct _FLT_INSTANCE *PFLT_INSTANCE;
+typedef struct _FLT_VOLUME *PFLT_VOLUME;
+typedef struct _FLT_PORT *PFLT_PORT;
+typedef struct _FLT_CALLBACK_DATA *PFLT_CALLBACK_DATA;
+typedef const struct _FLT_RELATED_OBJECTS *PCFLT_RELATED_OBJECTS;
+typedef PVOID PFLT_CONTEXT;
+typedef ULONG FLT_FILTER_UNLOAD_FLAGS, FLT_OPERATION_REGISTRATION_FLAGS, FLT_POST_OPERATION_FLAGS;
+
+typedef enum _FLT_PREOP_CALLBACK_STATUS {
+    FLT_PREOP_SUCCESS_WITH_CALLBACK,
+    FLT_PREOP_SUCCESS_NO_CALLBACK,
+    FLT_PREOP_PENDING,
+    FLT_PREOP_DISALLOW_FASTIO,
+    FLT_PREOP_COMPLETE,
+    FLT_PREOP_SYNCHRONIZE,
+    FLT_PREOP_DISALLOW_FSFILTER_IO
+} FLT_PREOP_CALLBACK_STATUS, *PFLT_PREOP_CALLBACK_STATUS;
+
+typedef enum _FLT_POSTOP_CALLBACK_STATUS {
+    FLT_POSTOP_FINISHED_PROCESSING,
+    FLT_POSTOP_MORE_PROCESSING_REQUIRED,
+    FLT_POSTOP_DISALLOW_FSFILTER_IO
+} FLT_POSTOP_CALLBACK_STATUS, *PFLT_POSTOP_CALLBACK_STATUS;
+
+#define FLTAPI NTAPI
+
+NT_END_C

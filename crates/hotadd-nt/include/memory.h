@@ -1,0 +1,3 @@
+/* The old name of what <string.h> has about memory. */
+#pragma once
+#include "string.h"

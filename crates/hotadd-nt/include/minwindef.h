@@ -1,0 +1,3 @@
+/* As windef.h. */
+#pragma once
+#include "windef.h"

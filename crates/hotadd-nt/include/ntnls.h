@@ -1,0 +1,3 @@
+/* Languages: the types that wdm.h has. */
+#pragma once
+#include "ntdef.h"

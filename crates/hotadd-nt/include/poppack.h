@@ -1,0 +1,2 @@
+/* Undoes the last pshpack header. Can be read again. */
+#pragma pack(pop)

@@ -1,0 +1,3 @@
+/* Versions of Windows. */
+#pragma once
+#include "nt/version.h"

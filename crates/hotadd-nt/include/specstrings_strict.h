@@ -1,0 +1,3 @@
+/* Annotations for the static analyser, which say nothing here. */
+#pragma once
+#include "nt/sal.h"

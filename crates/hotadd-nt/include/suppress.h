@@ -1,0 +1,2 @@
+/* Warnings of the static analyser by name, for `#pragma warning(suppress: ...)`, which has no effect here. */
+#pragma once
