@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use implib::{Flavor, ImportLibrary, MachineType};
 use include_dir::{Dir, include_dir};
 
-use crate::ground::export::What;
-use crate::kernel::exports;
-
 static HEADERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/include");
+/// Every export as a module definition file, which a test compares with the list of exports.
+const EXPORTS: &str = include_str!("../include/hotadd.def");
 static KIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/kit");
 
 /// The file that marks a folder as a kit. It contains the version.
@@ -64,9 +63,7 @@ pub fn write(folder: &Path) -> Result<(), KitError> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
             .map_err(|error| KitError::Write { path, error })?;
     }
-    let definition = definition();
-    put(&folder.join("lib/ntoskrnl.def"), definition.as_bytes())?;
-    let library = library(&definition).map_err(|error| KitError::Library(error.to_string()))?;
+    let library = library().map_err(|error| KitError::Library(error.to_string()))?;
     put(&folder.join("lib/ntoskrnl.lib"), &library)
 }
 
@@ -89,23 +86,9 @@ fn put(path: &Path, content: &[u8]) -> Result<(), KitError> {
     written.map_err(|error| KitError::Write { path: path.to_owned(), error })
 }
 
-/// The names that a host provides, as a module definition file: one list for the host and for those who link with it.
-#[must_use]
-pub fn definition() -> String {
-    let mut names: Vec<String> = exports::exports()
-        .map(|export| match export.what {
-            What::Function { .. } => export.name.to_owned(),
-            What::Data(_) => format!("{} DATA", export.name),
-        })
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    format!("LIBRARY ntoskrnl.exe\nEXPORTS\n    {}\n", names.join("\n    "))
-}
-
 /// The import library for a linker.
-fn library(definition: &str) -> Result<Vec<u8>, io::Error> {
-    let library = ImportLibrary::new(definition, MachineType::AMD64, Flavor::Msvc)?;
+fn library() -> Result<Vec<u8>, io::Error> {
+    let library = ImportLibrary::new(EXPORTS, MachineType::AMD64, Flavor::Msvc)?;
     let mut bytes = io::Cursor::new(Vec::new());
     library.write_to(&mut bytes)?;
     Ok(bytes.into_inner())
