@@ -1,5 +1,6 @@
 /* Bits: finding, counting, testing, turning; products of 128 bits. */
 #pragma once
+#include "interlocked.h"
 #include "types.h"
 
 NT_BEGIN_C
@@ -32,15 +33,44 @@ NT_INLINE UCHAR NtBitScanReverse64(ULONG *index, ULONG64 mask)
     return mask != 0;
 }
 
-/* Drivers pass the address of an unsigned long, which is a ULONG on Windows: here they must say ULONG. */
-#define BitScanForward(index, mask) NtBitScanForward(index, mask)
-#define BitScanReverse(index, mask) NtBitScanReverse(index, mask)
-#define BitScanForward64(index, mask) NtBitScanForward64(index, mask)
-#define BitScanReverse64(index, mask) NtBitScanReverse64(index, mask)
-#define _BitScanForward(index, mask) NtBitScanForward(index, mask)
-#define _BitScanReverse(index, mask) NtBitScanReverse(index, mask)
-#define _BitScanForward64(index, mask) NtBitScanForward64(index, mask)
-#define _BitScanReverse64(index, mask) NtBitScanReverse64(index, mask)
+/* Drivers pass the address of a ULONG, or of an unsigned long, which natively has 64 bits. */
+#ifndef NT_WINDOWS
+#ifdef __cplusplus
+extern "C++" {
+#define NT_SCAN(name, type)                                                                             \
+    NT_INLINE UCHAR NtBitScan##name(unsigned long *index, type mask)                                    \
+    {                                                                                                   \
+        ULONG at = 0;                                                                                   \
+        UCHAR found = NtBitScan##name(&at, mask);                                                       \
+                                                                                                        \
+        if (found)                                                                                      \
+            *index = at;                                                                                \
+        return found;                                                                                   \
+    }
+NT_SCAN(Forward, ULONG)
+NT_SCAN(Reverse, ULONG)
+NT_SCAN(Forward64, ULONG64)
+NT_SCAN(Reverse64, ULONG64)
+#undef NT_SCAN
+}
+#else
+/* The lower half is the first, and the upper half of an index is 0. */
+#define NT_INDEX(index) \
+    (sizeof(*(index)) == 8 ? (void)(*(index) = 0) : (void)0, NT_INDEX_POINTER(index))
+#define NT_INDEX_POINTER(index) __builtin_choose_expr(NT_IS_LONG(index), (ULONG *)(ULONG_PTR)(index), (index))
+#endif
+#endif
+#ifndef NT_INDEX
+#define NT_INDEX(index) (index)
+#endif
+#define BitScanForward(index, mask) NtBitScanForward(NT_INDEX(index), mask)
+#define BitScanReverse(index, mask) NtBitScanReverse(NT_INDEX(index), mask)
+#define BitScanForward64(index, mask) NtBitScanForward64(NT_INDEX(index), mask)
+#define BitScanReverse64(index, mask) NtBitScanReverse64(NT_INDEX(index), mask)
+#define _BitScanForward(index, mask) NtBitScanForward(NT_INDEX(index), mask)
+#define _BitScanReverse(index, mask) NtBitScanReverse(NT_INDEX(index), mask)
+#define _BitScanForward64(index, mask) NtBitScanForward64(NT_INDEX(index), mask)
+#define _BitScanReverse64(index, mask) NtBitScanReverse64(NT_INDEX(index), mask)
 
 NT_INLINE UCHAR NtBitTest(LONG const *base, LONG bit)
 {

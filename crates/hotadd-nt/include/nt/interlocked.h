@@ -131,3 +131,4 @@ NT_INLINE BOOLEAN InterlockedBitTestAndReset64(LONG64 volatile *base, LONG64 bit
 NT_END_C
 
 #include "interlocked_names.h"
+#include "long.h"

@@ -68,6 +68,19 @@ static VOID Atomics(VOID)
     CHECK(ReadPointerAcquire(&pointer) == &half);
 }
 
+/* What sources for Microsoft's compiler declare as long. */
+static VOID Longs(VOID)
+{
+    volatile long wide = -1;
+    unsigned long index = ~0UL;
+
+    CHECK(InterlockedIncrement(&wide) == 0 && wide == 0 && InterlockedDecrement(&wide) == -1 && wide == -1);
+    CHECK(InterlockedCompareExchange(&wide, 7, -1) == -1 && InterlockedExchangeAdd(&wide, -9) == 7 && wide == -2);
+    CHECK(InterlockedExchange(&wide, 5) == -2 && _InterlockedOr(&wide, 2) == 5 && InterlockedAnd(&wide, 6) == 7 && wide == 6);
+    CHECK(InterlockedXor(&wide, 1) == 6 && InterlockedAdd(&wide, 1) == 8 && InterlockedIncrementNoFence(&wide) == 9);
+    CHECK(_BitScanForward(&index, 8) && index == 3 && _BitScanReverse64(&index, 1ULL << 40) && index == 40);
+}
+
 static VOID Integers(VOID)
 {
     ULONG number = 1;
@@ -177,6 +190,7 @@ int main(void)
     Bits();
     Instructions();
     Atomics();
+    Longs();
     Integers();
     Texts();
     Counted();

@@ -8,6 +8,7 @@ EXTERN_C ULONG64 Instructions(PVOID Memory);
 EXTERN_C ULONG64 Bits(ULONG64 Number);
 EXTERN_C LONG Atomic(volatile LONG *Long, volatile LONG64 *Long64, volatile SHORT *Short, PVOID volatile *Pointer);
 EXTERN_C LONG64 Once(volatile LONG *Long, volatile LONG64 *Long64, volatile ULONG *Unsigned, PVOID volatile *Pointer);
+EXTERN_C long Long(volatile long *Count, unsigned long Mask);
 EXTERN_C VOID Fail(ULONG Why);
 
 ULONG64 Instructions(PVOID Memory)
@@ -109,6 +110,19 @@ LONG64 Once(volatile LONG *Long, volatile LONG64 *Long64, volatile ULONG *Unsign
     WritePointerRelease(Pointer, ReadPointerAcquire(Pointer));
     WritePointerNoFence(Pointer, ReadPointerNoFence(Pointer));
     return ReadAcquire(Long);
+}
+
+/* C's long, as sources for Microsoft's compiler use it. */
+long Long(volatile long *Count, unsigned long Mask)
+{
+    unsigned long index;
+
+    InterlockedIncrement(Count);
+    InterlockedExchange(Count, 2);
+    _InterlockedCompareExchange(Count, 3, 2);
+    if (_BitScanForward(&index, (ULONG)Mask) || _BitScanReverse64(&index, Mask))
+        InterlockedExchangeAdd(Count, (LONG)index);
+    return InterlockedDecrement(Count);
 }
 
 VOID Fail(ULONG Why)
