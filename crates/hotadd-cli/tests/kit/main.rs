@@ -127,6 +127,74 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
     }
 }
 
+/// The example of "Registering for Asynchronous Driver Notification", with its GUID and prototypes.
+#[test]
+fn a_driver_is_notified_asynchronously_after_a_processor_has_joined() {
+    let kit = Kit::new();
+    kit.file(
+        "later.c",
+        r#"#include <initguid.h>
+#include <wdm.h>
+#include <wdmguid.h>
+#include <poclass.h>
+
+static PVOID Entry, Sync;
+static volatile LONG Completed;
+
+static NTSTATUS Told(PVOID NotificationStructure, PVOID Context)
+{
+    PDEVICE_INTERFACE_CHANGE_NOTIFICATION change = (PDEVICE_INTERFACE_CHANGE_NOTIFICATION)NotificationStructure;
+
+    UNREFERENCED_PARAMETER(Context);
+    DbgPrint("%s %wZ after %d\n", IsEqualGUID(&change->Event, &GUID_DEVICE_INTERFACE_ARRIVAL) ? "arrived" : "?",
+             change->SymbolicLinkName, Completed);
+    return STATUS_SUCCESS;
+}
+
+static VOID Changed(PVOID Context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT Change, PNTSTATUS Status)
+{
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Status);
+    if (Change->State == KeProcessorAddCompleteNotify)
+        Completed++;
+}
+
+static VOID Unload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+    IoUnregisterPlugPlayNotificationEx(Entry);
+    KeDeregisterProcessorChangeCallback(Sync);
+}
+
+NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = Unload;
+    Sync = KeRegisterProcessorChangeCallback(Changed, NULL, 0);
+    return IoRegisterPlugPlayNotification(EventCategoryDeviceInterfaceChange,
+                                          PNPNOTIFY_DEVICE_INTERFACE_INCLUDE_EXISTING_INTERFACES,
+                                          (PVOID)&GUID_DEVICE_PROCESSOR, DriverObject, Told, NULL, &Entry);
+}
+"#,
+    );
+    for (compiler, form) in [("sys-cc", "sys"), ("so-cc", "so")] {
+        let driver = format!("later.{form}");
+        kit.compile(compiler, &["-O2", "-Wall", "later.c", "-o", &driver]);
+        let path = kit.path(&driver);
+        let path = path.to_str().unwrap();
+        let run = ["run", "--simulate", "2+1", "--json", "--driver", path, "--", "sleep", "1"];
+        let done = output(&run);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let events = common::events(&stdout(&done));
+        let said: Vec<_> = of(&events, "said").iter().map(|one| one["text"].clone()).collect();
+        let arrived = |id: u32, after: u32| {
+            let class = "{97FADB10-4E33-40AE-359C-8BEF029DBDD0}";
+            format!("arrived \\??\\ACPI#Processor#{id}#{class} after {after}")
+        };
+        assert_eq!(said, [arrived(0, 0), arrived(1, 0), arrived(2, 1)], "{driver}: {events:#?}");
+    }
+}
+
 #[test]
 fn cmake_builds_a_driver_in_both_forms_with_and_without_find_package() {
     let kit = Kit::new();
