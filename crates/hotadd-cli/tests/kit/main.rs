@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::live::Live;
 use common::{hotadd, of, output, stderr, stdout};
 
 /// A folder with a kit in it.
@@ -182,16 +183,19 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
         kit.compile(compiler, &["-O2", "-Wall", "later.c", "-o", &driver]);
         let path = kit.path(&driver);
         let path = path.to_str().unwrap();
-        let run = ["run", "--simulate", "2+1", "--json", "--driver", path, "--", "sleep", "1"];
-        let done = output(&run);
-        assert!(done.status.success(), "{}", stderr(&done));
-        let events = common::events(&stdout(&done));
-        let said: Vec<_> = of(&events, "said").iter().map(|one| one["text"].clone()).collect();
-        let arrived = |id: u32, after: u32| {
-            let class = "{97FADB10-4E33-40AE-359C-8BEF029DBDD0}";
-            format!("arrived \\??\\ACPI#Processor#{id}#{class} after {after}")
-        };
-        assert_eq!(said, [arrived(0, 0), arrived(1, 0), arrived(2, 1)], "{driver}: {events:#?}");
+        let mut live = Live::start(&["--driver", path]);
+        // One that is there, and two that are added.
+        let said: Vec<String> =
+            (0..3).map(|_| live.until("said")["text"].as_str().unwrap().to_owned()).collect();
+        let events = live.end();
+        for (id, said) in said.iter().enumerate() {
+            let arrived = format!(
+                "arrived \\??\\ACPI#Processor#{id}#{{97FADB10-4E33-40AE-359C-8BEF029DBDD0}} after "
+            );
+            let after = said.strip_prefix(&arrived).and_then(|after| after.parse::<usize>().ok());
+            // It may be told late, but never before AddComplete.
+            assert!(after.is_some_and(|after| after >= id), "{driver}: {said}: {events:#?}");
+        }
     }
 }
 
