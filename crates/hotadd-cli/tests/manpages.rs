@@ -25,6 +25,7 @@ fn every_public_command_has_a_man_page_with_all_its_options() {
         "-doctor",
         "-history",
         "-inspect",
+        "-kit",
         "-parties",
         "-rehearse",
         "-remove",

@@ -231,6 +231,29 @@ fn cmake_builds_a_driver_in_both_forms_with_and_without_find_package() {
 }
 
 #[test]
+fn the_commands_of_the_kits_page_work_as_printed() {
+    let kit = Kit::new();
+    fs::copy(sample("percpu.c"), kit.path("driver.c")).unwrap();
+    kit.file("Makefile", "driver.sys: driver.c\n\t$(CC) -O2 -o $@ $<\n");
+    kit.file(
+        "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.20)\nproject(driver C)\nadd_executable(driver driver.c)\n",
+    );
+    let page = fs::read_to_string(kit.path("kit/README.md")).unwrap();
+    let all = common::commands(&page);
+    assert!(all.len() >= 5, "{all:?}");
+    let program = Path::new(env!("CARGO_BIN_EXE_hotadd")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    for (command, _) in all {
+        let mut shell = Command::new("sh");
+        let done = shell.args(["-c", &command]).current_dir(kit.folder.path()).env("PATH", &path);
+        let done = done.output().unwrap();
+        assert!(done.status.success(), "{command}: {}", stderr(&done));
+    }
+    assert!(kit.path("build/driver.sys").is_file(), "CMake makes a .sys");
+}
+
+#[test]
 fn an_existing_folder_is_not_written_to_unless_it_is_a_kit() {
     let kit = Kit::new();
     fs::write(kit.path("kit/include/wdm.h"), "old").unwrap();
