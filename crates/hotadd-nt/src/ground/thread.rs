@@ -43,8 +43,10 @@ const _: () = assert!(offset_of!(Block, again) == 0x1a4);
 pub(crate) struct Own {
     /// The interrupt request level: 0 is PASSIVE, 1 APC, 2 DISPATCH. Only `ke::irql` changes it.
     pub(crate) irql: Cell<u8>,
-    /// The number of critical and guarded regions it is in.
-    pub(crate) regions: Cell<u32>,
+    /// The number of critical regions it is in.
+    pub(crate) critical: Cell<u32>,
+    /// The number of guarded regions it is in.
+    pub(crate) guarded: Cell<u32>,
     /// The locks that it holds, by kind and address, in the order of acquisition.
     pub(crate) held: RefCell<Vec<(Held, usize)>>,
     /// The function in which it currently waits.
@@ -134,8 +136,9 @@ impl Own {
         for (what, address) in self.held.borrow().iter().filter(|(what, _)| counts(*what)) {
             left.push(format!("holding the {} at {address:#x}", what.name()));
         }
-        if regions && self.regions.get() != 0 {
-            left.push(format!("in {} critical or guarded regions", self.regions.get()));
+        let count = self.critical.get().saturating_add(self.guarded.get());
+        if regions && count != 0 {
+            left.push(format!("in {count} critical or guarded regions"));
         }
         (!left.is_empty()).then(|| left.join(", "))
     }
@@ -179,7 +182,8 @@ pub(crate) fn enter() -> &'static Block {
         _rest: [0; _],
         own: Own {
             irql: Cell::new(0),
-            regions: Cell::new(0),
+            critical: Cell::new(0),
+            guarded: Cell::new(0),
             held: RefCell::default(),
             waits_in: Cell::new(None),
             confined: Cell::new(None),

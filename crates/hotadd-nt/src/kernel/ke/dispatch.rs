@@ -216,6 +216,6 @@ fn took(own: &Own, wanted: &Wanted<'_>, status: NtStatus) {
     let taken = if wanted.all { wanted.objects } else { &wanted.objects[place..=place] };
     for object in taken.iter().filter(|object| object.kind() == Some(Kind::Mutant)) {
         own.acquired(Held::Mutex, object.address());
-        own.regions.set(own.regions.get() + 1);
+        own.critical.set(own.critical.get().saturating_add(1));
     }
 }

@@ -10,7 +10,7 @@ use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind, Mutant, Semaphore};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;
-use crate::kernel::ke::dispatch;
+use crate::kernel::ke::{dispatch, regions};
 
 /// `STATUS_SEMAPHORE_LIMIT_EXCEEDED`.
 const SEMAPHORE_LIMIT_EXCEEDED: Status = Status::from_raw(0xC000_0047);
@@ -130,7 +130,7 @@ fn initialize_mutant(mutex: &Mutant, owned: bool) {
         let own = thread::own();
         mutex.owner.store(own.id(), Ordering::Relaxed);
         own.acquired(Held::Mutex, mutex.header.address());
-        own.regions.set(own.regions.get() + 1);
+        regions::enter();
     }
 }
 
@@ -142,7 +142,7 @@ fn release_mutant(function: &str, mutex: &Mutant, abandoned: bool) -> i32 {
     }
     // Abandoning releases it completely, however often it is owned.
     while own.released(Held::Mutex, mutex.header.address()) {
-        own.regions.set(own.regions.get().saturating_sub(1));
+        own.critical.set(own.critical.get().saturating_sub(1));
         if !abandoned {
             break;
         }
