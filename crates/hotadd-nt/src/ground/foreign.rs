@@ -179,6 +179,11 @@ impl<T> Out<T> {
         Self(at)
     }
 
+    /// The null pointer.
+    pub(crate) const fn null() -> Self {
+        Self(ptr::null_mut())
+    }
+
     pub(crate) const fn as_ptr(self) -> *mut T {
         self.0
     }

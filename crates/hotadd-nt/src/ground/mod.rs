@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod fault;
 pub(crate) mod foreign;
 pub(crate) mod images;
+pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod objects;
 pub(crate) mod routine;

@@ -23,6 +23,7 @@ mod pools;
 mod processor_add;
 mod spin;
 mod strings;
+mod tables;
 mod threads;
 mod timers;
 

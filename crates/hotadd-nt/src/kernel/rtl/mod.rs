@@ -18,6 +18,7 @@ mod random;
 mod sort;
 mod sprintf;
 mod strings;
+mod tables;
 mod text;
 pub(crate) mod version;
 
@@ -42,5 +43,8 @@ pub(crate) static TABLES: &[&[Export]] = &[
     sprintf::EXPORTS,
     strings::EXPORTS,
     strings::plain::EXPORTS,
+    tables::EXPORTS[0],
+    tables::EXPORTS[1],
+    tables::EXPORTS[2],
     version::EXPORTS,
 ];
