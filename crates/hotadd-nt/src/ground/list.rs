@@ -66,6 +66,22 @@ impl Links {
         }
         previous.join(next);
     }
+
+    /// The entries of the list with this head. Ends the process if the list does not return to the head.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Self> {
+        /// More entries than this do not fit into the pool.
+        const MOST: u32 = 1 << 24;
+        let (mut at, mut left) = (self.next(), MOST);
+        std::iter::from_fn(move || {
+            if at == self {
+                return None;
+            }
+            left = left.checked_sub(1).unwrap_or_else(|| damaged());
+            let entry = at;
+            at = at.next();
+            Some(entry)
+        })
+    }
 }
 
 /// Reports that neighbours in a list do not point to each other.

@@ -2,8 +2,11 @@
 //! it is pinned to.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::ptr;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotadd::{ActiveSet, HardwareId, Processor, ProcessorIndex, ProcessorNumber};
 
@@ -65,7 +68,7 @@ pub(crate) struct Own {
     pub(crate) object: Thread,
 }
 
-/// The kinds of locks that a thread can hold.
+/// The kinds of locks that a thread can hold, and other things that it has to give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     SpinLock,
@@ -76,6 +79,11 @@ pub(crate) enum Held {
     PushLockExclusive,
     ResourceShared,
     ResourceExclusive,
+    /// A saved floating-point state, which is to be restored.
+    FloatingPoint,
+    ExtendedState,
+    /// An attachment to a process.
+    Process,
 }
 
 impl Held {
@@ -90,6 +98,9 @@ impl Held {
             Self::PushLockExclusive => "push lock",
             Self::ResourceShared => "resource (shared)",
             Self::ResourceExclusive => "resource",
+            Self::FloatingPoint => "floating-point state",
+            Self::ExtendedState => "extended processor state",
+            Self::Process => "attachment to a process",
         }
     }
 }
@@ -153,6 +164,32 @@ pub(crate) struct Confined {
 
 thread_local! {
     static BLOCK: Cell<*const Block> = const { Cell::new(ptr::null()) };
+    /// Removes the thread from [`BY_NUMBER`] when it ends.
+    static NUMBERED: Numbered = const { Numbered };
+}
+
+/// The objects of the threads that ran driver code and have not ended, by their ids on this machine.
+static BY_NUMBER: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+struct Numbered;
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        if let Some(own) = existing() {
+            let number = own.object.number.load(Ordering::Relaxed) as usize;
+            by_numbers().remove(&number);
+        }
+    }
+}
+
+fn by_numbers() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    // A panic while the lock was held ends the process.
+    BY_NUMBER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The object of the thread with this id, if it ran driver code and has not ended.
+pub(crate) fn by_number(number: usize) -> Option<usize> {
+    by_numbers().get(&number).copied()
 }
 
 /// This thread's block, if it has one. May be called from a signal handler.
@@ -198,6 +235,9 @@ pub(crate) fn enter() -> &'static Block {
     block.second.set(ptr::from_ref(block).wrapping_byte_add(0x180).cast());
     block.thread.set((&raw const block.own.object).cast());
     BLOCK.set(block);
+    by_numbers().insert(block.own.object.number.load(Ordering::Relaxed) as usize, block.own.id());
+    // Fails only while the thread ends, and then nothing looks it up.
+    let _ = NUMBERED.try_with(|_| {});
     set_gs(ptr::from_ref(block) as usize);
     block.locate();
     block

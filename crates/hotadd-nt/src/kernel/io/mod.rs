@@ -2,6 +2,7 @@
 
 mod absent;
 pub(crate) mod devices;
+pub(crate) mod named_events;
 pub(crate) mod reinit;
 pub(crate) mod work;
 
@@ -9,4 +10,4 @@ use crate::ground::export::Export;
 
 /// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] =
-    &[absent::EXPORTS, devices::EXPORTS, reinit::EXPORTS, work::EXPORTS];
+    &[absent::EXPORTS, devices::EXPORTS, named_events::EXPORTS, reinit::EXPORTS, work::EXPORTS];

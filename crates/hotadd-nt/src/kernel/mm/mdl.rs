@@ -116,21 +116,16 @@ impl Mdl {
         }
     }
 
-    fn address(&self) -> usize {
+    pub(super) fn address(&self) -> usize {
         self.start + self.offset as usize
     }
 }
 
 fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<Mdl> {
-    let size = size(address, length as usize);
-    let memory =
-        buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
-    // SAFETY: the pointer is null, or has the size of a description of this memory until it is freed.
-    let mdl = unsafe { Out::new(memory) };
+    let mdl = describe(address, length);
     if mdl.non_null().is_none() {
         return mdl;
     }
-    mdl.put(Mdl::of(address, length, size));
     if let Some(irp) = irp.non_null() {
         let mut head = irp.get();
         match head.mdl.non_null().filter(|_| secondary) {
@@ -148,6 +143,31 @@ fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<
         }
     }
     mdl
+}
+
+/// A new description of this memory; null if there is no room for it.
+pub(super) fn describe(address: usize, length: u32) -> Out<Mdl> {
+    let size = size(address, length as usize);
+    let memory =
+        buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
+    // SAFETY: the pointer is null, or has the size of a description of this memory until it is freed.
+    let mdl: Out<Mdl> = unsafe { Out::new(memory) };
+    if mdl.non_null().is_some() {
+        mdl.put(Mdl::of(address, length, size));
+        number(mdl);
+    }
+    mdl
+}
+
+/// Marks pages as resident, or as no longer allocated.
+pub(super) fn set_locked(mdl: Out<Mdl>, locked: bool) {
+    change(mdl, |mdl| {
+        mdl.flags = if locked {
+            mdl.flags | flag::LOCKED
+        } else {
+            mdl.flags & !(flag::LOCKED | flag::MAPPED)
+        };
+    });
 }
 
 fn free(mdl: Out<Mdl>) {

@@ -113,9 +113,9 @@ fn close(function: &str, handle: usize) -> NtStatus {
 
 fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
     match find(handle) {
-        Some((object, Kind::Thread | Kind::Process)) => {
-            // SAFETY: objects of this crate begin with a header and are never freed. The process's header states that
-            // it has not ended.
+        Some((object, Kind::Thread | Kind::Process | Kind::Event)) => {
+            // SAFETY: these objects of this crate begin with a header. An event lives as long as the handle, the others
+            // are never freed. The process's header states that it has not ended.
             let object = unsafe { &*(object as *const Header) };
             waits::wait("ZwWaitForSingleObject", &[object], true, timeout)
         }

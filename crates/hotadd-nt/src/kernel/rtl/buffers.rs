@@ -15,6 +15,9 @@ pub(crate) struct Use([u8; 4]);
 pub(crate) const STRING: Use = Use(*b"Strg");
 pub(crate) const MDL: Use = Use(*b"Mdl ");
 pub(crate) const EXTENSION: Use = Use(*b"DrvE");
+pub(crate) const EVENT: Use = Use(*b"Even");
+pub(crate) const RANGES: Use = Use(*b"PhyR");
+pub(crate) const STATE: Use = Use(*b"XSav");
 pub(crate) const WORK: Use = Use(*b"IoWI");
 
 /// Allocates this many zero bytes. `None` if there is not enough memory.

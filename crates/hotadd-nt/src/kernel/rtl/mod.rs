@@ -4,6 +4,7 @@
 mod arguments;
 mod bitmap;
 pub(crate) mod buffers;
+mod callers;
 pub(crate) mod case;
 mod chars;
 mod compare;
@@ -28,6 +29,7 @@ use crate::ground::export::Export;
 pub(crate) static TABLES: &[&[Export]] = &[
     bitmap::EXPORTS,
     bitmap::number::EXPORTS,
+    callers::EXPORTS,
     case::EXPORTS,
     compare::EXPORTS,
     convert::EXPORTS,

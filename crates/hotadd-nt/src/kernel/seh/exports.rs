@@ -11,7 +11,7 @@ use super::raise::caught;
 use super::scopes;
 use super::unwind;
 use crate::faults::{Cause, Report};
-use crate::ground::calls::call_before;
+use crate::ground::calls::{self, call_before};
 use crate::ground::context::{Context, RSP, Record, restore};
 use crate::ground::export::{Export, What};
 use crate::ground::foreign::{In, Out};
@@ -45,7 +45,7 @@ macro_rules! exports {
 
 exports! {
     both: DbgBreakPoint ExRaiseAccessViolation ExRaiseDatatypeMisalignment ExRaiseStatus ProbeForRead ProbeForWrite
-        RtlRaiseException RtlRaiseStatus,
+        RtlCaptureStackBackTrace RtlRaiseException RtlRaiseStatus,
     sys: __C_specific_handler __chkstk _local_unwind RtlCaptureContext RtlLookupFunctionEntry RtlRestoreContext RtlUnwind
         RtlUnwindEx RtlVirtualUnwind
 }
@@ -136,6 +136,30 @@ extern "sysv64" fn on_capture(context: &mut Context, to: Out<Context>) {
     to.put(*context);
 }
 
+extern "sysv64" fn on_back_trace(
+    context: &mut Context,
+    skip: u32,
+    count: u32,
+    to: Out<usize>,
+    hash: Out<u32>,
+) -> u16 {
+    store_trace(&dispatch::trace(context, most_frames(skip, count)), skip, to, hash)
+}
+
+/// How many frames are needed to skip some and return others.
+fn most_frames(skip: u32, count: u32) -> usize {
+    (skip as usize).saturating_add(count.min(u16::MAX.into()) as usize)
+}
+
+/// Stores the addresses of a trace and their sum. Returns how many there are.
+fn store_trace(trace: &[usize], skip: u32, to: Out<usize>, hash: Out<u32>) -> u16 {
+    let found = trace.get(skip as usize..).unwrap_or_default();
+    to.put_all(found);
+    let sum = found.iter().fold(0_u32, |sum, address| sum.wrapping_add(*address as u32));
+    hash.put_if_wanted(sum);
+    u16::try_from(found.len()).unwrap_or(u16::MAX)
+}
+
 extern "sysv64" fn on_unwind(
     context: &mut Context,
     frame: u64,
@@ -169,6 +193,7 @@ mod win64 {
         fn ProbeForRead = on_probe;
         fn ProbeForWrite = on_probe_for_writing;
         fn RtlCaptureContext = on_capture;
+        fn RtlCaptureStackBackTrace = on_back_trace;
         fn RtlUnwind = on_unwind;
         fn RtlUnwindEx = on_unwind;
         fn _local_unwind = on_local_unwind;
@@ -280,9 +305,9 @@ mod sysv {
     }
 
     macro_rules! exported {
-        ($(fn $name:ident($($argument:ident: $type:ty),*) $body:block)*) => {$(
+        ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block)*) => {$(
             #[unsafe(no_mangle)]
-            pub(super) unsafe extern "C" fn $name($($argument: $type),*) $body
+            pub(super) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
         )*};
     }
 
@@ -291,6 +316,9 @@ mod sysv {
         fn RtlRaiseStatus(status: u32) { raised(status) }
         fn ExRaiseAccessViolation() { raised(ACCESS_VIOLATION) }
         fn ExRaiseDatatypeMisalignment() { raised(MISALIGNMENT) }
+        fn RtlCaptureStackBackTrace(skip: u32, count: u32, to: Out<usize>, hash: Out<u32>) -> u16 {
+            store_trace(&calls::returns(most_frames(skip, count)), skip, to, hash)
+        }
         fn RtlRaiseException(record: In<Record>) { raised(record.get().code) }
         fn DbgBreakPoint() { fault(Cause::Breakpoint) }
         fn ProbeForRead(address: usize, length: usize, alignment: u32) { probe(address, length, alignment) }
