@@ -1,11 +1,13 @@
 //! The table of all exports, and the services that the kernel passes to the loaders.
 
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::OnceLock;
 
 use crate::ground::abi::Abi;
 use crate::ground::export::Export;
 use crate::ground::services::Services;
+use crate::kernel::io::calling;
 use crate::kernel::ke::irql;
 use crate::kernel::seh::memory;
 use crate::kernel::{ex, io, ke, mm, ob, ps, rtl, seh};
@@ -47,6 +49,14 @@ fn name_at(address: usize) -> Option<&'static str> {
     memory::at(address).or_else(|| exports().find(is_there).map(|export| export.name))
 }
 
+/// The function that answers requests for which a driver has none.
+fn refuse(abi: Abi) -> *const c_void {
+    match abi {
+        Abi::Win64 => calling::refuse_win64 as *const c_void,
+        Abi::SysV => calling::refuse_sysv as *const c_void,
+    }
+}
+
 /// The kernel's services for an image.
 pub(crate) static SERVICES: Services =
-    Services { find: find_for, name_at, dispatch: seh::dispatch, write_irql: irql::write };
+    Services { find: find_for, name_at, dispatch: seh::dispatch, refuse, write_irql: irql::write };

@@ -22,6 +22,7 @@ mod pointers;
 mod pools;
 mod processor_add;
 mod queues;
+mod requests;
 mod spin;
 mod strings;
 mod system;

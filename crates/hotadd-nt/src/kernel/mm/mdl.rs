@@ -146,7 +146,7 @@ fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<
 }
 
 /// A new description of this memory; null if there is no room for it.
-pub(super) fn describe(address: usize, length: u32) -> Out<Mdl> {
+pub(crate) fn describe(address: usize, length: u32) -> Out<Mdl> {
     let size = size(address, length as usize);
     let memory =
         buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
@@ -220,7 +220,8 @@ fn part(source: Mdl, target: Out<Mdl>, address: usize, length: u32) {
     number(target);
 }
 
-fn lock(mdl: Out<Mdl>, operation: u32) {
+/// Checks that the memory is mapped, and marks the pages as locked.
+pub(crate) fn lock(mdl: Out<Mdl>, operation: u32) {
     /// `IoReadAccess`
     const READ: u32 = 0;
     let value = mdl.get();
@@ -234,6 +235,21 @@ fn lock(mdl: Out<Mdl>, operation: u32) {
     change(mdl, |mdl| {
         mdl.flags |= flag::LOCKED | if operation == READ { 0 } else { flag::WRITE };
     });
+}
+
+/// Unlocks and frees the descriptions of a request.
+pub(crate) fn free_all(first: Out<Mdl>) {
+    /// More descriptions than this do not fit into the pool.
+    const MOST: usize = 1 << 22;
+    let mut at = first;
+    for _ in 0..MOST {
+        let Some(mdl) = at.non_null() else { return };
+        at = mdl.get().next;
+        if mdl.get().flags & flag::LOCKED != 0 {
+            unlock(mdl);
+        }
+        free(mdl);
+    }
 }
 
 fn unlock(mdl: Out<Mdl>) {

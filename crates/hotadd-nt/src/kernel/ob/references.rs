@@ -9,7 +9,7 @@ use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::types::{NtStatus, nt_status};
 use crate::kernel::ex::callbacks;
-use crate::kernel::io::named_events;
+use crate::kernel::io::{devices, named_events, opening};
 use crate::kernel::ob::types::variables::{
     ExEventObjectType, ExSemaphoreObjectType, IoFileObjectType, PsProcessType, PsThreadType,
 };
@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Callback,
     /// An event of this crate, which has a name.
     Event,
+    /// A file object.
+    File,
     /// Any other object: a device, a driver, or an object that another part created.
     Other,
 }
@@ -82,6 +84,8 @@ pub(crate) fn drop_one(function: &str, object: usize) -> isize {
     match kind {
         Kind::Callback if left == 0 => callbacks::forget(object),
         Kind::Event if left == 0 => named_events::forget(object),
+        Kind::File if left == 0 => opening::forget(object),
+        Kind::Other if left == 0 => devices::dereferenced(object),
         _ => {}
     }
     left
@@ -112,6 +116,7 @@ pub(crate) fn is_of(kind: Kind, asked: usize) -> bool {
         (&PsThreadType, Kind::Thread),
         (&PsProcessType, Kind::Process),
         (&ExEventObjectType, Kind::Event),
+        (&IoFileObjectType, Kind::File),
     ];
     // Objects of the driver's own count too.
     let others = [&ExEventObjectType, &ExSemaphoreObjectType, &IoFileObjectType];
