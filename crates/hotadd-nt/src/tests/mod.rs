@@ -11,6 +11,7 @@ mod devices;
 mod dpcs;
 mod events;
 mod faults;
+mod files;
 mod headers;
 mod joining;
 mod layouts;

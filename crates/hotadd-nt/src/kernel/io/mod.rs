@@ -6,6 +6,7 @@ mod building;
 pub(crate) mod calling;
 mod cancelling;
 pub(crate) mod devices;
+mod files;
 mod irp;
 pub(crate) mod named_events;
 pub(crate) mod opening;
@@ -23,6 +24,7 @@ pub(crate) static TABLES: &[&[Export]] = &[
     building::EXPORTS,
     calling::EXPORTS,
     cancelling::EXPORTS,
+    files::EXPORTS,
     irp::EXPORTS,
     opening::EXPORTS,
     remove_locks::EXPORTS,

@@ -84,7 +84,8 @@ pub(crate) fn open(object: usize, kind: Kind) -> usize {
     handle
 }
 
-fn find(handle: usize) -> Option<(usize, Kind)> {
+/// The object of a handle, and its kind.
+pub(crate) fn find(handle: usize) -> Option<(usize, Kind)> {
     match handle {
         CURRENT_THREAD => Some((thread::own().id(), Kind::Thread)),
         CURRENT_PROCESS => Some((PsInitialSystemProcess.address(), Kind::Process)),
