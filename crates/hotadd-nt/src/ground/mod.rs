@@ -9,6 +9,7 @@ pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod counts;
 pub(crate) mod driver_object;
+pub(crate) mod exception;
 pub(crate) mod export;
 pub(crate) mod fault;
 pub(crate) mod foreign;

@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use hotadd::Status;
-
 use crate::ground::caller;
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::kernel::ex::heap::{self, Wrong};
 use crate::kernel::ke::{dispatch, dpc_queue, irql};
@@ -125,45 +124,43 @@ mod flag {
 
 nt! {
     /// Allocates memory without a tag.
-    fn ExAllocatePool(kind: u32, size: usize) -> usize { old(kind, size, NONE, false, kind & RAISE != 0) }
+    fn ExAllocatePool(kind: u32, size: usize) -> usize { or_fault(by_type(kind, size, None)) }
 
     /// Allocates memory.
     fn ExAllocatePoolWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
     /// Allocates memory. The priority would select which allocations fail first when memory is short. It is
     /// ignored: either there is enough, or none.
     fn ExAllocatePoolWithTagPriority(kind: u32, size: usize, tag: u32, _priority: i32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
-    /// Allocates memory, or does not return.
+    /// Allocates memory, or raises an exception.
     fn ExAllocatePoolWithQuotaTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+        or_fault(with_quota(kind, size, tag))
     }
 
-    /// Allocates memory, or does not return.
+    /// Allocates memory, or raises an exception.
     fn ExAllocatePoolQuotaWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+        or_fault(with_quota(kind, size, tag))
     }
 
     /// Allocates memory that is zero.
-    fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), true, kind & RAISE != 0)
-    }
+    fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize { or_fault(zeroed(kind, size, tag)) }
 
     /// Allocates memory with undefined content.
     fn ExAllocatePoolUninitialized(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, kind & RAISE != 0)
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
     /// Allocates memory, which is zero unless the flags say otherwise.
-    fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { new(flags, size, Tag(tag)) }
+    fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { or_fault(by_flags(flags, size, tag)) }
 
     /// Allocates memory. The extended parameters have no effect here.
     fn ExAllocatePool3(flags: u64, size: usize, tag: u32, _parameters: usize, _count: u32) -> usize {
-        new(flags, size, Tag(tag))
+        or_fault(by_flags(flags, size, tag))
     }
 
     /// Frees memory.
@@ -180,13 +177,32 @@ nt! {
     }
 }
 
+/// What is allocated, or 0, or an exception if the caller asked for one.
+type Allocated = Result<usize, Exception>;
+
 /// Allocates by `POOL_TYPE`.
-fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: bool) -> usize {
+fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: bool) -> Allocated {
     allocate(size, tag, zeroed, kind & PAGED != 0, raise)
 }
 
+/// Allocates by `POOL_TYPE`.
+pub(crate) fn by_type(kind: u32, size: usize, tag: Option<u32>) -> Allocated {
+    old(kind, size, tag.map_or(NONE, Tag), false, kind & RAISE != 0)
+}
+
+/// Allocates by `POOL_TYPE`, and raises unless told otherwise.
+pub(crate) fn with_quota(kind: u32, size: usize, tag: u32) -> Allocated {
+    old(kind, size, Tag(tag), false, kind & QUOTA_FAIL == 0)
+}
+
+/// Allocates by `POOL_TYPE`, with zeros.
+pub(crate) fn zeroed(kind: u32, size: usize, tag: u32) -> Allocated {
+    old(kind, size, Tag(tag), true, kind & RAISE != 0)
+}
+
 /// Allocates by flags.
-fn new(flags: u64, size: usize, tag: Tag) -> usize {
+pub(crate) fn by_flags(flags: u64, size: usize, tag: u32) -> Allocated {
+    let tag = Tag(tag);
     let raise = flags & flag::RAISE_ON_FAILURE != 0;
     let pools = flags & (flag::NON_PAGED | flag::NON_PAGED_EXECUTE | flag::PAGED);
     let wrong = if tag.0 == 0 {
@@ -201,21 +217,15 @@ fn new(flags: u64, size: usize, tag: Tag) -> usize {
     failed(size, tag, raise)
 }
 
-fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> usize {
+fn allocate(size: usize, tag: Tag, zeroed: bool, paged: bool, raise: bool) -> Allocated {
     irql::at_most("a pool function", if paged { irql::APC } else { irql::DISPATCH });
-    heap::with(|heap| heap.allocate(size, tag, zeroed)).unwrap_or_else(|| failed(size, tag, raise))
+    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed));
+    memory.map_or_else(|| failed(size, tag, raise), Ok)
 }
 
 /// The result of a failed allocation.
-fn failed(size: usize, tag: Tag, raise: bool) -> usize {
-    if raise {
-        let what = format!(
-            "cannot get {size} bytes of pool, tag '{tag}', and had asked for an exception \
-         on failure"
-        );
-        caller::fault_with(Status::INSUFFICIENT_RESOURCES, what);
-    }
-    0
+fn failed(size: usize, tag: Tag, raise: bool) -> Allocated {
+    if raise { Err(Exception::NoPool { size, tag: tag.0.to_le_bytes() }) } else { Ok(0) }
 }
 
 pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {

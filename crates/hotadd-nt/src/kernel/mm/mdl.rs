@@ -3,9 +3,8 @@
 
 use std::ffi::c_void;
 
-use hotadd::Status;
-
 use crate::ground::caller;
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::memory::PAGE;
@@ -55,7 +54,7 @@ nt! {
     /// Completes a description of memory that is always resident.
     fn MmBuildMdlForNonPagedPool(mdl: Out<Mdl>) { build(mdl) }
 
-    /// Locks the memory. On Windows an invalid address raises an exception.
+    /// Locks the memory. An invalid address raises an exception.
     fn MmProbeAndLockPages(mdl: Out<Mdl>, _mode: u8, operation: u32) { lock(mdl, operation) }
 
     /// Unlocks the memory.
@@ -220,21 +219,26 @@ fn part(source: Mdl, target: Out<Mdl>, address: usize, length: u32) {
     number(target);
 }
 
-/// Checks that the memory is mapped, and marks the pages as locked.
+/// Locks the pages. Memory that is not mapped is a fault.
 pub(crate) fn lock(mdl: Out<Mdl>, operation: u32) {
+    or_fault(try_lock(mdl, operation));
+}
+
+/// Checks that the memory is mapped, and marks the pages as locked.
+pub(crate) fn try_lock(mdl: Out<Mdl>, operation: u32) -> Result<(), Exception> {
     /// `IoReadAccess`
     const READ: u32 = 0;
     let value = mdl.get();
     let mut pages =
         (0..pages(value.address(), value.count as usize)).map(|page| value.start + page * PAGE);
-    if let Some(bad) = pages.find(|page| !pages::is_readable(*page)) {
-        let what = format!("calls MmProbeAndLockPages for {bad:#x}, which is not mapped");
-        caller::fault_with(Status::ACCESS_VIOLATION, what);
+    if let Some(at) = pages.find(|page| !pages::is_readable(*page)) {
+        return Err(Exception::NotMapped { at });
     }
     number(mdl);
     change(mdl, |mdl| {
         mdl.flags |= flag::LOCKED | if operation == READ { 0 } else { flag::WRITE };
     });
+    Ok(())
 }
 
 /// Unlocks and frees the descriptions of a request.
