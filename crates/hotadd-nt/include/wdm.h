@@ -23,3 +23,7 @@
 #include "nt/slist.h"
 #include "nt/spinlock.h"
 #include "nt/thread.h"
+#include "nt/file.h"
+#include "nt/request.h"
+#include "nt/state.h"
+#include "nt/tables.h"
