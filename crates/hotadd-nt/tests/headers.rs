@@ -300,6 +300,7 @@ fn prototypes(aux: &str) -> BTreeMap<String, String> {
         // One type by several names.
         for (from, to) in [
             ("struct _IRP *", "PIRP"),
+            ("struct _DRIVER_OBJECT *", "PDRIVER_OBJECT"),
             ("PMDLX", "PMDL"),
             ("PRKTHREAD", "PKTHREAD"),
             ("DEVICE_TYPE", "ULONG"),

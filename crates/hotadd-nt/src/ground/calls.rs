@@ -29,6 +29,22 @@ pub(crate) fn calling() -> Option<Call> {
     unsafe { newest_call(here, high.min(here + REACH)) }
 }
 
+/// The addresses in drivers to which the functions on this stack return, the newest first, at most this many. A native
+/// driver has no tables to unwind it, so every address after a call counts, also one that a function left behind.
+pub(crate) fn returns(most: usize) -> Vec<usize> {
+    let here = 0_usize;
+    let here = &raw const here as usize;
+    let (low, high) = thread::own().watched.limits();
+    if !(low..high).contains(&here) {
+        return Vec::new();
+    }
+    let words = (here.next_multiple_of(8)..high & !7).step_by(8);
+    // SAFETY: the range goes from this frame to the end of this thread's stack, and this thread is busy here.
+    let words =
+        words.map(|at| unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() });
+    words.filter(|word| call_before(*word).is_some()).take(most).collect()
+}
+
 /// A driver's newest call on a stack between two addresses.
 ///
 /// # Safety

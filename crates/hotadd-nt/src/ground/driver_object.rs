@@ -4,16 +4,12 @@ use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
 use std::ptr::{self, NonNull};
 
-use crate::ground::abi::Abi;
 use crate::ground::images::Image;
 use crate::ground::routine::Routine;
-use crate::ground::types::{DriverObject, NtStatus, UnicodeString};
+use crate::ground::types::{DriverObject, UnicodeString};
 
 /// `IO_TYPE_DRIVER`.
 const IO_TYPE_DRIVER: i16 = 4;
-
-/// `STATUS_INVALID_DEVICE_REQUEST`.
-const INVALID_DEVICE_REQUEST: NtStatus = 0xC000_0010_u32.cast_signed();
 
 /// `DRIVER_EXTENSION`, as far as it is documented.
 #[repr(C)]
@@ -53,10 +49,7 @@ impl Object {
             text(service.to_owned()),
         ];
         let [name, path, hardware, key] = texts.each_mut().map(|text| string(text));
-        let refuse: *const c_void = match image.abi {
-            Abi::Win64 => refuse_win64 as *const c_void,
-            Abi::SysV => refuse_sysv as *const c_void,
-        };
+        let refuse = (image.services.refuse)(image.abi);
         let driver = DriverObject {
             kind: IO_TYPE_DRIVER,
             size: i16::try_from(size_of::<DriverObject>()).unwrap_or(i16::MAX),
@@ -120,14 +113,4 @@ impl Drop for Object {
 fn string(text: &mut [u16]) -> UnicodeString {
     let length = u16::try_from(text.len() * 2).unwrap_or(0xfffe);
     UnicodeString { length, maximum_length: length, buffer: text.as_mut_ptr() }
-}
-
-/// Answers requests for which a driver has no function.
-extern "C" fn refuse_sysv(_: *mut c_void, _: *mut c_void) -> NtStatus {
-    INVALID_DEVICE_REQUEST
-}
-
-/// The same for a `.sys`.
-extern "win64" fn refuse_win64(_: *mut c_void, _: *mut c_void) -> NtStatus {
-    INVALID_DEVICE_REQUEST
 }

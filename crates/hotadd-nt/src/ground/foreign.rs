@@ -89,6 +89,14 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
+/// `part!(at, Type.field)`: a field of the structure to which an [`Out`] points.
+macro_rules! part {
+    ($at:expr, $type:ident.$field:ident) => {
+        $at.field_like(std::mem::offset_of!($type, $field), |whole: &$type| &whole.$field)
+    };
+}
+pub(crate) use part;
+
 /// Reports a misaligned address of an object.
 #[cold]
 fn misaligned(address: usize, align: usize) -> ! {
@@ -182,6 +190,16 @@ impl<T> Out<T> {
         Self(at)
     }
 
+    /// The null pointer.
+    pub(crate) const fn null() -> Self {
+        Self(ptr::null_mut())
+    }
+
+    /// Whether it is null.
+    pub(crate) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
     pub(crate) const fn as_ptr(self) -> *mut T {
         self.0
     }
@@ -194,6 +212,11 @@ impl<T> Out<T> {
     /// The field at this byte offset in the same object.
     pub(crate) const fn field<U>(self, offset: usize) -> Out<U> {
         Out(self.0.wrapping_byte_add(offset).cast())
+    }
+
+    /// The field at this offset, whose type is the one that the function returns. For [`part!`].
+    pub(crate) const fn field_like<U>(self, offset: usize, _: fn(&T) -> &U) -> Out<U> {
+        self.field(offset)
     }
 
     /// The same for reading.

@@ -2,8 +2,11 @@
 //! it is pinned to.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::ptr;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotadd::{ActiveSet, HardwareId, Processor, ProcessorIndex, ProcessorNumber};
 
@@ -43,8 +46,10 @@ const _: () = assert!(offset_of!(Block, again) == 0x1a4);
 pub(crate) struct Own {
     /// The interrupt request level: 0 is PASSIVE, 1 APC, 2 DISPATCH. Only `ke::irql` changes it.
     pub(crate) irql: Cell<u8>,
-    /// The number of critical and guarded regions it is in.
-    pub(crate) regions: Cell<u32>,
+    /// The number of critical regions it is in.
+    pub(crate) critical: Cell<u32>,
+    /// The number of guarded regions it is in.
+    pub(crate) guarded: Cell<u32>,
     /// The locks that it holds, by kind and address, in the order of acquisition.
     pub(crate) held: RefCell<Vec<(Held, usize)>>,
     /// The function in which it currently waits.
@@ -65,7 +70,7 @@ pub(crate) struct Own {
     pub(crate) object: Thread,
 }
 
-/// The kinds of locks that a thread can hold.
+/// The kinds of locks that a thread can hold, and other things that it has to give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     SpinLock,
@@ -76,6 +81,11 @@ pub(crate) enum Held {
     PushLockExclusive,
     ResourceShared,
     ResourceExclusive,
+    /// A saved floating-point state, which is to be restored.
+    FloatingPoint,
+    ExtendedState,
+    /// An attachment to a process.
+    Process,
 }
 
 impl Held {
@@ -90,6 +100,9 @@ impl Held {
             Self::PushLockExclusive => "push lock",
             Self::ResourceShared => "resource (shared)",
             Self::ResourceExclusive => "resource",
+            Self::FloatingPoint => "floating-point state",
+            Self::ExtendedState => "extended processor state",
+            Self::Process => "attachment to a process",
         }
     }
 }
@@ -128,9 +141,14 @@ impl Own {
         self.leftovers_since(Holdings::default(), level)
     }
 
+    /// The number of critical and guarded regions it is in.
+    fn regions(&self) -> u32 {
+        self.critical.get().saturating_add(self.guarded.get())
+    }
+
     /// What it holds now, for [`leftovers_since`](Self::leftovers_since).
     pub(crate) fn holdings(&self) -> Holdings {
-        Holdings { locks: self.held.borrow().len(), regions: self.regions.get() }
+        Holdings { locks: self.held.borrow().len(), regions: self.regions() }
     }
 
     /// What it holds and did not hold before.
@@ -153,7 +171,7 @@ impl Own {
         for (what, address) in held.iter().skip(from).filter(|(what, _)| counts(*what)) {
             left.push(format!("holding the {} at {address:#x}", what.name()));
         }
-        let more = regions.map_or(0, |before| self.regions.get().saturating_sub(before));
+        let more = regions.map_or(0, |before| self.regions().saturating_sub(before));
         if more != 0 {
             left.push(format!("in {more} critical or guarded regions"));
         }
@@ -177,6 +195,32 @@ pub(crate) struct Confined {
 
 thread_local! {
     static BLOCK: Cell<*const Block> = const { Cell::new(ptr::null()) };
+    /// Removes the thread from [`BY_NUMBER`] when it ends.
+    static NUMBERED: Numbered = const { Numbered };
+}
+
+/// The objects of the threads that ran driver code and have not ended, by their ids on this machine.
+static BY_NUMBER: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+struct Numbered;
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        if let Some(own) = existing() {
+            let number = own.object.number.load(Ordering::Relaxed) as usize;
+            by_numbers().remove(&number);
+        }
+    }
+}
+
+fn by_numbers() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    // A panic while the lock was held ends the process.
+    BY_NUMBER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The object of the thread with this id, if it ran driver code and has not ended.
+pub(crate) fn by_number(number: usize) -> Option<usize> {
+    by_numbers().get(&number).copied()
 }
 
 /// This thread's block, if it has one. May be called from a signal handler.
@@ -206,7 +250,8 @@ pub(crate) fn enter() -> &'static Block {
         _rest: [0; _],
         own: Own {
             irql: Cell::new(0),
-            regions: Cell::new(0),
+            critical: Cell::new(0),
+            guarded: Cell::new(0),
             held: RefCell::default(),
             waits_in: Cell::new(None),
             confined: Cell::new(None),
@@ -222,6 +267,9 @@ pub(crate) fn enter() -> &'static Block {
     block.second.set(ptr::from_ref(block).wrapping_byte_add(0x180).cast());
     block.thread.set((&raw const block.own.object).cast());
     BLOCK.set(block);
+    by_numbers().insert(block.own.object.number.load(Ordering::Relaxed) as usize, block.own.id());
+    // Fails only while the thread ends, and then nothing looks it up.
+    let _ = NUMBERED.try_with(|_| {});
     set_gs(ptr::from_ref(block) as usize);
     block.locate();
     block

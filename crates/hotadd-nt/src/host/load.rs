@@ -14,7 +14,7 @@ use crate::ground::world;
 use crate::host::unload_report::{self, UnloadReport};
 use crate::kernel::ex::callbacks;
 use crate::kernel::exports::SERVICES;
-use crate::kernel::io::reinit;
+use crate::kernel::io::{devices, reinit};
 use crate::kernel::ke::change;
 use crate::loaders::file::{File, Kind};
 use crate::loaders::native::{self, Native};
@@ -136,7 +136,9 @@ impl Driver {
         if !status.is_error() {
             // Runs the work that the driver postponed until it is loaded.
             // SAFETY: it is the driver's object, which lives as long as `self`.
-            reinit::run(unsafe { Out::new(self.object.driver()) });
+            let driver = unsafe { Out::new(self.object.driver()) };
+            devices::initialized(driver);
+            reinit::run(driver);
             return Ok(self);
         }
         self.stopped("DriverEntry failed");

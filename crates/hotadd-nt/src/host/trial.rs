@@ -17,6 +17,7 @@ use crate::{Console, Fault, World, fault, pe};
 const DRIVERS: &[(&str, &[u8])] = &[
     ("crash.sys", include_bytes!("../../tests/fixtures/crash.sys")),
     ("seh.sys", include_bytes!("../../tests/fixtures/seh.sys")),
+    ("raise.sys", include_bytes!("../../tests/fixtures/raise.sys")),
 ];
 
 /// The outcome of a call.

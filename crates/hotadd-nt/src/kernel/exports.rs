@@ -1,13 +1,15 @@
 //! The table of all exports, and the services that the kernel passes to the loaders.
 
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::OnceLock;
 
 use crate::ground::abi::Abi;
 use crate::ground::export::Export;
 use crate::ground::services::Services;
+use crate::kernel::io::calling;
 use crate::kernel::ke::irql;
-use crate::kernel::seh::memory;
+use crate::kernel::seh::{memory, raising};
 use crate::kernel::{ex, io, ke, mm, ob, ps, rtl, seh};
 
 /// The exports of all folders.
@@ -34,8 +36,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Export> {
 }
 
 /// The export to which an import of this name is bound in an image of this convention.
-fn find_for(name: &str, abi: Abi) -> Option<Export> {
-    let caught = if abi == Abi::Win64 { memory::find(name) } else { None };
+pub(crate) fn find_for(name: &str, abi: Abi) -> Option<Export> {
+    let caught =
+        if abi == Abi::Win64 { memory::find(name).or_else(|| raising::find(name)) } else { None };
     caught.or_else(|| find(name).copied())
 }
 
@@ -44,9 +47,18 @@ fn name_at(address: usize) -> Option<&'static str> {
     let is_there = |export: &&Export| {
         [Abi::Win64, Abi::SysV].iter().any(|abi| export.address(*abi) as usize == address)
     };
-    memory::at(address).or_else(|| exports().find(is_there).map(|export| export.name))
+    let caught = memory::at(address).or_else(|| raising::at(address));
+    caught.or_else(|| exports().find(is_there).map(|export| export.name))
+}
+
+/// The function that answers requests for which a driver has none.
+fn refuse(abi: Abi) -> *const c_void {
+    match abi {
+        Abi::Win64 => calling::refuse_win64 as *const c_void,
+        Abi::SysV => calling::refuse_sysv as *const c_void,
+    }
 }
 
 /// The kernel's services for an image.
 pub(crate) static SERVICES: Services =
-    Services { find: find_for, name_at, dispatch: seh::dispatch, write_irql: irql::write };
+    Services { find: find_for, name_at, dispatch: seh::dispatch, refuse, write_irql: irql::write };

@@ -3,27 +3,9 @@
 use std::sync::atomic::AtomicUsize;
 
 use crate::ground::abi::Abi;
-use crate::tests::{IN_A_FAULT, Memory, call, fault_of, routine, scene};
+use crate::tests::{Memory, call, routine, stopped};
 
-/// Declares tests. Each does something that stops its process, and expects this text in the report.
-macro_rules! stopped {
-    ($($name:ident: $words:literal => $act:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            if std::env::var_os(IN_A_FAULT).is_some() {
-                scene();
-                let act: fn() = $act;
-                act();
-                println!("it continued");
-                return;
-            }
-            let fault = fault_of(stringify!($name));
-            assert!(fault.contains($words), "{fault:?} says what happened");
-        }
-    )*};
-}
-
-stopped! {
+stopped! { "faults":
     lowering_the_irql_upwards: "to lower the IRQL from 0 to 2" => || call!(Abi::Win64, KeLowerIrql(2 => u8));
     raising_the_irql_downwards: "to raise the IRQL from 2 to 1" => || {
         call!(Abi::Win64, KeRaiseIrqlToDpcLevel() -> u8);
@@ -249,7 +231,7 @@ fn poke(address: usize) {
 }
 
 // Functions that stop the process or answer.
-stopped! {
+stopped! { "faults":
     stopping_the_system: "0xc0000183 bugcheck 0xe2 (MANUALLY_INITIATED_CRASH) (0x1, 0x2, 0x3, 0x4)" => || {
         call!(Abi::Win64, KeBugCheckEx(0xe2 => u32, 1 => usize, 2 => usize, 3 => usize, 4 => usize));
     };

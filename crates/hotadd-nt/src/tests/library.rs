@@ -6,7 +6,7 @@ use std::ptr;
 use windows_sys::Wdk::System::SystemServices::RTL_BITMAP as Bitmap;
 
 use crate::ground::abi::Abi;
-use crate::tests::{BOTH, address, call};
+use crate::tests::{BOTH, address, call, scene};
 
 const NONE: u32 = u32::MAX;
 
@@ -53,6 +53,57 @@ fn bitmaps_are_counted_changed_and_searched() {
         assert_eq!((taken, set()), (30, 95));
         let test = |bit: u32| call!(abi, RtlTestBit(m => *mut Bitmap, bit => u32) -> u8);
         assert_eq!([test(1), test(2), test(30)], [1, 0, 1]);
+    }
+}
+
+/// "The sum (StartingIndex + NumberToClear) must not exceed the SizeOfBitMap parameter value." "RtlAreBitsClear returns
+/// FALSE if the given range is not a proper subset of the bitmap."
+#[test]
+fn nothing_behind_the_end_of_a_bitmap_is_read_changed_or_counted() {
+    let scene = scene();
+    for abi in BOTH {
+        let mut words = [u32::MAX; 2];
+        let at = words.as_mut_ptr();
+        let mut map = Bitmap::default();
+        let m = &raw mut map;
+        call!(abi, RtlInitializeBitMap(m => *mut Bitmap, at => *mut u32, 40 => u32));
+        call!(abi, RtlClearBits(m => *mut Bitmap, 38 => u32, 10 => u32));
+        call!(abi, RtlClearBit(m => *mut Bitmap, 40 => u32));
+        call!(abi, RtlClearBits(m => *mut Bitmap, 100 => u32, 0 => u32));
+        call!(abi, RtlClearBits(m => *mut Bitmap, u32::MAX => u32, 2 => u32));
+        // SAFETY: the second word of the map.
+        let second = unsafe { at.wrapping_add(1).read() };
+        assert_eq!(second, 0xffff_ff3f, "only the two bits that exist");
+        let range = |start: u32, length: u32| {
+            let set = call!(abi, RtlNumberOfSetBitsInRange(m => *mut Bitmap, start => u32, length => u32) -> u32);
+            let clear = call!(abi, RtlNumberOfClearBitsInRange(m => *mut Bitmap, start => u32, length => u32) -> u32);
+            (set, clear)
+        };
+        assert_eq!(
+            [range(36, 100), range(38, u32::MAX), range(40, 5), range(99, 5)],
+            [(2, 2), (0, 2), (0, 0), (0, 0)]
+        );
+        let are = |start: u32, length: u32| call!(abi, RtlAreBitsClear(m => *mut Bitmap, start => u32, length => u32) -> u8);
+        assert_eq!([are(38, 2), are(38, 3), are(40, 1), are(39, u32::MAX)], [1, 0, 0, 0]);
+        let test = |bit: u32| call!(abi, RtlTestBit(m => *mut Bitmap, bit => u32) -> u8);
+        assert_eq!([test(37), test(38), test(40), test(u32::MAX)], [1, 0, 0, 0]);
+        let mut start = 77;
+        let next = call!(abi, RtlFindNextForwardRunClear(m => *mut Bitmap, 50 => u32, &raw mut start => *mut u32) -> u32);
+        assert_eq!(next, 0, "zero if it cannot find a run");
+        let find = call!(abi, RtlFindClearBits(m => *mut Bitmap, 3 => u32, 38 => u32) -> u32);
+        assert_eq!(find, NONE, "no range of that size within the bitmap");
+        let mut last = |from: u32| {
+            let length = call!(abi, RtlFindLastBackwardRunClear(m => *mut Bitmap, from => u32, &raw mut start => *mut u32) -> u32);
+            (length, start)
+        };
+        assert_eq!([last(39), last(38), last(500)], [(2, 38), (1, 38), (2, 38)]);
+        assert_eq!(last(37).0, 0, "zero if there is none before it");
+        let breaches = scene.breaches("exceed the bitmap of 40 bits");
+        assert_eq!(
+            breaches.len(),
+            5,
+            "two ranges, a bit, and two bits that are tested: {breaches:?}"
+        );
     }
 }
 
@@ -141,7 +192,7 @@ extern "C" fn ascending(a: *const u32, b: *const u32) -> i32 {
 #[test]
 fn sorting_and_searching_call_the_drivers_comparison() {
     let scrambled: Vec<u32> = (0..500).map(|n: u32| n.wrapping_mul(2_654_435_761) % 300).collect();
-    crate::tests::scene();
+    scene();
     for abi in BOTH {
         let mut sorted = scrambled.clone();
         call!(abi, qsort(

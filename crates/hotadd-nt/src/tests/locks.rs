@@ -315,3 +315,24 @@ fn rundown_waits_for_all_references_and_admits_no_new_one() {
         assert_eq!(acquire(), 1, "it has begun again");
     }
 }
+
+#[test]
+fn apcs_are_disabled_by_regions_and_by_the_level_as_their_pages_say() {
+    scene();
+    for abi in BOTH {
+        let disabled =
+            || (call!(abi, KeAreApcsDisabled() -> u8), call!(abi, KeAreAllApcsDisabled() -> u8));
+        assert_eq!(disabled(), (0, 0));
+        call!(abi, KeEnterCriticalRegion());
+        assert_eq!(disabled(), (1, 0), "a critical region leaves special APCs");
+        call!(abi, KeEnterGuardedRegion());
+        assert_eq!(disabled(), (1, 1));
+        call!(abi, KeLeaveCriticalRegion());
+        assert_eq!(disabled(), (1, 1), "a guarded region alone");
+        call!(abi, KeLeaveGuardedRegion());
+        let old = call!(abi, KfRaiseIrql(1 => u8) -> u8);
+        assert_eq!(disabled(), (0, 1), "APC_LEVEL is no region");
+        call!(abi, KeLowerIrql(old => u8));
+        assert_eq!(disabled(), (0, 0));
+    }
+}

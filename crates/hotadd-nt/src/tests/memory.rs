@@ -7,6 +7,7 @@ use windows_sys::Wdk::Foundation::MDL as Mdl;
 
 use crate::ground::abi::Abi;
 use crate::ground::counts;
+use crate::ground::images::{Image, Missing};
 use crate::ground::types::{Counted, UnicodeString};
 use crate::kernel::exports;
 use crate::tests::{BOTH, Memory, call, scene};
@@ -159,5 +160,21 @@ fn the_mdls_of_a_request_form_a_list() {
         for mdl in [first, second, third] {
             call!(abi, IoFreeMdl(mdl => *mut Mdl));
         }
+    }
+}
+
+#[test]
+fn functions_that_raise_are_found_by_name_in_the_form_that_a_sys_imports() {
+    let image =
+        Image::native("none".into(), 0x10, 1, Vec::new(), Missing::default(), &exports::SERVICES);
+    for name in ["KeReleaseMutex", "ExAllocatePoolWithTag", "memcpy"] {
+        let bound = (image.services.find)(name, Abi::Win64).unwrap().address(Abi::Win64);
+        let mut units: Vec<u16> = name.encode_utf16().collect();
+        let length = u16::try_from(size_of_val(&*units)).unwrap();
+        let string = Counted { length, maximum_length: length, buffer: units.as_mut_ptr() };
+        let found = call!(Abi::Win64, MmGetSystemRoutineAddress(
+            &raw const string => *const UnicodeString,
+        ) -> *const c_void);
+        assert_eq!(found, bound, "{name}");
     }
 }

@@ -12,6 +12,7 @@ mod dpcs;
 mod dpcs_at_once;
 mod events;
 mod faults;
+mod files;
 mod headers;
 mod joining;
 mod layouts;
@@ -19,12 +20,17 @@ mod library;
 mod lists;
 mod locks;
 mod memory;
+mod misuse;
 mod pnp;
 mod pointers;
 mod pools;
 mod processor_add;
+mod queues;
+mod requests;
 mod spin;
 mod strings;
+mod system;
+mod tables;
 mod threads;
 mod timers;
 
@@ -193,10 +199,10 @@ impl Scene {
     }
 }
 
-/// Runs the test of this name in `faults` in a separate process, and returns the fault that stops it.
+/// Runs the test of this name, with its file, in a separate process, and returns the fault that stops it.
 pub(crate) fn fault_of(name: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("tests::faults::{name}"), "--nocapture", "--test-threads=1"])
+        .args(["--exact", &format!("tests::{name}"), "--nocapture", "--test-threads=1"])
         .env(IN_A_FAULT, "1")
         .output()
         .unwrap();
@@ -207,6 +213,25 @@ pub(crate) fn fault_of(name: &str) -> String {
     assert!(!output.status.success(), "the process continued: {context}");
     fault.unwrap_or_else(|| panic!("no fault was reported: {context}")).0.to_owned()
 }
+
+/// Declares tests of a file. Each does something that stops its process, and expects this text in the report.
+macro_rules! stopped {
+    ($file:literal: $($name:ident: $words:literal => $act:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            if std::env::var_os($crate::tests::IN_A_FAULT).is_some() {
+                $crate::tests::scene();
+                let act: fn() = $act;
+                act();
+                println!("it continued");
+                return;
+            }
+            let fault = $crate::tests::fault_of(concat!($file, "::", stringify!($name)));
+            assert!(fault.contains($words), "{fault:?} says what happened");
+        }
+    )*};
+}
+pub(crate) use stopped;
 
 /// Set in the process that is to be stopped.
 pub(crate) const IN_A_FAULT: &str = "HOTADD_NT_IN_A_FAULT";

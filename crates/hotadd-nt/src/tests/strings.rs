@@ -266,7 +266,12 @@ fn guids_convert_to_text_and_back() {
         assert_eq!(parse(&short, back.as_mut_ptr()), INVALID_PARAMETER);
         call!(abi, RtlFreeUnicodeString(&raw mut string => *mut UnicodeString));
         let mut new = [0_u8; 16];
-        assert_eq!(call!(abi, ExUuidCreate(new.as_mut_ptr() => *mut u8) -> i32), 0);
-        assert_eq!((new[7] >> 4, new[8] >> 6), (4, 2), "a random GUID says that it is one");
+        let created = call!(abi, ExUuidCreate(new.as_mut_ptr() => *mut u8) -> i32);
+        assert_eq!(created, 0x4002_0056, "RPC_NT_UUID_LOCAL_ONLY: there is no network adapter");
+        assert_eq!((new[7] >> 4, new[8] >> 6), (1, 2), "made from the time and a network adapter");
+        assert_eq!(new[10] & 1, 1, "the adapter's address is a random one");
+        let (first, mut second) = (new, [0_u8; 16]);
+        call!(abi, ExUuidCreate(second.as_mut_ptr() => *mut u8) -> i32);
+        assert_ne!(first, second, "every call creates another one");
     }
 }

@@ -150,3 +150,15 @@ CHECK(HighImportance == 2 && MediumHighImportance == 3 && SynchronizationTimer =
 CHECK(DelayedWorkQueue == 1 && RelationGroup == 4 && RelationAll == 0xffff, "queues, relations");
 CHECK(MmCached == 1 && IoModifyAccess == 2 && NormalPagePriority == 16, "memory");
 CHECK(DPFLTR_IHVDRIVER_ID == 77 && DPFLTR_DEFAULT_ID == 101, "components");
+
+SIZE(RTL_AVL_TABLE, 0x68);
+AT(RTL_AVL_TABLE, NumberGenericTableElements, 0x2c);
+AT(RTL_AVL_TABLE, CompareRoutine, 0x48);
+SIZE(RTL_GENERIC_TABLE, 0x48);
+AT(RTL_GENERIC_TABLE, NumberGenericTableElements, 0x24);
+AT(RTL_GENERIC_TABLE, CompareRoutine, 0x28);
+SIZE(RTL_BALANCED_LINKS, 0x20);
+SIZE(XSTATE_SAVE, 0x38);
+SIZE(KAPC_STATE, 0x30);
+SIZE(IO_REMOVE_LOCK_COMMON_BLOCK, 0x20);
+SIZE(IO_REMOVE_LOCK_DBG_BLOCK, 0x58);

@@ -1,6 +1,7 @@
 //! The executive's functions (`Ex...`).
 
 pub(crate) mod callbacks;
+mod features;
 pub(crate) mod heap;
 mod lists;
 mod lookaside;
@@ -20,6 +21,7 @@ use crate::ground::export::Export;
 /// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] = &[
     callbacks::EXPORTS,
+    features::EXPORTS,
     lists::EXPORTS,
     lookaside::EXPORTS,
     mutexes::EXPORTS,

@@ -69,14 +69,14 @@ nt! {
 
     /// Enters a guarded region and acquires a guarded mutex.
     fn KeAcquireGuardedMutex(mutex: Shared<Mutex>) {
-        regions::enter();
+        regions::enter_guarded();
         acquire("KeAcquireGuardedMutex", Held::GuardedMutex, mutex.get());
     }
 
     /// Releases it, and leaves the region.
     fn KeReleaseGuardedMutex(mutex: Shared<Mutex>) {
         release("KeReleaseGuardedMutex", Held::GuardedMutex, mutex.get());
-        regions::leave("KeReleaseGuardedMutex");
+        regions::leave_guarded("KeReleaseGuardedMutex");
     }
 
     /// Acquires a guarded mutex if it is free. Returns whether it did.
@@ -129,7 +129,7 @@ fn try_fast(mutex: &Mutex) -> bool {
 fn try_guarded(mutex: &Mutex) -> bool {
     let taken = attempt(Held::GuardedMutex, mutex);
     if taken {
-        regions::enter();
+        regions::enter_guarded();
     }
     taken
 }

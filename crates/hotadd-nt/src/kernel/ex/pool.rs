@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use hotadd::Status;
-
 use crate::ground::caller;
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::kernel::ex::heap::{self, Alignment, Wrong};
 use crate::kernel::ke::{dispatch, dpc_queue, irql};
@@ -146,45 +145,43 @@ fn raise_by_quota(kind: u32) -> Raise {
 
 nt! {
     /// Allocates memory without a tag.
-    fn ExAllocatePool(kind: u32, size: usize) -> usize { old(kind, size, NONE, false, raise_by_type(kind)) }
+    fn ExAllocatePool(kind: u32, size: usize) -> usize { or_fault(by_type(kind, size, None)) }
 
     /// Allocates memory.
     fn ExAllocatePoolWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, raise_by_type(kind))
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
     /// Allocates memory. The priority would select which allocations fail first when memory is short. It is
     /// ignored: either there is enough, or none.
     fn ExAllocatePoolWithTagPriority(kind: u32, size: usize, tag: u32, _priority: i32) -> usize {
-        old(kind, size, Tag(tag), false, raise_by_type(kind))
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
-    /// Allocates memory, or does not return.
+    /// Allocates memory, or raises an exception.
     fn ExAllocatePoolWithQuotaTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, raise_by_quota(kind))
+        or_fault(with_quota(kind, size, tag))
     }
 
-    /// Allocates memory, or does not return.
+    /// Allocates memory, or raises an exception.
     fn ExAllocatePoolQuotaWithTag(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, raise_by_quota(kind))
+        or_fault(with_quota(kind, size, tag))
     }
 
     /// Allocates memory that is zero.
-    fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), true, raise_by_type(kind))
-    }
+    fn ExAllocatePoolZero(kind: u32, size: usize, tag: u32) -> usize { or_fault(zeroed(kind, size, tag)) }
 
     /// Allocates memory with undefined content.
     fn ExAllocatePoolUninitialized(kind: u32, size: usize, tag: u32) -> usize {
-        old(kind, size, Tag(tag), false, raise_by_type(kind))
+        or_fault(by_type(kind, size, Some(tag)))
     }
 
     /// Allocates memory, which is zero unless the flags say otherwise.
-    fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { new(flags, size, Tag(tag)) }
+    fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> usize { or_fault(by_flags(flags, size, tag)) }
 
     /// Allocates memory. The extended parameters have no effect here.
     fn ExAllocatePool3(flags: u64, size: usize, tag: u32, _parameters: usize, _count: u32) -> usize {
-        new(flags, size, Tag(tag))
+        or_fault(by_flags(flags, size, tag))
     }
 
     /// Frees memory.
@@ -201,6 +198,9 @@ nt! {
     }
 }
 
+/// What is allocated, or 0, or an exception if the caller asked for one.
+type Allocated = Result<usize, Exception>;
+
 /// What an allocation asks for.
 #[derive(Clone, Copy)]
 struct Request {
@@ -213,13 +213,29 @@ struct Request {
 }
 
 /// Allocates by `POOL_TYPE`.
-fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: Raise) -> usize {
+fn old(kind: u32, size: usize, tag: Tag, zeroed: bool, raise: Raise) -> Allocated {
     let alignment = if kind & CACHE_ALIGNED == 0 { Alignment::Any } else { Alignment::Cache };
     allocate(Request { size, tag, zeroed, paged: kind & PAGED != 0, alignment, raise })
 }
 
+/// Allocates by `POOL_TYPE`.
+pub(crate) fn by_type(kind: u32, size: usize, tag: Option<u32>) -> Allocated {
+    old(kind, size, tag.map_or(NONE, Tag), false, raise_by_type(kind))
+}
+
+/// Allocates by `POOL_TYPE`, and raises unless told otherwise.
+pub(crate) fn with_quota(kind: u32, size: usize, tag: u32) -> Allocated {
+    old(kind, size, Tag(tag), false, raise_by_quota(kind))
+}
+
+/// Allocates by `POOL_TYPE`, with zeros.
+pub(crate) fn zeroed(kind: u32, size: usize, tag: u32) -> Allocated {
+    old(kind, size, Tag(tag), true, raise_by_type(kind))
+}
+
 /// Allocates by flags.
-fn new(flags: u64, size: usize, tag: Tag) -> usize {
+pub(crate) fn by_flags(flags: u64, size: usize, tag: u32) -> Allocated {
+    let tag = Tag(tag);
     let has = |flag: u64| flags & flag != 0;
     let raise = has(flag::RAISE_ON_FAILURE).then_some("POOL_FLAG_RAISE_ON_FAILURE");
     let alignment = if has(flag::CACHE_ALIGNED) { Alignment::Cache } else { Alignment::Any };
@@ -242,22 +258,17 @@ fn new(flags: u64, size: usize, tag: Tag) -> usize {
     failed(request)
 }
 
-fn allocate(request: Request) -> usize {
+fn allocate(request: Request) -> Allocated {
     let Request { size, tag, zeroed, paged, alignment, .. } = request;
     irql::at_most("a pool function", if paged { irql::APC } else { irql::DISPATCH });
-    heap::with(|heap| heap.allocate(size, tag, zeroed, alignment))
-        .unwrap_or_else(|| failed(request))
+    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed, alignment));
+    memory.map_or_else(|| failed(request), Ok)
 }
 
 /// The result of a failed allocation.
-fn failed(Request { size, tag, raise, .. }: Request) -> usize {
-    if let Some(asked) = raise {
-        let what = format!(
-            "cannot get {size} bytes of pool, tag '{tag}', and had asked for an exception on failure ({asked})"
-        );
-        caller::fault_with(Status::INSUFFICIENT_RESOURCES, what);
-    }
-    0
+fn failed(Request { size, tag, raise, .. }: Request) -> Allocated {
+    let tag = tag.0.to_le_bytes();
+    raise.map_or(Ok(0), |asked| Err(Exception::NoPool { size, tag, asked }))
 }
 
 pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {

@@ -9,6 +9,7 @@ use crate::ground::types::{AnsiString, Boolean, NtStatus, UnicodeString, nt_stat
 
 const NOT_FOUND: NtStatus = nt_status(Status::OBJECT_NAME_NOT_FOUND);
 const NOT_SUPPORTED: NtStatus = nt_status(Status::NOT_SUPPORTED);
+const INVALID_HANDLE: NtStatus = nt_status(Status::INVALID_HANDLE);
 const SUCCESS: NtStatus = nt_status(Status::SUCCESS);
 
 /// A `REGHANDLE` with no object behind it.
@@ -44,6 +45,34 @@ nt! {
     ) -> NtStatus {
         nt_status(Status::ACCESS_DENIED)
     }
+
+    /// No key can be open, so no handle is one of a key.
+    fn ZwEnumerateKey(
+        _key: usize, _index: u32, _class: u32, _to: Out<u8>, _length: u32, _needed: Out<u32>,
+    ) -> NtStatus {
+        INVALID_HANDLE
+    }
+
+    /// As `ZwEnumerateKey`.
+    fn ZwEnumerateValueKey(
+        _key: usize, _index: u32, _class: u32, _to: Out<u8>, _length: u32, _needed: Out<u32>,
+    ) -> NtStatus {
+        INVALID_HANDLE
+    }
+
+    /// As `ZwEnumerateKey`.
+    fn ZwQueryKey(_key: usize, _class: u32, _to: Out<u8>, _length: u32, _needed: Out<u32>) -> NtStatus {
+        INVALID_HANDLE
+    }
+
+    /// As `ZwEnumerateKey`.
+    fn ZwDeleteKey(_key: usize) -> NtStatus { INVALID_HANDLE }
+
+    /// As `ZwEnumerateKey`.
+    fn ZwDeleteValueKey(_key: usize, _name: In<UnicodeString>) -> NtStatus { INVALID_HANDLE }
+
+    /// As `ZwEnumerateKey`.
+    fn ZwFlushKey(_key: usize) -> NtStatus { INVALID_HANDLE }
 
     /// No value exists.
     fn RtlQueryRegistryValues(

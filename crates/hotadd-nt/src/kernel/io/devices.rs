@@ -1,6 +1,6 @@
-//! Devices and their names. They store what a driver keeps in them. Nothing opens them, so no request ever arrives.
+//! Devices and their names. They store what a driver keeps in them. No program can open them, only the driver itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,10 @@ use hotadd::Status;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
-use crate::ground::foreign::{In, Out};
+use crate::ground::foreign::{In, Out, part};
 use crate::ground::types::{Boolean, DriverObject, NtStatus, UnicodeString, nt_status};
+use crate::kernel::ke::device_queues::{self, Queue};
+use crate::kernel::ob::references;
 use crate::kernel::rtl::{buffers, case};
 
 /// `DEVICE_OBJECT`, with the fields that are used.
@@ -19,32 +21,38 @@ use crate::kernel::rtl::{buffers, case};
 pub(crate) struct Device {
     kind: i16,
     size: u16,
-    references: i32,
-    driver: Out<DriverObject>,
+    pub(super) references: i32,
+    pub(super) driver: Out<DriverObject>,
     next: Out<Device>,
-    attached: usize,
+    pub(super) attached: Out<Device>,
     irp: usize,
     timer: usize,
-    flags: u32,
+    pub(super) flags: u32,
     characteristics: u32,
     vpb: usize,
     extension: usize,
     device_type: u32,
-    stack_size: i8,
-    /// Queues, a DPC and a lock, all for requests, which do not arrive.
-    _requests: [u64; (0x150 - 0x50) / 8],
+    pub(super) stack_size: i8,
+    _queue: [u64; (0x98 - 0x50) / 8],
+    pub(super) alignment: u32,
+    requests: Queue,
+    /// A DPC and a lock for requests.
+    _rest: [u64; (0x150 - 0xc8) / 8],
 }
 
 const _: () = assert!(size_of::<Device>() == 0x150);
+const _: () = assert!(offset_of!(Device, requests) == 0xa0);
 
 /// `IO_TYPE_DEVICE`
 const DEVICE: i16 = 3;
 
 /// `DO_...`
-mod flag {
-    pub(super) const EXCLUSIVE: u32 = 0x8;
-    pub(super) const HAS_NAME: u32 = 0x40;
-    pub(super) const INITIALIZING: u32 = 0x80;
+pub(super) mod flag {
+    pub(crate) const BUFFERED_IO: u32 = 0x4;
+    pub(crate) const EXCLUSIVE: u32 = 0x8;
+    pub(crate) const DIRECT_IO: u32 = 0x10;
+    pub(crate) const HAS_NAME: u32 = 0x40;
+    pub(crate) const INITIALIZING: u32 = 0x80;
 }
 
 nt! {
@@ -72,13 +80,6 @@ nt! {
     /// Deletes a symbolic link.
     fn IoDeleteSymbolicLink(link: In<UnicodeString>) -> NtStatus { nt_status(unlink(link)) }
 
-    /// There are no devices of other drivers.
-    fn IoGetDeviceObjectPointer(
-        _name: In<UnicodeString>, _access: u32, _file: Out<usize>, _device: Out<usize>,
-    ) -> NtStatus {
-        nt_status(Status::OBJECT_NAME_NOT_FOUND)
-    }
-
     /// Accepted. A shutdown request never arrives: a driver's process ends with its unload.
     fn IoRegisterShutdownNotification(_device: In<Device>) -> NtStatus { nt_status(Status::SUCCESS) }
 
@@ -89,11 +90,6 @@ nt! {
 
     /// Accepted.
     fn IoUnregisterShutdownNotification(_device: In<Device>) {}
-
-    /// No request ever arrives, so none can be completed.
-    fn IofCompleteRequest(_request: *mut c_void, _boost: i8) {
-        caller::fault("completes a request that was never made (IofCompleteRequest)")
-    }
 
     /// Allocates memory for a driver, which is found again by an address that the driver chooses.
     fn IoAllocateDriverObjectExtension(
@@ -114,6 +110,8 @@ nt! {
 struct Table {
     /// Devices by address, each with its name.
     devices: BTreeMap<usize, Option<Vec<u16>>>,
+    /// Devices that were deleted while there were references to them.
+    deleted: BTreeSet<usize>,
     links: BTreeMap<Vec<u16>, Vec<u16>>,
     extensions: HashMap<(usize, usize), usize>,
 }
@@ -164,7 +162,7 @@ fn create(
         references: 0,
         driver,
         next: first(driver).get(),
-        attached: 0,
+        attached: Out::null(),
         irp: 0,
         timer: 0,
         flags,
@@ -173,8 +171,12 @@ fn create(
         extension: if extension == 0 { 0 } else { device.skip(1).as_ptr() as usize },
         device_type: kind,
         stack_size: 1,
-        _requests: [0; _],
+        _queue: [0; _],
+        alignment: 0,
+        requests: Queue::default(),
+        _rest: [0; _],
     });
+    device_queues::initialize(part!(device, Device.requests));
     first(driver).put(device);
     table.devices.insert(device.as_ptr() as usize, name);
     to.put(device);
@@ -190,7 +192,10 @@ fn delete(device: Out<Device>) {
     if table().devices.remove(&(device.as_ptr() as usize)).is_none() {
         caller::fault(format!("calls IoDeleteDevice for {device:?}, which is not a device"));
     }
-    let Device { driver, next, .. } = device.get();
+    let Device { driver, next, attached, .. } = device.get();
+    if !attached.is_null() {
+        caller::breach("IoDeleteDevice: another device is still attached to this one");
+    }
     // The link to it, in the list's head or in another device.
     let mut link = first(driver);
     while let Some(other) = link.get().non_null() {
@@ -200,8 +205,76 @@ fn delete(device: Out<Device>) {
         }
         link = other.field(offset_of!(Device, next));
     }
+    let address = device.as_ptr() as usize;
+    if references::kind_of(address).is_some() {
+        // The last reference frees it.
+        table().deleted.insert(address);
+    } else {
+        release(device);
+    }
+}
+
+/// Frees the memory of a device that was deleted.
+fn release(device: Out<Device>) {
     // SAFETY: `create` allocated it, and it is no longer in the table or the list.
     unsafe { libc::free(device.as_ptr().cast()) };
+}
+
+/// Frees a device whose last reference was removed, if it was deleted.
+pub(crate) fn dereferenced(object: usize) {
+    if table().deleted.remove(&object) {
+        // SAFETY: it was a device when it was deleted, and it was not freed since.
+        release(unsafe { Out::new(object as *mut Device) });
+    }
+}
+
+/// Ends the process if this is no device.
+pub(super) fn expect(function: &str, device: Out<Device>) {
+    if part!(device, Device.kind).get() != DEVICE {
+        caller::fault(format!("calls {function} for {device:?}, which is not a device"));
+    }
+}
+
+/// The device with a name, which may be a link.
+pub(super) fn by_name(name: In<UnicodeString>) -> Option<Out<Device>> {
+    /// How many links may lead to one another.
+    const MOST: usize = 32;
+    let (mut name, table) = (plain(folded(name)), table());
+    for _ in 0..MOST {
+        let same =
+            |its: &Option<Vec<u16>>| its.as_ref().is_some_and(|its| plain(its.clone()) == name);
+        if let Some((address, _)) = table.devices.iter().find(|(_, its)| same(its)) {
+            // SAFETY: devices are in the table until they are freed.
+            return Some(unsafe { Out::new(*address as *mut Device) });
+        }
+        let link = table.links.iter().find(|(link, _)| plain((*link).clone()) == name)?;
+        name = plain(link.1.clone());
+    }
+    None
+}
+
+/// A name with one of the equal beginnings of links.
+fn plain(name: Vec<u16>) -> Vec<u16> {
+    for beginning in [r"\DOSDEVICES\", r"\GLOBAL??\"] {
+        let beginning: Vec<u16> = beginning.encode_utf16().collect();
+        if let Some(rest) = name.strip_prefix(beginning.as_slice()) {
+            return r"\??\".encode_utf16().chain(rest.iter().copied()).collect();
+        }
+    }
+    name
+}
+
+/// Marks the devices of a driver as initialised, as the system does after its entry.
+pub(crate) fn initialized(driver: Out<DriverObject>) {
+    let devices: Vec<usize> = table().devices.keys().copied().collect();
+    for address in devices {
+        // SAFETY: devices are in the table until they are freed, and the driver's entry has returned.
+        let device: Out<Device> = unsafe { Out::new(address as *mut Device) };
+        if part!(device, Device.driver).get().as_ptr() == driver.as_ptr() {
+            let flags = part!(device, Device.flags);
+            flags.put(flags.get() & !flag::INITIALIZING);
+        }
+    }
 }
 
 fn link_to(link: In<UnicodeString>, device: In<UnicodeString>) -> Status {

@@ -172,6 +172,22 @@ fn mutant(header: &Header) -> Option<&Mutant> {
     is_one.then(|| unsafe { &*ptr::from_ref(header).cast::<Mutant>() })
 }
 
+/// Whether a wait would take a mutex that the calling thread has acquired as often as the mutex can count. Only its
+/// owner changes the count, so the answer remains right.
+pub(crate) fn is_at_limit(objects: &[&Header], all: bool) -> bool {
+    let own = thread::own();
+    let owned = |object: &&Header| {
+        mutant(object).is_some_and(|mutant| mutant.owner.load(Ordering::Relaxed) == own.id())
+    };
+    let is_full = |object: &&Header| owned(object) && object.state() == i32::MIN;
+    if all {
+        return objects.iter().any(is_full);
+    }
+    // The first one that is free is taken.
+    let first = objects.iter().find(|object| object.state() > 0 || owned(object));
+    first.is_some_and(is_full)
+}
+
 /// Takes all of these objects, or the first that is available. Otherwise returns `None` and takes nothing.
 fn take(objects: &[&Header], all: bool, thread: usize) -> Option<NtStatus> {
     let free = |object: &Header| {
@@ -216,6 +232,6 @@ fn took(own: &Own, wanted: &Wanted<'_>, status: NtStatus) {
     let taken = if wanted.all { wanted.objects } else { &wanted.objects[place..=place] };
     for object in taken.iter().filter(|object| object.kind() == Some(Kind::Mutant)) {
         own.acquired(Held::Mutex, object.address());
-        own.regions.set(own.regions.get() + 1);
+        own.critical.set(own.critical.get().saturating_add(1));
     }
 }

@@ -2,20 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use hotadd::Status;
-
-use crate::ground::caller;
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind, Mutant, Semaphore};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;
-use crate::kernel::ke::dispatch;
-
-/// `STATUS_SEMAPHORE_LIMIT_EXCEEDED`.
-const SEMAPHORE_LIMIT_EXCEEDED: Status = Status::from_raw(0xC000_0047);
-/// `STATUS_MUTANT_NOT_OWNED`.
-const MUTANT_NOT_OWNED: Status = Status::from_raw(0xC000_0046);
+use crate::kernel::ke::{dispatch, regions};
 
 nt! {
     /// Initialises an event: 0 for one that stays set until it is reset, 1 for one that releases one
@@ -48,7 +41,7 @@ nt! {
 
     /// Adds to a semaphore's count. Returns the previous count.
     fn KeReleaseSemaphore(semaphore: Shared<Semaphore>, _increment: i32, by: i32, _wait: Boolean) -> i32 {
-        release_semaphore(semaphore.get(), by)
+        or_fault(release_semaphore(semaphore.get(), by))
     }
 
     /// A semaphore's count.
@@ -64,12 +57,12 @@ nt! {
 
     /// Releases a mutex. Returns 0 when it has no owner any more.
     fn KeReleaseMutex(mutex: Shared<Mutant>, _wait: Boolean) -> i32 {
-        release_mutant("KeReleaseMutex", mutex.get(), false)
+        or_fault(release_mutant("KeReleaseMutex", mutex.get(), false))
     }
 
     /// Releases a mutex, or abandons it, which is reported to its next owner.
     fn KeReleaseMutant(mutex: Shared<Mutant>, _increment: i32, abandoned: Boolean, _wait: Boolean) -> i32 {
-        release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0)
+        or_fault(release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0))
     }
 
     /// 1 if it has no owner.
@@ -104,7 +97,8 @@ fn pulse(event: &Event) -> i32 {
     was
 }
 
-fn release_semaphore(semaphore: &Semaphore, by: i32) -> i32 {
+/// Adds to a semaphore's count. Returns the previous count.
+pub(crate) fn release_semaphore(semaphore: &Semaphore, by: i32) -> Result<i32, Exception> {
     let mut dispatcher = dispatch::lock();
     let was = semaphore.header.state();
     let limit = semaphore.limit.load(Ordering::Relaxed);
@@ -113,13 +107,9 @@ fn release_semaphore(semaphore: &Semaphore, by: i32) -> i32 {
             semaphore.header.set_state(count);
             dispatcher.offer(&semaphore.header);
         }
-        _ => {
-            drop(dispatcher);
-            let what = format!("releases a semaphore by {by} from {was}, beyond its limit {limit}");
-            caller::fault_with(SEMAPHORE_LIMIT_EXCEEDED, what);
-        }
+        _ => return Err(Exception::SemaphoreLimit { by, was, limit }),
     }
-    was
+    Ok(was)
 }
 
 fn initialize_mutant(mutex: &Mutant, owned: bool) {
@@ -130,19 +120,23 @@ fn initialize_mutant(mutex: &Mutant, owned: bool) {
         let own = thread::own();
         mutex.owner.store(own.id(), Ordering::Relaxed);
         own.acquired(Held::Mutex, mutex.header.address());
-        own.regions.set(own.regions.get() + 1);
+        regions::enter();
     }
 }
 
-fn release_mutant(function: &str, mutex: &Mutant, abandoned: bool) -> i32 {
+/// Releases a mutex, or abandons it. Returns its previous state.
+pub(crate) fn release_mutant(
+    function: &'static str,
+    mutex: &Mutant,
+    abandoned: bool,
+) -> Result<i32, Exception> {
     let own = thread::own();
     if mutex.owner.load(Ordering::Relaxed) != own.id() {
-        let what = format!("calls {function} for a mutex that this thread does not own");
-        caller::fault_with(MUTANT_NOT_OWNED, what);
+        return Err(Exception::MutantNotOwned { function });
     }
     // Abandoning releases it completely, however often it is owned.
     while own.released(Held::Mutex, mutex.header.address()) {
-        own.regions.set(own.regions.get().saturating_sub(1));
+        own.critical.set(own.critical.get().saturating_sub(1));
         if !abandoned {
             break;
         }
@@ -156,5 +150,5 @@ fn release_mutant(function: &str, mutex: &Mutant, abandoned: bool) -> i32 {
     }
     mutex.header.set_state(now);
     dispatcher.offer(&mutex.header);
-    was
+    Ok(was)
 }

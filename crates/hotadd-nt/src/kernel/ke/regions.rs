@@ -1,6 +1,7 @@
 //! Critical and guarded regions, in which APCs do not interrupt a thread. There are no APCs here, so regions are only
 //! counted.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -21,16 +22,20 @@ nt! {
     fn KeLeaveCriticalRegion() { leave("KeLeaveCriticalRegion") }
 
     /// Enters a guarded region.
-    fn KeEnterGuardedRegion() { enter() }
+    fn KeEnterGuardedRegion() { enter_guarded() }
 
     /// Leaves a guarded region.
-    fn KeLeaveGuardedRegion() { leave("KeLeaveGuardedRegion") }
+    fn KeLeaveGuardedRegion() { leave_guarded("KeLeaveGuardedRegion") }
 
-    /// Whether normal APCs are disabled on this thread.
-    fn KeAreApcsDisabled() -> Boolean { Boolean::from(disabled()) }
+    /// Whether normal APCs are disabled on this thread, by a critical or a guarded region.
+    fn KeAreApcsDisabled() -> Boolean {
+        Boolean::from(thread::own().critical.get() != 0 || thread::own().guarded.get() != 0)
+    }
 
-    /// Whether all APCs are disabled on this thread.
-    fn KeAreAllApcsDisabled() -> Boolean { Boolean::from(disabled()) }
+    /// Whether all APCs are disabled on this thread, by a guarded region or by its level.
+    fn KeAreAllApcsDisabled() -> Boolean {
+        Boolean::from(thread::own().guarded.get() != 0 || thread::own().irql.get() >= irql::APC)
+    }
 
     /// Sets a thread's priority, which has no effect here. Returns the previous priority.
     fn KeSetPriorityThread(thread: Shared<Thread>, priority: i32) -> i32 {
@@ -48,19 +53,33 @@ nt! {
     }
 }
 
-/// Enters a region.
+/// Enters a critical region.
 pub(crate) fn enter() {
-    let own = thread::own();
-    own.regions.set(own.regions.get() + 1);
+    let critical = &thread::own().critical;
+    critical.set(critical.get().saturating_add(1));
 }
 
-/// Leaves a region.
+/// Enters a guarded region.
+pub(crate) fn enter_guarded() {
+    let guarded = &thread::own().guarded;
+    guarded.set(guarded.get().saturating_add(1));
+}
+
+/// Leaves a critical region.
 pub(crate) fn leave(function: &str) {
-    let own = thread::own();
-    let Some(left) = own.regions.get().checked_sub(1) else {
-        caller::fault(format!("calls {function} outside of any critical or guarded region"));
+    leave_one(&thread::own().critical, function, "critical");
+}
+
+/// Leaves a guarded region.
+pub(crate) fn leave_guarded(function: &str) {
+    leave_one(&thread::own().guarded, function, "guarded");
+}
+
+fn leave_one(regions: &Cell<u32>, function: &str, kind: &str) {
+    let Some(left) = regions.get().checked_sub(1) else {
+        caller::fault(format!("calls {function} outside of any {kind} region"));
     };
-    own.regions.set(left);
+    regions.set(left);
 }
 
 /// Reports that a lock is acquired where the documentation requires disabled APCs. It is reported once for each
@@ -74,5 +93,5 @@ pub(crate) fn expect(function: &'static str) {
 
 fn disabled() -> bool {
     let own = thread::own();
-    own.regions.get() != 0 || own.irql.get() >= irql::APC
+    own.critical.get() != 0 || own.guarded.get() != 0 || own.irql.get() >= irql::APC
 }

@@ -110,13 +110,15 @@ nt! {
     }
 }
 
-fn acquire(function: &str, lock: &AtomicUsize) -> u8 {
+/// Acquires a lock at DISPATCH_LEVEL. Returns the previous level.
+pub(crate) fn acquire(function: &str, lock: &AtomicUsize) -> u8 {
     let old = irql::raise(function, irql::DISPATCH);
     acquire_word(function, lock);
     old
 }
 
-fn release(function: &str, lock: &AtomicUsize, old: u8) {
+/// Releases a lock and returns to a level.
+pub(crate) fn release(function: &str, lock: &AtomicUsize, old: u8) {
     release_word(function, lock);
     irql::lower(function, old);
 }

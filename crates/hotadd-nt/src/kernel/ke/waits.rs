@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Header;
@@ -28,7 +29,7 @@ nt! {
     fn KeWaitForSingleObject(
         object: Shared<Header>, _reason: i32, _mode: i8, _alertable: Boolean, timeout: In<i64>,
     ) -> NtStatus {
-        wait("KeWaitForSingleObject", &[object.get()], true, timeout.non_null().map(In::get))
+        or_fault(single(object, timeout))
     }
 
     /// Waits for all of several objects (0), or any one of them (1).
@@ -42,10 +43,7 @@ nt! {
         timeout: In<i64>,
         blocks: *const Cell<u8>,
     ) -> NtStatus {
-        let count = count as usize;
-        check_count(count, blocks.is_null());
-        let objects: Vec<&Header> = objects.to_vec(count).into_iter().map(Shared::get).collect();
-        wait("KeWaitForMultipleObjects", &objects, kind == 0, timeout.non_null().map(In::get))
+        or_fault(several(count, objects, kind, timeout, blocks.is_null()))
     }
 
     /// Waits for a period of time.
@@ -55,6 +53,25 @@ nt! {
 
     /// Keeps the processor busy for this many microseconds.
     fn KeStallExecutionProcessor(microseconds: u32) { stall(microseconds) }
+}
+
+/// `KeWaitForSingleObject`.
+pub(crate) fn single(object: Shared<'_, Header>, timeout: In<i64>) -> Result<NtStatus, Exception> {
+    try_wait("KeWaitForSingleObject", &[object.get()], true, timeout.non_null().map(In::get))
+}
+
+/// `KeWaitForMultipleObjects`.
+pub(crate) fn several(
+    count: u32,
+    objects: In<Shared<'_, Header>>,
+    kind: i32,
+    timeout: In<i64>,
+    without_blocks: bool,
+) -> Result<NtStatus, Exception> {
+    let count = count as usize;
+    check_count(count, without_blocks);
+    let objects: Vec<&Header> = objects.to_vec(count).into_iter().map(Shared::get).collect();
+    try_wait("KeWaitForMultipleObjects", &objects, kind == 0, timeout.non_null().map(In::get))
 }
 
 fn check_count(count: usize, without_blocks: bool) {
@@ -67,13 +84,22 @@ fn check_count(count: usize, without_blocks: bool) {
     }
 }
 
-/// Waits as a driver requested.
+/// Waits as a driver requested. What would raise an exception is a fault.
 pub(crate) fn wait(
     function: &'static str,
     objects: &[&Header],
     all: bool,
     timeout: Option<i64>,
 ) -> NtStatus {
+    or_fault(try_wait(function, objects, all, timeout))
+}
+
+fn try_wait(
+    function: &'static str,
+    objects: &[&Header],
+    all: bool,
+    timeout: Option<i64>,
+) -> Result<NtStatus, Exception> {
     let until = until(timeout);
     if !matches!(until, Until::Now) && thread::own().irql.get() >= irql::DISPATCH {
         caller::fault(format!(
@@ -81,7 +107,10 @@ pub(crate) fn wait(
             thread::own().irql.get()
         ));
     }
-    dispatch::wait(function, &Wanted { objects, all }, until)
+    if dispatch::is_at_limit(objects, all) {
+        return Err(Exception::MutantLimit { function });
+    }
+    Ok(dispatch::wait(function, &Wanted { objects, all }, until))
 }
 
 /// Converts a timeout: below zero it is relative, above zero absolute, each in units of 100 ns.

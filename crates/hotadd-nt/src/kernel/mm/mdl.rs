@@ -3,9 +3,8 @@
 
 use std::ffi::c_void;
 
-use hotadd::Status;
-
 use crate::ground::caller;
+use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::memory::PAGE;
@@ -55,7 +54,7 @@ nt! {
     /// Completes a description of memory that is always resident.
     fn MmBuildMdlForNonPagedPool(mdl: Out<Mdl>) { build(mdl) }
 
-    /// Locks the memory. On Windows an invalid address raises an exception.
+    /// Locks the memory. An invalid address raises an exception.
     fn MmProbeAndLockPages(mdl: Out<Mdl>, _mode: u8, operation: u32) { lock(mdl, operation) }
 
     /// Unlocks the memory.
@@ -116,21 +115,16 @@ impl Mdl {
         }
     }
 
-    fn address(&self) -> usize {
+    pub(super) fn address(&self) -> usize {
         self.start + self.offset as usize
     }
 }
 
 fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<Mdl> {
-    let size = size(address, length as usize);
-    let memory =
-        buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
-    // SAFETY: the pointer is null, or has the size of a description of this memory until it is freed.
-    let mdl = unsafe { Out::new(memory) };
+    let mdl = describe(address, length);
     if mdl.non_null().is_none() {
         return mdl;
     }
-    mdl.put(Mdl::of(address, length, size));
     if let Some(irp) = irp.non_null() {
         let mut head = irp.get();
         match head.mdl.non_null().filter(|_| secondary) {
@@ -148,6 +142,31 @@ fn allocate(address: usize, length: u32, secondary: bool, irp: Out<Irp>) -> Out<
         }
     }
     mdl
+}
+
+/// A new description of this memory; null if there is no room for it.
+pub(crate) fn describe(address: usize, length: u32) -> Out<Mdl> {
+    let size = size(address, length as usize);
+    let memory =
+        buffers::allocate(buffers::MDL, size).map_or(std::ptr::null_mut(), <*mut c_void>::cast);
+    // SAFETY: the pointer is null, or has the size of a description of this memory until it is freed.
+    let mdl: Out<Mdl> = unsafe { Out::new(memory) };
+    if mdl.non_null().is_some() {
+        mdl.put(Mdl::of(address, length, size));
+        number(mdl);
+    }
+    mdl
+}
+
+/// Marks pages as resident, or as no longer allocated.
+pub(super) fn set_locked(mdl: Out<Mdl>, locked: bool) {
+    change(mdl, |mdl| {
+        mdl.flags = if locked {
+            mdl.flags | flag::LOCKED
+        } else {
+            mdl.flags & !(flag::LOCKED | flag::MAPPED)
+        };
+    });
 }
 
 fn free(mdl: Out<Mdl>) {
@@ -200,20 +219,41 @@ fn part(source: Mdl, target: Out<Mdl>, address: usize, length: u32) {
     number(target);
 }
 
-fn lock(mdl: Out<Mdl>, operation: u32) {
+/// Locks the pages. Memory that is not mapped is a fault.
+pub(crate) fn lock(mdl: Out<Mdl>, operation: u32) {
+    or_fault(try_lock(mdl, operation));
+}
+
+/// Checks that the memory is mapped, and marks the pages as locked.
+pub(crate) fn try_lock(mdl: Out<Mdl>, operation: u32) -> Result<(), Exception> {
     /// `IoReadAccess`
     const READ: u32 = 0;
     let value = mdl.get();
     let mut pages =
         (0..pages(value.address(), value.count as usize)).map(|page| value.start + page * PAGE);
-    if let Some(bad) = pages.find(|page| !pages::is_readable(*page)) {
-        let what = format!("calls MmProbeAndLockPages for {bad:#x}, which is not mapped");
-        caller::fault_with(Status::ACCESS_VIOLATION, what);
+    if let Some(at) = pages.find(|page| !pages::is_readable(*page)) {
+        return Err(Exception::NotMapped { at });
     }
     number(mdl);
     change(mdl, |mdl| {
         mdl.flags |= flag::LOCKED | if operation == READ { 0 } else { flag::WRITE };
     });
+    Ok(())
+}
+
+/// Unlocks and frees the descriptions of a request.
+pub(crate) fn free_all(first: Out<Mdl>) {
+    /// More descriptions than this do not fit into the pool.
+    const MOST: usize = 1 << 22;
+    let mut at = first;
+    for _ in 0..MOST {
+        let Some(mdl) = at.non_null() else { return };
+        at = mdl.get().next;
+        if mdl.get().flags & flag::LOCKED != 0 {
+            unlock(mdl);
+        }
+        free(mdl);
+    }
 }
 
 fn unlock(mdl: Out<Mdl>) {

@@ -1,6 +1,7 @@
 //! Memory (`Mm...`).
 
-mod mdl;
+mod for_mdl;
+pub(crate) mod mdl;
 pub(crate) mod pages;
 mod routine;
 
@@ -8,4 +9,4 @@ use crate::ground::export::Export;
 
 /// The exports of this folder.
 pub(crate) static TABLES: &[&[Export]] =
-    &[mdl::EXPORTS, pages::EXPORTS, pages::data::EXPORTS, routine::EXPORTS];
+    &[for_mdl::EXPORTS, mdl::EXPORTS, pages::EXPORTS, pages::data::EXPORTS, routine::EXPORTS];

@@ -43,7 +43,9 @@ nt! {
     fn MmAllocateNonCachedMemory(size: usize) -> *mut c_void { allocate(size) }
 
     /// Frees memory.
-    fn MmFreeContiguousMemory(memory: *mut c_void) { free("MmFreeContiguousMemory", memory, None) }
+    fn MmFreeContiguousMemory(memory: *mut c_void) {
+        free("MmFreeContiguousMemory", memory, None);
+    }
 
     /// Frees memory.
     fn MmFreeContiguousMemorySpecifyCache(memory: *mut c_void, size: usize, _cache: u32) {
@@ -86,7 +88,7 @@ nt! {
     fn MmResetDriverPaging(_address: *mut c_void) {}
 }
 
-fn allocate(size: usize) -> *mut c_void {
+pub(super) fn allocate(size: usize) -> *mut c_void {
     let Some(size) = size.checked_next_multiple_of(PAGE).filter(|size| *size != 0) else {
         return ptr::null_mut();
     };
@@ -98,7 +100,8 @@ fn allocate(size: usize) -> *mut c_void {
     memory
 }
 
-fn free(who: &str, memory: *mut c_void, size: Option<usize>) {
+/// Frees a block. Returns its size.
+pub(super) fn free(who: &str, memory: *mut c_void, size: Option<usize>) -> usize {
     let given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&(memory as usize));
     let Some(given) = given else {
         caller::fault(format!(
@@ -110,6 +113,7 @@ fn free(who: &str, memory: *mut c_void, size: Option<usize>) {
     }
     // SAFETY: `allocate` returned it, and it is no longer in the table.
     unsafe { libc::free(memory) };
+    given
 }
 
 /// How many blocks of pages are not freed.

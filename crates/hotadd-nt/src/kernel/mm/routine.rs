@@ -27,7 +27,7 @@ unsafe extern "win64" fn win64(name: In<UnicodeString>) -> *const c_void {
 
 fn find(name: In<UnicodeString>, abi: Abi) -> *const c_void {
     let name = String::from_utf16_lossy(&name.get().units());
-    exports::find(&name).map_or(ptr::null(), |export| export.address(abi))
+    exports::find_for(&name, abi).map_or(ptr::null(), |export| export.address(abi))
 }
 
 /// The exports of this file.

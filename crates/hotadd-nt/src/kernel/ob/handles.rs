@@ -84,7 +84,8 @@ pub(crate) fn open(object: usize, kind: Kind) -> usize {
     handle
 }
 
-fn find(handle: usize) -> Option<(usize, Kind)> {
+/// The object of a handle, and its kind.
+pub(crate) fn find(handle: usize) -> Option<(usize, Kind)> {
     match handle {
         CURRENT_THREAD => Some((thread::own().id(), Kind::Thread)),
         CURRENT_PROCESS => Some((PsInitialSystemProcess.address(), Kind::Process)),
@@ -113,9 +114,9 @@ fn close(function: &str, handle: usize) -> NtStatus {
 
 fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
     match find(handle) {
-        Some((object, Kind::Thread | Kind::Process)) => {
-            // SAFETY: objects of this crate begin with a header and are never freed. The process's header states that
-            // it has not ended.
+        Some((object, Kind::Thread | Kind::Process | Kind::Event)) => {
+            // SAFETY: these objects of this crate begin with a header. An event lives as long as the handle, the others
+            // are never freed. The process's header states that it has not ended.
             let object = unsafe { &*(object as *const Header) };
             waits::wait("ZwWaitForSingleObject", &[object], true, timeout)
         }

@@ -9,6 +9,7 @@ use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::types::{NtStatus, nt_status};
 use crate::kernel::ex::callbacks;
+use crate::kernel::io::{devices, named_events, opening};
 use crate::kernel::ob::types::variables::{
     ExEventObjectType, ExSemaphoreObjectType, IoFileObjectType, PsProcessType, PsThreadType,
 };
@@ -19,6 +20,10 @@ pub(crate) enum Kind {
     Thread,
     Process,
     Callback,
+    /// An event of this crate, which has a name.
+    Event,
+    /// A file object.
+    File,
     /// Any other object: a device, a driver, or an object that another part created.
     Other,
 }
@@ -76,8 +81,12 @@ pub(crate) fn drop_one(function: &str, object: usize) -> isize {
         counts.remove(&object);
     }
     drop(counts);
-    if left == 0 && kind == Kind::Callback {
-        callbacks::forget(object);
+    match kind {
+        Kind::Callback if left == 0 => callbacks::forget(object),
+        Kind::Event if left == 0 => named_events::forget(object),
+        Kind::File if left == 0 => opening::forget(object),
+        Kind::Other if left == 0 => devices::dereferenced(object),
+        _ => {}
     }
     left
 }
@@ -103,9 +112,16 @@ fn by_pointer(object: usize, kind: usize) -> NtStatus {
 
 /// Whether an object of this kind has the type that a driver requests. 0 and unknown types match any kind.
 pub(crate) fn is_of(kind: Kind, asked: usize) -> bool {
-    let types = [(&PsThreadType, Kind::Thread), (&PsProcessType, Kind::Process)];
+    let types = [
+        (&PsThreadType, Kind::Thread),
+        (&PsProcessType, Kind::Process),
+        (&ExEventObjectType, Kind::Event),
+        (&IoFileObjectType, Kind::File),
+    ];
+    // Objects of the driver's own count too.
     let others = [&ExEventObjectType, &ExSemaphoreObjectType, &IoFileObjectType];
     let named = types.into_iter().chain(others.into_iter().map(|of| (of, Kind::Other)));
-    let mut asked_for = named.filter(|(of, _)| of.address() == asked).map(|(_, kind)| kind);
-    asked_for.next().is_none_or(|of| of == kind)
+    let mut asked_for =
+        named.filter(|(of, _)| of.address() == asked).map(|(_, kind)| kind).peekable();
+    asked_for.peek().is_none() || asked_for.any(|of| of == kind)
 }

@@ -2,9 +2,10 @@
 
 mod base;
 mod current;
+mod lookup;
 pub(crate) mod threads;
 
 use crate::ground::export::Export;
 
 /// The exports of this folder.
-pub(crate) static TABLES: &[&[Export]] = &[current::EXPORTS, threads::EXPORTS];
+pub(crate) static TABLES: &[&[Export]] = &[current::EXPORTS, lookup::EXPORTS, threads::EXPORTS];

@@ -1,5 +1,8 @@
 //! Bitmaps, in 32-bit words of the driver.
 
+use std::ops::Range;
+
+use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::Boolean;
@@ -37,19 +40,19 @@ nt! {
     fn RtlSetAllBits(map: In<Bitmap>) { map.get().set(0, map.get().size, true) }
 
     /// Clears a bit.
-    fn RtlClearBit(map: In<Bitmap>, bit: u32) { map.get().set(bit, 1, false) }
+    fn RtlClearBit(map: In<Bitmap>, bit: u32) { map.get().change("RtlClearBit", bit, 1, false) }
 
     /// Sets a bit.
-    fn RtlSetBit(map: In<Bitmap>, bit: u32) { map.get().set(bit, 1, true) }
+    fn RtlSetBit(map: In<Bitmap>, bit: u32) { map.get().change("RtlSetBit", bit, 1, true) }
 
     /// Clears a range.
-    fn RtlClearBits(map: In<Bitmap>, start: u32, length: u32) { map.get().set(start, length, false) }
+    fn RtlClearBits(map: In<Bitmap>, start: u32, length: u32) { map.get().change("RtlClearBits", start, length, false) }
 
     /// Sets a range.
-    fn RtlSetBits(map: In<Bitmap>, start: u32, length: u32) { map.get().set(start, length, true) }
+    fn RtlSetBits(map: In<Bitmap>, start: u32, length: u32) { map.get().change("RtlSetBits", start, length, true) }
 
     /// Whether a bit is set.
-    fn RtlTestBit(map: In<Bitmap>, bit: u32) -> Boolean { u8::from(map.get().is_set(bit)) }
+    fn RtlTestBit(map: In<Bitmap>, bit: u32) -> Boolean { u8::from(map.get().test(bit)) }
 
     /// Whether a whole range is clear.
     fn RtlAreBitsClear(map: In<Bitmap>, start: u32, length: u32) -> Boolean {
@@ -74,7 +77,7 @@ nt! {
 
     /// How many bits of a range are clear.
     fn RtlNumberOfClearBitsInRange(map: In<Bitmap>, start: u32, length: u32) -> u32 {
-        length - map.get().count(start, length)
+        map.get().count_clear(start, length)
     }
 
     /// The start of this many consecutive clear bits. The search begins at the hint, and then at the
@@ -106,6 +109,11 @@ nt! {
         map.get().next_run(from, start)
     }
 
+    /// The length and start of the last clear run that begins before or at a bit. The run ends there at the latest.
+    fn RtlFindLastBackwardRunClear(map: In<Bitmap>, from: u32, start: Out<u32>) -> u32 {
+        map.get().previous_run(from, start)
+    }
+
     /// The length and start of the longest clear run.
     fn RtlFindLongestRunClear(map: In<Bitmap>, start: Out<u32>) -> u32 { map.get().longest(start) }
 
@@ -120,9 +128,38 @@ impl Bitmap {
         self.words.readable().at(bit as usize / 32) & 1 << (bit % 32) != 0
     }
 
+    /// Whether a bit is set. A bit behind the end is not, and is not read.
+    fn test(self, bit: u32) -> bool {
+        self.expect("RtlTestBit", bit, 1);
+        bit < self.size && self.is_set(bit)
+    }
+
+    /// The part of a range that exists.
+    fn part(self, start: u32, length: u32) -> Range<u32> {
+        start..start.saturating_add(length).min(self.size).max(start)
+    }
+
+    /// Reports a range that exceeds the bitmap, which the documentation forbids.
+    fn expect(self, function: &str, start: u32, length: u32) {
+        if start.checked_add(length).is_none_or(|end| end > self.size) {
+            let size = self.size;
+            caller::breach(&format!(
+                "{function}: {length} bits from {start} exceed the bitmap of {size} bits"
+            ));
+        }
+    }
+
+    /// Changes a range, as a function of this name.
+    fn change(self, function: &str, start: u32, length: u32, value: bool) {
+        if length != 0 {
+            self.expect(function, start, length);
+            self.set(start, length, value);
+        }
+    }
+
     /// Changes the part of a range that exists.
     fn set(self, start: u32, length: u32, value: bool) {
-        for bit in start..start.saturating_add(length).min(self.size) {
+        for bit in self.part(start, length) {
             let word = self.words.skip(bit as usize / 32);
             let mask = 1 << (bit % 32);
             word.put(if value { word.get() | mask } else { word.get() & !mask });
@@ -139,9 +176,13 @@ impl Bitmap {
     }
 
     fn count(self, start: u32, length: u32) -> u32 {
-        let set =
-            (start..start.saturating_add(length).min(self.size)).filter(|bit| self.is_set(*bit));
+        let set = self.part(start, length).filter(|bit| self.is_set(*bit));
         u32::try_from(set.count()).unwrap_or(u32::MAX)
+    }
+
+    fn count_clear(self, start: u32, length: u32) -> u32 {
+        let part = self.part(start, length);
+        part.end - part.start - self.count(start, length)
     }
 
     /// The runs of bits with this value, from a bit on.
@@ -177,6 +218,19 @@ impl Bitmap {
         let run = self.runs(from, false).next().unwrap_or(Run { start: from, length: 0 });
         start.put(run.start);
         run.length
+    }
+
+    fn previous_run(self, from: u32, start: Out<u32>) -> u32 {
+        let last = from.min(self.size.wrapping_sub(1));
+        let clear = |bit: &u32| !self.is_set(*bit);
+        let end = (0..=last).rev().find(clear).filter(|_| self.size != 0);
+        let Some(end) = end else {
+            start.put(from);
+            return 0;
+        };
+        let first = (0..end).rev().take_while(clear).last().unwrap_or(end);
+        start.put(first);
+        end - first + 1
     }
 
     fn longest(self, start: Out<u32>) -> u32 {

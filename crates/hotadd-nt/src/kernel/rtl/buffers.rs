@@ -15,6 +15,12 @@ pub(crate) struct Use([u8; 4]);
 pub(crate) const STRING: Use = Use(*b"Strg");
 pub(crate) const MDL: Use = Use(*b"Mdl ");
 pub(crate) const EXTENSION: Use = Use(*b"DrvE");
+pub(crate) const IRP: Use = Use(*b"Irp ");
+pub(crate) const IRP_BUFFER: Use = Use(*b"IoSB");
+pub(crate) const FILE: Use = Use(*b"File");
+pub(crate) const EVENT: Use = Use(*b"Even");
+pub(crate) const RANGES: Use = Use(*b"PhyR");
+pub(crate) const STATE: Use = Use(*b"XSav");
 pub(crate) const WORK: Use = Use(*b"IoWI");
 
 /// Allocates this many zero bytes. `None` if there is not enough memory.

@@ -35,22 +35,41 @@ nt! {
     }
 }
 
-/// The converted unit, if it is one character that becomes one.
-fn one_for_one<I: Iterator<Item = char>>(unit: u16, change: impl Fn(char) -> I) -> u16 {
+/// The converted unit. Where Unicode's full conversion gives two characters, its simple conversion applies, which gives
+/// one or leaves the character as it is.
+fn one_for_one<I: Iterator<Item = char>>(
+    unit: u16,
+    change: impl Fn(char) -> I,
+    simple: fn(u16) -> u16,
+) -> u16 {
     let Some(character) = char::from_u32(u32::from(unit)) else { return unit };
     let mut changed = change(character);
     match (changed.next(), changed.next()) {
         (Some(one), None) => u16::try_from(u32::from(one)).unwrap_or(unit),
+        _ => simple(unit),
+    }
+}
+
+/// The simple upper-case form of units whose full one has several characters: Greek letters with an iota below.
+const fn simple_up(unit: u16) -> u16 {
+    match unit {
+        0x1f80..=0x1f87 | 0x1f90..=0x1f97 | 0x1fa0..=0x1fa7 => unit + 8,
+        0x1fb3 | 0x1fc3 | 0x1ff3 => unit + 9,
         _ => unit,
     }
 }
 
+/// The simple lower-case form of the only unit whose full one has two characters: a capital I with a dot.
+const fn simple_down(unit: u16) -> u16 {
+    if unit == 0x130 { 0x69 } else { unit }
+}
+
 pub(crate) fn up(unit: u16) -> u16 {
-    one_for_one(unit, char::to_uppercase)
+    one_for_one(unit, char::to_uppercase, simple_up)
 }
 
 pub(crate) fn down(unit: u16) -> u16 {
-    one_for_one(unit, char::to_lowercase)
+    one_for_one(unit, char::to_lowercase, simple_down)
 }
 
 fn convert(

@@ -1,8 +1,10 @@
 //! Converts GUIDs to text and back, and creates new ones.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hotadd::Status;
+use parking_lot::Mutex;
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
@@ -35,7 +37,7 @@ nt! {
         nt_status(parse(&string.get().units(), guid))
     }
 
-    /// Creates a GUID.
+    /// Creates a GUID that no other call creates.
     fn ExUuidCreate(guid: Out<Guid>) -> NtStatus {
         nt_status(create(guid))
     }
@@ -100,22 +102,49 @@ fn parse(text: &[u16], to: Out<Guid>) -> Status {
     }
 }
 
-/// Creates a random GUID (version 4).
+/// `RPC_NT_UUID_LOCAL_ONLY`: the UUID is unique to this machine only.
+const LOCAL_ONLY: Status = Status::from_raw(0x4002_0056);
+
+/// What UUIDs of version 1 need: the last time stamp, and a sequence number and a node, both random.
+struct Source {
+    last: u64,
+    sequence: [u8; 2],
+    node: [u8; 6],
+}
+
+/// Creates a UUID from the time and a node (version 1). The documentation's statuses are about the network adapter
+/// that gives the node. A driver here has none, so the node is random, which its lowest bit says, and the result is the
+/// documented one for this case.
 fn create(to: Out<Guid>) -> Status {
-    let mut bytes = [0; 16];
-    // SAFETY: the array has that many bytes.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got != 16 {
-        return Status::RETRY;
+    /// From the calendar's reform in 1582 to 1970, in units of 100 ns.
+    const TO_1970: u64 = 0x01b2_1dd2_1381_4000;
+    static SOURCE: Mutex<Option<Source>> = Mutex::new(None);
+    let mut source = SOURCE.lock();
+    if source.is_none() {
+        *source = Source::new();
     }
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let mut rest: [u8; 8] = rest;
-    rest[0] = rest[0] & 0x3f | 0x80;
+    let Some(source) = source.as_mut() else { return Status::RETRY };
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = TO_1970.wrapping_add(u64::try_from(since_1970.as_nanos() / 100).unwrap_or(0));
+    // Two UUIDs within one unit, or after the clock was set back, have different stamps.
+    source.last = now.max(source.last.wrapping_add(1));
+    let [a, b, c, d, e, f, g, h] = source.last.to_le_bytes();
+    let ([high, low], [n0, n1, n2, n3, n4, n5]) = (source.sequence, source.node);
     to.put(Guid {
         first: u32::from_le_bytes([a, b, c, d]),
         second: u16::from_le_bytes([e, f]),
-        third: u16::from_le_bytes([g, h]) & 0x0fff | 0x4000,
-        rest,
+        third: u16::from_le_bytes([g, h]) & 0x0fff | 0x1000,
+        rest: [high & 0x3f | 0x80, low, n0 | 1, n1, n2, n3, n4, n5],
     });
-    Status::SUCCESS
+    LOCAL_ONLY
+}
+
+impl Source {
+    fn new() -> Option<Self> {
+        let mut bytes = [0; 8];
+        // SAFETY: the array has that many bytes.
+        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        let [first, second, node @ ..] = bytes;
+        (got == 8).then_some(Self { last: 0, sequence: [first, second], node })
+    }
 }

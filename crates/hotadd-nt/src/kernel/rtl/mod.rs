@@ -4,6 +4,7 @@
 mod arguments;
 mod bitmap;
 pub(crate) mod buffers;
+mod callers;
 pub(crate) mod case;
 mod chars;
 mod compare;
@@ -18,6 +19,7 @@ mod random;
 mod sort;
 mod sprintf;
 mod strings;
+mod tables;
 mod text;
 pub(crate) mod version;
 
@@ -27,6 +29,7 @@ use crate::ground::export::Export;
 pub(crate) static TABLES: &[&[Export]] = &[
     bitmap::EXPORTS,
     bitmap::number::EXPORTS,
+    callers::EXPORTS,
     case::EXPORTS,
     compare::EXPORTS,
     convert::EXPORTS,
@@ -42,5 +45,8 @@ pub(crate) static TABLES: &[&[Export]] = &[
     sprintf::EXPORTS,
     strings::EXPORTS,
     strings::plain::EXPORTS,
+    tables::EXPORTS[0],
+    tables::EXPORTS[1],
+    tables::EXPORTS[2],
     version::EXPORTS,
 ];

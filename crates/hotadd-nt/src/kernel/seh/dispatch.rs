@@ -94,6 +94,19 @@ fn next(context: &mut Context, stack: Stack) -> Option<Met> {
     (done.is_ok() && context.rsp() > below).then_some(met)
 }
 
+/// The addresses to which the functions from these registers on return, at most this many. The first is where the
+/// registers are. It ends where the stack leaves the images that can be unwound.
+pub(super) fn trace(context: &Context, most: usize) -> Vec<usize> {
+    let (stack, mut frame, mut found) = (stack(), *context, Vec::new());
+    while found.len() < most && image(&frame).is_some() {
+        found.push(frame.rip as usize);
+        if next(&mut frame, stack).is_none() {
+            break;
+        }
+    }
+    found
+}
+
 /// Calls a frame's handler.
 fn ask(
     met: &mut Met,

@@ -11,7 +11,7 @@ use super::raise::caught;
 use super::scopes;
 use super::unwind;
 use crate::faults::{Cause, Report};
-use crate::ground::calls::call_before;
+use crate::ground::calls::{self, call_before};
 use crate::ground::context::{Context, RSP, Record, restore};
 use crate::ground::export::{Export, Sizes, What, sizes};
 use crate::ground::foreign::{In, Out};
@@ -29,7 +29,7 @@ const USER_END: usize = 0x7FFF_FFFF_0000;
 /// Declares the exports of this file, which behave differently in the two conventions: only a `.sys` can handle
 /// exceptions. Exports for handling exceptions are unavailable to a native driver.
 macro_rules! exports {
-    (both: $(fn $both:ident($($type:ty),*);)* sys: $($sys:ident)*) => {
+    (both: $(fn $both:ident($($type:ty),*) $(-> $return:ty)?;)* sys: $($sys:ident)*) => {
         /// The exports of this file.
         pub(crate) static EXPORTS: &[Export] = &[
             $(Export {
@@ -37,11 +37,11 @@ macro_rules! exports {
                 what: What::Function {
                     win64: win64::$both as *const c_void,
                     sysv: {
-                        let typed: unsafe extern "C" fn($($type),*) = sysv::$both;
+                        let typed: unsafe extern "C" fn($($type),*) $(-> $return)? = sysv::$both;
                         typed as *const c_void
                     },
                 },
-                sizes: sizes!($($type),*),
+                sizes: sizes!($($type),* $(; $return)?),
             },)*
             $(Export {
                 name: stringify!($sys),
@@ -60,6 +60,7 @@ exports! {
         fn ExRaiseStatus(u32);
         fn ProbeForRead(usize, usize, u32);
         fn ProbeForWrite(usize, usize, u32);
+        fn RtlCaptureStackBackTrace(u32, u32, Out<usize>, Out<u32>) -> u16;
         fn RtlRaiseException(In<Record>);
         fn RtlRaiseStatus(u32);
     sys: __C_specific_handler __chkstk _local_unwind RtlCaptureContext RtlLookupFunctionEntry RtlRestoreContext RtlUnwind
@@ -152,6 +153,30 @@ extern "sysv64" fn on_capture(context: &mut Context, to: Out<Context>) {
     to.put(*context);
 }
 
+extern "sysv64" fn on_back_trace(
+    context: &mut Context,
+    skip: u32,
+    count: u32,
+    to: Out<usize>,
+    hash: Out<u32>,
+) -> u16 {
+    store_trace(&dispatch::trace(context, most_frames(skip, count)), skip, to, hash)
+}
+
+/// How many frames are needed to skip some and return others.
+fn most_frames(skip: u32, count: u32) -> usize {
+    (skip as usize).saturating_add(count.min(u16::MAX.into()) as usize)
+}
+
+/// Stores the addresses of a trace and their sum. Returns how many there are.
+fn store_trace(trace: &[usize], skip: u32, to: Out<usize>, hash: Out<u32>) -> u16 {
+    let found = trace.get(skip as usize..).unwrap_or_default();
+    to.put_all(found);
+    let sum = found.iter().fold(0_u32, |sum, address| sum.wrapping_add(*address as u32));
+    hash.put_if_wanted(sum);
+    u16::try_from(found.len()).unwrap_or(u16::MAX)
+}
+
 extern "sysv64" fn on_unwind(
     context: &mut Context,
     frame: u64,
@@ -185,6 +210,7 @@ mod win64 {
         fn ProbeForRead = on_probe;
         fn ProbeForWrite = on_probe_for_writing;
         fn RtlCaptureContext = on_capture;
+        fn RtlCaptureStackBackTrace = on_back_trace;
         fn RtlUnwind = on_unwind;
         fn RtlUnwindEx = on_unwind;
         fn _local_unwind = on_local_unwind;
@@ -296,9 +322,9 @@ mod sysv {
     }
 
     macro_rules! exported {
-        ($(fn $name:ident($($argument:ident: $type:ty),*) $body:block)*) => {$(
+        ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $return:ty)? $body:block)*) => {$(
             #[unsafe(no_mangle)]
-            pub(super) unsafe extern "C" fn $name($($argument: $type),*) $body
+            pub(super) unsafe extern "C" fn $name($($argument: $type),*) $(-> $return)? $body
         )*};
     }
 
@@ -307,6 +333,9 @@ mod sysv {
         fn RtlRaiseStatus(status: u32) { raised(status) }
         fn ExRaiseAccessViolation() { raised(ACCESS_VIOLATION) }
         fn ExRaiseDatatypeMisalignment() { raised(MISALIGNMENT) }
+        fn RtlCaptureStackBackTrace(skip: u32, count: u32, to: Out<usize>, hash: Out<u32>) -> u16 {
+            store_trace(&calls::returns(most_frames(skip, count)), skip, to, hash)
+        }
         fn RtlRaiseException(record: In<Record>) { raised(record.get().code) }
         fn DbgBreakPoint() { fault(Cause::Breakpoint) }
         fn ProbeForRead(address: usize, length: usize, alignment: u32) { probe(address, length, alignment) }

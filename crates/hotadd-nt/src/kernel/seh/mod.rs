@@ -5,6 +5,7 @@ mod dispatch;
 mod exports;
 pub(crate) mod memory;
 mod raise;
+pub(crate) mod raising;
 mod scopes;
 #[cfg(test)]
 mod tests;

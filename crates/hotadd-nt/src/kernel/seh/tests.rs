@@ -7,7 +7,11 @@ use crate::host::trial::{Outcome, call};
 const NOWHERE: u64 = 0x10;
 
 fn returns(function: &str, arguments: &[u64]) -> u64 {
-    let outcome = call("seh.sys", function, arguments);
+    returns_from("seh.sys", function, arguments)
+}
+
+fn returns_from(driver: &str, function: &str, arguments: &[u64]) -> u64 {
+    let outcome = call(driver, function, arguments);
     let value = outcome.said.strip_prefix("returned ").map(str::parse);
     let Some(Ok(value)) = value else { panic!("{function} did not return: {outcome:?}") };
     value
@@ -15,7 +19,8 @@ fn returns(function: &str, arguments: &[u64]) -> u64 {
 
 fn said(outcome: &Outcome, start: &str) {
     assert!(outcome.said.starts_with(start), "{outcome:?} does not begin with {start}");
-    assert!(outcome.said.contains("at seh.sys+0x"), "{outcome:?} names no place");
+    let places = ["at seh.sys+0x", "at raise.sys+0x"];
+    assert!(places.iter().any(|at| outcome.said.contains(at)), "{outcome:?} names no place");
 }
 
 #[test]
@@ -108,4 +113,42 @@ fn an_unhandled_exception_is_reported_where_it_was_raised() {
 #[test]
 fn a_driver_can_call_the_unwind_functions() {
     assert_eq!(returns("walked", &[]), 9, "the caller found is the real caller");
+}
+
+/// "KeReleaseMutex raises STATUS_MUTANT_NOT_OWNED", "KeReleaseSemaphore raises STATUS_SEMAPHORE_LIMIT_EXCEEDED", "a mutex
+/// that is acquired MINLONG times: STATUS_MUTANT_LIMIT_EXCEEDED", "POOL_RAISE_IF_ALLOCATION_FAILURE", "MmProbeAndLockPages
+/// raises STATUS_ACCESS_VIOLATION".
+#[test]
+fn a_driver_handles_what_functions_raise_as_their_pages_say() {
+    let raised = |function: &str, arguments: &[u64]| returns_from("raise.sys", function, arguments);
+    assert_eq!(raised("mutex", &[]), 0xC000_0046, "STATUS_MUTANT_NOT_OWNED");
+    assert_eq!(raised("semaphore", &[]), 0xC000_0047, "STATUS_SEMAPHORE_LIMIT_EXCEEDED");
+    assert_eq!(
+        raised("limit", &[0]),
+        0xC000_0191,
+        "STATUS_MUTANT_LIMIT_EXCEEDED, waiting for one object"
+    );
+    assert_eq!(raised("limit", &[1]), 0xC000_0191, "waiting for several");
+    assert_eq!(raised("pages", &[NOWHERE]), 0xC000_0005);
+    let pool = (0..6).map(|which| raised("pool", &[which])).collect::<Vec<_>>();
+    assert_eq!(
+        pool[..3],
+        [0xC000_009A; 3],
+        "asked for by POOL_RAISE_IF_ALLOCATION_FAILURE, quota, flag"
+    );
+    assert_eq!(pool[3..], [1; 3], "NULL for those who did not ask, or asked for NULL");
+    assert_eq!(raised("many", &[]), 1000, "nothing is left behind by an exception");
+    assert_eq!(raised("plainly", &[]), 1, "without an exception these functions return as ever");
+}
+
+#[test]
+fn an_exception_of_a_function_without_a_handler_is_the_functions_fault_report() {
+    let outcome = call("raise.sys", "not_handled", &[]);
+    said(&outcome, "calls KeReleaseMutex for a mutex that this thread does not own");
+    assert_eq!(outcome.status, Some(0xC000_0046), "{outcome:?}");
+}
+
+#[test]
+fn a_stack_trace_lists_the_functions_of_a_driver_from_the_inside_out() {
+    assert_eq!(returns_from("raise.sys", "traced", &[]), 1);
 }
