@@ -17,7 +17,8 @@ static KIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/kit");
 /// The file that marks a folder as a kit. It contains the version.
 const MARK: &str = "VERSION";
 
-/// The names of the compilers. All are one script, which looks at its own name.
+/// The compilers are one script, which looks at its own name.
+const SCRIPT: &[u8] = include_bytes!("../kit/bin/sys-cc");
 const COMPILERS: [&str; 4] = ["sys-cc", "sys-c++", "so-cc", "so-c++"];
 
 /// Why a kit was not written.
@@ -58,8 +59,7 @@ pub fn write(folder: &Path) -> Result<(), KitError> {
     extract(&HEADERS, &folder.join("include"))?;
     for compiler in COMPILERS {
         let path = folder.join("bin").join(compiler);
-        let script = KIT.get_file("bin/sys-cc").expect("it is in the folder").contents();
-        put(&path, script)?;
+        put(&path, SCRIPT)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
             .map_err(|error| KitError::Write { path, error })?;
     }
