@@ -7,7 +7,7 @@
 #define FAULT_null 1       /* writes to address 0 */
 #define FAULT_stack 2      /* overflows its stack */
 #define FAULT_loop 3       /* never returns */
-#define FAULT_fastfail 4   /* ends itself: int 0x29, natively a trap */
+#define FAULT_fastfail 4   /* ends itself: int 0x29 */
 #define FAULT_bugcheck 5   /* KeBugCheckEx */
 #define FAULT_spinlock 6   /* returns holding a spin lock, at DISPATCH_LEVEL */
 #define FAULT_import 7     /* calls a function that nobody provides */
@@ -64,11 +64,7 @@ static VOID Fault(VOID)
 #elif IS(fastfail)
 static VOID Fault(VOID)
 {
-#ifdef __ELF__
-    __builtin_trap();
-#else
     __asm__ volatile("int $0x29" : : "c"(7));
-#endif
 }
 #elif IS(bugcheck)
 static VOID Fault(VOID)
