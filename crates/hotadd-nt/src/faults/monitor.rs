@@ -98,17 +98,21 @@ pub fn watch<T>(limit: Duration, call: impl FnOnce() -> T) -> T {
     let deadline = Instant::now().checked_add(limit);
     // A deadline that cannot be represented means no limit.
     let Some(deadline) = deadline else { return call() };
+    let own = crate::ground::thread::own();
+    // The thread's number is known, and asking the kernel for it would cost as much as everything else here.
+    let thread = own.object.number.load(Ordering::Relaxed).cast_signed();
+    let thread = rustix::thread::Pid::from_raw(thread).unwrap_or_else(gettid);
     let mut all = watches();
     all.last += 1;
     let number = all.last;
-    all.list.push(Watch { number, thread: gettid(), limit, deadline, asked: false });
+    all.list.push(Watch { number, thread, limit, deadline, asked: false });
     // The monitor looks at all watches when it wakes, so a later deadline need not wake it.
     let early = all.until.is_none_or(|until| deadline < until);
     if early {
         all.until = Some(deadline);
     }
     drop(all);
-    let outer = crate::ground::thread::own().watched.watch.replace(number);
+    let outer = own.watched.watch.replace(number);
     let _end = End { number, outer };
     if early {
         wake();
