@@ -263,3 +263,31 @@ fn a_flush_waits_for_a_dpc_that_runs_on_the_thread_that_queued_it() {
         });
     }
 }
+
+#[test]
+fn a_dpc_can_be_queued_in_an_ipi_and_runs_after_it() {
+    routine! {
+        fn queues(context: usize) -> usize {
+            // SAFETY: what this test calls it with.
+            let (abi, dpcs) = unsafe { &*(context as *const (Abi, Vec<Memory<0x40>>)) };
+            let here = call!(*abi, KeGetCurrentProcessorNumberEx(std::ptr::null_mut() => *mut u32) -> u32);
+            if let Some(dpc) = dpcs.get(here as usize) {
+                assert_eq!(insert(*abi, dpc, 6), 1);
+            }
+            0
+        }
+    }
+    scene();
+    for abi in BOTH {
+        let contexts: Vec<_> = (0..4).map(|_| Context::new(abi)).collect();
+        let dpcs: Vec<_> = contexts.iter().map(|context| dpc(abi, tell(abi), context)).collect();
+        let both = (abi, dpcs);
+        let context = &raw const both as usize;
+        call!(abi, KeIpiGenericCall(queues(abi) => usize, context => usize) -> usize);
+        call!(abi, KeFlushQueuedDpcs());
+        for (here, context) in contexts.iter().enumerate() {
+            let here = u32::try_from(here).unwrap();
+            assert_eq!(context.calls(), [(here, 2, 6, 7)], "on its processor");
+        }
+    }
+}

@@ -79,8 +79,8 @@ fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
         target.is_some_and(|target| target != irql::here().get())
     };
     // A thread stays on its processor while its level is raised. When the level falls, the DPC runs if it is to run at
-    // once.
-    let raised = (own.alone_on.get().is_none() && !aims_elsewhere())
+    // once. A thread that is above already stays without this.
+    let raised = (own.irql.get() < irql::DISPATCH && !aims_elsewhere())
         .then(|| irql::raise("KeInsertQueueDpc", irql::DISPATCH));
     let queued = insert(dpc, arguments, None);
     if let Some(old) = raised {
