@@ -42,7 +42,8 @@ pub(crate) fn enters(function: &'static str) {
     FUNCTION.set(function);
 }
 
-/// The function of this crate that a driver called last on this thread.
+/// The function of this crate that a driver has called: by the call, if it can be recognised, since not every function
+/// records itself.
 pub(crate) fn function() -> &'static str {
-    FUNCTION.get()
+    calls::calling().and_then(|call| call.callee).unwrap_or(FUNCTION.get())
 }

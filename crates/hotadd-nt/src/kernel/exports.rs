@@ -37,9 +37,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Export> {
 
 /// The export to which an import of this name is bound in an image of this convention.
 pub(crate) fn find_for(name: &str, abi: Abi) -> Option<Export> {
-    let caught =
-        if abi == Abi::Win64 { memory::find(name).or_else(|| raising::find(name)) } else { None };
-    caught.or_else(|| find(name).copied())
+    let replaced = [memory::FUNCTIONS, raising::FUNCTIONS];
+    let mut replaced = replaced.iter().filter(|_| abi == Abi::Win64);
+    replaced.find_map(|table| table.find(name)).or_else(|| find(name).copied())
 }
 
 /// The name of the export at an address. May be called from a signal handler.
@@ -47,8 +47,9 @@ fn name_at(address: usize) -> Option<&'static str> {
     let is_there = |export: &&Export| {
         [Abi::Win64, Abi::SysV].iter().any(|abi| export.address(*abi) as usize == address)
     };
-    let caught = memory::at(address).or_else(|| raising::at(address));
-    caught.or_else(|| exports().find(is_there).map(|export| export.name))
+    let replaced = [memory::FUNCTIONS, raising::FUNCTIONS];
+    let replaced = replaced.iter().find_map(|table| table.at(address));
+    replaced.or_else(|| exports().find(is_there).map(|export| export.name))
 }
 
 /// The function that answers requests for which a driver has none.

@@ -2,11 +2,10 @@
 //! kernel and count as their own: they access a program's memory with `__try { RtlCopyMemory(...) }`.
 
 use std::ffi::c_void;
-use std::ptr;
 
 use super::raise::caught;
+use super::replaced::Replaced;
 use crate::ground::context::Context;
-use crate::ground::export::{Export, Sizes, What};
 use crate::ground::thread;
 
 /// # Safety
@@ -75,7 +74,7 @@ caught! {
 }
 
 /// Names, and the functions that a `.sys` receives for them.
-const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
+pub(crate) const FUNCTIONS: Replaced = Replaced(&[
     ("memcpy", moving),
     ("memmove", moving),
     ("memset", setting),
@@ -84,17 +83,4 @@ const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
     ("RtlMoveMemory", moving),
     ("RtlFillMemory", filling),
     ("RtlZeroMemory", zeroing),
-];
-
-/// The function that a `.sys` receives for a name in place of the [export](crate::ground::export) of that name.
-pub(crate) fn find(name: &str) -> Option<Export> {
-    let (name, function) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
-    let win64 = *function as *const c_void;
-    let what = What::Function { win64, sysv: ptr::null() };
-    Some(Export { name, what, sizes: Sizes::UNDECLARED })
-}
-
-/// The first name of the function at an address. May be called from a signal handler.
-pub(crate) fn at(address: usize) -> Option<&'static str> {
-    FUNCTIONS.iter().find(|(_, function)| *function as usize == address).map(|(name, _)| *name)
-}
+]);

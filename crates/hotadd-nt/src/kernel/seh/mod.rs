@@ -6,6 +6,7 @@ mod exports;
 pub(crate) mod memory;
 mod raise;
 pub(crate) mod raising;
+mod replaced;
 mod scopes;
 #[cfg(test)]
 mod tests;

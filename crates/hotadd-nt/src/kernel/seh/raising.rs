@@ -1,15 +1,14 @@
 //! Functions that raise exceptions, for a `.sys`, which can handle them. They do what the [exports](crate::ground::export)
 //! of these names do, and raise at the place of the call. A native driver has no handlers: there it is a fault.
 
-use std::ffi::c_void;
 use std::ptr;
 
 use super::dispatch::{self, NONCONTINUABLE};
 use super::raise::caught;
+use super::replaced::Replaced;
 use crate::ground::calls::call_before;
 use crate::ground::context::{Context, Record};
 use crate::ground::exception::Exception;
-use crate::ground::export::{Export, Sizes, What};
 use crate::ground::fault::Fault;
 use crate::ground::foreign::{In, Out, Shared};
 use crate::ground::objects::{Header, Mutant, Semaphore};
@@ -141,7 +140,7 @@ caught! {
 }
 
 /// Names, and the functions that a `.sys` receives for them.
-const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
+pub(crate) const FUNCTIONS: Replaced = Replaced(&[
     ("KeReleaseMutex", releasing_mutex),
     ("KeReleaseMutant", releasing_mutant),
     ("KeReleaseSemaphore", releasing_semaphore),
@@ -157,17 +156,4 @@ const FUNCTIONS: &[(&str, unsafe extern "win64" fn())] = &[
     ("ExAllocatePoolZero", allocating_zero),
     ("ExAllocatePool2", allocating_by_flags),
     ("ExAllocatePool3", allocating_by_flags),
-];
-
-/// The function that a `.sys` receives for a name in place of the export of that name.
-pub(crate) fn find(name: &str) -> Option<Export> {
-    let (name, function) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
-    let win64 = *function as *const c_void;
-    let what = What::Function { win64, sysv: ptr::null() };
-    Some(Export { name, what, sizes: Sizes::UNDECLARED })
-}
-
-/// The first name of the function at an address. May be called from a signal handler.
-pub(crate) fn at(address: usize) -> Option<&'static str> {
-    FUNCTIONS.iter().find(|(_, function)| *function as usize == address).map(|(name, _)| *name)
-}
+]);

@@ -1,0 +1,24 @@
+//! [`Replaced`]: functions that a `.sys` receives in place of exports, because they can return into a handler of the driver.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use crate::ground::export::{Export, Sizes, What};
+
+/// Names, and the functions that a `.sys` receives for them.
+pub(crate) struct Replaced(pub(super) &'static [(&'static str, unsafe extern "win64" fn())]);
+
+impl Replaced {
+    /// The function that a `.sys` receives for a name in place of the [export](crate::ground::export) of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<Export> {
+        let (name, function) = self.0.iter().find(|(known, _)| *known == name)?;
+        let win64 = *function as *const c_void;
+        let what = What::Function { win64, sysv: ptr::null() };
+        Some(Export { name, what, sizes: Sizes::UNDECLARED })
+    }
+
+    /// The first name of the function at an address. May be called from a signal handler.
+    pub(crate) fn at(&self, address: usize) -> Option<&'static str> {
+        self.0.iter().find(|(_, function)| *function as usize == address).map(|(name, _)| *name)
+    }
+}
