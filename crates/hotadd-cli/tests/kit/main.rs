@@ -356,3 +356,31 @@ fn a_call_to_another_framework_says_that_it_is_not_hosted() {
         assert_eq!(done.status.code(), Some(1));
     }
 }
+
+#[test]
+fn a_null_pointer_is_reported_with_the_function_that_got_it() {
+    let kit = Kit::new();
+    kit.file(
+        "null.c",
+        "#include <ntddk.h>\nNTSTATUS DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)\n\
+         { UNREFERENCED_PARAMETER(Driver); UNREFERENCED_PARAMETER(Path); CALL; return 0; }\n",
+    );
+    for (function, arguments) in [
+        ("KeInitializeDpc", "NULL, NULL, NULL"),
+        ("KeSetEvent", "NULL, 0, FALSE"),
+        ("KeReleaseMutex", "NULL, FALSE"),
+        ("RtlInitializeGenericTable", "NULL, NULL, NULL, NULL, NULL"),
+        ("KeGetProcessorIndexFromNumber", "NULL"),
+    ] {
+        for (compiler, form) in [("sys-cc", "sys"), ("so-cc", "so")] {
+            let (driver, call) =
+                (format!("null.{form}"), format!("-DCALL={function}({arguments})"));
+            kit.compile(compiler, &["-O2", &call, "null.c", "-o", &driver]);
+            let path = kit.path(&driver);
+            let done = output(&["run", "--simulate", "1+0", "--driver", path.to_str().unwrap()]);
+            let said =
+                format!("passes NULL to {function}, which does not allow it at {driver}+0x");
+            assert!(stderr(&done).contains(&said), "{driver}: {}", stderr(&done));
+        }
+    }
+}

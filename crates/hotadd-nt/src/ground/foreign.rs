@@ -111,7 +111,7 @@ fn misaligned(address: usize, align: usize) -> ! {
 /// Reports a null pointer where none is allowed.
 #[cold]
 fn null() -> ! {
-    let what = format!("passes NULL to {}, which needs an address there", caller::function());
+    let what = format!("passes NULL to {}, which does not allow it", caller::function());
     caller::fault_with(Status::ACCESS_VIOLATION, what)
 }
 

@@ -254,7 +254,7 @@ stopped! { "faults":
     breaking_without_a_debugger: "0x80000003 stops at a breakpoint with 0x7" => || {
         call!(Abi::Win64, DbgBreakPointWithStatus(7 => u32));
     };
-    passing_null: "0xc0000005 passes NULL to KeGetProcessorIndexFromNumber, which needs" => || {
+    passing_null: "0xc0000005 passes NULL to KeGetProcessorIndexFromNumber, which does not allow it" => || {
         call!(Abi::Win64, KeGetProcessorIndexFromNumber(std::ptr::null() => *const u32) -> u32);
     };
     deleting_an_invalid_device: "which is not a device" => || {

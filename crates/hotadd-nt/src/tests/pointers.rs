@@ -38,14 +38,14 @@ fn a_null_pointer_is_reported_as_such() {
     for name in SAMPLE {
         for abi in ["win64", "sysv"] {
             let outcome = run("export", &format!("{abi} {name} 0"));
-            let said = format!("passes NULL to {name}, which needs an address there");
+            let said = format!("passes NULL to {name}, which does not allow it");
             assert_eq!(outcome.said, said, "{outcome:?}");
             assert_eq!(outcome.status, Some(0xC000_0005), "{name}: {outcome:?}");
         }
     }
     for name in ["KeDelayExecutionThread", "KeRaiseIrql", "KeAcquireSpinLock"] {
         let outcome = run("export", &format!("sysv {name} 0"));
-        let said = format!("passes NULL to {name}, which needs an address there");
+        let said = format!("passes NULL to {name}, which does not allow it");
         assert_eq!(outcome.said, said, "{outcome:?}");
     }
 }
