@@ -378,8 +378,7 @@ fn a_null_pointer_is_reported_with_the_function_that_got_it() {
             kit.compile(compiler, &["-O2", &call, "null.c", "-o", &driver]);
             let path = kit.path(&driver);
             let done = output(&["run", "--simulate", "1+0", "--driver", path.to_str().unwrap()]);
-            let said =
-                format!("passes NULL to {function}, which does not allow it at {driver}+0x");
+            let said = format!("passes NULL to {function}, which does not allow it at {driver}+0x");
             assert!(stderr(&done).contains(&said), "{driver}: {}", stderr(&done));
         }
     }
