@@ -84,6 +84,12 @@ NT_CONVERT_TO_ALL(LongPtr, LONG_PTR)
 #define RtlSizeTAdd RtlULongPtrAdd
 #define RtlSizeTSub RtlULongPtrSub
 #define RtlSizeTMult RtlULongPtrMult
+#define RtlSIZETAdd RtlULongPtrAdd
+#define RtlSIZETSub RtlULongPtrSub
+#define RtlSIZETMult RtlULongPtrMult
+#define RtlSSIZETAdd RtlLongPtrAdd
+#define RtlSSIZETSub RtlLongPtrSub
+#define RtlSSIZETMult RtlLongPtrMult
 #define RtlSSizeTAdd RtlLongPtrAdd
 #define RtlSSizeTSub RtlLongPtrSub
 #define RtlSSizeTMult RtlLongPtrMult

@@ -29,6 +29,7 @@
 #include "nt/registry.h"
 #include "nt/request.h"
 #include "nt/resource.h"
+#include "nt/resources.h"
 #include "nt/slist.h"
 #include "nt/spinlock.h"
 #include "nt/state.h"

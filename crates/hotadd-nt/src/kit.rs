@@ -57,6 +57,7 @@ pub fn write(folder: &Path) -> Result<(), KitError> {
     put(&folder.join(MARK), concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
     extract(&KIT, folder)?;
     extract(&HEADERS, &folder.join("include"))?;
+    put(&folder.join("include.overlay"), overlay(folder).as_bytes())?;
     for compiler in COMPILERS {
         let path = folder.join("bin").join(compiler);
         put(&path, SCRIPT)?;
@@ -84,6 +85,32 @@ fn put(path: &Path, content: &[u8]) -> Result<(), KitError> {
     let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
     let written = parent.and_then(|()| fs::write(path, content));
     written.map_err(|error| KitError::Write { path: path.to_owned(), error })
+}
+
+/// The file that lets clang find the headers whatever the case of their names: clang's description of a virtual file system. A
+/// folder that is moved afterwards keeps its headers, under their own names.
+fn overlay(folder: &Path) -> String {
+    fn entry(kind: &str, name: &Path, rest: &str) -> String {
+        format!("{{'name':{:?},'type':'{kind}',{rest}}}", name.display().to_string())
+    }
+    fn contents(from: &Dir<'_>, real: &Path) -> String {
+        let name = |path: &Path| path.file_name().map(PathBuf::from).unwrap_or_default();
+        let files = from.files().map(|file| {
+            let name = name(file.path());
+            let real = real.join(&name).display().to_string();
+            entry("file", &name, &format!("'external-contents':{real:?}"))
+        });
+        let folders = from.dirs().map(|folder| {
+            let name = name(folder.path());
+            entry("directory", &name, &contents(folder, &real.join(&name)))
+        });
+        let all: Vec<String> = files.chain(folders).collect();
+        format!("'contents':[{}]", all.join(","))
+    }
+    // Whoever cannot name the folder, after it was written, gets names as they are.
+    let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join("include");
+    let root = entry("directory", &real, &contents(&HEADERS, &real));
+    format!("{{'version':0,'case-sensitive':'false','roots':[{root}]}}\n")
 }
 
 /// The import library for a linker.

@@ -143,7 +143,9 @@ NT_STATIC_ASSERT(sizeof(void *) == 8, "compile for x86-64 with 64-bit pointers")
 #define _declspec __declspec
 #define __declspec(x) NT_DECLSPEC_##x
 #define NT_DECLSPEC_align(n) __attribute__((__aligned__(n)))
-#define NT_DECLSPEC_allocate(section)
+/* The name has a prefix, because the system's linker would drop or mix such sections. nt.ld sorts those of .CRT$ by name,
+   as Microsoft's linker does: drivers walk from one marker to another. */
+#define NT_DECLSPEC_allocate(section) __attribute__((__section__("hotadd" section)))
 #define NT_DECLSPEC_allocator
 #define NT_DECLSPEC_code_seg(section)
 #define NT_DECLSPEC_empty_bases

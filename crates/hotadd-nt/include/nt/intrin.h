@@ -51,6 +51,12 @@ NT_INLINE DECLSPEC_NORETURN VOID NtFastFail(ULONG code)
 }
 #define __fastfail(code) NtFastFail((ULONG)(code))
 #endif
+NT_INLINE VOID NtInt2c(VOID)
+{
+    __asm__ volatile("int $0x2c");
+}
+#undef __int2c
+#define __int2c() NtInt2c()
 #define RtlFailFast(code) __fastfail(code)
 #ifndef NT_WINDOWS
 #define _ReturnAddress() __builtin_return_address(0)

@@ -27,15 +27,16 @@ typedef const OBJECT_ATTRIBUTES *PCOBJECT_ATTRIBUTES;
 #define OBJ_KERNEL_EXCLUSIVE 0x10000
 #define OBJ_VALID_ATTRIBUTES 0x1ff2
 
+/* A block and not a statement: drivers leave out the semicolon behind it. */
 #define InitializeObjectAttributes(p, name, attributes, root, security)                                 \
-    do {                                                                                                \
+    {                                                                                                   \
         (p)->Length = sizeof(OBJECT_ATTRIBUTES);                                                        \
         (p)->RootDirectory = (root);                                                                    \
         (p)->ObjectName = (name);                                                                       \
         (p)->Attributes = (attributes);                                                                 \
         (p)->SecurityDescriptor = (security);                                                           \
         (p)->SecurityQualityOfService = NULL;                                                           \
-    } while (0)
+    }
 #define RTL_CONSTANT_OBJECT_ATTRIBUTES(name, attributes)                                                \
     {                                                                                                   \
         sizeof(OBJECT_ATTRIBUTES), NULL, (PUNICODE_STRING)(name), (attributes), NULL, NULL              \

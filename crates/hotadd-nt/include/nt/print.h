@@ -11,6 +11,8 @@ ULONG DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...);
 ULONG DbgPrintReturnControlC(PCSTR Format, ...);
 ULONG vDbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, va_list arglist);
 ULONG vDbgPrintExWithPrefix(PCSTR Prefix, ULONG ComponentId, ULONG Level, PCSTR Format, va_list arglist);
+NTSTATUS DbgQueryDebugFilterState(ULONG ComponentId, ULONG Level);
+NTSTATUS DbgSetDebugFilterState(ULONG ComponentId, ULONG Level, BOOLEAN State);
 VOID DbgBreakPoint(VOID);
 VOID DbgBreakPointWithStatus(ULONG Status);
 VOID RtlAssert(PVOID FailedAssertion, PVOID FileName, ULONG LineNumber, PSTR Message);
@@ -45,6 +47,7 @@ DECLSPEC_NORETURN VOID KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParame
 #define KdPrintEx(arguments) DbgPrintEx arguments
 #define vKdPrintEx(arguments) vDbgPrintEx arguments
 #define KdBreakPoint() DbgBreakPoint()
+#define DbgRaiseAssertionFailure() __int2c()
 #define ASSERT(e) ((void)NT_VERIFY_TRUE(e, NULL))
 #define ASSERTMSG(message, e) ((void)NT_VERIFY_TRUE(e, message))
 #define NT_ASSERT(e) ((void)NT_VERIFY_TRUE(e, NULL))

@@ -21,4 +21,5 @@
 #include "status_errors_more.h"
 #include "status_facilities.h"
 #include "status_facilities_more.h"
+#include "status_hypervisor.h"
 #include "status_notices.h"

@@ -11,7 +11,7 @@ use crate::kernel::exports::SERVICES;
 use crate::kernel::ob::references;
 use crate::tests::{BOTH, call, routine, scene};
 
-const ACCESS_DENIED: i32 = 0xC000_0022_u32.cast_signed();
+const PATH_NOT_FOUND: i32 = 0xC000_003A_u32.cast_signed();
 const INVALID_HANDLE: i32 = 0xC000_0008_u32.cast_signed();
 const TYPE_MISMATCH: i32 = 0xC000_0024_u32.cast_signed();
 const NOT_FOUND: i32 = 0xC000_0034_u32.cast_signed();
@@ -47,7 +47,7 @@ fn opening_a_file_is_refused_and_printed() {
             &raw mut handle => *mut usize, 1 => u32, attributes.as_ptr() => *const usize, block.as_mut_ptr() => *mut usize,
             0 => u32, 0 => u32,
         ) -> i32);
-        assert_eq!((created, opened, handle), (ACCESS_DENIED, ACCESS_DENIED, 7));
+        assert_eq!((created, opened, handle), (PATH_NOT_FOUND, PATH_NOT_FOUND, 7));
         let heard = scene.heard.0.lock().unwrap();
         for function in ["ZwCreateFile", "ZwOpenFile"] {
             let line = format!(r"{function} of \??\C:\secret{abi:?}.txt is refused");

@@ -11,7 +11,11 @@ use crate::ground::export::{Export, What};
 use crate::kernel::exports;
 
 /// Exports that no header declares. A driver's source cannot name them, or has no use for them natively.
-const UNDECLARED: [(&str, &str); 9] = [
+const UNDECLARED: [(&str, &str); 10] = [
+    (
+        "PsGetProcessImageFileName",
+        "undocumented: drivers declare it themselves, with different results",
+    ),
     ("RtlCaptureContext", "unwinds a .sys"),
     ("RtlLookupFunctionEntry", "unwinds a .sys"),
     ("RtlRestoreContext", "unwinds a .sys"),

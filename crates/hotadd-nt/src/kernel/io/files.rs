@@ -13,6 +13,9 @@ use crate::kernel::ke::irql;
 use crate::kernel::ob::handles;
 use crate::kernel::ob::references::TYPE_MISMATCH;
 
+/// `STATUS_OBJECT_PATH_NOT_FOUND`
+const OBJECT_PATH_NOT_FOUND: Status = Status::from_raw(0xC000_003A);
+
 nt! {
     /// Refused: no folder is granted.
     fn ZwCreateFile(
@@ -79,10 +82,11 @@ fn refuse(function: &str, attributes: In<Attributes>) -> NtStatus {
     let units = attributes.get().name.non_null().map_or_else(Vec::new, |name| name.get().units());
     let name = String::from_utf16_lossy(&units[..units.len().min(LONGEST)]);
     let name: String = name.chars().filter(|character| !character.is_control()).collect();
-    world::get()
-        .console
-        .print(&format!("hotadd: {function} of {name} is refused: drivers may open no files\n"));
-    nt_status(Status::ACCESS_DENIED)
+    world::get().console.print(&format!(
+        "hotadd: {function} of {name} is refused: there is no file system for drivers\n"
+    ));
+    // As for a driver that starts before the file systems: such drivers do without the file.
+    nt_status(OBJECT_PATH_NOT_FOUND)
 }
 
 fn not_a_file(function: &str, handle: usize) -> NtStatus {

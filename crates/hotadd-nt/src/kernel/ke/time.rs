@@ -43,6 +43,11 @@ nt! {
     /// The length of a tick.
     fn KeQueryTimeIncrement() -> u32 { TICK }
 
+    /// The longest, shortest and current length of a tick. It is fixed.
+    fn ExQueryTimerResolution(longest: Out<u32>, shortest: Out<u32>, current: Out<u32>) {
+        [longest, shortest, current].into_iter().for_each(|to| to.put(TICK));
+    }
+
     /// A monotonic counter, and its frequency in Hz.
     fn KeQueryPerformanceCounter(frequency: Out<i64>) -> i64 { counter(frequency) }
 

@@ -30,6 +30,9 @@ nt! {
     /// The id of this process. There is no other process.
     fn PsGetProcessId(_process: usize) -> usize { std::process::id() as usize }
 
+    /// The file name of a process. Drivers run in the system's own process, which has no file, and this name.
+    fn PsGetProcessImageFileName(_process: usize) -> usize { c"System".as_ptr() as usize }
+
     /// Whether a thread is a system thread: all threads here are.
     fn PsIsSystemThread(_thread: usize) -> u8 { 1 }
 }

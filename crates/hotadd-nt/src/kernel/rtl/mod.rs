@@ -10,6 +10,7 @@ mod chars;
 mod compare;
 mod convert;
 mod counted;
+mod filters;
 mod format;
 pub(crate) mod guid;
 mod integers;
@@ -34,6 +35,7 @@ pub(crate) static TABLES: &[&[Export]] = &[
     compare::EXPORTS,
     convert::EXPORTS,
     counted::EXPORTS,
+    filters::EXPORTS,
     guid::EXPORTS,
     integers::EXPORTS,
     memory::EXPORTS,
