@@ -32,6 +32,7 @@ mod transport;
 
 pub use access::policy::{Access, AccessError};
 pub use hotadd_wire::{BusAddress, MACHINE_BUS_NAME, bus_name, is_name, runtime_dir};
+pub use object::departures::Departures;
 pub use object::log::Log;
 pub use object::record::Record;
 pub use object::serve::{Ending, Why};

@@ -20,6 +20,7 @@ use crate::access::policy::Access;
 use crate::access::rights::Rights;
 use crate::lock::lock;
 use crate::object::core::Core;
+use crate::object::departures::Departures;
 use crate::object::log::Log;
 use crate::object::serve::{Attached, Ending, admit};
 use crate::parties::named::NamedConnection;
@@ -104,7 +105,7 @@ impl Service {
         if !is_name(name) {
             return Err(PlaceError::BadName(name.chars().take(64).collect()).into());
         }
-        let (leaving, left) = channel();
+        let leaving = Departures::begin()?;
         let log: Log = Arc::new(move |line| log(&text::clean(line)));
         let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
         // Made now, while there are descriptors. If that fails, it is tried again for whoever asks.
@@ -121,9 +122,6 @@ impl Service {
                 }
             },
         )?;
-        // Dropping a registration waits until no transaction is in progress. The thread ends when the core is gone.
-        let leave = move || left.into_iter().for_each(drop);
-        thread::Builder::new().name("hotadd-leave".to_owned()).spawn(leave)?;
         let (served, stopped) = (Arc::clone(&core), Arc::clone(&stop));
         let serve = move || {
             runtime.block_on(async {
@@ -238,6 +236,13 @@ impl Service {
     /// Removes the sockets, so that no new peer finds the service. Existing connections stay until this is dropped.
     pub fn close(&self) {
         lock(&self.places).drain(..).for_each(|place| *lock(&place) = None);
+    }
+
+    /// What waits until the parties that have deregistered, or whose connections are lost, are out of the partition. It can be
+    /// used after this service is dropped.
+    #[must_use]
+    pub fn departures(&self) -> Departures {
+        self.core.departures()
     }
 
     /// Calls `what` on the thread that serves all connections, unless that thread has ended. `what` must not block.

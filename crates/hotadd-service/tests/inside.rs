@@ -186,3 +186,19 @@ fn d3_a_python_agent_that_adds_from_inside_add_start_is_refused_and_does_not_han
     assert_eq!(error.party().unwrap().name, "python");
     assert_eq!(error.reason(), "org.hotadd.Error.InsideCallback", "it was answered, and answered");
 }
+
+/// A reply to Deregister comes before the partition has reported it, because that may wait for a transaction.
+#[test]
+fn after_the_wait_for_departures_the_partition_has_reported_every_deregistered_party() {
+    let served = Served::new(1, 2);
+    let peer = served.peer();
+    for _ in 0..200 {
+        let party = peer.register("pool", wire::LATER_ONLY, 0, SLOW);
+        peer.call::<_, ()>("Deregister", &party).unwrap();
+        served.service().departures().wait();
+        let mut present = Vec::new();
+        let _observation =
+            served.partition.observe_with(|parties| present.extend_from_slice(parties), |_| ());
+        assert!(present.is_empty(), "it is still there: {present:?}");
+    }
+}

@@ -176,9 +176,9 @@ fn lookups_of_the_c_library_never_end_a_driver() {
         static int order(const int *a, const int *b) { return *a - *b; }
         int DriverEntry(void *driver, void *path) {
             unsigned long thread; void *result; long now = 0; char text[64]; int wide[64];
-            static int many[100000];
-            for (int i = 0; i < 100000; i++) many[i] = 100000 - i;
-            qsort(many, 100000L, 4L, order);
+            static int many[20000];
+            for (int i = 0; i < 20000; i++) many[i] = 20000 - i;
+            qsort(many, 20000L, 4L, order);
             if (many[0] != 1) return 0xE0000001;
             if (!strerror(2) || !localtime(&now)) return 0xE0000002;
             snprintf(text, 64L, "%f %ls", 1.5, L"wide");

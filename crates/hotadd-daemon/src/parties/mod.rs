@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotadd::Partition;
-use hotadd_service::{NotRestarted, Restart, Service};
+use hotadd_service::{Departures, NotRestarted, Restart, Service};
 
 use self::drivers::Driver;
 pub use self::drivers::{OutputSink, Terms};
@@ -174,8 +174,11 @@ impl Parties {
         let these = Arc::clone(self);
         let leave = move || {
             let others = these.end();
+            let departures = service.as_ref().map(|service| service.departures());
             drop(service);
             drop((others, rest));
+            // Without this, the last events of the parties could come after `done`.
+            departures.iter().for_each(Departures::wait);
             done();
         };
         // Without a thread they have been dropped already.

@@ -6,7 +6,6 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use hotadd::{Event, Partition, PublishedPage, Registration};
@@ -16,6 +15,7 @@ use tokio::sync::Notify;
 use crate::access::peer::Peer;
 use crate::access::policy::Access;
 use crate::lock::lock;
+use crate::object::departures::Departures;
 use crate::object::ledger::Ledger;
 use crate::object::log::{Log, Refusals};
 use crate::object::signal;
@@ -57,7 +57,7 @@ pub(crate) struct Core {
     /// The page that is handed out as a descriptor, once somebody has asked for it.
     page: Mutex<Option<PublishedPage>>,
     /// Receives registrations to drop. Dropping one may take as long as an add.
-    leaving: Sender<Registration>,
+    leaving: Departures,
 }
 
 impl Core {
@@ -66,7 +66,7 @@ impl Core {
         name: String,
         access: Access,
         log: Log,
-        leaving: Sender<Registration>,
+        leaving: Departures,
     ) -> Self {
         let half = || RandomState::new().hash_one(std::process::id());
         Self {
@@ -168,8 +168,7 @@ impl Core {
 
     /// Deregisters, on a thread that may block.
     pub(crate) fn deregister(&self, registration: Registration) {
-        // If that thread has ended, the registration comes back inside the error and is dropped here.
-        let _ = self.leaving.send(registration);
+        self.leaving.add(registration);
     }
 
     /// Deregisters a party of this connection. If the party crashed, it is told first.
@@ -178,6 +177,11 @@ impl Core {
             connection.send(&farewell);
         }
         self.deregister(party.registration);
+    }
+
+    /// What waits for the end of the registrations that were given up.
+    pub(crate) fn departures(&self) -> Departures {
+        self.leaving.clone()
     }
 
     /// Handles an event. This runs on the thread of the transaction, inside it, so nothing here blocks.
