@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -48,10 +49,11 @@ impl Terminal {
         this
     }
 
-    /// Waits for the socket. It exists before the command starts, but maybe only a moment after the first event.
+    /// Waits for the socket. It exists before the command starts, but maybe only a moment after the first event. For another moment it
+    /// exists and nobody listens.
     pub fn until_listening(&mut self) {
         let socket = self.dir.join("hotadd/demo");
-        while !socket.exists() {
+        while UnixStream::connect(&socket).is_err() {
             assert!(self.run.try_wait().unwrap().is_none(), "it ended before it listened");
             std::thread::yield_now();
         }
