@@ -1,6 +1,6 @@
 /*
- * Uses everything that makes the host's own runtime work: memory of every size, threads that begin and end, wide and
- * narrow text, time, and in a .sys exceptions. SECONDS says how long.
+ * Uses everything that makes the host's own runtime work: memory of every size, threads that begin and end, tables, wide
+ * and narrow text, time, what a system has, and in a .sys exceptions. SECONDS says how long.
  */
 #include <ntddk.h>
 #include <ntstrsafe.h>
@@ -77,6 +77,87 @@ static BOOLEAN Print(void)
            NT_SUCCESS(RtlStringCbPrintfW(wide, sizeof wide, L"%d %ws", fields.Month, L"text"));
 }
 
+static RTL_GENERIC_COMPARE_RESULTS Compare(PRTL_AVL_TABLE table, PVOID a, PVOID b)
+{
+    ULONG one = *(PULONG)a, other = *(PULONG)b;
+
+    UNREFERENCED_PARAMETER(table);
+    return one < other ? GenericLessThan : one > other ? GenericGreaterThan : GenericEqual;
+}
+
+static PVOID AllocateElement(PRTL_AVL_TABLE table, CLONG size)
+{
+    UNREFERENCED_PARAMETER(table);
+    return ExAllocatePool2(POOL_FLAG_NON_PAGED, size, TAG);
+}
+
+static VOID FreeElement(PRTL_AVL_TABLE table, PVOID element)
+{
+    UNREFERENCED_PARAMETER(table);
+    ExFreePoolWithTag(element, TAG);
+}
+
+static BOOLEAN Count(void)
+{
+    RTL_AVL_TABLE table;
+    ULONG i;
+
+    RtlInitializeGenericTableAvl(&table, Compare, AllocateElement, FreeElement, NULL);
+    for (i = 0; i < 500; i++) {
+        ULONG element = i * 7919 % 500;
+
+        if (!RtlInsertElementGenericTableAvl(&table, &element, sizeof element, NULL))
+            return FALSE;
+    }
+    if (RtlNumberGenericTableElementsAvl(&table) != 500)
+        return FALSE;
+    for (i = 0; i < 500; i++)
+        if (!RtlDeleteElementGenericTableAvl(&table, &i))
+            return FALSE;
+    return RtlIsGenericTableEmptyAvl(&table);
+}
+
+/* What a driver asks of the rest of a system. */
+static BOOLEAN Ask(void)
+{
+    PHYSICAL_ADDRESS low, high, skip;
+    OBJECT_ATTRIBUTES attributes;
+    UNICODE_STRING name;
+    IO_STATUS_BLOCK status;
+    HANDLE handle;
+    PVOID frames[8];
+    PEPROCESS process;
+    PMDL mdl;
+    PIRP irp;
+    GUID guid;
+
+    low.QuadPart = skip.QuadPart = 0;
+    high.QuadPart = MAXLONGLONG;
+    mdl = MmAllocatePagesForMdlEx(low, high, skip, 1 << 20, MmCached, 0);
+    if (!mdl)
+        return FALSE;
+    MmFreePagesFromMdl(mdl);
+    ExFreePool(mdl);
+    irp = IoAllocateIrp(4, FALSE);
+    if (!irp)
+        return FALSE;
+    IoFreeIrp(irp);
+    if (!NT_SUCCESS(PsLookupProcessByProcessId(PsGetCurrentProcessId(), &process)))
+        return FALSE;
+    ObDereferenceObject(process);
+    RtlCaptureStackBackTrace(0, 8, frames, NULL);
+    if (!NT_SUCCESS(ExUuidCreate(&guid)))
+        return FALSE;
+    RtlInitUnicodeString(&name, L"\\BaseNamedObjects\\Soak");
+    if (!IoCreateNotificationEvent(&name, &handle))
+        return FALSE;
+    ZwClose(handle);
+    RtlInitUnicodeString(&name, L"\\??\\C:\\soak.txt");
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
+    return ZwCreateFile(&handle, GENERIC_READ, &attributes, &status, NULL, 0, 0, FILE_OPEN, 0, NULL, 0) ==
+           STATUS_OBJECT_PATH_NOT_FOUND;
+}
+
 static BOOLEAN Raise(void)
 {
 #ifdef _MSC_VER
@@ -123,7 +204,7 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
                 return STATUS_NO_MEMORY;
         if (!TakeAndFree(4096, 2000) || !BeginAndEnd(20))
             return STATUS_NO_MEMORY;
-        if (!Print() || !Raise())
+        if (!Print() || !Raise() || !Count() || (rounds == 0 && !Ask()))
             return STATUS_UNSUCCESSFUL;
         rounds++;
         now = KeQueryPerformanceCounter(NULL);
