@@ -107,7 +107,7 @@ fn overlay(folder: &Path) -> String {
         let all: Vec<String> = files.chain(folders).collect();
         format!("'contents':[{}]", all.join(","))
     }
-    // Whoever cannot name the folder, after it was written, gets names as they are.
+    // Without a real path, for whatever reason, the folder keeps the path that was given.
     let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join("include");
     let root = entry("directory", &real, &contents(&HEADERS, &real));
     format!("{{'version':0,'case-sensitive':'false','roots':[{root}]}}\n")

@@ -91,9 +91,9 @@ fn no_handle_is_one_of_a_file_or_a_key() {
 static SEEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 routine! { fn answer(_device: usize, irp: usize) -> i32 {
-    // SAFETY: the request's current location begins with the major function.
+    // SAFETY: a request, which has the pointer to its current location there.
     let major = unsafe { *((irp + 0xb8) as *const *const u8) };
-    // SAFETY: as above.
+    // SAFETY: a location begins with the major function.
     SEEN.lock().unwrap().push(unsafe { major.read() });
     // SAFETY: the status of the request.
     unsafe { ((irp + 0x30) as *mut i32).write(0) };

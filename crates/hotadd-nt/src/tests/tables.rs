@@ -144,7 +144,7 @@ fn height(node: usize, parent: usize) -> i32 {
     // SAFETY: a node of the table: three pointers and the balance.
     let [up, left, right] = unsafe { (node as *const [usize; 3]).read() };
     assert_eq!(up, parent, "a child points to its parent");
-    // SAFETY: as above.
+    // SAFETY: the balance follows the three pointers.
     let balance = unsafe { ((node + 24) as *const i8).read() };
     let (left, right) = (height(left, node), height(right, node));
     assert_eq!(right - left, i32::from(balance), "the balance is the difference of the heights");
