@@ -1,4 +1,4 @@
-//! [`write`]: the kit with which a driver's sources are built on Linux. It has the headers, the import library, and
+//! [`write()`]: the kit with which a driver's sources are built on Linux. It has the headers, the import library, and
 //! compilers and toolchains that use them.
 
 use std::fs;

@@ -129,7 +129,7 @@ pub(crate) fn remove(dpc: &Dpc) -> bool {
 }
 
 /// Takes the next DPC of a processor, for a thread that has the processor exclusively. It must be run, and then
-/// [returned](returned).
+/// [`returned`].
 pub(crate) fn take(at: ProcessorIndex) -> Option<Taken> {
     DPCS[at.as_usize()].take()
 }
