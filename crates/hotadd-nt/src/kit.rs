@@ -45,6 +45,11 @@ pub enum KitError {
 /// # Errors
 /// The folder has something else in it, or cannot be written. The error says which file.
 pub fn write(folder: &Path) -> Result<(), KitError> {
+    // An empty path names no folder, but joined with a name it would be the current folder.
+    if folder.as_os_str().is_empty() {
+        let error = io::ErrorKind::NotFound.into();
+        return Err(KitError::Write { path: folder.to_owned(), error });
+    }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.count(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,

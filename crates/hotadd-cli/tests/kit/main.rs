@@ -72,6 +72,11 @@ fn agrees(driver: &Path) -> Vec<serde_json::Value> {
 #[test]
 fn a_driver_built_by_one_command_runs_as_sys_and_as_so() {
     let kit = Kit::new();
+    // In a folder whose name has a space.
+    let spaced = kit.path("my kit");
+    assert!(output(&["kit", spaced.to_str().unwrap()]).status.success());
+    let compiler = spaced.join("bin/sys-cc");
+    kit.run(compiler.to_str().unwrap(), &["-O2", &sample("percpu.c"), "-o", "spaced.sys"]);
     for (compiler, form) in [("sys-cc", "sys"), ("so-cc", "so")] {
         let driver = format!("percpu.{form}");
         kit.compile(compiler, &["-O2", "-Wall", "-Wextra", &sample("percpu.c"), "-o", &driver]);
@@ -270,6 +275,10 @@ fn an_existing_folder_is_not_written_to_unless_it_is_a_kit() {
         "{refused:?}"
     );
     assert_eq!(fs::read_dir(kit.path("mine")).unwrap().count(), 1, "nothing was written");
+    let mut nameless = hotadd(&["kit", ""]);
+    let refused = nameless.current_dir(kit.path("mine")).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert_eq!(fs::read_dir(kit.path("mine")).unwrap().count(), 1, "an empty name is not here");
     let no_folder = kit.file("file", "");
     let refused = output(&["kit", no_folder.to_str().unwrap()]);
     assert!(stderr(&refused).contains("Not a directory"), "{refused:?}");

@@ -82,7 +82,7 @@ fn a_cache_aligned_block_begins_at_a_cache_line() {
     assert_eq!(used(tag).blocks, 0);
 }
 
-/// `ExAllocatePool2`: "fails if a required flag is not recognised". What is recognised and cannot be had fails too.
+/// `ExAllocatePool2` fails if it does not know a required flag. Here it also fails if the flag asks for what does not exist.
 #[test]
 fn an_allocation_whose_required_flags_cannot_be_kept_fails() {
     const NON_PAGED: u64 = 0x40;

@@ -122,9 +122,9 @@ mod flag {
     pub(super) const NON_PAGED: u64 = 0x40;
     pub(super) const NON_PAGED_EXECUTE: u64 = 0x80;
     pub(super) const PAGED: u64 = 0x100;
-    /// The flags that must be honoured. The upper half is optional: what is unknown in it is ignored.
+    /// The required flags. The flags in the upper half are optional: an unknown one is ignored.
     pub(super) const REQUIRED: u64 = 0xffff_ffff;
-    /// Those that are. The others are reserved, or ask for what does not exist here: memory of a session, and memory
+    /// The required flags that are honoured. The others are reserved, or ask for what does not exist here: memory of a session, and memory
     /// that is executable.
     pub(super) const HONOURED: u64 =
         USE_QUOTA | UNINITIALIZED | CACHE_ALIGNED | RAISE_ON_FAILURE | NON_PAGED | PAGED;

@@ -120,8 +120,9 @@ fn register(
     if of_processors {
         begin();
     }
-    let active = world::get().partition.active();
     let mut entries = ENTRIES.lock();
+    // Read under the lock: a processor that joins before this is in the set, and one that joins after it finds the entry.
+    let active = world::get().partition.active();
     if entries.all.len() >= MOST {
         return Status::INSUFFICIENT_RESOURCES;
     }

@@ -23,7 +23,26 @@ use crate::kernel::ke::irql;
 pub(crate) struct DpcQueue {
     state: Mutex<State>,
     more: Condvar,
-    name: &'static str,
+    kind: Kind,
+}
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ordinary,
+    Threaded,
+    Interrupts,
+}
+
+impl Kind {
+    /// The beginning of the name of its threads.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ordinary => "dpc",
+            Self::Threaded => "threaded",
+            Self::Interrupts => "ipi",
+        }
+    }
 }
 
 struct State {
@@ -43,22 +62,22 @@ enum Item {
 }
 
 impl DpcQueue {
-    const fn new(name: &'static str) -> Self {
+    const fn new(kind: Kind) -> Self {
         let state = State { queue: VecDeque::new(), begun: false, running: 0 };
-        Self { state: Mutex::new(state), more: Condvar::new(), name }
+        Self { state: Mutex::new(state), more: Condvar::new(), kind }
     }
 }
 
 const COUNT: usize = MAX_PROCESSORS as usize;
 
 /// The DPC queue of each processor.
-static DPCS: [DpcQueue; COUNT] = [const { DpcQueue::new("dpc") }; COUNT];
+static DPCS: [DpcQueue; COUNT] = [const { DpcQueue::new(Kind::Ordinary) }; COUNT];
 
 /// The threaded DPC queue of each processor. A threaded DPC may wait for a DPC of its processor.
-static THREADED: [DpcQueue; COUNT] = [const { DpcQueue::new("threaded") }; COUNT];
+static THREADED: [DpcQueue; COUNT] = [const { DpcQueue::new(Kind::Threaded) }; COUNT];
 
 /// The queue of each processor for functions that interrupt it even while a DPC runs there.
-static INTERRUPTS: [DpcQueue; COUNT] = [const { DpcQueue::new("ipi") }; COUNT];
+static INTERRUPTS: [DpcQueue; COUNT] = [const { DpcQueue::new(Kind::Interrupts) }; COUNT];
 
 /// The number of DPCs in all queues.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
@@ -228,7 +247,7 @@ impl DpcQueue {
             return;
         }
         state.begun = true;
-        let name = format!("{}/{at}", self.name);
+        let name = format!("{}/{at}", self.kind.name());
         let thread = std::thread::Builder::new().name(name).stack_size(STACK);
         if let Err(error) = thread.spawn(move || self.run(at)) {
             caller::fault(format!(
@@ -259,7 +278,7 @@ impl DpcQueue {
         loop {
             match state.queue.pop_front() {
                 Some(Item::Call(call)) => return Next::Call(call),
-                Some(Item::Dpc(dpc)) if std::ptr::eq(self.name, THREADED[0].name) => {
+                Some(Item::Dpc(dpc)) if self.kind == Kind::Threaded => {
                     return Next::Threaded(state.take(dpc));
                 }
                 Some(dpc) => {
