@@ -1,0 +1,8 @@
+//! Verifies drivers against the contract of processor changes, and reports to their authors what is wrong and where.
+//!
+//! A driver's code for processor changes runs once in a thousand machines, and never in its author's tests. This crate runs it in
+//! many scenarios: with sets of processors that no test machine has, with calls that fail, with refusals, failed starts and
+//! unloads at bad moments. Each scenario runs in a process of its own, with simulated processors.
+
+pub mod check;
+pub mod report;
