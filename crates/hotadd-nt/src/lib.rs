@@ -47,8 +47,9 @@ pub mod fault {
 
 /// What a verifier sees of a driver's calls, and what it changes.
 pub mod probe {
+    pub use crate::ground::images::beyond as beyond_image;
     pub use crate::ground::probe::{Notification, Probe, call_stack, calling, install};
-    pub use crate::host::unload_report::outstanding;
+    pub use crate::host::unload_report::{outstanding, settle};
     pub use crate::kernel::ke::irql_limits::{current_irql, highest_irql};
 }
 

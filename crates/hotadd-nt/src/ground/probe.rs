@@ -81,8 +81,12 @@ pub(crate) fn fails() -> bool {
 /// The driver's calls that led here, the newest first, at most this many.
 #[must_use]
 pub fn call_stack(most: usize) -> Vec<Place> {
-    let calls = calls::returns(most).into_iter();
-    calls.filter_map(calls::call_before).filter_map(|call| images::place(call.at)).collect()
+    let mut all = calls::returns(4 * most);
+    // Functions of this crate copy return addresses of their callers.
+    all.dedup();
+    all.truncate(most);
+    let calls = all.into_iter().filter_map(calls::call_before);
+    calls.filter_map(|call| images::place(call.at)).collect()
 }
 
 /// The driver's newest call that led here.

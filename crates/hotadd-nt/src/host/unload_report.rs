@@ -67,6 +67,12 @@ impl fmt::Display for UnloadReport {
     }
 }
 
+/// Waits until the DPCs and work items that are queued now have run.
+pub fn settle() {
+    dpc_queue::flush();
+    ex::work::settle();
+}
+
 /// What of a driver still runs or will run: its code must stay mapped until then. `None` if nothing
 /// does.
 pub(crate) fn running() -> Option<String> {

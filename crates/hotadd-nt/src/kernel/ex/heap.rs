@@ -7,6 +7,7 @@ use std::ptr;
 
 use parking_lot::Mutex;
 
+use crate::ground::images::Place;
 use crate::ground::memory::PAGE;
 use crate::kernel::ex::arena::Arena;
 use crate::kernel::ex::pool::{Accounting, Tag, TagUse};
@@ -51,7 +52,7 @@ pub(crate) struct Block {
     pub(crate) size: usize,
     alignment: Alignment,
     /// The driver's call that allocated it.
-    pub(crate) caller: Option<usize>,
+    pub(crate) origin: Option<Place>,
     pub(crate) serial: u64,
     /// If it has pages of its own: their range, without the guard pages around them.
     pages: Option<Range<usize>>,
@@ -163,7 +164,7 @@ impl Heap {
         tag: Tag,
         zeroed: bool,
         alignment: Alignment,
-        caller: Option<usize>,
+        origin: Option<Place>,
     ) -> Option<usize> {
         if self.is_to_fail(tag) {
             return None;
@@ -181,7 +182,7 @@ impl Heap {
             unsafe { fill(address + size, pages.end - address - size, GUARD_BYTE) };
             return Some(self.enter(
                 address,
-                Block { tag, size, alignment, caller, serial, pages: Some(pages) },
+                Block { tag, size, alignment, origin, serial, pages: Some(pages) },
             ));
         }
         let (layout, before) = layout(size, alignment)?;
@@ -199,7 +200,7 @@ impl Heap {
         }
         // SAFETY: the second guard follows the block and ends the memory.
         unsafe { fill(address + size, GUARD, GUARD_BYTE) };
-        Some(self.enter(address, Block { tag, size, alignment, caller, serial, pages: None }))
+        Some(self.enter(address, Block { tag, size, alignment, origin, serial, pages: None }))
     }
 
     fn enter(&mut self, address: usize, block: Block) -> usize {

@@ -154,8 +154,7 @@ pub fn near(address: usize) -> Option<Near> {
 
 impl From<&heap::Block> for Block {
     fn from(block: &heap::Block) -> Self {
-        let origin = block.caller.and_then(images::place);
-        Self { size: block.size, tag: block.tag, origin, serial: block.serial }
+        Self { size: block.size, tag: block.tag, origin: block.origin, serial: block.serial }
     }
 }
 
@@ -323,8 +322,8 @@ fn allocate(request: Request) -> Allocated {
         return failed(request);
     }
     // Finding the caller takes time, and only a verifier wants to know.
-    let caller = probe::get().and_then(|_| caller::address());
-    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed, alignment, caller));
+    let origin = probe::get().and_then(|_| caller::address()).and_then(images::place);
+    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed, alignment, origin));
     memory.map_or_else(|| failed(request), Ok)
 }
 
