@@ -6,3 +6,4 @@
 
 pub mod check;
 pub mod report;
+pub mod symbols;
