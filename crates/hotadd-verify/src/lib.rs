@@ -18,3 +18,4 @@ mod verifier;
 pub use scenario::{Depth, NoSuchScenario};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use verifier::{Options, Progress, VerifyError, verify};
+pub mod symbols;

@@ -8,6 +8,7 @@ use crate::check::{CHECKS, Check};
 use crate::message::Found;
 use crate::report::{self, Finding, Outcome, Place, Report, Step, StepKind};
 use crate::scenario::{DRY, GROUPED, Scenario};
+use crate::symbols::Symbols;
 
 /// How many steps a finding's story has at most.
 const STORY: usize = 12;
@@ -186,7 +187,21 @@ fn without_addresses(text: &str) -> String {
 
 /// Gives each position its function, file and line, if there are symbols.
 fn name_places(report: &mut Report, file: &Path) {
-    let _ = (report, file);
+    let symbols = Symbols::open(file);
+    let fill = |place: &mut Option<Place>| {
+        if let Some(place) = place {
+            symbols.fill(place);
+        }
+    };
+    for finding in &mut report.findings {
+        fill(&mut finding.place);
+        fill(&mut finding.origin);
+        finding.story.iter_mut().for_each(|step| fill(&mut step.place));
+    }
+    for scenario in &mut report.scenarios {
+        scenario.steps.iter_mut().for_each(|step| fill(&mut step.place));
+    }
+    report.injected.iter_mut().for_each(|injected| symbols.fill(&mut injected.place));
 }
 
 #[cfg(test)]
