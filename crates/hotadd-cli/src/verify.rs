@@ -20,10 +20,10 @@ pub(crate) use here::{run, stage};
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod here {
-    use std::io::{IsTerminal, Write};
-    use std::path::Path;
+    use std::io::{self, IsTerminal, Write};
+    use std::path::{Path, PathBuf};
 
-    use hotadd_verify::report::Report;
+    use hotadd_verify::report::{Report, html, json, junit, sarif, table};
     use hotadd_verify::{Depth, Options, Progress, verify};
 
     use super::ExitCode;
@@ -81,9 +81,28 @@ mod here {
 
     /// Writes the reports.
     fn write(args: &Verify, report: &Report) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        say::whole(&format!("{text}\n"));
-        let _ = args;
+        type Writer = fn(&Report, &mut dyn Write) -> io::Result<()>;
+        let files: [(&Option<PathBuf>, Writer); 3] =
+            [(&args.junit, junit::write), (&args.sarif, sarif::write), (&args.html, html::write)];
+        for (path, writer) in files {
+            let Some(path) = path else { continue };
+            let mut bytes = Vec::new();
+            let written = writer(report, &mut bytes).and_then(|()| std::fs::write(path, bytes));
+            written.map_err(|error| {
+                format!(
+                    "{} cannot be written: {error}",
+                    hotadd::text::clean(&path.display().to_string())
+                )
+            })?;
+        }
+        let mut text = Vec::new();
+        let written = if args.json {
+            json::write(report, &mut text)
+        } else {
+            table::write(report, io::stdout().is_terminal(), &mut text)
+        };
+        written.map_err(|error| error.to_string())?;
+        say::whole(&String::from_utf8_lossy(&text));
         Ok(())
     }
 
@@ -105,7 +124,7 @@ mod here {
 
     impl Bar {
         fn new() -> Self {
-            Self { is_terminal: std::io::stderr().is_terminal() }
+            Self { is_terminal: io::stderr().is_terminal() }
         }
 
         fn show(&mut self, progress: &Progress) {
@@ -117,17 +136,13 @@ mod here {
             let bar: String = (0..WIDTH).map(|at| if at < done { '#' } else { '.' }).collect();
             let name: String = progress.scenario.chars().take(40).collect();
             // An error here is none of the verification's.
-            let _ = write!(
-                std::io::stderr(),
-                "\r\x1b[K[{bar}] {}/{} {name}",
-                progress.done,
-                progress.all
-            );
+            let _ =
+                write!(io::stderr(), "\r\x1b[K[{bar}] {}/{} {name}", progress.done, progress.all);
         }
 
         fn clear(&mut self) {
             if self.is_terminal {
-                let _ = write!(std::io::stderr(), "\r\x1b[K");
+                let _ = write!(io::stderr(), "\r\x1b[K");
             }
         }
     }

@@ -32,7 +32,7 @@ pub enum Need {
     Clang14,
     /// A C compiler that knows OpenMP.
     OpenMp,
-    /// A program: a runtime that is tried.
+    /// A program: a runtime that is tried, a browser that shows a page.
     Program(&'static str),
 }
 

@@ -1,6 +1,16 @@
 //! [`Report`]: what a verification found, as data. The other files of this folder write it in the forms that people and programs read.
 
+pub mod html;
+pub mod json;
+pub mod junit;
+pub mod sarif;
+mod story;
+pub mod table;
+mod totals;
+
 use serde::{Deserialize, Serialize};
+
+pub use totals::Totals;
 
 use crate::check::{Check, Severity};
 
@@ -82,6 +92,25 @@ pub enum StepKind {
     Finding,
 }
 
+impl StepKind {
+    /// All kinds, in the order of a picture's lanes.
+    pub const ALL: [Self; 6] =
+        [Self::Act, Self::Notice, Self::Call, Self::Injected, Self::Print, Self::Finding];
+
+    /// The kind for a reader: `act`, `callback`, `call`, `failure`, `print`, `finding`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Notice => "callback",
+            Self::Call => "call",
+            Self::Injected => "failure",
+            Self::Print => "print",
+            Self::Finding => "finding",
+        }
+    }
+}
+
 /// A position in the driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
@@ -154,6 +183,35 @@ impl Report {
     #[must_use]
     pub fn could_not_run(&self) -> bool {
         self.scenarios.iter().any(|scenario| matches!(scenario.outcome, Outcome::NotRun(_)))
+    }
+
+    /// The driver's file without its folder: `percpu.sys`.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        match self.subject.trim_end_matches('/').rsplit('/').next() {
+            Some(name) if !name.is_empty() => name,
+            _ => &self.subject,
+        }
+    }
+
+    /// The calls that were to fail and that the driver did not make.
+    pub fn not_reached(&self) -> impl Iterator<Item = &Injected> {
+        self.injected.iter().filter(|injected| !injected.reached)
+    }
+
+    /// The same report with all times zero. Two runs of the same driver with the same seed are then equal.
+    #[must_use]
+    pub fn without_times(&self) -> Self {
+        let mut report = self.clone();
+        let stories = report.findings.iter_mut().map(|finding| &mut finding.story);
+        let scenarios = report.scenarios.iter_mut().map(|scenario| {
+            scenario.millis = 0;
+            &mut scenario.steps
+        });
+        for step in stories.chain(scenarios).flatten() {
+            step.micros = 0;
+        }
+        report
     }
 
     /// The most serious finding's severity.
