@@ -31,8 +31,19 @@ pub(crate) struct Played {
     pub(crate) steps: Vec<Step>,
     /// The calls that could have failed: the point's name, the position of the call, and how often it was made.
     pub(crate) points: Vec<(String, Option<Place>, u32)>,
+    /// The processors that the driver names in its callback.
+    pub(crate) named: Vec<Named>,
     /// Whether the call that was to fail was made.
     pub(crate) reached: bool,
+}
+
+/// A processor that a driver names to a function, in the callback about a processor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) function: String,
+    pub(crate) place: Place,
+    /// Whether it is the processor that the callback is about.
+    pub(crate) own: bool,
 }
 
 /// A driver's decision on a processor that nobody else refused.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use object::pod::Pod;
 
@@ -106,6 +106,9 @@ impl fmt::Display for Place {
 
 static TABLE: [AtomicPtr<Image>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
 
+/// The number of slots that were ever used: those behind them are empty. Finding a driver's call looks up each word of a stack.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
 /// Enters an image. Returns `None` if the table is full.
 ///
 /// Its description is never freed, since another thread may be reading it. This costs some hundred bytes for each
@@ -116,8 +119,11 @@ pub(crate) fn enter(image: Image) -> Option<&'static Image> {
         // Release: a reader of the pointer sees what it points to.
         slot.compare_exchange(ptr::null_mut(), image, Ordering::Release, Ordering::Relaxed).is_ok()
     };
+    let at = TABLE.iter().position(|slot| free(&slot))?;
+    // Release: a reader that sees the number sees the slot.
+    USED.fetch_max(at + 1, Ordering::Release);
     // SAFETY: it was leaked above, and is never written again.
-    TABLE.iter().find(free).map(|_| unsafe { &*image })
+    Some(unsafe { &*image })
 }
 
 /// Removes an image. Its code no longer runs.
@@ -131,7 +137,9 @@ pub(crate) fn leave(image: &'static Image) {
 
 /// All images. May be called from a signal handler.
 pub(crate) fn all() -> impl Iterator<Item = &'static Image> {
-    TABLE.iter().filter_map(|slot| {
+    // Acquire: pairs with the release in `enter`.
+    let used = USED.load(Ordering::Acquire);
+    TABLE[..used].iter().filter_map(|slot| {
         // Acquire: pairs with the release in `enter`.
         let image = slot.load(Ordering::Acquire);
         // SAFETY: the pointer is null, or its target was leaked and is never written again.

@@ -39,6 +39,11 @@ pub trait Probe: Send + Sync {
         let _ = (callback, status);
     }
 
+    /// The driver names a processor to this function, by whatever name: its index, or `None` if there is no such processor.
+    fn named(&self, function: &'static str, index: Option<u32>) {
+        let _ = (function, index);
+    }
+
     /// The driver is about to deregister a callback. No lock is held.
     fn deregistering(&self) {}
 
@@ -76,6 +81,13 @@ pub(crate) fn get() -> Option<&'static dyn Probe> {
 /// Whether the driver's current call is to fail.
 pub(crate) fn fails() -> bool {
     get().is_some_and(|probe| probe.fails(caller::function()))
+}
+
+/// The driver names a processor to its current call.
+pub(crate) fn named(index: Option<u32>) {
+    if let Some(probe) = get() {
+        probe.named(caller::function(), index);
+    }
 }
 
 /// The driver's calls that led here, the newest first, at most this many.

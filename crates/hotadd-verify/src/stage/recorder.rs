@@ -11,7 +11,7 @@ use hotadd_nt::probe::{self, Notification, Probe};
 use hotadd_nt::{Breach, Console, Fault, Rule, pool};
 
 use super::classify;
-use crate::message::{Found, Played};
+use crate::message::{Found, Named, Played};
 use crate::report::{Place, Step, StepKind};
 use crate::scenario::{Failing, Phase, Point};
 
@@ -67,8 +67,8 @@ struct Told {
 }
 
 thread_local! {
-    /// The part of a callback in which this thread is, if its calls are recorded.
-    static INSIDE: Cell<Option<State>> = const { Cell::new(None) };
+    /// The part of a callback in which this thread is, and the index of the processor.
+    static INSIDE: Cell<Option<(State, u32)>> = const { Cell::new(None) };
     /// Whether this thread's calls are steps. Those of the driver's own threads are not, because their order is not always the same.
     static RECORDED: Cell<bool> = const { Cell::new(false) };
 }
@@ -220,9 +220,9 @@ impl Recorder {
             return Phase::Other;
         }
         match (INSIDE.get(), act) {
-            (Some(State::AddStart), Phase::Load) => Phase::Replay,
-            (Some(State::AddStart), _) => Phase::Add,
-            (Some(State::AddComplete), _) => Phase::Complete,
+            (Some((State::AddStart, _)), Phase::Load) => Phase::Replay,
+            (Some((State::AddStart, _)), _) => Phase::Add,
+            (Some((State::AddComplete, _)), _) => Phase::Complete,
             (Some(_), _) => Phase::Failure,
             (None, act) => act,
         }
@@ -300,7 +300,7 @@ impl Probe for Recorder {
     }
 
     fn notifying(&self, callback: &Notification) {
-        INSIDE.set(Some(callback.state));
+        INSIDE.set(Some((callback.state, callback.index)));
         let text = format!("callback: {}, processor {}", callback.state, callback.index);
         self.step(StepKind::Notice, text, callback.place.map(place));
     }
@@ -329,6 +329,21 @@ impl Probe for Recorder {
             String::new()
         };
         self.step(StepKind::Notice, format!("callback returns{refused}"), None);
+    }
+
+    fn named(&self, function: &'static str, index: Option<u32>) {
+        let at = probe::calling().map(place);
+        let Some(index) = index else {
+            let what = format!("names a processor to {function} that does not exist");
+            return self.find(Rule::Affinity.id(), what, at, None);
+        };
+        let (Some((_, own)), Some(at)) = (INSIDE.get(), at) else { return };
+        let named = Named { function: function.to_owned(), place: at, own: index == own };
+        let mut told = self.told();
+        let all = &mut told.played.named;
+        if all.len() < MOST_POINTS && !all.contains(&named) {
+            all.push(named);
+        }
     }
 
     fn deregistering(&self) {

@@ -126,6 +126,20 @@ fn mixed_numbers(results: &mut [Result_]) {
         results.iter().position(|result| result.scenario == Scenario::Plain(name))
     };
     let (Some(grouped), Some(flat)) = (of(GROUPED), of(DRY)) else { return };
+    // A call that names the callback's own processor whenever there is one group, and another one when there are several.
+    let others = |place: &Place| {
+        results[flat].played.named.iter().any(|one| !one.own && one.place == *place)
+    };
+    let strays = results[grouped].played.named.iter().filter(|one| !one.own && !others(&one.place));
+    let strays: Vec<Found> = strays
+        .map(|one| Found {
+            check: "index-number-mixed".to_owned(),
+            what: format!("names another processor to {}: only with several groups", one.function),
+            place: Some(one.place.clone()),
+            origin: None,
+            step: results[grouped].played.steps.len(),
+        })
+        .collect();
     let known: Vec<String> =
         results[flat].played.found.iter().map(|found| found.check.clone()).collect();
     for found in &mut results[grouped].played.found {
@@ -134,6 +148,7 @@ fn mixed_numbers(results: &mut [Result_]) {
             found.check = "index-number-mixed".to_owned();
         }
     }
+    results[grouped].played.found.extend(strays);
 }
 
 /// Findings about what the driver decides, from all scenarios in which nothing was made to fail.

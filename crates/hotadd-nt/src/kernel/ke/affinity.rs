@@ -11,7 +11,7 @@ use crate::ground::foreign::{In, Out};
 use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Confined};
 use crate::ground::types::GroupAffinity;
-use crate::ground::{caller, groups, world};
+use crate::ground::{caller, groups, probe, world};
 use crate::kernel::ke::processors::{maximum_count, maximum_groups};
 
 nt! {
@@ -111,6 +111,13 @@ fn set(who: &str, group: u16, mask: u64) -> bool {
     let mask = mask & groups::mask(&active, group);
     if mask == 0 {
         return refuse("none of them is active");
+    }
+    if mask.is_power_of_two() {
+        #[expect(clippy::cast_possible_truncation, reason = "below 64")]
+        let number = mask.trailing_zeros() as u8;
+        probe::named(
+            groups::index(ProcessorNumber { group, number }).map(hotadd::ProcessorIndex::get),
+        );
     }
     let ids = (0..64_u8)
         .filter(|number| mask & 1 << number != 0)

@@ -10,7 +10,7 @@ use crate::ground::objects::Dpc;
 use crate::ground::rule::Rule;
 use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
-use crate::ground::{caller, groups};
+use crate::ground::{caller, groups, probe};
 use crate::kernel::ke::dpc_queue::{self, RunBy};
 use crate::kernel::ke::{dpc_run, irql, processors};
 
@@ -157,7 +157,15 @@ fn aim_old(dpc: &Dpc, number: i8) {
 }
 
 fn aim(dpc: &Dpc, number: ProcessorNumber) -> NtStatus {
-    let named = if number.reserved == 0 { processors::by_number(number) } else { None };
+    if number.reserved != 0 {
+        caller::breach_of(
+            Rule::Reserved,
+            "KeSetTargetProcessorDpcEx: PROCESSOR_NUMBER.Reserved is not zero",
+        );
+        return nt_status(Status::INVALID_PARAMETER);
+    }
+    let named = processors::by_number(number);
+    probe::named(named.map(|processor| processor.index.get()));
     let Some(processor) = named else {
         return nt_status(Status::INVALID_PARAMETER);
     };

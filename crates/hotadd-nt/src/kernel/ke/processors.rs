@@ -10,7 +10,7 @@ use hotadd::{ActiveSet, Processor, ProcessorIndex, Status};
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};
-use crate::ground::{groups, thread, world};
+use crate::ground::{groups, probe, thread, world};
 use crate::kernel::ke::relationship;
 
 /// `ALL_PROCESSOR_GROUPS`.
@@ -27,7 +27,7 @@ nt! {
 
     /// Converts group and number to the index. Also works for a processor that is being added (A5).
     fn KeGetProcessorIndexFromNumber(number: In<ProcessorNumber>) -> u32 {
-        by_number(number.get()).map_or(INVALID_INDEX, |processor| processor.index.get())
+        index_from_number(number.get())
     }
 
     /// The number and the mask of the active processors of group 0.
@@ -118,13 +118,21 @@ fn active() -> Arc<ActiveSet> {
 }
 
 fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
-    match ProcessorIndex::new(index).and_then(|index| active().by_index(index)) {
+    let found = ProcessorIndex::new(index).and_then(|index| active().by_index(index));
+    probe::named(found.map(|processor| processor.index.get()));
+    match found {
         Some(processor) => {
             to.put(groups::number(processor.index).into());
             Status::SUCCESS
         }
         None => Status::INVALID_PARAMETER,
     }
+}
+
+fn index_from_number(number: ProcessorNumber) -> u32 {
+    let index = by_number(number).map(|processor| processor.index.get());
+    probe::named(index);
+    index.unwrap_or(INVALID_INDEX)
 }
 
 /// The processor of this group and number. The reserved byte is ignored, because drivers leave it uninitialised.
