@@ -68,6 +68,8 @@ pub(crate) enum Command {
         /// A new folder, or an earlier kit, which is replaced
         dir: PathBuf,
     },
+    /// Verify a driver: play what can happen to it, and report everything that it does wrong, and where
+    Verify(Box<Verify>),
     /// Find what else on this machine brings processors online, and how to stop it
     Doctor(Doctor),
     /// Write the man pages into a folder: hotadd.1 and one for each command
@@ -85,6 +87,9 @@ pub(crate) enum Command {
     /// Run one driver in this process; started by `run` and `daemon`
     #[command(hide = true)]
     Host(Box<Host>),
+    /// Play one scenario of `verify`, which starts this
+    #[command(hide = true)]
+    VerifyStage,
     /// The built-in load of `run`: spinning threads, controlled over stdin
     #[command(hide = true)]
     Workload,
@@ -214,6 +219,51 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 }
 
+/// `hotadd verify`.
+#[derive(Args, Debug)]
+#[command(after_help = VERIFY_HELP)]
+pub(crate) struct Verify {
+    /// The driver: its file, a Windows .sys or a native .so
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Print one JSON object in place of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// Write a SARIF report, which code hosts show as annotations
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
+
+    /// Write a page with a timeline of each failing scenario
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Play only this scenario, by its name in a report
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) scenario: Option<String>,
+
+    /// The seed of what is chosen at random. The same seed gives the same report, apart from times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// What most drivers get wrong, in a few seconds
+    #[arg(long, conflicts_with = "thorough")]
+    pub(crate) quick: bool,
+
+    /// Everything, with failing calls at more positions, in up to a minute
+    #[arg(long)]
+    pub(crate) thorough: bool,
+
+    /// How long a callback of the driver may take
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+}
+
 /// `hotadd doctor`.
 #[derive(Args, Debug)]
 #[command(after_help = DOCTOR_HELP)]
@@ -301,6 +351,15 @@ pub(crate) struct History {
 const INSPECT_HELP: &str = "\
 Exit status: 0 if the file can be loaded, 1 if not, 2 for bad usage. A driver with imports that are not \
 provided can be loaded; it is stopped when it uses one of them.";
+
+const VERIFY_HELP: &str = "\
+Each scenario runs in a process of its own, without privileges, with simulated processors. Calls of the \
+driver that can fail are made to fail, one after the other. A finding names the place in the driver: \
+function, file and line if a .so has debug information or the .pdb lies beside a .sys, and module+offset \
+otherwise. See docs/verify.md.
+
+Exit status: 0 if nothing is wrong, 1 if there are findings, 2 if the driver could not be verified, or for \
+bad usage.";
 
 const DAEMON_HELP: &str = "\
 A processor that is plugged in while the daemon runs is added as soon as all parties have agreed. A \

@@ -12,6 +12,7 @@ mod manpages;
 mod run;
 mod say;
 mod tui;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             })
         }
+        Command::Verify(verify) => verify::run(&verify),
+        Command::VerifyStage => verify::stage(),
         Command::Workload => hotadd_run::workload::run(),
     };
     say::finish(code)

@@ -45,11 +45,21 @@ pub mod fault {
     pub use crate::ground::fault::Fault;
 }
 
+/// What a verifier sees of a driver's calls, and what it changes.
+pub mod probe {
+    pub use crate::ground::images::beyond as beyond_image;
+    pub use crate::ground::probe::{Notification, Probe, call_stack, calling, install};
+    pub use crate::host::unload_report::{outstanding, settle};
+    pub use crate::kernel::ke::irql_limits::{current_irql, highest_irql};
+}
+
 pub use fault::Fault;
 pub use ground::abi::Abi;
 pub use ground::frameworks::Framework;
+pub use ground::groups::set_size as set_group_size;
 pub use ground::images::{Image, Place};
 pub use ground::routine::Routine;
+pub use ground::rule::{Breach, Rule};
 pub use ground::world::{Console, World};
 pub use host::load::{Driver, EntryError, Options, Stays};
 pub use host::unload_report::UnloadReport;

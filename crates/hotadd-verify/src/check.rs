@@ -87,6 +87,9 @@ checks! {
     "refuses-new-group" Warning "A1": "refuses processors of a group that was empty when it was loaded";
         "the machine cannot grow beyond the groups that it booted with";
         "size the driver's tables by KeQueryMaximumProcessorCountEx and KeQueryMaximumGroupCount"
+    "refuses-load" Warning "R4": "does not load on machines with some sets of processors";
+        "the driver is missing on these machines";
+        "load with any number of processors"
     "refuses-all" Warning "A2": "refuses every processor";
         "no processor can be added while the driver is loaded";
         "refuse only if the processor cannot be prepared for"

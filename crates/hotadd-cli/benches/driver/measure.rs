@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Partition};
-use hotadd_nt::{Console, Fault, File, Options, World};
+use hotadd_nt::{Breach, Console, Fault, File, Options, World};
 use hotadd_service::Service;
 use hotadd_service::host::{Host, HostSpec};
 
@@ -87,8 +87,8 @@ struct Silent;
 impl Console for Silent {
     fn print(&self, _: &str) {}
 
-    fn breach(&self, text: &str) {
-        eprintln!("breach: {text}");
+    fn breach(&self, breach: &Breach) {
+        eprintln!("breach: {breach}");
     }
 
     fn fault(&self, fault: &Fault) {

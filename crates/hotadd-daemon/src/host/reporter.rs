@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use hotadd::{PartyInfo, Status};
-use hotadd_nt::{Console, Fault};
+use hotadd_nt::{Breach, Console, Fault};
 use hotadd_service::host::LONGEST_LINE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -89,8 +89,8 @@ impl Console for Reporter {
         }
     }
 
-    fn breach(&self, text: &str) {
-        self.say("breach", text);
+    fn breach(&self, breach: &Breach) {
+        self.say("breach", &breach.to_string());
     }
 
     fn fault(&self, fault: &Fault) {

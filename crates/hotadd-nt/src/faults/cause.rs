@@ -7,6 +7,7 @@ use hotadd::Status;
 
 use crate::ground::context::Record;
 use crate::ground::frameworks;
+use crate::ground::rule::Rule;
 
 /// Why a thread cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,6 +91,23 @@ impl Cause {
             Self::Raised(status) => return status,
         };
         Status::from_raw(value)
+    }
+
+    /// The rule that a driver broke.
+    pub(crate) const fn rule(self) -> Rule {
+        match self {
+            Self::Missing { .. } => Rule::MissingImport,
+            Self::Overdue(_) => Rule::OverBudget,
+            _ => Rule::Crash,
+        }
+    }
+
+    /// The address that could not be accessed, if this was the cause.
+    pub(crate) const fn accessed(self) -> Option<usize> {
+        match self {
+            Self::Access { at, .. } => at,
+            _ => None,
+        }
     }
 
     /// The exception record that a driver's handler receives. `None` if the driver cannot handle this

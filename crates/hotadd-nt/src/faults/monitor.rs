@@ -146,7 +146,8 @@ fn look(now: Instant) -> Option<Instant> {
         if watch.asked {
             // The thread did not answer: it has blocked the signal, or it is stuck in the kernel.
             let what = format!("no answer in {:?}", watch.limit);
-            let fault = Fault { status: Cause::Overdue(watch.limit).status(), what, place: None };
+            let cause = Cause::Overdue(watch.limit);
+            let fault = Fault::new(cause.status(), what, 0).of(cause.rule());
             drop(all);
             allow_to_report();
             fault.raise();
@@ -192,7 +193,10 @@ impl Report {
     /// The fault as text.
     pub(super) fn fault(&self) -> Fault {
         let status = self.cause.status();
-        let here = |what: String, address: usize| Fault::new(status, what, address);
+        let here = |what: String, address: usize| {
+            let fault = Fault::new(status, what, address).of(self.cause.rule());
+            Fault { address: self.cause.accessed(), ..fault }
+        };
         if crate::ground::images::at(self.rip).is_some() {
             return here(self.cause.to_string(), self.rip);
         }

@@ -5,7 +5,8 @@ use std::cell::Cell;
 use hotadd::Status;
 
 use crate::ground::fault::Fault;
-use crate::ground::{calls, images, world};
+use crate::ground::rule::{Breach, Rule};
+use crate::ground::{calls, images, probe, world};
 
 /// Ends the process: the calling driver broke a rule, which Windows would not have survived.
 pub(crate) fn fault(what: impl Into<String>) -> ! {
@@ -17,14 +18,20 @@ pub(crate) fn fault_with(status: Status, what: impl Into<String>) -> ! {
     Fault::new(status, what, address().unwrap_or(0)).raise()
 }
 
+/// The same, by the rule.
+pub(crate) fn fault_of(rule: Rule, what: impl Into<String>) -> ! {
+    Fault::new(Status::UNSUCCESSFUL, what, address().unwrap_or(0)).of(rule).raise()
+}
+
 /// Reports that the calling driver broke a rule, and continues.
 pub(crate) fn breach(what: &str) {
+    breach_of(Rule::Misuse, what);
+}
+
+/// Reports that the calling driver broke this rule, and continues.
+pub(crate) fn breach_of(rule: Rule, what: impl Into<String>) {
     let place = address().and_then(images::place);
-    let console = &world::get().console;
-    match place {
-        Some(place) => console.breach(&format!("{what} at {place}")),
-        None => console.breach(what),
-    }
+    world::get().console.breach(&Breach { rule, what: what.into(), place });
 }
 
 /// The address of the call in the driver; `None` if no driver called, or if the call cannot be recognised.
@@ -40,6 +47,14 @@ thread_local! {
 /// returns: a fault may leave it without a return.
 pub(crate) fn enters(function: &'static str) {
     FUNCTION.set(function);
+    if let Some(probe) = probe::get() {
+        probe.called(function);
+    }
+}
+
+/// The function that recorded itself last on this thread.
+pub(crate) fn recorded() -> &'static str {
+    FUNCTION.get()
 }
 
 /// The function of this crate that a driver has called: by the call, if it can be recognised, since not every function

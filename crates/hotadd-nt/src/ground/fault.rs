@@ -5,6 +5,7 @@ use std::fmt;
 use hotadd::Status;
 
 use crate::ground::images::{self, Place};
+use crate::ground::rule::Rule;
 use crate::ground::world;
 
 /// A driver's error from which it cannot continue: it ends the process (L3).
@@ -16,11 +17,21 @@ pub struct Fault {
     pub what: String,
     /// The driver's position, if known.
     pub place: Option<Place>,
+    /// The rule that it broke.
+    pub rule: Rule,
+    /// The address that it could not access, if that is what happened.
+    pub address: Option<usize>,
 }
 
 impl Fault {
     pub(crate) fn new(status: Status, what: impl Into<String>, address: usize) -> Self {
-        Self { status, what: what.into(), place: images::place(address) }
+        let (rule, address, place) = (Rule::Misuse, None, images::place(address));
+        Self { status, what: what.into(), place, rule, address }
+    }
+
+    /// The same fault, of this rule.
+    pub(crate) fn of(self, rule: Rule) -> Self {
+        Self { rule, ..self }
     }
 
     /// Reports the fault to the console, and ends the process.

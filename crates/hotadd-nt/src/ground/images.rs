@@ -144,6 +144,19 @@ pub(crate) fn at(address: usize) -> Option<&'static Image> {
     all().find(|image| (image.base..image.base + image.size).contains(&address))
 }
 
+/// How far behind the data of an image an address is, in bytes; `None` if it is not shortly behind an image, or between the parts of one.
+/// There an index beyond an array leads.
+#[must_use]
+pub fn beyond(address: usize) -> Option<usize> {
+    const FAR: usize = 1 << 20;
+    let behind =
+        |image: &&'static Image| (image.base..image.base + image.size + FAR).contains(&address);
+    let image = all().find(behind)?;
+    let data =
+        image.sections.iter().filter(|span| span.writable).map(|span| image.base + span.range.end);
+    data.filter(|end| *end <= address).map(|end| address - end).min()
+}
+
 /// An address in readable form. May be called from a signal handler.
 pub(crate) fn place(address: usize) -> Option<Place> {
     at(address).map(|image| Place { image, offset: address - image.base })

@@ -16,6 +16,8 @@ pub(crate) struct Memory {
     /// The start of the guard page before it.
     guarded: NonNull<c_void>,
     size: usize,
+    /// The size of the guard after it.
+    behind: usize,
 }
 
 // SAFETY: an address is the same on every thread, and access to the memory needs the only reference.
@@ -28,16 +30,25 @@ impl Memory {
     /// Reserves this many bytes, which are whole pages, at the given address if there is one. They are not accessible
     /// yet.
     pub(crate) fn reserve(size: usize, at: Option<usize>) -> Result<Self, Errno> {
+        Self::reserve_before(size, at, PAGE)
+    }
+
+    /// The same, with a larger guard after it, in whole pages.
+    pub(crate) fn reserve_before(
+        size: usize,
+        at: Option<usize>,
+        behind: usize,
+    ) -> Result<Self, Errno> {
         let hint = at.map_or(0, |at| at.wrapping_sub(PAGE));
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         let flags = if at.is_some() { flags | MapFlags::FIXED_NOREPLACE } else { flags };
-        let whole = size.checked_add(2 * PAGE).ok_or(Errno::NOMEM)?;
+        let whole = size.checked_add(PAGE + behind).ok_or(Errno::NOMEM)?;
         // SAFETY: this replaces no mapping: the kernel chooses the address, or refuses an address that is in use.
         let start = unsafe {
             mmap_anonymous(ptr::without_provenance_mut(hint), whole, ProtFlags::empty(), flags)
         }?;
         let guarded = NonNull::new(start).ok_or(Errno::NOMEM)?;
-        let this = Self { guarded, size };
+        let this = Self { guarded, size, behind };
         // Kernels before 4.17 treat the address as a hint.
         if at.is_some_and(|at| at != this.base()) { Err(Errno::EXIST) } else { Ok(this) }
     }
@@ -77,7 +88,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: it was mapped above. Dropping it states that nothing in it is used any more.
-        let done = unsafe { munmap(self.guarded.as_ptr(), self.size + 2 * PAGE) };
+        let done = unsafe { munmap(self.guarded.as_ptr(), PAGE + self.size + self.behind) };
         debug_assert_eq!(done, Ok(()), "what was mapped can be unmapped");
     }
 }

@@ -11,8 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hotadd::{ActiveSet, HardwareId, Processor, ProcessorIndex, ProcessorNumber};
 
 use crate::ground::objects::Thread;
+use crate::ground::rule::Rule;
 use crate::ground::stack::Watched;
-use crate::ground::{counts, world};
+use crate::ground::{caller, counts, groups, lock_order, probe, world};
 
 /// The processor block. Drivers read it through gs, in code inlined by their compilers, so its offsets are fixed.
 /// Here each thread has its own.
@@ -89,6 +90,11 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Whether other threads wait for it.
+    const fn is_lock(self) -> bool {
+        !matches!(self, Self::FloatingPoint | Self::ExtendedState | Self::Process)
+    }
+
     /// The name that driver authors use.
     const fn name(self) -> &'static str {
         match self {
@@ -108,6 +114,20 @@ impl Held {
 }
 
 impl Own {
+    /// Reports locks that are taken in both orders.
+    fn check_order(&self, what: Held, address: usize) {
+        let held = self.held.borrow().iter().filter(|(what, _)| what.is_lock()).copied().collect();
+        let held: Vec<(Held, usize)> = held;
+        let addresses: Vec<usize> = held.iter().map(|(_, address)| *address).collect();
+        let Some(before) = lock_order::take(&addresses, address) else { return };
+        let kind = held.iter().find(|(_, address)| *address == before);
+        let (new, old) = (what.name(), kind.map_or("lock", |(what, _)| what.name()));
+        let what = format!(
+            "takes a {new} while it holds a {old}, and takes them in the other order elsewhere"
+        );
+        caller::breach_of(Rule::LockOrder, what);
+    }
+
     /// The identity by which a driver refers to this thread.
     pub(crate) fn id(&self) -> usize {
         &raw const self.object as usize
@@ -115,6 +135,9 @@ impl Own {
 
     /// Records that it acquired a lock.
     pub(crate) fn acquired(&self, what: Held, address: usize) {
+        if probe::get().is_some() && what.is_lock() {
+            self.check_order(what, address);
+        }
         self.held.borrow_mut().push((what, address));
     }
 
@@ -343,13 +366,13 @@ pub(crate) fn confine(
 
 /// Confines this thread to one processor.
 pub(crate) fn pin(to: Processor) -> rustix::io::Result<()> {
-    let number = to.number();
+    let number = groups::number(to.index);
     confine(Confined { group: number.group, mask: 1 << number.number }, [to.id])
 }
 
 /// Makes this thread appear to run on one processor, wherever it runs.
 pub(crate) fn pretend(at: Processor) {
-    let number = at.number();
+    let number = groups::number(at.index);
     let block = enter();
     block.own.confined.set(Some(Confined { group: number.group, mask: 1 << number.number }));
     block.locate();
@@ -373,15 +396,13 @@ pub(crate) fn stay_on(index: ProcessorIndex, run: impl FnOnce()) {
         Some(Confined { group, mask }) => {
             let active = world.partition.active();
             let ids = active.iter().filter(|one| {
-                one.id != there.id
-                    && one.number().group == group
-                    && mask >> one.number().number & 1 == 1
+                let number = groups::number(one.index);
+                one.id != there.id && number.group == group && mask >> number.number & 1 == 1
             });
             let ids: Vec<_> = ids.map(|one| one.id).chain([there.id]).collect();
             if let Err(error) = run_on(ids) {
-                world
-                    .console
-                    .breach(&format!("the affinity of a thread could not be restored: {error}"));
+                let what = format!("the affinity of a thread could not be restored: {error}");
+                world.breach(Rule::Misuse, what);
             }
         }
     }
@@ -407,7 +428,7 @@ fn run_on_all() {
         let active = world.partition.active();
         if let Err(error) = run_on(active.iter().map(|processor| processor.id)) {
             let what = format!("the affinity of a thread could not be restored: {error}");
-            world.console.breach(&what);
+            world.breach(Rule::Misuse, what);
         }
         // A change in between missed this thread, because it did not have the partition's mask yet.
         if world.partition.epoch() == active.epoch() {
@@ -436,14 +457,14 @@ pub(crate) fn current_processor() -> Option<Processor> {
     let confined = block.and_then(|block| block.own.confined.get());
     // Simulated processors run nothing. There a thread counts as being on the first processor of its affinity.
     let first = |confined: Confined| {
-        let mask = match confined.mask & active.group_mask(confined.group) {
+        let mask = match confined.mask & groups::mask(&active, confined.group) {
             // All of them have left.
             0 => confined.mask,
             mask => mask,
         };
         #[expect(clippy::cast_possible_truncation, reason = "below 64")]
         let number = mask.trailing_zeros() as u8;
-        active.by_number(ProcessorNumber { group: confined.group, number })
+        active.by_index(groups::index(ProcessorNumber { group: confined.group, number })?)
     };
     match confined {
         Some(confined) if !world.real || confined.mask.is_power_of_two() => first(confined),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hotadd::{Partition, PartyInfo};
 
 use crate::ground::fault::Fault;
+use crate::ground::rule::{Breach, Rule};
 use crate::ground::{arrivals, counts, time_zone};
 
 /// Receives the drivers' output and the reports about them.
@@ -14,7 +15,7 @@ pub trait Console: Send + Sync {
     fn print(&self, text: &str);
 
     /// A driver broke a rule and continues.
-    fn breach(&self, text: &str);
+    fn breach(&self, breach: &Breach);
 
     /// A driver cannot continue. The process ends when this returns, so the report must be complete by then. May be
     /// called on any thread, at any point.
@@ -103,6 +104,11 @@ impl World {
         time_zone::prepare();
     }
 
+    /// Reports that a driver broke a rule, without a place in it.
+    pub(crate) fn breach(&self, rule: Rule, what: impl Into<String>) {
+        self.console.breach(&Breach { rule, what: what.into(), place: None });
+    }
+
     /// Whether a world exists.
     #[must_use]
     pub fn has_begun() -> bool {
@@ -121,8 +127,8 @@ impl Console for Stderr {
         eprint!("{text}");
     }
 
-    fn breach(&self, text: &str) {
-        eprintln!("hotadd: {text}");
+    fn breach(&self, breach: &Breach) {
+        eprintln!("hotadd: {breach}");
     }
 
     fn fault(&self, fault: &Fault) {

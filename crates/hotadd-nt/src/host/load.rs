@@ -9,7 +9,9 @@ use crate::ground::driver_object::Object;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Out;
 use crate::ground::images::Image;
+use crate::ground::probe;
 use crate::ground::routine::Routine;
+use crate::ground::rule::Rule;
 use crate::ground::world;
 use crate::host::unload_report::{self, UnloadReport};
 use crate::kernel::ex::callbacks;
@@ -143,12 +145,18 @@ impl Driver {
         }
         self.stopped("DriverEntry failed");
         let report = UnloadReport::by(&self.object);
-        let breach = |what: String| world::get().console.breach(&what);
+        let breach = |rule: Rule, what: String| world::get().breach(rule, what);
         if let Some(mess) = report.mess() {
-            breach(format!("DriverEntry failed and left {mess}; deregistered (L1)"));
+            let rule = if report.registrations > 0 {
+                Rule::NotDeregistered
+            } else {
+                Rule::LeakAfterRefusedLoad
+            };
+            breach(rule, format!("DriverEntry failed and left {mess}; deregistered (L1)"));
         }
-        if report.pool.total.blocks > 0 {
-            breach(format!("DriverEntry failed: {}", report.pool));
+        // A verifier reports each block.
+        if report.pool.total.blocks > 0 && probe::get().is_none() {
+            breach(Rule::LeakAfterRefusedLoad, format!("DriverEntry failed: {}", report.pool));
         }
         Err(EntryError(status))
     }
@@ -166,7 +174,12 @@ impl Driver {
         self.stopped("unloaded");
         let report = UnloadReport::by(&self.object);
         if let Some(mess) = report.mess() {
-            world::get().console.breach(&format!("unloaded with {mess}; deregistered (D4)"));
+            let rule = if report.registrations > 0 {
+                Rule::NotDeregistered
+            } else {
+                Rule::LeakAfterUnload
+            };
+            world::get().breach(rule, format!("unloaded with {mess}; deregistered (D4)"));
         }
         Ok(report)
     }
@@ -176,7 +189,8 @@ impl Driver {
     fn stopped(&self, when: &str) {
         if let Some(running) = unload_report::running() {
             let what = format!("{when} with {running} still pending");
-            Fault::new(Status::DRIVER_INTERNAL_ERROR, what, self.entry.address()).raise();
+            let fault = Fault::new(Status::DRIVER_INTERNAL_ERROR, what, self.entry.address());
+            fault.of(Rule::Running).raise();
         }
     }
 }

@@ -11,7 +11,7 @@ use hotadd::hardware::Simulated;
 
 use crate::ground::abi::Abi;
 use crate::kernel::exports;
-use crate::{Console, Fault, World, fault, pe};
+use crate::{Breach, Console, Fault, World, fault, pe};
 
 /// The drivers of `tests/fixtures`.
 const DRIVERS: &[(&str, &[u8])] = &[
@@ -70,8 +70,8 @@ impl Console for Lines {
         println!("PRINTED {text}");
     }
 
-    fn breach(&self, text: &str) {
-        println!("BREACH {text}");
+    fn breach(&self, breach: &Breach) {
+        println!("BREACH {breach}");
     }
 
     fn fault(&self, fault: &Fault) {

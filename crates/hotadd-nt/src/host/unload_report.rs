@@ -45,12 +45,32 @@ impl UnloadReport {
     }
 }
 
+/// What the drivers of this process have made and not given back yet, besides pool: the kind of object, and how many. Taking stock changes
+/// nothing.
+#[must_use]
+pub fn outstanding() -> Vec<(&'static str, usize)> {
+    let all = [
+        ("open handle", ob::handles::left()),
+        ("referenced object", ob::references::left()),
+        ("block of pages", mm::pages::left()),
+        ("thread", ps::threads::left()),
+        ("timer", dispatch::lock().timers.count()),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
 impl fmt::Display for UnloadReport {
     /// `unloaded, 0 bytes of pool left`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unloaded, {}", self.pool)?;
         self.mess().map_or(Ok(()), |mess| write!(f, "; {mess} left"))
     }
+}
+
+/// Waits until the DPCs and work items that are queued now have run.
+pub fn settle() {
+    dpc_queue::flush();
+    ex::work::settle();
 }
 
 /// What of a driver still runs or will run: its code must stay mapped until then. `None` if nothing

@@ -146,8 +146,8 @@ impl Console for Arc<Heard> {
         self.0.lock().unwrap().push(text.to_owned());
     }
 
-    fn breach(&self, text: &str) {
-        self.0.lock().unwrap().push(format!("breach: {text}"));
+    fn breach(&self, breach: &crate::Breach) {
+        self.0.lock().unwrap().push(format!("breach: {breach}"));
     }
 
     fn fault(&self, fault: &Fault) {

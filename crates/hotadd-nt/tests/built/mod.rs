@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hotadd::hardware::Simulated;
 use hotadd::{Partition, PartyInfo};
-use hotadd_nt::{Console, Fault, World};
+use hotadd_nt::{Breach, Console, Fault, World};
 
 /// The declarations that every driver here begins with.
 pub const PRELUDE: &str = r#"
@@ -70,8 +70,8 @@ impl Console for Heard {
         self.push(format!("print {text}"));
     }
 
-    fn breach(&self, text: &str) {
-        self.push(format!("breach {text}"));
+    fn breach(&self, breach: &Breach) {
+        self.push(format!("breach {breach}"));
     }
 
     fn fault(&self, fault: &Fault) {

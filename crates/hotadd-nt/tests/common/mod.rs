@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use hotadd::Partition;
-use hotadd_nt::{Console, Fault, World};
+use hotadd_nt::{Breach, Console, Fault, World};
 
 /// What drivers printed, and their breaches.
 #[derive(Default)]
@@ -22,8 +22,8 @@ impl Console for Recorder {
         self.0.printed.lock().unwrap().push(text.to_owned());
     }
 
-    fn breach(&self, text: &str) {
-        self.0.breaches.lock().unwrap().push(text.to_owned());
+    fn breach(&self, breach: &Breach) {
+        self.0.breaches.lock().unwrap().push(breach.to_string());
     }
 
     fn fault(&self, fault: &Fault) {

@@ -1,6 +1,6 @@
 //! [`Report`]: what a verification found, as data. The other files of this folder write it in the forms that people and programs read.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Check, Severity};
 
@@ -51,7 +51,7 @@ pub enum Outcome {
 }
 
 /// One thing that happened in a scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// When, in microseconds since the scenario began.
     pub micros: u64,
@@ -65,7 +65,7 @@ pub struct Step {
 }
 
 /// The kind of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepKind {
     /// The scenario does something: loads the driver, adds a processor, unloads.
@@ -83,7 +83,7 @@ pub enum StepKind {
 }
 
 /// A position in the driver.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The file's name: `percpu.sys`.
     pub module: String,

@@ -11,7 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
+use crate::ground::probe;
 use crate::ground::routine::Routine;
+use crate::ground::rule::Rule;
 use crate::ground::types::{Boolean, NtStatus, UnicodeString, nt_status};
 use crate::kernel::ex::processor_add::Functions;
 use crate::kernel::ex::running::Running;
@@ -114,6 +116,9 @@ impl Objects {
 }
 
 fn open(attributes: In<Attributes>, create: bool, several: bool) -> Result<usize, Status> {
+    if probe::fails() {
+        return Err(Status::INSUFFICIENT_RESOURCES);
+    }
     let name = match attributes.non_null() {
         Some(attributes) => name_of(attributes.get()),
         None => String::new(),
@@ -139,6 +144,9 @@ fn register(address: usize, function: usize, context: usize) -> usize {
         caller::breach("calls ExRegisterCallback with a function that is NULL");
         return 0;
     };
+    if probe::fails() {
+        return 0;
+    }
     let mut objects = objects();
     objects.last += 1;
     let handle = objects.last;
@@ -196,9 +204,10 @@ fn unregister(handle: usize) {
     let has = |object: &&mut Object| object.registered.iter().any(|one| one.handle == handle);
     let Some(object) = objects.all.iter_mut().find(has) else {
         drop(objects);
-        caller::breach(&format!(
-            "calls ExUnregisterCallback for {handle:#x}, which is not a registration"
-        ));
+        caller::breach_of(
+            Rule::Handle,
+            format!("calls ExUnregisterCallback for {handle:#x}, which is not a registration"),
+        );
         return;
     };
     let at = object.registered.iter().position(|one| one.handle == handle).expect("it has it");

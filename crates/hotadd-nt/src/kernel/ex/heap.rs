@@ -2,11 +2,14 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::ptr;
 
 use parking_lot::Mutex;
 
+use crate::ground::images::Place;
 use crate::ground::memory::PAGE;
+use crate::kernel::ex::arena::Arena;
 use crate::kernel::ex::pool::{Accounting, Tag, TagUse};
 
 /// A block smaller than a page is aligned to this, unless it is to be aligned to the cache. A larger one is aligned to
@@ -25,6 +28,8 @@ const UNINITIALIZED: u8 = 0xcd;
 /// How many bytes and blocks are kept for a while after they are freed, to detect later writes.
 const KEPT_BYTES: usize = 1 << 20;
 const KEPT_BLOCKS: usize = 1024;
+/// How many guarded blocks are remembered after they are freed.
+const KEPT_GUARDED: usize = 64 * 1024;
 
 /// Why a pointer cannot be freed.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,10 +46,16 @@ pub(crate) enum Wrong {
     WrittenAfterFree { tag: Tag, size: usize, offset: usize },
 }
 
-struct Block {
-    tag: Tag,
-    size: usize,
+/// A block, and what is known about it.
+pub(crate) struct Block {
+    pub(crate) tag: Tag,
+    pub(crate) size: usize,
     alignment: Alignment,
+    /// The driver's call that allocated it.
+    pub(crate) origin: Option<Place>,
+    pub(crate) serial: u64,
+    /// If it has pages of its own: their range, without the guard pages around them.
+    pages: Option<Range<usize>>,
 }
 
 /// To what a block is aligned that is smaller than a page.
@@ -68,6 +79,8 @@ pub(crate) struct Heap {
     /// The number of the allocation, from now, that fails.
     fail_at: Option<u64>,
     fail_tag: Option<Tag>,
+    /// The memory of guarded blocks. `None` if blocks are not guarded.
+    arena: Option<Arena>,
 }
 
 static HEAP: Mutex<Option<Heap>> = Mutex::new(None);
@@ -88,6 +101,19 @@ fn layout(size: usize, alignment: Alignment) -> Option<(Layout, usize)> {
     Some((Layout::from_size_align(whole, align).ok()?, before))
 }
 
+impl Block {
+    /// How many bytes before and behind the block must not be written.
+    fn guards(&self, address: usize) -> (usize, usize) {
+        match &self.pages {
+            Some(pages) => (address - pages.start, pages.end - address - self.size),
+            None => {
+                let (_, before) = layout(self.size, self.alignment).expect("it was allocated");
+                (before, GUARD)
+            }
+        }
+    }
+}
+
 impl Heap {
     fn new() -> Self {
         Self {
@@ -99,6 +125,7 @@ impl Heap {
             limit: 256 << 20,
             fail_at: None,
             fail_tag: None,
+            arena: None,
         }
     }
 
@@ -137,12 +164,26 @@ impl Heap {
         tag: Tag,
         zeroed: bool,
         alignment: Alignment,
+        origin: Option<Place>,
     ) -> Option<usize> {
         if self.is_to_fail(tag) {
             return None;
         }
         if self.total.bytes.checked_add(size)? > self.limit {
             return None;
+        }
+        let serial = self.total.ever;
+        if let Some((address, pages)) = self.arena.as_mut().and_then(|arena| arena.block(size)) {
+            // SAFETY: the pages are this block's alone. The bytes behind the block show writes that the guard page does not.
+            unsafe { fill(pages.start, address - pages.start, GUARD_BYTE) };
+            // SAFETY: the same.
+            unsafe { fill(address, size, if zeroed { 0 } else { UNINITIALIZED }) };
+            // SAFETY: the same.
+            unsafe { fill(address + size, pages.end - address - size, GUARD_BYTE) };
+            return Some(self.enter(
+                address,
+                Block { tag, size, alignment, origin, serial, pages: Some(pages) },
+            ));
         }
         let (layout, before) = layout(size, alignment)?;
         // SAFETY: the size is never zero, because it includes a guard.
@@ -159,10 +200,39 @@ impl Heap {
         }
         // SAFETY: the second guard follows the block and ends the memory.
         unsafe { fill(address + size, GUARD, GUARD_BYTE) };
-        self.blocks.insert(address, Block { tag, size, alignment });
-        self.total.grow(size);
-        self.tags.entry(tag).or_default().grow(size);
-        Some(address)
+        Some(self.enter(address, Block { tag, size, alignment, origin, serial, pages: None }))
+    }
+
+    fn enter(&mut self, address: usize, block: Block) -> usize {
+        self.total.grow(block.size);
+        self.tags.entry(block.tag).or_default().grow(block.size);
+        self.blocks.insert(address, block);
+        address
+    }
+
+    /// Gives each block from now on pages of its own.
+    pub(crate) fn guard(&mut self) {
+        self.arena.get_or_insert_with(Arena::default);
+    }
+
+    /// The blocks that are not freed.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.values()
+    }
+
+    /// The guarded block that has this address in its pages or in the pages around them, its start, and whether it is freed.
+    pub(crate) fn near(&self, address: usize) -> Option<(usize, &Block, bool)> {
+        let has = |block: &Block| {
+            let pages = block.pages.as_ref()?;
+            (pages.start - PAGE..pages.end + PAGE).contains(&address).then_some(())
+        };
+        let live = self.blocks.iter().map(|(start, block)| (*start, block, false));
+        let freed = self.freed.iter().rev().map(|(start, block)| (*start, block, true));
+        // The page between two blocks guards both: a block that is followed by it counts first, since drivers run over the end.
+        let mut all: Vec<_> =
+            live.chain(freed).filter(|(_, block, _)| has(block).is_some()).collect();
+        all.sort_by_key(|(start, _, _)| address < *start);
+        all.into_iter().next()
     }
 
     /// Frees a block. If a tag is given, it must be the block's.
@@ -175,23 +245,29 @@ impl Heap {
             return Err(Wrong::Tag(block.tag));
         }
         let overrun = |before| Wrong::Overrun { tag: block.tag, size: block.size, before };
-        let (_, before) = layout(block.size, block.alignment).expect("it was allocated");
+        let (before, behind) = block.guards(address);
         // SAFETY: this is the guard before a block in the table, which is still allocated.
         if unsafe { find_other(address - before, before, GUARD_BYTE) }.is_some() {
             return Err(overrun(true));
         }
         // SAFETY: this is the guard after the same block.
-        if unsafe { find_other(address + block.size, GUARD, GUARD_BYTE) }.is_some() {
+        if unsafe { find_other(address + block.size, behind, GUARD_BYTE) }.is_some() {
             return Err(overrun(false));
         }
         let block = self.blocks.remove(&address).expect("found above");
         self.total.shrink(block.size);
         self.tags.entry(block.tag).or_default().shrink(block.size);
-        // SAFETY: the block was in the table. Its driver has freed it, and its memory is still allocated.
-        unsafe { fill(address, block.size, FREED) };
-        self.freed_bytes += block.size;
+        if let Some(pages) = &block.pages {
+            Arena::close(pages);
+        } else {
+            // SAFETY: the block was in the table. Its driver has freed it, and its memory is still allocated.
+            unsafe { fill(address, block.size, FREED) };
+            self.freed_bytes += block.size;
+        }
         self.freed.push_back((address, block));
-        while self.freed_bytes > KEPT_BYTES || self.freed.len() > KEPT_BLOCKS {
+        // What is guarded costs no memory.
+        let most = if self.arena.is_some() { KEPT_GUARDED } else { KEPT_BLOCKS };
+        while self.freed_bytes > KEPT_BYTES || self.freed.len() > most {
             self.forget()?;
         }
         Ok(())
@@ -202,6 +278,10 @@ impl Heap {
         let Some((address, block)) = self.freed.pop_front() else {
             return Ok(());
         };
+        if block.pages.is_some() {
+            // Its addresses are not used again.
+            return Ok(());
+        }
         self.freed_bytes -= block.size;
         // SAFETY: the block's memory is released only below.
         let other = unsafe { find_other(address, block.size, FREED) };

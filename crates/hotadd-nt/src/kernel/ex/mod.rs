@@ -1,5 +1,6 @@
 //! The executive's functions (`Ex...`).
 
+mod arena;
 pub(crate) mod callbacks;
 mod features;
 pub(crate) mod heap;

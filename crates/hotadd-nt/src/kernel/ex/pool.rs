@@ -8,7 +8,10 @@ use std::fmt;
 use crate::ground::caller;
 use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
-use crate::kernel::ex::heap::{self, Alignment, Wrong};
+use crate::ground::images::{self, Place};
+use crate::ground::probe;
+use crate::ground::rule::Rule;
+use crate::kernel::ex::heap::{self, Alignment, Heap, Wrong};
 use crate::kernel::ke::{dispatch, dpc_queue, irql};
 
 /// Four letters that name the purpose of memory.
@@ -99,6 +102,60 @@ pub fn fail_tag(tag: Option<Tag>) {
 /// Makes allocations fail above this many bytes in total. The default is 256 MiB.
 pub fn limit(bytes: usize) {
     heap::with(|heap| heap.set_limit(bytes));
+}
+
+/// From now on each block of pool lies against pages that are not accessible, and a freed block is not accessible: a wrong use is a
+/// fault at once. This takes some pages for each block.
+pub fn guard() {
+    heap::with(Heap::guard);
+}
+
+/// A block of pool.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its size in bytes.
+    pub size: usize,
+    /// Its tag.
+    pub tag: Tag,
+    /// Where the driver allocated it. Known only if a [probe](crate::probe) is installed.
+    pub origin: Option<Place>,
+    /// How many blocks were allocated before it.
+    pub serial: u64,
+}
+
+/// The blocks that are not freed, in the order of their allocation.
+#[must_use]
+pub fn blocks() -> Vec<Block> {
+    let mut blocks: Vec<Block> = heap::with(|heap| heap.blocks().map(Block::from).collect());
+    blocks.sort_unstable_by_key(|block| block.serial);
+    blocks
+}
+
+/// What an address has to do with pool that is [guarded](guard).
+#[derive(Clone, Debug)]
+pub struct Near {
+    /// The block.
+    pub block: Block,
+    /// The offset of the address from the block's beginning.
+    pub offset: isize,
+    /// Whether the block is freed.
+    pub freed: bool,
+}
+
+/// The block that an address belongs to or is next to. `None` if there is no guarded one.
+#[must_use]
+pub fn near(address: usize) -> Option<Near> {
+    let found = heap::with(|heap| {
+        heap.near(address).map(|(start, block, freed)| (start, Block::from(block), freed))
+    })?;
+    let (start, block, freed) = found;
+    Some(Near { block, offset: address.wrapping_sub(start).cast_signed(), freed })
+}
+
+impl From<&heap::Block> for Block {
+    fn from(block: &heap::Block) -> Self {
+        Self { size: block.size, tag: block.tag, origin: block.origin, serial: block.serial }
+    }
 }
 
 /// The tag of memory that is allocated without one.
@@ -261,7 +318,12 @@ pub(crate) fn by_flags(flags: u64, size: usize, tag: u32) -> Allocated {
 fn allocate(request: Request) -> Allocated {
     let Request { size, tag, zeroed, paged, alignment, .. } = request;
     irql::at_most("a pool function", if paged { irql::APC } else { irql::DISPATCH });
-    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed, alignment));
+    if probe::fails() {
+        return failed(request);
+    }
+    // Finding the caller takes time, and only a verifier wants to know.
+    let origin = probe::get().and_then(|_| caller::address()).and_then(images::place);
+    let memory = heap::with(|heap| heap.allocate(size, tag, zeroed, alignment, origin));
     memory.map_or_else(|| failed(request), Ok)
 }
 
@@ -279,19 +341,28 @@ pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {
         let (waits, timers) = (dispatcher.waits_within(&range), dispatcher.timers.within(&range));
         drop(dispatcher);
         if waits != 0 {
-            caller::fault(format!("frees with {function} an object on which {waits} threads wait"));
+            caller::fault_of(
+                Rule::FreedInUse,
+                format!("frees with {function} an object on which {waits} threads wait"),
+            );
         }
         if timers != 0 {
-            caller::fault(format!("frees with {function} a timer that is set"));
+            caller::fault_of(
+                Rule::FreedInUse,
+                format!("frees with {function} a timer that is set"),
+            );
         }
         if dpc_queue::within(&range) != 0 {
-            caller::fault(format!("frees with {function} a DPC that is queued"));
+            caller::fault_of(
+                Rule::FreedInUse,
+                format!("frees with {function} a DPC that is queued"),
+            );
         }
     }
     let Err(wrong) = heap::with(|heap| heap.free(address, tag)) else {
         return;
     };
-    let what = match wrong {
+    let what = match &wrong {
         Wrong::Foreign => format!("calls {function} for {address:#x}, which is not a pool block"),
         Wrong::Twice(tag) => {
             format!(
@@ -304,11 +375,17 @@ pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {
         ),
         Wrong::Overrun { tag, size, before } => format!(
             "wrote {} its block of {size} bytes of pool, tag '{tag}'; found by {function}",
-            if before { "in front of" } else { "beyond" }
+            if *before { "in front of" } else { "beyond" }
         ),
         Wrong::WrittenAfterFree { tag, size, offset } => format!(
             "wrote to byte {offset} of its block of {size} bytes of pool, tag '{tag}', after freeing it; found by {function}"
         ),
     };
-    caller::fault(format!("{what} (BAD_POOL_CALLER)"));
+    let rule = match wrong {
+        Wrong::Foreign | Wrong::Tag(_) => Rule::BadFree,
+        Wrong::Twice(_) => Rule::DoubleFree,
+        Wrong::Overrun { .. } => Rule::PoolOverrun,
+        Wrong::WrittenAfterFree { .. } => Rule::UseAfterFree,
+    };
+    caller::fault_of(rule, format!("{what} (BAD_POOL_CALLER)"));
 }

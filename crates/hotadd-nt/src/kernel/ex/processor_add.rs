@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hotadd::{Driver, Notice, Veto};
 
 use crate::faults;
+use crate::ground::rule::{Breach, Rule};
 use crate::ground::types::{ChangeContext, change_state, nt_status};
 use crate::ground::{images, world};
 use crate::kernel::ex::callbacks::{self, PROCESSOR_ADD, Registered};
@@ -95,11 +96,11 @@ fn outcome(mut agreed: Vec<Arc<Registered>>, change: ChangeContext) -> Vec<Wrong
 
 fn report(wrong: &Wrong) {
     let place = images::place(wrong.function.routine.address());
-    let place = place.map_or(String::new(), |place| format!(" at {place}"));
-    world::get().console.breach(&format!(
-        "{PROCESSOR_ADD}: a function{place} returned an error after AddStart, which has no effect (A6): {}",
+    let what = format!(
+        "{PROCESSOR_ADD}: a function returned an error after AddStart, which has no effect (A6): {}",
         wrong.veto
-    ));
+    );
+    world::get().console.breach(&Breach { rule: Rule::StatusOutsideStart, what, place });
 }
 
 /// Calls a function. `None` if it was unregistered in the meantime.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use hotadd::Status;
 use parking_lot::{Condvar, Mutex};
@@ -40,12 +41,17 @@ struct State {
 
 static STATE: Mutex<State> = Mutex::new(State { work: VecDeque::new(), threads: 0, idle: 0 });
 static MORE: Condvar = Condvar::new();
+/// An item has returned.
+static DONE: Condvar = Condvar::new();
 
 /// How many items are queued or running.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 /// The maximum number of threads. Items may wait for one another, so up to this limit each has its own.
 const MOST: usize = 64;
+
+/// How long is waited for items to return.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 fn queue(item: &Item) {
     let address = std::ptr::from_ref(item) as usize;
@@ -104,12 +110,20 @@ fn serve() {
             work();
             LEFT.fetch_sub(1, Ordering::AcqRel);
             state = STATE.lock();
+            DONE.notify_all();
         } else {
             state.idle += 1;
             MORE.wait(&mut state);
             state.idle -= 1;
         }
     }
+}
+
+/// Waits until no item is queued or running, but not for long: an item may wait for something that comes later.
+pub(crate) fn settle() {
+    let mut state = STATE.lock();
+    let until = Instant::now() + PATIENCE;
+    while left() != 0 && !DONE.wait_until(&mut state, until).timed_out() {}
 }
 
 /// How many items are queued or running.

@@ -10,6 +10,7 @@ use hotadd::Status;
 use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out, part};
+use crate::ground::probe;
 use crate::ground::types::{Boolean, DriverObject, NtStatus, UnicodeString, nt_status};
 use crate::kernel::ke::device_queues::{self, Queue};
 use crate::kernel::ob::references;
@@ -135,6 +136,9 @@ fn create(
     exclusive: bool,
     to: Out<Out<Device>>,
 ) -> Status {
+    if probe::fails() {
+        return Status::INSUFFICIENT_RESOURCES;
+    }
     let name = name.non_null().map(folded).filter(|name| !name.is_empty());
     let mut table = table();
     let taken = |name: &Vec<u16>| {
@@ -278,6 +282,9 @@ pub(crate) fn initialized(driver: Out<DriverObject>) {
 }
 
 fn link_to(link: In<UnicodeString>, device: In<UnicodeString>) -> Status {
+    if probe::fails() {
+        return Status::INSUFFICIENT_RESOURCES;
+    }
     let (link, device) = (folded(link), folded(device));
     let mut table = table();
     if table.links.contains_key(&link) {

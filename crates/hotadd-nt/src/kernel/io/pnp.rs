@@ -16,6 +16,7 @@ use crate::faults;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
+use crate::ground::rule::Rule;
 use crate::ground::types::{Counted, NtStatus, UnicodeString, nt_status};
 use crate::ground::{arrivals, caller, thread, world};
 use crate::kernel::ex::running::Running;
@@ -144,7 +145,10 @@ fn unregister(name: &str, number: usize) -> Status {
     let mut entries = ENTRIES.lock();
     let Some(at) = entries.all.iter().position(|entry| entry.number == number) else {
         drop(entries);
-        caller::breach(&format!("calls {name} for {number:#x}, which is not a registration"));
+        caller::breach_of(
+            Rule::Handle,
+            &format!("calls {name} for {number:#x}, which is not a registration"),
+        );
         return Status::INVALID_PARAMETER;
     };
     let entry = entries.all.remove(at);

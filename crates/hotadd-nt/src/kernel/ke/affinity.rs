@@ -4,13 +4,14 @@
 //! A thread has one system affinity, or none and then runs on the whole partition (its user affinity). The old
 //! functions apply to group 0.
 
-use hotadd::{GROUP_SIZE, ProcessorNumber};
+use hotadd::ProcessorNumber;
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
+use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Confined};
 use crate::ground::types::GroupAffinity;
-use crate::ground::{caller, world};
+use crate::ground::{caller, groups, world};
 use crate::kernel::ke::processors::{maximum_count, maximum_groups};
 
 nt! {
@@ -50,7 +51,7 @@ nt! {
 /// A group affinity as it was passed. Breaches are reported, and what Windows tolerates is accepted.
 fn group_of(who: &str, affinity: GroupAffinity) -> (u16, u64) {
     if affinity.reserved != [0; 3] {
-        caller::breach(&format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
+        caller::breach_of(Rule::Reserved, &format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
     }
     (affinity.group, affinity.mask)
 }
@@ -91,14 +92,14 @@ fn revert(who: &str, group: u16, mask: u64) {
 fn set(who: &str, group: u16, mask: u64) -> bool {
     let active = world::get().partition.active();
     let refuse = |why: &str| {
-        caller::breach(&format!("{who}: group {group}, mask {mask:#x}: {why}"));
+        caller::breach_of(Rule::Affinity, &format!("{who}: group {group}, mask {mask:#x}: {why}"));
         false
     };
     if group >= maximum_groups(&active) {
         return refuse("there is no such group");
     }
     let possible = match maximum_count(&active, group) {
-        GROUP_SIZE => u64::MAX,
+        64.. => u64::MAX,
         count => (1 << count) - 1,
     };
     if mask == 0 {
@@ -107,13 +108,13 @@ fn set(who: &str, group: u16, mask: u64) -> bool {
     if mask & !possible != 0 {
         return refuse("the group does not have these processors");
     }
-    let mask = mask & active.group_mask(group);
+    let mask = mask & groups::mask(&active, group);
     if mask == 0 {
         return refuse("none of them is active");
     }
     let ids = (0..64_u8)
         .filter(|number| mask & 1 << number != 0)
-        .filter_map(|number| active.by_number(ProcessorNumber { group, number }))
+        .filter_map(|number| active.by_index(groups::index(ProcessorNumber { group, number })?))
         .map(|processor| processor.id);
     match thread::confine(Confined { group, mask }, ids) {
         Ok(()) => true,

@@ -8,8 +8,10 @@ use hotadd::Status;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
+use crate::ground::fault::Fault;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
+use crate::ground::rule::Rule;
 use crate::ground::types::Boolean;
 
 nt! {
@@ -106,7 +108,9 @@ fn stop(code: u32, parameters: [usize; 4]) {
         // SAFETY: the driver that registered it guarantees its signature.
         unsafe { routine.call([buffer, length as usize, 0, 0]) };
     }
-    caller::fault_with(Status::DRIVER_INTERNAL_ERROR, text(code, parameters))
+    let place = caller::address().unwrap_or(0);
+    let fault = Fault::new(Status::DRIVER_INTERNAL_ERROR, text(code, parameters), place);
+    fault.of(Rule::Bugcheck).raise()
 }
 
 fn register(

@@ -13,8 +13,9 @@ use crate::faults;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
+use crate::ground::rule::Rule;
 use crate::ground::types::{ChangeContext, change_state};
-use crate::ground::{thread, world};
+use crate::ground::{caller, groups, probe, thread, world};
 
 /// `KE_PROCESSOR_CHANGE_ADD_EXISTING`.
 const ADD_EXISTING: u32 = 1;
@@ -64,7 +65,17 @@ impl Driver for Callback {
 
     fn notify(&mut self, notice: &Notice) -> Result<(), Veto> {
         let Some(change) = change_of(notice) else { return Ok(()) };
-        faults::watch(world::get().time_limit, || call(self.routine, self.context, change))
+        let answer =
+            faults::watch(world::get().time_limit, || call(self.routine, self.context, change));
+        let refused = matches!((&answer, notice.state()), (Err(_), State::AddStart));
+        if refused && probe::get().is_some_and(|probe| probe.tells_who_refused()) {
+            let status =
+                answer.as_ref().err().map_or(0, |veto| veto.status().to_raw().cast_signed());
+            let change = ChangeContext { state: change_state::FAILURE, status, ..change };
+            let _ =
+                faults::watch(world::get().time_limit, || call(self.routine, self.context, change));
+        }
+        answer
     }
 }
 
@@ -81,7 +92,7 @@ pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
         state,
         nt_number: processor.index.get(),
         status: notice.status().to_raw().cast_signed(),
-        number: processor.number().into(),
+        number: groups::number(processor.index).into(),
     })
 }
 
@@ -92,7 +103,15 @@ pub(crate) fn call(
     context: usize,
     mut change: ChangeContext,
 ) -> Result<(), Veto> {
-    let mut status = Status::SUCCESS.to_raw();
+    let probe = probe::get();
+    let told = probe.and_then(|_| notification(routine, change));
+    if let (Some(probe), Some(told)) = (probe, &told) {
+        probe.notifying(told);
+        probe::poison_stack();
+    }
+    let before =
+        probe.zip(told.as_ref()).map_or(0, |(probe, told)| probe.status_before(told.state));
+    let mut status = before;
     let arguments = [context, &raw mut change as usize, &raw mut status as usize, 0];
     let outer = INSIDE.replace(true);
     // SAFETY: the driver that registered it guarantees a PROCESSOR_CALLBACK_FUNCTION; the structures outlive the
@@ -101,10 +120,26 @@ pub(crate) fn call(
     INSIDE.set(outer);
     if let Some(left) = thread::own().leftovers() {
         let what = format!("returned from its callback {left}");
-        Fault::new(Status::UNSUCCESSFUL, what, routine.address()).raise();
+        let fault = Fault::new(Status::UNSUCCESSFUL, what, routine.address());
+        fault.of(Rule::HeldAcrossCallback).raise();
     }
-    let status = Status::from_raw(status);
+    if let (Some(probe), Some(told)) = (probe, &told) {
+        probe.notified(told, status);
+    }
+    // What was there before is not this driver's refusal.
+    let status = Status::from_raw(if status == before { 0 } else { status });
     if status.is_error() { Err(status.into()) } else { Ok(()) }
+}
+
+/// What a probe is told of a call.
+fn notification(routine: Routine, change: ChangeContext) -> Option<probe::Notification> {
+    let state = match change.state {
+        change_state::START => State::AddStart,
+        change_state::COMPLETE => State::AddComplete,
+        change_state::FAILURE => State::AddFailure,
+        _ => return None,
+    };
+    Some(probe::Notification::new(state, change.nt_number, routine))
 }
 
 thread_local! {
@@ -117,14 +152,17 @@ pub(crate) fn inside() -> bool {
 }
 
 fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
-    let world = world::get();
-    let breach = |what: &str| world.console.breach(what);
+    let breach = |rule: Rule, what: &str| caller::breach_of(rule, what);
+    if probe::fails() {
+        return 0;
+    }
     let Some(routine) = routine else {
-        breach("KeRegisterProcessorChangeCallback: the callback is NULL (R7)");
+        breach(Rule::Misuse, "KeRegisterProcessorChangeCallback: the callback is NULL (R7)");
         return 0;
     };
     if flags & !ADD_EXISTING != 0 {
-        breach(&format!("KeRegisterProcessorChangeCallback: unknown flags {flags:#x} (R7)"));
+        let what = format!("KeRegisterProcessorChangeCallback: unknown flags {flags:#x} (R7)");
+        breach(Rule::UnknownFlags, &what);
     }
     match enlist(Callback { routine, context }, flags & ADD_EXISTING != 0) {
         Ok(registration) => {
@@ -135,7 +173,8 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
         Err(error) => {
             // A driver may refuse during its own registration (R4), so that is no breach.
             if !matches!(error, hotadd::Error::NotJoining { .. }) {
-                breach(&format!("KeRegisterProcessorChangeCallback: {error}"));
+                let rule = if inside() { Rule::InCallback } else { Rule::Misuse };
+                breach(rule, &format!("KeRegisterProcessorChangeCallback: {error}"));
             }
             0
         }
@@ -162,12 +201,15 @@ pub(crate) fn enlist(
 }
 
 fn deregister(handle: usize) {
+    if let Some(probe) = probe::get() {
+        probe.deregistering();
+    }
     // The lock is not held here: deregistering waits for callbacks, which may register and deregister too.
     let registration = handles().as_mut().and_then(|handles| handles.remove(&handle));
     if registration.is_none() {
         let what =
             format!("KeDeregisterProcessorChangeCallback: {handle:#x} is not a registration (D2)");
-        world::get().console.breach(&what);
+        caller::breach_of(Rule::Handle, what);
     }
     drop(registration);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::ground::export::nt;
 use crate::ground::foreign::{Out, Shared};
 use crate::ground::list::Links;
+use crate::ground::rule::Rule;
 use crate::ground::types::Boolean;
 use crate::ground::{caller, thread};
 use crate::kernel::ke::{irql, spin};
@@ -84,7 +85,10 @@ fn under<T>(function: &str, queue: Out<Queue>, act: impl FnOnce(Links, Out<Boole
 fn expect_dispatch(function: &str) {
     let irql = thread::own().irql.get();
     if irql != irql::DISPATCH {
-        caller::breach(&format!("calls {function} at IRQL {irql}; it must be at DISPATCH_LEVEL"));
+        caller::breach_of(
+            Rule::Irql,
+            &format!("calls {function} at IRQL {irql}; it must be at DISPATCH_LEVEL"),
+        );
     }
 }
 

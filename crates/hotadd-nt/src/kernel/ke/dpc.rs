@@ -4,12 +4,13 @@ use std::sync::atomic::Ordering;
 
 use hotadd::{ProcessorIndex, Status};
 
-use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Dpc;
+use crate::ground::rule::Rule;
 use crate::ground::thread;
 use crate::ground::types::{Boolean, NtStatus, ProcessorNumber, nt_status};
+use crate::ground::{caller, groups};
 use crate::kernel::ke::dpc_queue::{self, RunBy};
 use crate::kernel::ke::{dpc_run, irql, processors};
 
@@ -87,10 +88,13 @@ fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
         irql::lower("KeInsertQueueDpc", old);
     }
     if let Queued::NotJoined(index) = queued {
-        caller::breach(&format!(
-            "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
-            std::ptr::from_ref(dpc) as usize
-        ));
+        caller::breach_of(
+            Rule::InactiveTarget,
+            &format!(
+                "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
+                std::ptr::from_ref(dpc) as usize
+            ),
+        );
     }
     queued == Queued::Now
 }
@@ -139,13 +143,16 @@ fn flush() {
 fn aim_old(dpc: &Dpc, number: i8) {
     let number = u8::try_from(number).map_err(|_| number);
     let place = number.map(|number| hotadd::ProcessorNumber { group: 0, number });
-    let index = place.ok().and_then(hotadd::ProcessorNumber::index).filter(|at| has_joined(*at));
+    let index = place.ok().and_then(groups::index).filter(|at| has_joined(*at));
     match index {
         Some(index) => aim_at(dpc, index),
-        None => caller::breach(&format!(
-            "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC keeps its target",
-            number.map_or_else(i32::from, i32::from)
-        )),
+        None => caller::breach_of(
+            Rule::InactiveTarget,
+            &format!(
+                "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC keeps its target",
+                number.map_or_else(i32::from, i32::from)
+            ),
+        ),
     }
 }
 

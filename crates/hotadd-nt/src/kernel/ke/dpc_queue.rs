@@ -14,8 +14,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
+use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Confined};
-use crate::ground::{caller, world};
+use crate::ground::{caller, groups, world};
 use crate::kernel::ke::dpc_run::{self, Taken};
 use crate::kernel::ke::irql;
 
@@ -319,7 +320,7 @@ const STACK: usize = 256 * 1024;
 /// Pins this thread to a processor, unless it is pinned there already: the previous item may have changed the
 /// affinity.
 fn settle(at: ProcessorIndex) {
-    let number = at.number();
+    let number = groups::number(at);
     if thread::confined() == Some(Confined { group: number.group, mask: 1 << number.number }) {
         return;
     }
@@ -340,7 +341,7 @@ fn settle(at: ProcessorIndex) {
                 "the affinity of processor {at}'s thread cannot be set, so its DPCs run on \
              any processor: {error}"
             );
-            world::get().console.breach(&what);
+            world::get().breach(Rule::Misuse, what);
         }
     }
 }

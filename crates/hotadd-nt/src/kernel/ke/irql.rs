@@ -8,6 +8,7 @@ use parking_lot::lock_api::RawMutex as _;
 use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::foreign::Out;
+use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Own};
 use crate::kernel::ke::dpc_run;
 
@@ -51,9 +52,12 @@ pub(crate) fn raise(function: &str, new: u8) -> u8 {
     let own = thread::own();
     let old = own.irql.get();
     if new < old || new > HIGH {
-        caller::fault(format!(
-            "calls {function} to raise the IRQL from {old} to {new} (IRQL_NOT_GREATER_OR_EQUAL)"
-        ));
+        caller::fault_of(
+            Rule::Irql,
+            format!(
+                "calls {function} to raise the IRQL from {old} to {new} (IRQL_NOT_GREATER_OR_EQUAL)"
+            ),
+        );
     }
     change(own, new);
     old
@@ -64,9 +68,12 @@ pub(crate) fn lower(function: &str, new: u8) {
     let own = thread::own();
     let old = own.irql.get();
     if new > old {
-        caller::fault(format!(
-            "calls {function} to lower the IRQL from {old} to {new} (IRQL_NOT_LESS_OR_EQUAL)"
-        ));
+        caller::fault_of(
+            Rule::Irql,
+            format!(
+                "calls {function} to lower the IRQL from {old} to {new} (IRQL_NOT_LESS_OR_EQUAL)"
+            ),
+        );
     }
     change(own, new);
 }
@@ -80,9 +87,12 @@ pub(crate) fn write(new: u8) {
 pub(crate) fn at_most(function: &str, most: u8) {
     let irql = thread::own().irql.get();
     if irql > most {
-        caller::fault(format!(
-            "calls {function} at IRQL {irql}, but the maximum is {most} (IRQL_NOT_LESS_OR_EQUAL)"
-        ));
+        caller::fault_of(
+            Rule::Irql,
+            format!(
+                "calls {function} at IRQL {irql}, but the maximum is {most} (IRQL_NOT_LESS_OR_EQUAL)"
+            ),
+        );
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod dpc_queue;
 pub(crate) mod dpc_run;
 pub(crate) mod events;
 pub(crate) mod irql;
+pub(crate) mod irql_limits;
 mod processor_state;
 pub(crate) mod processors;
 pub(crate) mod regions;

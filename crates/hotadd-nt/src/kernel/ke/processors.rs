@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use hotadd::{ActiveSet, GROUP_SIZE, Processor, ProcessorIndex, Status};
+use hotadd::{ActiveSet, Processor, ProcessorIndex, Status};
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};
-use crate::ground::{thread, world};
+use crate::ground::{groups, thread, world};
 use crate::kernel::ke::relationship;
 
 /// `ALL_PROCESSOR_GROUPS`.
@@ -62,12 +62,12 @@ nt! {
 
     /// The active processors of a group; 0 for a group that does not exist.
     fn KeQueryGroupAffinity(group: u16) -> u64 {
-        active().group_mask(group)
+        groups::mask(&active(), group)
     }
 
     /// The active processors of group 0.
     fn KeQueryActiveProcessors() -> u64 {
-        active().group_mask(0)
+        groups::mask(&active(), 0)
     }
 
     /// The number of the current processor if it is in group 0; otherwise the number of some processor of group 0.
@@ -102,7 +102,7 @@ nt! {
 
     /// The memory node of the current processor.
     fn KeGetCurrentNodeNumber() -> u16 {
-        thread::current_processor().map_or(0, |processor| processor.number().group)
+        thread::current_processor().map_or(0, |processor| groups::number(processor.index).group)
     }
 
     /// The relationships between processors.
@@ -120,7 +120,7 @@ fn active() -> Arc<ActiveSet> {
 fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
     match ProcessorIndex::new(index).and_then(|index| active().by_index(index)) {
         Some(processor) => {
-            to.put(processor.number().into());
+            to.put(groups::number(processor.index).into());
             Status::SUCCESS
         }
         None => Status::INVALID_PARAMETER,
@@ -130,7 +130,7 @@ fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
 /// The processor of this group and number. The reserved byte is ignored, because drivers leave it uninitialised.
 pub(crate) fn by_number(number: ProcessorNumber) -> Option<Processor> {
     let ProcessorNumber { group, number, .. } = number;
-    active().by_number(hotadd::ProcessorNumber { group, number })
+    active().by_index(groups::index(hotadd::ProcessorNumber { group, number })?)
 }
 
 /// The processor of this index if it is or was active; `None` while it is being added for the first time (A5).
@@ -139,13 +139,13 @@ pub(crate) fn joined(index: ProcessorIndex) -> Option<Processor> {
 }
 
 fn count_and_mask(to: Out<u64>) -> u32 {
-    let mask = active().group_mask(0);
+    let mask = groups::mask(&active(), 0);
     to.put_if_wanted(mask);
     mask.count_ones()
 }
 
 fn active_count(active: &ActiveSet, group: u16) -> u32 {
-    if group == ALL_GROUPS { active.count() } else { active.group_mask(group).count_ones() }
+    if group == ALL_GROUPS { active.count() } else { groups::mask(active, group).count_ones() }
 }
 
 /// Indexes have no gaps, so groups fill up one after the other.
@@ -153,25 +153,25 @@ pub(crate) fn maximum_count(active: &ActiveSet, group: u16) -> u32 {
     if group == ALL_GROUPS {
         return active.maximum();
     }
-    active.maximum().saturating_sub(u32::from(group) * GROUP_SIZE).min(GROUP_SIZE)
+    active.maximum().saturating_sub(u32::from(group) * groups::size()).min(groups::size())
 }
 
 /// The number of groups up to the last one with an active processor. A processor that is being added does not count
 /// (A5).
 pub(crate) fn active_groups(active: &ActiveSet) -> u16 {
-    let last = (0..maximum_groups(active)).rfind(|group| active.group_mask(*group) != 0);
+    let last = (0..maximum_groups(active)).rfind(|group| groups::mask(active, *group) != 0);
     last.map_or(0, |last| last + 1)
 }
 
 pub(crate) fn maximum_groups(active: &ActiveSet) -> u16 {
-    u16::try_from(active.maximum().div_ceil(GROUP_SIZE)).unwrap_or(u16::MAX).max(1)
+    u16::try_from(active.maximum().div_ceil(groups::size())).unwrap_or(u16::MAX).max(1)
 }
 
 fn legacy_number(active: &ActiveSet, processor: Option<Processor>) -> u32 {
-    let Some(number) = processor.map(|processor| processor.number()) else { return 0 };
+    let Some(number) = processor.map(|processor| groups::number(processor.index)) else { return 0 };
     match number.group {
         0 => u32::from(number.number),
-        _ => u32::from(number.number) % active.group_mask(0).count_ones().max(1),
+        _ => u32::from(number.number) % groups::mask(active, 0).count_ones().max(1),
     }
 }
 
@@ -180,12 +180,12 @@ fn current(to: Out<ProcessorNumber>) -> u32 {
         to.put_if_wanted(ProcessorNumber::default());
         return 0;
     };
-    to.put_if_wanted(processor.number().into());
+    to.put_if_wanted(groups::number(processor.index).into());
     processor.index.get()
 }
 
 fn node_affinity(node: u16, affinity: Out<GroupAffinity>, count: Out<u16>) {
-    let mask = active().group_mask(node);
+    let mask = groups::mask(&active(), node);
     affinity.put_if_wanted(GroupAffinity { mask, group: node, reserved: [0; 3] });
     #[expect(clippy::cast_possible_truncation, reason = "64 at most")]
     count.put_if_wanted(mask.count_ones() as u16);

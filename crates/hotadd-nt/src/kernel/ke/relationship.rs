@@ -7,7 +7,7 @@ use hotadd::{ActiveSet, Processor, Status};
 
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{NtStatus, ProcessorNumber, nt_status};
-use crate::ground::world;
+use crate::ground::{groups, world};
 use crate::kernel::ke::processors::{self, active_groups, maximum_count, maximum_groups};
 
 /// `STATUS_INFO_LENGTH_MISMATCH`.
@@ -61,12 +61,12 @@ fn records(active: &ActiveSet, relationship: u32, of: Option<Processor>) -> Opti
     let mut records = Vec::new();
     if wants(relation::CORE) {
         let cores = active.iter().filter(|processor| of.is_none_or(|of| of == *processor));
-        for number in cores.map(|processor| processor.number()) {
+        for number in cores.map(|processor| groups::number(processor.index)) {
             records.extend(kin(relation::CORE, &[(number.group, 1 << number.number)]));
         }
     }
-    let groups = || (0..active_groups(active)).map(|group| (group, active.group_mask(group)));
-    let ours = |group: u16| of.is_none_or(|of| of.number().group == group);
+    let groups = || (0..active_groups(active)).map(|group| (group, groups::mask(active, group)));
+    let ours = |group: u16| of.is_none_or(|of| groups::number(of.index).group == group);
     for relation in [relation::NODE, relation::NODE_EX] {
         // "All" contains one kind of node records.
         if relationship == relation || (all && relation == relation::NODE) {
@@ -126,7 +126,7 @@ fn group_record(active: &ActiveSet) -> Vec<u8> {
     body.extend(active_groups(active).to_le_bytes());
     body.extend([0; 20]);
     for group in 0..active_groups(active) {
-        let mask = active.group_mask(group);
+        let mask = groups::mask(active, group);
         let small = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
         body.extend([small(maximum_count(active, group)), small(mask.count_ones())]);
         body.extend([0; 38]);

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::ground::caller;
 use crate::ground::export::nt;
 use crate::ground::memory::PAGE;
+use crate::ground::probe;
 use crate::ground::types::Boolean;
 
 /// The allocated blocks by address, with their sizes.
@@ -89,6 +90,9 @@ nt! {
 }
 
 pub(super) fn allocate(size: usize) -> *mut c_void {
+    if probe::fails() {
+        return ptr::null_mut();
+    }
     let Some(size) = size.checked_next_multiple_of(PAGE).filter(|size| *size != 0) else {
         return ptr::null_mut();
     };

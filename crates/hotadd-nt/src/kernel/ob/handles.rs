@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::objects::Header;
+use crate::ground::probe;
+use crate::ground::rule::Rule;
 use crate::ground::types::{Boolean, NtStatus, nt_status};
 use crate::ground::{caller, thread};
 use crate::kernel::ke::waits;
@@ -95,6 +97,9 @@ pub(crate) fn find(handle: usize) -> Option<(usize, Kind)> {
 
 fn by_handle(handle: usize, asked: usize) -> Result<usize, Status> {
     let (object, kind) = find(handle).ok_or(Status::INVALID_HANDLE)?;
+    if probe::fails() {
+        return Err(Status::INSUFFICIENT_RESOURCES);
+    }
     if !references::is_of(kind, asked) {
         return Err(TYPE_MISMATCH);
     }
@@ -105,7 +110,10 @@ fn by_handle(handle: usize, asked: usize) -> Result<usize, Status> {
 fn close(function: &str, handle: usize) -> NtStatus {
     let closed = HANDLES.lock().open.remove(&handle);
     let Some((object, _)) = closed else {
-        caller::breach(&format!("calls {function} for {handle:#x}, which is not an open handle"));
+        caller::breach_of(
+            Rule::Handle,
+            &format!("calls {function} for {handle:#x}, which is not an open handle"),
+        );
         return nt_status(Status::INVALID_HANDLE);
     };
     references::drop_one(function, object);

@@ -8,6 +8,7 @@ use hotadd::Status;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Out;
+use crate::ground::probe;
 use crate::ground::routine::Routine;
 use crate::ground::types::{NtStatus, nt_status};
 use crate::ground::{caller, thread};
@@ -57,6 +58,9 @@ struct Start {
 fn create(routine: usize, context: usize) -> Result<(usize, usize), Status> {
     irql::at_most("PsCreateSystemThread", irql::PASSIVE);
     let routine = Routine::new(routine as *const _).ok_or(Status::INVALID_PARAMETER)?;
+    if probe::fails() {
+        return Err(Status::INSUFFICIENT_RESOURCES);
+    }
     let start = Start { routine, context };
     let (tell, made) = mpsc::channel();
     let builder = std::thread::Builder::new().name("driver".to_owned()).stack_size(STACK);

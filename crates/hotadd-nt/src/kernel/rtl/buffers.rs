@@ -3,6 +3,8 @@
 
 use std::ffi::c_void;
 
+use crate::ground::caller;
+use crate::ground::exception::or_fault;
 use crate::kernel::ex::pool;
 
 /// `POOL_FLAG_NON_PAGED`
@@ -25,16 +27,13 @@ pub(crate) const WORK: Use = Use(*b"IoWI");
 
 /// Allocates this many zero bytes. `None` if there is not enough memory.
 pub(crate) fn allocate(what: Use, size: usize) -> Option<*mut c_void> {
-    // SAFETY: it takes only numbers.
-    let memory =
-        unsafe { pool::ExAllocatePool2(NON_PAGED, size.max(1), u32::from_le_bytes(what.0)) };
+    let memory = or_fault(pool::by_flags(NON_PAGED, size.max(1), u32::from_le_bytes(what.0)));
     (memory != 0).then_some(memory as *mut c_void)
 }
 
 /// Frees the memory.
 pub(crate) fn free(memory: *mut c_void) {
     if !memory.is_null() {
-        // SAFETY: any address is allowed, because it is looked up first.
-        unsafe { pool::ExFreePoolWithTag(memory as usize, 0) };
+        pool::free(caller::recorded(), memory as usize, None);
     }
 }

@@ -52,7 +52,12 @@ pub(crate) struct Native {
     /// the descriptor's number. Otherwise the linker would mistake the next driver with the same number for this one.
     _file: fs::File,
     _missing: Memory,
+    /// Address space behind it that is not accessible.
+    _behind: Option<Memory>,
 }
+
+/// How much address space behind a library is not accessible.
+const BEHIND: usize = 1 << 20;
 
 impl Native {
     /// Loads a driver. None of its code runs yet.
@@ -67,6 +72,9 @@ impl Native {
         let file = copy(&elf, bytes, name)
             .map_err(|error| FileError::NoRoom(format!("a copy of it: {error}")))?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // The kernel maps from high addresses to low ones, so the library usually lies directly below this, and an index beyond an
+        // array in it leads to a fault.
+        let behind = Memory::reserve(BEHIND, None).ok();
         // SAFETY: it is a checked copy that tells the linker of no code to run: no constructors, no resolvers.
         let library = unsafe { Library::open(Some(&path), RTLD_LAZY | RTLD_LOCAL) };
         // The linker's message is the source of this error. It begins with the path, which helps no reader.
@@ -89,8 +97,8 @@ impl Native {
         let image = images::enter(image);
         let image = image.ok_or_else(|| FileError::NoRoom("too many drivers".into()))?;
         let Dynamic { begin, end, .. } = elf.dynamic;
-        let (_library, _file, _missing) = (library, file, missing);
-        Ok(Self { image, entry, base, begin, end, _library, _file, _missing })
+        let (_library, _file, _missing, _behind) = (library, file, missing, behind);
+        Ok(Self { image, entry, base, begin, end, _library, _file, _missing, _behind })
     }
 
     pub(crate) fn entry(&self) -> Routine {

@@ -18,6 +18,9 @@ use crate::ground::memory::{Memory, PAGE};
 use crate::ground::routine::Routine;
 use crate::ground::services::Services;
 
+/// How much address space behind an image is not accessible, so that an index beyond an array in it leads to a fault.
+const BEHIND: usize = 1 << 20;
+
 /// The compilers' initial value of a security cookie. Images that find it unchanged refuse to run.
 const DEFAULT_COOKIE: u64 = 0x2B99_2DDF_A232;
 
@@ -82,12 +85,13 @@ pub(crate) fn load(
     faults::install().map_err(|error| FileError::unwatched(&error))?;
     let no_room = |error: Errno| FileError::NoRoom(io::Error::from(error).to_string());
     let fixed = headers.fixed.then_some(headers.base as usize);
-    let mut memory = Memory::reserve(headers.size, fixed).map_err(|error| match fixed {
-        Some(base) => FileError::Unsupported(format!(
-            "it has no relocations and cannot be loaded at {base:#x}"
-        )),
-        None => no_room(error),
-    })?;
+    let mut memory =
+        Memory::reserve_before(headers.size, fixed, BEHIND).map_err(|error| match fixed {
+            Some(base) => FileError::Unsupported(format!(
+                "it has no relocations and cannot be loaded at {base:#x}"
+            )),
+            None => no_room(error),
+        })?;
     let base = memory.base();
     let image = memory.bytes().map_err(no_room)?;
     headers.lay_out(bytes, image);

@@ -1,0 +1,410 @@
+//! [`Stage`]: a driver, a partition of simulated processors, and what can be done with both. The scenarios are played here.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hotadd::hardware::Simulated;
+use hotadd::{
+    Batch, Driver as Party, Errno, Error, HardwareId, Notice, Partition, Registration, Status, Veto,
+};
+use hotadd_nt::{Driver, Place, probe};
+
+use super::classify;
+use super::ledger::{Growth, Ledger};
+use super::random::Random;
+use super::recorder::{Recorder, place, record_this_thread, status};
+use crate::message::Decided;
+use crate::scenario::{Failing, GROUPED, Phase, Scenario, Set};
+
+/// The errno of a failed start.
+const ERRNO: Errno = Errno::EIO;
+/// How often the same processor does not join, so that growth can be told from what is kept for the next time.
+const ROUNDS: usize = 3;
+/// How many images of the driver are prepared, since no file can be loaded once its code runs.
+pub(super) const IMAGES: usize = 4;
+
+/// A driver on its stage.
+pub(super) struct Stage {
+    pub(super) hardware: Arc<Simulated>,
+    pub(super) partition: Partition,
+    pub(super) recorder: Recorder,
+    /// Images of the driver that were not used yet.
+    pub(super) images: Vec<Driver>,
+    pub(super) set: Set,
+    pub(super) active: Vec<HardwareId>,
+    pub(super) spare: Vec<HardwareId>,
+    pub(super) random: Random,
+    /// The loaded driver, and what was outstanding before it was loaded.
+    pub(super) loaded: Option<(Driver, Ledger)>,
+    /// What was reported as kept for processors that did not join.
+    pub(super) lost: Vec<Growth>,
+}
+
+impl Stage {
+    /// Plays a scenario.
+    pub(super) fn play(&mut self, scenario: &Scenario) {
+        match scenario {
+            Scenario::Plain(name) => self.plain(name),
+            Scenario::Failing(failing) => self.failing(failing),
+        }
+    }
+
+    fn plain(&mut self, name: &str) {
+        if name == "index-gaps" {
+            let id = self.active[1];
+            self.recorder
+                .act(Phase::Load, format!("processor {id} leaves before the driver is loaded"));
+            self.hardware.vanish(id);
+            self.until(|partition| !is_active(partition, id));
+        }
+        let earlier = (name == "earlier-refusal").then(|| self.refuser("earlier", -1)).flatten();
+        if !self.load() {
+            return;
+        }
+        let all = self.spare.clone();
+        match name {
+            "unload-at-once" => {}
+            "quick-succession" => {
+                self.recorder
+                    .act(Phase::Add, format!("adds processors {} one after the other", list(&all)));
+                self.batch(&all, Batch::Each);
+            }
+            "batch" => {
+                self.recorder
+                    .act(Phase::Add, format!("adds processors {} in an atomic batch", list(&all)));
+                self.batch(&all, Batch::Atomic);
+            }
+            "earlier-refusal" => {
+                self.refused_rounds("an earlier driver refuses", earlier.as_ref());
+                self.add_all(&all);
+            }
+            "later-refusal" => {
+                let later = self.refuser("later", 1);
+                self.refused_rounds("a later driver refuses", later.as_ref());
+                self.add_all(&all);
+            }
+            "failed-start" => {
+                for id in all {
+                    self.hardware.fail_start(id, ERRNO);
+                    self.rounds(id, "the processor fails to start", "leak-after-failure");
+                    self.hardware.heal(id);
+                    self.add(id);
+                }
+            }
+            "refused-status" => {
+                self.recorder.preset(status::REFUSAL, 0);
+                self.add_all(&all);
+            }
+            "outcome-status" => {
+                self.recorder.preset(0, status::SENTINEL);
+                self.hardware.fail_start(all[0], ERRNO);
+                self.rounds(all[0], "the processor fails to start", "leak-after-failure");
+                self.add_all(&all[1..]);
+            }
+            "rehearsal" => {
+                for id in all.iter().take(ROUNDS) {
+                    self.recorder.act(Phase::Add, format!("rehearses processor {id}"));
+                    let _ = self.partition.rehearse(*id);
+                    probe::settle();
+                }
+                self.add(all[0]);
+            }
+            "surprise-removal" => {
+                self.add_all(&all);
+                let id = all[0];
+                self.recorder.act(Phase::Add, format!("processor {id} vanishes"));
+                self.hardware.vanish(id);
+                self.until(|partition| !is_active(partition, id));
+                probe::settle();
+            }
+            "slow-host" => {
+                for id in &all {
+                    self.hardware.delay(*id, Duration::from_millis(20));
+                }
+                self.add_all(&all[..2]);
+            }
+            "add-during-unload" => {
+                self.add(all[0]);
+                self.add_during_unload(all[1]);
+            }
+            "second-load" => {
+                self.add(all[0]);
+                self.unload();
+                if !self.load() {
+                    return;
+                }
+                self.add(all[1]);
+            }
+            "random" => self.random(),
+            _ => self.add_all(&all),
+        }
+        self.unload();
+    }
+
+    fn failing(&mut self, failing: &Failing) {
+        let (first, second) = (self.spare[0], self.spare[1]);
+        let recorder = self.recorder.clone();
+        let phase = failing.point.phase;
+        recorder.arm(matches!(phase, Phase::Load | Phase::Replay | Phase::Other));
+        let loaded = self.load();
+        if phase != Phase::Other {
+            recorder.arm(false);
+        }
+        if !loaded && !self.load() {
+            return;
+        }
+        match phase {
+            Phase::Add => {
+                recorder.arm(true);
+                self.rounds(first, "a call fails", "leak-after-veto");
+                recorder.arm(false);
+            }
+            Phase::Failure => {
+                self.hardware.fail_start(first, ERRNO);
+                recorder.arm(true);
+                self.rounds(first, "the processor fails to start", "leak-after-failure");
+                recorder.arm(false);
+                self.hardware.heal(first);
+            }
+            Phase::Complete => recorder.arm(true),
+            _ => {}
+        }
+        self.add(first);
+        self.add(second);
+        recorder.arm(matches!(phase, Phase::Unload | Phase::Other));
+        self.unload();
+    }
+
+    /// Loads the driver. Returns whether it is loaded and registered.
+    fn load(&mut self) -> bool {
+        self.recorder.act(Phase::Load, "loads the driver");
+        let Some(image) = self.images.pop() else {
+            self.recorder
+                .note(|played| played.not_run = Some("no image of the driver is left".to_owned()));
+            return false;
+        };
+        let before = Ledger::now();
+        let registered = self.recorder.registered_ever();
+        match image.begin() {
+            Ok(driver) => {
+                self.recorder.loaded();
+                self.loaded = Some((driver, before));
+                probe::settle();
+                if self.recorder.registered_ever() == registered {
+                    if !self.recorder.reached() {
+                        let what = "returns success from DriverEntry without a registered callback";
+                        self.recorder.find("never-registered", what, None, None);
+                    }
+                    self.unload();
+                    return false;
+                }
+                true
+            }
+            Err(error) => {
+                self.lose(
+                    "leak-after-refused-load",
+                    "DriverEntry failed and keeps",
+                    Ledger::now().growth_since(&before),
+                );
+                if !self.recorder.reached() {
+                    self.recorder.note(|played| played.refused_load = Some(error.to_string()));
+                }
+                false
+            }
+        }
+    }
+
+    fn unload(&mut self) {
+        let Some((driver, before)) = self.loaded.take() else { return };
+        self.recorder.act(Phase::Unload, "unloads the driver");
+        match driver.unload() {
+            Ok(_) => {
+                let known = mem::take(&mut self.lost);
+                let mut growth = Ledger::now().growth_since(&before);
+                // Objects are in the report of the unload, which the console has received.
+                growth
+                    .retain(|one| one.is_memory() && !known.iter().any(|known| known.is_same(one)));
+                self.lose("leak-after-unload", "is unloaded and keeps", growth);
+            }
+            // It stays until the process ends (L2).
+            Err((driver, _)) => mem::forget(driver),
+        }
+    }
+
+    /// Adds processors one by one.
+    fn add_all(&mut self, ids: &[HardwareId]) {
+        for id in ids {
+            self.add(*id);
+        }
+    }
+
+    /// Adds a processor. Returns whether it joined.
+    fn add(&mut self, id: HardwareId) -> bool {
+        self.recorder.act(Phase::Add, format!("adds processor {id}"));
+        let groups = self.active_groups();
+        let added = self.partition.add(id);
+        probe::settle();
+        let joined = added.is_ok();
+        self.decide(&added.map(|change| change.processor), &groups);
+        joined
+    }
+
+    fn batch(&mut self, ids: &[HardwareId], how: Batch) {
+        let groups = self.active_groups();
+        for (_, added) in self.partition.add_batch(ids, how) {
+            self.decide(&added.map(|change| change.processor), &groups);
+        }
+        probe::settle();
+    }
+
+    /// The groups that have active processors.
+    fn active_groups(&self) -> Vec<u32> {
+        self.partition
+            .active()
+            .iter()
+            .map(|processor| processor.index.get() / self.set.group)
+            .collect()
+    }
+
+    /// Records what the driver decided.
+    fn decide(&self, added: &Result<hotadd::Processor, Error>, groups: &[u32]) {
+        let (processor, agreed) = match added {
+            Ok(processor) => (*processor, true),
+            Err(Error::Vetoed { processor, .. }) => (*processor, false),
+            Err(_) => return,
+        };
+        let index = processor.index.get();
+        let group_was_active = groups.contains(&(index / self.set.group));
+        self.recorder.note(|played| played.adds.push(Decided { index, group_was_active, agreed }));
+    }
+
+    /// Tries to add a processor several times, while something prevents it, and reports what the driver keeps each time.
+    fn rounds(&mut self, id: HardwareId, why: &str, check: &str) {
+        let mut ledgers = Vec::new();
+        for _ in 0..ROUNDS {
+            self.recorder.act(Phase::Add, format!("adds processor {id}: {why}"));
+            if self.partition.add(id).is_ok() {
+                // The driver did without the call that failed.
+                return;
+            }
+            probe::settle();
+            ledgers.push(Ledger::now());
+        }
+        let growth = Ledger::growth_of_rounds(&ledgers);
+        self.lose(check, "keeps, for each processor that did not join,", growth);
+    }
+
+    fn refused_rounds(&mut self, why: &str, refuser: Option<&(Arc<AtomicBool>, Registration)>) {
+        let Some((refuses, _)) = refuser else { return };
+        refuses.store(true, Ordering::Relaxed);
+        self.rounds(self.spare[0], why, "leak-after-failure");
+        refuses.store(false, Ordering::Relaxed);
+    }
+
+    fn lose(&mut self, check: &str, how: &str, growth: Vec<Growth>) {
+        for one in &growth {
+            let origin: Option<Place> = one.origin;
+            self.recorder.find(
+                check,
+                format!("{how} {}", one.what),
+                origin.map(place),
+                origin.map(place),
+            );
+        }
+        self.lost.extend(growth);
+    }
+
+    /// A party that refuses while its flag is set.
+    fn refuser(&self, name: &str, level: i32) -> Option<(Arc<AtomicBool>, Registration)> {
+        let refuses = Arc::new(AtomicBool::new(false));
+        let party = Refuser(Arc::clone(&refuses));
+        let registration = self.partition.registration(name).level(level).register(party).ok()?;
+        Some((refuses, registration))
+    }
+
+    /// Adds a processor when the driver deregisters: until that returns, its callback may be called (D1).
+    fn add_during_unload(&self, id: HardwareId) {
+        let (partition, recorder) = (self.partition.clone(), self.recorder.clone());
+        let add = move || {
+            recorder.act(Phase::Add, format!("adds processor {id}, while the driver deregisters"));
+            classify::set_deregistering(true);
+            let add = move || {
+                record_this_thread();
+                let _ = partition.add(id);
+            };
+            // Not on this thread, which is inside of the driver.
+            let _ = std::thread::spawn(add).join();
+            classify::set_deregistering(false);
+            recorder.act(Phase::Unload, "the driver goes on unloading");
+        };
+        self.recorder.on_deregistering(Some(Box::new(add)));
+    }
+
+    fn random(&mut self) {
+        let mut spare = self.spare.clone();
+        for _ in 0..20 {
+            if spare.is_empty() || self.loaded.is_none() {
+                break;
+            }
+            let at = self.random.below(spare.len());
+            match self.random.below(4) {
+                0 => {
+                    self.hardware.fail_start(spare[at], ERRNO);
+                    self.rounds(spare[at], "the processor fails to start", "leak-after-failure");
+                    self.hardware.heal(spare[at]);
+                }
+                1 if self.images.len() > 1 => {
+                    self.unload();
+                    self.load();
+                }
+                2 => {
+                    self.recorder.act(Phase::Add, format!("rehearses processor {}", spare[at]));
+                    let _ = self.partition.rehearse(spare[at]);
+                }
+                _ => {
+                    let id = spare.swap_remove(at);
+                    self.add(id);
+                }
+            }
+        }
+    }
+
+    /// Waits until the partition has noticed something. Its hardware tells it at once.
+    fn until(&self, is: impl Fn(&Partition) -> bool) {
+        let mut rounds = 0;
+        while !is(&self.partition) && rounds < 10_000 {
+            std::thread::sleep(Duration::from_micros(100));
+            rounds += 1;
+        }
+    }
+}
+
+/// Whether a processor is active.
+fn is_active(partition: &Partition, id: HardwareId) -> bool {
+    let active = partition.active();
+    active.by_id(id).is_some_and(|processor| active.contains(processor.index))
+}
+
+fn list(ids: &[HardwareId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A party that refuses while its flag is set.
+struct Refuser(Arc<AtomicBool>);
+
+impl Party for Refuser {
+    fn add_start(&mut self, _: &Notice) -> Result<(), Veto> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(Veto::new(Status::DEVICE_BUSY, "another driver of the scenario refuses"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a scenario has more than one group.
+pub(super) fn has_several_groups(scenario: &Scenario) -> bool {
+    let set = scenario.set();
+    *scenario == Scenario::Plain(GROUPED) || set.active + set.spare > set.group
+}

@@ -1,0 +1,219 @@
+//! Makes the report of what happened in the scenarios: what several of them show together, one finding for each fault, and the names of
+//! functions.
+
+use std::path::Path;
+
+use super::{Options, Result_};
+use crate::check::{CHECKS, Check};
+use crate::message::Found;
+use crate::report::{self, Finding, Outcome, Place, Report, Step, StepKind};
+use crate::scenario::{DRY, GROUPED, Scenario};
+use crate::symbols::Symbols;
+
+/// How many steps a finding's story has at most.
+const STORY: usize = 12;
+
+/// Makes the report.
+pub(super) fn report(
+    file: &Path,
+    options: &Options,
+    mut results: Vec<Result_>,
+    injected: Vec<(Scenario, Place)>,
+) -> Report {
+    mixed_numbers(&mut results);
+    refusals(&mut results);
+    let injected = super::injected(&injected, &results);
+    let mut findings: Vec<Finding> = Vec::new();
+    for result in &results {
+        for found in &result.played.found {
+            add(&mut findings, finding(found, result, options));
+        }
+    }
+    findings.sort_by_key(|finding| {
+        let order = CHECKS.iter().position(|check| check.id == finding.check.id);
+        (finding.check.severity, order)
+    });
+    let scenarios = results.into_iter().map(scenario).collect();
+    let depth = options.scenario.clone().unwrap_or_else(|| options.depth.word().to_owned());
+    let subject = file.display().to_string();
+    let mut report =
+        Report { version: 1, subject, seed: options.seed, depth, scenarios, findings, injected };
+    name_places(&mut report, file);
+    report
+}
+
+fn scenario(result: Result_) -> report::Scenario {
+    let Result_ { scenario, played, took } = result;
+    let outcome = match played.not_run {
+        Some(why) => Outcome::NotRun(why),
+        None if played.found.is_empty() => Outcome::Passed,
+        None => Outcome::Failed,
+    };
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let steps = played.steps.into_iter().map(clean_step).collect();
+    report::Scenario { name: scenario.to_string(), title: scenario.title(), outcome, millis, steps }
+}
+
+fn clean_step(step: Step) -> Step {
+    Step { text: without_addresses(&step.text), ..step }
+}
+
+fn finding(found: &Found, result: &Result_, options: &Options) -> Finding {
+    let check = Check::find(&found.check).or_else(|| Check::find("misuse")).unwrap_or(&CHECKS[0]);
+    let end = found.step.min(result.played.steps.len());
+    Finding {
+        check,
+        what: without_addresses(&found.what),
+        place: found.place.clone(),
+        origin: found.origin.clone(),
+        scenario: result.scenario.to_string(),
+        also: 0,
+        story: story(&result.played.steps[..end]),
+        reproduce: format!(
+            "{} --scenario {} --seed {}",
+            options.command, result.scenario, options.seed
+        ),
+    }
+}
+
+/// The last steps, from the last thing that the scenario did. If there are too many, the first of these and the last steps.
+fn story(steps: &[Step]) -> Vec<Step> {
+    let act = steps.iter().rposition(|step| step.kind == StepKind::Act).unwrap_or(0);
+    let injected = steps[..act].iter().rfind(|step| step.kind == StepKind::Injected);
+    let last = &steps[act..];
+    let mut story: Vec<Step> = injected.cloned().into_iter().collect();
+    if last.len() <= STORY {
+        story.extend_from_slice(last);
+    } else {
+        story.push(last[0].clone());
+        story.extend_from_slice(&last[last.len() - STORY + 1..]);
+    }
+    story.into_iter().map(clean_step).collect()
+}
+
+/// Adds a finding, or counts it for an earlier one about the same fault.
+fn add(findings: &mut Vec<Finding>, new: Finding) {
+    let same = |one: &&mut Finding| {
+        one.check == new.check
+            && one.place == new.place
+            && one.origin == new.origin
+            && (one.place.is_some() || one.origin.is_some() || one.what == new.what)
+    };
+    match findings.iter_mut().find(same) {
+        Some(one) if one.scenario == new.scenario => {}
+        Some(one) => one.also += 1,
+        None => findings.push(new),
+    }
+}
+
+/// Checks of memory and devices that fail when two processors share an entry.
+const BY_SHARING: &[&str] = &[
+    "leak-after-unload",
+    "leak-after-failure",
+    "double-free",
+    "bad-free",
+    "use-after-free",
+    "pool-overrun",
+    "affinity-misuse",
+    "inactive-target",
+    "over-budget",
+    "crash",
+];
+
+/// What goes wrong only with groups of two, and not with the same processors in one group, is the confusion of index and number.
+fn mixed_numbers(results: &mut [Result_]) {
+    let of = |name: &'static str| {
+        results.iter().position(|result| result.scenario == Scenario::Plain(name))
+    };
+    let (Some(grouped), Some(flat)) = (of(GROUPED), of(DRY)) else { return };
+    let known: Vec<String> =
+        results[flat].played.found.iter().map(|found| found.check.clone()).collect();
+    for found in &mut results[grouped].played.found {
+        if BY_SHARING.contains(&found.check.as_str()) && !known.contains(&found.check) {
+            found.what = format!("{}: only with several groups", found.what);
+            found.check = "index-number-mixed".to_owned();
+        }
+    }
+}
+
+/// Findings about what the driver decides, from all scenarios in which nothing was made to fail.
+fn refusals(results: &mut [Result_]) {
+    let plain = |result: &&mut Result_| matches!(result.scenario, Scenario::Plain(_));
+    let loads = results.iter().any(|result| !result.played.adds.is_empty());
+    let agrees = results.iter().any(|result| result.played.adds.iter().any(|add| add.agreed));
+    for result in results.iter_mut().filter(plain) {
+        let adds = &result.played.adds;
+        let refused = |group: bool| {
+            adds.iter().filter(|add| !add.agreed && add.group_was_active == group).count()
+        };
+        let agreed = adds.iter().filter(|add| add.agreed && add.group_was_active).count();
+        let mut find = |check: &str, what: String| {
+            let step = result.played.steps.len();
+            let found = Found { check: check.to_owned(), what, place: None, origin: None, step };
+            result.played.found.push(found);
+        };
+        if !agrees && !adds.is_empty() {
+            find("refuses-all", "refuses every processor, although nothing failed".to_owned());
+        } else if refused(false) > 0 && refused(true) == 0 && agreed > 0 {
+            find(
+                "refuses-new-group",
+                "refuses a processor of a group that had no active processor before".to_owned(),
+            );
+        }
+        match &result.played.refused_load {
+            Some(why) if loads => find("refuses-load", format!("does not load: {why}")),
+            Some(why) if result.played.found.is_empty() => {
+                result.played.not_run = Some(why.clone())
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Replaces addresses, which are never the same twice.
+fn without_addresses(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("0x") {
+        let digits =
+            rest[at + 2..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - at - 2);
+        let end = at + 2 + digits;
+        out.push_str(&rest[..at]);
+        out.push_str(if digits > 8 { "an address" } else { &rest[at..end] });
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
+/// Gives each position its function, file and line, if there are symbols.
+fn name_places(report: &mut Report, file: &Path) {
+    let symbols = Symbols::open(file);
+    let fill = |place: &mut Option<Place>| {
+        if let Some(place) = place {
+            symbols.fill(place);
+        }
+    };
+    for finding in &mut report.findings {
+        fill(&mut finding.place);
+        fill(&mut finding.origin);
+        finding.story.iter_mut().for_each(|step| fill(&mut step.place));
+    }
+    for scenario in &mut report.scenarios {
+        scenario.steps.iter_mut().for_each(|step| fill(&mut step.place));
+    }
+    report.injected.iter_mut().for_each(|injected| symbols.fill(&mut injected.place));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_replaced_and_statuses_stay() {
+        assert_eq!(
+            without_addresses("frees 0x7f1234567890, 0xC0000017 at x+0x12"),
+            "frees an address, 0xC0000017 at x+0x12"
+        );
+        assert_eq!(without_addresses("0x"), "0x");
+    }
+}
