@@ -297,11 +297,14 @@ impl Scenario {
         let positions: Vec<u32> = match point.phase {
             Phase::Add | Phase::Failure => vec![0],
             _ if calls <= most => (1..=calls).collect(),
+            // In the middle of a replay something is to be undone already.
+            Phase::Replay => (1..most).chain([calls]).collect(),
+            _ if most == 1 => vec![1],
             _ => (1..most).chain([calls]).collect(),
         };
         let one = |nth, told| Self::Failing(Failing { point: point.clone(), nth, told });
         let mut all: Vec<Self> = positions.into_iter().map(|nth| one(nth, false)).collect();
-        if point.phase == Phase::Add && depth == Depth::Thorough {
+        if point.phase == Phase::Add {
             all.push(one(0, true));
         }
         all

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::monitor::install;
 use crate::ground::abi::Abi;
+use crate::ground::probe;
 use crate::ground::routine::Routine;
 use crate::ground::thread;
 
@@ -23,6 +24,10 @@ impl Routine {
         let own = thread::enter().own();
         own.calls.set(own.calls.get() + 1);
         let [a, b, c, d] = arguments;
+        // As the last thing before the call: other functions would overwrite it.
+        if probe::get().is_some() {
+            probe::poison_stack();
+        }
         let result = match self.abi() {
             Abi::Win64 => {
                 type Function = unsafe extern "win64" fn(usize, usize, usize, usize) -> usize;

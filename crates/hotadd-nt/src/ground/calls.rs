@@ -1,5 +1,6 @@
 //! Finds the driver's call that led to a thread's current position.
 
+use std::ops::Range;
 use std::ptr;
 
 use crate::ground::images::{self, Image};
@@ -38,10 +39,12 @@ pub(crate) fn returns(most: usize) -> Vec<usize> {
     if !(low..high).contains(&here) {
         return Vec::new();
     }
+    let bounds = images::bounds();
     let words = (here.next_multiple_of(8)..high & !7).step_by(8);
     // SAFETY: the range goes from this frame to the end of this thread's stack, and this thread is busy here.
     let words =
         words.map(|at| unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() });
+    let words = words.filter(|word| bounds.start <= *word && *word <= bounds.end);
     words.filter(|word| call_before(*word).is_some()).take(most).collect()
 }
 
@@ -50,12 +53,21 @@ pub(crate) fn returns(most: usize) -> Vec<usize> {
 /// # Safety
 /// The range is part of a stack whose thread is stopped, or is in this call.
 pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
-    let from = from.next_multiple_of(8);
-    (from..to & !7).step_by(8).find_map(|at| {
+    // A return address may be that behind the last instruction of an image.
+    let Range { start, end } = images::bounds();
+    let mut at = from.next_multiple_of(8);
+    // A plain loop: this runs for every report and, under a verifier, for every call of a driver.
+    while at < to & !7 {
         // SAFETY: this is a whole word of that stack, which is mapped as long as its thread lives.
         let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
-        call_before(word)
-    })
+        if start <= word && word <= end {
+            if let Some(call) = call_before(word) {
+                return Some(call);
+            }
+        }
+        at += 8;
+    }
+    None
 }
 
 /// The call that would return to an address. Stacks also contain pointers to a driver's functions, which are no

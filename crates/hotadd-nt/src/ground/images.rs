@@ -147,6 +147,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Image> {
     })
 }
 
+/// The range of addresses from the first image to the last. Most words of a stack are outside of it. May be called from a signal
+/// handler.
+pub(crate) fn bounds() -> Range<usize> {
+    all().fold(usize::MAX..0, |bounds, image| {
+        bounds.start.min(image.base)..bounds.end.max(image.base + image.size)
+    })
+}
+
 /// The image that contains an address. May be called from a signal handler.
 pub(crate) fn at(address: usize) -> Option<&'static Image> {
     all().find(|image| (image.base..image.base + image.size).contains(&address))

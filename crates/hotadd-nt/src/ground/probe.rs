@@ -44,6 +44,11 @@ pub trait Probe: Send + Sync {
         let _ = (function, index);
     }
 
+    /// The driver asks about the processors of a group, or of all groups (0xffff).
+    fn asks_about(&self, function: &'static str, group: u16) {
+        let _ = (function, group);
+    }
+
     /// The driver is about to deregister a callback. No lock is held.
     fn deregistering(&self) {}
 
@@ -87,6 +92,13 @@ pub(crate) fn fails() -> bool {
 pub(crate) fn named(index: Option<u32>) {
     if let Some(probe) = get() {
         probe.named(caller::function(), index);
+    }
+}
+
+/// The driver asks about the processors of a group.
+pub(crate) fn asks_about(group: u16) {
+    if let Some(probe) = get() {
+        probe.asks_about(caller::function(), group);
     }
 }
 

@@ -71,11 +71,13 @@ impl fmt::Display for UnloadReport {
 pub fn settle() {
     dpc_queue::flush();
     ex::work::settle();
+    io::work::settle();
 }
 
 /// What of a driver still runs or will run: its code must stay mapped until then. `None` if nothing
 /// does.
 pub(crate) fn running() -> Option<String> {
+    io::work::settle();
     let dpcs = dpc_queue::waiting();
     if dpcs == 0 {
         // A DPC may be about to return, although the thread that it has signalled is already here.

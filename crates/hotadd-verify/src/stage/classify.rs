@@ -40,18 +40,26 @@ pub(super) fn is_deregistering() -> bool {
 /// The check that a fault belongs to.
 pub(super) fn fault(fault: &Fault, known: Known) -> Class {
     let plain = |check| Class { check, what: fault.what.clone(), origin: None };
-    if known.deregistering {
-        let mut class = by_memory(fault, known).unwrap_or_else(|| plain(fault.rule.id()));
-        class.check = "freed-before-deregistering";
-        return class;
+    let by_memory = by_memory(fault, known);
+    if known.deregistering && by_memory.as_ref().is_none_or(|class| class.check == "use-after-free")
+    {
+        // Also a table whose pointer the driver has set to NULL.
+        let class = by_memory.unwrap_or_else(|| plain("freed-before-deregistering"));
+        return Class { check: "freed-before-deregistering", ..class };
     }
-    if fault.rule != Rule::Crash {
-        return plain(fault.rule.id());
+    match fault.rule {
+        // What the process of the scenario found by its own means.
+        Rule::PoolOverrun => match by_memory {
+            Some(class) => Class { what: fault.what.clone(), ..class },
+            None => plain(fault.rule.id()),
+        },
+        Rule::Crash if by_memory.is_some() => by_memory.unwrap_or_else(|| plain("crash")),
+        // After a call has failed, these are how a driver fails that does not expect it.
+        Rule::Crash | Rule::Misuse | Rule::OverBudget | Rule::Running if known.injected => {
+            plain("exhaustion-unhandled")
+        }
+        rule => plain(rule.id()),
     }
-    if let Some(class) = by_memory(fault, known) {
-        return class;
-    }
-    plain(if known.injected { "exhaustion-unhandled" } else { "crash" })
 }
 
 /// The check by the memory that was accessed.
@@ -68,6 +76,7 @@ fn by_memory(fault: &Fault, known: Known) -> Option<Class> {
             );
             return Some(Class { check: "use-after-free", what, origin });
         }
+        // A freed block is known by its address, a damaged one by its beginning.
         let where_ = if offset < 0 {
             format!("{} bytes before", -offset)
         } else {

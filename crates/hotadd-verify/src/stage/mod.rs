@@ -88,14 +88,14 @@ fn prepare() -> Result<(), String> {
             move |played| send(played)
         }),
     );
-    if play::has_several_groups(&scenario) {
-        recorder.several_groups();
+    if set.active + set.spare > set.group {
+        recorder.several_groups(set.active > set.group);
     }
     set_group_size(set.group);
     pool::guard();
     let world = World {
         partition: partition.clone(),
-        name: "driver".to_owned(),
+        name: play::DRIVER.to_owned(),
         time_limit: Duration::from_millis(job.limit),
         level: 0,
         real: false,

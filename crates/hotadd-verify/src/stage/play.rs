@@ -16,8 +16,10 @@ use super::ledger::{Growth, Ledger};
 use super::random::Random;
 use super::recorder::{Recorder, place, record_this_thread, status};
 use crate::message::Decided;
-use crate::scenario::{Failing, GROUPED, Phase, Scenario, Set};
+use crate::scenario::{Failing, Phase, Scenario, Set};
 
+/// The name of the driver's parties: those after the first have a number appended.
+pub(super) const DRIVER: &str = "driver";
 /// The errno of a failed start.
 const ERRNO: Errno = Errno::EIO;
 /// How often the same processor does not join, so that growth can be told from what is kept for the next time.
@@ -88,7 +90,7 @@ impl Stage {
             "failed-start" => {
                 for id in all {
                     self.hardware.fail_start(id, ERRNO);
-                    self.rounds(id, "the processor fails to start", "leak-after-failure");
+                    self.rounds(id, "the processor fails to start");
                     self.hardware.heal(id);
                     self.add(id);
                 }
@@ -100,7 +102,7 @@ impl Stage {
             "outcome-status" => {
                 self.recorder.preset(0, status::SENTINEL);
                 self.hardware.fail_start(all[0], ERRNO);
-                self.rounds(all[0], "the processor fails to start", "leak-after-failure");
+                self.rounds(all[0], "the processor fails to start");
                 self.add_all(&all[1..]);
             }
             "rehearsal" => {
@@ -144,12 +146,12 @@ impl Stage {
     }
 
     fn failing(&mut self, failing: &Failing) {
-        let (first, second) = (self.spare[0], self.spare[1]);
+        let first = self.spare[0];
         let recorder = self.recorder.clone();
         let phase = failing.point.phase;
-        recorder.arm(matches!(phase, Phase::Load | Phase::Replay | Phase::Other));
+        recorder.arm(matches!(phase, Phase::Load | Phase::Replay | Phase::Complete | Phase::Other));
         let loaded = self.load();
-        if phase != Phase::Other {
+        if matches!(phase, Phase::Load | Phase::Replay) {
             recorder.arm(false);
         }
         if !loaded && !self.load() {
@@ -158,21 +160,21 @@ impl Stage {
         match phase {
             Phase::Add => {
                 recorder.arm(true);
-                self.rounds(first, "a call fails", "leak-after-veto");
+                self.rounds(first, "a call fails");
                 recorder.arm(false);
             }
             Phase::Failure => {
                 self.hardware.fail_start(first, ERRNO);
                 recorder.arm(true);
-                self.rounds(first, "the processor fails to start", "leak-after-failure");
+                self.rounds(first, "the processor fails to start");
                 recorder.arm(false);
                 self.hardware.heal(first);
             }
-            Phase::Complete => recorder.arm(true),
             _ => {}
         }
-        self.add(first);
-        self.add(second);
+        // As many as in the scenario that lists the calls, so that each of them is made.
+        let all = self.spare.clone();
+        self.add_all(&all);
         recorder.arm(matches!(phase, Phase::Unload | Phase::Other));
         self.unload();
     }
@@ -193,10 +195,10 @@ impl Stage {
                 self.loaded = Some((driver, before));
                 probe::settle();
                 if self.recorder.registered_ever() == registered {
-                    if !self.recorder.reached() {
-                        let what = "returns success from DriverEntry without a registered callback";
-                        self.recorder.find("never-registered", what, None, None);
-                    }
+                    let what = "returns success from DriverEntry without a registered callback";
+                    let reached = self.recorder.reached();
+                    let check = if reached { "exhaustion-unhandled" } else { "never-registered" };
+                    self.recorder.find(check, what, None, None);
                     self.unload();
                     return false;
                 }
@@ -281,13 +283,19 @@ impl Stage {
     }
 
     /// Tries to add a processor several times, while something prevents it, and reports what the driver keeps each time.
-    fn rounds(&mut self, id: HardwareId, why: &str, check: &str) {
+    fn rounds(&mut self, id: HardwareId, why: &str) {
+        let mut check = "leak-after-failure";
         let mut ledgers = Vec::new();
         for _ in 0..ROUNDS {
             self.recorder.act(Phase::Add, format!("adds processor {id}: {why}"));
-            if self.partition.add(id).is_ok() {
+            match self.partition.add(id) {
                 // The driver did without the call that failed.
-                return;
+                Ok(_) => return,
+                // It cleans up after its own refusal itself (A3).
+                Err(Error::Vetoed { party, .. }) if party.name.starts_with(DRIVER) => {
+                    check = "leak-after-veto";
+                }
+                Err(_) => {}
             }
             probe::settle();
             ledgers.push(Ledger::now());
@@ -299,7 +307,7 @@ impl Stage {
     fn refused_rounds(&mut self, why: &str, refuser: Option<&(Arc<AtomicBool>, Registration)>) {
         let Some((refuses, _)) = refuser else { return };
         refuses.store(true, Ordering::Relaxed);
-        self.rounds(self.spare[0], why, "leak-after-failure");
+        self.rounds(self.spare[0], why);
         refuses.store(false, Ordering::Relaxed);
     }
 
@@ -352,7 +360,7 @@ impl Stage {
             match self.random.below(4) {
                 0 => {
                     self.hardware.fail_start(spare[at], ERRNO);
-                    self.rounds(spare[at], "the processor fails to start", "leak-after-failure");
+                    self.rounds(spare[at], "the processor fails to start");
                     self.hardware.heal(spare[at]);
                 }
                 1 if self.images.len() > 1 => {
@@ -401,10 +409,4 @@ impl Party for Refuser {
         }
         Ok(())
     }
-}
-
-/// Whether a scenario has more than one group.
-pub(super) fn has_several_groups(scenario: &Scenario) -> bool {
-    let set = scenario.set();
-    *scenario == Scenario::Plain(GROUPED) || set.active + set.spare > set.group
 }

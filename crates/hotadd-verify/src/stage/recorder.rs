@@ -59,7 +59,10 @@ struct Told {
     registered: usize,
     asked_active: bool,
     asked_maximum: bool,
+    /// Questions about groups, by place: the function, and whether it was about another group than 0.
+    asked_groups: BTreeMap<Option<Place>, (&'static str, bool)>,
     several_groups: bool,
+    several_active_groups: bool,
     /// How many blocks were allocated when the driver had been loaded.
     blocks_at_load: Option<u64>,
     /// How many steps were dropped.
@@ -77,6 +80,9 @@ thread_local! {
 pub(super) fn record_this_thread() {
     RECORDED.set(true);
 }
+
+/// `ALL_PROCESSOR_GROUPS`.
+const ALL_GROUPS: u16 = 0xffff;
 
 /// Functions that answer for group 0 alone.
 const ONE_GROUP: &[&str] = &[
@@ -131,9 +137,10 @@ impl Recorder {
         *self.0.on_deregistering.lock().unwrap_or_else(PoisonError::into_inner) = act;
     }
 
-    /// Something was noticed about the system.
-    pub(super) fn several_groups(&self) {
-        self.told().several_groups = true;
+    /// There are several groups of processors, and perhaps several are active when the driver is loaded.
+    pub(super) fn several_groups(&self, active: bool) {
+        let mut told = self.told();
+        (told.several_groups, told.several_active_groups) = (true, active);
     }
 
     /// The driver is loaded.
@@ -200,6 +207,7 @@ impl Recorder {
 
     /// The result, which is complete.
     pub(super) fn played(&self) -> Played {
+        self.judge_groups();
         let mut told = self.told();
         let points = std::mem::take(&mut told.points).into_iter();
         let mut played = std::mem::take(&mut told.played);
@@ -212,6 +220,21 @@ impl Recorder {
             played.steps.clear();
         }
         played
+    }
+
+    /// A driver that asks about group 0, and from the same place never about another one, assumes that there is one.
+    fn judge_groups(&self) {
+        let told = self.told();
+        let groups =
+            told.several_active_groups.then(|| told.asked_groups.clone()).unwrap_or_default();
+        drop(told);
+        for (place, (function, others)) in groups {
+            if !others {
+                let what =
+                    format!("asks {function} about group 0, and never about the other groups");
+                self.find("single-group-assumed", what, place, None);
+            }
+        }
     }
 
     fn phase(&self) -> Phase {
@@ -344,6 +367,16 @@ impl Probe for Recorder {
         if all.len() < MOST_POINTS && !all.contains(&named) {
             all.push(named);
         }
+    }
+
+    fn asks_about(&self, function: &'static str, group: u16) {
+        if group == ALL_GROUPS {
+            return;
+        }
+        let mut told = self.told();
+        let (_, others) =
+            told.asked_groups.entry(probe::calling().map(place)).or_insert((function, false));
+        *others |= group != 0;
     }
 
     fn deregistering(&self) {

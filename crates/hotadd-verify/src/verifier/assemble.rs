@@ -21,6 +21,7 @@ pub(super) fn report(
     injected: Vec<(Scenario, Place)>,
 ) -> Report {
     mixed_numbers(&mut results);
+    exhaustion(&mut results);
     refusals(&mut results);
     let injected = super::injected(&injected, &results);
     let mut findings: Vec<Finding> = Vec::new();
@@ -29,6 +30,7 @@ pub(super) fn report(
             add(&mut findings, finding(found, result, options));
         }
     }
+    supersede(&mut findings);
     findings.sort_by_key(|finding| {
         let order = CHECKS.iter().position(|check| check.id == finding.check.id);
         (finding.check.severity, order)
@@ -151,6 +153,36 @@ fn mixed_numbers(results: &mut [Result_]) {
     results[grouped].played.found.extend(strays);
 }
 
+/// What goes wrong at the same place without a failing call has nothing to do with one.
+fn exhaustion(results: &mut [Result_]) {
+    let plain = |result: &&Result_| matches!(result.scenario, Scenario::Plain(_));
+    let known: Vec<(Option<Place>, String)> = results
+        .iter()
+        .filter(plain)
+        .flat_map(|result| &result.played.found)
+        .map(|found| (found.place.clone(), found.check.clone()))
+        .collect();
+    for found in results.iter_mut().flat_map(|result| &mut result.played.found) {
+        let same = known.iter().find(|(place, _)| place.is_some() && *place == found.place);
+        if let Some((_, check)) = same.filter(|_| found.check == "exhaustion-unhandled") {
+            found.check.clone_from(check);
+        }
+    }
+}
+
+/// A finding that explains others at the same place: the confusion of index and number asks for processors that do not exist.
+fn supersede(findings: &mut Vec<Finding>) {
+    let mixed: Vec<Place> = findings
+        .iter()
+        .filter(|finding| finding.check.id == "index-number-mixed")
+        .filter_map(|finding| finding.place.clone())
+        .collect();
+    findings.retain(|finding| {
+        let explained = finding.place.as_ref().is_some_and(|place| mixed.contains(place));
+        finding.check.id != "affinity-misuse" || !explained
+    });
+}
+
 /// Findings about what the driver decides, from all scenarios in which nothing was made to fail.
 fn refusals(results: &mut [Result_]) {
     let plain = |result: &&mut Result_| matches!(result.scenario, Scenario::Plain(_));
@@ -161,7 +193,6 @@ fn refusals(results: &mut [Result_]) {
         let refused = |group: bool| {
             adds.iter().filter(|add| !add.agreed && add.group_was_active == group).count()
         };
-        let agreed = adds.iter().filter(|add| add.agreed && add.group_was_active).count();
         let mut find = |check: &str, what: String| {
             let step = result.played.steps.len();
             let found = Found { check: check.to_owned(), what, place: None, origin: None, step };
@@ -169,7 +200,7 @@ fn refusals(results: &mut [Result_]) {
         };
         if !agrees && !adds.is_empty() {
             find("refuses-all", "refuses every processor, although nothing failed".to_owned());
-        } else if refused(false) > 0 && refused(true) == 0 && agreed > 0 {
+        } else if refused(false) > 0 && refused(true) == 0 {
             find(
                 "refuses-new-group",
                 "refuses a processor of a group that had no active processor before".to_owned(),

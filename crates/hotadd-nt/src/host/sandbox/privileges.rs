@@ -14,11 +14,11 @@ const NOBODY: libc::uid_t = 65534;
 
 /// The address-space limit: a leaking driver is stopped before the machine swaps. It is virtual, so it is far above
 /// actual use.
-const ADDRESS_SPACE: u64 = 4 << 30;
+const ADDRESS_SPACE: u64 = 8 << 30;
 const STACK: u64 = 8 << 20;
 const FILES: u64 = 64;
 /// A thread for the DPCs of each possible processor, and 512 more for the driver's own threads.
-const THREADS: u64 = hotadd::MAX_PROCESSORS as u64 + 512;
+const THREADS: u64 = 2 * hotadd::MAX_PROCESSORS as u64 + 512;
 
 /// Changes to the user nobody if it is root, and gives up all capabilities permanently.
 pub(super) fn drop_all() -> Result<(), SandboxError> {

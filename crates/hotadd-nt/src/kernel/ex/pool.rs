@@ -5,9 +5,12 @@
 
 use std::fmt;
 
+use hotadd::Status;
+
 use crate::ground::caller;
 use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
+use crate::ground::fault::Fault;
 use crate::ground::images::{self, Place};
 use crate::ground::probe;
 use crate::ground::rule::Rule;
@@ -387,5 +390,9 @@ pub(crate) fn free(function: &str, address: usize, tag: Option<Tag>) {
         Wrong::Overrun { .. } => Rule::PoolOverrun,
         Wrong::WrittenAfterFree { .. } => Rule::UseAfterFree,
     };
-    caller::fault_of(rule, format!("{what} (BAD_POOL_CALLER)"));
+    let place = caller::address().unwrap_or(0);
+    let fault = Fault::new(Status::UNSUCCESSFUL, format!("{what} (BAD_POOL_CALLER)"), place);
+    // The block that was damaged, for a verifier that knows its blocks.
+    let address = matches!(wrong, Wrong::Overrun { .. }).then_some(address);
+    Fault { address, ..fault.of(rule) }.raise();
 }

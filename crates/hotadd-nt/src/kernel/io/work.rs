@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::ground::caller;
 use crate::ground::export::nt;
@@ -66,6 +67,19 @@ pub(crate) fn busy() -> usize {
     BUSY.load(Ordering::Acquire)
 }
 
+/// Waits until no function is queued or running, but not for long. The system keeps a driver until such functions have returned: a function
+/// may tell its driver that it is done, and return later.
+pub(crate) fn settle() {
+    let all = items();
+    let _ = DONE.wait_timeout_while(all, PATIENCE, |_| busy() != 0);
+}
+
+/// How long is waited for functions to return.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A function has returned. Used with the lock of the items.
+static DONE: Condvar = Condvar::new();
+
 fn allocate(object: usize) -> usize {
     let memory =
         buffers::allocate(buffers::WORK, SIZE as usize).map_or(0, |memory| memory as usize);
@@ -113,6 +127,8 @@ fn queue(item: usize, routine: usize, context: usize, extended: bool) {
         unsafe { routine.call(arguments) };
         // Release: pairs with the load in `busy`.
         BUSY.fetch_sub(1, Ordering::Release);
+        drop(items());
+        DONE.notify_all();
     };
     // Each function has a thread of its own, because functions may wait for one another.
     if let Err(error) = std::thread::Builder::new().name("work item".to_owned()).spawn(run) {

@@ -107,7 +107,6 @@ pub(crate) fn call(
     let told = probe.and_then(|_| notification(routine, change));
     if let (Some(probe), Some(told)) = (probe, &told) {
         probe.notifying(told);
-        probe::poison_stack();
     }
     let before =
         probe.zip(told.as_ref()).map_or(0, |(probe, told)| probe.status_before(told.state));

@@ -83,6 +83,9 @@ static INTERRUPTS: [DpcQueue; COUNT] = [const { DpcQueue::new(Kind::Interrupts) 
 /// The number of DPCs in all queues.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
+/// The number of DPCs that were taken from queues and have not returned.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
 /// `LowImportance` and `HighImportance`.
 const LOW: u8 = 0;
 const HIGH: u8 = 2;
@@ -157,6 +160,8 @@ pub(crate) fn take(at: ProcessorIndex) -> Option<Taken> {
 /// Must be called when a DPC that was taken has returned.
 pub(crate) fn returned(at: ProcessorIndex) {
     DPCS[at.as_usize()].state.lock().running -= 1;
+    // Release: whoever sees that nothing runs sees the effects of what ran.
+    RUNNING.fetch_sub(1, Ordering::Release);
 }
 
 /// Runs a function on a processor, after what is queued there.
@@ -171,11 +176,16 @@ pub(crate) fn interrupt(at: ProcessorIndex, what: impl FnOnce() + Send + 'static
 
 /// Waits until every DPC that is currently queued, or has begun, has run.
 pub(crate) fn flush() {
+    // A DPC is counted as running before it is no longer counted as queued, so it is seen in one of the two. Acquire: pairs with the
+    // releases where both fall.
+    if QUEUED.load(Ordering::Acquire) == 0 && RUNNING.load(Ordering::Acquire) == 0 {
+        return;
+    }
     let left = Arc::new((Mutex::new(0_usize), Condvar::new()));
     let queues = DPCS.iter().enumerate().chain(THREADED.iter().enumerate());
     for (at, queue) in queues {
         let mut state = queue.state.lock();
-        if state.queue.is_empty() && state.running == 0 && !state.begun {
+        if state.queue.is_empty() && state.running == 0 {
             continue;
         }
         *left.0.lock() += 1;
@@ -267,6 +277,7 @@ impl DpcQueue {
                 Next::Threaded(taken) => {
                     taken.run();
                     self.state.lock().running -= 1;
+                    RUNNING.fetch_sub(1, Ordering::Release);
                 }
                 Next::Call(call) => call(),
             }
@@ -300,7 +311,9 @@ impl State {
     /// From now on the DPC may be queued again.
     fn take(&mut self, dpc: Shared<'static, Dpc>) -> Taken {
         let taken = Taken::of(dpc.get(), dpc.address());
-        QUEUED.fetch_sub(1, Ordering::Relaxed);
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        // Release: whoever sees the lower number sees that the DPC runs.
+        QUEUED.fetch_sub(1, Ordering::Release);
         self.running += 1;
         taken
     }

@@ -9,8 +9,9 @@ use hotadd::{ActiveSet, Processor, ProcessorIndex, Status};
 
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
+use crate::ground::rule::Rule;
 use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};
-use crate::ground::{groups, probe, thread, world};
+use crate::ground::{caller, groups, probe, thread, world};
 use crate::kernel::ke::relationship;
 
 /// `ALL_PROCESSOR_GROUPS`.
@@ -37,7 +38,7 @@ nt! {
 
     /// The number of active processors of a group, or of all groups.
     fn KeQueryActiveProcessorCountEx(group: u16) -> u32 {
-        active_count(&active(), group)
+        about(group, active_count)
     }
 
     /// The maximum number of processors of group 0.
@@ -47,7 +48,7 @@ nt! {
 
     /// The maximum number of processors of a group, or of all groups.
     fn KeQueryMaximumProcessorCountEx(group: u16) -> u32 {
-        maximum_count(&active(), group)
+        about(group, maximum_count)
     }
 
     /// The number of groups that have active processors.
@@ -130,6 +131,10 @@ fn number_from_index(index: u32, to: Out<ProcessorNumber>) -> Status {
 }
 
 fn index_from_number(number: ProcessorNumber) -> u32 {
+    if number.reserved != 0 && probe::get().is_some() {
+        let what = "KeGetProcessorIndexFromNumber: PROCESSOR_NUMBER.Reserved is not zero";
+        caller::breach_of(Rule::Reserved, what);
+    }
     let index = by_number(number).map(|processor| processor.index.get());
     probe::named(index);
     index.unwrap_or(INVALID_INDEX)
@@ -150,6 +155,12 @@ fn count_and_mask(to: Out<u64>) -> u32 {
     let mask = groups::mask(&active(), 0);
     to.put_if_wanted(mask);
     mask.count_ones()
+}
+
+/// Answers a question about a group.
+fn about(group: u16, answer: fn(&ActiveSet, u16) -> u32) -> u32 {
+    probe::asks_about(group);
+    answer(&active(), group)
 }
 
 fn active_count(active: &ActiveSet, group: u16) -> u32 {

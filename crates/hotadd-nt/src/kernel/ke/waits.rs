@@ -7,6 +7,7 @@ use crate::ground::exception::{Exception, or_fault};
 use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Header;
+use crate::ground::rule::Rule;
 use crate::ground::types::{Boolean, NtStatus};
 use crate::ground::{caller, thread};
 use crate::kernel::ke::dispatch::{self, Until, Wanted};
@@ -102,10 +103,13 @@ fn try_wait(
 ) -> Result<NtStatus, Exception> {
     let until = until(timeout);
     if !matches!(until, Until::Now) && thread::own().irql.get() >= irql::DISPATCH {
-        caller::fault(format!(
-            "calls {function} at IRQL {}, where waiting is not allowed (IRQL_NOT_LESS_OR_EQUAL)",
-            thread::own().irql.get()
-        ));
+        caller::fault_of(
+            Rule::Irql,
+            format!(
+                "calls {function} at IRQL {}, where waiting is not allowed (IRQL_NOT_LESS_OR_EQUAL)",
+                thread::own().irql.get()
+            ),
+        );
     }
     if dispatch::is_at_limit(objects, all) {
         return Err(Exception::MutantLimit { function });
