@@ -23,12 +23,40 @@ impl Routine {
         let _ = install();
         let own = thread::enter().own();
         own.calls.set(own.calls.get() + 1);
-        let [a, b, c, d] = arguments;
-        // As the last thing before the call: other functions would overwrite it.
-        if probe::get().is_some() {
+        let abi = self.abi();
+        let result = if probe::get().is_some() {
             probe::poison_stack();
-        }
-        let result = match self.abi() {
+            // SAFETY: the caller guarantees what this asks for.
+            unsafe { self.deeper(abi, arguments) }
+        } else {
+            // SAFETY: the caller guarantees what this asks for.
+            unsafe { self.enter(abi, arguments) }
+        };
+        own.calls.set(own.calls.get() - 1);
+        result
+    }
+
+    /// Calls the function with a stack that begins inside of the filled part: its upper end has what filled it. Nothing else may be
+    /// called in between.
+    ///
+    /// # Safety
+    /// As for [`call`](Self::call).
+    #[inline(never)]
+    unsafe fn deeper(self, abi: Abi, arguments: [usize; 4]) -> usize {
+        let mut room = mem::MaybeUninit::<[u8; 1024]>::uninit();
+        std::hint::black_box(&mut room);
+        // SAFETY: the caller guarantees what this asks for.
+        let result = unsafe { self.enter(abi, arguments) };
+        std::hint::black_box(&mut room);
+        result
+    }
+
+    /// Calls the function in its convention.
+    ///
+    /// # Safety
+    /// As for [`call`](Self::call).
+    unsafe fn enter(self, abi: Abi, [a, b, c, d]: [usize; 4]) -> usize {
+        match abi {
             Abi::Win64 => {
                 type Function = unsafe extern "win64" fn(usize, usize, usize, usize) -> usize;
                 // SAFETY: the function is in an image of this convention, and the caller guarantees its signature.
@@ -44,8 +72,6 @@ impl Routine {
                 // SAFETY: the caller guarantees that the arguments are right.
                 unsafe { function(a, b, c, d) }
             }
-        };
-        own.calls.set(own.calls.get() - 1);
-        result
+        }
     }
 }

@@ -47,6 +47,7 @@ thread_local! {
 /// returns: a fault may leave it without a return.
 pub(crate) fn enters(function: &'static str) {
     FUNCTION.set(function);
+    calls::enter();
     if let Some(probe) = probe::get() {
         probe.called(function);
     }

@@ -1,5 +1,6 @@
 //! Finds the driver's call that led to a thread's current position.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::ptr;
 
@@ -18,6 +19,17 @@ pub(crate) struct Call {
 /// How far up its own stack a thread searches. This covers this crate's frames up to the calling driver's.
 const REACH: usize = 16 * 1024;
 
+thread_local! {
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The driver calls a function of this crate. What lies below on the stack are frames of this crate, which may have return addresses of
+/// earlier calls in them: a driver's call is searched from here.
+pub(crate) fn enter() {
+    let here = 0_usize;
+    ENTERED.set(&raw const here as usize);
+}
+
 /// The driver's call that led here.
 pub(crate) fn calling() -> Option<Call> {
     let here = 0_usize;
@@ -26,8 +38,9 @@ pub(crate) fn calling() -> Option<Call> {
     if !(low..high).contains(&here) {
         return None;
     }
+    let from = here.max(ENTERED.get()).min(high);
     // SAFETY: the range goes from this frame at most to the end of this thread's stack, and this thread is busy here.
-    unsafe { newest_call(here, high.min(here + REACH)) }
+    unsafe { newest_call(from, high.min(from + REACH)) }
 }
 
 /// The addresses in drivers to which the functions on this stack return, the newest first, at most this many. A native
@@ -40,7 +53,8 @@ pub(crate) fn returns(most: usize) -> Vec<usize> {
         return Vec::new();
     }
     let bounds = images::bounds();
-    let words = (here.next_multiple_of(8)..high & !7).step_by(8);
+    let from = here.max(ENTERED.get()).min(high);
+    let words = (from.next_multiple_of(8)..high & !7).step_by(8);
     // SAFETY: the range goes from this frame to the end of this thread's stack, and this thread is busy here.
     let words =
         words.map(|at| unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() });

@@ -142,13 +142,25 @@ fn mixed_numbers(results: &mut [Result_]) {
             step: results[grouped].played.steps.len(),
         })
         .collect();
-    let known: Vec<String> =
-        results[flat].played.found.iter().map(|found| found.check.clone()).collect();
-    for found in &mut results[grouped].played.found {
-        if BY_SHARING.contains(&found.check.as_str()) && !known.contains(&found.check) {
-            found.what = format!("{}: only with several groups", found.what);
-            found.check = "index-number-mixed".to_owned();
-        }
+    // Without several groups the same goes wrong elsewhere, or the same kind of thing with the same processors.
+    let elsewhere = |found: &Found| {
+        results.iter().enumerate().any(|(at, result)| {
+            let one_group = at != grouped && result.scenario.set().group == 64;
+            let mut all = result.played.found.iter();
+            let same = |one: &Found| {
+                one.check == found.check
+                    && (at == flat || one.place.is_some() && one.place == found.place)
+            };
+            one_group && all.any(same)
+        })
+    };
+    let is_mixed = |found: &Found| BY_SHARING.contains(&found.check.as_str()) && !elsewhere(found);
+    let mixed: Vec<bool> = results[grouped].played.found.iter().map(is_mixed).collect();
+    for (found, _) in
+        results[grouped].played.found.iter_mut().zip(mixed).filter(|(_, mixed)| *mixed)
+    {
+        found.what = format!("{}: only with several groups", found.what);
+        found.check = "index-number-mixed".to_owned();
     }
     results[grouped].played.found.extend(strays);
 }
@@ -156,15 +168,17 @@ fn mixed_numbers(results: &mut [Result_]) {
 /// What goes wrong at the same place without a failing call has nothing to do with one.
 fn exhaustion(results: &mut [Result_]) {
     let plain = |result: &&Result_| matches!(result.scenario, Scenario::Plain(_));
-    let known: Vec<(Option<Place>, String)> = results
+    let known: Vec<(Option<Place>, String, String)> = results
         .iter()
         .filter(plain)
         .flat_map(|result| &result.played.found)
-        .map(|found| (found.place.clone(), found.check.clone()))
+        .map(|found| (found.place.clone(), found.what.clone(), found.check.clone()))
         .collect();
     for found in results.iter_mut().flat_map(|result| &mut result.played.found) {
-        let same = known.iter().find(|(place, _)| place.is_some() && *place == found.place);
-        if let Some((_, check)) = same.filter(|_| found.check == "exhaustion-unhandled") {
+        let same = known.iter().find(|(place, what, _)| {
+            *place == found.place && (place.is_some() || *what == found.what)
+        });
+        if let Some((_, _, check)) = same.filter(|_| found.check == "exhaustion-unhandled") {
             found.check.clone_from(check);
         }
     }
