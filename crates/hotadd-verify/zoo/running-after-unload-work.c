@@ -10,7 +10,7 @@ static WORKER_THREAD_ROUTINE Measure;
 
 static VOID NTAPI Measure(PVOID Context)
 {
-    LARGE_INTEGER interval = ZooMilliseconds(100);
+    LARGE_INTEGER interval = ZooMilliseconds(1000);
 
     UNREFERENCED_PARAMETER(Context);
     KeDelayExecutionThread(KernelMode, FALSE, &interval);

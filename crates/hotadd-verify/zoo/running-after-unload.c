@@ -10,7 +10,7 @@ static KSTART_ROUTINE Watch;
 
 static VOID NTAPI Watch(PVOID Context)
 {
-    LARGE_INTEGER interval = ZooMilliseconds(20);
+    LARGE_INTEGER interval = ZooMilliseconds(1000);
 
     UNREFERENCED_PARAMETER(Context);
     while (!Stop)

@@ -12,7 +12,7 @@ static NTSTATUS Start(PCHANGE Change)
 
 static NTSTATUS Load(VOID)
 {
-    /* The fault: without a group's number, KeQueryMaximumProcessorCount means group 0. */
+    /* The fault: without a group as argument, this means group 0. */
     return ZooLoadWith(KeQueryMaximumProcessorCount(), KE_PROCESSOR_CHANGE_ADD_EXISTING);
 }
 

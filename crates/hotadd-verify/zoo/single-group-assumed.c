@@ -16,8 +16,8 @@ static VOID Complete(PCHANGE Change)
 
 static NTSTATUS Load(VOID)
 {
-    /* The fault: ALL_PROCESSOR_GROUPS. */
-    Share = MEMORY / KeQueryMaximumProcessorCountEx(0);
+    /* The fault: without a group as argument, this means group 0. */
+    Share = MEMORY / KeQueryMaximumProcessorCount();
     return ZooLoad();
 }
 
