@@ -165,6 +165,9 @@ checks! {
     "exhaustion-unhandled" Error "A2": "does not handle the failure of a call";
         "the system stops when memory is short";
         "check the result, free what was prepared, and refuse the processor"
+    "agrees-unprepared" Warning "A2": "agrees to a processor although it could not prepare as it does otherwise";
+        "the driver works on that processor without its data, or not at all";
+        "refuse the processor when a call fails that prepares for it"
     "missing-import" Error "L1": "calls a function that is not provided";
         "on a Windows without the function the driver is not loaded";
         "look the function up with MmGetSystemRoutineAddress, and do without it"

@@ -81,7 +81,8 @@ pub(crate) const PLAIN: &[Plain] = &[
         Depth::Quick,
     ),
     plain("existing-65", "65 processors in two groups, and two more", set(65, 2), Depth::Normal),
-    plain("existing-2048", "2,048 processors in 32 groups", set(2048, 0), Depth::Quick),
+    plain("existing-300", "300 processors in five groups, and two more", set(300, 2), Depth::Quick),
+    plain("existing-2048", "2,048 processors in 32 groups", set(2048, 0), Depth::Normal),
     plain("grows-to-2048", "2,000 processors, and 48 more", set(2000, 48), Depth::Thorough),
     plain(
         GROUPED,

@@ -53,6 +53,7 @@ fn a_result_is_compared_with_the_expectation() {
         driver: "d".to_owned(),
         must: vec![vec!["a".to_owned(), "b".to_owned()]],
         may: vec!["c".to_owned()],
+        needs_normal: false,
     };
     assert_eq!(expected.differs(&["b"]), None);
     assert_eq!(expected.differs(&["a", "c"]), None);

@@ -1,17 +1,11 @@
 //! The command: its exit status, its reports, its errors.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::{Report, crate_folder, make, output, samples, stderr, stdout};
+use super::{Report, output, samples, stderr, stdout, zoo};
 
-/// Builds a driver of the zoo.
-fn zoo(folder: &tempfile::TempDir, name: &str) -> PathBuf {
-    let path = folder.path().join(name);
-    make(&crate_folder().join("zoo"), folder.path(), &[path.display().to_string()]);
-    path
-}
-
-fn text(path: &PathBuf) -> &str {
+/// A path as an argument.
+fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -8,32 +8,27 @@ mod common;
 mod command;
 mod mutants;
 mod zoo;
+#[path = "../../../hotadd-verify/tests/zoo/mod.rs"]
+mod zoo_files;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use common::{output, stderr, stdout};
 
-/// The folder of the verifier's crate.
-fn crate_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd-verify").canonicalize().unwrap()
-}
-
 /// The folder of the sample drivers.
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd-nt/samples").canonicalize().unwrap()
 }
 
-/// Runs make in a folder.
-fn make(folder: &Path, out: &Path, targets: &[String]) {
-    let out = format!("OUT={}", out.display());
-    let made = Command::new("make").args(["-s", "-C"]).arg(folder).arg(out).args(targets).output();
-    let made = made.expect("make is installed");
-    assert!(made.status.success(), "{targets:?}: {}{}", stdout(&made), stderr(&made));
+/// Builds one driver of the zoo.
+fn zoo(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    zoo_files::make(&[path.to_str().unwrap()], folder.path());
+    path
 }
 
 /// A report as JSON.

@@ -85,7 +85,7 @@ pub(crate) fn get() -> Option<&'static dyn Probe> {
 
 /// Whether the driver's current call is to fail.
 pub(crate) fn fails() -> bool {
-    get().is_some_and(|probe| probe.fails(caller::function()))
+    get().is_some_and(|probe| probe.fails(caller::recorded()))
 }
 
 /// The driver names a processor to its current call.

@@ -51,6 +51,12 @@ impl Ledger {
         blocks.chain(others).collect()
     }
 
+    /// How many blocks there are more than at an earlier moment.
+    pub(super) fn blocks_since(&self, before: &Self) -> usize {
+        let count = |ledger: &Self| ledger.blocks.values().map(|(count, _)| count).sum::<usize>();
+        count(self).saturating_sub(count(before))
+    }
+
     /// What grew in both of two equal rounds: a block that is kept for the next time grows only in the first.
     pub(super) fn growth_of_rounds(rounds: &[Self]) -> Vec<Growth> {
         let [.., first, second, third] = rounds else { return Vec::new() };

@@ -16,7 +16,7 @@ use super::ledger::{Growth, Ledger};
 use super::random::Random;
 use super::recorder::{Recorder, place, record_this_thread, status};
 use crate::message::Decided;
-use crate::scenario::{Failing, Phase, Scenario, Set};
+use crate::scenario::{DRY, Failing, Phase, Scenario, Set};
 
 /// The name of the driver's parties: those after the first have a number appended.
 pub(super) const DRIVER: &str = "driver";
@@ -68,6 +68,8 @@ impl Stage {
         let all = self.spare.clone();
         match name {
             "unload-at-once" => {}
+            // The scenario that lists the calls that can fail. Afterwards each is made as often.
+            DRY => self.add_all(&all),
             "quick-succession" => {
                 self.recorder
                     .act(Phase::Add, format!("adds processors {} one after the other", list(&all)));
@@ -140,7 +142,15 @@ impl Stage {
                 self.add(all[1]);
             }
             "random" => self.random(),
-            _ => self.add_all(&all),
+            _ => {
+                // Also in a group that is new, or not the first.
+                if let Some(first) = all.first().copied() {
+                    self.hardware.fail_start(first, ERRNO);
+                    self.rounds(first, "the processor fails to start");
+                    self.hardware.heal(first);
+                }
+                self.add_all(&all);
+            }
         }
         self.unload();
     }
@@ -288,9 +298,10 @@ impl Stage {
         let mut ledgers = Vec::new();
         for _ in 0..ROUNDS {
             self.recorder.act(Phase::Add, format!("adds processor {id}: {why}"));
+            let before = Ledger::now();
             match self.partition.add(id) {
-                // The driver did without the call that failed.
-                Ok(_) => return,
+                // The driver does without the call that failed.
+                Ok(_) => return self.judge_agreement(id, &before),
                 // It cleans up after its own refusal itself (A3).
                 Err(Error::Vetoed { party, .. }) if party.name.starts_with(DRIVER) => {
                     check = "leak-after-veto";
@@ -302,6 +313,21 @@ impl Stage {
         }
         let growth = Ledger::growth_of_rounds(&ledgers);
         self.lose(check, "keeps, for each processor that did not join,", growth);
+    }
+
+    /// Compares what the driver has for a processor that it agreed to after a call had failed with what it makes for another one.
+    fn judge_agreement(&mut self, id: HardwareId, before: &Ledger) {
+        probe::settle();
+        let with_failure = Ledger::now().blocks_since(before);
+        self.recorder.arm(false);
+        let Some(other) = self.spare.iter().copied().find(|other| *other != id) else { return };
+        let before = Ledger::now();
+        if self.add(other) && Ledger::now().blocks_since(&before) > with_failure {
+            let what = format!(
+                "agrees to processor {id} after a call failed, and has less memory for it than for others"
+            );
+            self.recorder.find("agrees-unprepared", what, None, None);
+        }
     }
 
     fn refused_rounds(&mut self, why: &str, refuser: Option<&(Arc<AtomicBool>, Registration)>) {

@@ -1,6 +1,6 @@
 //! [`Recorder`]: records what happens in a scenario, and makes calls of the driver fail. It is the probe and the console of its process.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,6 +72,8 @@ struct Told {
 thread_local! {
     /// The part of a callback in which this thread is, and the index of the processor.
     static INSIDE: Cell<Option<(State, u32)>> = const { Cell::new(None) };
+    /// The callback in which this thread is.
+    static CALLBACK: RefCell<Option<Place>> = const { RefCell::new(None) };
     /// Whether this thread's calls are steps. Those of the driver's own threads are not, because their order is not always the same.
     static RECORDED: Cell<bool> = const { Cell::new(false) };
 }
@@ -173,6 +175,8 @@ impl Recorder {
         origin: Option<Place>,
     ) {
         let what = what.into();
+        // A call that is the last thing in a function leaves no trace of the function on the stack. Then at least the callback is known.
+        let place = place.or_else(|| CALLBACK.with_borrow(Clone::clone));
         self.step(StepKind::Finding, what.clone(), place.clone());
         let mut told = self.told();
         let step = told.played.steps.len() + told.dropped;
@@ -324,12 +328,14 @@ impl Probe for Recorder {
 
     fn notifying(&self, callback: &Notification) {
         INSIDE.set(Some((callback.state, callback.index)));
+        CALLBACK.set(callback.place.map(place));
         let text = format!("callback: {}, processor {}", callback.state, callback.index);
         self.step(StepKind::Notice, text, callback.place.map(place));
     }
 
     fn notified(&self, callback: &Notification, status: u32) {
         INSIDE.set(None);
+        CALLBACK.set(None);
         let before = self.status_before(callback.state);
         let at = callback.place.map(place);
         let is_start = callback.state == State::AddStart;

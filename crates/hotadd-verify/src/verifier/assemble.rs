@@ -119,7 +119,6 @@ const BY_SHARING: &[&str] = &[
     "affinity-misuse",
     "inactive-target",
     "over-budget",
-    "crash",
 ];
 
 /// What goes wrong only with groups of two, and not with the same processors in one group, is the confusion of index and number.
@@ -145,7 +144,8 @@ fn mixed_numbers(results: &mut [Result_]) {
     // Without several groups the same goes wrong elsewhere, or the same kind of thing with the same processors.
     let elsewhere = |found: &Found| {
         results.iter().enumerate().any(|(at, result)| {
-            let one_group = at != grouped && result.scenario.set().group == 64;
+            let set = result.scenario.set();
+            let one_group = at != grouped && set.active + set.spare <= set.group;
             let mut all = result.played.found.iter();
             let same = |one: &Found| {
                 one.check == found.check

@@ -1,4 +1,5 @@
-//! The zoo: drivers with one fault each, what must be found in them, and the mutants of a sample.
+//! The zoo: drivers with one fault each, what must be found in them, and the mutants of a sample. The tests of the command use this file
+//! too.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -8,7 +9,7 @@ use std::process::Command;
 
 /// The folder of the zoo.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd-verify/zoo")
 }
 
 /// The folder of the Windows drivers' host, with headers and samples.
@@ -45,6 +46,8 @@ pub struct Expected {
     pub must: Vec<Vec<String>>,
     /// These may be found too.
     pub may: Vec<String>,
+    /// The quick scenarios do not show it.
+    pub needs_normal: bool,
 }
 
 impl Expected {
@@ -69,9 +72,16 @@ pub fn expected() -> Vec<Expected> {
     let line = |line: &str| {
         let mut words = line.split_whitespace();
         let driver = words.next()?.to_owned();
-        let (may, must): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('?'));
+        let (options, words): (Vec<_>, Vec<_>) = words.partition(|word| *word == "@normal");
+        let (may, must): (Vec<_>, Vec<_>) =
+            words.into_iter().partition(|word| word.starts_with('?'));
         let may = may.iter().map(|word| word[1..].to_owned()).collect();
-        Some(Expected { driver, must: must.into_iter().map(ids).collect(), may })
+        Some(Expected {
+            driver,
+            must: must.into_iter().map(ids).collect(),
+            may,
+            needs_normal: !options.is_empty(),
+        })
     };
     lines(&text(&folder().join("expected.txt"))).filter_map(line).collect()
 }
