@@ -183,6 +183,11 @@ impl Phase {
         (Self::Other, "other"),
     ];
 
+    /// Whether the same is tried several times, so that what is lost adds up.
+    pub(crate) const fn is_repeated(self) -> bool {
+        matches!(self, Self::Add | Self::Failure)
+    }
+
     pub(crate) fn word(self) -> &'static str {
         Self::ALL.iter().find(|(phase, _)| *phase == self).map_or("other", |(_, word)| word)
     }
@@ -224,7 +229,7 @@ impl FromStr for Point {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failing {
     pub(crate) point: Point,
-    /// Which of the calls at this point fails, from 1. 0: each, as long as the scenario wants it.
+    /// Which of the calls at this point fails, from 1: in each callback, if the phase [repeats](Phase::is_repeated) itself, and otherwise once.
     pub(crate) nth: u32,
     /// Whether the driver is told the failure that it caused itself (the other reading of A3).
     pub(crate) told: bool,
@@ -294,9 +299,7 @@ impl Scenario {
             Depth::Normal => 2,
             Depth::Thorough => 8,
         };
-        // What is asked for a processor fails each time, so that what is lost adds up; other calls fail once, at several positions.
         let positions: Vec<u32> = match point.phase {
-            Phase::Add | Phase::Failure => vec![0],
             _ if calls <= most => (1..=calls).collect(),
             // In the middle of a replay something is to be undone already.
             Phase::Replay => (1..most).chain([calls]).collect(),
@@ -306,7 +309,7 @@ impl Scenario {
         let one = |nth, told| Self::Failing(Failing { point: point.clone(), nth, told });
         let mut all: Vec<Self> = positions.into_iter().map(|nth| one(nth, false)).collect();
         if point.phase == Phase::Add {
-            all.push(one(0, true));
+            all.push(one(1, true));
         }
         all
     }
@@ -319,12 +322,13 @@ impl Scenario {
                 .find(|plain| plain.name == *name)
                 .map_or_else(String::new, |plain| plain.title.to_owned()),
             Self::Failing(Failing { point, nth, told }) => {
-                let which = match nth {
-                    0 => "each call of".to_owned(),
-                    nth => format!("call {nth} of"),
-                };
+                let each = if point.phase.is_repeated() { " of each callback" } else { "" };
                 let told = if *told { ", and the driver is told its own refusal" } else { "" };
-                format!("{which} {} fails in {}{told}", point.function, point.phase.word())
+                format!(
+                    "call {nth} of {}{each} fails in {}{told}",
+                    point.function,
+                    point.phase.word()
+                )
             }
         }
     }

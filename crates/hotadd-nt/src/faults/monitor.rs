@@ -205,7 +205,7 @@ impl Report {
         let from = self.rsp.max(low);
         // SAFETY: this is the stack of the thread that made this report and has stopped forever, from its pointer to
         // its end.
-        let newest = || unsafe { calls::newest_call(from, high) };
+        let newest = || unsafe { calls::newest_call(from, high, None) };
         let call = (from < high).then(newest).flatten();
         // The call does not always identify the callee. While a callee waits, it records its own name.
         let waits_in = self.waits_in.filter(|_| matches!(self.cause, Cause::Overdue(_)));

@@ -1,7 +1,5 @@
 //! The caller: the place in a driver from which a function of this crate was called, and reports about it.
 
-use std::cell::Cell;
-
 use hotadd::Status;
 
 use crate::ground::fault::Fault;
@@ -39,15 +37,10 @@ pub(crate) fn address() -> Option<usize> {
     calls::calling().map(|call| call.at)
 }
 
-thread_local! {
-    static FUNCTION: Cell<&'static str> = const { Cell::new("") };
-}
-
 /// Records the function of this crate that a driver calls, for reports. Nothing removes the record when the function
 /// returns: a fault may leave it without a return.
 pub(crate) fn enters(function: &'static str) {
-    FUNCTION.set(function);
-    calls::enter();
+    calls::enter(function);
     if let Some(probe) = probe::get() {
         probe.called(function);
     }
@@ -55,11 +48,11 @@ pub(crate) fn enters(function: &'static str) {
 
 /// The function that recorded itself last on this thread.
 pub(crate) fn recorded() -> &'static str {
-    FUNCTION.get()
+    calls::entered()
 }
 
 /// The function of this crate that a driver has called: by the call, if it can be recognised, since not every function
 /// records itself.
 pub(crate) fn function() -> &'static str {
-    calls::calling().and_then(|call| call.callee).unwrap_or(FUNCTION.get())
+    calls::calling().and_then(|call| call.callee).unwrap_or(calls::entered())
 }

@@ -20,14 +20,21 @@ pub(crate) struct Call {
 const REACH: usize = 16 * 1024;
 
 thread_local! {
+    static FUNCTION: Cell<&'static str> = const { Cell::new("") };
     static ENTERED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The driver calls a function of this crate. What lies below on the stack are frames of this crate, which may have return addresses of
+/// The driver calls this function of this crate. What lies below on the stack are frames of this crate, which may have return addresses of
 /// earlier calls in them: a driver's call is searched from here.
-pub(crate) fn enter() {
+pub(crate) fn enter(function: &'static str) {
+    FUNCTION.set(function);
     let here = 0_usize;
     ENTERED.set(&raw const here as usize);
+}
+
+/// The function of this crate that a driver called last on this thread.
+pub(crate) fn entered() -> &'static str {
+    FUNCTION.get()
 }
 
 /// The driver's call that led here.
@@ -40,7 +47,9 @@ pub(crate) fn calling() -> Option<Call> {
     }
     let from = here.max(ENTERED.get()).min(high);
     // SAFETY: the range goes from this frame at most to the end of this thread's stack, and this thread is busy here.
-    unsafe { newest_call(from, high.min(from + REACH)) }
+    let newest = |of: Option<&str>| unsafe { newest_call(from, high.min(from + REACH), of) };
+    // A function's own frame may have return addresses of earlier calls in it. If none fits, the function that was called last has returned.
+    newest(Some(entered())).or_else(|| newest(None))
 }
 
 /// The addresses in drivers to which the functions on this stack return, the newest first, at most this many. A native
@@ -59,14 +68,19 @@ pub(crate) fn returns(most: usize) -> Vec<usize> {
     let words =
         words.map(|at| unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() });
     let words = words.filter(|word| bounds.start <= *word && *word <= bounds.end);
-    words.filter(|word| call_before(*word).is_some()).take(most).collect()
+    let mut calls = words.filter_map(|word| Some((word, call_before(word)?))).peekable();
+    let of = entered();
+    // As in `calling`.
+    let stale = |(_, call): &(usize, Call)| call.callee.is_some_and(|callee| callee != of);
+    while calls.next_if(stale).is_some() {}
+    calls.map(|(word, _)| word).take(most).collect()
 }
 
-/// A driver's newest call on a stack between two addresses.
+/// A driver's newest call on a stack between two addresses. If a function is given, calls of others do not count.
 ///
 /// # Safety
 /// The range is part of a stack whose thread is stopped, or is in this call.
-pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
+pub(crate) unsafe fn newest_call(from: usize, to: usize, of: Option<&str>) -> Option<Call> {
     // A return address may be that behind the last instruction of an image.
     let Range { start, end } = images::bounds();
     let mut at = from.next_multiple_of(8);
@@ -75,7 +89,8 @@ pub(crate) unsafe fn newest_call(from: usize, to: usize) -> Option<Call> {
         // SAFETY: this is a whole word of that stack, which is mapped as long as its thread lives.
         let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
         if start <= word && word <= end {
-            if let Some(call) = call_before(word) {
+            let fits = |call: &Call| of.is_none() || call.callee.is_none() || call.callee == of;
+            if let Some(call) = call_before(word).filter(fits) {
                 return Some(call);
             }
         }

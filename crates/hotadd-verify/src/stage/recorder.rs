@@ -18,7 +18,7 @@ use crate::scenario::{Failing, Phase, Point};
 /// How many steps are kept. Beyond it the oldest calls are dropped.
 const MOST_STEPS: usize = 2000;
 /// How many of the driver's calls identify a call that can fail.
-const STACK: usize = 4;
+const STACK: usize = 8;
 /// How many points are recorded.
 const MOST_POINTS: usize = 1000;
 /// How many findings are kept of one scenario.
@@ -56,6 +56,8 @@ pub(super) struct Inner {
 struct Told {
     played: Played,
     points: BTreeMap<Point, (Option<Place>, u32)>,
+    /// How often each was made in the current callback.
+    in_callback: BTreeMap<Point, u32>,
     registered: usize,
     asked_active: bool,
     asked_maximum: bool,
@@ -304,13 +306,20 @@ impl Probe for Recorder {
         if is_new && told.points.len() >= MOST_POINTS {
             return false;
         }
+        let in_callback = told.in_callback.entry(point.clone()).or_insert(0);
+        *in_callback += 1;
+        let in_callback = *in_callback;
         let (_, count) = told.points.entry(point.clone()).or_insert((call.clone(), 0));
-        *count += 1;
-        let count = *count;
+        let count = if point.phase.is_repeated() {
+            *count = in_callback.max(*count);
+            in_callback
+        } else {
+            *count += 1;
+            *count
+        };
         let Some(failing) = &self.0.failing else { return false };
-        let fails = failing.point == point
-            && self.0.armed.load(Ordering::Relaxed)
-            && (failing.nth == 0 || failing.nth == count);
+        let fails =
+            failing.point == point && self.0.armed.load(Ordering::Relaxed) && failing.nth == count;
         if fails {
             told.played.reached = true;
             drop(told);
@@ -329,6 +338,7 @@ impl Probe for Recorder {
     fn notifying(&self, callback: &Notification) {
         INSIDE.set(Some((callback.state, callback.index)));
         CALLBACK.set(callback.place.map(place));
+        self.told().in_callback.clear();
         let text = format!("callback: {}, processor {}", callback.state, callback.index);
         self.step(StepKind::Notice, text, callback.place.map(place));
     }
