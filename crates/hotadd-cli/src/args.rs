@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::values::{bus, duration, name, timeout};
-use hotadd_run::{Add, Over};
+use hotadd_run::{Add, FailOn, Over};
 use hotadd_wire::BusAddress;
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
@@ -166,6 +166,11 @@ pub(crate) struct Run {
     /// Make the partition reachable on a message bus too, as org.hotadd.Partition.NAME: session, system or an address
     #[arg(long, value_name = "BUS", value_parser = bus, requires = "name")]
     pub(crate) bus: Option<BusAddress>,
+
+    /// Fail, with exit status 1, if one of these happens during the run: refused, a processor is refused; breach, the contract is
+    /// broken; fault, a driver crashes, does not answer in time or goes missing, or leaves memory behind when it is unloaded
+    #[arg(long, value_name = "WHAT,...", value_parser = fail_on)]
+    pub(crate) fail_on: Option<FailOn>,
 
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
@@ -398,8 +403,9 @@ command cannot leave its processors. Without a command, a built-in load spins on
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's, or 128 + the signal's number if a signal killed it; on HUP, INT or TERM hotadd \
-cleans up and ends with the same status. Without a command 0. 1 if the run could not begin, 2 for bad usage, \
-126 if the command may not be run, 127 if there is no such command.
+cleans up and ends with the same status. Without a command 0. 1 in place of 0 if something of --fail-on \
+happened; stderr says what. 1 if the run could not begin, 2 for bad usage, 126 if the command may not be \
+run, 127 if there is no such command.
 
 Examples:
   hotadd run                                 this machine's processors join one by one, under load
@@ -439,6 +445,10 @@ fn follow(text: &str) -> Result<Follow, String> {
         "no" => Ok(Follow::Manual),
         _ => Err("expected ask, report or no".to_owned()),
     }
+}
+
+fn fail_on(text: &str) -> Result<FailOn, String> {
+    text.parse()
 }
 
 fn poll(text: &str) -> Result<Duration, String> {
