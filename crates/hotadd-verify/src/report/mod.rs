@@ -31,6 +31,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The calls that were made to fail.
     pub injected: Vec<Injected>,
+    /// Why places have no lines, as a sentence without a full stop, if they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One scenario that was run.
