@@ -228,9 +228,10 @@ pub(crate) struct Inspect {
 #[derive(Args, Debug)]
 #[command(after_help = VERIFY_HELP)]
 pub(crate) struct Verify {
-    /// The driver: its file, a Windows .sys or a native .so
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// The driver, as for run --driver: its file, a Windows .sys or a native .so, with a / in its name or one of these ends;
+    /// exec:PATH[,OPTION,...] for a program or a folder of programs; or sample[:OPTION,...]
+    #[arg(value_name = "SPEC")]
+    pub(crate) driver: DriverSpec,
 
     /// Print one JSON object in place of the table
     #[arg(long)]
@@ -358,10 +359,12 @@ Exit status: 0 if the file can be loaded, 1 if not, 2 for bad usage. A driver wi
 provided can be loaded; it is stopped when it uses one of them.";
 
 const VERIFY_HELP: &str = "\
-Each scenario runs in a process of its own, without privileges, with simulated processors. Calls of the \
-driver that can fail are made to fail, one after the other. A finding names the place in the driver: \
-function, file and line if a .so has debug information or the .pdb lies beside a .sys, and module+offset \
-otherwise. See docs/verify.md.
+Each scenario has simulated processors. For a driver's file it runs in a process of its own, without \
+privileges. Calls of the driver that can fail are made to fail, one after the other. A finding names the \
+place in the driver: function, file and line if a .so has debug information or the .pdb lies beside a .sys, \
+and module+offset otherwise. A program of exec: or a sample is registered as by `hotadd run`, with the \
+rights of this user; 2,048 processors are only tried with --thorough. The option timeout=MS of SPEC goes \
+before --timeout. See docs/verify.md.
 
 Exit status: 0 if nothing is wrong, 1 if there are findings, 2 if the driver could not be verified, or for \
 bad usage.";
