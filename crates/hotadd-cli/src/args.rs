@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::values::{bus, duration, name, timeout};
-use hotadd_run::{Add, Over};
+use hotadd_run::{Add, FailOn, Over};
 use hotadd_wire::BusAddress;
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
@@ -167,6 +167,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "BUS", value_parser = bus, requires = "name")]
     pub(crate) bus: Option<BusAddress>,
 
+    /// Fail, with exit status 1, if one of these happens during the run: refused, a processor is refused; breach, the contract is
+    /// broken; fault, a driver crashes, does not answer in time or goes missing, or leaves memory behind when it is unloaded
+    #[arg(long, value_name = "WHAT,...", value_parser = fail_on)]
+    pub(crate) fail_on: Option<FailOn>,
+
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
@@ -223,9 +228,10 @@ pub(crate) struct Inspect {
 #[derive(Args, Debug)]
 #[command(after_help = VERIFY_HELP)]
 pub(crate) struct Verify {
-    /// The driver: its file, a Windows .sys or a native .so
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// The driver, as for run --driver: its file, a Windows .sys or a native .so, with a / in its name or one of these ends;
+    /// exec:PATH[,OPTION,...] for a program or a folder of programs; or sample[:OPTION,...]
+    #[arg(value_name = "SPEC")]
+    pub(crate) driver: DriverSpec,
 
     /// Print one JSON object in place of the table
     #[arg(long)]
@@ -353,10 +359,12 @@ Exit status: 0 if the file can be loaded, 1 if not, 2 for bad usage. A driver wi
 provided can be loaded; it is stopped when it uses one of them.";
 
 const VERIFY_HELP: &str = "\
-Each scenario runs in a process of its own, without privileges, with simulated processors. Calls of the \
-driver that can fail are made to fail, one after the other. A finding names the place in the driver: \
-function, file and line if a .so has debug information or the .pdb lies beside a .sys, and module+offset \
-otherwise. See docs/verify.md.
+Each scenario has simulated processors. For a driver's file it runs in a process of its own, without \
+privileges. Calls of the driver that can fail are made to fail, one after the other. A finding names the \
+place in the driver: function, file and line if a .so has debug information or the .pdb lies beside a .sys, \
+and module+offset otherwise. A program of exec: or a sample is registered as by `hotadd run`, with the \
+rights of this user; 2,048 processors are only tried with --thorough. The option timeout=MS of SPEC goes \
+before --timeout. See docs/verify.md.
 
 Exit status: 0 if nothing is wrong, 1 if there are findings, 2 if the driver could not be verified, or for \
 bad usage.";
@@ -398,8 +406,9 @@ command cannot leave its processors. Without a command, a built-in load spins on
 processor. LIST is the kernel's form: 0-3,8.
 
 Exit status: the command's, or 128 + the signal's number if a signal killed it; on HUP, INT or TERM hotadd \
-cleans up and ends with the same status. Without a command 0. 1 if the run could not begin, 2 for bad usage, \
-126 if the command may not be run, 127 if there is no such command.
+cleans up and ends with the same status. Without a command 0. 1 in place of 0 if something of --fail-on \
+happened; stderr says what. 1 if the run could not begin, 2 for bad usage, 126 if the command may not be \
+run, 127 if there is no such command.
 
 Examples:
   hotadd run                                 this machine's processors join one by one, under load
@@ -439,6 +448,10 @@ fn follow(text: &str) -> Result<Follow, String> {
         "no" => Ok(Follow::Manual),
         _ => Err("expected ask, report or no".to_owned()),
     }
+}
+
+fn fail_on(text: &str) -> Result<FailOn, String> {
+    text.parse()
 }
 
 fn poll(text: &str) -> Result<Duration, String> {

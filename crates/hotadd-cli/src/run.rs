@@ -31,6 +31,7 @@ pub(crate) fn run(args: Run) -> ExitCode {
         name: args.name,
         bus: args.bus,
         command: args.command,
+        fail_on: args.fail_on.unwrap_or_default(),
         to_stderr: events.as_deref() == Some(Path::new("-")),
     };
     let events = events.as_deref();

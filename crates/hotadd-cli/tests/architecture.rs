@@ -50,7 +50,7 @@ fn a_crate_uses_only_crates_below_it() {
         &["hotadd-page", "hotadd-wire"],
         &["hotadd"],
         &["hotadd-service", "hotadd-nt"],
-        &["hotadd-daemon", "hotadd-doctor"],
+        &["hotadd-daemon", "hotadd-doctor", "hotadd-verify"],
         &["hotadd-run"],
         &["hotadd-cli"],
     ];

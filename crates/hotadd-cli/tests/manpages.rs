@@ -31,6 +31,7 @@ fn every_public_command_has_a_man_page_with_all_its_options() {
         "-remove",
         "-run",
         "-status",
+        "-verify",
         "",
     ];
     assert_eq!(names, commands.map(|command| format!("hotadd{command}.1")));

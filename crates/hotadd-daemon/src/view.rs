@@ -137,7 +137,7 @@ impl Note {
             Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
             Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
             Said::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
-            Said::Unloaded(left) => (Weight::Plain, format!("{driver}: {left}")),
+            Said::Unloaded(left) | Said::Left(left) => (Weight::Plain, format!("{driver}: {left}")),
         };
         Self { text, weight }
     }

@@ -10,6 +10,7 @@
 
 mod child;
 mod driver_output;
+mod fail_on;
 mod fence;
 mod first;
 mod load;
@@ -28,6 +29,7 @@ use hotadd_daemon::view::{Note, View};
 use hotadd_service::BusAddress;
 use serde::Serialize;
 
+pub use self::fail_on::FailOn;
 use self::session::Session;
 pub use self::signals::end_with;
 
@@ -62,6 +64,8 @@ pub struct Options {
     pub bus: Option<BusAddress>,
     /// The command and its arguments; if empty, the built-in load.
     pub command: Vec<OsString>,
+    /// What makes the run fail although its command succeeds.
+    pub fail_on: FailOn,
     /// The command's stdout goes to stderr, because events use stdout.
     pub to_stderr: bool,
 }

@@ -15,6 +15,7 @@ use hotadd_service::{Record, Service};
 
 use crate::child::{self, Child};
 use crate::driver_output::{DriverOutput, OutputQueue};
+use crate::fail_on::Failures;
 use crate::fence::Fence;
 use crate::load::Load;
 use crate::plan::{self, Course, Plan};
@@ -36,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Exit statuses if the command cannot be run.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
+
+/// The exit status of a run that failed only by `--fail-on`.
+const FAILED: i32 = 1;
 
 /// Messages of the other threads to the main thread.
 pub(crate) enum Message {
@@ -81,6 +85,7 @@ pub(crate) struct Session<D> {
     /// The run is for a command, and ends with it.
     has_command: bool,
     signal: Option<i32>,
+    failures: Failures,
     cpus_allowed_list: Option<String>,
 }
 
@@ -112,6 +117,7 @@ impl<D: Display> Session<D> {
             planned: false,
             has_command: !options.command.is_empty(),
             signal: None,
+            failures: Failures::new(options.fail_on),
             cpus_allowed_list: None,
         };
         session.announce(&plan);
@@ -253,6 +259,7 @@ impl<D: Display> Session<D> {
     }
 
     fn event(&mut self, event: &Event) {
+        self.failures.event(event);
         let concludes = Record::concludes(event);
         if concludes {
             self.look_at_child();
@@ -269,6 +276,7 @@ impl<D: Display> Session<D> {
 
     /// Shows the output of a driver.
     fn driver_output(&mut self, line: &DriverOutput) {
+        self.failures.said(&line.driver, &line.output);
         let epoch = self.partition.epoch().0;
         self.display.record(&Record::said(&line.driver, &line.output, epoch));
         let note = self.view.hear(&line.driver, &line.output);
@@ -316,7 +324,12 @@ impl<D: Display> Session<D> {
         let own = self.has_command.then_some(self.ending).flatten();
         let interrupted = self.signal.filter(|_| !self.has_command).map(|signal| 128 + signal);
         let code = own.map(Ending::code).or(interrupted).unwrap_or(0);
+        let failed = self.failures.reason();
+        let code = if code == 0 && failed.is_some() { FAILED } else { code };
         self.finish(code);
+        if let Some(why) = failed {
+            self.display.wrong(&format!("the run failed, {why}"));
+        }
         code
     }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::message::{Found, Job, Played};
+use crate::progress::Progress;
 use crate::report::{Injected, Place, Report};
 use crate::scenario::{DRY, Depth, NoSuchScenario, Point, Scenario};
 
@@ -32,19 +33,6 @@ pub struct Options {
     pub side_by_side: usize,
     /// The command by which a finding is reproduced: `hotadd verify driver.sys`. The scenario and the seed are appended.
     pub command: String,
-}
-
-/// How far a verification is.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// How many scenarios were played.
-    pub done: usize,
-    /// How many there are, as far as is known.
-    pub all: usize,
-    /// The scenario that was played last.
-    pub scenario: String,
-    /// How many findings it has.
-    pub found: usize,
 }
 
 /// Why a driver cannot be verified.

@@ -141,6 +141,10 @@ impl Run {
         self.with("--add", list)
     }
 
+    pub(crate) fn fail_on(self, what: &str) -> Self {
+        self.with("--fail-on", what)
+    }
+
     fn with(mut self, option: &str, value: &str) -> Self {
         self.0.extend([option.to_owned(), value.to_owned()]);
         self

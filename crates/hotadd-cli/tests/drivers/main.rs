@@ -5,6 +5,7 @@
 mod common;
 
 mod built;
+mod fail_on;
 mod faults;
 mod files;
 mod hostile;

@@ -139,7 +139,10 @@ fn connect(
 /// Calls DriverUnload, and reports what the driver left behind (L2, D4).
 fn unload(driver: Driver, reporter: &Reporter) {
     match driver.unload() {
-        Ok(left) => reporter.say("unloaded", &left.to_string()),
+        Ok(report) => {
+            let word = if report.pool.total.blocks == 0 { "unloaded" } else { "left" };
+            reporter.say(word, &report.to_string());
+        }
         Err((driver, stays)) => {
             reporter.say("unloaded", &stays.to_string());
             // The driver stays in memory until the process ends, which follows.

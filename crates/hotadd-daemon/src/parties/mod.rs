@@ -1,5 +1,6 @@
 //! [`Parties`]: the parties that the operator named, in the configuration or by `--driver`, each with its specification.
 
+mod alone;
 mod drivers;
 mod one;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use hotadd::Partition;
 use hotadd_service::{Departures, NotRestarted, Restart, Service};
 
+pub use self::alone::Alone;
 use self::drivers::Driver;
 pub use self::drivers::{OutputSink, Terms};
 use self::one::{One, Until};

@@ -7,7 +7,8 @@
 //! say TEXT            the driver printed this
 //! breach TEXT         the driver broke a rule, and goes on
 //! fault 0xSTATUS TEXT the driver cannot go on, and the process ends
-//! unloaded TEXT       the driver was unloaded, and left this behind
+//! unloaded TEXT       the driver was unloaded and left nothing behind, or it stays
+//! left TEXT           the driver was unloaded, and left this behind
 //! ```
 //! The process may be compromised. An invalid line ends it, and so does a line that is too long.
 
@@ -48,8 +49,10 @@ pub enum Said {
     Breach(String),
     /// The driver cannot go on after this fault. The process ends, and its pending requests are refused with this.
     Fault(Status, String),
-    /// The driver was unloaded, and left this behind.
+    /// The driver was unloaded and left no memory behind, or cannot be unloaded.
     Unloaded(String),
+    /// The driver was unloaded, and left this memory behind.
+    Left(String),
 }
 
 impl Record {
@@ -69,7 +72,7 @@ impl Record {
                 record.set_status(*status);
                 record.reason = Some(what.clone());
             }
-            Said::Unloaded(left) => {
+            Said::Unloaded(left) | Said::Left(left) => {
                 record.event = "unloaded";
                 record.text = Some(left.clone());
             }
@@ -96,6 +99,7 @@ fn parse(line: &[u8]) -> Option<Line> {
             Line::Said(Said::Fault(Status::from_raw(status), what))
         }
         "unloaded" => Line::Said(Said::Unloaded(text())),
+        "left" => Line::Said(Said::Left(text())),
         _ => return None,
     })
 }
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_line_is_read() {
-        let text = b"party 17\nok\nno it \x1b[31mcannot\nsay  two  words\nsay \nbreach D4\nunloaded 0 bytes\n";
+        let text = b"party 17\nok\nno it \x1b[31mcannot\nsay  two  words\nsay \nbreach D4\nunloaded 0 bytes\nleft 64 bytes\n";
         let lines = [
             Line::Party(17),
             Line::Ok,
@@ -180,6 +184,7 @@ mod tests {
             printed(""),
             Line::Said(Said::Breach("D4".to_owned())),
             Line::Said(Said::Unloaded("0 bytes".to_owned())),
+            Line::Said(Said::Left("64 bytes".to_owned())),
         ];
         assert_eq!(heard(text), (lines.to_vec(), None));
     }

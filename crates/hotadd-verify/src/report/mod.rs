@@ -31,6 +31,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The calls that were made to fail.
     pub injected: Vec<Injected>,
+    /// Why places have no lines, as a sentence without a full stop, if they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One scenario that was run.
@@ -179,18 +182,39 @@ impl Report {
         self.findings.is_empty() && !self.could_not_run()
     }
 
+    /// Ends a test that is to fail unless nothing was found.
+    ///
+    /// # Panics
+    /// Something was found, or a scenario could not be run. The message is the report as a table.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        if !self.is_clean() {
+            let mut text = Vec::new();
+            // Writing to memory does not fail.
+            let _ = table::write(self, false, &mut text);
+            panic!("{}", String::from_utf8_lossy(&text));
+        }
+    }
+
     /// Whether a scenario could not be run.
     #[must_use]
     pub fn could_not_run(&self) -> bool {
         self.scenarios.iter().any(|scenario| matches!(scenario.outcome, Outcome::NotRun(_)))
     }
 
-    /// The driver's file without its folder: `percpu.sys`.
+    /// The driver's file without its folder: `percpu.sys`. For `exec:./ready,level=1` the program, `ready`, and `sample` for a sample.
     #[must_use]
     pub fn module(&self) -> &str {
-        match self.subject.trim_end_matches('/').rsplit('/').next() {
-            Some(name) if !name.is_empty() => name,
+        let without_options =
+            |text: &'_ str| text.split_once(',').map_or(text.len(), |(path, _)| path.len());
+        let subject = match self.subject.split_once(':') {
+            Some(("exec", rest)) => &rest[..without_options(rest)],
+            Some((sample @ "sample", _)) => sample,
             _ => &self.subject,
+        };
+        match subject.trim_end_matches('/').rsplit('/').next() {
+            Some(name) if !name.is_empty() => name,
+            _ => subject,
         }
     }
 

@@ -27,6 +27,9 @@ pub fn write(report: &Report, colours: bool, out: &mut dyn Write) -> io::Result<
         finding(report, at + 1, found, &paint, out)?;
     }
     injected(report, &totals, out)?;
+    if let Some(note) = &report.note {
+        writeln!(out, "\nnote: {}", clean(note))?;
+    }
     let colour = match report.worst() {
         Some(severity) => Paint::of(severity),
         None if totals.not_run > 0 => YELLOW,

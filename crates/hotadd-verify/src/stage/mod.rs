@@ -4,7 +4,6 @@
 mod classify;
 mod ledger;
 mod play;
-mod random;
 mod recorder;
 
 use std::fs::File;
@@ -20,9 +19,9 @@ use hotadd_nt::{Options, World, pool, probe, sandbox, set_group_size};
 use rustix::stdio::dup2_stdout;
 
 use self::play::Stage;
-use self::random::Random;
 use self::recorder::Recorder;
 use crate::message::{Job, Played};
+use crate::random::Random;
 use crate::scenario::{Scenario, Set};
 
 /// The longest job.

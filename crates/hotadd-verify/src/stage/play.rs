@@ -13,9 +13,9 @@ use hotadd_nt::{Driver, Place, probe};
 
 use super::classify;
 use super::ledger::{Growth, Ledger};
-use super::random::Random;
 use super::recorder::{Recorder, place, record_this_thread, status};
 use crate::message::Decided;
+use crate::random::Random;
 use crate::scenario::{DRY, Failing, Phase, Scenario, Set};
 
 /// The name of the driver's parties: those after the first have a number appended.

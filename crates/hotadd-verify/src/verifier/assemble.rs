@@ -38,8 +38,16 @@ pub(super) fn report(
     let scenarios = results.into_iter().map(scenario).collect();
     let depth = options.scenario.clone().unwrap_or_else(|| options.depth.word().to_owned());
     let subject = file.display().to_string();
-    let mut report =
-        Report { version: 1, subject, seed: options.seed, depth, scenarios, findings, injected };
+    let mut report = Report {
+        version: 1,
+        subject,
+        seed: options.seed,
+        depth,
+        scenarios,
+        findings,
+        injected,
+        note: None,
+    };
     name_places(&mut report, file);
     report
 }
@@ -262,6 +270,11 @@ fn name_places(report: &mut Report, file: &Path) {
         scenario.steps.iter_mut().for_each(|step| fill(&mut step.place));
     }
     report.injected.iter_mut().for_each(|injected| symbols.fill(&mut injected.place));
+    let places = report.findings.iter().filter_map(|finding| finding.place.as_ref());
+    let mut places = places.chain(report.injected.iter().map(|injected| &injected.place));
+    if places.any(|place| place.line.is_none()) {
+        report.note = symbols.note().map(str::to_owned);
+    }
 }
 
 #[cfg(test)]

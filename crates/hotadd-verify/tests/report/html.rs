@@ -15,6 +15,7 @@ fn a_page_has_findings_and_timelines() {
     let page = text(&report());
     assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"));
     assert!(page.contains("2 findings: 1 error, 1 warning"));
+    assert!(page.contains("Note: percpu.pdb is of another build"));
     for id in ["finding-1", "finding-2", "scenario-2", "scenario-3"] {
         assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
     }

@@ -17,6 +17,7 @@ fn json_is_the_report() {
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["findings"][0]["check"], "leak-after-failure");
     assert_eq!(value["findings"][0]["place"]["line"], 61);
+    assert_eq!(value["note"], "percpu.pdb is of another build");
     assert_eq!(value["scenarios"][3]["outcome"]["why"], "no memory");
 }
 

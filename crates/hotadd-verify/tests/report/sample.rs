@@ -123,6 +123,7 @@ pub(crate) fn report() -> Report {
             injected("ExAllocatePool2", unknown(0x1a40), true),
             injected("IoAllocateWorkItem", known("PerCpuStart", 44), false),
         ],
+        note: Some("percpu.pdb is of another build".to_owned()),
     }
 }
 
@@ -131,6 +132,7 @@ pub(crate) fn clean() -> Report {
     let mut report = report();
     report.findings.clear();
     report.injected.clear();
+    report.note = None;
     report.scenarios.truncate(1);
     report
 }
@@ -150,6 +152,7 @@ pub(crate) fn hostile() -> Report {
     };
     spoil(&mut report.subject);
     spoil(&mut report.depth);
+    report.note.iter_mut().for_each(spoil);
     for scenario in &mut report.scenarios {
         spoil(&mut scenario.name);
         spoil(&mut scenario.title);

@@ -65,6 +65,9 @@ fn page(report: &Report) -> Markup {
                     section aria-labelledby="scenarios" { (list(report)) }
                 }
                 footer {
+                    @if let Some(note) = &report.note {
+                        p { "Note: " (clean(note)) }
+                    }
                     p { "hotadd verify " (env!("CARGO_PKG_VERSION")) }
                 }
             }
