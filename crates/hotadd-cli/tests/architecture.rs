@@ -103,6 +103,25 @@ fn no_layer_of_the_windows_host_uses_a_layer_above_it() {
     }
 }
 
+/// `./test` tells tests in guests from others by their names.
+#[test]
+fn test_programs_have_a_name_with_g_only_if_they_need_guests() {
+    let names = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    for package in names(root().join("crates")) {
+        for name in names(root().join("crates").join(&package).join("tests")) {
+            assert!(!name.starts_with('g'), "{package}: {name} is run only where guests can be");
+        }
+    }
+    let guests = names(root().join("lab/tests"));
+    assert!(!guests.is_empty());
+    for name in guests {
+        assert!(name.starts_with("guests"), "lab: {name} is run with the tests of this machine");
+    }
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("a layer is a folder") {

@@ -57,7 +57,7 @@ fn here(command: &str) -> Option<String> {
 
 /// Whether a command that needs root is run in a guest, by the test of `dist/install`.
 fn is_run_in_a_guest(command: &str) -> bool {
-    let test = include_str!("../../../lab/tests/installed.rs");
+    let test = include_str!("../../../lab/tests/guests/installed.rs");
     if ["cargo build --release -p hotadd-cli", "sudo dist/install"].contains(&command) {
         return test.contains("{SOURCE}/dist/install");
     }

@@ -193,6 +193,25 @@ fn a_waiting_reader_is_woken_by_a_change_and_by_the_end() {
     assert_eq!(reader.count(), 1, "what was read last can still be read");
 }
 
+#[test]
+fn a_wait_whose_time_limit_passes_says_so_while_the_partition_lives() {
+    let set = ActiveSet::first(&ids(0..2), 8).unwrap();
+    let (_folder, path, _writer) = page(&set);
+    let reader = SetPage::open(&path).unwrap();
+    // When the kernel ends a wait, the reader also checks whether the partition has ended.
+    let waited = reader.wait(set.epoch(), Some(Duration::from_millis(20)));
+    assert_eq!(waited.unwrap(), None, "nothing has changed, and the partition lives");
+}
+
+#[test]
+fn a_page_without_a_path_is_in_no_place() {
+    let set = ActiveSet::first(&ids(0..2), 8).unwrap();
+    let writer = PageWriter::sealed(&set).unwrap();
+    assert!(!writer.is_in_place(), "there is no path at which somebody finds it");
+    let reader = SetPage::from_descriptor(writer.descriptor().unwrap()).unwrap();
+    assert_eq!(reader.count(), 2, "a descriptor leads to it");
+}
+
 const CHILD: &str = "HOTADD_PAGE_OF_A_CHILD";
 
 #[test]

@@ -137,17 +137,17 @@ struct Worker {
     _place: Place,
 }
 
-/// One worker's share of [`MOST_WORKERS`].
+/// One worker's share of [`MOST_WORKERS`], with the count of all.
 #[derive(Debug)]
-struct Place;
+struct Place(&'static AtomicUsize);
 
 impl Place {
-    fn take() -> Result<Self, Veto> {
+    fn take(workers: &'static AtomicUsize) -> Result<Self, Veto> {
         // Relaxed, here and below: a plain count, which orders nothing.
-        if WORKERS.fetch_add(1, Ordering::Relaxed) < MOST_WORKERS {
-            return Ok(Self);
+        if workers.fetch_add(1, Ordering::Relaxed) < MOST_WORKERS {
+            return Ok(Self(workers));
         }
-        WORKERS.fetch_sub(1, Ordering::Relaxed);
+        workers.fetch_sub(1, Ordering::Relaxed);
         let reason = format!("the samples have reached their limit of {MOST_WORKERS} workers");
         Err(Veto::new(Status::INSUFFICIENT_RESOURCES, reason))
     }
@@ -155,14 +155,14 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        WORKERS.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Worker {
     /// Allocates the block and starts the thread. The thread does not run on the processor yet, because nothing may (A5).
     fn start(id: HardwareId) -> Result<Self, Veto> {
-        let place = Place::take()?;
+        let place = Place::take(&WORKERS)?;
         let mut block = Vec::new();
         block.try_reserve_exact(BLOCK)?;
         let (work, orders) = channel();
@@ -208,4 +208,27 @@ fn settle_on(id: HardwareId) {
     }
     #[cfg(hotadd_loom)]
     let _ = id;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a11_the_worker_beyond_the_limit_is_refused_with_the_limit_and_one_that_ends_makes_room() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let take = || Place::take(&COUNT);
+        let mut places: Vec<_> =
+            (0..MOST_WORKERS).map(|_| take().expect("up to the limit")).collect();
+        for _ in 0..2 {
+            let veto = take().expect_err("it is beyond the limit");
+            assert_eq!(veto.status(), Status::INSUFFICIENT_RESOURCES);
+            assert!(veto.to_string().contains("limit of 4096 workers"), "A11: {veto}");
+        }
+        drop(places.pop());
+        places.push(take().expect("there is room for one: what was refused has taken none"));
+        take().expect_err("and for no other");
+        drop(places);
+        assert_eq!(COUNT.load(Ordering::Relaxed), 0, "every place is given back");
+    }
 }

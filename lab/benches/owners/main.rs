@@ -1,10 +1,10 @@
 //! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only, each
 //! behind one that is not measured and that has whoever takes part run once.
 //!
-//! `cargo bench -p lab --bench owners -- [ROUNDS] [NAME...]` prints tables, of the owners whose names contain one of these. With
+//! `cargo bench -p lab --bench guests_owners -- [ROUNDS] [NAME...]` prints tables, of the owners whose names contain one of these. With
 //! `--calls` it prints instead which system calls each owner makes from the add event to the write. Nothing depends on the
 //! figures. `HOTADD_EARLIER=FILE` adds the daemon of an earlier version, built for guests. Without `--bench`, as
-//! `cargo test --bench owners` has it, there is one round, and no table.
+//! `cargo test --bench guests_owners` has it, there is one round, and no table.
 
 mod at_once;
 mod list;

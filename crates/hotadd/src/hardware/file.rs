@@ -82,3 +82,42 @@ pub(super) fn write_opened(file: &OwnedFd, text: &[u8]) -> Result<(), Errno> {
 pub(super) fn errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What both ways of reading give for a file with these bytes.
+    fn both(bytes: &[u8]) -> [Result<String, Errno>; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        fs::write(&path, bytes).unwrap();
+        [read(&path), Kept::new(path).read()]
+    }
+
+    #[test]
+    fn a_file_of_up_to_the_longest_page_is_read_whole_and_a_longer_one_is_refused() {
+        let longest = usize::try_from(LONGEST).unwrap();
+        // Numbers, so that a piece that is read twice or at another place shows.
+        let numbers: String = (0..longest).map(|n| format!("{n},")).collect();
+        for length in [0, 1, 4095, 4096, 4097, 8192, longest - 1, longest] {
+            let text = &numbers[..length];
+            let same = both(text.as_bytes()).map(|read| read.as_deref() == Ok(text));
+            assert_eq!(same, [true, true], "{length} bytes are read");
+        }
+        for length in [longest + 1, longest + 4096, 3 * longest] {
+            let refused = both(&numbers.as_bytes()[..length]).map(|read| read == Err(Errno::IO));
+            assert_eq!(refused, [true, true], "{length} bytes are refused");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_or_is_missing_gives_an_error() {
+        assert_eq!(both(b"0-3\xff"), [Err(Errno::IO), Err(Errno::IO)]);
+        let missing = tempfile::tempdir().unwrap().path().join("list");
+        assert_eq!(read(&missing), Err(Errno::NOENT));
+        assert_eq!(Kept::new(missing).read(), Err(Errno::NOENT));
+    }
+}

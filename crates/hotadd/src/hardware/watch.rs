@@ -136,3 +136,145 @@ pub(super) fn cpusets_above() -> Result<OwnedFd, Errno> {
     }
     Ok(queue)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use hotadd_core::{HardwareId, PlatformError};
+
+    use super::*;
+    use crate::hardware::{NotAdmitted, Simulated, Survey};
+
+    /// What the socket for uevents gives.
+    type Received = Result<Option<usize>, Errno>;
+
+    /// A hardware that records what the watcher tells it.
+    #[derive(Debug)]
+    struct Recorder {
+        processors: Arc<Simulated>,
+        /// What is received next. After this, nothing is there.
+        receives: Mutex<VecDeque<Received>>,
+        /// For each check, whether uevents were lost.
+        lost: Mutex<Vec<bool>>,
+        notices: Mutex<Option<OwnedFd>>,
+    }
+
+    impl Recorder {
+        fn new(notices: Option<OwnedFd>) -> Self {
+            Self {
+                processors: Simulated::new(1, 1).unwrap(),
+                receives: Mutex::default(),
+                lost: Mutex::default(),
+                notices: Mutex::new(notices),
+            }
+        }
+
+        /// One round of the watcher in which this is received. Returns whether it says that uevents were lost.
+        fn looks(&self, watcher: &mut Watcher, received: &[Received]) -> bool {
+            self.receives.lock().unwrap().extend(received);
+            watcher.look(self);
+            self.lost.lock().unwrap().pop().expect("every round is a check")
+        }
+    }
+
+    impl Hardware for Recorder {
+        fn name(&self) -> &'static str {
+            "recorder"
+        }
+
+        fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
+            self.processors.active()
+        }
+
+        fn maximum(&self) -> u32 {
+            self.processors.maximum()
+        }
+
+        fn candidates(&self) -> Result<Vec<HardwareId>, PlatformError> {
+            self.processors.candidates()
+        }
+
+        fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
+            self.processors.admits(id)
+        }
+
+        fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
+            self.processors.start(id)
+        }
+
+        fn stop(&self, id: HardwareId) -> Result<(), PlatformError> {
+            self.processors.stop(id)
+        }
+
+        fn survey(&self, expected: &[HardwareId]) -> Survey {
+            self.processors.survey(expected)
+        }
+
+        fn watch(self: Arc<Self>, _: Nudge) {}
+    }
+
+    impl Watched for Recorder {
+        fn every(&self) -> Duration {
+            Duration::MAX
+        }
+
+        fn listen(&self) -> Result<OwnedFd, Errno> {
+            Ok(io::pipe().unwrap().0.into())
+        }
+
+        fn receive(&self, _: &OwnedFd, _: &mut [u8]) -> Received {
+            self.receives.lock().unwrap().pop_front().unwrap_or(Err(Errno::AGAIN))
+        }
+
+        fn notices(&self) -> Result<OwnedFd, Errno> {
+            self.notices.lock().unwrap().take().ok_or(Errno::OPNOTSUPP)
+        }
+
+        fn look(&self, _: &[Uevent], lost: bool) -> bool {
+            self.lost.lock().unwrap().push(lost);
+            false
+        }
+    }
+
+    #[test]
+    fn h3_the_hardware_is_told_when_uevents_were_lost_so_that_it_checks_everything() {
+        let recorder = Recorder::new(None);
+        let mut watcher = Watcher::new(&recorder);
+        assert!(!recorder.looks(&mut watcher, &[]), "nothing was sent");
+        assert!(!recorder.looks(&mut watcher, &[Ok(None), Ok(Some(1))]), "all was received");
+        assert!(recorder.looks(&mut watcher, &[Ok(Some(1)), Err(Errno::NOBUFS)]), "too much");
+        assert!(!recorder.looks(&mut watcher, &[]), "this was said once");
+        assert!(recorder.looks(&mut watcher, &[Err(Errno::BADF)]), "the socket has failed");
+        assert!(watcher.uevents.is_none(), "and is made again");
+        assert!(!recorder.looks(&mut watcher, &[]), "this was said once");
+    }
+
+    #[test]
+    fn notices_are_read_so_that_the_watcher_sleeps_until_the_next_one() {
+        let (read, write) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&read, true).unwrap();
+        let again = read.try_clone().unwrap();
+        let recorder = Recorder::new(Some(read.into()));
+        let mut watcher = Watcher::new(&recorder);
+        for _ in 0..2 {
+            rustix::io::write(&write, b"changed").unwrap();
+            recorder.looks(&mut watcher, &[]);
+            assert_eq!(rustix::io::read(&again, &mut [0; 9]), Err(Errno::AGAIN), "it is read");
+            recorder.looks(&mut watcher, &[]);
+            assert!(watcher.notices.is_some(), "having none does not end their use");
+        }
+    }
+
+    #[test]
+    fn notices_that_cannot_be_read_are_not_used_so_that_the_watcher_does_not_spin() {
+        // The end for writing cannot be read.
+        let (_read, write) = io::pipe().unwrap();
+        let recorder = Recorder::new(Some(write.into()));
+        let mut watcher = Watcher::new(&recorder);
+        assert!(watcher.notices.is_some());
+        recorder.looks(&mut watcher, &[]);
+        assert!(watcher.notices.is_none());
+    }
+}

@@ -1,12 +1,11 @@
 //! The hardware `cpuset` on real kernels: it grows and shrinks only with agreement, and changes by others are
 //! noticed.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
+
+use crate::common::{cpu, lab, on_each_kernel, text};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

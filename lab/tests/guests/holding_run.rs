@@ -2,14 +2,13 @@
 //! command only with the agreement of all parties. With masks, with a cpuset, and inside of a service that
 //! systemd confines.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::daemon::{put, until};
-use common::holder::{LIMIT, ids, masks};
-use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{put, until};
+use crate::common::holder::{LIMIT, ids, masks};
+use crate::common::{cpu, lab, on_each_kernel, text};
 
 on_each_kernel!(a_command_started_on_all_processors_uses_only_agreed_ones);
 

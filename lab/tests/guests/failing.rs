@@ -1,13 +1,12 @@
 //! Processors that the kernel fails to start, on real kernels: the failure is told to the parties and not
 //! retried silently (A4).
 
-mod common;
-
 use std::time::Instant;
 
-use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
+use crate::common::{cpu, on_each_kernel};
 
 on_each_kernel!(
     a_failed_start_is_told_to_the_parties_that_agreed_and_not_retried,

@@ -1,11 +1,10 @@
 //! A missing party of the daemon's configuration does not consent (L4): processors that are plugged in
 //! meanwhile stay off.
 
-mod common;
-
-use common::daemon::{SAID, hotadd, online, put, start, until, with_daemon};
-use common::on_each_kernel;
 use lab::Kernel;
+
+use crate::common::daemon::{SAID, hotadd, online, put, start, until, with_daemon};
+use crate::common::on_each_kernel;
 
 const HUP: i32 = 1;
 

@@ -1,9 +1,8 @@
 //! Tests that take minutes because of many processors. `./test lab --long`.
 
-mod common;
-
-use common::{MANY, cpu, lab, on_each_kernel};
 use lab::Kernel;
+
+use crate::common::{MANY, cpu, lab, on_each_kernel};
 
 on_each_kernel!(processors_join_across_the_end_of_a_group);
 

@@ -1,11 +1,10 @@
 //! More uevents than the daemon can receive, on real kernels: messages about processors are lost, but no
 //! processor is.
 
-mod common;
-
-use common::on_each_kernel;
-use common::overflow::nothing_is_missed_when_messages_are_lost;
 use lab::Kernel;
+
+use crate::common::on_each_kernel;
+use crate::common::overflow::nothing_is_missed_when_messages_are_lost;
 
 on_each_kernel!(sixty_four_are_plugged_in_while_messages_are_lost);
 

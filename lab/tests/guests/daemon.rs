@@ -1,11 +1,12 @@
 //! `hotadd daemon` on real kernels: a hot-added processor comes online only with the agreement of all
 //! parties, and a refusal names the party.
 
-mod common;
-
-use common::daemon::{LIMIT, SAID, agent, begin, hotadd, online, put, start, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::Kernel;
+
+use crate::common::daemon::{
+    LIMIT, SAID, agent, begin, hotadd, online, put, start, until, with_daemon,
+};
+use crate::common::{cpu, on_each_kernel};
 
 const TERM: i32 = 15;
 

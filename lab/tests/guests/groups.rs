@@ -1,10 +1,9 @@
 //! Processors with numbers beyond a group's 64 on real kernels: indexes follow the order of joining.
 
-mod common;
-
-use common::daemon::{SAID, agent, hotadd, start, told, until, with_daemon};
-use common::{MANY, cpu, on_each_kernel};
 use lab::Kernel;
+
+use crate::common::daemon::{SAID, agent, hotadd, start, told, until, with_daemon};
+use crate::common::{MANY, cpu, on_each_kernel};
 
 on_each_kernel!(gaps_in_hardware_ids_leave_no_gaps_in_indexes_and_groups);
 

@@ -1,19 +1,21 @@
-//! The effects of guests on this machine: the message where none can run, and that nothing outlives a test.
-
-mod common;
+//! The effects of guests on this machine: the message where none can run, and that nothing outlives a test. In a program of its own,
+//! since it looks for QEMU among its child processes.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use common::{lab, text};
-use lab::Kernel;
+use lab::{Kernel, Lab};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Set for the process that boots a guest and is killed.
 const HOLDS: &str = "LAB_TEST_HOLDS";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 /// Runs `lab` on a machine that has nothing prepared.
 fn prepare(change: impl FnOnce(&mut Command, &std::path::Path)) -> Output {
@@ -56,7 +58,7 @@ fn without_apt_one_line_says_that_guests_are_unavailable() {
 #[test]
 fn qemu_ends_with_its_guest_and_with_its_process_even_if_killed() {
     if std::env::var_os(HOLDS).is_some() {
-        let guest = lab(Kernel::V6_1).boot().unwrap();
+        let guest = Lab::new(Kernel::V6_1).unwrap().boot().unwrap();
         println!("\nguest is up");
         // The process is killed, so no destructor runs.
         let _ = guest.run_within(Duration::from_secs(600), &["sleep", "600"]);
@@ -77,7 +79,7 @@ fn qemu_ends_with_its_guest_and_with_its_process_even_if_killed() {
     let [qemu] = qemu[..] else { panic!("it has one QEMU: {qemu:?}") };
     assert!(ends(qemu), "process {qemu} lives on after SIGKILL of the one that started it");
 
-    let guest = lab(Kernel::V6_1).boot().unwrap();
+    let guest = Lab::new(Kernel::V6_1).unwrap().boot().unwrap();
     let qemu = children(std::process::id());
     drop(guest);
     // Other tests of this file have child processes too, but no QEMU.

@@ -6,13 +6,12 @@
 //! Linux 6.1 changes masks by itself, which leaves windows. They end by themselves, and their lengths are
 //! printed.
 
-mod common;
-
 use std::time::Instant;
 
-use common::holder::{Counts, Holder, LIMIT, masks, with_holder};
-use common::{cpu, on_each_kernel, text};
 use lab::{Guest, Kernel};
+
+use crate::common::holder::{Counts, Holder, LIMIT, masks, with_holder};
+use crate::common::{cpu, on_each_kernel, text};
 
 on_each_kernel!(
     a_vcpu_added_to_the_vm_is_used_only_after_agreement,

@@ -1,12 +1,11 @@
 //! A daemon is killed at every point of an add, and the next one continues: no agreement is lost, no processor joins without
 //! asking, and each party is told one outcome, the right one.
 
-mod common;
-
-use common::daemon::{LIMIT, SAID, SOCKET, agent, begin, hotadd, online, until};
-use common::{MANY, cpu, lab, on_each_kernel};
 use lab::{Guest, Kernel};
 use serde_json::Value;
+
+use crate::common::daemon::{LIMIT, SAID, SOCKET, agent, begin, hotadd, online, until};
+use crate::common::{MANY, cpu, lab, on_each_kernel, text};
 
 const TERM: i32 = 15;
 const KILL: i32 = 9;
@@ -135,7 +134,7 @@ fn decided(guest: &Guest, id: usize, case: &str) {
     let note = guest.read(&format!("{SOCKET}.decided")).unwrap();
     let note: Value = serde_json::from_str(&note).unwrap();
     let inode = guest.run(&["stat", "-c", "%i", &cpu(&format!("cpu{id}"))]).unwrap();
-    let inode: u64 = common::text(&inode.stdout).trim().parse().unwrap();
+    let inode: u64 = text(&inode.stdout).trim().parse().unwrap();
     assert_eq!(note["processors"][id.to_string()], inode, "{case}: {note}");
 }
 

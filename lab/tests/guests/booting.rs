@@ -1,12 +1,11 @@
 //! Guests of both kernels: they boot, carry out requests, and end.
 
-mod common;
-
 use std::fs;
 use std::time::Duration;
 
-use common::{lab, on_each_kernel, text};
 use lab::{Error, Kernel};
+
+use crate::common::{lab, on_each_kernel, text};
 
 on_each_kernel!(
     a_guest_runs_the_requested_kernel,

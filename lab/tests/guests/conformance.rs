@@ -1,11 +1,10 @@
 //! The table of the contract on real processors: as the machine's partition, and as a cpuset.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{lab, on_each_kernel};
 use lab::Kernel;
+
+use crate::common::{lab, on_each_kernel};
 
 on_each_kernel!(the_table_holds_on_hot_added_processors_and_on_a_cpuset);
 

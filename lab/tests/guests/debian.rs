@@ -1,12 +1,11 @@
 //! Guests with Debian's userland, with an administrator's tools and other programs that online processors.
 
-mod common;
-
 use std::fs;
 use std::time::Duration;
 
-use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
+
+use crate::common::{cpu, lab, on_each_kernel, text};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

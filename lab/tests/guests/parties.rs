@@ -1,14 +1,13 @@
 //! Four kinds of parties on the daemon's partition at the same time: a Windows driver, a script, an agent in
 //! Rust and one in Python.
 
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 
-use common::daemon::{SAID, agent, is_sandboxed, online, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{SAID, agent, is_sandboxed, online, start, told, until, with_daemon};
+use crate::common::{cpu, on_each_kernel};
 
 on_each_kernel!(four_kinds_of_parties_agree_or_each_of_them_refuses);
 

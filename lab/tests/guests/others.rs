@@ -1,12 +1,11 @@
 //! Processors that are brought online without the daemon, on real kernels.
 
-mod common;
-
 use std::time::Instant;
 
-use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
+use crate::common::{cpu, on_each_kernel};
 
 on_each_kernel!(q3_a_processor_onlined_by_others_is_revoked_or_reported);
 

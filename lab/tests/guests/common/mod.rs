@@ -1,7 +1,5 @@
 //! Shared parts of the tests in guests.
 
-#![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
-
 pub(crate) mod daemon;
 pub(crate) mod holder;
 pub(crate) mod journal;

@@ -1,11 +1,10 @@
 //! Processors that leave, on real kernels: with agreement, under load, against a veto, and unplugged by the
 //! hypervisor.
 
-mod common;
-
-use common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
+use crate::common::{cpu, on_each_kernel};
 
 const KILL: i32 = 9;
 

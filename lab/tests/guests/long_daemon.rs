@@ -1,14 +1,13 @@
 //! Tests of the daemon that take minutes: the maximum number of processors, and a second group. `./test lab --long`.
 
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
-use common::daemon::{LIMIT, SAID, agent, start, told, until, until_within, with_daemon};
-use common::overflow::nothing_is_missed_when_messages_are_lost;
-use common::{MANY, cpu, on_each_kernel};
 use lab::Kernel;
+
+use crate::common::daemon::{LIMIT, SAID, agent, start, told, until, until_within, with_daemon};
+use crate::common::overflow::nothing_is_missed_when_messages_are_lost;
+use crate::common::{MANY, cpu, on_each_kernel};
 
 on_each_kernel!(
     the_maximum_number_of_processors_is_plugged_in_while_messages_are_lost,

@@ -1,14 +1,12 @@
 //! Random cycles of everything that happens to a machine's partition, over `hotadd daemon` on real kernels. The invariants are
 //! checked after each. `HOTADD_SOAK=CYCLES` is the number for both kernels together; `HOTADD_SEED` repeats a run.
 
-mod common;
-#[path = "soak/machine.rs"]
 mod machine;
 
-use common::on_each_kernel;
 use lab::Kernel;
-
 use machine::Machine;
+
+use crate::common::on_each_kernel;
 
 /// A run of at least this many cycles may take long.
 const LONG: u64 = 500;

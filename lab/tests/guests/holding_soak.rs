@@ -3,14 +3,13 @@
 //! run only on agreed processors. A tenth of `HOTADD_SOAK` is the number of actions on each kernel;
 //! `HOTADD_SEED` repeats a run.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::holder::{Holder, with_holder};
-use common::{MANY, cpu, on_each_kernel};
 use fastrand::Rng;
 use lab::{Guest, Kernel};
+
+use crate::common::holder::{Holder, with_holder};
+use crate::common::{MANY, cpu, on_each_kernel};
 
 on_each_kernel!(no_thread_runs_on_a_processor_without_agreement_during_random_changes);
 

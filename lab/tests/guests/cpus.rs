@@ -1,11 +1,10 @@
 //! Processors that are hot-added to a guest and removed, as Linux shows them.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{cpu, lab, on_each_kernel};
 use lab::{Error, Guest, Kernel};
+
+use crate::common::{cpu, lab, on_each_kernel};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

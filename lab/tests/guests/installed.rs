@@ -2,14 +2,13 @@
 //! with polkit, and with the journal. Each step continues from the previous one, because a guest with Debian
 //! takes long to boot.
 
-mod common;
-
 use std::path::Path;
 
-use common::daemon::{LIMIT, SAID, agent, hotadd, is_sandboxed, online, put, told, until};
-use common::journal::{follow, records};
-use common::{cpu, lab, on_each_kernel, text};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{LIMIT, SAID, agent, hotadd, is_sandboxed, online, put, told, until};
+use crate::common::journal::{follow, records};
+use crate::common::{cpu, lab, on_each_kernel, text};
 
 on_each_kernel!(the_installed_service_asks_all_parties_and_is_restarted);
 
@@ -103,7 +102,7 @@ fn its_unit_has_only_the_needed_rights(kernel: Kernel, guest: &Guest) {
         .filter_map(|line| line.trim().strip_prefix('✗'))
         .filter_map(|line| line.trim().split(['=', ' ']).next())
         .collect();
-    let unit = include_str!("../../dist/hotadd.service");
+    let unit = include_str!("../../../dist/hotadd.service");
     for directive in lacks {
         let explained =
             unit.lines().any(|line| line.starts_with("#   ") && line.contains(directive));

@@ -1,9 +1,8 @@
 //! `hotadd daemon` as a service: it uses little memory.
 
-mod common;
-
-use common::daemon::{SAID, agent, begin, until, with_daemon};
 use lab::Kernel;
+
+use crate::common::daemon::{SAID, agent, begin, until, with_daemon};
 
 /// Kilobytes of its own memory and its share of shared memory, including its program.
 const MOST_KB: u64 = 10_000;

@@ -1,11 +1,10 @@
 //! The command `hotadd`, statically linked, in guests.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{cpu, lab, on_each_kernel, text};
 use lab::Kernel;
+
+use crate::common::{cpu, lab, on_each_kernel, text};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -1,11 +1,10 @@
 //! Processors are switched by hand while a party is asked, on real kernels: the partition continues to look
 //! (Q4), and calls come in pairs (X4).
 
-mod common;
-
-use common::daemon::{SAID, agent, hotadd, online, put, start, told, until, with_daemon};
-use common::{cpu, on_each_kernel};
 use lab::{Guest, Kernel};
+
+use crate::common::daemon::{SAID, agent, hotadd, online, put, start, told, until, with_daemon};
+use crate::common::{cpu, on_each_kernel};
 
 on_each_kernel!(q4_a_processor_switched_by_hand_while_a_party_is_asked_is_noticed_at_once);
 
