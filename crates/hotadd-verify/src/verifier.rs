@@ -103,7 +103,7 @@ pub fn verify(
         injected.push((order[0].clone(), injected_at(&one.point, file)));
     }
     let results: Vec<Result_> = results.into_values().collect();
-    Ok(assemble::report(file, options, results, injected))
+    Ok(assemble::report(file, options, results, &injected))
 }
 
 /// The scenarios with failing calls, and the calls.

@@ -150,9 +150,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Image> {
 /// The range of addresses from the first image to the last. Most words of a stack are outside of it. May be called from a signal
 /// handler.
 pub(crate) fn bounds() -> Range<usize> {
-    all().fold(usize::MAX..0, |bounds, image| {
-        bounds.start.min(image.base)..bounds.end.max(image.base + image.size)
-    })
+    let (start, end) = all().fold((usize::MAX, 0), |(start, end), image| {
+        (start.min(image.base), end.max(image.base + image.size))
+    });
+    start..end
 }
 
 /// The image that contains an address. May be called from a signal handler.

@@ -42,7 +42,7 @@ pub struct Driver {
 /// What keeps a driver's code in memory.
 enum Code {
     Native(Box<Native>),
-    Sys(#[expect(dead_code, reason = "held, and let go at the end")] pe::Loaded),
+    Sys(#[expect(dead_code, reason = "held, and let go at the end")] Box<pe::Loaded>),
 }
 
 impl Code {
@@ -92,7 +92,7 @@ impl File {
             Kind::Sys => {
                 let loaded = pe::load(&self.bytes, &self.name, options.strict, &SERVICES)?;
                 let (entry, image) = (loaded.entry(), loaded.image());
-                Ok(Driver::new(&self.name, image, entry, Code::Sys(loaded)))
+                Ok(Driver::new(&self.name, image, entry, Code::Sys(Box::new(loaded))))
             }
             Kind::Native => {
                 let native = Native::load(&self.bytes, &self.name, options.strict, &SERVICES)?;

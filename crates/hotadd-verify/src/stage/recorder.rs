@@ -232,7 +232,7 @@ impl Recorder {
     fn judge_groups(&self) {
         let told = self.told();
         let groups =
-            told.several_active_groups.then(|| told.asked_groups.clone()).unwrap_or_default();
+            if told.several_active_groups { told.asked_groups.clone() } else { BTreeMap::new() };
         drop(told);
         for (place, (function, others)) in groups {
             if !others {
@@ -279,7 +279,7 @@ impl Probe for Recorder {
             | "KeQueryActiveProcessors"
             | "KeQueryGroupAffinity" => told.asked_active = true,
             "KeQueryMaximumProcessorCount" | "KeQueryMaximumProcessorCountEx" => {
-                told.asked_maximum = true
+                told.asked_maximum = true;
             }
             _ => {}
         }

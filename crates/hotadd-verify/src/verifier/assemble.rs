@@ -18,12 +18,12 @@ pub(super) fn report(
     file: &Path,
     options: &Options,
     mut results: Vec<Result_>,
-    injected: Vec<(Scenario, Place)>,
+    injected: &[(Scenario, Place)],
 ) -> Report {
     mixed_numbers(&mut results);
     exhaustion(&mut results);
     refusals(&mut results);
-    let injected = super::injected(&injected, &results);
+    let injected = super::injected(injected, &results);
     let mut findings: Vec<Finding> = Vec::new();
     for result in &results {
         for found in &result.played.found {
@@ -231,7 +231,7 @@ fn refusals(results: &mut [Result_]) {
         match &result.played.refused_load {
             Some(why) if loads => find("refuses-load", format!("does not load: {why}")),
             Some(why) if result.played.found.is_empty() => {
-                result.played.not_run = Some(why.clone())
+                result.played.not_run = Some(why.clone());
             }
             _ => {}
         }

@@ -147,7 +147,7 @@ fn unregister(name: &str, number: usize) -> Status {
         drop(entries);
         caller::breach_of(
             Rule::Handle,
-            &format!("calls {name} for {number:#x}, which is not a registration"),
+            format!("calls {name} for {number:#x}, which is not a registration"),
         );
         return Status::INVALID_PARAMETER;
     };

@@ -51,7 +51,7 @@ nt! {
 /// A group affinity as it was passed. Breaches are reported, and what Windows tolerates is accepted.
 fn group_of(who: &str, affinity: GroupAffinity) -> (u16, u64) {
     if affinity.reserved != [0; 3] {
-        caller::breach_of(Rule::Reserved, &format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
+        caller::breach_of(Rule::Reserved, format!("{who}: GROUP_AFFINITY.Reserved is not zero"));
     }
     (affinity.group, affinity.mask)
 }
@@ -92,7 +92,7 @@ fn revert(who: &str, group: u16, mask: u64) {
 fn set(who: &str, group: u16, mask: u64) -> bool {
     let active = world::get().partition.active();
     let refuse = |why: &str| {
-        caller::breach_of(Rule::Affinity, &format!("{who}: group {group}, mask {mask:#x}: {why}"));
+        caller::breach_of(Rule::Affinity, format!("{who}: group {group}, mask {mask:#x}: {why}"));
         false
     };
     if group >= maximum_groups(&active) {

@@ -68,7 +68,7 @@ impl Driver for Callback {
         let answer =
             faults::watch(world::get().time_limit, || call(self.routine, self.context, change));
         let refused = matches!((&answer, notice.state()), (Err(_), State::AddStart));
-        if refused && probe::get().is_some_and(|probe| probe.tells_who_refused()) {
+        if refused && probe::get().is_some_and(probe::Probe::tells_who_refused) {
             let status =
                 answer.as_ref().err().map_or(0, |veto| veto.status().to_raw().cast_signed());
             let change = ChangeContext { state: change_state::FAILURE, status, ..change };

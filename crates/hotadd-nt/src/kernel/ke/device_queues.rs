@@ -87,7 +87,7 @@ fn expect_dispatch(function: &str) {
     if irql != irql::DISPATCH {
         caller::breach_of(
             Rule::Irql,
-            &format!("calls {function} at IRQL {irql}; it must be at DISPATCH_LEVEL"),
+            format!("calls {function} at IRQL {irql}; it must be at DISPATCH_LEVEL"),
         );
     }
 }

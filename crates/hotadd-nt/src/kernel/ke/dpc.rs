@@ -90,7 +90,7 @@ fn queue(dpc: &Dpc, arguments: [usize; 2]) -> bool {
     if let Queued::NotJoined(index) = queued {
         caller::breach_of(
             Rule::InactiveTarget,
-            &format!(
+            format!(
                 "queues the DPC at {:#x} for processor {index}, which has not joined (A5)",
                 std::ptr::from_ref(dpc) as usize
             ),
@@ -148,7 +148,7 @@ fn aim_old(dpc: &Dpc, number: i8) {
         Some(index) => aim_at(dpc, index),
         None => caller::breach_of(
             Rule::InactiveTarget,
-            &format!(
+            format!(
                 "calls KeSetTargetProcessorDpc for processor {}, which is not active: the DPC keeps its target",
                 number.map_or_else(i32::from, i32::from)
             ),

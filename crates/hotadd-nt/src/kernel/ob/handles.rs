@@ -112,7 +112,7 @@ fn close(function: &str, handle: usize) -> NtStatus {
     let Some((object, _)) = closed else {
         caller::breach_of(
             Rule::Handle,
-            &format!("calls {function} for {handle:#x}, which is not an open handle"),
+            format!("calls {function} for {handle:#x}, which is not an open handle"),
         );
         return nt_status(Status::INVALID_HANDLE);
     };
