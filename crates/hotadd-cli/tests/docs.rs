@@ -11,12 +11,13 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("README.md", include_str!("../../../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
     ("docs/scripts.md", include_str!("../../../docs/scripts.md")),
+    ("docs/verify.md", include_str!("../../../docs/verify.md")),
     ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),

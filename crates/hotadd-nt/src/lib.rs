@@ -49,7 +49,7 @@ pub mod fault {
 pub mod probe {
     pub use crate::ground::images::beyond as beyond_image;
     pub use crate::ground::probe::{Notification, Probe, call_stack, calling, install};
-    pub use crate::host::unload_report::{outstanding, settle};
+    pub use crate::host::unload_report::{outstanding, settle, use_devices};
     pub use crate::kernel::ke::irql_limits::{current_irql, highest_irql};
 }
 

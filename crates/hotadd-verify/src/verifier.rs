@@ -53,7 +53,7 @@ const LONGEST: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A scenario, and what happened in it.
-struct Result_ {
+struct Done {
     scenario: Scenario,
     played: Played,
     took: Duration,
@@ -102,7 +102,7 @@ pub fn verify(
     if let Some(Scenario::Failing(one)) = order.first().filter(|_| options.scenario.is_some()) {
         injected.push((order[0].clone(), injected_at(&one.point, file)));
     }
-    let results: Vec<Result_> = results.into_values().collect();
+    let results: Vec<Done> = results.into_values().collect();
     Ok(assemble::report(file, options, results, &injected))
 }
 
@@ -130,7 +130,7 @@ fn play_all(
     file: &Path,
     scenarios: &[Scenario],
     options: &Options,
-    mut each: impl FnMut(usize, Result_),
+    mut each: impl FnMut(usize, Done),
 ) -> Result<(), VerifyError> {
     let open: VecDeque<(usize, Scenario)> = scenarios.iter().cloned().enumerate().collect();
     let open = Arc::new(Mutex::new(open));
@@ -155,7 +155,7 @@ fn play_all(
     Ok(())
 }
 
-type Sent = (usize, std::io::Result<Result_>);
+type Sent = (usize, std::io::Result<Done>);
 
 fn work(
     file: &Path,
@@ -168,7 +168,7 @@ fn work(
         let Some((at, scenario)) = next else { return };
         let begun = Instant::now();
         let played = play(file, &scenario, options);
-        let result = played.map(|played| Result_ { scenario, played, took: begun.elapsed() });
+        let result = played.map(|played| Done { scenario, played, took: begun.elapsed() });
         if sender.send((at, result)).is_err() {
             return;
         }
@@ -230,7 +230,7 @@ fn absolute(file: &Path) -> PathBuf {
 }
 
 /// The calls that were made to fail, for the report.
-fn injected(all: &[(Scenario, Place)], results: &[Result_]) -> Vec<Injected> {
+fn injected(all: &[(Scenario, Place)], results: &[Done]) -> Vec<Injected> {
     let one = |(scenario, place): &(Scenario, Place)| {
         let Scenario::Failing(failing) = scenario else { return None };
         let result = results.iter().find(|result| result.scenario == *scenario);

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use hotadd::ProcessorIndex;
+
+use crate::faults;
+
 use crate::ground::driver_object::Object;
+use crate::ground::{thread, world};
 use crate::kernel::ex::pool::{self, Accounting};
 use crate::kernel::io::devices;
 use crate::kernel::ke::{change, dispatch, dpc_queue};
@@ -72,6 +77,16 @@ pub fn settle() {
     dpc_queue::flush();
     ex::work::settle();
     io::work::settle();
+}
+
+/// Uses the drivers' devices on a processor, as a program there would: opens each, sends a control code that no device has, and closes it.
+pub fn use_devices(index: u32) {
+    let index = ProcessorIndex::new(index);
+    let active = world::get().partition.active();
+    let Some(processor) = index.and_then(|index| active.by_index(index)) else { return };
+    thread::pretend(processor);
+    faults::watch(world::get().time_limit, io::opening::use_all);
+    thread::release();
 }
 
 /// What of a driver still runs or will run: its code must stay mapped until then. `None` if nothing

@@ -265,6 +265,9 @@ impl Stage {
         let added = self.partition.add(id);
         probe::settle();
         let joined = added.is_ok();
+        if let Ok(change) = &added {
+            probe::use_devices(change.processor.index.get());
+        }
         self.decide(&added.map(|change| change.processor), &groups);
         joined
     }

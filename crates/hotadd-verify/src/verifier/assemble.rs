@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Options, Result_};
+use super::{Done, Options};
 use crate::check::{CHECKS, Check};
 use crate::message::Found;
 use crate::report::{self, Finding, Outcome, Place, Report, Step, StepKind};
@@ -17,7 +17,7 @@ const STORY: usize = 12;
 pub(super) fn report(
     file: &Path,
     options: &Options,
-    mut results: Vec<Result_>,
+    mut results: Vec<Done>,
     injected: &[(Scenario, Place)],
 ) -> Report {
     mixed_numbers(&mut results);
@@ -52,8 +52,8 @@ pub(super) fn report(
     report
 }
 
-fn scenario(result: Result_) -> report::Scenario {
-    let Result_ { scenario, played, took } = result;
+fn scenario(result: Done) -> report::Scenario {
+    let Done { scenario, played, took } = result;
     let outcome = match played.not_run {
         Some(why) => Outcome::NotRun(why),
         None if played.found.is_empty() => Outcome::Passed,
@@ -68,7 +68,7 @@ fn clean_step(step: Step) -> Step {
     Step { text: without_addresses(&step.text), ..step }
 }
 
-fn finding(found: &Found, result: &Result_, options: &Options) -> Finding {
+fn finding(found: &Found, result: &Done, options: &Options) -> Finding {
     let check = Check::find(&found.check).or_else(|| Check::find("misuse")).unwrap_or(&CHECKS[0]);
     let end = found.step.min(result.played.steps.len());
     Finding {
@@ -130,7 +130,7 @@ const BY_SHARING: &[&str] = &[
 ];
 
 /// What goes wrong only with groups of two, and not with the same processors in one group, is the confusion of index and number.
-fn mixed_numbers(results: &mut [Result_]) {
+fn mixed_numbers(results: &mut [Done]) {
     let of = |name: &'static str| {
         results.iter().position(|result| result.scenario == Scenario::Plain(name))
     };
@@ -174,8 +174,8 @@ fn mixed_numbers(results: &mut [Result_]) {
 }
 
 /// What goes wrong at the same place without a failing call has nothing to do with one.
-fn exhaustion(results: &mut [Result_]) {
-    let plain = |result: &&Result_| matches!(result.scenario, Scenario::Plain(_));
+fn exhaustion(results: &mut [Done]) {
+    let plain = |result: &&Done| matches!(result.scenario, Scenario::Plain(_));
     let known: Vec<(Option<Place>, String, String)> = results
         .iter()
         .filter(plain)
@@ -206,8 +206,8 @@ fn supersede(findings: &mut Vec<Finding>) {
 }
 
 /// Findings about what the driver decides, from all scenarios in which nothing was made to fail.
-fn refusals(results: &mut [Result_]) {
-    let plain = |result: &&mut Result_| matches!(result.scenario, Scenario::Plain(_));
+fn refusals(results: &mut [Done]) {
+    let plain = |result: &&mut Done| matches!(result.scenario, Scenario::Plain(_));
     let loads = results.iter().any(|result| !result.played.adds.is_empty());
     let agrees = results.iter().any(|result| result.played.adds.iter().any(|add| add.agreed));
     for result in results.iter_mut().filter(plain) {

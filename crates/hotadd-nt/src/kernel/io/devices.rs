@@ -239,6 +239,13 @@ pub(super) fn expect(function: &str, device: Out<Device>) {
     }
 }
 
+/// All devices.
+pub(super) fn all() -> Vec<Out<Device>> {
+    let all: Vec<usize> = table().devices.keys().copied().collect();
+    // SAFETY: a device in the table is alive, and the driver deletes none while a verifier uses it.
+    all.into_iter().map(|address| unsafe { Out::new(address as *mut Device) }).collect()
+}
+
 /// The device with a name, which may be a link.
 pub(super) fn by_name(name: In<UnicodeString>) -> Option<Out<Device>> {
     /// How many links may lead to one another.

@@ -59,6 +59,10 @@ static FILES: LazyLock<Mutex<HashMap<usize, usize>>> = LazyLock::new(Mutex::defa
 fn open(name: In<UnicodeString>, access: u32) -> Result<(usize, Out<Device>), Status> {
     irql::at_most(NAME, irql::PASSIVE);
     let device = devices::by_name(name).ok_or(Status::OBJECT_NAME_NOT_FOUND)?;
+    open_device(device, access)
+}
+
+fn open_device(device: Out<Device>, access: u32) -> Result<(usize, Out<Device>), Status> {
     let flags = part!(device, Device.flags).get();
     if flags & flag::INITIALIZING != 0 {
         return Err(NO_SUCH_DEVICE);
@@ -95,6 +99,21 @@ fn open(name: In<UnicodeString>, access: u32) -> Result<(usize, Out<Device>), St
     send(top, CLEANUP, file);
     references::drop_one(NAME, top.as_ptr() as usize);
     Ok((file, top))
+}
+
+/// Uses each device, as a program would: opens it, sends a control code that no device has, and closes it. For verifiers: it runs the
+/// driver's own code where it has devices.
+pub(crate) fn use_all() {
+    /// `IRP_MJ_DEVICE_CONTROL`
+    const CONTROL: u8 = 0xe;
+    /// `FILE_READ_DATA`
+    const READ: u32 = 1;
+    for device in devices::all() {
+        // A driver may refuse to have it opened.
+        let Ok((file, top)) = open_device(device, READ) else { continue };
+        send(top, CONTROL, file);
+        references::drop_one(NAME, file);
+    }
 }
 
 /// Asks the driver whether the device may be opened.
