@@ -229,7 +229,8 @@ impl FromStr for Point {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failing {
     pub(crate) point: Point,
-    /// Which of the calls at this point fails, from 1: in each callback, if the phase [repeats](Phase::is_repeated) itself, and otherwise once.
+    /// Which of the calls at this point fails, from 1: in each callback, if the phase [repeats](Phase::is_repeated) itself,
+    /// and otherwise once.
     pub(crate) nth: u32,
     /// Whether the driver is told the failure that it caused itself (the other reading of A3).
     pub(crate) told: bool,

@@ -48,7 +48,8 @@ pub(crate) fn calling() -> Option<Call> {
     let from = here.max(ENTERED.get()).min(high);
     // SAFETY: the range goes from this frame at most to the end of this thread's stack, and this thread is busy here.
     let newest = |of: Option<&str>| unsafe { newest_call(from, high.min(from + REACH), of) };
-    // A function's own frame may have return addresses of earlier calls in it. If none fits, the function that was called last has returned.
+    // A function's own frame may have return addresses of earlier calls in it. If none fits, the function that was called
+    // last has returned.
     newest(Some(entered())).or_else(|| newest(None))
 }
 

@@ -253,7 +253,9 @@ impl Recorder {
             (Some((State::AddStart, _)), _) => Phase::Add,
             (Some((State::AddComplete, _)), _) => Phase::Complete,
             (Some(_), _) => Phase::Failure,
-            (None, act) => act,
+            (None, act @ (Phase::Load | Phase::Unload)) => act,
+            // The driver's device is used.
+            (None, _) => Phase::Other,
         }
     }
 }
@@ -298,6 +300,10 @@ impl Probe for Recorder {
 
     fn fails(&self, function: &'static str) -> bool {
         let calls = probe::call_stack(STACK);
+        if calls.is_empty() {
+            // The scenario's own use of a device.
+            return false;
+        }
         let stack = calls.iter().map(|call| call.offset as u64).collect();
         let point = Point { phase: self.phase(), function: function.to_owned(), stack };
         let call = calls.first().copied().map(place);

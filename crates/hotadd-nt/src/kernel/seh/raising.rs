@@ -6,6 +6,7 @@ use std::ptr;
 use super::dispatch::{self, NONCONTINUABLE};
 use super::raise::caught;
 use super::replaced::Replaced;
+use crate::ground::caller;
 use crate::ground::calls::call_before;
 use crate::ground::context::{Context, Record};
 use crate::ground::exception::Exception;
@@ -44,6 +45,7 @@ extern "sysv64" fn on_release_mutex(
     mutex: Shared<'_, Mutant>,
     _wait: Boolean,
 ) -> i32 {
+    caller::enters("KeReleaseMutex");
     or_raise(context, events::release_mutant("KeReleaseMutex", mutex.get(), false))
 }
 
@@ -53,6 +55,7 @@ extern "sysv64" fn on_release_mutant(
     _increment: i32,
     abandoned: Boolean,
 ) -> i32 {
+    caller::enters("KeReleaseMutant");
     or_raise(context, events::release_mutant("KeReleaseMutant", mutex.get(), abandoned != 0))
 }
 
@@ -62,10 +65,12 @@ extern "sysv64" fn on_release_semaphore(
     _increment: i32,
     by: i32,
 ) -> i32 {
+    caller::enters("KeReleaseSemaphore");
     or_raise(context, events::release_semaphore(semaphore.get(), by))
 }
 
 extern "sysv64" fn on_wait(context: &mut Context, object: Shared<'_, Header>) -> NtStatus {
+    caller::enters("KeWaitForSingleObject");
     let timeout: In<i64> = argument(context, 4);
     or_raise(context, waits::single(object, timeout))
 }
@@ -76,16 +81,19 @@ extern "sysv64" fn on_wait_for_several(
     objects: In<Shared<'_, Header>>,
     kind: i32,
 ) -> NtStatus {
+    caller::enters("KeWaitForMultipleObjects");
     let (timeout, blocks): (In<i64>, usize) = (argument(context, 6), argument(context, 7));
     let result = waits::several(count, objects, kind, timeout, blocks == 0);
     or_raise(context, result)
 }
 
 extern "sysv64" fn on_lock_pages(context: &mut Context, mdl: Out<Mdl>, _mode: u8, operation: u32) {
+    caller::enters("MmProbeAndLockPages");
     or_raise(context, mdl::try_lock(mdl, operation));
 }
 
 extern "sysv64" fn on_allocate(context: &mut Context, kind: u32, size: usize) -> usize {
+    caller::enters("ExAllocatePool");
     or_raise(context, pool::by_type(kind, size, None))
 }
 
@@ -95,6 +103,7 @@ extern "sysv64" fn on_allocate_with_tag(
     size: usize,
     tag: u32,
 ) -> usize {
+    caller::enters("ExAllocatePoolWithTag");
     or_raise(context, pool::by_type(kind, size, Some(tag)))
 }
 
@@ -104,6 +113,7 @@ extern "sysv64" fn on_allocate_with_quota(
     size: usize,
     tag: u32,
 ) -> usize {
+    caller::enters("ExAllocatePoolWithQuotaTag");
     or_raise(context, pool::with_quota(kind, size, tag))
 }
 
@@ -113,6 +123,7 @@ extern "sysv64" fn on_allocate_zero(
     size: usize,
     tag: u32,
 ) -> usize {
+    caller::enters("ExAllocatePoolZero");
     or_raise(context, pool::zeroed(kind, size, tag))
 }
 
@@ -122,6 +133,7 @@ extern "sysv64" fn on_allocate_by_flags(
     size: usize,
     tag: u32,
 ) -> usize {
+    caller::enters("ExAllocatePool2");
     or_raise(context, pool::by_flags(flags, size, tag))
 }
 
