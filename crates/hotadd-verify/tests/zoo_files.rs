@@ -1,4 +1,4 @@
-//! The zoo builds in both forms, and its lists are complete.
+//! The lists of the zoo are complete.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -7,18 +7,6 @@ mod zoo;
 use std::collections::BTreeSet;
 
 use hotadd_verify::check::{CHECKS, Check};
-
-#[test]
-fn every_driver_is_built_in_both_forms() {
-    let scratch = tempfile::tempdir().unwrap();
-    zoo::make(&["native", "windows"], scratch.path());
-    for below in ["", "good"] {
-        let sources = zoo::sources(below);
-        for extension in ["so", "sys"] {
-            assert_eq!(zoo::names(&scratch.path().join(below), extension), sources, "{extension}");
-        }
-    }
-}
 
 #[test]
 fn every_driver_has_an_expectation() {
@@ -62,13 +50,10 @@ fn a_result_is_compared_with_the_expectation() {
 }
 
 #[test]
-fn every_mutant_compiles() {
-    let scratch = tempfile::tempdir().unwrap();
+fn every_mutant_has_a_name_of_its_own_and_is_made() {
+    // The tests of the command build them, as they build the zoo.
     let mutants = zoo::mutants();
     let names: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.name.as_str()).collect();
     assert_eq!(names.len(), mutants.len(), "a name is used twice");
     assert!(mutants.len() >= 45, "{} mutants", mutants.len());
-    for mutant in &mutants {
-        mutant.check(scratch.path());
-    }
 }

@@ -132,11 +132,6 @@ impl Mutant {
         driver
     }
 
-    /// Whether it compiles.
-    pub fn check(&self, out: &Path) {
-        run(self.compiler(out).arg("-fsyntax-only"));
-    }
-
     fn compiler(&self, out: &Path) -> Command {
         let source = out.join(format!("{}.c", self.name));
         fs::write(&source, &self.source).expect("a source file");
