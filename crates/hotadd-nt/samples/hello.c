@@ -19,7 +19,8 @@ static VOID NTAPI Changed(PVOID Context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT Cha
         DbgPrint("processor %lu of %lu\n", Change->NtNumber, KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS));
         break;
     case KeProcessorAddFailureNotify: /* it did not come: undo */
-        ExFreePoolWithTag(*block, 'lleH');
+        if (*block != NULL)
+            ExFreePoolWithTag(*block, 'lleH');
         *block = NULL;
         break;
     }

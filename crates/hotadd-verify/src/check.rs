@@ -145,7 +145,7 @@ checks! {
         "the system stops: the code is gone";
         "wait for threads, cancel timers, and flush DPCs and work items in DriverUnload"
     "over-budget" Error "L3": "does not return within the time limit";
-        "adding processors hangs, and every driver after this one waits";
+        "adding a processor, loading or unloading hangs, and every driver after this one waits";
         "wait only for what is certain to come, with a time limit"
     "held-across-callback" Error "A1": "returns from a callback with a lock held or IRQL raised";
         "the next driver's callback runs at the wrong IRQL, or the system hangs";
@@ -173,7 +173,7 @@ checks! {
         "look the function up with MmGetSystemRoutineAddress, and do without it"
     "bugcheck" Error "L3": "stops the system itself";
         "the system stops";
-        "refuse the processor instead"
+        "refuse the processor in KeProcessorAddStartNotify, and handle what comes later"
     "crash" Error "L3": "crashes";
         "the system stops";
         "see the place"

@@ -63,6 +63,8 @@ pub(crate) struct Found {
     pub(crate) what: String,
     pub(crate) place: Option<Place>,
     pub(crate) origin: Option<Place>,
+    /// The check's id if no call had been made to fail.
+    pub(crate) otherwise: Option<String>,
     /// How many steps had been made, this one included.
     pub(crate) step: usize,
 }

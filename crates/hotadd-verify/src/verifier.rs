@@ -70,7 +70,12 @@ pub fn verify(
 ) -> Result<Report, VerifyError> {
     let mut results = BTreeMap::new();
     let mut order: Vec<Scenario> = match &options.scenario {
-        Some(name) => vec![name.parse()?],
+        // Some findings are made by comparing with the plainest scenario.
+        Some(name) => {
+            let asked = name.parse()?;
+            let plainest = Scenario::Plain(DRY);
+            if asked == plainest { vec![asked] } else { vec![plainest, asked] }
+        }
         None => Scenario::plain(options.depth).collect(),
     };
     let mut injected = Vec::new();
@@ -99,8 +104,10 @@ pub fn verify(
             injected = more;
         }
     }
-    if let Some(Scenario::Failing(one)) = order.first().filter(|_| options.scenario.is_some()) {
-        injected.push((order[0].clone(), injected_at(&one.point, file)));
+    if let Some(asked @ Scenario::Failing(one)) =
+        order.last().filter(|_| options.scenario.is_some())
+    {
+        injected.push((asked.clone(), injected_at(&one.point, file)));
     }
     let results: Vec<Done> = results.into_values().collect();
     Ok(assemble::report(file, options, results, &injected))
@@ -207,8 +214,10 @@ fn play(file: &Path, scenario: &Scenario, options: &Options) -> std::io::Result<
     let _ = watch.join();
     let status = lock(&child).wait()?;
     read?;
-    Ok(serde_json::from_slice(&text)
-        .unwrap_or_else(|_| broken(&String::from_utf8_lossy(&text), status)))
+    // A driver's thread may fail while the result is written: then there are two, and the first is complete.
+    let mut results = serde_json::Deserializer::from_slice(&text).into_iter();
+    let first = results.next().and_then(Result::ok);
+    Ok(first.unwrap_or_else(|| broken(&String::from_utf8_lossy(&text), status)))
 }
 
 fn lock(child: &Mutex<Child>) -> std::sync::MutexGuard<'_, Child> {
@@ -221,7 +230,8 @@ fn broken(text: &str, status: std::process::ExitStatus) -> Played {
         Some(what) => what.to_owned(),
         None => format!("ends its process without a report ({status})"),
     };
-    let found = Found { check: "crash".to_owned(), what, place: None, origin: None, step: 0 };
+    let (check, otherwise) = ("crash".to_owned(), None);
+    let found = Found { check, otherwise, what, place: None, origin: None, step: 0 };
     Played { found: vec![found], ..Played::default() }
 }
 

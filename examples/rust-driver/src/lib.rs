@@ -34,7 +34,9 @@ impl Driver for PerCpu {
 
     fn add_failure(&mut self, notice: &Notice) {
         println!("percpu: processor {} did not come: {}", notice.processor().index, notice.status());
-        self.0[notice.processor().index.as_usize()] = Vec::new();
+        if let Some(block) = self.0.get_mut(notice.processor().index.as_usize()) {
+            *block = Vec::new();
+        }
     }
 }
 

@@ -48,10 +48,15 @@ mod here {
         };
         // A driver that cannot be read or loaded at all is one error, and not one for each scenario.
         let inspected = hotadd_nt::File::read(&spec.path).and_then(|file| file.inspect());
-        inspected.map_err(|error| {
+        let inspection = inspected.map_err(|error| {
             let (path, error) = (spec.path.display().to_string(), error.to_string());
             if error.contains(&path) { error } else { format!("{}: {error}", clean(&path)) }
         })?;
+        if let Some(framework) = inspection.frameworks.iter().find(|one| one.at_start) {
+            let path = spec.path.display().to_string();
+            let (path, name) = (clean(&path), framework.name);
+            return Err(format!("{path}: it is a driver for {name}, which hotadd does not host"));
+        }
         let mut bar = Bar::new();
         let report = verify(&spec.path, &options, |progress| bar.show(progress));
         bar.clear();

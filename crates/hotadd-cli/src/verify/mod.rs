@@ -12,6 +12,7 @@ use hotadd_verify::Depth;
 use hotadd_verify::report::Report;
 
 pub(crate) use self::file::stage;
+use self::reports::Files;
 use crate::args::Verify;
 use crate::say;
 
@@ -32,11 +33,12 @@ pub(crate) fn run(args: &Verify) -> ExitCode {
 }
 
 fn verified(args: &Verify) -> Result<Report, String> {
+    let files = Files::open(args)?;
     let report = match &args.driver.what {
         What::File(spec) => file::verified(args, spec)?,
         What::Sample(_) | What::Exec(_) => party::verified(args)?,
     };
-    reports::write(args, &report)?;
+    files.write(args, &report)?;
     Ok(report)
 }
 

@@ -1,7 +1,8 @@
 //! Writes the reports that were asked for.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use hotadd_verify::report::{Report, html, json, junit, sarif, table};
 
@@ -10,25 +11,43 @@ use crate::say;
 
 type Writer = fn(&Report, &mut dyn Write) -> io::Result<()>;
 
-pub(super) fn write(args: &Verify, report: &Report) -> Result<(), String> {
-    let files: [(&Option<PathBuf>, Writer); 3] =
-        [(&args.junit, junit::write), (&args.sarif, sarif::write), (&args.html, html::write)];
-    for (path, writer) in files {
-        let Some(path) = path else { continue };
-        let mut bytes = Vec::new();
-        let written = writer(report, &mut bytes).and_then(|()| std::fs::write(path, bytes));
-        written.map_err(|error| {
-            let path = path.display().to_string();
-            format!("{} cannot be written: {error}", hotadd::text::clean(&path))
-        })?;
+/// The files for reports. They are opened first, because nobody wants to learn after a minute that one cannot be written.
+pub(super) struct Files<'a>(Vec<(&'a Path, File, Writer)>);
+
+impl<'a> Files<'a> {
+    pub(super) fn open(args: &'a Verify) -> Result<Self, String> {
+        let all = [
+            (args.junit.as_deref(), junit::write as Writer),
+            (args.sarif.as_deref(), sarif::write),
+            (args.html.as_deref(), html::write),
+        ];
+        let wanted = all.into_iter().filter_map(|(path, writer)| Some((path?, writer)));
+        let opened = wanted.map(|(path, writer)| {
+            let file = File::create(path).map_err(|error| cannot(path, &error))?;
+            Ok((path, file, writer))
+        });
+        opened.collect::<Result<_, _>>().map(Self)
     }
-    let mut text = Vec::new();
-    let written = if args.json {
-        json::write(report, &mut text)
-    } else {
-        table::write(report, io::stdout().is_terminal(), &mut text)
-    };
-    written.map_err(|error| error.to_string())?;
-    say::whole(&String::from_utf8_lossy(&text));
-    Ok(())
+
+    /// Writes all reports, and that for people to stdout.
+    pub(super) fn write(self, args: &Verify, report: &Report) -> Result<(), String> {
+        let mut text = Vec::new();
+        let written = if args.json {
+            json::write(report, &mut text)
+        } else {
+            table::write(report, io::stdout().is_terminal(), &mut text)
+        };
+        written.map_err(|error| error.to_string())?;
+        say::whole(&String::from_utf8_lossy(&text));
+        for (path, mut file, writer) in self.0 {
+            let mut bytes = Vec::new();
+            let written = writer(report, &mut bytes).and_then(|()| file.write_all(&bytes));
+            written.map_err(|error| cannot(path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn cannot(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", hotadd::text::clean(&path.display().to_string()))
 }

@@ -1,6 +1,7 @@
 //! [`Driver`]: a driver from loading its file to its unloading (L1, L2, D4).
 
 use std::fmt;
+use std::time::Duration;
 
 use hotadd::Status;
 
@@ -21,6 +22,9 @@ use crate::kernel::ke::change;
 use crate::loaders::file::{File, Kind};
 use crate::loaders::native::{self, Native};
 use crate::loaders::pe::{self, FileError, Inspection};
+
+/// How much longer an unload may take for each processor.
+const EACH: Duration = Duration::from_millis(10);
 
 /// How a driver is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,7 +171,10 @@ impl Driver {
     /// Returns the driver if it cannot be unloaded.
     pub fn unload(self) -> Result<UnloadReport, (Self, Stays)> {
         let Some(unload) = self.object.unload() else { return Err((self, Stays)) };
-        faults::watch(world::get().time_limit, || {
+        // It may have something to end for every processor.
+        let world = world::get();
+        let limit = world.time_limit + EACH * world.partition.count();
+        faults::watch(limit, || {
             // SAFETY: the driver has put a DRIVER_UNLOAD into this field, and the argument is what it expects.
             unsafe { unload.call([self.object.driver() as usize, 0, 0, 0]) }
         });

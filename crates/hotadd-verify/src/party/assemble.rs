@@ -56,7 +56,8 @@ fn refusals(results: &mut [Result_]) {
         let refusal = played.steps.iter().position(is_refusal).map(|at| at + 1);
         let mut find = |check: &str, what: String| {
             let step = refusal.unwrap_or(played.steps.len());
-            let found = Found { check: check.to_owned(), what, place: None, origin: None, step };
+            let (check, otherwise) = (check.to_owned(), None);
+            let found = Found { check, otherwise, what, place: None, origin: None, step };
             played.found.push(found);
         };
         if decides && !agrees && !played.adds.is_empty() {

@@ -205,7 +205,8 @@ impl Inner {
         self.step(StepKind::Finding, || what.clone());
         self.muted = muted;
         let step = self.played.steps.len();
-        let found = Found { check: check.to_owned(), what, place: None, origin: None, step };
+        let (check, otherwise) = (check.to_owned(), None);
+        let found = Found { check, otherwise, what, place: None, origin: None, step };
         self.played.found.push(found);
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct Class {
     pub(super) check: &'static str,
+    /// The check if no call had been made to fail.
+    pub(super) otherwise: Option<&'static str>,
     pub(super) what: String,
     /// Where the block was allocated.
     pub(super) origin: Option<Place>,
@@ -39,10 +41,15 @@ pub(super) fn is_deregistering() -> bool {
 
 /// The check that a fault belongs to.
 pub(super) fn fault(fault: &Fault, known: Known) -> Class {
-    let plain = |check| Class { check, what: fault.what.clone(), origin: None };
+    // The text goes on with the place where a person reads it in one line.
+    let what = fault.what.trim_end_matches(", called").trim_end_matches(',').to_owned();
+    let plain = |check| Class { check, otherwise: None, what: what.clone(), origin: None };
     let by_memory = by_memory(fault, known);
-    if known.deregistering && by_memory.as_ref().is_none_or(|class| class.check == "use-after-free")
-    {
+    let is_freed = match &by_memory {
+        Some(class) => class.check == "use-after-free",
+        None => matches!(fault.rule, Rule::Crash | Rule::DoubleFree | Rule::BadFree),
+    };
+    if known.deregistering && is_freed {
         // Also a table whose pointer the driver has set to NULL.
         let class = by_memory.unwrap_or_else(|| plain("freed-before-deregistering"));
         return Class { check: "freed-before-deregistering", ..class };
@@ -50,13 +57,13 @@ pub(super) fn fault(fault: &Fault, known: Known) -> Class {
     match fault.rule {
         // What the process of the scenario found by its own means.
         Rule::PoolOverrun => match by_memory {
-            Some(class) => Class { what: fault.what.clone(), ..class },
+            Some(class) => Class { what, ..class },
             None => plain(fault.rule.id()),
         },
         Rule::Crash if by_memory.is_some() => by_memory.unwrap_or_else(|| plain("crash")),
         // After a call has failed, these are how a driver fails that does not expect it.
         Rule::Crash | Rule::Misuse | Rule::OverBudget | Rule::Running if known.injected => {
-            plain("exhaustion-unhandled")
+            Class { otherwise: Some(fault.rule.id()), ..plain("exhaustion-unhandled") }
         }
         rule => plain(rule.id()),
     }
@@ -74,7 +81,7 @@ fn by_memory(fault: &Fault, known: Known) -> Option<Class> {
             let what = format!(
                 "uses byte {offset} of a block of {size} bytes, tag '{tag}', that it has freed"
             );
-            return Some(Class { check: "use-after-free", what, origin });
+            return Some(Class { check: "use-after-free", otherwise: None, what, origin });
         }
         // A freed block is known by its address, a damaged one by its beginning.
         let where_ = if offset < 0 {
@@ -86,9 +93,9 @@ fn by_memory(fault: &Fault, known: Known) -> Option<Class> {
         let check =
             if from_load && known.asked_active { "sized-by-active-count" } else { "pool-overrun" };
         let what = format!("uses memory {where_} a block of {size} bytes, tag '{tag}'");
-        return Some(Class { check, what, origin });
+        return Some(Class { check, otherwise: None, what, origin });
     }
     let beyond = probe::beyond_image(address)?;
     let what = format!("{}, which is {} bytes behind its data", fault.what, beyond);
-    Some(Class { check: "index-beyond-array", what, origin: None })
+    Some(Class { check: "index-beyond-array", otherwise: None, what, origin: None })
 }

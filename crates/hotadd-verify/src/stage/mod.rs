@@ -30,18 +30,22 @@ const MOST: u64 = 64 * 1024;
 /// Plays one scenario: reads the job from stdin, and writes what happened to stdout.
 #[must_use]
 pub fn run() -> ExitCode {
-    match prepare() {
+    // Nothing else is open that this process needs.
+    let closed = sandbox::close_inherited().map_err(|error| error.to_string());
+    let Ok(output) = take_stdout() else { return ExitCode::FAILURE };
+    let played = output.try_clone().map_err(|error| error.to_string());
+    match closed.and(played).and_then(play) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             // The verifier reads this; if it has ended, nobody does.
             let played = Played { not_run: Some(why), ..Played::default() };
-            let _ = serde_json::to_writer(io::stdout(), &played);
+            let _ = serde_json::to_writer(&output, &played);
             ExitCode::FAILURE
         }
     }
 }
 
-fn prepare() -> Result<(), String> {
+fn play(output: File) -> Result<(), String> {
     let mut text = String::new();
     let read = io::stdin().take(MOST).read_to_string(&mut text);
     read.map_err(|error| format!("the job cannot be read: {error}"))?;
@@ -49,8 +53,6 @@ fn prepare() -> Result<(), String> {
     let scenario: Scenario =
         job.scenario.parse().map_err(|error: crate::NoSuchScenario| error.to_string())?;
     let failed = |error: sandbox::SandboxError| error.to_string();
-    sandbox::close_inherited().map_err(failed)?;
-    let output = take_stdout().map_err(|error| format!("stdout: {error}"))?;
     let file = hotadd_nt::File::read(&job.file).map_err(|error| error.to_string())?;
     let inspection = file.inspect().map_err(|error| error.to_string())?;
     if let Some(framework) = inspection.frameworks.iter().find(|one| one.at_start) {

@@ -69,6 +69,8 @@ struct Told {
     blocks_at_load: Option<u64>,
     /// How many steps were dropped.
     dropped: usize,
+    /// A processor has vanished.
+    has_vanished: bool,
 }
 
 thread_local! {
@@ -147,6 +149,11 @@ impl Recorder {
         (told.several_groups, told.several_active_groups) = (true, active);
     }
 
+    /// A processor has vanished.
+    pub(super) fn vanished(&self) {
+        self.told().has_vanished = true;
+    }
+
     /// The driver is loaded.
     pub(super) fn loaded(&self) {
         let blocks = pool::accounting().total.ever;
@@ -188,7 +195,8 @@ impl Recorder {
                 && one.what == what
         };
         if played.found.len() < MOST_FOUND && !played.found.iter().any(same) {
-            played.found.push(Found { check: check.to_owned(), what, place, origin, step });
+            let (check, otherwise) = (check.to_owned(), None);
+            played.found.push(Found { check, otherwise, what, place, origin, step });
         }
     }
 
@@ -421,6 +429,10 @@ impl Console for Recorder {
     }
 
     fn breach(&self, breach: &Breach) {
+        if breach.rule == Rule::Affinity && self.told().has_vanished {
+            // Windows removes no processors, so that a driver cannot be prepared for this.
+            return;
+        }
         self.find(breach.rule.id(), breach.what.clone(), breach.place.map(place), None);
     }
 
@@ -435,6 +447,9 @@ impl Console for Recorder {
         drop(told);
         let class = classify::fault(fault, known);
         self.find(class.check, class.what, fault.place.map(place), class.origin.map(place));
+        if let Some(last) = self.told().played.found.last_mut() {
+            last.otherwise = class.otherwise.map(str::to_owned);
+        }
         (self.0.send)(&self.played());
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Done, Options};
 use crate::check::{CHECKS, Check};
-use crate::message::Found;
+use crate::message::{Decided, Found};
 use crate::report::{self, Finding, Outcome, Place, Report, Step, StepKind};
 use crate::scenario::{DRY, GROUPED, Scenario};
 use crate::symbols::Symbols;
@@ -23,11 +23,23 @@ pub(super) fn report(
     mixed_numbers(&mut results);
     exhaustion(&mut results);
     refusals(&mut results);
+    if let Some(asked) = &options.scenario {
+        for result in &mut results {
+            let failing = matches!(result.scenario, Scenario::Failing(_));
+            if failing && !result.played.reached && result.played.found.is_empty() {
+                let why = "the driver does not make this call; a report about another build of it has other places";
+                result.played.not_run.get_or_insert_with(|| why.to_owned());
+            }
+        }
+        // The others were played for comparison.
+        results.retain(|result| result.scenario.to_string() == *asked);
+    }
     let injected = super::injected(injected, &results);
     let mut findings: Vec<Finding> = Vec::new();
     for result in &results {
+        let mut counted = Vec::new();
         for found in &result.played.found {
-            add(&mut findings, finding(found, result, options));
+            add(&mut findings, finding(found, result, options), &mut counted);
         }
     }
     supersede(&mut findings);
@@ -71,9 +83,13 @@ fn clean_step(step: Step) -> Step {
 fn finding(found: &Found, result: &Done, options: &Options) -> Finding {
     let check = Check::find(&found.check).or_else(|| Check::find("misuse")).unwrap_or(&CHECKS[0]);
     let end = found.step.min(result.played.steps.len());
+    let mut what = without_addresses(&found.what);
+    if matches!(&result.scenario, Scenario::Failing(failing) if failing.told) {
+        what += "; only if a driver is told of the failure that its own refusal caused (the other reading of A3)";
+    }
     Finding {
         check,
-        what: without_addresses(&found.what),
+        what,
         place: found.place.clone(),
         origin: found.origin.clone(),
         scenario: result.scenario.to_string(),
@@ -101,17 +117,20 @@ fn story(steps: &[Step]) -> Vec<Step> {
     story.into_iter().map(clean_step).collect()
 }
 
-/// Adds a finding, or counts it for an earlier one about the same fault.
-fn add(findings: &mut Vec<Finding>, new: Finding) {
-    let same = |one: &&mut Finding| {
+/// Adds a finding, or counts it for an earlier one about the same fault: once in each scenario.
+fn add(findings: &mut Vec<Finding>, new: Finding, counted: &mut Vec<usize>) {
+    let same = |one: &Finding| {
         one.check == new.check
             && one.place == new.place
             && one.origin == new.origin
             && (one.place.is_some() || one.origin.is_some() || one.what == new.what)
     };
-    match findings.iter_mut().find(same) {
-        Some(one) if one.scenario == new.scenario => {}
-        Some(one) => one.also += 1,
+    match findings.iter().position(same) {
+        Some(at) if findings[at].scenario == new.scenario || counted.contains(&at) => {}
+        Some(at) => {
+            findings[at].also += 1;
+            counted.push(at);
+        }
         None => findings.push(new),
     }
 }
@@ -143,6 +162,7 @@ fn mixed_numbers(results: &mut [Done]) {
     let strays: Vec<Found> = strays
         .map(|one| Found {
             check: "index-number-mixed".to_owned(),
+            otherwise: None,
             what: format!("names another processor to {}: only with several groups", one.function),
             place: Some(one.place.clone()),
             origin: None,
@@ -176,18 +196,16 @@ fn mixed_numbers(results: &mut [Done]) {
 /// What goes wrong at the same place without a failing call has nothing to do with one.
 fn exhaustion(results: &mut [Done]) {
     let plain = |result: &&Done| matches!(result.scenario, Scenario::Plain(_));
-    let known: Vec<(Option<Place>, String, String)> = results
+    let known: Vec<(Option<Place>, String)> = results
         .iter()
         .filter(plain)
         .flat_map(|result| &result.played.found)
-        .map(|found| (found.place.clone(), found.what.clone(), found.check.clone()))
+        .map(|found| (found.place.clone(), found.check.clone()))
         .collect();
     for found in results.iter_mut().flat_map(|result| &mut result.played.found) {
-        let same = known.iter().find(|(place, what, _)| {
-            *place == found.place && (place.is_some() || *what == found.what)
-        });
-        if let Some((_, _, check)) = same.filter(|_| found.check == "exhaustion-unhandled") {
-            found.check.clone_from(check);
+        let Some(otherwise) = found.otherwise.take() else { continue };
+        if found.place.is_some() && known.contains(&(found.place.clone(), otherwise.clone())) {
+            found.check = otherwise;
         }
     }
 }
@@ -209,7 +227,10 @@ fn supersede(findings: &mut Vec<Finding>) {
 fn refusals(results: &mut [Done]) {
     let plain = |result: &&mut Done| matches!(result.scenario, Scenario::Plain(_));
     let loads = results.iter().any(|result| !result.played.adds.is_empty());
-    let agrees = results.iter().any(|result| result.played.adds.iter().any(|add| add.agreed));
+    let has_add =
+        |is: fn(&Decided) -> bool| results.iter().any(|result| result.played.adds.iter().any(is));
+    let agrees = has_add(|add| add.agreed);
+    let refuses_old_groups = has_add(|add| !add.agreed && add.group_was_active);
     for result in results.iter_mut().filter(plain) {
         let adds = &result.played.adds;
         let refused = |group: bool| {
@@ -217,10 +238,11 @@ fn refusals(results: &mut [Done]) {
         };
         let mut find = |check: &str, what: String| {
             let step = result.played.steps.len();
-            let found = Found { check: check.to_owned(), what, place: None, origin: None, step };
+            let (check, otherwise) = (check.to_owned(), None);
+            let found = Found { check, otherwise, what, place: None, origin: None, step };
             result.played.found.push(found);
         };
-        if !agrees && !adds.is_empty() {
+        if !agrees && refuses_old_groups && !adds.is_empty() {
             find("refuses-all", "refuses every processor, although nothing failed".to_owned());
         } else if refused(false) > 0 && refused(true) == 0 {
             find(

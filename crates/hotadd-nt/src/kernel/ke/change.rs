@@ -13,9 +13,9 @@ use crate::faults;
 use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
-use crate::ground::rule::Rule;
+use crate::ground::rule::{Breach, Rule};
 use crate::ground::types::{ChangeContext, change_state};
-use crate::ground::{caller, groups, probe, thread, world};
+use crate::ground::{caller, groups, images, probe, thread, world};
 
 /// `KE_PROCESSOR_CHANGE_ADD_EXISTING`.
 const ADD_EXISTING: u32 = 1;
@@ -113,6 +113,7 @@ pub(crate) fn call(
     let mut status = before;
     let arguments = [context, &raw mut change as usize, &raw mut status as usize, 0];
     let outer = INSIDE.replace(true);
+    let affinity = thread::confined();
     // SAFETY: the driver that registered it guarantees a PROCESSOR_CALLBACK_FUNCTION; the structures outlive the
     // call.
     unsafe { routine.call(arguments) };
@@ -124,6 +125,11 @@ pub(crate) fn call(
     }
     if let (Some(probe), Some(told)) = (probe, &told) {
         probe.notified(told, status);
+    }
+    if probe.is_some() && thread::confined() != affinity {
+        let what = "returned from its callback with a system affinity that it has set".to_owned();
+        let (rule, place) = (Rule::HeldAcrossCallback, images::place(routine.address()));
+        world::get().console.breach(&Breach { rule, what, place });
     }
     // What was there before is not this driver's refusal.
     let status = Status::from_raw(if status == before { 0 } else { status });
