@@ -14,6 +14,7 @@
 
 pub mod check;
 pub mod driver;
+mod findings;
 mod message;
 pub mod party;
 mod progress;

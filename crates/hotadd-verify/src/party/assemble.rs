@@ -4,52 +4,77 @@ use std::time::Duration;
 
 use super::PartyOptions;
 use crate::check::{CHECKS, Check};
+use crate::findings::{self, Findings};
 use crate::message::{Found, Played};
 use crate::report::{Finding, Outcome, Report, Scenario, Step, StepKind};
 use crate::scenario::Plain;
 
-/// How many steps a finding's story has at most.
-const STORY: usize = 12;
+/// The checks that are applied to every party.
+const ALWAYS: &[&str] = &[
+    "never-registered",
+    "registers-in-callback",
+    "handle-misuse",
+    "status-outside-start",
+    "refuses-load",
+    "refuses-all",
+    "not-deregistered",
+    "over-budget",
+    "crash",
+    "misuse",
+];
+
+/// The checks that need to know what a party keeps.
+const OF_LEAKS: &[&str] =
+    &["leak-after-failure", "leak-after-veto", "leak-after-refused-load", "leak-after-unload"];
+
+/// The checks that are applied.
+fn checks(options: &PartyOptions) -> Vec<&'static Check> {
+    let leaks = options.outstanding.is_some();
+    let is_applied =
+        |check: &&Check| ALWAYS.contains(&check.id) || leaks && OF_LEAKS.contains(&check.id);
+    CHECKS.iter().filter(is_applied).collect()
+}
 
 /// A scenario, and what happened in it.
-pub(super) struct Result_ {
+pub(super) struct Done {
     pub(super) scenario: &'static Plain,
     pub(super) played: Played,
     pub(super) took: Duration,
 }
 
 /// Makes the report.
-pub(super) fn report(subject: &str, options: &PartyOptions, mut results: Vec<Result_>) -> Report {
+pub(super) fn report(subject: &str, options: &PartyOptions, mut results: Vec<Done>) -> Report {
     refusals(&mut results);
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = Findings::default();
     for result in &results {
         for found in &result.played.found {
-            add(&mut findings, finding(found, result, options));
+            let new = finding(found, result, options);
+            // The reasons for not registering differ by set.
+            let any_text = new.check.id == "refuses-load";
+            let what = new.what.clone();
+            findings.add(new, |one| any_text || one.what == what);
         }
     }
-    findings.sort_by_key(|finding| {
-        let order = CHECKS.iter().position(|check| check.id == finding.check.id);
-        (finding.check.severity, order)
-    });
     Report {
         version: 1,
         subject: subject.to_owned(),
         seed: options.seed,
         depth: options.scenario.clone().unwrap_or_else(|| options.depth.word().to_owned()),
         scenarios: results.into_iter().map(scenario).collect(),
-        findings,
+        checks: checks(options),
+        findings: findings.sorted(|_| false),
         injected: Vec::new(),
         note: None,
     }
 }
 
 /// Findings about what the party decides, from all scenarios.
-fn refusals(results: &mut [Result_]) {
+fn refusals(results: &mut [Done]) {
     let adds = || results.iter().flat_map(|result| &result.played.adds);
     let agrees = adds().any(|add| add.agreed);
     let decides = adds().next().is_some();
     let runs =
-        |result: &Result_| result.played.not_run.is_none() && result.played.refused_load.is_none();
+        |result: &Done| result.played.not_run.is_none() && result.played.refused_load.is_none();
     let loads = results.iter().any(runs);
     for result in results {
         let played = &mut result.played;
@@ -80,8 +105,8 @@ fn is_refusal(step: &Step) -> bool {
     step.kind == StepKind::Notice && step.text.contains(super::recorder::REFUSES)
 }
 
-fn scenario(result: Result_) -> Scenario {
-    let Result_ { scenario, played, took } = result;
+fn scenario(result: Done) -> Scenario {
+    let Done { scenario, played, took } = result;
     let outcome = match played.not_run {
         _ if !played.found.is_empty() => Outcome::Failed,
         Some(why) => Outcome::NotRun(why),
@@ -96,8 +121,7 @@ fn scenario(result: Result_) -> Scenario {
     }
 }
 
-fn finding(found: &Found, result: &Result_, options: &PartyOptions) -> Finding {
-    let check = Check::find(&found.check).or_else(|| Check::find("misuse")).unwrap_or(&CHECKS[0]);
+fn finding(found: &Found, result: &Done, options: &PartyOptions) -> Finding {
     let end = found.step.min(result.played.steps.len());
     let (command, name) = (&options.command, result.scenario.name);
     let reproduce = match &**command {
@@ -105,38 +129,13 @@ fn finding(found: &Found, result: &Result_, options: &PartyOptions) -> Finding {
         command => format!("{command} --scenario {name} --seed {}", options.seed),
     };
     Finding {
-        check,
+        check: findings::check(&found.check),
         what: found.what.clone(),
         place: None,
         origin: None,
         scenario: name.to_owned(),
         also: 0,
-        story: story(&result.played.steps[..end]),
+        story: findings::story(&result.played.steps[..end]),
         reproduce,
-    }
-}
-
-/// The last steps, from the last thing that the scenario did.
-fn story(steps: &[Step]) -> Vec<Step> {
-    let act = steps.iter().rposition(|step| step.kind == StepKind::Act).unwrap_or(0);
-    let last = &steps[act..];
-    match last {
-        [first, .., _] if last.len() > STORY => {
-            let end = &last[last.len() - STORY + 1..];
-            std::iter::once(first).chain(end).cloned().collect()
-        }
-        _ => last.to_vec(),
-    }
-}
-
-/// Adds a finding, or counts it for an earlier one about the same fault. The reasons for not registering differ by set.
-fn add(findings: &mut Vec<Finding>, new: Finding) {
-    let same = |one: &&mut Finding| {
-        one.check == new.check && (one.what == new.what || new.check.id == "refuses-load")
-    };
-    match findings.iter_mut().find(same) {
-        Some(one) if one.scenario == new.scenario => {}
-        Some(one) => one.also += 1,
-        None => findings.push(new),
     }
 }

@@ -30,7 +30,7 @@ use hotadd::Partition;
 
 pub use self::scenarios::NoSuchPartyScenario;
 
-use self::assemble::Result_;
+use self::assemble::Done;
 use self::play::Stage;
 use self::recorder::{Recorder, panic_message};
 use crate::message::Played;
@@ -147,7 +147,7 @@ fn play_all(
     start: &Start,
     mut tell: impl FnMut(&Progress),
 ) -> Report {
-    let mut results: Vec<Result_> = Vec::new();
+    let mut results: Vec<Done> = Vec::new();
     for scenario in scenarios {
         let begun = Instant::now();
         let played = play(scenario, options, start);
@@ -157,7 +157,7 @@ fn play_all(
             scenario: scenario.name.to_owned(),
             found: played.found.len(),
         });
-        results.push(Result_ { scenario, played, took: begun.elapsed() });
+        results.push(Done { scenario, played, took: begun.elapsed() });
     }
     assemble::report(subject, options, results)
 }

@@ -25,6 +25,8 @@ pub struct Report {
     pub seed: u64,
     /// `quick`, `normal` or `thorough`, or a scenario's name.
     pub depth: String,
+    /// The checks that were applied. Some cannot be applied to a driver that is no file.
+    pub checks: Vec<&'static Check>,
     /// The scenarios, in the order in which they are listed, which does not depend on which of them ended first.
     pub scenarios: Vec<Scenario>,
     /// What is wrong, one entry for each check and place, the most serious first.

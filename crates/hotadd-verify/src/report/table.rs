@@ -6,7 +6,7 @@ use hotadd::text::clean;
 
 use super::totals::count;
 use super::{Finding, Outcome, Report, Totals, story};
-use crate::check::{CHECKS, Check, Severity};
+use crate::check::{Check, Severity};
 
 /// The width to which lists are broken.
 const WIDTH: usize = 90;
@@ -56,7 +56,7 @@ fn checks(report: &Report, paint: &Paint, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "\nchecks")?;
     let findings = |check: &&Check| report.of(check).count();
     let (failed, passed): (Vec<&Check>, Vec<&Check>) =
-        CHECKS.iter().partition(|check| findings(check) > 0);
+        report.checks.iter().copied().partition(|check| findings(check) > 0);
     let width = failed.iter().map(|check| check.id.len()).max().unwrap_or(0);
     for check in &failed {
         let severity = paint.with(Paint::of(check.severity), &pad(check.severity.word(), 7));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Outcome, Report};
-use crate::check::{CHECKS, Severity};
+use crate::check::Severity;
 
 /// The numbers of a report. Written, they are its last line.
 ///
@@ -48,8 +48,12 @@ impl Totals {
             passed: scenarios(|outcome| *outcome == Outcome::Passed),
             failed: scenarios(|outcome| *outcome == Outcome::Failed),
             not_run: scenarios(|outcome| matches!(outcome, Outcome::NotRun(_))),
-            checks: CHECKS.len(),
-            violated: CHECKS.iter().filter(|check| report.of(check).next().is_some()).count(),
+            checks: report.checks.len(),
+            violated: report
+                .checks
+                .iter()
+                .filter(|check| report.of(check).next().is_some())
+                .count(),
             errors: findings(Severity::Error),
             warnings: findings(Severity::Warning),
             reached: report.injected.len() - not_reached,

@@ -4,14 +4,12 @@
 use std::path::Path;
 
 use super::{Done, Options};
-use crate::check::{CHECKS, Check};
+use crate::check::CHECKS;
+use crate::findings::{self, Findings};
 use crate::message::{Decided, Found};
-use crate::report::{self, Finding, Outcome, Place, Report, Step, StepKind};
+use crate::report::{self, Finding, Outcome, Place, Report, Step};
 use crate::scenario::{DRY, GROUPED, Scenario};
 use crate::symbols::Symbols;
-
-/// How many steps a finding's story has at most.
-const STORY: usize = 12;
 
 /// Makes the report.
 pub(super) fn report(
@@ -35,18 +33,20 @@ pub(super) fn report(
         results.retain(|result| result.scenario.to_string() == *asked);
     }
     let injected = super::injected(injected, &results);
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = Findings::default();
     for result in &results {
-        let mut counted = Vec::new();
         for found in &result.played.found {
-            add(&mut findings, finding(found, result, options), &mut counted);
+            let new = finding(found, result, options);
+            let (place, origin, what) = (new.place.clone(), new.origin.clone(), new.what.clone());
+            let has_place = place.is_some() || origin.is_some();
+            findings.add(new, |one| {
+                one.place == place && one.origin == origin && (has_place || one.what == what)
+            });
         }
     }
+    // What only the other reading of A3 shows comes last: here it does not happen.
+    let mut findings = findings.sorted(|finding| finding.scenario.starts_with("fail-told:"));
     supersede(&mut findings);
-    findings.sort_by_key(|finding| {
-        let order = CHECKS.iter().position(|check| check.id == finding.check.id);
-        (finding.check.severity, order)
-    });
     let scenarios = results.into_iter().map(scenario).collect();
     let depth = options.scenario.clone().unwrap_or_else(|| options.depth.word().to_owned());
     let subject = file.display().to_string();
@@ -56,6 +56,7 @@ pub(super) fn report(
         seed: options.seed,
         depth,
         scenarios,
+        checks: CHECKS.iter().collect(),
         findings,
         injected,
         note: None,
@@ -81,57 +82,23 @@ fn clean_step(step: Step) -> Step {
 }
 
 fn finding(found: &Found, result: &Done, options: &Options) -> Finding {
-    let check = Check::find(&found.check).or_else(|| Check::find("misuse")).unwrap_or(&CHECKS[0]);
     let end = found.step.min(result.played.steps.len());
     let mut what = without_addresses(&found.what);
     if matches!(&result.scenario, Scenario::Failing(failing) if failing.told) {
         what += "; only if a driver is told of the failure that its own refusal caused (the other reading of A3)";
     }
     Finding {
-        check,
+        check: findings::check(&found.check),
         what,
         place: found.place.clone(),
         origin: found.origin.clone(),
         scenario: result.scenario.to_string(),
         also: 0,
-        story: story(&result.played.steps[..end]),
+        story: findings::story(&result.played.steps[..end]).into_iter().map(clean_step).collect(),
         reproduce: format!(
             "{} --scenario {} --seed {}",
             options.command, result.scenario, options.seed
         ),
-    }
-}
-
-/// The last steps, from the last thing that the scenario did. If there are too many, the first of these and the last steps.
-fn story(steps: &[Step]) -> Vec<Step> {
-    let act = steps.iter().rposition(|step| step.kind == StepKind::Act).unwrap_or(0);
-    let injected = steps[..act].iter().rfind(|step| step.kind == StepKind::Injected);
-    let last = &steps[act..];
-    let mut story: Vec<Step> = injected.cloned().into_iter().collect();
-    if last.len() <= STORY {
-        story.extend_from_slice(last);
-    } else {
-        story.push(last[0].clone());
-        story.extend_from_slice(&last[last.len() - STORY + 1..]);
-    }
-    story.into_iter().map(clean_step).collect()
-}
-
-/// Adds a finding, or counts it for an earlier one about the same fault: once in each scenario.
-fn add(findings: &mut Vec<Finding>, new: Finding, counted: &mut Vec<usize>) {
-    let same = |one: &Finding| {
-        one.check == new.check
-            && one.place == new.place
-            && one.origin == new.origin
-            && (one.place.is_some() || one.origin.is_some() || one.what == new.what)
-    };
-    match findings.iter().position(same) {
-        Some(at) if findings[at].scenario == new.scenario || counted.contains(&at) => {}
-        Some(at) => {
-            findings[at].also += 1;
-            counted.push(at);
-        }
-        None => findings.push(new),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use hotadd_verify::check::Check;
+use hotadd_verify::check::{CHECKS, Check};
 use hotadd_verify::report::{Finding, Injected, Outcome, Place, Report, Scenario, Step, StepKind};
 
 /// Text that does damage where it is not made safe.
@@ -123,6 +123,7 @@ pub(crate) fn report() -> Report {
             injected("ExAllocatePool2", unknown(0x1a40), true),
             injected("IoAllocateWorkItem", known("PerCpuStart", 44), false),
         ],
+        checks: CHECKS.iter().collect(),
         note: Some("percpu.pdb is of another build".to_owned()),
     }
 }
