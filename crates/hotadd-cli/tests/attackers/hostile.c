@@ -320,7 +320,7 @@ static void hangs_others(void)
     long pid = getpid(), own = syscall(SYS_gettid);
 
     signal(SIGUSR2, hang);
-    for (long tid = pid; tid < pid + 64; tid++)
+    for (long tid = pid; tid < pid + 20000; tid++)
         if (tid != own)
             syscall(SYS_tgkill, pid, tid, SIGUSR2);
 }

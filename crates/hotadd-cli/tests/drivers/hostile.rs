@@ -72,7 +72,7 @@ fn a_drivers_process_cannot_change_its_time_limit_or_level() {
         int DriverEntry(void *driver, void *path) {{
             long pid = getpid(), own = syscall(186);
             signal(12, hang);
-            for (long tid = pid; tid < pid + 64; tid++) if (tid != own) syscall(234, pid, tid, 12L);
+            for (long tid = pid; tid < pid + 20000; tid++) if (tid != own) syscall(234, pid, tid, 12L);
             {register} return 0;
         }}"
     );

@@ -48,13 +48,13 @@ fn ends_with_us(driver: &str, is_stuck: impl Fn(&[String]) -> bool) {
 #[test]
 fn a_driver_with_all_threads_hung_ends_when_hotadd_is_killed() {
     let built = Built::new();
-    // Each thread stays in the handler, where the signal is blocked.
+    // Each thread stays in the handler, where the signal is blocked. The numbers of threads are far apart where many processes begin.
     let hangs = "
         static void hang(int signal) { for (;;) pause(); }
         int DriverEntry(void *driver, void *path) {
             long pid = getpid(), own = syscall(186);
             signal(12, hang);
-            for (long tid = pid; tid < pid + 64; tid++) if (tid != own) syscall(234, pid, tid, 12L);
+            for (long tid = pid; tid < pid + 20000; tid++) if (tid != own) syscall(234, pid, tid, 12L);
             syscall(234, pid, own, 12L);
             for (;;) pause();
         }";
