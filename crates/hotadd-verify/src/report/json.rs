@@ -23,7 +23,7 @@ pub(super) fn write_value(value: &impl Serialize, out: &mut dyn Write) -> io::Re
     writeln!(out, "{}", escaped(&json))
 }
 
-/// The JSON with escapes for what is not plain. Outside of strings, only line ends are not plain.
+/// The JSON, with control and invisible characters as escapes. Outside of strings there are only line ends, which stay.
 fn escaped(json: &str) -> Cow<'_, str> {
     let plain = |c: char| c == '\n' || hotadd::text::is_plain(c);
     if json.chars().all(plain) {

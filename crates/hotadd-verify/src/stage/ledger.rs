@@ -15,7 +15,7 @@ pub(super) struct Ledger {
 
 type Key = (Option<usize>, u32, usize);
 
-/// What is outstanding now and was not before.
+/// Memory or objects that are outstanding now, and were not at an earlier moment.
 #[derive(Debug)]
 pub(super) struct Growth {
     /// In words.

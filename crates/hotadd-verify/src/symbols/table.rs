@@ -16,7 +16,7 @@ struct Function {
     begin: u64,
     /// Where it ends, or where its section ends if the table does not say.
     end: u64,
-    /// Whether other modules see it. Of two names of a function, this one is better known.
+    /// Whether other modules see it. If a function has two names, the visible name is reported.
     global: bool,
     name: String,
 }

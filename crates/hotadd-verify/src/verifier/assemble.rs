@@ -160,7 +160,7 @@ fn mixed_numbers(results: &mut [Done]) {
     results[grouped].played.found.extend(strays);
 }
 
-/// What goes wrong at the same place without a failing call has nothing to do with one.
+/// A fault that also happens at the same place when no call fails is not caused by the failing call. It gets its ordinary check.
 fn exhaustion(results: &mut [Done]) {
     let plain = |result: &&Done| matches!(result.scenario, Scenario::Plain(_));
     let known: Vec<(Option<Place>, String)> = results

@@ -131,7 +131,7 @@ pub(crate) fn call(
         let (rule, place) = (Rule::HeldAcrossCallback, images::place(routine.address()));
         world::get().console.breach(&Breach { rule, what, place });
     }
-    // What was there before is not this driver's refusal.
+    // A value that the driver left unchanged is not its answer: a verifier had put it there.
     let status = Status::from_raw(if status == before { 0 } else { status });
     if status.is_error() { Err(status.into()) } else { Ok(()) }
 }
