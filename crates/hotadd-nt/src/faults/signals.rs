@@ -21,6 +21,7 @@ use crate::ground::abi::Abi;
 use crate::ground::context::{Context, RCX};
 use crate::ground::images::{self, Image};
 use crate::ground::thread::{self, Own};
+use crate::ground::undisturbed;
 
 /// The signals that a processor raises.
 const FAULTS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
@@ -100,18 +101,13 @@ impl Report {
     }
 }
 
-/// The signal that asks a thread for its position.
-fn asking() -> c_int {
-    libc::SIGRTMAX() - 3
-}
-
 /// Installs all handlers.
 pub(super) fn install() -> io::Result<()> {
     for (signal, before) in FAULTS.into_iter().zip(&BEFORE) {
         let old = handle(signal, on_fault)?;
         let _ = before.set(old);
     }
-    handle(asking(), on_ask).map(drop)
+    handle(undisturbed::asking(), on_ask).map(drop)
 }
 
 type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
@@ -323,11 +319,14 @@ fn divisor(by: Operand) -> u64 {
 }
 
 /// # Safety
-/// The kernel calls it, as the handler of [`asking`].
+/// The kernel calls it, as the handler of [`undisturbed::asking`].
 unsafe extern "C" fn on_ask(_: c_int, _: *mut siginfo_t, frame: *mut c_void) {
     // The numbers are compared because the thread may have gone on to other work in the meantime.
     let asked = ASKED.load(Ordering::Relaxed);
     if thread::existing().is_none_or(|own| asked == 0 || own.watched.watch.get() != asked) {
+        return;
+    }
+    if undisturbed::postpones() {
         return;
     }
     // SAFETY: the kernel has put it on this handler's stack, where it stays until the handler returns.
@@ -346,7 +345,7 @@ pub(super) fn ask(thread: rustix::thread::Pid, limit: Duration) {
     let thread = thread.as_raw_nonzero().get();
     // SAFETY: the signal has a handler, and goes to a thread of this process. If the thread has ended, no thread gets
     // it.
-    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, asking()) };
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, undisturbed::asking()) };
 }
 
 /// Does what would happen without this handler.

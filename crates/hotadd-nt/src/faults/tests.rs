@@ -165,6 +165,16 @@ fn a_call_beyond_its_time_limit_is_stopped_and_reported_with_its_place() {
 }
 
 #[test]
+fn a_call_that_prints_beyond_its_time_limit_is_reported_although_printing_takes_a_lock() {
+    for _ in 0..10 {
+        let outcome = run("overdue printing", "");
+        let said = &outcome.said;
+        assert!(said.starts_with("no answer in 200ms: still in hotadd"), "{outcome:?}");
+        assert_eq!(outcome.signal, Some(libc::SIGABRT), "it is reported, and not given up: {said}");
+    }
+}
+
+#[test]
 fn a_fault_outside_of_drivers_ends_the_process_as_usual() {
     let outcome = run("host overflow", "");
     assert!(

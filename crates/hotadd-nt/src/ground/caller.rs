@@ -29,7 +29,7 @@ pub(crate) fn breach(what: &str) {
 /// Reports that the calling driver broke this rule, and continues.
 pub(crate) fn breach_of(rule: Rule, what: impl Into<String>) {
     let place = address().and_then(images::place);
-    world::get().console.breach(&Breach { rule, what: what.into(), place });
+    world::get().console().breach(&Breach { rule, what: what.into(), place });
 }
 
 /// The address of the call in the driver; `None` if no driver called, or if the call cannot be recognised.
@@ -41,9 +41,7 @@ pub(crate) fn address() -> Option<usize> {
 /// returns: a fault may leave it without a return.
 pub(crate) fn enters(function: &'static str) {
     calls::enter(function);
-    if let Some(probe) = probe::get() {
-        probe.called(function);
-    }
+    probe::ask(|probe| probe.called(function));
 }
 
 /// The function that recorded itself last on this thread.

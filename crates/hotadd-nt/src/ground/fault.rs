@@ -36,7 +36,7 @@ impl Fault {
 
     /// Reports the fault to the console, and ends the process.
     pub(crate) fn raise(self) -> ! {
-        world::get().console.fault(&self);
+        world::get().console().fault(&self);
         // Whatever supervises the process sees an abnormal end.
         std::process::abort()
     }

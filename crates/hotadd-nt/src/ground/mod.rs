@@ -29,4 +29,5 @@ pub(crate) mod stack;
 pub(crate) mod thread;
 pub(crate) mod time_zone;
 pub(crate) mod types;
+pub(crate) mod undisturbed;
 pub(crate) mod world;

@@ -7,6 +7,7 @@ use hotadd::State;
 
 use crate::ground::images::{self, Place};
 use crate::ground::routine::Routine;
+use crate::ground::undisturbed::Undisturbed;
 use crate::ground::{caller, calls};
 
 /// Sees what a driver does, and decides what happens to it. Its functions are called on the driver's threads, at any IRQL, while the
@@ -83,23 +84,24 @@ pub(crate) fn get() -> Option<&'static dyn Probe> {
     PROBE.get().map(Box::as_ref)
 }
 
+/// Calls a function of the probe, if there is one. The calling thread is not stopped meanwhile.
+pub(crate) fn ask<T>(question: impl FnOnce(&dyn Probe) -> T) -> Option<T> {
+    Some(question(&*Undisturbed::new(get()?)))
+}
+
 /// Whether the driver's current call is to fail.
 pub(crate) fn fails() -> bool {
-    get().is_some_and(|probe| probe.fails(caller::recorded()))
+    ask(|probe| probe.fails(caller::recorded())) == Some(true)
 }
 
 /// The driver names a processor to its current call.
 pub(crate) fn named(index: Option<u32>) {
-    if let Some(probe) = get() {
-        probe.named(caller::function(), index);
-    }
+    ask(|probe| probe.named(caller::function(), index));
 }
 
 /// The driver asks about the processors of a group.
 pub(crate) fn asks_about(group: u16) {
-    if let Some(probe) = get() {
-        probe.asks_about(caller::function(), group);
-    }
+    ask(|probe| probe.asks_about(caller::function(), group));
 }
 
 /// The driver's calls that led here, the newest first, at most this many.

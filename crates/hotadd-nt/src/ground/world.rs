@@ -7,6 +7,7 @@ use hotadd::{Partition, PartyInfo};
 
 use crate::ground::fault::Fault;
 use crate::ground::rule::{Breach, Rule};
+use crate::ground::undisturbed::Undisturbed;
 use crate::ground::{arrivals, counts, time_zone};
 
 /// Receives the drivers' output and the reports about them.
@@ -104,9 +105,14 @@ impl World {
         time_zone::prepare();
     }
 
+    /// Receives output and reports. The calling thread is not stopped meanwhile.
+    pub(crate) fn console(&'static self) -> Undisturbed<dyn Console> {
+        Undisturbed::new(&*self.console)
+    }
+
     /// Reports that a driver broke a rule, without a place in it.
-    pub(crate) fn breach(&self, rule: Rule, what: impl Into<String>) {
-        self.console.breach(&Breach { rule, what: what.into(), place: None });
+    pub(crate) fn breach(&'static self, rule: Rule, what: impl Into<String>) {
+        self.console().breach(&Breach { rule, what: what.into(), place: None });
     }
 
     /// Whether a world exists.

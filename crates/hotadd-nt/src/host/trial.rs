@@ -98,6 +98,14 @@ fn play() {
         "call" => println!("\nSAID returned {}", call_here(&detail)),
         "export" => export(&detail),
         "overdue" => drop(fault::watch(Duration::from_millis(200), || call_here(&detail))),
+        "overdue printing" => {
+            let world = World::current();
+            fault::watch(Duration::from_millis(200), || {
+                loop {
+                    world.console().print("again");
+                }
+            });
+        }
         "in time" => {
             let answers =
                 (0..100).map(|_| fault::watch(Duration::from_secs(60), || call_here(&detail)));

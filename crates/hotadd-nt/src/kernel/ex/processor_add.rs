@@ -100,7 +100,7 @@ fn report(wrong: &Wrong) {
         "{PROCESSOR_ADD}: a function returned an error after AddStart, which has no effect (A6): {}",
         wrong.veto
     );
-    world::get().console.breach(&Breach { rule: Rule::StatusOutsideStart, what, place });
+    world::get().console().breach(&Breach { rule: Rule::StatusOutsideStart, what, place });
 }
 
 /// Calls a function. `None` if it was unregistered in the meantime.

@@ -82,7 +82,7 @@ fn refuse(function: &str, attributes: In<Attributes>) -> NtStatus {
     let units = attributes.get().name.non_null().map_or_else(Vec::new, |name| name.get().units());
     let name = String::from_utf16_lossy(&units[..units.len().min(LONGEST)]);
     let name: String = name.chars().filter(|character| !character.is_control()).collect();
-    world::get().console.print(&format!(
+    world::get().console().print(&format!(
         "hotadd: {function} of {name} is refused: there is no file system for drivers\n"
     ));
     // As for a driver that starts before the file systems: such drivers do without the file.

@@ -103,13 +103,15 @@ pub(crate) fn call(
     context: usize,
     mut change: ChangeContext,
 ) -> Result<(), Veto> {
-    let probe = probe::get();
-    let told = probe.and_then(|_| notification(routine, change));
-    if let (Some(probe), Some(told)) = (probe, &told) {
-        probe.notifying(told);
-    }
-    let before =
-        probe.zip(told.as_ref()).map_or(0, |(probe, told)| probe.status_before(told.state));
+    let probed = probe::get().is_some();
+    let told = if probed { notification(routine, change) } else { None };
+    let before = told.and_then(|told| {
+        probe::ask(|probe| {
+            probe.notifying(&told);
+            probe.status_before(told.state)
+        })
+    });
+    let before = before.unwrap_or(0);
     let mut status = before;
     let arguments = [context, &raw mut change as usize, &raw mut status as usize, 0];
     let outer = INSIDE.replace(true);
@@ -123,13 +125,13 @@ pub(crate) fn call(
         let fault = Fault::new(Status::UNSUCCESSFUL, what, routine.address());
         fault.of(Rule::HeldAcrossCallback).raise();
     }
-    if let (Some(probe), Some(told)) = (probe, &told) {
-        probe.notified(told, status);
+    if let Some(told) = told {
+        probe::ask(|probe| probe.notified(&told, status));
     }
-    if probe.is_some() && thread::confined() != affinity {
+    if probed && thread::confined() != affinity {
         let what = "returned from its callback with a system affinity that it has set".to_owned();
         let (rule, place) = (Rule::HeldAcrossCallback, images::place(routine.address()));
-        world::get().console.breach(&Breach { rule, what, place });
+        world::get().console().breach(&Breach { rule, what, place });
     }
     // A value that the driver left unchanged is not its answer: a verifier had put it there.
     let status = Status::from_raw(if status == before { 0 } else { status });
@@ -201,7 +203,7 @@ pub(crate) fn enlist(
     let party = party.time_limit(world.time_limit + GRACE);
     let party = if existing { party } else { party.without_replay() };
     let registration = party.register(driver)?;
-    world.console.registered(&registration.party());
+    world.console().registered(&registration.party());
     Ok(registration)
 }
 

@@ -66,6 +66,6 @@ fn say(mut text: Vec<u8>, format: In<u8>, arguments: &mut dyn Arguments) -> i32 
     }
     text.extend_from_slice(sink.kept());
     text.truncate(LONGEST);
-    world::get().console.print(&String::from_utf8_lossy(&text));
+    world::get().console().print(&String::from_utf8_lossy(&text));
     nt_status(Status::SUCCESS)
 }
