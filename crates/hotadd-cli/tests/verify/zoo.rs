@@ -21,7 +21,7 @@ fn verify_all(goals: &[&str], ending: &str) {
     }
     let wrong = for_each(&all, |expected| {
         // A busy machine must not look like a slow driver.
-        let limit = if expected.driver.contains("over-budget") { "1s" } else { "20s" };
+        let limit = if expected.driver.contains("over-budget") { "3s" } else { "20s" };
         let depth: &[&str] = if expected.needs_normal { &[] } else { &["--quick"] };
         let driver = folder.path().join(&expected.driver).with_extension(ending);
         let report = Report::of(&driver, &[depth, &["--timeout", limit]].concat());
