@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use hotadd_nt::Rule;
+
 use super::{Done, Options};
 use crate::check::CHECKS;
 use crate::findings::{self, Findings};
@@ -160,7 +162,8 @@ fn mixed_numbers(results: &mut [Done]) {
     results[grouped].played.found.extend(strays);
 }
 
-/// A fault that also happens at the same place when no call fails is not caused by the failing call. It gets its ordinary check.
+/// A fault that also happens at the same place when no call fails is not caused by the failing call. It gets its ordinary check. A
+/// callback that takes too long is stopped at any place of its loop, so there the place does not count.
 fn exhaustion(results: &mut [Done]) {
     let plain = |result: &&Done| matches!(result.scenario, Scenario::Plain(_));
     let known: Vec<(Option<Place>, String)> = results
@@ -171,7 +174,11 @@ fn exhaustion(results: &mut [Done]) {
         .collect();
     for found in results.iter_mut().flat_map(|result| &mut result.played.found) {
         let Some(otherwise) = found.otherwise.take() else { continue };
-        if found.place.is_some() && known.contains(&(found.place.clone(), otherwise.clone())) {
+        let anywhere = otherwise == Rule::OverBudget.id();
+        let same = |(place, check): &(Option<Place>, String)| {
+            *check == otherwise && (anywhere || place.is_some() && *place == found.place)
+        };
+        if known.iter().any(same) {
             found.check = otherwise;
         }
     }
@@ -277,5 +284,44 @@ mod tests {
             "frees an address, 0xC0000017 at x+0x12"
         );
         assert_eq!(without_addresses("0x"), "0x");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::message::Played;
+
+    fn done(scenario: &str, check: &str, otherwise: Option<&str>, offset: u64) -> Done {
+        let found = Found {
+            check: check.to_owned(),
+            what: String::new(),
+            place: Some(Place { offset, ..Place::default() }),
+            origin: None,
+            otherwise: otherwise.map(str::to_owned),
+            step: 0,
+        };
+        let played = Played { found: vec![found], ..Played::default() };
+        Done { scenario: scenario.parse().unwrap(), played, took: Duration::ZERO }
+    }
+
+    /// The check under which a fault after a failing call is reported.
+    fn judged(otherwise: &str, plain_at: u64, failing_at: u64) -> String {
+        let failing = "fail:1:replay:ExAllocatePoolWithTag+0x10";
+        let mut results = vec![
+            done(DRY, otherwise, None, plain_at),
+            done(failing, "exhaustion-unhandled", Some(otherwise), failing_at),
+        ];
+        exhaustion(&mut results);
+        results[1].played.found[0].check.clone()
+    }
+
+    #[test]
+    fn a_fault_is_blamed_on_a_failing_call_unless_it_happens_without_one() {
+        assert_eq!(judged("crash", 0x20, 0x20), "crash", "the same place");
+        assert_eq!(judged("crash", 0x20, 0x30), "exhaustion-unhandled", "another place");
+        assert_eq!(judged("over-budget", 0x20, 0x30), "over-budget", "elsewhere in a loop");
     }
 }
