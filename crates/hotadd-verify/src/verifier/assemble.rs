@@ -275,20 +275,6 @@ fn name_places(report: &mut Report, file: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_replaced_and_statuses_stay() {
-        assert_eq!(
-            without_addresses("frees 0x7f1234567890, 0xC0000017 at x+0x12"),
-            "frees an address, 0xC0000017 at x+0x12"
-        );
-        assert_eq!(without_addresses("0x"), "0x");
-    }
-}
-
-#[cfg(test)]
-mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -323,5 +309,14 @@ mod tests {
         assert_eq!(judged("crash", 0x20, 0x20), "crash", "the same place");
         assert_eq!(judged("crash", 0x20, 0x30), "exhaustion-unhandled", "another place");
         assert_eq!(judged("over-budget", 0x20, 0x30), "over-budget", "elsewhere in a loop");
+    }
+
+    #[test]
+    fn addresses_are_replaced_and_statuses_stay() {
+        assert_eq!(
+            without_addresses("frees 0x7f1234567890, 0xC0000017 at x+0x12"),
+            "frees an address, 0xC0000017 at x+0x12"
+        );
+        assert_eq!(without_addresses("0x"), "0x");
     }
 }
