@@ -1,14 +1,9 @@
-//! [`Counters`]: a counter for each CPU, to which its threads add without an atomic instruction.
+//! [`Counters`]: a counter for each CPU, so that threads on different CPUs do not slow each other down.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cpu;
-use crate::rseq;
 use crate::table::{Owner, PublishError, Table};
-
-/// How often an addition is begun again before it is done with an atomic instruction. A thread is rarely interrupted in the few
-/// instructions of an addition, and hardly ever twice. But under a debugger that executes one instruction at a time it always is.
-const TRIES: u32 = 3;
 
 /// A counter for each CPU, and a spare one for all others.
 ///
@@ -26,23 +21,13 @@ const TRIES: u32 = 3;
 #[derive(Debug)]
 pub struct Counters {
     /// Nothing is ever retired from it.
-    table: Table<Words>,
-}
-
-/// The count of one CPU is the sum of both. Additions of different kinds are never made to the same word: an addition without an atomic
-/// instruction would undo an atomic one that another CPU makes between its load and its store.
-#[derive(Debug, Default)]
-struct Words {
-    /// Written by [`rseq::add`] only, on the CPU of the slot.
-    restartable: AtomicU64,
-    /// Written by atomic additions only.
-    atomic: AtomicU64,
+    table: Table<AtomicU64>,
 }
 
 /// Passes misses on.
 struct Misses<O>(O);
 
-impl<O: Owner<()>> Owner<Words> for Misses<O> {
+impl<O: Owner<()>> Owner<AtomicU64> for Misses<O> {
     fn missed(&self, cpu: u32) {
         self.0.missed(cpu);
     }
@@ -51,7 +36,7 @@ impl<O: Owner<()>> Owner<Words> for Misses<O> {
 impl Counters {
     /// Makes counters with this many slots, which are empty. Of the owner only [`Owner::missed`] is called.
     pub fn new(slots: usize, owner: impl Owner<()>) -> Self {
-        Self { table: Table::new(slots, Words::default(), Misses(owner)) }
+        Self { table: Table::new(slots, AtomicU64::new(0), Misses(owner)) }
     }
 
     /// Makes the counter of a CPU.
@@ -59,7 +44,7 @@ impl Counters {
     /// # Errors
     /// [`PublishError`].
     pub fn publish(&self, index: u32, cpu: u32) -> Result<(), PublishError> {
-        self.table.publish(index, cpu, Words::default())
+        self.table.publish(index, cpu, AtomicU64::new(0))
     }
 
     /// Whether there is a counter with this index.
@@ -73,57 +58,24 @@ impl Counters {
     pub fn add(&self, n: u64) {
         let cpu = cpu::fast();
         // SAFETY: nothing is retired from this table.
-        if let Some(words) = unsafe { self.table.permanent(cpu) }
-            && rseq::add(&words.restartable, cpu, n)
-        {
-            return;
-        }
-        self.add_again(n);
-    }
-
-    /// The thread was moved or interrupted, or its CPU has no counter, or there is no rseq.
-    #[cold]
-    #[inline(never)]
-    fn add_again(&self, n: u64) {
-        for _ in 1..TRIES {
-            let cpu = cpu::fast();
-            // SAFETY: nothing is retired from this table.
-            let Some(words) = (unsafe { self.table.permanent(cpu) }) else { break };
-            if rseq::add(&words.restartable, cpu, n) {
-                return;
-            }
-        }
-        // Relaxed: the count says nothing about other memory.
-        self.words().atomic.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The counter of this thread's CPU, or the spare one.
-    fn words(&self) -> &Words {
-        let cpu = cpu::fast();
-        // SAFETY: nothing is retired from this table.
         let found = unsafe { self.table.permanent(cpu) };
         // SAFETY: as above.
-        found.unwrap_or_else(|| unsafe { self.table.permanent_without_help(cpu) })
+        let counter = found.unwrap_or_else(|| unsafe { self.table.permanent_without_help(cpu) });
+        // Relaxed: the count says nothing about other memory. Atomic, because the thread may have been moved since.
+        counter.fetch_add(n, Ordering::Relaxed);
     }
 
     /// The sum of all counters. It contains every addition that happened before, and some of those that happen meanwhile.
     #[must_use]
     pub fn sum(&self) -> u64 {
-        let counters = self.table.iter().map(|(_, words)| words.sum());
-        counters.fold(self.table.spare().sum(), u64::wrapping_add)
+        // Relaxed: each addition is in one of the counters, which only grow.
+        let counters = self.table.iter().map(|(_, counter)| counter.load(Ordering::Relaxed));
+        counters.fold(self.table.spare().load(Ordering::Relaxed), u64::wrapping_add)
     }
 
     /// How often [`add`](Self::add) used the spare counter.
     #[must_use]
     pub fn spare_uses(&self) -> u64 {
         self.table.spare_uses()
-    }
-}
-
-impl Words {
-    fn sum(&self) -> u64 {
-        // Relaxed, twice: the words only grow, and each addition is in one of them.
-        let restartable = self.restartable.load(Ordering::Relaxed);
-        restartable.wrapping_add(self.atomic.load(Ordering::Relaxed))
     }
 }

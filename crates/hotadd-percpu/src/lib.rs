@@ -5,8 +5,7 @@
 //! there are values.
 //!
 //! - [`Table`] has a value for each CPU. [`Table::local`] gives the value of the CPU that the thread is on.
-//! - [`Counters`] has a counter for each CPU. Adding needs no atomic instruction where the kernel and the C library offer restartable
-//!   sequences (rseq).
+//! - [`Counters`] has a counter for each CPU.
 //! - [`cpu`] tells which CPU the thread is on.
 //!
 //! # How a value is freed while others are read

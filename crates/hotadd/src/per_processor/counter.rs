@@ -13,8 +13,7 @@ use crate::registration::Registration;
 
 /// A count that threads on all processors add to without slowing each other down.
 ///
-/// Each processor has a count of its own. On x86-64, where the C library has registered restartable sequences (rseq), adding needs no
-/// atomic instruction. Nothing is lost when a thread is moved in the middle, or when a processor leaves: its count is kept.
+/// Each processor has a count of its own, in a cache line of its own. Nothing is lost when a thread is moved in the middle, or when a processor leaves: its count is kept.
 ///
 /// ```
 /// use hotadd::hardware::Simulated;
