@@ -141,11 +141,11 @@ impl Published {
     #[cfg(not(hotadd_loom))]
     pub(crate) fn follow(
         &self,
-        confinement: Option<crate::parallelism::Confinement>,
+        confined: Option<crate::parallelism::Confined>,
     ) -> Arc<crate::parallelism::Current> {
         self.renew();
         // A set that is stored later is passed on when `publish` gets the lock of the followers.
-        self.followers.add(|| self.snapshot.load_full(), confinement)
+        self.followers.add(|| self.snapshot.load_full(), confined)
     }
 
     /// Adds a page that shows the current set and every later one.

@@ -12,7 +12,14 @@ use super::Limits;
 use crate::observers::Ended;
 use crate::sync::{AtomicBool, Ordering, lock};
 
-type Callback = Box<dyn FnMut(&Limits) + Send>;
+type Call = Box<dyn FnMut(&Limits) + Send>;
+
+struct Callback {
+    ended: Ended,
+    /// The epoch of the number that it knows.
+    knows: u64,
+    call: Call,
+}
 
 #[derive(Default)]
 pub(super) struct Callbacks {
@@ -27,19 +34,19 @@ pub(super) struct Callbacks {
 #[derive(Default)]
 struct State {
     /// Empty while they are being called.
-    callbacks: Vec<(Ended, Callback)>,
+    callbacks: Vec<Callback>,
     /// The thread that calls them.
     calling: Option<ThreadId>,
     /// The number has changed since that thread read it.
     again: bool,
-    /// The epoch of the number that was told last.
-    told: u64,
 }
 
 impl Callbacks {
-    pub(super) fn push(&self, callback: Callback) -> Ended {
+    /// Adds a callback that knows the number of this epoch.
+    pub(super) fn push(&self, knows: u64, call: Call) -> Ended {
         let ended = Ended::default();
-        lock(&self.state).callbacks.push((Arc::clone(&ended), callback));
+        let callback = Callback { ended: Arc::clone(&ended), knows, call };
+        lock(&self.state).callbacks.push(callback);
         ended
     }
 
@@ -55,23 +62,21 @@ impl Callbacks {
         loop {
             state.again = false;
             let mut callbacks = std::mem::take(&mut state.callbacks);
-            let told = state.told;
             drop(state);
             let limits = newest();
-            let mut ended = Vec::new();
-            if limits.epoch != told {
-                // One that panics is dropped.
-                ended.extend(callbacks.extract_if(.., |(ended, callback)| {
-                    self.is_over(ended)
-                        || catch_unwind(AssertUnwindSafe(|| callback(&limits)))
-                            .map_err(std::mem::forget)
-                            .is_err()
-                }));
-            }
-            ended.extend(callbacks.extract_if(.., |(ended, _)| self.is_over(ended)));
-            drop_all(ended);
+            // One that panics is dropped.
+            let panicked = callbacks.extract_if(.., |callback| {
+                let knows = std::mem::replace(&mut callback.knows, limits.epoch);
+                knows != limits.epoch
+                    && !self.is_over(callback)
+                    && catch_unwind(AssertUnwindSafe(|| (callback.call)(&limits)))
+                        .map_err(std::mem::forget)
+                        .is_err()
+            });
+            drop_all(panicked.collect());
+            // A callback may have ended others.
+            drop_all(callbacks.extract_if(.., |callback| self.is_over(callback)).collect());
             state = lock(&self.state);
-            state.told = limits.epoch;
             // Those that were added meanwhile come after.
             callbacks.append(&mut state.callbacks);
             state.callbacks = callbacks;
@@ -85,8 +90,8 @@ impl Callbacks {
         }
     }
 
-    fn is_over(&self, ended: &Ended) -> bool {
-        ended.load(Ordering::Relaxed) || self.closed.load(Ordering::Relaxed)
+    fn is_over(&self, callback: &Callback) -> bool {
+        callback.ended.load(Ordering::Relaxed) || self.closed.load(Ordering::Relaxed)
     }
 
     /// No callback is called from now on, and all are dropped. Waits as [`sweep`](Self::sweep).
@@ -102,14 +107,14 @@ impl Callbacks {
         let other_calls = |state: &mut State| state.calling.is_some_and(|calling| calling != this);
         let state = self.idle.wait_while(lock(&self.state), other_calls);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let over = state.callbacks.extract_if(.., |(ended, _)| self.is_over(ended)).collect();
+        let over = state.callbacks.extract_if(.., |callback| self.is_over(callback)).collect();
         drop(state);
         drop_all(over);
     }
 }
 
 /// A drop runs foreign code, so no lock is held. A panic in it concerns nobody else.
-fn drop_all(callbacks: Vec<(Ended, Callback)>) {
+fn drop_all(callbacks: Vec<Callback>) {
     for callback in callbacks {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(callback))).map_err(std::mem::forget);
     }

@@ -22,32 +22,43 @@ pub(crate) struct Current {
     /// Number and epoch, for readers.
     word: AtomicU64,
     state: Mutex<State>,
+    /// Locked before `state`, so that files are read without the lock for which a change of the set waits.
+    quotas: Option<Mutex<Quotas>>,
     pub(super) callbacks: Callbacks,
 }
 
 struct State {
     set: Arc<ActiveSet>,
     /// `None` if the processors are simulated: no thread runs on them.
-    confined: Option<Confined>,
+    confinement: Option<Confinement>,
     limits: Limits,
+}
+
+/// What is known of a [`Confined`].
+struct Confinement {
+    thread: Option<Pid>,
+    found: Found,
 }
 
 /// What confines the threads beside the partition.
 #[derive(Debug)]
-pub(crate) struct Confinement {
-    /// The folder with the kernel's files: `/`, but for tests.
-    pub(super) root: PathBuf,
+pub(crate) struct Confined {
     /// The thread whose mask counts. `None` if none does.
-    pub(super) thread: Option<Pid>,
-}
-
-struct Confined {
     thread: Option<Pid>,
     quotas: Quotas,
     found: Found,
 }
 
 impl Confined {
+    /// `root` is the folder with the kernel's files: `/`, but for tests.
+    pub(super) fn new(root: PathBuf, thread: Option<Pid>) -> Self {
+        let mut quotas = Quotas::new(root);
+        let found = quotas.read();
+        Self { thread, quotas, found }
+    }
+}
+
+impl Confinement {
     /// The mask of the thread. If it has ended, that of the process's first thread, which the kernel keeps.
     fn mask(&self) -> Option<Result<Mask, Errno>> {
         let thread = self.thread?;
@@ -60,16 +71,14 @@ impl Confined {
 
 impl Current {
     /// `None` if nothing but the set limits the number.
-    pub(super) fn new(set: Arc<ActiveSet>, confinement: Option<Confinement>) -> Self {
-        let confined = confinement.map(|Confinement { root, thread }| {
-            let mut quotas = Quotas::new(root);
-            let found = quotas.read();
-            Confined { thread, quotas, found }
-        });
-        let limits = limits(&set, confined.as_ref(), 0);
+    pub(super) fn new(set: Arc<ActiveSet>, confined: Option<Confined>) -> Self {
+        let (confinement, quotas) = confined
+            .map(|Confined { thread, quotas, found }| (Confinement { thread, found }, quotas))
+            .unzip();
+        let limits = limits(&set, confinement.as_ref(), 0);
         let word = AtomicU64::new(word(&limits));
-        let state = Mutex::new(State { set, confined, limits });
-        Self { word, state, callbacks: Callbacks::default() }
+        let state = Mutex::new(State { set, confinement, limits });
+        Self { word, state, quotas: quotas.map(Mutex::new), callbacks: Callbacks::default() }
     }
 
     /// Number and epoch.
@@ -87,13 +96,13 @@ impl Current {
     }
 
     /// Whether anything but the set limits the number.
-    pub(super) fn is_confined(&self) -> bool {
-        lock(&self.state).confined.is_some()
+    pub(super) const fn is_confined(&self) -> bool {
+        self.quotas.is_some()
     }
 
     /// The files whose writing changes a quota.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        lock(&self.state).confined.iter().flat_map(|confined| confined.quotas.files()).collect()
+        self.quotas.iter().flat_map(|quotas| lock(quotas).files().collect::<Vec<_>>()).collect()
     }
 
     /// The partition has this set now. Sets come in order. Returns whether the number has changed; then [`tell`](Self::tell) must
@@ -106,16 +115,20 @@ impl Current {
 
     /// Reads the mask and the quotas again. Returns as [`set_changed`](Self::set_changed).
     pub(super) fn look(&self) -> bool {
+        let Some(quotas) = &self.quotas else { return false };
+        let mut quotas = lock(quotas);
+        let found = quotas.read();
         let mut state = lock(&self.state);
-        if let Some(confined) = &mut state.confined {
-            confined.found = confined.quotas.read();
+        // The lock of the quotas is still held: the last thread has read them last.
+        if let Some(confinement) = &mut state.confinement {
+            confinement.found = found;
         }
         self.refresh(&mut state)
     }
 
     fn refresh(&self, state: &mut State) -> bool {
         let (number, epoch) = (state.limits.number, state.limits.epoch);
-        let mut limits = limits(&state.set, state.confined.as_ref(), epoch);
+        let mut limits = limits(&state.set, state.confinement.as_ref(), epoch);
         let changed = limits.number != number;
         limits.epoch += u64::from(changed);
         // Release: see `read`.
@@ -136,13 +149,13 @@ impl Observed for Current {
     }
 }
 
-fn limits(set: &ActiveSet, confined: Option<&Confined>, epoch: u64) -> Limits {
+fn limits(set: &ActiveSet, confinement: Option<&Confinement>, epoch: u64) -> Limits {
     let counts = (set.count(), set.epoch());
-    let Some(confined) = confined else {
+    let Some(confinement) = confinement else {
         return Limits::of(counts, None, None, Vec::new(), epoch);
     };
-    let Found { lowest, mut unknown } = confined.found.clone();
-    let mask = match confined.mask() {
+    let Found { lowest, mut unknown } = confinement.found.clone();
+    let mask = match confinement.mask() {
         None => None,
         Some(Ok(mask)) => {
             let within = set.iter().filter(|processor| mask.contains(processor.id)).count();

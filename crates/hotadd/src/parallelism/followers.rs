@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use hotadd_core::ActiveSet;
 
-use super::current::{Confinement, Current};
+use super::current::{Confined, Current};
 use crate::sync::{AtomicBool, Ordering, lock};
 
 #[derive(Default)]
@@ -20,10 +20,10 @@ impl Followers {
     pub(crate) fn add(
         &self,
         set: impl FnOnce() -> Arc<ActiveSet>,
-        confinement: Option<Confinement>,
+        confined: Option<Confined>,
     ) -> Arc<Current> {
         let mut all = lock(&self.all);
-        let current = Arc::new(Current::new(set(), confinement));
+        let current = Arc::new(Current::new(set(), confined));
         all.retain(|follower| follower.strong_count() > 0);
         all.push(Arc::downgrade(&current));
         current

@@ -14,9 +14,11 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-pub(crate) use self::current::{Confinement, Current};
+pub(crate) use self::current::{Confined, Current};
 pub(crate) use self::followers::Followers;
 pub use self::limits::{LimitKind, Limits, Quota};
+#[cfg(fuzzing)]
+pub use self::quota::cpu_max;
 use self::watch::Watch;
 use crate::error::Error;
 use crate::hardware::simulated;
@@ -71,11 +73,10 @@ impl Partition {
     /// The number of threads that a pool should have, kept up to date. May be called from any thread, also inside callbacks.
     pub fn parallelism(&self) -> Parallelism {
         // No thread runs on simulated processors.
-        let confinement = (self.hardware() != simulated::NAME).then(|| Confinement {
-            root: PathBuf::from("/"),
-            thread: Some(rustix::thread::gettid()),
-        });
-        Parallelism::new(self, confinement)
+        let is_real = self.hardware() != simulated::NAME;
+        let confined =
+            is_real.then(|| Confined::new(PathBuf::from("/"), Some(rustix::thread::gettid())));
+        Parallelism::new(self, confined)
     }
 }
 
@@ -89,8 +90,8 @@ impl Parallelism {
         Ok(Partition::watch_process()?.parallelism())
     }
 
-    fn new(partition: &Partition, confinement: Option<Confinement>) -> Self {
-        let current = partition.backend().published().follow(confinement);
+    fn new(partition: &Partition, confined: Option<Confined>) -> Self {
+        let current = partition.backend().published().follow(confined);
         let watch = current.is_confined().then(|| Watch::over(&current));
         Self { current, _watch: watch, _partition: partition.clone() }
     }
@@ -127,7 +128,7 @@ impl Parallelism {
     /// The callback may be called in the middle of a transaction, so the rules for callbacks apply (D3). A callback that panics is
     /// dropped.
     pub fn on_change(&self, callback: impl FnMut(&Limits) + Send + 'static) -> Observation {
-        let ended = self.current.callbacks.push(Box::new(callback));
+        let ended = self.current.callbacks.push(self.epoch(), Box::new(callback));
         let current: Weak<Current> = Arc::downgrade(&self.current);
         Observation::new(current as Weak<dyn Observed>, ended)
     }

@@ -180,6 +180,13 @@ fn parse_max(text: &str) -> Option<Option<(u64, u64)>> {
     words.next().is_none().then_some(quota)
 }
 
+/// For the fuzz target: the quota in a text.
+#[cfg(fuzzing)]
+#[must_use]
+pub fn cpu_max(text: &str) -> Option<(u64, u64)> {
+    parse_max(text).flatten()
+}
+
 /// Time and period. The kernel allows neither to be 0.
 fn pair(time: &str, period: &str) -> Option<(u64, u64)> {
     let (time, period) = (number(time)?, number(period)?);

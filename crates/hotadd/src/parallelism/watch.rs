@@ -79,11 +79,14 @@ impl Watch {
         used.sort_unstable();
         used.dedup();
         let mut watching = lock(&self.watching);
-        let unused = |path: &PathBuf, _: &mut i32| used.binary_search(path).is_err();
-        for (_, number) in watching.files.extract_if(.., unused) {
-            // Fails if the cgroup was removed, and its file with it.
-            let _ = inotify::remove_watch(queue, number);
-        }
+        watching.files.retain(|path, number| {
+            let is_used = used.binary_search(path).is_ok();
+            if !is_used {
+                // Fails if the cgroup was removed, and its file with it.
+                let _ = inotify::remove_watch(queue, *number);
+            }
+            is_used
+        });
         for path in used {
             if !watching.files.contains_key(&path)
                 // The root cgroup has no such file. Without a notice the interval remains.

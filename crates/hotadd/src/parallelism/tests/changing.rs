@@ -10,7 +10,7 @@ use hotadd_core::{HardwareId, Notice, State};
 use super::Root;
 use crate::hardware::Simulated;
 use crate::parallelism::callbacks::Callbacks;
-use crate::parallelism::current::Confinement;
+use crate::parallelism::current::Confined;
 use crate::parallelism::{LimitKind, Limits, Parallelism};
 use crate::{Observation, Partition};
 
@@ -25,8 +25,7 @@ fn simulated(active: u32, spare: u32) -> (Arc<Simulated>, Partition) {
 
 /// The number of a partition of `active` processors in the cgroups of this root.
 fn confined(active: u32, root: &Root) -> Parallelism {
-    let confinement = Confinement { root: root.path(), thread: None };
-    Parallelism::new(&simulated(active, 0).1, Some(confinement))
+    Parallelism::new(&simulated(active, 0).1, Some(Confined::new(root.path(), None)))
 }
 
 /// Every number that is told.
@@ -203,7 +202,7 @@ fn a_change_during_a_callback_is_told_after_it_and_with_the_newest_number() {
     let (inside, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let (flag, tells) = (Arc::clone(&inside), Arc::clone(&told));
     let (weak, changes) = (Arc::downgrade(&callbacks), Arc::clone(&newest));
-    callbacks.push(Box::new(move |limits| {
+    let call = move |limits: &Limits| {
         assert!(!flag.swap(true, Ordering::Relaxed), "calls come one at a time");
         tells.lock().unwrap().push(limits.number.get());
         if limits.epoch == 1 {
@@ -216,9 +215,14 @@ fn a_change_during_a_callback_is_told_after_it_and_with_the_newest_number() {
             }
         }
         flag.store(false, Ordering::Relaxed);
-    }));
+    };
+    callbacks.push(0, Box::new(call));
     callbacks.tell(|| newest.lock().unwrap().clone());
     assert_eq!(*told.lock().unwrap(), [2, 4], "3 was no longer the newest");
     callbacks.tell(|| newest.lock().unwrap().clone());
     assert_eq!(told.lock().unwrap().len(), 2, "nothing has changed");
+    let late = Arc::clone(&told);
+    callbacks.push(3, Box::new(move |limits| late.lock().unwrap().push(limits.number.get())));
+    callbacks.tell(|| newest.lock().unwrap().clone());
+    assert_eq!(told.lock().unwrap().len(), 2, "one that came later knows this number");
 }
