@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use hotadd_core::HardwareId;
 
 use crate::event::{Event, EventKind};
-use crate::hardware::SIMULATED;
+use crate::hardware::simulated;
 use crate::inner::Inner;
 use crate::partition::Partition;
 
@@ -18,7 +18,7 @@ pub(super) struct SpareReports {
 
 impl SpareReports {
     pub(super) fn new(partition: &Partition, name: &str) -> Self {
-        let inner = partition.local().filter(|inner| inner.hardware.name() != SIMULATED);
+        let inner = partition.local().filter(|inner| inner.hardware.name() != simulated::NAME);
         Self { inner: inner.map(|inner| Arc::downgrade(&inner)), name: name.into() }
     }
 
