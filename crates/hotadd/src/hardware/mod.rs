@@ -30,6 +30,8 @@ pub use affinity::{Affinity, AffinityError, Mask, Tree};
 #[cfg(not(hotadd_loom))]
 pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 #[cfg(not(hotadd_loom))]
+pub(crate) use holding::Pinning;
+#[cfg(not(hotadd_loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 pub use simulated::Simulated;
 #[cfg(not(hotadd_loom))]
