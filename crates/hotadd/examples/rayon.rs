@@ -23,7 +23,7 @@ const PHASE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The parts of one job. Each takes some microseconds.
-const PARTS: u64 = 2_000;
+const PARTS: u64 = 400;
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let available = Affinity::available()?;
@@ -67,8 +67,8 @@ fn measure(partition: &Partition, pool: &Pool) -> f64 {
 fn work(part: u64, used: &Mutex<BTreeSet<HardwareId>>) {
     let sum = (0..4_000).fold(part, |sum, n| std::hint::black_box(sum.rotate_left(5) ^ n));
     std::hint::black_box(sum);
-    // One part in a hundred records, so that the threads do not wait for each other.
-    if part % 100 == 0
+    // One part in ten records, so that the threads do not wait for each other.
+    if part % 10 == 0
         && let Ok(here) = u32::try_from(rustix::thread::sched_getcpu())
     {
         lock(used).insert(HardwareId(here));
