@@ -84,6 +84,18 @@ fn is_test_or_bench(command: &str) -> bool {
         })
 }
 
+/// Whether a command runs an example of `hotadd` that a test of that crate runs too.
+fn is_tested_example(command: &str) -> bool {
+    let Some(rest) = command.strip_prefix("cargo run --release -p hotadd --features ") else {
+        return false;
+    };
+    let Some((_, name)) = rest.split_once(" --example ") else { return false };
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd/tests");
+    let tests = fs::read_dir(tests).unwrap().flatten();
+    let mut sources = tests.filter_map(|test| fs::read_to_string(test.path()).ok());
+    sources.any(|source| source.contains(&format!("#[path = \"../examples/{name}.rs\"]")))
+}
+
 fn run(command: &str, dir: &Path) -> std::process::Output {
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
@@ -114,6 +126,7 @@ fn every_command_in_the_documentation_works_as_printed() {
                 // The tests of the C library run the same installation.
                 let known = known || command.starts_with("make -C crates/hotadd-c install ");
                 let known = known || is_run_in_a_guest(&command);
+                let known = known || is_tested_example(&command);
                 assert!(
                     known
                         || ["./test", "./test quick", "./test lab", "./test lab --long"]

@@ -33,6 +33,8 @@ pub(crate) trait Backend: Observed {
     fn published(&self) -> &Arc<Published>;
     fn hardware(&self) -> &'static str;
     fn is_connected(&self) -> bool;
+    /// Whether the calling thread is inside a callback of the partition.
+    fn is_inside(&self) -> bool;
     fn add(&self, id: HardwareId) -> Result<Change, Error>;
     fn add_batch(
         &self,
@@ -96,6 +98,10 @@ impl Backend for Inner {
 
     fn is_connected(&self) -> bool {
         true
+    }
+
+    fn is_inside(&self) -> bool {
+        Self::is_inside(self)
     }
 
     fn add(&self, id: HardwareId) -> Result<Change, Error> {

@@ -372,6 +372,11 @@ impl Inner {
         })
     }
 
+    /// Whether the calling thread is inside a callback.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.gate.is_inside() || self.telling.is_inside()
+    }
+
     fn enter(&self, what: &'static str) -> Result<Guard<'_, State>, Error> {
         // A thread that checks the hardware may call an observer outside of the gate. The thread inside the gate waits for it
         // to return.

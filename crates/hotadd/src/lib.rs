@@ -12,7 +12,7 @@
 //! - What hotadd cannot promise is documented, in `docs/limits.md` of the repository.
 //!
 //! # What it does not do
-//! - It schedules nothing and does not pin the program's threads.
+//! - It schedules nothing and does not pin the program's threads. Only [`Workers`] are pinned.
 //! - It cannot prevent a privileged process from starting a processor in another way. It reports what it detects.
 //!
 //! Clauses in parentheses (A3, Q1) refer to the contract, `docs/contract.md` in the repository.
@@ -57,19 +57,29 @@ mod per_processor;
 mod published;
 #[cfg(not(hotadd_loom))]
 mod published_page;
+#[cfg(all(feature = "rayon", not(hotadd_loom)))]
+pub mod rayon;
 mod registration;
 mod registration_builder;
 #[cfg(feature = "dbus")]
 mod remote;
 mod required;
+#[cfg(all(any(feature = "rayon", feature = "tokio"), not(hotadd_loom)))]
+mod resize;
 mod runner;
 mod sample;
 mod sync;
 mod telling;
 pub mod text;
 mod topology;
+#[cfg(not(hotadd_loom))]
+mod thread_name;
+#[cfg(all(feature = "tokio", not(hotadd_loom)))]
+pub mod tokio;
 mod unheard;
 mod weak;
+#[cfg(not(hotadd_loom))]
+mod workers;
 
 pub use adder::Adder;
 pub use cpulist::{CpuList, CpuListError};
@@ -101,6 +111,8 @@ pub use registration_builder::RegistrationBuilder;
 pub use required::{Attempt, Missing, RequiredParty};
 pub use sample::Sample;
 pub use topology::{L3, Shape, ShapeError, Topology};
+#[cfg(not(hotadd_loom))]
+pub use workers::{Rejected, Rejection, Workers, WorkersBuilder, WorkersReport, WouldDeadlock};
 
 /// The examples of the README, run as tests.
 #[cfg(doctest)]

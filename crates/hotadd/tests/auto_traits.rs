@@ -3,9 +3,9 @@
 
 use hotadd::hardware::{Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching};
 use hotadd::{
-    ActiveSet, ActiveSetGuard, Adder, Batch, Change, Counter, CpuList, Error, Event, Missing,
-    Notice, Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal,
-    RequiredParty, Sample, Veto,
+    ActiveSet, ActiveSetGuard, Adder, Batch, Change, Counter, CpuList, Error, Event, Missing, Notice,
+    Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty, Sample,
+    Veto, Workers, WorkersBuilder, WorkersReport,
 };
 
 /// Compiles only if all types have the traits.
@@ -24,6 +24,11 @@ impl<T: Send + Sync + Unpin + 'static> Free for T {}
 
 are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Counter, Sample);
 are!(Free: ActiveSet, ActiveSetGuard, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
+are!(Free: Workers, WorkersBuilder<'static>, WorkersReport);
+#[cfg(feature = "rayon")]
+are!(Free: hotadd::rayon::Pool);
+#[cfg(feature = "tokio")]
+are!(Free: hotadd::tokio::Budget, hotadd::tokio::Permit);
 are!(Free: Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching);
 // `?` converts it like any other error.
 are!(Free: Error);

@@ -6,6 +6,13 @@
 //! no order. The partition catches a panic in a driver (L3), so drivers count faults instead of asserting.
 #![cfg(hotadd_loom)]
 
+/// Private parts of the crate, from the same sources.
+#[path = "../src/workers/sleepers.rs"]
+mod sleepers;
+#[path = "../src/sync.rs"]
+#[expect(dead_code, unused_imports, reason = "what the sleepers do not need")]
+mod sync;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -285,5 +292,52 @@ fn a_processor_that_vanishes_during_an_add_is_reported_once() {
         assert_eq!(partition.count(), 1);
         drop(registration);
         record.check();
+    });
+}
+
+#[test]
+fn a_worker_that_falls_asleep_sees_the_job_or_is_woken_for_it() {
+    explore("sleeper against submitter", None, || {
+        use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        // Relaxed, so that only the sleepers order anything.
+        let job = Arc::new(AtomicBool::new(false));
+        let sleepers = Arc::new(sleepers::Sleepers::default());
+        let submitter = thread::spawn({
+            let (job, sleepers) = (Arc::clone(&job), Arc::clone(&sleepers));
+            move || {
+                job.store(true, Relaxed);
+                sleepers.take()
+            }
+        });
+        sleepers.enter(7, 1);
+        let sees = job.load(Relaxed);
+        let woken = submitter.join().unwrap();
+        assert!(sees || woken == Some(7), "the job waits while the worker sleeps");
+        assert_eq!(sleepers.leave(7, 1), woken.is_none(), "it is taken once, or leaves by itself");
+    });
+}
+
+#[test]
+fn two_jobs_wake_two_workers_or_are_seen() {
+    explore("two sleepers against a submitter", Some(3), || {
+        use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        let jobs = Arc::new(AtomicUsize::new(0));
+        let sleepers = Arc::new(sleepers::Sleepers::default());
+        sleepers.enter(0, 0);
+        let other = thread::spawn({
+            let (jobs, sleepers) = (Arc::clone(&jobs), Arc::clone(&sleepers));
+            move || {
+                sleepers.enter(1, 0);
+                jobs.load(Relaxed)
+            }
+        });
+        let mut woken = Vec::new();
+        for _ in 0..2 {
+            jobs.fetch_add(1, Relaxed);
+            woken.extend(sleepers.take());
+        }
+        let seen = other.join().unwrap();
+        assert!(woken.contains(&0), "it slept before");
+        assert!(woken.contains(&1) || seen == 2, "woken {woken:?}, seen {seen}");
     });
 }

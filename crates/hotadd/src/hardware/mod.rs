@@ -32,6 +32,8 @@ pub use affinity::{Affinity, AffinityError, Mask, Tree};
 #[cfg(not(hotadd_loom))]
 pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 #[cfg(not(hotadd_loom))]
+pub(crate) use holding::Pinning;
+#[cfg(not(hotadd_loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
 #[cfg(not(hotadd_loom))]
 pub use simulated::Simulated;

@@ -64,6 +64,10 @@ impl Backend for Client {
         self.common.connected.load(Ordering::Acquire)
     }
 
+    fn is_inside(&self) -> bool {
+        std::thread::current().id() == self.thread
+    }
+
     fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
         let reply = self.call("asking", &Request::GetCandidates)?;
         let mut candidates = read::candidates(&reply)?;
@@ -201,7 +205,7 @@ impl Client {
 
     /// Checks that this is not inside a callback.
     fn outside(&self, what: &'static str) -> Result<(), Error> {
-        if std::thread::current().id() == self.thread {
+        if self.is_inside() {
             return Err(Error::InsideCallback(what));
         }
         Ok(())

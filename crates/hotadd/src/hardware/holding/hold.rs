@@ -10,6 +10,7 @@ use rustix::process::Pid;
 use super::breach::{Why, sentences};
 use super::known::Known;
 use super::mask::Mask;
+use super::pinned::is_pinned;
 use super::settle::{Effort, Plan, Put, Settled, Verdict, settle};
 use super::threads::{Masks, Population};
 
@@ -169,6 +170,7 @@ impl Hold {
             let granted = self.granted(thread, mask, &to);
             let to = match granted {
                 Some(granted) => granted,
+                None if is_pinned(thread, mask) => return Ok(Verdict::Leave),
                 None if *mask == from || adrift => to,
                 None => return Ok(Verdict::Leave),
             };
@@ -299,8 +301,8 @@ impl Hold {
         to: Mask,
     ) {
         let from = self.set;
-        let judge = &mut |_, mask: &Mask| {
-            Ok(match *mask == from {
+        let judge = &mut |thread, mask: &Mask| {
+            Ok(match *mask == from && !is_pinned(thread, mask) {
                 true => Verdict::Refresh { give: to },
                 false => Verdict::Leave,
             })
@@ -317,6 +319,9 @@ impl Hold {
         mask: &Mask,
         moment: &Moment,
     ) -> Result<Verdict, Errno> {
+        if mask.is_within(&self.set) && is_pinned(thread, mask) {
+            return Ok(Verdict::Leave);
+        }
         let known = self.known.get(thread);
         let put = |to: Mask, why| Verdict::Put { give: self.give(&to), to, why };
         let right = match self.scrub {

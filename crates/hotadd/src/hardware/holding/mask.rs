@@ -52,7 +52,7 @@ impl Mask {
     }
 
     /// The mask of these processors. An id that no mask can contain is left out.
-    pub(in crate::hardware) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
+    pub(crate) fn of(ids: impl IntoIterator<Item = HardwareId>) -> Self {
         let mut set = CpuSet::new();
         for HardwareId(id) in ids {
             if id < WIDTH {

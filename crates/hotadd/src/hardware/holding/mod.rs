@@ -3,6 +3,7 @@
 //! The same rules apply to every hardware that runs threads:
 //! - A thread whose mask equals the set **follows** the partition: it gets each processor that joins.
 //! - A thread whose mask lies inside of the set and is smaller has a mask of its own, which is not changed.
+//! - A thread that this crate has pinned has a mask of its own too, also if the mask equals the set.
 //! - A mask that reaches outside of the set is put back, reported, and taken as a request.
 //!
 //! A hardware defines where its threads are found ([`Population`]) and which mask a follower is given ([`Means`]). [`Hold`]
@@ -14,6 +15,7 @@ mod hold;
 mod known;
 mod linux;
 mod mask;
+mod pinned;
 mod settle;
 mod stat;
 mod threads;
@@ -23,6 +25,7 @@ pub(super) use self::arrivals::Arrivals;
 pub(super) use self::hold::{Hold, Means, Moment};
 pub(super) use self::linux::Linux;
 pub use self::mask::Mask;
+pub(crate) use self::pinned::Pinning;
 #[cfg(test)]
 pub(super) use self::stat::Stat;
 pub(super) use self::threads::{Masks, Population, Processes, Swept};
