@@ -2,7 +2,7 @@
 
 use hotadd::State;
 use hotadd_wire::handshake::{self, Answer, LONGEST, Step};
-use hotadd_wire::{Request, Stream};
+use hotadd_wire::{DirectBus, Properties, Request, Stream};
 
 use crate::parties::driver::judge;
 
@@ -31,6 +31,20 @@ pub fn bus(bytes: &[u8]) -> usize {
     messages(&mut stream)
 }
 
+/// A direct connection that the peer treats as a bus.
+const BUS: DirectBus<'_> = DirectBus {
+    partition: "org.hotadd.Partition.demo",
+    client: 1,
+    is_greeted: false,
+    guid: "guid",
+    user: 0,
+    process: 1,
+    machine: None,
+};
+
+const PARTITION: Properties<'_> =
+    Properties { name: "demo", hardware: "simulated", epoch: 1, machine: Some("id") };
+
 fn messages(stream: &mut Stream) -> usize {
     let mut count = 0;
     loop {
@@ -38,6 +52,8 @@ fn messages(stream: &mut Stream) -> usize {
             let Ok(Some(message)) = stream.message() else { return count };
             let _ = format!("{message:?}");
             let _ = Request::read(&message, message.head().member());
+            let _ = BUS.answer(&message);
+            let _ = PARTITION.answer(&message);
             if let Err(veto) = judge(&message, State::AddStart) {
                 let control = veto.reason().chars().any(char::is_control);
                 assert!(!control, "{:?} is shown to people", veto.reason());

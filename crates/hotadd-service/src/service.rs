@@ -225,8 +225,8 @@ impl Service {
     }
 
     fn has_name_for(&self, address: &BusAddress) -> Result<(), ServiceError> {
-        let name = self.core.bus_name();
-        if bus::is_service_name(&name) {
+        let name = &self.core.bus_name;
+        if bus::is_service_name(name) {
             return Ok(());
         }
         let reason = format!("{name} is not a valid bus name");

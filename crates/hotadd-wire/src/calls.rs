@@ -11,7 +11,7 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath};
 use crate::limits::{MAX_REASON, text};
 use crate::message::{Message, MessageError, Outgoing};
 use crate::names::{AGENT, AGENT_PATH, DEREGISTERED};
-use crate::peer::PeerName;
+use crate::peer::Addressing;
 use crate::values;
 
 /// The object path of an agent.
@@ -67,44 +67,39 @@ struct Last {
 }
 
 impl Calls {
-    /// The call that tells this party of a notice, and its serial.
+    /// The call that tells this party of a notice, and its serial. Over a bus the serial is one of the bus connection.
     ///
     /// # Errors
     /// If it cannot be encoded: there is no method for the state.
     pub fn make(
         &self,
+        to: Addressing<'_>,
         path: &AgentPath,
         party: u64,
         notice: &Notice,
     ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
+        let call = || outgoing(path, notice.state().name())?.addressed(to);
+        if let Addressing::Bus(_) = to {
+            let call = call()?.build(&values::notice(party, notice))?;
+            return Ok((call.serial(), call.bytes().to_vec()));
+        }
         let serial = self.next();
+        if let Addressing::Greeted(_) = to {
+            let call = call()?.serial(serial).build(&values::notice(party, notice))?;
+            return Ok((serial, call.bytes().to_vec()));
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
             && last.tells(path, notice)
         {
             return Ok((serial, last.copy(serial, party)));
         }
-        let call = outgoing(path, notice.state().name())?.serial(serial);
-        let call = call.build(&values::notice(party, notice))?;
+        let call = call()?.serial(serial).build(&values::notice(party, notice))?;
         let bytes = call.bytes().to_vec();
         let body = bytes.len() - call.body_length();
-        *last = Some(Last { path: path.clone(), notice: *notice, bytes: bytes.clone(), body });
+        let (path, notice) = (path.clone(), *notice);
+        *last = Some(Last { path, notice, bytes: bytes.clone(), body });
         Ok((serial, bytes))
-    }
-
-    /// As [`make`](Self::make), for a peer of a bus, which forwards the call.
-    ///
-    /// # Errors
-    /// As [`make`](Self::make).
-    pub fn make_for(
-        peer: &PeerName,
-        path: &AgentPath,
-        party: u64,
-        notice: &Notice,
-    ) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
-        let call = outgoing(path, notice.state().name())?.to(Some(peer))?;
-        let call = call.build(&values::notice(party, notice))?;
-        Ok((call.serial(), call.bytes().to_vec()))
     }
 
     /// The next serial, from 1 to 2^31 - 1. Relaxed: the counter only issues numbers. After two thousand million of them it
@@ -142,19 +137,18 @@ pub fn refusal(serial: NonZeroU32, name: &str, reason: &str) -> Result<Message, 
     call.error(name, &reason)
 }
 
-/// The call that tells an agent that it was deregistered (L3), for one peer of a bus or, without `to`, for a
-/// direct connection.
+/// The call that tells an agent that it was deregistered (L3).
 ///
 /// # Errors
 /// If it cannot be encoded.
 pub fn deregistered(
-    to: Option<&PeerName>,
+    to: Addressing<'_>,
     path: &AgentPath,
     party: u64,
     status: Status,
     reason: &str,
 ) -> Result<Message, MessageError> {
-    let call = outgoing(path, DEREGISTERED)?.to(to)?.without_reply()?;
+    let call = outgoing(path, DEREGISTERED)?.addressed(to)?.without_reply()?;
     call.build(&(party, status.to_raw(), text(reason, MAX_REASON)))
 }
 
@@ -184,10 +178,11 @@ mod tests {
             for id in [1, 2] {
                 for path in &paths {
                     for party in [7, 7, u64::MAX] {
+                        let to = Addressing::Direct;
                         let notice = notice(state, id);
-                        let made = calls.make(path, party, &notice).unwrap();
+                        let made = calls.make(to, path, party, &notice).unwrap();
                         let alone = Calls { serials: made.0.get().into(), ..Calls::default() };
-                        let alone = alone.make(path, party, &notice).unwrap();
+                        let alone = alone.make(to, path, party, &notice).unwrap();
                         assert_eq!(made, alone, "{state} {id} {path:?} {party}");
                         assert!(serials.insert(made.0), "each call has its own serial");
                     }

@@ -35,6 +35,9 @@ const TYPES: std::ops::RangeInclusive<u8> = 1..=4;
 /// The fields of a header that are defined.
 const FIELDS: std::ops::RangeInclusive<u8> = 1..=9;
 
+/// The field with the destination. Some libraries write an empty one for a connection without a bus, which D-Bus does not allow.
+const DESTINATION: u8 = 6;
+
 /// The field with the number of descriptors that were sent along.
 const DESCRIPTORS: u8 = 9;
 
@@ -140,8 +143,8 @@ fn number(start: &[u8; START], at: usize) -> u32 {
     if start[0] == b'B' { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
 
-/// The message without undefined fields, if the defined ones are sound. `descriptors` becomes the number of those that were sent
-/// along, according to the header.
+/// The message without undefined fields and without an empty destination, if the other fields are sound. `descriptors` becomes
+/// the number of those that were sent along, according to the header.
 fn with_known_fields(bytes: &[u8], descriptors: &mut u32) -> Result<Vec<u8>, Unsound> {
     let start = bytes.first_chunk::<START>().ok_or(Unsound::NoMessage)?;
     let endian = if start[0] == b'B' { Endian::Big } else { Endian::Little };
@@ -155,13 +158,16 @@ fn with_known_fields(bytes: &[u8], descriptors: &mut u32) -> Result<Vec<u8>, Uns
             Some(field) => field,
             None => other(&fields[at..], serialized::Context::new_dbus(endian, at))?,
         };
-        check(code, held)?;
+        let is_empty = matches!((code, held), (DESTINATION, Held::Text("")));
+        if !is_empty {
+            check(code, held)?;
+        }
         if let (DESCRIPTORS, Held::Number(number)) = (code, held) {
             *descriptors = number;
         }
         // zvariant may have read a byte beyond the end.
         let raw = fields.get(at..at + size).ok_or(Unsound::NoMessage)?;
-        if FIELDS.contains(&code) {
+        if FIELDS.contains(&code) && !is_empty {
             // Each field begins on a multiple of eight, so alignment within a field does not change when it moves.
             known.resize(known.len().next_multiple_of(8), 0);
             known.extend_from_slice(raw);
@@ -233,7 +239,7 @@ fn check(code: u8, held: Held<'_>) -> Result<(), Unsound> {
         (2, Held::Text(name)) => ("interface", InterfaceName::try_from(name).is_ok()),
         (3, Held::Text(name)) => ("member", MemberName::try_from(name).is_ok()),
         (4, Held::Text(name)) => ("error name", ErrorName::try_from(name).is_ok()),
-        (6, Held::Text(name)) => ("destination", BusName::try_from(name).is_ok()),
+        (DESTINATION, Held::Text(name)) => ("destination", BusName::try_from(name).is_ok()),
         (7, Held::Text(name)) => ("sender", UniqueName::try_from(name).is_ok()),
         (1..=4 | 6 | 7, _) => ("name", false),
         // Numbers and the signature are checked where they are decoded.
@@ -316,6 +322,17 @@ mod tests {
         huge[0] = b'l';
         let all = 16 + (1_u64 << 32) + u64::from(u32::MAX);
         assert_eq!(length(&huge), Err(Unsound::TooLarge(all)));
+    }
+
+    #[test]
+    fn an_empty_destination_is_none() {
+        for endian in [Endian::Little, Endian::Big] {
+            let with = [fields(), vec![(DESTINATION, Value::from(""))]].concat();
+            let message = read(&message(endian, &with)).unwrap().unwrap();
+            assert_eq!(message.head().destination(), None);
+            assert_eq!(message.head().member(), "AddStart", "the other fields stay");
+            assert_eq!(message.arguments::<u32>().unwrap(), 5);
+        }
     }
 
     #[test]

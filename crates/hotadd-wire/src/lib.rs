@@ -13,6 +13,7 @@ mod arguments;
 pub mod bus;
 mod calls;
 mod decode;
+mod direct;
 pub mod handshake;
 mod limits;
 mod message;
@@ -32,12 +33,14 @@ pub use address::{AddressError, At, BusAddress};
 pub use arguments::StandardError;
 pub use calls::{AgentPath, Calls, deregistered, refusal};
 pub use decode::{AGREEMENT, START, Unsound, agree, agreement, length};
+pub use direct::DirectBus;
 pub use limits::{MAX_MESSAGE, MAX_REASON, MAX_TIME_LIMIT_MS, Room, row_text, text};
 pub use message::{Body, Decode, Encode, Head, Kind, Message, MessageError, Outgoing};
 pub use names::{
     AGENT, AGENT_PATH, BOARD, CONCURRENT, DENIALS, DEREGISTERED, ERROR, LATER_ONLY,
     MACHINE_BUS_NAME, PARTITION, PARTITION_PATH, REMOVAL, STATUS_ERROR, bus_name,
 };
+pub use peer::Addressing;
 pub use place::{denied, is_name, runtime_dir};
 pub use request::{Register, Request, RequestError};
 pub use rows::{AbsentRow, AnswerRow, BatchRow, MissingRow, PartyRow, WaitingRow};

@@ -9,7 +9,7 @@ use zbus::message::{Builder, Flags, Header, Type as MessageType};
 use zbus::zvariant::{DynamicType, Fd, Signature, Structure, Type, Value};
 
 use crate::names::STANDARD_ERROR;
-use crate::peer::PeerName;
+use crate::peer::{Addressing, PARTITION_PEER, PeerName};
 
 /// A type that can be encoded as the arguments of a message.
 pub trait Encode: Serialize + DynamicType {}
@@ -249,6 +249,12 @@ impl Head<'_> {
         self.0.error_name().map_or("", |name| name.as_str())
     }
 
+    /// The name of the addressee, if the message has one.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        self.0.destination().map(zbus::names::BusName::as_str)
+    }
+
     /// The sender of a message over a bus, as set by the bus.
     #[must_use]
     pub fn sender(&self) -> Option<PeerName> {
@@ -278,13 +284,24 @@ impl<'a> Outgoing<'a> {
         Ok(Self(zbus::Message::signal(path, interface, name)?))
     }
 
-    /// Addresses the message to this peer of a bus, if it is sent over one.
+    /// Addresses the message to this peer of a bus.
     ///
     /// # Errors
     /// None: a peer's name is valid.
-    pub fn to(self, peer: Option<&PeerName>) -> Result<Self, MessageError> {
-        let Some(PeerName(name)) = peer else { return Ok(self) };
-        Ok(Self(self.0.destination(name.clone())?))
+    pub fn to(self, peer: &PeerName) -> Result<Self, MessageError> {
+        Ok(Self(self.0.destination(peer.0.clone())?))
+    }
+
+    /// Sets the names of the two ends, as far as the connection needs them.
+    ///
+    /// # Errors
+    /// None: the names are valid.
+    pub fn addressed(self, to: Addressing<'_>) -> Result<Self, MessageError> {
+        match to {
+            Addressing::Direct => Ok(self),
+            Addressing::Greeted(peer) => Self(self.0.sender(PARTITION_PEER)?).to(peer),
+            Addressing::Bus(peer) => self.to(peer),
+        }
     }
 
     /// Addresses the message to the service of this name.

@@ -33,7 +33,7 @@ pub fn check(
     let subject = ("system-bus-name", HashMap::from([("name", Value::from(subject.as_str()))]));
     let flags = if interactive { ALLOW_INTERACTION } else { 0 };
     let details = HashMap::<&str, &str>::new();
-    let call = call("CheckAuthorization")?.to(Some(owner))?.without_start()?;
+    let call = call("CheckAuthorization")?.to(owner)?.without_start()?;
     call.build(&(subject, action, details, flags, id))
 }
 
@@ -42,7 +42,7 @@ pub fn check(
 /// # Errors
 /// If it cannot be encoded.
 pub fn cancel(owner: &PeerName, id: &str) -> Result<Message, MessageError> {
-    call("CancelCheckAuthorization")?.to(Some(owner))?.without_reply()?.build(&id)
+    call("CancelCheckAuthorization")?.to(owner)?.without_reply()?.build(&id)
 }
 
 /// Decodes the reply to a question: whether the action is authorized, and whether it could be if a user were asked.

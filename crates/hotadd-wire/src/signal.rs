@@ -5,7 +5,7 @@ use hotadd_core::{Epoch, HardwareId, Processor, Status};
 use crate::limits::{MAX_REASON, text};
 use crate::message::{Message, MessageError, Outgoing};
 use crate::names::{PARTITION, PARTITION_PATH};
-use crate::peer::PeerName;
+use crate::peer::Addressing;
 use crate::values::{Malformed, WireProcessor, processor, read_processor};
 
 /// A signal of a partition.
@@ -38,12 +38,12 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Encodes the signal, for one peer of a bus or, without `to`, for a direct connection.
+    /// Encodes the signal.
     ///
     /// # Errors
     /// None: the names are fixed and the arguments small.
-    pub fn message(&self, to: Option<&PeerName>) -> Result<Message, MessageError> {
-        let signal = |name| Outgoing::signal(PARTITION_PATH, PARTITION, name)?.to(to);
+    pub fn message(&self, to: Addressing<'_>) -> Result<Message, MessageError> {
+        let signal = |name| Outgoing::signal(PARTITION_PATH, PARTITION, name)?.addressed(to);
         match self {
             Self::Joined(joined, epoch, agreed) => {
                 signal("Joined")?.build(&(processor(*joined), epoch.0, *agreed))
@@ -106,6 +106,7 @@ mod tests {
     use hotadd_core::ProcessorIndex;
 
     use super::*;
+    use crate::peer::PeerName;
 
     #[test]
     fn a_signal_survives_encoding_and_decoding() {
@@ -118,9 +119,9 @@ mod tests {
             Signal::Refused { id, party: party.clone(), status, reason: reason.clone() },
             Signal::Breach { party, clause: "A8".to_owned(), reason },
         ];
-        let peer = PeerName::parse(":1.5");
+        let peer = PeerName::parse(":1.5").unwrap();
         for signal in signals {
-            for to in [None, peer.as_ref()] {
+            for to in [Addressing::Direct, Addressing::Greeted(&peer), Addressing::Bus(&peer)] {
                 let message = signal.message(to).unwrap();
                 assert_eq!(Signal::read(&message), Ok(Some(signal.clone())));
             }

@@ -1,4 +1,4 @@
-//! The standard D-Bus interfaces of a partition: introspection, ping and properties.
+//! The standard D-Bus interfaces of a partition: introspection, peer and properties.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::names::{PARTITION, PARTITION_PATH};
 /// What Introspect returns at the partition's path.
 const PARTITION_XML: &str = include_str!("org.hotadd.Partition1.xml");
 
-const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
-const PEER: &str = "org.freedesktop.DBus.Peer";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+pub(crate) const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
+pub(crate) const PEER: &str = "org.freedesktop.DBus.Peer";
+pub(crate) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 type Answer = Result<Message, StandardError>;
 
@@ -26,6 +26,8 @@ pub struct Properties<'a> {
     pub hardware: &'a str,
     /// The epoch of the active set.
     pub epoch: u64,
+    /// The id of this machine, if it has one.
+    pub machine: Option<&'a str>,
 }
 
 impl Properties<'_> {
@@ -36,7 +38,7 @@ impl Properties<'_> {
         let (path, method) = (head.path(), head.member());
         Some(match (head.interface(), method) {
             (Some(INTROSPECTABLE) | None, "Introspect") => introspect(call, path),
-            (Some(PEER) | None, "Ping") => no_arguments(call).and_then(|()| Ok(call.reply(&())?)),
+            (Some(PEER) | None, "Ping" | "GetMachineId") => peer(call, method, self.machine)?,
             _ if path != PARTITION_PATH => {
                 Err(StandardError("UnknownObject", format!("there is no object at {path}")))
             }
@@ -94,6 +96,21 @@ pub fn hardware_call() -> Result<Message, MessageError> {
 #[must_use]
 pub fn hardware(reply: &Message) -> Option<String> {
     String::try_from(reply.arguments::<OwnedValue>().ok()?).ok()
+}
+
+/// Answers a method of the interface Peer; `None` if it has no such method. `machine` is the id of this machine.
+pub(crate) fn peer(call: &Message, method: &str, machine: Option<&str>) -> Option<Answer> {
+    let id = || {
+        let none =
+            || StandardError("Failed", "this machine has no id in /etc/machine-id".to_owned());
+        no_arguments(call)?;
+        Ok(call.reply(&machine.ok_or_else(none)?)?)
+    };
+    match method {
+        "Ping" => Some(no_arguments(call).and_then(|()| Ok(call.reply(&())?))),
+        "GetMachineId" => Some(id()),
+        _ => None,
+    }
 }
 
 fn introspect(call: &Message, path: &str) -> Answer {

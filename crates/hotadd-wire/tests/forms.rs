@@ -120,7 +120,8 @@ proptest! {
 
 #[test]
 fn a_call_to_another_object_is_answered_with_an_error() {
-    let properties = wire::Properties { name: "demo", hardware: "simulated", epoch: 1 };
+    let properties =
+        wire::Properties { name: "demo", hardware: "simulated", epoch: 1, machine: None };
     let call = |path: &str| {
         let call = wire::Outgoing::call(path, wire::PARTITION, "GetSet").unwrap();
         properties.answer(&call.build(&()).unwrap())

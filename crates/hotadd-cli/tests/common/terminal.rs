@@ -60,7 +60,7 @@ impl Terminal {
     }
 
     /// Sets the environment in which a command finds the partition.
-    fn place(&self, command: &mut Command) {
+    pub fn place(&self, command: &mut Command) {
         command.env("XDG_RUNTIME_DIR", &self.dir);
         if let Some(session) = &self.session {
             command.env("DBUS_SESSION_BUS_ADDRESS", session);
@@ -79,6 +79,13 @@ impl Terminal {
         events(&stdout(&output))
     }
 
+    /// Ends the partition.
+    pub fn end(&mut self) {
+        // Closing its input ends the command, `cat`, and with it the run.
+        drop(self.run.stdin.take());
+        let _ = self.run.wait();
+    }
+
     /// Waits for an event of the partition.
     pub fn event(&mut self, kind: &str) -> Value {
         loop {
@@ -93,9 +100,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Closing its input ends the command, `cat`, and with it the run.
-        drop(self.run.stdin.take());
-        let _ = self.run.wait();
+        self.end();
         let left = fs::read_dir(self.dir.join("hotadd")).map_or(0, Iterator::count);
         let _ = fs::remove_dir_all(&self.dir);
         if !std::thread::panicking() {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use hotadd::{Event, Partition, PublishedPage, Registration};
-use hotadd_wire::{Calls, MACHINE_BUS_NAME, bus_name};
+use hotadd_wire::{Addressing, Calls, MACHINE_BUS_NAME, bus_name};
 use tokio::sync::Notify;
 
 use crate::access::peer::Peer;
@@ -38,8 +38,12 @@ struct Joined {
 pub(crate) struct Core {
     pub(crate) partition: Partition,
     pub(crate) name: String,
+    /// The partition's name on a bus.
+    pub(crate) bus_name: String,
     /// The service's GUID in the handshake.
     pub(crate) guid: String,
+    /// The id of this machine.
+    pub(crate) machine: Option<String>,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) log: Log,
     pub(crate) access: Access,
@@ -69,10 +73,14 @@ impl Core {
         leaving: Departures,
     ) -> Self {
         let half = || RandomState::new().hash_one(std::process::id());
+        let bus_name =
+            if access.is_machine() { MACHINE_BUS_NAME.to_owned() } else { bus_name(&name) };
         Self {
             partition,
             name,
+            bus_name,
             guid: format!("{:016x}{:016x}", half(), half()),
+            machine: machine_id(),
             ledger: Mutex::default(),
             log,
             access,
@@ -99,11 +107,6 @@ impl Core {
         }
         let page = page.as_ref().ok_or_else(|| "there is no page".to_owned())?;
         page.descriptor().map_err(|error| format!("the page cannot be handed out: {error}"))
-    }
-
-    /// The partition's name on a bus.
-    pub(crate) fn bus_name(&self) -> String {
-        if self.access.is_machine() { MACHINE_BUS_NAME.to_owned() } else { bus_name(&self.name) }
     }
 
     /// Relaxed: the counter only issues unique numbers.
@@ -173,7 +176,7 @@ impl Core {
 
     /// Deregisters a party of this connection. If the party crashed, it is told first.
     pub(crate) fn part_with(&self, connection: &Connection, id: u64, party: Party) {
-        if let Some(farewell) = party.agent.farewell(connection.route.peer(), id) {
+        if let Some(farewell) = party.agent.farewell(connection.addressing(), id) {
             connection.send(&farewell);
         }
         self.deregister(party.registration);
@@ -199,7 +202,7 @@ impl Core {
         }
         // The names are fixed and the arguments small, so encoding does not fail.
         if let Some(signal) = signal::of(event)
-            && let Ok(plain) = signal.message(None)
+            && let Ok(plain) = signal.message(Addressing::Direct)
         {
             let connections: Vec<_> = {
                 let connections = lock(&self.connections);
@@ -235,4 +238,11 @@ impl Core {
             gone.await;
         }
     }
+}
+
+/// The id of this machine, which every user may read, if it has one in the usual form.
+fn machine_id() -> Option<String> {
+    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let is_id = id.trim().len() == 32 && id.trim().bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.trim().to_owned())
 }

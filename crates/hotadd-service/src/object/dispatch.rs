@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hotadd_wire::{self as wire, Message, Properties, Request};
+use hotadd_wire::{self as wire, DirectBus, Message, Properties, Request};
+use rustix::process::geteuid;
 
 use crate::access::authority::Authority;
 use crate::access::policy::Right;
@@ -23,8 +24,21 @@ pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
         return Err(Lost::Garbled("a call without a path or a method").into());
     }
     let core = &session.core;
+    if session.connection.route.peer().is_none() {
+        if let Some(reply) = as_bus(session).answer(call) {
+            let is_hello = reply.is_ok() && DirectBus::is_hello(call);
+            session.reply(call, reply.map_err(Refusal::from));
+            if is_hello {
+                session.connection.greet();
+            }
+            session.connection.open();
+            return Ok(());
+        }
+        session.connection.open();
+    }
     let (hardware, epoch) = (core.partition.hardware(), core.partition.epoch().0);
-    if let Some(reply) = (Properties { name: &core.name, hardware, epoch }).answer(call) {
+    let machine = core.machine.as_deref();
+    if let Some(reply) = (Properties { name: &core.name, hardware, epoch, machine }).answer(call) {
         session.reply(call, reply.map_err(Refusal::from));
         return Ok(());
     }
@@ -42,6 +56,20 @@ pub(crate) fn call(session: &Arc<Session>, call: &Message) -> Result<(), Loss> {
     };
     session.reply(call, reply);
     Ok(())
+}
+
+/// A direct connection as its peer sees it, if the peer treats it as a bus.
+fn as_bus(session: &Session) -> DirectBus<'_> {
+    let (core, connection) = (&session.core, &session.connection);
+    DirectBus {
+        partition: &core.bus_name,
+        client: connection.id,
+        is_greeted: connection.is_greeted(),
+        guid: &core.guid,
+        user: geteuid().as_raw(),
+        process: std::process::id(),
+        machine: core.machine.as_deref(),
+    }
 }
 
 /// Answers the requests that do not wait. Returns `None` for the others.

@@ -102,7 +102,7 @@ impl Served {
         let shaking = handshake::perform(&mut reader, &socket, uid, &session.core.guid);
         let loss = match timeout(HANDSHAKE, shaking).await {
             Ok(Ok(descriptors)) => {
-                connection.open(descriptors);
+                connection.agreed(descriptors);
                 read(session, &mut reader).await
             }
             Ok(Err(lost)) => lost.into(),

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use hotadd::{Status, Veto};
-use hotadd_wire::bus::PeerName;
-use hotadd_wire::{AgentPath, Message, deregistered};
+use hotadd_wire::{Addressing, AgentPath, Message, deregistered};
 
 use crate::lock::lock;
 
@@ -58,8 +57,8 @@ impl Agent {
     }
 
     /// The message that tells the agent that it was deregistered, if it was deregistered because it crashed (L3).
-    pub(crate) fn farewell(&self, peer: Option<&PeerName>, party: u64) -> Option<Message> {
+    pub(crate) fn farewell(&self, to: Addressing<'_>, party: u64) -> Option<Message> {
         let (status, reason) = lock(&self.crash).clone()?;
-        deregistered(peer, &self.path, party, status, &reason).ok()
+        deregistered(to, &self.path, party, status, &reason).ok()
     }
 }

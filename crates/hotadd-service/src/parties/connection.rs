@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use hotadd::Status;
 use hotadd_page::board::BoardWriter;
-use hotadd_wire::{Message, Signal};
+use hotadd_wire::bus::PeerName;
+use hotadd_wire::{Addressing, Message, Signal};
 
 use crate::lock::lock;
 use crate::parties::loss::Loss;
@@ -27,8 +28,10 @@ pub(crate) struct Connection {
     /// The required party that every agent on this connection stands for (L4), if this is the connection of
     /// that party's process.
     pub(crate) named: Option<Arc<NamedConnection>>,
-    /// The handshake is complete, and messages may be sent.
+    /// The peer has sent a message, and may be sent signals.
     open: AtomicBool,
+    /// The peer's name, if the peer treats this connection as a bus: it has called Hello.
+    greeted: OnceLock<PeerName>,
     /// The peer accepts descriptors.
     descriptors: AtomicBool,
     board: OnceLock<Arc<BoardWriter>>,
@@ -57,6 +60,7 @@ impl Connection {
             parties,
             named,
             open: not_yet(),
+            greeted: OnceLock::new(),
             descriptors: not_yet(),
             board: OnceLock::new(),
             closed: Mutex::default(),
@@ -64,11 +68,35 @@ impl Connection {
         }
     }
 
-    /// Marks the peer as authenticated. From now on it receives signals.
-    pub(crate) fn open(&self, descriptors: bool) {
+    /// Records whether the peer may be sent descriptors.
+    pub(crate) fn agreed(&self, descriptors: bool) {
         self.descriptors.store(descriptors, Ordering::Release);
-        // Release: a thread that reads `true` also sees that the last line of the handshake was sent.
+    }
+
+    /// Begins to send the peer signals. A peer that has called nothing yet gets none: it may treat the connection as a bus, and
+    /// then the first message must be the reply to Hello.
+    pub(crate) fn open(&self) {
+        // Release: a thread that reads `true` also sees that the last line of the handshake and the reply to Hello were sent.
         self.open.store(true, Ordering::Release);
+    }
+
+    /// Whether the peer treats this connection as a bus.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted.get().is_some()
+    }
+
+    /// Records that the peer treats this connection as a bus.
+    pub(crate) fn greet(&self) {
+        self.greeted.get_or_init(|| PeerName::of_client(self.id));
+    }
+
+    /// The names in the header of a message to the peer.
+    pub(crate) fn addressing(&self) -> Addressing<'_> {
+        match (self.route.peer(), self.greeted.get()) {
+            (Some(peer), _) => Addressing::Bus(peer),
+            (None, Some(peer)) => Addressing::Greeted(peer),
+            (None, None) => Addressing::Direct,
+        }
     }
 
     /// Sends a message. May be called on any thread; does not block.
@@ -106,16 +134,17 @@ impl Connection {
         self.descriptors.load(Ordering::Acquire)
     }
 
-    /// Sends the peer a signal, if the handshake is complete. `plain` is the signal without a destination. On a bus each peer
-    /// is sent a signal of its own: a peer that has not shown that it may talk to the partition must not receive signals either.
+    /// Sends the peer a signal, if it has sent a message before. `plain` is the signal without a name in its header. On a bus
+    /// each peer is sent a signal of its own: a peer that has not shown that it may talk to the partition must not receive
+    /// signals either.
     pub(crate) fn tell(&self, signal: &Signal, plain: &Message) {
         if !self.open.load(Ordering::Acquire) {
             return;
         }
-        match self.route.peer() {
-            None => self.send(plain),
-            // A signal that can be encoded without a destination can be encoded with one as well.
-            peer => drop(signal.message(peer).map(|signal| self.send(&signal))),
+        match self.addressing() {
+            Addressing::Direct => self.send(plain),
+            // A signal that can be encoded without a name in its header can be encoded with one as well.
+            to => drop(signal.message(to).map(|signal| self.send(&signal))),
         }
     }
 

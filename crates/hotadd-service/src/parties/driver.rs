@@ -152,10 +152,7 @@ impl RemoteDriver {
     /// The call for a notice, and its serial.
     fn call(&self, notice: &Notice) -> Result<(NonZeroU32, Vec<u8>), MessageError> {
         let path = &self.agent.path;
-        match self.connection.route.peer() {
-            None => self.calls.make(path, self.party, notice),
-            Some(peer) => Calls::make_for(peer, path, self.party, notice),
-        }
+        self.calls.make(self.connection.addressing(), path, self.party, notice)
     }
 
     /// Waits for an answer that comes as a message.

@@ -120,7 +120,7 @@ impl Bus {
         if bus.core.access.is_machine() {
             bus.ask("AddMatch", &AUTHORITY).await?;
         }
-        let name = bus.core.bus_name();
+        let name = bus.core.bus_name.clone();
         let reply = bus.ask("RequestName", &(name.as_str(), DO_NOT_QUEUE)).await?;
         match reply.arguments::<u32>() {
             Ok(PRIMARY_OWNER) => Ok(bus),
@@ -341,7 +341,7 @@ impl Bus {
             self.core.refused(&peer, full);
             return self.turn_away(&waiting, &full.to_string());
         }
-        connection.open(false);
+        connection.open();
         let session = Arc::new(Session::new(Arc::clone(&self.core), connection, authority));
         let served = Served { session, ending: None };
         for message in waiting {

@@ -79,6 +79,11 @@ impl Served {
         self
     }
 
+    /// A client that treats its connection as a bus.
+    pub fn greeting_peer(&self) -> Peer {
+        Peer::greeting(UnixStream::connect(&self.path).unwrap())
+    }
+
     pub fn peer(&self) -> Peer {
         Peer::connect(UnixStream::connect(&self.path).unwrap())
     }
@@ -164,6 +169,15 @@ impl Peer {
             stream.set_nonblocking(true).unwrap();
             let stream = tokio::net::UnixStream::from_std(stream).unwrap();
             connection::Builder::unix_stream(stream).p2p().build().await.unwrap()
+        })
+    }
+
+    /// A client that treats its direct connection as a bus: its library calls Hello first.
+    pub fn greeting(stream: UnixStream) -> Self {
+        Self::new(Some("org.hotadd.Partition.demo"), async move {
+            stream.set_nonblocking(true).unwrap();
+            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            connection::Builder::unix_stream(stream).build().await.unwrap()
         })
     }
 
