@@ -6,11 +6,13 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use hotadd_testing::{Need, skip};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::common::live::{children_of, comes_true};
+use super::common::live::children_of;
 use super::common::{hotadd, output, stderr, two_processors};
 
 /// Seconds after which a program that waits without success is ended.
@@ -93,9 +95,11 @@ impl Program {
 
     /// Waits until two threads of the program, or of its child processes, run or are ready to run at once, and both processors have
     /// been used. On a busy machine, the kernel may keep the two threads on one processor for a while.
-    pub(crate) fn uses_two_processors(&self) {
+    pub(crate) fn uses_two_processors(&mut self) {
         let (mut at_once, mut used) = (false, BTreeSet::new());
-        comes_true("two of its threads use two processors", || {
+        while !at_once || used.len() < 2 {
+            let ended = self.run.try_wait().unwrap();
+            assert!(ended.is_none(), "{}: two threads never used two processors", self.name);
             let mut busy: Vec<String> = Vec::new();
             let mut processes = vec![self.run.id()];
             while let Some(process) = processes.pop() {
@@ -105,8 +109,9 @@ impl Program {
             }
             at_once |= busy.len() >= 2;
             used.extend(busy);
-            at_once && used.len() >= 2
-        });
+            // It polls, because no event reports this. The pause leaves the processors to the program.
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Reads what it says to its end, which must be a good one.
