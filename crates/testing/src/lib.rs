@@ -38,6 +38,8 @@ pub enum Need {
     OpenMp,
     /// A program: a runtime that is tried, a browser that shows a page.
     Program(&'static str),
+    /// A library that a runtime or an allocator is tried with.
+    Library(&'static str),
 }
 
 impl Need {
@@ -55,7 +57,7 @@ impl Need {
             Self::Clang14 => "clang-14",
             Self::Numa => "numa",
             Self::OpenMp => "openmp",
-            Self::Program(name) => name,
+            Self::Program(name) | Self::Library(name) => name,
         }
     }
 

@@ -28,7 +28,7 @@ int main(void)
     while (mask() == 1)
         usleep(10000);
     say("joined");
-    omp_set_num_threads(omp_get_num_procs());
+    omp_set_num_threads(mask());
     say("told");
     return 0;
 }

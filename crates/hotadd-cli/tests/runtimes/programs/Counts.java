@@ -15,7 +15,8 @@ public class Counts {
         var collectors = ManagementFactory.getGarbageCollectorMXBeans();
         var serial = collectors.stream().anyMatch(one -> one.getName().equals("Copy")) ? 1 : 0;
         System.out.println(word + " availableProcessors=" + Runtime.getRuntime().availableProcessors()
-            + " commonPool=" + ForkJoinPool.commonPool().getParallelism() + " serial=" + serial);
+            + " commonPool=" + ForkJoinPool.commonPool().getParallelism()
+            + " newPool=" + new ForkJoinPool().getParallelism() + " serial=" + serial);
     }
 
     public static void main(String[] args) throws Exception {
