@@ -19,9 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use hotadd::hardware::{Affinity, Tree};
-use hotadd::{
-    CpuList, Event, EventKind, Follow, Partition, PerProcessor, Processor, Status, Veto,
-};
+use hotadd::{CpuList, Event, EventKind, Follow, Partition, PerProcessor, Processor, Status, Veto};
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 /// The size of a block, in bytes.
@@ -87,7 +85,8 @@ pub(crate) fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// Works until standard input is closed or a thread crashes.
 pub(crate) fn run(unprepared: bool, most: usize) -> Result<ExitCode, Box<dyn Error>> {
-    let first = Affinity::available()?.iter().next().ok_or("this process has no processor")?;
+    let first =
+        Affinity::available()?.ids().first().copied().ok_or("this process has no processor")?;
     let start: CpuList = [first].into_iter().collect();
 
     let (caches, _partition) = if unprepared {
@@ -116,7 +115,11 @@ pub(crate) fn run(unprepared: bool, most: usize) -> Result<ExitCode, Box<dyn Err
             Ok(cache)
         };
         let caches = PerProcessor::new(&partition, "caches", make)?;
-        println!("process {}: a cache for each of {} processors", std::process::id(), partition.count());
+        println!(
+            "process {}: a cache for each of {} processors",
+            std::process::id(),
+            partition.count()
+        );
         (Caches::Asked(caches), Some(partition))
     };
     work(caches)

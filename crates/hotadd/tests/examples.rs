@@ -12,6 +12,7 @@ use rustix::thread::{CpuSet, Pid, sched_setaffinity};
 #[path = "../examples/counter_server.rs"]
 mod counter_server;
 #[path = "../examples/percpu_cache.rs"]
+#[expect(dead_code, reason = "its arguments are read only where it is a program")]
 mod percpu_cache;
 
 /// The role that a process of this test plays.
