@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::sync::ShardedLock;
-use hotadd::{Partition, PerProcessor, ProcessorIndex};
+use hotadd::{Counter, Partition, PerProcessor, ProcessorIndex};
 use thread_local::ThreadLocal;
 
 use crate::effort::{Action, Effort, alternate, each, float, nanos, per};
@@ -17,7 +17,7 @@ use crate::getcpu::processor;
 use crate::machine::{pin, pinned, processors};
 use crate::peer::URCU;
 use crate::plot::{Plot, Series};
-use crate::report::{Section, Table, time, times};
+use crate::report::{Section, Table, met, time, times};
 
 thread_local! {
     static OWN: Cell<u64> = const { Cell::new(0) };
@@ -62,6 +62,12 @@ pub(crate) fn reaching(effort: Effort) -> Section {
                     _ = black_box(own.load(Ordering::Relaxed));
                 }))
             }),
+            Box::new(|| {
+                Some(each(calls, || {
+                    let own = black_box(&blocks).local();
+                    _ = black_box(own.load(Ordering::Relaxed));
+                }))
+            }),
         ];
         alternate(effort.rounds(200), &mut actions)
     });
@@ -72,6 +78,7 @@ pub(crate) fn reaching(effort: Effort) -> Section {
         "crossbeam `ShardedLock`, `read`",
         "liburcu, `get_call_rcu_data`",
         "hotadd, `PerProcessor::get`",
+        "hotadd, `PerProcessor::local`",
     ];
     let mut table = Table::new(&[
         "reach one's data and read it",
@@ -87,6 +94,7 @@ pub(crate) fn reaching(effort: Effort) -> Section {
         ("a thread, 8 in all", "-"),
         ("a processor", "no: a worker for all that are configured"),
         ("a processor", "yes"),
+        ("a processor", "yes"),
     ];
     for ((name, time_), (slot, follows)) in names.iter().zip(&medians).zip(says) {
         table.row([
@@ -97,7 +105,20 @@ pub(crate) fn reaching(effort: Effort) -> Section {
             follows.to_owned(),
         ]);
     }
-    Section { name: "reaching", lead: String::new(), tables: vec![table], plots: vec![] }
+    let local = medians[6];
+    let ratio = local.zip(medians[0]).map(|(local, own)| local / own);
+    let mut targets = Table::new(&["target", "measured", "limit", ""]);
+    let mut target = |name: &str, measured: String, limit: &str, is_met| {
+        targets.row([name.to_owned(), measured, limit.to_owned(), met(is_met).to_owned()]);
+    };
+    target("`local`", time(local), "<= 2 ns", local.map(|local| local <= 2.0));
+    target(
+        "`local`, times `thread_local!`",
+        times(local, medians[0]),
+        "<= 1.5",
+        ratio.map(|ratio| ratio <= 1.5),
+    );
+    Section { name: "reaching", lead: String::new(), tables: vec![table, targets], plots: vec![] }
 }
 
 /// What counts. Each thread calls the function with its own number.
@@ -111,7 +132,9 @@ pub(crate) fn counting(effort: Effort) -> Section {
     let atomic = CachePadded::new(AtomicU64::new(0));
     let (slots, own) = (slots(), ThreadLocal::<CachePadded<AtomicU64>>::new());
     let relaxed = Ordering::Relaxed;
-    let ways: Vec<Count<'_>> = vec![
+    let partition = Partition::watch_process().expect("a partition of this process");
+    let counter = Counter::new(&partition, "counter").expect("a count for each");
+    let mut ways: Vec<Count<'_>> = vec![
         ("one shared atomic", Box::new(|_| _ = atomic.fetch_add(1, relaxed))),
         (
             "`thread_local!` cell",
@@ -126,6 +149,7 @@ pub(crate) fn counting(effort: Effort) -> Section {
             Box::new(|_| _ = slots[processor()].fetch_add(1, relaxed)),
         ),
     ];
+    ways.push(("hotadd, `Counter::add`", Box::new(|_| counter.add(1))));
     let mut series: Vec<Series> = ways
         .iter()
         .map(|(name, _)| Series { name: name.replace('`', ""), points: Vec::new() })
@@ -160,10 +184,18 @@ pub(crate) fn counting(effort: Effort) -> Section {
             times(atomic, last(series)),
         ]);
     }
+    let faster = atomic.zip(series.last().and_then(last)).map(|(atomic, ours)| atomic / ours);
+    let mut target = Table::new(&["target", "measured", "limit", ""]);
+    target.row([
+        "`Counter::add` on all, times as fast as the atomic".to_owned(),
+        times(faster, Some(1.0)),
+        ">= 5".to_owned(),
+        met(faster.map(|faster| faster >= 5.0)).to_owned(),
+    ]);
     Section {
         name: "counting",
         lead: format!("All are {most} processors."),
-        tables: vec![table],
+        tables: vec![table, target],
         plots: vec![Plot {
             file: "peers-counting",
             title: "Counting one, on several processors at once".to_owned(),

@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::drivers::{Idle, Refusing, deregister, names, partition, register, spare};
 use crate::effort::{Action, Effort, alternate, each, float, median, nanos, per};
+use crate::machine::pinned;
 use crate::plot::{Plot, Series};
 use crate::report::{Section, Table, time};
 use crate::transactions::thousands;
@@ -55,6 +56,7 @@ pub(crate) fn section(effort: Effort) -> Section {
                     "`count()`",
                     "`read()`",
                     "`PerProcessor::get`",
+                    "`PerProcessor::local`",
                 ],
             },
             with_processors,
@@ -65,7 +67,7 @@ pub(crate) fn section(effort: Effort) -> Section {
                 title: "hotadd: growth with the number of threads that read",
                 of: "threads",
                 sizes: effort.sizes(&READERS),
-                names: &["`count()`", "`read()`", "`PerProcessor::get`"],
+                names: &["`count()`", "`read()`", "`PerProcessor::get`", "`PerProcessor::local`"],
             },
             with_readers,
         ),
@@ -211,6 +213,10 @@ fn with_processors(effort: Effort, processors: usize) -> Vec<Option<f64>> {
                 _ = black_box(one.load(Ordering::Relaxed));
             }))
         }),
+        Box::new(|| {
+            // On the first processor, which every one of these partitions has.
+            pinned(|_| Some(each(calls, || _ = black_box(blocks.local().load(Ordering::Relaxed)))))
+        }),
     ];
     alternate(effort.rounds(30), &mut actions)
 }
@@ -244,6 +250,11 @@ fn with_readers(effort: Effort, threads: usize) -> Vec<Option<f64>> {
                     let one = blocks.get(black_box(index)).expect("active");
                     _ = black_box(one.load(Ordering::Relaxed));
                 }
+            })
+        }),
+        Box::new(|| {
+            at_once(effort, threads, || {
+                || _ = black_box(black_box(&blocks).local().load(Ordering::Relaxed))
             })
         }),
     ];

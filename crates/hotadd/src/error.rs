@@ -106,6 +106,14 @@ pub enum Error {
         /// Its status and reason.
         veto: Veto,
     },
+    /// A [`PerProcessor`](crate::PerProcessor) could not make its spare value, and is not registered.
+    #[error("{name} cannot make its spare value, and is not registered: {veto}")]
+    NoSpare {
+        /// The name of the table.
+        name: String,
+        /// The status and reason.
+        veto: Veto,
+    },
     /// The processor cannot be removed; no party was asked (X1).
     #[error("processor {id} cannot be removed: {reason}")]
     NotRemovable {
@@ -182,7 +190,9 @@ impl Error {
 
     fn given_status(&self) -> Status {
         match self {
-            Self::Vetoed { veto, .. } | Self::NotJoining { veto, .. } => veto.status(),
+            Self::Vetoed { veto, .. }
+            | Self::NotJoining { veto, .. }
+            | Self::NoSpare { veto, .. } => veto.status(),
             Self::Platform { error, .. } | Self::Stuck { error, .. } | Self::Hardware(error) => {
                 error.status
             }
@@ -259,7 +269,7 @@ impl Error {
             Self::Vetoed { .. } | Self::Platform { .. } | Self::NotRemovable { .. } => "X1",
             Self::Missing { .. } => "L4",
             Self::Touched { .. } => "Q4",
-            Self::NotJoining { .. } => "R4",
+            Self::NotJoining { .. } | Self::NoSpare { .. } => "R4",
             Self::Stuck { .. } => "A9",
             Self::NotAddable { .. } | Self::Hardware(_) | Self::Denied(_) => "A8",
             #[cfg(not(hotadd_loom))]

@@ -48,6 +48,7 @@ pub mod ownership;
 #[cfg(not(hotadd_loom))]
 mod pages;
 mod partition;
+#[cfg(not(hotadd_loom))]
 mod per_processor;
 mod published;
 #[cfg(not(hotadd_loom))]
@@ -77,11 +78,14 @@ pub use hotadd_core::{
 };
 #[cfg(not(hotadd_loom))]
 pub use hotadd_page::{PageError, SetPage, Snapshot};
+#[cfg(not(hotadd_loom))]
+pub use hotadd_percpu::ValueGuard;
 pub use member::PartyInfo;
 pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
 pub use partition::Partition;
-pub use per_processor::PerProcessor;
+#[cfg(not(hotadd_loom))]
+pub use per_processor::{Counter, PerProcessor, PerProcessorBuilder};
 pub use published::ActiveSetGuard;
 #[cfg(not(hotadd_loom))]
 pub use published_page::PublishedPage;

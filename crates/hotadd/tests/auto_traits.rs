@@ -3,9 +3,9 @@
 
 use hotadd::hardware::{Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching};
 use hotadd::{
-    ActiveSet, ActiveSetGuard, Adder, Batch, Change, CpuList, Error, Event, Missing, Notice,
-    Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty,
-    Sample, Veto,
+    ActiveSet, ActiveSetGuard, Adder, Batch, Change, Counter, CpuList, Error, Event, Missing,
+    Notice, Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal,
+    RequiredParty, Sample, Veto,
 };
 
 /// Compiles only if all types have the traits.
@@ -22,7 +22,7 @@ macro_rules! are {
 trait Free: Send + Sync + Unpin + 'static {}
 impl<T: Send + Sync + Unpin + 'static> Free for T {}
 
-are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Sample);
+are!(Free: Partition, Registration, Observation, Adder, RequiredParty, PerProcessor<u64>, Counter, Sample);
 are!(Free: ActiveSet, ActiveSetGuard, Batch, Change, CpuList, Event, Missing, Notice, PartyInfo, Rehearsal, Veto);
 are!(Free: Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching);
 // `?` converts it like any other error.

@@ -30,6 +30,8 @@ pub enum Need {
     Polkit,
     /// The compilers that the committed drivers were built with.
     Clang14,
+    /// A kernel that tells the NUMA node of a page.
+    Numa,
     /// A C compiler that knows OpenMP.
     OpenMp,
     /// A program: a runtime that is tried, a browser that shows a page.
@@ -48,6 +50,7 @@ impl Need {
             Self::Uevents => "uevents",
             Self::Polkit => "polkit",
             Self::Clang14 => "clang-14",
+            Self::Numa => "numa",
             Self::OpenMp => "openmp",
             Self::Program(name) => name,
         }

@@ -31,6 +31,8 @@ pub use affinity::{Affinity, AffinityError, Mask, Tree};
 pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 #[cfg(not(hotadd_loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
+#[cfg(not(hotadd_loom))]
+pub(crate) use simulated::SIMULATED;
 pub use simulated::Simulated;
 #[cfg(not(hotadd_loom))]
 pub use watching::Watching;

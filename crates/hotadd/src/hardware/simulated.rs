@@ -8,6 +8,9 @@ use hotadd_core::{Errno, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
 use super::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
 
+/// The name of this hardware.
+pub(crate) const SIMULATED: &str = "simulated";
+
 /// Simulated processors: any number up to 2,048, with faults on demand. Nothing runs on them.
 ///
 /// All methods may be called from any thread, also while the partition uses it.
@@ -216,7 +219,7 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 
 impl Hardware for Simulated {
     fn name(&self) -> &'static str {
-        "simulated"
+        SIMULATED
     }
 
     fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {

@@ -1,0 +1,41 @@
+//! A value for each CPU, which a thread reads in a nanosecond and which is freed when its CPU has left.
+//!
+//! This is the `unsafe` part of `hotadd::PerProcessor` and `hotadd::Counter`, which most programs should use: they fill the table before
+//! a processor joins and empty it after the processor has left. This crate knows nothing of partitions. Its caller says for which CPUs
+//! there are values.
+//!
+//! - [`Table`] has a value for each CPU. [`Table::local`] gives the value of the CPU that the thread is on.
+//! - [`Counters`] has a counter for each CPU. Adding needs no atomic instruction where the kernel and the C library offer restartable
+//!   sequences (rseq).
+//! - [`cpu`] tells which CPU the thread is on.
+//!
+//! # How a value is freed while others are read
+//! A reader counts in memory of its own thread that it begins and that it ends. Both are plain stores. The thread that frees a value
+//! first removes it from the table. Then it has the kernel run a memory barrier on every CPU that runs a thread of this process
+//! (`membarrier`), and looks at the counts. Every thread that had begun before the barrier is seen. Every thread that begins after it
+//! finds the table without the value. So a reader needs no barrier of its own. The file `domain.rs` has the whole argument.
+//!
+//! # What it does not do
+//! - It does not stop a thread from moving to another CPU while it uses a value. A value is shared (`T: Sync`); it is only rarely shared
+//!   at the same moment.
+//! - It is not for signal handlers: the first use in a thread takes a lock, and so does the end of a use for which a value waits.
+
+#![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("hotadd-percpu needs Linux: membarrier, rseq and /sys.");
+
+mod barrier;
+mod counters;
+pub mod cpu;
+mod domain;
+mod memory;
+mod numa;
+mod retired;
+mod rseq;
+mod sync;
+mod table;
+mod thread;
+
+pub use counters::Counters;
+pub use table::{Owner, PublishError, Table, ValueGuard};
