@@ -89,7 +89,11 @@ impl<P: Party> Registry<P> {
     /// Inserts a party, after the present ones of its level and kind. Ids must ascend.
     pub fn insert(&mut self, party: P) {
         let key = place(&party);
-        let at = self.parties.partition_point(|p| place(p) < key);
+        // Most parties are the last. A search would visit parties all over the memory.
+        let at = match self.parties.last() {
+            Some(last) if place(last) > key => self.parties.partition_point(|p| place(p) < key),
+            _ => self.parties.len(),
+        };
         self.at_once += usize::from(party.at_once());
         self.parties.insert(at, party);
     }

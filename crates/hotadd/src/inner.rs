@@ -109,7 +109,8 @@ impl Inner {
         state.registry.admits().map_err(|_| Error::TooManyParties(limit))?;
         let id = PartyId(state.next_id);
         state.next_id += 1;
-        let began = Instant::now();
+        // Only observers are told how long it took, and the clock takes a tenth of a registration.
+        let began = self.telling.is_observed().then(Instant::now);
         let mut driver = make(id);
         let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
         let crashed = hears_removal.is_err();
@@ -133,6 +134,7 @@ impl Inner {
         };
         if let Err(error) = told {
             self.required.forget(id);
+            let began = began.unwrap_or_else(Instant::now);
             self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
             self.leave(state);
             self.bury([member]);
@@ -145,7 +147,7 @@ impl Inner {
             }
         }
         state.registry.insert(member);
-        self.runner(&mut state, Occasion::Change).party(EventKind::Registered, shared.info());
+        self.runner(&mut state, Occasion::Change).party(EventKind::Registered, &shared);
         let epoch = self.published.summary().0;
         self.leave(state);
         Ok((shared, epoch))
@@ -185,7 +187,7 @@ impl Inner {
         };
         shared.depart();
         self.forget(&mut state, shared.id);
-        self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared.info());
+        self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared);
         self.leave(state);
         self.bury([member]);
         Ok(())
@@ -403,9 +405,9 @@ impl Inner {
         while self.departures.swap(false, Ordering::Relaxed) {
             let swept = state.registry.sweep();
             for member in &swept {
-                let info = member.shared.info();
-                self.forget(&mut state, info.id);
-                self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, info);
+                self.forget(&mut state, member.shared.id);
+                let mut runner = self.runner(&mut state, Occasion::Change);
+                runner.party(EventKind::Deregistered, &member.shared);
             }
             departed.extend(swept);
             self.settle(&mut state);

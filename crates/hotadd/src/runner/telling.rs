@@ -6,7 +6,7 @@ use hotadd_core::Processor;
 
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::member::PartyInfo;
+use crate::member::{PartyInfo, Shared};
 use crate::runner::Runner;
 
 impl Runner<'_> {
@@ -66,10 +66,10 @@ impl Runner<'_> {
         self.emit(&event);
     }
 
-    /// A party registered or deregistered.
-    pub(crate) fn party(&mut self, kind: EventKind, party: PartyInfo) {
+    /// A party registered or deregistered. Its name is copied only if somebody is told.
+    pub(crate) fn party(&mut self, kind: EventKind, party: &Shared) {
         let mut event = self.event(kind);
-        event.party = Some(party);
+        event.party = self.inner.telling.is_observed().then(|| party.info());
         self.emit(&event);
     }
 
@@ -79,6 +79,11 @@ impl Runner<'_> {
     }
 
     pub(super) fn emit(&self, event: &Event) {
-        self.inner.telling.tell(event);
+        // Nobody begins to observe meanwhile: a runner is inside the gate.
+        if self.inner.telling.is_observed() {
+            self.inner.telling.tell(event);
+        } else {
+            self.inner.telling.flush();
+        }
     }
 }
