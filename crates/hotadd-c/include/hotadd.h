@@ -216,6 +216,41 @@ int hotadd_registration_fd(const hotadd_registration *registration);
 int32_t hotadd_dispatch(hotadd_registration *registration);
 
 
+/* ---- A block of memory for each processor ---- */
+
+/* A table with a block for each processor, made before the processor joins, and a spare block. A block lasts as long
+ * as its table: a processor that leaves keeps its block, and finds it again when it comes back (X3). So a pointer to
+ * a block stays valid, and may be used from any processor. A block is shared: a thread may be moved to another
+ * processor while it uses one, so use atomics or a lock. */
+typedef struct hotadd_per_processor hotadd_per_processor;
+
+/* Makes a block out of zeros. It may refuse: with a reason by hotadd_notice_refuse, or by returning a negative
+ * status. Then the block is freed, after `fini` only if this returned no error. For the spare block the index is
+ * HOTADD_NONE and the notice NULL. Called once for each block, by the thread that adds the processor; the rules for
+ * callbacks apply. */
+typedef hotadd_status hotadd_block_init(void *block, uint32_t index, hotadd_notice *notice, void *data);
+/* Ends a block. Called by hotadd_per_processor_free, for each block. */
+typedef void hotadd_block_fini(void *block, uint32_t index, void *data);
+
+/* `size` bytes for each block, at `align` (a power of two up to 4,096, or 0), never two blocks on one cache line.
+ * `init` and `fini` may be NULL. The table is a party of this name: without memory for a block it refuses the
+ * processor. NULL on an error, also if `init` refuses an active processor. */
+hotadd_per_processor *hotadd_per_processor_new(hotadd_partition *partition, const char *name, size_t size, size_t align,
+                                               hotadd_block_init *init, hotadd_block_fini *fini, void *data);
+/* Ends the blocks and the table. Refused inside a callback. NULL does nothing. No thread may use the table or a block
+ * any more. */
+hotadd_status hotadd_per_processor_free(hotadd_per_processor *table);
+/* Returns the block of the processor that this thread runs on, at this moment. If that processor is not in the set,
+ * or the processors are simulated, it returns the spare block. Never waits, and returns NULL only for a table that is
+ * NULL. */
+void *hotadd_per_processor_local(const hotadd_per_processor *table);
+/* Returns the block of an index, also of a processor that has left, or the spare block for HOTADD_NONE. NULL if there
+ * is none. */
+void *hotadd_per_processor_at(const hotadd_per_processor *table, uint32_t index);
+/* How often hotadd_per_processor_local has returned the spare block. 0 on an error. */
+uint64_t hotadd_per_processor_spare_uses(const hotadd_per_processor *table);
+
+
 /* ---- Pages ---- */
 
 /* The page of a partition: its active set, mapped into this process. It needs no partition and no registration.

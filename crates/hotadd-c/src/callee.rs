@@ -66,6 +66,14 @@ thread_local! {
     static INSIDE: Cell<Option<Inside>> = const { Cell::new(None) };
 }
 
+/// Runs a function of the program inside of which requests are refused (D3).
+pub(crate) fn entered<T>(inside: Inside, run: impl FnOnce() -> T) -> T {
+    let outer = INSIDE.replace(Some(inside));
+    let result = run();
+    INSIDE.set(outer);
+    result
+}
+
 /// Whether this thread is inside a callback.
 pub(crate) fn inside() -> Option<Inside> {
     INSIDE.get()
@@ -144,9 +152,7 @@ impl Callee {
             }
             calls.running = Some(thread::current().id());
         }
-        let outer = INSIDE.replace(Some(inside));
-        let answer = self.invoke(notice);
-        INSIDE.set(outer);
+        let answer = entered(inside, || self.invoke(notice));
         let destroy = {
             let mut calls = self.lock();
             calls.running = None;
@@ -203,4 +209,3 @@ impl Removal for Party {
         self.notify(notice)
     }
 }
-

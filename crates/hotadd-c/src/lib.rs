@@ -7,6 +7,7 @@
 
 mod callee;
 mod cause;
+mod cpu;
 mod dispatch;
 mod failure;
 mod forked;
@@ -15,6 +16,7 @@ mod ke;
 mod notice;
 mod page;
 mod partition;
+mod per_processor;
 mod program;
 mod queue;
 mod registration;

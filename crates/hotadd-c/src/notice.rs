@@ -63,7 +63,8 @@ fn read<T>(notice: *const CNotice, read: impl FnOnce(&mut Current) -> T) -> Resu
     CURRENT.with_borrow_mut(|all| {
         let found = all.iter_mut().find(|current| current.handle == notice.addr());
         found.map(read).ok_or_else(|| {
-            let message = "the notice is NULL, or its callback has returned, or it belongs to another thread";
+            let message =
+                "the notice is NULL, or its callback has returned, or it belongs to another thread";
             Failure::new(Status::INVALID_HANDLE, message)
         })
     })

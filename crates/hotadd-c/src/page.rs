@@ -47,8 +47,7 @@ impl Drop for Notifier {
 /// `page` is NULL, or comes from `hotadd_page_open` and was not closed.
 unsafe fn open<'a>(page: *const Page) -> Result<&'a Page, Failure> {
     // SAFETY: the caller's promise; a `Page` is never changed but through its own locks.
-    unsafe { page.as_ref() }
-        .ok_or_else(|| Failure::invalid("the page is NULL"))
+    unsafe { page.as_ref() }.ok_or_else(|| Failure::invalid("the page is NULL"))
 }
 
 /// Opens the page of a partition by its name or path.
@@ -68,7 +67,8 @@ pub unsafe extern "C" fn hotadd_page_open(name: *const c_char) -> *mut Page {
         };
         SetPage::open(path).map_err(Failure::from)
     });
-    let boxed = |page| Box::into_raw(Box::new(Page { page: Arc::new(page), notifier: OnceLock::new() }));
+    let boxed =
+        |page| Box::into_raw(Box::new(Page { page: Arc::new(page), notifier: OnceLock::new() }));
     value_or(opened.map(boxed), ptr::null_mut())
 }
 

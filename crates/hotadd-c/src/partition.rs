@@ -14,7 +14,7 @@ use crate::cause::Cause;
 use crate::dispatch::request;
 use crate::failure::{Failure, text, told, value_or};
 use crate::handles::Table;
-use crate::{forked, program};
+use crate::{cpu, forked, program};
 
 /// The partition as C sees it. There is no such structure: a pointer to one is a handle.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Member {
         if !self.real {
             return None;
         }
-        let id = u32::try_from(rustix::thread::sched_getcpu()).ok()?;
+        let id = cpu::current()?;
         self.partition.read().active(HardwareId(id)).map(|processor| processor.index)
     }
 

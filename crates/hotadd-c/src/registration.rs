@@ -110,7 +110,9 @@ impl Registration {
             let mut inner = self.lock();
             match inner.phase {
                 Phase::New => {}
-                Phase::Stopped => return Err(state("the registration was stopped; make a new one")),
+                Phase::Stopped => {
+                    return Err(state("the registration was stopped; make a new one"));
+                }
                 _ => return Err(state("the registration was started before")),
             }
             let settings = inner.settings;

@@ -1,69 +1,18 @@
-//! The C library as a program uses it: installed by its Makefile, found by pkg-config, linked by a C compiler.
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+//! The functions with Windows' names and pages, as a program uses them: installed, found by pkg-config, linked by a C compiler.
+#![cfg(target_os = "linux")]
 
-use std::fs::{self, DirBuilder};
+mod common;
+
+use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use common::{Installed, run, text};
 use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Partition};
 use hotadd_service::Service;
 use hotadd_testing::Need;
-use tempfile::TempDir;
-
-const HERE: &str = env!("CARGO_MANIFEST_DIR");
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
-    output
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The library, installed in a folder of its own.
-struct Installed(TempDir);
-
-impl Installed {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        // Built before the tests, next to them.
-        let built = std::env::current_exe().unwrap().with_file_name("libhotadd_c.so");
-        let mut make = Command::new("make");
-        make.current_dir(HERE).arg("install").arg(format!("LIBRARY={}", built.display()));
-        run(make.arg(format!("PREFIX={}", folder.path().display())));
-        Self(folder)
-    }
-
-    fn library(&self) -> PathBuf {
-        self.0.path().join("lib")
-    }
-
-    /// Builds a program by the example's Makefile.
-    fn build(&self, source: &str) -> PathBuf {
-        let source = Path::new(HERE).join(source);
-        let name = source.file_stem().unwrap();
-        fs::copy(&source, self.0.path().join(source.file_name().unwrap())).unwrap();
-        let mut make = Command::new("make");
-        make.current_dir(self.0.path()).arg("-f").arg(Path::new(HERE).join("example/Makefile"));
-        make.env("PKG_CONFIG_PATH", self.library().join("pkgconfig"))
-            .env("CFLAGS", "-Wall -Werror");
-        run(make.arg(name));
-        self.0.path().join(name)
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        // It finds the library by itself.
-        command.env_remove("LD_LIBRARY_PATH").env("XDG_RUNTIME_DIR", self.0.path());
-        command
-    }
-}
 
 #[test]
 fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
@@ -91,10 +40,10 @@ fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
 #[test]
 fn a_c_program_is_notified_of_the_processors_of_another_process() {
     let installed = Installed::new();
-    let program = installed.build("tests/connected.c");
+    let program = installed.build("tests/c/connected.c");
     let simulated = Simulated::new(65, 4).unwrap();
     let partition = Partition::simulated(&simulated).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
 
@@ -131,9 +80,9 @@ fn a_c_program_is_notified_of_the_processors_of_another_process() {
 #[test]
 fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
     let installed = Installed::new();
-    let program = installed.build("tests/statuses.c");
+    let program = installed.build("tests/c/statuses.c");
     let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
     let mut child = installed
@@ -160,9 +109,9 @@ fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
 #[test]
 fn a_c_program_follows_a_partition_by_its_page() {
     let installed = Installed::new();
-    let program = installed.build("tests/page.c");
+    let program = installed.build("tests/c/page.c");
     let partition = Partition::simulated(&Simulated::new(2, 2).unwrap()).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
 
     let none = installed.command(&program).arg("demo").output().unwrap();

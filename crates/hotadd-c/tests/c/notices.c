@@ -72,7 +72,8 @@ int main(void)
     heard(&second, "AddStart 2\nAddComplete 2\n");
 
     /* A refusal by the one that is asked first ends the asking. */
-    FAILS(hotadd_partition_add(partition, 3), HOTADD_INSUFFICIENT_RESOURCES, "second refused to add processor 3: no memory for its block");
+    FAILS(hotadd_partition_add(partition, 3), HOTADD_INSUFFICIENT_RESOURCES,
+          "second refused to add processor 3: no memory for its block");
     heard(&first, "");
     heard(&second, "AddStart 3\n");
 
