@@ -55,9 +55,9 @@ impl From<PageError> for Failure {
 
 /// Stores a failure for `hotadd_error`, and returns its status.
 pub(crate) fn failed(failure: Failure) -> i32 {
-    let message = c_text(&failure.message);
-    LAST.set(Some((failure.status, message)));
-    raw(failure.status)
+    let Failure { status, message } = failure;
+    LAST.set(Some((status, c_text(&message))));
+    raw(status)
 }
 
 /// The status of a result. Its failure is stored for `hotadd_error`.

@@ -35,16 +35,9 @@ pub(crate) fn has(program: &'static str, test: &str) -> bool {
     found
 }
 
-/// The archive that cargo built for this test, next to it. It may have those of earlier builds beside it.
+/// The archive that cargo built for this test, next to it.
 fn archive() -> PathBuf {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let archives = entries.filter(|path| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("libhotadd_c") && name.ends_with(".a")
-    });
-    let built = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
-    archives.max_by_key(built).expect("cargo builds the library before its tests")
+    std::env::current_exe().unwrap().with_file_name("libhotadd_c.a")
 }
 
 /// `make` in the folder of the library, with what cargo built. The shared library is linked once for all tests of a program.
