@@ -9,11 +9,13 @@ use hotadd_core::{Driver, HardwareId, Level, PartyId};
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::member::{PartyInfo, Place, Shared};
+use crate::observation::Observed;
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::registration::Registration;
 use crate::required::{Missing, Required};
+use crate::topology::Topology;
 
 pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
 
@@ -27,7 +29,7 @@ pub(crate) type Gone<'a> = Option<&'a AtomicBool>;
 pub(crate) type Present<'a> = &'a mut dyn FnMut(&[PartyInfo]);
 
 /// The implementation of a partition. The methods of [`Partition`](crate::Partition) document what each one does.
-pub(crate) trait Backend: Send + Sync {
+pub(crate) trait Backend: Observed {
     fn published(&self) -> &Arc<Published>;
     fn hardware(&self) -> &'static str;
     fn is_connected(&self) -> bool;
@@ -40,6 +42,7 @@ pub(crate) trait Backend: Send + Sync {
     fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error>;
     fn remove(&self, id: HardwareId) -> Result<Change, Error>;
     fn candidates(&self) -> Result<Vec<HardwareId>, Error>;
+    fn topology(&self, id: HardwareId) -> Topology;
     fn missing(&self) -> Result<Vec<Missing>, Error>;
     /// Calls `present` first, if given.
     fn observe(&self, present: Option<Present<'_>>, observer: Observer) -> Result<Ended, Error>;
@@ -73,6 +76,13 @@ pub(crate) trait RegistrationHandle: Send + Sync {
     fn deregister(&self) -> Result<(), Error>;
     fn info(&self) -> PartyInfo;
     fn departed(&self) -> bool;
+}
+
+impl Observed for Inner {
+    fn drop_ended(&self) {
+        // Fails only inside a callback; the flag is enough then.
+        let _ = self.observers();
+    }
 }
 
 impl Backend for Inner {
@@ -113,6 +123,10 @@ impl Backend for Inner {
 
     fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
         self.hardware.candidates().map_err(Error::Hardware)
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        self.hardware.topology(id)
     }
 
     fn missing(&self) -> Result<Vec<Missing>, Error> {

@@ -27,6 +27,8 @@ compile_error!(
 
 mod adder;
 mod backend;
+#[cfg(not(hotadd_loom))]
+mod cgroups;
 mod cpulist;
 mod current;
 mod error;
@@ -47,6 +49,8 @@ mod outcome;
 pub mod ownership;
 #[cfg(not(hotadd_loom))]
 mod pages;
+#[cfg(not(hotadd_loom))]
+mod parallelism;
 mod partition;
 mod per_processor;
 mod published;
@@ -62,6 +66,7 @@ mod sample;
 mod sync;
 mod telling;
 pub mod text;
+mod topology;
 mod unheard;
 mod weak;
 
@@ -80,6 +85,8 @@ pub use hotadd_page::{PageError, SetPage, Snapshot};
 pub use member::PartyInfo;
 pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
+#[cfg(not(hotadd_loom))]
+pub use parallelism::{LimitKind, Limits, Parallelism, Quota};
 pub use partition::Partition;
 pub use per_processor::PerProcessor;
 pub use published::ActiveSetGuard;
@@ -89,6 +96,7 @@ pub use registration::Registration;
 pub use registration_builder::RegistrationBuilder;
 pub use required::{Attempt, Missing, RequiredParty};
 pub use sample::Sample;
+pub use topology::{L3, Shape, ShapeError, Topology};
 
 /// The examples of the README, run as tests.
 #[cfg(doctest)]

@@ -89,6 +89,7 @@ impl Inner {
         // Orders releasing the set before reading the flag, see `nudge`.
         fence(Ordering::SeqCst);
         self.look();
+        self.published.tell_followers();
         result
     }
 
@@ -114,6 +115,7 @@ impl Inner {
             }
             drop(current);
             fence(Ordering::SeqCst);
+            self.published.tell_followers();
             self.telling.flush();
         }
     }

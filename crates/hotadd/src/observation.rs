@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Weak;
 
-use crate::backend::Backend;
 use crate::observers::Ended;
 use crate::sync::Ordering;
 
@@ -13,22 +12,31 @@ use crate::sync::Ordering;
 /// dropped. Inside a callback of the same partition, and inside the observer itself, dropping does not wait: from then on the
 /// observer is not called, and it is dropped later.
 ///
+/// The callback of a [`Parallelism`](crate::Parallelism) has such a handle too. Dropping it does not wait for a transaction, but
+/// until no callback of the same `Parallelism` is running on another thread.
+///
 /// The handle does not keep the partition alive.
 #[must_use = "dropping an Observation ends it at once; `detach` it to observe for as long as the partition lives"]
 pub struct Observation {
     /// `None` after the handle was detached: dropping it has no effect.
-    backend: Option<Weak<dyn Backend>>,
+    observed: Option<Weak<dyn Observed>>,
     ended: Ended,
 }
 
+/// What has observers.
+pub(crate) trait Observed: Send + Sync {
+    /// Drops the observers that have ended, unless this is inside a callback.
+    fn drop_ended(&self);
+}
+
 impl Observation {
-    pub(crate) fn new(backend: Weak<dyn Backend>, ended: Ended) -> Self {
-        Self { backend: Some(backend), ended }
+    pub(crate) fn new(observed: Weak<dyn Observed>, ended: Ended) -> Self {
+        Self { observed: Some(observed), ended }
     }
 
     /// Detaches the handle: the observer is called as long as the partition lives.
     pub fn detach(mut self) {
-        self.backend = None;
+        self.observed = None;
     }
 
     /// Ends the observation like dropping, but does not wait: the observer may still be told of an event in progress. The
@@ -41,10 +49,12 @@ impl Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        let Some(backend) = &self.backend else { return };
+        let Some(observed) = &self.observed else { return };
         self.ended.store(true, Ordering::Relaxed);
-        // Drops the ended observers. It fails only inside a callback or when the partition is gone; the flag is enough then.
-        let _ = backend.upgrade().map(|backend| backend.observers());
+        // If the partition is gone, so are its observers.
+        if let Some(observed) = observed.upgrade() {
+            observed.drop_ended();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Partition`]: the processors that a program may run on, and the parties that must agree before another one joins.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId};
 
@@ -272,7 +272,8 @@ impl Partition {
         observer: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Observation, Error> {
         let ended = self.backend.observe(None, Box::new(observer))?;
-        Ok(Observation::new(Arc::downgrade(&self.backend), ended))
+        let backend: Weak<dyn Backend> = Arc::downgrade(&self.backend);
+        Ok(Observation::new(backend, ended))
     }
 
     /// Like [`observe`](Self::observe), but first calls `present` with the registered parties, in calling order. No party
@@ -291,7 +292,8 @@ impl Partition {
             present.take().into_iter().for_each(|call| call(parties));
         };
         let ended = self.backend.observe(Some(&mut present), Box::new(observer))?;
-        Ok(Observation::new(Arc::downgrade(&self.backend), ended))
+        let backend: Weak<dyn Backend> = Arc::downgrade(&self.backend);
+        Ok(Observation::new(backend, ended))
     }
 
     /// The number of observers. For a partition in another process, the number of observers on this connection.

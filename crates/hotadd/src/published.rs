@@ -53,6 +53,8 @@ pub(crate) struct Published {
     /// For readers in other processes. The page has a loom model of its own.
     #[cfg(not(hotadd_loom))]
     pub(crate) pages: crate::pages::Pages,
+    #[cfg(not(hotadd_loom))]
+    pub(crate) followers: crate::parallelism::Followers,
     /// The set of a partition in another process is copied from its page when it is read.
     #[cfg(all(feature = "dbus", not(hotadd_loom)))]
     replica: Option<Replica>,
@@ -77,11 +79,12 @@ impl Published {
         }
     }
 
-    /// Copies the set from the page, if it has changed and this process publishes pages of it.
-    pub(crate) fn renew_pages(&self) {
-        if !self.pages.is_empty() {
+    /// Copies the set from the page, if it has changed and somebody in this process follows it.
+    pub(crate) fn renew_followers(&self) {
+        if !self.pages.is_empty() || !self.followers.is_empty() {
             self.renew();
         }
+        self.tell_followers();
     }
 }
 
@@ -106,6 +109,8 @@ impl Published {
             summary,
             #[cfg(not(hotadd_loom))]
             pages: crate::pages::Pages::default(),
+            #[cfg(not(hotadd_loom))]
+            followers: crate::parallelism::Followers::default(),
             #[cfg(all(feature = "dbus", not(hotadd_loom)))]
             replica: None,
         }
@@ -121,6 +126,26 @@ impl Published {
         self.summary.store(word, Ordering::Release);
         #[cfg(not(hotadd_loom))]
         self.pages.write(&set);
+        #[cfg(not(hotadd_loom))]
+        self.followers.set_changed(&set);
+    }
+
+    /// Tells those who follow the set, after [`publish`](Self::publish) and without a lock.
+    #[cfg_attr(hotadd_loom, expect(clippy::unused_self, reason = "nobody follows the set there"))]
+    pub(crate) fn tell_followers(&self) {
+        #[cfg(not(hotadd_loom))]
+        self.followers.tell();
+    }
+
+    /// A number that follows the set.
+    #[cfg(not(hotadd_loom))]
+    pub(crate) fn follow(
+        &self,
+        confinement: Option<crate::parallelism::Confinement>,
+    ) -> Arc<crate::parallelism::Current> {
+        self.renew();
+        // A set that is stored later is passed on when `publish` gets the lock of the followers.
+        self.followers.add(|| self.snapshot.load_full(), confinement)
     }
 
     /// Adds a page that shows the current set and every later one.
@@ -129,8 +154,10 @@ impl Published {
         &self,
         make: impl FnOnce(&ActiveSet) -> Result<hotadd_page::PageWriter, E>,
     ) -> Result<u64, E> {
+        self.renew();
         // The set is loaded under the lock of the pages. A set that is stored later is written to this page when `publish` gets the lock.
-        self.pages.add(|| make(&self.load()))
+        // It is not renewed under that lock: `publish` takes it while a set is being renewed.
+        self.pages.add(|| make(&self.snapshot.load_full()))
     }
 
     pub(crate) fn load(&self) -> Arc<ActiveSet> {

@@ -26,6 +26,8 @@ pub enum Need {
     OfflineProcessor,
     /// The kernel's messages about devices, also about one that somebody asks for.
     Uevents,
+    /// To create a cgroup with the CPU controller.
+    CpuQuota,
     /// polkit and a configuration of a system bus.
     Polkit,
     /// The compilers that the committed drivers were built with.
@@ -46,6 +48,7 @@ impl Need {
             Self::FirstTwo => "first-two-processors",
             Self::OfflineProcessor => "offline-processor",
             Self::Uevents => "uevents",
+            Self::CpuQuota => "cpu-quota",
             Self::Polkit => "polkit",
             Self::Clang14 => "clang-14",
             Self::OpenMp => "openmp",

@@ -16,12 +16,33 @@ pub(super) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 /// The maximum size of such a file is one page, 64 KiB on some machines.
 const LONGEST: u64 = 65_536;
 
+/// The list of mounts has no limit. By default the kernel allows 100,000 mounts (`fs.mount-max`), of about 150 bytes each.
+const LONGEST_MOUNTS: u64 = 16 << 20;
+
 /// Reads a file. A longer one, or one that is not text, gives `EIO`: the kernel has no such file.
-pub(super) fn read(path: &Path) -> Result<String, Errno> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| errno(&error))?;
-    let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| errno(&error))?;
-    if read as u64 > LONGEST { Err(Errno::IO) } else { Ok(text) }
+pub(crate) fn read(path: &Path) -> Result<String, Errno> {
+    String::from_utf8(read_bytes(path, LONGEST)?).map_err(|_| Errno::IO)
+}
+
+fn read_bytes(path: &Path, longest: u64) -> Result<Vec<u8>, Errno> {
+    // Without waiting for a writer, if somebody has put a pipe there.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let mut bytes = Vec::new();
+    let read = file.take(longest + 1).read_to_end(&mut bytes).map_err(|error| errno(&error))?;
+    if read as u64 > longest { Err(Errno::IO) } else { Ok(bytes) }
+}
+
+/// The mounts of this process. `root` is `/`, but for tests. An error names the file.
+pub(crate) fn read_mounts(root: &Path) -> Result<Vec<u8>, (&'static str, Errno)> {
+    let path = "proc/self/mountinfo";
+    read_bytes(&root.join(path), LONGEST_MOUNTS).map_err(|errno| (path, errno))
+}
+
+/// The cgroups of this process, as [`read_mounts`].
+pub(crate) fn read_own_cgroups(root: &Path) -> Result<Vec<u8>, (&'static str, Errno)> {
+    let path = "proc/self/cgroup";
+    read_bytes(&root.join(path), LONGEST).map_err(|errno| (path, errno))
 }
 
 /// A file that always exists and is read repeatedly. After it is open, a read takes one call: the kernel writes the text anew

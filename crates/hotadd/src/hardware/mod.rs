@@ -5,23 +5,25 @@ use std::sync::{Arc, Weak};
 
 use hotadd_core::{HardwareId, PlatformError, Status};
 
+use crate::Topology;
+
 #[cfg(not(hotadd_loom))]
 mod affinity;
 #[cfg(not(hotadd_loom))]
 mod cpuset;
 #[cfg(not(hotadd_loom))]
-mod file;
+pub(crate) mod file;
 #[cfg(not(hotadd_loom))]
 mod holding;
 #[cfg(not(hotadd_loom))]
 mod hotplug;
 #[cfg(all(test, not(hotadd_loom)))]
 mod nudging;
-mod simulated;
+pub(crate) mod simulated;
 #[cfg(not(hotadd_loom))]
 mod uevents;
 #[cfg(not(hotadd_loom))]
-mod watch;
+pub(crate) mod watch;
 #[cfg(not(hotadd_loom))]
 mod watching;
 
@@ -76,6 +78,13 @@ pub trait Hardware: Debug + Send + Sync {
     fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
         let _ = ids;
         None
+    }
+
+    /// Where a processor is in the machine, as far as the platform says now. May be called from any thread, also while a processor
+    /// is being started or stopped, so it must not wait for that. By default nothing is known.
+    fn topology(&self, id: HardwareId) -> Topology {
+        let _ = id;
+        Topology::default()
     }
 
     /// Starts a processor. When this returns `Ok`, the processor can run work.

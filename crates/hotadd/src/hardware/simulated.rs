@@ -7,6 +7,7 @@ use std::time::Duration;
 use hotadd_core::{Errno, HardwareId, MAX_PROCESSORS, PlatformError, Status};
 
 use super::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
+use crate::{Shape, Topology};
 
 /// Simulated processors: any number up to 2,048, with faults on demand. Nothing runs on them.
 ///
@@ -28,8 +29,12 @@ use super::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
 #[derive(Debug)]
 pub struct Simulated {
     processors: Arc<Mutex<Table>>,
+    shape: Mutex<Option<Shape>>,
     nudge: OnceLock<Nudge>,
 }
+
+/// The name of this hardware, also in a partition of another process.
+pub(crate) const NAME: &str = "simulated";
 
 type Table = BTreeMap<HardwareId, Simulation>;
 
@@ -59,6 +64,14 @@ pub enum SimulatedError {
         "{0} processors are too many: a partition has at most {MAX_PROCESSORS} (32 groups of 64)"
     )]
     TooMany(u64),
+    /// More are to run than there are.
+    #[error("{active} processors cannot run: the machine has {all}")]
+    TooManyActive {
+        /// How many are to run.
+        active: u32,
+        /// How many there are.
+        all: u32,
+    },
     /// Two processors have the same id.
     #[error("processor {0} is named twice")]
     NamedTwice(HardwareId),
@@ -101,7 +114,26 @@ impl Simulated {
             return Err(SimulatedError::TooMany(processors.len() as u64));
         }
         let processors = Arc::new(Mutex::new(processors));
-        Ok(Arc::new(Self { processors, nudge: OnceLock::new() }))
+        Ok(Arc::new(Self { processors, shape: Mutex::new(None), nudge: OnceLock::new() }))
+    }
+
+    /// Makes the processors of a machine of this shape. The first `active` ones run, and the others can be added.
+    ///
+    /// # Errors
+    /// If none is active, or more than the machine has.
+    pub fn shaped(shape: Shape, active: u32) -> Result<Arc<Self>, SimulatedError> {
+        let all = shape.processors();
+        let spare = all.checked_sub(active);
+        let spare = spare.ok_or(SimulatedError::TooManyActive { active, all })?;
+        let simulated = Self::new(active, spare)?;
+        simulated.shape(shape);
+        Ok(simulated)
+    }
+
+    /// Sets where the processors are in their machine ([`Partition::topology`](crate::Partition::topology)), from now on. Nothing
+    /// is known before, and of processors that the machine does not have.
+    pub fn shape(&self, shape: Shape) {
+        *self.shape.lock().unwrap_or_else(PoisonError::into_inner) = Some(shape);
     }
 
     /// Makes each start of this processor fail from now on. Has no effect if the processor does not exist.
@@ -216,7 +248,7 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 
 impl Hardware for Simulated {
     fn name(&self) -> &'static str {
-        "simulated"
+        NAME
     }
 
     fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
@@ -244,6 +276,11 @@ impl Hardware for Simulated {
         let table = self.lock();
         let before = ids.iter().filter_map(|id| Some((*id, table.get(id)?.switched))).collect();
         Some(Box::new(Switched { processors: Arc::clone(&self.processors), before }))
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        let shape = *self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        shape.map_or_else(Topology::default, |shape| shape.topology(id))
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {

@@ -82,7 +82,7 @@ pub(super) enum Action {
 
 /// A uevent of a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Uevent {
+pub(crate) struct Uevent {
     pub(super) action: Action,
     pub(super) id: HardwareId,
     /// The kernel's sequence number, which ascends. `None` if the message was cut, or if a process made the kernel send it by

@@ -10,16 +10,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
+use super::Nudge;
 use super::cpuset::own_groups;
-use super::uevents::{self, Uevent};
-use super::{Hardware, Nudge};
+use super::uevents;
+pub(crate) use super::uevents::Uevent;
 
 /// Notices that are read at once: about as many as the kernel keeps of files with the same news.
 const NOTICES: usize = 4096;
 
-/// What a hardware does when the kernel reports an event, or after an interval without one. An event only means that a check is
-/// due; the check determines the state.
-pub(super) trait Watched: Hardware {
+/// What is watched, mostly a hardware: what it does when the kernel reports an event, or after an interval without one. An event
+/// only means that a check is due; the check determines the state.
+pub(crate) trait Watched: Send + Sync {
     /// The interval of the checks when there is no event.
     fn every(&self) -> Duration;
 
@@ -32,7 +33,7 @@ pub(super) trait Watched: Hardware {
     /// A descriptor that is readable when a process wrote to a relevant file.
     fn notices(&self) -> Result<OwnedFd, Errno>;
 
-    /// Checks the hardware, and returns whether there is something to report to the partition. It repairs by itself what
+    /// Checks the hardware, and returns whether there is something to report by a nudge. It repairs by itself what
     /// cannot wait for the partition, which may be asking a party for a long time. `lost`: there were more uevents than
     /// those in `heard`.
     fn look(&self, heard: &[Uevent], lost: bool) -> bool;
@@ -40,7 +41,7 @@ pub(super) trait Watched: Hardware {
 
 /// Starts the watcher of a hardware. It ends with the hardware, when `watched` is closed. Called once; a second watcher would
 /// only repeat the checks.
-pub(super) fn start<W: Watched + 'static>(
+pub(crate) fn start<W: Watched + 'static>(
     hardware: &Arc<W>,
     watched: &OnceLock<PipeWriter>,
     nudge: Nudge,
@@ -145,7 +146,7 @@ mod tests {
     use hotadd_core::{HardwareId, PlatformError};
 
     use super::*;
-    use crate::hardware::{NotAdmitted, Simulated, Survey};
+    use crate::hardware::{Hardware, NotAdmitted, Simulated, Survey};
 
     /// What the socket for uevents gives.
     type Received = Result<Option<usize>, Errno>;

@@ -14,6 +14,7 @@ use super::holding::{Linux, Mask, Masks, Processes};
 use super::uevents::{self, Uevent};
 use super::watch::{self, Watched};
 use super::{Affinity, Hardware, NotAdmitted, Nudge, Survey};
+use crate::Topology;
 
 /// How often masks are read. The kernel does not report that a mask has changed.
 const POLL: Duration = Duration::from_millis(250);
@@ -86,6 +87,10 @@ impl Hardware for Watching {
 
     fn admits(&self, _: HardwareId) -> Result<(), NotAdmitted> {
         Err(NotAdmitted { status: Status::ACCESS_DENIED, reason: REASON.to_owned() })
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        Topology::of_machine(id)
     }
 
     fn start(&self, _: HardwareId) -> Result<(), PlatformError> {

@@ -91,6 +91,7 @@ impl AgentLoop {
             if let (Some(set), Some(replica)) = (set, self.common.published.replica()) {
                 replica.replace(set);
                 self.common.published.renew();
+                self.common.published.tell_followers();
             }
             self.common.connected.store(true, Ordering::Release);
             let began = Instant::now();
@@ -154,7 +155,7 @@ impl AgentLoop {
     }
 
     fn take(&mut self, session: &mut Session, message: &Message) -> Result<(), Lost> {
-        self.common.published.renew_pages();
+        self.common.published.renew_followers();
         match message.kind() {
             Kind::Call => self.dispatch(session, message),
             Kind::Signal => {

@@ -10,8 +10,10 @@ use hotadd_wire::{Message, Request};
 
 use crate::backend::{Backend, MakeDriver, Present, RegistrationHandle, RegistrationRequest};
 use crate::error::{Action, Error};
+use crate::hardware::simulated;
 use crate::inner::Inner;
 use crate::member::PartyInfo;
+use crate::observation::Observed;
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
@@ -20,6 +22,7 @@ use crate::remote::command::{Command, NewDriver, RegisteredDriver, To, drop_cont
 use crate::remote::command_queue::CommandQueue;
 use crate::remote::read::{self, About};
 use crate::required::Missing;
+use crate::topology::Topology;
 
 /// The number of processors in one request, so that the reply is not larger than a message may be.
 const PER_BATCH: usize = 100;
@@ -39,6 +42,13 @@ pub(super) struct Common {
     pub(super) connected: AtomicBool,
     /// A driver departed inside a callback. Only the agent thread sets and reads this.
     pub(super) departures: AtomicBool,
+}
+
+impl Observed for Client {
+    fn drop_ended(&self) {
+        // Fails only inside a callback, and when the connection has ended; the flag is enough then.
+        let _ = self.observers();
+    }
 }
 
 impl Backend for Client {
@@ -62,6 +72,14 @@ impl Backend for Client {
         let is_active = |id| set.by_id(id).is_some_and(|processor| set.contains(processor.index));
         candidates.retain(|id| !is_active(*id));
         Ok(candidates)
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        if self.hardware == simulated::NAME {
+            Topology::default()
+        } else {
+            Topology::of_machine(id)
+        }
     }
 
     fn add(&self, id: HardwareId) -> Result<Change, Error> {

@@ -76,7 +76,7 @@ impl AgentLoop {
         entry: Entry,
         call: &Call,
     ) -> Result<(), Lost> {
-        self.common.published.renew_pages();
+        self.common.published.renew_followers();
         if call.chained && session.unchained == Some(call.agent) {
             session.connection.free_on_board(entry);
             return Ok(());

@@ -8,6 +8,7 @@ use hotadd_core::{HardwareId, PlatformError};
 
 use super::kernel::Errno;
 use super::{Affinity, Mask, raw};
+use crate::Topology;
 use crate::hardware::uevents::{Action, Uevent};
 use crate::hardware::watch::{self, Watched};
 use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey, uevents};
@@ -36,6 +37,10 @@ impl Hardware for Affinity {
         let state = self.lock();
         let full = self.kernel.permitted().unwrap_or(state.seen);
         self.check(id, &state.allowed(&full))
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        Topology::of_machine(id)
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {

@@ -12,11 +12,11 @@ use super::kernel::{Errno, Kernel};
 use super::look::{Look, only, with};
 use super::state::State;
 use super::{Cpuset, raw};
-use crate::CpuList;
 use crate::hardware::holding::{Moment, Population, Swept};
 use crate::hardware::uevents::Uevent;
 use crate::hardware::watch::{self, Watched};
 use crate::hardware::{Hardware, NotAdmitted, Nudge, Survey};
+use crate::{CpuList, Topology};
 
 impl Hardware for Cpuset {
     fn name(&self) -> &'static str {
@@ -89,6 +89,10 @@ impl Hardware for Cpuset {
             let reason = format!("this process may not change {}: {errno}", self.shown());
             no(Status::from_errno(errno), reason)
         })
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        Topology::of_machine(id)
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {

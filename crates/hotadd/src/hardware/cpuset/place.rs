@@ -1,31 +1,23 @@
 //! The cgroups in which this process can create a cpuset: its own cgroup, or the topmost one.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
 use super::CpusetError;
 use crate::CpuList;
+use crate::cgroups::{self, Hierarchy, Shown};
 use crate::hardware::Mask;
-use crate::hardware::file::read;
-
-/// The mount point of the cgroups of version 2, and the cgroup of this process.
-#[derive(Debug, PartialEq, Eq)]
-struct Home {
-    top: PathBuf,
-    own: PathBuf,
-}
+use crate::hardware::file::{read, read_mounts, read_own_cgroups};
 
 /// The cgroups in which this process may create others, the best first. None is changed.
 pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
-    let read = |path: &str| {
-        read(Path::new(path)).map_err(|errno| {
-            let errno = super::raw(errno);
-            CpusetError::NoPlace(format!("{path} cannot be read: {errno}"))
-        })
+    let unreadable = |(path, errno)| {
+        CpusetError::NoPlace(format!("{path} cannot be read: {}", super::raw(errno)))
     };
-    let (mounts, cgroups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
-    let Home { top, own } = home(&mounts, &cgroups).map_err(CpusetError::NoPlace)?;
+    let mounts = read_mounts(Path::new("/")).map_err(unreadable)?;
+    let cgroups = read_own_cgroups(Path::new("/")).map_err(unreadable)?;
+    let Shown { top, own } = home(&mounts, &cgroups).map_err(CpusetError::NoPlace)?;
     unconfined(&top, &own)?;
     let mut places = vec![own.clone(), top];
     places.dedup();
@@ -42,10 +34,10 @@ pub(super) fn places() -> Result<Vec<PathBuf>, CpusetError> {
 
 /// The cgroups of this process, its own first, as far as they are visible.
 pub(in crate::hardware) fn own_groups() -> Vec<PathBuf> {
-    let read = |path: &str| read(Path::new(path)).unwrap_or_default();
-    let home = home(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
-    let Ok(Home { top, own }) = home else { return Vec::new() };
-    own.ancestors().take_while(|group| group.starts_with(&top)).map(Path::to_owned).collect()
+    let mounts = read_mounts(Path::new("/")).unwrap_or_default();
+    let cgroups = read_own_cgroups(Path::new("/")).unwrap_or_default();
+    let Ok(shown) = home(&mounts, &cgroups) else { return Vec::new() };
+    shown.folders().map(Path::to_owned).collect()
 }
 
 /// Whether this process can create cgroups there and move its processes into them.
@@ -76,35 +68,12 @@ fn unconfined(top: &Path, own: &Path) -> Result<(), CpusetError> {
 }
 
 /// Reads the kernel's description of the mounts and of this process's cgroup.
-fn home(mounts: &str, cgroups: &str) -> Result<Home, String> {
-    let controller = |line: &str| line.split(':').nth(1).map(str::to_owned).unwrap_or_default();
-    if cgroups.lines().any(|line| controller(line).split(',').any(|name| name == "cpuset")) {
+fn home(mounts: &[u8], cgroups: &[u8]) -> Result<Shown, String> {
+    if cgroups::own_path(cgroups, Hierarchy::V1("cpuset")).is_some() {
         return Err("the cpuset controller belongs to cgroups of version 1 here".to_owned());
     }
-    let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
-    let own = own.ok_or("this kernel has no cgroups of version 2")?;
-    // A path outside of this namespace contains `..`.
-    if Path::new(own).components().any(|part| part == Component::ParentDir) {
-        return Err(format!("this process's cgroup, {own}, is not visible from its namespace"));
-    }
-    for line in mounts.lines() {
-        let mut words = line.split(' ');
-        let (root, at) = (words.nth(3), words.next());
-        let kind = words.skip_while(|word| *word != "-").nth(1);
-        let (Some(root), Some(at), Some("cgroup2")) = (root, at, kind) else { continue };
-        // For a mount from within a namespace, or a bind mount: only this part is mounted.
-        let Ok(below) = Path::new(own).strip_prefix(unescape(root)) else { continue };
-        let top = PathBuf::from(unescape(at));
-        let own = if below.as_os_str().is_empty() { top.clone() } else { top.join(below) };
-        return Ok(Home { top, own });
-    }
-    Err("cgroups of version 2 are not mounted".to_owned())
-}
-
-/// Decodes a path of mountinfo, where spaces and some other characters are octal.
-fn unescape(path: &str) -> String {
-    let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    pairs.iter().fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))
+    let mut shown = cgroups::shown(mounts, cgroups, Hierarchy::V2)?;
+    Ok(shown.swap_remove(0))
 }
 
 #[cfg(test)]
@@ -117,7 +86,7 @@ mod tests {
 
     fn at(mounts: &str, cgroups: &str) -> Result<(String, String), String> {
         let show = |path: PathBuf| path.display().to_string();
-        home(mounts, cgroups).map(|home| (show(home.top), show(home.own)))
+        home(mounts.as_bytes(), cgroups.as_bytes()).map(|home| (show(home.top), show(home.own)))
     }
 
     fn ok(top: &str, own: &str) -> Result<(String, String), String> {
@@ -146,7 +115,7 @@ mod tests {
         assert!(joined.contains("version 1"), "{joined}");
         assert!(reason("", "0::/\n").contains("not mounted"));
         assert!(reason(V2, "").contains("no cgroups of version 2"));
-        assert!(reason(V2, "0::/../other\n").contains("is not visible"));
+        assert!(reason(V2, "0::/../other\n").contains("shows this process's cgroup, /../other"));
     }
 
     proptest! {
@@ -154,7 +123,7 @@ mod tests {
         fn any_text_gives_a_path_below_a_mount_or_an_error(mounts in "[ -~\n]{0,200}", own in "[/a.]{0,20}") {
             let cgroups = format!("0::/{own}\n");
             for mounts in [format!("{V2}\n{mounts}"), mounts] {
-                if let Ok(home) = home(&mounts, &cgroups) {
+                if let Ok(home) = home(mounts.as_bytes(), cgroups.as_bytes()) {
                     prop_assert!(home.own.starts_with(&home.top), "{home:?}");
                 }
             }

@@ -37,7 +37,7 @@ impl Masks for Linux {
     }
 
     fn mask(&self, thread: Pid) -> Result<Mask, Errno> {
-        rustix::thread::sched_getaffinity(Some(thread)).map(Mask)
+        Mask::of_thread(thread)
     }
 
     fn set_mask(&self, thread: Pid, mask: &Mask) -> Result<(), Errno> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hotadd_core::HardwareId;
+use rustix::process::Pid;
 use rustix::thread::CpuSet;
 
 use crate::CpuList;
@@ -31,6 +32,11 @@ impl Mask {
         rustix::thread::sched_getaffinity(None).map(Self)
     }
 
+    /// The mask of a thread.
+    pub(crate) fn of_thread(thread: Pid) -> rustix::io::Result<Self> {
+        rustix::thread::sched_getaffinity(Some(thread)).map(Self)
+    }
+
     /// Every processor that a mask can contain.
     pub(in crate::hardware) fn full() -> Self {
         Self::of((0..WIDTH).map(HardwareId))
@@ -56,7 +62,7 @@ impl Mask {
         Self(set)
     }
 
-    pub(in crate::hardware) fn contains(&self, HardwareId(id): HardwareId) -> bool {
+    pub(crate) fn contains(&self, HardwareId(id): HardwareId) -> bool {
         id < WIDTH && self.0.is_set(id as usize)
     }
 

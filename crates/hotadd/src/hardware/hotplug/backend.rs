@@ -12,6 +12,7 @@ use super::options::Intruders;
 use super::plugged::Plugged;
 use super::state::State;
 use super::{Hotplug, raw};
+use crate::Topology;
 use crate::hardware::uevents::Uevent;
 use crate::hardware::watch::{self, Watched};
 use crate::hardware::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
@@ -89,6 +90,10 @@ impl Hardware for Hotplug {
 
     fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
         Some(Box::new(Switches::new(&self.kernel, &self.opened, ids)))
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        Topology::of_machine(id)
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
