@@ -18,8 +18,8 @@
  *
  * Errors. A function that returns hotadd_status returns 0, or a negative status. Others say which value is their
  * error. Then hotadd_error has the message, and hotadd_error_status the status. A NULL, a stale handle and a handle
- * of another kind are errors (HOTADD_INVALID_HANDLE), except that closing and freeing NULL does nothing. Pages and
- * tables are the exception: a stale pointer to one is undefined.
+ * of another kind are errors (HOTADD_INVALID_HANDLE), except that closing and freeing NULL does nothing. Pages,
+ * tables and parallelisms are the exception: a stale pointer to one is undefined.
  *
  * Ownership. What a function whose name ends in _new, _process, _connect, _simulated or _open returns is yours, and
  * is given back once, by the function that ends in _free or _close. A registration, a table and a parallelism keep
@@ -33,8 +33,8 @@
  * callback may stop and free any registration, its own too. It must return: no longjmp, no exception.
  *
  * fork. A child has no threads of the library and hears nothing. In it every function fails with
- * HOTADD_INVALID_DEVICE_STATE, except those of pages that were opened before, without their descriptors. It stays
- * held to the processors of the partition, as the parent is. It may call exec and start again. Descriptors are
+ * HOTADD_INVALID_DEVICE_STATE, except those that only read pages, tables and parallelisms that were made before. It
+ * stays held to the processors of the partition, as the parent is. It may call exec and start again. Descriptors are
  * close-on-exec.
  *
  * Link with -lhotadd (pkg-config: hotadd). For C99 and C++; hotadd.hpp has classes for C++17. Numbers in parentheses
@@ -249,6 +249,28 @@ void *hotadd_per_processor_local(const hotadd_per_processor *table);
 void *hotadd_per_processor_at(const hotadd_per_processor *table, uint32_t index);
 /* How often hotadd_per_processor_local has returned the spare block. 0 on an error. */
 uint64_t hotadd_per_processor_spare_uses(const hotadd_per_processor *table);
+
+
+/* ---- How many threads a pool should have ---- */
+
+/* The lowest of: the active processors, those of them in the affinity mask of the thread that made this, and the CPU
+ * quota of this process's cgroup and of those above it, rounded down. At least 1. It follows all of them; masks and
+ * moves to another cgroup are read every 250 ms. */
+typedef struct hotadd_parallelism hotadd_parallelism;
+/* Told the new number, after hotadd_parallelism_get has it. The rules for callbacks apply. Calls come one at a time,
+ * on the thread that changes the number. */
+typedef void hotadd_parallelism_changed(uint32_t number, void *data);
+
+/* `changed` may be NULL. NULL on an error. */
+hotadd_parallelism *hotadd_parallelism_new(hotadd_partition *partition, hotadd_parallelism_changed *changed, void *data);
+/* When this returns, `changed` is not running on another thread and will not be called again. NULL does nothing. No
+ * thread may use the pointer any more. */
+void hotadd_parallelism_free(hotadd_parallelism *parallelism);
+/* The number. One load. 0 if the pointer is NULL. */
+uint32_t hotadd_parallelism_get(const hotadd_parallelism *parallelism);
+/* Returns a descriptor for poll or epoll, readable after each change. Read 8 bytes from it to make it unreadable. It
+ * stays the library's own. -1 on an error. */
+int hotadd_parallelism_fd(const hotadd_parallelism *parallelism);
 
 
 /* ---- Pages ---- */

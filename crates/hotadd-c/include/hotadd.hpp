@@ -396,6 +396,42 @@ private:
     std::unique_ptr<hotadd_per_processor, freer> table_;
 };
 
+/* The number of threads that a pool should have. May be read by several threads at once. */
+class parallelism {
+public:
+    /* Told the new number, in the middle of an add or removal. Exceptions are swallowed: nothing can be refused. It must not
+     * destroy this object. */
+    using callback = std::function<void(std::uint32_t)>;
+
+    explicit parallelism(const partition &partition, callback changed = {})
+        : number_(nullptr, freer{ std::make_unique<callback>(std::move(changed)) })
+    {
+        callback *const called = number_.get_deleter().called_.get();
+        number_.reset(detail::checked(hotadd_parallelism_new(partition.get(), *called ? &call : nullptr, called)));
+    }
+
+    std::uint32_t get() const noexcept { return hotadd_parallelism_get(number_.get()); }
+    /* Readable after each change. Read 8 bytes from it to make it unreadable. */
+    int fd() const noexcept { return hotadd_parallelism_fd(number_.get()); }
+
+private:
+    struct freer {
+        void operator()(hotadd_parallelism *parallelism) noexcept { hotadd_parallelism_free(parallelism); }
+
+        std::unique_ptr<callback> called_;
+    };
+
+    static void call(std::uint32_t number, void *data) noexcept
+    {
+        try {
+            (*static_cast<callback *>(data))(number);
+        } catch (...) {
+        }
+    }
+
+    std::unique_ptr<hotadd_parallelism, freer> number_;
+};
+
 /* The page of a partition: its active set, without a registration. May be used by several threads at once. */
 class page {
 public:

@@ -123,8 +123,8 @@ impl Callee {
         self.lock().closed
     }
 
-    /// Ends the calls. When this returns, the callback is not running on another thread, and will not be called again (D1). `destroy`
-    /// is called then, or after the callback that this thread is in.
+    /// Ends the calls. When this returns, the callback is not running on another thread, and will not be called again (D1).
+    /// `destroy` is called then, or after the callback that this thread is in.
     pub(crate) fn close(&self, destroy: Option<Destroy>) {
         let mut calls = self.lock();
         calls.closed = true;

@@ -1,7 +1,7 @@
 //! [`Cause`]: who refused, and why, for those who are told of the failure.
 //!
-//! A notice of a failure carries a status. The name and the reason of the party that refused are in the events of the partition, which
-//! come before that notice and on the same thread.
+//! A notice of a failure carries a status. The name and the reason of the party that refused are in the events of the partition,
+//! which come before that notice and on the same thread.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Event loops: dispatching in descriptor mode, and requests by the thread that dispatches.
 //!
-//! A request such as an add waits until every party has answered. If the requesting thread is the one that dispatches some of them, it
-//! would wait for itself. So it gives the request to another thread, and dispatches until the request is done.
+//! A request such as an add waits until every party has answered. If the requesting thread is the one that dispatches some of them,
+//! it would wait for itself. So it gives the request to another thread, and dispatches until the request is done.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

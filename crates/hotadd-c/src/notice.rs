@@ -1,7 +1,7 @@
 //! `hotadd_notice_...`: what a callback is told, and its answer.
 //!
-//! A notice belongs to the thread on which the callback runs, and to the time until the callback returns. The program has a handle of
-//! it, so that a later use is an error.
+//! A notice belongs to the thread on which the callback runs, and to the time until the callback returns. The program has a handle
+//! of it, so that a later use is an error.
 
 #![expect(unreachable_pub, reason = "the names are exported, the module is not")]
 

@@ -1,7 +1,7 @@
 //! `hotadd_per_processor_...`: a block of memory for each processor, made before the processor joins.
 //!
-//! A block lives as long as its table, so a plain pointer to it is right: nothing has to wait until nobody reads it. This is the difference
-//! to `hotadd::PerProcessor`, which frees a value when its processor leaves.
+//! A block lives as long as its table, so a plain pointer to it is right: nothing has to wait until nobody reads it. This is the
+//! difference to `hotadd::PerProcessor`, which frees a value when its processor leaves.
 
 #![expect(unreachable_pub, reason = "the names are exported, the module is not")]
 

@@ -32,8 +32,8 @@ pub(crate) const DESCRIPTOR: u32 = 4;
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 const LONGEST_LIMIT: Duration = Duration::from_secs(600);
 
-/// How much longer a partition in another process waits for the program than the program's own queue does. So the queue, which knows
-/// more, reports first.
+/// How much longer a partition in another process waits for the program than the program's own queue does. So the queue, which
+/// knows more, reports first.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// A registration of the program.

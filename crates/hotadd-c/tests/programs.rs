@@ -84,6 +84,11 @@ fn x3_every_processor_has_a_block_from_before_it_joins_and_keeps_it() {
 }
 
 #[test]
+fn a_program_is_told_how_many_threads_a_pool_should_have() {
+    every_way("tests/c/parallelism.c", C, "-std=c99");
+}
+
+#[test]
 fn the_classes_for_cpp_give_back_what_they_hold_and_turn_exceptions_into_refusals() {
     every_way("tests/cpp/wrapper.cpp", ["g++", "clang++"], "-std=c++17");
 }

@@ -1,5 +1,5 @@
-/* Descriptor mode in another process's partition. Arguments: its name, the id to refuse, and the time limit in milliseconds. Dispatches
- * until its stdin ends, or, if the time limit is short, not until then. */
+/* Descriptor mode in another process's partition. Arguments: its name, the id to refuse, and the time limit in milliseconds.
+ * Dispatches * until its stdin ends, or, if the time limit is short, not until then. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <poll.h>

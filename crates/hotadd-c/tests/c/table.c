@@ -1,4 +1,5 @@
-/* A block for each processor: made before it joins, found by the thread that is on it, kept (X3). Simulated processors, and cpu0. */
+/* A block for each processor: made before it joins, found by the thread that is on it, kept (X3). Simulated processors, and
+ * cpu0. */
 #define _GNU_SOURCE
 #include "check.h"
 #include <sched.h>

@@ -173,6 +173,21 @@ void tables_hold_values()
     CHECK(simple.local() == 0);
 }
 
+void pools_are_told_their_size()
+{
+    auto partition = hotadd::partition::simulated(1, 2);
+    std::uint32_t told = 0;
+    hotadd::parallelism parallelism(partition, [&](std::uint32_t number) {
+        told = number;
+        throw std::runtime_error("swallowed");
+    });
+    hotadd::parallelism quiet(partition);
+    CHECK(parallelism.get() == 1 && quiet.fd() >= 0);
+    partition.add(1);
+    partition.add(2);
+    CHECK(parallelism.get() == 3 && quiet.get() == 3 && told == 3);
+}
+
 } // namespace
 
 int main()
@@ -181,6 +196,7 @@ int main()
     callbacks_may_destroy_their_registration();
     loops_dispatch();
     tables_hold_values();
+    pools_are_told_their_size();
     std::puts("done");
     return 0;
 }
