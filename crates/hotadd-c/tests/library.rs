@@ -212,7 +212,8 @@ fn a_first_program_starts_after_what_the_installation_says() {
     let said = check.env_remove("LD_LIBRARY_PATH").output().unwrap();
     assert!(!said.status.success(), "the loader does not search this folder");
     let advice = text(&said.stdout);
-    assert!(advice.contains("LD_LIBRARY_PATH="), "and the check says what to do: {advice}");
+    let errors = text(&said.stderr);
+    assert!(advice.contains("LD_LIBRARY_PATH="), "it says what to do: {advice}; {errors}");
     let mut check = make("installcheck", &[("PREFIX", prefix)]);
     let said = text(&run(check.env("LD_LIBRARY_PATH", installed.library())).stdout);
     assert!(said.ends_with("it works\n"), "{said}");

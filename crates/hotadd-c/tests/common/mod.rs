@@ -40,14 +40,21 @@ fn archive() -> PathBuf {
     std::env::current_exe().unwrap().with_file_name("libhotadd_c.a")
 }
 
-/// `make` in the folder of the library, with what cargo built. The shared library is linked once for all tests of a program.
+/// `make` in the folder of the library, with what cargo built.
 pub(crate) fn make(target: &str, variables: &[(&str, &str)]) -> Command {
-    static BUILT: LazyLock<(TempDir, PathBuf)> =
-        LazyLock::new(|| (TempDir::new().unwrap(), archive()));
+    // Linked once for all tests of a program, before any of them uses it.
+    static LINKED: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = TempDir::new().unwrap();
+        run(&mut make_in(folder.path(), "all", &[]));
+        folder
+    });
+    make_in(LINKED.path(), target, variables)
+}
+
+fn make_in(out: &Path, target: &str, variables: &[(&str, &str)]) -> Command {
     let mut make = Command::new("make");
     make.current_dir(HERE).arg(target).env_remove("DESTDIR").env_remove("LDFLAGS");
-    make.arg(format!("ARCHIVE={}", BUILT.1.display()));
-    make.arg(format!("OUT={}", BUILT.0.path().display()));
+    make.arg(format!("ARCHIVE={}", archive().display())).arg(format!("OUT={}", out.display()));
     make.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
     make
 }
