@@ -60,6 +60,14 @@ pub(crate) fn failed(failure: Failure) -> i32 {
     raw(status)
 }
 
+/// The message of the last failure on this thread, unless it was a wrong handle too.
+pub(crate) fn before() -> Option<String> {
+    LAST.with_borrow(|last| {
+        let (_, message) = last.as_ref().filter(|last| last.0 != Status::INVALID_HANDLE)?;
+        Some(message.to_string_lossy().into_owned())
+    })
+}
+
 /// The status of a result. Its failure is stored for `hotadd_error`.
 pub(crate) fn told(result: Result<(), Failure>) -> i32 {
     result.map_or_else(failed, |()| raw(Status::SUCCESS))

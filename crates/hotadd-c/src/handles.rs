@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hotadd::Status;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// The most objects of one kind.
 const MOST: usize = 1 << 20;
@@ -59,7 +59,11 @@ impl<T> Table<T> {
     fn stale<P>(&self, handle: *const P) -> Failure {
         let kind = self.kind;
         let message = match handle.addr() {
-            0 => format!("the {kind} is NULL"),
+            // Usually because what should have made it has failed, and nobody has looked.
+            0 => match failure::before() {
+                Some(before) => format!("the {kind} is NULL; the failure before this: {before}"),
+                None => format!("the {kind} is NULL"),
+            },
             other => format!("{other:#x} is not a {kind}, or no longer one (D2)"),
         };
         Failure::new(Status::INVALID_HANDLE, message)
