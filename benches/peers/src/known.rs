@@ -39,7 +39,7 @@ enum Change {
 }
 
 /// Rows of the table: name, program, change, rounds of a full run.
-const ROWS: [(&str, Program, Change, usize); 8] = [
+const ROWS: [(&str, Program, Change, usize); 9] = [
     (
         "`available_parallelism`, asked without a pause",
         Program::Watcher(Watcher::Std),
@@ -74,6 +74,12 @@ const ROWS: [(&str, Program, Change, usize); 8] = [
     (
         "hotadd, the kernel sends an event, until an observer of `watch_process` is told",
         Program::Watcher(Watcher::Watching),
+        Change::Event,
+        100,
+    ),
+    (
+        "hotadd, the kernel sends an event, until `Parallelism` calls back",
+        Program::Watcher(Watcher::Parallelism),
         Change::Event,
         100,
     ),

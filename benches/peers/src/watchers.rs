@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use hotadd::{Event, Notice, Partition, State};
+use hotadd::{Event, Notice, Parallelism, Partition, State};
 
 use crate::known::{known, page};
 
@@ -20,15 +20,17 @@ pub(crate) enum Watcher {
     NumCpus,
     Partition,
     Watching,
+    Parallelism,
     Page,
 }
 
-const ALL: [(Watcher, &str); 6] = [
+const ALL: [(Watcher, &str); 7] = [
     (Watcher::Std, "std"),
     (Watcher::StdEverySecond, "std-every-second"),
     (Watcher::NumCpus, "num-cpus"),
     (Watcher::Partition, "partition"),
     (Watcher::Watching, "watching"),
+    (Watcher::Parallelism, "parallelism"),
     (Watcher::Page, "page"),
 ];
 
@@ -76,6 +78,16 @@ impl Watcher {
                     let _ = sender.send(());
                 };
                 let _observation = partition.observe(observer).expect("no callback");
+                println!("ready");
+                let _ = told.recv();
+            }
+            Self::Parallelism => {
+                let parallelism = Parallelism::of_process().expect("a number for this process");
+                let (sender, told) = std::sync::mpsc::channel();
+                let _callback = parallelism.on_change(move |_| {
+                    known();
+                    let _ = sender.send(());
+                });
                 println!("ready");
                 let _ = told.recv();
             }
