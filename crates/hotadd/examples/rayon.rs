@@ -68,7 +68,7 @@ fn work(part: u64, used: &Mutex<BTreeSet<HardwareId>>) {
     let sum = (0..4_000).fold(part, |sum, n| std::hint::black_box(sum.rotate_left(5) ^ n));
     std::hint::black_box(sum);
     // One part in ten records, so that the threads do not wait for each other.
-    if part % 10 == 0
+    if part.is_multiple_of(10)
         && let Ok(here) = u32::try_from(rustix::thread::sched_getcpu())
     {
         lock(used).insert(HardwareId(here));
